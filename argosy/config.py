@@ -1,0 +1,225 @@
+"""Every setting, in one place: its name, default, unit, bounds and meaning.
+
+Read from the environment and `.env`, then `~/.config/argosy/config.json` (ARGOSY_CONFIG_DIR), then the defaults below.
+The names are the environment's; in config.json they may be written in lower case. A bad value, an unknown ARGOSY_ name
+or two settings that contradict each other raise SettingError with one line that names them.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from argosy.errors import SettingError
+
+
+def _split(value: Any) -> Any:
+    """A list setting is a JSON list or a comma-separated string."""
+    if isinstance(value, str):
+        value = value.strip()
+        if value.startswith("["):
+            return json.loads(value)
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+# Names of the configuration ladder that this version reads nothing from: listed at start, in one line.
+LADDER_NAMES_WITHOUT_USE: Final = frozenset(
+    {
+        "ACTION_POLICY_PATH", "AUTH_JWT_AUDIENCE", "AUTH_JWT_ISSUER", "AUTH_JWT_JWKS_URI", "DEPLOY_WATCH_POLL",
+        "DEPLOY_WATCH_WINDOW", "ENGINE_BREAKER_COOLDOWN", "ENGINE_BREAKER_THRESHOLD", "EPISTEMIC_GRAPH_AUTOSTART",
+        "EVOLUTION_WORKTREE_ROOT", "FLEET_ACTUATOR", "FLEET_AUTOSCALER", "FLEET_AUTOSCALER_INTERVAL",
+        "FLEET_DESIRED_STATE_PATH", "FLEET_EVENTS_TOKEN", "FLEET_RECONCILER", "FLEET_RECONCILER_INTERVAL",
+        "FLEET_RECONCILER_MAX_ACTIONS", "FLEET_REGISTRY_PATH", "GRAPH_BACKEND", "GRAPH_BACKEND_L1", "GRAPH_BACKEND_L2",
+        "GRAPH_DB_URI", "GRAPH_SERVICE_ENDPOINTS", "KG_ACL_DEFAULT_ALLOW", "KG_AUTH_REQUIRED", "KG_AUTH_TOKEN",
+        "KG_BRAIN_ENFORCE", "KG_DAEMON_ROLE", "KG_DEFAULT_GRAPH", "KG_DEV_MODE", "KG_ENGINE_INSECURE",
+        "KG_FAILURE_EVOLUTION", "KG_FAILURE_EVOLUTION_INTERVAL", "KG_FAILURE_EVOLUTION_WINDOW",
+        "KG_FAILURE_REGRESSION_DATASET", "KG_GOLDEN_AUTO_MERGE", "KG_LOOP", "KG_LOOP_BREADTH", "KG_LOOP_DISTILL",
+        "KG_LOOP_INTERVAL", "KG_LOOP_STANDARDIZE", "KG_LOOP_TOPICS", "KG_TASKS_PARTITIONS", "LANGFUSE_HOST",
+        "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY", "SCALING_PROMETHEUS_URL",
+    }
+)  # fmt: skip
+
+# ARGOSY_ names that are read before there are settings.
+BOOTSTRAP_NAMES: Final = frozenset({"ARGOSY_CONFIG_DIR"})
+
+
+def config_dir(environ: Mapping[str, str]) -> Path:
+    """Where config.json is looked for."""
+    if configured := environ.get("ARGOSY_CONFIG_DIR"):
+        return Path(configured)
+    return Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "argosy"
+
+
+def default_data_dir() -> Path:
+    """Root's data must be reachable by the uid that Postgres runs as; everybody else's is XDG."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/argosy")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "argosy"
+
+
+class Settings(BaseSettings):
+    """Frozen; made once per process by `load`."""
+
+    model_config = SettingsConfigDict(case_sensitive=False, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # Where things are
+    argosy_data_dir: Path = Field(default_factory=default_data_dir, description="Data of the embedded Postgres, the broker and the shared secret.")
+    argosy_workflows: StringList = Field(default=(), description="Files or modules with the workflows that workers run, beside the ones that ship with Argosy.")
+    argosy_crash_at: str = Field(default="", description="Tests only: kill this process at a named point of the journey.")
+    argosy_build: str = Field(default="", max_length=64, description="Name of the build that workers announce; empty: Argosy's version.")
+
+    # Truth
+    state_db_uri: str = Field(default="", description="Postgres that holds the truth; empty: an embedded one, for `argosy up`.")
+    state_db_pool_size: int = Field(default=8, ge=2, le=200, description="Connections of one process for reading (two more of a worker are for writing).")
+    state_db_timeout_s: Seconds = Field(default=10.0, description="Bound of one read.")
+    flush_rows_max: int = Field(default=400, ge=1, le=10_000, description="Turns that one flush writes at the most.")
+    flush_wait_ms: float = Field(default=3.0, ge=0, le=1_000, description="For how long a busy flush collects, milliseconds.")
+    flush_queue_max: int = Field(default=20_000, ge=100, le=1_000_000, description="Turns waiting to be flushed at which workers start no more.")
+    flush_timeout_s: Seconds = Field(default=10.0, description="After this a flush's outcome is unknown and it is sent again.")
+
+    # Log
+    task_queue_backend: Literal["", "kafka", "postgres"] = Field(default="", description="The log; empty: Kafka when KAFKA_BOOTSTRAP_SERVERS is set, else Postgres.")
+    kafka_bootstrap_servers: str = Field(default="", description="Kafka brokers, host:port, comma-separated.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(default="PLAINTEXT", description="How to talk to the brokers.")
+    kafka_sasl_mechanism: str = Field(default="", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.")
+    kafka_sasl_username: str = Field(default="", description="SASL user.")
+    kafka_sasl_password: str = Field(default="", description="SASL password.", json_schema_extra={"secret": True})
+    kafka_ssl_ca_location: str = Field(default="", description="File of the CA that signed the brokers' certificates.")
+    kafka_ssl_certificate_location: str = Field(default="", description="Client certificate (mTLS).")
+    kafka_ssl_key_location: str = Field(default="", description="Client key (mTLS).")
+    kafka_group: str = Field(default="agent-dispatch", min_length=1, max_length=200, description="Consumer group of the dispatch workers; the lane is appended.")
+    kafka_topic_prefix: str = Field(default="turns", pattern=r"^[A-Za-z0-9._-]{1,180}$", description="Topic of a lane: PREFIX.LANE.")
+    kafka_replication: int = Field(default=0, ge=0, le=9, description="Replicas of a topic that `argosy topics` creates; 0: 3, or as many as there are brokers.")
+    kafka_linger_ms: float = Field(default=1.0, ge=0, le=1_000, description="How long the producer collects, milliseconds.")
+    agent_turns_partitions: int = Field(default=64, ge=1, le=1024, description="Partitions of a lane's topic, fixed when it is made.")
+    log_append_timeout_s: Seconds = Field(default=15.0, description="After this an append's outcome is unknown: 504.")
+    log_queue_max: int = Field(default=20_000, ge=100, le=1_000_000, description="Appends in flight at which a gateway answers 503.")
+    log_batch_max: int = Field(default=400, ge=1, le=10_000, description="Records that one accept takes at the most.")
+    log_poll_s: float = Field(default=0.25, gt=0, le=10, description="The Postgres log: an idle reader looks this often when nobody wakes it.")
+    log_lease_ttl_s: float = Field(default=6.0, ge=1, le=300, description="The Postgres log: a member that has not been seen for this long is not eligible.")
+
+    # Gateway
+    host: str = Field(default="127.0.0.1", description="Address that the gateway binds.")
+    port: int = Field(default=9000, ge=0, le=65_535, description="Port that the gateway binds; 0: a free one.")
+    gateway_workers: int = Field(default=1, ge=1, le=64, description="Gateway processes on the one socket.")
+    gateway_metrics: bool = Field(default=True, description="Serve /metrics on the gateway.")
+    gateway_rate_limit: float = Field(default=0.0, ge=0, le=1_000_000, description="Turns per second of one tenant through one gateway process; 0: no limit.")
+    gateway_rate_burst: float = Field(default=0.0, ge=0, le=10_000_000, description="Turns at once above the rate; 0: twice the rate.")
+    gateway_allow_remote: bool = Field(default=False, description="Bind other addresses than loopback although nobody is authenticated.")
+    gateway_cache_s: float = Field(default=2.0, gt=0, le=60, description="Age at which the cache of workflows and owners is read again.")
+    gateway_lag_max_s: float = Field(default=0.0, ge=0, le=86_400, description="Answer 503 when the oldest append has waited longer; 0: never.")
+    allow_tenant_header: bool = Field(default=False, description="Believe X-Argosy-Tenant: for trusted callers only.")
+    payload_size_bytes_max: int = Field(default=262_144, ge=1_024, le=8_388_608, description="Bound of one input, result or signal; 413 or a step error.")
+    batch_size_bytes_max: int = Field(default=33_554_432, ge=1_024, le=1_073_741_824, description="Bound of the body of one batch.")
+    batch_turns_max: int = Field(default=5_000, ge=1, le=100_000, description="Lines of one batch at the most.")
+    wait_s_max: float = Field(default=60.0, ge=0, le=600, description="Longest `Prefer: wait`.")
+    page_size_max: int = Field(default=200, ge=1, le=1_000, description="Rows of one page of a list.")
+
+    # Dispatch worker
+    agent_dispatch_backend: Literal["inline", "queue"] = Field(default="inline", description="inline: `argosy up` and `argosy gateway` bring their own worker; queue: workers are started apart.")
+    lane: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="The pool of workers that this process belongs to.")
+    dispatch_slots: int = Field(default=256, ge=1, le=100_000, description="Turns that one worker runs at once.")
+    dispatch_threads: int = Field(default=32, ge=1, le=1_000, description="Threads for synchronous steps.")
+    ready_sessions_max: int = Field(default=10_000, ge=10, le=1_000_000, description="Ready sessions at which a worker stops reading the log.")
+    look_ahead_turns: int = Field(default=8, ge=0, le=1_000, description="Turns of one session that memory holds behind its head.")
+    head_input_size_bytes_max: int = Field(default=4_096, ge=0, le=1_048_576, description="A larger input is read again when its turn starts.")
+    reconcile_interval_s: float = Field(default=1.0, gt=0, le=60, description="How often ownership is compared with eligibility.")
+    inbox_interval_s: float = Field(default=1.0, gt=0, le=60, description="How often the inbox is read when nobody pokes.")
+    heartbeat_interval_s: float = Field(default=2.0, gt=0, le=60, description="How often a worker says that it lives.")
+    heartbeat_ttl_s: float = Field(default=10.0, gt=0, le=600, description="A worker not heard of for longer is taken for dead in what people are shown.")
+    drain_timeout_s: float = Field(default=20.0, ge=0, le=3_600, description="How long SIGTERM lets running turns go on.")
+    step_timeout_s_max: float = Field(default=86_400.0, gt=0, le=604_800, description="Longest timeout_s of a step.")
+    events_per_turn_max: int = Field(default=50_000, ge=10, le=1_000_000, description="Durable events of one turn; then it fails.")
+    grpc_host: str = Field(default="127.0.0.1", description="Address that a worker's gRPC server binds and announces.")
+    grpc_port: int = Field(default=0, ge=0, le=65_535, description="Port of a worker's gRPC server; 0: a free one.")
+    metrics_port: int = Field(default=0, ge=0, le=65_535, description="Port of a worker's /healthz, /readyz and /metrics; 0: a free one.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's /healthz, /readyz and /metrics.")
+    graph_service_auth_secret: str = Field(default="", description="Shared secret that signs internal calls; empty: minted once in the data folder.", json_schema_extra={"secret": True})
+    signing_skew_s: float = Field(default=60.0, gt=0, le=3_600, description="A signed call older or newer than this is refused.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe log event that is printed.")
+    log_format: Literal["console", "json"] = Field(default="console", description="How log events are printed.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+    @property
+    def log_backend(self) -> Literal["kafka", "postgres"]:
+        """Which log is used."""
+        if self.task_queue_backend:
+            return self.task_queue_backend
+        return "kafka" if self.kafka_bootstrap_servers else "postgres"
+
+    @property
+    def topic(self) -> str:
+        return f"{self.kafka_topic_prefix}.{self.lane}"
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> "Settings":
+        if self.task_queue_backend == "kafka" and not self.kafka_bootstrap_servers:
+            raise ValueError("TASK_QUEUE_BACKEND=kafka needs KAFKA_BOOTSTRAP_SERVERS")
+        if self.task_queue_backend == "postgres" and self.kafka_bootstrap_servers:
+            raise ValueError("TASK_QUEUE_BACKEND=postgres contradicts KAFKA_BOOTSTRAP_SERVERS: unset one of them")
+        if self.heartbeat_interval_s * 3 > self.heartbeat_ttl_s:
+            raise ValueError("HEARTBEAT_TTL_S must be at least three times HEARTBEAT_INTERVAL_S, or one late beat looks like a death")
+        if self.payload_size_bytes_max > self.batch_size_bytes_max:
+            raise ValueError("BATCH_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
+        return self
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """The settings of this process. overrides (the command line's) win over everything. Raises SettingError."""
+    environ = os.environ if environ is None else environ
+    known = {name.upper(): name for name in Settings.model_fields}
+    layers: list[tuple[str, Mapping[str, Any]]] = []
+    config_file = config_dir(environ) / "config.json"
+    if config_file.is_file():
+        try:
+            content = json.loads(config_file.read_text())
+        except (OSError, ValueError) as error:
+            raise SettingError(f"{config_file}: {error}") from error
+        if not isinstance(content, dict):
+            raise SettingError(f"{config_file}: must hold one JSON object")
+        layers.append((str(config_file), content))
+    if Path(".env").is_file():
+        dotenv = DotEnvSettingsSource(Settings, env_file=Path(".env"), case_sensitive=True)
+        layers.append((".env", {name: value for name, value in dotenv.env_vars.items() if value is not None}))
+    layers.append(("the environment", environ))
+    values: dict[str, Any] = {}
+    for source, layer in layers:
+        for raw_name, value in layer.items():
+            name = raw_name.upper()
+            if name in known and value != "":
+                values[known[name]] = value
+            elif name.startswith("ARGOSY_") and name not in known and name not in BOOTSTRAP_NAMES:
+                raise SettingError(f"{raw_name} (in {source}) is not a setting of Argosy")
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else ""
+        message = first["msg"].removeprefix("Value error, ")
+        shown = f"{name}={first['input']!r}: " if name else ""
+        raise SettingError(f"{shown}{message}") from error
+
+
+def names_without_use(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Names of the ladder that are set and that nothing reads yet."""
+    environ = os.environ if environ is None else environ
+    return sorted(LADDER_NAMES_WITHOUT_USE & environ.keys())

@@ -1,0 +1,104 @@
+"""Every error that crosses a module boundary, by who can do something about it.
+
+    ArgosyError
+    ├── CallerError                 the caller must change something; a retry of the same thing cannot help
+    │   ├── SettingError            a setting is unknown, out of range, or contradicts another
+    │   ├── PayloadTooLargeError    an input, result or signal is over its bound
+    │   ├── EncodingError           a value cannot be written down as JSON
+    │   ├── WorkflowError           a workflow or step is declared or used wrongly
+    │   └── RecordError             a log record cannot be decoded
+    │       └── NewerRecordError    … because a newer Argosy wrote it
+    ├── UnavailableError            try again; nothing was changed
+    │   ├── LogUnavailableError     the log refused or cannot be reached
+    │   └── StoreUnavailableError   Postgres cannot be reached
+    ├── OutcomeUnknownError         try again with the same key; it may have happened
+    ├── OwnershipLostError          this process may no longer write: drop what is held (I4)
+    └── StepError                   what user code sees of a step or a wait
+        ├── StepFailedError         the step failed for good, its retries are spent
+        ├── StepTimeoutError        one try of the step took longer than timeout_s
+        └── WaitTimeoutError        nobody signalled in time
+
+`retryable` says whether the same call may succeed later; `code` is the slug in problem bodies, logs and metrics.
+"""
+
+from typing import ClassVar
+
+
+class ArgosyError(Exception):
+    """Base of every error of Argosy."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+
+class CallerError(ArgosyError):
+    code = "invalid_request"
+
+
+class SettingError(CallerError):
+    code = "invalid_setting"
+
+
+class PayloadTooLargeError(CallerError):
+    code = "payload_too_large"
+
+
+class EncodingError(CallerError):
+    code = "not_encodable"
+
+
+class WorkflowError(CallerError):
+    code = "invalid_workflow"
+
+
+class RecordError(CallerError):
+    code = "undecodable_record"
+
+
+class NewerRecordError(RecordError):
+    code = "newer_record"
+
+
+class UnavailableError(ArgosyError):
+    code = "unavailable"
+    retryable = True
+
+
+class LogUnavailableError(UnavailableError):
+    code = "log_unavailable"
+
+
+class StoreUnavailableError(UnavailableError):
+    code = "store_unavailable"
+
+
+class OutcomeUnknownError(ArgosyError):
+    code = "outcome_unknown"
+    retryable = True
+
+
+class OwnershipLostError(ArgosyError):
+    code = "ownership_lost"
+
+
+class StepError(ArgosyError):
+    code = "step_error"
+
+
+class StepFailedError(StepError):
+    """error_type: the name of the exception class that the last try raised."""
+
+    code = "step_failed"
+
+    def __init__(self, message: str, error_type: str = "StepFailedError") -> None:
+        super().__init__(message)
+        self.error_type = error_type
+
+
+class StepTimeoutError(StepError):
+    code = "step_timeout"
+    retryable = True
+
+
+class WaitTimeoutError(StepError):
+    code = "wait_timeout"

@@ -1,0 +1,99 @@
+"""Identities: turn ids that say where they belong, session ids, buckets.
+
+A bucket is a written-down hash for ever: the golden values in tests/unit/test_ids.py must never change, because
+rows in Postgres and records in the log are placed by it.
+
+A turn id is a UUIDv8: 48 bits of Unix milliseconds, 2 random bits, 10 bits of bucket, 8 bits of lane tag, 16 bits of
+tenant tag, 38 random bits. So an id alone says in which bucket to look and whether it can be the caller's.
+"""
+
+import hashlib
+import os
+import time
+import uuid
+from typing import Final
+
+BUCKET_COUNT: Final = 1024
+
+
+def _digest(*parts: str, size_bytes: int) -> bytes:
+    """blake2b over length-prefixed UTF-8 parts, so that ("a", "bc") and ("ab", "c") differ."""
+    hasher = hashlib.blake2b(digest_size=size_bytes)
+    for part in parts:
+        encoded = part.encode()
+        hasher.update(len(encoded).to_bytes(4, "big") + encoded)
+    return hasher.digest()
+
+
+def session_id_of(tenant: str, lane: str, session: str) -> uuid.UUID:
+    """The key of a session's rows: a digest of its identity (tenant, lane, name), the same for ever."""
+    return uuid.UUID(bytes=_digest(tenant, lane, session, size_bytes=16))
+
+
+def bucket_of(session_id: uuid.UUID) -> int:
+    """The bucket (0..1023) of a session, for ever."""
+    return int.from_bytes(session_id.bytes[:2], "big") % BUCKET_COUNT
+
+
+def partition_of(bucket: int, partition_count: int) -> int:
+    """The partition that holds a bucket: consecutive buckets share one."""
+    return bucket * partition_count // BUCKET_COUNT
+
+
+def buckets_of(partition: int, partition_count: int) -> tuple[int, int]:
+    """The first and the last bucket of a partition, both inclusive; (n, n - 1) when it has none."""
+    first = -(-partition * BUCKET_COUNT // partition_count)
+    last = -(-(partition + 1) * BUCKET_COUNT // partition_count) - 1
+    return first, last
+
+
+def tenant_tag(tenant: str) -> int:
+    """16 bits that a tenant's turn ids carry."""
+    return int.from_bytes(_digest("tenant", tenant, size_bytes=2), "big")
+
+
+def lane_tag(lane: str) -> int:
+    """8 bits that a lane's turn ids carry."""
+    return _digest("lane", lane, size_bytes=1)[0]
+
+
+class TurnIdMint:
+    """Mints turn ids for one tenant and lane; the tags are computed once."""
+
+    __slots__ = ("_tags",)
+
+    def __init__(self, tenant: str, lane: str) -> None:
+        self._tags = lane_tag(lane) << 54 | tenant_tag(tenant) << 38
+
+    def mint(self, bucket: int, now_ms: int | None = None) -> uuid.UUID:
+        """A new turn id. now_ms: Unix milliseconds, the present when not given."""
+        if now_ms is None:
+            now_ms = time.time_ns() // 1_000_000
+        random = int.from_bytes(os.urandom(5), "big")
+        high = now_ms << 16 | 0x8000 | (random >> 38) << 10 | bucket
+        low = 0x8000000000000000 | self._tags | random & 0x3FFFFFFFFF
+        return uuid.UUID(int=high << 64 | low)
+
+
+def mint_time_ms(turn_id: uuid.UUID) -> int:
+    """When a turn id was minted, in Unix milliseconds of the minting gateway."""
+    return turn_id.int >> 80
+
+
+def turn_bucket(turn_id: uuid.UUID) -> int:
+    """The bucket that a turn id carries."""
+    return turn_id.int >> 64 & 0x3FF
+
+
+def can_be_of(turn_id: uuid.UUID, tenant: str, lane: str) -> bool:
+    """Whether a turn id can belong to this tenant and lane: a UUIDv8 with their tags.
+
+    True is no proof (the tags are 24 bits); False is certain.
+    """
+    value = turn_id.int
+    return (
+        value >> 76 & 0xF == 8
+        and value >> 62 & 0x3 == 2
+        and value >> 54 & 0xFF == lane_tag(lane)
+        and value >> 38 & 0xFFFF == tenant_tag(tenant)
+    )

@@ -1,0 +1,170 @@
+"""The log admits: an ordered, partitioned, durable sequence of records. The contract; adapters are in argosy/logs/.
+
+Promises that every adapter keeps and tests/contract/test_log.py shows:
+- APPENDED means durable: the record survives the loss of any process at once after (I1).
+- NOT_APPENDED is certain; everything that is not certain is UNKNOWN.
+- Positions of a partition grow with the order of appends; a reader sees each record from its start position on once,
+  in order. A position may be missing for good (Kafka: a producer that used transactions), never swapped.
+- A record belongs to the claim under which it was polled: `Batch.claim` is the number given to `start`, and nothing
+  that was polled before a `start` is ever delivered with its number.
+- Being eligible for a partition is the log's word on who should own it; owning it is Postgres's (see workers/dispatch).
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+
+class Outcome(Enum):
+    """What became of an append."""
+
+    APPENDED = "appended"
+    NOT_APPENDED = "not_appended"  # certainly not in the log
+    UNKNOWN = "unknown"  # may be in the log: repeat with the same turn id or idempotency key
+
+
+class Entry(NamedTuple):
+    """What to append. headers: (name, value) pairs, `traceparent` among them."""
+
+    partition: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Appended(NamedTuple):
+    """The result of one append. position is -1 unless APPENDED; reason is empty then."""
+
+    outcome: Outcome
+    position: int = -1
+    reason: str = ""
+
+
+class Record(NamedTuple):
+    """What was read. timestamp_ms: when it was appended, Unix milliseconds, by the log's or the gateway's clock."""
+
+    position: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class Batch(NamedTuple):
+    """Records of one partition, in order, polled under one claim."""
+
+    partition: int
+    claim: int
+    records: list[Record]
+
+
+class Identity(NamedTuple):
+    """Which log this is: positions belong to (cluster_id, topic_id) and to no other log of the same name."""
+
+    cluster_id: str
+    topic_id: str
+    partition_count: int
+
+    @property
+    def log_id(self) -> str:
+        return f"{self.cluster_id}/{self.topic_id}"
+
+
+class Span(NamedTuple):
+    """The positions that a partition holds: begin <= p < end; end is where the next append goes."""
+
+    begin: int
+    end: int
+
+
+class LogWriter(Protocol):
+    """Appends to the topic of one lane. Safe to call from many tasks of one event loop."""
+
+    @property
+    def partition_count(self) -> int:
+        """Fixed when the topic was made."""
+        ...
+
+    async def append(self, entries: Sequence[Entry]) -> list[Appended]:
+        """Append all, in order per partition; one result per entry. Never raises for a failed append.
+
+        Bounded in time (LOG_APPEND_TIMEOUT_S) and in memory (a full queue is NOT_APPENDED).
+        Wakes the event loop once per call, not once per record.
+        """
+        ...
+
+    async def backlog_age_s(self) -> float:
+        """For how long the oldest append in flight has been waiting; 0 when none is."""
+        ...
+
+    async def close(self) -> None:
+        """Deliver what is in flight, bounded by LOG_APPEND_TIMEOUT_S."""
+        ...
+
+
+class LogReader(Protocol):
+    """Reads the partitions of one lane's topic that this process is eligible for."""
+
+    async def open(
+        self,
+        on_batch: Callable[[Batch], None],
+        on_eligible: Callable[[frozenset[int]], None],
+    ) -> Identity:
+        """Join the group and begin to be eligible. Both callbacks run on the event loop; on_eligible is called with
+        the whole set after every change. Raises LogUnavailableError, or SettingError when the topic is not there.
+        """
+        ...
+
+    async def identity(self) -> Identity:
+        """Read afresh: a topic that was deleted and made again has another topic_id."""
+        ...
+
+    async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
+        """What these partitions hold now. Raises LogUnavailableError."""
+        ...
+
+    def start(self, partition: int, position: int, claim: int) -> None:
+        """Deliver this partition from position on (None of what was polled before), tagged with claim.
+
+        Ignored when the partition is not eligible any more.
+        """
+        ...
+
+    def stop(self, partition: int) -> None:
+        """Deliver nothing of this partition until the next start."""
+        ...
+
+    def pause(self) -> None:
+        """Back-pressure: deliver nothing until resume; membership and positions are kept."""
+        ...
+
+    def resume(self) -> None: ...
+
+    def wake(self) -> None:
+        """A hint that new records exist: look now (adapters that need no hint ignore it)."""
+        ...
+
+    def accepted(self, partition: int, position: int) -> None:
+        """Advisory: everything before position is in Postgres. For lag tools only; nothing is ever read from it."""
+        ...
+
+    async def close(self) -> None:
+        """Leave the group at once, so that others become eligible without waiting for a time-out."""
+        ...
+
+
+class LogAdmin(Protocol):
+    """What an operator or a maintenance leader does to a topic."""
+
+    async def ensure_topic(self) -> list[str]:
+        """Create the lane's topic, or check it. Returns warnings in plain words (too few replicas, short retention…).
+
+        Raises SettingError when what is there contradicts the settings, LogUnavailableError when nobody answers.
+        """
+        ...
+
+    async def trim(self, partition: int, position: int) -> None:
+        """Forget everything before position."""
+        ...
+
+    async def close(self) -> None: ...

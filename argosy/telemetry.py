@@ -1,0 +1,96 @@
+"""Every metric, span and log-event name, with labels and units, in one table; and how log events are printed.
+
+Metrics carry no session and no turn as labels. Hot code binds labels once, never per turn. There is no log line per turn.
+"""
+
+import logging
+import sys
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+# Gateway
+REQUESTS = Counter("argosy_gateway_requests", "HTTP requests", ["route", "status"])
+REQUEST_S = Histogram("argosy_gateway_request_seconds", "Time to answer a request", ["route"], buckets=_LATENCY_S)
+APPENDS = Counter("argosy_gateway_appends", "Turns handed to the log, by outcome", ["outcome"])
+RATE_LIMITED = Counter("argosy_gateway_rate_limited", "Turns refused by the rate limit of a tenant")
+CACHE_AGE_S = Gauge("argosy_gateway_cache_age_seconds", "Age of the cache of workflows and owners")
+
+# Dispatch worker
+ACCEPTED = Counter("argosy_turns_accepted", "Records that became turns")
+ENDED = Counter("argosy_turns_ended", "Turns that ended, by status", ["status"])
+PARKED = Counter("argosy_turns_parked", "Turns that were parked, by reason", ["reason"])
+DEAD_LETTERS = Counter("argosy_dead_letters", "Records kept aside because they cannot be decoded", ["code"])
+RUNNING = Gauge("argosy_turns_running", "Turns that hold a slot")
+READY_SESSIONS = Gauge("argosy_ready_sessions", "Sessions whose head could run and waits for a slot")
+PARTITIONS_OWNED = Gauge("argosy_partitions_owned", "Partitions that this worker owns")
+PARTITION_LAG = Gauge("argosy_partition_lag", "Records not accepted yet", ["partition"])
+CLAIMS = Counter("argosy_claims", "Partitions claimed")
+FENCES_REFUSED = Counter("argosy_fences_refused", "Partitions whose fence did not hold in a flush")
+TURNS_REFUSED = Counter("argosy_turns_refused", "Turns that were not as a flush expected them")
+GAPS = Counter("argosy_log_gaps", "Batches that did not begin at the position of their partition")
+FLUSHES = Counter("argosy_flushes", "Flushes, by stream", ["stream"])
+FLUSHES_REPEATED = Counter("argosy_flushes_repeated", "Flushes sent again after an unknown outcome", ["stream"])
+FLUSH_TURNS = Histogram("argosy_flush_turns", "Turns in one flush", ["stream"], buckets=(1, 2, 5, 10, 25, 50, 100, 200, 400, 1000))
+FLUSH_S = Histogram("argosy_flush_seconds", "Time of one flush", ["stream"], buckets=_LATENCY_S)
+STEPS = Counter("argosy_steps", "Tries of steps, by outcome", ["outcome"])
+STEP_S = Histogram("argosy_step_seconds", "Time of one try of a step", buckets=(*_LATENCY_S, 60, 300, 1800))
+INBOX = Counter("argosy_inbox_rows", "Inbox rows taken, by kind and what became of them", ["kind", "outcome"])
+POKES = Counter("argosy_pokes", "Pokes received")
+LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
+
+# Log events: the closed list. `log.info(events.X, ...)`.
+WORKER_STARTED: Final = "worker.started"
+WORKER_DRAINING: Final = "worker.draining"
+WORKER_STOPPED: Final = "worker.stopped"
+GATEWAY_STARTED: Final = "gateway.started"
+GATEWAY_STOPPED: Final = "gateway.stopped"
+GATEWAY_UNAUTHENTICATED: Final = "gateway.unauthenticated"
+REQUEST_FAILED: Final = "request.failed"
+PARTITIONS_CLAIMED: Final = "partitions.claimed"
+PARTITIONS_RELEASED: Final = "partitions.released"
+PARTITION_VOIDED: Final = "partition.voided"
+LOG_GAP: Final = "log.gap"
+LOG_REPLACED: Final = "log.replaced"
+LOG_UNAVAILABLE: Final = "log.unavailable"
+LOG_MESSAGE: Final = "log.message"
+TOPIC_WARNING: Final = "topic.warning"
+RECORD_KEPT_ASIDE: Final = "record.kept_aside"
+STORE_UNAVAILABLE: Final = "store.unavailable"
+STORE_RECONNECTED: Final = "store.reconnected"
+STORE_WARNING: Final = "store.warning"
+FLUSH_REPEATED: Final = "flush.repeated"
+FLUSH_REFUSED: Final = "flush.refused"
+FLUSH_POISONED: Final = "flush.poisoned"
+TURN_PARKED: Final = "turn.parked"
+TURN_REFUSED: Final = "turn.refused"
+WORKFLOWS_LOADED: Final = "workflows.loaded"
+WORKFLOWS_BROKEN: Final = "workflows.broken"
+HEARTBEAT_FAILED: Final = "heartbeat.failed"
+LOOP_BLOCKED: Final = "loop.blocked"
+SETTINGS_WITHOUT_USE: Final = "settings.without_use"
+TASK_FAILED: Final = "task.failed"
+
+
+def set_up_logging(level: str, log_format: str) -> None:
+    """Print structured events to stderr from here on. level and log_format are settings of the same names."""
+    renderer: structlog.types.Processor
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,57 @@
+"""The one table of what a turn may become; every guarded UPDATE and the schema's checks are compared with it.
+
+Invariants:
+- An ended turn never changes.
+- Only a held turn (running, suspended, parked) stands between a session and its next turn.
+- Attempts only grow, and only a (re-)execution raises them.
+"""
+
+from typing import Final
+
+from argosy.turn.status import Status
+
+TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
+    Status.ACCEPTED: frozenset({Status.QUEUED, Status.REJECTED, Status.DUPLICATE, Status.MERGED}),
+    Status.QUEUED: frozenset(
+        {Status.RUNNING, Status.CANCELLED, Status.EXPIRED, Status.REJECTED, Status.MERGED, Status.PARKED}
+    ),
+    Status.RUNNING: frozenset(
+        {Status.SUSPENDED, Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.PARKED}
+    ),
+    Status.SUSPENDED: frozenset({Status.RUNNING, Status.CANCELLED, Status.EXPIRED, Status.PARKED}),
+    Status.PARKED: frozenset({Status.RUNNING, Status.CANCELLED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+    Status.EXPIRED: frozenset(),
+    Status.REJECTED: frozenset(),
+    Status.MERGED: frozenset(),
+    Status.DUPLICATE: frozenset(),
+}
+
+
+class IllegalTransitionError(AssertionError):
+    """A bug of ours: the turn stays what it was."""
+
+
+def advance(before: Status, after: Status) -> Status:
+    """The state after a transition. Raises IllegalTransitionError when the table has no such edge."""
+    if after not in TRANSITIONS[before]:
+        raise IllegalTransitionError(f"a {before} turn cannot become {after}")
+    return after
+
+
+def reachable(before: Status) -> frozenset[Status]:
+    """Every state that one flush may write for a turn that it found in `before`.
+
+    A flush folds the transitions that a turn made since the last one into one row, so queued → running → completed
+    is written as queued → completed.
+    """
+    seen: set[Status] = set()
+    frontier = [before]
+    while frontier:
+        for after in TRANSITIONS[frontier.pop()]:
+            if after not in seen:
+                seen.add(after)
+                frontier.append(after)
+    return frozenset(seen)
