@@ -1,0 +1,80 @@
+"""What a running turn writes down and waits for: the contract between `Context` and the executor of a worker.
+
+Order: what `record` writes becomes durable in the order of the calls, in one flush or in several.
+Fence: every coroutine here raises OwnershipLostError once this process may no longer write for the turn.
+"""
+
+import uuid
+from typing import Literal, NamedTuple, Protocol
+
+from argosy.turn.events import Event
+
+WaitKind = Literal["signal", "sleep", "retry"]
+
+
+class Recorded(NamedTuple):
+    """A settled outcome of history: one of SETTLED_OUTCOMES and its data (JSON bytes)."""
+
+    type: Event
+    data: bytes
+
+
+class Park(BaseException):
+    """Stops the turn for an operator. Not an Exception, so that no `except Exception` in user code swallows it."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class Journal(Protocol):
+    """One attempt's hand on its turn's history. Used from the event loop only."""
+
+    @property
+    def turn_id(self) -> uuid.UUID: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def session(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+
+    def recorded(self, key: str) -> Recorded | None:
+        """The settled outcome of an operation, or None. Marks the key as asked for."""
+        ...
+
+    def is_intended(self, key: str) -> bool:
+        """Whether history holds step.intended for an at_most_once step (with no outcome: its effect is uncertain)."""
+        ...
+
+    def tries(self, key: str) -> int:
+        """How many tries of a step history holds as failed (its step.retrying events)."""
+        ...
+
+    async def ready(self, key: str) -> None:
+        """Returns when a new operation may start: all recorded before is durable, and the code has asked for every
+        key that history has. Otherwise parks the turn (reason history_mismatch, a message that names both keys).
+        """
+        ...
+
+    def record(self, event: Event, key: str, data: bytes) -> None:
+        """Write a durable event. Returns at once; it is durable after `durable`, before the next `ready`, and before
+        the turn's end is.
+        """
+        ...
+
+    async def durable(self) -> None:
+        """Returns when everything recorded so far is in Postgres."""
+        ...
+
+    async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:
+        """Wait durably; the turn may be suspended meanwhile, and this call then never returns (it is cancelled, and made
+        again by the replay). signal: the payload of the signal `name` (JSON bytes). sleep, retry: None when timeout_s passed.
+        The outcome is recorded under key by the time this returns. Raises WaitTimeoutError for a signal that did not come.
+        """
+        ...
+
+    def database_time_s(self) -> float:
+        """Seconds since 1970 by the database's clock, good to some milliseconds."""
+        ...
