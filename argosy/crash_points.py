@@ -1,0 +1,55 @@
+"""Named points of a turn's journey at which a test may end this process as kill -9 would. Off unless armed.
+
+Call it as `crash_points.reach("after_poll")`, never `from argosy.crash_points import reach`: arming replaces the function.
+When off, a point costs one attribute look-up and one empty call; points stand per batch and per flush, and per step.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Final
+
+from argosy.errors import SettingError
+
+POINTS: Final = (
+    "after_poll",  # records were read from the log; nothing is written
+    "before_accept",  # the accept is about to be sent
+    "after_accept",  # the accept is committed; nothing of it is scheduled
+    "before_effect",  # inside a step (tests' workflows call it): before its effect
+    "after_effect",  # inside a step (tests' workflows call it): after its effect
+    "in_step",  # the step's code has returned; its result is not recorded
+    "before_flush",  # a flush is about to be sent
+    "after_flush",  # a flush is committed; nobody was told
+    "before_settle_seen",  # a turn's end is committed; its session's next turn has not started
+)
+
+
+def _pass(point: str) -> None:
+    """Nothing is armed."""
+
+
+reach: Callable[[str], None] = _pass
+
+
+def arm(crash_at: str) -> None:
+    """End this process with SIGKILL when the point is reached. crash_at: a point, `point:n` for the n-th time (from 1),
+    or "" for off. Raises SettingError for a point that does not exist or an n that is not a number from 1.
+    """
+    global reach
+    if not crash_at:
+        reach = _pass
+        return
+    name, _, count = crash_at.partition(":")
+    if name not in POINTS or (count and (not count.isdecimal() or int(count) < 1)):
+        raise SettingError(f"ARGOSY_CRASH_AT={crash_at!r}: must be one of {', '.join(POINTS)}, then :n or nothing")
+    times_left = int(count or 1)
+
+    def count_down(point: str) -> None:
+        nonlocal times_left
+        if point != name:
+            return
+        times_left -= 1
+        if times_left <= 0:  # not == 0: threads of synchronous steps may count at once
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    reach = count_down
