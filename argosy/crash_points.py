@@ -1,6 +1,6 @@
 """Named points of a turn's journey at which a test may end this process as kill -9 would. Off unless armed.
 
-Call it as `crash_points.reach("after_poll")`, never `from argosy.crash_points import reach`: arming replaces the function.
+Call it as `crash_points.reach("after_poll")`, never `from argosy.crash_points import reach`: arming replaces it.
 When off, a point costs one attribute look-up and one empty call; points stand per batch and per flush, and per step.
 """
 
