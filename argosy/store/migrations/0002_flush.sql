@@ -343,7 +343,7 @@ BEGIN
       AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]);
     UPDATE inbox AS b SET state = x.new_state
     FROM unnest(x_index, x_partition, x_id, x_to) AS x (index, partition, id, new_state)
-    WHERE b.inbox_id = x.id AND x.new_state <> 'deleted'
+    WHERE b.inbox_id = x.id AND x.new_state <> 'deleted' AND b.state IN ('due', 'buffered')
       AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]);
   END IF;
 
