@@ -1,0 +1,19 @@
+-- name: accept
+-- A batch of the log becomes turns: accepted -> queued | duplicate | rejected. See migrations/0002_flush.sql.
+SELECT lineage, at, held, applied, places, heads FROM accept(
+  $1::uuid, $2::bigint, $3::text, $4::text, $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[],
+  $10::integer[], $11::uuid[], $12::text[], $13::uuid[], $14::text[], $15::smallint[], $16::text[], $17::bytea[], $18::text[],
+  $19::smallint[], $20::timestamptz[], $21::double precision[], $22::text[], $23::bytea[], $24::bytea[], $25::text[],
+  $26::integer[], $27::bigint[], $28::bytea[], $29::text[], $30::text[])
+
+-- name: flush
+-- What a worker's turns want written. See migrations/0002_flush.sql.
+SELECT lineage, at, held, applied, places, heads FROM flush(
+  $1::uuid, $2::bigint, $3::text, $4::integer[], $5::bigint[],
+  $6::integer[], $7::uuid[], $8::text[], $9::integer[], $10::integer[],
+  $11::text[], $12::integer[], $13::integer[], $14::smallint[], $15::text[],
+  $16::bytea[], $17::bytea[], $18::bytea[], $19::text[],
+  $20::integer[], $21::integer[], $22::integer[], $23::text[], $24::text[], $25::bytea[],
+  $26::integer[], $27::uuid[], $28::text[], $29::text[], $30::text[], $31::bytea[], $32::double precision[],
+  $33::integer[], $34::integer[], $35::uuid[], $36::text[],
+  $37::integer[], $38::uuid[])
