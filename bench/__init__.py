@@ -1,1 +1,1 @@
-"""`make bench`: what one turn costs, side by side with the floor, in one run on one machine. `python -m bench --help`."""
+"""What one turn costs, side by side with the floor, in one run on one machine: `make bench`, `python -m bench`."""

@@ -19,11 +19,18 @@ PARTITIONS = 12
 
 _TABLE = """
 DROP TABLE IF EXISTS floor_turns;
-CREATE TABLE floor_turns (turn_id uuid PRIMARY KEY, session_id uuid NOT NULL, status text NOT NULL, input bytea, result bytea)
-WITH (fillfactor = 80)
+CREATE TABLE floor_turns (
+  turn_id uuid PRIMARY KEY, session_id uuid NOT NULL, status text NOT NULL, input bytea, result bytea
+) WITH (fillfactor = 80)
 """
-_INSERT = "INSERT INTO floor_turns (turn_id, session_id, status, input) SELECT u.t, u.s, 'queued', u.i FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS u (t, s, i)"
-_UPDATE = "UPDATE floor_turns AS t SET status = 'completed', result = u.r FROM unnest($1::uuid[], $2::bytea[]) AS u (t, r) WHERE t.turn_id = u.t"
+_INSERT = """
+INSERT INTO floor_turns (turn_id, session_id, status, input)
+SELECT u.t, u.s, 'queued', u.i FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS u (t, s, i)
+"""
+_UPDATE = """
+UPDATE floor_turns AS t SET status = 'completed', result = u.r
+FROM unnest($1::uuid[], $2::bytea[]) AS u (t, r) WHERE t.turn_id = u.t
+"""
 
 
 def _produce(bootstrap: str, topic: str, keys: list[bytes], value: bytes) -> None:

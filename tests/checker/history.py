@@ -1,13 +1,16 @@
 """Decides whether a run kept its promises, from nothing but what clients saw and what an idempotent sink received.
 
-`violations(history)` answers in plain words, one line per broken promise; an empty list is a clean run. Pure: it asks no
-server and knows no schema. The numbers are those of the promises: I1 durable, I2 one at a time in order, I3 recorded
+`violations(history)` answers in plain words, one line per broken promise; an empty list is a clean run. Pure: it asks
+no server and knows no schema. The numbers are those of the promises: I1 durable, I2 one at a time in order, I3 recorded
 once, I5 one ending, I6 numbered events, I7 signals, I9 nothing stuck.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from tests.checker.order import order, overlaps
+from tests.checker.seen import UNCERTAIN, History, Read, resolved
 
 ENDING_EVENT: Final = {
     "completed": "turn.completed",
@@ -17,90 +20,16 @@ ENDING_EVENT: Final = {
     "rejected": "turn.rejected",
 }
 SETTLED: Final = frozenset({"step.completed", "step.failed", "wait.completed", "wait.timed_out", "value.recorded"})
-UNCERTAIN: Final = frozenset({0, 504})  # no answer, or "it may have happened"
-
-
-class Request(NamedTuple):
-    """One POST of a turn. Times: seconds of one clock. status: HTTP, 0 when no answer came. key: "" for none.
-    effects: how many steps of a completed turn must have reached the sink; None when it does not matter.
-    """
-
-    session: str
-    key: str
-    sent_s: float
-    answered_s: float
-    status: int
-    turn_id: str | None
-    effects: int | None = None
-
-
-class SignalSent(NamedTuple):
-    """One POST of a signal. request_id: the Idempotency-Key, "" for none. payload: hashable."""
-
-    turn_id: str
-    name: str
-    request_id: str
-    payload: Any
-    status: int
-
-
-class Event(NamedTuple):
-    seq: int
-    attempt: int
-    type: str
-    key: str = ""
-    data: Any = None
-
-
-class Read(NamedTuple):
-    """The last read of one turn id. turn_id differs from the id that was asked for when that one is a duplicate."""
-
-    turn_id: str
-    session: str
-    status: str
-    events: tuple[Event, ...]
-
-
-class Effect(NamedTuple):
-    """What the sink received. started, finished: numbers of one counter that grows with everything the sink sees;
-    finished is 0 when no answer was given. succeeded: the sink answered with success.
-    """
-
-    started: int
-    finished: int
-    turn_id: str
-    step_key: str
-    idempotency_key: str
-    session: str
-    succeeded: bool = True
-
-
-class History(NamedTuple):
-    """reads: by the id that was asked for. disruptions: crashes and changes of owner that were made to happen.
-    waiting: ids of turns that are meant to wait still.
-    """
-
-    requests: tuple[Request, ...]
-    reads: dict[str, Read]
-    effects: tuple[Effect, ...]
-    signals: tuple[SignalSent, ...] = ()
-    disruptions: int = 0
-    waiting: frozenset[str] = frozenset()
 
 
 def violations(history: History) -> list[str]:
     """Every broken promise, in plain words; [] when all were kept."""
     found: list[str] = []
-    for check in (_endings, _keys, _ghosts, _effects_once, _order, _overlaps, _signals):
+    for check in (_endings, _keys, _ghosts, _effects_once, order, overlaps, _signals):
         found += check(history)
     for read in {read.turn_id: read for read in history.reads.values()}.values():
         found += _story(read)
     return found
-
-
-def _resolved(history: History, turn_id: str | None) -> str | None:
-    read = history.reads.get(turn_id or "")
-    return read.turn_id if read else None
 
 
 def _endings(history: History) -> Iterator[str]:
@@ -128,19 +57,19 @@ def _keys(history: History) -> Iterator[str]:
     by_key: dict[tuple[str, str], set[str]] = defaultdict(set)
     requests_of: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for number, request in enumerate(history.requests):
-        resolved = _resolved(history, request.turn_id)
-        if request.status not in (200, 202) or resolved is None:
+        turn_id = resolved(history, request.turn_id)
+        if request.status not in (200, 202) or turn_id is None:
             continue
         name = (request.session, request.key or f"request {number}")
-        requests_of[resolved].add(name)
+        requests_of[turn_id].add(name)
         if request.key:
-            by_key[name].add(resolved)
+            by_key[name].add(turn_id)
     for (session, key), turns in by_key.items():
         if len(turns) > 1:
             yield f"I5 doubled: key {key} of {session} became {len(turns)} turns: {', '.join(sorted(turns))}"
-    for turn_id, names in requests_of.items():
+    for shared, names in requests_of.items():
         if len(names) > 1:
-            yield f"I5 merged: turn {turn_id} answers {len(names)} different requests"
+            yield f"I5 merged: turn {shared} answers {len(names)} different requests"
 
 
 def _ghosts(history: History) -> Iterator[str]:
@@ -177,85 +106,11 @@ def _effects_once(history: History) -> Iterator[str]:
             yield f"I3 repeated: step {step_key} of turn {turn_id} succeeded {count} times and nothing had failed"
 
 
-class _Interval(NamedTuple):
-    """When a turn entered the log, as far as its client can know, and when its effects were."""
-
-    turn_id: str
-    entered_after_s: float
-    entered_before_s: float
-    first: int
-    last: int
-
-
-def _intervals(history: History) -> dict[str, list[_Interval]]:
-    """Per session, in the order of the first effects."""
-    first: dict[str, int] = {}
-    last: dict[tuple[str, str], int] = {}
-    endings = {read.turn_id: read.status for read in history.reads.values()}
-    for effect in sorted(history.effects):
-        first.setdefault(effect.turn_id, effect.started)
-        # A repetition replaces what a killed process left behind; a cancelled step's call may be answered late.
-        is_cut = endings.get(effect.turn_id) in ("cancelled", "expired")
-        last[effect.turn_id, effect.idempotency_key] = (
-            effect.started if is_cut else max(effect.started, effect.finished)
-        )
-    last_of: dict[str, int] = defaultdict(int)
-    for (turn_id, _), number in last.items():
-        last_of[turn_id] = max(last_of[turn_id], number)
-
-    sent: dict[str, float] = {}
-    answered: dict[str, float] = {}
-    session_of: dict[str, str] = {effect.turn_id: effect.session for effect in history.effects}
-    known_keys: dict[tuple[str, str], str] = {}
-    for request in history.requests:
-        if request.key and (resolved := _resolved(history, request.turn_id)):
-            known_keys[request.session, request.key] = resolved
-    for request in history.requests:
-        turn_id = _resolved(history, request.turn_id) or known_keys.get((request.session, request.key))
-        if turn_id is None:
-            continue
-        sent[turn_id] = min(sent.get(turn_id, request.sent_s), request.sent_s)
-        if request.status in (200, 202):
-            answered[turn_id] = min(answered.get(turn_id, request.answered_s), request.answered_s)
-    sessions: dict[str, list[_Interval]] = defaultdict(list)
-    for turn_id, number in sorted(first.items(), key=lambda item: item[1]):
-        interval = _Interval(
-            turn_id, sent.get(turn_id, 0.0), answered.get(turn_id, float("inf")), number, last_of[turn_id]
-        )
-        sessions[session_of[turn_id]].append(interval)
-    return sessions
-
-
-def _order(history: History) -> Iterator[str]:
-    """I2: a turn that was acknowledged before another was sent has its effects first."""
-    for session, intervals in _intervals(history).items():
-        latest = None
-        for interval in intervals:
-            if latest is not None and interval.entered_before_s < latest.entered_after_s:
-                yield (
-                    f"I2 reordered: in {session} turn {interval.turn_id} was accepted before turn {latest.turn_id} "
-                    f"was sent and ran after it"
-                )
-            if latest is None or interval.entered_after_s > latest.entered_after_s:
-                latest = interval
-
-
-def _overlaps(history: History) -> Iterator[str]:
-    """I2: no effect of a turn lies between the first and the last of another turn of its session."""
-    for session, intervals in _intervals(history).items():
-        longest = None
-        for interval in intervals:
-            if longest is not None and interval.first < longest.last:
-                yield f"I2 overlap: in {session} turn {interval.turn_id} began before turn {longest.turn_id} was over"
-            if longest is None or interval.last > longest.last:
-                longest = interval
-
-
 def _signals(history: History) -> Iterator[str]:
     """I7: what was acknowledged arrives, once, at the turn it was sent to."""
     sent: dict[tuple[str, str], dict[Any, bool]] = defaultdict(dict)
     for number, signal in enumerate(history.signals):
-        turn_id = _resolved(history, signal.turn_id) or signal.turn_id
+        turn_id = resolved(history, signal.turn_id) or signal.turn_id
         if 200 <= signal.status < 300 or signal.status in UNCERTAIN:
             request = (signal.request_id or f"request {number}", signal.payload)
             is_sure = signal.status not in UNCERTAIN
@@ -271,7 +126,7 @@ def _signals(history: History) -> Iterator[str]:
             offered = sent[read.turn_id, name]
             surplus = Counter(map(repr, delivered[name])) - Counter(repr(payload) for _, payload in offered)
             for payload, count in surplus.items():
-                yield f"I7 doubled: turn {read.turn_id} got signal {name} {payload} {count} time(s) more than it was sent"
+                yield f"I7 doubled: turn {read.turn_id} got signal {name} {payload} {count} times too often"
             if read.status == "suspended" and sum(offered.values()) > len(delivered[name]):
                 yield f"I7 lost: turn {read.turn_id} still waits although signal {name} was acknowledged"
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.checker.history import Effect, Event, History, Read, Request, SignalSent, violations
+from tests.checker.history import violations
+from tests.checker.seen import Effect, Event, History, Read, Request, SignalSent
 
 
 def _story(*types: str, attempt: int = 1) -> tuple[Event, ...]:

@@ -1,0 +1,79 @@
+"""What a run is judged by: what clients saw, and what an idempotent sink received."""
+
+from typing import Any, Final, NamedTuple
+
+UNCERTAIN: Final = frozenset({0, 504})  # no answer, or "it may have happened"
+
+
+class Request(NamedTuple):
+    """One POST of a turn. Times: seconds of one clock. status: HTTP, 0 when no answer came. key: "" for none.
+    effects: how many steps of a completed turn must have reached the sink; None when it does not matter.
+    """
+
+    session: str
+    key: str
+    sent_s: float
+    answered_s: float
+    status: int
+    turn_id: str | None
+    effects: int | None = None
+
+
+class SignalSent(NamedTuple):
+    """One POST of a signal. request_id: the Idempotency-Key, "" for none. payload: hashable."""
+
+    turn_id: str
+    name: str
+    request_id: str
+    payload: Any
+    status: int
+
+
+class Event(NamedTuple):
+    seq: int
+    attempt: int
+    type: str
+    key: str = ""
+    data: Any = None
+
+
+class Read(NamedTuple):
+    """The last read of one turn id. turn_id differs from the id that was asked for when that one is a duplicate."""
+
+    turn_id: str
+    session: str
+    status: str
+    events: tuple[Event, ...]
+
+
+class Effect(NamedTuple):
+    """What the sink received. started, finished: numbers of one counter that grows with everything the sink sees;
+    finished is 0 when no answer was given. succeeded: the sink answered with success.
+    """
+
+    started: int
+    finished: int
+    turn_id: str
+    step_key: str
+    idempotency_key: str
+    session: str
+    succeeded: bool = True
+
+
+class History(NamedTuple):
+    """reads: by the id that was asked for. disruptions: crashes and changes of owner that were made to happen.
+    waiting: ids of turns that are meant to wait still.
+    """
+
+    requests: tuple[Request, ...]
+    reads: dict[str, Read]
+    effects: tuple[Effect, ...]
+    signals: tuple[SignalSent, ...] = ()
+    disruptions: int = 0
+    waiting: frozenset[str] = frozenset()
+
+
+def resolved(history: History, turn_id: str | None) -> str | None:
+    """The turn that an id stands for: itself, or the one that it is a duplicate of; None when it was never read."""
+    read = history.reads.get(turn_id or "")
+    return read.turn_id if read else None
