@@ -1,0 +1,89 @@
+"""A fleet of real processes on one log and one truth, for one test."""
+
+import os
+import uuid
+from pathlib import Path
+
+from tests.harness.processes import ROOT, Managed, free_port
+
+WORKFLOWS = ROOT / "tests" / "journey" / "workflows.py"
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "PYTHONDONTWRITEBYTECODE")
+
+
+class Fleet:
+    """Starts and stops gateways and workers.
+
+    dsn: Postgres, a database of the test's own. bootstrap: Kafka, or "" for the Postgres log. Every fleet has its own
+    topic and group, so tests share a broker without meeting.
+    """
+
+    def __init__(self, folder: Path, dsn: str, bootstrap: str, partitions: int = 8, **settings: str) -> None:
+        self.folder = folder
+        self.name = f"t{uuid.uuid4().hex[:10]}"
+        self.processes: list[Managed] = []
+        self._started = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self.environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
+            "PYTHONPATH": str(ROOT),
+            "ARGOSY_DATA_DIR": str(folder / "data"),
+            "ARGOSY_CONFIG_DIR": str(folder / "config"),
+            "ARGOSY_WORKFLOWS": str(WORKFLOWS),
+            "STATE_DB_URI": dsn,
+            "KAFKA_TOPIC_PREFIX": self.name,
+            "KAFKA_GROUP": self.name,
+            "AGENT_TURNS_PARTITIONS": str(partitions),
+            "AGENT_DISPATCH_BACKEND": "queue",
+            "LOG_LEASE_TTL_S": "2",
+            "RECONCILE_INTERVAL_S": "0.2",
+            "GRAPH_SERVICE_AUTH_SECRET": "a secret of the tests",
+            **settings,
+        }
+        if bootstrap:
+            self.environment["KAFKA_BOOTSTRAP_SERVERS"] = bootstrap
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _start(self, name: str, arguments: list[str], ready_port: int, settings: dict[str, str]) -> Managed:
+        self._started += 1
+        log = self.folder / f"{self._started:02}-{name}.log"
+        process = Managed(name, arguments, self.environment | settings, f"http://127.0.0.1:{ready_port}/readyz", log)
+        self.processes.append(process)
+        return process
+
+    def prepare(self) -> None:
+        """Migrate the database and make the topic, as an operator does before the first start."""
+        for arguments in (["migrate"], ["topics"]):
+            process = self._start("-".join(arguments), arguments, 0, {})
+            code = process.wait_dead(60)
+            assert code == 0, process.tail()
+
+    def gateway(self, *, is_awaited: bool = True, **settings: str) -> Managed:
+        """A gateway on the fleet's port (or settings["PORT"])."""
+        port = int(settings.get("PORT", self.port))
+        process = self._start("gateway", ["gateway"], port, {"PORT": str(port), **settings})
+        if is_awaited:
+            process.wait_ready()
+        return process
+
+    def worker(self, *, crash_at: str = "", is_awaited: bool = True, **settings: str) -> Managed:
+        """A dispatch worker. crash_at: a named point (argosy/crash_points.py) at which it ends as by kill -9."""
+        port = free_port()
+        settings = {"METRICS_PORT": str(port), **settings}
+        if crash_at:
+            settings["ARGOSY_CRASH_AT"] = crash_at
+        process = self._start("worker", ["worker", "dispatch"], port, settings)
+        if is_awaited:
+            process.wait_ready()
+        return process
+
+    def logs(self) -> str:
+        """The ends of all logs, for a failed test."""
+        return "\n".join(process.tail() for process in self.processes if process.log.exists())
+
+    def stop(self) -> None:
+        """End everything. Raises AssertionError when something was left behind by a process that had ended."""
+        left = {process.name: pids for process in reversed(self.processes) if (pids := process.bury())}
+        assert not left, f"processes were left behind: {left}"

@@ -1,0 +1,144 @@
+"""Real processes of a test: started by command line, known by pid, never left behind."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+ARGOSY = Path(sys.executable).parent / "argosy"
+ROOT = Path(__file__).parents[2]
+READY_WITHIN_S = 30.0
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody had a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class NotReadyError(AssertionError):
+    """A process ended or stayed silent; the message holds the end of its log."""
+
+
+class Managed:
+    """One process. Its output goes to a file; its standard input is a pipe that closes with the test."""
+
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str], ready_url: str, log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.ready_url = ready_url
+        self._output: IO[bytes] = log.open("ab")
+        self.process = subprocess.Popen(
+            [str(ARGOSY), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=log.parent,
+        )
+        self._family: dict[int, psutil.Process] = {}
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def family(self) -> list[psutil.Process]:
+        """The process and its descendants, those included that were seen once and whose parent is gone."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            top = psutil.Process(self.pid)
+            for process in (top, *top.children(recursive=True)):
+                self._family.setdefault(process.pid, process)
+        return [process for process in self._family.values() if process.is_running() and not _is_zombie(process)]
+
+    def wait_ready(self, within_s: float = READY_WITHIN_S) -> None:
+        """Returns when /readyz answers 200. Raises NotReadyError."""
+        deadline = time.monotonic() + within_s
+        seen = ""
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise NotReadyError(f"{self.name} ended with {self.process.returncode}:\n{self.tail()}")
+            try:
+                with urllib.request.urlopen(self.ready_url, timeout=2) as answer:  # noqa: S310
+                    if answer.status == 200:
+                        self.family()
+                        return
+            except urllib.error.HTTPError as error:
+                seen = f"{error.code}: {error.read()[:300]!r}"
+            except OSError as error:
+                seen = str(error)
+            time.sleep(0.02)
+        raise NotReadyError(f"{self.name} is not ready after {within_s} s ({seen}):\n{self.tail()}")
+
+    def kill(self) -> None:
+        """kill -9 of this one process, and wait until the kernel has buried it."""
+        self.family()
+        self.process.kill()
+        self.process.wait(10)
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait_dead(self, within_s: float = 20.0) -> int:
+        """Its return code. Raises NotReadyError when it lives on."""
+        try:
+            return self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise NotReadyError(f"{self.name} still lives after {within_s} s:\n{self.tail()}") from None
+
+    def terminate(self, within_s: float = 25.0) -> int:
+        """SIGTERM and its return code."""
+        self.family()
+        self.process.terminate()
+        return self.wait_dead(within_s)
+
+    def tail(self, size_bytes: int = 6_000) -> str:
+        self._output.flush()
+        return f"--- {self.log.name}\n{self.log.read_bytes()[-size_bytes:].decode(errors='replace')}"
+
+    def bury(self) -> list[int]:
+        """End it and whatever it left. Returns the pids that had to be killed besides its own."""
+        is_alive = self.process.poll() is None
+        self.family()
+        if is_alive:
+            self.process.kill()
+        self.process.wait(10)
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self._output.close()
+        # Children end by themselves when their parent's pipe closes; what does not is a leak.
+        deadline = time.monotonic() + 10
+        while self.family() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        left = self.family()
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return [process.pid for process in left]
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+@contextlib.contextmanager
+def stopped(process: Managed) -> Iterator[None]:
+    """SIGSTOP for as long as the block lasts."""
+    process.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send(signal.SIGCONT)

@@ -1,0 +1,120 @@
+"""Workflows of the journey and crash tests, written as a user writes them. Input: {"sink", "session", …}.
+
+Every step reports to the sink under the idempotency key that it was given. `before_effect` and `after_effect` are the
+two sides of an effect at which a test may kill the worker.
+"""
+
+import asyncio
+import os
+from typing import Any
+
+from argosy import Context, crash_points, step, step_info, workflow
+from tests.checker.sink_client import cause, cause_synchronously
+
+
+def _effect(job: dict[str, Any]) -> dict[str, Any]:
+    info = step_info()
+    return {
+        "turn_id": str(info.turn_id),
+        "step_key": info.step_key,
+        "idempotency_key": info.idempotency_key,
+        "session": job["session"],
+        "delay_s": job.get("effect_s", 0),
+        "fail_times": job.get("fail_times", 0),
+    }
+
+
+@step
+async def touch(job: dict[str, Any]) -> int:
+    """One effect at the sink."""
+    crash_points.reach("before_effect")
+    number = await cause(job["sink"], _effect(job))
+    crash_points.reach("after_effect")
+    return number
+
+
+@step(retries=5)
+async def stumble(job: dict[str, Any]) -> int:
+    """Fails as often as the sink was told to refuse, and is tried again."""
+    return await cause(job["sink"], _effect(job))
+
+
+@step(effect="at_most_once")
+async def touch_at_most_once(job: dict[str, Any]) -> int:
+    number = await cause(job["sink"], _effect(job))
+    crash_points.reach("after_effect")
+    return number
+
+
+@step
+def touch_in_thread(job: dict[str, Any]) -> int:
+    return cause_synchronously(job["sink"], _effect(job))
+
+
+@step
+async def dawdle(job: dict[str, Any]) -> int:
+    """An effect, and then time until the step returns."""
+    number = await cause(job["sink"], _effect(job))
+    await asyncio.sleep(job["step_s"])
+    return number
+
+
+@step
+async def die_when_asked(job: dict[str, Any]) -> None:
+    """Ends its whole process: a poison turn."""
+    os.kill(os.getpid(), 9)
+
+
+@workflow
+async def steps(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """n effects, one after the other."""
+    return {"numbers": [await ctx.run(touch, job) for _ in range(job.get("n", 1))]}
+
+
+@workflow
+async def waits(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """An effect, `signals` signals "go" (1 unless said), an effect."""
+    await ctx.run(touch, job)
+    payloads = [await ctx.wait_signal("go", timeout_s=job.get("timeout_s")) for _ in range(job.get("signals", 1))]
+    await ctx.run(touch, job)
+    return {"payloads": payloads}
+
+
+@workflow
+async def sleeps(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """An effect, a durable sleep, an effect."""
+    await ctx.run(touch, job)
+    await ctx.sleep(job["sleep_s"])
+    await ctx.run(touch, job)
+    return {}
+
+
+@workflow
+async def stumbles(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """A step that fails `fail_times` times and then succeeds."""
+    return {"number": await ctx.run(stumble, job)}
+
+
+@workflow
+async def once(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """An effect that must never be repeated."""
+    return {"number": await ctx.run(touch_at_most_once, job)}
+
+
+@workflow
+async def threads(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """A synchronous step."""
+    return {"number": await ctx.run(touch_in_thread, job)}
+
+
+@workflow
+async def dawdles(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """`n` slow steps of `step_s` each."""
+    return {"numbers": [await ctx.run(dawdle, job) for _ in range(job.get("n", 1))]}
+
+
+@workflow
+async def poison(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """Kills whichever worker runs it."""
+    await ctx.run(die_when_asked, job)
+    return {}
