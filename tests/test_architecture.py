@@ -1,0 +1,124 @@
+"""The house keeps its shape: imports run one way, modules stay small, and each kind of thing is in one place."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import grimp
+import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGES: Final = ("argosy", "gateway", "workers")
+
+# Longer than 300 lines, and why.
+LONG_MODULES: Final[dict[str, str]] = {}
+# Read the environment, and why.
+ENVIRONMENT_READERS: Final = {"argosy/config.py": "the one place"}
+# Read a clock or sleep without the injected one, and why.
+CLOCK_READERS: Final = {
+    "argosy/clock.py": "the one place",
+    "argosy/ids.py": "a turn id carries the minting gateway's time",
+}
+SQL: Final = re.compile(
+    r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|CREATE\s+(TABLE|INDEX)|TRUNCATE)\b", re.S
+)
+
+
+def _modules() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "_pb2" not in path.name:
+                yield str(path.relative_to(ROOT)), path.read_text()
+
+
+def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Dotted names that are used: `time.monotonic`, `os.environ`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}", node
+
+
+def test_imports_run_one_way() -> None:
+    linter = Path(sys.executable).parent / "lint-imports"
+    result = subprocess.run([str(linter), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=False, cache_dir=None)
+    circles = []
+    for module in sorted(graph.modules):
+        for imported in graph.find_modules_directly_imported_by(module):
+            if chain := graph.find_shortest_chain(importer=imported, imported=module):
+                circles.append(" -> ".join((module, *chain)))
+    assert circles == []
+
+
+def test_modules_are_short() -> None:
+    long = [f"{name}: {text.count(chr(10))}" for name, text in _modules() if text.count("\n") > 300]
+    assert [line for line in long if line.split(":")[0] not in LONG_MODULES] == []
+
+
+def test_proto_holds_sources_only() -> None:
+    assert [str(path) for path in (ROOT / "proto").rglob("*.py")] == []
+
+
+def test_sql_is_in_sql_files() -> None:
+    found = []
+    for name, text in _modules():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value):
+                found.append(f"{name}:{node.lineno}")
+    assert found == []
+
+
+def test_the_environment_is_read_in_one_place() -> None:
+    found = [
+        f"{name}:{node.lineno}"
+        for name, text in _modules()
+        for used, node in _calls(ast.parse(text))
+        if used in ("os.environ", "os.getenv", "os.environb") and name not in ENVIRONMENT_READERS
+    ]
+    assert found == []
+
+
+def _is_pause_of_nothing(call: ast.Call) -> bool:
+    return bool(call.args) and isinstance(call.args[0], ast.Constant) and call.args[0].value == 0
+
+
+def test_time_is_injected() -> None:
+    watched = {"time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.sleep", "asyncio.sleep"}
+    found = []
+    for name, text in _modules():
+        tree = ast.parse(text)
+        yields = {id(call.func) for call in ast.walk(tree) if isinstance(call, ast.Call) and _is_pause_of_nothing(call)}
+        found += [
+            f"{name}:{node.lineno} {used}"
+            for used, node in _calls(tree)
+            if used in watched and id(node) not in yields and name not in CLOCK_READERS
+        ]
+    assert found == []
+
+
+@pytest.mark.parametrize("kind", ["metric", "log event"])
+def test_every_name_in_the_telemetry_table_is_used(kind: str) -> None:
+    table = ast.parse((ROOT / "argosy/telemetry.py").read_text())
+    names = set()
+    for node in table.body:
+        is_event = isinstance(node, ast.AnnAssign)
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id.isupper() and not target.id.startswith("_"):
+                names |= {target.id} if is_event == (kind == "log event") else set()
+    used = " ".join(text for name, text in _modules() if name != "argosy/telemetry.py")
+    assert sorted(name for name in names if not re.search(rf"\b{name}\b", used)) == []
+
+
+def test_exceptions_are_still_needed() -> None:
+    modules = dict(_modules())
+    assert [name for name in (*LONG_MODULES, *ENVIRONMENT_READERS, *CLOCK_READERS) if name not in modules] == []
+    assert [name for name in LONG_MODULES if modules[name].count("\n") <= 300] == []
