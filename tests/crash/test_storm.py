@@ -1,0 +1,64 @@
+"""Many turns, two workers, one killed in the middle and another started."""
+
+import asyncio
+
+import pytest
+
+from tests.harness.client import Client
+from tests.harness.fleet import Fleet
+
+SESSIONS, TURNS = 100, 20
+
+
+async def test_two_thousand_turns_survive_the_death_of_one_of_two_workers(fleet: Fleet, client: Client) -> None:
+    doomed, _ = fleet.worker(), fleet.worker()
+
+    async def converse(number: int) -> list[str]:
+        return [await client.post(f"session-{number}", "steps", effects=1, n=1) for _ in range(TURNS)]
+
+    posting = asyncio.gather(*map(converse, range(SESSIONS)))
+    while sum(1 for request in client.requests if request.turn_id) < SESSIONS * TURNS // 2:
+        await asyncio.sleep(0.05)
+    doomed.kill()
+    await asyncio.to_thread(fleet.worker)
+    turns = [turn for conversation in await posting for turn in conversation]
+
+    await client.until_status(turns, within_s=60)
+    await client.judge(disruptions=1)
+
+
+@pytest.mark.parametrize("partitions", [1])
+async def test_ten_thousand_turns_behind_a_suspended_one_hold_up_nobody_else(fleet: Fleet, client: Client) -> None:
+    worker = fleet.worker()
+    hot = "hot"
+    head = await client.post(hot, "waits", effects=2)
+    await client.until_status([head], {"suspended"})
+    await _measure(client, "warm-up")
+    idle_s = await _measure(client, "before")
+    memory_before = worker.family()[0].memory_info().rss
+
+    behind: list[str] = []
+    body = {"workflow": "steps", "input": client.job(hot, n=1)}
+    for _ in range(10):
+        behind += await client.batch([(hot, body)] * 1_000, effects=1)
+    await client.until_status(behind[-1:], {"queued"})
+    loaded_s = await _measure(client, "after")
+    memory_after = worker.family()[0].memory_info().rss
+
+    assert loaded_s < 2 * idle_s + 0.05
+    assert memory_after - memory_before < 20_000_000
+    await client.signal(head, "go", None)
+    await client.until_status(reversed(behind), within_s=90)
+    await client.judge()
+
+
+async def _measure(client: Client, name: str) -> float:
+    """Seconds from a POST until its turn is seen to have ended, the median of 15."""
+    loop = asyncio.get_running_loop()
+    took_s = []
+    for number in range(15):
+        started_s = loop.time()
+        turn = await client.post(f"{name}-{number}", "steps", effects=1, n=1)
+        await client.until_status([turn])
+        took_s.append(loop.time() - started_s)
+    return sorted(took_s)[len(took_s) // 2]
