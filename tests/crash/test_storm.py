@@ -13,12 +13,18 @@ SESSIONS, TURNS = 100, 20
 async def test_two_thousand_turns_survive_the_death_of_one_of_two_workers(fleet: Fleet, client: Client) -> None:
     doomed, _ = fleet.worker(), fleet.worker()
 
+    half_way = asyncio.Event()
+
     async def converse(number: int) -> list[str]:
-        return [await client.post(f"session-{number}", "steps", effects=1, n=1) for _ in range(TURNS)]
+        turns = []
+        for _ in range(TURNS):
+            turns.append(await client.post(f"session-{number}", "steps", effects=1, n=1))
+            if len(client.requests) > SESSIONS * TURNS // 2:
+                half_way.set()
+        return turns
 
     posting = asyncio.gather(*map(converse, range(SESSIONS)))
-    while sum(1 for request in client.requests if request.turn_id) < SESSIONS * TURNS // 2:
-        await asyncio.sleep(0.05)
+    await half_way.wait()
     doomed.kill()
     await asyncio.to_thread(fleet.worker)
     turns = [turn for conversation in await posting for turn in conversation]

@@ -1,0 +1,130 @@
+"""Gateways and logs that die or stall while clients post: every 202 is kept, and a retry under one key is one turn."""
+
+import asyncio
+import signal
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from argosy.ids import bucket_of, partition_of, session_id_of
+from tests.harness.client import Client
+from tests.harness.fleet import Fleet
+
+PARTITIONS = 8
+
+
+async def test_a_gateway_killed_while_posts_are_in_flight_and_the_retries_run_each_turn_once(
+    fleet: Fleet, client: Client
+) -> None:
+    """F1."""
+    gateway = fleet.processes[-1]
+    fleet.worker()
+
+    posting = asyncio.gather(*(client.post(f"session-{number % 20}", "steps", effects=1, n=1) for number in range(200)))
+    await asyncio.sleep(0.05)
+    gateway.kill()
+    await asyncio.to_thread(fleet.gateway)
+    turns = await posting
+
+    await client.until_status(turns)
+    await client.judge()
+
+
+async def test_a_second_gateway_on_the_same_log_serves_what_the_first_accepted(fleet: Fleet, client: Client) -> None:
+    gateway = fleet.processes[-1]
+    fleet.worker()
+    turns = [await client.post(f"session-{number}", "waits", effects=2) for number in range(5)]
+
+    gateway.kill()
+    await asyncio.to_thread(fleet.gateway)
+    for turn in turns:
+        await client.signal(turn, "go", None)
+
+    await client.until_status(turns)
+    await client.judge()
+
+
+@pytest.mark.parametrize("log_name", ["kafka"])
+class TestKafka:
+    """What only Kafka can do to a worker."""
+
+    async def test_a_committed_offset_that_is_ahead_of_postgres_loses_nothing(
+        self, fleet: Fleet, client: Client
+    ) -> None:
+        """F9: positions live in Postgres; what Kafka's group remembers is never read."""
+        worker = fleet.worker()
+        await client.until_status([await client.post("session-0", "steps", effects=1, n=1)])
+        worker.kill()
+        turns = [await client.post(f"session-{number}", "steps", effects=1, n=1) for number in range(40)]
+
+        await asyncio.to_thread(_commit, fleet, 1_000)
+        await asyncio.to_thread(fleet.worker)
+
+        await client.until_status(turns)
+        await client.judge()
+
+    async def test_a_committed_offset_set_back_to_zero_repeats_nothing(self, fleet: Fleet, client: Client) -> None:
+        """F10."""
+        worker = fleet.worker()
+        turns = [await client.post(f"session-{number}", "steps", effects=1, n=1) for number in range(40)]
+        await client.until_status(turns)
+        worker.kill()
+
+        await asyncio.to_thread(_commit, fleet, 0)
+        await asyncio.to_thread(fleet.worker)
+        after = [await client.post(f"session-{number}", "steps", effects=1, n=1) for number in range(40)]
+
+        await client.until_status(after)
+        await client.judge()
+
+    @pytest.mark.parametrize("value", [b"\x01not msgpack", b"\x63of a newer version", b"\x00", b""])
+    async def test_an_undecodable_record_is_kept_aside_and_its_session_goes_on(
+        self, value: bytes, fleet: Fleet, client: Client
+    ) -> None:
+        """F35."""
+        fleet.worker()
+        session_id = session_id_of("default", "default", "session")
+        partition = partition_of(bucket_of(session_id), PARTITIONS)
+        producer = Producer({"bootstrap.servers": fleet.environment["KAFKA_BOOTSTRAP_SERVERS"], "log_level": 0})
+        before = await client.post("session", "steps", effects=1, n=1)
+        producer.produce(f"{fleet.name}.default", value, session_id.bytes, partition)
+        assert producer.flush(10) == 0
+        after = await client.post("session", "steps", effects=1, n=1)
+
+        await client.until_status([before, after])
+
+        answer = await client.get("/v1/dead-letters")
+        assert answer.status_code == 200
+        assert len(answer.json()["dead_letters"]) == 1
+        await client.judge()
+
+
+def _commit(fleet: Fleet, offset: int) -> None:
+    """Set the group's committed offsets, once the dead member is out of it."""
+    admin = AdminClient({"bootstrap.servers": fleet.environment["KAFKA_BOOTSTRAP_SERVERS"], "log_level": 0})
+    topic, group = f"{fleet.name}.default", f"{fleet.name}.default"
+    offsets = [TopicPartition(topic, partition, offset) for partition in range(PARTITIONS)]
+    for attempt in range(40):
+        future = next(iter(admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, offsets)]).values()))
+        try:
+            results = future.result(10)
+            assert all(partition.error is None for partition in results.topic_partitions)
+            return
+        except Exception:
+            if attempt == 39:
+                raise
+            asyncio.run(asyncio.sleep(0.25))
+
+
+async def test_a_gateway_stopped_for_a_while_answers_again_afterwards(fleet: Fleet, client: Client) -> None:
+    gateway = fleet.processes[-1]
+    fleet.worker()
+
+    gateway.send(signal.SIGSTOP)
+    posting = asyncio.gather(*(client.post(f"session-{number}", "steps", effects=1, n=1) for number in range(10)))
+    await asyncio.sleep(0.5)
+    gateway.send(signal.SIGCONT)
+
+    await client.until_status(await posting)
+    await client.judge()
