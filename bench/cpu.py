@@ -1,12 +1,18 @@
 """CPU seconds of the processes that take part, children included, the ones that are gone too."""
 
+import os
+import time
 from collections.abc import Callable
 
 import psutil
 
 
 def _spent_s(pid: int) -> float:
-    """User and system time of a process, of its living children, and of those it has waited for."""
+    """User and system time of a process, of its living children, and of those it has waited for; of this process
+    itself without its children, which are the servers.
+    """
+    if pid == os.getpid():
+        return time.process_time()
     total = 0.0
     try:
         top = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""A worker is killed -9 at each named point of a turn's journey: nothing is lost, doubled or reordered (F7, F8, F33)."""
+"""A worker is killed -9 at each named point of a journey: nothing is lost, doubled or reordered (F7, F8, F33)."""
 
 import asyncio
 

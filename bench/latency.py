@@ -1,0 +1,73 @@
+"""Latency with the machine nearly idle: 20 turns a second."""
+
+import asyncio
+import json
+import statistics
+import time
+import uuid
+
+import asyncpg
+
+from bench.http import HttpClient
+from bench.load import INPUT, RefusedError
+
+_ENDED = "SELECT status FROM argosy.turns WHERE turn_id = $1 AND ended_at IS NOT NULL"
+_STATUS = "SELECT status FROM argosy.turns WHERE turn_id = $1"
+_JSON = "content-type: application/json\r\n"
+
+
+def p50_p99_ms(took_s: list[float]) -> dict[str, float]:
+    ordered = sorted(took_s)
+    return {
+        "p50_ms": round(statistics.median(ordered) * 1e3, 2),
+        "p99_ms": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1e3, 2),
+    }
+
+
+async def _until(database: asyncpg.Connection, query: str, turn_id: uuid.UUID, wanted: str) -> None:
+    for _ in range(20_000):
+        status = await database.fetchval(query, turn_id)
+        if status == wanted:
+            return
+        if status in ("failed", "parked", "rejected"):
+            raise RefusedError(f"turn {turn_id} is {status}")
+        await asyncio.sleep(0.001)
+    raise RefusedError(f"turn {turn_id} is not {wanted}")
+
+
+async def measure_completion(client: HttpClient, database: asyncpg.Connection, samples: int) -> dict[str, object]:
+    """From sending the POST to its 202, and to the moment at which any reader sees the turn's durable end."""
+    accepted_s, completed_s = [], []
+    body = json.dumps({"workflow": "echo", "input": INPUT}).encode()
+    for number in range(samples):
+        started = time.perf_counter()
+        answer = await client.request("POST", f"/v1/sessions/latency-{number % 50}/turns", body, _JSON)
+        accepted_s.append(time.perf_counter() - started)
+        if answer.status != 202:
+            raise RefusedError(f"single: {answer.status} {answer.body[:300]!r}")
+        await _until(database, _ENDED, uuid.UUID(json.loads(answer.body)["turn_id"]), "completed")
+        completed_s.append(time.perf_counter() - started)
+        await asyncio.sleep(max(0.0, 0.05 - (time.perf_counter() - started)))
+    return {"accepted": p50_p99_ms(accepted_s), "completed": p50_p99_ms(completed_s)}
+
+
+async def measure_signal(client: HttpClient, database: asyncpg.Connection, samples: int) -> dict[str, float]:
+    """From sending a signal to the moment at which the suspended workflow's code goes on."""
+    body = json.dumps({"workflow": "bench_waits", "input": {}}).encode()
+    turn_ids = []
+    for number in range(samples):
+        answer = await client.request("POST", f"/v1/sessions/signal-{number}/turns", body, _JSON)
+        turn_ids.append(uuid.UUID(json.loads(answer.body)["turn_id"]))
+    took_s = []
+    for turn_id in turn_ids:
+        await _until(database, _STATUS, turn_id, "suspended")
+    for turn_id in turn_ids:
+        sent_s = time.time()
+        answer = await client.request("POST", f"/v1/turns/{turn_id}/signals/go", b"{}", _JSON)
+        if answer.status not in (200, 202):
+            raise RefusedError(f"signal: {answer.status} {answer.body[:300]!r}")
+        await _until(database, _ENDED, turn_id, "completed")
+        result = await database.fetchval("SELECT result FROM argosy.turns WHERE turn_id = $1", turn_id)
+        took_s.append(json.loads(result)["resumed_at_s"] - sent_s)
+        await asyncio.sleep(max(0.0, 0.05 - (time.time() - sent_s)))
+    return p50_p99_ms(took_s)

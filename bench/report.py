@@ -1,0 +1,46 @@
+"""The table that is printed."""
+
+import statistics
+from typing import Any, NamedTuple
+
+
+class Run(NamedTuple):
+    """One run of one variant. cpu_s: CPU seconds by process."""
+
+    turns: int
+    elapsed_s: float
+    cpu_s: dict[str, float]
+
+    @property
+    def rate(self) -> float:
+        return self.turns / self.elapsed_s
+
+
+def summarise(runs: list[Run]) -> dict[str, Any]:
+    """Medians over the runs."""
+    names = runs[0].cpu_s
+    return {
+        "turns": runs[0].turns,
+        "runs": len(runs),
+        "turns_per_s": round(statistics.median(run.rate for run in runs), 1),
+        "turns_per_s_all": [round(run.rate, 1) for run in runs],
+        "turns_per_core_s": round(statistics.median(run.turns / sum(run.cpu_s.values()) for run in runs), 1),
+        "cpu_us_per_turn": {
+            name: round(statistics.median(run.cpu_s[name] / run.turns * 1e6 for run in runs), 1) for name in names
+        },
+    }
+
+
+def print_table(result: dict[str, Any]) -> None:
+    floor = result["throughput"].get("floor", {}).get("turns_per_s")
+    print(f"\n{'':<22}{'turns/s':>9}{'× floor':>9}{'per core-s':>12}   µs of CPU per turn")
+    for name, row in result["throughput"].items():
+        ratio = f"{row['turns_per_s'] / floor:.2f}" if floor else "-"
+        shares = "  ".join(f"{part} {spent:.0f}" for part, spent in row["cpu_us_per_turn"].items())
+        print(f"{name:<22}{row['turns_per_s']:>9.0f}{ratio:>9}{row['turns_per_core_s']:>12.0f}   {shares}")
+    print(f"\n{'unsaturated, 20/s':<22}{'p50 ms':>9}{'p99 ms':>9}")
+    for name, row in result["latency"].items():
+        print(f"{name:<22}{row['p50_ms']:>9.1f}{row['p99_ms']:>9.1f}")
+    print("\nworker")
+    for name, value in result["worker"].items():
+        print(f"  {name:<34}{value:>9}")
