@@ -33,7 +33,7 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
 
 def print_table(result: dict[str, Any]) -> None:
     floor = result["throughput"].get("floor", {}).get("turns_per_s")
-    print(f"\n{'':<22}{'turns/s':>9}{'× floor':>9}{'per core-s':>12}   µs of CPU per turn")
+    print(f"\n{'':<22}{'turns/s':>9}{'of floor':>9}{'per core-s':>12}   µs of CPU per turn")
     for name, row in result["throughput"].items():
         ratio = f"{row['turns_per_s'] / floor:.2f}" if floor else "-"
         shares = "  ".join(f"{part} {spent:.0f}" for part, spent in row["cpu_us_per_turn"].items())

@@ -13,8 +13,8 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "PYTHONDONTWRI
 class Fleet:
     """Starts and stops gateways and workers.
 
-    dsn: Postgres, a database of the test's own. bootstrap: Kafka, or "" for the Postgres log. Every fleet has its own
-    topic and group, so tests share a broker without meeting.
+    dsn: Postgres, a database of the test's own, or "" for an embedded one. bootstrap: Kafka, or "" for the Postgres
+    log. Every fleet has its own topic and group, so tests share a broker without meeting.
     """
 
     def __init__(self, folder: Path, dsn: str, bootstrap: str, partitions: int = 8, **settings: str) -> None:
@@ -28,7 +28,6 @@ class Fleet:
             "ARGOSY_DATA_DIR": str(folder / "data"),
             "ARGOSY_CONFIG_DIR": str(folder / "config"),
             "ARGOSY_WORKFLOWS": str(WORKFLOWS),
-            "STATE_DB_URI": dsn,
             "KAFKA_TOPIC_PREFIX": self.name,
             "KAFKA_GROUP": self.name,
             "AGENT_TURNS_PARTITIONS": str(partitions),
@@ -38,6 +37,8 @@ class Fleet:
             "GRAPH_SERVICE_AUTH_SECRET": "a secret of the tests",
             **settings,
         }
+        if dsn:
+            self.environment["STATE_DB_URI"] = dsn
         if bootstrap:
             self.environment["KAFKA_BOOTSTRAP_SERVERS"] = bootstrap
         self.port = free_port()
@@ -77,6 +78,13 @@ class Fleet:
         process = self._start("worker", ["worker", "dispatch"], port, settings)
         if is_awaited:
             process.wait_ready()
+        return process
+
+    def up(self, *, is_awaited: bool = True, **settings: str) -> Managed:
+        """`argosy up`: everything in one process tree."""
+        process = self._start("up", ["up"], self.port, {"PORT": str(self.port), **settings})
+        if is_awaited:
+            process.wait_ready(60)
         return process
 
     def logs(self) -> str:

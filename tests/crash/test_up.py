@@ -1,0 +1,80 @@
+"""`argosy up` is one process tree: kill -9 of its root leaves nothing behind and loses nothing."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.client import Client
+from tests.harness.fleet import Fleet
+from tests.harness.processes import Managed
+
+
+@pytest.fixture
+def log_name() -> str:
+    return "postgres"
+
+
+@pytest.fixture
+def idle_fleet() -> Iterator[Fleet]:
+    """Without a database of its own: `up` brings an embedded one."""
+    # Not below pytest's folder: as root, the embedded Postgres runs under another uid, which must reach its data.
+    folder = Path(tempfile.mkdtemp(prefix="argosy-up-", dir="/tmp"))
+    folder.chmod(0o755)
+    fleet = Fleet(folder, "", "", AGENT_DISPATCH_BACKEND="inline")
+    try:
+        yield fleet
+    finally:
+        print(fleet.logs())
+        try:
+            fleet.stop()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left_alive(process: Managed, within_s: float = 10.0) -> list[str]:
+    """What still lives of a killed tree after a moment in which its children may notice."""
+    deadline = time.monotonic() + within_s
+    while (family := process.family()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return [f"{member.pid} {' '.join(member.cmdline())}" for member in family]
+
+
+async def test_up_killed_with_turns_running_and_suspended_goes_on_with_all_of_them(
+    idle_fleet: Fleet, client: Client
+) -> None:
+    first = idle_fleet.up()
+    running = [await client.post(f"running-{number}", "dawdles", effects=2, n=2, step_s=2) for number in range(100)]
+    suspended = [await client.post(f"suspended-{number}", "waits", effects=2) for number in range(100)]
+    await client.until_status(suspended, {"suspended"})
+
+    first.kill()
+    assert _left_alive(first) == []
+    started_s = time.monotonic()
+    await asyncio.to_thread(idle_fleet.up)
+    took_s = time.monotonic() - started_s
+
+    assert took_s < 10, f"the second start took {took_s:.1f} s"
+    await client.until_status(suspended, {"suspended"})
+    for turn in suspended:
+        await client.signal(turn, "go", None)
+    await client.until_status([*running, *suspended])
+    await client.judge(disruptions=1)
+
+
+async def test_up_ends_cleanly_when_it_is_told_to(idle_fleet: Fleet, client: Client) -> None:
+    first = idle_fleet.up()
+    turn = await client.post("session", "waits", effects=2)
+    await client.until_status([turn], {"suspended"})
+
+    assert first.terminate() in (0, -15)
+    assert _left_alive(first) == []
+
+    idle_fleet.up()
+    await client.signal(turn, "go", None)
+    await client.until_status([turn])
+    await client.judge()
