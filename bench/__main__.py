@@ -1,4 +1,4 @@
-"""`python -m bench [--quick] [--json FILE]`: starts a broker, a Postgres, a gateway and a worker, measures, stops them."""
+"""`python -m bench [--quick] [--json FILE]`: start a broker, Postgres, gateway and worker, measure, stop them."""
 
 import argparse
 import asyncio

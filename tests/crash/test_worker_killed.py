@@ -96,3 +96,14 @@ async def test_a_worker_killed_again_and_again_makes_progress_every_time(fleet: 
 
     await client.until_status(request.turn_id for request in client.requests if request.turn_id)
     await client.judge(disruptions=3)
+
+
+async def test_a_worker_told_to_end_finishes_what_it_runs_and_nothing_is_repeated(fleet: Fleet, client: Client) -> None:
+    first = fleet.worker()
+    turns = [await client.post(f"session-{number}", "dawdles", effects=1, step_s=0.5) for number in range(50)]
+
+    assert await asyncio.to_thread(first.terminate) == 0
+    await asyncio.to_thread(fleet.worker)
+
+    await client.until_status(turns)
+    await client.judge(disruptions=0)
