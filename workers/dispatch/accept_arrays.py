@@ -1,0 +1,87 @@
+"""The flat parallel arrays of one call of the SQL function `accept`, in the order of its parameters."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from argosy import ids, record
+from argosy.errors import RecordError
+from argosy.log import Record
+from argosy.store.queries import load_queries
+from workers.dispatch.turn import Owned, Turn
+
+STATEMENT: Final = load_queries("flush")["accept"]
+
+
+class AcceptArrays:
+    """Collects partitions with where they move to, turns, and records that cannot be turns."""
+
+    __slots__ = ("_dead", "_input_max", "_lane", "_log_id", "_rows", "_through", "partitions")
+
+    def __init__(self, lane: str, log_id: str, input_max: int) -> None:
+        self._lane = lane
+        self._log_id = log_id
+        self._input_max = input_max
+        self.partitions: list[tuple[Owned, int]] = []
+        self._through: list[datetime | None] = []
+        self._rows: list[tuple[Any, ...]] = []
+        self._dead: list[tuple[Any, ...]] = []
+
+    def add_partition(self, owned: Owned, position: int, through_s: float | None) -> None:
+        self.partitions.append((owned, position))
+        self._through.append(None if through_s is None else datetime.fromtimestamp(through_s, UTC))
+
+    def add(self, owned: Owned, each: Record, partition_count: int) -> Turn:
+        """The turn in a record. Raises RecordError when it cannot be one."""
+        asked = record.decode(each.value)
+        session_id = ids.session_id_of(asked.tenant, asked.lane, asked.session)
+        bucket = ids.bucket_of(session_id)
+        turn_id = uuid.UUID(bytes=asked.turn_id)
+        if asked.lane != self._lane:
+            raise RecordError(f"the record is for lane {asked.lane!r}")
+        if ids.partition_of(bucket, partition_count) != owned.partition or ids.turn_bucket(turn_id) != bucket:
+            raise RecordError(f"the record's session belongs to bucket {bucket}, which is not in this partition")
+        if "\0" in asked.session or "\0" in asked.tenant or "\0" in asked.workflow or "\0" in asked.idempotency_key:
+            raise RecordError("a name in the record has a NUL character")
+        try:
+            not_before = datetime.fromtimestamp(asked.not_before_ms / 1000, UTC) if asked.not_before_ms else None
+        except (ValueError, OverflowError, OSError) as error:
+            raise RecordError(f"not_before_ms is {asked.not_before_ms}") from error
+        if not -100 <= asked.priority <= 100 or not 0 <= asked.deadline_s < 1e9:
+            raise RecordError(f"priority {asked.priority} or deadline_s {asked.deadline_s} is out of range")
+        trace = next((value.decode("ascii", "replace") for name, value in each.headers if name == "traceparent"), None)
+        self._rows.append(
+            (
+                owned.partition, turn_id, asked.tenant, session_id, asked.session, bucket, asked.workflow, asked.input, asked.on_busy,
+                asked.priority, not_before, asked.deadline_s or None, asked.idempotency_key, asked.digest or None, asked.tags or None, trace,
+            )
+        )  # fmt: skip
+        return Turn(
+            owned=owned,
+            turn_id=turn_id,
+            tenant=asked.tenant,
+            session_id=session_id,
+            session_name=asked.session,
+            bucket=bucket,
+            place=0,
+            workflow=asked.workflow,
+            priority=asked.priority,
+            input=asked.input if len(asked.input) <= self._input_max else None,
+        )
+
+    def add_dead_letter(self, owned: Owned, each: Record, error: RecordError) -> None:
+        self._dead.append((owned.partition, each.position, each.value or b"", error.code, str(error)))
+
+    def arguments(self) -> list[Any]:
+        """Everything after worker and number."""
+        return [
+            self._lane,
+            self._log_id,
+            [owned.partition for owned, _ in self.partitions],
+            [owned.epoch for owned, _ in self.partitions],
+            [owned.position for owned, _ in self.partitions],
+            [position for _, position in self.partitions],
+            self._through,
+            *(zip(*self._rows, strict=True) if self._rows else [()] * 16),
+            *(zip(*self._dead, strict=True) if self._dead else [()] * 5),
+        ]

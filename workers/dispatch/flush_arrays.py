@@ -1,0 +1,74 @@
+"""The flat parallel arrays of one call of the SQL function `flush`, in the order of its parameters."""
+
+import uuid
+from typing import Any, Final
+
+from argosy.store.queries import load_queries
+from workers.dispatch.flush_entry import Entry
+from workers.dispatch.turn import Owned
+
+STATEMENT: Final = load_queries("flush")["flush"]
+
+
+class FlushArrays:
+    """Collects entries and moves; each partition stands in the call once, with the epoch it is held under."""
+
+    __slots__ = ("_events", "_inbox", "_lane", "_moves", "_owned", "_placements", "_turns")
+
+    def __init__(self, lane: str) -> None:
+        self._lane = lane
+        self._owned: dict[int, Owned] = {}
+        self._turns: list[tuple[Any, ...]] = []
+        self._events: list[tuple[Any, ...]] = []
+        self._inbox: list[tuple[Any, ...]] = []
+        # By row: the last word counts, and a row must not stand in one UPDATE twice.
+        self._moves: dict[uuid.UUID, tuple[Any, ...]] = {}
+        self._placements: list[tuple[Any, ...]] = []
+
+    def owned(self) -> list[Owned]:
+        """The partitions of the call, in the order in which the answer's `held` speaks of them."""
+        return list(self._owned.values())
+
+    def add(self, entry: Entry) -> None:
+        turn = entry.turn
+        partition = turn.owned.partition
+        self._owned[partition] = turn.owned
+        self._turns.append(
+            (
+                partition, turn.turn_id, entry.old_status, entry.old_attempt, entry.old_seq, entry.status, entry.attempt, entry.seq,
+                turn.crashes, turn.version, turn.result, turn.error, turn.waits, entry.reason,
+            )
+        )  # fmt: skip
+        index = len(self._turns)
+        for event in entry.events:
+            self._events.append((index, *event))
+        for row in entry.inbox:
+            self._inbox.append((index, *row))
+        for inbox_id, to in entry.moves.items():
+            self._moves[inbox_id] = (index, partition, inbox_id, to)
+
+    def add_move(self, owned: Owned, inbox_id: uuid.UUID, to: str) -> None:
+        self._owned[owned.partition] = owned
+        self._moves.setdefault(inbox_id, (0, owned.partition, inbox_id, to))
+
+    def add_placement(self, owned: Owned, turn_id: uuid.UUID) -> None:
+        self._owned[owned.partition] = owned
+        self._placements.append((owned.partition, turn_id))
+
+    def arguments(self) -> list[Any]:
+        """Everything after worker and number."""
+        owned = self._owned.values()
+        return [
+            self._lane,
+            [each.partition for each in owned],
+            [each.epoch for each in owned],
+            *_columns(self._turns, 14),
+            *_columns(self._events, 6),
+            *_columns(self._inbox, 7),
+            *_columns(list(self._moves.values()), 4),
+            *_columns(self._placements, 2),
+        ]
+
+
+def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Any]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width

@@ -1,0 +1,260 @@
+"""Rows addressed to turns: signals, cancels, resumes and timers, read when due and taken in the flush of their effect.
+
+Rules (I7):
+- A row stays due until a flush says what became of it; what was read twice is recognised by its id (`_in_hand`).
+- No cursor over ids: rows become visible in any order, so every read asks for all that is due.
+- A row for a turn that is not accepted yet stays.
+- A row that meets a turn between its last line of code and the commit of its last flush is looked at again afterwards.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable
+from enum import Enum
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import UnavailableError
+from argosy.store.head import DueRow, Heads, LoadedTurn
+from argosy.turn.events import Event
+from argosy.turn.status import ENDED, Status
+from workers.dispatch.executor import Executor
+from workers.dispatch.flusher import Flusher, LooseMove, Placement
+from workers.dispatch.journal import decode_waits
+from workers.dispatch.pager import Pager, turn_of
+from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.turn import Owned, Signal, Stop, Turn
+
+log = structlog.get_logger()
+
+_ROWS_PER_READ = 500
+# A row whose turn has not come out of the log by now never will: its append failed.
+_UNKNOWN_TURN_S = 600.0
+
+
+class Action(Enum):
+    """What a row does to a turn in a given state."""
+
+    STAY = "stay"  # not its time yet
+    BUFFER = "buffer"  # nobody waits for it yet
+    WAKE = "wake"  # the suspended turn goes on
+    DELIVER = "deliver"  # the running turn gets it
+    PLACE = "place"  # the delayed turn falls due
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+    RESUME = "resume"  # the parked turn runs again
+    LATE = "late"  # the turn has ended, or the row has no use any more
+    DELETE = "delete"  # a timer without use
+
+
+def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Action:
+    """What becomes of a due row. status None: the turn is not accepted yet; waits_for: the suspended turn waits for this
+    row (its signal's name, or its timer's key).
+    """
+    if status is None:
+        return Action.STAY
+    if kind == "timer":
+        if status in ENDED:
+            return Action.DELETE
+        if name == "not_before":
+            return Action.PLACE if status is Status.QUEUED else Action.DELETE
+        if name == "deadline":
+            # An operator decides about a parked turn, with all the time that takes.
+            return Action.DELETE if status is Status.PARKED else Action.EXPIRE
+        if status is Status.RUNNING:
+            return Action.DELIVER
+        if status is Status.SUSPENDED:
+            return Action.WAKE if waits_for else Action.DELETE
+        return Action.BUFFER if status is Status.PARKED else Action.DELETE
+    if status in ENDED:
+        return Action.LATE
+    if kind == "cancel":
+        return Action.CANCEL
+    if kind == "resume":
+        return Action.RESUME if status is Status.PARKED else Action.LATE
+    if status is Status.RUNNING:
+        return Action.DELIVER
+    if status is Status.SUSPENDED and waits_for:
+        return Action.WAKE
+    return Action.BUFFER
+
+
+class Inbox:
+    """Runs until cancelled; `poke` makes it look at once."""
+
+    def __init__(
+        self,
+        heads: Heads,
+        scheduler: Scheduler,
+        executor: Executor,
+        flusher: Flusher,
+        pager: Pager,
+        clock: Clock,
+        *,
+        owned: dict[int, Owned],
+        partition_of: Callable[[int], int],
+        interval_s: float,
+    ) -> None:
+        self._heads = heads
+        self._scheduler = scheduler
+        self._executor = executor
+        self._flusher = flusher
+        self._pager = pager
+        self._clock = clock
+        self._owned = owned
+        self._partition_of = partition_of
+        self._interval_s = interval_s
+        self._in_hand: dict[uuid.UUID, Owned] = {}
+        self._work = asyncio.Event()
+
+    def poke(self) -> None:
+        self._work.set()
+
+    def again(self, turn: Turn) -> None:
+        """The turn's last flush is durable: what met it meanwhile is looked at again."""
+        for inbox_id in turn.deferred:
+            self._in_hand.pop(inbox_id, None)
+        turn.deferred = []
+        self._work.set()
+
+    def moved(self, inbox_ids: Iterable[uuid.UUID]) -> None:
+        """A flush says what became of these rows."""
+        for inbox_id in inbox_ids:
+            self._in_hand.pop(inbox_id, None)
+
+    def placed(self, placements: list[Placement]) -> None:
+        """Delayed turns got their places: their sessions may have a new head."""
+        for placement in placements:
+            self._scheduler.more(placement.session_id, placement.bucket, placement.owned)
+        self._pager.nudge()
+
+    def void(self, owned: Owned) -> None:
+        self._in_hand = {inbox_id: each for inbox_id, each in self._in_hand.items() if each is not owned}
+
+    async def run(self) -> None:
+        while True:
+            wait_s = self._interval_s
+            self._work.clear()
+            try:
+                next_due_s = await self._read()
+                if next_due_s is not None:
+                    wait_s = min(wait_s, max(0.001, next_due_s))
+            except UnavailableError as error:
+                log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._work.wait()
+            except TimeoutError:
+                pass
+
+    async def _read(self) -> float | None:
+        ranges = [(each.first_bucket, each.last_bucket) for each in self._owned.values() if not each.is_void]
+        if not ranges:
+            return None
+        due, next_due_s = await self._heads.due_inbox(ranges, _ROWS_PER_READ)
+        fresh = [row for row in due if row.inbox_id not in self._in_hand]
+        absent = {row.turn_id for row in fresh if row.status is not None and row.turn_id not in self._scheduler.live}
+        loaded = {row.turn_id: row for row in await self._heads.load_turns(list(absent))} if absent else {}
+        for row in fresh:
+            owned = self._owned.get(self._partition_of(row.bucket))
+            if owned is not None:
+                self._take(row, owned, loaded.get(row.turn_id))
+        self._pager.nudge()
+        self._executor.fill()
+        return next_due_s
+
+    def _take(self, row: DueRow, owned: Owned, loaded: LoadedTurn | None) -> None:
+        turn = self._scheduler.live.get(row.turn_id)
+        if row.status is None:
+            if row.age_s > _UNKNOWN_TURN_S:
+                self._move(row, owned, "late")
+        elif turn is None:
+            if loaded is not None:
+                self._take_absent(row, owned, loaded)
+        elif turn.owned is owned and row.inbox_id not in turn.seen:
+            self._take_present(row, owned, turn)
+
+    def _take_absent(self, row: DueRow, owned: Owned, loaded: LoadedTurn) -> None:
+        """The turn waits in Postgres: delayed, behind others, suspended, parked, ended."""
+        status = Status(loaded.status)
+        if status is Status.RUNNING:
+            return  # it ran before a claim, and its head is not read yet
+        action = decide(row.kind, row.name, status, waits_for(loaded.waits, row))
+        if action is Action.BUFFER:
+            self._move(row, owned, "buffered")
+            if status is Status.QUEUED:
+                self._pager.signalled.add(row.turn_id)
+        elif action is Action.PLACE:
+            self._move(row, owned, "deleted")
+            self._flusher.place(Placement(owned, row.turn_id, loaded.session_id, loaded.bucket))
+        elif action in (Action.LATE, Action.DELETE):
+            self._move(row, owned, "late" if action is Action.LATE else "deleted")
+        elif action in (Action.CANCEL, Action.EXPIRE):
+            turn = turn_of(loaded, owned)
+            self._scheduler.live[turn.turn_id] = turn
+            self._end(row, owned, turn, action)
+        elif action in (Action.WAKE, Action.RESUME):
+            turn = turn_of(loaded, owned)
+            if self._scheduler.found(turn):
+                self._in_hand[row.inbox_id] = owned
+                turn.seen.add(row.inbox_id)
+                if action is Action.RESUME:
+                    turn.moves[row.inbox_id] = "consumed"
+                elif row.kind == "timer":
+                    turn.fired[row.correlation] = row.inbox_id
+
+    def _take_present(self, row: DueRow, owned: Owned, turn: Turn) -> None:
+        """The turn is in memory: waiting for its slot, running, or between its last line and its last flush."""
+        self._in_hand[row.inbox_id] = owned
+        has_begun = turn.journal is not None
+        if turn.has_ended or turn.stop is not None or (has_begun and turn.status is not Status.RUNNING):
+            turn.deferred.append(row.inbox_id)
+            return
+        # One that waits for its slot is treated like a running one: it will find in memory what comes now.
+        status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == "timer" else turn.status
+        action = decide(row.kind, row.name, status, waits_for=True)
+        if row.name in ("deadline", "not_before") and row.kind == "timer":
+            action = decide(row.kind, row.name, turn.status, waits_for=True)
+        if action in (Action.CANCEL, Action.EXPIRE):
+            self._end(row, owned, turn, action)
+        elif action in (Action.LATE, Action.DELETE):
+            self._move(row, owned, "late" if action is Action.LATE else "deleted")
+        elif row.kind == "timer":
+            turn.seen.add(row.inbox_id)
+            if has_begun:
+                turn.journal.fire(row.correlation, row.inbox_id)
+            else:
+                turn.fired[row.correlation] = row.inbox_id
+        else:
+            turn.seen.add(row.inbox_id)
+            signal = Signal(row.inbox_id, row.name, row.payload or b"null")
+            if has_begun:
+                turn.journal.deliver(signal)
+            else:
+                turn.signals.append(signal)
+                self._move(row, owned, "buffered")
+
+    def _end(self, row: DueRow, owned: Owned, turn: Turn, action: Action) -> None:
+        self._in_hand[row.inbox_id] = owned
+        turn.moves[row.inbox_id] = "consumed" if row.kind == "cancel" else "deleted"
+        if turn.journal is not None:
+            self._executor.stop(turn, Stop.CANCEL if action is Action.CANCEL else Stop.EXPIRE)
+        elif action is Action.CANCEL:
+            self._executor.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
+        else:
+            self._executor.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
+
+    def _move(self, row: DueRow, owned: Owned, to: str) -> None:
+        telemetry.INBOX.labels(kind=row.kind, outcome=to).inc()
+        self._in_hand[row.inbox_id] = owned
+        self._flusher.move(LooseMove(owned, row.inbox_id, to))
+
+
+def waits_for(waits: bytes | None, row: DueRow) -> bool:
+    """Whether a suspended turn waits for what this row brings."""
+    return any(
+        wait.key == row.correlation if row.kind == "timer" else wait.kind == "signal" and wait.name == row.name
+        for wait in (decode_waits(waits) if waits else ())
+    )

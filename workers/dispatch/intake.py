@@ -1,0 +1,235 @@
+"""From the log into Postgres: contiguous records of owned partitions become turns, one accept at a time.
+
+Rules (I1, and the one turn in 35,000 that a spike of this lost):
+- A record counts only if it was polled under the claim that owns its partition now.
+- What is accepted begins at the partition's position and has no gap. A gap is read again from the position under a new
+  claim number, and is believed only when the second reading shows the same one (a foreign producer's transactions).
+- A record that cannot be a turn is kept aside with its bytes, in the same transaction; the position passes it.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from argosy import crash_points, telemetry
+from argosy.clock import Clock
+from argosy.errors import FlushRefusedError, OwnershipLostError, RecordError
+from argosy.log import Batch, LogReader, Record
+from argosy.store.numbered_stream import Answer, NumberedStream
+from workers.dispatch.accept_arrays import STATEMENT, AcceptArrays
+from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.turn import Owned, Turn
+
+log = structlog.get_logger()
+
+_BACKLOG_FACTOR = 4  # batches that may wait in memory before the reader is told to pause
+
+# A partition, its new position (None: as it is), and the database time through which it is accepted (None: as it is).
+Move = tuple[Owned, int | None, float | None]
+
+
+class Intake:
+    """Runs until cancelled. `owned` is shared with ownership, which alone adds to it."""
+
+    def __init__(
+        self,
+        stream: NumberedStream,
+        reader: LogReader,
+        scheduler: Scheduler,
+        clock: Clock,
+        *,
+        lane: str,
+        owned: dict[int, Owned],
+        batch_max: int,
+        ready_sessions_max: int,
+        head_input_size_bytes_max: int,
+        restart: Callable[[Owned], None],
+        on_accepted: Callable[[], None],
+        on_lost: Callable[[list[Owned]], None],
+        on_answer: Callable[[Answer], None],
+    ) -> None:
+        self._stream = stream
+        self._reader = reader
+        self._scheduler = scheduler
+        self._clock = clock
+        self._lane = lane
+        self._owned = owned
+        self._batch_max = batch_max
+        self._ready_sessions_max = ready_sessions_max
+        self._input_max = head_input_size_bytes_max
+        self._restart = restart
+        self._on_accepted = on_accepted
+        self._on_lost = on_lost
+        self._on_answer = on_answer
+        self.log_id = ""
+        self.partition_count = 0
+        self._waiting = 0
+        self._is_paused = False
+        self._work = asyncio.Event()
+        self._calling = asyncio.Lock()
+        self._observe_s = telemetry.FLUSH_S.labels(stream="accept").observe
+        self._observe_turns = telemetry.FLUSH_TURNS.labels(stream="accept").observe
+        self._count = telemetry.FLUSHES.labels(stream="accept").inc
+
+    def take(self, batch: Batch) -> None:
+        """What the reader delivers."""
+        crash_points.reach("after_poll")
+        owned = self._owned.get(batch.partition)
+        if owned is None or owned.is_void or owned.claim != batch.claim:
+            return
+        for each in batch.records:
+            if each.position < owned.next_read:
+                continue
+            if each.position > owned.next_read and owned.gap != (owned.next_read, each.position):
+                owned.gap = (owned.next_read, each.position)
+                telemetry.GAPS.inc()
+                log.warning(telemetry.LOG_GAP, partition=owned.partition, expected=owned.next_read, found=each.position)
+                self._waiting -= len(owned.backlog)
+                owned.backlog.clear()
+                owned.next_read = owned.position
+                self._restart(owned)
+                return
+            owned.backlog.append(each)
+            owned.next_read = each.position + 1
+            self._waiting += 1
+        self._work.set()
+        self.balance()
+
+    def forget(self, owned: Owned) -> None:
+        """A partition is not ours any more."""
+        self._waiting -= len(owned.backlog)
+        owned.backlog.clear()
+
+    def balance(self) -> None:
+        """Back-pressure by ready sessions and by what waits to be accepted; never by one session's backlog."""
+        too_many = self._scheduler.ready_count > self._ready_sessions_max
+        if not self._is_paused and (too_many or self._waiting > _BACKLOG_FACTOR * self._batch_max):
+            self._is_paused = True
+            self._reader.pause()
+        elif (
+            self._is_paused
+            and self._scheduler.ready_count <= self._ready_sessions_max * 0.7
+            and self._waiting <= self._batch_max
+        ):
+            self._is_paused = False
+            self._reader.resume()
+
+    async def run(self) -> None:
+        while True:
+            await self._work.wait()
+            taken = self._gather()
+            if not taken:
+                self._work.clear()
+                continue
+            async with self._calling:
+                await self._accept(taken)
+            self.balance()
+
+    async def move(self, moves: list[Move]) -> None:
+        """Without any record: set partitions' positions, or how far in time they are accepted through. One whose fence
+        does not hold is void afterwards.
+        """
+        async with self._calling:
+            arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
+            for owned, position, through_s in moves:
+                if not owned.is_void:
+                    arrays.add_partition(owned, owned.position if position is None else position, through_s)
+            if arrays.partitions:
+                await self._call(arrays, [])
+
+    def _gather(self) -> list[tuple[Owned, list[Record]]]:
+        taken: list[tuple[Owned, list[Record]]] = []
+        room = self._batch_max
+        for owned in self._owned.values():
+            if not owned.backlog or room <= 0:
+                continue
+            if owned.is_void:
+                self.forget(owned)
+                continue
+            part, owned.backlog = owned.backlog[:room], owned.backlog[room:]
+            room -= len(part)
+            self._waiting -= len(part)
+            taken.append((owned, part))
+        return taken
+
+    async def _accept(self, taken: list[tuple[Owned, list[Record]]]) -> None:
+        arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
+        turns: list[Turn] = []
+        for owned, records in taken:
+            through_s = None
+            if owned.mark is not None and records[-1].position + 1 >= owned.mark[0]:
+                through_s = owned.mark[1]
+                owned.mark = None
+            arrays.add_partition(owned, records[-1].position + 1, through_s)
+            for each in records:
+                try:
+                    turns.append(arrays.add(owned, each, self.partition_count))
+                except RecordError as error:
+                    arrays.add_dead_letter(owned, each, error)
+                    telemetry.DEAD_LETTERS.labels(code=error.code).inc()
+                    log.warning(
+                        telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=each.position, reason=str(error)
+                    )
+        self._scheduler.accept_begins(turn.session_id for turn in turns)
+        try:
+            await self._call(arrays, turns)
+        except FlushRefusedError as error:
+            # Not one of the checks above caught it: find the record at fault, and keep it aside like one that cannot be decoded.
+            await self._halve(taken, error)
+        finally:
+            self._scheduler.accept_ends()
+        self._on_accepted()
+
+    async def _halve(self, taken: list[tuple[Owned, list[Record]]], error: FlushRefusedError) -> None:
+        if len(taken) > 1:
+            for part in taken:
+                await self._accept([part])
+            return
+        owned, records = taken[0]
+        if owned.is_void:
+            return
+        if len(records) > 1:
+            half = len(records) // 2
+            await self._accept([(owned, records[:half])])
+            if not owned.is_void:
+                await self._accept([(owned, records[half:])])
+            return
+        arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
+        arrays.add_partition(owned, records[0].position + 1, None)
+        arrays.add_dead_letter(owned, records[0], RecordError(f"Postgres refuses it: {error}"))
+        telemetry.DEAD_LETTERS.labels(code="refused_by_store").inc()
+        log.error(telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=records[0].position, reason=str(error))
+        await self._call(arrays, [])
+
+    async def _call(self, arrays: AcceptArrays, turns: list[Turn]) -> None:
+        crash_points.reach("before_accept")
+        began_s = self._clock.monotonic_s()
+        try:
+            answer = await self._stream.call(STATEMENT, *arrays.arguments())
+        except OwnershipLostError:
+            self._void([owned for owned, _ in arrays.partitions])
+            return
+        crash_points.reach("after_accept")
+        self._observe_s(self._clock.monotonic_s() - began_s)
+        self._observe_turns(len(turns))
+        self._count()
+        telemetry.ACCEPTED.inc(len(turns))
+        self._on_answer(answer)
+        held = answer.held or ()
+        lost = [owned for (owned, _), is_held in zip(arrays.partitions, held, strict=True) if not is_held]
+        for (owned, position), is_held in zip(arrays.partitions, held, strict=True):
+            if is_held:
+                owned.position = position
+                self._reader.accepted(owned.partition, position)
+        for turn, place, is_head in zip(turns, answer.places or (), answer.heads or (), strict=False):
+            if place is not None and not turn.owned.is_void:
+                turn.place = place
+                self._scheduler.accepted(turn, is_head)
+        if lost:
+            self._void(lost)
+
+    def _void(self, lost: list[Owned]) -> None:
+        for owned in lost:
+            owned.is_void = True
+        self._on_lost(lost)

@@ -1,0 +1,306 @@
+"""A running turn's hand on its history: argosy.workflow.journal.Journal over the worker's flusher.
+
+Rules:
+- An operation starts only when everything recorded before it is durable; its own result is recorded without waiting.
+- A turn is suspended when all that its code awaits are waits: no operation is active, and nothing happened for a few
+  passes of the loop. Code that awaits something else beside a wait is cancelled with it and awaits it again on replay.
+- Nothing new starts while history has outcomes that the code has not asked for. Concurrent branches may ask in another
+  order than they were recorded in, so they get a moment before the turn is parked.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from argosy.errors import OwnershipLostError, WaitTimeoutError, WorkflowError
+from argosy.turn.events import Event
+from argosy.workflow.journal import Park, Recorded, WaitKind
+from argosy.workflow.replay import Replay
+from workers.dispatch.flusher import Flusher
+from workers.dispatch.turn import InboxWrite, Signal, Turn
+
+_QUIET_PASSES = 6  # a woken coroutine needs one pass, under nested gathers a few more
+_REPLAY_GRACE_S = 0.25
+
+_ENDS_OPERATION = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING, Event.VALUE_RECORDED})
+
+
+class Wait(NamedTuple):
+    """A wait that the code is in. due_at_s: database time, None without a timeout."""
+
+    key: str
+    kind: WaitKind
+    name: str
+    future: "asyncio.Future[bytes | None]"
+    timer_id: uuid.UUID | None
+    due_at_s: float | None
+
+
+class WrittenWait(msgspec.Struct, omit_defaults=True):
+    """A wait as turns.waits has it (a JSON array of these)."""
+
+    key: str
+    kind: str
+    name: str = ""
+    timer_id: str = ""
+    due_at_s: float = 0.0
+
+
+decode_waits = msgspec.json.Decoder(list[WrittenWait]).decode
+_encode = msgspec.json.encode
+
+
+class TurnJournal:
+    """See argosy.workflow.journal.Journal."""
+
+    __slots__ = (
+        "_active", "_activity", "_database_time_s", "_events_max", "_flusher", "_on_quiet", "_recorded_seq", "_replay", "_replay_waiters",
+        "_turn", "_written", "waits",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        turn: Turn,
+        flusher: Flusher,
+        *,
+        database_time_s: Callable[[], float],
+        events_max: int,
+        on_quiet: Callable[[Turn], None],
+    ) -> None:
+        self._turn = turn
+        self._flusher = flusher
+        self._database_time_s = database_time_s
+        self._events_max = events_max
+        self._on_quiet = on_quiet
+        self._replay = Replay(turn.history)
+        self._recorded_seq = 0
+        self._active: set[str] = set()
+        self._activity = 0
+        self._replay_waiters: list[asyncio.Future[None]] = []
+        self._written = {wait.key: wait for wait in decode_waits(turn.waits)} if turn.waits else {}
+        self.waits: dict[str, Wait] = {}
+
+    @property
+    def turn_id(self) -> uuid.UUID:
+        return self._turn.turn_id
+
+    @property
+    def tenant(self) -> str:
+        return self._turn.tenant
+
+    @property
+    def session(self) -> str:
+        return self._turn.session_name
+
+    @property
+    def attempt(self) -> int:
+        return self._turn.attempt
+
+    def database_time_s(self) -> float:
+        return self._database_time_s()
+
+    # History
+
+    def recorded(self, key: str) -> Recorded | None:
+        self._activity += 1
+        found = self._replay.recorded(key)
+        if self._replay_waiters and not self._replay.unasked():
+            for waiter in self._replay_waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._replay_waiters.clear()
+        return found
+
+    def is_intended(self, key: str) -> bool:
+        return self._replay.is_intended(key)
+
+    def tries(self, key: str) -> int:
+        return self._replay.tries(key)
+
+    def unasked(self) -> list[str]:
+        """Keys with a recorded outcome that the code has not asked for."""
+        return list(self._replay.unasked())
+
+    # Operations
+
+    async def ready(self, key: str) -> None:
+        turn = self._turn
+        self._check()
+        self._active.add(key)
+        if self._replay.unasked():
+            await self._all_asked(key)
+        if self._recorded_seq > turn.durable_seq:
+            await self._flusher.durable(turn)
+            self._check()
+
+    def record(self, event: Event, key: str, data: bytes) -> None:
+        turn = self._turn
+        self._check()
+        if turn.seq >= self._events_max:
+            raise WorkflowError(f"the turn has {turn.seq} durable events, the bound is EVENTS_PER_TURN_MAX={self._events_max}")
+        turn.write(event, key, data)
+        self._recorded_seq = turn.seq
+        self._activity += 1
+        self._flusher.add_lazily(turn)
+        if event in _ENDS_OPERATION:
+            self._active.discard(key)
+            if self.waits:
+                self._look_for_quiet()
+
+    async def durable(self) -> None:
+        turn = self._turn
+        if self._recorded_seq > turn.durable_seq:
+            await self._flusher.durable(turn)
+        self._check()
+
+    async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:
+        turn = self._turn
+        self._check()
+        self._activity += 1
+        if kind == "signal" and (signal := self._take(name)) is not None:
+            self._complete(key, signal)
+            return signal.payload
+        timer_id, due_at_s = self._timer(key, kind, name, timeout_s)
+        wait = Wait(key, kind, name, asyncio.get_running_loop().create_future(), timer_id, due_at_s)
+        self.waits[key] = wait
+        if (fired := turn.fired.pop(key, None)) is not None:
+            self._time_out(wait, fired)
+        else:
+            self._look_for_quiet()
+        try:
+            payload = await wait.future
+        finally:
+            self.waits.pop(key, None)
+        if kind == "retry":
+            self._active.add(key.rpartition("~")[0])
+        return payload
+
+    # What comes from outside
+
+    def deliver(self, signal: Signal) -> None:
+        """A signal met the running turn: the wait that is in for it takes it, or it is kept for the next one."""
+        turn = self._turn
+        for wait in self.waits.values():
+            if wait.kind == "signal" and wait.name == signal.name and not wait.future.done():
+                self._complete(wait.key, signal)
+                if wait.timer_id is not None:
+                    turn.moves[wait.timer_id] = "deleted"
+                wait.future.set_result(signal.payload)
+                self._flusher.add_lazily(turn)
+                return
+        turn.signals.append(signal)
+        turn.moves[signal.inbox_id] = "buffered"
+        self._flusher.add(turn)
+
+    def fire(self, key: str, inbox_id: uuid.UUID) -> None:
+        """A timer of this turn came due."""
+        turn = self._turn
+        wait = self.waits.get(key)
+        if wait is not None and not wait.future.done():
+            self._time_out(wait, inbox_id)
+        elif wait is None and not self._replay.is_settled(key):
+            turn.fired[key] = inbox_id  # the replay has not come to this wait again yet
+        else:
+            turn.moves[inbox_id] = "deleted"
+            self._flusher.add(turn)
+
+    def written_waits(self) -> bytes:
+        """The waits that the turn is in, as turns.waits has them."""
+        return _encode(
+            [
+                WrittenWait(wait.key, wait.kind, wait.name, str(wait.timer_id or ""), wait.due_at_s or 0.0)
+                for wait in self.waits.values()
+            ]
+        )
+
+    # Inside
+
+    def _check(self) -> None:
+        turn = self._turn
+        if not turn.is_live:
+            raise OwnershipLostError(f"turn {turn.turn_id} belongs to another process now")
+        if turn.stop is not None:
+            raise asyncio.CancelledError
+
+    def _take(self, name: str) -> Signal | None:
+        for index, signal in enumerate(self._turn.signals):
+            if signal.name == name:
+                return self._turn.signals.pop(index)
+        return None
+
+    def _complete(self, key: str, signal: Signal) -> None:
+        self.record(Event.WAIT_COMPLETED, key, b'{"payload":' + (signal.payload or b"null") + b"}")
+        self._turn.moves[signal.inbox_id] = "consumed"
+
+    def _time_out(self, wait: Wait, inbox_id: uuid.UUID) -> None:
+        self._turn.moves[inbox_id] = "deleted"
+        if wait.kind == "signal":
+            self.record(Event.WAIT_TIMED_OUT, wait.key, b"{}")
+            wait.future.set_exception(WaitTimeoutError(f"no signal {wait.name!r} came in time"))
+        else:
+            self.record(Event.WAIT_COMPLETED, wait.key, b"{}")
+            wait.future.set_result(None)
+
+    def _timer(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> tuple[uuid.UUID | None, float | None]:
+        """The timer of a wait: the one it began with before a suspension or a crash, or a new one."""
+        turn = self._turn
+        if (written := self._written.get(key)) is not None:
+            return (uuid.UUID(written.timer_id), written.due_at_s) if written.timer_id else (None, None)
+        if self._replay.is_started(key):
+            return None, None
+        data: dict[str, object] = {"kind": kind}
+        if name:
+            data["name"] = name
+        if timeout_s is not None:
+            data["timeout_s"] = timeout_s
+        self.record(Event.WAIT_STARTED, key, _encode(data))
+        if timeout_s is None:
+            return None, None
+        timer_id = uuid.uuid4()
+        turn.inbox.append(InboxWrite(timer_id, "timer", kind, key, None, timeout_s))
+        return timer_id, self._database_time_s() + timeout_s
+
+    async def _all_asked(self, key: str) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._replay_waiters.append(waiter)
+        try:
+            async with asyncio.timeout(_REPLAY_GRACE_S):
+                await waiter
+        except TimeoutError:
+            first = next(iter(self._replay.unasked()), None)
+            if first is not None:
+                raise mismatch(first, key) from None
+
+    def _look_for_quiet(self) -> None:
+        """Suspend once nothing but waits is left and stays so for some passes of the loop."""
+        if self._active or not self.waits or self._turn.stop is not None:
+            return
+        loop = asyncio.get_running_loop()
+        seen = self._activity
+        passes = _QUIET_PASSES
+
+        def look() -> None:
+            nonlocal passes
+            if self._activity != seen or self._active or self._turn.stop is not None:
+                return
+            if any(wait.future.done() for wait in self.waits.values()) or not self.waits:
+                return
+            passes -= 1
+            if passes:
+                loop.call_soon(look)
+            else:
+                self._on_quiet(self._turn)
+
+        loop.call_soon(look)
+
+
+def mismatch(recorded: str, asked: str) -> Park:
+    """History and code have parted: recorded is a key nobody asks for any more, asked is what the code wants instead."""
+    return Park(
+        "history_mismatch",
+        f"history has a recorded {recorded!r}, which the code no longer asks for; it asks for {asked} instead. "
+        "Deploy the code that the turn began with (or cancel the turn), then resume it",
+    )

@@ -1,0 +1,207 @@
+"""What waits in Postgres comes into memory when it can be used, and never the backlog.
+
+Three loops, so that none waits for another: histories of turns that are about to run, the next turns of sessions whose
+queue ran dry, and the heads of partitions that were claimed (a page at a time, while fewer sessions are ready than
+READY_SESSIONS_MAX). Each reads for many at once; a read that fails is repeated until it succeeds.
+"""
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable
+from itertools import groupby
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import UnavailableError
+from argosy.store.head import Head, Heads, LoadedTurn
+from argosy.turn.status import HELD, Status
+from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.turn import Owned, Signal, Turn
+
+log = structlog.get_logger()
+
+_TURNS_PER_READ = 64
+_SESSIONS_PER_READ = 128
+_HEADS_PER_READ = 500
+_RETRY_S = 0.5
+
+
+class Cursor:
+    """How far the heads of a claimed partition are read."""
+
+    __slots__ = ("bucket", "owned", "session_id")
+
+    def __init__(self, owned: Owned) -> None:
+        self.owned = owned
+        self.bucket = owned.first_bucket
+        self.session_id = uuid.UUID(int=0)
+
+
+class Pager:
+    def __init__(
+        self,
+        heads: Heads,
+        scheduler: Scheduler,
+        clock: Clock,
+        *,
+        look_ahead_turns: int,
+        ready_sessions_max: int,
+        begin: Callable[[Turn], None],
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._heads = heads
+        self._scheduler = scheduler
+        self._clock = clock
+        self._limit = look_ahead_turns + 1
+        self._ready_max = ready_sessions_max
+        self._begin = begin
+        self._on_ready = on_ready
+        self._turns: list[Turn] = []
+        self._cursors: deque[Cursor] = deque()
+        self._turns_work = asyncio.Event()
+        self._sessions_work = asyncio.Event()
+        self._heads_work = asyncio.Event()
+        # Turns not in memory for which a signal came: their history must be read before they run.
+        self.signalled: set[uuid.UUID] = set()
+
+    def load(self, turn: Turn) -> None:
+        """Read the turn's history and waiting signals, then begin it."""
+        self._turns.append(turn)
+        self._turns_work.set()
+
+    def claimed(self, owned: list[Owned]) -> None:
+        self._cursors.extend(Cursor(each) for each in owned)
+        self._heads_work.set()
+
+    def nudge(self) -> None:
+        """Something may want to be read."""
+        if self._scheduler.has_to_page:
+            self._sessions_work.set()
+        if self._cursors:
+            self._heads_work.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._loop(self._turns_work, self._read_turns))
+            group.create_task(self._loop(self._sessions_work, self._read_sessions))
+            group.create_task(self._loop(self._heads_work, self._read_heads))
+
+    async def _loop(self, work: asyncio.Event, read: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            await work.wait()
+            work.clear()
+            try:
+                while await read():
+                    pass
+            except UnavailableError as error:
+                log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
+                await self._clock.sleep(_RETRY_S)
+                work.set()
+
+    async def _read_turns(self) -> bool:
+        turns = self._turns[:_TURNS_PER_READ]
+        if not turns:
+            return False
+        rows = {row.turn_id: row for row in await self._heads.load_turns([turn.turn_id for turn in turns])}
+        del self._turns[: len(turns)]
+        for turn in turns:
+            row = rows.get(turn.turn_id)
+            if row is not None:
+                fill(turn, row)
+            else:
+                turn.is_refused = True
+            self._begin(turn)
+        return True
+
+    async def _read_sessions(self) -> bool:
+        sessions = self._scheduler.take_to_page(_SESSIONS_PER_READ)
+        if not sessions:
+            return False
+        try:
+            rows = await self._heads.load_sessions([(each.bucket, each.session_id) for each in sessions], self._limit)
+        except UnavailableError:
+            for each in sessions:
+                each.page_again = True
+                self._scheduler.paged(each, [], is_all=False, is_held=False)
+            raise
+        found = {session_id: list(group) for session_id, group in groupby(rows, key=lambda row: row.session_id)}
+        for each in sessions:
+            mine = found.get(each.session_id, [])
+            is_held = bool(mine) and Status(mine[0].status) in HELD
+            turns = [self.turn_of(row, each.owned) for row in mine if row.turn_id not in self._scheduler.live]
+            self._scheduler.paged(each, turns, is_all=len(mine) < self._limit, is_held=is_held)
+        self._on_ready()
+        return True
+
+    async def _read_heads(self) -> bool:
+        while self._cursors and self._cursors[0].owned.is_void:
+            self._cursors.popleft()
+        if not self._cursors or self._scheduler.ready_count >= self._ready_max:
+            return False
+        cursor = self._cursors[0]
+        owned = cursor.owned
+        rows = await self._heads.load_heads(cursor.bucket, cursor.session_id, owned.last_bucket, _HEADS_PER_READ)
+        if owned.is_void:
+            return True
+        for row in rows:
+            status = Status(row.status)
+            if status in (Status.QUEUED, Status.RUNNING) and row.turn_id not in self._scheduler.live:
+                self._scheduler.found(self.turn_of(row, owned))
+        if len(rows) < _HEADS_PER_READ:
+            self._cursors.popleft()
+        else:
+            cursor.bucket, cursor.session_id = rows[-1].bucket, rows[-1].session_id
+        self._on_ready()
+        return True
+
+    def turn_of(self, row: Head, owned: Owned) -> Turn:
+        turn = turn_of(row, owned)
+        if row.has_signals or row.turn_id in self.signalled:
+            self.signalled.discard(row.turn_id)
+            turn.needs_load = True
+        return turn
+
+
+def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
+    """A turn in memory from what Postgres says; all of it when its history was read."""
+    turn = Turn(
+        owned=owned,
+        turn_id=row.turn_id,
+        tenant=row.tenant,
+        session_id=row.session_id,
+        session_name=row.session,
+        bucket=row.bucket,
+        place=row.place or 0,
+        workflow=row.workflow,
+        priority=row.priority,
+        input=row.input,
+        status=Status(row.status),
+        attempt=row.attempt,
+        crashes=row.crashes,
+        seq=row.seq,
+        version=row.version,
+    )
+    if isinstance(row, LoadedTurn):
+        fill(turn, row)
+    return turn
+
+
+def fill(turn: Turn, row: LoadedTurn) -> None:
+    """Everything that Postgres has of a turn. What the row says of its state must be what memory believes."""
+    if turn.has_ended:
+        return
+    if (turn.status, turn.attempt, turn.seq) != (row.status, row.attempt, row.seq):
+        turn.is_refused = True
+        return
+    turn.needs_load = False
+    turn.input = row.input
+    turn.waits = row.waits
+    turn.history = row.events
+    stored = [Signal(*signal) for signal in row.signals if signal[0] not in turn.seen]
+    turn.signals = stored + turn.signals
+    turn.seen.update(signal.inbox_id for signal in stored)
+    for key, inbox_id in row.timers:
+        turn.fired.setdefault(key, inbox_id)

@@ -1,0 +1,159 @@
+"""What a worker's memory holds of a turn: what Postgres has, what it is to become, and what waits to be written."""
+
+import asyncio
+import uuid
+from enum import Enum
+from typing import Any, NamedTuple
+
+from argosy.turn.events import Event
+from argosy.turn.status import ENDED, Status
+from argosy.turn.transitions import advance
+
+
+class Stop(Enum):
+    """Why a running turn's task is ended from outside."""
+
+    SUSPEND = "suspend"
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+    DROP = "drop"  # this process may not write for it any more, or is closing
+
+
+class Owned:
+    """A partition under one claim. A new claim makes a new Owned; `is_void` is for ever.
+
+    position: the next record to be accepted; next_read: the next record expected from the reader.
+    """
+
+    __slots__ = (
+        "backlog", "claim", "epoch", "first_bucket", "gap", "is_void", "last_bucket", "mark", "next_read", "partition", "position",
+    )  # fmt: skip
+
+    def __init__(self, partition: int, epoch: int, claim: int, buckets: tuple[int, int]) -> None:
+        self.partition = partition
+        self.epoch = epoch
+        self.claim = claim
+        self.first_bucket, self.last_bucket = buckets
+        self.position = 0
+        self.next_read = 0
+        self.backlog: list[Any] = []
+        self.gap: tuple[int, int] | None = None
+        self.mark: tuple[int, float] | None = None
+        self.is_void = False
+
+
+class InboxWrite(NamedTuple):
+    """A new inbox row of a turn. due_s: seconds from when it is written."""
+
+    inbox_id: uuid.UUID
+    kind: str
+    name: str
+    correlation: str
+    payload: bytes | None
+    due_s: float
+
+
+class EventWrite(NamedTuple):
+    seq: int
+    attempt: int
+    type: Event
+    key: str
+    data: bytes
+
+
+class Signal(NamedTuple):
+    """A row of the inbox that is addressed to a turn in memory."""
+
+    inbox_id: uuid.UUID
+    name: str
+    payload: bytes
+
+
+class Turn:
+    """One turn in memory. Changed on the event loop only; `written_*` is what the last flush sent has said.
+
+    Invariants: status moves along argosy/turn/transitions.py; seq grows by one per event; what is in `events`, `inbox`
+    and `moves` goes with the next flush, in one row of it.
+    """
+
+    __slots__ = (
+        "attempt", "bucket", "crashes", "deferred", "durable", "durable_seq", "error", "events", "fired", "history", "inbox", "input",
+        "is_queued_to_flush", "is_refused", "journal", "moves", "needs_load", "owned", "place", "priority", "reason", "result", "seen", "seq",
+        "session_id", "session_name", "signals", "status", "stop", "task", "tenant", "turn_id", "version", "waits", "workflow",
+        "written_attempt", "written_seq", "written_status",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        owned: Owned,
+        turn_id: uuid.UUID,
+        tenant: str,
+        session_id: uuid.UUID,
+        session_name: str,
+        bucket: int,
+        place: int,
+        workflow: str,
+        priority: int,
+        input: bytes | None,  # noqa: A002 — the word of the API
+        status: Status = Status.QUEUED,
+        attempt: int = 0,
+        crashes: int = 0,
+        seq: int = 0,
+        version: str | None = None,
+    ) -> None:
+        self.owned = owned
+        self.turn_id = turn_id
+        self.tenant = tenant
+        self.session_id = session_id
+        self.session_name = session_name
+        self.bucket = bucket
+        self.place = place
+        self.workflow = workflow
+        self.priority = priority
+        self.input = input
+        self.status = self.written_status = status
+        self.attempt = self.written_attempt = attempt
+        self.seq = self.written_seq = self.durable_seq = seq
+        self.crashes = crashes
+        self.version = version
+        self.result: bytes | None = None
+        self.error: bytes | None = None
+        self.waits: bytes | None = None
+        self.reason: str | None = None
+        self.needs_load = input is None or status is not Status.QUEUED
+        self.is_refused = False
+        self.is_queued_to_flush = False
+        self.durable: asyncio.Future[None] | None = None
+        self.events: list[EventWrite] = []
+        self.inbox: list[InboxWrite] = []
+        self.moves: dict[uuid.UUID, str] = {}
+        # Signals nobody has taken yet, and timers that came due, by the key of their wait.
+        self.signals: list[Signal] = []
+        self.fired: dict[str, uuid.UUID] = {}
+        # Inbox rows that met the turn between its last line of code and the commit of its last flush.
+        self.deferred: list[uuid.UUID] = []
+        # Inbox rows that memory has taken in, so that a second read of one is recognised.
+        self.seen: set[uuid.UUID] = set()
+        self.history: list[Any] = []
+        self.task: asyncio.Task[None] | None = None
+        self.journal: Any = None
+        # Why its task was told to stop.
+        self.stop: Stop | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this process may still write for it."""
+        return not (self.is_refused or self.owned.is_void)
+
+    def become(self, status: Status) -> None:
+        self.status = advance(self.status, status)
+
+    def write(self, event: Event, key: str = "", data: bytes = b"{}") -> None:
+        """Add a durable event; it goes with the next flush."""
+        self.seq += 1
+        self.events.append(EventWrite(self.seq, self.attempt, event, key, data))
