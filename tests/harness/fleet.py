@@ -34,6 +34,7 @@ class Fleet:
             "AGENT_DISPATCH_BACKEND": "queue",
             "LOG_LEASE_TTL_S": "2",
             "RECONCILE_INTERVAL_S": "0.2",
+            "GATEWAY_CACHE_S": "0.2",
             "GRAPH_SERVICE_AUTH_SECRET": "a secret of the tests",
             **settings,
         }
