@@ -8,6 +8,7 @@
     │   ├── WorkflowError           a workflow or step is declared or used wrongly
     │   └── RecordError             a log record cannot be decoded
     │       └── NewerRecordError    … because a newer Argosy wrote it
+    ├── FlushRefusedError           Postgres refuses what a flush contains; nothing was changed
     ├── UnavailableError            try again; nothing was changed
     │   ├── LogUnavailableError     the log refused or cannot be reached
     │   └── StoreUnavailableError   Postgres cannot be reached
@@ -57,6 +58,10 @@ class RecordError(CallerError):
 
 class NewerRecordError(RecordError):
     code = "newer_record"
+
+
+class FlushRefusedError(ArgosyError):
+    code = "flush_refused"
 
 
 class UnavailableError(ArgosyError):

@@ -1,0 +1,79 @@
+"""Forward-only migrations, applied once, in order, by whoever comes first.
+
+Promise: after `migrate` returns, the database has exactly the migrations of this code. Each is one transaction with its
+row in `migrations`; all happen under one advisory lock, so two processes that start at once do not meet; a process that
+is killed leaves a whole number of migrations behind. A released file never changes: its checksum is recorded.
+"""
+
+import hashlib
+from importlib import resources
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from argosy.errors import SettingError
+from argosy.store.pool import UNAVAILABLE, connect, unavailable
+from argosy.store.queries import load_queries
+
+_SQL: Final = load_queries("migration")
+_LOCK_KEY: Final = 0x41_52_47_4F_53_59  # "ARGOSY"
+
+
+class Migration(NamedTuple):
+    name: str
+    text: str
+    checksum: str
+
+
+def migrations() -> list[Migration]:
+    """The migrations of this code, in order."""
+    folder = resources.files("argosy.store").joinpath("migrations")
+    found = []
+    for file in sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name):
+        text = file.read_text(encoding="utf-8")
+        found.append(Migration(file.name.removesuffix(".sql"), text, hashlib.sha256(text.encode()).hexdigest()))
+    return found
+
+
+async def migrate(dsn: str) -> list[str]:
+    """Apply what is missing; returns the names. Raises StoreUnavailableError, SettingError."""
+    connection = await connect(dsn, application="argosy migrate")
+    try:
+        await connection.execute(_SQL["lock"], _LOCK_KEY)
+        await connection.execute(_SQL["create_table"])
+        missing = await _missing(connection)
+        for migration in missing:
+            async with connection.transaction():
+                await connection.execute(migration.text)
+                await connection.execute(_SQL["insert_migration"], migration.name, migration.checksum)
+        return [migration.name for migration in missing]
+    except UNAVAILABLE as error:
+        raise unavailable(error) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SettingError(f"STATE_DB_URI: this user may not create schema argosy: {error}") from error
+    finally:
+        connection.terminate()
+
+
+async def pending(dsn: str) -> list[str]:
+    """The names of what is missing. Raises StoreUnavailableError, SettingError."""
+    connection = await connect(dsn, application="argosy migrate")
+    try:
+        if not await connection.fetchval(_SQL["has_table"]):
+            return [migration.name for migration in migrations()]
+        return [migration.name for migration in await _missing(connection)]
+    except UNAVAILABLE as error:
+        raise unavailable(error) from error
+    finally:
+        connection.terminate()
+
+
+async def _missing(connection: Any) -> list[Migration]:
+    applied = {row[0]: row[1] for row in await connection.fetch(_SQL["list_migrations"])}
+    known = migrations()
+    if newer := sorted(applied.keys() - {migration.name for migration in known}):
+        raise SettingError(f"the database has migration {newer[-1]}, which this version of Argosy does not know: it is older")
+    for migration in known:
+        if applied.get(migration.name, migration.checksum) != migration.checksum:
+            raise SettingError(f"migration {migration.name} was changed after it was applied to this database")
+    return [migration for migration in known if migration.name not in applied]

@@ -1,0 +1,125 @@
+"""Connections to Postgres: a pool for reading and dedicated ones for writing and for locks.
+
+Every connection sees schema `argosy` first, runs without JIT (statements are short), and notices a dead network within
+half a minute. A failure to reach the server is StoreUnavailableError, translated here and nowhere else.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+
+from argosy.config import Settings
+from argosy.errors import StoreUnavailableError
+
+CONNECT_TIMEOUT_S: Final = 5.0
+
+_SERVER_SETTINGS: Final = {
+    "search_path": "argosy",
+    "jit": "off",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    # A process that stops inside a transaction must not hold its locks for ever.
+    "idle_in_transaction_session_timeout": "5000",
+}
+
+# What a lost, refused or restarting server looks like.
+UNAVAILABLE: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+def unavailable(error: BaseException) -> StoreUnavailableError:
+    return StoreUnavailableError(f"Postgres cannot be reached: {type(error).__name__}: {error}")
+
+
+async def connect(dsn: str, *, application: str = "argosy", timeout_s: float = CONNECT_TIMEOUT_S) -> Any:
+    """A connection of its own. Raises StoreUnavailableError."""
+    try:
+        return await asyncpg.connect(
+            dsn, timeout=timeout_s, server_settings={**_SERVER_SETTINGS, "application_name": application}
+        )
+    except UNAVAILABLE as error:
+        raise unavailable(error) from error
+
+
+class Pool:
+    """Reads, each bounded by STATE_DB_TIMEOUT_S. Made by `open_pool`; usable while the server is away: then it raises."""
+
+    def __init__(self, dsn: str, size: int, timeout_s: float) -> None:
+        self._dsn = dsn
+        self._size = size
+        self._timeout_s = timeout_s
+        self._pool: Any = None
+        self._opening = asyncio.Lock()
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
+        async with self._connection() as connection:
+            rows: list[Any] = await connection.fetch(statement, *arguments)
+            return rows
+
+    async def fetchrow(self, statement: str, *arguments: Any) -> Any:
+        async with self._connection() as connection:
+            return await connection.fetchrow(statement, *arguments)
+
+    async def fetchval(self, statement: str, *arguments: Any) -> Any:
+        async with self._connection() as connection:
+            return await connection.fetchval(statement, *arguments)
+
+    async def execute(self, statement: str, *arguments: Any) -> None:
+        async with self._connection() as connection:
+            await connection.execute(statement, *arguments)
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            try:
+                async with asyncio.timeout(2.0):
+                    await self._pool.close()
+            except (TimeoutError, *UNAVAILABLE):
+                self._pool.terminate()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if self._pool is None:
+                    await self._open()
+                async with self._pool.acquire() as connection:
+                    yield connection
+        except UNAVAILABLE as error:
+            raise unavailable(error) from error
+
+    async def _open(self) -> None:
+        """The pool itself connects lazily, so a server that is away when a process starts is found when it is back."""
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._dsn,
+                    min_size=0,
+                    max_size=self._size,
+                    timeout=CONNECT_TIMEOUT_S,
+                    max_inactive_connection_lifetime=300,
+                    server_settings={**_SERVER_SETTINGS, "application_name": "argosy"},
+                )
+
+
+@asynccontextmanager
+async def open_pool(settings: Settings, dsn: str) -> AsyncIterator[Pool]:
+    pool = Pool(dsn, settings.state_db_pool_size, settings.state_db_timeout_s)
+    try:
+        yield pool
+    finally:
+        await pool.close()
