@@ -1,0 +1,15 @@
+-- name: list_workflow_names
+-- Every workflow that a worker of the lane ever registered.
+SELECT DISTINCT name FROM workflows WHERE lane = $1
+
+-- name: list_owners
+-- Where the owners of partitions are called.
+SELECT partition, address FROM partitions WHERE lane = $1 AND owner IS NOT NULL AND address IS NOT NULL
+
+-- name: list_workflows
+-- Workflows and their versions, by name, after a place in that order.
+SELECT name, version, build, description, first_seen_at, last_seen_at
+FROM workflows
+WHERE lane = $1 AND (name, version) > ($2::text, $3::text)
+ORDER BY name, version
+LIMIT $4

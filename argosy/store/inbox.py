@@ -1,0 +1,56 @@
+"""The inbox, as it is written from outside a worker: rows addressed to turns.
+
+Once: a repeated request finds the row of the first.
+Raises: StoreUnavailableError (the row may have been written: repeat with the same request id)
+"""
+
+import uuid
+from typing import NamedTuple
+
+from argosy.store.pool import Pool
+from argosy.store.queries import load_queries
+
+_SQL = load_queries("inbox")
+
+
+class InboxRequest(NamedTuple):
+    """What somebody sends to a turn. kind: signal, cancel or resume; session_id None when nobody knows it yet."""
+
+    turn_id: uuid.UUID
+    session_id: uuid.UUID | None
+    bucket: int
+    kind: str
+    name: str
+    request_id: str
+    payload: bytes | None
+
+
+class InboxWritten(NamedTuple):
+    inbox_id: uuid.UUID
+    payload: bytes | None
+
+
+async def insert_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str) -> bool:
+    """True when the row was written, False when the request has one already."""
+    row = await pool.fetchrow(
+        _SQL["insert_inbox"],
+        inbox_id,
+        lane,
+        request.bucket,
+        tenant,
+        request.session_id,
+        request.turn_id,
+        request.kind,
+        request.name,
+        request.request_id,
+        request.payload,
+    )
+    return row is not None
+
+
+async def find_inbox_request(pool: Pool, request: InboxRequest, tenant: str, lane: str) -> InboxWritten | None:
+    """The row of an earlier request with the same turn, kind, name and id."""
+    row = await pool.fetchrow(
+        _SQL["find_inbox_request"], request.turn_id, request.kind, request.name, request.request_id, tenant, lane
+    )
+    return None if row is None else InboxWritten(*row)

@@ -1,0 +1,207 @@
+"""Turns and their events, as they are read from outside a worker. Every read is of one tenant and lane.
+
+Units: times are aware datetimes (UTC), the database's.
+Raises: StoreUnavailableError
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from argosy.store.pool import Pool
+from argosy.store.queries import load_queries
+
+_SQL = load_queries("turn")
+
+
+class TurnRow(NamedTuple):
+    """All that a turn's row says. tags, input, result, error and waits are JSON bytes."""
+
+    turn_id: uuid.UUID
+    session_id: uuid.UUID
+    session: str
+    bucket: int
+    place: int | None
+    workflow: str
+    version: str | None
+    status: str
+    attempt: int
+    crashes: int
+    seq: int
+    priority: int
+    on_busy: str
+    not_before: datetime | None
+    deadline_s: float | None
+    duplicate_of: uuid.UUID | None
+    reason: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    tags: bytes | None
+    input: bytes | None
+    result: bytes | None
+    error: bytes | None
+    waits: bytes | None
+
+
+class TurnHead(NamedTuple):
+    """What must be known of a turn to address something to it."""
+
+    turn_id: uuid.UUID
+    session_id: uuid.UUID
+    status: str
+    attempt: int
+    seq: int
+    duplicate_of: uuid.UUID | None
+
+
+class TurnListed(NamedTuple):
+    """A turn in a list."""
+
+    turn_id: uuid.UUID
+    session_id: uuid.UUID
+    place: int | None
+    workflow: str
+    version: str | None
+    status: str
+    attempt: int
+    priority: int
+    duplicate_of: uuid.UUID | None
+    reason: str | None
+    accepted_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    tags: bytes | None
+
+
+class EventRow(NamedTuple):
+    """One durable event. data is JSON bytes."""
+
+    seq: int
+    attempt: int
+    type: str
+    key: str
+    at: datetime
+    data: bytes
+    lineage: int
+
+
+class TurnFacts(NamedTuple):
+    """What decides whether a turn runs. parked: data of its last turn.parked event; undelivered: kinds of due inbox
+    rows.
+    """
+
+    at: datetime
+    status: str
+    place: int | None
+    attempt: int
+    crashes: int
+    reason: str | None
+    not_before: datetime | None
+    waits: bytes | None
+    workflow: str
+    parked: bytes | None
+    head_turn_id: uuid.UUID | None
+    head_status: str | None
+    turns_ahead: int
+    workers_alive: int
+    owner: uuid.UUID | None
+    is_owner_alive: bool
+    next_timer_at: datetime | None
+    undelivered: list[str] | None
+    is_workflow_known: bool
+
+
+class PartitionFacts(NamedTuple):
+    """What decides when a turn that is only in the log arrives. accepted_through None: nothing was ever read."""
+
+    at: datetime
+    accepted_through: datetime | None
+    workers_alive: int
+    is_owner_alive: bool
+
+
+class KeyedTurn(NamedTuple):
+    """The turn that has an idempotency key. asked: 0-based, into what was asked for."""
+
+    asked: int
+    turn_id: uuid.UUID
+    digest: bytes | None
+
+
+async def get_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> TurnRow | None:
+    """The turn, or None."""
+    row = await pool.fetchrow(_SQL["get_turn"], turn_id, tenant, lane)
+    return None if row is None else TurnRow(*row)
+
+
+async def find_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> TurnHead | None:
+    """The turn, or None."""
+    row = await pool.fetchrow(_SQL["find_turn"], turn_id, tenant, lane)
+    return None if row is None else TurnHead(*row)
+
+
+async def find_ended_turns(
+    pool: Pool, turn_ids: Sequence[uuid.UUID], tenants: Sequence[str], lane: str
+) -> list[tuple[uuid.UUID, uuid.UUID | None]]:
+    """Those of the turns that have ended, and what they are a duplicate of."""
+    rows = await pool.fetch(_SQL["find_ended_turns"], turn_ids, tenants, lane)
+    return [(row[0], row[1]) for row in rows]
+
+
+async def find_turns_by_key(
+    pool: Pool, session_ids: Sequence[uuid.UUID], keys: Sequence[str], tenant: str, lane: str
+) -> list[KeyedTurn]:
+    """Which of the (session, key) have a turn."""
+    rows = await pool.fetch(_SQL["find_turns_by_key"], session_ids, keys, tenant, lane)
+    return [KeyedTurn(row[0] - 1, row[1], row[2]) for row in rows]
+
+
+async def is_turn_expected(pool: Pool, lane: str, partition: int, minted_at: datetime, append_timeout_s: float) -> bool:
+    """Whether a turn that has no row may still come from the log.
+
+    False is certain for what was read before: whoever acts on it looks for the row once more, after this.
+    """
+    row = await pool.fetchrow(_SQL["is_turn_expected"], lane, partition, minted_at, append_timeout_s)
+    return row is not None and bool(row[0])
+
+
+async def list_turn_steps(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, limit: int) -> list[EventRow]:
+    """The first `limit` events of the turn's steps."""
+    return [EventRow(*row) for row in await pool.fetch(_SQL["list_turn_steps"], turn_id, tenant, lane, limit)]
+
+
+async def list_turn_events(
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, after: int, limit: int
+) -> list[EventRow]:
+    """The first `limit` events with a seq above `after`."""
+    return [EventRow(*row) for row in await pool.fetch(_SQL["list_turn_events"], turn_id, tenant, lane, after, limit)]
+
+
+async def list_session_turns(
+    pool: Pool,
+    session_id: uuid.UUID,
+    tenant: str,
+    lane: str,
+    *,
+    status: str | None,
+    tag: str | None,
+    before: tuple[datetime, uuid.UUID],
+    limit: int,
+) -> list[TurnListed]:
+    """Newest first, those before a place in that order. status and tag: None for all."""
+    rows = await pool.fetch(_SQL["list_session_turns"], session_id, tenant, lane, status, tag, *before, limit)
+    return [TurnListed(*row) for row in rows]
+
+
+async def explain_turn(
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, heartbeat_ttl_s: float, partition: int
+) -> TurnFacts | None:
+    """What decides whether the turn runs, as one snapshot; None when it has no row."""
+    row = await pool.fetchrow(_SQL["explain_turn"], turn_id, tenant, lane, heartbeat_ttl_s, partition)
+    return None if row is None else TurnFacts(*row)
+
+
+async def explain_partition(pool: Pool, lane: str, partition: int, *, heartbeat_ttl_s: float) -> PartitionFacts:
+    """What decides when a turn of this partition that is only in the log arrives."""
+    return PartitionFacts(*await pool.fetchrow(_SQL["explain_partition"], lane, partition, heartbeat_ttl_s))

@@ -1,0 +1,110 @@
+-- name: get_turn
+-- One turn as a client sees it.
+SELECT t.turn_id, t.session_id, s.name AS session, t.bucket, t.place, t.workflow, t.version, t.status, t.attempt,
+       t.crashes, t.seq, t.priority, t.on_busy, t.not_before, t.deadline_s, t.duplicate_of, t.reason, t.started_at,
+       t.ended_at, t.tags, t.input, t.result, t.error, t.waits
+FROM turns AS t
+JOIN sessions AS s ON s.session_id = t.session_id
+WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
+
+-- name: find_turn
+-- What must be known of a turn to address something to it.
+SELECT turn_id, session_id, status, attempt, seq, duplicate_of
+FROM turns
+WHERE turn_id = $1 AND tenant = $2 AND lane = $3
+
+-- name: find_ended_turns
+-- Which of many turns have ended. $1, $2: turns and their tenants.
+SELECT t.turn_id, t.duplicate_of
+FROM unnest($1::uuid[], $2::text[]) AS u (turn_id, tenant)
+JOIN turns AS t ON t.turn_id = u.turn_id AND t.tenant = u.tenant
+WHERE t.lane = $3 AND t.ended_at IS NOT NULL
+
+-- name: find_turns_by_key
+-- Which of many (session, idempotency key) have a turn. $1, $2: sessions and keys; position: 1-based index into them.
+SELECT u.position, t.turn_id, t.request_digest
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS u (session_id, key, position)
+JOIN turns AS t ON t.session_id = u.session_id AND t.idempotency_key = u.key
+WHERE t.tenant = $3 AND t.lane = $4
+
+-- name: is_turn_expected
+-- Whether a turn that is not here may still come: the log was not yet read up to when it was appended at the latest.
+-- $3: when its id was minted; $4: for how long an append may take, seconds. An id from the future is nobody's.
+SELECT $3::timestamptz < now() + interval '5 minutes'
+   AND coalesce(max(accepted_through), '-infinity') <= $3::timestamptz + make_interval(secs => $4)
+FROM positions
+WHERE lane = $1 AND partition = $2
+
+-- name: list_turn_steps
+-- The events of a turn's steps, in order.
+SELECT e.seq, e.attempt, e.type, e.key, e.at, e.data, e.lineage
+FROM turns AS t
+JOIN events AS e ON e.turn_id = t.turn_id
+WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
+  AND e.type IN ('step.intended', 'step.completed', 'step.failed', 'step.retrying')
+ORDER BY e.seq
+LIMIT $4
+
+-- name: list_turn_events
+-- The events of a turn after one of them, in order.
+SELECT e.seq, e.attempt, e.type, e.key, e.at, e.data, e.lineage
+FROM turns AS t
+JOIN events AS e ON e.turn_id = t.turn_id
+WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3 AND e.seq > $4
+ORDER BY e.seq
+LIMIT $5
+
+-- name: list_session_turns
+-- Turns of a session, newest first, after a place in that order. $4: a status or NULL; $5: a tag or NULL.
+SELECT turn_id, session_id, place, workflow, version, status, attempt, priority, duplicate_of, reason, accepted_at,
+       started_at, ended_at, tags
+FROM turns
+WHERE session_id = $1 AND tenant = $2 AND lane = $3
+  AND ($4::text IS NULL OR status = $4)
+  AND ($5::text IS NULL OR (tags IS NOT NULL AND convert_from(tags, 'UTF8')::jsonb ? $5))
+  AND (accepted_at, turn_id) < ($6::timestamptz, $7::uuid)
+ORDER BY accepted_at DESC, turn_id DESC
+LIMIT $8
+
+-- name: explain_turn
+-- What decides whether a turn runs, as one snapshot.
+-- $4: for how long a silent worker counts as alive, seconds; $5: partition of the turn's bucket.
+SELECT now() AS at,
+       t.status, t.place, t.attempt, t.crashes, t.reason, t.not_before, t.waits, t.workflow,
+       (SELECT e.data FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.parked'
+        ORDER BY e.seq DESC LIMIT 1) AS parked,
+       head.turn_id AS head_turn_id, head.status AS head_status,
+       (SELECT count(*) FROM (
+          SELECT 1 FROM turns AS o
+          WHERE o.lane = t.lane AND o.bucket = t.bucket AND o.session_id = t.session_id AND o.place < t.place
+            AND o.status IN ('queued', 'running', 'suspended', 'parked') AND o.place IS NOT NULL
+          LIMIT 10000) AS ahead) AS turns_ahead,
+       (SELECT count(*) FROM workers AS w JOIN heartbeats AS h ON h.worker_id = w.worker_id
+        WHERE w.lane = t.lane AND h.at > now() - make_interval(secs => $4)) AS workers_alive,
+       mine.owner,
+       coalesce(beat.at > now() - make_interval(secs => $4), false) AS is_owner_alive,
+       (SELECT min(b.due_at) FROM inbox AS b
+        WHERE b.turn_id = t.turn_id AND b.kind = 'timer' AND b.state = 'due') AS next_timer_at,
+       (SELECT array_agg(DISTINCT b.kind ORDER BY b.kind) FROM inbox AS b
+        WHERE b.turn_id = t.turn_id AND b.kind <> 'timer' AND b.state = 'due') AS undelivered,
+       EXISTS (SELECT 1 FROM workflows AS f WHERE f.lane = t.lane AND f.name = t.workflow) AS is_workflow_known
+FROM turns AS t
+LEFT JOIN partitions AS mine ON mine.lane = t.lane AND mine.partition = $5
+LEFT JOIN heartbeats AS beat ON beat.worker_id = mine.owner
+LEFT JOIN LATERAL (
+  SELECT o.turn_id, o.status FROM turns AS o
+  WHERE o.lane = t.lane AND o.bucket = t.bucket AND o.session_id = t.session_id
+    AND o.status IN ('queued', 'running', 'suspended', 'parked') AND o.place IS NOT NULL
+  ORDER BY o.place
+  LIMIT 1) AS head ON true
+WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
+
+-- name: explain_partition
+-- What decides when a turn that is only in the log arrives. $2: its partition; $3: as $4 of explain_turn.
+SELECT now() AS at,
+       (SELECT max(p.accepted_through) FROM positions AS p WHERE p.lane = $1 AND p.partition = $2) AS accepted_through,
+       (SELECT count(*) FROM workers AS w JOIN heartbeats AS h ON h.worker_id = w.worker_id
+        WHERE w.lane = $1 AND h.at > now() - make_interval(secs => $3)) AS workers_alive,
+       EXISTS (SELECT 1 FROM partitions AS mine JOIN heartbeats AS beat ON beat.worker_id = mine.owner
+               WHERE mine.lane = $1 AND mine.partition = $2
+                 AND beat.at > now() - make_interval(secs => $3)) AS is_owner_alive
