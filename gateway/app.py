@@ -1,0 +1,95 @@
+"""The application of one gateway process: everything is composed here, nothing is decided here."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from argosy.logs.open import open_writer
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from argosy.clock import Clock, SystemClock
+from argosy.config import Settings
+from argosy.errors import StoreUnavailableError
+from argosy.signing import load_secret
+from argosy.store.pool import open_pool
+from gateway import openapi, views
+from gateway.boundary import Boundary, answer_problem
+from gateway.explain import Explanation
+from gateway.problems import Problem, ProblemBody
+from gateway.routes import batch, enqueue, fleet, health, inbox, sessions, turns
+from gateway.state import State, make_state
+from gateway.turn_request import BatchLine, TurnPosted
+
+# A client that is told 503 in time can ask elsewhere.
+READ_S_MAX: Final = 4.0
+
+SHAPES: Final = [
+    BatchLine,
+    Explanation,
+    ProblemBody,
+    TurnPosted,
+    fleet.DeadLetterPage,
+    fleet.WorkflowPage,
+    openapi.LineAnswer,
+    openapi.Sent,
+    openapi.TurnAccepted,
+    sessions.SessionDetail,
+    sessions.SessionPage,
+    sessions.TurnPage,
+    views.Turn,
+    views.TurnEvents,
+]
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """The app; Postgres and the log are opened when it starts (lifespan), closed when it stops.
+
+    It starts without Postgres, too, and goes on when it comes back. Raises at start: LogUnavailableError, SettingError.
+    """
+    clock = clock or SystemClock()
+    app = FastAPI(
+        title="Argosy",
+        version="1",
+        description="Durable turns of agent sessions: accepted means durable, one at a time, in order.",
+        lifespan=_lifespan(settings, clock),
+        redirect_slashes=False,
+        routes=[*enqueue.routes, *batch.routes],
+    )
+    for router in (turns.router, inbox.router, sessions.router, fleet.router, health.router):
+        app.include_router(router)
+    for error in (Problem, StoreUnavailableError, TimeoutError, RequestValidationError, HTTPException):
+        app.add_exception_handler(error, answer_problem)
+    app.add_middleware(Boundary, clock=clock)
+    openapi.install(app, SHAPES)
+    return app
+
+
+def _lifespan(settings: Settings, clock: Clock) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        secret = load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
+        reading = settings.model_copy(update={"state_db_timeout_s": min(settings.state_db_timeout_s, READ_S_MAX)})
+        async with open_pool(reading, settings.state_db_uri) as pool:
+            writer = await open_writer(settings, settings.state_db_uri)
+            try:
+                state = make_state(settings, clock, pool, writer, secret)
+                app.state.gateway = state
+                async with _running(state):
+                    yield
+            finally:
+                await writer.close()
+
+    return lifespan
+
+
+@asynccontextmanager
+async def _running(state: State) -> AsyncIterator[None]:
+    try:
+        await state.catalog.open()
+        yield
+    finally:
+        await state.waiting.close()
+        await state.poking.close()
+        await state.catalog.close()

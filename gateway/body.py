@@ -1,0 +1,57 @@
+"""Request bodies, read in chunks and never beyond their bound, whatever Content-Length says or does not say."""
+
+import asyncio
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.problems import Problem
+
+BODY_TIMEOUT_S: Final = 60.0
+
+
+async def read(request: Request, size_bytes_max: int, media_types: tuple[str, ...] = ("application/json",)) -> bytes:
+    """The whole body. media_types: what a Content-Type may be; a missing one is believed to be right.
+
+    Raises: Problem, ClientDisconnect
+    """
+    content_type = request.headers.get("content-type")
+    if content_type is not None and not _is_one_of(content_type, media_types):
+        raise Problem("unsupported_media_type", f"Content-Type is {content_type[:80]!r}, send {media_types[0]}")
+    announced = request.headers.get("content-length")
+    if announced is not None and announced.isdecimal() and int(announced) > size_bytes_max:
+        raise _too_large(size_bytes_max)
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    first: bytes = message.get("body", b"")
+    if len(first) > size_bytes_max:
+        raise _too_large(size_bytes_max)
+    return await _rest(request, first, size_bytes_max) if message.get("more_body") else first
+
+
+async def _rest(request: Request, first: bytes, size_bytes_max: int) -> bytes:
+    body = bytearray(first)
+    more = True
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                if len(body) > size_bytes_max:
+                    raise _too_large(size_bytes_max)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise Problem("request_timeout", f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None
+    return bytes(body)
+
+
+def _is_one_of(content_type: str, media_types: tuple[str, ...]) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type in media_types or (media_type.startswith("application/") and media_type.endswith("+json"))
+
+
+def _too_large(size_bytes_max: int) -> Problem:
+    return Problem("payload_too_large", f"the body is larger than {size_bytes_max} bytes")

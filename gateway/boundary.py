@@ -1,0 +1,121 @@
+"""The outermost layer: every answer is counted, and whatever goes wrong below is answered as a problem.
+
+Nothing below needs to know HTTP's words for a failure: errors of Argosy's tree are translated here, once.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import ArgosyError, StoreUnavailableError
+from gateway.problems import Problem
+
+log = structlog.get_logger()
+
+RETRY_AFTER_S: Final = 1.0
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an error is to the client."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, StoreUnavailableError | TimeoutError):
+        return Problem("store_unavailable", "Postgres did not answer", retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, RequestValidationError):
+        return _of_validation(error)
+    if isinstance(error, HTTPException):
+        return _of_status(error)
+    code = error.code if isinstance(error, ArgosyError) else type(error).__name__
+    return Problem("internal", f"an error that should not happen ({code}); it was logged")
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:])
+    what = "is not a parameter of this address" if first["type"] == "extra_forbidden" else first["msg"]
+    return Problem("invalid_parameter", f"{where or 'the request'}: {what}")
+
+
+def _of_status(error: HTTPException) -> Problem:
+    if error.status_code == 405:
+        return Problem("method_not_allowed", "see the Allow header, or /docs")
+    return Problem("not_found", "see /docs for what there is")
+
+
+async def answer_problem(request: Request, error: Exception) -> Response:
+    """The handler of every error that a route raises."""
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
+    return problem_of(error).response(headers)
+
+
+class Boundary:
+    """ASGI middleware around everything."""
+
+    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+        self._observers: dict[tuple[str, int], Callable[[float], None]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = self._clock.monotonic_s()
+        status = 0
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            _keep_slashes(scope)
+            await self._app(scope, receive, send_and_see)
+        except ClientDisconnect:
+            status = 499
+        except Exception as error:
+            # The last boundary: no request may end without an answer.
+            status = await self._answer(error, status, scope, receive, send)
+        finally:
+            self._observe(scope, status, self._clock.monotonic_s() - began_s)
+
+    async def _answer(self, error: Exception, begun: int, scope: Scope, receive: Receive, send: Send) -> int:
+        """begun: the status of an answer that is on its way already, or 0. It cannot be taken back, only cut short."""
+        problem = problem_of(error)
+        if problem.code == "internal" or begun:
+            log.error(telemetry.REQUEST_FAILED, path=scope["path"][:200], exc_info=error)
+        if begun:
+            return begun
+        await problem.response()(scope, receive, send)
+        return problem.kind.status
+
+    def _observe(self, scope: Scope, status: int, elapsed_s: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        observe = self._observers.get((route, status))
+        if observe is None:
+            count = telemetry.REQUESTS.labels(route=route, status=str(status)).inc
+            seconds = telemetry.REQUEST_S.labels(route=route).observe
+
+            def observe(elapsed_s: float) -> None:
+                count()
+                seconds(elapsed_s)
+
+            self._observers[route, status] = observe
+        observe(elapsed_s)
+
+
+def _keep_slashes(scope: Scope) -> None:
+    """A name may hold an encoded slash: routing must not see it as a separator (see names.path_segment)."""
+    raw_path = scope.get("raw_path")
+    if raw_path and b"%2" in raw_path and b"%2f" in raw_path.lower():
+        path: str = raw_path.split(b"?", 1)[0].decode("ascii", "replace")
+        scope["path"] = path

@@ -1,0 +1,108 @@
+"""What this process remembers of the fleet: the names of workflows, and where partitions are owned.
+
+Read again every GATEWAY_CACHE_S, and at once when somebody finds it wrong. While Postgres is away the last answer
+stands, and its age is shown; before the first answer nothing is known, and nothing is refused for that.
+"""
+
+import asyncio
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import StoreUnavailableError
+from argosy.store import catalog
+from argosy.store.pool import Pool
+
+log = structlog.get_logger()
+
+# A name that is missing is looked for at once, but not more often than this: wrong names must not load Postgres.
+_AGE_S_MIN = 0.2
+
+
+class Catalog:
+    """Workflows and owners of one lane. Used from one event loop."""
+
+    def __init__(self, pool: Pool, lane: str, interval_s: float, read_timeout_s: float, clock: Clock) -> None:
+        self._pool = pool
+        self._lane = lane
+        self._interval_s = interval_s
+        self._read_timeout_s = read_timeout_s
+        self._clock = clock
+        self._workflows: frozenset[str] | None = None
+        self._owners: dict[int, str] = {}
+        self._read_at_s: float | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Read once, if Postgres answers, and then again and again."""
+        await self.refresh()
+        self._task = asyncio.get_running_loop().create_task(self._refresh_forever())
+
+    async def close(self) -> None:
+        tasks = [task for task in (self._task, self._reading) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since Postgres answered; None: never yet."""
+        return None if self._read_at_s is None else self._clock.monotonic_s() - self._read_at_s
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what is remembered can be believed to be complete."""
+        age_s = self.age_s
+        return age_s is not None and age_s <= 2 * self._interval_s + self._read_timeout_s
+
+    @property
+    def workflow_count(self) -> int:
+        return len(self._workflows or ())
+
+    def has_workflow(self, name: str) -> bool:
+        """Whether a worker ever registered the name; True while nothing is known."""
+        return self._workflows is None or name in self._workflows
+
+    def owner_of(self, partition: int) -> str | None:
+        """The address of the owner, as far as it is known."""
+        return self._owners.get(partition)
+
+    async def probe(self) -> None:
+        """Returns when Postgres answered. Raises StoreUnavailableError."""
+        await catalog.list_owners(self._pool, self._lane)
+
+    async def has_workflow_now(self, name: str) -> bool:
+        """The same, after another look when the name is missing."""
+        age_s = self.age_s
+        if not self.has_workflow(name) and (age_s is None or age_s >= _AGE_S_MIN):
+            await self.refresh()
+        return self.has_workflow(name)
+
+    async def refresh(self) -> None:
+        """Read now; several callers share one read. Returns when it was read or Postgres did not answer in time."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(self._read())
+        await asyncio.shield(self._reading)
+
+    async def _read(self) -> None:
+        try:
+            async with asyncio.timeout(self._read_timeout_s):
+                workflows = await catalog.list_workflow_names(self._pool, self._lane)
+                self._owners = await catalog.list_owners(self._pool, self._lane)
+        except (StoreUnavailableError, TimeoutError):
+            return
+        self._workflows = workflows
+        self._read_at_s = self._clock.monotonic_s()
+
+    async def _refresh_forever(self) -> None:
+        was_reachable = True
+        while True:
+            await self._clock.sleep(self._interval_s)
+            await self.refresh()
+            age_s = self.age_s
+            telemetry.CACHE_AGE_S.set(-1 if age_s is None else age_s)
+            if self.is_fresh != was_reachable:
+                was_reachable = self.is_fresh
+                log.warning(telemetry.STORE_RECONNECTED if was_reachable else telemetry.STORE_UNAVAILABLE)

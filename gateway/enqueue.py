@@ -1,0 +1,129 @@
+"""Turns go into the log: what is answered for each, and nothing else is written on this path (I1).
+
+| the log says   | the client hears                                  |
+|----------------|---------------------------------------------------|
+| appended       | 202                                               |
+| not appended   | 503 log_unavailable: certainly not accepted       |
+| unknown        | 504 outcome_unknown: repeat it with the same key  |
+
+An idempotency key is looked up first when Postgres answers within LOOKUP_S; when it does not, the owner of the session
+sorts repetitions out when it accepts them, and their ids resolve to the first turn's all the same.
+"""
+
+import asyncio
+from typing import Final, NamedTuple
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.errors import StoreUnavailableError
+from argosy.log import Appended, LogWriter, Outcome
+from argosy.store.pool import Pool
+from argosy.store.turn import find_turns_by_key
+from gateway.catalog import Catalog
+from gateway.poking import Poking
+from gateway.problems import Problem
+from gateway.turn_request import Admitted
+
+LOOKUP_S: Final = 0.25
+LOOKUP_PAUSE_S: Final = 1.0  # after one that failed: a keyed turn must not pay for a dead Postgres each time
+RETRY_AFTER_S: Final = 1.0
+
+_APPENDED = telemetry.APPENDS.labels(outcome=Outcome.APPENDED.value)
+_NOT_APPENDED = telemetry.APPENDS.labels(outcome=Outcome.NOT_APPENDED.value)
+_UNKNOWN = telemetry.APPENDS.labels(outcome=Outcome.UNKNOWN.value)
+
+
+class Accepted(NamedTuple):
+    """A 202. is_known: the id is that of an earlier turn with the same key."""
+
+    turn_id: str
+    is_known: bool = False
+
+
+class Enqueue:
+    """Appends admitted turns. Used from one event loop."""
+
+    def __init__(
+        self, settings: Settings, writer: LogWriter, pool: Pool, catalog: Catalog, poking: Poking, clock: Clock
+    ) -> None:
+        self._lane = settings.lane
+        self._lag_s_max = settings.gateway_lag_max_s
+        self._append_timeout_s = settings.log_append_timeout_s
+        self._needs_wake = settings.log_backend == "postgres"
+        self._writer = writer
+        self._pool = pool
+        self._catalog = catalog
+        self._poking = poking
+        self._clock = clock
+        self._no_lookup_until_s = 0.0
+
+    async def check_lag(self) -> None:
+        """Raises Problem when the log has been too slow for too long (GATEWAY_LAG_MAX_S)."""
+        if self._lag_s_max and await self._writer.backlog_age_s() > self._lag_s_max:
+            detail = f"the log has not answered for more than {self._lag_s_max} s"
+            raise Problem("log_unavailable", detail, retry_after_s=RETRY_AFTER_S)
+
+    async def check_workflow(self, name: str) -> None:
+        """Raises Problem when the lane has no workflow of this name."""
+        if self._catalog.has_workflow(name) or await self._catalog.has_workflow_now(name):
+            return
+        if not self._catalog.is_fresh:
+            detail = f"the workflow {name!r} is not among the known ones, and Postgres cannot be asked for newer ones"
+            raise Problem("store_unavailable", detail, retry_after_s=RETRY_AFTER_S)
+        raise Problem("unknown_workflow", f"{name!r} is not among the {self._catalog.workflow_count} known workflows")
+
+    async def enqueue(self, tenant: str, turns: list[Admitted]) -> list[Accepted | Problem]:
+        """What became of each turn, in order. Never raises for a turn's sake."""
+        results = await self._known(tenant, turns)
+        fresh = [index for index in range(len(turns)) if index not in results]
+        if fresh:
+            appended = await self._writer.append([turns[index].entry for index in fresh])
+            for index, one in zip(fresh, appended, strict=True):
+                results[index] = self._answer(turns[index], one)
+            if self._needs_wake:
+                self._poking.new_records({turns[index].entry.partition for index in fresh})
+        return [results[index] for index in range(len(turns))]
+
+    def _answer(self, turn: Admitted, appended: Appended) -> Accepted | Problem:
+        if appended.outcome is Outcome.APPENDED:
+            _APPENDED.inc()
+            return Accepted(str(turn.turn_id))
+        if appended.outcome is Outcome.NOT_APPENDED:
+            _NOT_APPENDED.inc()
+            return Problem("log_unavailable", appended.reason or "refused", retry_after_s=RETRY_AFTER_S)
+        _UNKNOWN.inc()
+        return Problem(
+            "outcome_unknown",
+            f"the log did not answer within {self._append_timeout_s:g} s: {appended.reason or 'no reason given'}",
+            retry_after_s=RETRY_AFTER_S,
+            turn_id=str(turn.turn_id),
+        )
+
+    async def _known(self, tenant: str, turns: list[Admitted]) -> dict[int, Accepted | Problem]:
+        """The turns whose key was used before, by index; none when Postgres does not answer at once."""
+        keyed = [index for index, turn in enumerate(turns) if turn.key]
+        now_s = self._clock.monotonic_s()
+        if not keyed or now_s < self._no_lookup_until_s:
+            return {}
+        try:
+            async with asyncio.timeout(LOOKUP_S):
+                found = await find_turns_by_key(
+                    self._pool,
+                    [turns[index].session_id for index in keyed],
+                    [turns[index].key for index in keyed],
+                    tenant,
+                    self._lane,
+                )
+        except (StoreUnavailableError, TimeoutError):
+            self._no_lookup_until_s = now_s + LOOKUP_PAUSE_S
+            return {}
+        results: dict[int, Accepted | Problem] = {}
+        for one in found:
+            index = keyed[one.asked]
+            if one.digest == turns[index].digest:
+                results[index] = Accepted(str(one.turn_id), is_known=True)
+            else:
+                detail = f"the key belongs to turn {one.turn_id}, which was asked for something else"
+                results[index] = Problem("idempotency_mismatch", detail, turn_id=str(one.turn_id))
+        return results

@@ -1,0 +1,151 @@
+"""Why a turn is not running: one decision over facts, pure, so that a table can test every answer.
+
+Promise (I5): every turn has ended, or waits for something that is named here, with what can be done about it.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from argosy.store.turn import PartitionFacts, TurnFacts
+from argosy.turn.status import ENDED, Status
+from gateway.views import Wait
+
+
+class Explanation(msgspec.Struct, kw_only=True):
+    """code is stable; why is for people; details are the facts that decided."""
+
+    turn_id: uuid.UUID
+    status: str
+    code: str
+    why: str
+    what_to_do: str
+    details: dict[str, Any]
+
+
+class Verdict(NamedTuple):
+    """An explanation without its turn."""
+
+    code: str
+    why: str
+    what_to_do: str = "Nothing: it goes on by itself."
+    details: dict[str, Any] = {}
+
+
+class Parked(msgspec.Struct):
+    """Data of a turn.parked event."""
+
+    reason: str = ""
+    message: str = ""
+
+
+START_A_WORKER = "Start a worker for this lane (`argosy worker dispatch`)."
+WAIT_FOR_ADOPTION = "Wait for another worker to take its partition over, or start one."
+
+
+def verdict_of_accepted(facts: PartitionFacts, minted_at: datetime) -> Verdict:
+    """Of a turn that is in the log and not in Postgres."""
+    through = facts.accepted_through
+    lag_s = None if through is None else max(0.0, (minted_at - through).total_seconds())
+    details = {"accepted_through": through, "behind_s": lag_s, "workers_alive": facts.workers_alive}
+    if facts.workers_alive == 0:
+        return Verdict("no_worker", "It is in the log, and no worker of its lane is alive.", START_A_WORKER, details)
+    if not facts.is_owner_alive:
+        why = "It is in the log, and no living worker owns its partition yet."
+        return Verdict("no_owner", why, WAIT_FOR_ADOPTION, details)
+    return Verdict("in_log", "It is in the log, and its worker has not read that far yet.", details=details)
+
+
+def verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict:
+    """Of a turn that has a row. Total: every status has an answer."""
+    status = Status(facts.status)
+    if status in ENDED:
+        return _ended(facts, status)
+    if status is Status.PARKED:
+        return _parked(facts)
+    if status is Status.QUEUED and facts.place is None:
+        why = f"It is delayed until {_text(facts.not_before or facts.next_timer_at)}."
+        return _unless_nobody_works(facts, Verdict("not_due", why, details={"not_before": facts.not_before}))
+    if status is Status.QUEUED and facts.head_turn_id not in (None, turn_id):
+        return _behind(facts)
+    if status is Status.QUEUED:
+        return _head(facts)
+    if status is Status.SUSPENDED:
+        return _suspended(facts, waits, turn_id)
+    return _unless_nobody_works(facts, Verdict("running", f"It is running: attempt {facts.attempt}."))
+
+
+def _unless_nobody_works(facts: TurnFacts, otherwise: Verdict) -> Verdict:
+    """What stands in the way of every turn comes first."""
+    details = otherwise.details | {"workers_alive": facts.workers_alive, "owner": facts.owner}
+    if facts.workers_alive == 0:
+        return Verdict("no_worker", f"No worker of its lane is alive. {otherwise.why}", START_A_WORKER, details)
+    if not facts.is_owner_alive:
+        why = f"No living worker owns its partition. {otherwise.why}"
+        return Verdict("no_owner", why, WAIT_FOR_ADOPTION, details)
+    return otherwise
+
+
+def _behind(facts: TurnFacts) -> Verdict:
+    why = f"It waits for turn {facts.head_turn_id} of its session, which is {facts.head_status}."
+    to_do = f"See why that one does not end: GET /v1/turns/{facts.head_turn_id}/explain"
+    details = {"behind": facts.head_turn_id, "behind_status": facts.head_status, "turns_ahead": facts.turns_ahead}
+    return _unless_nobody_works(facts, Verdict("behind_turn", why, to_do, details))
+
+
+def _head(facts: TurnFacts) -> Verdict:
+    if not facts.is_workflow_known:
+        why = f"It is next, and no worker has registered the workflow {facts.workflow!r}."
+        to_do = "Start a worker that has it, or cancel the turn."
+        return Verdict("unknown_workflow", why, to_do, {"workflow": facts.workflow})
+    return _unless_nobody_works(facts, Verdict("waiting_for_slot", "It is next in its session and waits for a slot."))
+
+
+def _suspended(facts: TurnFacts, waits: list[Wait], turn_id: uuid.UUID) -> Verdict:
+    details = {"waits": waits, "undelivered": facts.undelivered or [], "next_timer_at": facts.next_timer_at}
+    if facts.undelivered:
+        why = f"What it waits for may be here ({', '.join(facts.undelivered)}): its worker has not taken it yet."
+        return _unless_nobody_works(facts, Verdict("resuming", why, details=details))
+    signals = [wait for wait in waits if wait.kind == "signal"]
+    if signals:
+        names = ", ".join(repr(wait.name) for wait in signals)
+        why = f"It waits for the signal {names}{_until(signals[0].due_at)}."
+        to_do = f"POST /v1/turns/{turn_id}/signals/{signals[0].name}"
+        return Verdict("waiting_for_signal", why, to_do, details)
+    until = min((wait.due_at for wait in waits if wait.due_at), default=facts.next_timer_at)
+    if any(wait.kind == "retry" for wait in waits):
+        why = f"A step of it failed and is tried again at {_text(until)}."
+        return _unless_nobody_works(facts, Verdict("waiting_for_retry", why, details=details))
+    why = f"It sleeps until {_text(until)}."
+    return _unless_nobody_works(facts, Verdict("sleeping", why, details=details))
+
+
+def _parked(facts: TurnFacts) -> Verdict:
+    parked = msgspec.json.decode(facts.parked, type=Parked) if facts.parked else Parked()
+    reason = facts.reason or parked.reason or "unknown"
+    why = f"It is parked ({reason}){': ' + parked.message if parked.message else '.'}"
+    to_do = (
+        "Mend the cause, then POST …/resume to run it on, or POST …/cancel to end it; it holds its session until then."
+    )
+    details = {"reason": reason, "message": parked.message, "crashes": facts.crashes}
+    if facts.undelivered:
+        return _unless_nobody_works(
+            facts, Verdict("resuming", f"{why} A {facts.undelivered[0]} is on its way.", details=details)
+        )
+    return Verdict("parked", why, to_do, details)
+
+
+def _ended(facts: TurnFacts, status: Status) -> Verdict:
+    details = {"reason": facts.reason} if facts.reason else {}
+    why = f"It has ended: {status}{f' ({facts.reason})' if facts.reason else ''}."
+    return Verdict("ended", why, "Nothing: an ended turn never changes.", details)
+
+
+def _until(moment: datetime | None) -> str:
+    return f", until {_text(moment)} at the latest" if moment else ""
+
+
+def _text(moment: datetime | None) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else "its timer"

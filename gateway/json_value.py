@@ -1,0 +1,60 @@
+"""JSON that clients send to be stored: checked once, here, so that every later reader can trust it.
+
+A value is stored as the bytes that came; the canonical form is only compared.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.problems import Problem
+
+# Workers decode deeper in the stack than gateways: a bound far below the recursion limit holds for both.
+NESTING_MAX: Final = 100
+
+_decoder = msgspec.json.Decoder()
+_canonical = msgspec.json.Encoder(order="sorted")
+_CONTAINERS: Final = (dict, list)
+
+
+def check(raw: bytes, size_bytes_max: int, what: str) -> Any:
+    """The decoded value. Refused: what is over its bound, no JSON, not UTF-8, a lone surrogate, NaN, Infinity, a number
+    that no double holds, or nested deeper than NESTING_MAX. Raises Problem.
+    """
+    if len(raw) > size_bytes_max:
+        raise Problem("payload_too_large", f"{what} has {len(raw)} bytes, the bound is {size_bytes_max}")
+    value = decode(raw, _decoder, what, "invalid_json")
+    if type(value) in _CONTAINERS and raw.count(b"[") + raw.count(b"{") > NESTING_MAX and is_deeper(value, NESTING_MAX):
+        raise Problem("invalid_json", f"{what} is nested deeper than {NESTING_MAX}")
+    return value
+
+
+def decode(raw: bytes, decoder: msgspec.json.Decoder[Any], what: str, misfit_code: str = "invalid_request") -> Any:
+    """What decoder makes of raw. Raises Problem: invalid_json when it is none, misfit_code when it does not fit."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Problem(misfit_code, f"{what}: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem("invalid_json", f"{what}: {error}") from None
+    except RecursionError:
+        raise Problem("invalid_json", f"{what} is nested deeper than {NESTING_MAX}") from None
+
+
+def canonical(value: Any) -> bytes:
+    """The one form of equal values: keys sorted, no spaces."""
+    return _canonical.encode(value)
+
+
+def is_deeper(value: Any, depth_max: int) -> bool:
+    """Whether containers stand in each other more than depth_max times; level by level, so nothing recurses."""
+    level = [value]
+    for _ in range(depth_max):
+        below: list[Any] = []
+        for container in level:
+            items = container.values() if type(container) is dict else container
+            below.extend(item for item in items if type(item) in _CONTAINERS)
+        if not below:
+            return False
+        level = below
+    return True

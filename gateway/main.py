@@ -1,0 +1,136 @@
+"""`argosy gateway`: one socket, GATEWAY_WORKERS processes behind it, all gone when whoever started them is gone."""
+
+import asyncio
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import socket
+import sys
+import threading
+from functools import partial
+from ipaddress import ip_address
+from typing import Final
+
+import structlog
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from argosy import telemetry
+from argosy.config import Settings
+from argosy.errors import ArgosyError
+from argosy.process.parent import EXIT_CODE_ABANDONED, watch_parent
+from gateway.app import create_app
+from gateway.preflight import preflight
+
+log = structlog.get_logger()
+
+BACKLOG: Final = 2_048
+STOP_S: Final = 20.0
+
+
+class CannotStartError(Exception):
+    """One line for the terminal."""
+
+
+def run(settings: Settings, parent_fd: int | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, or until the pipe parent_fd closes; returns the exit code.
+
+    What cannot work from the start ends it at once with one line on stderr: a taken port, an address that may not be
+    bound, a broker or a Postgres that was asked for and is not there.
+    """
+    try:
+        with bind(settings) as bound:
+            asyncio.run(preflight(settings))
+            return _serve(settings, bound, parent_fd)
+    except (ArgosyError, CannotStartError) as error:
+        sys.stderr.write(f"argosy gateway: {error}\n")
+        return 1
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket. Raises CannotStartError."""
+    host, port = settings.host, settings.port
+    if not settings.gateway_allow_remote and not _is_loopback(host):
+        raise CannotStartError(
+            f"HOST={host} is not a loopback address, and nobody is authenticated: bind 127.0.0.1, or set "
+            "GATEWAY_ALLOW_REMOTE=1 where the network is trusted"
+        )
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(BACKLOG)
+        bound.set_inheritable(True)
+    except OSError as error:
+        bound.close()
+        raise CannotStartError(f"{host}:{port} cannot be bound: {error.strerror} (HOST, PORT)") from error
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """Where clients reach it."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _serve(settings: Settings, bound: socket.socket, parent_fd: int | None) -> int:
+    address = address_of(bound)
+    sys.stdout.write(f"gateway: {address}\n")
+    sys.stdout.flush()
+    log.info(telemetry.GATEWAY_STARTED, address=address, processes=settings.gateway_workers, log=settings.log_backend)
+    log.warning(telemetry.GATEWAY_UNAUTHENTICATED, address=address, tenant_header=settings.allow_tenant_header)
+    config = uvicorn.Config(
+        partial(_app_of_process, settings),
+        factory=True,
+        workers=settings.gateway_workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=int(STOP_S / 2),
+    )
+    if parent_fd is not None:
+        watch_parent(parent_fd, _ask_to_stop, STOP_S)
+    if settings.gateway_workers > 1:
+        Multiprocess(config, sockets=[bound]).run()
+        is_started = True
+    else:
+        server = uvicorn.Server(config)
+        server.run(sockets=[bound])
+        is_started = server.started
+    log.info(telemetry.GATEWAY_STOPPED)
+    return 0 if is_started else 1
+
+
+def _ask_to_stop() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _app_of_process(settings: Settings) -> object:
+    """The app, made in the process that serves it. A process of several ends with the one that supervises them."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        telemetry.set_up_logging(settings.log_level, settings.log_format)
+        threading.Thread(target=_end_with, args=(parent.sentinel,), name="watch-parent", daemon=True).start()
+    return create_app(settings)
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    _ask_to_stop()
+    threading.Event().wait(STOP_S)
+    os._exit(EXIT_CODE_ABANDONED)

@@ -1,0 +1,84 @@
+"""What may stand in a path or a header: names, keys, ids, tenants. Every function returns what it was given, checked.
+
+Raises: Problem (the caller's mistake, said so that it can be mended)
+"""
+
+import re
+import uuid
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import Scope
+
+from gateway.problems import Problem
+
+NAME_SIZE_BYTES_MAX: Final = 256
+DEFAULT_TENANT: Final = "default"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_KEY = re.compile(r"[\x21-\x7e]{1,256}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_TURN_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def session_name(name: str) -> str:
+    """1..256 bytes of UTF-8 without control characters; "." and ".." would vanish from a URL on the way."""
+    return _name(name, "a session's name", "invalid_session")
+
+
+def signal_name(name: str) -> str:
+    """The same rules as a session's."""
+    return _name(name, "a signal's name", "invalid_request")
+
+
+def _name(name: str, what: str, code: str) -> str:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise Problem(code, f"{what} must be valid Unicode: it has a lone surrogate") from None
+    if not 1 <= size <= NAME_SIZE_BYTES_MAX:
+        raise Problem(code, f"{what} has 1 to {NAME_SIZE_BYTES_MAX} bytes, this one has {size}")
+    if _CONTROL.search(name):
+        raise Problem(code, f"{what} must not have control characters")
+    if name in {".", ".."}:
+        raise Problem(code, f"{what} must not be {name!r}: no URL can hold it")
+    return name
+
+
+def idempotency_key(key: str) -> str:
+    """1..256 visible ASCII characters."""
+    if not _KEY.fullmatch(key):
+        raise Problem("invalid_request", "an idempotency key has 1 to 256 visible ASCII characters, without spaces")
+    return key
+
+
+def tenant(name: str) -> str:
+    """Letters, digits, dot, underscore and dash, 63 at the most."""
+    if not _TENANT.fullmatch(name):
+        raise Problem("invalid_parameter", "X-Argosy-Tenant has 1 to 63 letters, digits, dots, underscores or dashes")
+    return name
+
+
+def turn_id(text: str) -> uuid.UUID:
+    """A UUID as this API writes it."""
+    if not _TURN_ID.fullmatch(text):
+        raise Problem("invalid_id", "a turn id looks like 01234567-89ab-8cde-8f01-23456789abcd")
+    return uuid.UUID(text)
+
+
+def traceparent(value: bytes | None) -> bytes | None:
+    """The trace context to pass on; None when it is not one."""
+    return value if value and _TRACEPARENT.fullmatch(value) else None
+
+
+def path_segment(scope: Scope, index: int) -> str:
+    """A segment of the path as the client encoded it: the server's own decoding turns %2F into a separator and bytes
+    that are not UTF-8 into U+FFFD, so that different names would meet. index: 0 is the first ("v1").
+    """
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    segment = raw_path.split(b"?", 1)[0].split(b"/")[index + 1]
+    try:
+        return unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        raise Problem("invalid_parameter", "the path is not valid UTF-8") from None

@@ -1,0 +1,28 @@
+"""What must answer before a gateway starts: what was asked for and is not there stops the start, once and clearly.
+
+Later on everything may go away and come back: a process that runs never stops for that.
+"""
+
+import structlog
+from argosy.logs.open import open_writer
+
+from argosy import telemetry
+from argosy.config import Settings
+from argosy.errors import SettingError
+from argosy.store import migrate
+from argosy.store import preflight as store_preflight
+
+log = structlog.get_logger()
+
+
+async def preflight(settings: Settings) -> None:
+    """Returns when Postgres and the log answer. Raises: SettingError, StoreUnavailableError, LogUnavailableError."""
+    dsn = settings.state_db_uri
+    if not dsn:
+        raise SettingError("STATE_DB_URI is not set: name the Postgres that holds the truth, or run `argosy up`")
+    for warning in await store_preflight.check(dsn):
+        log.warning(telemetry.STORE_WARNING, warning=warning)
+    if missing := await migrate.pending(dsn):
+        raise SettingError(f"the database lacks {', '.join(missing)}: run `argosy migrate`")
+    writer = await open_writer(settings, dsn)
+    await writer.close()

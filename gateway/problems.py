@@ -1,0 +1,92 @@
+"""Every way a request can fail, in one table, and how it is written down: problem+json (RFC 9457).
+
+`code` is stable and is what clients branch on; `retryable` says whether the same request may succeed later.
+400: it cannot be read. 422: it was read, and refused. 503: certainly not done. 504: it may have been done.
+"""
+
+import math
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from starlette.responses import Response
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+
+class Kind(NamedTuple):
+    """What all problems with one code have in common."""
+
+    status: int
+    title: str
+    is_retryable: bool = False
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "invalid_json": Kind(400, "The body is not valid JSON"),
+    "invalid_parameter": Kind(400, "A parameter or header cannot be read"),
+    "invalid_cursor": Kind(400, "The cursor is not one that this list gave out"),
+    "invalid_id": Kind(400, "The id in the path is not a turn id"),
+    "not_found": Kind(404, "There is nothing at this address"),
+    "turn_not_found": Kind(404, "There is no such turn"),
+    "session_not_found": Kind(404, "There is no such session"),
+    "method_not_allowed": Kind(405, "This address does not answer this method"),
+    "request_timeout": Kind(408, "The body did not arrive in time", True),
+    "turn_ended": Kind(409, "The turn has ended"),
+    "not_parked": Kind(409, "The turn is not parked"),
+    "payload_too_large": Kind(413, "The body, or the input in it, is over its bound"),
+    "unsupported_media_type": Kind(415, "The body must be JSON"),
+    "invalid_request": Kind(422, "The request does not fit its schema"),
+    "invalid_session": Kind(422, "The name of the session cannot be used"),
+    "unknown_workflow": Kind(422, "No worker has registered this workflow"),
+    "idempotency_mismatch": Kind(422, "The key was used before, for something else"),
+    "rate_limited": Kind(429, "Too many turns at once", True),
+    "internal": Kind(500, "An error of Argosy's own"),
+    "log_unavailable": Kind(503, "The log did not take the turn: nothing was accepted", True),
+    "store_unavailable": Kind(503, "Postgres cannot be asked", True),
+    "outcome_unknown": Kind(504, "The turn may have been accepted: repeat it with the same key", True),
+}
+
+
+class Problem(Exception):  # noqa: N818 (RFC 9457's word)
+    """Raised anywhere under a request, answered as problem+json. extra: further members of the body."""
+
+    def __init__(self, code: str, detail: str, *, retry_after_s: float | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.kind = KINDS[code]
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.extra = extra
+
+    def body(self) -> dict[str, Any]:
+        """The members of the problem object."""
+        members = {
+            "type": f"urn:argosy:problem:{self.code}",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+            "code": self.code,
+            "retryable": self.kind.is_retryable,
+        }
+        if self.retry_after_s is not None:
+            members["retry_after_s"] = math.ceil(self.retry_after_s)
+        return members | self.extra
+
+    def response(self, headers: dict[str, str] | None = None) -> Response:
+        """The whole answer."""
+        headers = dict(headers or {})
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(math.ceil(self.retry_after_s))
+        return Response(msgspec.json.encode(self.body()), self.kind.status, headers, CONTENT_TYPE)
+
+
+class ProblemBody(msgspec.Struct, kw_only=True):
+    """RFC 9457, with a stable code and whether the same request may succeed later."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    retry_after_s: int | None = None

@@ -1,0 +1,50 @@
+"""A token bucket per tenant, in this process alone.
+
+Units: rate in turns per second, burst in turns. A rate of 0 is no limit.
+"""
+
+from typing import Final
+
+from argosy import telemetry
+from argosy.clock import Clock
+
+TENANTS_MAX: Final = 10_000
+
+
+class RateLimit:
+    """Who may have how many turns now."""
+
+    def __init__(self, rate: float, burst: float, clock: Clock) -> None:
+        """burst 0: twice the rate, and one turn at the least."""
+        self._rate = rate
+        self._burst = max(burst or 2 * rate, 1.0)
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, tenant: str, count: int = 1) -> int:
+        """Takes up to count turns and returns how many were granted."""
+        if self._rate == 0:
+            return count
+        now_s = self._clock.monotonic_s()
+        tokens = self._tokens(tenant, now_s)
+        granted = min(count, int(tokens))
+        telemetry.RATE_LIMITED.inc(count - granted)
+        if len(self._buckets) >= TENANTS_MAX and tenant not in self._buckets:
+            self._forget_full(now_s)
+        self._buckets[tenant] = (tokens - granted, now_s)
+        return granted
+
+    def retry_after_s(self, tenant: str) -> float:
+        """When the next turn will be granted."""
+        if self._rate == 0:
+            return 0.0
+        return max(0.0, (1 - self._tokens(tenant, self._clock.monotonic_s())) / self._rate)
+
+    def _tokens(self, tenant: str, now_s: float) -> float:
+        tokens, at_s = self._buckets.get(tenant, (self._burst, now_s))
+        return min(self._burst, tokens + (now_s - at_s) * self._rate)
+
+    def _forget_full(self, now_s: float) -> None:
+        """A full bucket and no bucket are the same."""
+        for tenant in [name for name in self._buckets if self._tokens(name, now_s) >= self._burst]:
+            del self._buckets[tenant]

@@ -1,0 +1,75 @@
+"""From an id in a path to the turn it means (I8, and DESIGN's accepted-through rule).
+
+An id with another tenant's tag means nothing here. A duplicate's id means the first turn's. An id without a row means
+a turn that may still come out of the log, until the log was read past the moment of its mint; then nothing.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar
+
+from argosy import ids
+from argosy.store import turn as turns
+from argosy.store.pool import Pool
+from gateway import names
+from gateway.problems import Problem
+from gateway.state import State
+from gateway.views import minted_at
+
+# A duplicate's original is never a duplicate; turns that are merged may be merged again.
+_HOPS_MAX: Final = 16
+
+
+class _Row(Protocol):
+    @property
+    def turn_id(self) -> uuid.UUID: ...
+    @property
+    def duplicate_of(self) -> uuid.UUID | None: ...
+
+
+Row = TypeVar("Row", bound=_Row)
+Read = Callable[[Pool, uuid.UUID, str, str], Awaitable[Row | None]]
+
+
+def turn_id_of(text: str, tenant: str, lane: str) -> uuid.UUID:
+    """An id that can be of a turn of this tenant and lane. Raises Problem."""
+    turn_id = names.turn_id(text)
+    if not ids.can_be_of(turn_id, tenant, lane):
+        raise not_found(turn_id)
+    return turn_id
+
+
+async def resolve(state: State, read: Read[Row], turn_id: uuid.UUID, tenant: str) -> Row | None:
+    """The row that an id means, or None while the turn may still come. Raises: Problem, StoreUnavailableError."""
+    row = await _original(state, read, turn_id, tenant)
+    if row is not None:
+        return row
+    settings = state.settings
+    partition = partition_of(state, turn_id)
+    if await turns.is_turn_expected(
+        state.pool, settings.lane, partition, minted_at(turn_id), settings.log_append_timeout_s
+    ):
+        return None
+    # It may have come between the two questions.
+    row = await _original(state, read, turn_id, tenant)
+    if row is None:
+        raise not_found(turn_id)
+    return row
+
+
+def partition_of(state: State, turn_id: uuid.UUID) -> int:
+    """The partition whose log a turn came or comes from."""
+    return ids.partition_of(ids.turn_bucket(turn_id), state.writer.partition_count)
+
+
+def not_found(turn_id: uuid.UUID) -> Problem:
+    return Problem("turn_not_found", f"{turn_id} is not a turn of yours")
+
+
+async def _original(state: State, read: Read[Row], turn_id: uuid.UUID, tenant: str) -> Row | None:
+    for _ in range(_HOPS_MAX):
+        row = await read(state.pool, turn_id, tenant, state.settings.lane)
+        if row is None or row.duplicate_of is None:
+            return row
+        turn_id = row.duplicate_of
+    return row

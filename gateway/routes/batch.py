@@ -1,0 +1,76 @@
+"""POST /v1/turns:batch: many turns, a line each (NDJSON), answered a line each in the same order.
+
+The whole body is read before the first turn is appended: a body over its bound is refused whole, and a client that
+writes everything before it reads cannot lock itself out.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from gateway import body, json_value
+from gateway.enqueue import Accepted
+from gateway.problems import Problem
+from gateway.routes.enqueue import ENVELOPE_SIZE_BYTES_MAX, rate_limited, trace_headers
+from gateway.state import State, state_of
+from gateway.turn_request import Admitted, checked_key, line_decoder
+
+CHUNK_TURNS_MAX: Final = 1_000
+MEDIA_TYPE: Final = "application/x-ndjson"
+_MEDIA_TYPES: Final = (MEDIA_TYPE, "application/ndjson", "application/jsonl", "application/json")
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+async def post_batch(request: Request) -> Response:
+    """200 and a line per turn: `{"status": 202, "turn_id": ...}` or a problem."""
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    if request.url.query:
+        raise Problem("invalid_parameter", "this address has no parameters")
+    raw = await body.read(request, state.settings.batch_size_bytes_max, _MEDIA_TYPES)
+    lines = [line for line in raw.split(b"\n") if line and not line.isspace()]
+    if len(lines) > state.settings.batch_turns_max:
+        detail = f"the batch has {len(lines)} turns, the bound is {state.settings.batch_turns_max}"
+        raise Problem("payload_too_large", detail)
+    await state.enqueue.check_lag()
+    return StreamingResponse(_answers(state, tenant, lines, trace_headers(request)), media_type=MEDIA_TYPE)
+
+
+async def _answers(state: State, tenant: str, lines: list[bytes], headers: Headers) -> AsyncIterator[bytes]:
+    for begin in range(0, len(lines), CHUNK_TURNS_MAX):
+        chunk = lines[begin : begin + CHUNK_TURNS_MAX]
+        checked = [await _admit(state, tenant, line, headers) for line in chunk]
+        admitted = [one for one in checked if not isinstance(one, Problem)]
+        granted = state.rate_limit.take(tenant, len(admitted))
+        results = iter(await state.enqueue.enqueue(tenant, admitted[:granted]))
+        yield b"".join(
+            _line(one if isinstance(one, Problem) else next(results, None) or rate_limited(state, tenant))
+            for one in checked
+        )
+
+
+async def _admit(state: State, tenant: str, line: bytes, headers: Headers) -> Admitted | Problem:
+    try:
+        if len(line) > state.settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX:
+            return Problem("payload_too_large", f"the line has {len(line)} bytes")
+        posted = json_value.decode(line, line_decoder, "the line")
+        turn = state.admission.admit(tenant, posted.session, posted, checked_key(posted.idempotency_key), headers)
+        if not state.catalog.has_workflow(posted.workflow):
+            await state.enqueue.check_workflow(posted.workflow)
+    except Problem as problem:
+        return problem
+    return turn
+
+
+def _line(result: Accepted | Problem) -> bytes:
+    if isinstance(result, Problem):
+        return msgspec.json.encode(result.body()) + b"\n"
+    return b'{"status":202,"turn_id":"%b"}\n' % result.turn_id.encode()
+
+
+routes: Final = [Route("/v1/turns:batch", post_batch, methods=["POST"])]

@@ -1,0 +1,100 @@
+"""POST /v1/sessions/{session}/turns: one turn into the log. The hot path: no pydantic, no SQL, no log line."""
+
+import asyncio
+import re
+import uuid
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import body, json_value, names
+from gateway.problems import Problem
+from gateway.routes.turns import read_turn
+from gateway.state import State, state_of
+from gateway.turn_request import checked_key, posted_decoder
+from gateway.views import encode
+
+# The body is the input and at most this much around it.
+ENVELOPE_SIZE_BYTES_MAX: Final = 65_536
+
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?:$|[,;\s])", re.IGNORECASE)
+
+
+async def post_turn(request: Request) -> Response:
+    """202 when the log has the turn; 200 when it ended within `Prefer: wait`."""
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    raw = await body.read(request, state.settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX)
+    posted = json_value.decode(raw, posted_decoder, "the body")
+    turn = state.admission.admit(
+        tenant,
+        names.path_segment(request.scope, 2),
+        posted,
+        checked_key(request.headers.get("idempotency-key")),
+        trace_headers(request),
+    )
+    if request.url.query:
+        raise Problem("invalid_parameter", "this address has no parameters")
+    await state.enqueue.check_workflow(posted.workflow)
+    await state.enqueue.check_lag()
+    if not state.rate_limit.take(tenant):
+        raise rate_limited(state, tenant)
+    (result,) = await state.enqueue.enqueue(tenant, [turn])
+    if isinstance(result, Problem):
+        raise result
+    wait_s = min(_wait_s(request), state.settings.wait_s_max)
+    if wait_s > 0:
+        ended = await _wait(request, state, uuid.UUID(result.turn_id), tenant, wait_s)
+        if ended is not None:
+            return ended
+    return _accepted(result.turn_id, turn.session)
+
+
+def trace_headers(request: Request) -> tuple[tuple[str, bytes], ...]:
+    """The caller's trace context, for the record."""
+    given = request.headers.get("traceparent")
+    trace = names.traceparent(given.encode("latin-1")) if given else None
+    return (("traceparent", trace),) if trace else ()
+
+
+def rate_limited(state: State, tenant: str) -> Problem:
+    """The answer to a turn over the rate."""
+    detail = f"more than {state.settings.gateway_rate_limit:g} turns a second"
+    return Problem("rate_limited", detail, retry_after_s=state.rate_limit.retry_after_s(tenant))
+
+
+def _accepted(turn_id: str, session: str) -> Response:
+    url = f"/v1/turns/{turn_id}"
+    content = {
+        "turn_id": turn_id,
+        "session": session,
+        "status": "accepted",
+        "links": {"self": url, "events": f"{url}/events", "explain": f"{url}/explain", "cancel": f"{url}/cancel"},
+    }
+    return Response(encode(content), 202, {"Location": url}, "application/json")
+
+
+def _wait_s(request: Request) -> float:
+    """Seconds of `Prefer: wait=N`; 0 without one (RFC 7240: what is not understood is ignored)."""
+    found = _WAIT.search(request.headers.get("prefer", ""))
+    return float(found[1]) if found else 0.0
+
+
+async def _wait(request: Request, state: State, turn_id: uuid.UUID, tenant: str, wait_s: float) -> Response | None:
+    """The ended turn, or None when it did not end in time, or nobody listens any more."""
+    waiting = asyncio.ensure_future(state.waiting.wait(turn_id, tenant, wait_s))
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done() or waiting.result() is None:
+            return None
+        content = encode(await read_turn(state, turn_id, tenant))
+        return Response(content, 200, {"Preference-Applied": f"wait={wait_s:g}"}, "application/json")
+    finally:
+        for task in (waiting, gone):
+            task.cancel()
+
+
+routes: Final = [Route("/v1/sessions/{session}/turns", post_turn, methods=["POST"])]

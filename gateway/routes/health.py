@@ -1,0 +1,63 @@
+"""GET /healthz, /readyz, /metrics: of the one process that answers.
+
+Ready means that turns can be taken: the log answers. A Postgres that is away is shown and does not make a gateway
+unready, because it takes turns without it. With several processes on the socket each has counters of its own, and a
+scrape meets any of them.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import prometheus_client
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from argosy.errors import StoreUnavailableError
+from gateway.routes.turns import json_response
+from gateway.state import State, state_of
+from gateway.views import encode
+
+router: Final = APIRouter(tags=["health"])
+
+PROBE_S: Final = 1.0
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """The process answers."""
+    return PlainTextResponse("ok\n")
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """200 when turns can be taken, 503 when the log does not answer."""
+    state = state_of(request)
+    backlog_age_s = await state.writer.backlog_age_s()
+    age_s = state.catalog.age_s
+    is_ready = backlog_age_s <= state.settings.log_append_timeout_s
+    content: dict[str, Any] = {
+        "ready": is_ready,
+        "log_backlog_age_s": round(backlog_age_s, 3),
+        "store": "ok" if await _is_store_reachable(state) else "unavailable",
+        "cache_age_s": None if age_s is None else round(age_s, 3),
+        "workflows": state.catalog.workflow_count,
+    }
+    if is_ready:
+        return json_response(content)
+    return Response(encode(content), 503, {"Retry-After": "1"}, "application/json")
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """Prometheus's text format."""
+    return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+async def _is_store_reachable(state: State) -> bool:
+    try:
+        async with asyncio.timeout(PROBE_S):
+            await state.catalog.probe()
+    except (StoreUnavailableError, TimeoutError):
+        return False
+    return True

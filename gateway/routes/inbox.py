@@ -1,0 +1,145 @@
+"""POST …/signals/{name}, …/cancel, …/resume: what is addressed to a turn becomes one row of its inbox (§6).
+
+| the turn      | signal      | cancel                          | resume         |
+|---------------|-------------|---------------------------------|----------------|
+| accepted      | 202         | 202                             | 409 not_parked |
+| parked        | 202         | 202                             | 202            |
+| other, open   | 202         | 202                             | 409 not_parked |
+| cancelled     | 409 turn_ended | 200: it is what was asked for | 409 turn_ended |
+| other, ended  | 409 turn_ended | 409 turn_ended               | 409 turn_ended |
+
+A repeated request (the same key) gets the answer of the first, also after the turn has ended.
+"""
+
+import uuid
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from argosy import ids
+from argosy.store import inbox
+from argosy.store import turn as turns
+from argosy.store.turn import TurnHead
+from argosy.turn.status import ENDED, Status
+from gateway import body, json_value, names
+from gateway.openapi import answers
+from gateway.parameters import strict
+from gateway.problems import Problem
+from gateway.resolve import resolve, turn_id_of
+from gateway.state import State, state_of
+from gateway.turn_request import checked_key
+from gateway.views import encode
+
+router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
+
+SIGNAL_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": False, "content": {"application/json": {"schema": {}}}},
+}
+
+
+@router.post(
+    "/{turn_id}/signals/{name}", status_code=202, responses=answers("Sent", 404, 409, 413), openapi_extra=SIGNAL_BODY
+)
+async def post_signal(turn_id: str, name: str, request: Request) -> Response:
+    """Deliver a signal to one turn, once. The body (any JSON, null without one) is its payload."""
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    name = names.signal_name(names.path_segment(request.scope, 4))
+    size_bytes_max = state.settings.payload_size_bytes_max
+    payload = await body.read(request, size_bytes_max) or b"null"
+    json_value.check(payload, size_bytes_max, "the payload")
+    head = await resolve(state, turns.find_turn, requested, tenant)
+    signal_id = uuid.uuid4()
+    key = checked_key(request.headers.get("idempotency-key")) or str(signal_id)
+    written = _request(requested, head, "signal", name, key, payload)
+    sent_id = await _send(state, tenant, written, signal_id, head)
+    return _answer(202, head, requested, signal_id=sent_id, name=name)
+
+
+@router.post("/{turn_id}/cancel", status_code=202, responses=answers("Sent", 404, 409))
+async def post_cancel(turn_id: str, request: Request) -> Response:
+    """Ask for the end of a turn. It ends as `cancelled`, unless it ends in another way first."""
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    head = await resolve(state, turns.find_turn, requested, tenant)
+    if head is not None and head.status == Status.CANCELLED:
+        return _answer(200, head, requested, cancel_id=None)
+    # One row however often it is asked for: a cancel that was taken has ended the turn.
+    written = _request(requested, head, "cancel", "", "cancel", None)
+    cancel_id = await _send(state, tenant, written, uuid.uuid4(), head)
+    return _answer(202, head, requested, cancel_id=cancel_id)
+
+
+@router.post("/{turn_id}/resume", status_code=202, responses=answers("Sent", 404, 409))
+async def post_resume(turn_id: str, request: Request) -> Response:
+    """Run a parked turn on."""
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    head = await resolve(state, turns.find_turn, requested, tenant)
+    if head is None or (head.status != Status.PARKED and head.status not in ENDED):
+        status = Status.ACCEPTED if head is None else head.status
+        raise Problem("not_parked", f"the turn is {status}: only a parked one can be resumed")
+    # One row for each time that it was parked.
+    written = _request(requested, head, "resume", "", f"parked-{head.seq}", None)
+    resume_id = await _send(state, tenant, written, uuid.uuid4(), head)
+    return _answer(202, head, requested, resume_id=resume_id)
+
+
+def _request(
+    requested: uuid.UUID, head: TurnHead | None, kind: str, name: str, key: str, payload: bytes | None
+) -> inbox.InboxRequest:
+    """The row for the turn that the id means; a turn that is only in the log yet has no session id here."""
+    return inbox.InboxRequest(
+        turn_id=head.turn_id if head else requested,
+        session_id=head.session_id if head else None,
+        bucket=ids.turn_bucket(requested),
+        kind=kind,
+        name=name,
+        request_id=key,
+        payload=payload,
+    )
+
+
+async def _send(
+    state: State, tenant: str, written: inbox.InboxRequest, inbox_id: uuid.UUID, head: TurnHead | None
+) -> uuid.UUID:
+    """The id of the row: this one's, or that of an earlier request with its key. Raises Problem."""
+    lane = state.settings.lane
+    if head is not None and head.status in ENDED:
+        earlier = await inbox.find_inbox_request(state.pool, written, tenant, lane)
+        if earlier is None:
+            raise Problem("turn_ended", f"the turn is {head.status}", turn_status=head.status)
+        return _same(earlier, written)
+    if await inbox.insert_inbox(state.pool, written, inbox_id, tenant, lane):
+        state.poking.new_inbox_row(written.bucket)
+        return inbox_id
+    earlier = await inbox.find_inbox_request(state.pool, written, tenant, lane)
+    if earlier is None:
+        raise Problem("turn_ended", "the turn has ended, and what was sent to it is gone")
+    state.poking.new_inbox_row(written.bucket)
+    return _same(earlier, written)
+
+
+def _same(earlier: inbox.InboxWritten, written: inbox.InboxRequest) -> uuid.UUID:
+    if _canonical(earlier.payload) != _canonical(written.payload):
+        raise Problem("idempotency_mismatch", "the key was used for this signal with another payload")
+    return earlier.inbox_id
+
+
+def _canonical(payload: bytes | None) -> bytes | None:
+    if payload is None:
+        return None
+    return json_value.canonical(json_value.check(payload, len(payload), "the payload"))
+
+
+def _answer(status: int, head: TurnHead | None, requested: uuid.UUID, **members: Any) -> Response:
+    turn_id = head.turn_id if head else requested
+    content = {"turn_id": turn_id, "status": head.status if head else Status.ACCEPTED} | members
+    if turn_id != requested:
+        content["requested_turn_id"] = requested
+    return Response(encode(content), status, media_type="application/json")

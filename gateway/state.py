@@ -1,0 +1,68 @@
+"""What the routes of one process share, and in which order it is opened and closed."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.log import LogWriter
+from argosy.store.pool import Pool
+from gateway import names
+from gateway.catalog import Catalog
+from gateway.cursor import Cursors
+from gateway.enqueue import Enqueue
+from gateway.poking import Poking
+from gateway.rate_limit import RateLimit
+from gateway.turn_request import Admission
+from gateway.waiting import Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One gateway process."""
+
+    settings: Settings
+    clock: Clock
+    pool: Pool
+    writer: LogWriter
+    catalog: Catalog
+    poking: Poking
+    waiting: Waiting
+    admission: Admission
+    enqueue: Enqueue
+    rate_limit: RateLimit
+    cursors: Cursors
+
+    def tenant_of(self, request: Request) -> str:
+        """Whose request it is. Until there are identities: `default`, or what a trusted caller says."""
+        if not self.settings.allow_tenant_header:
+            return names.DEFAULT_TENANT
+        given = request.headers.get("x-argosy-tenant")
+        return names.DEFAULT_TENANT if given is None else names.tenant(given)
+
+
+def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, secret: bytes) -> State:
+    """Composes; nothing is opened."""
+    read_timeout_s = min(settings.state_db_timeout_s, 2.0)
+    catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
+    poking = Poking(secret, settings.lane, clock, catalog, writer.partition_count)
+    return State(
+        settings=settings,
+        clock=clock,
+        pool=pool,
+        writer=writer,
+        catalog=catalog,
+        poking=poking,
+        waiting=Waiting(pool, settings.lane, clock),
+        admission=Admission(settings, clock, writer.partition_count),
+        enqueue=Enqueue(settings, writer, pool, catalog, poking, clock),
+        rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),
+        cursors=Cursors(secret),
+    )
+
+
+def state_of(request: Request) -> State:
+    """The state of the process that answers a request."""
+    state: State = request.app.state.gateway
+    return state

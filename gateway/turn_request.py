@@ -1,0 +1,147 @@
+"""From what a client posts to the record in the log: the one place where a turn is checked before it is admitted.
+
+Whatever passes here must be acceptable to every worker: what is refused later can only end as `rejected`.
+"""
+
+import hashlib
+import uuid
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from argosy import ids, record
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.log import Entry
+from gateway import json_value, names
+from gateway.problems import Problem
+from gateway.views import null
+
+NOT_BEFORE_MS_MAX: Final = 366 * 86_400_000  # ahead of now
+DEADLINE_S_MAX: Final = 366 * 86_400
+
+Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[^\x00-\x1f\x7f-\x9f]*$")]
+
+
+class TurnPosted(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """The body of POST /v1/sessions/{session}/turns.
+
+    not_before: RFC 3339 with an offset, a year ahead at the most. deadline_s: seconds from when the turn is due.
+    """
+
+    workflow: Annotated[str, Meta(min_length=1, max_length=200)]
+    input: msgspec.Raw = msgspec.field(default_factory=null)
+    on_busy: Literal["enqueue", "reject"] = "enqueue"
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    not_before: Annotated[datetime, Meta(tz=True)] | None = None
+    deadline_s: Annotated[float, Meta(gt=0, le=DEADLINE_S_MAX)] | None = None
+    tags: Annotated[tuple[Tag, ...], Meta(max_length=16)] = ()
+
+
+class BatchLine(TurnPosted, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """One line of POST /v1/turns:batch: a turn, its session and its idempotency key."""
+
+    session: Annotated[str, Meta(min_length=1)]
+    idempotency_key: str | None = None
+
+
+posted_decoder: Final = msgspec.json.Decoder(TurnPosted)
+line_decoder: Final = msgspec.json.Decoder(BatchLine)
+_encoder = msgspec.json.Encoder()
+
+
+class Admitted(NamedTuple):
+    """A turn that may be appended. digest: 16 bytes, or empty without an idempotency key."""
+
+    turn_id: uuid.UUID
+    session_id: uuid.UUID
+    session: str
+    key: str
+    digest: bytes
+    entry: Entry
+
+
+@lru_cache(maxsize=8_192)
+def _place_of(tenant: str, lane: str, session: str) -> tuple[uuid.UUID, int]:
+    """session_id and bucket of a valid name. Raises Problem (which is not cached)."""
+    session_id = ids.session_id_of(tenant, lane, names.session_name(session))
+    return session_id, ids.bucket_of(session_id)
+
+
+@lru_cache(maxsize=1_024)
+def _mint_of(tenant: str, lane: str) -> ids.TurnIdMint:
+    return ids.TurnIdMint(tenant, lane)
+
+
+class Admission:
+    """Turns what was posted into records of one lane."""
+
+    def __init__(self, settings: Settings, clock: Clock, partition_count: int) -> None:
+        self._lane = settings.lane
+        self._input_size_bytes_max = settings.payload_size_bytes_max
+        self._clock = clock
+        self._partition_count = partition_count
+
+    def admit(
+        self, tenant: str, session: str, posted: TurnPosted, key: str | None, headers: tuple[tuple[str, bytes], ...]
+    ) -> Admitted:
+        """The record of a posted turn. Raises Problem."""
+        session_id, bucket = _place_of(tenant, self._lane, session)
+        raw = bytes(posted.input)
+        value = json_value.check(raw, self._input_size_bytes_max, "input")
+        now_ms = self._clock.unix_ms()
+        not_before_ms = 0 if posted.not_before is None else _not_before_ms(posted.not_before, now_ms)
+        turn_id = _mint_of(tenant, self._lane).mint(bucket, now_ms)
+        digest = b""
+        if key is not None:
+            digest = _digest(posted, value, not_before_ms)
+        turn = record.TurnRequested(
+            turn_id.bytes,
+            tenant,
+            self._lane,
+            session,
+            posted.workflow,
+            raw,
+            posted.on_busy,
+            posted.priority,
+            not_before_ms,
+            posted.deadline_s or 0.0,
+            _encoder.encode(posted.tags) if posted.tags else b"",
+            key or "",
+            digest,
+        )
+        partition = ids.partition_of(bucket, self._partition_count)
+        entry = Entry(partition, session_id.bytes, record.encode(turn), headers)
+        return Admitted(turn_id, session_id, session, key or "", digest, entry)
+
+
+def checked_key(key: str | None) -> str | None:
+    """A key that may be used, or none."""
+    return None if key is None else names.idempotency_key(key)
+
+
+def _not_before_ms(not_before: datetime, now_ms: int) -> int:
+    try:
+        value_ms = int(not_before.timestamp() * 1000)
+    except (OverflowError, ValueError):
+        value_ms = NOT_BEFORE_MS_MAX + now_ms + 1
+    if value_ms > now_ms + NOT_BEFORE_MS_MAX:
+        raise Problem("invalid_request", "not_before may be a year ahead at the most")
+    return max(0, value_ms)
+
+
+def _digest(posted: TurnPosted, value: Any, not_before_ms: int) -> bytes:
+    """What a repetition under the same key must equal. Its shape is for ever: it is compared across versions."""
+    parts = (
+        posted.workflow,
+        msgspec.Raw(json_value.canonical(value)),
+        posted.on_busy,
+        posted.priority,
+        not_before_ms,
+        posted.deadline_s,
+        posted.tags,
+    )
+    return hashlib.blake2b(_encoder.encode(parts), digest_size=16).digest()

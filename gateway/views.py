@@ -1,0 +1,240 @@
+"""What clients are shown: the shapes of the answers, and how rows become them.
+
+Inputs, results and payloads pass through as the JSON bytes that they are; nothing is decoded to be shown.
+Units: times are ISO 8601 in UTC. `accepted_at` is when the gateway minted the turn's id.
+"""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from argosy import ids
+from argosy.store.turn import EventRow, TurnListed, TurnRow
+from argosy.turn.events import Event
+
+NULL: Final = msgspec.Raw(b"null")
+
+
+def null() -> msgspec.Raw:
+    """A default that a schema can do without."""
+    return NULL
+
+
+def _empty() -> msgspec.Raw:
+    return msgspec.Raw(b"[]")
+
+
+class Step(msgspec.Struct, kw_only=True):
+    """One step as its events tell it. status: intended, retrying, completed or failed."""
+
+    key: str
+    status: str
+    result: msgspec.Raw = msgspec.field(default_factory=null)
+    error: msgspec.Raw = msgspec.field(default_factory=null)
+    attempts: int = 0
+
+
+class Wait(msgspec.Struct, kw_only=True):
+    """What a suspended turn waits for. kind: signal (of this name), sleep or retry. due_at: its end at the latest."""
+
+    key: str
+    kind: str
+    name: str | None = None
+    due_at: datetime | None = None
+
+
+class Turn(msgspec.Struct, kw_only=True):
+    """A turn. requested_turn_id is there when the id in the address was a duplicate's, resolved to this one."""
+
+    turn_id: uuid.UUID
+    requested_turn_id: uuid.UUID | msgspec.UnsetType = msgspec.UNSET
+    session: str | None = None
+    workflow: str | None = None
+    version: str | None = None
+    status: str
+    reason: str | None = None
+    input: msgspec.Raw = msgspec.field(default_factory=null)
+    result: msgspec.Raw = msgspec.field(default_factory=null)
+    error: msgspec.Raw = msgspec.field(default_factory=null)
+    attempt: int = 0
+    steps: list[Step] = []
+    steps_truncated: bool = False
+    waits: list[Wait] = []
+    on_busy: str | None = None
+    priority: int = 0
+    not_before: datetime | None = None
+    deadline_s: float | None = None
+    tags: msgspec.Raw = msgspec.field(default_factory=_empty)
+    accepted_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class TurnSummary(msgspec.Struct, kw_only=True):
+    """A turn in a list."""
+
+    turn_id: uuid.UUID
+    workflow: str
+    version: str | None
+    status: str
+    reason: str | None
+    duplicate_of: uuid.UUID | None
+    attempt: int
+    priority: int
+    tags: msgspec.Raw
+    accepted_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class TurnEvent(msgspec.Struct, kw_only=True):
+    """One durable event. id: lineage-seq, the same as in streams."""
+
+    id: str
+    seq: int
+    attempt: int
+    type: str
+    key: str
+    at: datetime
+    data: msgspec.Raw
+
+
+class TurnEvents(msgspec.Struct, kw_only=True):
+    """Events in order; `next` is the `after` of the next page."""
+
+    turn_id: uuid.UUID
+    events: list[TurnEvent]
+    next: int
+
+
+class _WrittenWait(msgspec.Struct):
+    key: str = ""
+    kind: str = ""
+    name: str = ""
+    due_at_s: float = 0.0
+
+
+class _StepData(msgspec.Struct):
+    result: msgspec.Raw = msgspec.field(default_factory=null)
+    type: msgspec.Raw = msgspec.field(default_factory=null)
+    message: msgspec.Raw = msgspec.field(default_factory=null)
+    attempts: int = 0
+
+
+_decode_waits = msgspec.json.Decoder(list[_WrittenWait]).decode
+_decode_step = msgspec.json.Decoder(_StepData).decode
+_STEP_STATUS: Final = {
+    Event.STEP_INTENDED: "intended",
+    Event.STEP_RETRYING: "retrying",
+    Event.STEP_COMPLETED: "completed",
+    Event.STEP_FAILED: "failed",
+}
+
+
+def minted_at(turn_id: uuid.UUID) -> datetime:
+    """When a turn's id was minted. The id may be anything: what no calendar holds is the end of time."""
+    try:
+        return datetime.fromtimestamp(ids.mint_time_ms(turn_id) / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def turn(row: TurnRow, steps: list[Step], is_truncated: bool, requested: uuid.UUID) -> Turn:
+    """A turn that has a row. requested: the id that the client asked for."""
+    return Turn(
+        turn_id=row.turn_id,
+        requested_turn_id=msgspec.UNSET if requested == row.turn_id else requested,
+        session=row.session,
+        workflow=row.workflow,
+        version=row.version,
+        status=row.status,
+        reason=row.reason,
+        input=_raw(row.input),
+        result=_raw(row.result),
+        error=_raw(row.error),
+        attempt=row.attempt,
+        steps=steps,
+        steps_truncated=is_truncated,
+        waits=waits(row.waits),
+        on_busy=row.on_busy,
+        priority=row.priority,
+        not_before=row.not_before,
+        deadline_s=row.deadline_s,
+        tags=_raw(row.tags, b"[]"),
+        accepted_at=minted_at(row.turn_id),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
+
+
+def summary(row: TurnListed) -> TurnSummary:
+    return TurnSummary(
+        turn_id=row.turn_id,
+        workflow=row.workflow,
+        version=row.version,
+        status=row.status,
+        reason=row.reason,
+        duplicate_of=row.duplicate_of,
+        attempt=row.attempt,
+        priority=row.priority,
+        tags=_raw(row.tags, b"[]"),
+        accepted_at=minted_at(row.turn_id),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
+
+
+def steps(events: list[EventRow]) -> list[Step]:
+    """The steps in the order in which they first appear, each as its last event left it."""
+    by_key: dict[str, Step] = {}
+    for event in events:
+        step = by_key.setdefault(event.key, Step(key=event.key, status=""))
+        step.status = _STEP_STATUS[Event(event.type)]
+        data = _decode_step(event.data)
+        step.attempts = max(step.attempts, data.attempts)
+        step.result = data.result
+        step.error = NULL if event.type in _WITHOUT_ERROR else _error(data)
+    return list(by_key.values())
+
+
+_WITHOUT_ERROR: Final = frozenset({Event.STEP_INTENDED, Event.STEP_COMPLETED})
+
+
+def _error(data: _StepData) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode({"type": data.type, "message": data.message}))
+
+
+def waits(written: bytes | None) -> list[Wait]:
+    """The waits that a worker wrote down."""
+    return [
+        Wait(
+            key=wait.key,
+            kind=wait.kind,
+            name=wait.name or None,
+            due_at=datetime.fromtimestamp(wait.due_at_s, UTC) if wait.due_at_s else None,
+        )
+        for wait in (_decode_waits(written) if written else [])
+    ]
+
+
+def event(row: EventRow) -> TurnEvent:
+    return TurnEvent(
+        id=f"{row.lineage}-{row.seq}",
+        seq=row.seq,
+        attempt=row.attempt,
+        type=row.type,
+        key=row.key,
+        at=row.at,
+        data=msgspec.Raw(row.data),
+    )
+
+
+def _raw(value: bytes | None, when_none: bytes = b"null") -> msgspec.Raw:
+    return msgspec.Raw(when_none if value is None else value)
+
+
+def encode(view: Any) -> bytes:
+    """The bytes of an answer."""
+    return msgspec.json.encode(view)
