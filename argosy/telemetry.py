@@ -94,3 +94,9 @@ def set_up_logging(level: str, log_format: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def logger() -> structlog.stdlib.BoundLogger:
+    """Where log events go."""
+    log: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return log

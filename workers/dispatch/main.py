@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import uuid
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +12,18 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
+import uvloop
 
 from argosy import crash_points, ids, telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
+from argosy.errors import ArgosyError, SettingError
 from argosy.log import LogReader
 from argosy.logs.open import open_reader
 from argosy.ops_server import OpsServer
+from argosy.process.parent import watch_parent
 from argosy.signing import load_secret
+from argosy.store import migrate, preflight
 from argosy.store.head import Heads
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.partition import Partitions
@@ -41,6 +46,7 @@ log = structlog.get_logger()
 
 _LOOP_LOOK_S = 0.5
 _LOOP_BLOCKED_S = 5.0
+_CLOSE_S = 10.0
 _ACCEPTS, _FLUSHES = 1, 2
 
 
@@ -152,7 +158,9 @@ class Worker:
         )
 
     def stop(self) -> None:
-        """Drain, then return from `run`."""
+        """Drain, then return from `run`; asked a second time, end the process at once."""
+        if self._stopping.is_set():
+            os._exit(1)
         self._stopping.set()
 
     async def run(self) -> None:
@@ -298,19 +306,31 @@ async def _first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") 
         task.result()
 
 
-async def serve(settings: Settings, dsn: str, stopping: asyncio.Event | None = None) -> None:
-    """Run a worker until SIGTERM or SIGINT, or until `stopping` is set. A second signal ends the process at once."""
+def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
+    """Run a worker until SIGTERM or SIGINT (a second one ends it at once), or until the pipe parent_fd closes.
+
+    Returns the exit code. What cannot work from the start ends it with one line on stderr.
+    """
     crash_points.arm(settings.argosy_crash_at)
+    try:
+        uvloop.run(_serve(settings, dsn, parent_fd))
+    except ArgosyError as error:
+        sys.stderr.write(f"argosy worker: {error}\n")
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
+    for warning in await preflight.check(dsn):
+        log.warning(telemetry.STORE_WARNING, warning=warning)
+    if missing := await migrate.pending(dsn):
+        raise SettingError(f"the database lacks migration {missing[0]}: run `argosy migrate`")
     catalog = Catalog.load(settings.argosy_workflows)
     async with open_pool(settings, dsn) as pool:
         worker = Worker(settings, dsn, catalog, pool)
         loop = asyncio.get_running_loop()
-
-        def on_signal() -> None:
-            if worker._stopping.is_set():
-                os._exit(1)
-            worker.stop()
-
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, on_signal)
+            loop.add_signal_handler(number, worker.stop)
+        if parent_fd is not None:
+            watch_parent(parent_fd, lambda: loop.call_soon_threadsafe(worker.stop), settings.drain_timeout_s + _CLOSE_S)
         await worker.run()

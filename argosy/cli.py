@@ -1,0 +1,193 @@
+"""The command line: every process of Argosy starts here."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from argosy import config, telemetry
+from argosy.config import Settings
+from argosy.errors import ArgosyError, SettingError
+
+app = typer.Typer(
+    help="Durable execution for agent sessions.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+worker_app = typer.Typer(help="Worker processes.", no_args_is_help=True)
+turn_app = typer.Typer(help="Turns, through a gateway.", no_args_is_help=True)
+app.add_typer(worker_app, name="worker")
+app.add_typer(turn_app, name="turn")
+
+ParentFd = Annotated[int | None, typer.Option(hidden=True, help="End when this pipe closes.")]
+Url = Annotated[str, typer.Option("--url", help="The gateway.")]
+
+
+def main() -> None:
+    """Entry point. What is wrong with settings or with what they name is one line on stderr and exit code 1."""
+    try:
+        app()
+    except ArgosyError as error:
+        sys.stderr.write(f"argosy: {error}\n")
+        sys.exit(1)
+
+
+def _settings(**overrides: Any) -> Settings:
+    settings = config.load(**overrides)
+    telemetry.set_up_logging(settings.log_level, settings.log_format)
+    if unused := config.names_without_use():
+        telemetry.logger().info(telemetry.SETTINGS_WITHOUT_USE, names=", ".join(unused))
+    return settings
+
+
+def _dsn(settings: Settings) -> str:
+    if not settings.state_db_uri:
+        raise SettingError("STATE_DB_URI is not set: name your Postgres, or use `argosy up`, which brings one")
+    return settings.state_db_uri
+
+
+@app.command()
+def up(
+    workflows: Annotated[list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")] = None,
+    demo: Annotated[Path | None, typer.Option(help="Post the turns of this file, one JSON object a line, and show what happens.")] = None,
+    once: Annotated[bool, typer.Option(help="End after the demonstration; exit code 1 when it did not come out.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
+    parent_fd: ParentFd = None,
+) -> None:
+    """Everything on this machine, in one process tree: Postgres (unless STATE_DB_URI names one), gateway, worker."""
+    from argosy.embedded import Tree
+
+    settings = _settings(host=host, port=port, argosy_workflows=tuple(workflows) if workflows else None)
+    sys.exit(Tree(settings, demo=demo, is_once=once, parent_fd=parent_fd).run())
+
+
+@app.command()
+def gateway(parent_fd: ParentFd = None) -> None:
+    """The REST edge. With AGENT_DISPATCH_BACKEND=inline it brings a dispatch worker in its process tree."""
+    from argosy.embedded import inline_worker
+    from gateway.main import run
+
+    settings = _settings()
+    _dsn(settings)
+    with inline_worker(settings):
+        sys.exit(run(settings, parent_fd))
+
+
+@worker_app.command()
+def dispatch(
+    workflows: Annotated[list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")] = None,
+    parent_fd: ParentFd = None,
+) -> None:
+    """A dispatch worker: runs turns of one lane."""
+    from workers.dispatch.main import run
+
+    settings = _settings(argosy_workflows=tuple(workflows) if workflows else None)
+    sys.exit(run(settings, _dsn(settings), parent_fd))
+
+
+@app.command()
+def migrate(check: Annotated[bool, typer.Option(help="Only say what is missing; exit code 1 when something is.")] = False) -> None:
+    """Bring the database to this version's schema."""
+    from argosy.store import migrate as migrations
+    from argosy.store import preflight
+
+    dsn = _dsn(_settings())
+    if check:
+        missing = asyncio.run(migrations.pending(dsn))
+        typer.echo("\n".join(f"missing: {name}" for name in missing) or "nothing is missing")
+        sys.exit(1 if missing else 0)
+    for warning in asyncio.run(preflight.check(dsn)):
+        typer.echo(f"warning: {warning}")
+    applied = asyncio.run(migrations.migrate(dsn))
+    typer.echo("\n".join(f"applied: {name}" for name in applied) or "nothing was missing")
+
+
+@app.command()
+def topics() -> None:
+    """Create the lane's topic, or check it: partitions, replicas, retention."""
+    from argosy.logs.open import ensure
+
+    settings = _settings()
+    dsn = _dsn(settings) if settings.log_backend == "postgres" else settings.state_db_uri
+    for warning in asyncio.run(ensure(settings, dsn)):
+        typer.echo(f"warning: {warning}")
+    typer.echo(f"{settings.topic} is there ({settings.log_backend})")
+
+
+@app.command()
+def broker(
+    nodes: Annotated[int, typer.Option(help="1, or 3 for a cluster that survives the loss of one.")] = 1,
+    port: Annotated[int, typer.Option(help="Port of the first node.")] = 9092,
+) -> None:
+    """A real Kafka for development and tests, from Maven Central's jars; ends with Ctrl-C."""
+    from argosy.embedded import serve_broker
+
+    settings = _settings()
+    sys.exit(serve_broker(settings, nodes, port))
+
+
+def _call(method: str, url: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None) -> None:
+    import httpx
+
+    try:
+        with httpx.Client(base_url=url, timeout=90.0, trust_env=False) as client:
+            answer = client.request(method, path, headers=headers, content=None if body is None else json.dumps(body))
+    except httpx.HTTPError as error:
+        raise SettingError(f"no gateway answers at {url}: {error}") from error
+    typer.echo(json.dumps(answer.json(), indent=2, ensure_ascii=False))
+    sys.exit(0 if answer.is_success else 1)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise SettingError(f"{text!r} is not JSON: {error}") from error
+
+
+@turn_app.command()
+def submit(
+    session: str,
+    workflow: str,
+    input: Annotated[str, typer.Argument(help="JSON.")] = "null",  # noqa: A002
+    key: Annotated[str | None, typer.Option(help="Idempotency key: repeat with the same one after a failure.")] = None,
+    wait: Annotated[int | None, typer.Option(help="Seconds to wait for the end.")] = None,
+    url: Url = "http://127.0.0.1:9000",
+) -> None:
+    """Post a turn to a session."""
+    from urllib.parse import quote
+
+    headers = {"content-type": "application/json"}
+    if key:
+        headers["idempotency-key"] = key
+    if wait is not None:
+        headers["prefer"] = f"wait={wait}"
+    body = {"workflow": workflow, "input": _json(input)}
+    _call("POST", url, f"/v1/sessions/{quote(session, safe='')}/turns", headers=headers, body=body)
+
+
+@turn_app.command()
+def get(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
+    """Show a turn."""
+    _call("GET", url, f"/v1/turns/{turn_id}")
+
+
+@turn_app.command()
+def cancel(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
+    """Cancel a turn."""
+    _call("POST", url, f"/v1/turns/{turn_id}/cancel")
+
+
+@turn_app.command("signal")
+def send_signal(
+    turn_id: str,
+    name: str,
+    payload: Annotated[str, typer.Argument(help="JSON.")] = "null",
+    key: Annotated[str | None, typer.Option(help="Idempotency key.")] = None,
+    url: Url = "http://127.0.0.1:9000",
+) -> None:
+    """Signal a turn."""
+    headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
+    _call("POST", url, f"/v1/turns/{turn_id}/signals/{name}", headers=headers, body=_json(payload))
