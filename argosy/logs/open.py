@@ -1,0 +1,53 @@
+"""Which log it is: the one place that knows both adapters. Each is imported only when it is the one.
+
+dsn: the Postgres of the Postgres log; unused by Kafka.
+"""
+
+from argosy.clock import Clock, SystemClock
+from argosy.config import Settings
+from argosy.log import LogAdmin, LogReader, LogWriter
+
+
+async def open_writer(settings: Settings, dsn: str, clock: Clock) -> LogWriter:
+    """A writer for the lane's topic. Raises LogUnavailableError, or SettingError when the topic is not there."""
+    if settings.log_backend == "kafka":
+        from argosy.logs.kafka_writer import KafkaWriter
+
+        return await KafkaWriter.open(settings, clock)
+    from argosy.logs.postgres_writer import PostgresWriter
+
+    return await PostgresWriter.open(settings, dsn, clock)
+
+
+def open_reader(settings: Settings, dsn: str, clock: Clock) -> LogReader:
+    """A reader of the lane's topic; it does nothing before its `open`."""
+    if settings.log_backend == "kafka":
+        from argosy.logs.kafka_reader import KafkaReader
+
+        return KafkaReader(settings, clock)
+    from argosy.logs.postgres_reader import PostgresReader
+
+    return PostgresReader(settings, dsn, clock)
+
+
+def open_admin(settings: Settings, dsn: str, clock: Clock) -> LogAdmin:
+    """Creates, checks and trims the lane's topic; it connects when it is asked something."""
+    if settings.log_backend == "kafka":
+        from argosy.logs.kafka_admin import KafkaAdmin
+
+        return KafkaAdmin(settings, clock)
+    from argosy.logs.postgres_admin import PostgresAdmin
+
+    return PostgresAdmin(settings, dsn)
+
+
+async def ensure(settings: Settings, dsn: str) -> list[str]:
+    """Create the lane's topic, or check it: what `argosy topics` does. Returns warnings in plain words.
+
+    Raises SettingError, LogUnavailableError.
+    """
+    admin = open_admin(settings, dsn, SystemClock())
+    try:
+        return await admin.ensure_topic()
+    finally:
+        await admin.close()
