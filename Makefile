@@ -1,0 +1,44 @@
+# make run     set up, start everything on this machine, show a first conversation, keep serving (ARGS=--once: end after it)
+# make test    set up, then every test but the slow suites, on a real Kafka and a real Postgres
+# make faults  the slow suites: storms of faults
+# make bench   measure, side by side with the floor
+# make check   format, lint, types
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test faults bench check clean
+
+run: .venv
+	@$(BIN)/argosy up --demo examples/support_tickets.jsonl $(ARGS)
+
+.venv: .venv/installed
+
+.venv/installed: pyproject.toml hatch_build.py $(wildcard proto/argosy/rpc/*.proto)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=/path/to/python3)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+test: .venv/installed-dev
+	@sh tests/install_needs.sh
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+faults: .venv/installed-dev
+	@sh tests/install_needs.sh
+	$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)
+
+bench: .venv/installed-dev
+	@sh tests/install_needs.sh
+	$(BIN)/python -m bench $(ARGS)
+
+check: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,178 @@
+"""Process trees: `argosy up` (everything), `argosy gateway` with its own worker, `argosy broker`.
+
+The tree of `up`: Postgres behind its guard (unless STATE_DB_URI names one), a dispatch worker, a gateway. Each child
+watches a pipe that closes when this process is gone, however it went. A worker or gateway that ends by itself is
+started again; what it was doing goes on, that is what the rest of Argosy is for.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+from rich.console import Console
+
+from argosy.broker import Broker
+from argosy.clock import SystemClock
+from argosy.config import Settings
+from argosy.demonstration import show
+from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.errors import ArgosyError, UnavailableError
+from argosy.logs.open import ensure
+from argosy.process.child import Child
+from argosy.process.parent import watch_parent
+from argosy.store import migrate, preflight
+
+_READY_WITHIN_S: Final = 60.0
+_LOOK_S: Final = 0.2
+_RESTART_S_MIN, _RESTART_S_MAX = 0.5, 10.0
+_STOP_S: Final = 40.0
+
+_ARGOSY: Final = (sys.executable, "-m", "argosy")
+
+
+class Tree:
+    """The process tree of `argosy up`. `run` returns the exit code."""
+
+    def __init__(self, settings: Settings, *, demo: Path | None, is_once: bool, parent_fd: int | None) -> None:
+        self._settings = settings
+        self._demo = demo
+        self._is_once = is_once
+        self._clock = SystemClock()
+        self._console = Console(highlight=False)
+        self._stopping = threading.Event()
+        self._children: dict[str, Child] = {}
+        self._restart_s: dict[str, float] = {}
+        self._environment: dict[str, str] = {}
+        if parent_fd is not None:
+            watch_parent(parent_fd, self._stopping.set, _STOP_S)
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        with ExitStack() as stack:
+            stack.callback(self._stop_children)
+            self._prepare(stack)
+            self._start_children()
+            url = self._wait_ready()
+            self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
+            code = 0
+            if self._demo is not None and not self._stopping.is_set():
+                code = 0 if show(self._demo, url, self._console) else 1
+            if not self._is_once:
+                self._say("serving; Ctrl-C ends it, and nothing is lost")
+                self._watch()
+            return code
+
+    def _say(self, text: str) -> None:
+        self._console.print(text)
+
+    def _prepare(self, stack: ExitStack) -> None:
+        settings = self._settings
+        dsn = settings.state_db_uri
+        if not dsn:
+            self._say(f"starting Postgres in {settings.argosy_data_dir / 'postgres'}")
+            dsn = stack.enter_context(EmbeddedPostgres(settings.argosy_data_dir / "postgres")).dsn
+        for warning in asyncio.run(preflight.check(dsn)):
+            self._say(f"[yellow]warning:[/] {warning}")
+        for name in asyncio.run(migrate.migrate(dsn)):
+            self._say(f"applied migration {name}")
+        for warning in asyncio.run(ensure(settings, dsn)):
+            self._say(f"[yellow]warning:[/] {warning}")
+        self._environment = {
+            **os.environ,
+            "STATE_DB_URI": dsn,
+            "HOST": settings.host,
+            "PORT": str(settings.port),
+            "ARGOSY_WORKFLOWS": ",".join(settings.argosy_workflows),
+            "ARGOSY_DATA_DIR": str(settings.argosy_data_dir),
+            "AGENT_DISPATCH_BACKEND": "queue",
+        }
+
+    def _start_children(self) -> None:
+        commands = {"gateway": ["gateway"]}
+        if self._settings.agent_dispatch_backend == "inline":
+            commands["worker"] = ["worker", "dispatch"]
+        for name, command in commands.items():
+            self._say(f"starting the {name}")
+            self._children[name] = self._start(name, command)
+
+    def _start(self, name: str, command: list[str]) -> Child:
+        return Child.start(name, [*_ARGOSY, *command], environment=self._environment)
+
+    def _wait_ready(self) -> str:
+        """The gateway answers, and a worker owns what there is. Returns the URL."""
+        url = f"http://{self._settings.host}:{self._settings.port}"
+        deadline_s = self._clock.monotonic_s() + _READY_WITHIN_S
+        with httpx.Client(timeout=2.0, trust_env=False) as client:
+            while not self._stopping.wait(0.05):
+                for name, child in self._children.items():
+                    if (code := child.poll()) is not None:
+                        raise UnavailableError(f"the {name} ended with exit code {code} before it was ready")
+                if _is_ready(client, url):
+                    return url
+                if self._clock.monotonic_s() > deadline_s:
+                    raise UnavailableError(f"the gateway at {url} is not ready after {_READY_WITHIN_S:g} s")
+        return url
+
+    def _watch(self) -> None:
+        """Until we are told to stop: start again what ended by itself, more slowly each time."""
+        while not self._stopping.wait(_LOOK_S):
+            for name, child in list(self._children.items()):
+                if (code := child.poll()) is None:
+                    continue
+                delay_s = self._restart_s.get(name, _RESTART_S_MIN)
+                self._restart_s[name] = min(delay_s * 2, _RESTART_S_MAX)
+                self._say(f"[red]the {name} ended (exit code {code})[/]: started again in {delay_s:g} s")
+                if not self._stopping.wait(delay_s):
+                    self._children[name] = self._start(name, ["gateway"] if name == "gateway" else ["worker", "dispatch"])
+
+    def _stop_children(self) -> None:
+        """The gateway first, so that nothing new comes; the worker drains."""
+        for name in ("gateway", "worker"):
+            child = self._children.pop(name, None)
+            if child is not None:
+                child.stop(_STOP_S)
+
+
+def _is_ready(client: httpx.Client, url: str) -> bool:
+    try:
+        if client.get(f"{url}/readyz").status_code != 200:
+            return False
+        return bool(client.get(f"{url}/v1/workflows").json()["workflows"])
+    except (httpx.HTTPError, ValueError, KeyError):
+        return False
+
+
+@contextmanager
+def inline_worker(settings: Settings) -> Iterator[None]:
+    """A dispatch worker as a child, when AGENT_DISPATCH_BACKEND=inline."""
+    if settings.agent_dispatch_backend != "inline":
+        yield
+        return
+    child = Child.start("worker", [*_ARGOSY, "worker", "dispatch"])
+    try:
+        yield
+    finally:
+        child.stop(_STOP_S)
+
+
+def serve_broker(settings: Settings, nodes: int, port: int) -> int:
+    """A broker until Ctrl-C."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    console = Console(highlight=False)
+    console.print(f"starting Kafka ({nodes} node{'s' if nodes > 1 else ''}); the first time its jars are fetched")
+    with Broker(settings.argosy_data_dir / f"broker-{nodes}", nodes=nodes, port=port) as broker:
+        console.print(f"[green]ready[/] KAFKA_BOOTSTRAP_SERVERS={broker.bootstrap_servers}")
+        while not stopping.wait(_LOOK_S):
+            if ended := broker.ended():
+                raise ArgosyError(f"a node of the broker ended by itself: {ended}")
+    return 0

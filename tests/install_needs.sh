@@ -1,0 +1,19 @@
+#!/bin/sh
+# What the tests need beside Python: a JVM and Maven for the broker, PostgreSQL 15 as the oldest server that works.
+# Installs Debian's packages where it may, and says what is missing where it may not.
+set -eu
+missing=""
+command -v java >/dev/null 2>&1 || missing="$missing openjdk-17-jre-headless"
+command -v mvn >/dev/null 2>&1 || missing="$missing maven"
+[ -x /usr/lib/postgresql/15/bin/postgres ] || missing="$missing postgresql-15"
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  echo "installing$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+  echo "the tests need:$missing (as root on Debian they are installed by themselves)" >&2
+  exit 1
+fi
