@@ -1,8 +1,6 @@
 """`argosy up` is one process tree: kill -9 of its root leaves nothing behind and loses nothing."""
 
 import asyncio
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,20 +18,14 @@ def log_name() -> str:
 
 
 @pytest.fixture
-def idle_fleet() -> Iterator[Fleet]:
+def idle_fleet(folder: Path) -> Iterator[Fleet]:
     """Without a database of its own: `up` brings an embedded one."""
-    # Not below pytest's folder: as root, the embedded Postgres runs under another uid, which must reach its data.
-    folder = Path(tempfile.mkdtemp(prefix="argosy-up-", dir="/tmp"))
-    folder.chmod(0o755)
     fleet = Fleet(folder, "", "", AGENT_DISPATCH_BACKEND="inline")
     try:
         yield fleet
     finally:
         print(fleet.logs())
-        try:
-            fleet.stop()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        fleet.stop()
 
 
 def _left_alive(process: Managed, within_s: float = 10.0) -> list[str]:

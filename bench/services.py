@@ -1,0 +1,36 @@
+"""The bench's own servers: one Kafka node with its optimising compiler on, and a PostgreSQL 18 with fsync on."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from argosy.broker import Broker
+from argosy.embedded_postgres import EmbeddedPostgres
+
+
+class Services(NamedTuple):
+    """pids: of the Java process and of the postmaster."""
+
+    bootstrap: str
+    dsn: str
+    broker_pid: int
+    postgres_pid: int
+
+
+@contextlib.contextmanager
+def services(folder: Path) -> Iterator[Services]:
+    """Started in a folder that other users may enter (as root, PostgreSQL runs as another one); stopped at the end."""
+    folder.chmod(0o711)
+    with Broker(folder / "broker", port=0) as broker, EmbeddedPostgres(folder / "postgres") as postgres:
+        yield Services(broker.bootstrap_servers, postgres.dsn, java_pid(folder), postgres.pid)
+
+
+def java_pid(folder: Path) -> int:
+    """The broker among this process's descendants, known by its folder."""
+    for process in psutil.Process().children(recursive=True):
+        if "java" in process.name() and any(str(folder) in part for part in process.cmdline()):
+            return int(process.pid)
+    raise ProcessLookupError(f"no broker runs in {folder}")
