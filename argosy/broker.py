@@ -1,0 +1,232 @@
+"""A real Apache Kafka (KRaft, no ZooKeeper, no Docker) on loopback: one node, or three to see one lost.
+
+For development, tests and measurements. Its nodes end when we do. Data is kept in its folder and found again.
+"""
+
+import base64
+import contextlib
+import fcntl
+import functools
+import os
+import random
+import secrets
+import signal
+import socket
+from pathlib import Path
+from typing import IO, Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from argosy.clock import SystemClock
+from argosy.config import default_data_dir
+from argosy.errors import SettingError, UnavailableError
+from argosy.process.child import Child
+from argosy.process.kafka_jars import find_java, kafka_jars
+from argosy.process.kafka_node import Node, java_command, properties
+
+_READY_WITHIN_S: Final = 120.0
+_FORMAT_WITHIN_S: Final = 60.0
+_STOP_GRACE_S: Final = 20.0
+# Below the range from which connections take their ports, so that a node that is down keeps its own.
+_FREE_PORTS: Final = range(20_000, 32_000)
+
+
+class Broker:
+    """One to five nodes. start, stop, kill and restart block and are bounded.
+
+    port: of node 1, the next ones follow; 0 takes free ones. is_quick_to_start: for tests; without it the broker needs
+    a quarter of the CPU once it is warm. cache_dir: where the jars are kept between runs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        nodes: int = 1,
+        port: int = 9092,
+        cache_dir: Path | None = None,
+        heap_mb: int = 384,
+        is_quick_to_start: bool = False,
+    ) -> None:
+        if not 1 <= nodes <= 5:
+            raise SettingError(f"a broker has 1 to 5 nodes, not {nodes}")
+        self.folder = folder.absolute()
+        self._node_count = nodes
+        self._port = port
+        self._cache_dir = cache_dir or default_data_dir() / "cache"
+        self._heap_mb = heap_mb
+        self._is_quick_to_start = is_quick_to_start
+        self._java: list[str] = []
+        self._nodes: list[Node] = []
+        self._children: dict[int, Child] = {}
+        self._lock: IO[str] | None = None
+
+    def start(self) -> None:
+        """Return when topics can be created on all nodes.
+
+        Raises SettingError (no Java, no Maven, a port or the folder is taken), UnavailableError (a node does not
+        start; the message holds the end of its log).
+        """
+        java = find_java()
+        jars = kafka_jars(self._cache_dir)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        try:
+            temporary = self.folder / "tmp"
+            temporary.mkdir(exist_ok=True)
+            self._java = java_command(java, jars, temporary, self._heap_mb, is_quick_to_start=self._is_quick_to_start)
+            self._choose_ports()
+            self._format()
+            for node in self._nodes:
+                self._start_node(node)
+            self._wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Controlled shutdown of all nodes; kill -9 after a bound. Safe to repeat."""
+        for child in self._children.values():
+            child.terminate()
+        for child in self._children.values():
+            child.stop(_STOP_GRACE_S + 5)
+        self._children.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> "Broker":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """host:port of every node, comma-separated."""
+        return ",".join(node.address for node in self._nodes)
+
+    def kill(self, node_id: int) -> None:
+        """kill -9 of one node's Java (1..n): what a power cut does to it."""
+        child = self._children[node_id]
+        os.kill(child.program_pid, signal.SIGKILL)
+        if child.wait(10) is None:
+            raise UnavailableError(f"{child.name} outlived kill -9")
+
+    def restart(self, node_id: int) -> None:
+        """Start one node (1..n) again, in order when it still runs; return when all nodes are in the cluster."""
+        node = self._nodes[node_id - 1]
+        self._children[node_id].stop(_STOP_GRACE_S + 5)
+        self._start_node(node)
+        self._wait_ready()
+
+    def ended(self) -> dict[int, int]:
+        """Exit codes, by node id, of the nodes that do not run."""
+        codes = {node_id: child.poll() for node_id, child in self._children.items()}
+        return {node_id: code for node_id, code in codes.items() if code is not None}
+
+    def _take_lock(self) -> None:
+        lock = (self.folder / "lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise SettingError(f"another broker of Argosy runs in {self.folder}: stop it first") from None
+        self._lock = lock
+
+    def _choose_ports(self) -> None:
+        count = self._node_count
+        taken: set[int] = set()
+        ports = [self._port + index for index in range(count)] if self._port else _free_ports(count, taken)
+        for port in ports if self._port else ():
+            if not _is_free(port):
+                raise SettingError(f"port {port} of 127.0.0.1, which the broker is to listen on, is taken")
+        controller_ports = _free_ports(count, taken)
+        self._nodes = [
+            Node(index + 1, ports[index], controller_ports[index], self.folder / f"node-{index + 1}")
+            for index in range(count)
+        ]
+
+    def _format(self) -> None:
+        """Prepare the data folders that are new; one whose preparation was cut short is made again."""
+        cluster_id = self._cluster_id()
+        children = []
+        for node in self._nodes:
+            node.folder.mkdir(exist_ok=True)
+            node.properties_path.write_text(properties(node, self._nodes))
+            if not (node.folder / "formatted").exists():
+                arguments = ["format", "-g", "-t", cluster_id, "-c", str(node.properties_path)]
+                command = [*self._java, "kafka.tools.StorageTool", *arguments]
+                children.append(
+                    (node, Child.start_guarded(f"format of node {node.id}", command, log_path=node.log_path))
+                )
+        try:
+            for node, child in children:
+                if (code := child.wait(_FORMAT_WITHIN_S)) != 0:
+                    raise UnavailableError(f"{child.name} failed (exit code {code}){child.log_tail()}")
+                (node.folder / "formatted").touch()
+        finally:
+            for _, child in children:
+                child.stop(5)
+
+    def _cluster_id(self) -> str:
+        """16 random bytes in base64, written down before they are used."""
+        path = self.folder / "cluster-id"
+        if not path.exists():
+            path.write_text(base64.urlsafe_b64encode(b"A" + secrets.token_bytes(15)).decode().rstrip("="))
+        return path.read_text()
+
+    def _start_node(self, node: Node) -> None:
+        command = [*self._java, "kafka.Kafka", str(node.properties_path)]
+        self._children[node.id] = Child.start_guarded(
+            f"broker node {node.id}", command, grace_s=_STOP_GRACE_S, log_path=node.log_path
+        )
+
+    def _wait_ready(self) -> None:
+        deadline_s = SystemClock().monotonic_s() + _READY_WITHIN_S
+        for node in self._nodes:  # a refused connection makes the client wait longer than we do
+            self._children[node.id].wait_until(functools.partial(_is_listening, node.port), _READY_WITHIN_S)
+        admin = AdminClient(
+            {"bootstrap.servers": self.bootstrap_servers, "reconnect.backoff.max.ms": 200, "log_level": 0}
+        )
+        left_s = max(1.0, deadline_s - SystemClock().monotonic_s())
+        self._children[1].wait_until(lambda: self._is_ready(admin), left_s)
+
+    def _is_ready(self, admin: AdminClient) -> bool:
+        """All nodes are in the cluster, and a topic on all of them would be created."""
+        if ended := self.ended():
+            child = self._children[min(ended)]
+            raise UnavailableError(f"{child.name} ended with exit code {min(ended.values())}{child.log_tail()}")
+        probe = NewTopic("argosy-probe", 1, self._node_count)
+        with contextlib.suppress(KafkaException):
+            if len(admin.list_topics(timeout=2).brokers) < self._node_count:
+                return False
+            admin.create_topics([probe], validate_only=True, request_timeout=5)["argosy-probe"].result(10)
+            return True
+        return False
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_ports(count: int, taken: set[int]) -> list[int]:
+    """Free now, and not in taken, to which they are added."""
+    while True:
+        ports = random.sample(_FREE_PORTS, count)
+        if not taken.intersection(ports) and all(_is_free(port) for port in ports):
+            taken.update(ports)
+            return ports

