@@ -8,7 +8,7 @@ import sys
 from typing import Final
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, Counter, Gauge, Histogram, generate_latest
 
 _LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -34,7 +34,9 @@ TURNS_REFUSED = Counter("argosy_turns_refused", "Turns that were not as a flush 
 GAPS = Counter("argosy_log_gaps", "Batches that did not begin at the position of their partition")
 FLUSHES = Counter("argosy_flushes", "Flushes, by stream", ["stream"])
 FLUSHES_REPEATED = Counter("argosy_flushes_repeated", "Flushes sent again after an unknown outcome", ["stream"])
-FLUSH_TURNS = Histogram("argosy_flush_turns", "Turns in one flush", ["stream"], buckets=(1, 2, 5, 10, 25, 50, 100, 200, 400, 1000))
+FLUSH_TURNS = Histogram(
+    "argosy_flush_turns", "Turns in one flush", ["stream"], buckets=(1, 2, 5, 10, 25, 50, 100, 200, 400, 1000)
+)
 FLUSH_S = Histogram("argosy_flush_seconds", "Time of one flush", ["stream"], buckets=_LATENCY_S)
 STEPS = Counter("argosy_steps", "Tries of steps, by outcome", ["outcome"])
 STEP_S = Histogram("argosy_step_seconds", "Time of one try of a step", buckets=(*_LATENCY_S, 60, 300, 1800))
@@ -73,6 +75,11 @@ HEARTBEAT_FAILED: Final = "heartbeat.failed"
 LOOP_BLOCKED: Final = "loop.blocked"
 SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
+
+
+def exposition() -> tuple[bytes, str]:
+    """The metrics of this process as Prometheus reads them: the body of /metrics and its content type."""
+    return generate_latest(), CONTENT_TYPE_PLAIN_0_0_4
 
 
 def set_up_logging(level: str, log_format: str) -> None:

@@ -132,7 +132,7 @@ class Child:
         return self.poll()
 
     def wait_until(self, is_ready: Callable[[], bool], within_s: float) -> None:
-        """Return when is_ready() holds. Raises UnavailableError, with the end of its log, if it ends or takes longer."""
+        """Return when is_ready() holds. Raises UnavailableError and shows the end of its log, if it ends or lingers."""
         clock = SystemClock()
         deadline_s = clock.monotonic_s() + within_s
         while not is_ready():
