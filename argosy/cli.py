@@ -13,7 +13,10 @@ from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
 
 app = typer.Typer(
-    help="Durable execution for agent sessions.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    help="Durable execution for agent sessions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 worker_app = typer.Typer(help="Worker processes.", no_args_is_help=True)
 turn_app = typer.Typer(help="Turns, through a gateway.", no_args_is_help=True)
@@ -49,9 +52,15 @@ def _dsn(settings: Settings) -> str:
 
 @app.command()
 def up(
-    workflows: Annotated[list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")] = None,
-    demo: Annotated[Path | None, typer.Option(help="Post the turns of this file, one JSON object a line, and show what happens.")] = None,
-    once: Annotated[bool, typer.Option(help="End after the demonstration; exit code 1 when it did not come out.")] = False,
+    workflows: Annotated[
+        list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")
+    ] = None,
+    demo: Annotated[
+        Path | None, typer.Option(help="Post the turns of this file, one JSON object a line, and show what happens.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option(help="End after the demonstration; exit code 1 when it did not come out.")
+    ] = False,
     host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
     parent_fd: ParentFd = None,
@@ -77,7 +86,9 @@ def gateway(parent_fd: ParentFd = None) -> None:
 
 @worker_app.command()
 def dispatch(
-    workflows: Annotated[list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")] = None,
+    workflows: Annotated[
+        list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")
+    ] = None,
     parent_fd: ParentFd = None,
 ) -> None:
     """A dispatch worker: runs turns of one lane."""
@@ -88,7 +99,9 @@ def dispatch(
 
 
 @app.command()
-def migrate(check: Annotated[bool, typer.Option(help="Only say what is missing; exit code 1 when something is.")] = False) -> None:
+def migrate(
+    check: Annotated[bool, typer.Option(help="Only say what is missing; exit code 1 when something is.")] = False,
+) -> None:
     """Bring the database to this version's schema."""
     from argosy.store import migrate as migrations
     from argosy.store import preflight

@@ -71,80 +71,187 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(case_sensitive=False, extra="ignore", frozen=True, env_ignore_empty=True)
 
     # Where things are
-    argosy_data_dir: Path = Field(default_factory=default_data_dir, description="Data of the embedded Postgres, the broker and the shared secret.")
-    argosy_workflows: StringList = Field(default=(), description="Files or modules with the workflows that workers run, beside the ones that ship with Argosy.")
-    argosy_crash_at: str = Field(default="", description="Tests only: kill this process at a named point of the journey.")
-    argosy_build: str = Field(default="", max_length=64, description="Name of the build that workers announce; empty: Argosy's version.")
+    argosy_data_dir: Path = Field(
+        default_factory=default_data_dir, description="Data of the embedded Postgres, the broker and the shared secret."
+    )
+    argosy_workflows: StringList = Field(
+        default=(),
+        description="Files or modules with the workflows that workers run, beside the ones that ship with Argosy.",
+    )
+    argosy_crash_at: str = Field(
+        default="", description="Tests only: kill this process at a named point of the journey."
+    )
+    argosy_build: str = Field(
+        default="", max_length=64, description="Name of the build that workers announce; empty: Argosy's version."
+    )
 
     # Truth
-    state_db_uri: str = Field(default="", description="Postgres that holds the truth; empty: an embedded one, for `argosy up`.")
-    state_db_pool_size: int = Field(default=8, ge=2, le=200, description="Connections of one process for reading (two more of a worker are for writing).")
+    state_db_uri: str = Field(
+        default="", description="Postgres that holds the truth; empty: an embedded one, for `argosy up`."
+    )
+    state_db_pool_size: int = Field(
+        default=8,
+        ge=2,
+        le=200,
+        description="Connections of one process for reading (two more of a worker are for writing).",
+    )
     state_db_timeout_s: Seconds = Field(default=10.0, description="Bound of one read.")
     flush_rows_max: int = Field(default=400, ge=1, le=10_000, description="Turns that one flush writes at the most.")
-    flush_wait_ms: float = Field(default=3.0, ge=0, le=1_000, description="For how long a busy flush collects, milliseconds.")
-    flush_queue_max: int = Field(default=20_000, ge=100, le=1_000_000, description="Turns waiting to be flushed at which workers start no more.")
-    flush_timeout_s: Seconds = Field(default=10.0, description="After this a flush's outcome is unknown and it is sent again.")
+    flush_wait_ms: float = Field(
+        default=3.0, ge=0, le=1_000, description="For how long a busy flush collects, milliseconds."
+    )
+    flush_queue_max: int = Field(
+        default=20_000, ge=100, le=1_000_000, description="Turns waiting to be flushed at which workers start no more."
+    )
+    flush_timeout_s: Seconds = Field(
+        default=10.0, description="After this a flush's outcome is unknown and it is sent again."
+    )
 
     # Log
-    task_queue_backend: Literal["", "kafka", "postgres"] = Field(default="", description="The log; empty: Kafka when KAFKA_BOOTSTRAP_SERVERS is set, else Postgres.")
+    task_queue_backend: Literal["", "kafka", "postgres"] = Field(
+        default="", description="The log; empty: Kafka when KAFKA_BOOTSTRAP_SERVERS is set, else Postgres."
+    )
     kafka_bootstrap_servers: str = Field(default="", description="Kafka brokers, host:port, comma-separated.")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(default="PLAINTEXT", description="How to talk to the brokers.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="How to talk to the brokers."
+    )
     kafka_sasl_mechanism: str = Field(default="", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.")
     kafka_sasl_username: str = Field(default="", description="SASL user.")
     kafka_sasl_password: str = Field(default="", description="SASL password.", json_schema_extra={"secret": True})
     kafka_ssl_ca_location: str = Field(default="", description="File of the CA that signed the brokers' certificates.")
     kafka_ssl_certificate_location: str = Field(default="", description="Client certificate (mTLS).")
     kafka_ssl_key_location: str = Field(default="", description="Client key (mTLS).")
-    kafka_group: str = Field(default="agent-dispatch", min_length=1, max_length=200, description="Consumer group of the dispatch workers; the lane is appended.")
-    kafka_topic_prefix: str = Field(default="turns", pattern=r"^[A-Za-z0-9._-]{1,180}$", description="Topic of a lane: PREFIX.LANE.")
-    kafka_replication: int = Field(default=0, ge=0, le=9, description="Replicas of a topic that `argosy topics` creates; 0: 3, or as many as there are brokers.")
-    kafka_linger_ms: float = Field(default=1.0, ge=0, le=1_000, description="How long the producer collects, milliseconds.")
-    agent_turns_partitions: int = Field(default=64, ge=1, le=1024, description="Partitions of a lane's topic, fixed when it is made.")
+    kafka_group: str = Field(
+        default="agent-dispatch",
+        min_length=1,
+        max_length=200,
+        description="Consumer group of the dispatch workers; the lane is appended.",
+    )
+    kafka_topic_prefix: str = Field(
+        default="turns", pattern=r"^[A-Za-z0-9._-]{1,180}$", description="Topic of a lane: PREFIX.LANE."
+    )
+    kafka_replication: int = Field(
+        default=0,
+        ge=0,
+        le=9,
+        description="Replicas of a topic that `argosy topics` creates; 0: 3, or as many as there are brokers.",
+    )
+    kafka_linger_ms: float = Field(
+        default=1.0, ge=0, le=1_000, description="How long the producer collects, milliseconds."
+    )
+    agent_turns_partitions: int = Field(
+        default=64, ge=1, le=1024, description="Partitions of a lane's topic, fixed when it is made."
+    )
     log_append_timeout_s: Seconds = Field(default=15.0, description="After this an append's outcome is unknown: 504.")
-    log_queue_max: int = Field(default=20_000, ge=100, le=1_000_000, description="Appends in flight at which a gateway answers 503.")
+    log_queue_max: int = Field(
+        default=20_000, ge=100, le=1_000_000, description="Appends in flight at which a gateway answers 503."
+    )
     log_batch_max: int = Field(default=400, ge=1, le=10_000, description="Records that one accept takes at the most.")
-    log_poll_s: float = Field(default=0.25, gt=0, le=10, description="The Postgres log: an idle reader looks this often when nobody wakes it.")
-    log_lease_ttl_s: float = Field(default=6.0, ge=1, le=300, description="The Postgres log: a member that has not been seen for this long is not eligible.")
+    log_poll_s: float = Field(
+        default=0.25, gt=0, le=10, description="The Postgres log: an idle reader looks this often when nobody wakes it."
+    )
+    log_lease_ttl_s: float = Field(
+        default=6.0,
+        ge=1,
+        le=300,
+        description="The Postgres log: a member that has not been seen for this long is not eligible.",
+    )
 
     # Gateway
     host: str = Field(default="127.0.0.1", description="Address that the gateway binds.")
     port: int = Field(default=9000, ge=0, le=65_535, description="Port that the gateway binds; 0: a free one.")
     gateway_workers: int = Field(default=1, ge=1, le=64, description="Gateway processes on the one socket.")
     gateway_metrics: bool = Field(default=True, description="Serve /metrics on the gateway.")
-    gateway_rate_limit: float = Field(default=0.0, ge=0, le=1_000_000, description="Turns per second of one tenant through one gateway process; 0: no limit.")
-    gateway_rate_burst: float = Field(default=0.0, ge=0, le=10_000_000, description="Turns at once above the rate; 0: twice the rate.")
-    gateway_allow_remote: bool = Field(default=False, description="Bind other addresses than loopback although nobody is authenticated.")
-    gateway_cache_s: float = Field(default=2.0, gt=0, le=60, description="Age at which the cache of workflows and owners is read again.")
-    gateway_lag_max_s: float = Field(default=0.0, ge=0, le=86_400, description="Answer 503 when the oldest append has waited longer; 0: never.")
+    gateway_rate_limit: float = Field(
+        default=0.0,
+        ge=0,
+        le=1_000_000,
+        description="Turns per second of one tenant through one gateway process; 0: no limit.",
+    )
+    gateway_rate_burst: float = Field(
+        default=0.0, ge=0, le=10_000_000, description="Turns at once above the rate; 0: twice the rate."
+    )
+    gateway_allow_remote: bool = Field(
+        default=False, description="Bind other addresses than loopback although nobody is authenticated."
+    )
+    gateway_cache_s: float = Field(
+        default=2.0, gt=0, le=60, description="Age at which the cache of workflows and owners is read again."
+    )
+    gateway_lag_max_s: float = Field(
+        default=0.0, ge=0, le=86_400, description="Answer 503 when the oldest append has waited longer; 0: never."
+    )
     allow_tenant_header: bool = Field(default=False, description="Believe X-Argosy-Tenant: for trusted callers only.")
-    payload_size_bytes_max: int = Field(default=262_144, ge=1_024, le=8_388_608, description="Bound of one input, result or signal; 413 or a step error.")
-    batch_size_bytes_max: int = Field(default=33_554_432, ge=1_024, le=1_073_741_824, description="Bound of the body of one batch.")
+    payload_size_bytes_max: int = Field(
+        default=262_144,
+        ge=1_024,
+        le=8_388_608,
+        description="Bound of one input, result or signal; 413 or a step error.",
+    )
+    batch_size_bytes_max: int = Field(
+        default=33_554_432, ge=1_024, le=1_073_741_824, description="Bound of the body of one batch."
+    )
     batch_turns_max: int = Field(default=5_000, ge=1, le=100_000, description="Lines of one batch at the most.")
     wait_s_max: float = Field(default=60.0, ge=0, le=600, description="Longest `Prefer: wait`.")
     page_size_max: int = Field(default=200, ge=1, le=1_000, description="Rows of one page of a list.")
 
     # Dispatch worker
-    agent_dispatch_backend: Literal["inline", "queue"] = Field(default="inline", description="inline: `argosy up` and `argosy gateway` bring their own worker; queue: workers are started apart.")
-    lane: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="The pool of workers that this process belongs to.")
+    agent_dispatch_backend: Literal["inline", "queue"] = Field(
+        default="inline",
+        description="inline: `argosy up` and `argosy gateway` bring their own worker; queue: workers are started apart.",
+    )
+    lane: str = Field(
+        default="default",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
+        description="The pool of workers that this process belongs to.",
+    )
     dispatch_slots: int = Field(default=256, ge=1, le=100_000, description="Turns that one worker runs at once.")
     dispatch_threads: int = Field(default=32, ge=1, le=1_000, description="Threads for synchronous steps.")
-    ready_sessions_max: int = Field(default=10_000, ge=10, le=1_000_000, description="Ready sessions at which a worker stops reading the log.")
-    look_ahead_turns: int = Field(default=8, ge=0, le=1_000, description="Turns of one session that memory holds behind its head.")
-    head_input_size_bytes_max: int = Field(default=4_096, ge=0, le=1_048_576, description="A larger input is read again when its turn starts.")
-    reconcile_interval_s: float = Field(default=1.0, gt=0, le=60, description="How often ownership is compared with eligibility.")
-    inbox_interval_s: float = Field(default=1.0, gt=0, le=60, description="How often the inbox is read when nobody pokes.")
+    ready_sessions_max: int = Field(
+        default=10_000, ge=10, le=1_000_000, description="Ready sessions at which a worker stops reading the log."
+    )
+    look_ahead_turns: int = Field(
+        default=8, ge=0, le=1_000, description="Turns of one session that memory holds behind its head."
+    )
+    head_input_size_bytes_max: int = Field(
+        default=4_096, ge=0, le=1_048_576, description="A larger input is read again when its turn starts."
+    )
+    reconcile_interval_s: float = Field(
+        default=1.0, gt=0, le=60, description="How often ownership is compared with eligibility."
+    )
+    inbox_interval_s: float = Field(
+        default=1.0, gt=0, le=60, description="How often the inbox is read when nobody pokes."
+    )
     heartbeat_interval_s: float = Field(default=2.0, gt=0, le=60, description="How often a worker says that it lives.")
-    heartbeat_ttl_s: float = Field(default=10.0, gt=0, le=600, description="A worker not heard of for longer is taken for dead in what people are shown.")
-    drain_timeout_s: float = Field(default=20.0, ge=0, le=3_600, description="How long SIGTERM lets running turns go on.")
+    heartbeat_ttl_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="A worker not heard of for longer is taken for dead in what people are shown.",
+    )
+    drain_timeout_s: float = Field(
+        default=20.0, ge=0, le=3_600, description="How long SIGTERM lets running turns go on."
+    )
     step_timeout_s_max: float = Field(default=86_400.0, gt=0, le=604_800, description="Longest timeout_s of a step.")
-    events_per_turn_max: int = Field(default=50_000, ge=10, le=1_000_000, description="Durable events of one turn; then it fails.")
+    events_per_turn_max: int = Field(
+        default=50_000, ge=10, le=1_000_000, description="Durable events of one turn; then it fails."
+    )
     grpc_host: str = Field(default="127.0.0.1", description="Address that a worker's gRPC server binds and announces.")
     grpc_port: int = Field(default=0, ge=0, le=65_535, description="Port of a worker's gRPC server; 0: a free one.")
-    metrics_port: int = Field(default=0, ge=0, le=65_535, description="Port of a worker's /healthz, /readyz and /metrics; 0: a free one.")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="Port of a worker's /healthz, /readyz and /metrics; 0: a free one."
+    )
     metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's /healthz, /readyz and /metrics.")
-    graph_service_auth_secret: str = Field(default="", description="Shared secret that signs internal calls; empty: minted once in the data folder.", json_schema_extra={"secret": True})
-    signing_skew_s: float = Field(default=60.0, gt=0, le=3_600, description="A signed call older or newer than this is refused.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe log event that is printed.")
+    graph_service_auth_secret: str = Field(
+        default="",
+        description="Shared secret that signs internal calls; empty: minted once in the data folder.",
+        json_schema_extra={"secret": True},
+    )
+    signing_skew_s: float = Field(
+        default=60.0, gt=0, le=3_600, description="A signed call older or newer than this is refused."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log event that is printed."
+    )
     log_format: Literal["console", "json"] = Field(default="console", description="How log events are printed.")
 
     @classmethod
@@ -176,7 +283,9 @@ class Settings(BaseSettings):
         if self.task_queue_backend == "postgres" and self.kafka_bootstrap_servers:
             raise ValueError("TASK_QUEUE_BACKEND=postgres contradicts KAFKA_BOOTSTRAP_SERVERS: unset one of them")
         if self.heartbeat_interval_s * 3 > self.heartbeat_ttl_s:
-            raise ValueError("HEARTBEAT_TTL_S must be at least three times HEARTBEAT_INTERVAL_S, or one late beat looks like a death")
+            raise ValueError(
+                "HEARTBEAT_TTL_S must be at least three times HEARTBEAT_INTERVAL_S, or one late beat looks like a death"
+            )
         if self.payload_size_bytes_max > self.batch_size_bytes_max:
             raise ValueError("BATCH_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
         return self

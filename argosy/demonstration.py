@@ -36,7 +36,9 @@ def show(path: Path, url: str, console: Console) -> bool:
     clock = SystemClock()
     with httpx.Client(base_url=url, timeout=10.0, trust_env=False) as client:
         posted = [(turn["session"], _post(client, turn)) for turn in turns]
-        console.print(f"posted {len(posted)} turns of {path.name} to {len({session for session, _ in posted})} sessions")
+        console.print(
+            f"posted {len(posted)} turns of {path.name} to {len({session for session, _ in posted})} sessions"
+        )
         seen = dict.fromkeys((turn_id for _, turn_id in posted), 0)
         ended: dict[str, dict[str, Any]] = {}
         deadline_s = clock.monotonic_s() + _WITHIN_S
@@ -67,7 +69,9 @@ def _print_events(client: httpx.Client, console: Console, session: str, turn_id:
     for event in answer.json().get("events", []):
         after = event["seq"]
         key = f" {event['key']}" if event.get("key") else ""
-        console.print(f"  [cyan]{escape(session):<16}[/] {turn_id[-6:]}  {event['seq']:>2} [bold]{event['type']}[/]{escape(key)}")
+        console.print(
+            f"  [cyan]{escape(session):<16}[/] {turn_id[-6:]}  {event['seq']:>2} [bold]{event['type']}[/]{escape(key)}"
+        )
     return after
 
 
@@ -89,7 +93,7 @@ def _print_next(console: Console, url: str, turn: dict[str, Any], turn_id: str) 
         f"curl -s {url}/v1/turns/{turn_id}",
         f"curl -s {url}/v1/turns/{turn_id}/events",
         f"curl -s {url}/v1/sessions",
-        f"curl -s -X POST {url}/v1/sessions/hello/turns -H 'Prefer: wait=10' -d '{{\"workflow\":\"echo\",\"input\":\"hello\"}}'",
+        f'curl -s -X POST {url}/v1/sessions/hello/turns -H \'Prefer: wait=10\' -d \'{{"workflow":"echo","input":"hello"}}\'',
         f"curl -s -X POST {url}/v1/sessions/{quote(turn['session'], safe='')}/turns -H 'Prefer: wait=10' -d {shlex.quote(body)}",
     ]
     console.print("try next")

@@ -131,7 +131,9 @@ class Tree:
                 self._restart_s[name] = min(delay_s * 2, _RESTART_S_MAX)
                 self._say(f"[red]the {name} ended (exit code {code})[/]: started again in {delay_s:g} s")
                 if not self._stopping.wait(delay_s):
-                    self._children[name] = self._start(name, ["gateway"] if name == "gateway" else ["worker", "dispatch"])
+                    self._children[name] = self._start(
+                        name, ["gateway"] if name == "gateway" else ["worker", "dispatch"]
+                    )
 
     def _stop_children(self) -> None:
         """The gateway first, so that nothing new comes; the worker drains."""

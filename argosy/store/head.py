@@ -83,7 +83,9 @@ class Heads:
 
     async def load_heads(self, bucket: int, after: uuid.UUID, last_bucket: int, limit: int) -> list[Head]:
         """The head of each session after (bucket, after), in that order, at most limit."""
-        rows = await self._pool.fetch(_SQL["load_heads"], self._lane, bucket, after, last_bucket, limit, self._input_max)
+        rows = await self._pool.fetch(
+            _SQL["load_heads"], self._lane, bucket, after, last_bucket, limit, self._input_max
+        )
         return [Head(*row) for row in rows]
 
     async def load_sessions(self, sessions: Sequence[tuple[int, uuid.UUID]], limit: int) -> list[Head]:
@@ -100,5 +102,7 @@ class Heads:
         """Rows that are due in these ranges of buckets (both ends inclusive), and in how many seconds the next one is."""
         firsts, lasts = zip(*ranges, strict=True)
         rows = await self._pool.fetch(_SQL["due_inbox"], self._lane, firsts, lasts, limit)
-        next_due_s = 0.0 if len(rows) == limit else await self._pool.fetchval(_SQL["next_due"], self._lane, firsts, lasts)
+        next_due_s = (
+            0.0 if len(rows) == limit else await self._pool.fetchval(_SQL["next_due"], self._lane, firsts, lasts)
+        )
         return [DueRow(*row) for row in rows], next_due_s

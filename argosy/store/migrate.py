@@ -72,7 +72,9 @@ async def _missing(connection: Any) -> list[Migration]:
     applied = {row[0]: row[1] for row in await connection.fetch(_SQL["list_migrations"])}
     known = migrations()
     if newer := sorted(applied.keys() - {migration.name for migration in known}):
-        raise SettingError(f"the database has migration {newer[-1]}, which this version of Argosy does not know: it is older")
+        raise SettingError(
+            f"the database has migration {newer[-1]}, which this version of Argosy does not know: it is older"
+        )
     for migration in known:
         if applied.get(migration.name, migration.checksum) != migration.checksum:
             raise SettingError(f"migration {migration.name} was changed after it was applied to this database")

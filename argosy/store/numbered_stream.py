@@ -28,7 +28,12 @@ _SQL: Final = load_queries("stream")
 _NAMES: Final = {1: "accept", 2: "flush"}
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 _WRONG_NUMBER: Final = "AR001"
-_AGAIN: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError, asyncpg.OperatorInterventionError)
+_AGAIN: Final = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.OperatorInterventionError,
+)
 
 
 class Answer(NamedTuple):

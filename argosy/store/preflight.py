@@ -19,7 +19,9 @@ async def check(dsn: str) -> list[str]:
     try:
         facts = await connection.fetchrow(_SQL["server_facts"])
         if facts["version"] < _VERSION_MIN:
-            raise SettingError(f"STATE_DB_URI: PostgreSQL {facts['version'] // 10_000} is too old, 15 is the oldest that works")
+            raise SettingError(
+                f"STATE_DB_URI: PostgreSQL {facts['version'] // 10_000} is too old, 15 is the oldest that works"
+            )
         if facts["in_recovery"]:
             raise SettingError("STATE_DB_URI: this server is in recovery (a standby): name the primary")
         backends = {await connection.fetchval(_SQL["backend"]) for _ in range(3)}
@@ -41,7 +43,9 @@ def _warnings(fsync: str, full_page_writes: str, synchronous_commit: str, async_
     if fsync == "off":
         warnings.append("fsync is off: a power loss or a crash of the machine can destroy the database")
     if full_page_writes == "off":
-        warnings.append("full_page_writes is off: a crash of the machine can tear pages, unless the file system prevents it")
+        warnings.append(
+            "full_page_writes is off: a crash of the machine can tear pages, unless the file system prevents it"
+        )
     if synchronous_commit == "off":
         warnings.append("synchronous_commit is off: what was committed in the last moments before a crash is lost")
     if async_standbys:

@@ -12,14 +12,14 @@ from concurrent.futures import Executor as Threads
 
 import msgspec
 import structlog
+from argosy.workflow.catalog import Catalog
+from argosy.workflow.execute import execute
 
 from argosy import crash_points, telemetry
 from argosy.errors import OwnershipLostError, StepFailedError
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
-from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
-from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
 from workers.dispatch.flusher import Flusher
 from workers.dispatch.journal import TurnJournal, mismatch
@@ -250,7 +250,7 @@ class Executor:
         turn.waits = None
         detail = msgspec.json.encode({"reason": park.reason, "message": park.message[:_MESSAGE_CHARACTERS_MAX]})
         turn.error = detail
-        turn.write(Event.TURN_PARKED, data=detail)
+        turn.write(Event.TURN_PARKED, park.key, detail)
         for signal in turn.signals:
             turn.moves.setdefault(signal.inbox_id, "buffered")
 
@@ -269,5 +269,3 @@ class Executor:
             return
         self._park(turn, park)
         self._flusher.add(turn)
-
-

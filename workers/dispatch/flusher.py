@@ -181,8 +181,7 @@ class Flusher:
             await self._halve(entries, moves, placements, error)
             return
         except OwnershipLostError:
-            owned = arrays.owned()
-            self._refuse([entry.turn for entry in entries], entries, owned)
+            self._refuse([entry.turn for entry in entries], entries, arrays.owned())
             return
         crash_points.reach("after_flush")
         self._observe_s(self._clock.monotonic_s() - began_s)
@@ -190,7 +189,9 @@ class Flusher:
         self._count()
         self._on_answer(answer)
         lost = [owned for owned, held in zip(arrays.owned(), answer.held or (), strict=True) if not held]
-        refused = [entry for index, entry in enumerate(entries) if answer.applied is not None and not answer.applied[index]]
+        refused = [
+            entry for index, entry in enumerate(entries) if answer.applied is not None and not answer.applied[index]
+        ]
         if lost or refused:
             for owned in lost:
                 owned.is_void = True

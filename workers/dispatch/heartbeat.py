@@ -52,7 +52,9 @@ class Heartbeat:
             try:
                 if connection is None or connection.is_closed():
                     connection = await connect(self._dsn)
-                await worker.beat(connection, self._worker_id, in_flight=self._in_flight(), is_draining=self._is_draining())
+                await worker.beat(
+                    connection, self._worker_id, in_flight=self._in_flight(), is_draining=self._is_draining()
+                )
             except StoreUnavailableError as error:
                 log.warning(telemetry.HEARTBEAT_FAILED, error=str(error))
                 connection = None

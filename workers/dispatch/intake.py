@@ -169,7 +169,10 @@ class Intake:
                     arrays.add_dead_letter(owned, each, error)
                     telemetry.DEAD_LETTERS.labels(code=error.code).inc()
                     log.warning(
-                        telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=each.position, reason=str(error)
+                        telemetry.RECORD_KEPT_ASIDE,
+                        partition=owned.partition,
+                        position=each.position,
+                        reason=str(error),
                     )
         self._scheduler.accept_begins(turn.session_id for turn in turns)
         try:
@@ -199,7 +202,9 @@ class Intake:
         arrays.add_partition(owned, records[0].position + 1, None)
         arrays.add_dead_letter(owned, records[0], RecordError(f"Postgres refuses it: {error}"))
         telemetry.DEAD_LETTERS.labels(code="refused_by_store").inc()
-        log.error(telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=records[0].position, reason=str(error))
+        log.error(
+            telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=records[0].position, reason=str(error)
+        )
         await self._call(arrays, [])
 
     async def _call(self, arrays: AcceptArrays, turns: list[Turn]) -> None:

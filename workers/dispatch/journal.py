@@ -140,7 +140,9 @@ class TurnJournal:
         turn = self._turn
         self._check()
         if turn.seq >= self._events_max:
-            raise WorkflowError(f"the turn has {turn.seq} durable events, the bound is EVENTS_PER_TURN_MAX={self._events_max}")
+            raise WorkflowError(
+                f"the turn has {turn.seq} durable events, the bound is EVENTS_PER_TURN_MAX={self._events_max}"
+            )
         turn.write(event, key, data)
         self._recorded_seq = turn.seq
         self._activity += 1
@@ -244,7 +246,9 @@ class TurnJournal:
             self.record(Event.WAIT_COMPLETED, wait.key, b"{}")
             wait.future.set_result(None)
 
-    def _timer(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> tuple[uuid.UUID | None, float | None]:
+    def _timer(
+        self, key: str, kind: WaitKind, name: str, timeout_s: float | None
+    ) -> tuple[uuid.UUID | None, float | None]:
         """The timer of a wait: the one it began with before a suspension or a crash, or a new one."""
         turn = self._turn
         if (written := self._written.get(key)) is not None:

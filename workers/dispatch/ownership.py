@@ -163,7 +163,9 @@ class Ownership:
         claimed = []
         for partition in partitions:
             self._claim_no += 1
-            each = Owned(partition, epochs[partition], self._claim_no, ids.buckets_of(partition, self._identity.partition_count))
+            each = Owned(
+                partition, epochs[partition], self._claim_no, ids.buckets_of(partition, self._identity.partition_count)
+            )
             each.position = each.next_read = positions[partition]
             self._owned[partition] = each
             claimed.append(each)

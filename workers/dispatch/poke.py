@@ -36,7 +36,9 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
 class PokeServer:
     """Serves signed calls from `start` to `stop`; `address` is where others reach it."""
 
-    def __init__(self, service: PokeService, *, secret: bytes, skew_s: float, clock: Clock, host: str, port: int) -> None:
+    def __init__(
+        self, service: PokeService, *, secret: bytes, skew_s: float, clock: Clock, host: str, port: int
+    ) -> None:
         self._server = grpc.aio.server(
             interceptors=[VerifyCalls(secret, skew_s, clock)],
             options=[("grpc.max_receive_message_length", _MESSAGE_SIZE_BYTES_MAX), ("grpc.so_reuseport", 0)],

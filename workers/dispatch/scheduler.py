@@ -19,7 +19,18 @@ from workers.dispatch.turn import Owned, Turn
 class Session:
     """A session that memory knows something of. held: its head is ready, starting or running."""
 
-    __slots__ = ("bucket", "held", "is_complete", "is_paging", "is_ready", "last_place", "owned", "page_again", "queue", "session_id")
+    __slots__ = (
+        "bucket",
+        "held",
+        "is_complete",
+        "is_paging",
+        "is_ready",
+        "last_place",
+        "owned",
+        "page_again",
+        "queue",
+        "session_id",
+    )
 
     def __init__(self, session_id: uuid.UUID, bucket: int, owned: Owned) -> None:
         self.session_id = session_id

@@ -1,0 +1,95 @@
+"""The statements of the Postgres log. Each is called on a connection of the caller's (argosy/store/pool.py, connect).
+
+Raises: what asyncpg raises. What an append's failure means is for the writer to judge.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from argosy.store.queries import load_queries
+
+_SQL: Final = load_queries("log")
+_TRIM_ROWS: Final = 2_000  # of one statement, so that an append waits a few milliseconds for it at the most
+
+
+class Fetched(NamedTuple):
+    """A record as it is stored. headers: msgpack, None for none."""
+
+    partition: int
+    position: int
+    at_ms: int
+    key: bytes
+    value: bytes
+    headers: bytes | None
+
+
+class Round(NamedTuple):
+    """What a member learns: topic_id is None when there is no such topic; is_settled: it holds all that is its own."""
+
+    topic_id: uuid.UUID | None
+    held: list[int] | None
+    is_settled: bool | None
+
+
+async def append(
+    connection: Any,
+    topic: str,
+    partitions: Sequence[int],
+    keys: Sequence[bytes],
+    values: Sequence[bytes],
+    headers: Sequence[bytes | None],
+    timeout_s: float,
+) -> list[int | None]:
+    """Positions in the order given; None for a partition that does not exist. All or none of the others are in."""
+    found: list[int | None] = await connection.fetchval(
+        _SQL["append"], topic, partitions, keys, values, headers, timeout=timeout_s
+    )
+    return found
+
+
+async def fetch(
+    connection: Any, topic_id: uuid.UUID, starts: dict[int, int], rows_max: int, size_bytes_max: int
+) -> list[Fetched]:
+    """Records from starts (partition: position) on, in order within each partition; earlier partitions come first."""
+    rows = await connection.fetch(
+        _SQL["fetch"], topic_id, list(starts), list(starts.values()), rows_max, size_bytes_max
+    )
+    return [Fetched(*row) for row in rows]
+
+
+async def get_identity(connection: Any, topic: str) -> tuple[uuid.UUID, uuid.UUID, int] | None:
+    """(cluster_id, topic_id, partition_count), or None when there is no such topic."""
+    row = await connection.fetchrow(_SQL["get_identity"], topic)
+    return None if row is None else (row[0], row[1], row[2])
+
+
+async def list_spans(connection: Any, topic: str, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """(begin, end) of each partition that exists."""
+    return {row[0]: (row[1], row[2]) for row in await connection.fetch(_SQL["list_spans"], topic, partitions)}
+
+
+async def make_topic(connection: Any, topic: str, partition_count: int) -> int:
+    """Creates the topic unless it is there; how many partitions it has."""
+    found: int = await connection.fetchval(_SQL["make_topic"], topic, partition_count)
+    return found
+
+
+async def drop_topic(connection: Any, topic: str) -> None:
+    """Forgets the topic with everything in it."""
+    await connection.execute(_SQL["drop_topic"], topic)
+
+
+async def trim(connection: Any, topic: str, partition: int, position: int) -> None:
+    """Forgets everything before position, in small transactions."""
+    begin = -1
+    while begin < position:
+        before = begin
+        begin = await connection.fetchval(_SQL["trim"], topic, partition, position, _TRIM_ROWS)
+        if begin is None or begin == before:
+            return
+
+
+async def run_round(connection: Any, topic: str, member_id: uuid.UUID, ttl_s: float) -> Round:
+    """The member lives for ttl_s seconds more; 0: it leaves."""
+    return Round(*await connection.fetchrow(_SQL["run_round"], topic, member_id, ttl_s))
