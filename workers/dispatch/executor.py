@@ -44,6 +44,7 @@ class Executor:
         slots: int,
         flush_queue_max: int,
         payload_size_bytes_max: int,
+        step_timeout_s_max: float,
         events_max: int,
         database_time_s: Callable[[], float],
         load: Callable[[Turn], None],
@@ -57,6 +58,7 @@ class Executor:
         self._slots = slots
         self._flush_queue_max = flush_queue_max
         self._payload_size_bytes_max = payload_size_bytes_max
+        self._step_timeout_s_max = step_timeout_s_max
         self._events_max = events_max
         self._database_time_s = database_time_s
         self._load = load
@@ -179,6 +181,7 @@ class Executor:
                 turn.input or b"null",
                 threads=self._threads,
                 payload_size_bytes_max=self._payload_size_bytes_max,
+                step_timeout_s_max=self._step_timeout_s_max,
             )
             if turn.stop is None:
                 if unasked := journal.unasked():

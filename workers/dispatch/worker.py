@@ -107,6 +107,7 @@ class Worker:
             slots=settings.dispatch_slots,
             flush_queue_max=settings.flush_queue_max,
             payload_size_bytes_max=settings.payload_size_bytes_max,
+            step_timeout_s_max=settings.step_timeout_s_max,
             events_max=settings.events_per_turn_max,
             database_time_s=self._database_clock.now_s,
             load=self._pager.load,
