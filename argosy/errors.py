@@ -11,7 +11,8 @@
     ├── FlushRefusedError           Postgres refuses what a flush contains; nothing was changed
     ├── UnavailableError            try again; nothing was changed
     │   ├── LogUnavailableError     the log refused or cannot be reached
-    │   └── StoreUnavailableError   Postgres cannot be reached
+    │   ├── StoreUnavailableError   Postgres cannot be reached
+    │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
     ├── OutcomeUnknownError         try again with the same key; it may have happened
     ├── OwnershipLostError          this process may no longer write: drop what is held (I4)
     └── StepError                   what user code sees of a step or a wait
@@ -75,6 +76,14 @@ class LogUnavailableError(UnavailableError):
 
 class StoreUnavailableError(UnavailableError):
     code = "store_unavailable"
+
+
+class EffectNotStartedError(UnavailableError):
+    """A step raises it when it knows that it has changed nothing: the one error after which an at_most_once step may be
+    tried again.
+    """
+
+    code = "effect_not_started"
 
 
 class OutcomeUnknownError(ArgosyError):

@@ -20,12 +20,16 @@ class Recorded(NamedTuple):
 
 
 class Park(BaseException):
-    """Stops the turn for an operator. Not an Exception, so that no `except Exception` in user code swallows it."""
+    """Stops the turn for an operator. Not an Exception, so that no `except Exception` in user code swallows it.
 
-    def __init__(self, reason: str, message: str) -> None:
+    key: of the operation that cannot go on; turn.parked is written under it, so that a resume concerns it alone.
+    """
+
+    def __init__(self, reason: str, message: str, key: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.key = key
 
 
 class Journal(Protocol):
@@ -69,9 +73,10 @@ class Journal(Protocol):
         ...
 
     async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:
-        """Wait durably; the turn may be suspended meanwhile, and this call then never returns (it is cancelled, and made
-        again by the replay). signal: the payload of the signal `name` (JSON bytes). sleep, retry: None when timeout_s passed.
-        The outcome is recorded under key by the time this returns. Raises WaitTimeoutError for a signal that did not come.
+        """Wait durably; the turn may be suspended meanwhile, and this call then never returns (it is cancelled, and
+        made again by the replay). signal: the payload of the signal `name` (JSON bytes). sleep, retry: None when
+        timeout_s passed. The outcome is recorded under key by the time this returns. Raises WaitTimeoutError for a
+        signal that did not come.
         """
         ...
 

@@ -1,0 +1,158 @@
+"""The workflows that a worker can run: the ones that ship with Argosy and the ones of its users.
+
+Promise: what is broken is reported with its place and does not stop the rest. Loading runs the users' code: only
+workers load a catalog.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Final, NamedTuple
+
+import structlog
+
+from argosy import telemetry
+from argosy.errors import WorkflowError
+from argosy.workflow.definition import Workflow, workflow_of
+
+log = structlog.get_logger()
+
+SHIPPED: Final = ("argosy.workflows.echo", "argosy.workflows.support_triage")
+
+
+class Broken(NamedTuple):
+    """What could not be loaded. entry: as it was named; error: one line; where: file:line, or empty."""
+
+    entry: str
+    error: str
+    where: str
+
+
+class Catalog:
+    """Workflows by name and version."""
+
+    def __init__(self) -> None:
+        self._definitions: dict[tuple[str, str], Workflow] = {}
+        self._latest: dict[str, Workflow] = {}
+        self._broken: list[Broken] = []
+
+    @classmethod
+    def load(cls, entries: Iterable[str]) -> "Catalog":
+        """The shipped workflows and those of entries: paths ending in .py, or dotted modules.
+
+        A file becomes a module of a name of its own. When other modules stand beside it, its folder is added at the end
+        of sys.path, and stays there: it can import them, also later, and nothing installed is hidden. For a dotted
+        module the current folder is. Two files with equally named neighbours both get the one that was loaded first.
+        """
+        catalog = cls()
+        for entry in (*SHIPPED, *dict.fromkeys(entries)):
+            catalog._add(entry)
+        for broken in catalog.broken:
+            log.error(telemetry.WORKFLOWS_BROKEN, entry=broken.entry, error=broken.error, where=broken.where)
+        log.info(telemetry.WORKFLOWS_LOADED, names=sorted(catalog._latest), broken=len(catalog.broken))
+        return catalog
+
+    @property
+    def definitions(self) -> tuple[Workflow, ...]:
+        """Every workflow, in the order of loading."""
+        return tuple(self._definitions.values())
+
+    @property
+    def broken(self) -> tuple[Broken, ...]:
+        return tuple(self._broken)
+
+    def get(self, name: str, version: str | None) -> Workflow | None:
+        """The workflow of this name and version. version None: the one that was loaded last under the name."""
+        if version is None:
+            return self._latest.get(name)
+        return self._definitions.get((name, version))
+
+    def add(self, definition: Workflow, entry: str) -> None:
+        """Register a workflow that `entry` declares. Another one under its name and version stays; this is broken."""
+        key = (definition.name, definition.version)
+        earlier = self._definitions.setdefault(key, definition)
+        if earlier == definition:
+            self._latest[definition.name] = definition
+            return
+        code = definition.function.__code__
+        error = f"workflow {definition.name!r} version {definition.version!r} is declared already, in {_place(earlier)}"
+        self._broken.append(Broken(entry, error, f"{code.co_filename}:{code.co_firstlineno}"))
+
+    def _add(self, entry: str) -> None:
+        try:
+            module = _load_file(Path(entry)) if entry.endswith(".py") else _load_module(entry)
+            found = [each for value in vars(module).values() if (each := workflow_of(value)) is not None]
+            if not found:
+                raise WorkflowError("it declares no workflow")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the edge of user code, where even sys.exit() must not stop the rest
+            self._broken.append(_broken(entry, error))
+            return
+        for definition in found:
+            self.add(definition, entry)
+
+
+def _load_file(path: Path) -> ModuleType:
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise WorkflowError(f"there is no file {path}")
+    folder = path.parent
+    if any(each != path and (each.suffix == ".py" or (each / "__init__.py").is_file()) for each in folder.iterdir()):
+        _make_importable(folder)
+    name = f"argosy_user_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise WorkflowError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: dataclasses and pickle look it up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _load_module(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise WorkflowError("it is neither a path that ends in .py nor a module such as shop.workflows")
+    if not name.startswith("argosy."):
+        _make_importable(Path.cwd())
+    return importlib.import_module(name)
+
+
+def _make_importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
+
+
+def _broken(entry: str, error: BaseException) -> Broken:
+    """One line for an error of loading, and the innermost place of it that is no part of Python or of Argosy."""
+    if isinstance(error, SyntaxError):
+        return Broken(entry, f"SyntaxError: {error.msg}", f"{error.filename}:{error.lineno}")
+    where = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if "importlib" not in frame.filename and "/argosy/workflow/" not in frame.filename.replace("\\", "/"):
+            where = f"{frame.filename}:{frame.lineno}"
+    try:
+        lines = str(error).splitlines()
+    except Exception:  # a foreign __str__
+        lines = []
+    text = lines[0][:500] if lines else ""
+    if isinstance(error, WorkflowError):
+        return Broken(entry, text, where)
+    return Broken(entry, f"{type(error).__name__}: {text}" if text else type(error).__name__, where)
+
+
+def _place(definition: Workflow) -> str:
+    code = definition.function.__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"

@@ -1,0 +1,88 @@
+"""A turn's history as the code that runs again asks for it: pure.
+
+Promise: an outcome is found under its key however often it is asked for; what was never asked for is known, in the
+order of history. Every question is answered in the same time, however long the history.
+"""
+
+from collections.abc import Iterable, KeysView
+from typing import Any, Final
+
+import msgspec
+
+from argosy.turn.events import SETTLED_OUTCOMES, Event
+from argosy.workflow.journal import Recorded
+
+UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn parks over an at_most_once step
+
+# (seq, attempt, type, key, data), in the order of seq.
+Row = tuple[int, int, str, str, bytes]
+
+
+class Replay:
+    """The history that an attempt begins with. What the attempt records itself is not added: no key is asked twice."""
+
+    __slots__ = ("_intended", "_settled", "_started", "_tries", "_unasked")
+
+    def __init__(self, events: Iterable[Row] | Iterable[Any]) -> None:
+        """events: history rows (seq, attempt, type, key, data). Types that are not known here are passed over."""
+        self._settled: dict[str, Recorded] = {}
+        self._tries: dict[str, int] = {}
+        self._intended: dict[str, None] = {}
+        self._started: dict[str, bytes] = {}
+        for _seq, _attempt, kind, key, data in events:
+            if kind in SETTLED_OUTCOMES:
+                self._settled.setdefault(key, Recorded(Event(kind), data))
+                self._started.pop(key, None)
+                self._intended.pop(key, None)
+            elif kind == Event.WAIT_STARTED:
+                self._started.setdefault(key, data)
+            elif kind == Event.STEP_RETRYING:
+                self._tries[key] = self._tries.get(key, 0) + 1
+                self._intended.pop(key, None)  # it failed, so its outcome is known
+            elif kind == Event.STEP_INTENDED:
+                self._intended[key] = None
+            elif kind == Event.TURN_PARKED:
+                self._parked(key, data)
+        self._unasked = dict.fromkeys(self._settled)
+
+    def _parked(self, key: str, data: bytes) -> None:
+        """A turn that goes on after it was parked over an uncertain effect was told to by an operator: the step may run
+        again. key: of that step; empty: it is not known which, so every one.
+        """
+        if msgspec.json.decode(data).get("reason") == UNCERTAIN_EFFECT:
+            if key:
+                self._intended.pop(key, None)
+            else:
+                self._intended.clear()
+
+    def recorded(self, key: str) -> Recorded | None:
+        """The settled outcome under a key. Marks the key as asked for; with a step's key the waits of its retries."""
+        if self._unasked:
+            self._unasked.pop(key, None)
+            for number in range(1, self._tries.get(key, 0) + 1):
+                self._unasked.pop(f"{key}~{number}", None)
+        return self._settled.get(key)
+
+    def is_settled(self, key: str) -> bool:
+        """Whether there is an outcome. Marks nothing."""
+        return key in self._settled
+
+    def is_started(self, key: str) -> bool:
+        """Whether a wait has started (its outcome may be there too)."""
+        return key in self._started or key in self._settled
+
+    def is_intended(self, key: str) -> bool:
+        """Whether an at_most_once step may have had its effect: intended, no outcome, and no operator's leave since."""
+        return key in self._intended
+
+    def tries(self, key: str) -> int:
+        """How many tries of a step failed and were to be followed by another."""
+        return self._tries.get(key, 0)
+
+    def unasked(self) -> KeysView[str]:
+        """Keys with an outcome that nobody has asked for, in the order of history. A live view; empty is falsy."""
+        return self._unasked.keys()
+
+    def pending_waits(self) -> dict[str, bytes]:
+        """Waits that started and have no outcome: key → data of wait.started."""
+        return dict(self._started)

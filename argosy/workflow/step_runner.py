@@ -1,0 +1,175 @@
+"""Runs one step of a turn: its tries, their timeout, and the record of how it came out.
+
+Order of one try: everything before it is durable → (at_most_once: its intent is durable) → the code runs → its outcome
+is handed to the journal. The value goes on to the workflow before that is durable; what comes next waits for it.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextvars import copy_context
+from typing import Any, NamedTuple
+
+from argosy import crash_points, telemetry
+from argosy.errors import OwnershipLostError, StepFailedError, StepTimeoutError, WorkflowError
+from argosy.turn.events import Event
+from argosy.workflow import outcome, payload, retry
+from argosy.workflow.definition import Step
+from argosy.workflow.info import StepInfo, current
+from argosy.workflow.journal import Journal, Park
+from argosy.workflow.replay import UNCERTAIN_EFFECT
+
+_count_completed = telemetry.STEPS.labels(outcome="completed").inc
+_count_failed = telemetry.STEPS.labels(outcome="failed").inc
+_count_retried = telemetry.STEPS.labels(outcome="retried").inc
+_observe_s = telemetry.STEP_S.observe
+
+
+class Limits(NamedTuple):
+    """Bounds of this worker. step_timeout_s_max: no step may declare a longer timeout_s."""
+
+    payload_size_bytes_max: int
+    step_timeout_s_max: float
+
+
+class StepRunner:
+    """The steps of one attempt. threads: where synchronous steps run. random: uniform in [0, 1), for the jitter."""
+
+    __slots__ = ("_attempt", "_journal", "_limits", "_loop", "_random", "_threads", "_time_s", "_turn_id", "is_closed")
+
+    def __init__(self, journal: Journal, threads: Executor, limits: Limits, random: Callable[[], float]) -> None:
+        self._journal = journal
+        self._threads = threads
+        self._limits = limits
+        self._random = random
+        self._loop = asyncio.get_running_loop()
+        self._time_s = self._loop.time
+        self._turn_id = journal.turn_id
+        self._attempt = journal.attempt
+        self.is_closed = False
+
+    async def run(
+        self, step: Step, function: Callable[..., Any], key: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """The result, as it is decoded from what is recorded. Raises StepFailedError when the last try failed."""
+        journal = self._journal
+        tries = journal.tries(key)
+        if tries:
+            await self._wait_again(step, key, tries)
+        while True:
+            await journal.ready(key)
+            if step.policy.is_at_most_once:
+                await self._intend(key)
+            tries += 1
+            started_s = self._time_s()
+            token = current.set(StepInfo(self._turn_id, key, self._attempt, tries))
+            try:
+                value = await (function(*args, **kwargs) if step.is_plain else self._call(step, function, args, kwargs))
+                encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
+            except BaseException as error:
+                if _is_interruption(error):
+                    raise
+                failed = error
+            else:
+                self._refuse_late()
+                crash_points.reach("in_step")
+                journal.record(Event.STEP_COMPLETED, key, outcome.completed(encoded, tries))
+                _count_completed()
+                return decoded
+            finally:
+                current.reset(token)
+                _observe_s(self._time_s() - started_s)
+            self._refuse_late()
+            await self._failed(step, key, tries, failed)
+
+    async def _failed(self, step: Step, key: str, tries: int, error: BaseException) -> None:
+        """Record a failed try. Returns when the next is due; raises StepFailedError when there is none."""
+        journal = self._journal
+        delay_s = retry.decide(step.policy, tries, error, self._random, journal.database_time_s())
+        failure = outcome.failure_of(error, tries)
+        if delay_s is None:
+            journal.record(Event.STEP_FAILED, key, outcome.encode(failure))
+            _count_failed()
+            raise StepFailedError(failure.message, failure.type) from error
+        failure.delay_s = delay_s
+        journal.record(Event.STEP_RETRYING, key, outcome.encode(failure))
+        _count_retried()
+        await journal.wait(f"{key}~{tries}", "retry", "", delay_s)
+
+    async def _wait_again(self, step: Step, key: str, tries: int) -> None:
+        """The wait before the next try, which history may hold, or hold begun, or not at all."""
+        wait_key = f"{key}~{tries}"
+        if self._journal.recorded(wait_key) is None:
+            await self._journal.wait(wait_key, "retry", "", retry.backoff_s(step.policy, tries, self._random))
+
+    async def _intend(self, key: str) -> None:
+        journal = self._journal
+        if journal.is_intended(key):
+            raise Park(
+                UNCERTAIN_EFFECT,
+                f"step {key!r} is at_most_once, and a crash left unknown whether it took effect. Look where its effect "
+                "would show, then resume the turn to run the step (again), or cancel the turn",
+                key,
+            )
+        journal.record(Event.STEP_INTENDED, key, b"{}")
+        await journal.durable()
+
+    async def _call(
+        self, step: Step, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """One try that needs a thread, a timeout, or both."""
+        if step.timeout_s is not None and step.timeout_s > self._limits.step_timeout_s_max:
+            raise WorkflowError(
+                f"timeout_s={step.timeout_s:g} is above STEP_TIMEOUT_S_MAX={self._limits.step_timeout_s_max:g}"
+            )
+        try:
+            async with asyncio.timeout(step.timeout_s) as timeout:
+                if step.is_async:
+                    return await function(*args, **kwargs)
+                value = await self._call_in_thread(function, args, kwargs)
+                # A wrapper that is no coroutine function may still hand one out.
+                return await value if inspect.iscoroutine(value) else value
+        except TimeoutError:
+            if timeout.expired():
+                raise StepTimeoutError(f"one try took longer than timeout_s={step.timeout_s:g}") from None
+            raise
+
+    async def _call_in_thread(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """After a timeout or a cancellation the thread goes on, and nobody hears of what it returns."""
+        context = copy_context()
+
+        def call() -> Any:
+            try:
+                return context.run(function, *args, **kwargs)
+            except StopIteration as error:  # no future can hold one
+                raise RuntimeError("the step raised StopIteration") from error
+
+        try:
+            submitted = self._threads.submit(call)
+        except RuntimeError as error:
+            raise OwnershipLostError("the worker is stopping") from error
+        try:
+            return await asyncio.wrap_future(submitted)
+        except asyncio.CancelledError:
+            if submitted.cancelled() and not _is_cancelling():
+                raise OwnershipLostError("the worker is stopping") from None
+            raise
+
+    def _refuse_late(self) -> None:
+        if self.is_closed:
+            raise asyncio.CancelledError("the workflow has ended")
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Whether a try was ended from outside, so that it has no outcome; everything else that it raises is its failure,
+    sys.exit() and a cancellation that it inflicted on itself among them.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return _is_cancelling()
+    return isinstance(error, (OwnershipLostError, Park, KeyboardInterrupt, GeneratorExit))
+
+
+def _is_cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,71 @@
+"""What the demonstration does with text: pure functions over the word lists of support_words.json."""
+
+import json
+import re
+from importlib.resources import files
+from typing import Any, Final
+
+_QUOTE: Final = re.compile(r"^\s*>.*$|^(On|Am) .{0,120}(wrote|schrieb.{0,60}):\s*$", re.M)
+_SIGNATURE: Final = re.compile(r"^\s*(-- ?|—|Sent from my .*|Von meinem .* gesendet)\s*$.*", re.M | re.S)
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
+_SUFFIX: Final = re.compile(r"(ing|ed|es|s|en|er|e|n)$")
+
+_WORDS: Final = json.loads(files("argosy.workflows").joinpath("support_words.json").read_text(encoding="utf-8"))
+_STOP_WORDS: Final = {code: frozenset(each.split()) for code, each in _WORDS["stop_words"].items()}
+_EVERYDAY: Final = frozenset().union(*_STOP_WORDS.values())
+_TOPICS: Final = {topic: frozenset(each.split()) for topic, each in _WORDS["topics"].items()}
+_URGENT: Final = _WORDS["urgent"]  # how much each word counts; a subject counts twice
+_LETTERS: Final = _WORDS["letters"]
+
+
+def clean(text: str) -> str:
+    """Without quoted mail and signature, runs of spaces made one."""
+    return " ".join(_SIGNATURE.sub("", _QUOTE.sub("", text)).split())
+
+
+def words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def stems(text: str) -> list[str]:
+    """Words that mean something, without their commonest endings."""
+    return [stem for word in words(text) if word not in _EVERYDAY and len(stem := _SUFFIX.sub("", word)) > 2]
+
+
+def language(text: str) -> dict[str, Any]:
+    """The language whose everyday words a text has most of: {"language", "confidence"}; English when it has none."""
+    found = words(text)
+    hits = {code: sum(word in known for word in found) for code, known in _STOP_WORDS.items()}
+    best = max(hits, key=lambda code: hits[code])
+    total = sum(hits.values())
+    return {"language": best if total else "en", "confidence": round(hits[best] / total, 2) if total else 0.0}
+
+
+def urgency(subject: str, text: str) -> dict[str, Any]:
+    """{"level": low | normal | high, "score", "topics", "because": the words that counted}."""
+    found = words(subject) * 2 + words(text)
+    loud = subject.isupper() or text.count("!") >= 3
+    score = sum(_URGENT.get(word, 0) for word in found) + (2 if loud else 0)
+    topics = [topic for topic, known in _TOPICS.items() if known & set(found)]
+    level = "high" if score >= 5 else "normal" if score or topics else "low"
+    return {"level": level, "score": score, "topics": topics, "because": sorted(set(found) & set(_URGENT))}
+
+
+def draft(customer: str, code: str, urgent: dict[str, Any], articles: list[dict[str, Any]]) -> str:
+    """A letter in the customer's language (English when there are no words for it)."""
+    say = _LETTERS.get(code, _LETTERS["en"])
+    lines = [f"{say['hello']} {customer}".strip() + ",", say["thanks"]]
+    if urgent["level"] == "high":
+        lines.append(say["first"])
+    lines += [f"{article['title']}: {article['answer']}" for article in articles[:2]] or [say["nothing"]]
+    return "\n\n".join([*lines, say["bye"]])
+
+
+def summary(ticket: dict[str, Any], triage: dict[str, Any]) -> str:
+    """One line for a person who has many of them to read."""
+    topics = ", ".join(triage["topics"]) or "no topic"
+    articles = ", ".join(triage["articles"]) or "nothing in the knowledge base"
+    return (
+        f"{triage['ticket_id']} ({triage['language']}, {triage['urgency']} urgency; {topics}): "
+        f"{clean(ticket['subject'])[:80]!r} → {articles} → {triage['next_action']}"
+    )

@@ -1,0 +1,104 @@
+"""The demonstration: a support ticket is read, sorted, answered from a small knowledge base, and summed up.
+
+No model and no key: keyword scores and TF-IDF over shipped articles (support_text.py, support_knowledge.json), so the
+same ticket gives the same answer everywhere.
+
+Input:  {"ticket": {"id", "subject", "body", "customer"?, "channel"?}, "approval_timeout_s"?: seconds}
+Result: {"ticket_id", "language", "urgency", "topics", "articles", "needs_approval", "approval", "draft",
+         "next_action", "summary"}
+
+A ticket that is urgent or asks for money back needs a human's approval. By default the draft is held and the turn ends;
+with approval_timeout_s it waits for the signal `approval` ({"approved": true, "by": "name"}) for so long.
+"""
+
+from typing import Any
+
+from argosy.errors import WaitTimeoutError, WorkflowError
+from argosy.workflow.context import Context
+from argosy.workflow.definition import step, workflow
+from argosy.workflows import support_text
+from argosy.workflows.support_knowledge import search
+
+Json = dict[str, Any]
+
+
+@step(effect="pure")
+async def normalise(ticket: Json) -> Json:
+    """Signature, quoted mail and odd spaces go; what is left is what the customer wrote."""
+    missing = [field for field in ("id", "subject", "body") if not isinstance(ticket.get(field), str)]
+    if missing:
+        raise WorkflowError(f"the ticket needs text in: {', '.join(missing)}")
+    text = support_text.clean(ticket["body"])
+    return {"subject": support_text.clean(ticket["subject"]), "text": text, "words": len(text.split())}
+
+
+@step(effect="pure")
+async def detect_language(clean: Json) -> Json:
+    return support_text.language(f"{clean['subject']} {clean['text']}")
+
+
+@step(effect="pure")
+async def score_urgency(clean: Json) -> Json:
+    return support_text.urgency(clean["subject"], clean["text"])
+
+
+@step(effect="pure")
+def find_articles(clean: Json, language: str) -> list[Json]:
+    """The best articles of the knowledge base. A synchronous step: it runs in a thread."""
+    return search(f"{clean['subject']} {clean['subject']} {clean['text']}", language, limit=3)
+
+
+@step(effect="pure")
+async def draft_answer(ticket: Json, language: str, urgency: Json, articles: list[Json]) -> str:
+    return support_text.draft(ticket.get("customer", ""), language, urgency, articles)
+
+
+@step(effect="pure")
+async def summarise(ticket: Json, triage: Json) -> str:
+    return support_text.summary(ticket, triage)
+
+
+@workflow
+async def support_triage(ctx: Context, job: Json) -> Json:
+    """Sorts a support ticket, drafts an answer from a knowledge base, and asks for approval where it should."""
+    if not isinstance(job, dict) or not isinstance(job.get("ticket"), dict):
+        raise WorkflowError('the input is {"ticket": {"id", "subject", "body"}}')
+    ticket = job["ticket"]
+    clean = await ctx.run(normalise, ticket)
+    language = (await ctx.run(detect_language, clean))["language"]
+    urgency = await ctx.run(score_urgency, clean)
+    articles = await ctx.run(find_articles, clean, language)
+    draft = await ctx.run(draft_answer, ticket, language, urgency, articles)
+    needs_approval = urgency["level"] == "high" or "refund" in urgency["topics"]
+    approval = await _approval(ctx, job) if needs_approval else None
+    triage = {
+        "ticket_id": ticket["id"],
+        "language": language,
+        "urgency": urgency["level"],
+        "topics": urgency["topics"],
+        "articles": [article["id"] for article in articles],
+        "needs_approval": needs_approval,
+        "approval": approval,
+        "draft": draft,
+        "next_action": _next_action(needs_approval, approval, articles),
+    }
+    return {**triage, "summary": await ctx.run(summarise, ticket, triage)}
+
+
+async def _approval(ctx: Context, job: Json) -> Any:
+    """What a human decided; None when nobody was asked or answered in time."""
+    timeout_s = job.get("approval_timeout_s")
+    if not timeout_s:
+        return None
+    try:
+        return await ctx.wait_signal("approval", timeout_s=timeout_s)
+    except WaitTimeoutError:
+        return None
+
+
+def _next_action(needs_approval: bool, approval: Any, articles: list[Json]) -> str:
+    if needs_approval:
+        if approval is None:
+            return "hold for a human"
+        return "send the draft" if isinstance(approval, dict) and approval.get("approved") is True else "drop the draft"
+    return "send the draft" if articles else "pass to a human"
