@@ -197,7 +197,7 @@ class Settings(BaseSettings):
     # Dispatch worker
     agent_dispatch_backend: Literal["inline", "queue"] = Field(
         default="inline",
-        description="inline: `argosy up` and `argosy gateway` bring their own worker; queue: workers are started apart.",
+        description="inline: `argosy up` and `argosy gateway` bring a worker; queue: workers are started apart.",
     )
     lane: str = Field(
         default="default",

@@ -89,12 +89,14 @@ def _print_results(console: Console, posted: list[tuple[str, str]], ended: dict[
 
 def _print_next(console: Console, url: str, turn: dict[str, Any], turn_id: str) -> None:
     body = json.dumps({"workflow": turn["workflow"], "input": turn.get("input")}, ensure_ascii=False)
+    session = quote(turn["session"], safe="")
+    wait = "-H 'Prefer: wait=10'"
     lines = [
         f"curl -s {url}/v1/turns/{turn_id}",
         f"curl -s {url}/v1/turns/{turn_id}/events",
         f"curl -s {url}/v1/sessions",
-        f'curl -s -X POST {url}/v1/sessions/hello/turns -H \'Prefer: wait=10\' -d \'{{"workflow":"echo","input":"hello"}}\'',
-        f"curl -s -X POST {url}/v1/sessions/{quote(turn['session'], safe='')}/turns -H 'Prefer: wait=10' -d {shlex.quote(body)}",
+        f'curl -s -X POST {url}/v1/sessions/hello/turns {wait} -d \'{{"workflow":"echo","input":"hello"}}\'',
+        f"curl -s -X POST {url}/v1/sessions/{session}/turns {wait} -d {shlex.quote(body)}",
     ]
     console.print("try next")
     for line in lines:

@@ -1,6 +1,7 @@
 """Every metric, span and log-event name, with labels and units, in one table; and how log events are printed.
 
-Metrics carry no session and no turn as labels. Hot code binds labels once, never per turn. There is no log line per turn.
+Metrics carry no session and no turn as labels. Hot code binds labels once, never per turn. There is no log
+line per turn.
 """
 
 import logging

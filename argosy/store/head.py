@@ -1,4 +1,4 @@
-"""What a worker reads of the turns it owns: heads after a claim, the next turns of a session, histories, due inbox rows.
+"""What a worker reads of the turns it owns: heads after a claim, the next turns of a session, histories, due rows.
 
 Promise: no read costs more for a longer backlog behind a head. Every read is of one lane.
 Raises: StoreUnavailableError
@@ -99,7 +99,7 @@ class Heads:
         return [LoadedTurn(*row) for row in rows]
 
     async def due_inbox(self, ranges: Sequence[tuple[int, int]], limit: int) -> tuple[list[DueRow], float | None]:
-        """Rows that are due in these ranges of buckets (both ends inclusive), and in how many seconds the next one is."""
+        """Rows due in these ranges of buckets (both ends inclusive), and in how many seconds the next one is."""
         firsts, lasts = zip(*ranges, strict=True)
         rows = await self._pool.fetch(_SQL["due_inbox"], self._lane, firsts, lasts, limit)
         next_due_s = (

@@ -69,10 +69,12 @@ class NumberedStream:
     async def call(self, statement: str, *arguments: Any) -> Answer:
         """Send until there is an answer; goes on while Postgres is away.
 
-        Raises OwnershipLostError when the database does not know the last number (it went back in time: everything owned
+        Raises OwnershipLostError when the database does not know the last number (it went back in time:
+        everything owned
         is void), FlushRefusedError when it refuses what the call contains (nothing was changed, no number was used).
         """
-        assert not self._is_calling, "one call at a time"
+        if self._is_calling:
+            raise RuntimeError("one call at a time")
         self._is_calling = True
         no = self._no + 1
         delay_s = 0.0

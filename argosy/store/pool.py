@@ -57,7 +57,7 @@ async def connect(dsn: str, *, application: str = "argosy", timeout_s: float = C
 
 
 class Pool:
-    """Reads, each bounded by STATE_DB_TIMEOUT_S. Made by `open_pool`; usable while the server is away: then it raises."""
+    """Reads, each bounded by STATE_DB_TIMEOUT_S. Usable while the server is away: then it raises."""
 
     def __init__(self, dsn: str, size: int, timeout_s: float) -> None:
         self._dsn = dsn

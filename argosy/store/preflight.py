@@ -27,7 +27,8 @@ async def check(dsn: str) -> list[str]:
         backends = {await connection.fetchval(_SQL["backend"]) for _ in range(3)}
         if len(backends) > 1:
             raise SettingError(
-                "STATE_DB_URI: a proxy that pools transactions stands between; Argosy needs sessions of its own (advisory locks, "
+                "STATE_DB_URI: a proxy that pools transactions stands between; Argosy needs sessions of its own "
+                "(advisory locks, "
                 "prepared statements): name the server itself, or pool sessions"
             )
         standbys = await connection.fetchval(_SQL["async_standbys"])

@@ -14,7 +14,7 @@ _NAME = re.compile(r"^-- name: *(.*?) *$", re.MULTILINE)
 
 @cache
 def load_queries(name: str) -> Mapping[str, str]:
-    """The statements of argosy/store/NAME.sql by their names. Raises ValueError for a name that is bad, or there twice."""
+    """The statements of argosy/store/NAME.sql by their names. ValueError: a name is bad, or there twice."""
     text = resources.files("argosy.store").joinpath(f"{name}.sql").read_text(encoding="utf-8")
     parts = _NAME.split(text)
     statements: dict[str, str] = {}

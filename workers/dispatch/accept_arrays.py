@@ -52,10 +52,24 @@ class AcceptArrays:
         trace = next((value.decode("ascii", "replace") for name, value in each.headers if name == "traceparent"), None)
         self._rows.append(
             (
-                owned.partition, turn_id, asked.tenant, session_id, asked.session, bucket, asked.workflow, asked.input, asked.on_busy,
-                asked.priority, not_before, asked.deadline_s or None, asked.idempotency_key, asked.digest or None, asked.tags or None, trace,
+                owned.partition,
+                turn_id,
+                asked.tenant,
+                session_id,
+                asked.session,
+                bucket,
+                asked.workflow,
+                asked.input,
+                asked.on_busy,
+                asked.priority,
+                not_before,
+                asked.deadline_s or None,
+                asked.idempotency_key,
+                asked.digest or None,
+                asked.tags or None,
+                trace,
             )
-        )  # fmt: skip
+        )
         return Turn(
             owned=owned,
             turn_id=turn_id,

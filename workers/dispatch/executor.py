@@ -12,14 +12,14 @@ from concurrent.futures import Executor as Threads
 
 import msgspec
 import structlog
-from argosy.workflow.catalog import Catalog
-from argosy.workflow.execute import execute
 
 from argosy import crash_points, telemetry
 from argosy.errors import OwnershipLostError, StepFailedError
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
+from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
+from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
 from workers.dispatch.flusher import Flusher
 from workers.dispatch.journal import TurnJournal, mismatch
@@ -264,7 +264,8 @@ class Executor:
         else:
             park = Park(
                 "no_compatible_build",
-                f"the turn began with {turn.workflow!r} version {turn.version!r}; this worker has version {known.version!r}",
+                f"the turn began with {turn.workflow!r} version {turn.version!r}; "
+                f"this worker has version {known.version!r}",
             )
         if turn.status is Status.PARKED:
             self.dropped(turn)

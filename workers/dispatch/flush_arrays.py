@@ -35,10 +35,22 @@ class FlushArrays:
         self._owned[partition] = turn.owned
         self._turns.append(
             (
-                partition, turn.turn_id, entry.old_status, entry.old_attempt, entry.old_seq, entry.status, entry.attempt, entry.seq,
-                turn.crashes, turn.version, turn.result, turn.error, turn.waits, entry.reason,
+                partition,
+                turn.turn_id,
+                entry.old_status,
+                entry.old_attempt,
+                entry.old_seq,
+                entry.status,
+                entry.attempt,
+                entry.seq,
+                turn.crashes,
+                turn.version,
+                turn.result,
+                turn.error,
+                turn.waits,
+                entry.reason,
             )
-        )  # fmt: skip
+        )
         index = len(self._turns)
         for event in entry.events:
             self._events.append((index, *event))

@@ -14,8 +14,20 @@ class Entry:
     """One turn's part in one flush: what was, what is, what is new. Taking it empties the turn's lists."""
 
     __slots__ = (
-        "attempt", "durable", "events", "inbox", "is_poison", "moves", "old_attempt", "old_seq", "old_status", "reason", "seq", "status", "turn",
-    )  # fmt: skip
+        "attempt",
+        "durable",
+        "events",
+        "inbox",
+        "is_poison",
+        "moves",
+        "old_attempt",
+        "old_seq",
+        "old_status",
+        "reason",
+        "seq",
+        "status",
+        "turn",
+    )
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn

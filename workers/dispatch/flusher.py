@@ -1,7 +1,8 @@
 """Group commit: what all of a worker's turns want written goes out as one flush, one flush at a time.
 
 Rule: a turn is in at most one flush in flight, and in it with one row: what it was when the flush before it was sent,
-what it is now, and all its events between. Flushes of the stream are numbered, so an unknown outcome is cured by sending
+what it is now, and all its events between. Flushes of the stream are numbered, so an unknown outcome is cured
+by sending
 the same again (argosy/store/numbered_stream.py), and nobody is told anything before the answer is there.
 
 - at once when little waits; after a busy flush it collects up to flush_wait_ms, up to flush_rows_max turns;

@@ -50,7 +50,7 @@ class Action(Enum):
 
 
 def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Action:
-    """What becomes of a due row. status None: the turn is not accepted yet; waits_for: the suspended turn waits for this
+    """What becomes of a due row. status None: the turn is not accepted yet; waits_for: it waits for this
     row (its signal's name, or its timer's key).
     """
     if status is None:

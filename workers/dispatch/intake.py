@@ -178,7 +178,8 @@ class Intake:
         try:
             await self._call(arrays, turns)
         except FlushRefusedError as error:
-            # Not one of the checks above caught it: find the record at fault, and keep it aside like one that cannot be decoded.
+            # Not one of the checks above caught it: find the record at fault, and keep it aside like one that
+            # cannot be decoded.
             await self._halve(taken, error)
         finally:
             self._scheduler.accept_ends()

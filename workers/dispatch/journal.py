@@ -57,9 +57,19 @@ class TurnJournal:
     """See argosy.workflow.journal.Journal."""
 
     __slots__ = (
-        "_active", "_activity", "_database_time_s", "_events_max", "_flusher", "_on_quiet", "_recorded_seq", "_replay", "_replay_waiters",
-        "_turn", "_written", "waits",
-    )  # fmt: skip
+        "_active",
+        "_activity",
+        "_database_time_s",
+        "_events_max",
+        "_flusher",
+        "_on_quiet",
+        "_recorded_seq",
+        "_replay",
+        "_replay_waiters",
+        "_turn",
+        "_written",
+        "waits",
+    )
 
     def __init__(
         self,
@@ -302,7 +312,7 @@ class TurnJournal:
 
 
 def mismatch(recorded: str, asked: str) -> Park:
-    """History and code have parted: recorded is a key nobody asks for any more, asked is what the code wants instead."""
+    """History and code have parted: recorded is a key nobody asks for any more, asked what is wanted instead."""
     return Park(
         "history_mismatch",
         f"history has a recorded {recorded!r}, which the code no longer asks for; it asks for {asked} instead. "

@@ -6,7 +6,6 @@ import sys
 
 import structlog
 import uvloop
-from argosy.workflow.catalog import Catalog
 
 from argosy import crash_points, telemetry
 from argosy.config import Settings
@@ -14,6 +13,7 @@ from argosy.errors import ArgosyError, SettingError
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import open_pool
+from argosy.workflow.catalog import Catalog
 from workers.dispatch.worker import Worker
 
 log = structlog.get_logger()

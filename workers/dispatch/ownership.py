@@ -181,7 +181,7 @@ class Ownership:
                     position=each.position,
                     log_begins_at=spans[each.partition].begin,
                     log_ends_at=spans[each.partition].end,
-                    consequence="read again from the earliest record; what the log no longer holds and Postgres never had is lost",
+                    consequence="read from the earliest record; what neither the log nor Postgres holds is lost",
                 )
                 await self._intake.move([(each, first, None)])
                 if each.is_void:
@@ -190,7 +190,7 @@ class Ownership:
             self._reader.start(each.partition, each.position, each.claim)
 
     async def _note_through(self) -> None:
-        """Every record appended before `asked_s` is below `end`: once the position has reached it, everything up to then
+        """Every record appended before `asked_s` is below `end`: once the position is there, everything up to then
         is accepted. A busy partition gets there with a later accept.
         """
         asked_s = self._database_time_s() - 1.0  # the clocks of log, database and gateways differ a little

@@ -1,8 +1,10 @@
 """Which turn starts next. Pure: no I/O, no clock; it is told what happened and answers what to do.
 
 Invariants:
-- A session has at most one head that is ready, starting or running (I2); the next is looked at only after its end is durable.
-- What memory does not hold waits in Postgres: behind a suspended or parked head nothing is held at all, behind a running
+- A session has at most one head that is ready, starting or running (I2); the next is looked at only after its
+  end is durable.
+- What memory does not hold waits in Postgres: behind a suspended or parked head nothing is held at all, behind
+  a running
   one at most `look_ahead` turns. `is_complete` says that memory holds all there is; otherwise the session is paged in
   when its queue is empty.
 - Tenants take turns (deficit round robin, every turn costs one); within a tenant priority, then age (I10).

@@ -26,8 +26,18 @@ class Owned:
     """
 
     __slots__ = (
-        "backlog", "claim", "epoch", "first_bucket", "gap", "is_void", "last_bucket", "mark", "next_read", "partition", "position",
-    )  # fmt: skip
+        "backlog",
+        "claim",
+        "epoch",
+        "first_bucket",
+        "gap",
+        "is_void",
+        "last_bucket",
+        "mark",
+        "next_read",
+        "partition",
+        "position",
+    )
 
     def __init__(self, partition: int, epoch: int, claim: int, buckets: tuple[int, int]) -> None:
         self.partition = partition
@@ -77,11 +87,45 @@ class Turn:
     """
 
     __slots__ = (
-        "attempt", "bucket", "crashes", "deferred", "durable", "durable_seq", "error", "events", "fired", "history", "inbox", "input",
-        "is_queued_to_flush", "is_refused", "journal", "moves", "needs_load", "owned", "place", "priority", "reason", "result", "seen", "seq",
-        "session_id", "session_name", "signals", "status", "stop", "task", "tenant", "turn_id", "version", "waits", "workflow",
-        "written_attempt", "written_seq", "written_status",
-    )  # fmt: skip
+        "attempt",
+        "bucket",
+        "crashes",
+        "deferred",
+        "durable",
+        "durable_seq",
+        "error",
+        "events",
+        "fired",
+        "history",
+        "inbox",
+        "input",
+        "is_queued_to_flush",
+        "is_refused",
+        "journal",
+        "moves",
+        "needs_load",
+        "owned",
+        "place",
+        "priority",
+        "reason",
+        "result",
+        "seen",
+        "seq",
+        "session_id",
+        "session_name",
+        "signals",
+        "status",
+        "stop",
+        "task",
+        "tenant",
+        "turn_id",
+        "version",
+        "waits",
+        "workflow",
+        "written_attempt",
+        "written_seq",
+        "written_status",
+    )
 
     def __init__(
         self,

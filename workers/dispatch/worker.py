@@ -10,7 +10,6 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from argosy.workflow.catalog import Catalog
 
 from argosy import ids, telemetry
 from argosy.clock import SystemClock
@@ -24,6 +23,7 @@ from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
 from argosy.store.worker import Workers
+from argosy.workflow.catalog import Catalog
 from workers.dispatch.database_clock import DatabaseClock
 from workers.dispatch.executor import Executor
 from workers.dispatch.flusher import Flusher
@@ -189,9 +189,14 @@ class Worker:
         self._partition_count = identity.partition_count
         self._ownership.begin(identity)
         log.info(
-            telemetry.WORKER_STARTED, worker_id=str(self._worker_id), pid=os.getpid(), lane=settings.lane, slots=settings.dispatch_slots,
-            grpc=self._poke_server.address, metrics=f"http://{settings.metrics_host}:{ops.port}/metrics",
-        )  # fmt: skip
+            telemetry.WORKER_STARTED,
+            worker_id=str(self._worker_id),
+            pid=os.getpid(),
+            lane=settings.lane,
+            slots=settings.dispatch_slots,
+            grpc=self._poke_server.address,
+            metrics=f"http://{settings.metrics_host}:{ops.port}/metrics",
+        )
         loops = [
             self._flusher.run(),
             self._pager.run(),
