@@ -4,6 +4,8 @@ import os
 import uuid
 from pathlib import Path
 
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
 from tests.harness.processes import ROOT, Managed, free_port
 
 WORKFLOWS = ROOT / "tests" / "journey" / "workflows.py"
@@ -40,6 +42,7 @@ class Fleet:
         }
         if dsn:
             self.environment["STATE_DB_URI"] = dsn
+        self.bootstrap = bootstrap
         if bootstrap:
             self.environment["KAFKA_BOOTSTRAP_SERVERS"] = bootstrap
         self.port = free_port()
@@ -61,6 +64,8 @@ class Fleet:
             process = self._start("-".join(arguments), arguments, 0, {})
             code = process.wait_dead(60)
             assert code == 0, process.tail()
+        if self.bootstrap:
+            _notice_death_soon(self.bootstrap, f"{self.name}.default")
 
     def gateway(self, *, is_awaited: bool = True, **settings: str) -> Managed:
         """A gateway on the fleet's port (or settings["PORT"])."""
@@ -96,3 +101,12 @@ class Fleet:
         """End everything. Raises AssertionError when something was left behind by a process that had ended."""
         left = {process.name: pids for process in reversed(self.processes) if (pids := process.bury())}
         assert not left, f"processes were left behind: {left}"
+
+
+def _notice_death_soon(bootstrap: str, group: str) -> None:
+    """A member of the group that was killed is out of it after 2 s."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    entry = ConfigEntry("consumer.session.timeout.ms", "2000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.GROUP, group, incremental_configs=[entry])
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(10)
