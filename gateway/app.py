@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
-from argosy.logs.open import open_writer
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
+from argosy.logs.open import open_writer
 from argosy.signing import load_secret
 from argosy.store.pool import open_pool
 from gateway import openapi, views

@@ -16,7 +16,7 @@ from argosy.store.pool import Pool
 
 log = structlog.get_logger()
 
-# A name that is missing is looked for at once, but not more often than this: wrong names must not load Postgres.
+# A name that is missing is looked for again, but not more often than this: wrong names must not load Postgres.
 _AGE_S_MIN = 0.2
 
 
@@ -74,9 +74,11 @@ class Catalog:
         await catalog.list_owners(self._pool, self._lane)
 
     async def has_workflow_now(self, name: str) -> bool:
-        """The same, after another look when the name is missing."""
-        age_s = self.age_s
-        if not self.has_workflow(name) and (age_s is None or age_s >= _AGE_S_MIN):
+        """The same, after another look when the name is missing: a worker may have registered it a moment ago."""
+        if not self.has_workflow(name):
+            age_s = self.age_s
+            if age_s is not None and age_s < _AGE_S_MIN:
+                await self._clock.sleep(_AGE_S_MIN - age_s)
             await self.refresh()
         return self.has_workflow(name)
 

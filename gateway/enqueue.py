@@ -11,6 +11,7 @@ sorts repetitions out when it accepts them, and their ids resolve to the first t
 """
 
 import asyncio
+from collections import Counter
 from typing import Final, NamedTuple
 
 from argosy import telemetry
@@ -29,9 +30,7 @@ LOOKUP_S: Final = 0.25
 LOOKUP_PAUSE_S: Final = 1.0  # after one that failed: a keyed turn must not pay for a dead Postgres each time
 RETRY_AFTER_S: Final = 1.0
 
-_APPENDED = telemetry.APPENDS.labels(outcome=Outcome.APPENDED.value)
-_NOT_APPENDED = telemetry.APPENDS.labels(outcome=Outcome.NOT_APPENDED.value)
-_UNKNOWN = telemetry.APPENDS.labels(outcome=Outcome.UNKNOWN.value)
+_COUNTED: Final = {outcome: telemetry.APPENDS.labels(outcome=outcome.value) for outcome in Outcome}
 
 
 class Accepted(NamedTuple):
@@ -64,9 +63,9 @@ class Enqueue:
             detail = f"the log has not answered for more than {self._lag_s_max} s"
             raise Problem("log_unavailable", detail, retry_after_s=RETRY_AFTER_S)
 
-    async def check_workflow(self, name: str) -> None:
-        """Raises Problem when the lane has no workflow of this name."""
-        if self._catalog.has_workflow(name) or await self._catalog.has_workflow_now(name):
+    async def check_workflow(self, name: str, is_looked_for: bool = True) -> None:
+        """Raises Problem when the lane has no workflow of this name. is_looked_for: not only in what is remembered."""
+        if self._catalog.has_workflow(name) or (is_looked_for and await self._catalog.has_workflow_now(name)):
             return
         if not self._catalog.is_fresh:
             detail = f"the workflow {name!r} is not among the known ones, and Postgres cannot be asked for newer ones"
@@ -75,24 +74,26 @@ class Enqueue:
 
     async def enqueue(self, tenant: str, turns: list[Admitted]) -> list[Accepted | Problem]:
         """What became of each turn, in order. Never raises for a turn's sake."""
-        results = await self._known(tenant, turns)
-        fresh = [index for index in range(len(turns)) if index not in results]
-        if fresh:
-            appended = await self._writer.append([turns[index].entry for index in fresh])
-            for index, one in zip(fresh, appended, strict=True):
-                results[index] = self._answer(turns[index], one)
-            if self._needs_wake:
-                self._poking.new_records({turns[index].entry.partition for index in fresh})
-        return [results[index] for index in range(len(turns))]
+        known = await self._known(tenant, turns)
+        fresh = turns if not known else [turn for index, turn in enumerate(turns) if index not in known]
+        if not fresh:
+            return [known[index] for index in range(len(turns))]
+        appended = await self._writer.append([turn.entry for turn in fresh])
+        answers = [self._answer(turn, one) for turn, one in zip(fresh, appended, strict=True)]
+        for outcome, count in Counter(one.outcome for one in appended).items():
+            _COUNTED[outcome].inc(count)
+        if self._needs_wake:
+            self._poking.new_records({turn.entry.partition for turn in fresh})
+        if not known:
+            return answers
+        rest = iter(answers)
+        return [known[index] if index in known else next(rest) for index in range(len(turns))]
 
     def _answer(self, turn: Admitted, appended: Appended) -> Accepted | Problem:
         if appended.outcome is Outcome.APPENDED:
-            _APPENDED.inc()
             return Accepted(str(turn.turn_id))
         if appended.outcome is Outcome.NOT_APPENDED:
-            _NOT_APPENDED.inc()
             return Problem("log_unavailable", appended.reason or "refused", retry_after_s=RETRY_AFTER_S)
-        _UNKNOWN.inc()
         return Problem(
             "outcome_unknown",
             f"the log did not answer within {self._append_timeout_s:g} s: {appended.reason or 'no reason given'}",

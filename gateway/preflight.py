@@ -4,11 +4,11 @@ Later on everything may go away and come back: a process that runs never stops f
 """
 
 import structlog
-from argosy.logs.open import open_writer
 
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.errors import SettingError
+from argosy.logs.open import open_writer
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
 

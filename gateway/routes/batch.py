@@ -30,7 +30,7 @@ async def post_batch(request: Request) -> Response:
     """200 and a line per turn: `{"status": 202, "turn_id": ...}` or a problem."""
     state = state_of(request)
     tenant = state.tenant_of(request)
-    if request.url.query:
+    if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")
     raw = await body.read(request, state.settings.batch_size_bytes_max, _MEDIA_TYPES)
     lines = [line for line in raw.split(b"\n") if line and not line.isspace()]
@@ -42,9 +42,10 @@ async def post_batch(request: Request) -> Response:
 
 
 async def _answers(state: State, tenant: str, lines: list[bytes], headers: Headers) -> AsyncIterator[bytes]:
+    unknown: set[str] = set()
     for begin in range(0, len(lines), CHUNK_TURNS_MAX):
         chunk = lines[begin : begin + CHUNK_TURNS_MAX]
-        checked = [await _admit(state, tenant, line, headers) for line in chunk]
+        checked = [await _admit(state, tenant, line, headers, unknown) for line in chunk]
         admitted = [one for one in checked if not isinstance(one, Problem)]
         granted = state.rate_limit.take(tenant, len(admitted))
         results = iter(await state.enqueue.enqueue(tenant, admitted[:granted]))
@@ -54,14 +55,17 @@ async def _answers(state: State, tenant: str, lines: list[bytes], headers: Heade
         )
 
 
-async def _admit(state: State, tenant: str, line: bytes, headers: Headers) -> Admitted | Problem:
+async def _admit(state: State, tenant: str, line: bytes, headers: Headers, unknown: set[str]) -> Admitted | Problem:
+    """unknown: workflows that the lane does not have. One batch looks for one of them, and believes it for the rest."""
     try:
         if len(line) > state.settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX:
             return Problem("payload_too_large", f"the line has {len(line)} bytes")
         posted = json_value.decode(line, line_decoder, "the line")
         turn = state.admission.admit(tenant, posted.session, posted, checked_key(posted.idempotency_key), headers)
         if not state.catalog.has_workflow(posted.workflow):
-            await state.enqueue.check_workflow(posted.workflow)
+            is_first = not unknown
+            unknown.add(posted.workflow)
+            await state.enqueue.check_workflow(posted.workflow, is_looked_for=is_first)
     except Problem as problem:
         return problem
     return turn

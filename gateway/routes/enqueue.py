@@ -35,7 +35,7 @@ async def post_turn(request: Request) -> Response:
         checked_key(request.headers.get("idempotency-key")),
         trace_headers(request),
     )
-    if request.url.query:
+    if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")
     await state.enqueue.check_workflow(posted.workflow)
     await state.enqueue.check_lag()
