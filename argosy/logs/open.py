@@ -8,34 +8,34 @@ from argosy.config import Settings
 from argosy.log import LogAdmin, LogReader, LogWriter
 
 
-async def open_writer(settings: Settings, dsn: str, clock: Clock) -> LogWriter:
+async def open_writer(settings: Settings, dsn: str, clock: Clock | None = None) -> LogWriter:
     """A writer for the lane's topic. Raises LogUnavailableError, or SettingError when the topic is not there."""
     if settings.log_backend == "kafka":
         from argosy.logs.kafka_writer import KafkaWriter
 
-        return await KafkaWriter.open(settings, clock)
+        return await KafkaWriter.open(settings, clock or SystemClock())
     from argosy.logs.postgres_writer import PostgresWriter
 
-    return await PostgresWriter.open(settings, dsn, clock)
+    return await PostgresWriter.open(settings, dsn, clock or SystemClock())
 
 
-def open_reader(settings: Settings, dsn: str, clock: Clock) -> LogReader:
+def open_reader(settings: Settings, dsn: str, clock: Clock | None = None) -> LogReader:
     """A reader of the lane's topic; it does nothing before its `open`."""
     if settings.log_backend == "kafka":
         from argosy.logs.kafka_reader import KafkaReader
 
-        return KafkaReader(settings, clock)
+        return KafkaReader(settings, clock or SystemClock())
     from argosy.logs.postgres_reader import PostgresReader
 
-    return PostgresReader(settings, dsn, clock)
+    return PostgresReader(settings, dsn, clock or SystemClock())
 
 
-def open_admin(settings: Settings, dsn: str, clock: Clock) -> LogAdmin:
+def open_admin(settings: Settings, dsn: str, clock: Clock | None = None) -> LogAdmin:
     """Creates, checks and trims the lane's topic; it connects when it is asked something."""
     if settings.log_backend == "kafka":
         from argosy.logs.kafka_admin import KafkaAdmin
 
-        return KafkaAdmin(settings, clock)
+        return KafkaAdmin(settings, clock or SystemClock())
     from argosy.logs.postgres_admin import PostgresAdmin
 
     return PostgresAdmin(settings, dsn)
@@ -46,7 +46,7 @@ async def ensure(settings: Settings, dsn: str) -> list[str]:
 
     Raises SettingError, LogUnavailableError.
     """
-    admin = open_admin(settings, dsn, SystemClock())
+    admin = open_admin(settings, dsn)
     try:
         return await admin.ensure_topic()
     finally:

@@ -1,0 +1,149 @@
+"""Creates, checks and trims the topic of a lane."""
+
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.errors import LogUnavailableError, SettingError
+from argosy.logs.kafka_config import admin_config, code_of, message_bytes_max, reason_of, unavailable
+from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer
+
+_REPLICATION_WANTED: Final = 3
+_VISIBLE_WITHIN_S: Final = 10.0
+_SESSION_TIMEOUT_MS: Final = 6_000  # how long the partitions of a worker that was killed stay with it
+_REFUSALS: Final = (KafkaError.POLICY_VIOLATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.INVALID_CONFIG)
+
+
+class KafkaAdmin:
+    """argosy/log.py, LogAdmin."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._topic = settings.topic
+        self._clock = clock
+        self._metadata = KafkaMetadata(settings)
+        self._admin = AdminClient(admin_config(settings))
+
+    async def ensure_topic(self) -> list[str]:
+        try:
+            cluster = await answer(self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_S))
+            broker_count = len(cluster.nodes)
+            topic = await self._metadata.describe()
+            if topic is None:
+                await self._create(broker_count)
+                topic = await self._wait_visible()
+            await self._shorten_session_timeout()
+            return self._check(topic, await self._read_config(), broker_count)
+        except (KafkaException, TimeoutError) as error:
+            raise unavailable(error) from error
+
+    async def trim(self, partition: int, position: int) -> None:
+        future = self._admin.delete_records(
+            [TopicPartition(self._topic, partition, position)], request_timeout=REQUEST_TIMEOUT_S
+        )
+        try:
+            for each in future.values():
+                await answer(each)
+        except (KafkaException, TimeoutError) as error:
+            raise unavailable(error) from error
+
+    async def close(self) -> None:
+        """The client has nothing to wait for."""
+
+    async def _create(self, broker_count: int) -> None:
+        replication = self._settings.kafka_replication or min(_REPLICATION_WANTED, broker_count)
+        if replication > broker_count:
+            raise SettingError(f"KAFKA_REPLICATION={replication}, but the cluster has {broker_count} brokers")
+        config = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+        config["max.message.bytes"] = str(message_bytes_max(self._settings) + 65_536)
+        if replication >= _REPLICATION_WANTED:
+            config["min.insync.replicas"] = "2"
+        topic = NewTopic(self._topic, self._settings.agent_turns_partitions, replication, config=config)
+        try:
+            await answer(self._admin.create_topics([topic], request_timeout=REQUEST_TIMEOUT_S)[self._topic])
+        except KafkaException as error:
+            if code_of(error) == KafkaError.TOPIC_ALREADY_EXISTS:  # somebody was faster
+                return
+            if code_of(error) in (
+                KafkaError.POLICY_VIOLATION,
+                KafkaError.TOPIC_AUTHORIZATION_FAILED,
+                KafkaError.INVALID_CONFIG,
+            ):
+                raise SettingError(
+                    f"the brokers refuse to create the topic {self._topic}: {reason_of(error)}"
+                ) from error
+            raise
+
+    async def _wait_visible(self) -> Any:
+        """A new topic is known to all brokers a moment later."""
+        deadline_s = self._clock.monotonic_s() + _VISIBLE_WITHIN_S
+        while True:
+            topic = await self._metadata.describe()
+            if topic is not None and all(each.leader is not None for each in topic.partitions):
+                return topic
+            if self._clock.monotonic_s() > deadline_s:
+                raise LogUnavailableError(f"the topic {self._topic} was created but has no leaders yet: try again")
+            await self._clock.sleep(0.1)
+
+    async def _read_config(self) -> dict[str, str]:
+        resource = ConfigResource(ResourceType.TOPIC, self._topic)
+        entries = await answer(self._admin.describe_configs([resource], request_timeout=REQUEST_TIMEOUT_S)[resource])
+        return {name: entry.value for name, entry in entries.items()}
+
+    def _check(self, topic: Any, config: dict[str, str], broker_count: int) -> list[str]:
+        """Warnings about what is there. Raises SettingError for what cannot be lived with."""
+        name, count = self._topic, len(topic.partitions)
+        if count != self._settings.agent_turns_partitions:
+            raise SettingError(
+                f"the topic {name} has {count} partitions, AGENT_TURNS_PARTITIONS is"
+                f" {self._settings.agent_turns_partitions}: set it to {count}"
+                " (the number is fixed when a topic is made; another KAFKA_TOPIC_PREFIX begins a new one)"
+            )
+        if "compact" in config.get("cleanup.policy", ""):
+            raise SettingError(f"the topic {name} is compacted, which deletes turns: set its cleanup.policy to delete")
+        warnings = []
+        replication = min(len(each.replicas) for each in topic.partitions)
+        if replication == 1 and broker_count > 1:
+            warnings.append(f"one replica on a cluster of {broker_count} brokers: turns are lost with a broker")
+        elif replication >= _REPLICATION_WANTED and int(config.get("min.insync.replicas", "1")) < 2:
+            warnings.append("min.insync.replicas is 1: an accepted turn may be lost with a broker; set it to 2")
+        kept_ms, kept_bytes = config.get("retention.ms", "-1"), config.get("retention.bytes", "-1")
+        if kept_ms != "-1" or kept_bytes != "-1":
+            warnings.append(
+                f"records are kept for retention.ms={kept_ms}, retention.bytes={kept_bytes}:"
+                " turns that no worker reads in time are lost; set both to -1"
+            )
+        size_max = message_bytes_max(self._settings)
+        if int(config.get("max.message.bytes", str(size_max))) < size_max:
+            warnings.append(
+                f"max.message.bytes is {config['max.message.bytes']}: PAYLOAD_SIZE_BYTES_MAX needs {size_max}"
+            )
+        return [f"topic {name}: {warning}" for warning in warnings]
+
+    async def _shorten_session_timeout(self) -> None:
+        """So that partitions of a killed worker move soon. A broker that does not let a group be so quick refuses."""
+        group = ConfigResource(
+            ResourceType.GROUP,
+            f"{self._settings.kafka_group}.{self._settings.lane}",
+            incremental_configs=[
+                ConfigEntry(name, str(value_ms), incremental_operation=AlterConfigOpType.SET)
+                for name, value_ms in (
+                    ("consumer.session.timeout.ms", _SESSION_TIMEOUT_MS),
+                    ("consumer.heartbeat.interval.ms", _SESSION_TIMEOUT_MS // 4),
+                )
+            ],
+        )
+        try:
+            await answer(self._admin.incremental_alter_configs([group], request_timeout=REQUEST_TIMEOUT_S)[group])
+        except (KafkaException, TimeoutError):
+            return

@@ -1,0 +1,105 @@
+"""What every Kafka client of Argosy is told: where the brokers are, who we are, and where its messages go."""
+
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.errors import LogUnavailableError
+
+log = structlog.get_logger()
+
+RECORD_OVERHEAD_BYTES: Final = 65_536  # of a record beside its payload: key, headers, names, tags
+_DEFAULT_MESSAGE_BYTES: Final = 1_000_000
+
+# Settings and what librdkafka calls them.
+_PASSED_THROUGH: Final = (
+    ("kafka_sasl_mechanism", "sasl.mechanism"),
+    ("kafka_sasl_username", "sasl.username"),
+    ("kafka_sasl_password", "sasl.password"),
+    ("kafka_ssl_ca_location", "ssl.ca.location"),
+    ("kafka_ssl_certificate_location", "ssl.certificate.location"),
+    ("kafka_ssl_key_location", "ssl.key.location"),
+)
+
+
+def message_bytes_max(settings: Settings) -> int:
+    """The largest record that may be appended."""
+    return max(_DEFAULT_MESSAGE_BYTES, settings.payload_size_bytes_max + RECORD_OVERHEAD_BYTES)
+
+
+def client_config(settings: Settings) -> dict[str, Any]:
+    """The part that producers, consumers and admin clients share."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "security.protocol": settings.kafka_security_protocol,
+        "client.id": "argosy",
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.max.ms": 1_000,
+        "allow.auto.create.topics": False,
+    }
+    for setting, name in _PASSED_THROUGH:
+        if value := getattr(settings, setting):
+            config[name] = value
+    return config
+
+
+def admin_config(settings: Settings) -> dict[str, Any]:
+    """Nobody polls an admin client, so its messages would pile up; what matters comes back as an error of a call."""
+    config = client_config(settings) | {"log_level": 0}
+    del config["allow.auto.create.topics"]
+    return config
+
+
+class Messages:
+    """Takes the place of a logging.Logger for librdkafka: its messages become log events, a few in a while.
+
+    Of each kind at most one event in INTERVAL_S; the next says how many were left out.
+    """
+
+    INTERVAL_S: Final = 10.0
+    _KINDS_MAX: Final = 100
+
+    def __init__(self, clock: Clock, client: str) -> None:
+        self._clock = clock
+        self._client = client
+        self._kinds: dict[str, tuple[float, int]] = {}
+
+    def log(self, level: int, template: str, *arguments: Any) -> None:
+        """What librdkafka's Python binding calls: ("%s [%s] %s", facility, client, text)."""
+        facility = str(arguments[0]) if arguments else template
+        self.say(facility, str(arguments[-1]) if arguments else template)
+
+    def say(self, kind: str, text: str) -> None:
+        """A message of ours or of librdkafka's."""
+        now_s = self._clock.monotonic_s()
+        last_s, left_out = self._kinds.get(kind, (-self.INTERVAL_S, 0))
+        if now_s - last_s < self.INTERVAL_S or len(self._kinds) >= self._KINDS_MAX:
+            self._kinds[kind] = (last_s, left_out + 1)
+            return
+        self._kinds[kind] = (now_s, 0)
+        log.warning(telemetry.LOG_MESSAGE, client=self._client, kind=kind, text=text, left_out=left_out)
+
+
+def unavailable(error: BaseException) -> LogUnavailableError:
+    """A failed call to the brokers."""
+    return LogUnavailableError(f"Kafka cannot be reached: {reason_of(error)}")
+
+
+def reason_of(error: BaseException) -> str:
+    """One line about what Kafka or librdkafka said."""
+    if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
+        return f"{error.args[0].name()}: {error.args[0].str()}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def code_of(error: BaseException) -> int | None:
+    """The KafkaError code of an exception, None when it has none."""
+    if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
+        code: int = error.args[0].code()
+        return code
+    return None

@@ -1,0 +1,140 @@
+"""Reads a lane's topic as a member of its group: the event loop's side of the poller."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from confluent_kafka import Consumer
+
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.log import Batch, Identity, Span
+from argosy.logs.kafka_config import Messages, client_config
+from argosy.logs.kafka_metadata import KafkaMetadata
+from argosy.logs.kafka_poller import Poller, Round
+
+_CLOSE_TIMEOUT_S: Final = 5.0
+
+
+def consumer_config(settings: Settings) -> dict[str, Any]:
+    """Positions come from Postgres: what the group has committed is written for lag tools and never read."""
+    return client_config(settings) | {
+        "group.id": f"{settings.kafka_group}.{settings.lane}",
+        "group.protocol": "consumer",
+        "enable.auto.commit": True,
+        "enable.auto.offset.store": False,
+        "auto.commit.interval.ms": 1_000,
+        "auto.offset.reset": "error",
+        "max.poll.interval.ms": 60_000,
+        # Little is fetched ahead, since a pause throws it away; then the fetcher must look again soon, not after 1 s.
+        "queued.min.messages": 2 * settings.log_batch_max,
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.queue.backoff.ms": 20,
+        # A partition that is resumed waits for the fetch under way: the broker holds an empty one this long.
+        "fetch.wait.max.ms": 100,
+    }
+
+
+class KafkaReader:
+    """argosy/log.py, LogReader."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, make_consumer: Callable[[dict[str, Any]], Any] = Consumer
+    ) -> None:
+        self._metadata = KafkaMetadata(settings)
+        config = consumer_config(settings) | {"logger": Messages(clock, "consumer")}
+        self._poller = Poller(
+            lambda: make_consumer(config), settings.topic, settings.log_batch_max, clock, self._on_round
+        )
+        self._rounds: deque[Round] = deque()
+        self._claims: dict[int, int] = {}
+        self._is_paused = False
+        self._is_taking = False
+        self._is_open = False
+        self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_batch: Callable[[Batch], None] = lambda batch: None
+        self._on_eligible: Callable[[frozenset[int]], None] = lambda partitions: None
+
+    async def open(self, on_batch: Callable[[Batch], None], on_eligible: Callable[[frozenset[int]], None]) -> Identity:
+        identity = await self._metadata.identity()
+        self._on_batch, self._on_eligible = on_batch, on_eligible
+        self._loop = asyncio.get_running_loop()
+        self._poller.start()
+        self._is_open = True
+        return identity
+
+    async def identity(self) -> Identity:
+        return await self._metadata.identity()
+
+    async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
+        return await self._metadata.spans(partitions)
+
+    def start(self, partition: int, position: int, claim: int) -> None:
+        self._claims[partition] = claim
+        self._poller.read(partition, position, claim)
+
+    def stop(self, partition: int) -> None:
+        self._claims.pop(partition, None)
+        self._poller.ignore(partition)
+
+    def pause(self) -> None:
+        self._is_paused = True
+        self._poller.pause(True)
+
+    def resume(self) -> None:
+        self._is_paused = False
+        self._poller.pause(False)
+        if self._rounds and self._loop is not None:
+            self._loop.call_soon(self._take)
+
+    def wake(self) -> None:
+        """The broker answers a waiting fetch by itself."""
+
+    def accepted(self, partition: int, position: int) -> None:
+        self._poller.accepted(partition, position)
+
+    async def close(self) -> None:
+        self._is_closed = True
+        self._poller.stop()
+        if self._is_open:
+            await asyncio.to_thread(self._poller.join, _CLOSE_TIMEOUT_S)
+
+    def _on_round(self, found: Round) -> None:
+        """From the poller's thread."""
+        if self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._arrived, found)
+        except RuntimeError:  # the loop is closed
+            self._poller.stop()
+
+    def _arrived(self, found: Round) -> None:
+        if self._is_closed:
+            return
+        for partitions in found.eligible:
+            self._on_eligible(partitions)
+        if found.batches:
+            self._rounds.append(found)
+            self._take()
+        else:
+            self._poller.taken()
+
+    def _take(self) -> None:
+        """Deliver what waits, unless paused meanwhile. What belongs to a claim that is over is not wanted any more."""
+        if self._is_taking:
+            return
+        self._is_taking = True
+        try:
+            while self._rounds and not self._is_paused and not self._is_closed:
+                batches = self._rounds[0].batches
+                while batches and not self._is_paused:
+                    batch = batches.pop(0)
+                    if self._claims.get(batch.partition) == batch.claim:
+                        self._on_batch(batch)
+                if not batches:
+                    self._rounds.popleft()
+                    self._poller.taken()
+        finally:
+            self._is_taking = False

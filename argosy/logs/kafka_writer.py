@@ -1,0 +1,253 @@
+"""Appends to Kafka: an idempotent producer with acks=all and one thread that polls it.
+
+What becomes of an append, and why it is certain:
+- refused by produce(), or before it because every broker is down: it was never handed over      → NOT_APPENDED
+- rejected by the broker sooner than a first retry could have been sent: this was its one try    → NOT_APPENDED
+- delivered                                                                                      → APPENDED
+- anything else (timed out, rejected later, purged, fatal): an earlier try may have been written → UNKNOWN
+
+librdkafka knows more about a failed message (its status) than its Python binding tells, hence the second line's rule.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.errors import LogUnavailableError, SettingError
+from argosy.log import Appended, Entry, Outcome
+from argosy.logs.kafka_config import Messages, client_config, message_bytes_max, reason_of, unavailable
+
+log = structlog.get_logger()
+
+_RETRY_BACKOFF_MS: Final = 100
+_FIRST_TRY_S: Final = 0.05  # well before _RETRY_BACKOFF_MS: what failed sooner was never tried twice
+_POLL_S: Final = 0.1
+_PROBE_S: Final = 0.5  # how long one look for a living broker takes while all are down
+_METADATA_TIMEOUT_S: Final = 5.0
+_QUEUE_KBYTES: Final = 131_072
+
+# The broker, or librdkafka before it sent anything, says: this record will not be written.
+_REJECTED: Final = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+
+
+class _Request:
+    """The appends of one call. The poll thread alone counts deliveries up, the event loop alone sets how many there
+    will be; each then looks whether they are equal, so one of them sees it at least.
+    """
+
+    __slots__ = ("_delivered", "_expected", "_future", "_loop", "results", "since_s")
+
+    def __init__(self, count: int, since_s: float, loop: asyncio.AbstractEventLoop) -> None:
+        self.results: list[Appended | None] = [None] * count
+        self.since_s = since_s
+        self._loop = loop
+        self._future: asyncio.Future[None] = loop.create_future()
+        self._delivered = 0
+        self._expected = -1
+
+    def deliver(self, index: int, result: Appended) -> None:
+        """From the poll thread."""
+        self.results[index] = result
+        self._delivered += 1
+        if self._delivered == self._expected:
+            try:
+                self._loop.call_soon_threadsafe(self._finish)
+            except RuntimeError:  # the loop is closed: nobody waits
+                return
+
+    async def wait(self, expected: int, timeout_s: float) -> None:
+        """Returns when `expected` results were delivered. Raises TimeoutError."""
+        self._expected = expected
+        if self._delivered == expected:
+            return
+        async with asyncio.timeout(timeout_s):
+            await self._future
+
+    def _finish(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+
+class KafkaWriter:
+    """argosy/log.py, LogWriter. Made by `open`; belongs to one process and one event loop."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._topic = settings.topic
+        self._timeout_s = settings.log_append_timeout_s
+        self._clock = clock
+        self._pid = os.getpid()
+        self._messages = Messages(clock, "producer")
+        self._config = client_config(settings) | {
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": settings.kafka_linger_ms,
+            "compression.type": "lz4",
+            # A little less, so that librdkafka's own word comes before ours that it is late.
+            "delivery.timeout.ms": max(1_000, int(self._timeout_s * 900)),
+            "request.timeout.ms": max(1_000, int(self._timeout_s * 450)),
+            "retry.backoff.ms": _RETRY_BACKOFF_MS,
+            "queue.buffering.max.messages": settings.log_queue_max,
+            "queue.buffering.max.kbytes": _QUEUE_KBYTES,
+            "message.max.bytes": message_bytes_max(settings),
+            "logger": self._messages,
+            "error_cb": self._on_error,
+        }
+        self._producer: Any = Producer(self._config)
+        self._partition_count = 0
+        self._in_flight: dict[_Request, None] = {}
+        self._is_down = False
+        self._is_fatal = False
+        self._is_closing = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kafka-writer", daemon=True)
+
+    @classmethod
+    async def open(cls, settings: Settings, clock: Clock) -> "KafkaWriter":
+        """Raises LogUnavailableError, or SettingError when the topic is not there."""
+        try:
+            writer = cls(settings, clock)
+        except KafkaException as error:
+            raise SettingError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
+        await asyncio.to_thread(writer._read_metadata)
+        writer._thread.start()
+        return writer
+
+    @property
+    def partition_count(self) -> int:
+        return self._partition_count
+
+    async def append(self, entries: Sequence[Entry]) -> list[Appended]:
+        if os.getpid() != self._pid:
+            raise RuntimeError("this log writer was opened before a fork: open one in each process")
+        if self._is_down or self._is_closing:
+            reason = "the log is closed" if self._is_closing else "no Kafka broker can be reached"
+            return [Appended(Outcome.NOT_APPENDED, reason=reason)] * len(entries)
+        request = _Request(len(entries), self._clock.monotonic_s(), asyncio.get_running_loop())
+        self._in_flight[request] = None
+        try:
+            await request.wait(self._produce(request, entries), self._timeout_s)
+        except TimeoutError:
+            pass
+        finally:
+            del self._in_flight[request]
+        late = Appended(Outcome.UNKNOWN, reason=f"no answer within {self._timeout_s:g} s")
+        return [result or late for result in request.results]
+
+    async def backlog_age_s(self) -> float:
+        oldest = next(iter(self._in_flight), None)
+        return 0.0 if oldest is None else self._clock.monotonic_s() - oldest.since_s
+
+    async def close(self) -> None:
+        self._is_closing = True
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join, self._timeout_s + 1.0)
+
+    def _produce(self, request: _Request, entries: Sequence[Entry]) -> int:
+        """Hands entries over, in order; how many. After one that found the queue full the rest is refused too."""
+        produce = self._producer.produce
+        handed = 0
+        refusal: Appended | None = None
+        for index, entry in enumerate(entries):
+            if refusal is None:
+                try:
+                    produce(
+                        self._topic,
+                        entry.value,
+                        entry.key,
+                        entry.partition,
+                        partial(self._delivered, request, index),
+                        headers=list(entry.headers) if entry.headers else None,
+                    )
+                    handed += 1
+                    continue
+                except BufferError:
+                    refusal = Appended(Outcome.NOT_APPENDED, reason="too many appends are in flight")
+                except (KafkaException, ValueError, OverflowError) as error:
+                    request.results[index] = Appended(Outcome.NOT_APPENDED, reason=reason_of(error))
+                    continue
+            request.results[index] = refusal
+        return handed
+
+    def _delivered(self, request: _Request, index: int, error: KafkaError | None, message: Message) -> None:
+        """From the poll thread, once per record."""
+        if error is None:
+            result = Appended(Outcome.APPENDED, message.offset() or 0)
+        elif error.code() in _REJECTED and self._clock.monotonic_s() - request.since_s < _FIRST_TRY_S:
+            result = Appended(Outcome.NOT_APPENDED, reason=f"{error.name()}: {error.str()}")
+        else:
+            result = Appended(Outcome.UNKNOWN, reason=f"{error.name()}: {error.str()}")
+        request.deliver(index, result)
+
+    def _on_error(self, error: KafkaError) -> None:
+        """From the poll thread: news about brokers and about the producer itself."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._is_down = True
+            log.warning(telemetry.LOG_UNAVAILABLE, reason="all Kafka brokers are down")
+        elif error.fatal() or error.code() == KafkaError._FATAL:
+            self._is_fatal = True
+            self._messages.say("fatal", error.str())
+
+    def _read_metadata(self) -> None:
+        """How many partitions the topic has."""
+        try:
+            topic = self._producer.list_topics(self._topic, _METADATA_TIMEOUT_S).topics[self._topic]
+        except KafkaException as error:
+            raise unavailable(error) from error
+        if topic.error is not None and topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
+        if topic.error is not None:
+            raise LogUnavailableError(f"{topic.error.name()}: {topic.error.str()}")
+        self._partition_count = len(topic.partitions)
+
+    def _run(self) -> None:
+        """The poll thread: delivers results; while all brokers are down it looks for one."""
+        while not self._stopping.is_set():
+            try:
+                self._producer.poll(_POLL_S)
+                if self._is_down:
+                    self._probe()
+                if self._is_fatal:
+                    self._replace()
+            except Exception as error:
+                self._messages.say("poll thread", reason_of(error))
+                self._stopping.wait(_POLL_S)
+        self._producer.flush(self._timeout_s)
+
+    def _probe(self) -> None:
+        """A broker that answers ends the outage. (Nothing tells when one is back; without a request none is tried.)"""
+        try:
+            self._producer.list_topics(self._topic, _PROBE_S)
+        except KafkaException:
+            return
+        self._is_down = False
+
+    def _replace(self) -> None:
+        """A producer that met a fatal error fails what it holds and is of no use any more."""
+        broken, self._producer = self._producer, Producer(self._config)
+        self._is_fatal = False
+        broken.purge()
+        broken.flush(1.0)

@@ -1,0 +1,32 @@
+"""Creates, checks and trims the topic of a lane in the Postgres log."""
+
+from argosy.config import Settings
+from argosy.errors import SettingError
+from argosy.logs.postgres_connection import PostgresConnection
+from argosy.store import log as log_store
+
+
+class PostgresAdmin:
+    """argosy/log.py, LogAdmin."""
+
+    def __init__(self, settings: Settings, dsn: str) -> None:
+        self._settings = settings
+        self._connection = PostgresConnection(dsn, "argosy log admin", settings.state_db_timeout_s)
+
+    async def ensure_topic(self) -> list[str]:
+        """Records are kept until they are trimmed, and are as safe as Postgres is: there is nothing to warn about."""
+        wanted = self._settings.agent_turns_partitions
+        found = await self._connection.call(log_store.make_topic, self._settings.topic, wanted)
+        if found != wanted:
+            raise SettingError(
+                f"the topic {self._settings.topic} has {found} partitions, AGENT_TURNS_PARTITIONS is {wanted}:"
+                f" set it to {found} (the number is fixed when a topic is made;"
+                " another KAFKA_TOPIC_PREFIX begins a new one)"
+            )
+        return []
+
+    async def trim(self, partition: int, position: int) -> None:
+        await self._connection.call(log_store.trim, self._settings.topic, partition, position)
+
+    async def close(self) -> None:
+        self._connection.terminate()

@@ -1,0 +1,53 @@
+"""One connection of the Postgres log, opened again when it is lost. Store errors become the log's here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from argosy.errors import LogUnavailableError, StoreUnavailableError
+from argosy.store.pool import UNAVAILABLE, connect
+
+T = TypeVar("T")
+
+
+class PostgresConnection:
+    """Calls one after the other. Lost connections are opened again by the next call."""
+
+    def __init__(self, dsn: str, application: str, timeout_s: float) -> None:
+        self._dsn = dsn
+        self._application = application
+        self._timeout_s = timeout_s
+        self._connection: Any = None
+        self._calling = asyncio.Lock()
+
+    async def open(self) -> Any:
+        """The connection, a new one when the last was lost. Raises LogUnavailableError."""
+        if self._connection is None or self._connection.is_closed():
+            try:
+                self._connection = await connect(self._dsn, application=self._application)
+            except StoreUnavailableError as error:
+                raise LogUnavailableError(str(error)) from error
+        return self._connection
+
+    async def call(self, statement: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """statement(connection, *arguments), for what may be repeated. Raises LogUnavailableError."""
+        async with self._calling:
+            connection = await self.open()
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    return await statement(connection, *arguments)
+            except UNAVAILABLE as error:
+                # Whatever state it is in: its session, and the lock of a member with it, must not linger.
+                self.terminate()
+                raise LogUnavailableError(
+                    f"the Postgres log cannot be reached: {type(error).__name__}: {error}"
+                ) from error
+            except asyncio.CancelledError:
+                self.terminate()
+                raise
+
+    def terminate(self) -> None:
+        """Close at once, without a good-bye."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

@@ -1,0 +1,85 @@
+"""Membership in the Postgres log: who is eligible for which partition.
+
+A member holds a session-level advisory lock on a connection of its own (freed within milliseconds of a kill -9) and
+says once in ROUND_S that it lives; each such round also gives up what is not its own and takes what is. See log_round
+in argosy/store/migrations/0003_log.sql.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import LogUnavailableError
+from argosy.logs.postgres_connection import PostgresConnection
+from argosy.store import log as log_store
+
+log = structlog.get_logger()
+
+ROUND_S: Final = 1.0
+_UNSETTLED_S: Final = 0.2  # while what is ours is still held by others
+_LEAVE_TIMEOUT_S: Final = 2.0
+
+
+class PostgresMember:
+    """`run` until cancelled, then `leave`. on_change(topic_id, partitions) is called after every change, first of all
+    with what the first round found.
+    """
+
+    def __init__(
+        self,
+        connection: PostgresConnection,
+        topic: str,
+        ttl_s: float,
+        clock: Clock,
+        on_change: Callable[[uuid.UUID | None, frozenset[int]], None],
+    ) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._on_change = on_change
+        self._member_id = uuid.uuid4()
+        self._seen_at_s = clock.monotonic_s()
+        self._last: tuple[uuid.UUID | None, frozenset[int]] | None = None
+
+    async def run(self) -> None:
+        while True:
+            try:
+                delay_s = await self._round()
+            except Exception as error:
+                log.exception(telemetry.TASK_FAILED, task="postgres log member", error=str(error))
+                delay_s = ROUND_S
+            await self._clock.sleep(delay_s)
+
+    async def leave(self) -> None:
+        """So that others need not wait: they take what was ours in their next round."""
+        try:
+            async with asyncio.timeout(_LEAVE_TIMEOUT_S):
+                await self._connection.call(log_store.run_round, self._topic, self._member_id, 0.0)
+        except (TimeoutError, LogUnavailableError):
+            pass  # the end of the connection says it as well
+        self._connection.terminate()
+
+    async def _round(self) -> float:
+        """Returns in how many seconds the next is due."""
+        try:
+            found = await self._connection.call(log_store.run_round, self._topic, self._member_id, self._ttl_s)
+        except LogUnavailableError as error:
+            log.warning(telemetry.LOG_UNAVAILABLE, reason=str(error))
+            # Whoever can reach Postgres takes our place after this time. To go on reading until then does no harm.
+            if self._clock.monotonic_s() - self._seen_at_s > self._ttl_s:
+                self._change(None, frozenset())
+            return _UNSETTLED_S
+        self._seen_at_s = self._clock.monotonic_s()
+        self._change(found.topic_id, frozenset(found.held or ()))
+        return ROUND_S if found.is_settled else _UNSETTLED_S
+
+    def _change(self, topic_id: uuid.UUID | None, partitions: frozenset[int]) -> None:
+        if self._last != (topic_id, partitions):
+            self._last = (topic_id, partitions)
+            self._on_change(topic_id, partitions)

@@ -1,0 +1,174 @@
+"""Reads the Postgres log: one query for all partitions that are being read, again at once while there is data."""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.errors import LogUnavailableError, SettingError
+from argosy.log import Batch, Identity, Record, Span
+from argosy.logs.postgres_connection import PostgresConnection
+from argosy.logs.postgres_member import PostgresMember
+from argosy.store import log as log_store
+
+log = structlog.get_logger()
+
+_SIZE_BYTES_MAX: Final = 8_388_608  # of one fetch, beyond its first record
+_RETRY_S: Final = 0.2
+
+_decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
+
+
+class _Reading:
+    """One `start`: a new one takes the place of the last, so what was fetched for that is told apart."""
+
+    __slots__ = ("claim", "position")
+
+    def __init__(self, position: int, claim: int) -> None:
+        self.position = position
+        self.claim = claim
+
+
+class PostgresReader:
+    """argosy/log.py, LogReader."""
+
+    def __init__(self, settings: Settings, dsn: str, clock: Clock) -> None:
+        self._topic = settings.topic
+        self._batch_max = settings.log_batch_max
+        self._poll_s = settings.log_poll_s
+        self._clock = clock
+        self._connection = PostgresConnection(dsn, "argosy log reader", settings.state_db_timeout_s)
+        self._member = PostgresMember(
+            PostgresConnection(dsn, "argosy log member", settings.state_db_timeout_s),
+            settings.topic,
+            settings.log_lease_ttl_s,
+            clock,
+            self._on_change,
+        )
+        self._topic_id: uuid.UUID | None = None
+        self._held: frozenset[int] = frozenset()
+        self._readings: dict[int, _Reading] = {}
+        self._is_paused = False
+        self._turn = itertools.count()
+        self._work = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._on_batch: Callable[[Batch], None] = lambda batch: None
+        self._on_eligible: Callable[[frozenset[int]], None] = lambda partitions: None
+
+    async def open(self, on_batch: Callable[[Batch], None], on_eligible: Callable[[frozenset[int]], None]) -> Identity:
+        identity = await self.identity()
+        self._topic_id = uuid.UUID(identity.topic_id)
+        self._on_batch, self._on_eligible = on_batch, on_eligible
+        self._tasks = [
+            asyncio.create_task(self._member.run(), name="postgres-log-member"),
+            asyncio.create_task(self._fetch_forever(), name="postgres-log-reader"),
+        ]
+        return identity
+
+    async def identity(self) -> Identity:
+        found = await self._connection.call(log_store.get_identity, self._topic)
+        if found is None:
+            raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
+        cluster_id, topic_id, partition_count = found
+        return Identity(str(cluster_id), str(topic_id), partition_count)
+
+    async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
+        found = await self._connection.call(log_store.list_spans, self._topic, list(partitions))
+        if missing := set(partitions) - found.keys():
+            raise LogUnavailableError(f"the topic {self._topic} has no partitions {sorted(missing)} any more")
+        return {partition: Span(*span) for partition, span in found.items()}
+
+    def start(self, partition: int, position: int, claim: int) -> None:
+        self._readings[partition] = _Reading(position, claim)
+        self._work.set()
+
+    def stop(self, partition: int) -> None:
+        self._readings.pop(partition, None)
+
+    def pause(self) -> None:
+        self._is_paused = True
+
+    def resume(self) -> None:
+        self._is_paused = False
+        self._work.set()
+
+    def wake(self) -> None:
+        self._work.set()
+
+    def accepted(self, partition: int, position: int) -> None:
+        """Lag is seen in Postgres itself."""
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await self._member.leave()
+        self._connection.terminate()
+
+    def _on_change(self, topic_id: uuid.UUID | None, partitions: frozenset[int]) -> None:
+        """From the member's rounds. A topic made again has nothing to do with what was read of the old one."""
+        if topic_id is not None and topic_id != self._topic_id:
+            self._topic_id = topic_id
+            self._readings.clear()
+            if self._held:
+                self._held = frozenset()
+                self._on_eligible(self._held)
+        if partitions != self._held:
+            self._held = partitions
+            self._on_eligible(partitions)
+        self._work.set()
+
+    async def _fetch_forever(self) -> None:
+        while True:
+            self._work.clear()
+            try:
+                if await self._fetch():
+                    continue
+            except LogUnavailableError as error:
+                log.warning(telemetry.LOG_UNAVAILABLE, reason=str(error))
+                await self._clock.sleep(_RETRY_S)
+                continue
+            except Exception as error:
+                log.exception(telemetry.TASK_FAILED, task="postgres log reader", error=str(error))
+                await self._clock.sleep(_RETRY_S)
+                continue
+            try:
+                async with asyncio.timeout(None if self._is_idle() else self._poll_s):
+                    await self._work.wait()
+            except TimeoutError:
+                pass
+
+    def _is_idle(self) -> bool:
+        return self._is_paused or not self._readings.keys() & self._held
+
+    async def _fetch(self) -> bool:
+        """One look at all partitions that are being read. False when there was nothing."""
+        if self._is_idle() or self._topic_id is None:
+            return False
+        reading = {partition: each for partition, each in self._readings.items() if partition in self._held}
+        # In turns: a fetch is bounded, and the first partition must not starve the others.
+        order = sorted(reading)
+        first = next(self._turn) % len(order)
+        starts = {partition: reading[partition].position for partition in order[first:] + order[:first]}
+        rows = await self._connection.call(log_store.fetch, self._topic_id, starts, self._batch_max, _SIZE_BYTES_MAX)
+        for partition, found in itertools.groupby(rows, lambda row: row.partition):
+            # Read again what was fetched for a claim that is over, or while paused: nothing moved.
+            if self._readings.get(partition) is reading[partition] and partition in self._held and not self._is_paused:
+                self._deliver(partition, reading[partition], list(found))
+        return bool(rows)
+
+    def _deliver(self, partition: int, reading: _Reading, found: list[Any]) -> None:
+        reading.position = found[-1].position + 1
+        records = [
+            Record(row.position, row.at_ms, row.key, row.value, _decode_headers(row.headers) if row.headers else ())
+            for row in found
+        ]
+        self._on_batch(Batch(partition, reading.claim, records))

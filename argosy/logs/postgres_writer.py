@@ -1,0 +1,237 @@
+"""Appends to the Postgres log by group commit: what comes while one call is under way goes with the next one.
+
+What becomes of an append, and why it is certain:
+- not sent (no connection, too many waiting, its time was up before its turn)         → NOT_APPENDED
+- Postgres answered with an ERROR: the statement was its own transaction, rolled back → NOT_APPENDED
+- Postgres answered with positions                                                    → APPENDED
+- anything else once it was sent (connection cut, time-out, FATAL during a commit)    → UNKNOWN
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+import msgspec
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.errors import LogUnavailableError, SettingError
+from argosy.log import Appended, Entry, Outcome
+from argosy.logs.postgres_connection import PostgresConnection
+from argosy.store import log as log_store
+from argosy.store.pool import UNAVAILABLE
+
+log = structlog.get_logger()
+
+_RECORDS_MAX: Final = 2_000  # of one call
+_SIZE_BYTES_MAX: Final = 8_388_608  # of one call, beyond its first request
+_QUEUE_BYTES_MAX: Final = 134_217_728
+_RECONNECT_S: Final = 0.2
+
+_encode_headers = msgspec.msgpack.Encoder().encode
+
+
+class _Request:
+    """The appends of one call of `append`."""
+
+    __slots__ = ("done", "entries", "is_sent", "results", "since_s", "size_bytes")
+
+    def __init__(self, entries: Sequence[Entry], since_s: float) -> None:
+        self.entries = entries
+        self.since_s = since_s
+        self.size_bytes = sum(len(entry.value) + len(entry.key) for entry in entries)
+        self.is_sent = False
+        self.results: list[Appended] = []
+        self.done = asyncio.Event()
+
+    def finish(self, results: list[Appended]) -> None:
+        self.results = results
+        self.done.set()
+
+    def refuse(self, outcome: Outcome, reason: str) -> None:
+        self.finish([Appended(outcome, reason=reason)] * len(self.entries))
+
+
+class PostgresWriter:
+    """argosy/log.py, LogWriter. Made by `open`."""
+
+    def __init__(self, settings: Settings, dsn: str, clock: Clock) -> None:
+        self._topic = settings.topic
+        self._timeout_s = settings.log_append_timeout_s
+        # Half for waiting, half for the call: nothing is written later than the whole after it was asked for.
+        self._call_timeout_s = settings.log_append_timeout_s / 2
+        self._queue_max = settings.log_queue_max
+        self._clock = clock
+        self._pid = os.getpid()
+        self._connection = PostgresConnection(dsn, "argosy log writer", settings.state_db_timeout_s)
+        self._partition_count = 0
+        self._waiting: deque[_Request] = deque()
+        self._in_flight: dict[_Request, None] = {}
+        self._records_queued = 0
+        self._bytes_queued = 0
+        self._work = asyncio.Event()
+        self._is_closing = False
+        self._down_reason = ""
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, settings: Settings, dsn: str, clock: Clock) -> "PostgresWriter":
+        """Raises LogUnavailableError, or SettingError when the topic is not there."""
+        writer = cls(settings, dsn, clock)
+        found = await writer._connection.call(log_store.get_identity, settings.topic)
+        if found is None:
+            writer._connection.terminate()
+            raise SettingError(f"the topic {settings.topic} does not exist: run `argosy topics`")
+        writer._partition_count = found[2]
+        writer._task = asyncio.create_task(writer._run(), name="postgres-log-writer")
+        return writer
+
+    @property
+    def partition_count(self) -> int:
+        return self._partition_count
+
+    async def append(self, entries: Sequence[Entry]) -> list[Appended]:
+        if os.getpid() != self._pid:
+            raise RuntimeError("this log writer was opened before a fork: open one in each process")
+        if not entries:
+            return []
+        request = _Request(entries, self._clock.monotonic_s())
+        if refusal := self._refusal(request):
+            return [Appended(Outcome.NOT_APPENDED, reason=refusal)] * len(entries)
+        self._waiting.append(request)
+        self._in_flight[request] = None
+        self._records_queued += len(entries)
+        self._bytes_queued += request.size_bytes
+        self._work.set()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await request.done.wait()
+        except TimeoutError:
+            if request.is_sent:
+                request.refuse(Outcome.UNKNOWN, f"no answer within {self._timeout_s:g} s")
+            else:
+                request.refuse(Outcome.NOT_APPENDED, f"not sent within {self._timeout_s:g} s")
+        finally:
+            del self._in_flight[request]
+            self._records_queued -= len(entries)
+            self._bytes_queued -= request.size_bytes
+            if not request.is_sent and not request.done.is_set():  # the caller has gone away
+                request.done.set()
+        return request.results
+
+    async def backlog_age_s(self) -> float:
+        oldest = next(iter(self._in_flight), None)
+        return 0.0 if oldest is None else self._clock.monotonic_s() - oldest.since_s
+
+    async def close(self) -> None:
+        self._is_closing = True
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while self._in_flight:
+                    await next(iter(self._in_flight)).done.wait()
+                    await asyncio.sleep(0)
+        except TimeoutError:
+            pass
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._connection.terminate()
+
+    def _refusal(self, request: _Request) -> str:
+        """Why a request is not even queued; empty when it is."""
+        if self._is_closing:
+            return "the log is closed"
+        if self._down_reason:
+            return self._down_reason
+        too_many = self._records_queued + len(request.entries) > self._queue_max
+        if self._in_flight and (too_many or self._bytes_queued + request.size_bytes > _QUEUE_BYTES_MAX):
+            return "too many appends are in flight"
+        if not all(0 <= entry.partition < self._partition_count for entry in request.entries):
+            return f"the topic {self._topic} has {self._partition_count} partitions"
+        return ""
+
+    async def _run(self) -> None:
+        while True:
+            await self._work.wait()
+            try:
+                connection = await self._connection.open()
+            except LogUnavailableError as error:
+                await self._be_down(str(error))
+                continue
+            self._down_reason = ""
+            if requests := self._gather():
+                await self._send(connection, requests)
+            else:
+                self._work.clear()
+
+    async def _be_down(self, reason: str) -> None:
+        """Nothing can be sent: what waits and what comes until the next try is refused at once."""
+        if not self._down_reason:
+            log.warning(telemetry.LOG_UNAVAILABLE, reason=reason)
+        self._down_reason = reason
+        while self._waiting:
+            request = self._waiting.popleft()
+            if not request.done.is_set():
+                request.refuse(Outcome.NOT_APPENDED, reason)
+        await self._clock.sleep(_RECONNECT_S)
+
+    def _gather(self) -> list[_Request]:
+        requests: list[_Request] = []
+        records = size_bytes = 0
+        too_old_s = self._clock.monotonic_s() - self._call_timeout_s
+        while self._waiting:
+            request = self._waiting[0]
+            if requests and (
+                records + len(request.entries) > _RECORDS_MAX or size_bytes + request.size_bytes > _SIZE_BYTES_MAX
+            ):
+                break
+            self._waiting.popleft()
+            if request.since_s < too_old_s:
+                request.refuse(Outcome.NOT_APPENDED, "the log is too slow: not sent in time")
+            elif not request.done.is_set():
+                requests.append(request)
+                records += len(request.entries)
+                size_bytes += request.size_bytes
+        return requests
+
+    async def _send(self, connection: asyncpg.Connection, requests: list[_Request]) -> None:
+        entries = [entry for request in requests for entry in request.entries]
+        partitions, keys, values, headers = zip(*entries, strict=True)
+        encoded = [_encode_headers(each) if each else None for each in headers]
+        for request in requests:
+            request.is_sent = True
+        try:
+            positions = await log_store.append(
+                connection, self._topic, partitions, keys, values, encoded, self._call_timeout_s
+            )
+        except (asyncpg.PostgresError, *UNAVAILABLE) as error:
+            self._failed(requests, error)
+            return
+        at = 0
+        for request in requests:
+            count = len(request.entries)
+            request.finish([_appended(position) for position in positions[at : at + count]])
+            at += count
+
+    def _failed(self, requests: list[_Request], error: Exception) -> None:
+        """An ERROR is the server's and ended the transaction. A FATAL one may follow a commit; the rest are ours."""
+        is_rolled_back = getattr(error, "severity_en", None) == "ERROR"
+        outcome = Outcome.NOT_APPENDED if is_rolled_back else Outcome.UNKNOWN
+        reason = f"{type(error).__name__}: {error}"
+        log.warning(telemetry.LOG_UNAVAILABLE, reason=reason, outcome=outcome.value)
+        for request in requests:
+            if not request.done.is_set():
+                request.refuse(outcome, reason)
+        if not is_rolled_back:
+            self._connection.terminate()
+
+
+def _appended(position: int | None) -> Appended:
+    if position is None:
+        return Appended(Outcome.NOT_APPENDED, reason="the topic has no such partition any more")
+    return Appended(Outcome.APPENDED, position)

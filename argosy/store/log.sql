@@ -1,0 +1,33 @@
+-- name: append
+-- Positions of the records in the order given; see migrations/0003_log.sql.
+SELECT log_append($1, $2::integer[], $3::bytea[], $4::bytea[], $5::bytea[])
+
+-- name: fetch
+-- Records of several partitions from given positions on.
+SELECT partition, position, at_ms, key, value, headers FROM log_fetch($1, $2::integer[], $3::bigint[], $4, $5)
+
+-- name: get_identity
+-- Which log this is; no row when there is no such topic.
+SELECT i.cluster_id, t.topic_id, t.partition_count FROM log_identity AS i, log_topics AS t WHERE t.topic = $1
+
+-- name: list_spans
+-- What partitions hold.
+SELECT l.partition, l.begin_position, l.next_position
+FROM log_topics AS t JOIN log_partitions AS l ON l.topic_id = t.topic_id
+WHERE t.topic = $1 AND l.partition = ANY ($2::integer[])
+
+-- name: make_topic
+-- Creates the topic unless it is there; how many partitions it has.
+SELECT log_make_topic($1, $2)
+
+-- name: drop_topic
+-- Forgets the topic with everything in it.
+SELECT log_drop_topic($1)
+
+-- name: trim
+-- Forgets up to $4 records before a position; the first position that is left.
+SELECT log_trim($1, $2, $3, $4)
+
+-- name: run_round
+-- The member lives; what it may read. $3: for how long it is believed to live, seconds; 0: it leaves.
+SELECT topic_id, held, is_settled FROM log_round($1, $2, $3)
