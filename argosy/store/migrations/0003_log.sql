@@ -136,7 +136,7 @@ BEGIN
   RETURN QUERY
   SELECT s.partition, s.position, s.at_ms, s.key, s.value, s.headers
   FROM (
-    SELECT some.*, row_number() OVER in_order AS nth, sum(octet_length(some.value) + 100) OVER in_order AS total_bytes
+    SELECT found.*, row_number() OVER in_order AS nth, sum(octet_length(found.value) + 100) OVER in_order AS total_bytes
     FROM (
       SELECT w.ord, w.partition, r.*
       FROM unnest(p_partitions, p_positions) WITH ORDINALITY AS w (partition, position, ord)
@@ -145,8 +145,8 @@ BEGIN
         FROM log_records AS l
         WHERE l.topic_id = p_topic_id AND l.partition = w.partition AND l.position >= w.position
         ORDER BY l.position LIMIT p_limit) AS r
-      LIMIT p_limit) AS some
-    WINDOW in_order AS (ORDER BY some.ord, some.position ROWS UNBOUNDED PRECEDING)) AS s
+      LIMIT p_limit) AS found
+    WINDOW in_order AS (ORDER BY found.ord, found.position ROWS UNBOUNDED PRECEDING)) AS s
   WHERE s.nth = 1 OR s.total_bytes <= p_bytes
   ORDER BY s.nth;
 END
