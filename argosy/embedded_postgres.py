@@ -156,7 +156,7 @@ class EmbeddedPostgres:
         self._lock = lock
 
     def _wait_for_predecessor(self) -> None:
-        """Wait until the server of an Argosy that was killed has ended; a pid file without a server is removed."""
+        """Wait until the server of an Argosy that was killed has ended; pid files without a server are removed."""
         clock = SystemClock()
         deadline_s = clock.monotonic_s() + _PREDECESSOR_WITHIN_S
         while (server := cluster.live_server(self._data)) is not None:
@@ -164,8 +164,11 @@ class EmbeddedPostgres:
                 raise SettingError(f"another PostgreSQL (pid {server.pid}) runs in {self._data}: stop it first")
             with contextlib.suppress(psutil.TimeoutExpired):
                 server.wait(0.1)
-        # PostgreSQL itself takes a reused pid for a running server. Shared memory still in use stops it all the same.
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        # PostgreSQL itself takes a pid in these files that is somebody else's by now, or a zombie's, for a running
+        # server. Shared memory that is still in use stops it all the same.
+        lock_of_socket = self.socket_dir / f".s.PGSQL.{self._port}.lock"
+        for stale in (self._data / "postmaster.pid", lock_of_socket):
+            stale.unlink(missing_ok=True)
 
     def _start_server(self, bin_dir: Path) -> None:
         settings = {

@@ -105,14 +105,17 @@ def write_access_rules(folder: Path) -> None:
     """pg_hba.conf and pg_ident.conf: the socket for our own user, 127.0.0.1 with a password.
 
     They lie in our folder and not in the cluster: as root we write nothing where the account may put links.
+    Raises SettingError for a user without a name, as containers have them.
     """
     try:
         user = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container's user without a name: the socket's folder, 0700, is the guard alone
-        local, identities = "trust", ""
-    else:
-        local, identities = "peer map=argosy", f'argosy "{user}" argosy\n'
-    rules = f"local all all {local}\nhost all all 127.0.0.1/32 scram-sha-256\n"
+    except KeyError:
+        raise SettingError(
+            f"user id {os.geteuid()} has no name on this machine, and PostgreSQL's initdb and peer authentication need "
+            "one: add it to /etc/passwd, or set STATE_DB_URI"
+        ) from None
+    identities = f'argosy "{user}" argosy\n'
+    rules = "local all all peer map=argosy\nhost all all 127.0.0.1/32 scram-sha-256\n"
     for name, content in (("pg_hba.conf", rules), ("pg_ident.conf", identities)):
         (folder / name).write_text(content)
         (folder / name).chmod(0o644)
