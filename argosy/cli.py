@@ -75,7 +75,7 @@ def up(
 @app.command()
 def gateway(parent_fd: ParentFd = None) -> None:
     """The REST edge. With AGENT_DISPATCH_BACKEND=inline it brings a dispatch worker in its process tree."""
-    from argosy.embedded import inline_worker
+    from argosy.inline_worker import inline_worker
     from gateway.main import run
 
     settings = _settings()

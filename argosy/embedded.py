@@ -1,4 +1,4 @@
-"""Process trees: `argosy up` (everything), `argosy gateway` with its own worker, `argosy broker`.
+"""Process trees: `argosy up` (everything) and `argosy broker`.
 
 The tree of `up`: Postgres behind its guard (unless STATE_DB_URI names one), a dispatch worker, a gateway. Each child
 watches a pipe that closes when this process is gone, however it went. A worker or gateway that ends by itself is
@@ -10,8 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -150,19 +149,6 @@ def _is_ready(client: httpx.Client, url: str) -> bool:
         return bool(client.get(f"{url}/v1/workflows").json()["workflows"])
     except (httpx.HTTPError, ValueError, KeyError):
         return False
-
-
-@contextmanager
-def inline_worker(settings: Settings) -> Iterator[None]:
-    """A dispatch worker as a child, when AGENT_DISPATCH_BACKEND=inline."""
-    if settings.agent_dispatch_backend != "inline":
-        yield
-        return
-    child = Child.start("worker", [*_ARGOSY, "worker", "dispatch"])
-    try:
-        yield
-    finally:
-        child.stop(_STOP_S)
 
 
 def serve_broker(settings: Settings, nodes: int, port: int) -> int:
