@@ -1,0 +1,117 @@
+"""A process says how it is, whatever its event loop does."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from argosy.errors import SettingError
+from argosy.ops_server import OpsServer
+
+
+class State:
+    """What the process would say."""
+
+    health: tuple[bool, dict[str, Any]] = (True, {"status": "ok"})
+    ready: tuple[bool, dict[str, Any]] = (False, {"status": "starting", "partitions": 0})
+
+
+@pytest.fixture
+def state() -> State:
+    return State()
+
+
+@pytest.fixture
+def server(state: State) -> Iterator[OpsServer]:
+    ops = OpsServer("127.0.0.1", 0, lambda: state.health, lambda: state.ready)
+    ops.start()
+    yield ops
+    ops.stop()
+
+
+def get(server: OpsServer, path: str) -> tuple[int, str, bytes]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read()
+
+
+def test_health_and_readiness_are_two_questions(server: OpsServer, state: State) -> None:
+    status, content_type, body = get(server, "/healthz")
+    assert (status, content_type, json.loads(body)) == (200, "application/json", {"status": "ok"})
+
+    status, _, body = get(server, "/readyz?verbose=1")
+    assert (status, json.loads(body)) == (503, {"status": "starting", "partitions": 0})
+
+    state.ready = (True, {"status": "ready", "partitions": 8})
+    assert get(server, "/readyz")[0] == 200
+
+
+def test_metrics_are_those_of_the_table(server: OpsServer) -> None:
+    status, content_type, body = get(server, "/metrics")
+
+    assert status == 200
+    assert content_type.startswith("text/plain")
+    assert b"# TYPE argosy_turns_running gauge" in body
+
+
+def test_other_paths_are_404_and_other_methods_refused(server: OpsServer) -> None:
+    assert get(server, "/nothing")[0] == 404
+
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+        client.sendall(b"POST /healthz HTTP/1.0\r\n\r\n")
+        assert b" 501 " in client.recv(200)
+
+
+def test_an_answer_that_raises_is_a_503(server: OpsServer, state: State) -> None:
+    del State.health
+    try:
+        status, _, body = get(server, "/healthz")
+    finally:
+        State.health = (True, {"status": "ok"})
+
+    assert (status, json.loads(body)) == (503, {"code": "internal", "error": "AttributeError"})
+
+
+def test_it_answers_while_the_event_loop_is_stuck(server: OpsServer) -> None:
+    release = threading.Event()
+    answers: list[int] = []
+
+    def ask() -> None:
+        answers.append(get(server, "/healthz")[0])
+        release.set()
+
+    async def stuck() -> None:
+        threading.Thread(target=ask).start()
+        assert release.wait(10)  # blocks the loop's thread
+
+    asyncio.run(stuck())
+
+    assert answers == [200]
+
+
+def test_a_client_that_never_finishes_its_request_holds_nobody_up() -> None:
+    server = OpsServer("127.0.0.1", 0, lambda: (True, {}), lambda: (True, {}))
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port)) as silent:
+        silent.sendall(b"GET /healthz HT")
+
+        assert get(server, "/healthz")[0] == 200
+        began_s = time.monotonic()
+        server.stop()
+
+    assert time.monotonic() - began_s < 3
+
+
+def test_a_port_that_is_taken_is_named(server: OpsServer) -> None:
+    with pytest.raises(SettingError, match=rf"METRICS_PORT={server.port}: Address already in use"):
+        OpsServer("127.0.0.1", server.port, lambda: (True, {}), lambda: (True, {}))
