@@ -132,18 +132,20 @@ class KafkaAdmin:
 
     async def _shorten_session_timeout(self) -> None:
         """So that partitions of a killed worker move soon. A broker that does not let a group be so quick refuses."""
-        group = ConfigResource(
-            ResourceType.GROUP,
-            f"{self._settings.kafka_group}.{self._settings.lane}",
-            incremental_configs=[
-                ConfigEntry(name, str(value_ms), incremental_operation=AlterConfigOpType.SET)
-                for name, value_ms in (
+        name = f"{self._settings.kafka_group}.{self._settings.lane}"
+        group = ConfigResource(ResourceType.GROUP, name)
+        try:
+            found = await answer(self._admin.describe_configs([group], request_timeout=REQUEST_TIMEOUT_S)[group])
+            if int(found["consumer.session.timeout.ms"].value) <= _SESSION_TIMEOUT_MS:
+                return
+            entries = [
+                ConfigEntry(key, str(value_ms), incremental_operation=AlterConfigOpType.SET)
+                for key, value_ms in (
                     ("consumer.session.timeout.ms", _SESSION_TIMEOUT_MS),
                     ("consumer.heartbeat.interval.ms", _SESSION_TIMEOUT_MS // 4),
                 )
-            ],
-        )
-        try:
+            ]
+            group = ConfigResource(ResourceType.GROUP, name, incremental_configs=entries)
             await answer(self._admin.incremental_alter_configs([group], request_timeout=REQUEST_TIMEOUT_S)[group])
-        except (KafkaException, TimeoutError):
+        except (KafkaException, TimeoutError, KeyError):
             return

@@ -1,0 +1,21 @@
+"""A member of a log in a process of its own, for tests that kill it: python member.py SETTINGS_JSON DSN."""
+
+import asyncio
+import sys
+
+from argosy.config import Settings
+from argosy.logs.open import open_reader
+
+
+async def main(settings: Settings, dsn: str) -> None:
+    def on_eligible(partitions: frozenset[int]) -> None:
+        for partition in partitions:
+            reader.start(partition, 0, 1)
+        print(len(partitions), flush=True)
+
+    reader = open_reader(settings, dsn)
+    await reader.open(lambda batch: None, on_eligible)
+    await asyncio.to_thread(sys.stdin.read)  # until the test closes the pipe, or is gone
+
+
+asyncio.run(main(Settings.model_validate_json(sys.argv[1]), sys.argv[2]))
