@@ -6,7 +6,6 @@ Nothing below needs to know HTTP's words for a failure: errors of Argosy's tree 
 from collections.abc import Callable
 from typing import Final
 
-import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -18,7 +17,7 @@ from argosy.clock import Clock
 from argosy.errors import ArgosyError, StoreUnavailableError
 from gateway.problems import Problem
 
-log = structlog.get_logger()
+log = telemetry.logger()
 
 RETRY_AFTER_S: Final = 1.0
 

@@ -6,15 +6,13 @@ stands, and its age is shown; before the first answer nothing is known, and noth
 
 import asyncio
 
-import structlog
-
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import StoreUnavailableError
 from argosy.store import catalog
 from argosy.store.pool import Pool
 
-log = structlog.get_logger()
+log = telemetry.logger()
 
 # A name that is missing is looked for again, but not more often than this: wrong names must not load Postgres.
 _AGE_S_MIN = 0.2

@@ -12,7 +12,6 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
-import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
@@ -23,7 +22,7 @@ from argosy.process.parent import EXIT_CODE_ABANDONED, watch_parent
 from gateway.app import create_app
 from gateway.preflight import preflight
 
-log = structlog.get_logger()
+log = telemetry.logger()
 
 BACKLOG: Final = 2_048
 STOP_S: Final = 20.0

@@ -3,8 +3,6 @@
 Later on everything may go away and come back: a process that runs never stops for that.
 """
 
-import structlog
-
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.errors import SettingError
@@ -12,7 +10,7 @@ from argosy.logs.open import open_writer
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
 
-log = structlog.get_logger()
+log = telemetry.logger()
 
 
 async def preflight(settings: Settings) -> None:
