@@ -56,8 +56,8 @@ class Tree:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
         with ExitStack() as stack:
-            stack.callback(self._stop_children)
             self._prepare(stack)
+            stack.callback(self._stop_children)  # the last to be entered is the first to go: Postgres ends after them
             self._start_children()
             url = self._wait_ready()
             self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
