@@ -11,6 +11,7 @@ from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.workflow import payload
 from argosy.workflow.context import Context
 from argosy.workflow.definition import TIMEOUT_S_MAX, Workflow
+from argosy.workflow.info import current
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.step_runner import Limits, StepRunner
 from argosy.workflow.sync_context import run_in_own_thread
@@ -32,6 +33,7 @@ async def execute(
     input_bytes: JSON. threads: for synchronous steps. Raises what the workflow raises; Park; OwnershipLostError;
     EncodingError and PayloadTooLargeError when the result cannot be recorded; CancelledError when it is cancelled.
     """
+    current.set(None)  # whatever started this task is not a step of this turn
     arguments = _arguments(definition, input_bytes)
     runner = StepRunner(journal, threads, Limits(payload_size_bytes_max, step_timeout_s_max), random)
     context = Context(journal, runner)

@@ -30,6 +30,7 @@ class ListJournal:
         self.passes_time = passes_time
         self.signals: dict[str, list[Any]] = {}
         self.waits: list[tuple[str, str, str, float | None]] = []
+        self.is_waiting = asyncio.Event()
         self.calls: list[tuple[str, str]] = []
         self.now_s = 1_763_700_000.25
         self._replay = Replay(self.rows)
@@ -64,8 +65,11 @@ class ListJournal:
 
     async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:
         self.waits.append((key, kind, name, timeout_s))
+        self.is_waiting.set()
         if not self._replay.is_started(key):
-            self.record(Event.WAIT_STARTED, key, msgspec.json.encode({"kind": kind, "name": name, "timeout_s": timeout_s}))
+            self.record(
+                Event.WAIT_STARTED, key, msgspec.json.encode({"kind": kind, "name": name, "timeout_s": timeout_s})
+            )
         if kind == "signal" and self.signals.get(name):
             payload = msgspec.json.encode(self.signals[name].pop(0))
             self.record(Event.WAIT_COMPLETED, key, b'{"payload":' + payload + b"}")

@@ -1,0 +1,33 @@
+"""Runs a workflow against a list journal, as a worker would."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from argosy.workflow.definition import workflow, workflow_of
+from argosy.workflow.execute import execute
+from tests.workflow.list_journal import ListJournal
+
+SIZE_BYTES_MAX = 4_096
+
+
+async def run(
+    function: Callable[..., Any], value: Any = None, journal: ListJournal | None = None, **options: Any
+) -> Any:
+    """The workflow's decoded result. function: a workflow, or a function that is declared as one here."""
+    definition = workflow_of(function) or workflow_of(workflow(function))
+    assert definition is not None
+    with ThreadPoolExecutor(4) as threads:
+        given: dict[str, Any] = {
+            "threads": threads,
+            "payload_size_bytes_max": SIZE_BYTES_MAX,
+            "random": lambda: 0.5,
+            **options,
+        }
+        result = await asyncio.wait_for(
+            execute(definition, journal or ListJournal(), msgspec.json.encode(value), **given), 10
+        )
+    return msgspec.json.decode(result)

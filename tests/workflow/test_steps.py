@@ -1,0 +1,407 @@
+"""A step runs, is recorded once, fails, is tried again, takes too long, and must not be repeated."""
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+
+from argosy import Context, EffectNotStartedError, StepFailedError, step, step_info
+from argosy.errors import OwnershipLostError
+from argosy.turn.events import Event
+from argosy.workflow.journal import Park
+from tests.workflow.list_journal import ListJournal
+from tests.workflow.running import SIZE_BYTES_MAX, run
+
+
+class BankError(Exception):
+    pass
+
+
+async def test_the_result_of_a_step_is_recorded_and_returned() -> None:
+    @step
+    async def charge(order: dict[str, Any], currency: str) -> dict[str, Any]:
+        return {"paid": order["total"], "currency": currency}
+
+    async def checkout(ctx: Context, order: dict[str, Any]) -> Any:
+        return await ctx.run(charge, order, currency="EUR")
+
+    journal = ListJournal()
+    result = await run(checkout, {"total": 5}, journal)
+
+    assert result == {"paid": 5, "currency": "EUR"}
+    assert journal.data("step.completed", "charge") == {"result": result, "attempts": 1}
+
+
+async def test_a_recorded_step_does_not_run_again() -> None:
+    runs = []
+
+    async def touch() -> int:
+        runs.append(1)
+        return len(runs)
+
+    async def twice(ctx: Context) -> Any:
+        return [await ctx.run(touch), await ctx.run(touch)]
+
+    journal = ListJournal()
+    first = await run(twice, None, journal)
+    again = await run(twice, None, ListJournal(journal.rows, attempt=2))
+
+    assert first == again == [1, 2]
+    assert len(runs) == 2
+
+
+async def test_the_first_run_sees_what_a_replay_sees() -> None:
+    async def pair() -> Any:
+        return (1, {"inner": (2,)})
+
+    seen = []
+
+    async def flow(ctx: Context) -> None:
+        seen.append(await ctx.run(pair))
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+    await run(flow, None, ListJournal(journal.rows))
+
+    assert seen == [[1, {"inner": [2]}]] * 2
+
+
+async def test_everything_before_a_step_is_durable_before_it_starts_and_its_own_result_is_not_waited_for() -> None:
+    async def touch() -> None:
+        pass
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(touch)
+        await ctx.run(touch)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert journal.calls == [
+        ("ready", "touch"),
+        ("step.completed", "touch"),
+        ("ready", "touch#2"),
+        ("step.completed", "touch#2"),
+    ]
+
+
+async def test_a_failed_step_raises_the_same_when_it_fails_and_when_it_is_replayed() -> None:
+    async def charge() -> None:
+        raise BankError("no such account")
+
+    seen = []
+
+    async def flow(ctx: Context) -> None:
+        try:
+            await ctx.run(charge)
+        except StepFailedError as error:
+            seen.append((str(error), error.error_type))
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+    await run(flow, None, ListJournal(journal.rows))
+
+    assert seen == [("no such account", "BankError")] * 2
+    assert journal.data("step.failed", "charge") == {"type": "BankError", "message": "no such account", "attempts": 1}
+
+
+async def test_a_failing_step_is_tried_again_after_a_durable_wait() -> None:
+    keys = []
+
+    @step(retries=3, backoff_s=1)
+    async def charge() -> int:
+        keys.append((step_info().idempotency_key, step_info().try_number))
+        if len(keys) < 3:
+            raise BankError("busy")
+        return 7
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(charge)
+
+    journal = ListJournal()
+    result = await run(flow, None, journal)
+
+    assert result == 7
+    assert journal.waits == [("charge~1", "retry", "", 0.5), ("charge~2", "retry", "", 1.0)]
+    assert journal.data("step.completed", "charge")["attempts"] == 3
+    assert keys == [(f"{journal.turn_id}/charge", number) for number in (1, 2, 3)]
+
+
+async def test_a_step_fails_for_good_when_its_retries_are_spent() -> None:
+    tries = []
+
+    @step(retries=2)
+    async def charge() -> None:
+        tries.append(1)
+        raise BankError(f"busy {len(tries)}")
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(charge)
+
+    journal = ListJournal()
+    with pytest.raises(StepFailedError, match="busy 3"):
+        await run(flow, None, journal)
+
+    assert journal.data("step.failed", "charge")["attempts"] == 3
+
+
+@pytest.mark.parametrize("recorded", ["step.retrying", "wait.started", "wait.completed"])
+async def test_a_retry_goes_on_where_a_crash_left_it(recorded: str) -> None:
+    tries: list[int] = []
+
+    @step(retries=2)
+    async def charge() -> int:
+        tries.append(step_info().try_number)
+        if step_info().try_number == 1:
+            raise BankError("busy")
+        return 7
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(charge)
+
+    whole = ListJournal()
+    await run(flow, None, whole)
+    length = [row[2] for row in whole.rows].index(recorded) + 1
+    after = ListJournal(whole.rows[:length], attempt=2)
+
+    assert await run(flow, None, after) == 7
+    assert tries == [1, 2, 2]
+    assert [key for key, *_ in after.waits] == ([] if recorded == "wait.completed" else ["charge~1"])
+
+
+async def test_a_slow_try_times_out_and_counts_as_failed() -> None:
+    @step(timeout_s=0.02)
+    async def dawdle() -> None:
+        await asyncio.sleep(30)
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(dawdle)
+
+    journal = ListJournal()
+    with pytest.raises(StepFailedError) as failed:
+        await run(flow, None, journal)
+
+    assert failed.value.error_type == "StepTimeoutError"
+    assert "timeout_s=0.02" in str(failed.value)
+
+
+async def test_a_timeout_error_of_the_code_itself_is_not_taken_for_the_step_s() -> None:
+    @step(timeout_s=10)
+    async def ask() -> None:
+        raise TimeoutError("the bank did not answer")
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(ask)
+
+    with pytest.raises(StepFailedError, match="the bank did not answer") as failed:
+        await run(flow)
+
+    assert failed.value.error_type == "TimeoutError"
+
+
+async def test_a_timeout_above_the_worker_s_bound_is_refused() -> None:
+    @step(timeout_s=100)
+    async def ask() -> None:
+        raise AssertionError("must not run")
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(ask)
+
+    with pytest.raises(StepFailedError, match="STEP_TIMEOUT_S_MAX"):
+        await run(flow, step_timeout_s_max=99.0)
+
+
+async def test_the_intent_of_an_at_most_once_step_is_durable_before_it_runs() -> None:
+    journal = ListJournal()
+
+    @step(effect="at_most_once")
+    async def pay() -> None:
+        journal.calls.append(("runs", "pay"))
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(pay)
+
+    await run(flow, None, journal)
+
+    assert journal.calls == [
+        ("ready", "pay"), ("step.intended", "pay"), ("durable", ""), ("runs", "pay"), ("step.completed", "pay")
+    ]  # fmt: skip
+
+
+async def test_an_at_most_once_step_with_an_unknown_outcome_parks_the_turn_until_an_operator_lets_it_run() -> None:
+    runs = []
+
+    @step(effect="at_most_once")
+    async def pay() -> int:
+        runs.append(1)
+        return 7
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(pay)
+
+    crashed = ListJournal()
+    await run(flow, None, crashed)
+    after = ListJournal(crashed.rows[:1], attempt=2)
+    with pytest.raises(Park, match="'pay' is at_most_once") as park:
+        await run(flow, None, after)
+    parked = (2, 2, "turn.parked", park.value.key, b'{"reason":"uncertain_effect","message":""}')
+    resumed = ListJournal([*after.rows, parked], attempt=3)
+
+    assert park.value.reason == "uncertain_effect"
+    assert len(runs) == 1
+    assert await run(flow, None, resumed) == 7
+
+
+async def test_an_at_most_once_step_is_not_tried_again_unless_it_says_that_nothing_happened() -> None:
+    errors: list[Exception] = [EffectNotStartedError("no connection"), BankError("lost on the way")]
+
+    @step(effect="at_most_once", retries=5)
+    async def pay() -> None:
+        raise errors.pop(0)
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(pay)
+
+    journal = ListJournal()
+    with pytest.raises(StepFailedError, match="lost on the way"):
+        await run(flow, None, journal)
+
+    assert [kind for kind, _ in journal.outcomes() if kind.startswith("step")] == [
+        "step.intended",
+        "step.retrying",
+        "step.intended",
+        "step.failed",
+    ]
+
+
+async def test_a_crash_after_a_try_that_certainly_did_nothing_is_not_uncertain() -> None:
+    errors: list[Exception] = [EffectNotStartedError("no connection")]
+
+    @step(effect="at_most_once", retries=5)
+    async def pay() -> int:
+        if errors:
+            raise errors.pop()
+        return 7
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(pay)
+
+    whole = ListJournal()
+    await run(flow, None, whole)
+    length = [row[2] for row in whole.rows].index("wait.started") + 1
+
+    assert await run(flow, None, ListJournal(whole.rows[:length], attempt=2)) == 7
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "says"),
+    [
+        (math.nan, "EncodingError", "nan at $"),
+        ({"a": [1, math.inf]}, "EncodingError", "inf at $.a[1]"),
+        ({1, 2}, "EncodingError", "set at $"),
+        (object(), "EncodingError", "object at $"),
+        ({"a": {1: 2}}, "EncodingError", "key 1 at $.a is no string"),
+        (b"bytes", "EncodingError", "bytes at $"),
+        ("\ud800", "EncodingError", "lone surrogate"),
+        ("x" * (SIZE_BYTES_MAX + 1), "PayloadTooLargeError", f"PAYLOAD_SIZE_BYTES_MAX={SIZE_BYTES_MAX}"),
+    ],
+)
+async def test_a_result_that_cannot_be_recorded_fails_the_step_and_is_not_tried_again(
+    value: Any, kind: str, says: str
+) -> None:
+    runs = []
+
+    @step(retries=3)
+    async def make() -> Any:
+        runs.append(1)
+        return value
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(make)
+
+    with pytest.raises(StepFailedError) as failed:
+        await run(flow)
+
+    assert (failed.value.error_type, len(runs)) == (kind, 1)
+    assert says in str(failed.value)
+
+
+async def test_an_error_with_a_monstrous_message_is_recorded_bounded() -> None:
+    class OddError(Exception):
+        def __str__(self) -> str:
+            return "\ud800" + "ü" * 100_000
+
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    errors = [OddError(), MuteError()]
+
+    async def stumble() -> None:
+        raise errors.pop(0)
+
+    async def flow(ctx: Context) -> None:
+        for _ in range(2):
+            with pytest.raises(StepFailedError):
+                await ctx.run(stumble)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert len(journal.data("step.failed", "stumble")["message"].encode()) <= 2_048
+    assert journal.data("step.failed", "stumble#2")["type"] == "MuteError"
+
+
+async def test_a_step_that_exits_or_cancels_itself_fails_and_does_not_end_the_worker() -> None:
+    errors: list[BaseException] = [SystemExit(3), asyncio.CancelledError()]
+
+    async def leave() -> None:
+        raise errors.pop(0)
+
+    async def flow(ctx: Context) -> list[str]:
+        kinds = []
+        for _ in range(2):
+            try:
+                await asyncio.gather(ctx.run(leave))
+            except StepFailedError as error:
+                kinds.append(error.error_type)
+        return kinds
+
+    assert await run(flow) == ["SystemExit", "CancelledError"]
+
+
+async def test_a_step_that_is_cut_off_has_no_outcome() -> None:
+    begun = asyncio.Event()
+
+    async def dawdle() -> None:
+        begun.set()
+        await asyncio.sleep(30)
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(dawdle)
+
+    journal = ListJournal()
+    task = asyncio.create_task(run(flow, None, journal))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert journal.outcomes() == []
+
+
+async def test_losing_the_turn_is_not_recorded_as_a_failure_of_the_step() -> None:
+    class LostJournal(ListJournal):
+        def record(self, event: Event, key: str, data: bytes) -> None:
+            raise OwnershipLostError("gone")
+
+    async def touch() -> None:
+        pass
+
+    async def flow(ctx: Context) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ctx.run(touch))
+
+    with pytest.raises(OwnershipLostError):
+        await run(flow, None, LostJournal())
