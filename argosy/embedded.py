@@ -92,6 +92,8 @@ class Tree:
             "ARGOSY_WORKFLOWS": ",".join(settings.argosy_workflows),
             "ARGOSY_DATA_DIR": str(settings.argosy_data_dir),
             "AGENT_DISPATCH_BACKEND": "queue",
+            # This terminal is the user's: what children say in the ordinary course of things stays out of it.
+            "LOG_LEVEL": "warning" if settings.log_level == "info" else settings.log_level,
         }
 
     def _start_children(self) -> None:

@@ -45,6 +45,17 @@ def where_to_read(position: int | None, span: Span) -> int:
     return position
 
 
+def in_ranges(partitions: list[int]) -> str:
+    """Sorted numbers as people write them: 0-5, 8."""
+    ranges: list[list[int]] = []
+    for partition in partitions:
+        if ranges and ranges[-1][1] == partition - 1:
+            ranges[-1][1] = partition
+        else:
+            ranges.append([partition, partition])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
 class Ownership:
     """Runs until cancelled; `owned` is read by everybody and changed only here."""
 
@@ -140,7 +151,7 @@ class Ownership:
             self._reader.stop(each.partition)
             self._void(each)
         await self._partitions.release([each.partition for each in gone], [each.epoch for each in gone])
-        log.info(telemetry.PARTITIONS_RELEASED, partitions=partitions)
+        log.info(telemetry.PARTITIONS_RELEASED, partitions=in_ranges(partitions))
 
     def _void(self, each: Owned) -> None:
         each.is_void = True
@@ -170,7 +181,7 @@ class Ownership:
             self._owned[partition] = each
             claimed.append(each)
         telemetry.CLAIMS.inc(len(claimed))
-        log.info(telemetry.PARTITIONS_CLAIMED, partitions=partitions)
+        log.info(telemetry.PARTITIONS_CLAIMED, partitions=in_ranges(partitions))
         self._on_claimed(claimed)
         for each in claimed:
             first = where_to_read(each.position, spans[each.partition])
