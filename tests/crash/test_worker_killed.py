@@ -44,8 +44,8 @@ async def test_a_worker_killed_at_this_point_loses_doubles_and_reorders_nothing(
     doomed = fleet.worker(crash_at=crash_at)
 
     await asyncio.gather(*(_converse(client, number) for number in range(SESSIONS)))
-    assert doomed.wait_dead(within_s=15) == -9
-    fleet.worker()
+    assert await asyncio.to_thread(doomed.wait_dead, 15) == -9
+    await asyncio.to_thread(fleet.worker)
 
     await client.until_status(request.turn_id for request in client.requests if request.turn_id)
     await client.judge(disruptions=1)
@@ -71,10 +71,10 @@ async def test_an_effect_that_must_not_be_repeated_parks_its_turn_when_a_crash_l
 ) -> None:
     doomed = fleet.worker(crash_at="after_effect")
     turn = await client.post("session", "once")
-    behind = await client.post("session", "steps")
-    other = await client.post("other", "steps")
     doomed.wait_dead(within_s=15)
 
+    behind = await client.post("session", "steps")
+    other = await client.post("other", "steps", effects=1)
     fleet.worker()
 
     await client.until_status([turn], {"parked"})
