@@ -1,0 +1,85 @@
+"""The real app over a real Postgres and the real Postgres log, with a tenant of its own for each test."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from argosy import config
+from argosy.config import Settings
+from argosy.logs.open import ensure
+from argosy.store import migrate
+from gateway.app import create_app
+from tests.conftest import fresh_database, in_thread
+from tests.gateway.rows import Rows
+
+OpenGateway = Callable[..., Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture(scope="session")
+def gateway_dsn(postgres_dsn: str) -> Iterator[str]:
+    """A migrated database with a topic, shared by the tests of the gateway."""
+    with fresh_database(postgres_dsn) as dsn:
+
+        async def prepare() -> None:
+            await migrate.migrate(dsn)
+            await ensure(config.load({}, state_db_uri=dsn), dsn)
+            connection = await asyncpg.connect(dsn)
+            await connection.execute("INSERT INTO argosy.workflows (lane, name, version, build) VALUES ('default', 'echo', '1', 'b')")
+            await connection.close()
+
+        in_thread(prepare)
+        yield dsn
+
+
+@pytest.fixture
+def tenant() -> str:
+    """Nobody else's."""
+    return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def settings(gateway_dsn: str, tmp_path: Path) -> Settings:
+    return config.load({}, state_db_uri=gateway_dsn, argosy_data_dir=tmp_path, allow_tenant_header=True)
+
+
+@asynccontextmanager
+async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway in this process."""
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://gateway", headers={"x-argosy-tenant": tenant}, timeout=30
+        ) as client,
+    ):
+        client.state = app.state.gateway  # type: ignore[attr-defined]
+        yield client
+
+
+@pytest.fixture
+async def open_gateway(settings: Settings, tenant: str) -> AsyncIterator[OpenGateway]:
+    """Opens gateways with other settings."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one(**changes: Any) -> httpx.AsyncClient:
+            return await stack.enter_async_context(gateway_of(settings.model_copy(update=changes), tenant))
+
+        yield open_one
+
+
+@pytest.fixture
+async def client(open_gateway: OpenGateway) -> httpx.AsyncClient:
+    return await open_gateway()
+
+
+@pytest.fixture
+async def rows(gateway_dsn: str, tenant: str) -> AsyncIterator[Rows]:
+    connection = await asyncpg.connect(gateway_dsn, server_settings={"search_path": "argosy"})
+    yield Rows(connection, tenant)
+    await connection.close()

@@ -1,0 +1,160 @@
+"""Signals, cancels and resumes: one row each, to the turn that the id means."""
+
+import asyncio
+import uuid
+
+import httpx
+import pytest
+
+from tests.gateway.rows import Rows
+
+
+async def test_a_signal_is_one_row_of_the_turns_inbox(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "suspended", attempt=1)
+
+    answer = await client.post(f"/v1/turns/{turn_id}/signals/approve%2Fit", json={"ok": True})
+
+    (row,) = await rows.inbox(turn_id)
+    assert answer.status_code == 202
+    assert answer.json() == {
+        "turn_id": str(turn_id), "status": "suspended", "signal_id": str(row["inbox_id"]), "name": "approve/it"
+    }  # fmt: skip
+    assert (row["kind"], row["name"], row["payload"], row["state"]) == ("signal", "approve/it", b'{"ok":true}', "due")
+    assert row["session_id"] == await rows.session("s")
+
+
+async def test_a_signal_sent_twice_is_one_signal(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "running", attempt=1)
+    url, key = f"/v1/turns/{turn_id}/signals/go", {"idempotency-key": "k"}
+
+    first = await client.post(url, content=b'{"a": 1, "b": 2}', headers=key)
+    again = await client.post(url, content=b'{"b":2,"a":1}', headers=key)
+    other = await client.post(url, content=b'{"b":3,"a":1}', headers=key)
+
+    assert (first.status_code, again.status_code, other.status_code) == (202, 202, 422)
+    assert first.json() == again.json()
+    assert other.json()["code"] == "idempotency_mismatch"
+    assert len(await rows.inbox(turn_id)) == 1
+
+
+async def test_signals_at_once_with_one_key_are_one_signal(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "running", attempt=1)
+
+    answers = await asyncio.gather(
+        *(client.post(f"/v1/turns/{turn_id}/signals/go", json=1, headers={"idempotency-key": "k"}) for _ in range(8))
+    )
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["signal_id"] for answer in answers}) == 1
+    assert len(await rows.inbox(turn_id)) == 1
+
+
+async def test_signals_without_a_key_are_signals_of_their_own(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "running", attempt=1)
+
+    for _ in range(2):
+        await client.post(f"/v1/turns/{turn_id}/signals/go")
+
+    assert [row["payload"] for row in await rows.inbox(turn_id)] == [b"null", b"null"]
+
+
+async def test_an_early_signal_waits_for_its_turn(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = rows.mint("s")
+
+    answer = await client.post(f"/v1/turns/{turn_id}/signals/go", json=1)
+
+    (row,) = await rows.inbox(turn_id)
+    assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
+    assert (row["session_id"], row["state"]) == (None, "due")
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "expired", "rejected"])
+async def test_a_signal_to_an_ended_turn_is_refused(client: httpx.AsyncClient, rows: Rows, status: str) -> None:
+    turn_id = await rows.turn("s", status)
+
+    answer = await client.post(f"/v1/turns/{turn_id}/signals/go", json=1)
+
+    assert (answer.status_code, answer.json()["code"], answer.json()["turn_status"]) == (409, "turn_ended", status)
+    assert await rows.inbox(turn_id) == []
+
+
+async def test_a_repeated_signal_is_answered_as_the_first_after_the_end(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "running", attempt=1)
+    url, key = f"/v1/turns/{turn_id}/signals/go", {"idempotency-key": "k"}
+    first = await client.post(url, json=1, headers=key)
+    await rows.connection.execute("UPDATE turns SET status = 'completed', ended_at = now() WHERE turn_id = $1", turn_id)
+
+    again = await client.post(url, json=1, headers=key)
+
+    assert (again.status_code, again.json()["signal_id"]) == (202, first.json()["signal_id"])
+
+
+async def test_what_is_sent_to_a_duplicate_reaches_the_original(client: httpx.AsyncClient, rows: Rows) -> None:
+    original = await rows.turn("s", "running", attempt=1)
+    duplicate = await rows.turn("s", "duplicate", duplicate_of=original)
+
+    signal = await client.post(f"/v1/turns/{duplicate}/signals/go", json=1)
+    cancel = await client.post(f"/v1/turns/{duplicate}/cancel")
+
+    assert (signal.status_code, cancel.status_code) == (202, 202)
+    assert signal.json()["turn_id"] == cancel.json()["turn_id"] == str(original)
+    assert signal.json()["requested_turn_id"] == str(duplicate)
+    assert sorted(row["kind"] for row in await rows.inbox(original)) == ["cancel", "signal"]
+    assert await rows.inbox(duplicate) == []
+
+
+async def test_cancels_are_one_row_however_often_they_are_asked_for(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "queued")
+
+    answers = [await client.post(f"/v1/turns/{turn_id}/cancel") for _ in range(3)]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["cancel_id"] for answer in answers}) == 1
+    assert len(await rows.inbox(turn_id)) == 1
+
+
+async def test_a_cancelled_turn_is_as_it_was_asked_for(client: httpx.AsyncClient, rows: Rows) -> None:
+    cancelled, completed = await rows.turn("s", "cancelled"), await rows.turn("s", "completed")
+
+    answers = [await client.post(f"/v1/turns/{turn_id}/cancel") for turn_id in (cancelled, completed)]
+
+    assert [answer.status_code for answer in answers] == [200, 409]
+
+
+async def test_only_a_parked_turn_is_resumed(client: httpx.AsyncClient, rows: Rows) -> None:
+    parked = await rows.turn("s1", "parked", attempt=1, seq=4, reason="poison")
+    others = [await rows.turn(f"s-{status}", status) for status in ("queued", "running", "suspended", "completed")]
+
+    first, again = [await client.post(f"/v1/turns/{parked}/resume") for _ in range(2)]
+    refused = [await client.post(f"/v1/turns/{turn_id}/resume") for turn_id in (*others, rows.mint("s"))]
+
+    assert (first.status_code, first.json()) == (202, again.json())
+    assert [answer.status_code for answer in refused] == [409] * 5
+    assert [answer.json()["code"] for answer in refused] == ["not_parked"] * 3 + ["turn_ended", "not_parked"]
+
+
+async def test_a_turn_that_is_parked_again_is_resumed_again(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "parked", attempt=1, seq=4)
+    await client.post(f"/v1/turns/{turn_id}/resume")
+    await rows.connection.execute("UPDATE turns SET seq = 9 WHERE turn_id = $1", turn_id)
+
+    await client.post(f"/v1/turns/{turn_id}/resume")
+
+    assert len(await rows.inbox(turn_id)) == 2
+
+
+async def test_a_payload_over_its_bound_is_refused(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "running", attempt=1)
+
+    answers = [
+        await client.post(f"/v1/turns/{turn_id}/signals/go", content=b'"' + b"x" * size + b'"')
+        for size in (262_142, 262_143, 5_000_000)
+    ]
+
+    assert [answer.status_code for answer in answers] == [202, 413, 413]
+
+
+async def test_an_unknown_turn_gets_nothing(client: httpx.AsyncClient) -> None:
+    answers = [await client.post(f"/v1/turns/{uuid.uuid4()}/{what}") for what in ("cancel", "resume", "signals/x")]
+
+    assert [answer.status_code for answer in answers] == [404] * 3
