@@ -15,6 +15,7 @@ import socket
 from pathlib import Path
 from typing import IO, Final
 
+import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -23,7 +24,7 @@ from argosy.config import default_data_dir
 from argosy.errors import SettingError, UnavailableError
 from argosy.process.child import Child
 from argosy.process.kafka_jars import find_java, kafka_jars
-from argosy.process.kafka_node import Node, java_command, properties
+from argosy.process.kafka_node import PID_FILE, Node, java_command, properties
 
 _READY_WITHIN_S: Final = 120.0
 _FORMAT_WITHIN_S: Final = 60.0
@@ -76,6 +77,7 @@ class Broker:
             temporary = self.folder / "tmp"
             temporary.mkdir(exist_ok=True)
             self._java = java_command(java, jars, temporary, self._heap_mb, is_quick_to_start=self._is_quick_to_start)
+            self._wait_for_predecessor()
             self._choose_ports()
             self._format()
             for node in self._nodes:
@@ -178,11 +180,21 @@ class Broker:
             path.write_text(base64.urlsafe_b64encode(b"A" + secrets.token_bytes(15)).decode().rstrip("="))
         return path.read_text()
 
+    def _wait_for_predecessor(self) -> None:
+        """Wait until the nodes of a parent that was killed have ended: they hold their ports and folders."""
+        for pid_path in self.folder.glob(f"node-*/{PID_FILE}"):
+            with contextlib.suppress(OSError, ValueError, psutil.Error):
+                pid, started_s = pid_path.read_text().split()
+                process = psutil.Process(int(pid))
+                if process.create_time() == float(started_s):
+                    process.wait(_STOP_GRACE_S + 5)
+
     def _start_node(self, node: Node) -> None:
         command = [*self._java, "kafka.Kafka", str(node.properties_path)]
-        self._children[node.id] = Child.start_guarded(
-            f"broker node {node.id}", command, grace_s=_STOP_GRACE_S, log_path=node.log_path
-        )
+        child = Child.start_guarded(f"broker node {node.id}", command, grace_s=_STOP_GRACE_S, log_path=node.log_path)
+        self._children[node.id] = child
+        with contextlib.suppress(psutil.NoSuchProcess):
+            (node.folder / PID_FILE).write_text(f"{child.pid} {psutil.Process(child.pid).create_time()!r}")
 
     def _wait_ready(self) -> None:
         deadline_s = SystemClock().monotonic_s() + _READY_WITHIN_S

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,9 +21,13 @@ from argosy.embedded_postgres import EmbeddedPostgres
 
 def find_postgres_15() -> Path | None:
     """The programs of the oldest PostgreSQL that must work, when this machine has them."""
-    on_path = shutil.which("initdb")
-    candidates = [Path("/usr/lib/postgresql/15/bin"), *([Path(on_path).resolve().parent] if on_path else [])]
-    return next((path for path in candidates if (path / "initdb").exists() and "15" in str(path)), None)
+    on_path = shutil.which("postgres")
+    for bin_dir in (Path("/usr/lib/postgresql/15/bin"), *([Path(on_path).resolve().parent] if on_path else [])):
+        if (bin_dir / "initdb").exists() and (bin_dir / "postgres").exists():
+            shown = subprocess.run([str(bin_dir / "postgres"), "-V"], capture_output=True, text=True, check=False)
+            if shown.stdout.startswith("postgres (PostgreSQL) 15."):
+                return bin_dir
+    return None
 
 
 def need(thing: object, what: str) -> None:

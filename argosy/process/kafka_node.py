@@ -1,7 +1,9 @@
 """What one node of the broker is told: its properties and its Java command line."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+PID_FILE: Final = "pid"  # in a node's folder: its guard's pid and when that started
 
 
 class Node(NamedTuple):

@@ -28,7 +28,9 @@ def postgres_bin_dir(copies: Path = ROOT_COPIES) -> Path:
         return package / _RELEASE / "bin"
     copy = copies / f"{_DISTRIBUTION}-{importlib.metadata.version(_DISTRIBUTION)}"
     if not copy.is_dir():
-        copies.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for missing in reversed([path for path in (copies, *copies.parents) if not path.exists()]):
+            missing.mkdir(exist_ok=True)
+            missing.chmod(0o755)  # whatever our umask is
         with (copies / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not copy.is_dir():
@@ -52,8 +54,9 @@ def _copy(package: Path, libraries: Path, destination: Path) -> None:
         work.chmod(0o755)
         (work / _PACKAGE).mkdir(mode=0o755)
         shutil.copytree(package / _RELEASE, work / _PACKAGE / _RELEASE, symlinks=True)
-        if libraries.is_dir():  # macOS wheels keep them inside the package
-            shutil.copytree(libraries, work / libraries.name, symlinks=True)
+        for tree in (libraries, package / ".dylibs"):  # where wheels for Linux and for macOS keep them
+            if tree.is_dir():
+                shutil.copytree(tree, work / tree.relative_to(package.parent), symlinks=True)
         for path in (path for path in work.rglob("*") if not path.is_symlink()):
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         os.sync()  # a power cut must not leave a name with half a program behind it

@@ -94,6 +94,16 @@ def test_a_broker_ends_with_its_parent_and_its_data_is_found_again(folder: Path)
         assert consume(again.bootstrap_servers, topic, 1) == [b"kept"]
 
 
+def test_a_start_right_after_a_kill_waits_for_the_old_nodes_to_end(folder: Path) -> None:
+    with started("broker", folder) as parent:
+        bootstrap = parent.wait_ready()["bootstrap"]
+        topic = create_topic(bootstrap, replicas=1)
+        parent.kill()
+
+        with Broker(folder, port=int(bootstrap.split(":")[1]), is_quick_to_start=True) as again:
+            assert len(produce(again.bootstrap_servers, topic, [b"after"])) == 1
+
+
 def test_a_second_broker_on_the_folder_is_refused(cluster: Broker) -> None:
     with pytest.raises(SettingError, match=r"^another broker of Argosy runs in \S+: stop it first$"):
         Broker(cluster.folder, port=0).start()
