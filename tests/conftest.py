@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -94,10 +95,10 @@ def any_postgres_dsn(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("postgres_15_dsn" if request.param == "15" else "postgres_dsn"))
 
 
-def in_thread(work: Callable[[], object]) -> None:
+def in_thread(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a coroutine function to its end from a synchronous fixture, whatever loop this thread has."""
     with ThreadPoolExecutor(1) as executor:
-        executor.submit(lambda: asyncio.run(work())).result(60)  # type: ignore[arg-type]
+        executor.submit(lambda: asyncio.run(work())).result(60)
 
 
 @contextlib.contextmanager
