@@ -242,9 +242,12 @@ async def test_a_reason_to_park_gets_through_gathers_groups_and_except_clauses()
     async def gathers(ctx: Context) -> None:
         await asyncio.gather(ctx.run(pay), return_exceptions=False)
 
+    async def fail() -> None:
+        raise ValueError("no")
+
     async def groups(ctx: Context) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(ctx.run(echo, 1))
+            group.create_task(ctx.run(fail))
             group.create_task(ctx.run(pay))
 
     async def swallows(ctx: Context) -> None:
