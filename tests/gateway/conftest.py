@@ -30,7 +30,9 @@ def gateway_dsn(postgres_dsn: str) -> Iterator[str]:
             await migrate.migrate(dsn)
             await ensure(config.load({}, state_db_uri=dsn), dsn)
             connection = await asyncpg.connect(dsn)
-            await connection.execute("INSERT INTO argosy.workflows (lane, name, version, build) VALUES ('default', 'echo', '1', 'b')")
+            await connection.execute(
+                "INSERT INTO argosy.workflows (lane, name, version, build) VALUES ('default', 'echo', '1', 'b')"
+            )
             await connection.close()
 
         in_thread(prepare)
@@ -55,7 +57,10 @@ async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx.Asy
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://gateway", headers={"x-argosy-tenant": tenant}, timeout=30
+            transport=httpx.ASGITransport(app),
+            base_url="http://gateway",
+            headers={"x-argosy-tenant": tenant},
+            timeout=30,
         ) as client,
     ):
         client.state = app.state.gateway  # type: ignore[attr-defined]

@@ -49,10 +49,14 @@ class Rows:
         if status not in ENDED:
             values["place"] = await self.connection.fetchval("SELECT nextval('places')")
         values |= {
-            name: json.dumps(value) if name in {"input", "result", "error", "waits", "tags"} and value is not None else value
+            name: json.dumps(value)
+            if name in {"input", "result", "error", "waits", "tags"} and value is not None
+            else value
             for name, value in columns.items()
         }
-        values = {name: value.encode() if name in JSON and isinstance(value, str) else value for name, value in values.items()}
+        values = {
+            name: value.encode() if name in JSON and isinstance(value, str) else value for name, value in values.items()
+        }
         names = ", ".join(values)
         marks = ", ".join(f"${number}" for number in range(1, len(values) + 1))
         await self.connection.execute(f"INSERT INTO turns ({names}) VALUES ({marks})", *values.values())  # noqa: S608

@@ -61,7 +61,12 @@ async def test_a_turn_is_in_the_log_when_it_is_accepted(client: httpx.AsyncClien
         "links": {"self": url, "events": f"{url}/events", "explain": f"{url}/explain", "cancel": f"{url}/cancel"},
     }  # fmt: skip
     assert (turn.turn_id, turn.tenant, turn.lane, turn.session) == (turn_id.bytes, tenant, "default", "s/1")
-    assert (turn.workflow, json.loads(turn.input), turn.on_busy, turn.priority) == ("echo", {"text": "hello"}, "reject", 5)
+    assert (turn.workflow, json.loads(turn.input), turn.on_busy, turn.priority) == (
+        "echo",
+        {"text": "hello"},
+        "reject",
+        5,
+    )
     assert (turn.not_before_ms, turn.deadline_s, json.loads(turn.tags)) == (1_577_833_200_000, 60.0, ["a", "ü"])
     assert (turn.idempotency_key, turn.digest) == ("", b"")
     session_id = ids.session_id_of(tenant, "default", "s/1")
@@ -101,7 +106,11 @@ async def test_a_key_that_was_used_before_is_the_same_turn(client: httpx.AsyncCl
     elsewhere = await client.post("/v1/sessions/s2/turns", json=ECHO, headers=key)
 
     assert (again.status_code, again.json()["turn_id"]) == (202, str(turn_id))
-    assert (other.status_code, other.json()["code"], other.json()["turn_id"]) == (422, "idempotency_mismatch", str(turn_id))
+    assert (other.status_code, other.json()["code"], other.json()["turn_id"]) == (
+        422,
+        "idempotency_mismatch",
+        str(turn_id),
+    )
     assert elsewhere.status_code == 202
     assert len(seen.entries) == 2
 
@@ -211,7 +220,10 @@ async def digest_of(client: httpx.AsyncClient, body: dict[str, Any]) -> bytes:
 
 async def test_a_large_batch_keeps_its_order(client: httpx.AsyncClient) -> None:
     seen = watch(client)
-    lines = [msgspec.json.encode({"session": f"s{number % 7}", "workflow": "echo", "input": number}) for number in range(2_500)]
+    lines = [
+        msgspec.json.encode({"session": f"s{number % 7}", "workflow": "echo", "input": number})
+        for number in range(2_500)
+    ]
 
     answer = await client.post("/v1/turns:batch", content=b"\n".join(lines), timeout=60)
 
@@ -231,7 +243,9 @@ async def test_a_batch_over_its_bounds_is_refused_whole(open_gateway: OpenGatewa
     too_many = await client.post("/v1/turns:batch", content=b"\n".join([line] * 4))
     too_large = await client.post("/v1/turns:batch", content=line + b" " * 2_000)
 
-    assert [(answer.status_code, answer.json()["code"]) for answer in (too_many, too_large)] == [(413, "payload_too_large")] * 2
+    assert [(answer.status_code, answer.json()["code"]) for answer in (too_many, too_large)] == [
+        (413, "payload_too_large")
+    ] * 2
     assert seen.entries == []
 
 

@@ -26,7 +26,13 @@ async def test_a_completed_turn_is_shown_with_its_steps(client: httpx.AsyncClien
     shown = answer.json()
     assert shown["steps"] == [
         {"key": "charge", "status": "completed", "result": {"paid": True}, "error": None, "attempts": 2},
-        {"key": "mail", "status": "failed", "result": None, "error": {"type": "Gone", "message": "away"}, "attempts": 3},
+        {
+            "key": "mail",
+            "status": "failed",
+            "result": None,
+            "error": {"type": "Gone", "message": "away"},
+            "attempts": 3,
+        },
         {"key": "wire", "status": "intended", "result": None, "error": None, "attempts": 0},
     ]
     assert {name: shown[name] for name in ("turn_id", "session", "workflow", "version", "status", "input", "result", "error")} == {
