@@ -132,6 +132,7 @@ async def fine(ctx: Any) -> None:
         ({"name": "signal:go"}, "a name begins with a letter"),
         ({"name": "x" * 129}, "a name begins with a letter"),
         ({"name": 5}, "a name begins with a letter"),
+        ({"retry": 3}, "there is no option retry"),
         ({"name": "sleep"}, "belongs to ctx.sleep"),
     ],
 )
