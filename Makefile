@@ -25,14 +25,17 @@ run: .venv
 
 test: .venv/installed-dev
 	@sh tests/install_needs.sh
+	@$(BIN)/python -c 'from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")'
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 faults: .venv/installed-dev
 	@sh tests/install_needs.sh
+	@$(BIN)/python -c 'from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")'
 	$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)
 
 bench: .venv/installed-dev
 	@sh tests/install_needs.sh
+	@$(BIN)/python -c 'from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")'
 	$(BIN)/python -m bench $(ARGS)
 
 check: .venv/installed-dev

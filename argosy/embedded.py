@@ -160,7 +160,8 @@ def serve_broker(settings: Settings, nodes: int, port: int) -> int:
         signal.signal(number, lambda *_: stopping.set())
     console = Console(highlight=False)
     console.print(f"starting Kafka ({nodes} node{'s' if nodes > 1 else ''}); the first time its jars are fetched")
-    with Broker(settings.argosy_data_dir / f"broker-{nodes}", nodes=nodes, port=port) as broker:
+    folder, cache = settings.argosy_data_dir / f"broker-{nodes}", settings.argosy_data_dir / "cache"
+    with Broker(folder, nodes=nodes, port=port, cache_dir=cache) as broker:
         console.print(f"[green]ready[/] KAFKA_BOOTSTRAP_SERVERS={broker.bootstrap_servers}")
         while not stopping.wait(_LOOK_S):
             if ended := broker.ended():
