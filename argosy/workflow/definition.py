@@ -82,7 +82,7 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     def declare(function: Function) -> Function:
         if isinstance(getattr(function, _WORKFLOW, None), Workflow):
             _refuse("step", function, "it is a workflow already")
-        if unknown := options.keys() - _step_of.__kwdefaults__.keys():
+        if unknown := options.keys() - inspect.signature(_step_of).parameters.keys():
             _refuse("step", function, f"there is no option {', '.join(sorted(unknown))}")
         setattr(function, _STEP, _step_of(function, name, **options))
         return function
