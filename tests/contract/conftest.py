@@ -31,7 +31,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float
 
 
 class Owner:
-    """Reads as a worker does: whatever it becomes eligible for it starts, at the position it is told, under a new claim."""
+    """Reads as a worker does: what it becomes eligible for it starts, at the position it is told, under a new claim."""
 
     def __init__(self, reader: LogReader, positions: dict[int, int] | None = None) -> None:
         self.reader = reader

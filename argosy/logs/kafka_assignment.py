@@ -1,0 +1,184 @@
+"""Which partitions the group gave us, which of them the loop wants read, and under which claim. On the poller's thread.
+
+Rules:
+- What was polled is tagged with its claim before anything else happens (`tag`), so a record belongs to the claim under
+  which it was polled. What was polled under no claim is dropped: the claim that comes will seek.
+- A wish (partition, position, claim) outlives a revocation that the loop never noticed: when the partition comes back
+  it goes on where it was. The loop ends a wish; whether it may still write is for Postgres to say.
+- Rebalance callbacks never wait: partitions are assigned paused, at an explicit offset.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
+
+from argosy.log import Batch, Record
+from argosy.logs.kafka_config import Messages, reason_of
+
+_SEEK_RETRIES_FAST: Final = 50  # a fresh assignment refuses to be sought for a moment
+_SEEK_RETRY_SLOW_POLLS: Final = 50
+_NUDGE_TIMEOUT_S: Final = 0.2
+
+
+class _Wish:
+    """What the loop wants of a partition: records from `position` on under `claim`."""
+
+    __slots__ = ("claim", "is_reading", "position", "seeks")
+
+    def __init__(self, position: int, claim: int) -> None:
+        self.position = position
+        self.claim = claim
+        self.is_reading = False
+        self.seeks = 0
+
+
+class Assignment:
+    """The partitions of one topic. changes: the whole set after each change, for the poller to pass on."""
+
+    def __init__(self, topic: str, messages: Messages) -> None:
+        self._topic = topic
+        self._messages = messages
+        self._consumer: Any = None
+        self._assigned: set[int] = set()
+        self._wishes: dict[int, _Wish] = {}
+        self._is_paused = False
+        self._is_full = False
+        self._polls = 0
+        self.changes: list[frozenset[int]] = []
+
+    def begin(self, consumer: Any) -> None:
+        """A new consumer joins the group."""
+        self._consumer = consumer
+        consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    def end(self) -> None:
+        """The consumer is gone; nobody is eligible through it any more."""
+        self._forget_reading(list(self._wishes))
+        if self._assigned:
+            self._assigned.clear()
+            self.changes.append(frozenset())
+
+    def read(self, partition: int, position: int, claim: int) -> None:
+        """Takes the place of an earlier wish; `seek_where_needed` carries it out."""
+        self._wishes[partition] = _Wish(position, claim)
+
+    def ignore(self, partition: int) -> None:
+        wish = self._wishes.pop(partition, None)
+        if wish is not None and wish.is_reading:
+            self._consumer.pause([TopicPartition(self._topic, partition)])
+
+    def pause(self, is_paused: bool) -> None:
+        """The loop wants nothing for now."""
+        was_quiet, self._is_paused = self._is_quiet, is_paused
+        self._apply_quiet(was_quiet)
+
+    def fill(self, is_full: bool) -> None:
+        """The loop does not take what it was handed."""
+        was_quiet, self._is_full = self._is_quiet, is_full
+        self._apply_quiet(was_quiet)
+
+    def seek_where_needed(self) -> None:
+        """Once per poll. A seek that fails is tried again, soon at first; it holds up nobody else."""
+        self._polls += 1
+        sought: list[TopicPartition] = []
+        for partition, wish in self._wishes.items():
+            if wish.is_reading or partition not in self._assigned:
+                continue
+            if wish.seeks > _SEEK_RETRIES_FAST and self._polls % _SEEK_RETRY_SLOW_POLLS:
+                continue
+            wish.seeks += 1
+            try:
+                self._consumer.seek(TopicPartition(self._topic, partition, wish.position))
+                if not self._is_quiet:
+                    self._consumer.resume([TopicPartition(self._topic, partition)])
+                wish.is_reading = True
+                sought.append(TopicPartition(self._topic, partition, OFFSET_END))
+            except KafkaException as error:
+                if wish.seeks >= _SEEK_RETRIES_FAST:
+                    self._messages.say(f"seek of partition {partition}", reason_of(error))
+        if sought and not self._is_quiet:
+            self._nudge(sought)
+
+    def tag(self, messages: Sequence[Any]) -> list[Batch]:
+        """What poll and consume have just returned, by partition, under the claim that holds now."""
+        batches: dict[int, Batch] = {}
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._on_message_error(message, error)
+                continue
+            partition, position = message.partition(), message.offset()
+            wish = self._wishes.get(partition)
+            if wish is None or not wish.is_reading or position < wish.position:
+                continue
+            wish.position = position + 1
+            batch = batches.get(partition)
+            if batch is None:
+                batch = batches[partition] = Batch(partition, wish.claim, [])
+            headers = tuple(message.headers() or ())
+            batch.records.append(Record(position, message.timestamp()[1], message.key(), message.value(), headers))
+        return list(batches.values())
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._is_paused or self._is_full
+
+    def _apply_quiet(self, was_quiet: bool) -> None:
+        if was_quiet == self._is_quiet:
+            return
+        reading = [
+            TopicPartition(self._topic, partition, OFFSET_END)
+            for partition, wish in self._wishes.items()
+            if wish.is_reading and partition in self._assigned
+        ]
+        if reading and self._is_quiet:
+            self._consumer.pause(reading)
+        elif reading:
+            self._consumer.resume(reading)
+            self._nudge(reading)
+
+    def _nudge(self, partitions: list[TopicPartition]) -> None:
+        """librdkafka looks once in a second whether a broker that had nothing to fetch has something now; any request
+        makes it look at once (measured: 3 ms instead of 1,000). This one asks the leader of each partition for its end.
+        """
+        with suppress(KafkaException):
+            self._consumer.offsets_for_times(partitions, timeout=_NUDGE_TIMEOUT_S)
+
+    # From inside poll and consume
+
+    def _on_assign(self, consumer: Any, partitions: Sequence[Any]) -> None:
+        if not partitions:
+            return
+        numbers = [each.partition for each in partitions]
+        consumer.incremental_assign([TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in numbers])
+        consumer.pause([TopicPartition(self._topic, number) for number in numbers])
+        self._assigned.update(numbers)
+        self._forget_reading(numbers)
+        self.changes.append(frozenset(self._assigned))
+
+    def _on_revoke(self, consumer: Any, partitions: Sequence[Any]) -> None:
+        if not partitions:
+            return
+        numbers = [each.partition for each in partitions]
+        self._assigned.difference_update(numbers)
+        self._forget_reading(numbers)
+        self.changes.append(frozenset(self._assigned))
+        consumer.incremental_unassign([TopicPartition(self._topic, number) for number in numbers])
+
+    def _on_lost(self, consumer: Any, partitions: Sequence[Any]) -> None:
+        self._messages.say("partitions lost", f"{len(partitions)} partitions: the group gave them to others")
+        self._on_revoke(consumer, partitions)
+
+    def _forget_reading(self, partitions: Sequence[int]) -> None:
+        for partition in partitions:
+            if wish := self._wishes.get(partition):
+                wish.is_reading = False
+                wish.seeks = 0
+
+    def _on_message_error(self, message: Any, error: KafkaError) -> None:
+        """Out of range among them: nothing is read then, and the owner's loop sees from the spans what to do."""
+        self._messages.say(error.name(), f"partition {message.partition()}: {error.str()}")
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            raise KafkaException(error)
