@@ -42,7 +42,8 @@ class Rows:
         turn_id = columns.pop("turn_id", None) or self.mint(session)
         waits = "[]" if status == "suspended" else None
         values: dict[str, Any] = {
-            "turn_id": turn_id, "tenant": self.tenant, "lane": LANE, "bucket": ids.bucket_of(session_id), "session_id": session_id,
+            "turn_id": turn_id, "tenant": self.tenant, "lane": LANE,
+            "bucket": ids.bucket_of(session_id), "session_id": session_id,
             "workflow": "echo", "status": status, "on_busy": "enqueue", "input": "null", "waits": waits,
             "ended_at": datetime.now(UTC) if status in ENDED else None,
         }  # fmt: skip

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from tests.gateway.rows import Rows
 
 TURNS = "/v1/sessions/s/turns"
+SIGNAL = "/v1/turns/{turn}/signals/a"
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+CSV = {"content-type": "text/csv"}
 KiB = 1024
 
 
@@ -31,6 +34,10 @@ class Bad(NamedTuple):
 
 def posted(**fields: Any) -> dict[str, Any]:
     return {"workflow": "echo", **fields}
+
+
+def session(name: str) -> str:
+    return f"/v1/sessions/{name}/turns"
 
 
 def raw(input_json: bytes) -> bytes:
@@ -90,15 +97,15 @@ TABLE = [
     Bad("a tag with NUL", 422, "invalid_request", body=posted(tags=["a\0"])),
     Bad("a tag that is a number", 422, "invalid_request", body=posted(tags=[1])),
     Bad("text", 415, "unsupported_media_type", content=b"{}", headers={"content-type": "text/plain"}),
-    Bad("a form", 415, "unsupported_media_type", content=b"a=1", headers={"content-type": "application/x-www-form-urlencoded"}),
-    Bad("a session name of 10 kB", 422, "invalid_session", url=f"/v1/sessions/{'s' * 10_000}/turns", body=posted()),
-    Bad("a session name of 257 bytes", 422, "invalid_session", url=f"/v1/sessions/{'%C3%BC' * 128}s/turns", body=posted()),
-    Bad("a session name with NUL", 422, "invalid_session", url="/v1/sessions/a%00b/turns", body=posted()),
-    Bad("a session name with a newline", 422, "invalid_session", url="/v1/sessions/a%0Ab/turns", body=posted()),
-    Bad("a session name of dots", 422, "invalid_session", url="/v1/sessions/%2E%2E/turns", body=posted()),
-    Bad("a session name that is not UTF-8", 400, "invalid_parameter", url="/v1/sessions/a%FFb/turns", body=posted()),
-    Bad("a session name that is a surrogate", 400, "invalid_parameter", url="/v1/sessions/%ED%A0%80/turns", body=posted()),
-    Bad("no session name", 404, "not_found", url="/v1/sessions//turns", body=posted()),
+    Bad("a form", 415, "unsupported_media_type", content=b"a=1", headers=FORM),
+    Bad("a session name of 10 kB", 422, "invalid_session", url=session("s" * 10_000), body=posted()),
+    Bad("a session name of 257 bytes", 422, "invalid_session", url=session("%C3%BC" * 128 + "s"), body=posted()),
+    Bad("a session name with NUL", 422, "invalid_session", url=session("a%00b"), body=posted()),
+    Bad("a session name with a newline", 422, "invalid_session", url=session("a%0Ab"), body=posted()),
+    Bad("a session name of dots", 422, "invalid_session", url=session("%2E%2E"), body=posted()),
+    Bad("a session name that is not UTF-8", 400, "invalid_parameter", url=session("a%FFb"), body=posted()),
+    Bad("a session name that is a surrogate", 400, "invalid_parameter", url=session("%ED%A0%80"), body=posted()),
+    Bad("no session name", 404, "not_found", url=session(""), body=posted()),
     Bad("an empty key", 422, "invalid_request", body=posted(), headers={"idempotency-key": ""}),
     Bad("a key with a space", 422, "invalid_request", body=posted(), headers={"idempotency-key": "a b"}),
     Bad("a long key", 422, "invalid_request", body=posted(), headers={"idempotency-key": "k" * 257}),
@@ -106,7 +113,7 @@ TABLE = [
     Bad("a parameter of a batch", 400, "invalid_parameter", url="/v1/turns:batch?x=1", content=b""),
     Bad("a bad tenant", 400, "invalid_parameter", body=posted(), headers={"x-argosy-tenant": "a/b"}),
     Bad("an empty tenant", 400, "invalid_parameter", body=posted(), headers={"x-argosy-tenant": ""}),
-    Bad("a batch as text", 415, "unsupported_media_type", url="/v1/turns:batch", content=b"{}", headers={"content-type": "text/csv"}),
+    Bad("a batch as text", 415, "unsupported_media_type", url="/v1/turns:batch", content=b"{}", headers=CSV),
     Bad("an id that is none", 400, "invalid_id", "GET", "/v1/turns/nonsense"),
     Bad("an id in braces", 400, "invalid_id", "GET", f"/v1/turns/%7B{uuid.UUID(int=0)}%7D"),
     Bad("an id with NUL", 400, "invalid_id", "GET", "/v1/turns/%00"),
@@ -133,10 +140,10 @@ TABLE = [
     Bad("a session with NUL", 422, "invalid_session", "GET", "/v1/sessions/%00"),
     Bad("a signal name of 10 kB", 422, "invalid_request", "POST", "/v1/turns/{turn}/signals/" + "n" * 10_000),
     Bad("a signal name with NUL", 422, "invalid_request", "POST", "/v1/turns/{turn}/signals/a%00"),
-    Bad("a signal that is no JSON", 400, "invalid_json", "POST", "/v1/turns/{turn}/signals/a", content=b"{"),
-    Bad("a signal of NaN", 400, "invalid_json", "POST", "/v1/turns/{turn}/signals/a", content=b"NaN"),
-    Bad("a deep signal", 400, "invalid_json", "POST", "/v1/turns/{turn}/signals/a", content=b"[" * 200 + b"]" * 200),
-    Bad("a signal with a bad key", 422, "invalid_request", "POST", "/v1/turns/{turn}/signals/a", headers={"idempotency-key": "ü"}),
+    Bad("a signal that is no JSON", 400, "invalid_json", "POST", SIGNAL, content=b"{"),
+    Bad("a signal of NaN", 400, "invalid_json", "POST", SIGNAL, content=b"NaN"),
+    Bad("a deep signal", 400, "invalid_json", "POST", SIGNAL, content=b"[" * 200 + b"]" * 200),
+    Bad("a signal with a bad key", 422, "invalid_request", "POST", SIGNAL, headers={"idempotency-key": "ü"}),
     Bad("nothing there", 404, "not_found", "GET", "/v2"),
     Bad("a slash too many", 404, "not_found", "GET", "/v1/sessions/"),
     Bad("another method", 405, "method_not_allowed", "DELETE", "/v1/turns/{turn}"),

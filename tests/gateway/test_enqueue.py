@@ -1,5 +1,6 @@
 """Turns into the log: what is appended, and what is answered for each of the three outcomes."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import Sequence
@@ -24,9 +25,11 @@ class StubbornWriter:
         self._writer = writer
         self._outcome = outcome
         self.entries: list[Entry] = []
+        self.appended = asyncio.Event()
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
         self.entries += entries
+        self.appended.set()
         if self._outcome is Outcome.APPENDED:
             return await self._writer.append(entries)  # type: ignore[no-any-return]
         if self._outcome is Outcome.UNKNOWN:
@@ -45,7 +48,8 @@ async def test_a_turn_is_in_the_log_when_it_is_accepted(client: httpx.AsyncClien
     seen = watch(client)
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     body = ECHO | {
-        "on_busy": "reject", "priority": 5, "not_before": "2020-01-01T00:00:00+01:00", "deadline_s": 60, "tags": ["a", "ü"]
+        "on_busy": "reject", "priority": 5, "not_before": "2020-01-01T00:00:00+01:00", "deadline_s": 60,
+        "tags": ["a", "ü"],
     }  # fmt: skip
 
     answer = await client.post("/v1/sessions/s%2F1/turns", json=body, headers={"traceparent": trace})
@@ -132,37 +136,19 @@ async def test_everything_that_matters_is_in_the_digest(client: httpx.AsyncClien
 
 async def test_a_turn_that_ends_in_time_is_answered_whole(client: httpx.AsyncClient, rows: Rows) -> None:
     seen = watch(client)
-    loop_over = client.state.waiting  # type: ignore[attr-defined]
-    posted = rows_end_soon(rows, seen)
-    async with posted:
+
+    async def complete() -> None:
+        await seen.appended.wait()
+        turn_id = uuid.UUID(bytes=record.decode(seen.entries[0].value).turn_id)
+        await rows.turn("s", "completed", turn_id=turn_id, result=42)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(complete())
         answer = await client.post("/v1/sessions/s/turns", json=ECHO, headers={"prefer": "respond-async, wait=10"})
 
     assert answer.status_code == 200
     assert answer.headers["preference-applied"] == "wait=10"
     assert (answer.json()["status"], answer.json()["result"]) == ("completed", 42)
-    assert not loop_over._waiting
-
-
-class rows_end_soon:  # noqa: N801 (reads as a verb)
-    """As soon as a turn is in the log, it is completed."""
-
-    def __init__(self, rows: Rows, seen: StubbornWriter) -> None:
-        self._rows = rows
-        self._seen = seen
-
-    async def __aenter__(self) -> None:
-        import asyncio
-
-        async def complete() -> None:
-            while not self._seen.entries:
-                await asyncio.sleep(0.002)
-            turn = record.decode(self._seen.entries[0].value)
-            await self._rows.turn("s", "completed", turn_id=uuid.UUID(bytes=turn.turn_id), result=42)
-
-        self._task = asyncio.create_task(complete())
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._task
 
 
 async def test_a_turn_that_does_not_end_in_time_is_accepted(client: httpx.AsyncClient) -> None:

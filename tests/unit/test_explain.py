@@ -1,0 +1,92 @@
+"""Every state of a turn has an explanation, and the right one."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from argosy.store.turn import PartitionFacts, TurnFacts
+from argosy.turn.status import Status
+from gateway.explain import Verdict, verdict, verdict_of_accepted
+from gateway.views import Wait
+
+ME, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SOON = NOW + timedelta(seconds=90)
+
+
+def facts(status: str, **changes: Any) -> TurnFacts:
+    base: dict[str, Any] = {
+        "at": NOW, "status": status, "place": 5, "attempt": 1, "crashes": 0, "reason": None,
+        "not_before": None, "waits": None,
+        "workflow": "echo", "parked": None, "head_turn_id": ME, "head_status": status, "turns_ahead": 0, "workers_alive": 2,
+        "owner": OTHER, "is_owner_alive": True, "next_timer_at": None, "undelivered": None, "is_workflow_known": True,
+    }  # fmt: skip
+    return TurnFacts(**(base | changes))
+
+
+SIGNAL = Wait(key="w", kind="signal", name="approve", due_at=SOON)
+SLEEP = Wait(key="w", kind="sleep", due_at=SOON)
+RETRY = Wait(key="w", kind="retry", due_at=SOON)
+PARKED = b'{"reason":"poison","message":"it crashed"}'
+BEHIND = {"head_turn_id": OTHER, "head_status": "suspended", "turns_ahead": 3}
+
+TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
+    ("next in its session", facts("queued"), [], "waiting_for_slot", "slot"),
+    ("behind another turn", facts("queued", **BEHIND), [], "behind_turn", str(OTHER)),
+    ("behind another, nobody alive", facts("queued", **BEHIND, workers_alive=0), [], "no_worker", str(OTHER)),
+    ("delayed", facts("queued", place=None, not_before=SOON), [], "not_due", "2026-01-01T00:01:30Z"),
+    ("delayed, nobody alive", facts("queued", place=None, not_before=SOON, workers_alive=0), [], "no_worker", "delayed"),
+    ("nobody alive", facts("queued", workers_alive=0), [], "no_worker", "No worker"),
+    ("its owner is dead", facts("queued", is_owner_alive=False), [], "no_owner", "partition"),
+    ("nobody has its workflow", facts("queued", is_workflow_known=False), [], "unknown_workflow", "'echo'"),
+    ("running", facts("running"), [], "running", "attempt 1"),
+    ("running at a dead owner", facts("running", is_owner_alive=False), [], "no_owner", "running"),
+    ("waiting for a signal", facts("suspended"), [SIGNAL], "waiting_for_signal", "'approve', until 2026"),
+    ("waiting for a signal, nobody alive", facts("suspended", workers_alive=0), [SIGNAL], "waiting_for_signal", "approve"),
+    ("its signal is here", facts("suspended", undelivered=["signal"]), [SIGNAL], "resuming", "signal"),
+    ("its signal is here, nobody alive", facts("suspended", undelivered=["signal"], workers_alive=0), [SIGNAL], "no_worker", "signal"),
+    ("sleeping", facts("suspended"), [SLEEP], "sleeping", "2026-01-01T00:01:30Z"),
+    ("sleeping without a written end", facts("suspended", next_timer_at=SOON), [], "sleeping", "2026-01-01T00:01:30Z"),
+    ("sleeping, nobody alive", facts("suspended", workers_alive=0), [SLEEP], "no_worker", "sleeps"),
+    ("waiting for a retry", facts("suspended"), [RETRY], "waiting_for_retry", "tried again"),
+    ("parked", facts("parked", reason="poison", parked=PARKED), [], "parked", "it crashed"),
+    ("parked without an event", facts("parked", reason="poison"), [], "parked", "poison"),
+    ("parked and resumed", facts("parked", reason="poison", undelivered=["resume"]), [], "resuming", "resume"),
+    ("rejected", facts("rejected", reason="busy"), [], "ended", "busy"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("turn_facts", "waits", "code", "why"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
+def test_a_turn_is_explained(turn_facts: TurnFacts, waits: list[Wait], code: str, why: str) -> None:
+    explained = verdict(turn_facts, ME, waits)
+
+    assert explained.code == code
+    assert why in explained.why
+    assert explained.what_to_do
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACCEPTED])
+def test_every_status_has_an_explanation(status: Status) -> None:
+    assert isinstance(verdict(facts(status), ME, []), Verdict)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, "in_log"),
+        ({"workers_alive": 0}, "no_worker"),
+        ({"is_owner_alive": False}, "no_owner"),
+        ({"accepted_through": None}, "in_log"),
+    ],
+)
+def test_a_turn_that_is_only_in_the_log_is_explained(changes: dict[str, Any], code: str) -> None:
+    base = {"at": NOW, "accepted_through": NOW - timedelta(seconds=3), "workers_alive": 1, "is_owner_alive": True}
+
+    explained = verdict_of_accepted(PartitionFacts(**(base | changes)), NOW)
+
+    assert explained.code == code
+    assert explained.details["behind_s"] == (None if changes.get("accepted_through", 1) is None else 3.0)

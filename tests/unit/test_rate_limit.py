@@ -1,0 +1,55 @@
+"""A token bucket, with a clock that the test turns."""
+
+from gateway.rate_limit import TENANTS_MAX, RateLimit
+
+
+class Clock:
+    now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def unix_ms(self) -> int:
+        return int(self.now_s * 1000)
+
+    async def sleep(self, delay_s: float) -> None:
+        self.now_s += delay_s
+
+
+def test_the_burst_is_granted_at_once_and_the_rate_afterwards() -> None:
+    clock = Clock()
+    limit = RateLimit(10, 5, clock)
+
+    at_once = limit.take("a", 8)
+    clock.now_s = 0.25
+    later = limit.take("a", 8)
+
+    assert (at_once, later) == (5, 2)
+    assert limit.retry_after_s("a") == 0.05
+
+
+def test_tenants_have_buckets_of_their_own() -> None:
+    limit = RateLimit(1, 1, Clock())
+
+    assert [limit.take("a"), limit.take("a"), limit.take("b")] == [1, 0, 1]
+
+
+def test_no_rate_is_no_limit() -> None:
+    assert RateLimit(0, 0, Clock()).take("a", 10_000) == 10_000
+
+
+def test_many_tenants_cost_bounded_memory() -> None:
+    clock = Clock()
+    limit = RateLimit(1, 1, clock)
+
+    for number in range(3 * TENANTS_MAX):
+        clock.now_s += 1
+        limit.take(f"t{number}")
+
+    assert len(limit._buckets) <= TENANTS_MAX
+
+
+def test_a_clock_that_stands_still_grants_nothing_new() -> None:
+    limit = RateLimit(5, 2, Clock())
+
+    assert sum(limit.take("a") for _ in range(10)) == 2
