@@ -77,8 +77,10 @@ class Messages:
     def say(self, kind: str, text: str) -> None:
         """A message of ours or of librdkafka's."""
         now_s = self._clock.monotonic_s()
-        last_s, left_out = self._kinds.get(kind, (-self.INTERVAL_S, 0))
-        if now_s - last_s < self.INTERVAL_S or len(self._kinds) >= self._KINDS_MAX:
+        if kind not in self._kinds and len(self._kinds) >= self._KINDS_MAX:
+            kind = "other"
+        last_s, left_out = self._kinds.get(kind, (now_s - self.INTERVAL_S, 0))
+        if now_s - last_s < self.INTERVAL_S:
             self._kinds[kind] = (last_s, left_out + 1)
             return
         self._kinds[kind] = (now_s, 0)

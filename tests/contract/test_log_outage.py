@@ -1,0 +1,246 @@
+"""What argosy/log.py promises while the log is away. Each test has a server of its own to kill."""
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+import pytest
+
+from argosy.broker import Broker
+from argosy.config import load
+from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.errors import LogUnavailableError
+from argosy.log import Appended, LogWriter, Outcome
+from argosy.logs.open import ensure, open_reader, open_writer
+from argosy.store.migrate import migrate
+from tests.conftest import open_folder
+from tests.contract.conftest import Log, entries, until
+
+APPEND_TIMEOUT_S = 4.0
+
+
+class Server(Protocol):
+    def kill(self) -> None: ...
+    def restart(self) -> None: ...
+    def stall(self) -> None: ...
+    def go_on(self) -> None: ...
+
+
+class KafkaServer:
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+
+    def kill(self) -> None:
+        self.broker.kill(1)
+
+    def restart(self) -> None:
+        self.broker.restart(1)
+
+    def stall(self) -> None:
+        os.kill(self.broker._children[1].program_pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self.broker._children[1].program_pid, signal.SIGCONT)
+
+
+class PostgresServer:
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self.server = server
+
+    def _family(self) -> list[psutil.Process]:
+        postmaster = psutil.Process(self.server.pid)
+        return [postmaster, *postmaster.children(recursive=True)]
+
+    def kill(self) -> None:
+        family = self._family()
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family, timeout=10)
+
+    def restart(self) -> None:
+        self.server.stop()
+        self.server.start()
+
+    def stall(self) -> None:
+        for process in self._family():
+            process.suspend()
+
+    def go_on(self) -> None:
+        for process in self._family():
+            process.resume()
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[Broker]:
+    with open_folder() as path, Broker(path, port=0, is_quick_to_start=True) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    with open_folder() as path, EmbeddedPostgres(path) as server:
+        yield server
+
+
+@pytest.fixture(params=["kafka", "postgres"])
+def server(request: pytest.FixtureRequest) -> Server:
+    if request.param == "kafka":
+        return KafkaServer(request.getfixturevalue("kafka"))
+    return PostgresServer(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+async def log(server: Server) -> AsyncIterator[Log]:
+    name = f"t{uuid.uuid4().hex[:10]}"
+    settings = {
+        "kafka_topic_prefix": name,
+        "kafka_group": name,
+        "agent_turns_partitions": 4,
+        "log_append_timeout_s": APPEND_TIMEOUT_S,
+    }
+    dsn = ""
+    if isinstance(server, KafkaServer):
+        settings["kafka_bootstrap_servers"] = server.broker.bootstrap_servers
+    elif isinstance(server, PostgresServer):
+        dsn = server.server.dsn
+        await migrate(dsn)
+    log = Log(load({}, **settings), dsn)
+    await ensure(log.settings, dsn)
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+class Poster:
+    """Appends one record after the other from a few tasks, and keeps what became of each."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.results: dict[bytes, Appended] = {}
+        self.longest_s = 0.0
+        self.writer: LogWriter
+        self._number = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, tasks: int = 4) -> None:
+        self.writer = writer = await self.log.writer()
+
+        async def post(partition: int) -> None:
+            loop = asyncio.get_running_loop()
+            while True:
+                self._number += 1
+                [entry] = entries(partition, 1, self._number)
+                began_s = loop.time()
+                [self.results[entry.value]] = await writer.append([entry])
+                self.longest_s = max(self.longest_s, loop.time() - began_s)
+                await asyncio.sleep(0.01)
+
+        self._tasks = [asyncio.create_task(post(partition)) for partition in range(tasks)]
+
+    def count(self, outcome: Outcome) -> int:
+        return sum(one.outcome is outcome for one in self.results.values())
+
+    async def grows(self, outcome: Outcome, within_s: float = 20.0) -> None:
+        before = self.count(outcome)
+        await until(lambda: self.count(outcome) > before + 20, within_s)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def judge(log: Log, poster: Poster) -> None:
+    """Read all: what was appended is there once, what was not is not."""
+    await poster.stop()
+    writer = await log.writer()
+    for partition in range(4):
+        [last] = await writer.append([entries(partition, 1, 10_000_000)[0]])
+        assert last.outcome is Outcome.APPENDED
+    owner = await log.owner()
+    await until(lambda: all(owner.values(partition)[-1:] == [b"10000000"] for partition in range(4)), 30.0)
+    seen = [value for partition in range(4) for value in owner.values(partition)[:-1]]
+    assert len(seen) == len(set(seen))
+    for value, result in poster.results.items():
+        if result.outcome is not Outcome.UNKNOWN:
+            assert (value in seen) == (result.outcome is Outcome.APPENDED), result
+    assert poster.longest_s < APPEND_TIMEOUT_S + 1.0
+
+
+async def test_a_dead_log_is_said_to_be_dead_at_once_and_is_used_again_when_it_is_back(
+    log: Log, server: Server
+) -> None:
+    poster = Poster(log)
+    await poster.start()
+    await poster.grows(Outcome.APPENDED)
+
+    await asyncio.to_thread(server.kill)
+    died = dict(poster.results)
+    await poster.grows(Outcome.NOT_APPENDED)
+    assert not any(one.outcome is Outcome.APPENDED for value, one in poster.results.items() if value not in died)
+    async with asyncio.timeout(0.5):
+        [refused] = await poster.writer.append(entries(0, 1, 20_000_000))
+    assert refused.outcome is Outcome.NOT_APPENDED
+
+    await asyncio.to_thread(server.restart)
+    await poster.grows(Outcome.APPENDED, 30.0)
+    await judge(log, poster)
+
+
+async def test_a_log_that_stalls_is_answered_for_within_the_bound(log: Log, server: Server) -> None:
+    poster = Poster(log)
+    await poster.start()
+    await poster.grows(Outcome.APPENDED)
+
+    server.stall()
+    try:
+        await until(lambda: poster.count(Outcome.UNKNOWN) > 0, APPEND_TIMEOUT_S + 2.0)
+    finally:
+        server.go_on()
+
+    await poster.grows(Outcome.APPENDED, 30.0)
+    await judge(log, poster)
+
+
+async def test_a_reader_survives_the_death_of_the_log(log: Log, server: Server) -> None:
+    writer = await log.writer()
+    owner = await log.owner()
+    await writer.append(entries(0, 100))
+    await until(lambda: owner.count == 100)
+
+    await asyncio.to_thread(server.kill)
+    with pytest.raises(LogUnavailableError):
+        await owner.reader.spans([0])
+    with pytest.raises(LogUnavailableError):
+        await owner.reader.identity()
+    await asyncio.to_thread(server.restart)
+
+    async def is_back() -> bool:
+        return (await writer.append(entries(1, 1)))[0].outcome is Outcome.APPENDED
+
+    await until(is_back, 30.0)
+    await writer.append(entries(0, 100, 100))
+    await until(lambda: set(owner.values(0)) == {b"%d" % n for n in range(200)}, 30.0)
+    assert [record.position for record in owner.records(0)] == list(range(200))
+
+
+async def test_a_log_that_is_away_at_the_start_is_said_to_be(log: Log, tmp_path: Path) -> None:
+    if log.dsn:
+        dsn, settings = "postgresql://argosy@127.0.0.1:1/argosy", log.settings
+    else:
+        dsn, settings = "", log.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+
+    with pytest.raises(LogUnavailableError):
+        await ensure(settings, dsn)
+    with pytest.raises(LogUnavailableError):
+        await open_writer(settings, dsn)
+    reader = open_reader(settings, dsn)
+    with pytest.raises(LogUnavailableError):
+        await reader.open(lambda batch: None, lambda partitions: None)
+    await reader.close()
