@@ -14,6 +14,10 @@ from argosy.log import Identity, Span
 from argosy.logs.kafka_config import admin_config, code_of, reason_of, unavailable
 
 REQUEST_TIMEOUT_S: Final = 5.0
+# A restarted broker refuses what an older cache of leaders asks for, and being refused does not refresh that cache.
+_STALE: Final = (
+    KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION,
+)  # fmt: skip
 _SLACK_S: Final = 1.0  # librdkafka's own time-out should come first: it says why
 
 
@@ -31,8 +35,9 @@ class KafkaMetadata:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topic
+        self._config = admin_config(settings)
         try:
-            self._admin = AdminClient(admin_config(settings))
+            self._admin = AdminClient(self._config)
         except KafkaException as error:
             raise SettingError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
 
@@ -76,4 +81,6 @@ class KafkaMetadata:
         try:
             return {each.partition: (await answer(future)).offset for each, future in futures.items()}
         except (KafkaException, TimeoutError) as error:
+            if code_of(error) in _STALE:
+                self._admin = AdminClient(self._config)
             raise unavailable(error) from error

@@ -18,9 +18,6 @@ from workers.dispatch.worker import Worker
 
 log = structlog.get_logger()
 
-_CLOSE_S = 10.0
-
-
 def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
     """Run a worker until SIGTERM or SIGINT (a second one ends it at once), or until the pipe parent_fd closes.
 
@@ -47,9 +44,6 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
         if parent_fd is not None:
-
-            def parent_is_gone() -> None:
-                loop.call_soon_threadsafe(worker.stop)
-
-            watch_parent(parent_fd, parent_is_gone, settings.drain_timeout_s + _CLOSE_S)
+            # Whoever started us is gone without a word, and our Postgres may be gone with it: there is nobody to drain for.
+            watch_parent(parent_fd, lambda: None, 0.0)
         await worker.run()
