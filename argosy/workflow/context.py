@@ -127,6 +127,7 @@ class Context:
             return await operation(*args)
         finally:
             del self._operations[key]
+            self._journal.abandon(key)
 
     async def _settled(self, key: str, found: Recorded) -> Any:
         return outcome.value_of(found, key)

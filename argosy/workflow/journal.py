@@ -68,6 +68,10 @@ class Journal(Protocol):
         """
         ...
 
+    def abandon(self, key: str) -> None:
+        """The operation is over for the code, also when it was cancelled and has no outcome: it keeps nothing awake."""
+        ...
+
     async def durable(self) -> None:
         """Returns when everything recorded so far is in Postgres."""
         ...

@@ -51,6 +51,16 @@ async def test_a_failed_try_and_its_retry_are_one_step_with_two_attempts(running
     assert len(keys) == 1
 
 
+async def test_a_turn_that_gave_up_on_a_slow_step_can_still_be_suspended(running: Fleet, client: Client) -> None:
+    turn = await client.post("session", "gives_up", effects=1)
+    await client.until_status([turn], {"suspended"})
+
+    assert await client.signal(turn, "word", "go on") in (200, 202)
+
+    ended = (await client.until_status([turn]))[turn]
+    assert ended["result"] == {"word": "go on"}
+
+
 async def test_a_signal_sent_before_anybody_waits_for_it_is_kept(running: Fleet, client: Client) -> None:
     """F25."""
     before = await client.post("session", "dawdles", effects=1, step_s=0.5)

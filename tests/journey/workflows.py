@@ -118,3 +118,14 @@ async def poison(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """Kills whichever worker runs it."""
     await ctx.run(die_when_asked, job)
     return {}
+
+
+@workflow
+async def gives_up(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """The code stops waiting for a slow step, and then waits for a person."""
+    try:
+        async with asyncio.timeout(0.05):
+            await ctx.run(dawdle, {**job, "step_s": 30})
+    except TimeoutError:
+        pass
+    return {"word": await ctx.wait_signal("word")}

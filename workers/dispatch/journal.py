@@ -162,6 +162,13 @@ class TurnJournal:
             if self.waits:
                 self._look_for_quiet()
 
+    def abandon(self, key: str) -> None:
+        if key in self._active:
+            self._active.discard(key)
+            self._activity += 1
+            if self.waits:
+                self._look_for_quiet()
+
     async def durable(self) -> None:
         turn = self._turn
         if self._recorded_seq > turn.durable_seq:
