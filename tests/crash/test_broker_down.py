@@ -77,6 +77,8 @@ async def test_an_append_whose_outcome_is_unknown_is_one_turn_after_the_retry(
 
     java = _java(own_broker)
     java.send_signal(signal.SIGSTOP)
+    while _thread_states(java) != {"T"}:
+        time.sleep(0.005)  # it stops soon, not at once
     try:
         first = await client.post_once("session", body, "one-key", 1)
     finally:
@@ -95,6 +97,13 @@ def _java(broker: Broker) -> psutil.Process:
         if "java" in process.name() and any(str(broker.folder) in part for part in process.cmdline()):
             return process
     raise AssertionError("the broker does not run")
+
+
+def _thread_states(process: psutil.Process) -> set[str]:
+    states = set()
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        states.add((task / "stat").read_text().rpartition(")")[2].split()[0])
+    return states
 
 
 async def _until_accepted(client: Client, session: str, body: dict[str, object], key: str) -> str:
