@@ -57,6 +57,10 @@ async def connect(dsn: str, *, application: str = "argosy", timeout_s: float = C
         raise unavailable(error) from error
 
 
+async def _leave_as_it_is(_connection: Any) -> None:
+    """Single statements leave nothing behind in a session: no second round trip to clean it."""
+
+
 class Pool:
     """Reads, each bounded by STATE_DB_TIMEOUT_S. Usable while the server is away: then it raises."""
 
@@ -98,8 +102,17 @@ class Pool:
             async with asyncio.timeout(self._timeout_s):
                 if self._pool is None:
                     await self._open()
-                async with self._pool.acquire() as connection:
+                connection = await self._pool.acquire()
+                try:
                     yield connection
+                except BaseException as error:
+                    # What was given up in the middle is cut: asyncpg would first ask the server to cancel it, and wait
+                    # for a server that may be silent.
+                    if not isinstance(error, asyncpg.PostgresError):
+                        connection.terminate()
+                    raise
+                finally:
+                    await self._pool.release(connection)
         except UNAVAILABLE as error:
             raise unavailable(error) from error
 
@@ -113,6 +126,7 @@ class Pool:
                     max_size=self._size,
                     timeout=CONNECT_TIMEOUT_S,
                     max_inactive_connection_lifetime=300,
+                    reset=_leave_as_it_is,
                     server_settings={**_SERVER_SETTINGS, "application_name": "argosy"},
                 )
 
