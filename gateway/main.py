@@ -109,10 +109,23 @@ def _serve(settings: Settings, bound: socket.socket, parent_fd: int | None) -> i
         is_started = True
     else:
         server = uvicorn.Server(config)
+        _stop_by_signal(server)
         server.run(sockets=[bound])
         is_started = server.started
     log.info(telemetry.GATEWAY_STOPPED)
     return 0 if is_started else 1
+
+
+def _stop_by_signal(server: uvicorn.Server) -> None:
+    """A server that stopped for a signal raises it once more, for whoever handled it before: not for Python's default,
+    which would end this process before it has said how it went.
+    """
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
 
 def _ask_to_stop() -> None:

@@ -5,7 +5,7 @@ Later on everything may go away and come back: a process that runs never stops f
 
 from argosy import telemetry
 from argosy.config import Settings
-from argosy.errors import SettingError
+from argosy.errors import LogUnavailableError, SettingError
 from argosy.logs.open import open_writer
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
@@ -22,5 +22,10 @@ async def preflight(settings: Settings) -> None:
         log.warning(telemetry.STORE_WARNING, warning=warning)
     if missing := await migrate.pending(dsn):
         raise SettingError(f"the database lacks {', '.join(missing)}: run `argosy migrate`")
-    writer = await open_writer(settings, dsn)
+    try:
+        writer = await open_writer(settings, dsn)
+    except LogUnavailableError as error:
+        servers = settings.kafka_bootstrap_servers
+        where = f"KAFKA_BOOTSTRAP_SERVERS={servers}" if servers else "STATE_DB_URI"
+        raise LogUnavailableError(f"{error} ({where})") from error
     await writer.close()

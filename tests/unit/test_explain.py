@@ -19,9 +19,9 @@ SOON = NOW + timedelta(seconds=90)
 def facts(status: str, **changes: Any) -> TurnFacts:
     base: dict[str, Any] = {
         "at": NOW, "status": status, "place": 5, "attempt": 1, "crashes": 0, "reason": None,
-        "not_before": None, "waits": None,
-        "workflow": "echo", "parked": None, "head_turn_id": ME, "head_status": status, "turns_ahead": 0, "workers_alive": 2,
-        "owner": OTHER, "is_owner_alive": True, "next_timer_at": None, "undelivered": None, "is_workflow_known": True,
+        "not_before": None, "waits": None, "is_workflow_known": True,
+        "workflow": "echo", "parked": None, "head_turn_id": ME, "head_status": status, "turns_ahead": 0,
+        "workers_alive": 2, "owner": OTHER, "is_owner_alive": True, "next_timer_at": None, "undelivered": None,
     }  # fmt: skip
     return TurnFacts(**(base | changes))
 
@@ -30,26 +30,28 @@ SIGNAL = Wait(key="w", kind="signal", name="approve", due_at=SOON)
 SLEEP = Wait(key="w", kind="sleep", due_at=SOON)
 RETRY = Wait(key="w", kind="retry", due_at=SOON)
 PARKED = b'{"reason":"poison","message":"it crashed"}'
+NOBODY = {"workers_alive": 0}
+SIGNALLED = {"undelivered": ["signal"]}
 BEHIND = {"head_turn_id": OTHER, "head_status": "suspended", "turns_ahead": 3}
 
 TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
     ("next in its session", facts("queued"), [], "waiting_for_slot", "slot"),
     ("behind another turn", facts("queued", **BEHIND), [], "behind_turn", str(OTHER)),
-    ("behind another, nobody alive", facts("queued", **BEHIND, workers_alive=0), [], "no_worker", str(OTHER)),
+    ("behind another, nobody alive", facts("queued", **BEHIND, **NOBODY), [], "no_worker", str(OTHER)),
     ("delayed", facts("queued", place=None, not_before=SOON), [], "not_due", "2026-01-01T00:01:30Z"),
-    ("delayed, nobody alive", facts("queued", place=None, not_before=SOON, workers_alive=0), [], "no_worker", "delayed"),
-    ("nobody alive", facts("queued", workers_alive=0), [], "no_worker", "No worker"),
+    ("delayed, nobody there", facts("queued", place=None, not_before=SOON, **NOBODY), [], "no_worker", "delayed"),
+    ("nobody alive", facts("queued", **NOBODY), [], "no_worker", "No worker"),
     ("its owner is dead", facts("queued", is_owner_alive=False), [], "no_owner", "partition"),
     ("nobody has its workflow", facts("queued", is_workflow_known=False), [], "unknown_workflow", "'echo'"),
     ("running", facts("running"), [], "running", "attempt 1"),
     ("running at a dead owner", facts("running", is_owner_alive=False), [], "no_owner", "running"),
     ("waiting for a signal", facts("suspended"), [SIGNAL], "waiting_for_signal", "'approve', until 2026"),
-    ("waiting for a signal, nobody alive", facts("suspended", workers_alive=0), [SIGNAL], "waiting_for_signal", "approve"),
-    ("its signal is here", facts("suspended", undelivered=["signal"]), [SIGNAL], "resuming", "signal"),
-    ("its signal is here, nobody alive", facts("suspended", undelivered=["signal"], workers_alive=0), [SIGNAL], "no_worker", "signal"),
+    ("no signal, nobody alive", facts("suspended", **NOBODY), [SIGNAL], "waiting_for_signal", "approve"),
+    ("its signal is here", facts("suspended", **SIGNALLED), [SIGNAL], "resuming", "signal"),
+    ("its signal is here, nobody alive", facts("suspended", **SIGNALLED, **NOBODY), [SIGNAL], "no_worker", "signal"),
     ("sleeping", facts("suspended"), [SLEEP], "sleeping", "2026-01-01T00:01:30Z"),
     ("sleeping without a written end", facts("suspended", next_timer_at=SOON), [], "sleeping", "2026-01-01T00:01:30Z"),
-    ("sleeping, nobody alive", facts("suspended", workers_alive=0), [SLEEP], "no_worker", "sleeps"),
+    ("sleeping, nobody alive", facts("suspended", **NOBODY), [SLEEP], "no_worker", "sleeps"),
     ("waiting for a retry", facts("suspended"), [RETRY], "waiting_for_retry", "tried again"),
     ("parked", facts("parked", reason="poison", parked=PARKED), [], "parked", "it crashed"),
     ("parked without an event", facts("parked", reason="poison"), [], "parked", "poison"),

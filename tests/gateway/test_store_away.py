@@ -1,0 +1,122 @@
+"""Postgres goes away and comes back: reads say 503 in time, turns are taken all the same, nothing is restarted."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from argosy import config
+from argosy.logs.open import ensure
+from tests.gateway.conftest import OpenGateway, gateway_of
+from tests.gateway.proxy import Proxy
+from tests.gateway.rows import Rows
+
+ECHO = {"workflow": "echo", "input": 1}
+
+
+@pytest.fixture
+async def proxy(gateway_dsn: str) -> AsyncIterator[Proxy]:
+    proxy = Proxy(gateway_dsn)
+    await proxy.allow()
+    yield proxy
+    await proxy.close()
+
+
+async def answers_again(client: httpx.AsyncClient, url: str) -> httpx.Response:
+    """The first answer that is no 503."""
+    async with asyncio.timeout(15):
+        while True:
+            answer = await client.get(url)
+            if answer.status_code != 503:
+                return answer
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", ["refused", "silent"])
+async def test_reads_are_503_while_postgres_is_away_and_come_back(
+    open_gateway: OpenGateway, rows: Rows, proxy: Proxy, how: str
+) -> None:
+    client = await open_gateway(state_db_uri=proxy.dsn)
+    turn_id = await rows.turn("s", "running", attempt=1)
+    urls = [
+        f"/v1/turns/{turn_id}",
+        f"/v1/turns/{turn_id}/events",
+        f"/v1/turns/{turn_id}/explain",
+        "/v1/sessions/s",
+        "/v1/workflows",
+    ]
+    if how == "refused":
+        await proxy.refuse()
+    else:
+        proxy.hold()
+
+    began_s = time.monotonic()
+    away = await asyncio.gather(*map(client.get, urls), client.post(f"/v1/turns/{turn_id}/signals/x"))
+    elapsed_s = time.monotonic() - began_s
+    await proxy.allow()
+    back = [await answers_again(client, url) for url in urls]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in away] == [(503, "store_unavailable")] * 6
+    assert {answer.headers["retry-after"] for answer in away} == {"1"}
+    assert elapsed_s < 5
+    assert [answer.status_code for answer in back] == [200] * len(urls)
+
+
+async def test_a_gateway_without_postgres_says_so_and_is_ready(open_gateway: OpenGateway, proxy: Proxy) -> None:
+    client = await open_gateway(state_db_uri=proxy.dsn)
+    here = (await client.get("/readyz")).json()
+    await proxy.refuse()
+
+    away = await client.get("/readyz")
+
+    assert (here["store"], away.status_code, away.json()["store"]) == ("ok", 200, "unavailable")
+    assert away.json()["cache_age_s"] >= 0
+
+
+@pytest.mark.parametrize("how", ["refused", "silent"])
+async def test_turns_are_taken_into_kafka_while_postgres_is_away(
+    broker: str, gateway_dsn: str, proxy: Proxy, tenant: str, tmp_path: Path, how: str
+) -> None:
+    settings = config.load(
+        {}, state_db_uri=proxy.dsn, argosy_data_dir=tmp_path, allow_tenant_header=True, kafka_bootstrap_servers=broker,
+        kafka_topic_prefix=f"g{uuid.uuid4().hex[:8]}", agent_turns_partitions=4,
+    )  # fmt: skip
+    await ensure(settings, gateway_dsn)
+    async with gateway_of(settings, tenant) as client:
+        if how == "refused":
+            await proxy.refuse()
+        else:
+            proxy.hold()
+
+        single = await client.post("/v1/sessions/s/turns", json=ECHO)
+        began_s = time.monotonic()
+        keyed = [
+            await client.post("/v1/sessions/s/turns", json=ECHO, headers={"idempotency-key": f"k{number}"})
+            for number in range(5)
+        ]
+        elapsed_s = time.monotonic() - began_s
+        batch = await client.post("/v1/turns:batch", content=b'{"session":"s","workflow":"echo"}')
+        unknown = await client.post("/v1/sessions/s/turns", json={"workflow": "nope"})
+
+    assert [answer.status_code for answer in (single, *keyed)] == [202] * 6
+    assert elapsed_s < 1.5
+    assert batch.json()["status"] == 202
+    assert unknown.status_code in (422, 503)
+
+
+async def test_a_gateway_that_never_met_postgres_takes_every_workflow(
+    broker: str, gateway_dsn: str, tenant: str, tmp_path: Path
+) -> None:
+    settings = config.load(
+        {}, state_db_uri="postgresql://nobody@127.0.0.1:1/none", argosy_data_dir=tmp_path, allow_tenant_header=True,
+        kafka_bootstrap_servers=broker, kafka_topic_prefix=f"g{uuid.uuid4().hex[:8]}", agent_turns_partitions=4,
+    )  # fmt: skip
+    await ensure(settings, gateway_dsn)
+    async with gateway_of(settings, tenant) as client:
+        answer = await client.post("/v1/sessions/s/turns", json={"workflow": "anything"})
+
+    assert answer.status_code == 202
