@@ -49,19 +49,20 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     It starts without Postgres, too, and goes on when it comes back. Raises at start: LogUnavailableError, SettingError.
     """
     clock = clock or SystemClock()
+    plain = [*enqueue.routes, *batch.routes]
     app = FastAPI(
         title="Argosy",
         version="1",
         description="Durable turns of agent sessions: accepted means durable, one at a time, in order.",
         lifespan=_lifespan(settings, clock),
         redirect_slashes=False,
-        routes=[*enqueue.routes, *batch.routes],
+        routes=list(plain),
     )
     for router in (turns.router, inbox.router, sessions.router, fleet.router, health.router):
         app.include_router(router)
     for error in (Problem, StoreUnavailableError, TimeoutError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
-    app.add_middleware(Boundary, clock=clock)
+    app.add_middleware(Boundary, clock=clock, plain=plain)
     openapi.install(app, SHAPES)
     return app
 

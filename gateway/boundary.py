@@ -3,13 +3,14 @@
 Nothing below needs to know HTTP's words for a failure: errors of Argosy's tree are translated here, once.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from argosy import telemetry
@@ -58,9 +59,11 @@ async def answer_problem(request: Request, error: Exception) -> Response:
 class Boundary:
     """ASGI middleware around everything."""
 
-    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, clock: Clock, plain: Sequence[Route]) -> None:
+        """plain: the routes that FastAPI does not know, and so does not name in the scope."""
         self._app = app
         self._clock = clock
+        self._plain: dict[Any, str] = {route.endpoint: route.path for route in plain}
         self._observers: dict[tuple[str, int], Callable[[float], None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +101,7 @@ class Boundary:
         return problem.kind.status
 
     def _observe(self, scope: Scope, status: int, elapsed_s: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
+        route: str = self._plain.get(scope.get("endpoint")) or getattr(scope.get("route"), "path", "none")
         observe = self._observers.get((route, status))
         if observe is None:
             count = telemetry.REQUESTS.labels(route=route, status=str(status)).inc

@@ -1,0 +1,31 @@
+"""What the gateway counts."""
+
+import re
+
+import httpx
+
+from tests.gateway.rows import Rows
+
+
+def count(text: str, route: str, status: int) -> float:
+    found = re.search(rf'argosy_gateway_requests_total{{route="{re.escape(route)}",status="{status}"}} (\S+)', text)
+    return float(found[1]) if found else 0.0
+
+
+async def test_requests_are_counted_by_route_and_status(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "completed")
+    seen = [
+        ("/v1/sessions/{session}/turns", 202), ("/v1/turns:batch", 200), ("/v1/turns/{turn_id}", 200), ("none", 404),
+        ("/v1/sessions/{session}/turns", 422),
+    ]  # fmt: skip
+    before = (await client.get("/metrics")).text
+
+    await client.post("/v1/sessions/s/turns", json={"workflow": "echo"})
+    await client.post("/v1/sessions/s/turns", json={})
+    await client.post("/v1/turns:batch", content=b"{}")
+    await client.get(f"/v1/turns/{turn_id}")
+    await client.get("/nowhere")
+
+    after = (await client.get("/metrics")).text
+    assert [count(after, *each) - count(before, *each) for each in seen] == [1.0] * len(seen)
+    assert str(turn_id) not in after
