@@ -63,7 +63,7 @@ class Boundary:
         """plain: the routes that FastAPI does not know, and so does not name in the scope."""
         self._app = app
         self._clock = clock
-        self._plain: dict[Any, str] = {route.endpoint: route.path for route in plain}
+        self._plain = {route.endpoint: str(route.path) for route in plain}
         self._observers: dict[tuple[str, int], Callable[[float], None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +101,8 @@ class Boundary:
         return problem.kind.status
 
     def _observe(self, scope: Scope, status: int, elapsed_s: float) -> None:
-        route: str = self._plain.get(scope.get("endpoint")) or getattr(scope.get("route"), "path", "none")
+        endpoint: Any = scope.get("endpoint")
+        route = self._plain.get(endpoint) or str(getattr(scope.get("route"), "path", "none"))
         observe = self._observers.get((route, status))
         if observe is None:
             count = telemetry.REQUESTS.labels(route=route, status=str(status)).inc
