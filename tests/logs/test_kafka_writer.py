@@ -1,0 +1,88 @@
+"""What becomes of an append that Kafka refuses."""
+
+import asyncio
+import os
+
+import pytest
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from argosy.clock import SystemClock
+from argosy.config import Settings
+from argosy.log import Entry, Outcome
+from argosy.logs.kafka_writer import KafkaWriter
+from argosy.logs.open import ensure
+from tests.contract.conftest import until
+from tests.logs.late_clock import LateClock
+
+
+async def set_topic(settings: Settings, name: str, value: str) -> None:
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, settings.topic, incremental_configs=[entry])
+    await asyncio.wrap_future(admin.incremental_alter_configs([resource])[resource])
+
+
+async def test_a_record_that_the_broker_finds_too_large_is_certainly_not_appended(kafka_settings: Settings) -> None:
+    await ensure(kafka_settings, "")
+    await set_topic(kafka_settings, "max.message.bytes", "1000")
+    writer = await KafkaWriter.open(kafka_settings, SystemClock())
+    await writer.append([Entry(0, b"", b"warm")])
+
+    [refused] = await writer.append([Entry(0, b"", os.urandom(2_000))])
+
+    assert refused.outcome is Outcome.NOT_APPENDED
+    assert "MSG_SIZE_TOO_LARGE" in refused.reason
+    assert (await writer.append([Entry(0, b"", b"small")]))[0].outcome is Outcome.APPENDED
+    await writer.close()
+
+
+async def test_a_rejection_that_may_be_that_of_a_second_try_is_not_certain(kafka_settings: Settings) -> None:
+    await ensure(kafka_settings, "")
+    await set_topic(kafka_settings, "max.message.bytes", "1000")
+    clock = LateClock()
+    writer = await KafkaWriter.open(kafka_settings, clock)
+
+    appending = asyncio.create_task(writer.append([Entry(0, b"", os.urandom(2_000))]))
+    await asyncio.sleep(0)
+    clock.late_s = 0.1
+
+    assert [each.outcome for each in await appending] == [Outcome.UNKNOWN]
+    await writer.close()
+
+
+async def test_a_record_over_the_clients_own_bound_is_refused_alone(kafka_settings: Settings) -> None:
+    await ensure(kafka_settings, "")
+    writer = await KafkaWriter.open(kafka_settings, SystemClock())
+
+    appended = await writer.append([Entry(0, b"", b"a"), Entry(0, b"", bytes(3_000_000)), Entry(0, b"", b"b")])
+
+    assert [each.outcome for each in appended] == [Outcome.APPENDED, Outcome.NOT_APPENDED, Outcome.APPENDED]
+    assert [each.position for each in appended] == [0, -1, 1]
+    await writer.close()
+
+
+async def test_a_producer_that_met_a_fatal_error_is_replaced(kafka_settings: Settings) -> None:
+    await ensure(kafka_settings, "")
+    writer = await KafkaWriter.open(kafka_settings, SystemClock())
+    await writer.append([Entry(0, b"", b"a")])
+    before = writer._producer
+
+    writer._on_error(KafkaError(KafkaError._FATAL, "out of order sequence number", fatal=True))
+    await until(lambda: writer._producer is not before)
+
+    [appended] = await writer.append([Entry(0, b"", b"b")])
+    assert (appended.outcome, appended.position) == (Outcome.APPENDED, 1)
+    await writer.close()
+
+
+async def test_a_writer_does_not_survive_a_fork(kafka_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ensure(kafka_settings, "")
+    writer = await KafkaWriter.open(kafka_settings, SystemClock())
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: 1)
+
+        with pytest.raises(RuntimeError, match="fork"):
+            await writer.append([Entry(0, b"", b"a")])
+
+    await writer.close()
