@@ -20,6 +20,7 @@ from argosy.signing import sign
 
 METHOD: Final = "/argosy.rpc.Worker/Poke"
 SPACING_S: Final = 0.004  # 250 calls a second per worker at the most, and no one waits that long for the first
+FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is not asked more often, and its failures not told
 TIMEOUT_S: Final = 1.0
 IDLE_S: Final = 60.0
 
@@ -84,8 +85,8 @@ class Poker:
             async with grpc.aio.insecure_channel(address) as channel:
                 call = channel.unary_unary(METHOD)
                 while await self._has_news(line):
-                    await self._send(call, address, line.take())
-                    await self._clock.sleep(SPACING_S)
+                    has_arrived = await self._send(call, address, line.take())
+                    await self._clock.sleep(SPACING_S if has_arrived else FAILED_PAUSE_S)
         finally:
             if self._lines.get(address) is line:
                 del self._lines[address]
@@ -99,7 +100,7 @@ class Poker:
             return line.news.is_set()
         return True
 
-    async def _send(self, call: Any, address: str, hint: Hint) -> None:
+    async def _send(self, call: Any, address: str, hint: Hint) -> bool:
         message = worker_pb2.PokeRequest(
             lane=self._lane, inbox_buckets=sorted(hint.inbox_buckets), log_partitions=sorted(hint.log_partitions)
         ).SerializeToString()
@@ -108,3 +109,5 @@ class Poker:
             await call(message, timeout=TIMEOUT_S, metadata=sign(self._secret, METHOD, message, now_s))
         except grpc.aio.AioRpcError:
             self._on_failure(address, hint)
+            return False
+        return True

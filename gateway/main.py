@@ -26,6 +26,8 @@ log = telemetry.logger()
 
 BACKLOG: Final = 2_048
 STOP_S: Final = 20.0
+# Longer than what clients and proxies keep an idle connection for: the one who sends must be the one who closes.
+KEEP_ALIVE_S: Final = 75
 
 
 class CannotStartError(Exception):
@@ -100,6 +102,7 @@ def _serve(settings: Settings, bound: socket.socket, parent_fd: int | None) -> i
         log_config=None,
         server_header=False,
         backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(STOP_S / 2),
     )
     if parent_fd is not None:

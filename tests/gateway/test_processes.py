@@ -106,9 +106,13 @@ def test_several_processes_serve_one_socket(start: Start) -> None:
     url = gateway.ready_url.removesuffix("/readyz")
 
     answers = [httpx.post(f"{url}/v1/sessions/s{n}/turns", json={"workflow": "echo"}).status_code for n in range(20)]
+    slashed = httpx.post(f"{url}/v1/sessions/a%2Fb%20%C3%BC/turns", json={"workflow": "echo"})
+    broken = httpx.post(f"{url}/v1/sessions/a%FF/turns", json={"workflow": "echo"})
     children = serving(gateway)
 
     assert answers == [202] * 20
+    assert slashed.json()["session"] == "a/b ü"
+    assert broken.status_code == 400
     assert len(children) == 3
     assert gateway.terminate() == 0
 

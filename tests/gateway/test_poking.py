@@ -1,0 +1,120 @@
+"""The owner of a partition hears at once that something is due, wherever it has moved to."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from argosy import ids
+from argosy.clock import SystemClock
+from argosy.rpc import worker_pb2, worker_pb2_grpc
+from argosy.signing import VerifyCalls
+from tests.gateway.conftest import OpenGateway
+from tests.gateway.rows import LANE, Rows
+
+SECRET = "a secret of the tests"
+
+
+class Ear(worker_pb2_grpc.WorkerServicer):
+    """A worker that only listens."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def Poke(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.heard.put_nowait(request)
+        return worker_pb2.PokeResponse()
+
+    async def next(self) -> Any:
+        async with asyncio.timeout(5):
+            return await self.heard.get()
+
+
+Listen = Callable[[], Awaitable[tuple[Ear, str]]]
+
+
+@pytest.fixture
+async def listen() -> AsyncIterator[Listen]:
+    servers = []
+
+    async def start() -> tuple[Ear, str]:
+        ear = Ear()
+        server = grpc.aio.server(interceptors=[VerifyCalls(SECRET.encode(), 60, SystemClock())])
+        worker_pb2_grpc.add_WorkerServicer_to_server(ear, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        servers.append(server)
+        return ear, f"127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        await server.stop(None)
+
+
+async def own(rows: Rows, address: str) -> None:
+    """A worker at this address owns every partition."""
+    await rows.connection.execute(
+        "INSERT INTO partitions (lane, partition, epoch, owner, address)"
+        " SELECT $1, p, 1, $2, $3 FROM generate_series(0, 63) AS p"
+        " ON CONFLICT (lane, partition) DO UPDATE SET owner = $2, address = $3, epoch = partitions.epoch + 1",
+        LANE, uuid.uuid4(), address,
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+async def nobody_owns_anything_afterwards(rows: Rows) -> AsyncIterator[None]:
+    yield
+    await rows.connection.execute("DELETE FROM partitions")
+
+
+async def test_a_signal_pokes_the_owner(open_gateway: OpenGateway, rows: Rows, listen: Listen) -> None:
+    ear, address = await listen()
+    await own(rows, address)
+    client = await open_gateway(graph_service_auth_secret=SECRET)
+    turn_id = await rows.turn("s", "running", attempt=1)
+
+    await client.post(f"/v1/turns/{turn_id}/signals/go", json=1)
+
+    request = await ear.next()
+    assert (request.lane, list(request.inbox_buckets)) == (LANE, [ids.turn_bucket(turn_id)])
+
+
+async def test_an_owner_that_moved_is_found(open_gateway: OpenGateway, rows: Rows, listen: Listen) -> None:
+    await own(rows, "127.0.0.1:1")
+    client = await open_gateway(graph_service_auth_secret=SECRET, gateway_cache_s=60.0)
+    ear, address = await listen()
+    await own(rows, address)
+    turn_id = await rows.turn("s", "running", attempt=1)
+
+    await client.post(f"/v1/turns/{turn_id}/cancel")
+
+    assert list((await ear.next()).inbox_buckets) == [ids.turn_bucket(turn_id)]
+
+
+async def test_new_records_of_a_postgres_log_poke_their_owner(
+    open_gateway: OpenGateway, rows: Rows, listen: Listen
+) -> None:
+    ear, address = await listen()
+    await own(rows, address)
+    client = await open_gateway(graph_service_auth_secret=SECRET)
+
+    answer = await client.post("/v1/sessions/s/turns", json={"workflow": "echo"})
+
+    partition = ids.partition_of(ids.turn_bucket(uuid.UUID(answer.json()["turn_id"])), 64)
+    assert list((await ear.next()).log_partitions) == [partition]
+
+
+async def test_nobody_waits_for_an_owner_that_is_gone(open_gateway: OpenGateway, rows: Rows) -> None:
+    await own(rows, "127.0.0.1:1")
+    client = await open_gateway(graph_service_auth_secret=SECRET)
+    turn_id = await rows.turn("s", "running", attempt=1)
+
+    async with asyncio.timeout(5):
+        answers = [await client.post(f"/v1/turns/{turn_id}/signals/go", content=json.dumps(n)) for n in range(20)]
+
+    assert {answer.status_code for answer in answers} == {202}
