@@ -78,7 +78,7 @@ async def test_an_append_whose_outcome_is_unknown_is_one_turn_after_the_retry(
     java = _java(own_broker)
     java.send_signal(signal.SIGSTOP)
     while _thread_states(java) != {"T"}:
-        time.sleep(0.005)  # it stops soon, not at once
+        await asyncio.sleep(0.005)  # it stops soon, not at once
     try:
         first = await client.post_once("session", body, "one-key", 1)
     finally:

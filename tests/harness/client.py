@@ -159,8 +159,20 @@ class Client:
             assert answer.status_code == 200, answer.text
             page = answer.json()["events"]
             events += [Event(e["seq"], e["attempt"], e["type"], e.get("key") or "", e.get("data")) for e in page]
-            if not page:
+            if len(page) < 50:  # no page is that short but the last
                 return tuple(events)
+
+    async def listed(self, session: str) -> list[dict[str, Any]]:
+        """All turns of a session as the list shows them, in its order."""
+        turns: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            answer = await self.get(f"/v1/sessions/{session}/turns?limit=200{cursor}")
+            assert answer.status_code == 200, answer.text
+            turns += answer.json()["turns"]
+            if not answer.json()["next"]:
+                return turns
+            cursor = f"&cursor={answer.json()['next']}"
 
     async def history(self, disruptions: int = 0, waiting: Collection[str] = ()) -> History:
         """Read everything once more, and what the sink received."""
