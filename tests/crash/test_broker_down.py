@@ -76,9 +76,7 @@ async def test_an_append_whose_outcome_is_unknown_is_one_turn_after_the_retry(
     body = {"workflow": "steps", "input": client.job("session", n=1)}
 
     java = _java(own_broker)
-    java.send_signal(signal.SIGSTOP)
-    while _thread_states(java) != {"T"}:
-        await asyncio.sleep(0.005)  # it stops soon, not at once
+    await asyncio.to_thread(_stop, java)
     try:
         first = await client.post_once("session", body, "one-key", 1)
     finally:
@@ -97,6 +95,14 @@ def _java(broker: Broker) -> psutil.Process:
         if "java" in process.name() and any(str(broker.folder) in part for part in process.cmdline()):
             return process
     raise AssertionError("the broker does not run")
+
+
+def _stop(process: psutil.Process) -> None:
+    """SIGSTOP, and wait until every thread of it has stopped: that is soon, not at once."""
+    process.send_signal(signal.SIGSTOP)
+    deadline = time.monotonic() + 5
+    while _thread_states(process) != {"T"} and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def _thread_states(process: psutil.Process) -> set[str]:
