@@ -14,18 +14,23 @@ FROM turns
 WHERE turn_id = $1 AND tenant = $2 AND lane = $3
 
 -- name: find_ended_turns
--- Which of many turns have ended. $1, $2: turns and their tenants.
+-- Which of many turns have ended. $1, $2: turns and their tenants. One index lookup each, whatever the statistics say.
 SELECT t.turn_id, t.duplicate_of
 FROM unnest($1::uuid[], $2::text[]) AS u (turn_id, tenant)
-JOIN turns AS t ON t.turn_id = u.turn_id AND t.tenant = u.tenant
-WHERE t.lane = $3 AND t.ended_at IS NOT NULL
+CROSS JOIN LATERAL (
+  SELECT o.turn_id, o.duplicate_of FROM turns AS o
+  WHERE o.turn_id = u.turn_id AND o.tenant = u.tenant AND o.lane = $3 AND o.ended_at IS NOT NULL
+  LIMIT 1) AS t
 
 -- name: find_turns_by_key
--- Which of many (session, idempotency key) have a turn. $1, $2: sessions and keys; position: 1-based index into them.
-SELECT u.position, t.turn_id, t.request_digest
-FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS u (session_id, key, position)
-JOIN turns AS t ON t.session_id = u.session_id AND t.idempotency_key = u.key
-WHERE t.tenant = $3 AND t.lane = $4
+-- Which of many (session, idempotency key) have a turn. $1, $2: sessions and keys; ord: 1-based index into them.
+-- One index lookup each, whatever the statistics say.
+SELECT u.ord, t.turn_id, t.request_digest
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS u (session_id, key, ord)
+CROSS JOIN LATERAL (
+  SELECT o.turn_id, o.request_digest FROM turns AS o
+  WHERE o.session_id = u.session_id AND o.idempotency_key = u.key AND o.tenant = $3 AND o.lane = $4
+  LIMIT 1) AS t
 
 -- name: is_turn_expected
 -- Whether a turn that is not here may still come: the log was not yet read up to when it was appended at the latest.

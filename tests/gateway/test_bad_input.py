@@ -201,6 +201,21 @@ async def test_a_body_in_many_chunks_is_one_body(client: httpx.AsyncClient) -> N
     assert answer.status_code == 202
 
 
+async def test_an_error_of_our_own_is_a_problem_without_a_trace(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(client.state.enqueue.__class__, "check_lag", fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr("argosy.store.catalog.list_workflows", fail)
+
+    answers = [await client.post(TURNS, content=b'{"workflow":"echo"}'), await client.get("/v1/workflows")]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(500, "internal")] * 2
+    assert "secret" not in answers[0].text + answers[1].text
+
+
 GOOD = [
     raw(b"[" * 100 + b"]" * 100),
     raw(b"[" + b"{}," * 5_000 + b"1]"),
