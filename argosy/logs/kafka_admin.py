@@ -47,6 +47,15 @@ class KafkaAdmin:
         except (KafkaException, TimeoutError) as error:
             raise unavailable(error) from error
 
+    async def warnings(self) -> list[str]:
+        """What is wrong with the topic that is there, in plain words. Raises LogUnavailableError."""
+        try:
+            cluster = await answer(self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_S))
+            topic = await self._metadata.describe()
+            return [] if topic is None else self._warnings(topic, await self._read_config(), len(cluster.nodes))
+        except (KafkaException, TimeoutError) as error:
+            raise unavailable(error) from error
+
     async def trim(self, partition: int, position: int) -> None:
         future = self._admin.delete_records(
             [TopicPartition(self._topic, partition, position)], request_timeout=REQUEST_TIMEOUT_S
@@ -101,7 +110,7 @@ class KafkaAdmin:
         return {name: entry.value for name, entry in entries.items()}
 
     def _check(self, topic: Any, config: dict[str, str], broker_count: int) -> list[str]:
-        """Warnings about what is there. Raises SettingError for what cannot be lived with."""
+        """Warnings about what is there. Raises SettingError for what contradicts the settings."""
         name, count = self._topic, len(topic.partitions)
         if count != self._settings.agent_turns_partitions:
             raise SettingError(
@@ -111,6 +120,9 @@ class KafkaAdmin:
             )
         if "compact" in config.get("cleanup.policy", ""):
             raise SettingError(f"the topic {name} is compacted, which deletes turns: set its cleanup.policy to delete")
+        return self._warnings(topic, config, broker_count)
+
+    def _warnings(self, topic: Any, config: dict[str, str], broker_count: int) -> list[str]:
         warnings = []
         replication = min(len(each.replicas) for each in topic.partitions)
         if replication == 1 and broker_count > 1:
@@ -128,7 +140,7 @@ class KafkaAdmin:
             warnings.append(
                 f"max.message.bytes is {config['max.message.bytes']}: PAYLOAD_SIZE_BYTES_MAX needs {size_max}"
             )
-        return [f"topic {name}: {warning}" for warning in warnings]
+        return [f"topic {self._topic}: {warning}" for warning in warnings]
 
     async def _shorten_session_timeout(self) -> None:
         """So that partitions of a killed worker move soon. A broker that does not let a group be so quick refuses."""

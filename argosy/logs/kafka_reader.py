@@ -5,14 +5,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import structlog
 from confluent_kafka import Consumer
 
+from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.log import Batch, Identity, Span
+from argosy.logs.kafka_admin import KafkaAdmin
 from argosy.logs.kafka_config import Messages, client_config
 from argosy.logs.kafka_metadata import KafkaMetadata
 from argosy.logs.kafka_poller import Poller, Round
+
+log = structlog.get_logger()
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 
@@ -43,6 +48,7 @@ class KafkaReader:
         self, settings: Settings, clock: Clock, make_consumer: Callable[[dict[str, Any]], Any] = Consumer
     ) -> None:
         self._metadata = KafkaMetadata(settings)
+        self._admin = KafkaAdmin(settings, clock)
         config = consumer_config(settings) | {"logger": Messages(clock, "consumer")}
         self._poller = Poller(
             lambda: make_consumer(config), settings.topic, settings.log_batch_max, clock, self._on_round
@@ -59,6 +65,8 @@ class KafkaReader:
 
     async def open(self, on_batch: Callable[[Batch], None], on_eligible: Callable[[frozenset[int]], None]) -> Identity:
         identity = await self._metadata.identity()
+        for warning in await self._admin.warnings():
+            log.warning(telemetry.TOPIC_WARNING, warning=warning)
         self._on_batch, self._on_eligible = on_batch, on_eligible
         self._loop = asyncio.get_running_loop()
         self._poller.start()

@@ -26,8 +26,8 @@ _LEAVE_TIMEOUT_S: Final = 2.0
 
 
 class PostgresMember:
-    """`run` until cancelled, then `leave`. on_change(topic_id, partitions) is called after every change, first of all
-    with what the first round found.
+    """`run` until cancelled, then `leave`. on_round(topic_id, partitions) hears what each round found: topic_id is None
+    when there is no such topic, or Postgres could not be asked for so long that others have taken our place.
     """
 
     def __init__(
@@ -36,16 +36,15 @@ class PostgresMember:
         topic: str,
         ttl_s: float,
         clock: Clock,
-        on_change: Callable[[uuid.UUID | None, frozenset[int]], None],
+        on_round: Callable[[uuid.UUID | None, frozenset[int]], None],
     ) -> None:
         self._connection = connection
         self._topic = topic
         self._ttl_s = ttl_s
         self._clock = clock
-        self._on_change = on_change
+        self._on_round = on_round
         self._member_id = uuid.uuid4()
         self._seen_at_s = clock.monotonic_s()
-        self._last: tuple[uuid.UUID | None, frozenset[int]] | None = None
 
     async def run(self) -> None:
         while True:
@@ -73,13 +72,8 @@ class PostgresMember:
             log.warning(telemetry.LOG_UNAVAILABLE, reason=str(error))
             # Whoever can reach Postgres takes our place after this time. To go on reading until then does no harm.
             if self._clock.monotonic_s() - self._seen_at_s > self._ttl_s:
-                self._change(None, frozenset())
+                self._on_round(None, frozenset())
             return _UNSETTLED_S
         self._seen_at_s = self._clock.monotonic_s()
-        self._change(found.topic_id, frozenset(found.held or ()))
+        self._on_round(found.topic_id, frozenset(found.held or ()))
         return ROUND_S if found.is_settled else _UNSETTLED_S
-
-    def _change(self, topic_id: uuid.UUID | None, partitions: frozenset[int]) -> None:
-        if self._last != (topic_id, partitions):
-            self._last = (topic_id, partitions)
-            self._on_change(topic_id, partitions)

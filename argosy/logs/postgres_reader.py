@@ -50,7 +50,7 @@ class PostgresReader:
             settings.topic,
             settings.log_lease_ttl_s,
             clock,
-            self._on_change,
+            self._on_round,
         )
         self._topic_id: uuid.UUID | None = None
         self._held: frozenset[int] = frozenset()
@@ -113,18 +113,18 @@ class PostgresReader:
             await self._member.leave()
         self._connection.terminate()
 
-    def _on_change(self, topic_id: uuid.UUID | None, partitions: frozenset[int]) -> None:
-        """From the member's rounds. A topic made again has nothing to do with what was read of the old one."""
+    def _on_round(self, topic_id: uuid.UUID | None, partitions: frozenset[int]) -> None:
+        """From the member. A topic made again has nothing to do with what was read of the old one: its partitions are
+        away for one round, so that their owner sees it.
+        """
         if topic_id is not None and topic_id != self._topic_id:
             self._topic_id = topic_id
             self._readings.clear()
-            if self._held:
-                self._held = frozenset()
-                self._on_eligible(self._held)
+            partitions = frozenset()
         if partitions != self._held:
             self._held = partitions
             self._on_eligible(partitions)
-        self._work.set()
+            self._work.set()
 
     async def _fetch_forever(self) -> None:
         while True:

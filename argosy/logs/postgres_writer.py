@@ -24,7 +24,6 @@ from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Appended, Entry, Outcome
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.store import log as log_store
-from argosy.store.pool import UNAVAILABLE
 
 log = structlog.get_logger()
 
@@ -209,7 +208,7 @@ class PostgresWriter:
             positions = await log_store.append(
                 connection, self._topic, partitions, keys, values, encoded, self._call_timeout_s
             )
-        except (asyncpg.PostgresError, *UNAVAILABLE) as error:
+        except Exception as error:  # whatever it is: the next appends are not to suffer from it
             self._failed(requests, error)
             return
         at = 0

@@ -13,6 +13,7 @@ from argosy.log import Entry, Outcome
 from argosy.logs.open import ensure
 from argosy.logs.postgres_reader import PostgresReader
 from argosy.logs.postgres_writer import PostgresWriter
+from argosy.store import log as log_store
 from argosy.store.migrate import migrate
 from tests.contract.conftest import until
 from tests.logs.late_clock import LateClock
@@ -232,4 +233,20 @@ async def test_an_idle_reader_asks_little(dsn: str, postgres_settings: Settings,
     after = await observer.fetchval("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
 
     assert (after - before) / 3 < 20
+    await reader.close()
+
+
+async def test_the_partitions_of_a_topic_made_again_go_away_and_come_back(
+    dsn: str, postgres_settings: Settings, observer: Any
+) -> None:
+    """Their owner must see that what it held was the old topic's."""
+    changes: list[frozenset[int]] = []
+    reader = PostgresReader(postgres_settings, dsn, SystemClock())
+    await reader.open(lambda batch: None, changes.append)
+    await until(lambda: bool(changes))
+
+    await log_store.drop_topic(observer, postgres_settings.topic)
+    await ensure(postgres_settings, dsn)
+
+    await until(lambda: changes == [frozenset(range(4)), frozenset(), frozenset(range(4))])
     await reader.close()

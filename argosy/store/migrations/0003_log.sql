@@ -177,9 +177,33 @@ CREATE FUNCTION log_member_lock(p_member_no integer) RETURNS bigint LANGUAGE sql
   SELECT (x'41524C47'::bigint << 32) | p_member_no -- "ARLG": no key of another use begins so
 $$;
 
+-- Which member each partition (0, 1, …) should belong to: the one whose hash with it is the lowest (HRW) among those that
+-- have less than their share. So all have the same number or one more, and few move when a member comes or goes.
+CREATE FUNCTION log_shares(p_members uuid[], p_partition_count integer) RETURNS uuid[] LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  n integer := cardinality(p_members);
+  loads integer[] := array_fill(0, ARRAY[n]);
+  left_over integer := p_partition_count % n; -- so many may have one more than the others
+  share integer := p_partition_count / n;
+  best integer;
+  result uuid[] := '{}';
+BEGIN
+  FOR p IN 0..p_partition_count - 1 LOOP
+    SELECT i INTO best FROM generate_series(1, n) AS i
+    WHERE loads[i] < share OR (loads[i] = share AND left_over > 0)
+    ORDER BY hashtextextended(p_members[i]::text, p), p_members[i] LIMIT 1;
+    IF loads[best] = share THEN
+      left_over := left_over - 1;
+    END IF;
+    loads[best] := loads[best] + 1;
+    result := result || p_members[best];
+  END LOOP;
+  RETURN result;
+END
+$$;
+
 -- A member says that it lives, and learns what it may read: gives up what is not its own, takes what is its own and
--- free. Every partition belongs to the living member whose hash with it is the lowest (HRW), so a member that
--- comes or goes moves its own share and no other.
+-- free.
 -- Called on the member's own connection, whose session holds its lock. p_member leaves when p_ttl_s is 0.
 --   topic_id: NULL when there is no such topic; held: what it may read now; is_settled: it holds all that is its own
 CREATE FUNCTION log_round(p_topic text, p_member uuid, p_ttl_s double precision,
@@ -188,9 +212,11 @@ LANGUAGE plpgsql VOLATILE SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   this uuid;
   my_no integer;
+  my_partition_count integer;
   living uuid[];
+  shares uuid[];
 BEGIN
-  SELECT t.topic_id INTO this FROM log_topics AS t WHERE t.topic = p_topic;
+  SELECT t.topic_id, t.partition_count INTO this, my_partition_count FROM log_topics AS t WHERE t.topic = p_topic;
   IF this IS NULL THEN
     RETURN;
   END IF;
@@ -224,19 +250,14 @@ BEGIN
         AND (k.classid::bigint << 32 | k.objid::bigint) = log_member_lock(m.member_no))));
   DELETE FROM log_members AS m WHERE m.topic_id = this AND m.member_id <> ALL (living) AND m.expires_at < clock_timestamp() - interval '1 minute';
 
-  WITH mine AS (
-    SELECT l.partition, p_member = (
-      SELECT m FROM unnest(living) AS m ORDER BY hashtextextended(m::text, l.partition), m LIMIT 1) AS is_mine
-    FROM log_leases AS l WHERE l.topic_id = this)
-  UPDATE log_leases AS l SET member_id = CASE WHEN mine.is_mine THEN p_member END
-  FROM mine
-  WHERE l.topic_id = this AND l.partition = mine.partition
-    AND CASE WHEN mine.is_mine THEN l.member_id IS NULL OR l.member_id <> ALL (living) ELSE l.member_id = p_member END;
+  shares := log_shares(living, my_partition_count);
+  UPDATE log_leases AS l SET member_id = CASE WHEN shares[l.partition + 1] = p_member THEN p_member END
+  WHERE l.topic_id = this
+    AND CASE WHEN shares[l.partition + 1] = p_member THEN l.member_id IS NULL OR l.member_id <> ALL (living)
+             ELSE l.member_id = p_member END;
 
-  SELECT coalesce(array_agg(l.partition ORDER BY l.partition) FILTER (WHERE l.member_id = p_member), '{}') INTO held
-  FROM log_leases AS l WHERE l.topic_id = this;
-  SELECT count(*) = cardinality(held) INTO is_settled
-  FROM log_leases AS l WHERE l.topic_id = this AND p_member = (
-    SELECT m FROM unnest(living) AS m ORDER BY hashtextextended(m::text, l.partition), m LIMIT 1);
+  SELECT coalesce(array_agg(l.partition ORDER BY l.partition), '{}') INTO held
+  FROM log_leases AS l WHERE l.topic_id = this AND l.member_id = p_member;
+  is_settled := cardinality(held) = cardinality(array_positions(shares, p_member));
 END
 $$;
