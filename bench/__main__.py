@@ -15,7 +15,7 @@ import asyncpg
 import uvloop
 
 from argosy.record import TurnRequested, encode
-from bench.cpu import CpuMeter, rss_mb
+from bench.cpu import CpuMeter, machine_busy_s, rss_mb
 from bench.floor import PARTITIONS, run_floor
 from bench.http import HttpClient
 from bench.latency import measure_completion, measure_signal
@@ -51,10 +51,11 @@ class Bench:
         meter = CpuMeter(lambda: {part: self._pids[part] for part in parts})
         meter.start()
         loop = asyncio.get_running_loop()
+        busy_s = machine_busy_s()
         started = loop.time()
         await work()
         elapsed_s = loop.time() - started
-        return Run(turns, elapsed_s, meter.spent_s())
+        return Run(turns, elapsed_s, meter.spent_s(), machine_busy_s() - busy_s)
 
     async def _posting(self, turns: int, post: Callable[[int, str], Awaitable[object]]) -> Run:
         self._posted += 1

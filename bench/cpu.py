@@ -47,3 +47,9 @@ class CpuMeter:
 def rss_mb(pid: int) -> float:
     """Resident memory of one process, MB (10^6)."""
     return float(psutil.Process(pid).memory_info().rss) / 1e6
+
+
+def machine_busy_s() -> float:
+    """CPU seconds that the whole machine has spent on anything, waiting for disks not counted."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))

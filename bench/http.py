@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import NamedTuple, cast, cast
+from typing import NamedTuple, cast
 
 
 class Answer(NamedTuple):

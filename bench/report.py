@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 
 class Run(NamedTuple):
-    """One run of one variant. cpu_s: CPU seconds by process."""
+    """One run of one variant. cpu_s: CPU seconds by process; busy_s: of the whole machine, strangers included."""
 
     turns: int
     elapsed_s: float
     cpu_s: dict[str, float]
+    busy_s: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -24,6 +25,10 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
         "runs": len(runs),
         "turns_per_s": round(statistics.median(run.rate for run in runs), 1),
         "turns_per_s_all": [round(run.rate, 1) for run in runs],
+        "cores": round(statistics.median(sum(run.cpu_s.values()) / run.elapsed_s for run in runs), 2),
+        "cores_of_strangers": round(
+            statistics.median(max(0.0, run.busy_s - sum(run.cpu_s.values())) / run.elapsed_s for run in runs), 2
+        ),
         "turns_per_core_s": round(statistics.median(run.turns / sum(run.cpu_s.values()) for run in runs), 1),
         "cpu_us_per_turn": {
             name: round(statistics.median(run.cpu_s[name] / run.turns * 1e6 for run in runs), 1) for name in names
@@ -33,11 +38,12 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
 
 def print_table(result: dict[str, Any]) -> None:
     floor = result["throughput"].get("floor", {}).get("turns_per_s")
-    print(f"\n{'':<22}{'turns/s':>9}{'of floor':>9}{'per core-s':>12}   µs of CPU per turn")
+    print(f"\n{'':<22}{'turns/s':>9}{'of floor':>9}{'per core-s':>12}{'cores':>7}{'others':>8}   µs of CPU per turn")
     for name, row in result["throughput"].items():
         ratio = f"{row['turns_per_s'] / floor:.2f}" if floor else "-"
         shares = "  ".join(f"{part} {spent:.0f}" for part, spent in row["cpu_us_per_turn"].items())
-        print(f"{name:<22}{row['turns_per_s']:>9.0f}{ratio:>9}{row['turns_per_core_s']:>12.0f}   {shares}")
+        rates = f"{row['turns_per_s']:>9.0f}{ratio:>9}{row['turns_per_core_s']:>12.0f}"
+        print(f"{name:<22}{rates}{row['cores']:>7.2f}{row['cores_of_strangers']:>8.2f}   {shares}")
     print(f"\n{'unsaturated, 20/s':<22}{'p50 ms':>9}{'p99 ms':>9}")
     for name, row in result["latency"].items():
         print(f"{name:<22}{row['p50_ms']:>9.1f}{row['p99_ms']:>9.1f}")
