@@ -1,0 +1,94 @@
+"""Three brokers: what `argosy topics` makes of them, and one of them dies."""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from argosy.broker import Broker
+from argosy.config import Settings, load
+from argosy.log import Outcome
+from argosy.logs.open import ensure
+from tests.conftest import open_folder
+from tests.contract.conftest import Log, entries, until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Broker]:
+    with open_folder() as path, Broker(path, nodes=3, port=0, heap_mb=256, is_quick_to_start=True) as broker:
+        yield broker
+
+
+@pytest.fixture
+def settings(cluster: Broker) -> Settings:
+    name = f"t{uuid.uuid4().hex[:10]}"
+    return load(
+        {},
+        kafka_bootstrap_servers=cluster.bootstrap_servers,
+        kafka_topic_prefix=name,
+        kafka_group=name,
+        agent_turns_partitions=4,
+    )
+
+
+async def test_a_topic_gets_three_replicas_of_which_two_must_have_a_record(settings: Settings) -> None:
+    assert await ensure(settings, "") == []
+
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+    topic = await asyncio.wrap_future(admin.describe_topics(TopicCollection([settings.topic]))[settings.topic])
+    resource = ConfigResource(ResourceType.TOPIC, settings.topic)
+    config = await asyncio.wrap_future(admin.describe_configs([resource])[resource])
+    assert {len(partition.replicas) for partition in topic.partitions} == {3}
+    assert config["min.insync.replicas"].value == "2"
+
+
+async def test_one_replica_on_three_brokers_is_never_silent(settings: Settings) -> None:
+    [warning] = await ensure(settings.model_copy(update={"kafka_replication": 1}), "")
+
+    assert "one replica on a cluster of 3 brokers" in warning
+
+
+async def test_three_replicas_that_need_not_agree_are_warned_about(settings: Settings) -> None:
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+    topic = NewTopic(settings.topic, 4, 3, config={"retention.ms": "-1", "min.insync.replicas": "1"})
+    await asyncio.wrap_future(admin.create_topics([topic])[settings.topic])
+
+    [warning] = await ensure(settings, "")
+
+    assert "min.insync.replicas" in warning
+
+
+async def test_nothing_that_was_appended_is_lost_with_a_broker(cluster: Broker, settings: Settings) -> None:
+    """F4, F6."""
+    await ensure(settings, "")
+    log = Log(settings, "")
+    writer = await log.writer()
+    owner = await log.owner()
+    appended: dict[int, list[bytes]] = {partition: [] for partition in range(4)}
+
+    async def post(partition: int, count: int) -> None:
+        for number in range(count):
+            [entry] = entries(partition, 1, number)
+            [result] = await writer.append([entry])
+            if result.outcome is Outcome.APPENDED:
+                appended[partition].append(entry.value)
+            await asyncio.sleep(0.005)
+
+    posting = [asyncio.create_task(post(partition, 1_000)) for partition in range(4)]
+    await until(lambda: owner.count > 500)
+    await asyncio.to_thread(cluster.kill, 2)
+    async with asyncio.timeout(60):
+        await asyncio.gather(*posting)
+    await asyncio.to_thread(cluster.restart, 2)
+
+    assert sum(map(len, appended.values())) > 3_900
+    for partition in range(4):
+        await until(lambda p=partition: set(owner.values(p)) >= set(appended[p]))
+        in_order = [value for value in owner.values(partition) if value in set(appended[partition])]
+        assert in_order == appended[partition]
+    await log.close()
