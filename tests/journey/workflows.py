@@ -5,7 +5,6 @@ two sides of an effect at which a test may kill the worker.
 """
 
 import asyncio
-import os
 from typing import Any
 
 from argosy import Context, crash_points, step, step_info, workflow
@@ -59,12 +58,6 @@ async def dawdle(job: dict[str, Any]) -> int:
     return number
 
 
-@step
-async def die_when_asked(job: dict[str, Any]) -> None:
-    """Ends its whole process: a poison turn."""
-    os.kill(os.getpid(), 9)
-
-
 @workflow
 async def steps(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """n effects, one after the other."""
@@ -111,21 +104,3 @@ async def threads(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
 async def dawdles(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """`n` slow steps of `step_s` each."""
     return {"numbers": [await ctx.run(dawdle, job) for _ in range(job.get("n", 1))]}
-
-
-@workflow
-async def poison(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
-    """Kills whichever worker runs it."""
-    await ctx.run(die_when_asked, job)
-    return {}
-
-
-@workflow
-async def gives_up(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
-    """The code stops waiting for a slow step, and then waits for a person."""
-    try:
-        async with asyncio.timeout(0.05):
-            await ctx.run(dawdle, {**job, "step_s": 30})
-    except TimeoutError:
-        pass
-    return {"word": await ctx.wait_signal("word")}
