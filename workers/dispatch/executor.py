@@ -22,9 +22,10 @@ from argosy.workflow.definition import Workflow
 from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
 from workers.dispatch.flusher import Flusher
-from workers.dispatch.journal import TurnJournal, mismatch
+from workers.dispatch.journal import TurnJournal
 from workers.dispatch.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Stop, Turn
+from workers.dispatch.waits import mismatch
 
 log = structlog.get_logger()
 

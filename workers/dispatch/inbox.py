@@ -22,10 +22,10 @@ from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from workers.dispatch.executor import Executor
 from workers.dispatch.flusher import Flusher, LooseMove, Placement
-from workers.dispatch.journal import decode_waits
 from workers.dispatch.pager import Pager, turn_of
 from workers.dispatch.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Signal, Stop, Turn
+from workers.dispatch.waits import decode_waits
 
 log = structlog.get_logger()
 

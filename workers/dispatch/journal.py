@@ -11,45 +11,22 @@ Rules:
 import asyncio
 import uuid
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
 from argosy.errors import OwnershipLostError, WaitTimeoutError, WorkflowError
 from argosy.turn.events import Event
-from argosy.workflow.journal import Park, Recorded, WaitKind
+from argosy.workflow.journal import Recorded, WaitKind
 from argosy.workflow.replay import Replay
 from workers.dispatch.flusher import Flusher
 from workers.dispatch.turn import InboxWrite, Signal, Turn
+from workers.dispatch.waits import Wait, WrittenWait, decode_waits, mismatch
 
 _QUIET_PASSES = 6  # a woken coroutine needs one pass, under nested gathers a few more
 _REPLAY_GRACE_S = 0.25
 
 _ENDS_OPERATION = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING, Event.VALUE_RECORDED})
 
-
-class Wait(NamedTuple):
-    """A wait that the code is in. due_at_s: database time, None without a timeout."""
-
-    key: str
-    kind: WaitKind
-    name: str
-    future: "asyncio.Future[bytes | None]"
-    timer_id: uuid.UUID | None
-    due_at_s: float | None
-
-
-class WrittenWait(msgspec.Struct, omit_defaults=True):
-    """A wait as turns.waits has it (a JSON array of these)."""
-
-    key: str
-    kind: str
-    name: str = ""
-    timer_id: str = ""
-    due_at_s: float = 0.0
-
-
-decode_waits = msgspec.json.Decoder(list[WrittenWait]).decode
 _encode = msgspec.json.encode
 
 
@@ -316,12 +293,3 @@ class TurnJournal:
                 self._on_quiet(self._turn)
 
         loop.call_soon(look)
-
-
-def mismatch(recorded: str, asked: str) -> Park:
-    """History and code have parted: recorded is a key nobody asks for any more, asked what is wanted instead."""
-    return Park(
-        "history_mismatch",
-        f"history has a recorded {recorded!r}, which the code no longer asks for; it asks for {asked} instead. "
-        "Deploy the code that the turn began with (or cancel the turn), then resume it",
-    )

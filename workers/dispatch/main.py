@@ -18,6 +18,7 @@ from workers.dispatch.worker import Worker
 
 log = structlog.get_logger()
 
+
 def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
     """Run a worker until SIGTERM or SIGINT (a second one ends it at once), or until the pipe parent_fd closes.
 
@@ -44,6 +45,6 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
         if parent_fd is not None:
-            # Whoever started us is gone without a word, and our Postgres may be gone with it: there is nobody to drain for.
+            # Whoever started us is gone without a word, and our Postgres may be gone too: there is nobody to drain for.
             watch_parent(parent_fd, lambda: None, 0.0)
         await worker.run()

@@ -30,6 +30,7 @@ from workers.dispatch.flusher import Flusher
 from workers.dispatch.heartbeat import Heartbeat
 from workers.dispatch.inbox import Inbox
 from workers.dispatch.intake import Intake
+from workers.dispatch.loop_watch import LoopWatch
 from workers.dispatch.ownership import Ownership
 from workers.dispatch.pager import Pager
 from workers.dispatch.poke import PokeServer, PokeService
@@ -38,7 +39,6 @@ from workers.dispatch.turn import Owned, Stop, Turn
 
 log = structlog.get_logger()
 
-_LOOP_LOOK_S = 0.5
 _LOOP_BLOCKED_S = 5.0
 _CLOSE_S = 10.0
 _ACCEPTS, _FLUSHES = 1, 2
@@ -53,6 +53,7 @@ class Worker:
         self._catalog = catalog
         self._clock = SystemClock()
         self._database_clock = DatabaseClock(self._clock)
+        self._loop_watch = LoopWatch(self._clock)
         self._worker_id = uuid.uuid4()
         self._owned: dict[int, Owned] = {}
         self._partition_count = 0
@@ -112,7 +113,7 @@ class Worker:
             database_time_s=self._database_clock.now_s,
             load=self._pager.load,
             again=lambda turn: self._inbox.again(turn),
-            on_freed=self._freed,
+            on_freed=self._moved_on,
         )
         self._inbox = Inbox(
             self._heads,
@@ -136,7 +137,7 @@ class Worker:
             ready_sessions_max=settings.ready_sessions_max,
             head_input_size_bytes_max=settings.head_input_size_bytes_max,
             restart=lambda owned: self._ownership.restart(owned),
-            on_accepted=self._accepted,
+            on_accepted=self._moved_on,
             on_lost=lambda owned: self._ownership.lost(owned),
             on_answer=self._answered,
         )
@@ -203,7 +204,7 @@ class Worker:
             self._inbox.run(),
             self._intake.run(),
             self._ownership.run(),
-            self._look_at_loop(),
+            self._loop_watch.run(),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
@@ -240,12 +241,8 @@ class Worker:
     def _answered(self, answer: Answer) -> None:
         self._database_clock.heard(answer.at)
 
-    def _accepted(self) -> None:
-        self._pager.nudge()
-        self._executor.fill()
-        self._measure()
-
-    def _freed(self) -> None:
+    def _moved_on(self) -> None:
+        """Turns came, or slots are free."""
         self._pager.nudge()
         self._executor.fill()
         self._intake.balance()
@@ -281,7 +278,7 @@ class Worker:
     # What others see
 
     def _health(self) -> tuple[bool, dict[str, Any]]:
-        late_s = max(0.0, self._clock.monotonic_s() - self._looked_at_s - _LOOP_LOOK_S)
+        late_s = self._loop_watch.late_s
         return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:
@@ -291,17 +288,6 @@ class Worker:
             "running": self._executor.running,
             "draining": self._stopping.is_set(),
         }
-
-    _looked_at_s = 0.0
-
-    async def _look_at_loop(self) -> None:
-        while True:
-            self._looked_at_s = self._clock.monotonic_s()
-            await self._clock.sleep(_LOOP_LOOK_S)
-            late_s = self._clock.monotonic_s() - self._looked_at_s - _LOOP_LOOK_S
-            telemetry.LOOP_LAG_S.set(late_s)
-            if late_s > 1.0:
-                log.warning(telemetry.LOOP_BLOCKED, late_s=round(late_s, 2))
 
 
 async def _first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") -> None:
