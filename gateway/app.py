@@ -60,6 +60,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     )
     for router in (turns.router, inbox.router, sessions.router, fleet.router, health.router):
         app.include_router(router)
+    if settings.gateway_metrics:
+        app.include_router(health.metrics_router)
     for error in (Problem, StoreUnavailableError, TimeoutError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(Boundary, clock=clock, plain=plain)

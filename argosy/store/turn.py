@@ -166,16 +166,24 @@ async def is_turn_expected(pool: Pool, lane: str, partition: int, minted_at: dat
     return row is not None and bool(row[0])
 
 
-async def list_turn_steps(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, limit: int) -> list[EventRow]:
-    """The first `limit` events of the turn's steps."""
-    return [EventRow(*row) for row in await pool.fetch(_SQL["list_turn_steps"], turn_id, tenant, lane, limit)]
+async def list_turn_steps(
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, limit: int, size_bytes_max: int
+) -> tuple[list[EventRow], bool]:
+    """The first events of the turn's steps, and whether there are more.
+
+    `limit` of them and (but for the last one) size_bytes_max at the most.
+    """
+    rows = await pool.fetch(_SQL["list_turn_steps"], turn_id, tenant, lane, limit + 1, size_bytes_max)
+    events = [EventRow(*row[:7]) for row in rows[:limit]]
+    return events, bool(rows) and rows[0][7] > len(events)
 
 
 async def list_turn_events(
-    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, after: int, limit: int
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, after: int, limit: int, size_bytes_max: int
 ) -> list[EventRow]:
-    """The first `limit` events with a seq above `after`."""
-    return [EventRow(*row) for row in await pool.fetch(_SQL["list_turn_events"], turn_id, tenant, lane, after, limit)]
+    """The first events with a seq above `after`: `limit` and (but for the last one) size_bytes_max at the most."""
+    rows = await pool.fetch(_SQL["list_turn_events"], turn_id, tenant, lane, after, limit, size_bytes_max)
+    return [EventRow(*row) for row in rows]
 
 
 async def list_session_turns(

@@ -41,23 +41,36 @@ FROM positions
 WHERE lane = $1 AND partition = $2
 
 -- name: list_turn_steps
--- The events of a turn's steps, in order.
-SELECT e.seq, e.attempt, e.type, e.key, e.at, e.data, e.lineage
-FROM turns AS t
-JOIN events AS e ON e.turn_id = t.turn_id
-WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
-  AND e.type IN ('step.intended', 'step.completed', 'step.failed', 'step.retrying')
-ORDER BY e.seq
-LIMIT $4
+-- The first events of a turn's steps, in order: $4 rows at the most, and none after $5 bytes of data; found: how many
+-- there are, counted to $4.
+SELECT seq, attempt, type, key, at, data, lineage, found
+FROM (
+  SELECT first.*, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before, count(*) OVER () AS found
+  FROM (
+    SELECT e.*
+    FROM turns AS t
+    JOIN events AS e ON e.turn_id = t.turn_id
+    WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
+      AND e.type IN ('step.intended', 'step.completed', 'step.failed', 'step.retrying')
+    ORDER BY e.seq
+    LIMIT $4) AS first) AS sized
+WHERE bytes_before < $5
+ORDER BY seq
 
 -- name: list_turn_events
--- The events of a turn after one of them, in order.
-SELECT e.seq, e.attempt, e.type, e.key, e.at, e.data, e.lineage
-FROM turns AS t
-JOIN events AS e ON e.turn_id = t.turn_id
-WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3 AND e.seq > $4
-ORDER BY e.seq
-LIMIT $5
+-- The events of a turn after one of them, in order: $5 rows at the most, and none after $6 bytes of data.
+SELECT seq, attempt, type, key, at, data, lineage
+FROM (
+  SELECT first.*, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before
+  FROM (
+    SELECT e.*
+    FROM turns AS t
+    JOIN events AS e ON e.turn_id = t.turn_id
+    WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3 AND e.seq > $4
+    ORDER BY e.seq
+    LIMIT $5) AS first) AS sized
+WHERE bytes_before < $6
+ORDER BY seq
 
 -- name: list_session_turns
 -- Turns of a session, newest first, after a place in that order. $4: a status or NULL; $5: a tag or NULL.

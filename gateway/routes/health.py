@@ -19,6 +19,7 @@ from gateway.state import State, state_of
 from gateway.views import encode
 
 router: Final = APIRouter(tags=["health"])
+metrics_router: Final = APIRouter(tags=["health"])  # with GATEWAY_METRICS only
 
 PROBE_S: Final = 1.0
 
@@ -48,7 +49,7 @@ async def readyz(request: Request) -> Response:
     return Response(encode(content), 503, {"Retry-After": "1"}, "application/json")
 
 
-@router.get("/metrics", include_in_schema=False)
+@metrics_router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
     """Prometheus's text format."""
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)

@@ -19,6 +19,8 @@ router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[stri
 
 STEP_EVENTS_MAX: Final = 2_000
 EVENTS_MAX: Final = 1_000
+# Of the data of events in one answer; the one that passes it is the last.
+ANSWER_SIZE_BYTES_MAX: Final = 4_194_304
 
 
 @router.get("/{turn_id}", responses=answers("Turn", 404))
@@ -44,7 +46,13 @@ async def get_turn_events(
     if found is None:
         return json_response(views.TurnEvents(turn_id=requested, events=[], next=after))
     rows = await turns.list_turn_events(
-        state.pool, found.turn_id, tenant, lane, after, page_size(limit, EVENTS_MAX, EVENTS_MAX)
+        state.pool,
+        found.turn_id,
+        tenant,
+        lane,
+        after=after,
+        limit=page_size(limit, EVENTS_MAX, EVENTS_MAX),
+        size_bytes_max=ANSWER_SIZE_BYTES_MAX,
     )
     events = [views.event(row) for row in rows]
     return json_response(views.TurnEvents(turn_id=found.turn_id, events=events, next=rows[-1].seq if rows else after))
@@ -84,9 +92,15 @@ async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Tu
     row = await resolve(state, turns.get_turn, requested, tenant)
     if row is None:
         return views.Turn(turn_id=requested, status=Status.ACCEPTED, accepted_at=views.minted_at(requested))
-    events = await turns.list_turn_steps(state.pool, row.turn_id, tenant, state.settings.lane, STEP_EVENTS_MAX + 1)
-    is_truncated = len(events) > STEP_EVENTS_MAX
-    return views.turn(row, views.steps(events[:STEP_EVENTS_MAX]), is_truncated, requested)
+    events, is_truncated = await turns.list_turn_steps(
+        state.pool,
+        row.turn_id,
+        tenant,
+        state.settings.lane,
+        limit=STEP_EVENTS_MAX,
+        size_bytes_max=ANSWER_SIZE_BYTES_MAX,
+    )
+    return views.turn(row, views.steps(events), is_truncated, requested)
 
 
 def json_response(view: object) -> Response:

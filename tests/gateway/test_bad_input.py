@@ -113,6 +113,8 @@ TABLE = [
     Bad("a parameter of a batch", 400, "invalid_parameter", url="/v1/turns:batch?x=1", content=b""),
     Bad("a bad tenant", 400, "invalid_parameter", body=posted(), headers={"x-argosy-tenant": "a/b"}),
     Bad("an empty tenant", 400, "invalid_parameter", body=posted(), headers={"x-argosy-tenant": ""}),
+    Bad("a foreign page", 403, "foreign_origin", body=posted(), headers={"origin": "https://evil.example"}),
+    Bad("a page of a file", 403, "foreign_origin", "GET", "/v1/sessions", headers={"origin": "null"}),
     Bad("a batch as text", 415, "unsupported_media_type", url="/v1/turns:batch", content=b"{}", headers=CSV),
     Bad("an id that is none", 400, "invalid_id", "GET", "/v1/turns/nonsense"),
     Bad("an id in braces", 400, "invalid_id", "GET", f"/v1/turns/%7B{uuid.UUID(int=0)}%7D"),
@@ -214,6 +216,12 @@ async def test_an_error_of_our_own_is_a_problem_without_a_trace(
 
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(500, "internal")] * 2
     assert "secret" not in answers[0].text + answers[1].text
+
+
+async def test_our_own_page_may_ask(client: httpx.AsyncClient) -> None:
+    answer = await client.post(TURNS, content=b'{"workflow":"echo"}', headers={"origin": "http://gateway"})
+
+    assert answer.status_code == 202
 
 
 GOOD = [

@@ -4,6 +4,7 @@ import re
 
 import httpx
 
+from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
 
 
@@ -29,3 +30,9 @@ async def test_requests_are_counted_by_route_and_status(client: httpx.AsyncClien
     after = (await client.get("/metrics")).text
     assert [count(after, *each) - count(before, *each) for each in seen] == [1.0] * len(seen)
     assert str(turn_id) not in after
+
+
+async def test_metrics_can_be_switched_off(open_gateway: OpenGateway) -> None:
+    client = await open_gateway(gateway_metrics=False)
+
+    assert (await client.get("/metrics")).status_code == 404

@@ -78,6 +78,23 @@ async def test_events_are_read_page_by_page(client: httpx.AsyncClient, rows: Row
     assert (third["events"], third["next"]) == ([], 5)
 
 
+async def test_one_answer_is_bounded_however_large_the_events_are(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "running", attempt=1)
+    result = "x" * 250_000
+    await rows.events(turn_id, *[("step.completed", f"s{n}", {"result": result, "attempts": 1}) for n in range(40)])
+
+    turn = await client.get(f"/v1/turns/{turn_id}")
+    pages, after = [], 0
+    while page := (await client.get(f"/v1/turns/{turn_id}/events?after={after}")).json()["events"]:
+        pages.append([event["seq"] for event in page])
+        after = pages[-1][-1]
+
+    assert len(turn.content) < 5_000_000
+    assert (turn.json()["steps_truncated"], len(turn.json()["steps"])) == (True, 17)
+    assert [seq for page in pages for seq in page] == list(range(1, 41))
+    assert len(pages) == 3
+
+
 async def test_a_turn_that_is_only_in_the_log_is_accepted(client: httpx.AsyncClient, rows: Rows) -> None:
     turn_id = rows.mint("s")
 
