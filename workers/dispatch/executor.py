@@ -93,6 +93,10 @@ class Executor:
             return
         if not turn.is_live or turn.has_ended:
             self.dropped(turn)
+            if turn.is_refused and not turn.owned.is_void:
+                # Postgres does not have it as memory did: what it has of the session is read again.
+                self._scheduler.left(turn)
+                self._scheduler.more(turn.session_id, turn.bucket, turn.owned)
             return
         definition = self._catalog.get(turn.workflow, turn.version)
         if definition is None:

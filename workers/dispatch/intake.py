@@ -85,9 +85,7 @@ class Intake:
                 owned.gap = (owned.next_read, each.position)
                 telemetry.GAPS.inc()
                 log.warning(telemetry.LOG_GAP, partition=owned.partition, expected=owned.next_read, found=each.position)
-                self._waiting -= len(owned.backlog)
-                owned.backlog.clear()
-                owned.next_read = owned.position
+                self.rewind(owned)
                 self._restart(owned)
                 return
             owned.backlog.append(each)
@@ -95,6 +93,13 @@ class Intake:
             self._waiting += 1
         self._work.set()
         self.balance()
+
+    def rewind(self, owned: Owned) -> None:
+        """What was read and not accepted will be read again, from the position. An accept in flight may move the
+        position meanwhile: what it took comes twice then, and is dropped when the next batch is made.
+        """
+        self.forget(owned)
+        owned.next_read = owned.position
 
     def forget(self, owned: Owned) -> None:
         """A partition is not ours any more."""
@@ -120,7 +125,8 @@ class Intake:
             await self._work.wait()
             taken = self._gather()
             if not taken:
-                self._work.clear()
+                if self._waiting == 0:
+                    self._work.clear()
                 continue
             async with self._calling:
                 await self._accept(taken)
@@ -148,9 +154,11 @@ class Intake:
                 self.forget(owned)
                 continue
             part, owned.backlog = owned.backlog[:room], owned.backlog[room:]
-            room -= len(part)
             self._waiting -= len(part)
-            taken.append((owned, part))
+            part = [each for each in part if each.position >= owned.position]
+            room -= len(part)
+            if part:
+                taken.append((owned, part))
         return taken
 
     async def _accept(self, taken: list[tuple[Owned, list[Record]]]) -> None:

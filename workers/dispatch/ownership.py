@@ -82,6 +82,8 @@ class Ownership:
         self._on_claimed = on_claimed
         self._on_void = on_void
         self._eligible: frozenset[int] = frozenset()
+        # Owned partitions taken from us, and maybe given back before the loop looks: the reader has stopped them.
+        self._interrupted: set[int] = set()
         self._changed = asyncio.Event()
         self._claim_no = 0
         self._through_at_s = 0.0
@@ -96,6 +98,7 @@ class Ownership:
 
     def eligible(self, partitions: frozenset[int]) -> None:
         """The log's word on what should be ours."""
+        self._interrupted |= self._owned.keys() - partitions
         self._eligible = partitions
         self._changed.set()
 
@@ -136,6 +139,10 @@ class Ownership:
         decision = decide(frozenset() if self.is_draining else self._eligible, self._owned)
         if decision.release:
             await self._release(decision.release)
+        for partition in self._interrupted & self._owned.keys():
+            self._intake.rewind(self._owned[partition])
+            self.restart(self._owned[partition])
+        self._interrupted.clear()
         if decision.claim:
             await self._claim(decision.claim)
         self.is_settled = self._eligible == self._owned.keys()
