@@ -82,6 +82,21 @@ def test_sql_is_in_sql_files() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize(
+    ("text", "is_sql"),
+    [
+        ("SELECT turn_id FROM turns", True),
+        ("INSERT INTO turns VALUES ($1)", True),
+        ("UPDATE turns SET status = $1", True),
+        ("DELETE FROM inbox", True),
+        ("select a session from the list", False),
+        ("an UPDATE of turns", False),
+    ],
+)
+def test_the_search_for_sql_sees_statements_and_not_sentences(text: str, is_sql: bool) -> None:
+    assert bool(SQL.search(text)) is is_sql
+
+
 def test_the_environment_is_read_in_one_place() -> None:
     found = [
         f"{name}:{node.lineno}"
