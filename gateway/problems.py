@@ -11,6 +11,7 @@ import msgspec
 from starlette.responses import Response
 
 CONTENT_TYPE: Final = "application/problem+json"
+DETAIL_CHARACTERS_MAX: Final = 500
 
 
 class Kind(NamedTuple):
@@ -55,7 +56,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         super().__init__(detail)
         self.code = code
         self.kind = KINDS[code]
-        self.detail = detail
+        self.detail = _shown(detail)
         self.retry_after_s = retry_after_s
         self.extra = extra
 
@@ -79,6 +80,16 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(math.ceil(self.retry_after_s))
         return Response(msgspec.json.encode(self.body()), self.kind.status, headers, CONTENT_TYPE)
+
+
+def _shown(detail: str) -> str:
+    """A detail quotes what the client sent: no more than a line of it, and nothing that ends a line anywhere (U+0085
+    and U+2028 do in many clients, which would tear a line of a batch's answer apart).
+    """
+    detail = detail if len(detail) <= DETAIL_CHARACTERS_MAX else f"{detail[:DETAIL_CHARACTERS_MAX]}…"
+    if detail.isprintable():
+        return detail
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in detail)
 
 
 class ProblemBody(msgspec.Struct, kw_only=True):

@@ -235,6 +235,16 @@ async def test_a_batch_over_its_bounds_is_refused_whole(open_gateway: OpenGatewa
     assert seen.entries == []
 
 
+@pytest.mark.parametrize("torn", ["\u0085", "\u2028", "\n", "\0", "x" * 100_000])
+async def test_what_a_client_sent_does_not_tear_the_answer(client: httpx.AsyncClient, torn: str) -> None:
+    line = json.dumps({"workflow": "echo", "session": "s", torn: 1}).encode()
+
+    answer = await client.post("/v1/turns:batch", content=line + b"\n" + line)
+
+    assert [json.loads(each)["code"] for each in answer.text.splitlines()] == ["invalid_request"] * 2
+    assert len(answer.content) < 3_000
+
+
 async def test_an_empty_batch_is_nothing(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/turns:batch", content=b"\n\n")
 
