@@ -205,8 +205,9 @@ class KafkaWriter:
     def _on_error(self, error: KafkaError) -> None:
         """From the poll thread: news about brokers and about the producer itself."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            if not self._is_down:
+                log.warning(telemetry.LOG_UNAVAILABLE, reason="all Kafka brokers are down")
             self._is_down = True
-            log.warning(telemetry.LOG_UNAVAILABLE, reason="all Kafka brokers are down")
         elif error.fatal() or error.code() == KafkaError._FATAL:
             self._is_fatal = True
             self._messages.say("fatal", error.str())
