@@ -98,11 +98,13 @@ class Heads:
         rows = await self._pool.fetch(_SQL["load_turns"], turn_ids, self._lane)
         return [LoadedTurn(*row) for row in rows]
 
-    async def due_inbox(self, ranges: Sequence[tuple[int, int]], limit: int) -> tuple[list[DueRow], float | None]:
-        """Rows due in these ranges of buckets (both ends inclusive), and in how many seconds the next one is."""
+    async def due_inbox(self, ranges: Sequence[tuple[int, int]], limit: int) -> list[DueRow]:
+        """Rows due in these ranges of buckets (both ends inclusive), the oldest first."""
         firsts, lasts = zip(*ranges, strict=True)
-        rows = await self._pool.fetch(_SQL["due_inbox"], self._lane, firsts, lasts, limit)
-        next_due_s = (
-            0.0 if len(rows) == limit else await self._pool.fetchval(_SQL["next_due"], self._lane, firsts, lasts)
-        )
-        return [DueRow(*row) for row in rows], next_due_s
+        return [DueRow(*row) for row in await self._pool.fetch(_SQL["due_inbox"], self._lane, firsts, lasts, limit)]
+
+    async def next_due_s(self, ranges: Sequence[tuple[int, int]]) -> float | None:
+        """In how many seconds the next row of these ranges falls due; None when none is waiting."""
+        firsts, lasts = zip(*ranges, strict=True)
+        seconds: float | None = await self._pool.fetchval(_SQL["next_due"], self._lane, firsts, lasts)
+        return seconds

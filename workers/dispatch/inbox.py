@@ -153,7 +153,7 @@ class Inbox:
         ranges = [(each.first_bucket, each.last_bucket) for each in self._owned.values() if not each.is_void]
         if not ranges:
             return None
-        due, next_due_s = await self._heads.due_inbox(ranges, _ROWS_PER_READ)
+        due = await self._heads.due_inbox(ranges, _ROWS_PER_READ)
         fresh = [row for row in due if row.inbox_id not in self._in_hand]
         absent = {row.turn_id for row in fresh if row.status is not None and row.turn_id not in self._scheduler.live}
         loaded = {row.turn_id: row for row in await self._heads.load_turns(list(absent))} if absent else {}
@@ -163,7 +163,8 @@ class Inbox:
                 self._take(row, owned, loaded.get(row.turn_id))
         self._pager.nudge()
         self._executor.fill()
-        return next_due_s
+        # A full page of rows that are new: there may be more. (Rows in hand stay due until their flush.)
+        return 0.0 if len(due) == _ROWS_PER_READ and fresh else await self._heads.next_due_s(ranges)
 
     def _take(self, row: DueRow, owned: Owned, loaded: LoadedTurn | None) -> None:
         turn = self._scheduler.live.get(row.turn_id)

@@ -1,6 +1,7 @@
 """The process of a dispatch worker: settings, checks, signals, and its end."""
 
 import asyncio
+import gc
 import signal
 import sys
 
@@ -47,4 +48,7 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
         if parent_fd is not None:
             # Whoever started us is gone without a word, and our Postgres may be gone too: there is nobody to drain for.
             watch_parent(parent_fd, lambda: None, 0.0)
+        # What is here now stays: a full collection must not look at it again and again.
+        gc.collect()
+        gc.freeze()
         await worker.run()
