@@ -84,7 +84,11 @@ class HttpClient:
             loop = asyncio.get_running_loop()
             _, connection = await loop.create_connection(_Connection, self._host, self._port)
         head = f"{method} {path} HTTP/1.1\r\nhost: {self._host}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
-        answer = await connection.send(head.encode() + body)
+        try:
+            answer = await connection.send(head.encode() + body)
+        except BaseException:
+            connection.close()
+            raise
         self._idle.append(connection)
         return answer
 

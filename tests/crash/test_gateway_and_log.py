@@ -4,10 +4,13 @@ import asyncio
 import signal
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from argosy import config
 from argosy.ids import bucket_of, partition_of, session_id_of
+from argosy.log import Entry, Outcome
+from argosy.logs.open import open_writer
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 
@@ -78,26 +81,28 @@ class TestKafka:
         await client.until_status(after)
         await client.judge()
 
-    @pytest.mark.parametrize("value", [b"\x01not msgpack", b"\x63of a newer version", b"\x00", b""])
-    async def test_an_undecodable_record_is_kept_aside_and_its_session_goes_on(
-        self, value: bytes, fleet: Fleet, client: Client
-    ) -> None:
-        """F35."""
-        fleet.worker()
-        session_id = session_id_of("default", "default", "session")
-        partition = partition_of(bucket_of(session_id), PARTITIONS)
-        producer = Producer({"bootstrap.servers": fleet.environment["KAFKA_BOOTSTRAP_SERVERS"], "log_level": 0})
-        before = await client.post("session", "steps", effects=1, n=1)
-        producer.produce(f"{fleet.name}.default", value, session_id.bytes, partition)
-        assert producer.flush(10) == 0
-        after = await client.post("session", "steps", effects=1, n=1)
 
-        await client.until_status([before, after])
+@pytest.mark.parametrize("value", [b"\x01not msgpack", b"\x63of a newer version", b"\x00", b""])
+async def test_an_undecodable_record_is_kept_aside_and_its_session_goes_on(
+    value: bytes, fleet: Fleet, client: Client
+) -> None:
+    """F35."""
+    fleet.worker()
+    session_id = session_id_of("default", "default", "session")
+    entry = Entry(partition_of(bucket_of(session_id), PARTITIONS), session_id.bytes, value)
+    before = await client.post("session", "steps", effects=1, n=1)
+    writer = await open_writer(config.load(fleet.environment), fleet.environment["STATE_DB_URI"])
+    (appended,) = await writer.append([entry])
+    await writer.close()
+    after = await client.post("session", "steps", effects=1, n=1)
 
-        answer = await client.get("/v1/dead-letters")
-        assert answer.status_code == 200
-        assert len(answer.json()["dead_letters"]) == 1
-        await client.judge()
+    await client.until_status([before, after])
+
+    assert appended.outcome is Outcome.APPENDED
+    answer = await client.get("/v1/dead-letters")
+    assert answer.status_code == 200
+    assert len(answer.json()["dead_letters"]) == 1
+    await client.judge()
 
 
 def _commit(fleet: Fleet, offset: int) -> None:

@@ -6,9 +6,9 @@ import time
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
+from urllib.parse import quote, urlsplit
 
-import httpx
-
+from bench.http import HttpClient
 from tests.checker.history import violations
 from tests.checker.seen import UNCERTAIN, Event, History, Read, Request, SignalSent
 from tests.checker.sink import Sink
@@ -16,19 +16,43 @@ from tests.checker.sink import Sink
 ENDED = frozenset({"completed", "failed", "cancelled", "expired", "rejected", "merged", "duplicate"})
 
 
+_ANSWERED_WITHIN_S = 30.0
+_JSON = "application/json"
+
+
+class Reply:
+    """What a gateway answered."""
+
+    def __init__(self, status_code: int, content: bytes) -> None:
+        self.status_code = status_code
+        self.content = content
+
+    @property
+    def text(self) -> str:
+        return self.content.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
 class Client:
     """Posts, signals and reads through one gateway, and judges the run at its end."""
 
     def __init__(self, url: str, sink: Sink) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=url, timeout=30, limits=httpx.Limits(max_connections=64), headers={"accept": "application/json"}
-        )
+        parts = urlsplit(url)
+        self._http = HttpClient(parts.hostname or "", parts.port or 0)
         self.sink = sink
         self.requests: list[Request] = []
         self.signals: list[SignalSent] = []
 
     async def close(self) -> None:
-        await self._http.aclose()
+        self._http.close()
+
+    async def request(self, method: str, path: str, content: str = "", **headers: str) -> Reply:
+        """One request, as it is. headers: names with _ for -. Raises OSError when no answer comes."""
+        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items() if value)
+        async with asyncio.timeout(_ANSWERED_WITHIN_S):
+            return Reply(*await self._http.request(method, path, content.encode(), lines))
 
     def job(self, session: str, **fields: Any) -> dict[str, Any]:
         """The input that test workflows take."""
@@ -39,13 +63,13 @@ class Client:
         sent_s = time.monotonic()
         turn_id, status = None, 0
         try:
-            answer = await self._http.post(
-                f"/v1/sessions/{session}/turns", json=body, headers={"idempotency-key": key} if key else {}
+            answer = await self.request(
+                "POST", f"/v1/sessions/{session}/turns", json.dumps(body), content_type=_JSON, idempotency_key=key
             )
             status = answer.status_code
             if status in (200, 202):
                 turn_id = answer.json()["turn_id"]
-        except httpx.TransportError:
+        except OSError:
             pass
         request = Request(session, key, sent_s, time.monotonic(), status, turn_id, effects)
         self.requests.append(request)
@@ -70,11 +94,8 @@ class Client:
         """One batch of (session, body); the ids of its turns, all of which must be accepted."""
         lines = [{"session": session, **body} for session, body in turns]
         sent_s = time.monotonic()
-        answer = await self._http.post(
-            "/v1/turns:batch",
-            content="\n".join(map(json.dumps, lines)),
-            headers={"content-type": "application/x-ndjson"},
-        )
+        body_lines = "\n".join(map(json.dumps, lines))
+        answer = await self.request("POST", "/v1/turns:batch", body_lines, content_type="application/x-ndjson")
         answered_s = time.monotonic()
         assert answer.status_code == 200, answer.text
         answers = [json.loads(line) for line in answer.text.splitlines()]
@@ -95,28 +116,29 @@ class Client:
         while True:
             status = 0
             try:
-                answer = await self._http.post(
-                    f"/v1/turns/{turn_id}/signals/{name}", json=payload, headers={"idempotency-key": request_id}
+                path = f"/v1/turns/{turn_id}/signals/{name}"
+                answer = await self.request(
+                    "POST", path, json.dumps(payload), content_type=_JSON, idempotency_key=request_id
                 )
                 status = answer.status_code
-            except httpx.TransportError:
+            except OSError:
                 pass
             self.signals.append(SignalSent(turn_id, name, request_id, _hashable(payload), status))
             if status not in UNCERTAIN | {503} or time.monotonic() > deadline:
                 return status
             await asyncio.sleep(0.1)
 
-    async def post_to(self, path: str) -> httpx.Response:
-        return await self._http.post(path)
+    async def post_to(self, path: str) -> Reply:
+        return await self.request("POST", path)
 
-    async def get(self, path: str) -> httpx.Response:
+    async def get(self, path: str) -> Reply:
         """A GET, repeated while the gateway or Postgres are away."""
         for _ in range(100):
             try:
-                answer = await self._http.get(path)
+                answer = await self.request("GET", path)
                 if answer.status_code not in (503, 504):
                     return answer
-            except httpx.TransportError:
+            except OSError:
                 pass
             await asyncio.sleep(0.1)
         raise AssertionError(f"GET {path}: no answer")
@@ -172,7 +194,7 @@ class Client:
             turns += answer.json()["turns"]
             if not answer.json()["next"]:
                 return turns
-            cursor = f"&cursor={answer.json()['next']}"
+            cursor = f"&cursor={quote(answer.json()['next'], safe='')}"
 
     async def history(self, disruptions: int = 0, waiting: Collection[str] = ()) -> History:
         """Read everything once more, and what the sink received."""
