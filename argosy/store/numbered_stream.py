@@ -19,7 +19,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import FlushRefusedError, OwnershipLostError, StoreUnavailableError
-from argosy.store.pool import UNAVAILABLE, connect
+from argosy.store.pool import UNAVAILABLE, connect, unavailable
 from argosy.store.queries import load_queries
 
 log = structlog.get_logger()
@@ -28,11 +28,12 @@ _SQL: Final = load_queries("stream")
 _NAMES: Final = {1: "accept", 2: "flush"}
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 _WRONG_NUMBER: Final = "AR001"
+# Nothing is wrong with the call: the same one may succeed later, on the same connection.
 _AGAIN: Final = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
+    asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
-    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,  # the disk is full
+    asyncpg.PostgresSystemError,
 )
 
 
@@ -64,14 +65,17 @@ class NumberedStream:
     async def open(self) -> None:
         """Begin at number 0. Raises StoreUnavailableError."""
         await self._connect()
-        await self._connection.execute(_SQL["open_stream"], self._worker_id, self._stream)
+        try:
+            await self._connection.execute(_SQL["open_stream"], self._worker_id, self._stream)
+        except UNAVAILABLE as error:
+            raise unavailable(error) from error
 
     async def call(self, statement: str, *arguments: Any) -> Answer:
         """Send until there is an answer; goes on while Postgres is away.
 
-        Raises OwnershipLostError when the database does not know the last number (it went back in time:
-        everything owned
-        is void), FlushRefusedError when it refuses what the call contains (nothing was changed, no number was used).
+        Raises OwnershipLostError when the database does not know the last number (it went back in time: everything
+        owned is void), FlushRefusedError when it refuses what the call contains (nothing was changed, no number
+        was used).
         """
         if self._is_calling:
             raise RuntimeError("one call at a time")
@@ -123,9 +127,8 @@ class NumberedStream:
         async with asyncio.timeout(self._timeout_s):
             if self._connection is None or self._connection.is_closed():
                 await self._connect()
-                if no > 1:
-                    # A backend of ours that was stopped holds the stream's row: it cannot finish, and we wait for it.
-                    await self._connection.execute(_SQL["end_blockers"], self._worker_id, self._stream)
+                # A backend of ours that still works for a lost connection may hold the stream's row for long.
+                await self._connection.execute(_SQL["end_blockers"], self._worker_id, self._stream)
             prepared = self._statements.get(statement)
             if prepared is None:
                 prepared = self._statements[statement] = await self._connection.prepare(statement)

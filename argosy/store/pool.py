@@ -25,6 +25,8 @@ _SERVER_SETTINGS: Final = {
     "tcp_user_timeout": "20000",
     # A process that stops inside a transaction must not hold its locks for ever.
     "idle_in_transaction_session_timeout": "5000",
+    # A backend that waits for a lock notices that its client is gone: what was given up takes no effect later.
+    "client_connection_check_interval": "1000",
 }
 
 # What a lost, refused or restarting server looks like.
@@ -34,12 +36,11 @@ UNAVAILABLE: Final = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection that was cut while the pool cleaned it up
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    asyncpg.OperatorInterventionError,  # it starts, stops, crashed, or gave a statement up
     asyncpg.TooManyConnectionsError,
-    asyncpg.QueryCanceledError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # of a connection, never of a statement: it will not have us now
+    asyncpg.InvalidCatalogNameError,
 )
 
 

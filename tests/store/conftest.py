@@ -12,7 +12,8 @@ from tests.store.hand import Hand
 OpenHand = Callable[[], Awaitable[Hand]]
 
 TABLES = (
-    "turns", "events", "inbox", "sessions", "positions", "partitions", "dead_letters", "flush_streams", "heartbeats", "workers", "workflows",
+    "turns", "events", "inbox", "sessions", "positions", "partitions",
+    "dead_letters", "flush_streams", "heartbeats", "workers", "workflows",
 )  # fmt: skip
 
 
@@ -44,9 +45,10 @@ async def store_dsn(request: pytest.FixtureRequest) -> str:
     connection = await asyncpg.connect(dsn, server_settings={"search_path": "argosy"})
     await connection.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';"
-        + "".join(f"DELETE FROM {table};" for table in TABLES)
+        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
+    for table in TABLES:
+        await connection.execute(f"DELETE FROM {table}")  # noqa: S608
     await connection.close()
     return dsn
 

@@ -106,7 +106,7 @@ class Hand:
 
     async def position(self, partition: int, log: str = LOG) -> int:
         query = "SELECT position FROM positions WHERE log_id = $1 AND partition = $2"
-        return int(await self.connections[2].fetchval(query, log, partition))
+        return int(await self.connections[1].fetchval(query, log, partition))
 
     async def accept(
         self, *turns: New, at: dict[int, int] | None = None, log: str = LOG, dead: Sequence[tuple[Any, ...]] = ()
@@ -114,8 +114,11 @@ class Hand:
         """One record a turn, from the stored position on, or from `at`."""
         partitions = sorted({turn.partition for turn in turns} | {row[0] for row in dead} | set(at or ()))
         froms = [(at or {}).get(each, await self.position(each, log)) for each in partitions]
-        counts = [sum(turn.partition == each for turn in turns) + sum(row[0] == each for row in dead) for each in partitions]  # fmt: skip
-        return await self.call(1, *accept_arguments(self.lane, log, partitions, self.epochs, froms, counts, turns, dead))
+        records = [turn.partition for turn in turns] + [row[0] for row in dead]
+        counts = [records.count(each) for each in partitions]
+        return await self.call(
+            1, *accept_arguments(self.lane, log, partitions, self.epochs, froms, counts, turns, dead)
+        )
 
     async def flush(
         self,
@@ -181,7 +184,8 @@ def flush_arguments(
     moves: Sequence[tuple[int, uuid.UUID, str]] = (),
     placements: Sequence[New] = (),
 ) -> list[Any]:
-    partitions = sorted({each.turn.partition for each in changes} | {row[0] for row in moves} | {p.partition for p in placements})  # fmt: skip
+    touched = [each.turn.partition for each in changes] + [each.partition for each in placements]
+    partitions = sorted({*touched, *(row[0] for row in moves)})
     turns, events, rows, moved = [], [], [], [(0, *row) for row in moves]
     for index, each in enumerate(changes, 1):
         turns.append(

@@ -41,7 +41,8 @@ async def test_an_accept_sent_twice_is_applied_once_and_answered_the_same(hand: 
 
 async def test_the_whole_log_read_again_changes_nothing(hand: Hand) -> None:
     turns = [
-        New("a", key="k", deadline_s=60), New("a", key="k"), New("a", on_busy="reject"), New("a", not_before=FUTURE), New("b"),
+        New("a", key="k", deadline_s=60), New("a", key="k"), New("a", on_busy="reject"), New("a", not_before=FUTURE),
+        New("b"),
     ]  # fmt: skip
     await hand.accept(*turns)
     before = await hand.rows("SELECT * FROM turns ORDER BY turn_id"), await hand.rows("SELECT * FROM inbox ORDER BY 1")
