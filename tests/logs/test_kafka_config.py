@@ -1,0 +1,48 @@
+"""What the settings make of a Kafka client."""
+
+from argosy.config import load
+from argosy.logs.kafka_config import client_config, message_bytes_max
+from argosy.logs.kafka_reader import consumer_config
+
+
+def test_tls_and_sasl_settings_reach_every_client() -> None:
+    settings = load(
+        {},
+        kafka_bootstrap_servers="kafka:9093",
+        kafka_security_protocol="SASL_SSL",
+        kafka_sasl_mechanism="SCRAM-SHA-512",
+        kafka_sasl_username="argosy",
+        kafka_sasl_password="secret",
+        kafka_ssl_ca_location="/ca.pem",
+        kafka_ssl_certificate_location="/client.pem",
+        kafka_ssl_key_location="/client.key",
+    )
+
+    for config in (client_config(settings), consumer_config(settings)):
+        assert config["bootstrap.servers"] == "kafka:9093"
+        assert config["security.protocol"] == "SASL_SSL"
+        assert config["sasl.mechanism"] == "SCRAM-SHA-512"
+        assert (config["sasl.username"], config["sasl.password"]) == ("argosy", "secret")
+        assert config["ssl.ca.location"] == "/ca.pem"
+        assert (config["ssl.certificate.location"], config["ssl.key.location"]) == ("/client.pem", "/client.key")
+
+
+def test_settings_that_are_empty_are_left_to_the_client() -> None:
+    config = client_config(load({}, kafka_bootstrap_servers="kafka:9092"))
+
+    assert not [name for name in config if name.startswith(("sasl.", "ssl."))]
+
+
+def test_offsets_of_the_group_are_never_where_reading_begins() -> None:
+    config = consumer_config(load({}, kafka_bootstrap_servers="kafka:9092", lane="gpu", kafka_group="workers"))
+
+    assert config["group.id"] == "workers.gpu"
+    assert config["auto.offset.reset"] == "error"
+    assert config["enable.auto.offset.store"] is False
+
+
+def test_the_largest_input_fits_into_a_record() -> None:
+    settings = load({}, kafka_bootstrap_servers="kafka:9092", payload_size_bytes_max=8_388_608)
+
+    assert message_bytes_max(settings) > 8_388_608
+    assert message_bytes_max(load({})) >= 1_000_000
