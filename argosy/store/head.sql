@@ -1,6 +1,7 @@
 -- name: load_heads
 -- The head of each session of a range of buckets that has a turn which has not ended, from a cursor on. A loose index
--- scan over turns_open: its cost is the number of sessions, never the number of turns behind them.
+-- scan over turns_open: its cost is the number of sessions, never the number of turns behind them. The session's name is
+-- a subquery here and below, not a join: with old statistics the planner would begin with all sessions.
 WITH RECURSIVE found AS (
   (SELECT bucket, session_id FROM turns
    WHERE lane = $1 AND (bucket, session_id) > ($2::smallint, $3::uuid) AND bucket <= $4::smallint
@@ -13,8 +14,8 @@ WITH RECURSIVE found AS (
       AND status IN ('queued', 'running', 'suspended', 'parked') AND place IS NOT NULL
     ORDER BY bucket, session_id LIMIT 1) AS following
 ), page AS (SELECT bucket, session_id FROM found LIMIT $5)
-SELECT t.turn_id, t.tenant, t.session_id, s.name, t.bucket, t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq,
-       t.priority, CASE WHEN octet_length(t.input) <= $6 THEN t.input END,
+SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
+       t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $6 THEN t.input END,
        EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = t.turn_id AND b.kind = 'signal' AND b.state IN ('due', 'buffered'))
 FROM page
 CROSS JOIN LATERAL (
@@ -22,13 +23,12 @@ CROSS JOIN LATERAL (
   WHERE h.lane = $1 AND h.bucket = page.bucket AND h.session_id = page.session_id
     AND h.status IN ('queued', 'running', 'suspended', 'parked') AND h.place IS NOT NULL
   ORDER BY h.place LIMIT 1) AS t
-JOIN sessions AS s ON s.session_id = t.session_id
 ORDER BY t.bucket, t.session_id
 
 -- name: load_sessions
 -- The first turns of these sessions that have not ended, in order.
-SELECT t.turn_id, t.tenant, t.session_id, s.name, t.bucket, t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq,
-       t.priority, CASE WHEN octet_length(t.input) <= $5 THEN t.input END,
+SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
+       t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $5 THEN t.input END,
        EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = t.turn_id AND b.kind = 'signal' AND b.state IN ('due', 'buffered'))
 FROM unnest($2::smallint[], $3::uuid[]) WITH ORDINALITY AS asked (bucket, session_id, ord)
 CROSS JOIN LATERAL (
@@ -36,30 +36,31 @@ CROSS JOIN LATERAL (
   WHERE h.lane = $1 AND h.bucket = asked.bucket AND h.session_id = asked.session_id
     AND h.status IN ('queued', 'running', 'suspended', 'parked') AND h.place IS NOT NULL
   ORDER BY h.place LIMIT $4) AS t
-JOIN sessions AS s ON s.session_id = t.session_id
 ORDER BY asked.ord, t.place
 
 -- name: load_turns
 -- All that running these turns needs: their rows, histories, the signals nobody has taken, the timers that came due while parked.
-SELECT t.turn_id, t.tenant, t.session_id, s.name AS session, t.bucket, t.place, t.workflow, t.version, t.status, t.attempt, t.crashes,
-       t.seq, t.priority, t.input, t.waits,
+SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket, t.place,
+       t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, t.input, t.waits,
        ARRAY(SELECT ROW(e.seq, e.attempt, e.type, e.key, e.data) FROM events AS e WHERE e.turn_id = t.turn_id ORDER BY e.seq) AS events,
        ARRAY(SELECT ROW(b.inbox_id, b.name, b.payload) FROM inbox AS b
              WHERE b.turn_id = t.turn_id AND b.kind = 'signal' AND b.state IN ('due', 'buffered')
              ORDER BY b.sent_at, b.inbox_id) AS signals,
        ARRAY(SELECT ROW(b.correlation, b.inbox_id) FROM inbox AS b
              WHERE b.turn_id = t.turn_id AND b.kind = 'timer' AND b.state = 'buffered' AND b.correlation <> '') AS timers
-FROM turns AS t JOIN sessions AS s ON s.session_id = t.session_id
+FROM turns AS t
 WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
 
 -- name: due_inbox
--- What is due in these buckets, with the state of the turn it is meant for (a duplicate's rows are its original's).
+-- What is due in these buckets, with the state of the turn it is meant for (a duplicate's rows are its original's). Rows
+-- for turns that are still in the log are left out while they are young: they would keep the others from the page.
 SELECT b.inbox_id, coalesce(t.duplicate_of, b.turn_id), b.bucket, b.kind, b.name, b.correlation, b.payload,
        coalesce(o.status, t.status), extract(epoch FROM now() - b.sent_at)::double precision
 FROM inbox AS b
 LEFT JOIN turns AS t ON t.turn_id = b.turn_id
 LEFT JOIN turns AS o ON o.turn_id = t.duplicate_of
 WHERE b.lane = $1 AND b.state = 'due' AND b.due_at <= now()
+  AND (t.turn_id IS NOT NULL OR b.sent_at < now() - interval '10 minutes')
   AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
 ORDER BY b.due_at LIMIT $4
 

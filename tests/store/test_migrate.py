@@ -52,7 +52,7 @@ async def test_a_killed_migration_gives_the_lock_back(any_database: str, monkeyp
         watcher = await asyncpg.connect(any_database)
         query = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND pid <> pg_backend_pid()"
         async with asyncio.timeout(20):
-            while not (pids := await watcher.fetch(query)):
+            while not (pids := await watcher.fetch(query)):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         await watcher.execute("SELECT pg_terminate_backend($1)", pids[0][0])
         with pytest.raises(StoreUnavailableError):

@@ -1,0 +1,209 @@
+"""What a worker reads of what it owns: in order, whole, and at a cost that no backlog raises."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from argosy.store.head import Heads
+from argosy.store.pool import Pool
+from argosy.store.queries import load_queries
+from tests.store.hand import LANE, TENANT, Change, Hand, New
+from tests.store.test_accept import FUTURE
+from tests.store.test_flush import QUEUED, RUNNING, STARTED, running
+
+NIL = uuid.UUID(int=0)
+
+
+@pytest.fixture
+async def heads(store_dsn: str) -> AsyncIterator[Heads]:
+    pool = Pool(store_dsn, 2, 30.0)
+    yield Heads(pool, LANE, input_size_bytes_max=100)
+    await pool.close()
+
+
+async def test_the_head_of_each_session_is_its_first_turn_that_has_not_ended(hand: Hand, heads: Heads) -> None:
+    done, head, behind, other = New("a"), New("a"), New("a"), New("b", priority=7)
+    await hand.accept(done, head, behind, other)
+    await hand.flush(Change(done, QUEUED, "completed"))
+    await hand.flush(Change(other, QUEUED, "running", events=STARTED))
+
+    found = await heads.load_heads(0, NIL, 1023, 10)
+
+    assert {each.turn_id: (each.session, each.status, each.seq, each.priority) for each in found} == {
+        head.turn_id: ("a", "queued", 0, 0),
+        other.turn_id: ("b", "running", 1, 7),
+    }
+
+
+async def test_heads_are_read_by_pages_and_by_ranges_of_buckets(hand: Hand, heads: Heads) -> None:
+    turns = [New(f"s{n}") for n in range(30)]
+    await hand.accept(*turns, *(New(f"s{n}") for n in range(30)))
+
+    read, at = [], (256, NIL)
+    while page := await heads.load_heads(*at, 767, 4):
+        read += page
+        at = (page[-1].bucket, page[-1].session_id)
+
+    expected = sorted((each.bucket, each.session_id) for each in turns if 256 <= each.bucket <= 767)
+    assert [(each.bucket, each.session_id) for each in read] == expected
+
+
+async def test_delayed_and_ended_turns_are_no_heads(hand: Hand, heads: Heads) -> None:
+    delayed, rejected = New("a", not_before=FUTURE, key="k"), New("a", key="k", digest=b"other")
+    await hand.accept(delayed, rejected)
+
+    assert await heads.load_heads(0, NIL, 1023, 10) == []
+    assert await heads.load_sessions([(delayed.bucket, delayed.session_id)], 10) == []
+
+
+async def test_the_next_turns_of_sessions_come_in_order(hand: Hand, heads: Heads) -> None:
+    a, b = [New("a") for _ in range(4)], [New("b") for _ in range(2)]
+    await hand.accept(a[0], b[0], a[1], a[2], b[1], a[3])
+
+    found = await heads.load_sessions([(b[0].bucket, b[0].session_id), (a[0].bucket, a[0].session_id)], 3)
+
+    assert [each.turn_id for each in found] == [each.turn_id for each in (*b, *a[:3])]
+
+
+async def test_a_large_input_is_left_for_later(hand: Hand, heads: Heads) -> None:
+    large, small = New("a", input=b"x" * 101), New("b", input=b"x" * 100)
+    await hand.accept(large, small)
+
+    found = {each.turn_id: each.input for each in await heads.load_heads(0, NIL, 1023, 10)}
+
+    assert found == {large.turn_id: None, small.turn_id: small.input}
+    assert [each.input for each in await heads.load_turns([large.turn_id])] == [large.input]
+
+
+async def test_a_turn_is_loaded_with_its_history_and_the_signals_nobody_took(hand: Hand, heads: Heads) -> None:
+    turn, taken, first, second = New("a"), *(uuid.uuid4() for _ in range(3))
+    await running(hand, turn)
+    await hand.flush(Change(turn, RUNNING, "running", rows=[(each, "signal", "s", 0.0) for each in (taken, second)]))
+    await hand.rows("UPDATE inbox SET sent_at = now() + interval '1 s' WHERE inbox_id = $1", second)
+    await hand.flush(
+        Change(
+            turn, RUNNING, "running",
+            events=[("wait.completed", "w")], rows=[(first, "signal", "s", 0.0)], moves=[(taken, "consumed")],
+        )
+    )  # fmt: skip
+
+    (loaded,) = await heads.load_turns([turn.turn_id])
+
+    assert [tuple(each) for each in loaded.events] == [
+        (1, 1, "turn.started", "", b"{}"),
+        (2, 1, "wait.completed", "w", b"{}"),
+    ]
+    assert [tuple(each) for each in loaded.signals] == [(first, "s", None), (second, "s", None)]
+    assert (loaded.status, loaded.seq, loaded.session) == ("running", 2, "a")
+
+
+SEND = (
+    "INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, sent_at, due_at)"
+    " SELECT gen_random_uuid(), $1, $2, $3, $4, $5, 'signal', 's' || n, now() - $6::interval, now() - $6::interval"
+    " FROM generate_series(1, $7) AS n"
+)
+
+
+async def send(hand: Hand, turn: New, count: int = 1, age: str = "1 second") -> None:
+    await hand.connections[2].execute(
+        SEND.replace("$6", f"'{age}'").replace("$7", str(count)),
+        LANE, turn.bucket, TENANT, turn.session_id, turn.turn_id,
+    )  # fmt: skip
+
+
+async def test_what_is_sent_to_a_duplicate_comes_to_its_original(hand: Hand, heads: Heads) -> None:
+    first, second = New("a", key="k"), New("a", key="k")
+    await hand.accept(first, second)
+    await send(hand, second)
+
+    rows = await heads.due_inbox([(0, 1023)], 10)
+
+    assert [(each.turn_id, each.status) for each in rows] == [(first.turn_id, "queued")]
+    assert await heads.next_due_s([(0, 1023)]) is None
+
+
+async def test_rows_of_other_buckets_and_of_the_future_are_not_due(hand: Hand, heads: Heads) -> None:
+    turn = New("a", deadline_s=60)
+    await hand.accept(turn)
+    await send(hand, turn)
+
+    mine = await heads.due_inbox([(turn.bucket, turn.bucket)], 10)
+    next_due_s = await heads.next_due_s([(turn.bucket, turn.bucket)])
+    others = await heads.due_inbox([(0, turn.bucket - 1), (turn.bucket + 1, 1023)], 10)
+
+    assert [each.kind for each in mine] == ["signal"]
+    assert next_due_s is not None
+    assert 50 < next_due_s <= 60
+    assert others == []
+
+
+async def test_rows_for_turns_that_are_not_accepted_yet_do_not_keep_others_waiting(hand: Hand, heads: Heads) -> None:
+    """They wait for the log, which may take long; what can be delivered does not wait with them."""
+    turn = New("a")
+    await hand.accept(turn)
+    await send(hand, New("a"), count=20, age="5 seconds")
+    await send(hand, turn)
+
+    rows = await heads.due_inbox([(0, 1023)], 10)
+
+    assert [each.turn_id for each in rows] == [turn.turn_id]
+
+
+async def test_rows_for_a_turn_that_never_came_are_found_in_the_end(hand: Hand, heads: Heads) -> None:
+    never = New("a")
+    await send(hand, never, age="11 minutes")
+
+    rows = await heads.due_inbox([(0, 1023)], 10)
+
+    assert [(each.turn_id, each.status) for each in rows] == [(never.turn_id, None)]
+
+
+SESSIONS, TURNS_PER_SESSION = 50, 400
+
+
+def rows_read(plan: Any) -> float:
+    """Rows that a plan took from turns, in all its loops."""
+    own = plan["Actual Rows"] * plan["Actual Loops"] if plan.get("Relation Name") == "turns" else 0
+    return float(own + sum(rows_read(each) for each in plan.get("Plans", [])))
+
+
+@pytest.mark.parametrize("analyzed", ["never", "while empty", "now"])
+async def test_no_read_costs_more_for_a_longer_backlog(hand: Hand, analyzed: str) -> None:
+    connection: asyncpg.Connection = hand.connections[2]
+    if analyzed == "while empty":  # pages, but no rows: the planner takes the tables for empty whatever comes
+        await hand.accept(*(New(f"s{n}") for n in range(SESSIONS)))
+        await connection.execute("DELETE FROM turns")
+        await connection.execute("DELETE FROM sessions")
+        await connection.execute("ANALYZE turns, sessions")
+    for n in range(SESSIONS):
+        turn = New(f"s{n}")
+        await connection.execute(
+            "INSERT INTO sessions (session_id, tenant, lane, bucket, name) VALUES ($1, $2, $3, $4, $5)",
+            turn.session_id, TENANT, LANE, turn.bucket, turn.session,
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO turns (turn_id, tenant, lane, bucket, session_id, place, workflow, status, on_busy)"
+            " SELECT gen_random_uuid(), $1, $2, $3, $4, nextval('places'), 'echo', 'queued', 'enqueue'"
+            " FROM generate_series(1, $5::integer)",
+            TENANT, LANE, turn.bucket, turn.session_id, TURNS_PER_SESSION,
+        )  # fmt: skip
+    if analyzed == "now":
+        await connection.execute("ANALYZE turns, sessions")
+
+    sql = load_queries("head")
+    asked = [New(f"s{n}") for n in range(SESSIONS)]
+    reads = {
+        "load_heads": (LANE, 0, NIL, 1023, 1000, 100),
+        "load_sessions": (LANE, [each.bucket for each in asked], [each.session_id for each in asked], 2, 100),
+    }
+    read = {}
+    for name, arguments in reads.items():
+        plan = await connection.fetchval("EXPLAIN (ANALYZE, FORMAT JSON) " + sql[name], *arguments)
+        read[name] = rows_read(json.loads(plan)[0]["Plan"])
+
+    assert read["load_heads"] <= 3 * SESSIONS
+    assert read["load_sessions"] <= 2 * SESSIONS
