@@ -104,3 +104,14 @@ async def threads(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
 async def dawdles(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """`n` slow steps of `step_s` each."""
     return {"numbers": [await ctx.run(dawdle, job) for _ in range(job.get("n", 1))]}
+
+
+@workflow
+async def gives_up(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """The code stops waiting for a slow step, and then waits for a person."""
+    try:
+        async with asyncio.timeout(0.05):
+            await ctx.run(dawdle, {**job, "step_s": 30})
+    except TimeoutError:
+        pass
+    return {"word": await ctx.wait_signal("word")}
