@@ -1,11 +1,16 @@
 """A fleet of real processes on one log and one truth, for one test."""
 
+import asyncio
 import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from argosy import config
+from argosy.logs.open import ensure
+from argosy.store import migrate
 from tests.harness.processes import ROOT, Managed, free_port
 
 WORKFLOWS = ROOT / "tests" / "journey" / "workflows.py"
@@ -59,13 +64,21 @@ class Fleet:
         return process
 
     def prepare(self) -> None:
-        """Migrate the database and make the topic, as an operator does before the first start."""
-        for arguments in (["migrate"], ["topics"]):
-            process = self._start("-".join(arguments), arguments, 0, {})
-            code = process.wait_dead(60)
-            assert code == 0, process.tail()
+        """Migrate the database and make the topic: what `argosy migrate` and `argosy topics` do, in this process."""
+        with ThreadPoolExecutor(1) as thread:  # the caller's thread may have a loop of its own
+            thread.submit(lambda: asyncio.run(self._prepare())).result(60)
         if self.bootstrap:
             _notice_death_soon(self.bootstrap, f"{self.name}.default")
+
+    async def _prepare(self) -> None:
+        dsn = self.environment["STATE_DB_URI"]
+        await migrate.migrate(dsn)
+        await ensure(config.load(self.environment), dsn)
+
+    def run(self, *arguments: str, within_s: float = 60) -> tuple[int, str]:
+        """One command to its end: its exit code and its output."""
+        process = self._start("-".join(arguments[:2]), list(arguments), 0, {})
+        return process.wait_dead(within_s), process.tail()
 
     def gateway(self, *, is_awaited: bool = True, **settings: str) -> Managed:
         """A gateway on the fleet's port (or settings["PORT"])."""
