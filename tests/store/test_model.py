@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from argosy.store.numbered_stream import Answer
 from argosy.turn.status import HELD, OPEN, Status
 from argosy.turn.transitions import reachable
-from tests.store.hand import ENDED, Change, Hand, New
+from tests.store.hand import ENDED, Change, Hand, New, flush_arguments
 
 # A worker by its number; None: who owns the partitions, so that most calls have an effect.
 WORKERS = st.sampled_from([None, None, None, 0, 1, 2])
@@ -158,30 +158,33 @@ class Store(RuleBasedStateMachine):
         worker=WORKERS,
         turn=turns,
         status=st.sampled_from([each.value for each in Status if each not in ("accepted", "merged", "duplicate")]),
-        is_wrong=st.integers(0, 5),
+        is_wrong=st.integers(0, 7),
         events=st.integers(0, 2),
     )
     def flush(self, worker: int | None, turn: New, status: str, is_wrong: int, events: int) -> None:
+        """is_wrong: 0, another attempt is expected than is there; 1, another seq; 2, the epoch is an older one."""
         worker = self.number(worker)
         hand, row = self.hands[worker], self.model.turns[turn.turn_id]
         old = (row.status, row.attempt + (is_wrong == 0), row.seq + (is_wrong == 1))
         change = Change(turn, old, status, row.attempt + 1, [("step.retrying", "s")] * events)
+        epochs = {partition: epoch - (is_wrong == 2) for partition, epoch in hand.epochs.items()}
+        call = flush_arguments(hand.lane, epochs, [change])
         is_allowed = (
             self.is_held(worker, turn.partition)
-            and is_wrong > 1
+            and is_wrong > 2
             and row.status not in ENDED
             and status in reachable(Status(row.status))
         )
         others = [each for each in self.model.of_session(turn) if each is not row]
         if is_allowed and status in HELD and (row.order is None or any(each.status in HELD for each in others)):
             try:
-                self.run(hand.flush(change))
+                self.run(hand.call(2, *call))
             except (asyncpg.UniqueViolationError, asyncpg.CheckViolationError):
                 return
             raise AssertionError("a second turn holds the session, or one without a place does")
-        answer = self.run(hand.flush(change))
+        answer = self.run(hand.call(2, *call))
         self.answers[worker, 2] = answer
-        assert answer.held == [self.is_held(worker, turn.partition)]
+        assert answer.held == [self.is_held(worker, turn.partition) and is_wrong != 2]
         assert (answer.applied is None) == is_allowed
         if is_allowed:
             row.status, row.attempt, row.seq = status, change.attempt, change.seq
