@@ -228,6 +228,9 @@ class Settings(BaseSettings):
         le=600,
         description="A worker not heard of for longer is taken for dead in what people are shown.",
     )
+    worker_forget_s: float = Field(
+        default=86_400.0, ge=600, le=31_536_000, description="What is kept of a worker that died is removed after this."
+    )
     drain_timeout_s: float = Field(
         default=20.0, ge=0, le=3_600, description="How long SIGTERM lets running turns go on."
     )

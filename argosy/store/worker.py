@@ -40,6 +40,10 @@ class Workers:
         names, versions, descriptions = zip(*workflows, strict=True) if workflows else ((), (), ())
         await self._pool.execute(_SQL["upsert_workflows"], lane, build, names, versions, descriptions)
 
+    async def forget_dead(self, after_s: float) -> None:
+        """Remove what is kept of workers that have not been heard of for after_s seconds."""
+        await self._pool.execute(_SQL["forget_workers"], after_s)
+
     async def remove(self, worker_id: uuid.UUID) -> None:
         """The process ends in an orderly way."""
         await self._pool.execute(_SQL["remove_worker"], worker_id)

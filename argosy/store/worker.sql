@@ -19,3 +19,15 @@ ON CONFLICT (worker_id) DO UPDATE SET at = now(), draining = excluded.draining, 
 -- name: remove_worker
 -- The worker is gone in an orderly way.
 DELETE FROM workers WHERE worker_id = $1
+
+-- name: forget_workers
+-- Workers that died long ago, and their streams. One that wakes up after all finds no stream: what it owned is void.
+WITH gone AS (
+  DELETE FROM workers AS w
+  WHERE w.started_at < now() - make_interval(secs => $1)
+    AND NOT EXISTS (SELECT 1 FROM heartbeats AS h
+                    WHERE h.worker_id = w.worker_id AND h.at > now() - make_interval(secs => $1))
+  RETURNING w.worker_id)
+DELETE FROM flush_streams AS s
+WHERE s.worker_id IN (SELECT worker_id FROM gone)
+   OR (s.at < now() - make_interval(secs => $1) AND NOT EXISTS (SELECT 1 FROM workers AS w WHERE w.worker_id = s.worker_id))

@@ -178,6 +178,7 @@ class Worker:
             slots=settings.dispatch_slots,
             workflows=[(each.name, each.version, each.description) for each in self._catalog.definitions],
         )
+        await self._workers.forget_dead(settings.worker_forget_s)
         heartbeat = Heartbeat(
             self._dsn,
             self._worker_id,
