@@ -27,6 +27,10 @@ _SERVER_SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "5000",
     # A backend that waits for a lock notices that its client is gone: what was given up takes no effect later.
     "client_connection_check_interval": "1000",
+    # Every statement is a few index lookups. With statistics from before a backlog came, the planner would take it for
+    # nothing and read all of it, again for each session.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
 }
 
 # What a lost, refused or restarting server looks like.

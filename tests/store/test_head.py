@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from argosy.store.head import Heads
-from argosy.store.pool import Pool
+from argosy.store.pool import Pool, connect
 from argosy.store.queries import load_queries
 from tests.store.hand import LANE, TENANT, Change, Hand, New
 from tests.store.test_accept import FUTURE
@@ -171,14 +171,18 @@ def rows_read(plan: Any) -> float:
     return float(own + sum(rows_read(each) for each in plan.get("Plans", [])))
 
 
-@pytest.mark.parametrize("analyzed", ["never", "while empty", "now"])
-async def test_no_read_costs_more_for_a_longer_backlog(hand: Hand, analyzed: str) -> None:
-    connection: asyncpg.Connection = hand.connections[2]
+@pytest.mark.parametrize("analyzed", ["never", "while empty", "while small", "now"])
+async def test_no_read_costs_more_for_a_longer_backlog(store_dsn: str, hand: Hand, analyzed: str) -> None:
+    connection: asyncpg.Connection = await connect(store_dsn)
     if analyzed == "while empty":  # pages, but no rows: the planner takes the tables for empty whatever comes
         await hand.accept(*(New(f"s{n}") for n in range(SESSIONS)))
         await connection.execute("DELETE FROM turns")
         await connection.execute("DELETE FROM sessions")
         await connection.execute("ANALYZE turns, sessions")
+    if analyzed == "while small":
+        await hand.accept(New("small"))
+        await connection.execute("VACUUM ANALYZE turns, sessions")
+        await connection.execute("DELETE FROM turns")
     for n in range(SESSIONS):
         turn = New(f"s{n}")
         await connection.execute(
@@ -205,5 +209,6 @@ async def test_no_read_costs_more_for_a_longer_backlog(hand: Hand, analyzed: str
         plan = await connection.fetchval("EXPLAIN (ANALYZE, FORMAT JSON) " + sql[name], *arguments)
         read[name] = rows_read(json.loads(plan)[0]["Plan"])
 
+    await connection.close()
     assert read["load_heads"] <= 3 * SESSIONS
     assert read["load_sessions"] <= 2 * SESSIONS
