@@ -81,6 +81,19 @@ BEGIN
 END
 $$;
 
+-- Accepts and placements of delayed turns give out places, in two streams: in one partition one after the other, so that
+-- each sees what the other wrote. Else a turn could take a place before one that runs already, and two that do not want
+-- to wait could both come in. Taken right after the fence, by which time nothing else is held that anybody waits for.
+CREATE FUNCTION lock_places(p_lane text, p_partitions integer[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  p integer;
+BEGIN
+  FOR p IN SELECT DISTINCT u FROM unnest(p_partitions) AS u ORDER BY u LOOP
+    PERFORM pg_advisory_xact_lock(hashtext('argosy.places/' || p_lane), p);
+  END LOOP;
+END
+$$;
+
 -- accept: a batch of the log becomes turns. Positions and turns move in one transaction; from its commit on the log is
 -- not needed for these turns. Every record becomes exactly one row. A partition whose fence or position does not hold
 -- is left out whole (held = false) and the others go on.
@@ -108,6 +121,7 @@ BEGIN
     RETURN result;
   END IF;
   result.held := fence(p_worker, p_lane, p_partitions, p_epochs);
+  PERFORM lock_places(p_lane, p_partitions);
 
   -- The compare: a position moves only from where the caller believes it to be.
   WITH done AS (
@@ -280,6 +294,9 @@ BEGIN
   result.held := fence(p_worker, p_lane, p_partitions, p_epochs);
   held := ARRAY(SELECT u.partition FROM unnest(p_partitions, result.held) AS u (partition, held) WHERE u.held);
   all_held := cardinality(held) = cardinality(p_partitions);
+  IF cardinality(l_turn) > 0 THEN
+    PERFORM lock_places(p_lane, l_partition);
+  END IF;
 
   IF cardinality(u_turn) > 0 THEN
     WITH done AS (
