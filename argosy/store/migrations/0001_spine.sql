@@ -1,7 +1,7 @@
 -- The spine: turns, their history, their inbox, and who owns what.
 --
 -- The order in which every statement and function takes locks, keys ascending:
---   stream -> partitions (advisory) -> positions -> sessions -> turns -> events -> inbox
+--   stream -> partitions (advisory) -> places (advisory) -> positions -> sessions -> turns -> events -> inbox
 -- No foreign keys on the hot tables: a flush writes events and inbox rows only for turns that it updated in the same
 -- transaction, which is what a foreign key would check again, row by row.
 
