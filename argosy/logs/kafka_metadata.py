@@ -8,6 +8,7 @@ from typing import Any, Final
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import SettingError
 from argosy.log import Identity, Span
@@ -18,6 +19,8 @@ REQUEST_TIMEOUT_S: Final = 5.0
 _STALE: Final = (
     KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION,
 )  # fmt: skip
+_STALE_TRIES_MAX: Final = 5
+_STALE_WAIT_S: Final = 0.1
 _SLACK_S: Final = 1.0  # librdkafka's own time-out should come first: it says why
 
 
@@ -35,6 +38,7 @@ class KafkaMetadata:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topic
+        self._clock = SystemClock()
         self._config = admin_config(settings)
         try:
             self._admin = AdminClient(self._config)
@@ -71,16 +75,28 @@ class KafkaMetadata:
         return {partition: Span(begins[partition], ends[partition]) for partition in partitions}
 
     async def _offsets(self, partitions: Sequence[int], spec: OffsetSpec) -> dict[int, int]:
+        """Asks again with a client that knows nothing yet when the cache of leaders was stale: for a moment after a
+        restart, or after a topic was made again, so are the brokers' own.
+        """
+        for tries_left in reversed(range(_STALE_TRIES_MAX)):
+            try:
+                return await self._ask_offsets(partitions, spec)
+            except (KafkaException, TimeoutError) as error:
+                is_stale = code_of(error) in _STALE
+                if is_stale:
+                    self._admin = AdminClient(self._config)
+                if not (is_stale and tries_left):
+                    raise unavailable(error) from error
+                await self._clock.sleep(_STALE_WAIT_S)
+        return {}
+
+    async def _ask_offsets(self, partitions: Sequence[int], spec: OffsetSpec) -> dict[int, int]:
         if not partitions:
             return {}
-        futures = self._admin.list_offsets(
+        admin = self._admin  # held until it has answered: a client that is replaced meanwhile takes its answers along
+        futures = admin.list_offsets(
             {TopicPartition(self._topic, partition): spec for partition in partitions},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=REQUEST_TIMEOUT_S,
         )
-        try:
-            return {each.partition: (await answer(future)).offset for each, future in futures.items()}
-        except (KafkaException, TimeoutError) as error:
-            if code_of(error) in _STALE:
-                self._admin = AdminClient(self._config)
-            raise unavailable(error) from error
+        return {each.partition: (await answer(future)).offset for each, future in futures.items()}
