@@ -55,5 +55,5 @@ async def beat(connection: Any, worker_id: uuid.UUID, *, in_flight: int, is_drai
         await connection.execute(_SQL["beat"], worker_id, is_draining, in_flight)
     except asyncpg.ForeignKeyViolationError:
         pass  # it has just been removed
-    except UNAVAILABLE as error:
+    except (asyncpg.PostgresError, *UNAVAILABLE) as error:  # a full disk too: the next beat may come through
         raise unavailable(error) from error

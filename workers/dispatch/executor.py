@@ -129,8 +129,7 @@ class Executor:
         else:
             turn.become(Status.SUSPENDED)
             turn.waits = journal.written_waits()
-            for signal in turn.signals:
-                turn.moves.setdefault(signal.inbox_id, "buffered")
+            _keep(turn)
             turn.write(Event.TURN_SUSPENDED)
         self._flusher.add(turn)
         self.stop(turn, Stop.SUSPEND)
@@ -205,7 +204,7 @@ class Executor:
         except BaseException as error:  # the edge of user code: whatever it raises ends the turn, never the worker
             if turn.stop is None:
                 kind = error.error_type if isinstance(error, StepFailedError) else type(error).__name__
-                self._fail(turn, kind, str(error))
+                self._fail(turn, kind, _words_of(error))
         self._stopped(turn)
         if turn.is_live and turn.stop not in (Stop.DROP, Stop.SUSPEND):
             self._flusher.add(turn)
@@ -259,8 +258,7 @@ class Executor:
         detail = msgspec.json.encode({"reason": park.reason, "message": park.message[:_MESSAGE_CHARACTERS_MAX]})
         turn.error = detail
         turn.write(Event.TURN_PARKED, park.key, detail)
-        for signal in turn.signals:
-            turn.moves.setdefault(signal.inbox_id, "buffered")
+        _keep(turn)
 
     def _park_before_start(self, turn: Turn) -> None:
         known = self._catalog.get(turn.workflow, None)
@@ -278,3 +276,17 @@ class Executor:
             return
         self._park(turn, park)
         self._flusher.add(turn)
+
+
+def _keep(turn: Turn) -> None:
+    """Signals and timers that nobody has taken yet wait in Postgres until the turn goes on."""
+    for inbox_id in (*(signal.inbox_id for signal in turn.signals), *turn.fired.values()):
+        turn.moves.setdefault(inbox_id, "buffered")
+
+
+def _words_of(error: BaseException) -> str:
+    """What an error of user code says: whatever that is, it can be written."""
+    try:
+        return str(error).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # its own __str__ is broken
+        return "the error has no message that can be read"

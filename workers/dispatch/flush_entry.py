@@ -5,7 +5,7 @@ import structlog
 from argosy import telemetry
 from argosy.turn.events import Event
 from argosy.turn.status import Status
-from workers.dispatch.turn import EventWrite, Turn
+from workers.dispatch.turn import EventWrite, Stop, Turn
 
 log = structlog.get_logger()
 
@@ -57,5 +57,6 @@ class Entry:
         self.moves = {}
         turn.events, turn.inbox, turn.moves = [], [], {}
         if turn.task is not None:
+            turn.stop = turn.stop or Stop.DROP
             turn.task.cancel()
         return self

@@ -182,8 +182,9 @@ class Flusher:
             await self._halve(entries, moves, placements, error)
             return
         except OwnershipLostError:
+            # The database went back in time, or has forgotten this worker: nothing that this process holds is true.
             self._refuse([entry.turn for entry in entries], entries, arrays.owned())
-            return
+            raise
         crash_points.reach("after_flush")
         self._observe_s(self._clock.monotonic_s() - began_s)
         self._observe_turns(len(entries))
@@ -218,16 +219,18 @@ class Flusher:
         for entry in entries:
             entry.turn.is_refused = True
             _tell(entry.turn, entry.durable)
+            # What it had in hand is due as before: it is looked at again.
+            self._on_moved([*entry.moves, *entry.turn.seen, *entry.turn.deferred])
         self._on_refused(turns, lost)
 
     async def _halve(
         self, entries: list[Entry], moves: list[LooseMove], placements: list[Placement], error: FlushRefusedError
     ) -> None:
         """Somebody's entry is at fault; the others must not wait for it."""
+        if not entries:
+            raise error
         if moves or placements:
             await self._write([], moves, placements)
-        elif not entries:
-            raise error
         if len(entries) == 1:
             entry = entries[0]
             if entry.is_poison:

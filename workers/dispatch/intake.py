@@ -222,8 +222,9 @@ class Intake:
         try:
             answer = await self._stream.call(STATEMENT, *arrays.arguments())
         except OwnershipLostError:
+            # As for a flush: a new process with a new id begins anew.
             self._void([owned for owned, _ in arrays.partitions])
-            return
+            raise
         crash_points.reach("after_accept")
         self._observe_s(self._clock.monotonic_s() - began_s)
         self._observe_turns(len(turns))

@@ -14,7 +14,7 @@ import structlog
 
 from argosy import ids, telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, UnavailableError
+from argosy.errors import ArgosyError, OwnershipLostError, UnavailableError
 from argosy.log import Identity, LogReader, Span
 from argosy.store.partition import Partitions
 from workers.dispatch.intake import Intake, Move
@@ -123,6 +123,8 @@ class Ownership:
                 await self._reconcile()
             except UnavailableError as error:
                 log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
+            except OwnershipLostError:
+                raise
             except ArgosyError as error:
                 log.error(telemetry.TASK_FAILED, task="ownership", error=str(error))
             try:

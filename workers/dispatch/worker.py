@@ -1,10 +1,10 @@
 """A dispatch worker: its parts are made and joined here, and nothing is decided here."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import uuid
-from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
@@ -35,11 +35,13 @@ from workers.dispatch.ownership import Ownership
 from workers.dispatch.pager import Pager
 from workers.dispatch.poke import PokeServer, PokeService
 from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.tasks import first
 from workers.dispatch.turn import Owned, Stop, Turn
 
 log = structlog.get_logger()
 
 _LOOP_BLOCKED_S = 5.0
+_WRITE_S = 10.0
 _CLOSE_S = 10.0
 _ACCEPTS, _FLUSHES = 1, 2
 
@@ -209,8 +211,9 @@ class Worker:
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
-            await _first(self._stopping.wait(), *tasks)
-            await self._drain()
+            await first(self._stopping.wait(), *tasks)
+            with contextlib.suppress(TimeoutError):  # what could not be written goes on elsewhere
+                await self._drain()
         finally:
             for task in tasks:
                 task.cancel()
@@ -233,7 +236,8 @@ class Worker:
         deadline_s = self._clock.monotonic_s() + self._settings.drain_timeout_s
         while self._executor.running and self._clock.monotonic_s() < deadline_s:
             await self._clock.sleep(0.02)
-        await self._flusher.drained()
+        async with asyncio.timeout(_WRITE_S):
+            await self._flusher.drained()
         self._ownership.is_draining = True
         await self._ownership.release_all()
 
@@ -289,12 +293,3 @@ class Worker:
             "running": self._executor.running,
             "draining": self._stopping.is_set(),
         }
-
-
-async def _first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") -> None:
-    """Until `until` returns; a task that ends before is a bug or a lost cause, and its error is raised."""
-    waiter = asyncio.create_task(until)
-    done, _ = await asyncio.wait({waiter, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-    waiter.cancel()
-    for task in done:
-        task.result()
