@@ -11,6 +11,12 @@ from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 
 
+def _turns_in_order(history: History, session: str) -> list[str]:
+    """The turns of a session, the one that was asked for first at the front."""
+    requests = sorted((r for r in history.requests if r.session == session), key=lambda r: r.sent_s)
+    return [r.turn_id or "" for r in requests]
+
+
 def _lose_a_turn(history: History) -> History:
     victim = history.requests[3].turn_id or ""
     reads = {asked: read for asked, read in history.reads.items() if asked != victim}
@@ -28,7 +34,7 @@ def _double_an_effect(history: History) -> History:
 def _swap_two_turns(history: History) -> History:
     """The first two turns of one session exchange their effects."""
     session = history.requests[0].session
-    first, second = (r.turn_id for r in sorted(r for r in history.requests if r.session == session)[:2])
+    first, second = _turns_in_order(history, session)[:2]
     spans = {
         turn: sorted((e.started, e.finished) for e in history.effects if e.turn_id == turn) for turn in (first, second)
     }
@@ -44,7 +50,7 @@ def _swap_two_turns(history: History) -> History:
 
 def _overlap_two_turns(history: History) -> History:
     session = history.requests[0].session
-    first = min(r for r in history.requests if r.session == session).turn_id
+    first = _turns_in_order(history, session)[0]
     end = max(effect.finished for effect in history.effects)
     effects = [e._replace(finished=end + 1) if e.turn_id == first else e for e in history.effects]
     return history._replace(effects=tuple(effects))
