@@ -8,6 +8,7 @@ started again; what it was doing goes on, that is what the rest of Argosy is for
 import asyncio
 import os
 import signal
+import socket
 import sys
 import threading
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.demonstration import show
 from argosy.embedded_postgres import EmbeddedPostgres
-from argosy.errors import ArgosyError, UnavailableError
+from argosy.errors import ArgosyError, SettingError, UnavailableError
 from argosy.logs.open import ensure
 from argosy.process.child import Child
 from argosy.process.parent import watch_parent
@@ -49,6 +50,8 @@ class Tree:
         self._children: dict[str, Child] = {}
         self._restart_s: dict[str, float] = {}
         self._environment: dict[str, str] = {}
+        self._port = settings.port
+        self._postgres: EmbeddedPostgres | None = None
         if parent_fd is not None:
             watch_parent(parent_fd, self._stopping.set, _STOP_S)
 
@@ -74,10 +77,12 @@ class Tree:
 
     def _prepare(self, stack: ExitStack) -> None:
         settings = self._settings
+        self._port = _free_port(settings.host, settings.port)
         dsn = settings.state_db_uri
         if not dsn:
             self._say(f"starting Postgres in {settings.argosy_data_dir / 'postgres'}")
-            dsn = stack.enter_context(EmbeddedPostgres(settings.argosy_data_dir / "postgres")).dsn
+            self._postgres = stack.enter_context(EmbeddedPostgres(settings.argosy_data_dir / "postgres"))
+            dsn = self._postgres.dsn
         for warning in asyncio.run(preflight.check(dsn)):
             self._say(f"[yellow]warning:[/] {warning}")
         for name in asyncio.run(migrate.migrate(dsn)):
@@ -88,7 +93,7 @@ class Tree:
             **os.environ,
             "STATE_DB_URI": dsn,
             "HOST": settings.host,
-            "PORT": str(settings.port),
+            "PORT": str(self._port),
             "ARGOSY_WORKFLOWS": ",".join(settings.argosy_workflows),
             "ARGOSY_DATA_DIR": str(settings.argosy_data_dir),
             "AGENT_DISPATCH_BACKEND": "queue",
@@ -109,7 +114,7 @@ class Tree:
 
     def _wait_ready(self) -> str:
         """The gateway answers, and a worker owns what there is. Returns the URL."""
-        url = f"http://{self._settings.host}:{self._settings.port}"
+        url = f"http://{self._settings.host}:{self._port}"
         deadline_s = self._clock.monotonic_s() + _READY_WITHIN_S
         with httpx.Client(timeout=2.0, trust_env=False) as client:
             while not self._stopping.wait(0.05):
@@ -125,6 +130,8 @@ class Tree:
     def _watch(self) -> None:
         """Until we are told to stop: start again what ended by itself, more slowly each time."""
         while not self._stopping.wait(_LOOK_S):
+            if self._postgres is not None and (ended := self._postgres.poll()) is not None:
+                raise UnavailableError(f"Postgres ended by itself (exit code {ended}): start again, nothing is lost")
             for name, child in list(self._children.items()):
                 if (code := child.poll()) is None:
                     continue
@@ -142,6 +149,17 @@ class Tree:
             child = self._children.pop(name, None)
             if child is not None:
                 child.stop(_STOP_S)
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or a free one for 0. Raises SettingError when somebody has it: we must not take him for our gateway."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingError(f"{host}:{port} cannot be bound: {error.strerror} (HOST, PORT)") from error
+        return int(probe.getsockname()[1])
 
 
 def _is_ready(client: httpx.Client, url: str) -> bool:

@@ -30,6 +30,7 @@ from workers.dispatch.waits import decode_waits
 log = structlog.get_logger()
 
 _ROWS_PER_READ = 500
+_TIMER_SLACK_S = 0.005  # a look that comes a moment early would wait for the next one
 # A row whose turn has not come out of the log by now never will: its append failed.
 _UNKNOWN_TURN_S = 600.0
 
@@ -111,6 +112,11 @@ class Inbox:
 
     def poke(self) -> None:
         self._work.set()
+
+    def expect(self, due_s: list[float]) -> None:
+        """Timers were written: one that is due before the next look is looked for when it is due."""
+        if (first_s := min(due_s)) < self._interval_s:
+            asyncio.get_running_loop().call_later(first_s + _TIMER_SLACK_S, self._work.set)
 
     def again(self, turn: Turn) -> None:
         """The turn's last flush is durable: what met it meanwhile is looked at again."""

@@ -92,6 +92,7 @@ class Worker:
             on_placed=lambda placements: self._inbox.placed(placements),
             on_refused=self._refused,
             on_answer=self._answered,
+            on_timers=lambda due_s: self._inbox.expect(due_s),
         )
         self._pager = Pager(
             self._heads,
