@@ -31,7 +31,7 @@ def main() -> None:
     """Entry point. What is wrong with settings or with what they name is one line on stderr and exit code 1."""
     try:
         app()
-    except ArgosyError as error:
+    except (ArgosyError, OSError) as error:  # a folder that cannot be used is the user's to mend, too
         sys.stderr.write(f"argosy: {error}\n")
         sys.exit(1)
 
@@ -149,7 +149,11 @@ def _call(method: str, url: str, path: str, *, headers: dict[str, str] | None = 
             answer = client.request(method, path, headers=headers, content=None if body is None else json.dumps(body))
     except httpx.HTTPError as error:
         raise SettingError(f"no gateway answers at {url}: {error}") from error
-    typer.echo(json.dumps(answer.json(), indent=2, ensure_ascii=False))
+    try:
+        content = answer.json()
+    except ValueError as error:
+        raise SettingError(f"what answers at {url} is no gateway of Argosy: {answer.status_code}") from error
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
     sys.exit(0 if answer.is_success else 1)
 
 
