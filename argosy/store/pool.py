@@ -28,9 +28,10 @@ _SERVER_SETTINGS: Final = {
     # A backend that waits for a lock notices that its client is gone: what was given up takes no effect later.
     "client_connection_check_interval": "1000",
     # Every statement is a few index lookups. With statistics from before a backlog came, the planner would take it for
-    # nothing and read all of it, again for each session.
+    # nothing and read all of it, again for each session; or sort a session's whole backlog for its first turn.
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
+    "enable_sort": "off",
 }
 
 # What a lost, refused or restarting server looks like.
