@@ -26,10 +26,13 @@ IDLE_S: Final = 60.0
 
 
 class Hint(NamedTuple):
-    """What is due: buckets with new inbox rows, partitions of a Postgres log with new records."""
+    """What is due: buckets with new inbox rows, partitions of a Postgres log with new records, partitions that the
+    sender has claimed.
+    """
 
     inbox_buckets: frozenset[int] = frozenset()
     log_partitions: frozenset[int] = frozenset()
+    claimed_partitions: frozenset[int] = frozenset()
 
 
 class _Line:
@@ -38,13 +41,17 @@ class _Line:
     def __init__(self) -> None:
         self.inbox_buckets: set[int] = set()
         self.log_partitions: set[int] = set()
+        self.claimed_partitions: set[int] = set()
         self.news = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
     def take(self) -> Hint:
-        hint = Hint(frozenset(self.inbox_buckets), frozenset(self.log_partitions))
+        hint = Hint(
+            frozenset(self.inbox_buckets), frozenset(self.log_partitions), frozenset(self.claimed_partitions)
+        )
         self.inbox_buckets.clear()
         self.log_partitions.clear()
+        self.claimed_partitions.clear()
         self.news.clear()
         return hint
 
@@ -62,7 +69,13 @@ class Poker:
         self._on_failure = on_failure
         self._lines: dict[str, _Line] = {}
 
-    def poke(self, address: str, inbox_buckets: Iterable[int] = (), log_partitions: Iterable[int] = ()) -> None:
+    def poke(
+        self,
+        address: str,
+        inbox_buckets: Iterable[int] = (),
+        log_partitions: Iterable[int] = (),
+        claimed_partitions: Iterable[int] = (),
+    ) -> None:
         """Tell the worker at address, soon."""
         line = self._lines.get(address)
         if line is None:
@@ -70,6 +83,7 @@ class Poker:
             line.task = asyncio.get_running_loop().create_task(self._deliver(address, line))
         line.inbox_buckets.update(inbox_buckets)
         line.log_partitions.update(log_partitions)
+        line.claimed_partitions.update(claimed_partitions)
         line.news.set()
 
     async def close(self) -> None:
@@ -102,7 +116,10 @@ class Poker:
 
     async def _send(self, call: Any, address: str, hint: Hint) -> bool:
         message = worker_pb2.PokeRequest(
-            lane=self._lane, inbox_buckets=sorted(hint.inbox_buckets), log_partitions=sorted(hint.log_partitions)
+            lane=self._lane,
+            inbox_buckets=sorted(hint.inbox_buckets),
+            log_partitions=sorted(hint.log_partitions),
+            claimed_partitions=sorted(hint.claimed_partitions),
         ).SerializeToString()
         try:
             now_s = self._clock.unix_ms() // 1000

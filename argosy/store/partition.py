@@ -1,16 +1,62 @@
-"""Who owns what, and where each partition of a log is accepted up to.
+"""Who owns what, what owners leave to the next ones, and where each partition of a log is accepted up to.
 
 Raises: StoreUnavailableError
 """
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
+import asyncpg
+import structlog
+
+from argosy import telemetry
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("partition")
+
+log = structlog.get_logger()
+
+
+class Claimed(NamedTuple):
+    """A partition that is ours now. former_owner, former_epoch: who had it before, and under which epoch."""
+
+    epoch: int
+    former_owner: uuid.UUID | None
+    former_epoch: int | None
+
+
+class Orphan(NamedTuple):
+    """A partition whose owner does not live, or that has none."""
+
+    partition: int
+    epoch: int
+    owner: uuid.UUID | None
+
+
+class Note(NamedTuple):
+    """What a former owner left of a partition. running: (turn_id, runner) of steps that may still run elsewhere;
+    a runner is WORKER/EPOCH.
+    """
+
+    partition: int
+    epoch: int
+    running: list[tuple[uuid.UUID, str]]
+
+
+class ResultRow(NamedTuple):
+    """A row for the owner of a turn, whoever that is. kind: step_result or handover."""
+
+    bucket: int
+    tenant: str
+    session_id: uuid.UUID
+    turn_id: uuid.UUID
+    kind: str
+    name: str
+    correlation: str
+    request_id: str
+    payload: bytes | None
 
 
 class Partitions:
@@ -22,13 +68,52 @@ class Partitions:
         self._address = address
         self._lane = lane
 
-    async def claim(self, partitions: Sequence[int]) -> dict[int, int]:
+    async def claim(self, partitions: Sequence[int]) -> dict[int, Claimed]:
         """The new epoch of each. From here on nothing of an older epoch can be written."""
-        rows = await self._pool.fetch(_SQL["claim"], self._worker_id, self._address, self._lane, partitions)
-        return {row[0]: row[1] for row in rows}
+        return await self._claim(partitions, None)
 
-    async def release(self, partitions: Sequence[int], epochs: Sequence[int]) -> None:
-        await self._pool.execute(_SQL["release"], self._worker_id, self._lane, partitions, epochs)
+    async def adopt(self, orphans: Sequence[Orphan]) -> dict[int, Claimed]:
+        """As claim, but only of those that still have the epoch they were seen with: whoever was faster keeps them."""
+        return await self._claim([each.partition for each in orphans], [each.epoch for each in orphans])
+
+    async def _claim(self, partitions: Sequence[int], expected: Sequence[int] | None) -> dict[int, Claimed]:
+        arguments = (self._worker_id, self._address, self._lane, partitions, expected)
+        try:
+            rows = await self._pool.fetch(_SQL["claim"], *arguments)
+        except asyncpg.LockNotAvailableError:
+            ended = await self._pool.fetchval(_SQL["end_holders"], self._lane, partitions)
+            log.warning(telemetry.FLUSH_HOLDERS_ENDED, backends=ended)
+            rows = await self._pool.fetch(_SQL["claim"], *arguments)
+        return {row[0]: Claimed(*row[1:]) for row in rows}
+
+    async def give(
+        self,
+        partitions: Sequence[int],
+        epochs: Sequence[int],
+        running: Sequence[tuple[int, uuid.UUID, str]] = (),
+    ) -> None:
+        """Let partitions go, if they are still ours under these epochs, and leave a note of what still runs of their
+        turns. running: (partition, turn_id, runner).
+        """
+        columns = list(zip(*running, strict=True)) if running else [(), (), ()]
+        await self._pool.execute(_SQL["give"], self._worker_id, self._lane, partitions, epochs, *columns)
+
+    async def owned(self) -> dict[int, int]:
+        """What is ours by Postgres: partition → epoch."""
+        return {row[0]: row[1] for row in await self._pool.fetch(_SQL["list_owned"], self._lane, self._worker_id)}
+
+    async def orphans(self, living: Sequence[uuid.UUID]) -> list[Orphan]:
+        return [Orphan(*row) for row in await self._pool.fetch(_SQL["list_orphans"], self._lane, living)]
+
+    async def notes(self, partitions: Sequence[int]) -> list[Note]:
+        """What former owners left of these partitions; a note of an old epoch counts while no newer one is there."""
+        rows: list[Any] = await self._pool.fetch(_SQL["load_notes"], self._lane, partitions)
+        return [Note(row[0], row[1], [tuple(each) for each in row[2]]) for row in rows]
+
+    async def write_results(self, rows: Sequence[ResultRow]) -> None:
+        """Deliver what a former owner still has to say. Repeating it changes nothing."""
+        if rows:
+            await self._pool.execute(_SQL["insert_results"], self._lane, *zip(*rows, strict=True))
 
     async def open_positions(self, log_id: str, begins: Mapping[int, int]) -> dict[int, int]:
         """The position of each partition in this log; one that was never read begins where the log does."""

@@ -95,7 +95,7 @@ class Hand:
     async def claim(self, *partitions: int, log: str = LOG) -> dict[int, int]:
         """Claims and opens positions at 0; all partitions when none is named."""
         asked = list(partitions or range(PARTITION_COUNT))
-        rows = await self.connections[2].fetch(CLAIM, self.worker_id, "127.0.0.1:1", self.lane, asked)
+        rows = await self.connections[2].fetch(CLAIM, self.worker_id, "127.0.0.1:1", self.lane, asked, None)
         self.epochs.update({row[0]: row[1] for row in rows})
         await self.open_positions(log)
         return {row[0]: row[1] for row in rows}
