@@ -29,7 +29,19 @@ RUNNING = Gauge("argosy_turns_running", "Turns that hold a slot")
 READY_SESSIONS = Gauge("argosy_ready_sessions", "Sessions whose head could run and waits for a slot")
 PARTITIONS_OWNED = Gauge("argosy_partitions_owned", "Partitions that this worker owns")
 PARTITION_LAG = Gauge("argosy_partition_lag", "Records not accepted yet", ["partition"])
+PARTITION_EPOCH = Gauge("argosy_partition_epoch", "Epoch under which this worker owns it", ["partition"])
+PARTITION_READY_SESSIONS = Gauge(
+    "argosy_partition_ready_sessions", "Sessions whose head could run and waits for a slot", ["partition"]
+)
+PARTITION_OLDEST_TURN_S = Gauge(
+    "argosy_partition_oldest_turn_seconds",
+    "Age of the oldest turn that runs or could run; 0: there is none",
+    ["partition"],
+)
 CLAIMS = Counter("argosy_claims", "Partitions claimed")
+ADOPTIONS = Counter("argosy_adoptions", "Partitions taken over from an owner that died")
+HANDOVERS = Counter("argosy_handovers", "Partitions that changed hands between living workers, by outcome", ["outcome"])
+REBALANCES = Counter("argosy_rebalances", "Changes of what the log lets this worker read")
 FENCES_REFUSED = Counter("argosy_fences_refused", "Partitions whose fence did not hold in a flush")
 TURNS_REFUSED = Counter("argosy_turns_refused", "Turns that were not as a flush expected them")
 GAPS = Counter("argosy_log_gaps", "Batches that did not begin at the position of their partition")

@@ -1,0 +1,82 @@
+"""What /metrics says of each partition that this worker owns; a partition that it lost is not mentioned any more.
+
+Epochs and ready sessions are read from memory. The age of the oldest turn that could run or runs is read from Postgres,
+in one query for all partitions: what memory has forgotten by a mistake must be seen (I9).
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import StoreUnavailableError
+from argosy.store import fleet
+from argosy.store.pool import Pool
+from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.turn import Owned
+
+_LOOK_S: Final = 2.0  # memory is looked at this often
+_MEASURE_S: Final = 10.0  # Postgres is asked this often: a tenth of a query per second, idle or not
+_SESSIONS_MAX: Final = 4_000  # looked at in one query, of all partitions together: some 20 ms of Postgres
+_GAUGES: Final = (
+    telemetry.PARTITION_LAG,
+    telemetry.PARTITION_EPOCH,
+    telemetry.PARTITION_READY_SESSIONS,
+    telemetry.PARTITION_OLDEST_TURN_S,
+)
+
+
+class PartitionGauges:
+    """`run` until cancelled. owned is the worker's own dictionary, read and never changed."""
+
+    def __init__(
+        self, pool: Pool, lane: str, scheduler: Scheduler, clock: Clock, *, owned: Mapping[int, Owned]
+    ) -> None:
+        self._pool = pool
+        self._lane = lane
+        self._scheduler = scheduler
+        self._clock = clock
+        self._owned = owned
+        self._shown: set[int] = set()
+        self._measured_at_s: float | None = None
+
+    async def run(self) -> None:
+        while True:
+            self.look()
+            await self._measure_when_due()
+            await self._clock.sleep(_LOOK_S)
+
+    def look(self) -> None:
+        """What memory knows; and forgets the partitions that are not owned any more."""
+        for partition in self._shown - self._owned.keys():
+            for gauge in _GAUGES:
+                gauge.remove(str(partition))
+        self._shown = set(self._owned)
+        ready = Counter(each.owned.partition for each in self._scheduler.sessions.values() if each.is_ready)
+        for partition, each in self._owned.items():
+            telemetry.PARTITION_EPOCH.labels(partition=str(partition)).set(each.epoch)
+            telemetry.PARTITION_READY_SESSIONS.labels(partition=str(partition)).set(ready[partition])
+
+    async def measure(self) -> None:
+        """What Postgres knows. Raises StoreUnavailableError."""
+        buckets = {partition: (each.first_bucket, each.last_bucket) for partition, each in self._owned.items()}
+        if not buckets:
+            return
+        sessions_max = max(1, _SESSIONS_MAX // len(buckets))
+        measures = await fleet.measure_partitions(
+            self._pool, self._lane, buckets, sessions_max=sessions_max, turns_max=1
+        )
+        for each in measures:
+            if each.partition in self._shown and each.partition in self._owned:
+                gauge = telemetry.PARTITION_OLDEST_TURN_S.labels(partition=str(each.partition))
+                gauge.set(each.oldest_turn_s or 0.0)
+
+    async def _measure_when_due(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._measured_at_s is not None and now_s - self._measured_at_s < _MEASURE_S:
+            return
+        self._measured_at_s = now_s
+        with contextlib.suppress(StoreUnavailableError):  # those who cannot go on without it say that it is away
+            await self.measure()
