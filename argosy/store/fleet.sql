@@ -22,11 +22,11 @@ CROSS JOIN LATERAL (
       ORDER BY t.bucket, t.session_id, t.place LIMIT 1) AS following)
   SELECT min(since) FILTER (WHERE status IN ('queued', 'running')) AS active_since,
          min(since) FILTER (WHERE status IN ('suspended', 'parked')) AS waiting_since, count(*) AS found
-  FROM (SELECT status, since FROM head LIMIT $5 + 1) AS some) AS heads
+  FROM (SELECT status, since FROM head LIMIT $5 + 1) AS looked) AS heads
 CROSS JOIN LATERAL (
   SELECT count(*) AS found FROM (
     SELECT 1 FROM turns AS t
     WHERE t.lane = $1 AND t.bucket BETWEEN u.first AND u.last
       AND t.status IN ('queued', 'running', 'suspended', 'parked') AND t.place IS NOT NULL
-    LIMIT $6 + 1) AS some) AS unended
+    LIMIT $6 + 1) AS looked) AS unended
 ORDER BY u.ord
