@@ -221,7 +221,7 @@ class Settings(BaseSettings):
     inbox_interval_s: float = Field(
         default=1.0, gt=0, le=60, description="How often the inbox is read when nobody pokes."
     )
-    heartbeat_interval_s: float = Field(default=2.0, gt=0, le=60, description="How often a worker says that it lives.")
+    heartbeat_interval_s: float = Field(default=1.0, gt=0, le=60, description="How often a worker says that it lives.")
     heartbeat_ttl_s: float = Field(
         default=10.0,
         gt=0,
@@ -232,7 +232,34 @@ class Settings(BaseSettings):
         default=86_400.0, ge=600, le=31_536_000, description="What is kept of a worker that died is removed after this."
     )
     drain_timeout_s: float = Field(
-        default=20.0, ge=0, le=3_600, description="How long SIGTERM lets running turns go on."
+        default=20.0,
+        ge=0,
+        le=3_600,
+        description="How long SIGTERM lets running turns go on when no other worker is there to take over.",
+    )
+    handover_s: float = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="How long steps in flight may go on at an owner that hands their partition over.",
+    )
+    handover_note_s: float = Field(
+        default=5.0,
+        gt=0,
+        le=300,
+        description="How long a new owner waits for what a living former one leaves, before it runs turns again.",
+    )
+    owner_lost_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=3_600,
+        description="After this without an answer from Postgres a worker starts nothing and leaves the group.",
+    )
+    loop_stuck_s: float = Field(
+        default=120.0,
+        ge=2,
+        le=3_600,
+        description="A worker whose event loop is stuck for longer is ended.",
     )
     step_timeout_s_max: float = Field(default=86_400.0, gt=0, le=604_800, description="Longest timeout_s of a step.")
     events_per_turn_max: int = Field(

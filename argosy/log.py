@@ -148,6 +148,16 @@ class LogReader(Protocol):
         """Advisory: everything before position is in Postgres. For lag tools only; nothing is ever read from it."""
         ...
 
+    async def leave(self) -> None:
+        """Be eligible for nothing until `join`: on_eligible is called with the empty set (at the latest when this
+        returns, or soon after), others become eligible without waiting for a time-out, and nothing more is delivered.
+        """
+        ...
+
+    async def join(self) -> None:
+        """After `leave`: a member of the group again."""
+        ...
+
     async def close(self) -> None:
         """Leave the group at once, so that others become eligible without waiting for a time-out."""
         ...

@@ -49,6 +49,7 @@ class Poller:
         self._assignment = Assignment(topic, self._messages)
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._stopping = threading.Event()
+        self._is_away = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-reader", daemon=True)
         self._consumer: Any = None
         self._accepted: dict[int, int] = {}
@@ -65,6 +66,13 @@ class Poller:
     def stop(self) -> None:
         """Leave the group and end. `join` waits for it."""
         self._stopping.set()
+
+    def leave(self) -> None:
+        """Leave the group until `join_again`."""
+        self._is_away.set()
+
+    def join_again(self) -> None:
+        self._is_away.clear()
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
@@ -90,9 +98,13 @@ class Poller:
     def _run(self) -> None:
         """A consumer that fails for good is replaced; the thread ends only when it is told to."""
         while not self._stopping.is_set():
+            if self._is_away.is_set():
+                self._carry_out_commands()
+                self._stopping.wait(POLL_S)
+                continue
             try:
                 self.begin()
-                while not self._stopping.is_set():
+                while not (self._stopping.is_set() or self._is_away.is_set()):
                     self.run_once()
             except Exception as error:
                 self._messages.say("consumer failed", reason_of(error))

@@ -103,6 +103,12 @@ class KafkaReader:
     def accepted(self, partition: int, position: int) -> None:
         self._poller.accepted(partition, position)
 
+    async def leave(self) -> None:
+        self._poller.leave()
+
+    async def join(self) -> None:
+        self._poller.join_again()
+
     async def close(self) -> None:
         self._is_closed = True
         self._poller.stop()

@@ -45,9 +45,22 @@ class PostgresMember:
         self._on_round = on_round
         self._member_id = uuid.uuid4()
         self._seen_at_s = clock.monotonic_s()
+        self._is_away = False
+
+    async def pause(self) -> None:
+        """Leave until `resume`."""
+        self._is_away = True
+        self._on_round(None, frozenset())
+        await self._say_that_we_leave()
+
+    def resume(self) -> None:
+        self._is_away = False
 
     async def run(self) -> None:
         while True:
+            if self._is_away:
+                await self._clock.sleep(_UNSETTLED_S)
+                continue
             try:
                 delay_s = await self._round()
             except Exception as error:
@@ -57,12 +70,15 @@ class PostgresMember:
 
     async def leave(self) -> None:
         """So that others need not wait: they take what was ours in their next round."""
+        await self._say_that_we_leave()
+        self._connection.terminate()
+
+    async def _say_that_we_leave(self) -> None:
         try:
             async with asyncio.timeout(_LEAVE_TIMEOUT_S):
                 await self._connection.call(log_store.run_round, self._topic, self._member_id, 0.0)
         except (TimeoutError, LogUnavailableError):
             pass  # the end of the connection says it as well
-        self._connection.terminate()
 
     async def _round(self) -> float:
         """Returns in how many seconds the next is due."""
@@ -75,5 +91,7 @@ class PostgresMember:
                 self._on_round(None, frozenset())
             return _UNSETTLED_S
         self._seen_at_s = self._clock.monotonic_s()
+        if self._is_away:
+            return ROUND_S
         self._on_round(found.topic_id, frozenset(found.held or ()))
         return ROUND_S if found.is_settled else _UNSETTLED_S

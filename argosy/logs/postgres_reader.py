@@ -105,6 +105,12 @@ class PostgresReader:
     def accepted(self, partition: int, position: int) -> None:
         """Lag is seen in Postgres itself."""
 
+    async def leave(self) -> None:
+        await self._member.pause()
+
+    async def join(self) -> None:
+        self._member.resume()
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()

@@ -15,7 +15,7 @@ _SQL = load_queries("head")
 
 
 class Head(NamedTuple):
-    """A turn that has not ended. input is None when it is larger than the bound."""
+    """A turn that has not ended. input is None when it is larger than the bound; has_rows: signals or results wait."""
 
     turn_id: uuid.UUID
     tenant: str
@@ -31,12 +31,12 @@ class Head(NamedTuple):
     seq: int
     priority: int
     input: bytes | None
-    has_signals: bool
+    has_rows: bool
 
 
 class LoadedTurn(NamedTuple):
     """All of a turn. events: (seq, attempt, type, key, data); signals: (inbox_id, name, payload) in the order they were
-    sent; timers: (key of the wait, inbox_id).
+    sent; timers: (key of the wait, inbox_id); results: (inbox_id, type, key, data).
     """
 
     turn_id: uuid.UUID
@@ -57,6 +57,7 @@ class LoadedTurn(NamedTuple):
     events: list[Any]
     signals: list[Any]
     timers: list[Any]
+    results: list[Any]
 
 
 class DueRow(NamedTuple):

@@ -48,7 +48,3 @@ ON CONFLICT DO NOTHING
 -- name: list_positions
 -- Where these partitions of a log are accepted up to.
 SELECT partition, position FROM positions WHERE log_id = $1 AND partition = ANY ($2::integer[])
-
--- name: list_owners
--- Who owns the partitions of a lane.
-SELECT partition, owner, address FROM partitions WHERE lane = $1 AND owner IS NOT NULL

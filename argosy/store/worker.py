@@ -5,7 +5,7 @@ Raises: StoreUnavailableError
 
 import uuid
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
@@ -13,6 +13,32 @@ from argosy.store.pool import UNAVAILABLE, Pool, unavailable
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("worker")
+
+
+FLEET_CHANNEL: Final = "argosy_fleet"
+
+
+class Beat(NamedTuple):
+    """What a worker says of itself."""
+
+    in_flight: int
+    is_draining: bool
+    owned: list[int]
+    ready_sessions: int
+    lag: int
+
+
+class MemberFact(NamedTuple):
+    """What Postgres knows of a worker. heard_s_ago, server_up_s: by the database's clock."""
+
+    worker_id: uuid.UUID
+    worker_no: int
+    lane: str
+    address: str
+    is_draining: bool
+    has_lock: bool
+    heard_s_ago: float
+    server_up_s: float
 
 
 class Workers:
@@ -32,13 +58,15 @@ class Workers:
         metrics_port: int,
         slots: int,
         workflows: Sequence[tuple[str, str, str]],
-    ) -> None:
-        """The process begins. workflows: (name, version, description)."""
-        await self._pool.execute(
+    ) -> int:
+        """The process begins; its number, of which it holds the lock. workflows: (name, version, description)."""
+        worker_no: int = await self._pool.fetchval(
             _SQL["register_worker"], worker_id, kind, lane, build, host, pid, address, metrics_port, slots
         )
         names, versions, descriptions = zip(*workflows, strict=True) if workflows else ((), (), ())
         await self._pool.execute(_SQL["upsert_workflows"], lane, build, names, versions, descriptions)
+        await self._pool.execute(_SQL["notify_fleet"])
+        return worker_no
 
     async def forget_dead(self, after_s: float) -> None:
         """Remove what is kept of workers that have not been heard of for after_s seconds."""
@@ -47,13 +75,40 @@ class Workers:
     async def remove(self, worker_id: uuid.UUID) -> None:
         """The process ends in an orderly way."""
         await self._pool.execute(_SQL["remove_worker"], worker_id)
+        await self._pool.execute(_SQL["notify_fleet"])
 
 
-async def beat(connection: Any, worker_id: uuid.UUID, *, in_flight: int, is_draining: bool) -> None:
-    """Say that the worker lives, over a connection of the caller's own."""
+async def beat(connection: Any, worker_id: uuid.UUID, said: Beat) -> int | None:
+    """Say that the worker lives, over a connection of the caller's own; the lineage of the database, None when the
+    worker has just been removed.
+    """
     try:
-        await connection.execute(_SQL["beat"], worker_id, is_draining, in_flight)
+        lineage: int = await connection.fetchval(
+            _SQL["beat"], worker_id, said.is_draining, said.in_flight, said.owned, said.ready_sessions, said.lag
+        )
     except asyncpg.ForeignKeyViolationError:
-        pass  # it has just been removed
+        return None
     except (asyncpg.PostgresError, *UNAVAILABLE) as error:  # a full disk too: the next beat may come through
         raise unavailable(error) from error
+    return lineage
+
+
+async def take_lock(connection: Any, worker_no: int) -> bool:
+    """Hold the sign of life of this worker for as long as the connection lasts; False while another session has it."""
+    return bool(await connection.fetchval(_SQL["take_lock"], worker_no))
+
+
+async def wait_for_death(connection: Any, worker_no: int) -> None:
+    """Returns when nobody holds the sign of life of that worker."""
+    await connection.execute(_SQL["wait_for_death"], worker_no)
+    await connection.execute(_SQL["release_death"], worker_no)
+
+
+async def notify_fleet(connection: Any) -> None:
+    """Everybody who listens on FLEET_CHANNEL looks who lives."""
+    await connection.execute(_SQL["notify_fleet"])
+
+
+async def members(connection: Any) -> list[MemberFact]:
+    """All workers that may live."""
+    return [MemberFact(*row) for row in await connection.fetch(_SQL["list_members"])]

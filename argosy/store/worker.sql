@@ -1,7 +1,7 @@
 -- name: register_worker
 -- A worker process begins.
 INSERT INTO workers (worker_id, kind, lane, build, host, pid, address, metrics_port, slots)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING worker_no
 
 -- name: upsert_workflows
 -- What it can run.
@@ -12,9 +12,40 @@ ORDER BY u.name, u.version
 ON CONFLICT (lane, name, version) DO UPDATE SET build = excluded.build, description = excluded.description, last_seen_at = now()
 
 -- name: beat
--- The worker lives.
-INSERT INTO heartbeats (worker_id, draining, in_flight) VALUES ($1, $2, $3)
-ON CONFLICT (worker_id) DO UPDATE SET at = now(), draining = excluded.draining, in_flight = excluded.in_flight
+-- The worker lives. Answers the lineage: a database that was promoted or restored is noticed by an idle worker, too.
+INSERT INTO heartbeats (worker_id, draining, in_flight, owned, ready_sessions, lag) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (worker_id) DO UPDATE SET at = now(), draining = excluded.draining, in_flight = excluded.in_flight,
+  owned = excluded.owned, ready_sessions = excluded.ready_sessions, lag = excluded.lag
+RETURNING lineage()
+
+-- name: take_lock
+-- The sign of life: freed when this session ends, however it ends.
+SELECT pg_try_advisory_lock(worker_lock($1))
+
+-- name: wait_for_death
+-- Granted when the worker's session has ended.
+SELECT pg_advisory_lock_shared(worker_lock($1))
+
+-- name: release_death
+-- It may live again.
+SELECT pg_advisory_unlock_shared(worker_lock($1))
+
+-- name: notify_fleet
+-- Everybody looks who lives.
+SELECT pg_notify('argosy_fleet', '')
+
+-- name: list_members
+-- What is known of who lives: whether its lock is held, when it was heard of, since when this server runs.
+SELECT w.worker_id, w.worker_no, w.lane, w.address, coalesce(h.draining, false),
+       EXISTS (SELECT 1 FROM pg_locks AS k
+               WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1 AND k.mode = 'ExclusiveLock'
+                 AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 AND (k.classid::bigint << 32 | k.objid::bigint) = worker_lock(w.worker_no)),
+       extract(epoch FROM clock_timestamp() - coalesce(h.at, w.started_at))::double precision,
+       extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::double precision
+FROM workers AS w LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
+WHERE w.kind = 'dispatch' AND coalesce(h.at, w.started_at) > now() - interval '1 hour'
+ORDER BY w.worker_no
 
 -- name: remove_worker
 -- The worker is gone in an orderly way.

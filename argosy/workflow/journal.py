@@ -1,7 +1,8 @@
 """What a running turn writes down and waits for: the contract between `Context` and the executor of a worker.
 
 Order: what `record` writes becomes durable in the order of the calls, in one flush or in several.
-Fence: every coroutine here raises OwnershipLostError once this process may no longer write for the turn.
+Fence: every coroutine here raises OwnershipLostError once this process may no longer write for the turn; or, while the
+turn is handed over and a step of it still runs here, never returns: nothing new begins, and the step is not disturbed.
 """
 
 import uuid
@@ -72,8 +73,8 @@ class Journal(Protocol):
         """The operation is over for the code, also when it was cancelled and has no outcome: it keeps nothing awake."""
         ...
 
-    async def durable(self) -> None:
-        """Returns when everything recorded so far is in Postgres."""
+    async def durable(self, key: str) -> None:
+        """Returns when everything recorded so far is in Postgres. key: of the operation that waits for it."""
         ...
 
     async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:

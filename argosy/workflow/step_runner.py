@@ -113,7 +113,7 @@ class StepRunner:
                 key,
             )
         journal.record(Event.STEP_INTENDED, key, b"{}")
-        await journal.durable()
+        await journal.durable(key)
 
     async def _call(
         self, step: Step, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

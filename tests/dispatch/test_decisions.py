@@ -3,35 +3,91 @@
 import pytest
 
 from argosy.log import Span
+from argosy.ranges import in_ranges
 from argosy.turn.status import ENDED, Status
-from workers.dispatch.inbox import Action
-from workers.dispatch.inbox import decide as decide_inbox
+from workers.dispatch import crash_rule
+from workers.dispatch.crash_rule import Run
+from workers.dispatch.inbox_rule import Action, decide_held
+from workers.dispatch.inbox_rule import decide as decide_inbox
 from workers.dispatch.ownership import decide as decide_ownership
-from workers.dispatch.ownership import in_ranges, where_to_read
-from workers.dispatch.turn import Owned
+from workers.dispatch.reading import where_to_read
+from workers.dispatch.store_watch import is_cut_off
+from workers.dispatch.takeover import opens_as
+from workers.dispatch.turn import Owned, Resume
 
 
-def make_owned(partition: int, *, is_void: bool = False) -> Owned:
-    owned = Owned(partition, epoch=1, claim=1, buckets=(0, 1023))
+def make_owned(partition: int, *, is_void: bool = False, is_reading: bool = True) -> Owned:
+    owned = Owned(partition, epoch=1, buckets=(0, 1023))
     owned.is_void = is_void
+    owned.is_reading = is_reading
     return owned
 
 
 @pytest.mark.parametrize(
-    ("eligible", "owned", "claim", "release"),
+    ("eligible", "owned", "claim", "read", "read_no_more"),
     [
-        (set(), {}, [], []),
-        ({0, 1}, {}, [0, 1], []),
-        ({0, 1}, {0: make_owned(0)}, [1], []),
-        ({1}, {0: make_owned(0), 1: make_owned(1)}, [], [0]),
-        (set(), {0: make_owned(0)}, [], [0]),
-        ({0}, {0: make_owned(0, is_void=True)}, [0], []),
+        (set(), {}, [], [], []),
+        ({0, 1}, {}, [0, 1], [], []),
+        ({0, 1}, {0: make_owned(0)}, [1], [], []),
+        ({1}, {0: make_owned(0), 1: make_owned(1)}, [], [], [0]),
+        (set(), {0: make_owned(0)}, [], [], [0]),
+        (set(), {0: make_owned(0, is_reading=False)}, [], [], []),
+        ({0}, {0: make_owned(0, is_reading=False)}, [], [0], []),
+        ({0}, {0: make_owned(0, is_void=True)}, [0], [], []),
     ],
 )
-def test_what_is_eligible_and_not_owned_is_claimed_and_what_is_owned_and_not_eligible_is_let_go(
-    eligible: set[int], owned: dict[int, Owned], claim: list[int], release: list[int]
+def test_what_is_eligible_is_claimed_and_read_and_what_is_not_any_more_is_served_until_somebody_claims_it(
+    eligible: set[int], owned: dict[int, Owned], claim: list[int], read: list[int], read_no_more: list[int]
 ) -> None:
-    assert decide_ownership(frozenset(eligible), owned) == (claim, release)
+    assert decide_ownership(frozenset(eligible), owned) == (claim, read, read_no_more)
+
+
+@pytest.mark.parametrize(
+    ("has_note", "is_waited_for", "has_former", "expected"),
+    [
+        (True, True, True, Resume.MOVED),
+        (True, False, True, Resume.MOVED),  # it left everything in order, and has gone
+        (False, True, True, None),  # it lives: let it speak
+        (False, False, True, Resume.CRASHED),
+        (False, False, False, Resume.UNHEARD),  # nobody ever had it
+    ],
+)
+def test_how_a_partition_opens_depends_on_what_its_former_owner_left(
+    has_note: bool, is_waited_for: bool, has_former: bool, expected: Resume | None
+) -> None:
+    assert opens_as(has_note, is_waited_for, has_former) is expected
+
+
+@pytest.mark.parametrize(
+    ("crashes", "expected"),
+    [(0, Run.FREE), (1, Run.FREE), (2, Run.ALONE), (3, Run.ALONE), (4, Run.PARK), (9, Run.PARK)],
+)
+def test_a_turn_that_was_in_too_many_crashes_runs_alone_and_then_no_more(crashes: int, expected: Run) -> None:
+    assert crash_rule.decide(crashes) is expected
+
+
+@pytest.mark.parametrize(("stalled_s", "expected"), [(0.0, False), (29.9, False), (30.0, True), (300.0, True)])
+def test_a_worker_that_cannot_write_for_long_is_cut_off(stalled_s: float, expected: bool) -> None:
+    assert is_cut_off(stalled_s, 30.0) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "expected"),
+    [
+        ("cancel", "", Action.CANCEL),
+        ("timer", "deadline", Action.EXPIRE),
+        ("timer", "not_before", Action.DELETE),
+        ("timer", "sleep", Action.BUFFER),
+        ("signal", "go", Action.BUFFER),
+        ("step_result", "step.completed", Action.BUFFER),
+        ("handover", "w/1", Action.SAID),
+        ("resume", "", Action.LATE),
+    ],
+)
+def test_what_comes_to_a_turn_that_still_runs_elsewhere_is_kept_unless_it_ends_the_turn(
+    kind: str, name: str, expected: Action
+) -> None:
+    assert decide_held(kind, name) is expected
 
 
 @pytest.mark.parametrize(

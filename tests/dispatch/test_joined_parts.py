@@ -22,7 +22,9 @@ from workers.dispatch.turn import Owned, Turn
 
 
 def make_owned():
-    return Owned(0, epoch=1, claim=1, buckets=(0, 1023))
+    owned = Owned(0, epoch=1, buckets=(0, 1023))
+    owned.is_open = True
+    return owned
 
 
 def make_turn(owned, workflow="echo", place=1):
@@ -74,8 +76,18 @@ class HeadsStub:
         return []
 
 
+class NobodyHeld:
+    """No step runs at a former owner."""
+
+    def is_held(self, turn_id):
+        return False
+
+    def drop(self, turn_id):
+        pass
+
+
 class Parts:
-    """The worker's parts over a stub of the store, joined like workers/dispatch/worker.py does."""
+    """The worker's parts over a stub of the store, joined like workers/dispatch/parts.py does."""
 
     def __init__(self, functions):
         self.owned = {0: make_owned()}
@@ -99,6 +111,7 @@ class Parts:
             clock,
             look_ahead_turns=8,
             ready_sessions_max=100,
+            is_held=lambda turn_id: False,
             begin=lambda t: self.executor.begin(t),
             on_ready=lambda: self.executor.fill(),
         )
@@ -123,6 +136,7 @@ class Parts:
             self.executor,
             self.flusher,
             self.pager,
+            NobodyHeld(),
             clock,
             owned=self.owned,
             partition_of=lambda b: 0,
@@ -189,7 +203,7 @@ async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
         turn_id, timer_id = uuid.uuid4(), uuid.uuid4()
         waits = b'[{"key":"sleep","kind":"sleep","timer_id":"%s","due_at_s":1.0}]' % str(timer_id).encode()
         parts.heads.turns[turn_id] = LoadedTurn(
-            turn_id, "a", uuid.uuid4(), "s", 0, 1, "gone", "1", "suspended", 1, 0, 3, 0, b"null", waits, [], [], []
+            turn_id, "a", uuid.uuid4(), "s", 0, 1, "gone", "1", "suspended", 1, 0, 3, 0, b"null", waits, [], [], [], []
         )
         parts.heads.due = [DueRow(timer_id, turn_id, 0, "timer", "sleep", "sleep", None, "suspended", 0.0)]
         await parts.inbox._read()
@@ -202,7 +216,7 @@ async def test_rows_in_hand_of_a_refused_turn_are_looked_at_again():
         parts.stream.apply = lambda arguments: [False] * 1
         turn_id, cancel_id = uuid.uuid4(), uuid.uuid4()
         parts.heads.turns[turn_id] = LoadedTurn(
-            turn_id, "a", uuid.uuid4(), "s", 0, 1, "gone", "1", "suspended", 1, 0, 3, 0, b"null", b"[]", [], [], []
+            turn_id, "a", uuid.uuid4(), "s", 0, 1, "gone", "1", "suspended", 1, 0, 3, 0, b"null", b"[]", [], [], [], []
         )
         parts.heads.due = [DueRow(cancel_id, turn_id, 0, "cancel", "", "", None, "suspended", 0.0)]
         await parts.inbox._read()

@@ -30,7 +30,7 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
         return [PartitionMeasure(901, 7.5, None, 1, False), PartitionMeasure(902, None, 9.0, 1, False)]
 
     monkeypatch.setattr(fleet, "measure_partitions", measure)
-    owned = {number: Owned(number, 5, 1, (number, number)) for number in (901, 902)}
+    owned = {number: Owned(number, 5, (number, number)) for number in (901, 902)}
     scheduler = Scheduler(look_ahead_turns=1)
     scheduler.accepted(ready_turn(owned[902], 1), is_head=True)
     gauges = PartitionGauges(None, "default", scheduler, SystemClock(), owned=owned)  # type: ignore[arg-type]

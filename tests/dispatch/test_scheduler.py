@@ -11,7 +11,7 @@ from argosy.turn.status import Status
 from workers.dispatch.scheduler import Scheduler, Session
 from workers.dispatch.turn import Owned, Turn
 
-OWNED = Owned(0, epoch=1, claim=1, buckets=(0, 1023))
+OWNED = Owned(0, epoch=1, buckets=(0, 1023))
 
 
 def make_turn(session: str, place: int, *, tenant: str = "a", priority: int = 0, owned: Owned = OWNED) -> Turn:
@@ -133,7 +133,7 @@ def test_a_turn_accepted_while_its_session_is_paged_in_is_paged_in_again() -> No
 
 def test_a_lost_partition_takes_its_sessions_out_of_memory_and_no_other() -> None:
     scheduler = Scheduler(look_ahead_turns=8)
-    other = Owned(1, epoch=1, claim=2, buckets=(0, 0))
+    other = Owned(1, epoch=1, buckets=(0, 0))
     lost, kept = make_turn("lost", 1), make_turn("kept", 2, owned=other)
     scheduler.accepted(lost, is_head=True)
     scheduler.accepted(kept, is_head=True)

@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+import uuid
 
 import pytest
 
 from argosy.errors import StoreUnavailableError
-from argosy.store.partition import Partitions
+from argosy.store.partition import Partitions, ResultRow
 from argosy.store.pool import Pool
 from tests.store.conftest import OpenHand
 from tests.store.hand import LANE, LOG, PARTITION_COUNT, Change, Hand, New, flush_arguments
@@ -114,15 +115,73 @@ async def test_a_claim_that_was_given_up_takes_no_effect_later(store_dsn: str, h
     await pool.close()
 
 
-async def test_a_release_of_an_older_claim_changes_nothing(store_dsn: str, hand: Hand, open_hand: OpenHand) -> None:
+async def test_giving_under_an_older_claim_leaves_a_note_and_takes_nothing_away(
+    store_dsn: str, hand: Hand, open_hand: OpenHand
+) -> None:
     other = await open_hand()
+    former = dict(hand.epochs)
     await other.claim(0)
     pool = Pool(store_dsn, 2, 10.0)
+    partitions, turn_id = Partitions(pool, hand.worker_id, "", LANE), uuid.uuid4()
 
-    await Partitions(pool, hand.worker_id, "", LANE).release([0, 1], [hand.epochs[0], hand.epochs[1]])
+    await partitions.give([0, 1], [former[0], former[1]], [(0, turn_id, "w/1")])
+    await partitions.give([0], [former[0]], [])  # said once
 
     owners = dict(await hand.rows("SELECT partition, owner FROM partitions"))
     assert (owners[0], owners[1], owners[2]) == (other.worker_id, None, hand.worker_id)
+    notes = {each.partition: each for each in await partitions.notes([0, 1])}
+    assert (notes[0].epoch, notes[0].running) == (former[0], [(turn_id, "w/1")])
+    assert (notes[1].epoch, notes[1].running) == (former[1], [])
+    await pool.close()
+
+
+async def test_a_claim_says_from_whom_it_has_a_partition(store_dsn: str, hand: Hand, open_hand: OpenHand) -> None:
+    other = await open_hand()
+    former = dict(hand.epochs)
+    pool = Pool(store_dsn, 2, 10.0)
+    await Partitions(pool, hand.worker_id, "", LANE).give([1], [former[1]])
+
+    claimed = await Partitions(pool, other.worker_id, "", LANE).claim([0, 1])
+
+    assert {each: (it.former_owner, it.former_epoch) for each, it in claimed.items()} == {
+        0: (hand.worker_id, former[0]),
+        1: (hand.worker_id, former[1]),
+    }
+    await pool.close()
+
+
+async def test_of_two_that_adopt_one_partition_the_first_keeps_it(
+    store_dsn: str, hand: Hand, open_hand: OpenHand
+) -> None:
+    second, third = await open_hand(), await open_hand()
+    pool = Pool(store_dsn, 4, 10.0)
+    seen = [each for each in await Partitions(pool, second.worker_id, "", LANE).orphans([]) if each.partition < 2]
+
+    won = await asyncio.gather(*(Partitions(pool, each.worker_id, "", LANE).adopt(seen) for each in (second, third)))
+
+    assert sorted(partition for adopted in won for partition in adopted) == [0, 1]
+    assert await Partitions(pool, second.worker_id, "", LANE).orphans([second.worker_id, third.worker_id]) != seen
+    await pool.close()
+
+
+async def test_what_a_former_owner_says_of_a_turn_is_said_once_and_releases_it(store_dsn: str, hand: Hand) -> None:
+    pool = Pool(store_dsn, 2, 10.0)
+    partitions, turn, runner = Partitions(pool, hand.worker_id, "", LANE), New("a"), f"{hand.worker_id}/7"
+    await hand.accept(turn)
+    await partitions.give([turn.partition], [hand.epochs[turn.partition]], [(turn.partition, turn.turn_id, runner)])
+    row = (turn.bucket, "t", turn.session_id, turn.turn_id)
+    rows = [
+        ResultRow(*row, "step_result", "step.completed", "a", "1/a", b"{}"),
+        ResultRow(*row, "handover", runner, "", runner, None),
+    ]
+    before = await partitions.notes([turn.partition])
+
+    await partitions.write_results(rows)
+    await partitions.write_results(rows)
+
+    assert [each.running for each in before] == [[(turn.turn_id, runner)]]
+    assert [each.running for each in await partitions.notes([turn.partition])] == [[]]
+    assert await hand.rows("SELECT kind FROM inbox ORDER BY kind") == [("handover",), ("step_result",)]
     await pool.close()
 
 

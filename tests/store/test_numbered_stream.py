@@ -76,7 +76,7 @@ async def accepting(store_dsn: str, proxy: Proxy) -> AsyncIterator[Accepting]:
         hand.connections[number] = await asyncpg.connect(store_dsn, server_settings={"search_path": "argosy"})
     stream = NumberedStream(proxy.dsn, hand.worker_id, 1, timeout_s=1.0)
     await stream.open()
-    rows = await hand.connections[2].fetch(CLAIM, hand.worker_id, "", LANE, list(range(PARTITION_COUNT)))
+    rows = await hand.connections[2].fetch(CLAIM, hand.worker_id, "", LANE, list(range(PARTITION_COUNT)), None)
     hand.epochs = {row[0]: row[1] for row in rows}
     await hand.open_positions(LOG)
     yield Accepting(stream, hand)

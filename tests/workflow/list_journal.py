@@ -63,7 +63,7 @@ class ListJournal:
         msgspec.json.decode(data)
         self.rows.append((len(self.rows) + 1, self.attempt, event.value, key, data))
 
-    async def durable(self) -> None:
+    async def durable(self, key: str) -> None:
         self.calls.append(("durable", ""))
 
     async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:

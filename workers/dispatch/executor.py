@@ -3,33 +3,35 @@
 Rules:
 - A turn holds a slot from `start` until its end, its suspension or its parking is durable (or its partition is lost).
 - Only after that its session's next turn starts and inbox rows that met its last flush are looked at again.
-- A turn that was running when its owner died runs again with a higher attempt, and says so first (turn.reset).
+- A turn that was running when its owner died runs again with a higher attempt, and says so first (turn.reset); one that
+  was in too many crashes runs alone, or not at all (crash_rule.py).
+- A turn that is handed over keeps its slot until its last step in flight has ended here.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor as Threads
 
-import msgspec
 import structlog
 
 from argosy import crash_points, telemetry
-from argosy.errors import OwnershipLostError, StepFailedError
+from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
 from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
+from workers.dispatch import crash_rule, turn_change
+from workers.dispatch.alone import Alone
+from workers.dispatch.crash_rule import Run
 from workers.dispatch.flusher import Flusher
 from workers.dispatch.journal import TurnJournal
 from workers.dispatch.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Stop, Turn
+from workers.dispatch.turn import Owned, Resume, Stop, Turn
 from workers.dispatch.waits import mismatch
 
 log = structlog.get_logger()
-
-_MESSAGE_CHARACTERS_MAX = 2_000
 
 
 class Executor:
@@ -66,8 +68,11 @@ class Executor:
         self._again = again
         self._on_freed = on_freed
         self._running: set[Turn] = set()
+        self._alone = Alone(begin=self.begin, on_over=on_freed)
         self._count_ended = {status: telemetry.ENDED.labels(status=status.value).inc for status in ENDED}
+        # Nothing new is started: the worker drains, or Postgres has been away for too long.
         self.is_draining = False
+        self.is_cut_off = False
 
     @property
     def running(self) -> int:
@@ -75,7 +80,7 @@ class Executor:
 
     def fill(self) -> None:
         """Start heads while slots are free."""
-        if self.is_draining:
+        if self.is_draining or self.is_cut_off or self._alone.is_wanted:
             return
         while len(self._running) < self._slots and self._flusher.waiting < self._flush_queue_max:
             turn = self._scheduler.pick()
@@ -102,7 +107,9 @@ class Executor:
         if definition is None:
             self._park_before_start(turn)
             return
-        self._mark_start(turn, definition)
+        if not self._may_begin(turn):
+            return
+        turn_change.start(turn, definition.version)
         journal = turn.journal = TurnJournal(
             turn,
             self._flusher,
@@ -125,11 +132,11 @@ class Executor:
         if turn.stop is not None or not turn.is_live or turn.status is not Status.RUNNING:
             return
         if unasked := journal.unasked():
-            self._park(turn, mismatch(unasked[0], f"a wait ({', '.join(journal.waits)})"))
+            turn_change.park(turn, mismatch(unasked[0], f"a wait ({', '.join(journal.waits)})"))
         else:
             turn.become(Status.SUSPENDED)
             turn.waits = journal.written_waits()
-            _keep(turn)
+            turn_change.keep_rows(turn)
             turn.write(Event.TURN_SUSPENDED)
         self._flusher.add(turn)
         self.stop(turn, Stop.SUSPEND)
@@ -147,24 +154,35 @@ class Executor:
 
     def end(self, turn: Turn, status: Status, event: Event) -> None:
         """End a turn that is not running: it was cancelled, or its deadline passed."""
-        self._end(turn, status, event)
+        turn_change.end(turn, status, event)
         self._flusher.add(turn)
 
     def dropped(self, turn: Turn) -> None:
         """The turn is not ours any more, or ended without running: its slot is free."""
         self._running.discard(turn)
+        self._alone.left(self._running)
         self.stop(turn, Stop.DROP)
         self._on_freed()
 
     def forget(self, owned: Owned) -> None:
-        """A partition was lost: the slots of its turns are free."""
-        self._running = {turn for turn in self._running if turn.owned is not owned}
+        """A partition is not ours any more: the slots of its turns are free, but for those that are handed over."""
+        self._running = {turn for turn in self._running if turn.owned is not owned or turn.stop is Stop.HANDOVER}
+        self._alone.left(self._running)
+        self._on_freed()
+
+    def handed_over(self, turn: Turn) -> None:
+        """No step of the turn runs here any more."""
+        if turn.task is not None:
+            turn.task.cancel()
+        self._running.discard(turn)
+        self._alone.left(self._running)
         self._on_freed()
 
     def _settled(self, turn: Turn) -> None:
         crash_points.reach("before_settle_seen")
         ran = turn in self._running
         self._running.discard(turn)
+        self._alone.left(self._running)
         if turn.has_ended:
             self._count_ended[turn.status]()
             if ran:
@@ -179,6 +197,8 @@ class Executor:
 
     async def _run(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
         try:
+            if turn.awaits_start:
+                await self._flusher.durable(turn)
             result = await execute(
                 definition,
                 journal,
@@ -189,76 +209,47 @@ class Executor:
             )
             if turn.stop is None:
                 if unasked := journal.unasked():
-                    self._park(turn, mismatch(unasked[0], "nothing more, it returned"))
+                    turn_change.park(turn, mismatch(unasked[0], "nothing more, it returned"))
                 else:
                     turn.result = result
-                    self._end(turn, Status.COMPLETED, Event.TURN_COMPLETED)
+                    turn_change.end(turn, Status.COMPLETED, Event.TURN_COMPLETED)
         except Park as park:
             if turn.stop is None:
-                self._park(turn, park)
+                turn_change.park(turn, park)
         except OwnershipLostError:
             turn.stop = turn.stop or Stop.DROP
         except asyncio.CancelledError:
             if turn.stop is None:
-                self._fail(turn, "CancelledError", "the workflow cancelled itself")
+                turn_change.fail(turn, asyncio.CancelledError("the workflow cancelled itself"))
         except BaseException as error:  # the edge of user code: whatever it raises ends the turn, never the worker
             if turn.stop is None:
-                kind = error.error_type if isinstance(error, StepFailedError) else type(error).__name__
-                self._fail(turn, kind, _words_of(error))
+                turn_change.fail(turn, error)
         self._stopped(turn)
-        if turn.is_live and turn.stop not in (Stop.DROP, Stop.SUSPEND):
+        if turn.is_live and turn.stop not in (Stop.DROP, Stop.SUSPEND, Stop.HANDOVER):
             self._flusher.add(turn)
 
     def _stopped(self, turn: Turn) -> None:
         if turn.stop is Stop.CANCEL:
-            self._end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
+            turn_change.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
         elif turn.stop is Stop.EXPIRE:
-            self._end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
+            turn_change.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
 
-    def _mark_start(self, turn: Turn, definition: Workflow) -> None:
-        if turn.status is Status.QUEUED:
-            turn.become(Status.RUNNING)
-            turn.attempt += 1
-            turn.version = definition.version
-            turn.write(Event.TURN_STARTED)
-        elif turn.status is Status.SUSPENDED:
-            turn.become(Status.RUNNING)
-            turn.write(Event.TURN_RESUMED)
-        else:
-            if turn.status is Status.PARKED:
-                turn.become(Status.RUNNING)
-                turn.reason = turn.error = None
-            else:
-                turn.crashes += 1
-            turn.attempt += 1
-            turn.write(Event.TURN_RESET, data=b'{"from_seq":%d}' % (turn.seq + 1))
-
-    def _end(self, turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
-        turn.become(status)
-        turn.waits = None
-        turn.write(event, data=data)
-        for signal in turn.signals:
-            turn.moves[signal.inbox_id] = "late"
-        for inbox_id in turn.fired.values():
-            turn.moves[inbox_id] = "deleted"
-        for wait in turn.journal.waits.values() if turn.journal is not None else ():
-            if wait.timer_id is not None:
-                turn.moves.setdefault(wait.timer_id, "deleted")
-
-    def _fail(self, turn: Turn, kind: str, message: str) -> None:
-        turn.error = msgspec.json.encode({"type": kind, "message": message[:_MESSAGE_CHARACTERS_MAX]})
-        self._end(turn, Status.FAILED, Event.TURN_FAILED, turn.error)
-
-    def _park(self, turn: Turn, park: Park) -> None:
-        log.warning(telemetry.TURN_PARKED, turn_id=str(turn.turn_id), reason=park.reason, message=park.message)
-        telemetry.PARKED.labels(reason=park.reason).inc()
-        turn.become(Status.PARKED)
-        turn.reason = park.reason
-        turn.waits = None
-        detail = msgspec.json.encode({"reason": park.reason, "message": park.message[:_MESSAGE_CHARACTERS_MAX]})
-        turn.error = detail
-        turn.write(Event.TURN_PARKED, park.key, detail)
-        _keep(turn)
+    def _may_begin(self, turn: Turn) -> bool:
+        """Whether a turn may run now. One that was in a crash begins only when its start is durable: otherwise it could
+        kill worker after worker and never be counted. One that was in several waits until it is alone.
+        """
+        if turn.status is not Status.RUNNING or turn.resume is not Resume.CRASHED:
+            return True
+        if not self._alone.is_admitted(turn):
+            turn.crashes += 1
+            turn.awaits_start = True
+        run = crash_rule.decide(turn.crashes)
+        if run is Run.PARK:
+            message = f"{turn.crashes} workers died while it ran. Look into its code, then resume or cancel it"
+            turn_change.park(turn, Park(crash_rule.PARK_REASON, message))
+            self._flusher.add(turn)
+            return False
+        return run is Run.FREE or self._alone.admit(turn, self._running)
 
     def _park_before_start(self, turn: Turn) -> None:
         known = self._catalog.get(turn.workflow, None)
@@ -274,19 +265,5 @@ class Executor:
             self.dropped(turn)
             self._scheduler.left(turn)
             return
-        self._park(turn, park)
+        turn_change.park(turn, park)
         self._flusher.add(turn)
-
-
-def _keep(turn: Turn) -> None:
-    """Signals and timers that nobody has taken yet wait in Postgres until the turn goes on."""
-    for inbox_id in (*(signal.inbox_id for signal in turn.signals), *turn.fired.values()):
-        turn.moves.setdefault(inbox_id, "buffered")
-
-
-def _words_of(error: BaseException) -> str:
-    """What an error of user code says: whatever that is, it can be written."""
-    try:
-        return str(error).encode("utf-8", "backslashreplace").decode()
-    except Exception:  # its own __str__ is broken
-        return "the error has no message that can be read"

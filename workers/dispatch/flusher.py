@@ -79,6 +79,9 @@ class Flusher:
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._answered = asyncio.Event()
+        self._answered.set()
+        self._sent_s = 0.0
         self._lazy: asyncio.TimerHandle | None = None
         self._observe_s = telemetry.FLUSH_S.labels(stream="flush").observe
         self._observe_turns = telemetry.FLUSH_TURNS.labels(stream="flush").observe
@@ -129,6 +132,15 @@ class Flusher:
             self._work.set()
         await self._idle.wait()
 
+    async def answered(self) -> None:
+        """Returns when what becomes of the flush in flight is known."""
+        await self._answered.wait()
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long the flush in flight has been without an answer."""
+        return 0.0 if self._answered.is_set() else self._clock.monotonic_s() - self._sent_s
+
     def _wake_lazily(self) -> None:
         self._lazy = None
         self._work.set()
@@ -150,7 +162,10 @@ class Flusher:
                 self._work.clear()
             size = len(turns)
             if turns or moves or placements:
+                self._sent_s = self._clock.monotonic_s()
+                self._answered.clear()
                 await self._flush(turns, moves, placements)
+                self._answered.set()
             if not (self._turns or self._moves or self._placements):
                 self._idle.set()
 
@@ -222,6 +237,7 @@ class Flusher:
             owned.is_void = True
         for entry in entries:
             entry.turn.is_refused = True
+            entry.turn.unwritten += entry.events
             _tell(entry.turn, entry.durable)
             # What it had in hand is due as before: it is looked at again.
             self._on_moved([*entry.moves, *entry.turn.seen, *entry.turn.deferred])

@@ -1,16 +1,17 @@
-"""Rows addressed to turns: signals, cancels, resumes and timers, read when due and taken in the flush of their effect.
+"""Rows addressed to turns (signals, cancels, resumes, timers, what former owners say), read when due and taken in the
+flush of their effect.
 
 Rules (I7):
 - A row stays due until a flush says what became of it; what was read twice is recognised by its id (`_in_hand`).
 - No cursor over ids: rows become visible in any order, so every read asks for all that is due.
-- A row for a turn that is not accepted yet stays.
+- A row for a turn that is not accepted yet stays; so do all of a partition whose former owner may still say what runs
+  there.
 - A row that meets a turn between its last line of code and the commit of its last flush is looked at again afterwards.
 """
 
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable
-from enum import Enum
 
 import structlog
 
@@ -22,10 +23,11 @@ from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from workers.dispatch.executor import Executor
 from workers.dispatch.flusher import Flusher, LooseMove, Placement
+from workers.dispatch.inbox_rule import Action, decide, decide_held, waits_for
 from workers.dispatch.pager import Pager, turn_of
 from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.takeover import Takeover
 from workers.dispatch.turn import Owned, Signal, Stop, Turn
-from workers.dispatch.waits import decode_waits
 
 log = structlog.get_logger()
 
@@ -33,53 +35,6 @@ _ROWS_PER_READ = 500
 _TIMER_SLACK_S = 0.005  # a look that comes a moment early would wait for the next one
 # A row whose turn has not come out of the log by now never will: its append failed.
 _UNKNOWN_TURN_S = 600.0
-
-
-class Action(Enum):
-    """What a row does to a turn in a given state."""
-
-    STAY = "stay"  # not its time yet
-    BUFFER = "buffer"  # nobody waits for it yet
-    WAKE = "wake"  # the suspended turn goes on
-    DELIVER = "deliver"  # the running turn gets it
-    PLACE = "place"  # the delayed turn falls due
-    CANCEL = "cancel"
-    EXPIRE = "expire"
-    RESUME = "resume"  # the parked turn runs again
-    LATE = "late"  # the turn has ended, or the row has no use any more
-    DELETE = "delete"  # a timer without use
-
-
-def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Action:
-    """What becomes of a due row. status None: the turn is not accepted yet; waits_for: it waits for this
-    row (its signal's name, or its timer's key).
-    """
-    if status is None:
-        return Action.STAY
-    if kind == "timer":
-        if status in ENDED:
-            return Action.DELETE
-        if name == "not_before":
-            return Action.PLACE if status is Status.QUEUED else Action.DELETE
-        if name == "deadline":
-            # An operator decides about a parked turn, with all the time that takes.
-            return Action.DELETE if status is Status.PARKED else Action.EXPIRE
-        if status is Status.RUNNING:
-            return Action.DELIVER
-        if status is Status.SUSPENDED:
-            return Action.WAKE if waits_for else Action.DELETE
-        return Action.BUFFER if status is Status.PARKED else Action.DELETE
-    if status in ENDED:
-        return Action.LATE
-    if kind == "cancel":
-        return Action.CANCEL
-    if kind == "resume":
-        return Action.RESUME if status is Status.PARKED else Action.LATE
-    if status is Status.RUNNING:
-        return Action.DELIVER
-    if status is Status.SUSPENDED and waits_for:
-        return Action.WAKE
-    return Action.BUFFER
 
 
 class Inbox:
@@ -92,6 +47,7 @@ class Inbox:
         executor: Executor,
         flusher: Flusher,
         pager: Pager,
+        takeover: Takeover,
         clock: Clock,
         *,
         owned: dict[int, Owned],
@@ -103,6 +59,7 @@ class Inbox:
         self._executor = executor
         self._flusher = flusher
         self._pager = pager
+        self._takeover = takeover
         self._clock = clock
         self._owned = owned
         self._partition_of = partition_of
@@ -156,7 +113,7 @@ class Inbox:
                 pass
 
     async def _read(self) -> float | None:
-        ranges = [(each.first_bucket, each.last_bucket) for each in self._owned.values() if not each.is_void]
+        ranges = [(each.first_bucket, each.last_bucket) for each in self._owned.values() if is_read(each)]
         if not ranges:
             return None
         due = await self._heads.due_inbox(ranges, _ROWS_PER_READ)
@@ -165,7 +122,7 @@ class Inbox:
         loaded = {row.turn_id: row for row in await self._heads.load_turns(list(absent))} if absent else {}
         for row in fresh:
             owned = self._owned.get(self._partition_of(row.bucket))
-            if owned is not None:
+            if owned is not None and is_read(owned):
                 self._take(row, owned, loaded.get(row.turn_id))
         self._pager.nudge()
         self._executor.fill()
@@ -184,12 +141,20 @@ class Inbox:
             self._take_present(row, owned, turn)
 
     def _take_absent(self, row: DueRow, owned: Owned, loaded: LoadedTurn) -> None:
-        """The turn waits in Postgres: delayed, behind others, suspended, parked, ended."""
+        """The turn waits in Postgres: delayed, behind others, suspended, parked, ended, or held for a former owner."""
         status = Status(loaded.status)
-        if status is Status.RUNNING:
+        if self._takeover.is_held(row.turn_id) and status not in ENDED:
+            action = decide_held(row.kind, row.name)
+        elif status is Status.RUNNING and row.kind not in ("step_result", "handover"):
             return  # it ran before a claim, and its head is not read yet
-        action = decide(row.kind, row.name, status, waits_for(loaded.waits, row))
-        if action is Action.BUFFER:
+        elif status is Status.RUNNING:
+            action = Action.BUFFER if row.kind == "step_result" else Action.LATE
+        else:
+            action = decide(row.kind, row.name, status, waits_for(loaded.waits, row))
+        if action is Action.SAID:
+            self._move(row, owned, "consumed")
+            self._takeover.said(row.turn_id, row.name)
+        elif action is Action.BUFFER:
             self._move(row, owned, "buffered")
             if status is Status.QUEUED:
                 self._pager.signalled.add(row.turn_id)
@@ -200,6 +165,7 @@ class Inbox:
             self._move(row, owned, "late" if action is Action.LATE else "deleted")
         elif action in (Action.CANCEL, Action.EXPIRE):
             turn = turn_of(loaded, owned)
+            self._takeover.drop(turn.turn_id)
             self._scheduler.live[turn.turn_id] = turn
             self._end(row, owned, turn, action)
         elif action in (Action.WAKE, Action.RESUME):
@@ -228,6 +194,9 @@ class Inbox:
             self._end(row, owned, turn, action)
         elif action in (Action.LATE, Action.DELETE):
             self._move(row, owned, "late" if action is Action.LATE else "deleted")
+        elif row.kind in ("step_result", "handover"):
+            self._move(row, owned, "late" if has_begun else "buffered")
+            turn.needs_load = turn.needs_load or not has_begun
         elif row.kind == "timer":
             turn.seen.add(row.inbox_id)
             if has_begun:
@@ -259,9 +228,6 @@ class Inbox:
         self._flusher.move(LooseMove(owned, row.inbox_id, to))
 
 
-def waits_for(waits: bytes | None, row: DueRow) -> bool:
-    """Whether a suspended turn waits for what this row brings."""
-    return any(
-        wait.key == row.correlation if row.kind == "timer" else wait.kind == "signal" and wait.name == row.name
-        for wait in (decode_waits(waits) if waits else ())
-    )
+def is_read(owned: Owned) -> bool:
+    """Whether rows of this partition are taken: what runs there is known, and is not being handed over."""
+    return owned.is_open and not (owned.is_void or owned.is_closing)

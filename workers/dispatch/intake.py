@@ -65,6 +65,7 @@ class Intake:
         self.log_id = ""
         self.partition_count = 0
         self._waiting = 0
+        self._sent_s: float | None = None
         self._is_paused = False
         self._work = asyncio.Event()
         self._calling = asyncio.Lock()
@@ -93,6 +94,11 @@ class Intake:
             self._waiting += 1
         self._work.set()
         self.balance()
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long the accept in flight has been without an answer."""
+        return 0.0 if self._sent_s is None else self._clock.monotonic_s() - self._sent_s
 
     def rewind(self, owned: Owned) -> None:
         """What was read and not accepted will be read again, from the position. An accept in flight may move the
@@ -218,13 +224,15 @@ class Intake:
 
     async def _call(self, arrays: AcceptArrays, turns: list[Turn]) -> None:
         crash_points.reach("before_accept")
-        began_s = self._clock.monotonic_s()
+        began_s = self._sent_s = self._clock.monotonic_s()
         try:
             answer = await self._stream.call(STATEMENT, *arrays.arguments())
         except OwnershipLostError:
             # As for a flush: a new process with a new id begins anew.
             self._void([owned for owned, _ in arrays.partitions])
             raise
+        finally:
+            self._sent_s = None
         crash_points.reach("after_accept")
         self._observe_s(self._clock.monotonic_s() - began_s)
         self._observe_turns(len(turns))

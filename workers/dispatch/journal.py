@@ -6,6 +6,8 @@ Rules:
   passes of the loop. Code that awaits something else beside a wait is cancelled with it and awaits it again on replay.
 - Nothing new starts while history has outcomes that the code has not asked for. Concurrent branches may ask in another
   order than they were recorded in, so they get a moment before the turn is parked.
+- While the turn is handed over nothing new starts and nothing is written: what the code asks for never comes, steps in
+  flight run to their end, and their outcomes are kept for whoever owns the turn now.
 """
 
 import asyncio
@@ -17,15 +19,15 @@ import msgspec
 from argosy.errors import OwnershipLostError, WaitTimeoutError, WorkflowError
 from argosy.turn.events import Event
 from argosy.workflow.journal import Recorded, WaitKind
-from argosy.workflow.replay import Replay
+from workers.dispatch.asked import Asked
 from workers.dispatch.flusher import Flusher
-from workers.dispatch.turn import InboxWrite, Signal, Turn
-from workers.dispatch.waits import Wait, WrittenWait, decode_waits, mismatch
+from workers.dispatch.quiet import Quiet
+from workers.dispatch.turn import EventWrite, InboxWrite, Signal, Stop, Turn
+from workers.dispatch.waits import Wait, WrittenWait, decode_waits
 
-_QUIET_PASSES = 6  # a woken coroutine needs one pass, under nested gathers a few more
-_REPLAY_GRACE_S = 0.25
-
-_ENDS_OPERATION = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING, Event.VALUE_RECORDED})
+# What a step may come to. It counts as progress: the crashes before it are forgiven.
+STEP_OUTCOMES = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})
+_ENDS_OPERATION = STEP_OUTCOMES | {Event.VALUE_RECORDED}
 
 _encode = msgspec.json.encode
 
@@ -34,17 +36,17 @@ class TurnJournal:
     """See argosy.workflow.journal.Journal."""
 
     __slots__ = (
-        "_active",
-        "_activity",
+        "_asked",
         "_database_time_s",
         "_events_max",
         "_flusher",
-        "_on_quiet",
+        "_on_handed_over",
+        "_quiet",
         "_recorded_seq",
         "_replay",
-        "_replay_waiters",
         "_turn",
         "_written",
+        "outcomes",
         "waits",
     )
 
@@ -61,14 +63,16 @@ class TurnJournal:
         self._flusher = flusher
         self._database_time_s = database_time_s
         self._events_max = events_max
-        self._on_quiet = on_quiet
-        self._replay = Replay(turn.history)
-        self._recorded_seq = 0
-        self._active: set[str] = set()
-        self._activity = 0
-        self._replay_waiters: list[asyncio.Future[None]] = []
+        self._quiet = Quiet(self._may_rest, lambda: on_quiet(turn))
+        self._on_handed_over: Callable[[], None] = lambda: None
+        self._asked = Asked(turn.history)
+        self._replay = self._asked.replay
+        # What was written before the code began must be durable before anything starts, if it was waited for.
+        self._recorded_seq = turn.seq if turn.awaits_start or turn.results else 0
         self._written = {wait.key: wait for wait in decode_waits(turn.waits)} if turn.waits else {}
         self.waits: dict[str, Wait] = {}
+        # What steps came to after the turn was handed over.
+        self.outcomes: list[EventWrite] = []
 
     @property
     def turn_id(self) -> uuid.UUID:
@@ -92,14 +96,8 @@ class TurnJournal:
     # History
 
     def recorded(self, key: str) -> Recorded | None:
-        self._activity += 1
-        found = self._replay.recorded(key)
-        if self._replay_waiters and not self._replay.unasked():
-            for waiter in self._replay_waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-            self._replay_waiters.clear()
-        return found
+        self._quiet.stir()
+        return self._asked.recorded(key)
 
     def is_intended(self, key: str) -> bool:
         return self._replay.is_intended(key)
@@ -115,47 +113,48 @@ class TurnJournal:
 
     async def ready(self, key: str) -> None:
         turn = self._turn
-        self._check()
-        self._active.add(key)
+        await self._go_on(key)
+        self._quiet.begin(key)
         if self._replay.unasked():
-            await self._all_asked(key)
+            await self._asked.until_all(key)
+            await self._go_on(key)
         if self._recorded_seq > turn.durable_seq:
-            await self._flusher.durable(turn)
-            self._check()
+            await self._written_down(key)
+            await self._go_on(key)
 
     def record(self, event: Event, key: str, data: bytes) -> None:
         turn = self._turn
+        if turn.stop is Stop.HANDOVER:
+            self._keep(event, key, data)
+            return
         self._check()
         if turn.seq >= self._events_max:
             raise WorkflowError(
                 f"the turn has {turn.seq} durable events, the bound is EVENTS_PER_TURN_MAX={self._events_max}"
             )
+        if event in STEP_OUTCOMES:
+            turn.crashes = 0
         turn.write(event, key, data)
         self._recorded_seq = turn.seq
-        self._activity += 1
+        self._quiet.stir()
         self._flusher.add_lazily(turn)
         if event in _ENDS_OPERATION:
-            self._active.discard(key)
-            if self.waits:
-                self._look_for_quiet()
+            self._quiet.end(key)
 
     def abandon(self, key: str) -> None:
-        if key in self._active:
-            self._active.discard(key)
-            self._activity += 1
-            if self.waits:
-                self._look_for_quiet()
+        if key in self._quiet.active:
+            self._quiet.end(key)
+            self._on_handed_over()
 
-    async def durable(self) -> None:
-        turn = self._turn
-        if self._recorded_seq > turn.durable_seq:
-            await self._flusher.durable(turn)
-        self._check()
+    async def durable(self, key: str) -> None:
+        await self._go_on(key)
+        if self._recorded_seq > self._turn.durable_seq:
+            await self._written_down(key)
 
     async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:
         turn = self._turn
-        self._check()
-        self._activity += 1
+        await self._go_on(key)
+        self._quiet.stir()
         if kind == "signal" and (signal := self._take(name)) is not None:
             self._complete(key, signal)
             return signal.payload
@@ -165,13 +164,13 @@ class TurnJournal:
         if (fired := turn.fired.pop(key, None)) is not None:
             self._time_out(wait, fired)
         else:
-            self._look_for_quiet()
+            self._quiet.look()
         try:
             payload = await wait.future
         finally:
             self.waits.pop(key, None)
         if kind == "retry":
-            self._active.add(key.rpartition("~")[0])
+            self._quiet.begin(key.rpartition("~")[0])
         return payload
 
     # What comes from outside
@@ -203,6 +202,15 @@ class TurnJournal:
             turn.moves[inbox_id] = "deleted"
             self._flusher.add(turn)
 
+    def hand_over(self, on_done: Callable[[], None]) -> None:
+        """From here on (turn.stop is HANDOVER) on_done is called whenever a step has come to its end."""
+        self._on_handed_over = on_done
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a step runs."""
+        return bool(self._quiet.active)
+
     def written_waits(self) -> bytes:
         """The waits that the turn is in, as turns.waits has them."""
         return _encode(
@@ -213,6 +221,39 @@ class TurnJournal:
         )
 
     # Inside
+
+    async def _go_on(self, key: str) -> None:
+        """Returns when the code may do something new; while the turn is handed over, never."""
+        if self._turn.stop is Stop.HANDOVER:
+            self._quiet.active.discard(key)
+            self._on_handed_over()
+            await asyncio.get_running_loop().create_future()
+        self._check()
+
+    async def _written_down(self, key: str) -> None:
+        """Returns when everything recorded so far is durable. If it is, an operation may begin even though the turn
+        was handed over meanwhile: what it needs to be found by is there.
+        """
+        try:
+            await self._flusher.durable(self._turn)
+        except OwnershipLostError:
+            await self._go_on(key)
+            raise
+        if self._turn.stop is not Stop.HANDOVER:
+            self._check()
+
+    def _keep(self, event: Event, key: str, data: bytes) -> None:
+        """The turn is handed over: what a step came to is for its owner to record; an intent is void."""
+        if event in STEP_OUTCOMES:
+            self.outcomes.append(EventWrite(0, self._turn.attempt, event, key, data))
+        self._quiet.active.discard(key)
+        self._on_handed_over()
+
+    def _may_rest(self) -> bool:
+        """Whether the turn is in waits, and none of them is over."""
+        return (
+            self._turn.stop is None and bool(self.waits) and not any(wait.future.done() for wait in self.waits.values())
+        )
 
     def _check(self) -> None:
         turn = self._turn
@@ -260,36 +301,3 @@ class TurnJournal:
         timer_id = uuid.uuid4()
         turn.inbox.append(InboxWrite(timer_id, "timer", kind, key, None, timeout_s))
         return timer_id, self._database_time_s() + timeout_s
-
-    async def _all_asked(self, key: str) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._replay_waiters.append(waiter)
-        try:
-            async with asyncio.timeout(_REPLAY_GRACE_S):
-                await waiter
-        except TimeoutError:
-            first = next(iter(self._replay.unasked()), None)
-            if first is not None:
-                raise mismatch(first, key) from None
-
-    def _look_for_quiet(self) -> None:
-        """Suspend once nothing but waits is left and stays so for some passes of the loop."""
-        if self._active or not self.waits or self._turn.stop is not None:
-            return
-        loop = asyncio.get_running_loop()
-        seen = self._activity
-        passes = _QUIET_PASSES
-
-        def look() -> None:
-            nonlocal passes
-            if self._activity != seen or self._active or self._turn.stop is not None:
-                return
-            if any(wait.future.done() for wait in self.waits.values()) or not self.waits:
-                return
-            passes -= 1
-            if passes:
-                loop.call_soon(look)
-            else:
-                self._on_quiet(self._turn)
-
-        loop.call_soon(look)

@@ -1,4 +1,9 @@
-"""How late the event loop is: user code that blocks it blocks everybody's turns."""
+"""How late the event loop is: user code that blocks it blocks everybody's turns, and in the end the process."""
+
+import faulthandler
+import os
+import sys
+import threading
 
 import structlog
 
@@ -9,19 +14,42 @@ log = structlog.get_logger()
 
 _LOOK_S = 0.5
 _WARN_S = 1.0
+EXIT_CODE = 70
 
 
 class LoopWatch:
-    """`run` looks; `late_s` may be asked from any thread, also while the loop is stuck."""
+    """`run` looks; `late_s` may be asked from any thread, also while the loop is stuck. From `guard` on a loop that is
+    stuck for longer than stuck_s is dumped to stderr and the process ended: what it owns goes on elsewhere.
+    """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, stuck_s: float) -> None:
         self._clock = clock
+        self._stuck_s = stuck_s
         self._looked_at_s = clock.monotonic_s()
 
     @property
     def late_s(self) -> float:
         """For how long the loop has owed a look."""
         return max(0.0, self._clock.monotonic_s() - self._looked_at_s - _LOOK_S)
+
+    def guard(self) -> None:
+        threading.Thread(target=self._guard, name="loop-watch", daemon=True).start()
+
+    def _guard(self) -> None:
+        wake = threading.Event()
+        seen_s = self._clock.monotonic_s()
+        while True:
+            wake.wait(_LOOK_S)
+            # A process that was stopped as a whole (SIGSTOP, a suspended machine) has not been stuck: this thread
+            # did not look either.
+            now_s, before_s = self._clock.monotonic_s(), seen_s
+            seen_s = now_s
+            if now_s - before_s > 4 * _LOOK_S:
+                self._looked_at_s = now_s
+            elif self.late_s > self._stuck_s:
+                log.error(telemetry.LOOP_STUCK, late_s=round(self.late_s, 1), bound_s=self._stuck_s)
+                faulthandler.dump_traceback(sys.stderr)
+                os._exit(EXIT_CODE)
 
     async def run(self) -> None:
         while True:

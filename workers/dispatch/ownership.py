@@ -1,120 +1,150 @@
 """What this worker may read and write: the log's assignment is eligibility, the claim in Postgres is ownership.
 
 A loop compares the two every RECONCILE_INTERVAL_S and at once after a change (`decide`, pure):
-  eligible and not owned → claim; owned and not eligible → let go; owned but void → claim anew.
-A claim commits first and loads afterwards: positions, then the heads that wait, then the reader is started at the
-position. Every claim has a number of its own, which what is polled under it carries.
+  eligible and not owned → claim; owned but void → claim anew; eligible, owned and not read → read;
+  owned and not eligible → serve what is known, read no more, until somebody claims it.
+What nobody living owns is adopted (`to_adopt`): each living worker takes its part. A claim commits first and loads
+afterwards: positions, what the former owner left (takeover.py), then the heads that wait. Every time a partition begins
+to be read it gets a number of its own, which what is polled under it carries.
 """
 
 import asyncio
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import structlog
 
 from argosy import ids, telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, OwnershipLostError, UnavailableError
-from argosy.log import Identity, LogReader, Span
-from argosy.store.partition import Partitions
-from workers.dispatch.intake import Intake, Move
+from argosy.errors import ArgosyError, CallerError, OwnershipLostError, UnavailableError
+from argosy.log import Identity
+from argosy.ranges import in_ranges
+from argosy.store.partition import Claimed, Orphan, Partitions
+from workers.dispatch.life import Member, adopter
+from workers.dispatch.reading import Reading
 from workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 
-_THROUGH_INTERVAL_S = 5.0  # how often an idle partition says how far it is accepted through
+_ORPHANS_INTERVAL_S = 10.0  # a net: whoever dies or gives something away makes everybody look at once
 
 
 class Decision(NamedTuple):
     claim: list[int]
-    release: list[int]
+    read: list[int]
+    read_no_more: list[int]
 
 
 def decide(eligible: frozenset[int], owned: dict[int, Owned]) -> Decision:
-    """What to claim and what to let go."""
-    kept = {partition for partition, each in owned.items() if not each.is_void}
-    return Decision(sorted(eligible - kept), sorted(owned.keys() - eligible))
+    """What to claim, and of what is owned, what to begin and to cease to read."""
+    kept = {partition: each for partition, each in owned.items() if not each.is_void}
+    return Decision(
+        claim=sorted(eligible - kept.keys()),
+        read=sorted(p for p, each in kept.items() if p in eligible and not each.is_reading),
+        read_no_more=sorted(p for p, each in kept.items() if p not in eligible and each.is_reading),
+    )
 
 
-def where_to_read(position: int | None, span: Span) -> int:
-    """The first record to read. A position that the log does not hold is another log's, or records are missing: the
-    partition is read from its earliest record, and what is known already is recognised by its turn ids.
-    """
-    if position is None or not span.begin <= position <= span.end:
-        return span.begin
-    return position
-
-
-def in_ranges(partitions: list[int]) -> str:
-    """Sorted numbers as people write them: 0-5, 8."""
-    ranges: list[list[int]] = []
-    for partition in partitions:
-        if ranges and ranges[-1][1] == partition - 1:
-            ranges[-1][1] = partition
-        else:
-            ranges.append([partition, partition])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+def to_adopt(orphans: Sequence[Orphan], members: Sequence[Member], lane: str, me: uuid.UUID) -> list[Orphan]:
+    """Of what nobody living owns, the part that is ours to take over."""
+    return [each for each in orphans if adopter(each.partition, lane, members) == me]
 
 
 class Ownership:
-    """Runs until cancelled; `owned` is read by everybody and changed only here."""
+    """Runs until cancelled; `owned` is read by everybody and changed only here.
+
+    on_claimed(list) is called with what was claimed and from whom; on_void(list) with what is not ours any more.
+    """
 
     def __init__(
         self,
         partitions: Partitions,
-        reader: LogReader,
-        intake: Intake,
+        reading: Reading,
         clock: Clock,
         *,
+        worker_id: uuid.UUID,
+        lane: str,
         owned: dict[int, Owned],
         interval_s: float,
-        database_time_s: Callable[[], float],
-        on_claimed: Callable[[list[Owned]], None],
-        on_void: Callable[[Owned], None],
+        on_claimed: Callable[[list[tuple[Owned, Claimed]]], None],
+        on_void: Callable[[list[Owned]], None],
     ) -> None:
         self._partitions = partitions
-        self._reader = reader
-        self._intake = intake
+        self._reading = reading
         self._clock = clock
+        self._worker_id = worker_id
+        self._lane = lane
         self._owned = owned
         self._interval_s = interval_s
-        self._database_time_s = database_time_s
         self._on_claimed = on_claimed
         self._on_void = on_void
         self._eligible: frozenset[int] = frozenset()
-        # Owned partitions taken from us, and maybe given back before the loop looks: the reader has stopped them.
-        self._interrupted: set[int] = set()
+        self._members: list[Member] = []
+        self._has_to_look_for_orphans = False
+        self._orphans_at_s = clock.monotonic_s()
+        self._has_to_look_for_losses = False
         self._changed = asyncio.Event()
-        self._claim_no = 0
-        self._through_at_s = 0.0
-        self._identity = Identity("", "", 0)
+        self._partition_count = 0
+        self._lineage = 0
         self.is_draining = False
         self.is_settled = False
 
     def begin(self, identity: Identity) -> None:
-        self._identity = identity
-        self._intake.log_id = identity.log_id
-        self._intake.partition_count = identity.partition_count
+        self._partition_count = identity.partition_count
+        self._reading.begin(identity)
 
     def eligible(self, partitions: frozenset[int]) -> None:
-        """The log's word on what should be ours."""
-        self._interrupted |= self._owned.keys() - partitions
+        """The log's word on what should be ours. What it takes and gives back before the loop looks is read anew."""
+        telemetry.REBALANCES.inc()
+        for partition in self._owned.keys() - partitions:
+            self._reading.stop(self._owned[partition])
         self._eligible = partitions
         self._changed.set()
 
+    def members(self, members: list[Member]) -> None:
+        """Who lives; somebody came or went, or left something."""
+        self._members = members
+        self._has_to_look_for_orphans = True
+        self._changed.set()
+
+    def is_living(self, worker_id: uuid.UUID) -> bool:
+        return worker_id == self._worker_id or any(
+            each.is_alive for each in self._members if each.worker_id == worker_id
+        )
+
+    def address_of(self, worker_id: uuid.UUID) -> str:
+        """Where a living worker is reached; empty when it does not live."""
+        return next((each.address for each in self._members if each.worker_id == worker_id and each.is_alive), "")
+
+    def lineage(self, lineage: int) -> None:
+        """What the database says of itself. A new lineage: it was promoted or restored, and what was owned is void."""
+        before, self._lineage = self._lineage, lineage
+        if before not in (0, lineage):
+            log.error(telemetry.LINEAGE_CHANGED, before=before, now=lineage)
+            self.lost(list(self._owned.values()))
+
+    @property
+    def has_company(self) -> bool:
+        """Whether another worker of the lane lives that may take over."""
+        return any(
+            each.is_alive and not each.is_draining and each.lane == self._lane and each.worker_id != self._worker_id
+            for each in self._members
+        )
+
+    def claimed_by_others(self, partitions: Sequence[int]) -> None:
+        """Somebody says that these are his now."""
+        if self._owned.keys() & set(partitions):
+            self._has_to_look_for_losses = True
+            self._changed.set()
+
     def lost(self, owned: list[Owned]) -> None:
-        """A fence or a position did not hold: what was held is void, and is claimed anew if it should still be ours."""
+        """A fence or a position did not hold: it is void, and is claimed anew if it should still be ours."""
         for each in owned:
             telemetry.FENCES_REFUSED.inc()
             log.warning(telemetry.PARTITION_VOIDED, partition=each.partition, epoch=each.epoch)
-            self._void(each)
+        self._void(owned)
         self._changed.set()
-
-    def restart(self, owned: Owned) -> None:
-        """Read again from the position, under a new claim number of the same claim."""
-        self._claim_no += 1
-        owned.claim = self._claim_no
-        self._reader.start(owned.partition, owned.position, owned.claim)
 
     async def run(self) -> None:
         while True:
@@ -123,7 +153,7 @@ class Ownership:
                 await self._reconcile()
             except UnavailableError as error:
                 log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
-            except OwnershipLostError:
+            except (OwnershipLostError, CallerError):
                 raise
             except ArgosyError as error:
                 log.error(telemetry.TASK_FAILED, task="ownership", error=str(error))
@@ -133,97 +163,80 @@ class Ownership:
             except TimeoutError:
                 pass
 
-    async def release_all(self) -> None:
-        """Let everything go; for the end of a drain."""
-        await self._release(list(self._owned))
+    def give_all(self) -> list[Owned]:
+        """For the end of a drain: what is left is not ours any more from here on, and nobody has it yet."""
+        left = list(self._owned.values())
+        self._void(left)
+        return left
 
     async def _reconcile(self) -> None:
+        if self._has_to_look_for_losses or any(partition not in self._eligible for partition in self._owned):
+            await self._look_for_losses()
         decision = decide(frozenset() if self.is_draining else self._eligible, self._owned)
-        if decision.release:
-            await self._release(decision.release)
-        for partition in self._interrupted & self._owned.keys():
-            self._intake.rewind(self._owned[partition])
-            self.restart(self._owned[partition])
-        self._interrupted.clear()
+        for partition in decision.read_no_more:
+            self._reading.stop(self._owned[partition])
         if decision.claim:
             await self._claim(decision.claim)
-        self.is_settled = self._eligible == self._owned.keys()
+        if not self.is_draining and self._may_be_orphans():
+            await self._look_for_orphans()
+        await self._reading.look([self._owned[p] for p in sorted(self._owned) if p in self._eligible])
+        self.is_settled = self._eligible <= self._owned.keys()
         telemetry.PARTITIONS_OWNED.set(len(self._owned))
-        now_s = self._clock.monotonic_s()
-        if self._owned and now_s - self._through_at_s >= _THROUGH_INTERVAL_S:
-            self._through_at_s = now_s
-            await self._note_through()
 
-    async def _release(self, partitions: list[int]) -> None:
-        gone = [self._owned[partition] for partition in partitions]
-        for each in gone:
-            self._reader.stop(each.partition)
-            self._void(each)
-        await self._partitions.release([each.partition for each in gone], [each.epoch for each in gone])
-        log.info(telemetry.PARTITIONS_RELEASED, partitions=in_ranges(partitions))
+    async def _look_for_losses(self) -> None:
+        """A partition that we do not read may be claimed without our hearing of it."""
+        self._has_to_look_for_losses = False
+        mine = await self._partitions.owned()
+        gone = [each for each in self._owned.values() if mine.get(each.partition) != each.epoch]
+        if gone:
+            log.info(telemetry.PARTITIONS_TAKEN, partitions=in_ranges(sorted(each.partition for each in gone)))
+            self._void(gone)
 
-    def _void(self, each: Owned) -> None:
-        each.is_void = True
-        if self._owned.get(each.partition) is each:
-            del self._owned[each.partition]
-        self._intake.forget(each)
-        self._on_void(each)
+    def _may_be_orphans(self) -> bool:
+        return (
+            self._has_to_look_for_orphans
+            or any(each.is_draining and each.is_alive for each in self._members)
+            or self._clock.monotonic_s() - self._orphans_at_s > _ORPHANS_INTERVAL_S
+        )
+
+    async def _look_for_orphans(self) -> None:
+        self._has_to_look_for_orphans = False
+        self._orphans_at_s = self._clock.monotonic_s()
+        try:
+            living = [each.worker_id for each in self._members if each.is_alive]
+            orphans = await self._partitions.orphans([*living, self._worker_id])
+            mine = to_adopt(orphans, self._members, self._lane, self._worker_id)
+            adopted = await self._partitions.adopt(mine) if mine else {}
+        except UnavailableError:
+            self._has_to_look_for_orphans = True
+            raise
+        if adopted:
+            telemetry.ADOPTIONS.inc(len(adopted))
+            log.info(telemetry.PARTITIONS_ADOPTED, partitions=in_ranges(sorted(adopted)))
+            self._own(adopted)
 
     async def _claim(self, partitions: list[int]) -> None:
-        for partition in partitions:
-            stale = self._owned.get(partition)
-            if stale is not None:
-                self._void(stale)
-        epochs = await self._partitions.claim(partitions)
-        # After the claim: from here on nobody else moves these positions, and the log's end only grows.
-        spans = await self._reader.spans(partitions)
-        positions = await self._partitions.open_positions(
-            self._identity.log_id, {partition: spans[partition].begin for partition in partitions}
-        )
-        claimed = []
-        for partition in partitions:
-            self._claim_no += 1
-            each = Owned(
-                partition, epochs[partition], self._claim_no, ids.buckets_of(partition, self._identity.partition_count)
-            )
-            each.position = each.next_read = positions[partition]
-            self._owned[partition] = each
-            claimed.append(each)
+        self._void([self._owned[partition] for partition in partitions if partition in self._owned])
+        claimed = await self._partitions.claim(partitions)
         telemetry.CLAIMS.inc(len(claimed))
         log.info(telemetry.PARTITIONS_CLAIMED, partitions=in_ranges(partitions))
-        self._on_claimed(claimed)
-        for each in claimed:
-            first = where_to_read(each.position, spans[each.partition])
-            if first != each.position:
-                log.error(
-                    telemetry.LOG_REPLACED,
-                    partition=each.partition,
-                    position=each.position,
-                    log_begins_at=spans[each.partition].begin,
-                    log_ends_at=spans[each.partition].end,
-                    consequence="read from the earliest record; what neither the log nor Postgres holds is lost",
-                )
-                await self._intake.move([(each, first, None)])
-                if each.is_void:
-                    continue
-                each.next_read = first
-            self._reader.start(each.partition, each.position, each.claim)
+        self._own(claimed)
 
-    async def _note_through(self) -> None:
-        """Every record appended before `asked_s` is below `end`: once the position is there, everything up to then
-        is accepted. A busy partition gets there with a later accept.
-        """
-        asked_s = self._database_time_s() - 1.0  # the clocks of log, database and gateways differ a little
-        spans = await self._reader.spans(list(self._owned))
-        idle: list[Move] = []
-        for partition, span in spans.items():
-            each = self._owned.get(partition)
-            if each is None:
-                continue
-            telemetry.PARTITION_LAG.labels(partition=str(partition)).set(max(0, span.end - each.position))
-            if each.position >= span.end:
-                idle.append((each, None, asked_s))
-            elif each.mark is None:
-                each.mark = (span.end, asked_s)
-        if idle:
-            await self._intake.move(idle)
+    def _own(self, claimed: dict[int, Claimed]) -> None:
+        new = []
+        for partition, claim in sorted(claimed.items()):
+            if partition in self._owned:  # an adoption of what was lost, and not heard of yet
+                self._void([self._owned[partition]])
+            each = Owned(partition, claim.epoch, ids.buckets_of(partition, self._partition_count))
+            self._owned[partition] = each
+            new.append((each, claim))
+        self._on_claimed(new)
+
+    def _void(self, gone: list[Owned]) -> None:
+        for each in gone:
+            self._reading.stop(each)
+            each.is_void = True
+            if self._owned.get(each.partition) is each:
+                del self._owned[each.partition]
+        if gone:
+            self._on_void(gone)

@@ -19,7 +19,7 @@ from argosy.errors import UnavailableError
 from argosy.store.head import Head, Heads, LoadedTurn
 from argosy.turn.status import HELD, Status
 from workers.dispatch.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Signal, Turn
+from workers.dispatch.turn import Owned, Result, Resume, Signal, Turn
 
 log = structlog.get_logger()
 
@@ -27,6 +27,7 @@ _TURNS_PER_READ = 64
 _SESSIONS_PER_READ = 128
 _HEADS_PER_READ = 500
 _RETRY_S = 0.5
+_BUSY_S = 0.01
 
 
 class Cursor:
@@ -41,6 +42,8 @@ class Cursor:
 
 
 class Pager:
+    """is_held(turn_id): a step of the turn still runs at a former owner."""
+
     def __init__(
         self,
         heads: Heads,
@@ -49,6 +52,7 @@ class Pager:
         *,
         look_ahead_turns: int,
         ready_sessions_max: int,
+        is_held: Callable[[uuid.UUID], bool],
         begin: Callable[[Turn], None],
         on_ready: Callable[[], None],
     ) -> None:
@@ -57,6 +61,7 @@ class Pager:
         self._clock = clock
         self._limit = look_ahead_turns + 1
         self._ready_max = ready_sessions_max
+        self._is_held = is_held
         self._begin = begin
         self._on_ready = on_ready
         self._turns: list[Turn] = []
@@ -75,6 +80,23 @@ class Pager:
     def claimed(self, owned: list[Owned]) -> None:
         self._cursors.extend(Cursor(each) for each in owned)
         self._heads_work.set()
+
+    async def take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
+        """A turn that was held may go on."""
+        while not owned.is_void and turn_id not in self._scheduler.live:
+            try:
+                rows = await self._heads.load_turns([turn_id])
+            except UnavailableError:
+                await self._clock.sleep(_RETRY_S)
+                continue
+            if not rows or Status(rows[0].status) not in (Status.QUEUED, Status.RUNNING):
+                return  # what it waits for in Postgres wakes it
+            turn = turn_of(rows[0], owned)
+            turn.resume = resume
+            if owned.is_void or self._scheduler.found(turn):
+                self._on_ready()
+                return
+            await self._clock.sleep(_BUSY_S)  # its session is being paged in: that ends at once
 
     def nudge(self) -> None:
         """Something may want to be read."""
@@ -130,7 +152,7 @@ class Pager:
         found = {session_id: list(group) for session_id, group in groupby(rows, key=lambda row: row.session_id)}
         for each in sessions:
             mine = found.get(each.session_id, [])
-            is_held = bool(mine) and Status(mine[0].status) in HELD
+            is_held = bool(mine) and (Status(mine[0].status) in HELD or self._is_held(mine[0].turn_id))
             turns = [self.turn_of(row, each.owned) for row in mine if row.turn_id not in self._scheduler.live]
             self._scheduler.paged(each, turns, is_all=len(mine) < self._limit, is_held=is_held)
         self._on_ready()
@@ -148,8 +170,12 @@ class Pager:
             return True
         for row in rows:
             status = Status(row.status)
-            if status in (Status.QUEUED, Status.RUNNING) and row.turn_id not in self._scheduler.live:
-                self._scheduler.found(self.turn_of(row, owned))
+            is_known = row.turn_id in self._scheduler.live or self._is_held(row.turn_id)
+            if status in (Status.QUEUED, Status.RUNNING) and not is_known:
+                turn = self.turn_of(row, owned)
+                # After a crash a head may be what caused it, before its start was durable.
+                turn.awaits_start = owned.resume is Resume.CRASHED
+                self._scheduler.found(turn)
         if len(rows) < _HEADS_PER_READ:
             self._cursors.popleft()
         else:
@@ -159,7 +185,7 @@ class Pager:
 
     def turn_of(self, row: Head, owned: Owned) -> Turn:
         turn = turn_of(row, owned)
-        if row.has_signals or row.turn_id in self.signalled:
+        if row.has_rows or row.turn_id in self.signalled:
             self.signalled.discard(row.turn_id)
             turn.needs_load = True
         return turn
@@ -184,6 +210,7 @@ def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
         seq=row.seq,
         version=row.version,
     )
+    turn.resume = owned.resume
     if isinstance(row, LoadedTurn):
         fill(turn, row)
     return turn
@@ -203,5 +230,7 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     stored = [Signal(*signal) for signal in row.signals if signal[0] not in turn.seen]
     turn.signals = stored + turn.signals
     turn.seen.update(signal.inbox_id for signal in stored)
+    turn.results = [Result(*result) for result in row.results]
+    turn.seen.update(result.inbox_id for result in turn.results)
     for key, inbox_id in row.timers:
         turn.fired.setdefault(key, inbox_id)

@@ -1,6 +1,6 @@
 """The worker's gRPC server: others say that something is due here, and the worker looks at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import grpc
 import grpc.aio
@@ -18,9 +18,15 @@ _MESSAGE_SIZE_BYTES_MAX = 65_536
 class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
     """Poke is a hint: whatever it says, a worker only looks at what it owns."""
 
-    def __init__(self, on_inbox: Callable[[], None], on_log: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        on_inbox: Callable[[], None],
+        on_log: Callable[[], None],
+        on_claimed: Callable[[Sequence[int]], None] = lambda _: None,
+    ) -> None:
         self._on_inbox = on_inbox
         self._on_log = on_log
+        self._on_claimed = on_claimed
 
     async def Poke(  # noqa: N802 — the name in the contract
         self, request: worker_pb2.PokeRequest, context: grpc.aio.ServicerContext
@@ -30,6 +36,8 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
             self._on_inbox()
         if request.log_partitions:
             self._on_log()
+        if request.claimed_partitions:
+            self._on_claimed(request.claimed_partitions)
         return worker_pb2.PokeResponse()
 
 

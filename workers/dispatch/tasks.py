@@ -12,3 +12,29 @@ async def first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") -
     waiter.cancel()
     for task in done:
         task.result()
+
+
+class Background:
+    """Tasks that nobody awaits. An error of one ends the worker, by `run`: it is a bug, or a lost cause."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def run(self) -> None:
+        """Until cancelled, or until one of them fails. Raises its error."""
+        await self._failed
+
+    async def until_idle(self) -> None:
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
+            self._failed.set_exception(error)

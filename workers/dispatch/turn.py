@@ -17,12 +17,24 @@ class Stop(Enum):
     CANCEL = "cancel"
     EXPIRE = "expire"
     DROP = "drop"  # this process may not write for it any more, or is closing
+    HANDOVER = "handover"  # another process owns it, or will: nothing new begins, and steps in flight run to their end
+
+
+class Resume(Enum):
+    """How a turn goes on that was running under another claim."""
+
+    MOVED = "moved"  # its owner handed it over: the same attempt goes on
+    UNHEARD = "unheard"  # its owner lives and said nothing in time: it runs again, and that is no crash
+    CRASHED = "crashed"  # its owner died
 
 
 class Owned:
-    """A partition under one claim. A new claim makes a new Owned; `is_void` is for ever.
+    """A partition under one claim in Postgres. A new one makes a new Owned; `is_void` is for ever.
 
-    position: the next record to be accepted; next_read: the next record expected from the reader.
+    log_id, position: the next record to be accepted, in which log; lag: records behind it at the last look; next_read:
+    the next one expected from the reader; claim: the number under which it is read, 0 for not at all; is_reading: the
+    reader was told to deliver it. is_open: what the former owner left is known, so what waits in Postgres may be run;
+    is_closing: it is being handed over, and still ours. resume: how turns go on that are running in Postgres.
     """
 
     __slots__ = (
@@ -31,25 +43,37 @@ class Owned:
         "epoch",
         "first_bucket",
         "gap",
+        "is_closing",
+        "is_open",
+        "is_reading",
         "is_void",
+        "lag",
         "last_bucket",
+        "log_id",
         "mark",
         "next_read",
         "partition",
         "position",
+        "resume",
     )
 
-    def __init__(self, partition: int, epoch: int, claim: int, buckets: tuple[int, int]) -> None:
+    def __init__(self, partition: int, epoch: int, buckets: tuple[int, int]) -> None:
         self.partition = partition
         self.epoch = epoch
-        self.claim = claim
+        self.claim = 0
         self.first_bucket, self.last_bucket = buckets
+        self.log_id = ""
         self.position = 0
         self.next_read = 0
+        self.lag = 0
         self.backlog: list[Any] = []
         self.gap: tuple[int, int] | None = None
         self.mark: tuple[int, float] | None = None
         self.is_void = False
+        self.is_closing = False
+        self.is_open = False
+        self.is_reading = False
+        self.resume = Resume.CRASHED
 
 
 class InboxWrite(NamedTuple):
@@ -79,6 +103,15 @@ class Signal(NamedTuple):
     payload: bytes
 
 
+class Result(NamedTuple):
+    """An outcome that a former owner of the turn delivered. type: of the event that it is."""
+
+    inbox_id: uuid.UUID
+    type: str
+    key: str
+    data: bytes
+
+
 class Turn:
     """One turn in memory. Changed on the event loop only; `written_*` is what the last flush sent has said.
 
@@ -88,6 +121,7 @@ class Turn:
 
     __slots__ = (
         "attempt",
+        "awaits_start",
         "bucket",
         "crashes",
         "deferred",
@@ -109,6 +143,8 @@ class Turn:
         "priority",
         "reason",
         "result",
+        "results",
+        "resume",
         "seen",
         "seq",
         "session_id",
@@ -119,6 +155,7 @@ class Turn:
         "task",
         "tenant",
         "turn_id",
+        "unwritten",
         "version",
         "waits",
         "workflow",
@@ -180,6 +217,13 @@ class Turn:
         # Inbox rows that memory has taken in, so that a second read of one is recognised.
         self.seen: set[uuid.UUID] = set()
         self.history: list[Any] = []
+        # Outcomes from a former owner, to be recorded before the code asks for them.
+        self.results: list[Result] = []
+        # Events of a flush that was refused because its partition was lost: a successor hears their outcomes.
+        self.unwritten: list[EventWrite] = []
+        self.resume = Resume.CRASHED
+        # Nothing of its code runs before its start is durable: it may be what killed a worker.
+        self.awaits_start = False
         self.task: asyncio.Task[None] | None = None
         self.journal: Any = None
         # Why its task was told to stop.

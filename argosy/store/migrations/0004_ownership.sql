@@ -96,5 +96,8 @@ BEGIN
   UPDATE partitions AS p SET owner = NULL, address = NULL, last_owner = p_worker, claimed_at = now()
   FROM unnest(p_partitions, p_epochs) AS mine (partition, epoch)
   WHERE p.lane = p_lane AND p.partition = mine.partition AND p.epoch = mine.epoch AND p.owner = p_worker;
+  IF FOUND THEN
+    PERFORM pg_notify('argosy_fleet', ''); -- whoever lives looks for what nobody owns
+  END IF;
 END
 $$;

@@ -1,0 +1,85 @@
+"""The orderly end of a worker: what it owns goes to others, what runs ends here, and nothing runs twice for it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.log import LogReader
+from workers.dispatch.executor import Executor
+from workers.dispatch.flusher import Flusher
+from workers.dispatch.handover import Handover
+from workers.dispatch.ownership import Ownership
+from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.tasks import Background
+from workers.dispatch.turn import Owned
+
+log = structlog.get_logger()
+
+_LOOK_S = 0.02
+_CLAIM_WAIT_S = 1.0  # the log makes others eligible, and they claim while we still serve
+_WRITE_S = 10.0
+
+
+class Drain:
+    """With company: others claim, or adopt what is left after a second; steps in flight run to their end here, and
+    their outcomes follow the turns (HANDOVER_S at the most). Alone: running turns go on for DRAIN_TIMEOUT_S.
+    """
+
+    def __init__(
+        self,
+        reader: LogReader,
+        scheduler: Scheduler,
+        executor: Executor,
+        flusher: Flusher,
+        ownership: Ownership,
+        handover: Handover,
+        background: Background,
+        clock: Clock,
+        *,
+        owned: dict[int, Owned],
+        handover_s: float,
+        drain_timeout_s: float,
+    ) -> None:
+        self._reader = reader
+        self._scheduler = scheduler
+        self._executor = executor
+        self._flusher = flusher
+        self._ownership = ownership
+        self._handover = handover
+        self._background = background
+        self._clock = clock
+        self._owned = owned
+        self._handover_s = handover_s
+        self._drain_timeout_s = drain_timeout_s
+
+    async def run(self) -> None:
+        """Bounded. What did not end by then goes on elsewhere."""
+        log.info(telemetry.WORKER_DRAINING, running=self._executor.running)
+        has_company = self._ownership.has_company
+        self._ownership.is_draining = True
+        await self._reader.leave()
+        if has_company:
+            await self._until(lambda: not self._owned, _CLAIM_WAIT_S)
+        self._executor.is_draining = True
+        if has_company:
+            for each in self._owned.values():
+                each.is_closing = True
+            self._handover.stop_starting(list(self._scheduler.live.values()))
+        else:
+            await self._until(lambda: not self._executor.running, self._drain_timeout_s)
+        with contextlib.suppress(TimeoutError):  # Postgres is away: what could not be written is told by the notes
+            async with asyncio.timeout(_WRITE_S):
+                await self._flusher.drained()
+        self._ownership.give_all()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._handover_s if has_company else _WRITE_S):
+                await self._background.until_idle()
+
+    async def _until(self, is_so: Callable[[], bool], bound_s: float) -> None:
+        until_s = self._clock.monotonic_s() + bound_s
+        while not is_so() and self._clock.monotonic_s() < until_s:
+            await self._clock.sleep(_LOOK_S)

@@ -1,0 +1,82 @@
+"""What becomes of a row that is addressed to a turn, by the state of the turn. Pure."""
+
+from enum import Enum
+
+from argosy.store.head import DueRow
+from argosy.turn.status import ENDED, Status
+from workers.dispatch.waits import decode_waits
+
+
+class Action(Enum):
+    """What a row does to a turn in a given state."""
+
+    STAY = "stay"  # not its time yet
+    BUFFER = "buffer"  # nobody waits for it yet
+    WAKE = "wake"  # the suspended turn goes on
+    DELIVER = "deliver"  # the running turn gets it
+    PLACE = "place"  # the delayed turn falls due
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+    RESUME = "resume"  # the parked turn runs again
+    LATE = "late"  # the turn has ended, or the row has no use any more
+    DELETE = "delete"  # a timer without use
+    SAID = "said"  # a former owner is done with the turn
+
+
+def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Action:
+    """What becomes of a due row. status None: the turn is not accepted yet; waits_for: it waits for this
+    row (its signal's name, or its timer's key).
+    """
+    if status is None:
+        return Action.STAY
+    if kind == "timer":
+        if status in ENDED:
+            return Action.DELETE
+        if name == "not_before":
+            return Action.PLACE if status is Status.QUEUED else Action.DELETE
+        if name == "deadline":
+            # An operator decides about a parked turn, with all the time that takes.
+            return Action.DELETE if status is Status.PARKED else Action.EXPIRE
+        if status is Status.RUNNING:
+            return Action.DELIVER
+        if status is Status.SUSPENDED:
+            return Action.WAKE if waits_for else Action.DELETE
+        return Action.BUFFER if status is Status.PARKED else Action.DELETE
+    if status in ENDED:
+        return Action.LATE
+    if kind == "step_result":
+        return Action.LATE if status is Status.RUNNING else Action.BUFFER
+    if kind == "handover":
+        return Action.LATE
+    if kind == "cancel":
+        return Action.CANCEL
+    if kind == "resume":
+        return Action.RESUME if status is Status.PARKED else Action.LATE
+    if status is Status.RUNNING:
+        return Action.DELIVER
+    if status is Status.SUSPENDED and waits_for:
+        return Action.WAKE
+    return Action.BUFFER
+
+
+def decide_held(kind: str, name: str) -> Action:
+    """What becomes of a due row while a step of its turn still runs at a former owner: it is kept for when the turn
+    goes on. Who wants the turn to end need not wait for that.
+    """
+    if kind == "cancel":
+        return Action.CANCEL
+    if kind == "timer" and name == "deadline":
+        return Action.EXPIRE
+    if kind == "timer" and name == "not_before":
+        return Action.DELETE
+    if kind == "resume":
+        return Action.LATE
+    return Action.SAID if kind == "handover" else Action.BUFFER
+
+
+def waits_for(waits: bytes | None, row: DueRow) -> bool:
+    """Whether a suspended turn waits for what this row brings."""
+    return any(
+        wait.key == row.correlation if row.kind == "timer" else wait.kind == "signal" and wait.name == row.name
+        for wait in (decode_waits(waits) if waits else ())
+    )

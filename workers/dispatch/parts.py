@@ -1,0 +1,287 @@
+"""The parts of a dispatch worker, and what they tell each other. Nothing is decided here."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from argosy import ids, telemetry
+from argosy.clock import SystemClock
+from argosy.config import Settings
+from argosy.errors import StoreUnavailableError
+from argosy.log import LogReader
+from argosy.logs.open import open_reader
+from argosy.poke import Poker
+from argosy.signing import load_secret
+from argosy.store import catalog as owners
+from argosy.store.head import Heads
+from argosy.store.numbered_stream import Answer, NumberedStream
+from argosy.store.partition import Claimed, Partitions
+from argosy.store.pool import Pool
+from argosy.workflow.catalog import Catalog
+from workers.dispatch.database_clock import DatabaseClock
+from workers.dispatch.drain import Drain
+from workers.dispatch.executor import Executor
+from workers.dispatch.flusher import Flusher
+from workers.dispatch.handover import Handover
+from workers.dispatch.inbox import Inbox
+from workers.dispatch.intake import Intake
+from workers.dispatch.loop_watch import LoopWatch
+from workers.dispatch.ownership import Ownership
+from workers.dispatch.pager import Pager
+from workers.dispatch.partition_gauges import PartitionGauges
+from workers.dispatch.poke import PokeServer, PokeService
+from workers.dispatch.reading import Reading
+from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.store_watch import StoreWatch
+from workers.dispatch.takeover import Takeover
+from workers.dispatch.tasks import Background
+from workers.dispatch.turn import Owned, Resume, Turn
+
+log = structlog.get_logger()
+
+_ACCEPTS, _FLUSHES = 1, 2
+
+
+class Parts:
+    """Made on the event loop, once per process."""
+
+    def __init__(self, settings: Settings, dsn: str, catalog: Catalog, pool: Pool) -> None:
+        self._settings = settings
+        self._pool = pool
+        self.worker_id = uuid.uuid4()
+        self.owned: dict[int, Owned] = {}
+        self.partition_count = 0
+        self.clock = SystemClock()
+        self.database_clock = DatabaseClock(self.clock)
+        self.loop_watch = LoopWatch(self.clock, settings.loop_stuck_s)
+        self.background = Background()
+        self.threads = ThreadPoolExecutor(settings.dispatch_threads, thread_name_prefix="step")
+        self.reader: LogReader = open_reader(settings, dsn, self.clock)
+        self.accepts = NumberedStream(dsn, self.worker_id, _ACCEPTS, timeout_s=settings.flush_timeout_s)
+        self.flushes = NumberedStream(dsn, self.worker_id, _FLUSHES, timeout_s=settings.flush_timeout_s)
+        secret = load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
+        self.poker = Poker(secret, settings.lane, self.clock)
+        self.poke_server = PokeServer(
+            PokeService(
+                on_inbox=lambda: self.inbox.poke(),
+                on_log=lambda: self.reader.wake(),
+                on_claimed=lambda partitions: self.ownership.claimed_by_others(partitions),
+            ),
+            secret=secret,
+            skew_s=settings.signing_skew_s,
+            clock=self.clock,
+            host=settings.grpc_host,
+            port=settings.grpc_port,
+        )
+        self.partitions = Partitions(pool, self.worker_id, self.poke_server.address, settings.lane)
+        self._make_execution(
+            catalog, Heads(pool, settings.lane, input_size_bytes_max=settings.head_input_size_bytes_max)
+        )
+        self._make_ownership()
+
+    def _make_execution(self, catalog: Catalog, heads: Heads) -> None:
+        settings = self._settings
+        self.scheduler = Scheduler(settings.look_ahead_turns)
+        self.flusher = Flusher(
+            self.flushes,
+            settings.lane,
+            self.clock,
+            rows_max=settings.flush_rows_max,
+            wait_ms=settings.flush_wait_ms,
+            on_written=lambda turns: self.executor.written(turns),
+            on_moved=lambda inbox_ids: self.inbox.moved(inbox_ids),
+            on_placed=lambda placements: self.inbox.placed(placements),
+            on_refused=self._refused,
+            on_answer=self._answered,
+            on_timers=lambda due_s: self.inbox.expect(due_s),
+        )
+        self.takeover = Takeover(
+            self.partitions,
+            self.clock,
+            note_s=settings.handover_note_s,
+            bound_s=settings.handover_s,
+            is_living=lambda worker_id: self.ownership.is_living(worker_id),
+            ask=self._ask,
+            on_open=self._opened,
+            on_released=self._released,
+        )
+        self.pager = Pager(
+            heads,
+            self.scheduler,
+            self.clock,
+            look_ahead_turns=settings.look_ahead_turns,
+            ready_sessions_max=settings.ready_sessions_max,
+            is_held=self.takeover.is_held,
+            begin=lambda turn: self.executor.begin(turn),
+            on_ready=lambda: self.executor.fill(),
+        )
+        self.executor = Executor(
+            self.scheduler,
+            self.flusher,
+            catalog,
+            self.threads,
+            slots=settings.dispatch_slots,
+            flush_queue_max=settings.flush_queue_max,
+            payload_size_bytes_max=settings.payload_size_bytes_max,
+            step_timeout_s_max=settings.step_timeout_s_max,
+            events_max=settings.events_per_turn_max,
+            database_time_s=self.database_clock.now_s,
+            load=self.pager.load,
+            again=lambda turn: self.inbox.again(turn),
+            on_freed=self._moved_on,
+        )
+        self.inbox = Inbox(
+            heads,
+            self.scheduler,
+            self.executor,
+            self.flusher,
+            self.pager,
+            self.takeover,
+            self.clock,
+            owned=self.owned,
+            partition_of=lambda bucket: ids.partition_of(bucket, self.partition_count),
+            interval_s=settings.inbox_interval_s,
+        )
+
+    def _make_ownership(self) -> None:
+        settings = self._settings
+        self.intake = Intake(
+            self.accepts,
+            self.reader,
+            self.scheduler,
+            self.clock,
+            lane=settings.lane,
+            owned=self.owned,
+            batch_max=settings.log_batch_max,
+            ready_sessions_max=settings.ready_sessions_max,
+            head_input_size_bytes_max=settings.head_input_size_bytes_max,
+            restart=lambda owned: self.reading.restart(owned),
+            on_accepted=self._moved_on,
+            on_lost=lambda owned: self.ownership.lost(owned),
+            on_answer=self._answered,
+        )
+        self.reading = Reading(
+            self.partitions, self.reader, self.intake, self.clock, database_time_s=self.database_clock.now_s
+        )
+        self.ownership = Ownership(
+            self.partitions,
+            self.reading,
+            self.clock,
+            worker_id=self.worker_id,
+            lane=settings.lane,
+            owned=self.owned,
+            interval_s=settings.reconcile_interval_s,
+            on_claimed=self._claimed,
+            on_void=self._void,
+        )
+        self.handover = Handover(
+            self.partitions,
+            self.flusher,
+            self.clock,
+            self.background,
+            self.worker_id,
+            bound_s=settings.handover_s,
+            held_of=self.takeover.forget,
+            on_done=self.executor.handed_over,
+            on_told=lambda turn: self.background.spawn(self._tell_owner(turn)),
+        )
+        self.drain = Drain(
+            self.reader,
+            self.scheduler,
+            self.executor,
+            self.flusher,
+            self.ownership,
+            self.handover,
+            self.background,
+            self.clock,
+            owned=self.owned,
+            handover_s=settings.handover_s,
+            drain_timeout_s=settings.drain_timeout_s,
+        )
+        self.store_watch = StoreWatch(
+            self.reader,
+            self.executor,
+            self.clock,
+            bound_s=settings.owner_lost_s,
+            stalled_s=lambda: max(self.flusher.stalled_s, self.intake.stalled_s),
+        )
+        self.gauges = PartitionGauges(self._pool, settings.lane, self.scheduler, self.clock, owned=self.owned)
+
+    # What the parts tell each other
+
+    def _answered(self, answer: Answer) -> None:
+        self.database_clock.heard(answer.at)
+
+    def _moved_on(self) -> None:
+        """Turns came, or slots are free."""
+        self.pager.nudge()
+        self.executor.fill()
+        self.intake.balance()
+        telemetry.RUNNING.set(self.executor.running)
+        telemetry.READY_SESSIONS.set(self.scheduler.ready_count)
+
+    def _claimed(self, claimed: list[tuple[Owned, Claimed]]) -> None:
+        self.takeover.begin(claimed)
+
+    def _opened(self, opened: list[Owned]) -> None:
+        self.pager.claimed(opened)
+        self.inbox.poke()
+
+    def _released(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
+        telemetry.HANDOVERS.labels(outcome=resume.value).inc()
+        self.background.spawn(self.pager.take_up(turn_id, owned, resume))
+
+    def _refused(self, turns: list[Turn], lost: list[Owned]) -> None:
+        for turn in turns:
+            telemetry.TURNS_REFUSED.inc()
+            if not turn.owned.is_void:
+                log.warning(telemetry.TURN_REFUSED, turn_id=str(turn.turn_id), status=turn.status)
+                # Read again, alone: what Postgres has of the session is right.
+                self.executor.dropped(turn)
+                self.scheduler.left(turn)
+                self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
+        if lost:
+            self.ownership.lost(lost)
+        self.pager.nudge()
+
+    def _void(self, gone: list[Owned]) -> None:
+        self.handover.begin([(owned, self.scheduler.void(owned)) for owned in gone])
+        for owned in gone:
+            self.executor.forget(owned)
+            self.inbox.void(owned)
+
+    def _ask(self, partitions_of: dict[uuid.UUID, list[int]]) -> None:
+        """Former owners hear that they are asked; one that does not finds out by itself, later."""
+        for worker_id, partitions in partitions_of.items():
+            if worker_id != self.worker_id and (address := self.ownership.address_of(worker_id)):
+                self.poker.poke(address, claimed_partitions=partitions)
+
+    async def _tell_owner(self, turn: Turn) -> None:
+        """Something of a turn lies in the inbox: its owner looks at once instead of at its next poll."""
+        try:
+            address = (await owners.list_owners(self._pool, self._settings.lane)).get(turn.owned.partition)
+        except StoreUnavailableError:
+            return
+        if address == self.poke_server.address:
+            self.inbox.poke()
+        elif address:
+            self.poker.poke(address, inbox_buckets=[turn.bucket])
+
+    def loops(self) -> Sequence[asyncio.Task[None]]:
+        """Everything that runs until the worker ends."""
+        parts = (
+            self.flusher, self.pager, self.inbox, self.intake, self.takeover, self.ownership, self.store_watch,
+            self.gauges, self.loop_watch, self.background,
+        )  # fmt: skip
+        return [asyncio.create_task(part.run()) for part in parts]
+
+    async def close(self) -> None:
+        await self.reader.close()
+        await self.poker.close()
+        await self.poke_server.stop()
+        await self.accepts.close()
+        await self.flushes.close()
+        self.threads.shutdown(wait=False, cancel_futures=True)

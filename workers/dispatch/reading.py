@@ -1,0 +1,131 @@
+"""Reading what is owned: from the position that Postgres has in the log that is there, under a number of its own.
+
+Rules:
+- A position belongs to a log (`where_to_read`): one that the log does not hold is another log's, or records are
+  missing. Then the partition is read from its earliest record; what is known already is recognised by its turn ids.
+- How far in time a partition is accepted through is kept with its position, also while it is idle.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.log import Identity, LogReader, Span
+from argosy.store.partition import Partitions
+from workers.dispatch.intake import Intake, Move
+from workers.dispatch.turn import Owned
+
+log = structlog.get_logger()
+
+_THROUGH_INTERVAL_S = 5.0  # how often an idle partition says how far it is accepted through
+
+
+def where_to_read(position: int | None, span: Span) -> int:
+    """The first record to read."""
+    if position is None or not span.begin <= position <= span.end:
+        return span.begin
+    return position
+
+
+class Reading:
+    """Used by ownership's loop alone."""
+
+    def __init__(
+        self,
+        partitions: Partitions,
+        reader: LogReader,
+        intake: Intake,
+        clock: Clock,
+        *,
+        database_time_s: Callable[[], float],
+    ) -> None:
+        self._partitions = partitions
+        self._reader = reader
+        self._intake = intake
+        self._clock = clock
+        self._database_time_s = database_time_s
+        self._claim_no = 0
+        self._through_at_s = 0.0
+        self._identity = Identity("", "", 0)
+
+    def begin(self, identity: Identity) -> None:
+        self._identity = identity
+        self._intake.log_id = identity.log_id
+        self._intake.partition_count = identity.partition_count
+
+    def stop(self, owned: Owned) -> None:
+        """Nothing of it is read or accepted any more until it is started anew."""
+        if owned.is_reading:
+            owned.is_reading = False
+            owned.claim = 0
+            self._reader.stop(owned.partition)
+        self._intake.forget(owned)
+
+    def restart(self, owned: Owned) -> None:
+        """Read again from the position, under a new number of the same claim."""
+        self._claim_no += 1
+        owned.claim = self._claim_no
+        owned.is_reading = True
+        self._reader.start(owned.partition, owned.position, owned.claim)
+
+    async def look(self, eligible: list[Owned]) -> None:
+        """Begin to read what is not read, and say how far the others are. Raises UnavailableError."""
+        if new := [each for each in eligible if not each.is_reading]:
+            await self._start(new)
+        now_s = self._clock.monotonic_s()
+        if eligible and now_s - self._through_at_s >= _THROUGH_INTERVAL_S:
+            self._through_at_s = now_s
+            await self._note_through([each for each in eligible if each.is_reading])
+
+    async def _start(self, new: list[Owned]) -> None:
+        # After the claim: from here on nobody else moves these positions, and the log's end only grows.
+        numbers = [each.partition for each in new]
+        spans = await self._reader.spans(numbers)
+        begins = {partition: spans[partition].begin for partition in numbers}
+        positions = await self._partitions.open_positions(self._identity.log_id, begins)
+        for each in new:
+            if each.is_void:
+                continue
+            if each.log_id != self._identity.log_id:
+                each.log_id = self._identity.log_id
+                each.position = positions[each.partition]  # later on an accept in flight may be ahead of what is read
+            first = where_to_read(each.position, spans[each.partition])
+            if first != each.position:
+                await self._read_another_log(each, first, spans[each.partition])
+            if not each.is_void:
+                self._intake.rewind(each)
+                self.restart(each)
+
+    async def _read_another_log(self, owned: Owned, first: int, span: Span) -> None:
+        log.error(
+            telemetry.LOG_REPLACED,
+            partition=owned.partition,
+            position=owned.position,
+            log_begins_at=span.begin,
+            log_ends_at=span.end,
+            consequence="read from the earliest record; what neither the log nor Postgres holds is lost",
+        )
+        await self._intake.move([(owned, first, None)])
+        owned.next_read = first
+
+    async def _note_through(self, reading: list[Owned]) -> None:
+        """Every record appended before `asked_s` is below `end`: once the position is there, everything up to then
+        is accepted. A busy partition gets there with a later accept.
+        """
+        asked_s = self._database_time_s() - 1.0  # the clocks of log, database and gateways differ a little
+        spans = await self._reader.spans([each.partition for each in reading])
+        idle: list[Move] = []
+        for each in reading:
+            if each.is_void:
+                continue
+            end = spans[each.partition].end
+            each.lag = max(0, end - each.position)
+            telemetry.PARTITION_LAG.labels(partition=str(each.partition)).set(each.lag)
+            if each.position >= end:
+                idle.append((each, None, asked_s))
+            elif each.mark is None:
+                each.mark = (end, asked_s)
+        if idle:
+            await self._intake.move(idle)

@@ -1,0 +1,204 @@
+"""I live, and who else does: from a thread with a loop and connections of its own, so that user code that blocks the
+event loop does not make a working process look dead (and a thread that lives does not make a stuck loop look well: see
+loop_watch.py).
+
+- This process holds the session-level advisory lock of its number, and beats.
+- It waits in the lock of its neighbour in the ring of the living. When it is granted the neighbour is dead, or its
+  connection was cut: everybody is told to look at once (NOTIFY), and looks again after a grace.
+- Idle it costs one small beat per interval, and one look at the members every few seconds.
+"""
+
+import asyncio
+import contextlib
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import StoreUnavailableError
+from argosy.store import worker
+from argosy.store.pool import UNAVAILABLE, connect
+from argosy.store.worker import Beat
+from workers.dispatch.life import LOCK_GRACE_S, Member, is_alive, neighbour
+
+log = structlog.get_logger()
+
+_JOIN_S = 5.0
+_LOOK_S = 3.0
+_RETRY_S_MIN, _RETRY_S_MAX = 0.02, 1.0
+_WARN_S = 5.0
+
+
+class SignsOfLife:
+    """From `start` to `stop`. state() is asked from the thread; on_members and on_lineage are called on the loop that
+    started it, the first on every news of the fleet and on every change.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        worker_id: uuid.UUID,
+        worker_no: int,
+        clock: Clock,
+        *,
+        interval_s: float,
+        ttl_s: float,
+        state: Callable[[], Beat],
+        on_members: Callable[[list[Member]], None],
+        on_lineage: Callable[[int], None],
+    ) -> None:
+        self._dsn = dsn
+        self._worker_id = worker_id
+        self._worker_no = worker_no
+        self._clock = clock
+        self._interval_s = interval_s
+        self._ttl_s = ttl_s
+        self._state = state
+        self._on_members = on_members
+        self._on_lineage = on_lineage
+        self._owner_loop: asyncio.AbstractEventLoop | None = None
+        self._own_loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="signs-of-life", daemon=True)
+        self._known: list[Member] = []
+        self._free_since_s: dict[uuid.UUID, float] = {}
+        self._warned_at_s = 0.0
+
+    def start(self) -> None:
+        """From the loop on which the callbacks are wanted."""
+        self._owner_loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._own_loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                self._own_loop.call_soon_threadsafe(self._news.set)
+        self._thread.join(_JOIN_S)
+
+    # The thread
+
+    async def _run(self) -> None:
+        self._own_loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._new_neighbour = asyncio.Event()
+        watching = asyncio.create_task(self._again_and_again(self._watch))
+        await self._again_and_again(self._beat)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    async def _again_and_again(self, work: Callable[[Any], Any]) -> None:
+        """With a connection of its own, opened anew when it is lost: the first time at once."""
+        delay_s = 0.0
+        while not self._stopping.is_set():
+            connection = None
+            try:
+                connection = await connect(self._dsn, application=f"argosy life {self._worker_id}")
+                delay_s = 0.0
+                await work(connection)
+            except (StoreUnavailableError, *UNAVAILABLE) as error:
+                self._warn(error)
+                await self._clock.sleep(delay_s)
+                delay_s = min(max(_RETRY_S_MIN, delay_s * 2), _RETRY_S_MAX)
+            finally:
+                if connection is not None:
+                    connection.terminate()
+
+    async def _beat(self, connection: Any) -> None:
+        await connection.add_listener(worker.FLEET_CHANNEL, lambda *_: self._news.set())
+        has_lock = False
+        looked_at_s = 0.0
+        while not self._stopping.is_set():
+            if not has_lock:  # an old backend of ours may linger: until it is gone, its lock is the sign
+                has_lock = await worker.take_lock(connection, self._worker_no)
+            lineage = await worker.beat(connection, self._worker_id, self._state())
+            if lineage is not None:
+                self._tell(self._on_lineage, lineage)
+            until_s = self._clock.monotonic_s() + self._interval_s
+            while not self._stopping.is_set() and (left_s := until_s - self._clock.monotonic_s()) > 0:
+                is_news = self._news.is_set()
+                if is_news or self._is_waiting_for_a_grace() or self._clock.monotonic_s() - looked_at_s > _LOOK_S:
+                    self._news.clear()
+                    looked_at_s = self._clock.monotonic_s()
+                    await self._look(connection, is_news)
+                wait_s = min(left_s, LOCK_GRACE_S / 2) if self._is_waiting_for_a_grace() else left_s
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self._news.wait()
+                except TimeoutError:
+                    pass
+
+    def _is_waiting_for_a_grace(self) -> bool:
+        now_s = self._clock.monotonic_s()
+        return any(now_s - since_s < 2 * LOCK_GRACE_S for since_s in self._free_since_s.values())
+
+    async def _look(self, connection: Any, is_news: bool) -> None:
+        facts = await worker.members(connection)
+        now_s = self._clock.monotonic_s()
+        free = {fact.worker_id for fact in facts if not fact.has_lock and fact.worker_id != self._worker_id}
+        self._free_since_s = {each: self._free_since_s.get(each, now_s) for each in free}
+        members = [
+            Member(
+                fact.worker_id,
+                fact.worker_no,
+                fact.lane,
+                fact.address,
+                fact.is_draining,
+                is_alive(
+                    lock_free_s=now_s - self._free_since_s[fact.worker_id] if fact.worker_id in free else None,
+                    heard_s_ago=fact.heard_s_ago,
+                    server_up_s=fact.server_up_s,
+                    ttl_s=self._ttl_s,
+                ),
+            )
+            for fact in facts
+        ]
+        has_changed, self._known = members != self._known, members
+        if has_changed:
+            self._new_neighbour.set()
+        if has_changed or is_news:
+            self._tell(self._on_members, members)
+
+    async def _watch(self, connection: Any) -> None:
+        """Waits in the neighbour's lock, until there is another neighbour (then anew, on another connection)."""
+        self._new_neighbour.clear()
+        watched = neighbour(self._known, self._worker_no)
+        if watched is None:
+            await self._new_neighbour.wait()
+            return
+        waiting = asyncio.create_task(worker.wait_for_death(connection, watched.worker_no))
+        try:
+            while not waiting.done():
+                changed = asyncio.create_task(self._new_neighbour.wait())
+                await asyncio.wait({waiting, changed}, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                self._new_neighbour.clear()
+                if neighbour(self._known, self._worker_no) != watched:
+                    break
+            if waiting.done():
+                waiting.result()
+                await worker.notify_fleet(connection)
+                self._news.set()
+                await self._clock.sleep(LOCK_GRACE_S)  # it may come back: then it is watched again
+        finally:
+            waiting.cancel()
+            connection.terminate()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    def _tell(self, callback: Callable[[Any], None], what: Any) -> None:
+        if self._owner_loop is None:
+            return
+        try:
+            self._owner_loop.call_soon_threadsafe(callback, what)
+        except RuntimeError:
+            self._stopping.set()  # the loop is closed: there is nobody to live for
+
+    def _warn(self, error: Exception) -> None:
+        now_s = self._clock.monotonic_s()
+        if not self._stopping.is_set() and now_s - self._warned_at_s >= _WARN_S:
+            self._warned_at_s = now_s
+            log.warning(telemetry.HEARTBEAT_FAILED, error=str(error))

@@ -1,0 +1,49 @@
+"""A worker that cannot write for OWNER_LOST_S may have lost everything: it starts nothing new and leaves the group,
+keeps what it has, and tries on with its epochs. If nobody could claim meanwhile, nothing was lost.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.log import LogReader
+from workers.dispatch.executor import Executor
+
+log = structlog.get_logger()
+
+_LOOK_S = 0.5
+
+
+def is_cut_off(stalled_s: float, bound_s: float) -> bool:
+    """stalled_s: for how long a call has been without an answer."""
+    return stalled_s >= bound_s
+
+
+class StoreWatch:
+    """Runs until cancelled. stalled_s: of the stream that waits the longest."""
+
+    def __init__(
+        self, reader: LogReader, executor: Executor, clock: Clock, *, bound_s: float, stalled_s: Callable[[], float]
+    ) -> None:
+        self._reader = reader
+        self._executor = executor
+        self._clock = clock
+        self._bound_s = bound_s
+        self._stalled_s = stalled_s
+
+    async def run(self) -> None:
+        while True:
+            await self._clock.sleep(_LOOK_S)
+            cut_off = is_cut_off(self._stalled_s(), self._bound_s)
+            if cut_off == self._executor.is_cut_off:
+                continue
+            self._executor.is_cut_off = cut_off
+            if cut_off:
+                log.error(telemetry.OWNER_CUT_OFF, without_answer_s=round(self._stalled_s(), 1))
+                await self._reader.leave()
+            else:
+                log.warning(telemetry.STORE_RECONNECTED)
+                await self._reader.join()
+                self._executor.fill()

@@ -1,0 +1,188 @@
+"""What a new owner takes over from the one before, and what it waits for.
+
+Rules (one place each, as pure decisions):
+- While the former owner lives, its note is waited for (HANDOVER_NOTE_S at the most): nothing that waits in Postgres is
+  run before it says what still runs there. Who is dead cannot say anything, and is not waited for.
+- A turn of the note is held until its runner says that it is done, dies, or HANDOVER_S has passed. Every other turn of
+  the partition goes on at once, and none of them begins again when there is a note.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import UnavailableError
+from argosy.store.partition import Claimed, Note, Partitions
+from workers.dispatch.turn import Owned, Resume
+
+log = structlog.get_logger()
+
+_LOOK_S = 0.02
+_RETRY_S = 0.25
+_HELD_LOOK_S = 0.1
+
+
+class HeldTurn(NamedTuple):
+    """A turn of which a step still runs elsewhere. runner: WORKER/EPOCH."""
+
+    owned: Owned
+    runner: str
+    until_s: float
+
+    @property
+    def runner_id(self) -> uuid.UUID:
+        return uuid.UUID(self.runner.partition("/")[0])
+
+
+class Waiting(NamedTuple):
+    """A claimed partition whose former owner may still have something to say."""
+
+    owned: Owned
+    claim: Claimed
+    until_s: float
+
+
+def opens_as(has_note: bool, is_waited_for: bool, has_former: bool) -> Resume | None:
+    """How turns that are running in Postgres go on; None: not known yet. is_waited_for: the former owner lives, and its
+    time to leave a note has not passed.
+    """
+    if has_note:
+        return Resume.MOVED
+    if is_waited_for:
+        return None
+    return Resume.CRASHED if has_former else Resume.UNHEARD
+
+
+class Takeover:
+    """From a claim to its opening; `run` until cancelled.
+
+    is_living(worker_id): by its signs of life; ask(former owner → partitions) tells them that they are asked;
+    on_open(list) is called when what waits in Postgres may be run; on_released(turn_id, owned, resume) when a held
+    turn may.
+    """
+
+    def __init__(
+        self,
+        partitions: Partitions,
+        clock: Clock,
+        *,
+        note_s: float,
+        bound_s: float,
+        is_living: Callable[[uuid.UUID], bool],
+        ask: Callable[[dict[uuid.UUID, list[int]]], None],
+        on_open: Callable[[list[Owned]], None],
+        on_released: Callable[[uuid.UUID, Owned, Resume], None],
+    ) -> None:
+        self._partitions = partitions
+        self._clock = clock
+        self._note_s = note_s
+        self._bound_s = bound_s
+        self._is_living = is_living
+        self._ask = ask
+        self._on_open = on_open
+        self._on_released = on_released
+        self._waiting: dict[int, Waiting] = {}
+        self._work = asyncio.Event()
+        self.held: dict[uuid.UUID, HeldTurn] = {}
+
+    def begin(self, claimed: list[tuple[Owned, Claimed]]) -> None:
+        """Find out what former owners left, then open."""
+        until_s = self._clock.monotonic_s() + self._note_s
+        self._waiting.update({owned.partition: Waiting(owned, claim, until_s) for owned, claim in claimed})
+        self._ask(_by_owner(claimed))
+        self._work.set()
+
+    def is_held(self, turn_id: uuid.UUID) -> bool:
+        return turn_id in self.held
+
+    def said(self, turn_id: uuid.UUID, runner: str) -> None:
+        """A runner says that no step of the turn runs there any more."""
+        held = self.held.get(turn_id)
+        if held is not None and held.runner == runner:
+            self._release(turn_id, held, Resume.MOVED)
+
+    def drop(self, turn_id: uuid.UUID) -> None:
+        """The turn ended meanwhile."""
+        self.held.pop(turn_id, None)
+
+    def forget(self, owned: Owned) -> list[tuple[uuid.UUID, str]]:
+        """The partition is not ours any more: what was held, for the note to the next owner."""
+        mine = {turn_id: each for turn_id, each in self.held.items() if each.owned is owned}
+        for turn_id in mine:
+            del self.held[turn_id]
+        return [(turn_id, each.runner) for turn_id, each in mine.items()]
+
+    async def run(self) -> None:
+        while True:
+            if self._waiting:
+                await self._look_for_notes()
+            self._look_after_held()
+            self._work.clear()
+            if self._waiting:
+                await self._clock.sleep(_LOOK_S)
+            elif self.held:
+                await self._clock.sleep(_HELD_LOOK_S)
+            else:
+                await self._work.wait()
+
+    def _look_after_held(self) -> None:
+        now_s = self._clock.monotonic_s()
+        for turn_id, each in list(self.held.items()):
+            if now_s >= each.until_s or not self._is_living(each.runner_id):
+                self._release(turn_id, each, Resume.UNHEARD)
+
+    def _release(self, turn_id: uuid.UUID, held: HeldTurn, resume: Resume) -> None:
+        del self.held[turn_id]
+        self._on_released(turn_id, held.owned, resume)
+
+    async def _look_for_notes(self) -> None:
+        asked = dict(self._waiting)
+        try:
+            notes = await self._partitions.notes(list(asked))
+        except UnavailableError as error:
+            log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
+            await self._clock.sleep(_RETRY_S)
+            return
+        now_s = self._clock.monotonic_s()
+        opened = []
+        for partition, each in asked.items():
+            mine = [note for note in notes if note.partition == partition]
+            former = each.claim.former_owner
+            resume = opens_as(
+                has_note=any(note.epoch == each.claim.former_epoch for note in mine),
+                is_waited_for=now_s < each.until_s and former is not None and self._is_living(former),
+                has_former=former is not None,
+            )
+            if resume is None and not each.owned.is_void:
+                continue
+            if self._waiting.get(partition) is each:
+                del self._waiting[partition]
+            if resume is not None and not each.owned.is_void:
+                self._hold(each.owned, mine)
+                each.owned.resume = resume
+                each.owned.is_open = True
+                opened.append(each.owned)
+        if opened:
+            self._on_open(opened)
+
+    def _hold(self, owned: Owned, notes: list[Note]) -> None:
+        """A former owner that died could leave nothing: then what the one before it left counts still. Who does not
+        live is found out as for every held turn.
+        """
+        until_s = self._clock.monotonic_s() + self._bound_s
+        for note in notes:
+            for turn_id, runner in note.running:
+                self.held[turn_id] = HeldTurn(owned, runner, until_s)
+
+
+def _by_owner(claimed: Iterable[tuple[Owned, Claimed]]) -> dict[uuid.UUID, list[int]]:
+    found: dict[uuid.UUID, list[int]] = {}
+    for owned, claim in claimed:
+        if claim.former_owner is not None:
+            found.setdefault(claim.former_owner, []).append(owned.partition)
+    return found

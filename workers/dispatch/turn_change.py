@@ -1,0 +1,95 @@
+"""What happens to a turn in memory when it starts, goes on, ends or parks: changes that the next flush writes."""
+
+import msgspec
+import structlog
+
+from argosy import telemetry
+from argosy.errors import StepFailedError
+from argosy.turn.events import SETTLED_OUTCOMES, Event
+from argosy.turn.status import Status
+from argosy.workflow.journal import Park
+from workers.dispatch.turn import Resume, Turn
+
+log = structlog.get_logger()
+
+_MESSAGE_CHARACTERS_MAX = 2_000
+
+
+def start(turn: Turn, version: str | None) -> None:
+    """The turn begins, goes on, or begins again. Only a turn that nobody handed over begins again (turn.reset)."""
+    if turn.status is Status.QUEUED:
+        turn.become(Status.RUNNING)
+        turn.attempt += 1
+        turn.version = version
+        turn.write(Event.TURN_STARTED)
+    elif turn.status is Status.SUSPENDED:
+        turn.become(Status.RUNNING)
+        turn.write(Event.TURN_RESUMED)
+    elif turn.status is Status.PARKED or turn.resume is not Resume.MOVED:
+        if turn.status is Status.PARKED:
+            turn.become(Status.RUNNING)
+            turn.reason = turn.error = None
+            turn.crashes = 0  # an operator decided
+        turn.attempt += 1
+        turn.write(Event.TURN_RESET, data=b'{"from_seq":%d}' % (turn.seq + 1))
+    take_results(turn)
+
+
+def take_results(turn: Turn) -> None:
+    """What a former owner's steps came to is recorded before the code asks for it; what is known already came late."""
+    settled = {row[3] for row in turn.history if row[2] in SETTLED_OUTCOMES}
+    for result in turn.results:
+        if result.key in settled:
+            turn.moves[result.inbox_id] = "late"
+            continue
+        turn.write(Event(result.type), result.key, result.data)
+        turn.crashes = 0
+        turn.history.append((turn.seq, turn.attempt, result.type, result.key, result.data))
+        turn.moves[result.inbox_id] = "consumed"
+        if result.type in SETTLED_OUTCOMES:
+            settled.add(result.key)
+
+
+def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
+    turn.become(status)
+    turn.waits = None
+    turn.write(event, data=data)
+    for signal in turn.signals:
+        turn.moves[signal.inbox_id] = "late"
+    for inbox_id in turn.fired.values():
+        turn.moves[inbox_id] = "deleted"
+    for wait in turn.journal.waits.values() if turn.journal is not None else ():
+        if wait.timer_id is not None:
+            turn.moves.setdefault(wait.timer_id, "deleted")
+
+
+def fail(turn: Turn, error: BaseException) -> None:
+    kind = error.error_type if isinstance(error, StepFailedError) else type(error).__name__
+    turn.error = msgspec.json.encode({"type": kind, "message": _words_of(error)[:_MESSAGE_CHARACTERS_MAX]})
+    end(turn, Status.FAILED, Event.TURN_FAILED, turn.error)
+
+
+def park(turn: Turn, why: Park) -> None:
+    log.warning(telemetry.TURN_PARKED, turn_id=str(turn.turn_id), reason=why.reason, message=why.message)
+    telemetry.PARKED.labels(reason=why.reason).inc()
+    turn.become(Status.PARKED)
+    turn.reason = why.reason
+    turn.waits = None
+    detail = msgspec.json.encode({"reason": why.reason, "message": why.message[:_MESSAGE_CHARACTERS_MAX]})
+    turn.error = detail
+    turn.write(Event.TURN_PARKED, why.key, detail)
+    keep_rows(turn)
+
+
+def keep_rows(turn: Turn) -> None:
+    """Signals and timers that nobody has taken yet wait in Postgres until the turn goes on."""
+    for inbox_id in (*(signal.inbox_id for signal in turn.signals), *turn.fired.values()):
+        turn.moves.setdefault(inbox_id, "buffered")
+
+
+def _words_of(error: BaseException) -> str:
+    """What an error of user code says: whatever that is, it can be written."""
+    try:
+        return str(error).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # its own __str__ is broken
+        return "the error has no message that can be read"
