@@ -12,7 +12,7 @@ from tests.store.hand import Hand
 OpenHand = Callable[[], Awaitable[Hand]]
 
 TABLES = (
-    "turns", "events", "inbox", "sessions", "positions", "partitions",
+    "turns", "events", "inbox", "sessions", "positions", "partitions", "handovers",
     "dead_letters", "flush_streams", "heartbeats", "workers", "workflows",
 )  # fmt: skip
 
