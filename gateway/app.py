@@ -14,7 +14,7 @@ from argosy.errors import StoreUnavailableError
 from argosy.logs.open import open_writer
 from argosy.signing import load_secret
 from argosy.store.pool import open_pool
-from gateway import openapi, views
+from gateway import fleet_views, openapi, views
 from gateway.boundary import Boundary, answer_problem
 from gateway.explain import Explanation
 from gateway.problems import Problem, ProblemBody
@@ -32,6 +32,8 @@ SHAPES: Final = [
     TurnPosted,
     fleet.DeadLetterPage,
     fleet.WorkflowPage,
+    fleet_views.FleetPage,
+    fleet_views.FleetPartitionPage,
     openapi.LineAnswer,
     openapi.Sent,
     openapi.TurnAccepted,

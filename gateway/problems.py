@@ -28,6 +28,7 @@ KINDS: Final[dict[str, Kind]] = {
     "invalid_cursor": Kind(400, "The cursor is not one that this list gave out"),
     "invalid_id": Kind(400, "The id in the path is not a turn id"),
     "foreign_origin": Kind(403, "A web page of another origin may not ask this"),
+    "operators_only": Kind(403, "This is shown to operators alone"),
     "not_found": Kind(404, "There is nothing at this address"),
     "turn_not_found": Kind(404, "There is no such turn"),
     "session_not_found": Kind(404, "There is no such session"),

@@ -4,13 +4,76 @@ Promise: no read costs more for a longer backlog; where there is more than was l
 Raises: StoreUnavailableError
 """
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 
 _SQL = load_queries("fleet")
+
+
+class WorkerSeen(NamedTuple):
+    """One worker. heard_s: seconds since its last beat, or since it began; holds_lock: of its number, freed when
+    the process is gone. ready_sessions, lag, in_flight, is_draining: as of its last beat. owned: sorted.
+    server_up_s: for how long Postgres has been running.
+    """
+
+    worker_id: uuid.UUID
+    kind: str
+    lane: str
+    build: str
+    host: str
+    pid: int
+    address: str
+    slots: int
+    started_at: datetime
+    in_flight: int
+    is_draining: bool
+    ready_sessions: int
+    lag: int
+    heard_s: float
+    holds_lock: bool
+    owned: list[int]
+    server_up_s: float
+
+
+class WorkersCounted(NamedTuple):
+    """The workers of a lane whose signs of life are the same, together."""
+
+    lane: str
+    holds_lock: bool
+    is_heard: bool
+    workers: int
+    slots: int
+    in_flight: int
+    lag: int
+    owned: int
+    server_up_s: float
+
+
+class PartitionsCounted(NamedTuple):
+    """Of one lane. orphaned: their owner is not in the list of workers any more."""
+
+    lane: str
+    claimed_ever: int
+    owned: int
+    orphaned: int
+
+
+class PartitionSeen(NamedTuple):
+    """One partition; None where it was never claimed or never read. position: of the next record to be accepted."""
+
+    partition: int
+    owner: uuid.UUID | None
+    address: str | None
+    epoch: int | None
+    claimed_at: datetime | None
+    log_id: str | None
+    position: int | None
+    accepted_through: datetime | None
 
 
 class PartitionMeasure(NamedTuple):
@@ -27,11 +90,34 @@ class PartitionMeasure(NamedTuple):
     is_bounded: bool
 
 
+async def list_workers(pool: Pool, lane: str | None, *, after: tuple[str, uuid.UUID], limit: int) -> list[WorkerSeen]:
+    """By lane and id, those after a place in that order. lane: None for all."""
+    return [WorkerSeen(*row) for row in await pool.fetch(_SQL["list_workers"], lane, *after, limit)]
+
+
+async def count_workers(pool: Pool, lane: str | None, *, heard_within_s: float) -> list[WorkersCounted]:
+    """In no order. lane: None for all; heard_within_s: a beat that young counts."""
+    return [WorkersCounted(*row) for row in await pool.fetch(_SQL["count_workers"], lane, heard_within_s)]
+
+
+async def count_partitions(pool: Pool, lane: str | None) -> list[PartitionsCounted]:
+    """In no order. lane: None for all."""
+    return [PartitionsCounted(*row) for row in await pool.fetch(_SQL["count_partitions"], lane)]
+
+
+async def list_partitions(
+    pool: Pool, lane: str, *, first: int, limit: int, partition_count: int | None
+) -> list[PartitionSeen]:
+    """From `first` on, in order. partition_count: of the lane; None: only those that were ever claimed."""
+    rows = await pool.fetch(_SQL["list_partitions"], lane, first, limit, partition_count)
+    return [PartitionSeen(*row) for row in rows]
+
+
 async def measure_partitions(
-    pool: Pool, lane: str, buckets: dict[int, tuple[int, int]], *, sessions_max: int, turns_max: int
+    pool: Pool, lane: str, buckets: Mapping[int, tuple[int, int]], *, sessions_max: int, turns_max: int
 ) -> list[PartitionMeasure]:
     """buckets: first and last of each partition. sessions_max, turns_max: looked at in each of them at the most."""
-    firsts: Sequence[int] = [first for first, _ in buckets.values()]
-    lasts: Sequence[int] = [last for _, last in buckets.values()]
+    firsts = [first for first, _ in buckets.values()]
+    lasts = [last for _, last in buckets.values()]
     rows = await pool.fetch(_SQL["measure_partitions"], lane, list(buckets), firsts, lasts, sessions_max, turns_max)
     return [PartitionMeasure(*row) for row in rows]

@@ -30,3 +30,72 @@ CROSS JOIN LATERAL (
       AND t.status IN ('queued', 'running', 'suspended', 'parked') AND t.place IS NOT NULL
     LIMIT $6 + 1) AS looked) AS unended
 ORDER BY u.ord
+
+-- name: list_workers
+-- Workers by lane and id, after a place in that order, with what they own and the two signs of life: when they were last
+-- heard of (or began), and whether they hold the lock of their number. $1: a lane, or NULL for all.
+WITH owned AS MATERIALIZED (
+  SELECT p.owner, array_agg(p.partition ORDER BY p.partition) AS partitions
+  FROM partitions AS p WHERE p.owner IS NOT NULL GROUP BY p.owner),
+held AS MATERIALIZED (
+  SELECT (k.classid::bigint << 32) | k.objid::bigint AS key FROM pg_locks AS k
+  WHERE k.locktype = 'advisory' AND k.mode = 'ExclusiveLock' AND k.granted AND k.objsubid = 1
+    AND k.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+SELECT w.worker_id, w.kind, w.lane, w.build, w.host, w.pid, w.address, w.slots, w.started_at,
+       coalesce(h.in_flight, 0), coalesce(h.draining, false), coalesce(h.ready_sessions, 0), coalesce(h.lag, 0),
+       extract(epoch FROM now() - coalesce(h.at, w.started_at))::double precision AS heard_s,
+       EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no)) AS holds_lock,
+       coalesce((SELECT owned.partitions FROM owned WHERE owned.owner = w.worker_id), '{}') AS owned,
+       extract(epoch FROM now() - pg_postmaster_start_time())::double precision AS server_up_s
+FROM workers AS w
+LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
+WHERE ($1::text IS NULL OR w.lane = $1) AND (w.lane, w.worker_id) > ($2::text, $3::uuid)
+ORDER BY w.lane, w.worker_id
+LIMIT $4
+
+-- name: count_workers
+-- The workers of each lane by their signs of life, and what those of one group have together.
+-- $1: a lane, or NULL for all; $2: a beat that young counts, seconds.
+WITH owned AS MATERIALIZED (
+  SELECT p.owner, count(*) AS found FROM partitions AS p WHERE p.owner IS NOT NULL GROUP BY p.owner),
+held AS MATERIALIZED (
+  SELECT (k.classid::bigint << 32) | k.objid::bigint AS key FROM pg_locks AS k
+  WHERE k.locktype = 'advisory' AND k.mode = 'ExclusiveLock' AND k.granted AND k.objsubid = 1
+    AND k.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())),
+worker AS (
+  SELECT w.lane, w.slots, h.in_flight, h.lag, (SELECT owned.found FROM owned WHERE owned.owner = w.worker_id) AS owned,
+         coalesce(h.at, w.started_at) > now() - make_interval(secs => $2) AS is_heard,
+         EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no)) AS holds_lock
+  FROM workers AS w LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
+  WHERE $1::text IS NULL OR w.lane = $1)
+SELECT lane, holds_lock, is_heard, count(*), sum(slots)::bigint, coalesce(sum(in_flight), 0)::bigint,
+       coalesce(sum(lag), 0)::bigint, coalesce(sum(owned), 0)::bigint,
+       extract(epoch FROM now() - pg_postmaster_start_time())::double precision
+FROM worker GROUP BY lane, holds_lock, is_heard
+
+-- name: count_partitions
+-- The partitions of each lane that were ever claimed, those that have an owner, and those whose owner is not known any
+-- more. $1: a lane, or NULL for all.
+SELECT p.lane, count(*), count(p.owner), count(*) FILTER (
+         WHERE p.owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM workers AS w WHERE w.worker_id = p.owner))
+FROM partitions AS p WHERE $1::text IS NULL OR p.lane = $1 GROUP BY p.lane
+
+-- name: list_partitions
+-- Partitions of a lane from one of them on, with their owners and where their log is accepted up to (of the log that was
+-- read last). $2: the first; $3: how many at the most; $4: how many there are: those never claimed are among them; NULL:
+-- only those that were claimed.
+WITH asked AS (
+  SELECT g AS partition FROM generate_series($2::integer, least($2 + $3, $4) - 1) AS g WHERE $4::integer IS NOT NULL
+  UNION ALL
+  (SELECT p.partition FROM partitions AS p WHERE $4::integer IS NULL AND p.lane = $1 AND p.partition >= $2
+   ORDER BY p.partition LIMIT $3)),
+latest AS MATERIALIZED (
+  SELECT DISTINCT ON (q.partition) q.partition, q.log_id, q.position, q.accepted_through
+  FROM positions AS q WHERE q.lane = $1 AND q.partition >= $2
+  ORDER BY q.partition, q.accepted_through DESC)
+SELECT asked.partition, p.owner, p.address, p.epoch, p.claimed_at, latest.log_id, latest.position,
+       nullif(latest.accepted_through, '-infinity') AS accepted_through
+FROM asked
+LEFT JOIN partitions AS p ON p.lane = $1 AND p.partition = asked.partition
+LEFT JOIN latest ON latest.partition = asked.partition
+ORDER BY asked.partition

@@ -1,24 +1,35 @@
-"""GET /v1/workflows and /v1/dead-letters: what the lane can run, and what it could not read."""
+"""GET /v1/fleet, …/partitions, /v1/workflows, /v1/dead-letters: who works, what they own, what they can run, and what
+could not be read.
 
+Workers and partitions are shown to the tenant `default`, the operator's, and to no other.
+"""
+
+import asyncio
 import base64
+import uuid
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from argosy.store import catalog, dead_letter
-from gateway import names
+from argosy import ids
+from argosy.store import catalog, dead_letter, fleet
+from gateway import fleet_views, names
 from gateway.openapi import answers
 from gateway.parameters import INTEGER_MAX, Cursor, Limit, microseconds, moment, page_size, strict
+from gateway.problems import Problem
 from gateway.routes.turns import json_response
-from gateway.state import state_of
+from gateway.state import State, state_of
 
 router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
 
 VALUE_SIZE_BYTES_MAX: Final = 4_096
+# What one page of partitions looks at, of all of them together: some 50 ms of Postgres at the most.
+SESSIONS_LOOKED_AT_MAX: Final = 10_000
+TURNS_COUNTED_MAX: Final = 100_000
 _DeadLetterPlace = tuple[int, str, int, int]
 # Before this place is everything. U+10FFFF sorts after every log id.
 _DEAD_LETTER_BEGIN: Final = (datetime.max.replace(tzinfo=UTC), "\U0010ffff", INTEGER_MAX, 2**63 - 1)
@@ -58,6 +69,77 @@ class DeadLetterPage(msgspec.Struct, kw_only=True):
 
     dead_letters: list[DeadLetter]
     next: str | None
+
+
+Lane = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="Only this lane.")]
+
+
+@router.get("/fleet", responses=answers("FleetPage", 403))
+async def get_fleet(request: Request, lane: Lane = None, limit: Limit = None, cursor: Cursor = None) -> Response:
+    """Every lane, and the workers of all of them by lane and id. For operators."""
+    state = _of_operator(request)
+    list_name = ("fleet", lane)
+    after = ("", uuid.UUID(int=0))
+    if cursor is not None:
+        after = state.cursors.decode(list_name, cursor, tuple[str, uuid.UUID])
+    size = page_size(limit, state.settings.page_size_max)
+    ttl_s = state.settings.heartbeat_ttl_s
+    rows, workers, partitions = await asyncio.gather(
+        fleet.list_workers(state.pool, lane, after=after, limit=size + 1),
+        fleet.count_workers(state.pool, lane, heard_within_s=fleet_views.silent_after_s(ttl_s)),
+        fleet.count_partitions(state.pool, lane),
+    )
+    own = state.settings.lane
+    counts = {own: state.writer.partition_count} if lane in (None, own) else {}
+    last = rows[size - 1] if len(rows) > size else None
+    return json_response(
+        fleet_views.FleetPage(
+            lanes=fleet_views.lanes(workers, partitions, counts),
+            workers=[fleet_views.worker(row, ttl_s) for row in rows[:size]],
+            next=state.cursors.encode(list_name, (last.lane, last.worker_id)) if last else None,
+        )
+    )
+
+
+@router.get("/fleet/partitions", responses=answers("FleetPartitionPage", 403))
+async def list_partitions(request: Request, lane: Lane = None, limit: Limit = None, cursor: Cursor = None) -> Response:
+    """The partitions of a lane (of the gateway's own, unless said): owner, position, and what waits. For operators."""
+    state = _of_operator(request)
+    own = state.settings.lane
+    lane = lane or own
+    list_name = ("partitions", lane)
+    first = 0 if cursor is None else state.cursors.decode(list_name, cursor, tuple[int])[0]
+    size = page_size(limit, state.settings.page_size_max)
+    # How many partitions another lane has, and so which buckets are in one, is for a gateway of that lane to know.
+    count = state.writer.partition_count if lane == own else None
+    rows = await fleet.list_partitions(state.pool, lane, first=first, limit=size + 1, partition_count=count)
+    page = rows[:size]
+    measures: dict[int, fleet.PartitionMeasure] = {}
+    if page and count is not None:
+        buckets = {row.partition: ids.buckets_of(row.partition, count) for row in page if row.partition < count}
+        found = await fleet.measure_partitions(
+            state.pool,
+            lane,
+            buckets,
+            sessions_max=SESSIONS_LOOKED_AT_MAX // len(page),
+            turns_max=TURNS_COUNTED_MAX // len(page),
+        )
+        measures = {each.partition: each for each in found}
+    return json_response(
+        fleet_views.FleetPartitionPage(
+            lane=lane,
+            partitions=[fleet_views.partition(row, measures.get(row.partition)) for row in page],
+            next=state.cursors.encode(list_name, (rows[size].partition,)) if len(rows) > size else None,
+        )
+    )
+
+
+def _of_operator(request: Request) -> State:
+    """Hosts, builds and addresses are nobody else's business. Raises Problem."""
+    state = state_of(request)
+    if state.tenant_of(request) != names.DEFAULT_TENANT:
+        raise Problem("operators_only", f"workers and partitions are shown to the tenant {names.DEFAULT_TENANT!r}")
+    return state
 
 
 @router.get("/workflows", responses=answers("WorkflowPage"))

@@ -1,0 +1,191 @@
+"""What an operator is shown of the fleet, and what the signs of life of a worker mean. Pure.
+
+Units: *_s are seconds. Nothing here is of one tenant.
+"""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from argosy.ranges import in_ranges
+from argosy.store.fleet import PartitionMeasure, PartitionsCounted, PartitionSeen, WorkersCounted, WorkerSeen
+
+WorkerState = Literal["alive", "silent", "dead"]
+
+# After a start of Postgres nobody holds a lock at first: for so long only the beats count.
+SERVER_GRACE_S: Final = 5.0
+
+
+class FleetWorker(msgspec.Struct, kw_only=True):
+    """A worker. state: alive; silent: its process is there and says nothing (stopped, stuck, or cut off), and is taken
+    for dead after HEARTBEAT_TTL_S; dead. in_flight, draining, ready_sessions and lag are of heard_s seconds ago.
+    """
+
+    worker_id: uuid.UUID
+    kind: str
+    lane: str
+    build: str
+    host: str
+    pid: int
+    address: str
+    state: WorkerState
+    draining: bool
+    slots: int
+    in_flight: int
+    partitions: str
+    partition_count: int
+    ready_sessions: int
+    lag: int
+    started_at: datetime
+    heard_s: float
+
+
+class FleetLane(msgspec.Struct, kw_only=True):
+    """A lane. lag, slots and running: of its living workers. owner_dead: partitions whose owner is dead; they are among
+    the owned ones until a living worker takes them over.
+    """
+
+    lane: str
+    partitions: int
+    owned: int
+    unowned: int
+    owner_dead: int
+    lag: int
+    workers_alive: int
+    workers_silent: int
+    workers_dead: int
+    slots: int
+    running: int
+
+
+class FleetPage(msgspec.Struct, kw_only=True):
+    """The lanes, all of them, and one page of workers; `next` is the cursor of the next one, null on the last."""
+
+    lanes: list[FleetLane]
+    workers: list[FleetWorker]
+    next: str | None
+
+
+class FleetPartition(msgspec.Struct, kw_only=True):
+    """A partition. position: of the next record to be accepted; accepted_through: every record appended before it has
+    become a turn. oldest_turn_s: age of the oldest turn that runs or could run; oldest_waiting_s: of the oldest that is
+    suspended or parked; open_turns: those that have not ended. is_bounded: there is more than was looked at, so these
+    three may be larger. All four are null for another lane than the gateway's.
+    """
+
+    partition: int
+    owner: uuid.UUID | None
+    address: str | None
+    epoch: int | None
+    claimed_at: datetime | None
+    log_id: str | None
+    position: int | None
+    accepted_through: datetime | None
+    oldest_turn_s: float | None
+    oldest_waiting_s: float | None
+    open_turns: int | None
+    is_bounded: bool | None
+
+
+class FleetPartitionPage(msgspec.Struct, kw_only=True):
+    """Partitions in order; `next` is the cursor of the next page, null on the last."""
+
+    lane: str
+    partitions: list[FleetPartition]
+    next: str | None
+
+
+def worker_state(*, holds_lock: bool, is_heard: bool, server_up_s: float) -> WorkerState:
+    """What the two signs of life mean: the lock is freed when the process is gone, the beats end when it stops without
+    dying. server_up_s: for how long Postgres has been running.
+    """
+    if not holds_lock and (server_up_s >= SERVER_GRACE_S or not is_heard):
+        return "dead"
+    return "alive" if is_heard else "silent"
+
+
+def silent_after_s(heartbeat_ttl_s: float) -> float:
+    """A worker not heard of for longer is called silent."""
+    return heartbeat_ttl_s / 3
+
+
+def worker(row: WorkerSeen, heartbeat_ttl_s: float) -> FleetWorker:
+    is_heard = row.heard_s <= silent_after_s(heartbeat_ttl_s)
+    return FleetWorker(
+        worker_id=row.worker_id,
+        kind=row.kind,
+        lane=row.lane,
+        build=row.build,
+        host=row.host,
+        pid=row.pid,
+        address=row.address,
+        state=worker_state(holds_lock=row.holds_lock, is_heard=is_heard, server_up_s=row.server_up_s),
+        draining=row.is_draining,
+        slots=row.slots,
+        in_flight=row.in_flight,
+        partitions=in_ranges(row.owned),
+        partition_count=len(row.owned),
+        ready_sessions=row.ready_sessions,
+        lag=row.lag,
+        started_at=row.started_at,
+        heard_s=round(max(0.0, row.heard_s), 3),
+    )
+
+
+def lanes(
+    workers: Iterable[WorkersCounted], partitions: Iterable[PartitionsCounted], partition_counts: dict[str, int]
+) -> list[FleetLane]:
+    """By name. partition_counts: of the lanes of which it is known, whether a partition was ever claimed or not."""
+    found: dict[str, FleetLane] = {}
+    for lane, count in partition_counts.items():
+        _lane(found, lane).partitions = count
+    for row in partitions:
+        each = _lane(found, row.lane)
+        each.partitions = max(each.partitions, row.claimed_ever)
+        each.owned = row.owned
+        each.owner_dead += row.orphaned
+    for group in workers:
+        _add(_lane(found, group.lane), group)
+    for each in found.values():
+        each.unowned = each.partitions - each.owned
+    return [found[name] for name in sorted(found)]
+
+
+def _add(lane: FleetLane, group: WorkersCounted) -> None:
+    match worker_state(holds_lock=group.holds_lock, is_heard=group.is_heard, server_up_s=group.server_up_s):
+        case "alive":
+            lane.workers_alive += group.workers
+            lane.lag += group.lag
+            lane.slots += group.slots
+            lane.running += group.in_flight
+        case "silent":
+            lane.workers_silent += group.workers
+        case "dead":
+            lane.workers_dead += group.workers
+            lane.owner_dead += group.owned
+
+
+def _lane(found: dict[str, FleetLane], name: str) -> FleetLane:
+    if name not in found:
+        found[name] = FleetLane(lane=name, **dict.fromkeys(_COUNTS, 0))
+    return found[name]
+
+
+_COUNTS: Final = tuple(field for field in FleetLane.__struct_fields__ if field != "lane")
+
+
+def partition(row: PartitionSeen, measure: PartitionMeasure | None) -> FleetPartition:
+    return FleetPartition(
+        **row._asdict(),
+        oldest_turn_s=_rounded(measure.oldest_turn_s) if measure else None,
+        oldest_waiting_s=_rounded(measure.oldest_waiting_s) if measure else None,
+        open_turns=measure.open_turns if measure else None,
+        is_bounded=measure.is_bounded if measure else None,
+    )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(max(0.0, seconds), 3)
