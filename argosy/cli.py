@@ -118,6 +118,17 @@ def migrate(
 
 
 @app.command()
+def fleet(
+    once: Annotated[bool, typer.Option(help="Show it once, and end.")] = False,
+    url: Url = "http://127.0.0.1:9000",
+) -> None:
+    """Lanes and workers, drawn again each second; Ctrl-C ends it."""
+    from argosy.fleet_table import show_fleet
+
+    sys.exit(show_fleet(url, is_once=once))
+
+
+@app.command()
 def topics() -> None:
     """Create the lane's topic, or check it: partitions, replicas, retention."""
     from argosy.logs.open import ensure

@@ -1,0 +1,145 @@
+"""`argosy fleet`: lanes and workers as a gateway sees them, as a table that is drawn again each second."""
+
+import signal
+import threading
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import httpx
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from argosy.clock import Clock, SystemClock
+from argosy.errors import CallerError, UnavailableError
+
+_INTERVAL_S: Final = 1.0
+_TIMEOUT_S: Final = 10.0
+_WORKERS_MAX: Final = 200  # the gateway's own bound of a page
+_STATE_STYLE: Final = {"alive": "green", "silent": "yellow", "dead": "red"}
+
+Fleet = dict[str, Any]
+
+
+def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> int:
+    """Draw until Ctrl-C, or once (also when nobody's terminal would show it); returns the exit code.
+
+    A gateway that goes away while it is watched is said and waited for. Raises UnavailableError, CallerError when it
+    does not answer at first.
+    """
+    console, clock = console or Console(highlight=False), SystemClock()
+    try:
+        client = httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise CallerError(f"{url!r} is no address of a gateway: {error}") from error
+    with client:
+        first = read_fleet(client, url)
+        if is_once or not console.is_terminal:
+            console.print(draw(first, _now(clock)))
+            return 0
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        _watch(client, url, first, console, stopping, clock)
+    return 0
+
+
+def read_fleet(client: httpx.Client, url: str) -> Fleet:
+    """The first page of what the gateway knows. Raises UnavailableError, CallerError."""
+    try:
+        answer = client.get("/v1/fleet", params={"limit": _WORKERS_MAX})
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnavailableError(f"no gateway answers at {url}: {error}") from error
+    try:
+        content = answer.json()
+        if answer.is_success and {"lanes", "workers"} <= content.keys():
+            return dict(content)
+        detail = content["detail"]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CallerError(f"what answers at {url} is no gateway of Argosy: {answer.status_code}") from error
+    raise UnavailableError(f"the gateway at {url} cannot say: {detail}")
+
+
+def draw(fleet: Fleet, now: datetime, warning: str = "") -> RenderableType:
+    """What one look shows. warning: why it is not news, if it is not."""
+    parts: list[RenderableType] = [_lanes(fleet["lanes"]), _workers(fleet["workers"], now)]
+    if not fleet["workers"]:
+        parts.append(Text("no worker has registered: start one with `argosy worker dispatch`", "yellow"))
+    if fleet.get("next"):
+        parts.append(Text(f"… and more than these {len(fleet['workers'])}: GET /v1/fleet has pages"))
+    if warning:
+        parts.append(Text(warning, "red"))
+    return Group(*parts)
+
+
+def _lanes(lanes: list[Fleet]) -> Table:
+    table = Table("lane", "partitions", "owned", "nobody's", "owner dead", "lag", "workers", "running", title="lanes")
+    for each in lanes:
+        workers = f"{each['workers_alive']} alive"
+        for state in ("silent", "dead"):
+            workers += f", {each[f'workers_{state}']} {state}" if each[f"workers_{state}"] else ""
+        table.add_row(
+            Text(each["lane"]),
+            str(each["partitions"]),
+            str(each["owned"]),
+            Text(str(each["unowned"]), "yellow" if each["unowned"] else ""),
+            Text(str(each["owner_dead"]), "red" if each["owner_dead"] else ""),
+            str(each["lag"]),
+            Text(workers),
+            f"{each['running']}/{each['slots']}",
+        )
+    return table
+
+
+def _workers(workers: list[Fleet], now: datetime) -> Table:
+    table = Table(
+        "worker", "lane", "state", "running", "partitions", "ready", "lag", "process", "build", "up", "heard",
+        title="workers",
+    )  # fmt: skip
+    for each in workers:
+        state = f"{each['state']}{', draining' if each['draining'] else ''}"
+        owned = f"{each['partition_count']}: {each['partitions']}" if each["partition_count"] else "none"
+        up_s = (now - datetime.fromisoformat(each["started_at"])).total_seconds()
+        table.add_row(
+            Text(each["worker_id"][:8]),
+            Text(each["lane"]),
+            Text(state, _STATE_STYLE.get(each["state"], "")),
+            f"{each['in_flight']}/{each['slots']}",
+            Text(owned),
+            str(each["ready_sessions"]),
+            str(each["lag"]),
+            Text(f"{each['host']}:{each['pid']} {each['kind']}"),
+            Text(each["build"]),
+            in_words(up_s),
+            f"{in_words(each['heard_s'])} ago",
+        )
+    return table
+
+
+def in_words(seconds: float) -> str:
+    """A duration as short as can be: 0.4s, 12s, 3m, 5h, 2d."""
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f}s"
+    for size_s, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= 2 * size_s:
+            return f"{seconds / size_s:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def _now(clock: Clock) -> datetime:
+    return datetime.fromtimestamp(clock.unix_ms() / 1000, UTC)
+
+
+def _watch(
+    client: httpx.Client, url: str, fleet: Fleet, console: Console, stopping: threading.Event, clock: Clock
+) -> None:
+    read_at_s = clock.monotonic_s()
+    with Live(draw(fleet, _now(clock)), console=console, auto_refresh=False, transient=False) as live:
+        while not stopping.wait(_INTERVAL_S):
+            warning = ""
+            try:
+                fleet, read_at_s = read_fleet(client, url), clock.monotonic_s()
+            except (UnavailableError, CallerError) as error:
+                warning = f"{error} (shown: {in_words(clock.monotonic_s() - read_at_s)} ago)"
+            live.update(draw(fleet, _now(clock), warning), refresh=True)

@@ -1,0 +1,72 @@
+"""What `argosy fleet` draws, and what it says when nobody answers."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from argosy.errors import ArgosyError, CallerError, UnavailableError
+from argosy.fleet_table import draw, in_words, read_fleet
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LANE = {
+    "lane": "default", "partitions": 64, "owned": 63, "unowned": 1, "owner_dead": 2, "lag": 17, "workers_alive": 2,
+    "workers_silent": 0, "workers_dead": 1, "slots": 512, "running": 5,
+}  # fmt: skip
+WORKER = {
+    "worker_id": "0123456789", "kind": "dispatch", "lane": "default", "build": "[red]b7", "host": "box", "pid": 4711,
+    "address": "127.0.0.1:5", "state": "silent", "draining": True, "slots": 256, "in_flight": 5, "partitions": "0-31",
+    "partition_count": 32, "ready_sessions": 3, "lag": 17, "started_at": (NOW - timedelta(hours=5)).isoformat(),
+    "heard_s": 4.04,
+}  # fmt: skip
+
+
+def drawn(**changes: Any) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(draw({"lanes": [LANE], "workers": [WORKER], "next": None} | changes, NOW, "no news"))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_lanes_and_workers_are_drawn() -> None:
+    text = drawn()
+
+    for shown in (
+        "2 alive, 1 dead", "5/512", "silent, draining", "5/256", "32: 0-31", "box:4711 dispatch", "[red]b7", "5h",
+        "4.0s ago", "no news",
+    ):  # fmt: skip
+        assert shown in text
+
+
+def test_an_empty_fleet_says_how_to_start_one() -> None:
+    assert "argosy worker dispatch" in drawn(workers=[])
+
+
+def test_more_workers_than_a_page_holds_are_said() -> None:
+    assert "more than these 1" in drawn(next="cursor")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-1, "0.0s"), (0.44, "0.4s"), (59, "59s"), (119, "119s"), (120, "2m"), (7_200, "2h"), (172_800, "2d")],
+)
+def test_durations_are_short(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "text"),
+    [
+        (httpx.Response(503, json={"detail": "Postgres is away"}), UnavailableError, "Postgres is away"),
+        (httpx.Response(200, text="<html>"), CallerError, "no gateway of Argosy: 200"),
+        (httpx.Response(200, json=[]), CallerError, "no gateway of Argosy: 200"),
+        (httpx.Response(404, json={"no": "detail"}), CallerError, "no gateway of Argosy: 404"),
+    ],
+)
+def test_what_is_no_answer_is_one_line(answer: httpx.Response, error: type[ArgosyError], text: str) -> None:
+    transport = httpx.MockTransport(lambda _: answer)
+
+    with httpx.Client(base_url="http://gateway", transport=transport) as client, pytest.raises(error, match=text):
+        read_fleet(client, "http://gateway")
