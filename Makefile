@@ -1,6 +1,6 @@
 # make run     set up, start everything on this machine, show a first conversation, keep serving (ARGS=--once: end after it)
 # make test    set up, then every test but the slow suites, on a real Kafka and a real Postgres
-# make faults  the slow suites: storms of faults
+# make faults  the slow suites: storms of faults; ends with a table of scenarios (ARGS="--storm-seeds 10": more storms)
 # make bench   measure, side by side with the floor
 # make check   format, lint, types
 PYTHON ?= python3
@@ -31,7 +31,7 @@ test: .venv/installed-dev
 faults: .venv/installed-dev
 	@sh tests/install_needs.sh
 	@$(BIN)/python -c 'from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")'
-	$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)
+	$(BIN)/python -m pytest -m slow --timeout 900 --faults-table faults.txt $(ARGS)
 
 bench: .venv/installed-dev
 	@sh tests/install_needs.sh

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from tests.checker.once import effects_once
 from tests.checker.order import order, overlaps
 from tests.checker.seen import UNCERTAIN, History, Read, resolved
 
@@ -25,7 +26,7 @@ SETTLED: Final = frozenset({"step.completed", "step.failed", "wait.completed", "
 def violations(history: History) -> list[str]:
     """Every broken promise, in plain words; [] when all were kept."""
     found: list[str] = []
-    for check in (_endings, _keys, _ghosts, _effects_once, order, overlaps, _signals):
+    for check in (_endings, _keys, _ghosts, effects_once, order, overlaps, _signals):
         found += check(history)
     for read in {read.turn_id: read for read in history.reads.values()}.values():
         found += _story(read)
@@ -83,27 +84,6 @@ def _ghosts(history: History) -> Iterator[str]:
     for session, turns in ghosts.items():
         if len(turns) > uncertain[session]:
             yield f"I1 ghost: {len(turns)} turns of {session} ran that no client asked for: {', '.join(sorted(turns))}"
-
-
-def _effects_once(history: History) -> Iterator[str]:
-    """I3: a step's effect has one key, nobody else's, and happens once unless a crash or a change of owner hit it."""
-    keys: dict[tuple[str, str], set[str]] = defaultdict(set)
-    steps: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    successes: Counter[tuple[str, str]] = Counter()
-    for effect in history.effects:
-        step = (effect.turn_id, effect.step_key)
-        keys[step].add(effect.idempotency_key)
-        steps[effect.idempotency_key].add(step)
-        successes[step] += effect.succeeded
-    for (turn_id, step_key), used in keys.items():
-        if len(used) > 1:
-            yield f"I3 doubled: step {step_key} of turn {turn_id} has {len(used)} keys: {', '.join(sorted(used))}"
-    for key, owners in steps.items():
-        if len(owners) > 1:
-            yield f"I3 shared: key {key} was used by {len(owners)} steps"
-    for (turn_id, step_key), count in successes.items():
-        if count > 1 and not history.disruptions:
-            yield f"I3 repeated: step {step_key} of turn {turn_id} succeeded {count} times and nothing had failed"
 
 
 def _signals(history: History) -> Iterator[str]:

@@ -48,7 +48,8 @@ class Read(NamedTuple):
 
 class Effect(NamedTuple):
     """What the sink received. started, finished: numbers of one counter that grows with everything the sink sees;
-    finished is 0 when no answer was given. succeeded: the sink answered with success.
+    finished is 0 when no answer was given. succeeded: the sink answered with success. attempt: of the turn, as its step
+    was told; 0 when it said nothing.
     """
 
     started: int
@@ -58,11 +59,14 @@ class Effect(NamedTuple):
     idempotency_key: str
     session: str
     succeeded: bool = True
+    attempt: int = 0
 
 
 class History(NamedTuple):
-    """reads: by the id that was asked for. disruptions: crashes and changes of owner that were made to happen.
-    waiting: ids of turns that are meant to wait still.
+    """reads: by the id that was asked for. disruptions: crashes and losses of contact that were made to happen; an
+    orderly change of owner is none. waiting: ids of turns that are meant to wait still. repeatable: ids of the turns of
+    which a disruption may have hit a step, None for all. is_truth_old: the database forgot what it had recorded (a
+    restore, an asynchronous failover), so what was recorded once may run again.
     """
 
     requests: tuple[Request, ...]
@@ -71,6 +75,8 @@ class History(NamedTuple):
     signals: tuple[SignalSent, ...] = ()
     disruptions: int = 0
     waiting: frozenset[str] = frozenset()
+    repeatable: frozenset[str] | None = None
+    is_truth_old: bool = False
 
 
 def resolved(history: History, turn_id: str | None) -> str | None:

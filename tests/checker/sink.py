@@ -72,7 +72,7 @@ class _Connection(asyncio.Protocol):
         succeeds = state.receipts_of_key[key] > sent.get("fail_times", 0)
         number = state.next_number()
         names = (sent["turn_id"], sent["step_key"], key, sent["session"])
-        receipt = [number, 0, *names, succeeds]
+        receipt = [number, 0, *names, succeeds, sent.get("attempt", 0)]
         state.receipts.append(receipt)
         is_repeated = key in state.first_number
         if succeeds:

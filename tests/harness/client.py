@@ -6,12 +6,12 @@ import time
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from bench.http import HttpClient
 from tests.checker.history import violations
 from tests.checker.seen import UNCERTAIN, Event, History, Read, Request, SignalSent
 from tests.checker.sink import Sink
+from tests.harness.balancer import Balancer
 
 ENDED = frozenset({"completed", "failed", "cancelled", "expired", "rejected", "merged", "duplicate"})
 
@@ -36,17 +36,24 @@ class Reply:
 
 
 class Client:
-    """Posts, signals and reads through one gateway, and judges the run at its end."""
+    """Posts, signals and reads through a gateway, or several in turn, and judges the run at its end.
 
-    def __init__(self, url: str, sink: Sink) -> None:
-        parts = urlsplit(url)
-        self._http = HttpClient(parts.hostname or "", parts.port or 0)
+    is_retrying: calls are made as through a load balancer that tries another gateway once.
+    """
+
+    def __init__(self, url: str, sink: Sink, *more_urls: str, is_retrying: bool = False) -> None:
+        self._http = Balancer([url, *more_urls], is_retrying=is_retrying)
         self.sink = sink
         self.requests: list[Request] = []
         self.signals: list[SignalSent] = []
 
     async def close(self) -> None:
         self._http.close()
+
+    @property
+    def retried(self) -> int:
+        """Calls that needed a second gateway."""
+        return self._http.retried
 
     async def request(self, method: str, path: str, content: str = "", **headers: str) -> Reply:
         """One request, as it is. headers: names with _ for -. Raises OSError when no answer comes."""
@@ -196,8 +203,15 @@ class Client:
                 return turns
             cursor = f"&cursor={quote(answer.json()['next'], safe='')}"
 
-    async def history(self, disruptions: int = 0, waiting: Collection[str] = ()) -> History:
-        """Read everything once more, and what the sink received."""
+    async def history(
+        self,
+        disruptions: int = 0,
+        waiting: Collection[str] = (),
+        repeatable: Collection[str] | None = None,
+        *,
+        is_truth_old: bool = False,
+    ) -> History:
+        """Read everything once more, and what the sink received. See History."""
         reads: dict[str, Read] = {}
 
         async def read(turn_id: str) -> None:
@@ -211,11 +225,27 @@ class Client:
         for start in range(0, len(ids), 32):
             await asyncio.gather(*map(read, ids[start : start + 32]))
         effects = await asyncio.to_thread(self.sink.effects)
-        return History(tuple(self.requests), reads, effects, tuple(self.signals), disruptions, frozenset(waiting))
+        return History(
+            tuple(self.requests),
+            reads,
+            effects,
+            tuple(self.signals),
+            disruptions,
+            frozenset(waiting),
+            None if repeatable is None else frozenset(repeatable),
+            is_truth_old,
+        )
 
-    async def judge(self, disruptions: int = 0, waiting: Collection[str] = ()) -> History:
+    async def judge(
+        self,
+        disruptions: int = 0,
+        waiting: Collection[str] = (),
+        repeatable: Collection[str] | None = None,
+        *,
+        is_truth_old: bool = False,
+    ) -> History:
         """Raises AssertionError with every broken promise."""
-        history = await self.history(disruptions, waiting)
+        history = await self.history(disruptions, waiting, repeatable, is_truth_old=is_truth_old)
         found = violations(history)
         assert not found, f"{len(found)} broken promises:\n" + "\n".join(found[:30])
         return history

@@ -7,9 +7,10 @@ import pytest
 
 from tests.checker.sink import Sink
 from tests.harness.client import Client
+from tests.harness.effects import Latch
 from tests.harness.fleet import Fleet
 
-__all__ = ["client", "fleet", "idle_fleet", "log_name", "partitions", "sink"]
+__all__ = ["client", "eligible_s", "fleet", "idle_fleet", "latch", "log_name", "partitions", "settings", "sink"]
 
 
 @pytest.fixture(params=["kafka", "postgres"])
@@ -25,6 +26,23 @@ def partitions() -> int:
 
 
 @pytest.fixture
+def eligible_s() -> float:
+    """For how long the log leaves its partitions with a member that it does not hear of."""
+    return 2.0
+
+
+@pytest.fixture
+def settings() -> dict[str, str]:
+    """Of every process of the fleet; a test that wants others says so by parametrize."""
+    return {}
+
+
+@pytest.fixture
+def latch(tmp_path: Path) -> Latch:
+    return Latch(tmp_path)
+
+
+@pytest.fixture
 def sink() -> Iterator[Sink]:
     sink = Sink()
     yield sink
@@ -33,11 +51,17 @@ def sink() -> Iterator[Sink]:
 
 @pytest.fixture
 def idle_fleet(
-    request: pytest.FixtureRequest, log_name: str, partitions: int, database: str, tmp_path: Path
+    request: pytest.FixtureRequest,
+    log_name: str,
+    partitions: int,
+    eligible_s: float,
+    settings: dict[str, str],
+    database: str,
+    tmp_path: Path,
 ) -> Iterator[Fleet]:
     """Database and topic are ready, no process runs yet."""
     bootstrap = str(request.getfixturevalue("broker")) if log_name == "kafka" else ""
-    fleet = Fleet(tmp_path / "fleet", database, bootstrap, partitions)
+    fleet = Fleet(tmp_path / "fleet", database, bootstrap, partitions, eligible_s=eligible_s, **settings)
     try:
         fleet.prepare()
         yield fleet

@@ -21,10 +21,20 @@ class Fleet:
     """Starts and stops gateways and workers.
 
     dsn: Postgres, a database of the test's own, or "" for an embedded one. bootstrap: Kafka, or "" for the Postgres
-    log. Every fleet has its own topic and group, so tests share a broker without meeting.
+    log. Every fleet has its own topic and group, so tests share a broker without meeting. eligible_s: for how long the
+    log leaves its partitions with a member that it does not hear of.
     """
 
-    def __init__(self, folder: Path, dsn: str, bootstrap: str, partitions: int = 8, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dsn: str,
+        bootstrap: str,
+        partitions: int = 8,
+        *,
+        eligible_s: float = 2.0,
+        **settings: str,
+    ) -> None:
         self.folder = folder
         self.name = f"t{uuid.uuid4().hex[:10]}"
         self.processes: list[Managed] = []
@@ -39,7 +49,8 @@ class Fleet:
             "KAFKA_GROUP": self.name,
             "AGENT_TURNS_PARTITIONS": str(partitions),
             "AGENT_DISPATCH_BACKEND": "queue",
-            "LOG_LEASE_TTL_S": "2",
+            "LOG_LEASE_TTL_S": f"{eligible_s:g}",
+            "KAFKA_GROUP_SESSION_TIMEOUT_MS": f"{eligible_s * 1000:.0f}",
             "RECONCILE_INTERVAL_S": "0.2",
             "GATEWAY_CACHE_S": "0.2",
             "GRAPH_SERVICE_AUTH_SECRET": "a secret of the tests",
@@ -47,7 +58,9 @@ class Fleet:
         }
         if dsn:
             self.environment["STATE_DB_URI"] = dsn
+        self.partitions = partitions
         self.bootstrap = bootstrap
+        self._eligible_s = eligible_s
         if bootstrap:
             self.environment["KAFKA_BOOTSTRAP_SERVERS"] = bootstrap
         self.port = free_port()
@@ -68,7 +81,7 @@ class Fleet:
         with ThreadPoolExecutor(1) as thread:  # the caller's thread may have a loop of its own
             thread.submit(lambda: asyncio.run(self._prepare())).result(60)
         if self.bootstrap:
-            _notice_death_soon(self.bootstrap, f"{self.name}.default")
+            _set_session_timeout(self.bootstrap, f"{self.name}.default", self._eligible_s)
 
     async def _prepare(self) -> None:
         dsn = self.environment["STATE_DB_URI"]
@@ -99,6 +112,20 @@ class Fleet:
             process.wait_ready()
         return process
 
+    def workers(self, count: int, **settings: str) -> list[Managed]:
+        """So many workers, started at once."""
+        started = [self.worker(is_awaited=False, **settings) for _ in range(count)]
+        for process in started:
+            process.wait_ready()
+        return started
+
+    def start(self, workers: int = 1, **settings: str) -> list[Managed]:
+        """A gateway and so many workers, started at once; the workers."""
+        gateway = self.gateway(is_awaited=False)
+        started = self.workers(workers, **settings)
+        gateway.wait_ready()
+        return started
+
     def up(self, *, is_awaited: bool = True, **settings: str) -> Managed:
         """`argosy up`: everything in one process tree."""
         process = self._start("up", ["up"], self.port, {"PORT": str(self.port), **settings})
@@ -116,10 +143,11 @@ class Fleet:
         assert not left, f"processes were left behind: {left}"
 
 
-def _notice_death_soon(bootstrap: str, group: str) -> None:
-    """A member of the group that was killed is out of it after 2 s."""
+def _set_session_timeout(bootstrap: str, group: str, timeout_s: float) -> None:
+    """For how long a member of the group that was killed stays in it."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    entry = ConfigEntry("consumer.session.timeout.ms", "2000", incremental_operation=AlterConfigOpType.SET)
+    value = f"{timeout_s * 1000:.0f}"
+    entry = ConfigEntry("consumer.session.timeout.ms", value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.GROUP, group, incremental_configs=[entry])
     for future in admin.incremental_alter_configs([resource]).values():
         future.result(10)

@@ -83,6 +83,12 @@ class Managed:
             time.sleep(0.02)
         raise NotReadyError(f"{self.name} is not ready after {within_s} s ({seen}):\n{self.tail()}")
 
+    def metric(self, name: str) -> float:
+        """The sum over labels of one of its metrics, as /metrics has it now."""
+        with urllib.request.urlopen(self.ready_url.replace("/readyz", "/metrics"), timeout=5) as answer:  # noqa: S310
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+
     def kill(self) -> None:
         """kill -9 of this one process, and wait until the kernel has buried it."""
         self.family()

@@ -5,6 +5,10 @@ two sides of an effect at which a test may kill the worker.
 """
 
 import asyncio
+import os
+import signal
+import time
+from pathlib import Path
 from typing import Any
 
 from argosy import Context, crash_points, step, step_info, workflow
@@ -18,6 +22,7 @@ def _effect(job: dict[str, Any]) -> dict[str, Any]:
         "step_key": info.step_key,
         "idempotency_key": info.idempotency_key,
         "session": job["session"],
+        "attempt": info.attempt,
         "delay_s": job.get("effect_s", 0),
         "fail_times": job.get("fail_times", 0),
     }
@@ -115,3 +120,93 @@ async def gives_up(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     except TimeoutError:
         pass
     return {"word": await ctx.wait_signal("word")}
+
+
+async def _until_exists(path: str) -> None:
+    while not Path(path).exists():  # noqa: ASYNC110, ASYNC240 — it is the test's process that makes it
+        await asyncio.sleep(0.02)
+
+
+@step
+async def hold(job: dict[str, Any]) -> int:
+    """An effect; then the step is in flight until the test releases it."""
+    number = await cause(job["sink"], _effect(job))
+    await _until_exists(job["until"])
+    return number
+
+
+@step(effect="at_most_once")
+async def hold_at_most_once(job: dict[str, Any]) -> int:
+    number = await cause(job["sink"], _effect(job))
+    await _until_exists(job["until"])
+    return number
+
+
+@workflow
+async def holds(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """An effect, one in flight until it is released, an effect."""
+    before = await ctx.run(touch, job)
+    held = await ctx.run(hold, job)
+    return {"numbers": [before, held, await ctx.run(touch, job)]}
+
+
+@workflow
+async def holds_once(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """The same, and the one in flight must never be repeated."""
+    await ctx.run(touch, job)
+    await ctx.run(hold_at_most_once, job)
+    return {"number": await ctx.run(touch, job)}
+
+
+def _die(job: dict[str, Any]) -> None:
+    """kill -9 of this process, `deaths` times in all (for ever unless said); they are counted in the file `counter`."""
+    counter = Path(job["counter"])
+    died = counter.stat().st_size if counter.exists() else 0
+    if died < job.get("deaths", 1_000):
+        with counter.open("ab") as file:
+            file.write(b".")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@step
+async def die(job: dict[str, Any]) -> int:
+    _die(job)
+    return await cause(job["sink"], _effect(job))
+
+
+@workflow
+async def dies(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """Kills its worker at the first line of a step, behind `n` steps that succeed."""
+    for _ in range(job.get("n", 0)):
+        await ctx.run(touch, job)
+    return {"number": await ctx.run(die, job)}
+
+
+@workflow
+async def dies_in_body(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """Kills its worker before its first durable operation."""
+    _die(job)
+    return {"number": await ctx.run(touch, job)}
+
+
+@step
+async def block(job: dict[str, Any]) -> int:
+    """Blocks the event loop as careless code does, the first time that it runs."""
+    number = await cause(job["sink"], _effect(job))
+    if not Path(job["counter"]).exists():  # noqa: ASYNC240
+        Path(job["counter"]).touch()  # noqa: ASYNC240
+        time.sleep(job["block_s"])  # noqa: ASYNC251
+    return number
+
+
+@workflow
+async def blocks(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """A step that blocks everything in its process for `block_s`."""
+    return {"number": await ctx.run(block, job)}
+
+
+@workflow
+async def says(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """An effect, and a result that holds `text`."""
+    await ctx.run(touch, job)
+    return {"text": job["text"]}

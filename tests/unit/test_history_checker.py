@@ -222,3 +222,36 @@ def test_a_signal_for_another_turn_must_not_arrive_here() -> None:
 
 def test_ten_thousand_turns_of_one_session_are_checked_in_a_moment() -> None:
     assert violations(_clean(10_000)) == []
+
+
+def _repeated(step: str, *attempts: int, number: int = 30) -> tuple[Effect, ...]:
+    return tuple(
+        Effect(number + 2 * n, number + 2 * n + 1, "t0", step, f"t0/{step}", "s", attempt=attempt)
+        for n, attempt in enumerate(attempts)
+    )
+
+
+def _one_turn(*effects: Effect, **changed: Any) -> History:
+    """One turn; its first step has begun and ended before these effects."""
+    first = Effect(1, 2, "t0", "first", "t0/first", "s", attempt=1)
+    return _clean(turns=1)._replace(requests=(), effects=(first, *effects), **changed)
+
+
+def test_a_disruption_excuses_only_the_turns_that_it_may_have_hit() -> None:
+    effects = _repeated("second", 1, 2)
+    assert violations(_one_turn(*effects, disruptions=1, repeatable=frozenset({"t0"}))) == []
+    _only(_one_turn(*effects, disruptions=1, repeatable=frozenset({"t1"})), "nothing had happened to it")
+
+
+def test_a_step_that_runs_again_without_a_new_attempt_is_seen_unless_it_was_the_first() -> None:
+    _only(_one_turn(*_repeated("second", 1, 1), disruptions=1), "I3 unannounced: step second of turn t0")
+    assert violations(_one_turn(*_repeated("first", 1), disruptions=1)) == []
+
+
+def test_a_step_that_runs_again_after_its_outcome_was_recorded_is_seen_unless_the_database_forgot() -> None:
+    recorded = (Event(1, 1, "turn.started"), Event(2, 1, "step.completed", "second"), Event(3, 1, "turn.completed"))
+    ran_again = _one_turn(
+        *_repeated("second", 1, 2), disruptions=1, reads={"t0": Read("t0", "s", "completed", recorded)}
+    )
+    _only(ran_again, "I3 ran again: step second of turn t0 was recorded in attempt 1 and runs in attempt 2")
+    assert violations(ran_again._replace(is_truth_old=True)) == []
