@@ -17,6 +17,7 @@ from argosy.errors import CallerError, UnavailableError
 _INTERVAL_S: Final = 1.0
 _TIMEOUT_S: Final = 10.0
 _WORKERS_MAX: Final = 200  # the gateway's own bound of a page
+_WIDTH_OF_A_PIPE: Final = 160  # nobody's screen bounds it
 _STATE_STYLE: Final = {"alive": "green", "silent": "yellow", "dead": "red"}
 
 Fleet = dict[str, Any]
@@ -29,6 +30,8 @@ def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> in
     does not answer at first.
     """
     console, clock = console or Console(highlight=False), SystemClock()
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_A_PIPE
     try:
         client = httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
     except (httpx.InvalidURL, ValueError) as error:
@@ -46,7 +49,7 @@ def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> in
 
 
 def read_fleet(client: httpx.Client, url: str) -> Fleet:
-    """The first page of what the gateway knows. Raises UnavailableError, CallerError."""
+    """The first page of the gateway's list. Raises UnavailableError, CallerError."""
     try:
         answer = client.get("/v1/fleet", params={"limit": _WORKERS_MAX})
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -63,7 +66,7 @@ def read_fleet(client: httpx.Client, url: str) -> Fleet:
 
 def draw(fleet: Fleet, now: datetime, warning: str = "") -> RenderableType:
     """What one look shows. warning: why it is not news, if it is not."""
-    parts: list[RenderableType] = [_lanes(fleet["lanes"]), _workers(fleet["workers"], now)]
+    parts: list[RenderableType] = [_lanes(fleet["lanes"]), Text(), _workers(fleet["workers"], now)]
     if not fleet["workers"]:
         parts.append(Text("no worker has registered: start one with `argosy worker dispatch`", "yellow"))
     if fleet.get("next"):
@@ -73,8 +76,18 @@ def draw(fleet: Fleet, now: datetime, warning: str = "") -> RenderableType:
     return Group(*parts)
 
 
+def _table(title: str, *columns: str, wrapped: str) -> Table:
+    """Nothing but what it says, so that it fits a terminal of 80 columns; one column alone may be broken."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, no_wrap=column != wrapped, overflow="fold", header_style="dim")
+    return table
+
+
 def _lanes(lanes: list[Fleet]) -> Table:
-    table = Table("lane", "partitions", "owned", "nobody's", "owner dead", "lag", "workers", "running", title="lanes")
+    table = _table(
+        "lanes", "lane", "partitions", "unowned", "owner dead", "lag", "running", "workers", wrapped="workers"
+    )
     for each in lanes:
         workers = f"{each['workers_alive']} alive"
         for state in ("silent", "dead"):
@@ -82,39 +95,40 @@ def _lanes(lanes: list[Fleet]) -> Table:
         table.add_row(
             Text(each["lane"]),
             str(each["partitions"]),
-            str(each["owned"]),
             Text(str(each["unowned"]), "yellow" if each["unowned"] else ""),
             Text(str(each["owner_dead"]), "red" if each["owner_dead"] else ""),
             str(each["lag"]),
-            Text(workers),
             f"{each['running']}/{each['slots']}",
+            Text(workers),
         )
     return table
 
 
 def _workers(workers: list[Fleet], now: datetime) -> Table:
-    table = Table(
-        "worker", "lane", "state", "running", "partitions", "ready", "lag", "process", "build", "up", "heard",
-        title="workers",
-    )  # fmt: skip
+    has_lanes = len({each["lane"] for each in workers}) > 1
+    names = ("worker", "state", "running", "partitions", "ready", "lag", "process", "build", "up", "heard")
+    table = _table("workers", *(("lane",) if has_lanes else ()), *names, wrapped="partitions")
     for each in workers:
-        state = f"{each['state']}{', draining' if each['draining'] else ''}"
         owned = f"{each['partition_count']}: {each['partitions']}" if each["partition_count"] else "none"
         up_s = (now - datetime.fromisoformat(each["started_at"])).total_seconds()
         table.add_row(
+            *((Text(each["lane"]),) if has_lanes else ()),
             Text(each["worker_id"][:8]),
-            Text(each["lane"]),
-            Text(state, _STATE_STYLE.get(each["state"], "")),
+            Text("draining" if each["draining"] and each["state"] == "alive" else each["state"], _style(each)),
             f"{each['in_flight']}/{each['slots']}",
             Text(owned),
             str(each["ready_sessions"]),
             str(each["lag"]),
-            Text(f"{each['host']}:{each['pid']} {each['kind']}"),
+            Text(f"{each['host']}:{each['pid']}"),
             Text(each["build"]),
             in_words(up_s),
-            f"{in_words(each['heard_s'])} ago",
+            in_words(each["heard_s"]),
         )
     return table
+
+
+def _style(worker: Fleet) -> str:
+    return "yellow" if worker["draining"] else _STATE_STYLE.get(worker["state"], "")
 
 
 def in_words(seconds: float) -> str:

@@ -34,10 +34,20 @@ def test_lanes_and_workers_are_drawn() -> None:
     text = drawn()
 
     for shown in (
-        "2 alive, 1 dead", "5/512", "silent, draining", "5/256", "32: 0-31", "box:4711 dispatch", "[red]b7", "5h",
-        "4.0s ago", "no news",
+        "2 alive, 1 dead", "5/512", "silent", "5/256", "32: 0-31", "box:4711", "[red]b7", "5h", "4.0s", "no news",
     ):  # fmt: skip
         assert shown in text
+
+
+def test_lanes_are_named_with_workers_when_there_are_several() -> None:
+    text = drawn(workers=[WORKER, WORKER | {"lane": "second"}])
+
+    assert "second" in text
+    assert "second" not in drawn()
+
+
+def test_a_worker_that_drains_says_so() -> None:
+    assert "draining" in drawn(workers=[WORKER | {"state": "alive"}])
 
 
 def test_an_empty_fleet_says_how_to_start_one() -> None:
