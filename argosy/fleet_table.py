@@ -78,9 +78,9 @@ def draw(fleet: Fleet, now: datetime, warning: str = "") -> RenderableType:
 
 def _table(title: str, *columns: str, wrapped: str) -> Table:
     """Nothing but what it says, so that it fits a terminal of 80 columns; one column alone may be broken."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column, no_wrap=column != wrapped, overflow="fold", header_style="dim")
+        table.add_column(column, no_wrap=column != wrapped, overflow="fold", header_style="dim", min_width=len(column))
     return table
 
 
