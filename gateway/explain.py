@@ -42,7 +42,7 @@ class Parked(msgspec.Struct):
 
 
 START_A_WORKER = "Start a worker for this lane (`argosy worker dispatch`)."
-WAIT_FOR_ADOPTION = "Wait for another worker to take its partition over, or start one."
+ADOPTION = "Nothing: a living worker takes its partition over, within a second of its owner's death."
 
 
 def verdict_of_accepted(facts: PartitionFacts, minted_at: datetime) -> Verdict:
@@ -54,7 +54,7 @@ def verdict_of_accepted(facts: PartitionFacts, minted_at: datetime) -> Verdict:
         return Verdict("no_worker", "It is in the log, and no worker of its lane is alive.", START_A_WORKER, details)
     if not facts.is_owner_alive:
         why = "It is in the log, and no living worker owns its partition yet."
-        return Verdict("no_owner", why, WAIT_FOR_ADOPTION, details)
+        return Verdict("no_owner", why, ADOPTION, details)
     return Verdict("in_log", "It is in the log, and its worker has not read that far yet.", details=details)
 
 
@@ -74,7 +74,18 @@ def verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict:
         return _head(facts)
     if status is Status.SUSPENDED:
         return _suspended(facts, waits, turn_id)
+    if facts.runner is not None:
+        return _unless_nobody_works(facts, _handing_over(facts, facts.runner))
     return _unless_nobody_works(facts, Verdict("running", f"It is running: attempt {facts.attempt}."))
+
+
+def _handing_over(facts: TurnFacts, runner: str) -> Verdict:
+    """Its partition changed hands while a step of it ran."""
+    worker_id = runner.partition("/")[0]
+    until = _text(facts.runner_until)
+    why = f"A step of it still runs at worker {worker_id}, which owned its partition before: until {until} at the most."
+    to_do = "Nothing: it goes on at its new owner when that step ends."
+    return Verdict("handing_over", why, to_do, {"runner": worker_id, "until": facts.runner_until})
 
 
 def _unless_nobody_works(facts: TurnFacts, otherwise: Verdict) -> Verdict:
@@ -84,7 +95,7 @@ def _unless_nobody_works(facts: TurnFacts, otherwise: Verdict) -> Verdict:
         return Verdict("no_worker", f"No worker of its lane is alive. {otherwise.why}", START_A_WORKER, details)
     if not facts.is_owner_alive:
         why = f"No living worker owns its partition. {otherwise.why}"
-        return Verdict("no_owner", why, WAIT_FOR_ADOPTION, details)
+        return Verdict("no_owner", why, ADOPTION, details)
     return otherwise
 
 

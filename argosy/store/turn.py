@@ -88,7 +88,7 @@ class EventRow(NamedTuple):
 
 class TurnFacts(NamedTuple):
     """What decides whether a turn runs. parked: data of its last turn.parked event; undelivered: kinds of due inbox
-    rows.
+    rows; runner: WORKER/EPOCH, a former owner at which a step of it still runs, until runner_until at the most.
     """
 
     at: datetime
@@ -110,6 +110,8 @@ class TurnFacts(NamedTuple):
     next_timer_at: datetime | None
     undelivered: list[str] | None
     is_workflow_known: bool
+    runner: str | None
+    runner_until: datetime | None
 
 
 class PartitionFacts(NamedTuple):
@@ -203,10 +205,10 @@ async def list_session_turns(
 
 
 async def explain_turn(
-    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, heartbeat_ttl_s: float, partition: int
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, heartbeat_ttl_s: float, handover_s: float, partition: int
 ) -> TurnFacts | None:
     """What decides whether the turn runs, as one snapshot; None when it has no row."""
-    row = await pool.fetchrow(_SQL["explain_turn"], turn_id, tenant, lane, heartbeat_ttl_s, partition)
+    row = await pool.fetchrow(_SQL["explain_turn"], turn_id, tenant, lane, heartbeat_ttl_s, partition, handover_s)
     return None if row is None else TurnFacts(*row)
 
 

@@ -86,7 +86,8 @@ LIMIT $8
 
 -- name: explain_turn
 -- What decides whether a turn runs, as one snapshot.
--- $4: for how long a silent worker counts as alive, seconds; $5: partition of the turn's bucket.
+-- $4: for how long a silent worker counts as alive, seconds; $5: partition of the turn's bucket; $6: for how long a step
+-- may go on at a former owner, seconds. runner: a former owner (WORKER/EPOCH) that lives and has not said that it is done.
 SELECT now() AS at,
        t.status, t.place, t.attempt, t.crashes, t.reason, t.not_before, t.waits, t.workflow,
        (SELECT e.data FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.parked'
@@ -105,10 +106,22 @@ SELECT now() AS at,
         WHERE b.turn_id = t.turn_id AND b.kind = 'timer' AND b.state = 'due') AS next_timer_at,
        (SELECT array_agg(DISTINCT b.kind ORDER BY b.kind) FROM inbox AS b
         WHERE b.turn_id = t.turn_id AND b.kind <> 'timer' AND b.state = 'due') AS undelivered,
-       EXISTS (SELECT 1 FROM workflows AS f WHERE f.lane = t.lane AND f.name = t.workflow) AS is_workflow_known
+       EXISTS (SELECT 1 FROM workflows AS f WHERE f.lane = t.lane AND f.name = t.workflow) AS is_workflow_known,
+       held.runner, held.until AS runner_until
 FROM turns AS t
 LEFT JOIN partitions AS mine ON mine.lane = t.lane AND mine.partition = $5
 LEFT JOIN heartbeats AS beat ON beat.worker_id = mine.owner
+LEFT JOIN LATERAL (
+  SELECT note.runner, note.until FROM (
+    SELECT n.runners[array_position(n.turn_ids, t.turn_id)] AS runner,
+           greatest(n.at, mine.claimed_at) + make_interval(secs => $6) AS until
+    FROM handovers AS n
+    WHERE n.lane = t.lane AND n.partition = $5 AND n.epoch < mine.epoch AND t.turn_id = ANY (n.turn_ids)
+    ORDER BY n.epoch DESC LIMIT 1) AS note
+  JOIN heartbeats AS sign ON sign.worker_id = split_part(note.runner, '/', 1)::uuid
+  WHERE sign.at > now() - make_interval(secs => $4) AND note.until > now()
+    AND NOT EXISTS (SELECT 1 FROM inbox AS b
+                    WHERE b.turn_id = t.turn_id AND b.kind = 'handover' AND b.name = note.runner)) AS held ON true
 LEFT JOIN LATERAL (
   SELECT o.turn_id, o.status FROM turns AS o
   WHERE o.lane = t.lane AND o.bucket = t.bucket AND o.session_id = t.session_id

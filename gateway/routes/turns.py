@@ -79,6 +79,7 @@ async def explain_turn(turn_id: str, request: Request) -> Response:
         tenant,
         settings.lane,
         heartbeat_ttl_s=settings.heartbeat_ttl_s,
+        handover_s=settings.handover_s,
         partition=partition,
     )
     if turn_facts is None:

@@ -174,6 +174,35 @@ async def test_the_oldest_turn_that_could_run_counts_from_when_it_fell_due(
     assert page["partitions"][0]["oldest_turn_s"] == pytest.approx(2 * 86_400, abs=60)
 
 
+async def test_a_turn_says_which_former_owner_still_runs_a_step_of_it(
+    client: httpx.AsyncClient, fleet: Fleet, rows: Rows
+) -> None:
+    session = f"handed-{uuid.uuid4()}"
+    partition = ids.partition_of(ids.bucket_of(await rows.session(session)), 64)
+    former, owner = await fleet.worker(), await fleet.worker()
+    await rows.connection.execute("UPDATE workers SET lane = 'default' WHERE lane = $1", fleet.lane)
+    await fleet.owns(owner, partition, lane="default")
+    turn_id = await rows.turn(session, "running", attempt=1)
+    runner = f"{former}/76"
+    await rows.connection.execute(
+        "INSERT INTO handovers (lane, partition, epoch, worker_id, turn_ids, runners)"
+        " VALUES ('default', $1, 76, $2, $3, $4)", partition, former, [uuid.uuid4(), turn_id], ["x/1", runner],
+    )  # fmt: skip
+    url = f"/v1/turns/{turn_id}/explain"
+
+    held = (await client.get(url)).json()
+    await rows.connection.execute(
+        "INSERT INTO inbox (inbox_id, lane, bucket, tenant, turn_id, kind, name, state)"
+        " VALUES ($1, 'default', 0, $2, $3, 'handover', $4, 'consumed')", uuid.uuid4(), rows.tenant, turn_id, runner,
+    )  # fmt: skip
+    said = (await client.get(url)).json()
+    await rows.connection.execute("DELETE FROM workers WHERE worker_id = ANY ($1)", [former, owner])
+
+    assert (held["code"], held["details"]["runner"]) == ("handing_over", str(former))
+    assert datetime.fromisoformat(held["details"]["until"]) > datetime.now(UTC)
+    assert said["code"] == "running"
+
+
 @pytest.mark.parametrize("path", ["/v1/fleet", "/v1/fleet/partitions"])
 async def test_tenants_are_not_shown_the_fleet(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)

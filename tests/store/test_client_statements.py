@@ -12,7 +12,7 @@ from argosy import ids
 from argosy.store import migrate
 from argosy.store.queries import load_queries
 
-FILES = ("turn", "session", "inbox", "catalog", "dead_letter")
+FILES = ("turn", "session", "inbox", "catalog", "dead_letter", "fleet")
 LANE, TENANT, SESSION = "default", "default", "deep"
 SESSION_ID = ids.session_id_of(TENANT, LANE, SESSION)
 BUCKET = ids.bucket_of(SESSION_ID)
@@ -70,7 +70,8 @@ async def test_no_read_of_a_client_scans_the_turns(backlog: asyncpg.Connection) 
         "list_turn_steps": ("turn", (turn_id, TENANT, LANE, 100, 1_000)),
         "list_turn_events": ("turn", (turn_id, TENANT, LANE, 0, 100, 1_000)),
         "list_session_turns": ("turn", (SESSION_ID, TENANT, LANE, None, None, *begin, 51)),
-        "explain_turn": ("turn", (turn_id, TENANT, LANE, 10.0, 0)),
+        "explain_turn": ("turn", (turn_id, TENANT, LANE, 10.0, 0, 600.0)),
+        "measure_partitions": ("fleet", (LANE, [0, 1], [0, 512], [511, 1023], 100, 1_000)),
         "get_session": ("session", (SESSION_ID, TENANT, LANE)),
     }
 

@@ -22,6 +22,7 @@ def facts(status: str, **changes: Any) -> TurnFacts:
         "not_before": None, "waits": None, "is_workflow_known": True,
         "workflow": "echo", "parked": None, "head_turn_id": ME, "head_status": status, "turns_ahead": 0,
         "workers_alive": 2, "owner": OTHER, "is_owner_alive": True, "next_timer_at": None, "undelivered": None,
+        "runner": None, "runner_until": None,
     }  # fmt: skip
     return TurnFacts(**(base | changes))
 
@@ -31,6 +32,7 @@ SLEEP = Wait(key="w", kind="sleep", due_at=SOON)
 RETRY = Wait(key="w", kind="retry", due_at=SOON)
 PARKED = b'{"reason":"poison","message":"it crashed"}'
 NOBODY = {"workers_alive": 0}
+HANDED = {"runner": f"{OTHER}/77", "runner_until": SOON}
 SIGNALLED = {"undelivered": ["signal"]}
 BEHIND = {"head_turn_id": OTHER, "head_status": "suspended", "turns_ahead": 3}
 
@@ -45,6 +47,9 @@ TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
     ("nobody has its workflow", facts("queued", is_workflow_known=False), [], "unknown_workflow", "'echo'"),
     ("running", facts("running"), [], "running", "attempt 1"),
     ("running at a dead owner", facts("running", is_owner_alive=False), [], "no_owner", "running"),
+    ("handed over in a step", facts("running", **HANDED), [], "handing_over", f"{OTHER}, which owned"),
+    ("handed over in a step, until when", facts("running", **HANDED), [], "handing_over", "2026-01-01T00:01:30Z"),
+    ("handed over, nobody alive", facts("running", **HANDED, **NOBODY), [], "no_worker", "still runs"),
     ("waiting for a signal", facts("suspended"), [SIGNAL], "waiting_for_signal", "'approve', until 2026"),
     ("no signal, nobody alive", facts("suspended", **NOBODY), [SIGNAL], "waiting_for_signal", "approve"),
     ("its signal is here", facts("suspended", **SIGNALLED), [SIGNAL], "resuming", "signal"),
@@ -69,6 +74,14 @@ def test_a_turn_is_explained(turn_facts: TurnFacts, waits: list[Wait], code: str
     assert explained.code == code
     assert why in explained.why
     assert explained.what_to_do
+
+
+def test_a_dead_owners_turn_says_that_it_is_adopted_only_where_somebody_can() -> None:
+    adopted = verdict(facts("running", is_owner_alive=False), ME, [])
+    alone = verdict(facts("running", is_owner_alive=False, **NOBODY), ME, [])
+
+    assert "takes its partition over" in adopted.what_to_do
+    assert "Start a worker" in alone.what_to_do
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACCEPTED])
