@@ -1,8 +1,8 @@
 """GET /healthz, /readyz, /metrics: of the one process that answers.
 
-Ready means that turns can be taken: the log answers. A Postgres that is away is shown and does not make a gateway
-unready, because it takes turns without it. With several processes on the socket each has counters of its own, and a
-scrape meets any of them.
+Ready means that turns can be taken: the log answers. A Postgres that is away makes a gateway unready when it is the
+log; with Kafka it is shown, with the age of what is remembered of it, because turns are taken without it. With several
+processes on the socket each has counters of its own, and a scrape meets any of them.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
 from gateway.routes.turns import json_response
 from gateway.state import State, state_of
@@ -36,17 +37,26 @@ async def readyz(request: Request) -> Response:
     state = state_of(request)
     backlog_age_s = await state.writer.backlog_age_s()
     age_s = state.catalog.age_s
-    is_ready = backlog_age_s <= state.settings.log_append_timeout_s
+    has_store = await _is_store_reachable(state)
+    is_ready = is_ready_to_append(state.settings, backlog_age_s, has_store=has_store)
     content: dict[str, Any] = {
         "ready": is_ready,
+        "log": state.settings.log_backend,
         "log_backlog_age_s": round(backlog_age_s, 3),
-        "store": "ok" if await _is_store_reachable(state) else "unavailable",
+        "store": "ok" if has_store else "unavailable",
         "cache_age_s": None if age_s is None else round(age_s, 3),
         "workflows": state.catalog.workflow_count,
     }
     if is_ready:
         return json_response(content)
     return Response(encode(content), 503, {"Retry-After": "1"}, "application/json")
+
+
+def is_ready_to_append(settings: Settings, backlog_age_s: float, *, has_store: bool) -> bool:
+    """backlog_age_s: for how long the oldest append has waited; has_store: Postgres answers."""
+    if settings.log_backend == "postgres" and not has_store:
+        return False
+    return backlog_age_s <= settings.log_append_timeout_s
 
 
 @metrics_router.get("/metrics", include_in_schema=False)

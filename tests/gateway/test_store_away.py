@@ -66,14 +66,17 @@ async def test_reads_are_503_while_postgres_is_away_and_come_back(
     assert [answer.status_code for answer in back] == [200] * len(urls)
 
 
-async def test_a_gateway_without_postgres_says_so_and_is_ready(open_gateway: OpenGateway, proxy: Proxy) -> None:
+async def test_a_gateway_whose_log_is_postgres_is_not_ready_without_it(open_gateway: OpenGateway, proxy: Proxy) -> None:
     client = await open_gateway(state_db_uri=proxy.dsn)
-    here = (await client.get("/readyz")).json()
+    here = await client.get("/readyz")
     await proxy.refuse()
 
     away = await client.get("/readyz")
+    await proxy.allow()
+    back = await answers_again(client, "/readyz")
 
-    assert (here["store"], away.status_code, away.json()["store"]) == ("ok", 200, "unavailable")
+    assert [answer.status_code for answer in (here, away, back)] == [200, 503, 200]
+    assert (here.json()["store"], away.json()["store"], away.json()["log"]) == ("ok", "unavailable", "postgres")
     assert away.json()["cache_age_s"] >= 0
 
 
@@ -101,11 +104,14 @@ async def test_turns_are_taken_into_kafka_while_postgres_is_away(
         elapsed_s = time.monotonic() - began_s
         batch = await client.post("/v1/turns:batch", content=b'{"session":"s","workflow":"echo"}')
         unknown = await client.post("/v1/sessions/s/turns", json={"workflow": "nope"})
+        ready = await client.get("/readyz")
 
     assert [answer.status_code for answer in (single, *keyed)] == [202] * 6
     assert elapsed_s < 1.5
     assert batch.json()["status"] == 202
     assert unknown.status_code in (422, 503)
+    assert (ready.status_code, ready.json()["store"], ready.json()["log"]) == (200, "unavailable", "kafka")
+    assert ready.json()["cache_age_s"] > 0
 
 
 async def test_a_gateway_that_never_met_postgres_takes_every_workflow(
