@@ -1,133 +1,185 @@
-"""Partitions change hands while steps run: nothing runs twice for it, and nothing waits for long (F14, F17)."""
+"""Partitions change hands in an orderly way while steps run: nothing is repeated, and nothing waits that need not.
+
+The steps in flight are `hold`: they end when the test releases them, so it is known what ran during what.
+"""
 
 import asyncio
-import time
+import signal
 
 import pytest
 
 from tests.checker.seen import History
+from tests.checker.tell import told
 from tests.harness.client import Client
+from tests.harness.effects import Latch, until_reached
 from tests.harness.fleet import Fleet
+from tests.harness.logs import BOTH_IN_FAULTS, KAFKA_FIRST
+from tests.harness.owners import owned_turns, sessions_over, until_shared
+from tests.harness.processes import stopped
 
-SESSIONS = 12
-
-
-async def start_slow_turns(client: Client, step_s: float, n: int = 1, workflow: str = "dawdles") -> list[str]:
-    """Turns whose first step has had its effect, and runs on."""
-    posts = (client.post(f"session-{i}", workflow, effects=n, n=n, step_s=step_s) for i in range(SESSIONS))
-    turns = await asyncio.gather(*posts)
-    await until_effects(client, SESSIONS)
-    return turns
+PARTITIONS = 8
+_SOON_SILENT = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
 
 
-async def until_effects(client: Client, count: int) -> None:
-    async with asyncio.timeout(20):
-        while len(client.sink.effects()) < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+async def _hold_steps(client: Client, latch: Latch, workflow: str = "holds", each: int = 2) -> list[str]:
+    """Turns in every partition; each has a step in flight when this returns."""
+    sessions = sessions_over(PARTITIONS, each, workflow)
+    turns = await asyncio.gather(*(client.post(name, workflow, effects=3, until=latch.path) for name in sessions))
+    await until_reached(client.sink, turns, times=2)
+    return list(turns)
 
 
-def resets(history: History) -> int:
-    return sum(event.type == "turn.reset" for read in history.reads.values() for event in read.events)
+async def _run_others(client: Client, name: str) -> None:
+    """Turns of other sessions of all partitions are served at once."""
+    others = [await client.post(each, "steps", effects=1) for each in sessions_over(PARTITIONS, name=name)]
+    await client.until_status(others, within_s=10)
 
 
-async def test_a_new_worker_takes_over_and_steps_in_flight_end_where_they_run(fleet: Fleet, client: Client) -> None:
-    fleet.worker()
-    turns = await start_slow_turns(client, step_s=2.5, n=2)
-
-    newcomer = await asyncio.to_thread(fleet.worker)
-
-    await client.until_status(turns)
-    history = await client.judge()
-    assert resets(history) == 0
-    assert "partitions.claimed" in newcomer.tail()
+def _reset(history: History) -> set[str]:
+    """Turns that announced that they ran again."""
+    return {read.turn_id for read in history.reads.values() if any(e.type == "turn.reset" for e in read.events)}
 
 
-async def test_a_worker_that_is_told_to_end_leaves_nothing_to_be_repeated(fleet: Fleet, client: Client) -> None:
-    leaving, _ = fleet.worker(), fleet.worker()
-    turns = await start_slow_turns(client, step_s=1.5, n=2)
+@pytest.mark.scenario("F13 scale-up in a step", "result comes from the old owner, same attempt, no turn.reset")
+async def test_steps_in_flight_are_not_repeated_when_a_worker_is_added(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    (first,) = idle_fleet.start(1)
+    turns = await _hold_steps(client, latch)
+    turns += await _hold_steps(client, latch, "holds_once", each=1)
 
-    assert await asyncio.to_thread(leaving.terminate) == 0
-
-    await client.until_status(turns)
-    assert resets(await client.judge()) == 0
-
-
-async def test_the_only_worker_lets_running_turns_end(fleet: Fleet, client: Client) -> None:
-    leaving = fleet.worker()
-    turns = await start_slow_turns(client, step_s=1, n=1)
-
-    assert await asyncio.to_thread(leaving.terminate) == 0
-    await asyncio.to_thread(fleet.worker)
+    second = await asyncio.to_thread(idle_fleet.worker)
+    await until_shared(client, [first, second], PARTITIONS)
+    await _run_others(client, "meanwhile")
+    latch.release()
 
     await client.until_status(turns)
-    assert resets(await client.judge()) == 0
+    history = await client.judge(disruptions=0)
+    assert _reset(history) == set()
 
 
-async def test_three_owners_in_a_row_while_a_step_runs(fleet: Fleet, client: Client) -> None:
-    first = fleet.worker()
-    turns = await start_slow_turns(client, step_s=6)
+@KAFKA_FIRST
+@pytest.mark.scenario("F13 three owners in a step", "result of the first owner reaches the third, same attempt")
+async def test_the_outcome_of_a_step_follows_its_turn_over_two_more_owners(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    (first,) = idle_fleet.start(1)
+    turns = await _hold_steps(client, latch)
 
-    second = await asyncio.to_thread(fleet.worker)
-    third = await asyncio.to_thread(fleet.worker)
-    leaving = asyncio.create_task(asyncio.to_thread(first.terminate))
+    second = await asyncio.to_thread(idle_fleet.worker)
+    first.send(signal.SIGTERM)
+    await until_shared(client, [second], PARTITIONS)
+    third = await asyncio.to_thread(idle_fleet.worker)
     assert await asyncio.to_thread(second.terminate) == 0
-    assert await leaving == 0
+    await until_shared(client, [third], PARTITIONS)
+    await _run_others(client, "meanwhile")
+    assert first.process.poll() is None
+    latch.release()
 
+    assert await asyncio.to_thread(first.wait_dead) == 0
     await client.until_status(turns)
-    assert resets(await client.judge()) == 0
-    assert third.process.poll() is None
+    history = await client.judge(disruptions=0)
+    assert _reset(history) == set()
 
 
-async def test_an_at_most_once_step_in_flight_through_a_hand_over_is_not_uncertain(
-    fleet: Fleet, client: Client
+@BOTH_IN_FAULTS
+@pytest.mark.scenario("hand-over, old owner killed", "its steps run again: same key, attempt + 1, turn.reset")
+async def test_steps_of_an_old_owner_that_dies_during_the_hand_over_run_again(
+    idle_fleet: Fleet, client: Client, latch: Latch
 ) -> None:
-    leaving, _ = fleet.worker(), fleet.worker()
-    posts = (client.post(f"session-{i}", "once", effects=1, effect_s=2) for i in range(SESSIONS))
-    turns = await asyncio.gather(*posts)
-    await client.until_status(turns, {"running"})
+    (first,) = idle_fleet.start(1)
+    turns = await _hold_steps(client, latch)
+    second = await asyncio.to_thread(idle_fleet.worker)
+    await until_shared(client, [first, second], PARTITIONS)
 
-    assert await asyncio.to_thread(leaving.terminate) == 0
-
-    found = await client.until_status(turns, {"completed", "parked"})
-    assert {turn["status"] for turn in found.values()} == {"completed"}
-    await client.judge()
-
-
-async def test_an_owner_that_dies_while_it_hands_over_is_not_waited_for(fleet: Fleet, client: Client) -> None:
-    leaving, _ = fleet.worker(), fleet.worker()
-    turns = await start_slow_turns(client, step_s=4)
-
-    leaving.process.terminate()
-    await asyncio.sleep(1.5)  # in the middle of the hand-over
-    leaving.kill()
+    first.kill()
+    took_s = await until_reached(client.sink, turns, times=3)
+    latch.release()
 
     await client.until_status(turns)
-    assert resets(await client.judge(disruptions=1)) > 0
+    history = await client.judge(disruptions=1, repeatable=turns)
+    assert _reset(history) == set(turns)
+    assert took_s < 3
 
 
-@pytest.mark.parametrize("partitions", [2])
-async def test_a_step_that_does_not_end_in_time_runs_again_at_the_new_owner(fleet: Fleet, client: Client) -> None:
-    bound = {"HANDOVER_S": "1"}
-    leaving, _ = fleet.worker(**bound), fleet.worker(**bound)
-    turns = await start_slow_turns(client, step_s=4)
-
-    assert await asyncio.to_thread(leaving.terminate) == 0
-
-    await client.until_status(turns)
-    assert resets(await client.judge(disruptions=1)) > 0
-
-
-@pytest.mark.parametrize("log_name", ["kafka", "postgres"])
-async def test_running_turns_of_a_killed_worker_go_on_long_before_the_log_notices(
-    log_name: str, fleet: Fleet, client: Client
+@BOTH_IN_FAULTS
+@pytest.mark.parametrize("settings", [_SOON_SILENT])
+@pytest.mark.scenario("hand-over, old owner stopped", "its steps run again; what it says when it wakes up is not taken")
+async def test_steps_of_an_old_owner_that_stops_during_the_hand_over_run_again(
+    idle_fleet: Fleet, client: Client, latch: Latch
 ) -> None:
-    slow = {"KAFKA_GROUP_SESSION_TIMEOUT_MS": "30000", "LOG_LEASE_TTL_S": "30"}
-    doomed, _ = fleet.worker(**slow), fleet.worker(**slow)
-    turns = await start_slow_turns(client, step_s=2)
+    (first,) = idle_fleet.start(1)
+    turns = await _hold_steps(client, latch)
+    second = await asyncio.to_thread(idle_fleet.worker)
+    await until_shared(client, [first, second], PARTITIONS)
 
+    with stopped(first):
+        await until_reached(client.sink, turns, times=3)
+        latch.release()
+        await client.until_status(turns)
+    await _run_others(client, "after")
+
+    history = await client.judge(disruptions=1, repeatable=turns)
+    assert _reset(history) == set(turns)
+
+
+@BOTH_IN_FAULTS
+@pytest.mark.parametrize("settings", [{"HANDOVER_S": "2"}])
+@pytest.mark.scenario("hand-over, HANDOVER_S passes", "the step runs again elsewhere; the late result is not taken")
+async def test_a_step_that_outlasts_the_bound_of_a_hand_over_runs_again(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    (first,) = idle_fleet.start(1)
+    turns = await _hold_steps(client, latch)
+    second = await asyncio.to_thread(idle_fleet.worker)
+    await until_shared(client, [first, second], PARTITIONS)
+    moved = await owned_turns(client, second, turns, PARTITIONS)
+
+    await until_reached(client.sink, moved, times=3)
+    latch.release()
+
+    await client.until_status(turns)
+    history = await client.judge(disruptions=1, repeatable=moved)
+    assert _reset(history) == moved
+
+
+@BOTH_IN_FAULTS
+@pytest.mark.scenario("F17 drain races recovery", "one runner each; only the killed worker's steps run again")
+async def test_a_worker_that_drains_while_another_is_killed_keeps_its_steps(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    draining, doomed, third = workers = idle_fleet.start(3)
+    await until_shared(client, workers, PARTITIONS)
+    turns = await _hold_steps(client, latch)
+    hit = await owned_turns(client, doomed, turns, PARTITIONS)
+
+    draining.send(signal.SIGTERM)
     doomed.kill()
-    killed_s = time.monotonic()
-    await client.until_status(turns, within_s=20)
+    await until_reached(client.sink, hit, times=3)
+    await until_shared(client, [third], PARTITIONS)
+    latch.release()
 
-    assert time.monotonic() - killed_s < 10
-    assert resets(await client.judge(disruptions=1)) > 0
+    assert await asyncio.to_thread(draining.wait_dead) == 0
+    await client.until_status(turns)
+    history = await client.judge(disruptions=1, repeatable=hit)
+    assert _reset(history) == hit, told(history, sorted(_reset(history) ^ hit))
+
+
+@BOTH_IN_FAULTS
+@pytest.mark.scenario(
+    "SIGTERM of the only worker", "its running step ends there, also when another worker comes meanwhile"
+)
+async def test_the_only_worker_told_to_end_finishes_its_steps_also_when_company_comes(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    (first,) = idle_fleet.start(1)
+    turns = await _hold_steps(client, latch)
+
+    first.send(signal.SIGTERM)
+    await asyncio.to_thread(idle_fleet.worker)
+    await asyncio.sleep(0.5)  # whoever would take the turns away has had the time to
+    latch.release()
+
+    assert await asyncio.to_thread(first.wait_dead) == 0
+    await client.until_status(turns)
+    await client.judge(disruptions=0)

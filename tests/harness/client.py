@@ -11,6 +11,7 @@ from urllib.parse import quote
 from tests.checker.history import violations
 from tests.checker.seen import UNCERTAIN, Event, History, Read, Request, SignalSent
 from tests.checker.sink import Sink
+from tests.checker.tell import told
 from tests.harness.balancer import Balancer
 
 ENDED = frozenset({"completed", "failed", "cancelled", "expired", "rejected", "merged", "duplicate"})
@@ -247,7 +248,7 @@ class Client:
         """Raises AssertionError with every broken promise."""
         history = await self.history(disruptions, waiting, repeatable, is_truth_old=is_truth_old)
         found = violations(history)
-        assert not found, f"{len(found)} broken promises:\n" + "\n".join(found[:30])
+        assert not found, f"{len(found)} broken promises:\n" + "\n".join(found[:30]) + told(history, found)
         return history
 
 

@@ -15,14 +15,14 @@ def partition_of_session(session: str, partitions: int) -> int:
     return partition_of(bucket_of(session_id_of("default", "default", session)), partitions)
 
 
-def sessions_over(partitions: int, each: int = 1) -> list[str]:
+def sessions_over(partitions: int, each: int = 1, name: str = "session") -> list[str]:
     """Names of sessions, `each` of every partition."""
     found: dict[int, list[str]] = {partition: [] for partition in range(partitions)}
     number = 0
     while any(len(names) < each for names in found.values()):
-        names = found[partition_of_session(f"session-{number}", partitions)]
+        names = found[partition_of_session(f"{name}-{number}", partitions)]
         if len(names) < each:
-            names.append(f"session-{number}")
+            names.append(f"{name}-{number}")
         number += 1
     return [name for names in found.values() for name in names]
 

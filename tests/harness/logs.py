@@ -1,0 +1,7 @@
+"""On which logs a test of a fleet runs: on both (the fixture `log_name`), or on one of them unless there is time."""
+
+import pytest
+
+BOTH_IN_FAULTS = pytest.mark.parametrize("log_name", ["postgres", pytest.param("kafka", marks=pytest.mark.slow)])
+KAFKA_FIRST = pytest.mark.parametrize("log_name", ["kafka", pytest.param("postgres", marks=pytest.mark.slow)])
+KAFKA_ONLY = pytest.mark.parametrize("log_name", ["kafka"])
