@@ -101,12 +101,23 @@ def dispatch(
 @app.command()
 def migrate(
     check: Annotated[bool, typer.Option(help="Only say what is missing; exit code 1 when something is.")] = False,
+    after_restore: Annotated[
+        bool, typer.Option(help="The database was restored from a backup: raise its lineage. Stop the workers first.")
+    ] = False,
 ) -> None:
     """Bring the database to this version's schema."""
     from argosy.store import migrate as migrations
     from argosy.store import preflight
 
-    dsn = _dsn(_settings())
+    settings = _settings()
+    dsn = _dsn(settings)
+    if after_restore:
+        restores = asyncio.run(migrations.after_restore(dsn, settings.heartbeat_ttl_s))
+        typer.echo(
+            f"the lineage is raised (restores: {restores}): nothing of the lost history can write any more. Start the "
+            "workers: what the log still holds is read again from the positions of the backup"
+        )
+        return
     if check:
         missing = asyncio.run(migrations.pending(dsn))
         typer.echo("\n".join(f"missing: {name}" for name in missing) or "nothing is missing")

@@ -3,12 +3,16 @@
 Later on everything may go away and come back: a process that runs never stops for that.
 """
 
+import uuid
+
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.logs.open import open_writer
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
+from argosy.store.lane_log import LaneLogs
+from argosy.store.pool import open_pool
 
 log = telemetry.logger()
 
@@ -29,3 +33,13 @@ async def preflight(settings: Settings) -> None:
         where = f"KAFKA_BOOTSTRAP_SERVERS={servers}" if servers else "STATE_DB_URI"
         raise LogUnavailableError(f"{error} ({where})") from error
     await writer.close()
+    async with open_pool(settings, dsn) as pool:
+        recorded = await LaneLogs(pool, settings.lane).find(uuid.UUID(int=0), settings.heartbeat_ttl_s)
+    count = writer.partition_count
+    is_theirs = recorded is not None and recorded.topic == settings.topic and recorded.is_in_use
+    if recorded is not None and is_theirs and recorded.identity.partition_count != count:
+        raise SettingError(
+            f"the topic {settings.topic} has {count} partitions, and the workers of this lane use "
+            f"{recorded.identity.partition_count}: a session's records must stay in one partition; make a new topic "
+            "(KAFKA_TOPIC_PREFIX, `argosy topics`) instead of growing one"
+        )

@@ -15,7 +15,7 @@ from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Batch, Identity, Record, Span
 from argosy.logs.postgres_connection import PostgresConnection
-from argosy.logs.postgres_member import PostgresMember
+from argosy.logs.postgres_member import ROUND_S, PostgresMember
 from argosy.store import log as log_store
 
 log = structlog.get_logger()
@@ -53,6 +53,8 @@ class PostgresReader:
             self._on_round,
         )
         self._topic_id: uuid.UUID | None = None
+        self._identity: Identity | None = None
+        self._round_at_s = float("-inf")
         self._held: frozenset[int] = frozenset()
         self._readings: dict[int, _Reading] = {}
         self._is_paused = False
@@ -73,11 +75,16 @@ class PostgresReader:
         return identity
 
     async def identity(self) -> Identity:
+        # Each round of the member says which topic it was: nobody else need ask.
+        is_fresh = self._clock.monotonic_s() - self._round_at_s < 2 * ROUND_S
+        if self._identity is not None and is_fresh and self._identity.topic_id == str(self._topic_id):
+            return self._identity
         found = await self._connection.call(log_store.get_identity, self._topic)
         if found is None:
             raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
         cluster_id, topic_id, partition_count = found
-        return Identity(str(cluster_id), str(topic_id), partition_count)
+        self._identity = Identity(str(cluster_id), str(topic_id), partition_count)
+        return self._identity
 
     async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
         found = await self._connection.call(log_store.list_spans, self._topic, list(partitions))
@@ -123,6 +130,8 @@ class PostgresReader:
         """From the member. A topic made again has nothing to do with what was read of the old one: its partitions are
         away for one round, so that their owner sees it.
         """
+        if topic_id is not None:
+            self._round_at_s = self._clock.monotonic_s()
         if topic_id is not None and topic_id != self._topic_id:
             self._topic_id = topic_id
             self._readings.clear()

@@ -55,6 +55,29 @@ async def migrate(dsn: str) -> list[str]:
         connection.terminate()
 
 
+async def after_restore(dsn: str, heartbeat_ttl_s: float) -> int:
+    """The database was restored from a backup: raise its lineage, so that nothing of the history that was lost can
+    write, or be taken for something new. Returns how many restores there were.
+
+    Raises StoreUnavailableError, SettingError.
+    """
+    connection = await connect(dsn, application="argosy migrate")
+    try:
+        if await _missing(connection):
+            raise SettingError("the database lacks migrations: run `argosy migrate` first")
+        if living := await connection.fetchval(_SQL["count_living"], heartbeat_ttl_s):
+            raise SettingError(f"{living} worker(s) were heard of in the last {heartbeat_ttl_s:g} s: stop them first")
+        restores: int = await connection.fetchval(_SQL["raise_restores"])
+    except asyncpg.CheckViolationError as error:
+        raise SettingError("the lineage cannot be raised any further: 2047 restores are the most") from error
+    except UNAVAILABLE as error:
+        raise unavailable(error) from error
+    else:
+        return restores
+    finally:
+        connection.terminate()
+
+
 async def pending(dsn: str) -> list[str]:
     """The names of what is missing. Raises StoreUnavailableError, SettingError."""
     connection = await connect(dsn, application="argosy migrate")

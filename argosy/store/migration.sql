@@ -19,6 +19,14 @@ SELECT to_regclass('argosy.migrations') IS NOT NULL
 -- What was applied.
 SELECT name, checksum FROM argosy.migrations
 
+-- name: count_living
+-- Workers that were heard of in the last seconds.
+SELECT count(*) FROM argosy.heartbeats WHERE at > now() - make_interval(secs => $1)
+
+-- name: raise_restores
+-- History forked: what is numbered from now on is never taken for what was numbered before the restore.
+UPDATE argosy.lineages SET restores = restores + 1 RETURNING restores
+
 -- name: insert_migration
 -- In the transaction of the migration itself.
 INSERT INTO argosy.migrations (name, checksum) VALUES ($1, $2)

@@ -121,6 +121,8 @@ class PartitionFacts(NamedTuple):
     accepted_through: datetime | None
     workers_alive: int
     is_owner_alive: bool
+    replaced_at: datetime | None
+    replaced: str | None
 
 
 class KeyedTurn(NamedTuple):

@@ -138,4 +138,6 @@ SELECT now() AS at,
         WHERE w.lane = $1 AND h.at > now() - make_interval(secs => $3)) AS workers_alive,
        EXISTS (SELECT 1 FROM partitions AS mine JOIN heartbeats AS beat ON beat.worker_id = mine.owner
                WHERE mine.lane = $1 AND mine.partition = $2
-                 AND beat.at > now() - make_interval(secs => $3)) AS is_owner_alive
+                 AND beat.at > now() - make_interval(secs => $3)) AS is_owner_alive,
+       (SELECT l.replaced_at FROM lane_logs AS l WHERE l.lane = $1) AS replaced_at,
+       (SELECT l.replaced FROM lane_logs AS l WHERE l.lane = $1) AS replaced

@@ -96,10 +96,19 @@ def test_every_status_has_an_explanation(status: Status) -> None:
         ({"workers_alive": 0}, "no_worker"),
         ({"is_owner_alive": False}, "no_owner"),
         ({"accepted_through": None}, "in_log"),
+        ({"replaced_at": NOW + timedelta(seconds=1), "replaced": "words"}, "log_replaced"),
+        ({"replaced_at": NOW - timedelta(seconds=1), "replaced": "words"}, "in_log"),
     ],
 )
 def test_a_turn_that_is_only_in_the_log_is_explained(changes: dict[str, Any], code: str) -> None:
-    base = {"at": NOW, "accepted_through": NOW - timedelta(seconds=3), "workers_alive": 1, "is_owner_alive": True}
+    base = {
+        "at": NOW,
+        "accepted_through": NOW - timedelta(seconds=3),
+        "workers_alive": 1,
+        "is_owner_alive": True,
+        "replaced_at": None,
+        "replaced": None,
+    }
 
     explained = verdict_of_accepted(PartitionFacts(**(base | changes)), NOW)
 

@@ -10,13 +10,12 @@ import structlog
 from argosy import ids, telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import StoreUnavailableError
 from argosy.log import LogReader
 from argosy.logs.open import open_reader
 from argosy.poke import Poker
 from argosy.signing import load_secret
-from argosy.store import catalog as owners
 from argosy.store.head import Heads
+from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.partition import Claimed, Partitions
 from argosy.store.pool import Pool
@@ -28,7 +27,9 @@ from workers.dispatch.flusher import Flusher
 from workers.dispatch.handover import Handover
 from workers.dispatch.inbox import Inbox
 from workers.dispatch.intake import Intake
+from workers.dispatch.log_guard import LogGuard
 from workers.dispatch.loop_watch import LoopWatch
+from workers.dispatch.others import Others
 from workers.dispatch.ownership import Ownership
 from workers.dispatch.pager import Pager
 from workers.dispatch.partition_gauges import PartitionGauges
@@ -63,7 +64,6 @@ class Parts:
         self.accepts = NumberedStream(dsn, self.worker_id, _ACCEPTS, timeout_s=settings.flush_timeout_s)
         self.flushes = NumberedStream(dsn, self.worker_id, _FLUSHES, timeout_s=settings.flush_timeout_s)
         secret = load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
-        self.poker = Poker(secret, settings.lane, self.clock)
         self.poke_server = PokeServer(
             PokeService(
                 on_inbox=lambda: self.inbox.poke(),
@@ -75,6 +75,13 @@ class Parts:
             clock=self.clock,
             host=settings.grpc_host,
             port=settings.grpc_port,
+        )
+        self.others = Others(
+            Poker(secret, settings.lane, self.clock),
+            pool,
+            settings.lane,
+            address=self.poke_server.address,
+            on_mine=lambda: self.inbox.poke(),
         )
         self.partitions = Partitions(pool, self.worker_id, self.poke_server.address, settings.lane)
         self._make_execution(
@@ -104,7 +111,7 @@ class Parts:
             note_s=settings.handover_note_s,
             bound_s=settings.handover_s,
             is_living=lambda worker_id: self.ownership.is_living(worker_id),
-            ask=self._ask,
+            ask=lambda partitions_of: self.others.ask(partitions_of, self.ownership.address_of),
             on_open=self._opened,
             on_released=self._released,
         )
@@ -163,8 +170,21 @@ class Parts:
             on_lost=lambda owned: self.ownership.lost(owned),
             on_answer=self._answered,
         )
+        self.log_guard = LogGuard(
+            self.reader,
+            LaneLogs(self._pool, settings.lane),
+            self.clock,
+            worker_id=self.worker_id,
+            topic=settings.topic,
+            ttl_s=settings.heartbeat_ttl_s,
+        )
         self.reading = Reading(
-            self.partitions, self.reader, self.intake, self.clock, database_time_s=self.database_clock.now_s
+            self.partitions,
+            self.reader,
+            self.intake,
+            self.log_guard,
+            self.clock,
+            database_time_s=self.database_clock.now_s,
         )
         self.ownership = Ownership(
             self.partitions,
@@ -186,7 +206,7 @@ class Parts:
             bound_s=settings.handover_s,
             held_of=self.takeover.forget,
             on_done=self.executor.handed_over,
-            on_told=lambda turn: self.background.spawn(self._tell_owner(turn)),
+            on_told=lambda turn: self.background.spawn(self.others.tell(turn)),
         )
         self.drain = Drain(
             self.reader,
@@ -253,23 +273,6 @@ class Parts:
             self.executor.forget(owned)
             self.inbox.void(owned)
 
-    def _ask(self, partitions_of: dict[uuid.UUID, list[int]]) -> None:
-        """Former owners hear that they are asked; one that does not finds out by itself, later."""
-        for worker_id, partitions in partitions_of.items():
-            if worker_id != self.worker_id and (address := self.ownership.address_of(worker_id)):
-                self.poker.poke(address, claimed_partitions=partitions)
-
-    async def _tell_owner(self, turn: Turn) -> None:
-        """Something of a turn lies in the inbox: its owner looks at once instead of at its next poll."""
-        try:
-            address = (await owners.list_owners(self._pool, self._settings.lane)).get(turn.owned.partition)
-        except StoreUnavailableError:
-            return
-        if address == self.poke_server.address:
-            self.inbox.poke()
-        elif address:
-            self.poker.poke(address, inbox_buckets=[turn.bucket])
-
     def loops(self) -> Sequence[asyncio.Task[None]]:
         """Everything that runs until the worker ends."""
         parts = (
@@ -280,7 +283,7 @@ class Parts:
 
     async def close(self) -> None:
         await self.reader.close()
-        await self.poker.close()
+        await self.others.close()
         await self.poke_server.stop()
         await self.accepts.close()
         await self.flushes.close()

@@ -15,10 +15,12 @@ from argosy.clock import Clock
 from argosy.log import Identity, LogReader, Span
 from argosy.store.partition import Partitions
 from workers.dispatch.intake import Intake, Move
+from workers.dispatch.log_guard import LogGuard
 from workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 
+_SPANS_INTERVAL_S = 1.0  # how often it is looked whether the log holds our positions
 _THROUGH_INTERVAL_S = 5.0  # how often an idle partition says how far it is accepted through
 
 
@@ -37,6 +39,7 @@ class Reading:
         partitions: Partitions,
         reader: LogReader,
         intake: Intake,
+        guard: LogGuard,
         clock: Clock,
         *,
         database_time_s: Callable[[], float],
@@ -44,9 +47,11 @@ class Reading:
         self._partitions = partitions
         self._reader = reader
         self._intake = intake
+        self._guard = guard
         self._clock = clock
         self._database_time_s = database_time_s
         self._claim_no = 0
+        self._spans_at_s = 0.0
         self._through_at_s = 0.0
         self._identity = Identity("", "", 0)
 
@@ -71,13 +76,22 @@ class Reading:
         self._reader.start(owned.partition, owned.position, owned.claim)
 
     async def look(self, eligible: list[Owned]) -> None:
-        """Begin to read what is not read, and say how far the others are. Raises UnavailableError."""
-        if new := [each for each in eligible if not each.is_reading]:
+        """Begin to read what is not read, see that it is still the same log, say how far the others are.
+
+        Raises UnavailableError, SettingError.
+        """
+        if not eligible:
+            return
+        if (replaced := await self._guard.look()) is not None:
+            self.begin(replaced)
+            for each in eligible:
+                self.stop(each)
+        if new := [each for each in eligible if not each.is_reading and not each.is_void]:
             await self._start(new)
         now_s = self._clock.monotonic_s()
-        if eligible and now_s - self._through_at_s >= _THROUGH_INTERVAL_S:
-            self._through_at_s = now_s
-            await self._note_through([each for each in eligible if each.is_reading])
+        if now_s - self._spans_at_s >= _SPANS_INTERVAL_S:
+            self._spans_at_s = now_s
+            await self._look_at_spans([each for each in eligible if each.is_reading])
 
     async def _start(self, new: list[Owned]) -> None:
         # After the claim: from here on nobody else moves these positions, and the log's end only grows.
@@ -99,6 +113,7 @@ class Reading:
                 self.restart(each)
 
     async def _read_another_log(self, owned: Owned, first: int, span: Span) -> None:
+        telemetry.LOGS_REPLACED.inc()
         log.error(
             telemetry.LOG_REPLACED,
             partition=owned.partition,
@@ -110,22 +125,29 @@ class Reading:
         await self._intake.move([(owned, first, None)])
         owned.next_read = first
 
-    async def _note_through(self, reading: list[Owned]) -> None:
+    async def _look_at_spans(self, reading: list[Owned]) -> None:
         """Every record appended before `asked_s` is below `end`: once the position is there, everything up to then
         is accepted. A busy partition gets there with a later accept.
         """
+        if not reading:
+            return
         asked_s = self._database_time_s() - 1.0  # the clocks of log, database and gateways differ a little
+        has_to_note = self._clock.monotonic_s() - self._through_at_s >= _THROUGH_INTERVAL_S
+        if has_to_note:
+            self._through_at_s = self._clock.monotonic_s()
         spans = await self._reader.spans([each.partition for each in reading])
         idle: list[Move] = []
         for each in reading:
             if each.is_void:
                 continue
-            end = spans[each.partition].end
-            each.lag = max(0, end - each.position)
+            span = spans[each.partition]
+            each.lag = max(0, span.end - each.position)
             telemetry.PARTITION_LAG.labels(partition=str(each.partition)).set(each.lag)
-            if each.position >= end:
+            if where_to_read(each.position, span) != each.position:
+                self.stop(each)  # records are missing: it is started anew, from where the log begins
+            elif has_to_note and each.position >= span.end:
                 idle.append((each, None, asked_s))
-            elif each.mark is None:
-                each.mark = (end, asked_s)
+            elif has_to_note and each.mark is None:
+                each.mark = (span.end, asked_s)
         if idle:
             await self._intake.move(idle)

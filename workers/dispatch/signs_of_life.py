@@ -31,6 +31,7 @@ _JOIN_S = 5.0
 _LOOK_S = 3.0
 _RETRY_S_MIN, _RETRY_S_MAX = 0.02, 1.0
 _WARN_S = 5.0
+_BEATS_MISSED_MAX = 3
 
 
 class SignsOfLife:
@@ -67,6 +68,15 @@ class SignsOfLife:
         self._known: list[Member] = []
         self._free_since_s: dict[uuid.UUID, float] = {}
         self._warned_at_s = 0.0
+        self._beaten_at_s: float | None = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether Postgres took a beat lately. From any thread."""
+        beaten_at_s = self._beaten_at_s
+        if beaten_at_s is None:
+            return False
+        return self._clock.monotonic_s() - beaten_at_s <= _BEATS_MISSED_MAX * self._interval_s
 
     def start(self) -> None:
         """From the loop on which the callbacks are wanted."""
@@ -116,6 +126,7 @@ class SignsOfLife:
             if not has_lock:  # an old backend of ours may linger: until it is gone, its lock is the sign
                 has_lock = await worker.take_lock(connection, self._worker_no)
             lineage = await worker.beat(connection, self._worker_id, self._state())
+            self._beaten_at_s = self._clock.monotonic_s()
             if lineage is not None:
                 self._tell(self._on_lineage, lineage)
             until_s = self._clock.monotonic_s() + self._interval_s

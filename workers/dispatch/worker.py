@@ -34,6 +34,7 @@ class Worker:
         self._workers = Workers(pool)
         self._parts = Parts(settings, dsn, catalog, pool)
         self._stopping = asyncio.Event()
+        self._signs: SignsOfLife | None = None
 
     def stop(self) -> None:
         """Drain, then return from `run`; asked a second time, end the process at once."""
@@ -43,6 +44,7 @@ class Worker:
 
     async def run(self) -> None:
         parts, settings = self._parts, self._settings
+        await parts.log_guard.begin(await parts.reader.identity())
         await parts.accepts.open()
         await parts.flushes.open()
         await parts.poke_server.start()
@@ -50,7 +52,7 @@ class Worker:
         ops.start()
         worker_no = await self._register(ops.port)
         await self._workers.forget_dead(settings.worker_forget_s)
-        signs = SignsOfLife(
+        signs = self._signs = SignsOfLife(
             self._dsn,
             parts.worker_id,
             worker_no,
@@ -121,9 +123,11 @@ class Worker:
         return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:
-        is_ready = self._parts.ownership.is_settled and not self._stopping.is_set()
-        return is_ready, {
+        """Asked from another thread."""
+        has_store = self._signs is not None and self._signs.is_heard
+        return self._parts.ownership.is_settled and has_store and not self._stopping.is_set(), {
             "partitions": sorted(self._parts.owned),
             "running": self._parts.executor.running,
             "draining": self._stopping.is_set(),
+            "store": "ok" if has_store else "unavailable",
         }

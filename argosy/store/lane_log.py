@@ -1,0 +1,47 @@
+"""Which log a lane's positions belong to, as its workers last saw it.
+
+Raises: StoreUnavailableError
+"""
+
+import uuid
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from argosy.log import Identity
+from argosy.store.pool import Pool
+from argosy.store.queries import load_queries
+
+_SQL: Final = load_queries("lane_log")
+
+
+class LaneLog(NamedTuple):
+    """topic: its name; is_in_use: another living worker of the lane is on it."""
+
+    identity: Identity
+    topic: str
+    is_in_use: bool
+
+
+class LaneLogs:
+    """The log of one lane."""
+
+    def __init__(self, pool: Pool, lane: str) -> None:
+        self._pool = pool
+        self._lane = lane
+
+    async def find(self, me: uuid.UUID, ttl_s: float) -> LaneLog | None:
+        """me: the worker that asks; ttl_s: how young a heartbeat must be to be a life's."""
+        row = await self._pool.fetchrow(_SQL["find_lane_log"], self._lane, me, ttl_s)
+        return None if row is None else LaneLog(Identity(row[0], row[1], row[3]), row[2], row[4])
+
+    async def set(self, identity: Identity, topic: str, replaced: str | None) -> None:
+        """This one counts from now on. replaced: what became of the one before, in words."""
+        cluster_id, topic_id, partition_count = identity
+        await self._pool.execute(
+            _SQL["set_lane_log"], self._lane, cluster_id, topic_id, topic, partition_count, replaced
+        )
+
+    async def replacement(self) -> tuple[datetime, str] | None:
+        """When the log was replaced, and what that means; None when it never was."""
+        row = await self._pool.fetchrow(_SQL["find_replacement"], self._lane)
+        return None if row is None else (row[0], row[1])

@@ -1,0 +1,17 @@
+-- name: find_lane_log
+-- The log of a lane, as it was last seen by its workers, and whether any of them lives.
+SELECT l.cluster_id, l.topic_id, l.topic, l.partition_count,
+       EXISTS (SELECT 1 FROM workers AS w JOIN heartbeats AS h USING (worker_id)
+               WHERE w.lane = l.lane AND w.kind = 'dispatch' AND w.worker_id <> $2 AND h.at > now() - make_interval(secs => $3))
+FROM lane_logs AS l WHERE l.lane = $1
+
+-- name: set_lane_log
+-- This is the log of a lane from now on. $6: what became of the one before, in words; NULL when there was none.
+INSERT INTO lane_logs AS mine (lane, cluster_id, topic_id, topic, partition_count) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (lane) DO UPDATE SET cluster_id = excluded.cluster_id, topic_id = excluded.topic_id, topic = excluded.topic,
+  partition_count = excluded.partition_count, since = now(), replaced_at = now(), replaced = $6
+WHERE (mine.cluster_id, mine.topic_id) <> (excluded.cluster_id, excluded.topic_id)
+
+-- name: find_replacement
+-- When the log of a lane was replaced, and what that means.
+SELECT replaced_at, replaced FROM lane_logs WHERE lane = $1 AND replaced_at IS NOT NULL

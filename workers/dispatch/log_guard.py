@@ -1,0 +1,131 @@
+"""Is this still the log that our positions belong to? Looked at when a worker starts, and in every round of its loop.
+
+Rules (`judge_start`, `judge`, pure):
+- Another cluster or another topic while others of the lane live on the first: two fleets share a database by mistake.
+  The start is refused.
+- The same topic with another id was made again; another log with nobody on the first was chosen. It is read from its
+  earliest record (ids make that safe), and it is said loudly that what was only in the old one is lost.
+- The number of partitions of a topic is fixed: a record's partition follows from its bucket and that number. A topic
+  that was grown is refused at a start; a fleet that runs goes on with the partitions it knows, and says so.
+"""
+
+import uuid
+from enum import Enum
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import LogUnavailableError, SettingError
+from argosy.log import Identity, LogReader
+from argosy.store.lane_log import LaneLog, LaneLogs
+
+log = structlog.get_logger()
+
+_REPLACED = (
+    "what had been accepted from it is in Postgres; records that were only in it are gone with it: senders that were "
+    "answered 202 shortly before must send again, with the same key"
+)
+_GROWN = (
+    "the number is fixed when a topic is made, because a session's records must stay in one partition: make a new "
+    "topic (KAFKA_TOPIC_PREFIX, `argosy topics`) and let the old one run empty with its own workers"
+)
+_SAY_AGAIN_S = 60.0
+
+
+class Verdict(Enum):
+    SAME = "same"
+    REPLACED = "replaced"
+    GROWN = "grown"
+
+
+def judge(known: Identity, seen: Identity) -> Verdict:
+    """The log that is there now against the one that positions are kept for."""
+    if known.log_id != seen.log_id:
+        return Verdict.REPLACED
+    return Verdict.SAME if known.partition_count == seen.partition_count else Verdict.GROWN
+
+
+def judge_start(recorded: LaneLog | None, seen: Identity, topic: str) -> Verdict:
+    """At the start of a worker. Raises SettingError."""
+    if recorded is None:
+        return Verdict.SAME
+    verdict = judge(recorded.identity, seen)
+    if verdict is Verdict.GROWN:
+        had = recorded.identity.partition_count
+        raise SettingError(f"the topic {topic} has {seen.partition_count} partitions and had {had}: {_GROWN}")
+    is_other = recorded.identity.cluster_id != seen.cluster_id or recorded.topic != topic
+    if verdict is Verdict.REPLACED and is_other and recorded.is_in_use:
+        raise SettingError(
+            f"workers of this lane live on topic {recorded.topic} of cluster {recorded.identity.cluster_id}, and this "
+            f"one is set to topic {topic} of cluster {seen.cluster_id}: two fleets cannot share a database; give one "
+            "of them its own STATE_DB_URI or LANE, or stop the others first"
+        )
+    return verdict
+
+
+class LogGuard:
+    """One worker's look at its log."""
+
+    def __init__(
+        self, reader: LogReader, lane_logs: LaneLogs, clock: Clock, *, worker_id: uuid.UUID, topic: str, ttl_s: float
+    ) -> None:
+        self._reader = reader
+        self._lane_logs = lane_logs
+        self._clock = clock
+        self._worker_id = worker_id
+        self._topic = topic
+        self._ttl_s = ttl_s
+        self._identity = Identity("", "", 0)
+        self._said_at_s = float("-inf")
+
+    async def begin(self, identity: Identity) -> None:
+        """Raises SettingError for a log that must not be used, StoreUnavailableError."""
+        recorded = await self._lane_logs.find(self._worker_id, self._ttl_s)
+        self._identity = identity
+        if recorded is None or judge_start(recorded, identity, self._topic) is Verdict.REPLACED:
+            await self._set(recorded.identity if recorded else None, identity)
+
+    async def look(self) -> Identity | None:
+        """The log that is there instead of the one before; None when it is still the same.
+
+        Raises UnavailableError; SettingError when the topic was made again with another number of partitions: a worker
+        that starts anew takes that over.
+        """
+        try:
+            seen = await self._reader.identity()
+        except SettingError as error:  # there is no such topic: somebody deletes it, and may make it again
+            raise LogUnavailableError(str(error)) from error
+        verdict = judge(self._identity, seen)
+        if verdict is Verdict.SAME:
+            return None
+        if verdict is Verdict.GROWN:
+            self._say_grown(seen)
+            return None
+        known, self._identity = self._identity, seen
+        await self._set(known, seen)
+        if known.partition_count != seen.partition_count:
+            raise SettingError(
+                f"the topic {self._topic} was made again with {seen.partition_count} partitions, it had "
+                f"{known.partition_count}: start again"
+            )
+        return seen
+
+    async def _set(self, known: Identity | None, seen: Identity) -> None:
+        words = None if known is None else f"the log {known.log_id} was replaced by {seen.log_id}; {_REPLACED}"
+        if words is not None:
+            telemetry.LOGS_REPLACED.inc()
+            log.error(telemetry.LOG_REPLACED, topic=self._topic, consequence=words)
+        await self._lane_logs.set(seen, self._topic, words)
+
+    def _say_grown(self, seen: Identity) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._said_at_s >= _SAY_AGAIN_S:
+            self._said_at_s = now_s
+            log.error(
+                telemetry.TOPIC_GROWN,
+                topic=self._topic,
+                partitions=seen.partition_count,
+                used=self._identity.partition_count,
+                what_to_do=_GROWN,
+            )

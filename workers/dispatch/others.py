@@ -1,0 +1,42 @@
+"""What a worker tells other workers: hints, so that they look at once instead of at their next poll."""
+
+import uuid
+from collections.abc import Callable
+
+from argosy.errors import StoreUnavailableError
+from argosy.poke import Poker
+from argosy.store import catalog
+from argosy.store.pool import Pool
+from workers.dispatch.turn import Turn
+
+
+class Others:
+    """address: our own; on_mine is called when the one to be told is ourselves."""
+
+    def __init__(self, poker: Poker, pool: Pool, lane: str, *, address: str, on_mine: Callable[[], None]) -> None:
+        self._poker = poker
+        self._pool = pool
+        self._lane = lane
+        self._address = address
+        self._on_mine = on_mine
+
+    def ask(self, partitions_of: dict[uuid.UUID, list[int]], address_of: Callable[[uuid.UUID], str]) -> None:
+        """Former owners hear that they are asked; one that does not finds out by itself, later."""
+        for worker_id, partitions in partitions_of.items():
+            address = address_of(worker_id)
+            if address and address != self._address:
+                self._poker.poke(address, claimed_partitions=partitions)
+
+    async def tell(self, turn: Turn) -> None:
+        """Something of a turn lies in the inbox of whoever owns it now."""
+        try:
+            address = (await catalog.list_owners(self._pool, self._lane)).get(turn.owned.partition)
+        except StoreUnavailableError:
+            return
+        if address == self._address:
+            self._on_mine()
+        elif address:
+            self._poker.poke(address, inbox_buckets=[turn.bucket])
+
+    async def close(self) -> None:
+        await self._poker.close()
