@@ -11,6 +11,11 @@ from typing import Final
 import structlog
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, Counter, Gauge, Histogram, generate_latest
 
+from argosy.clock import SystemClock
+from argosy.quiet import Quiet
+
+# What repeats while something is away is said this often.
+_QUIET_S: Final = 5.0
 _LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 # Gateway
@@ -112,6 +117,7 @@ def set_up_logging(level: str, log_format: str) -> None:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
     structlog.configure(
         processors=[
+            Quiet({STORE_UNAVAILABLE, LOG_UNAVAILABLE, HEARTBEAT_FAILED}, _QUIET_S, SystemClock()),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

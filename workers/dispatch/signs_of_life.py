@@ -30,7 +30,6 @@ log = structlog.get_logger()
 _JOIN_S = 5.0
 _LOOK_S = 3.0
 _RETRY_S_MIN, _RETRY_S_MAX = 0.02, 1.0
-_WARN_S = 5.0
 _BEATS_MISSED_MAX = 3
 
 
@@ -67,7 +66,7 @@ class SignsOfLife:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="signs-of-life", daemon=True)
         self._known: list[Member] = []
         self._free_since_s: dict[uuid.UUID, float] = {}
-        self._warned_at_s = 0.0
+        self._is_away = False
         self._beaten_at_s: float | None = None
 
     @property
@@ -126,7 +125,7 @@ class SignsOfLife:
             if not has_lock:  # an old backend of ours may linger: until it is gone, its lock is the sign
                 has_lock = await worker.take_lock(connection, self._worker_no)
             lineage = await worker.beat(connection, self._worker_id, self._state())
-            self._beaten_at_s = self._clock.monotonic_s()
+            self._beaten()
             if lineage is not None:
                 self._tell(self._on_lineage, lineage)
             until_s = self._clock.monotonic_s() + self._interval_s
@@ -209,7 +208,12 @@ class SignsOfLife:
             self._stopping.set()  # the loop is closed: there is nobody to live for
 
     def _warn(self, error: Exception) -> None:
-        now_s = self._clock.monotonic_s()
-        if not self._stopping.is_set() and now_s - self._warned_at_s >= _WARN_S:
-            self._warned_at_s = now_s
+        if not self._stopping.is_set():
+            self._is_away = True
             log.warning(telemetry.HEARTBEAT_FAILED, error=str(error))
+
+    def _beaten(self) -> None:
+        self._beaten_at_s = self._clock.monotonic_s()
+        if self._is_away:
+            self._is_away = False
+            log.warning(telemetry.STORE_RECONNECTED)

@@ -1,0 +1,53 @@
+"""Log events that repeat are said once in a while."""
+
+import pytest
+import structlog
+
+from argosy.quiet import Quiet
+
+
+class HandClock:
+    """Moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def unix_ms(self) -> int:
+        return 0
+
+    async def sleep(self, delay_s: float) -> None:
+        self.now_s += delay_s
+
+
+def test_a_repeated_event_is_said_once_in_an_interval_with_what_was_left_out() -> None:
+    clock = HandClock()
+    quiet = Quiet({"away"}, 5.0, clock)
+    said = []
+
+    for tenth in range(110):
+        clock.now_s = tenth / 10
+        try:
+            said.append((clock.now_s, dict(quiet(None, "warning", {"event": "away"}))))
+        except structlog.DropEvent:
+            continue
+
+    assert said == [
+        (0.0, {"event": "away"}),
+        (5.0, {"event": "away", "left_out": 49}),
+        (10.0, {"event": "away", "left_out": 49}),
+    ]
+
+
+def test_kinds_do_not_silence_each_other_and_other_events_are_left_alone() -> None:
+    quiet = Quiet({"away", "lost"}, 5.0, HandClock())
+
+    quiet(None, "warning", {"event": "away"})
+    quiet(None, "warning", {"event": "lost"})
+    others = [quiet(None, "info", {"event": "else"}) for _ in range(3)]
+
+    assert len(others) == 3
+    with pytest.raises(structlog.DropEvent):
+        quiet(None, "error", {"event": "lost"})
