@@ -32,6 +32,7 @@ from argosy.store import migrate, preflight
 _READY_WITHIN_S: Final = 60.0
 _LOOK_S: Final = 0.2
 _RESTART_S_MIN, _RESTART_S_MAX = 0.5, 10.0
+_RESTART_FORGIVEN_S: Final = 60.0
 _STOP_S: Final = 40.0
 
 _ARGOSY: Final = (sys.executable, "-m", "argosy")
@@ -49,6 +50,7 @@ class Tree:
         self._stopping = threading.Event()
         self._children: dict[str, Child] = {}
         self._restart_s: dict[str, float] = {}
+        self._started_at_s: dict[str, float] = {}
         self._environment: dict[str, str] = {}
         self._port = settings.port
         self._postgres: EmbeddedPostgres | None = None
@@ -110,6 +112,7 @@ class Tree:
             self._children[name] = self._start(name, command)
 
     def _start(self, name: str, command: list[str]) -> Child:
+        self._started_at_s[name] = self._clock.monotonic_s()
         return Child.start(name, [*_ARGOSY, *command], environment=self._environment)
 
     def _wait_ready(self) -> str:
@@ -128,15 +131,15 @@ class Tree:
         return url
 
     def _watch(self) -> None:
-        """Until we are told to stop: start again what ended by itself, more slowly each time."""
+        """Until we are told to stop: start again what ended by itself, more slowly when it happens often."""
         while not self._stopping.wait(_LOOK_S):
             if self._postgres is not None and (ended := self._postgres.poll()) is not None:
                 raise UnavailableError(f"Postgres ended by itself (exit code {ended}): start again, nothing is lost")
             for name, child in list(self._children.items()):
                 if (code := child.poll()) is None:
                     continue
-                delay_s = self._restart_s.get(name, _RESTART_S_MIN)
-                self._restart_s[name] = min(delay_s * 2, _RESTART_S_MAX)
+                lived_s = self._clock.monotonic_s() - self._started_at_s[name]
+                delay_s = self._restart_s[name] = restart_delay_s(self._restart_s.get(name), lived_s)
                 self._say(f"[red]the {name} ended (exit code {code})[/]: started again in {delay_s:g} s")
                 if not self._stopping.wait(delay_s):
                     self._children[name] = self._start(
@@ -149,6 +152,15 @@ class Tree:
             child = self._children.pop(name, None)
             if child is not None:
                 child.stop(_STOP_S)
+
+
+def restart_delay_s(previous_s: float | None, lived_s: float) -> float:
+    """How long to wait before a child that ended is started again. previous_s: before its last start, None: it was the
+    first; lived_s: from that start to its end. Who lived for a minute begins anew.
+    """
+    if previous_s is None or lived_s >= _RESTART_FORGIVEN_S:
+        return _RESTART_S_MIN
+    return min(previous_s * 2, _RESTART_S_MAX)
 
 
 def _free_port(host: str, port: int) -> int:
