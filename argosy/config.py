@@ -279,6 +279,32 @@ class Settings(BaseSettings):
     signing_skew_s: float = Field(
         default=60.0, gt=0, le=3_600, description="A signed call older or newer than this is refused."
     )
+    # Maintenance
+    trim_lag_s: float = Field(
+        default=86_400.0,
+        ge=0,
+        le=31_536_000,
+        description="What was accepted longer ago is deleted from the log: a backup must not be older than this.",
+    )
+    retention_s: float = Field(
+        default=2_592_000.0,
+        ge=0,
+        le=3_153_600_000,
+        description="Ended turns are forgotten after this, with their history and idempotency keys.",
+    )
+    retention_batch_max: int = Field(
+        default=500, ge=1, le=10_000, description="Turns that are forgotten in one transaction."
+    )
+    maintenance_tick_s: float = Field(
+        default=60.0, gt=0, le=86_400, description="How long a leader rests between two ticks."
+    )
+    maintenance_timeout_s: float = Field(
+        default=120.0, gt=0, le=86_400, description="A leader whose tick takes longer resigns."
+    )
+    leader_wait_s: float = Field(
+        default=15.0, gt=0, le=3_600, description="How often a candidate looks whether the leader has gone silent."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log event that is printed."
     )
@@ -325,22 +351,8 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     """The settings of this process. overrides (the command line's) win over everything. Raises SettingError."""
     environ = os.environ if environ is None else environ
     known = {name.upper(): name for name in Settings.model_fields}
-    layers: list[tuple[str, Mapping[str, Any]]] = []
-    config_file = config_dir(environ) / "config.json"
-    if config_file.is_file():
-        try:
-            content = json.loads(config_file.read_text())
-        except (OSError, ValueError) as error:
-            raise SettingError(f"{config_file}: {error}") from error
-        if not isinstance(content, dict):
-            raise SettingError(f"{config_file}: must hold one JSON object")
-        layers.append((str(config_file), content))
-    if Path(".env").is_file():
-        dotenv = DotEnvSettingsSource(Settings, env_file=Path(".env"), case_sensitive=True)
-        layers.append((".env", {name: value for name, value in dotenv.env_vars.items() if value is not None}))
-    layers.append(("the environment", environ))
     values: dict[str, Any] = {}
-    for source, layer in layers:
+    for source, layer in _layers(environ):
         for raw_name, value in layer.items():
             name = raw_name.upper()
             if name in known and value != "":
@@ -359,6 +371,25 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
 
 
 def names_without_use(environ: Mapping[str, str] | None = None) -> list[str]:
-    """Names of the ladder that are set and that nothing reads yet."""
+    """Names of the ladder that are set, wherever settings are read from, and that nothing reads yet."""
     environ = os.environ if environ is None else environ
-    return sorted(LADDER_NAMES_WITHOUT_USE & environ.keys())
+    return sorted(LADDER_NAMES_WITHOUT_USE & {name.upper() for _, layer in _layers(environ) for name in layer})
+
+
+def _layers(environ: Mapping[str, str]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Where settings are read from, by name, the strongest last. Raises SettingError."""
+    layers: list[tuple[str, Mapping[str, Any]]] = []
+    config_file = config_dir(environ) / "config.json"
+    if config_file.is_file():
+        try:
+            content = json.loads(config_file.read_text())
+        except (OSError, ValueError) as error:
+            raise SettingError(f"{config_file}: {error}") from error
+        if not isinstance(content, dict):
+            raise SettingError(f"{config_file}: must hold one JSON object")
+        layers.append((str(config_file), content))
+    if Path(".env").is_file():
+        dotenv = DotEnvSettingsSource(Settings, env_file=Path(".env"), case_sensitive=True)
+        layers.append((".env", {name: value for name, value in dotenv.env_vars.items() if value is not None}))
+    layers.append(("the environment", environ))
+    return layers
