@@ -29,6 +29,7 @@ from argosy.process.kafka_node import PID_FILE, Node, java_command, properties
 _READY_WITHIN_S: Final = 120.0
 _FORMAT_WITHIN_S: Final = 60.0
 _STOP_GRACE_S: Final = 20.0
+_PORT_MAX: Final = 65_535
 # Below the range from which connections take their ports, so that a node that is down keeps its own.
 _FREE_PORTS: Final = range(20_000, 32_000)
 
@@ -52,6 +53,10 @@ class Broker:
     ) -> None:
         if not 1 <= nodes <= 5:
             raise SettingError(f"a broker has 1 to 5 nodes, not {nodes}")
+        if not 0 <= port <= _PORT_MAX - nodes + 1:
+            raise SettingError(
+                f"port {port}: a broker of {nodes} takes as many ports from there on, {_PORT_MAX} the last"
+            )
         self.folder = folder.absolute()
         self._node_count = nodes
         self._port = port

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -82,6 +83,15 @@ def gateway(parent_fd: ParentFd = None) -> None:
     _dsn(settings)
     with inline_worker(settings):
         sys.exit(run(settings, parent_fd))
+
+
+@app.command()
+def maintain(parent_fd: ParentFd = None) -> None:
+    """Maintenance: stands for every role (trim, retention) and leads where nobody else does."""
+    from workers.maintenance.main import run
+
+    settings = _settings()
+    sys.exit(run(settings, _dsn(settings), parent_fd))
 
 
 @worker_app.command()
@@ -179,6 +189,13 @@ def _call(method: str, url: str, path: str, *, headers: dict[str, str] | None = 
     sys.exit(0 if answer.is_success else 1)
 
 
+def _segment(text: str) -> str:
+    """An id or a name as one segment of an address, whatever is in it."""
+    if text in {"", ".", ".."}:
+        raise SettingError(f"{text!r} is neither an id nor a name: no address can hold it")
+    return quote(text, safe="", errors="surrogateescape")
+
+
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -196,27 +213,25 @@ def submit(
     url: Url = "http://127.0.0.1:9000",
 ) -> None:
     """Post a turn to a session."""
-    from urllib.parse import quote
-
     headers = {"content-type": "application/json"}
     if key:
         headers["idempotency-key"] = key
     if wait is not None:
         headers["prefer"] = f"wait={wait}"
     body = {"workflow": workflow, "input": _json(input)}
-    _call("POST", url, f"/v1/sessions/{quote(session, safe='')}/turns", headers=headers, body=body)
+    _call("POST", url, f"/v1/sessions/{_segment(session)}/turns", headers=headers, body=body)
 
 
 @turn_app.command()
 def get(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
     """Show a turn."""
-    _call("GET", url, f"/v1/turns/{turn_id}")
+    _call("GET", url, f"/v1/turns/{_segment(turn_id)}")
 
 
 @turn_app.command()
 def cancel(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
     """Cancel a turn."""
-    _call("POST", url, f"/v1/turns/{turn_id}/cancel")
+    _call("POST", url, f"/v1/turns/{_segment(turn_id)}/cancel")
 
 
 @turn_app.command("signal")
@@ -229,4 +244,4 @@ def send_signal(
 ) -> None:
     """Signal a turn."""
     headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
-    _call("POST", url, f"/v1/turns/{turn_id}/signals/{name}", headers=headers, body=_json(payload))
+    _call("POST", url, f"/v1/turns/{_segment(turn_id)}/signals/{_segment(name)}", headers=headers, body=_json(payload))

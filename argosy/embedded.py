@@ -36,6 +36,7 @@ _RESTART_FORGIVEN_S: Final = 60.0
 _STOP_S: Final = 40.0
 
 _ARGOSY: Final = (sys.executable, "-m", "argosy")
+_COMMANDS: Final = {"gateway": ["gateway"], "worker": ["worker", "dispatch"], "maintenance": ["maintain"]}
 
 
 class Tree:
@@ -65,6 +66,7 @@ class Tree:
             stack.callback(self._stop_children)  # the last to be entered is the first to go: Postgres ends after them
             self._start_children()
             url = self._wait_ready()
+            self._children["maintenance"] = self._start("maintenance")  # it can wait until there is something to see
             self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
             code = 0
             if self._demo is not None and not self._stopping.is_set():
@@ -104,16 +106,15 @@ class Tree:
         }
 
     def _start_children(self) -> None:
-        commands = {"gateway": ["gateway"]}
-        if self._settings.agent_dispatch_backend == "inline":
-            commands["worker"] = ["worker", "dispatch"]
-        for name, command in commands.items():
+        for name in ("gateway", "worker") if self._settings.agent_dispatch_backend == "inline" else ("gateway",):
             self._say(f"starting the {name}")
-            self._children[name] = self._start(name, command)
+            self._children[name] = self._start(name)
 
-    def _start(self, name: str, command: list[str]) -> Child:
+    def _start(self, name: str) -> Child:
         self._started_at_s[name] = self._clock.monotonic_s()
-        return Child.start(name, [*_ARGOSY, *command], environment=self._environment)
+        # One port cannot serve two processes: METRICS_PORT is the worker's.
+        own = {"METRICS_PORT": "0"} if name == "maintenance" else {}
+        return Child.start(name, [*_ARGOSY, *_COMMANDS[name]], environment=self._environment | own)
 
     def _wait_ready(self) -> str:
         """The gateway answers, and a worker owns what there is. Returns the URL."""
@@ -142,13 +143,11 @@ class Tree:
                 delay_s = self._restart_s[name] = restart_delay_s(self._restart_s.get(name), lived_s)
                 self._say(f"[red]the {name} ended (exit code {code})[/]: started again in {delay_s:g} s")
                 if not self._stopping.wait(delay_s):
-                    self._children[name] = self._start(
-                        name, ["gateway"] if name == "gateway" else ["worker", "dispatch"]
-                    )
+                    self._children[name] = self._start(name)
 
     def _stop_children(self) -> None:
         """The gateway first, so that nothing new comes; the worker drains."""
-        for name in ("gateway", "worker"):
+        for name in ("gateway", "maintenance", "worker"):
             child = self._children.pop(name, None)
             if child is not None:
                 child.stop(_STOP_S)
@@ -184,7 +183,9 @@ def _is_ready(client: httpx.Client, url: str) -> bool:
 
 
 def serve_broker(settings: Settings, nodes: int, port: int) -> int:
-    """A broker until Ctrl-C."""
+    """A broker until Ctrl-C. Raises SettingError, UnavailableError."""
+    if nodes not in (1, 3):
+        raise SettingError(f"--nodes {nodes}: a broker has 1 node, or 3 to survive the loss of one")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

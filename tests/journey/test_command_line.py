@@ -8,13 +8,16 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from argosy import cli, telemetry
 from tests.harness.fleet import Fleet
 from tests.harness.processes import ARGOSY
 
@@ -79,6 +82,54 @@ def test_the_fleet_of_no_gateway_is_one_line(unprepared: Fleet) -> None:
     assert code == 1
     assert output.strip().splitlines()[-1].startswith("argosy: no gateway answers at")
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["broker", "--port", "99999"], "argosy: port 99999: "),
+        (["broker", "--port", "65534", "--nodes", "3"], "argosy: port 65534: "),
+        (["broker", "--port", "-1"], "argosy: port -1: "),
+        (["broker", "--nodes", "2"], "argosy: --nodes 2: a broker has 1 node, or 3"),
+        (["turn", "get", ".."], "argosy: '..' is neither an id nor a name"),
+        (["turn", "signal", "x", ""], "argosy: '' is neither an id nor a name"),
+        (["worker", "dispatch"], "argosy: STATE_DB_URI is not set"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    arguments: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["argosy", *arguments])
+    monkeypatch.setattr(telemetry, "set_up_logging", lambda *_: None)  # it would outlive the test
+    monkeypatch.delenv("STATE_DB_URI", raising=False)
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    said = capsys.readouterr().err.strip().splitlines()
+    assert (ended.value.code, len(said)) == (1, 1), said
+    assert said[0].startswith(line)
+
+
+def test_ids_and_names_are_quoted_in_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(cli, "_call", lambda method, _url, path, **_: asked.append((method, path)))
+    runner = CliRunner()
+
+    for arguments in (
+        ["turn", "get", "../x"],
+        ["turn", "cancel", "a?b#c"],
+        ["turn", "signal", "a/b", "é /?"],
+        ["turn", "submit", "s/../ü", "echo"],
+    ):
+        assert runner.invoke(cli.app, arguments).exit_code == 0
+
+    assert asked == [
+        ("GET", "/v1/turns/..%2Fx"),
+        ("POST", "/v1/turns/a%3Fb%23c/cancel"),
+        ("POST", "/v1/turns/a%2Fb/signals/%C3%A9%20%2F%3F"),
+        ("POST", "/v1/sessions/s%2F..%2F%C3%BC/turns"),
+    ]
 
 
 def in_terminal(command: list[str], environment: dict[str, str], *, until: str, times: int) -> tuple[int, str]:
