@@ -152,13 +152,13 @@ def fleet(
 @app.command()
 def topics() -> None:
     """Create the lane's topic, or check it: partitions, replicas, retention."""
-    from argosy.logs.open import ensure
+    from argosy.logs.open import ensure, recovery
 
     settings = _settings()
     dsn = _dsn(settings) if settings.log_backend == "postgres" else settings.state_db_uri
     for warning in asyncio.run(ensure(settings, dsn)):
         typer.echo(f"warning: {warning}")
-    typer.echo(f"{settings.topic} is there ({settings.log_backend})")
+    typer.echo(f"{settings.topic} is there ({settings.log_backend}); {asyncio.run(recovery(settings, dsn)).words}")
 
 
 @app.command()

@@ -127,6 +127,15 @@ class Settings(BaseSettings):
         max_length=200,
         description="Consumer group of the dispatch workers; the lane is appended.",
     )
+    kafka_group_session_timeout_ms: int = Field(
+        default=6_000,
+        ge=100,
+        le=600_000,
+        description="A worker that the brokers do not hear of for so long is out of the group; they may not allow it.",
+    )
+    kafka_group_heartbeat_ms: int = Field(
+        default=500, ge=50, le=60_000, description="How often the brokers hear of a worker, milliseconds."
+    )
     kafka_topic_prefix: str = Field(
         default="turns", pattern=r"^[A-Za-z0-9._-]{1,180}$", description="Topic of a lane: PREFIX.LANE."
     )

@@ -77,6 +77,32 @@ class Span(NamedTuple):
     end: int
 
 
+class Held(NamedTuple):
+    """What a topic holds. size_bytes: on disk, replicas not counted; None where the log cannot say."""
+
+    records: int
+    size_bytes: int | None
+
+
+class Recovery(NamedTuple):
+    """What the log does about a worker that is gone. session_timeout_s: after this others read its partitions at the
+    latest; None when nobody says. how_to_lower: why it is longer than the settings want, and what to do; or empty.
+    """
+
+    session_timeout_s: float | None
+    how_to_lower: str = ""
+
+    @property
+    def words(self) -> str:
+        """One line for people."""
+        bound = "an unknown time" if self.session_timeout_s is None else f"{self.session_timeout_s:g} s"
+        line = (
+            f"the running turns of a worker that is killed go on at once, new turns of its sessions after {bound} at"
+            " the latest"
+        )
+        return f"{line} ({self.how_to_lower})" if self.how_to_lower else line
+
+
 class LogWriter(Protocol):
     """Appends to the topic of one lane. Safe to call from many tasks of one event loop."""
 
@@ -148,6 +174,12 @@ class LogReader(Protocol):
         """Advisory: everything before position is in Postgres. For lag tools only; nothing is ever read from it."""
         ...
 
+    def session_timeout_s(self) -> float | None:
+        """After how long without a sign of life a member is out of the group, in effect; None when nobody says.
+        Known once `open` has returned.
+        """
+        ...
+
     async def leave(self) -> None:
         """Be eligible for nothing until `join`: on_eligible is called with the empty set (at the latest when this
         returns, or soon after), others become eligible without waiting for a time-out, and nothing more is delivered.
@@ -173,8 +205,16 @@ class LogAdmin(Protocol):
         """
         ...
 
+    async def recovery(self) -> Recovery:
+        """Set the group's bound as the settings want it, as far as that is allowed; what holds then."""
+        ...
+
     async def trim(self, partition: int, position: int) -> None:
         """Forget everything before position."""
+        ...
+
+    async def held(self) -> Held:
+        """What the topic holds. Raises LogUnavailableError."""
         ...
 
     async def close(self) -> None: ...

@@ -63,6 +63,14 @@ INBOX = Counter("argosy_inbox_rows", "Inbox rows taken, by kind and what became 
 POKES = Counter("argosy_pokes", "Pokes received")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
 
+# Maintenance
+LEADER = Gauge("argosy_leader", "1 where this process leads the role", ["role"])
+LEADER_TERM = Gauge("argosy_leader_term", "Term of the last leadership of this process", ["role"])
+LEADER_TICKS = Counter("argosy_leader_ticks", "Ticks of leaders, by outcome", ["role", "outcome"])
+LEADER_TICK_S = Histogram("argosy_leader_tick_seconds", "Time of one tick", ["role"], buckets=_LATENCY_S)
+LOG_RECORDS = Gauge("argosy_log_records", "Records that the log of a lane holds", ["lane"])
+LOG_SIZE_BYTES = Gauge("argosy_log_size_bytes", "Disk that the log of a lane takes, replicas not counted", ["lane"])
+
 # Log events: the closed list. `log.info(events.X, ...)`.
 WORKER_STARTED: Final = "worker.started"
 WORKER_DRAINING: Final = "worker.draining"
@@ -80,6 +88,7 @@ PARTITION_VOIDED: Final = "partition.voided"
 LOG_GAP: Final = "log.gap"
 LOG_REPLACED: Final = "log.replaced"
 TOPIC_GROWN: Final = "topic.grown"
+LOG_RECOVERY: Final = "log.recovery"
 LOG_UNAVAILABLE: Final = "log.unavailable"
 LOG_MESSAGE: Final = "log.message"
 TOPIC_WARNING: Final = "topic.warning"
@@ -99,6 +108,12 @@ LINEAGE_CHANGED: Final = "lineage.changed"
 LOOP_STUCK: Final = "loop.stuck"
 OWNER_CUT_OFF: Final = "owner.cut_off"
 LOOP_BLOCKED: Final = "loop.blocked"
+MAINTENANCE_STARTED: Final = "maintenance.started"
+LEADER_ELECTED: Final = "leader.elected"
+LEADER_RESIGNED: Final = "leader.resigned"
+LEADER_ENDED: Final = "leader.ended"
+LEADER_TICK_FAILED: Final = "leader.tick_failed"
+TRIM_FAILED: Final = "trim.failed"
 SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
 

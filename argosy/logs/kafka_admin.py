@@ -3,24 +3,18 @@
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import (
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    NewTopic,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
+from argosy.log import Held, Recovery
 from argosy.logs.kafka_config import admin_config, code_of, message_bytes_max, reason_of, unavailable
+from argosy.logs.kafka_group import KafkaGroup, how_to_lower
 from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer
 
 _REPLICATION_WANTED: Final = 3
 _VISIBLE_WITHIN_S: Final = 10.0
-_SESSION_TIMEOUT_MS: Final = 6_000  # how long the partitions of a worker that was killed stay with it
 _REFUSALS: Final = (KafkaError.POLICY_VIOLATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.INVALID_CONFIG)
 
 
@@ -42,7 +36,6 @@ class KafkaAdmin:
             if topic is None:
                 await self._create(broker_count)
                 topic = await self._wait_visible()
-            await self._shorten_session_timeout()
             return self._check(topic, await self._read_config(), broker_count)
         except (KafkaException, TimeoutError) as error:
             raise unavailable(error) from error
@@ -56,6 +49,11 @@ class KafkaAdmin:
         except (KafkaException, TimeoutError) as error:
             raise unavailable(error) from error
 
+    async def recovery(self) -> Recovery:
+        group = KafkaGroup(self._settings)
+        found = await group.set_timing()
+        return Recovery(found and found.session_timeout_ms / 1000, how_to_lower(group.settings, found))
+
     async def trim(self, partition: int, position: int) -> None:
         future = self._admin.delete_records(
             [TopicPartition(self._topic, partition, position)], request_timeout=REQUEST_TIMEOUT_S
@@ -65,6 +63,14 @@ class KafkaAdmin:
                 await answer(each)
         except (KafkaException, TimeoutError) as error:
             raise unavailable(error) from error
+
+    async def held(self) -> Held:
+        """The client has no way to ask for the size of log folders."""
+        topic = await self._metadata.describe()
+        if topic is None:
+            raise LogUnavailableError(f"the topic {self._topic} does not exist")
+        spans = await self._metadata.spans([each.id for each in topic.partitions])
+        return Held(sum(span.end - span.begin for span in spans.values()), None)
 
     async def close(self) -> None:
         """The client has nothing to wait for."""
@@ -83,11 +89,7 @@ class KafkaAdmin:
         except KafkaException as error:
             if code_of(error) == KafkaError.TOPIC_ALREADY_EXISTS:  # somebody was faster
                 return
-            if code_of(error) in (
-                KafkaError.POLICY_VIOLATION,
-                KafkaError.TOPIC_AUTHORIZATION_FAILED,
-                KafkaError.INVALID_CONFIG,
-            ):
+            if code_of(error) in _REFUSALS:
                 raise SettingError(
                     f"the brokers refuse to create the topic {self._topic}: {reason_of(error)}"
                 ) from error
@@ -141,23 +143,3 @@ class KafkaAdmin:
                 f"max.message.bytes is {config['max.message.bytes']}: PAYLOAD_SIZE_BYTES_MAX needs {size_max}"
             )
         return [f"topic {self._topic}: {warning}" for warning in warnings]
-
-    async def _shorten_session_timeout(self) -> None:
-        """So that partitions of a killed worker move soon. A broker that does not let a group be so quick refuses."""
-        name = f"{self._settings.kafka_group}.{self._settings.lane}"
-        group = ConfigResource(ResourceType.GROUP, name)
-        try:
-            found = await answer(self._admin.describe_configs([group], request_timeout=REQUEST_TIMEOUT_S)[group])
-            if int(found["consumer.session.timeout.ms"].value) <= _SESSION_TIMEOUT_MS:
-                return
-            entries = [
-                ConfigEntry(key, str(value_ms), incremental_operation=AlterConfigOpType.SET)
-                for key, value_ms in (
-                    ("consumer.session.timeout.ms", _SESSION_TIMEOUT_MS),
-                    ("consumer.heartbeat.interval.ms", _SESSION_TIMEOUT_MS // 4),
-                )
-            ]
-            group = ConfigResource(ResourceType.GROUP, name, incremental_configs=entries)
-            await answer(self._admin.incremental_alter_configs([group], request_timeout=REQUEST_TIMEOUT_S)[group])
-        except (KafkaException, TimeoutError, KeyError):
-            return

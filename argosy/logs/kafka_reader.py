@@ -23,7 +23,10 @@ _CLOSE_TIMEOUT_S: Final = 5.0
 
 
 def consumer_config(settings: Settings) -> dict[str, Any]:
-    """Positions come from Postgres: what the group has committed is written for lag tools and never read."""
+    """Positions come from Postgres: what the group has committed is written for lag tools and never read.
+
+    max.poll.interval.ms is left at its default: the poller polls whatever steps and the event loop do.
+    """
     return client_config(settings) | {
         "group.id": f"{settings.kafka_group}.{settings.lane}",
         "group.protocol": "consumer",
@@ -31,7 +34,6 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
         "enable.auto.offset.store": False,
         "auto.commit.interval.ms": 1_000,
         "auto.offset.reset": "error",
-        "max.poll.interval.ms": 60_000,
         # Little is fetched ahead, since a pause throws it away; then the fetcher must look again soon, not after 1 s.
         "queued.min.messages": 2 * settings.log_batch_max,
         "queued.max.messages.kbytes": 16_384,
@@ -59,6 +61,7 @@ class KafkaReader:
         self._is_taking = False
         self._is_open = False
         self._is_closed = False
+        self._session_timeout_s: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_batch: Callable[[Batch], None] = lambda batch: None
         self._on_eligible: Callable[[frozenset[int]], None] = lambda partitions: None
@@ -67,6 +70,9 @@ class KafkaReader:
         identity = await self._metadata.identity()
         for warning in await self._admin.warnings():
             log.warning(telemetry.TOPIC_WARNING, warning=warning)
+        recovery = await self._admin.recovery()
+        self._session_timeout_s = recovery.session_timeout_s
+        (log.warning if recovery.how_to_lower else log.info)(telemetry.LOG_RECOVERY, bound=recovery.words)
         self._on_batch, self._on_eligible = on_batch, on_eligible
         self._loop = asyncio.get_running_loop()
         self._poller.start()
@@ -102,6 +108,9 @@ class KafkaReader:
 
     def accepted(self, partition: int, position: int) -> None:
         self._poller.accepted(partition, position)
+
+    def session_timeout_s(self) -> float | None:
+        return self._session_timeout_s
 
     async def leave(self) -> None:
         self._poller.leave()

@@ -5,7 +5,7 @@ dsn: the Postgres of the Postgres log; unused by Kafka.
 
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
-from argosy.log import LogAdmin, LogReader, LogWriter
+from argosy.log import LogAdmin, LogReader, LogWriter, Recovery
 
 
 async def open_writer(settings: Settings, dsn: str, clock: Clock | None = None) -> LogWriter:
@@ -39,6 +39,15 @@ def open_admin(settings: Settings, dsn: str, clock: Clock | None = None) -> LogA
     from argosy.logs.postgres_admin import PostgresAdmin
 
     return PostgresAdmin(settings, dsn)
+
+
+async def recovery(settings: Settings, dsn: str) -> Recovery:
+    """What the log does about a worker that is gone, after the settings were tried on it. Raises SettingError."""
+    admin = open_admin(settings, dsn)
+    try:
+        return await admin.recovery()
+    finally:
+        await admin.close()
 
 
 async def ensure(settings: Settings, dsn: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from argosy.config import Settings
 from argosy.errors import SettingError
+from argosy.log import Held, Recovery
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.store import log as log_store
 
@@ -25,8 +26,15 @@ class PostgresAdmin:
             )
         return []
 
+    async def recovery(self) -> Recovery:
+        """One that was killed is out at once: its lock is free."""
+        return Recovery(self._settings.log_lease_ttl_s)
+
     async def trim(self, partition: int, position: int) -> None:
         await self._connection.call(log_store.trim, self._settings.topic, partition, position)
+
+    async def held(self) -> Held:
+        return Held(*await self._connection.call(log_store.measure, self._settings.topic))
 
     async def close(self) -> None:
         self._connection.terminate()

@@ -43,6 +43,7 @@ class PostgresReader:
         self._topic = settings.topic
         self._batch_max = settings.log_batch_max
         self._poll_s = settings.log_poll_s
+        self._session_timeout_s = settings.log_lease_ttl_s
         self._clock = clock
         self._connection = PostgresConnection(dsn, "argosy log reader", settings.state_db_timeout_s)
         self._member = PostgresMember(
@@ -111,6 +112,9 @@ class PostgresReader:
 
     def accepted(self, partition: int, position: int) -> None:
         """Lag is seen in Postgres itself."""
+
+    def session_timeout_s(self) -> float | None:
+        return self._session_timeout_s
 
     async def leave(self) -> None:
         await self._member.pause()

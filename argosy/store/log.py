@@ -93,3 +93,9 @@ async def trim(connection: Any, topic: str, partition: int, position: int) -> No
 async def run_round(connection: Any, topic: str, member_id: uuid.UUID, ttl_s: float) -> Round:
     """The member lives for ttl_s seconds more; 0: it leaves."""
     return Round(*await connection.fetchrow(_SQL["run_round"], topic, member_id, ttl_s))
+
+
+async def measure(connection: Any, topic: str) -> tuple[int, int]:
+    """Records of the topic, and bytes on disk of all topics."""
+    row = await connection.fetchrow(_SQL["measure"], topic)
+    return int(row[0]), int(row[1])

@@ -31,3 +31,8 @@ SELECT log_trim($1, $2, $3, $4)
 -- name: run_round
 -- The member lives; what it may read. $3: for how long it is believed to live, seconds; 0: it leaves.
 SELECT topic_id, held, is_settled FROM log_round($1, $2, $3)
+
+-- name: measure
+-- How many records a topic holds, and how much disk all topics take.
+SELECT coalesce(sum(l.next_position - l.begin_position), 0)::bigint, pg_total_relation_size('log_records')
+FROM log_partitions AS l JOIN log_topics AS t USING (topic_id) WHERE t.topic = $1

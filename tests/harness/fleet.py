@@ -6,8 +6,6 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-
 from argosy import config
 from argosy.logs.open import ensure
 from argosy.store import migrate
@@ -60,7 +58,6 @@ class Fleet:
             self.environment["STATE_DB_URI"] = dsn
         self.partitions = partitions
         self.bootstrap = bootstrap
-        self._eligible_s = eligible_s
         if bootstrap:
             self.environment["KAFKA_BOOTSTRAP_SERVERS"] = bootstrap
         self.port = free_port()
@@ -80,8 +77,6 @@ class Fleet:
         """Migrate the database and make the topic: what `argosy migrate` and `argosy topics` do, in this process."""
         with ThreadPoolExecutor(1) as thread:  # the caller's thread may have a loop of its own
             thread.submit(lambda: asyncio.run(self._prepare())).result(60)
-        if self.bootstrap:
-            _set_session_timeout(self.bootstrap, f"{self.name}.default", self._eligible_s)
 
     async def _prepare(self) -> None:
         dsn = self.environment["STATE_DB_URI"]
@@ -103,7 +98,7 @@ class Fleet:
 
     def worker(self, *, crash_at: str = "", is_awaited: bool = True, **settings: str) -> Managed:
         """A dispatch worker. crash_at: a named point (argosy/crash_points.py) at which it ends as by kill -9."""
-        port = free_port()
+        port = int(settings.get("METRICS_PORT", free_port()))
         settings = {"METRICS_PORT": str(port), **settings}
         if crash_at:
             settings["ARGOSY_CRASH_AT"] = crash_at
@@ -141,13 +136,3 @@ class Fleet:
         """End everything. Raises AssertionError when something was left behind by a process that had ended."""
         left = {process.name: pids for process in reversed(self.processes) if (pids := process.bury())}
         assert not left, f"processes were left behind: {left}"
-
-
-def _set_session_timeout(bootstrap: str, group: str, timeout_s: float) -> None:
-    """For how long a member of the group that was killed stays in it."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    value = f"{timeout_s * 1000:.0f}"
-    entry = ConfigEntry("consumer.session.timeout.ms", value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.GROUP, group, incremental_configs=[entry])
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(10)

@@ -1,0 +1,104 @@
+"""How soon Kafka takes a worker that was killed out of its group.
+
+Rules (`wanted_timing`, `how_to_lower`, pure):
+- KAFKA_GROUP_SESSION_TIMEOUT_MS and KAFKA_GROUP_HEARTBEAT_MS are set on the group, as far as the brokers let any group
+  go; what they do not allow is said, with the names of their settings.
+- Nothing of it is needed to work: without the right to read or to set it, whatever the brokers have holds.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from argosy.config import Settings
+from argosy.logs.kafka_config import admin_config
+from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, answer
+
+_TIMEOUT: Final = "consumer.session.timeout.ms"
+_HEARTBEAT: Final = "consumer.heartbeat.interval.ms"
+
+
+class Timing(NamedTuple):
+    """Milliseconds. session_timeout_ms: a member that is not heard of for so long is out of the group."""
+
+    session_timeout_ms: int
+    heartbeat_ms: int
+
+
+def wanted_timing(settings: Timing, broker: Mapping[str, str]) -> Timing:
+    """What to set on the group. broker: its settings, or nothing when they cannot be read."""
+
+    def within(value_ms: int, name: str) -> int:
+        lowest, highest = broker.get(f"group.consumer.min.{name}"), broker.get(f"group.consumer.max.{name}")
+        value_ms = max(value_ms, int(lowest)) if lowest else value_ms
+        return min(value_ms, int(highest)) if highest else value_ms
+
+    timeout_ms = within(settings.session_timeout_ms, "session.timeout.ms")
+    return Timing(timeout_ms, min(within(settings.heartbeat_ms, "heartbeat.interval.ms"), timeout_ms - 1))
+
+
+def how_to_lower(settings: Timing, found: Timing | None) -> str:
+    """What stands between the group and the settings, and what to do; empty when nothing does."""
+    if found is None:
+        return (
+            "it cannot be read: brokers before 4.0, or no right to describe the group's configuration; a stock broker's"
+            " is 45 s"
+        )
+    if found.session_timeout_ms <= settings.session_timeout_ms:
+        return ""
+    return (
+        f"the settings want {settings.session_timeout_ms / 1000:g} s: let the brokers allow it with"
+        f" group.consumer.min.session.timeout.ms={settings.session_timeout_ms} and"
+        f" group.consumer.min.heartbeat.interval.ms={settings.heartbeat_ms}, and this user alter the group's"
+        " configuration (ALTER_CONFIGS on the group)"
+    )
+
+
+class KafkaGroup:
+    """The group of a lane's workers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.name = f"{settings.kafka_group}.{settings.lane}"
+        self.settings = Timing(settings.kafka_group_session_timeout_ms, settings.kafka_group_heartbeat_ms)
+        self._admin = AdminClient(admin_config(settings))
+
+    async def set_timing(self) -> Timing | None:
+        """Tried once; what holds after it, None when nobody says. Never raises for Kafka's sake."""
+        found = await self._find()
+        if found in (None, self.settings):
+            return found
+        wanted = wanted_timing(self.settings, await self._broker_settings())
+        if found == wanted:
+            return found
+        entries = [
+            ConfigEntry(name, str(value_ms), incremental_operation=AlterConfigOpType.SET)
+            for name, value_ms in zip((_TIMEOUT, _HEARTBEAT), wanted, strict=True)
+        ]
+        group = ConfigResource(ResourceType.GROUP, self.name, incremental_configs=entries)
+        try:
+            await answer(self._admin.incremental_alter_configs([group], request_timeout=REQUEST_TIMEOUT_S)[group])
+        except (KafkaException, TimeoutError):
+            return found
+        return wanted
+
+    async def _find(self) -> Timing | None:
+        """What holds for the group: its own configuration, or the brokers'."""
+        try:
+            found = await self._describe(ConfigResource(ResourceType.GROUP, self.name))
+            return Timing(int(found[_TIMEOUT]), int(found[_HEARTBEAT]))
+        except (KafkaException, TimeoutError, KeyError):
+            return None
+
+    async def _broker_settings(self) -> dict[str, str]:
+        try:
+            cluster = await answer(self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_S))
+            return await self._describe(ConfigResource(ResourceType.BROKER, str(cluster.nodes[0].id)))
+        except (KafkaException, TimeoutError, IndexError):
+            return {}
+
+    async def _describe(self, resource: Any) -> dict[str, str]:
+        futures = self._admin.describe_configs([resource], request_timeout=REQUEST_TIMEOUT_S)
+        entries = await answer(futures[resource])
+        return {name: entry.value for name, entry in entries.items() if entry.value is not None}
