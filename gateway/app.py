@@ -18,7 +18,7 @@ from gateway import fleet_views, openapi, views
 from gateway.boundary import Boundary, answer_problem
 from gateway.explain import Explanation
 from gateway.problems import Problem, ProblemBody
-from gateway.routes import batch, enqueue, fleet, health, inbox, sessions, turns
+from gateway.routes import batch, enqueue, fleet, health, inbox, leaders, sessions, turns
 from gateway.state import State, make_state
 from gateway.turn_request import BatchLine, TurnPosted
 
@@ -34,6 +34,7 @@ SHAPES: Final = [
     fleet.WorkflowPage,
     fleet_views.FleetPage,
     fleet_views.FleetPartitionPage,
+    leaders.LeaderList,
     openapi.LineAnswer,
     openapi.Sent,
     openapi.TurnAccepted,
@@ -60,7 +61,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         redirect_slashes=False,
         routes=list(plain),
     )
-    for router in (turns.router, inbox.router, sessions.router, fleet.router, health.router):
+    for router in (turns.router, inbox.router, sessions.router, fleet.router, leaders.router, health.router):
         app.include_router(router)
     if settings.gateway_metrics:
         app.include_router(health.metrics_router)

@@ -96,7 +96,7 @@ async def _missing(connection: Any) -> list[Migration]:
     known = migrations()
     if newer := sorted(applied.keys() - {migration.name for migration in known}):
         raise SettingError(
-            f"the database has migration {newer[-1]}, which this version of Argosy does not know: it is older"
+            f"the database was migrated by a newer version of Argosy ({newer[-1]}): start that version, or a newer one"
         )
     for migration in known:
         if applied.get(migration.name, migration.checksum) != migration.checksum:

@@ -77,7 +77,7 @@ Lane = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", descrip
 @router.get("/fleet", responses=answers("FleetPage", 403))
 async def get_fleet(request: Request, lane: Lane = None, limit: Limit = None, cursor: Cursor = None) -> Response:
     """Every lane, and the workers of all of them by lane and id. For operators."""
-    state = _of_operator(request)
+    state = of_operator(request)
     list_name = ("fleet", lane)
     after = ("", uuid.UUID(int=0))
     if cursor is not None:
@@ -104,7 +104,7 @@ async def get_fleet(request: Request, lane: Lane = None, limit: Limit = None, cu
 @router.get("/fleet/partitions", responses=answers("FleetPartitionPage", 403))
 async def list_partitions(request: Request, lane: Lane = None, limit: Limit = None, cursor: Cursor = None) -> Response:
     """The partitions of a lane (of the gateway's own, unless said): owner, position, and what waits. For operators."""
-    state = _of_operator(request)
+    state = of_operator(request)
     own = state.settings.lane
     lane = lane or own
     list_name = ("partitions", lane)
@@ -134,7 +134,7 @@ async def list_partitions(request: Request, lane: Lane = None, limit: Limit = No
     )
 
 
-def _of_operator(request: Request) -> State:
+def of_operator(request: Request) -> State:
     """Hosts, builds and addresses are nobody else's business. Raises Problem."""
     state = state_of(request)
     if state.tenant_of(request) != names.DEFAULT_TENANT:

@@ -1,0 +1,60 @@
+"""GET /v1/fleet/leaders: who leads which maintenance role."""
+
+import uuid
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from argosy.store.leader import list_leaders
+from gateway.openapi import answers
+from gateway.parameters import strict
+from gateway.routes.fleet import of_operator
+from gateway.routes.turns import json_response
+
+router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
+
+
+class Leader(msgspec.Struct, kw_only=True):
+    """leads: its process holds the lock of the role now; otherwise it is gone and nobody has come after it yet."""
+
+    role: str
+    term: int
+    leader_id: uuid.UUID
+    host: str
+    pid: int
+    since: datetime
+    ticked_at: datetime
+    outcome: str
+    leads: bool
+
+
+class LeaderList(msgspec.Struct, kw_only=True):
+    leaders: list[Leader]
+
+
+@router.get("/fleet/leaders", responses=answers("LeaderList", 403))
+async def get_leaders(request: Request) -> Response:
+    """Every role that was ever led: its leader, term and last tick. For operators."""
+    state = of_operator(request)
+    return json_response(
+        LeaderList(
+            leaders=[
+                Leader(
+                    role=each.role,
+                    term=each.term,
+                    leader_id=each.leader,
+                    host=each.host,
+                    pid=each.pid,
+                    since=each.since,
+                    ticked_at=each.ticked_at,
+                    outcome=each.outcome,
+                    leads=each.is_held,
+                )
+                for each in await list_leaders(state.pool)
+            ]
+        )
+    )

@@ -1,0 +1,2 @@
+from tests.harness.fixtures import *  # noqa: F403
+from tests.store.conftest import *  # noqa: F403
