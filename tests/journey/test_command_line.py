@@ -1,9 +1,11 @@
 """The commands that an operator and a user type."""
 
+import asyncio
 import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -14,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from typer.testing import CliRunner
 
@@ -82,6 +85,45 @@ def test_the_fleet_of_no_gateway_is_one_line(unprepared: Fleet) -> None:
     assert code == 1
     assert output.strip().splitlines()[-1].startswith("argosy: no gateway answers at")
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("log_name", ["postgres"])
+def test_two_workers_may_share_a_data_folder(fleet: Fleet) -> None:
+    for _ in range(2):
+        fleet.worker(GRAPH_SERVICE_AUTH_SECRET="")  # minted in the folder, by whoever comes first
+
+    code, output = fleet.run("fleet", "--once", "--url", fleet.url)
+
+    assert (code, "2 alive" in output) == (0, True), output
+
+
+def test_up_twice_in_one_folder_is_one_line(folder: Path) -> None:
+    fleet = Fleet(folder, "", "")
+    fleet.environment["PORT"] = "0"
+    try:
+        fleet.up()
+
+        code, output = fleet.run("up")
+    finally:
+        fleet.stop()
+
+    assert code == 1
+    assert re.search(r"^argosy: another argosy up \(pid \d+\) owns .*: stop it first$", output, re.M), output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("log_name", ["postgres"])
+async def test_a_process_that_is_older_than_the_database_says_so_in_one_line(idle_fleet: Fleet, database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("INSERT INTO argosy.migrations (name, checksum) VALUES ('9999_future', '')")
+    await connection.close()
+
+    said = [await asyncio.to_thread(idle_fleet.run, *command) for command in (["worker", "dispatch"], ["gateway"])]
+
+    for code, output in said:
+        assert code == 1
+        assert "the database was migrated by a newer version of Argosy (9999_future)" in output
+        assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(
