@@ -1,37 +1,34 @@
-"""Many turns, two workers, one killed in the middle and another started."""
+"""Many turns at once, and what becomes of them when workers die; many turns behind one, and what becomes of others."""
 
 import asyncio
 
 import pytest
 
 from tests.checker.sink import Sink
+from tests.faults.storm import SETTINGS, Storm, converse
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
+from tests.harness.leftovers import until_nothing_is_left
 
-SESSIONS, TURNS = 100, 20
+SESSIONS, TURNS = 100, 10
 
 
-async def test_two_thousand_turns_survive_the_death_of_one_of_two_workers(fleet: Fleet, client: Client) -> None:
-    doomed, _ = fleet.worker(), fleet.worker()
+@pytest.mark.parametrize("settings", [SETTINGS])
+async def test_a_thousand_turns_survive_workers_that_are_killed_and_stopped(idle_fleet: Fleet, client: Client) -> None:
+    """The storm of tests/faults in small."""
+    workers = idle_fleet.start(3)
 
-    half_way = asyncio.Event()
+    storm, is_over = Storm(idle_fleet, workers, seed=1, every_s=(0.7, 1.5)), asyncio.Event()
+    raging = asyncio.create_task(storm.rage(is_over))
+    sessions = [f"session-{number}" for number in range(SESSIONS)]
+    conversations = await asyncio.gather(*(converse(client, each, TURNS, 1, pause_s=0.5) for each in sessions))
+    is_over.set()
+    await raging
 
-    async def converse(number: int) -> list[str]:
-        turns = []
-        for _ in range(TURNS):
-            turns.append(await client.post(f"session-{number}", "steps", effects=1, n=1))
-            if len(client.requests) > SESSIONS * TURNS // 2:
-                half_way.set()
-        return turns
-
-    posting = asyncio.gather(*map(converse, range(SESSIONS)))
-    await half_way.wait()
-    doomed.kill()
-    await asyncio.to_thread(fleet.worker)
-    turns = [turn for conversation in await posting for turn in conversation]
-
-    await client.until_status(turns, within_s=60)
-    await client.judge(disruptions=1)
+    await client.until_status([turn for conversation in conversations for turn in conversation], within_s=60)
+    await client.judge(disruptions=storm.disruptions)
+    await until_nothing_is_left(idle_fleet)
+    assert storm.disruptions >= 3
 
 
 @pytest.mark.parametrize("partitions", [1])

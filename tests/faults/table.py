@@ -5,6 +5,7 @@ its name and the first line of its docstring. The table ends the terminal's summ
 file, too. Quick scenarios are listed only when slow ones ran.
 """
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 _NAME_WIDTH, _EXPECTED_WIDTH = 46, 64
+_NOT_SHOWN = re.compile(r"\b(settings|eligible_s)\d+-?|-(settings|eligible_s)\d+")  # ids that pytest makes up
 
 
 class Row(NamedTuple):
@@ -72,7 +74,8 @@ class Table:
 
 
 def _title(item: pytest.Item, mark: pytest.Mark | None) -> tuple[str, str]:
-    parameters = f" [{item.name.partition('[')[2]}" if "[" in item.name else ""
+    chosen = _NOT_SHOWN.sub("", item.name.partition("[")[2].rstrip("]"))
+    parameters = f" [{chosen}]" if chosen else ""
     if mark is not None:
         return f"{mark.args[0]}{parameters}", str(mark.args[1])
     name = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")

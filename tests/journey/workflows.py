@@ -205,8 +205,13 @@ async def blocks(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     return {"number": await ctx.run(block, job)}
 
 
+@step
+async def say(job: dict[str, Any]) -> str:
+    await cause(job["sink"], _effect(job))
+    return str(job["text"])
+
+
 @workflow
 async def says(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
-    """An effect, and a result that holds `text`."""
-    await ctx.run(touch, job)
-    return {"text": job["text"]}
+    """A step whose result is `text`."""
+    return {"text": await ctx.run(say, job)}

@@ -1,0 +1,123 @@
+"""A worker that stops, or dies with a write under way, and what it says when it wakes up (F11, F12)."""
+
+import asyncio
+import time
+
+import asyncpg
+import pytest
+
+from tests.harness.client import Client
+from tests.harness.effects import Latch, until_reached
+from tests.harness.fleet import Fleet
+from tests.harness.logs import BOTH_IN_FAULTS, KAFKA_FIRST
+from tests.harness.owners import owned_turns, owners, sessions_over, until_shared
+from tests.harness.processes import Managed, stopped
+
+PARTITIONS = 8
+_SOON_SILENT = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
+_SLOW = "the slow one"
+# The first flush that writes these words takes its time; every other one does not.
+_SLOW_FLUSH = f"""
+CREATE SEQUENCE argosy.slow_flushes;
+CREATE FUNCTION argosy.slow_flush() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF position('{_SLOW}' IN convert_from(NEW.data, 'UTF8')) > 0 AND nextval('argosy.slow_flushes') = 1 THEN
+    PERFORM pg_sleep({{seconds}});
+  END IF;
+  RETURN NEW;
+END
+$$;
+CREATE TRIGGER slow_flush BEFORE INSERT ON argosy.events FOR EACH ROW EXECUTE FUNCTION argosy.slow_flush();
+"""
+_IS_SLEEPING = (
+    "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')"
+)
+
+
+async def _until_in_flush(connection: asyncpg.Connection) -> None:
+    async with asyncio.timeout(10):
+        while not await connection.fetchval(_IS_SLEEPING):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def _owner_and_heir(client: Client, workers: list[Managed]) -> tuple[Managed, Managed]:
+    """Of the one partition."""
+    pid = (await owners(client))[0]
+    first, second = workers
+    return (first, second) if first.pid == pid else (second, first)
+
+
+@BOTH_IN_FAULTS
+@pytest.mark.parametrize("partitions", [1])
+@pytest.mark.scenario("F12 commit in flight at a takeover", "the takeover waits for it, and it counts")
+async def test_a_takeover_waits_for_the_commit_that_a_dead_owner_left_in_flight(
+    idle_fleet: Fleet, client: Client
+) -> None:
+    workers = idle_fleet.start(2)
+    postgres = await asyncpg.connect(idle_fleet.environment["STATE_DB_URI"])
+    await postgres.execute(_SLOW_FLUSH.format(seconds=0.7))
+    owner, _ = await _owner_and_heir(client, workers)
+
+    turn = await client.post("session", "says", effects=1, text=_SLOW)
+    await _until_in_flush(postgres)
+    owner.kill()
+    after = await client.post("session", "steps", effects=1)
+
+    await client.until_status([turn, after])
+    await postgres.close()
+    await client.judge(disruptions=1, repeatable=[])
+
+
+@BOTH_IN_FAULTS
+@pytest.mark.parametrize("partitions", [1])
+@pytest.mark.parametrize("settings", [_SOON_SILENT])
+@pytest.mark.scenario("F12 owner stopped inside its flush", "its backend is ended, takeover within 10 s, one ending")
+async def test_an_owner_that_stops_inside_its_flush_is_ended_and_taken_over(idle_fleet: Fleet, client: Client) -> None:
+    workers = idle_fleet.start(2)
+    postgres = await asyncpg.connect(idle_fleet.environment["STATE_DB_URI"])
+    await postgres.execute(_SLOW_FLUSH.format(seconds=60))
+    owner, _ = await _owner_and_heir(client, workers)
+
+    turn = await client.post("session", "says", effects=1, text=_SLOW)
+    await _until_in_flush(postgres)
+    with stopped(owner):
+        stopped_s = time.monotonic()
+        after = await client.post("session", "steps", effects=1)
+        await client.until_status([turn, after])
+        took_s = time.monotonic() - stopped_s
+    later = await client.post("session", "steps", effects=1)
+
+    await client.until_status([later])
+    await postgres.close()
+    assert took_s < 10
+    await client.judge(disruptions=1, repeatable=[turn])
+
+
+@KAFKA_FIRST
+@pytest.mark.parametrize("settings", [_SOON_SILENT])
+@pytest.mark.parametrize("stopped_for_s", [3, pytest.param(90, marks=pytest.mark.slow)])
+@pytest.mark.scenario(
+    "F11 worker stopped in a step", "its turns go on elsewhere; step, end and timers of the zombie refused"
+)
+async def test_what_a_worker_says_after_it_was_stopped_is_not_taken(
+    stopped_for_s: float, idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    zombie, _ = workers = idle_fleet.start(2)
+    await until_shared(client, workers, PARTITIONS)
+    sessions = sessions_over(PARTITIONS, each=2)
+    turns = list(await asyncio.gather(*(client.post(name, "holds", effects=3, until=latch.path) for name in sessions)))
+    asleep = [await client.post(f"{name}-asleep", "sleeps", effects=2, sleep_s=1) for name in sessions]
+    await until_reached(client.sink, turns, times=2)
+    hit = await owned_turns(client, zombie, turns, PARTITIONS)
+
+    with stopped(zombie):
+        stopped_s = time.monotonic()
+        await until_reached(client.sink, hit, times=3)
+        latch.release()
+        await client.until_status([*turns, *asleep])
+        await asyncio.sleep(stopped_for_s - (time.monotonic() - stopped_s))
+    after = [await client.post(name, "steps", effects=1) for name in sessions]
+
+    await client.until_status(after)
+    history = await client.judge(disruptions=1, repeatable=hit)
+    assert {read.events[-1].attempt for read in history.reads.values() if read.turn_id in hit} == {2}
