@@ -1,4 +1,4 @@
-"""One leader per role, whoever dies, stops or is cut off; and what a deposed one writes changes nothing (F22, F23, F24)."""
+"""One leader per role, whoever dies, stops or is cut off; and what a deposed one writes changes nothing (F22-24)."""
 
 import asyncio
 import uuid

@@ -121,7 +121,8 @@ class Takeover:
         while True:
             if self._waiting:
                 await self._look_for_notes()
-            self._look_after_held()
+            if self.held:
+                await self._look_after_held()
             self._work.clear()
             if self._waiting:
                 await self._clock.sleep(_LOOK_S)
@@ -130,11 +131,30 @@ class Takeover:
             else:
                 await self._work.wait()
 
-    def _look_after_held(self) -> None:
+    async def _look_after_held(self) -> None:
         now_s = self._clock.monotonic_s()
-        for turn_id, each in list(self.held.items()):
-            if now_s >= each.until_s or not self._is_living(each.runner_id):
-                self._release(turn_id, each, Resume.UNHEARD)
+        late = {turn_id for turn_id, each in self.held.items() if now_s >= each.until_s}
+        gone = {turn_id: each for turn_id, each in self.held.items() if not self._is_living(each.runner_id)}
+        if gone:
+            # Its last words were committed before it ended: they count, whether we have come to read them or not.
+            notes = await self._notes(sorted({each.owned.partition for each in gone.values()}))
+            if notes is None:
+                return
+            unsaid = {running for note in notes for running in note.running}
+            for turn_id, each in gone.items():
+                if self.held.get(turn_id) is each:
+                    has_said = (turn_id, each.runner) not in unsaid
+                    self._release(turn_id, each, Resume.MOVED if has_said else Resume.UNHEARD)
+        for turn_id in late & self.held.keys():
+            self._release(turn_id, self.held[turn_id], Resume.UNHEARD)
+
+    async def _notes(self, partitions: list[int]) -> list[Note] | None:
+        try:
+            return await self._partitions.notes(partitions)
+        except UnavailableError as error:
+            log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
+            await self._clock.sleep(_RETRY_S)
+            return None
 
     def _release(self, turn_id: uuid.UUID, held: HeldTurn, resume: Resume) -> None:
         del self.held[turn_id]
@@ -142,11 +162,8 @@ class Takeover:
 
     async def _look_for_notes(self) -> None:
         asked = dict(self._waiting)
-        try:
-            notes = await self._partitions.notes(list(asked))
-        except UnavailableError as error:
-            log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
-            await self._clock.sleep(_RETRY_S)
+        notes = await self._notes(list(asked))
+        if notes is None:
             return
         now_s = self._clock.monotonic_s()
         opened = []
