@@ -261,10 +261,14 @@ bodies = st.one_of(
 )
 
 
+# A dot alone vanishes from the address on the client's side: it is another address then.
+names = st.text(min_size=1, max_size=20).filter(lambda name: name not in {".", ".."})
+
+
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-@given(content=bodies, session=st.text(min_size=1, max_size=20), key=st.none() | st.text(max_size=20))
+@given(content=bodies, session=names, key=st.none() | st.text(max_size=20))
 async def test_no_body_brings_the_gateway_down(
     client: httpx.AsyncClient, content: bytes, session: str, key: str | None
 ) -> None:
