@@ -140,7 +140,7 @@ class Parts:
             clock,
             owned=self.owned,
             partition_of=lambda b: 0,
-            interval_s=0.05,
+            interval_s=lambda: 0.05,
         )
 
     def refused(self, turns, lost):  # as Worker._refused

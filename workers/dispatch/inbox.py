@@ -52,7 +52,7 @@ class Inbox:
         *,
         owned: dict[int, Owned],
         partition_of: Callable[[int], int],
-        interval_s: float,
+        interval_s: Callable[[], float],
     ) -> None:
         self._heads = heads
         self._scheduler = scheduler
@@ -72,7 +72,7 @@ class Inbox:
 
     def expect(self, due_s: list[float]) -> None:
         """Timers were written: one that is due before the next look is looked for when it is due."""
-        if (first_s := min(due_s)) < self._interval_s:
+        if (first_s := min(due_s)) < self._interval_s():
             asyncio.get_running_loop().call_later(first_s + _TIMER_SLACK_S, self._work.set)
 
     def again(self, turn: Turn) -> None:
@@ -98,7 +98,7 @@ class Inbox:
 
     async def run(self) -> None:
         while True:
-            wait_s = self._interval_s
+            wait_s = self._interval_s()
             self._work.clear()
             try:
                 next_due_s = await self._read()

@@ -44,6 +44,7 @@ from workers.dispatch.turn import Owned, Resume, Turn
 log = structlog.get_logger()
 
 _ACCEPTS, _FLUSHES = 1, 2
+_POLL_SHARE_MIN = 0.1  # who owns less than this polls as if he owned so much
 
 
 class Parts:
@@ -150,7 +151,7 @@ class Parts:
             self.clock,
             owned=self.owned,
             partition_of=lambda bucket: ids.partition_of(bucket, self.partition_count),
-            interval_s=settings.inbox_interval_s,
+            interval_s=self._inbox_interval_s,
         )
 
     def _make_ownership(self) -> None:
@@ -242,6 +243,11 @@ class Parts:
         self.intake.balance()
         telemetry.RUNNING.set(self.executor.running)
         telemetry.READY_SESSIONS.set(self.scheduler.ready_count)
+
+    def _inbox_interval_s(self) -> float:
+        """The more workers share the partitions, the more rarely each of them polls for its own."""
+        share = len(self.owned) / max(1, self.partition_count)
+        return self._settings.inbox_interval_s / max(share, _POLL_SHARE_MIN)
 
     def _claimed(self, claimed: list[tuple[Owned, Claimed]]) -> None:
         self.takeover.begin(claimed)

@@ -131,7 +131,11 @@ class SignsOfLife:
             until_s = self._clock.monotonic_s() + self._interval_s
             while not self._stopping.is_set() and (left_s := until_s - self._clock.monotonic_s()) > 0:
                 is_news = self._news.is_set()
-                if is_news or self._is_waiting_for_a_grace() or self._clock.monotonic_s() - looked_at_s > _LOOK_S:
+                if (
+                    is_news
+                    or self._is_waiting_for_a_grace()
+                    or self._clock.monotonic_s() - looked_at_s > _LOOK_S * max(1, len(self._known))
+                ):
                     self._news.clear()
                     looked_at_s = self._clock.monotonic_s()
                     await self._look(connection, is_news)
