@@ -103,12 +103,29 @@ class Recovery(NamedTuple):
         return f"{line} ({self.how_to_lower})" if self.how_to_lower else line
 
 
+class Fence(NamedTuple):
+    """Who trims, under which term, and which log he means."""
+
+    role: str
+    term: int
+    topic_id: str
+
+
 class LogWriter(Protocol):
     """Appends to the topic of one lane. Safe to call from many tasks of one event loop."""
 
     @property
     def partition_count(self) -> int:
-        """Fixed when the topic was made."""
+        """Fixed when the topic was made: what was found when it was opened."""
+        ...
+
+    @property
+    def identity(self) -> Identity:
+        """The log that was opened."""
+        ...
+
+    async def look(self) -> Identity:
+        """The log of this name that is there now. Raises LogUnavailableError; SettingError when there is none."""
         ...
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
@@ -209,8 +226,16 @@ class LogAdmin(Protocol):
         """Set the group's bound as the settings want it, as far as that is allowed; what holds then."""
         ...
 
-    async def trim(self, partition: int, position: int) -> None:
-        """Forget everything before position."""
+    async def identity(self) -> Identity:
+        """Which log it is now. Raises SettingError when there is no such topic, LogUnavailableError."""
+        ...
+
+    async def trim(self, partition: int, position: int, fence: Fence | None = None) -> bool:
+        """Forget what is before position; False when that was too much for one call: call again.
+
+        A log that is kept in Postgres is trimmed under the fence or not at all: OwnershipLostError. Raises
+        LogUnavailableError.
+        """
         ...
 
     async def held(self) -> Held:

@@ -94,8 +94,10 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[FastAPI], AbstractA
 async def _running(state: State) -> AsyncIterator[None]:
     try:
         await state.catalog.open()
+        await state.log_watch.open()
         yield
     finally:
+        await state.log_watch.close()
         await state.waiting.close()
         await state.poking.close()
         await state.catalog.close()

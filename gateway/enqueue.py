@@ -22,6 +22,7 @@ from argosy.log import Appended, LogWriter, Outcome
 from argosy.store.pool import Pool
 from argosy.store.turn import find_turns_by_key
 from gateway.catalog import Catalog
+from gateway.log_watch import LogWatch
 from gateway.poking import Poking
 from gateway.problems import Problem
 from gateway.turn_request import Admitted
@@ -44,21 +45,31 @@ class Enqueue:
     """Appends admitted turns. Used from one event loop."""
 
     def __init__(
-        self, settings: Settings, writer: LogWriter, pool: Pool, catalog: Catalog, poking: Poking, clock: Clock
+        self,
+        settings: Settings,
+        writer: LogWriter,
+        log_watch: LogWatch,
+        pool: Pool,
+        catalog: Catalog,
+        poking: Poking,
+        clock: Clock,
     ) -> None:
         self._lane = settings.lane
         self._lag_s_max = settings.gateway_lag_max_s
         self._append_timeout_s = settings.log_append_timeout_s
         self._needs_wake = settings.log_backend == "postgres"
         self._writer = writer
+        self._log_watch = log_watch
         self._pool = pool
         self._catalog = catalog
         self._poking = poking
         self._clock = clock
         self._no_lookup_until_s = 0.0
 
-    async def check_lag(self) -> None:
-        """Raises Problem when the log has been too slow for too long (GATEWAY_LAG_MAX_S)."""
+    async def check_log(self) -> None:
+        """Raises Problem when the log is not the one that is read, or too slow for too long (GATEWAY_LAG_MAX_S)."""
+        if self._log_watch.reason:
+            raise Problem("log_unavailable", self._log_watch.reason, retry_after_s=RETRY_AFTER_S)
         if self._lag_s_max and await self._writer.backlog_age_s() > self._lag_s_max:
             detail = f"the log has not answered for more than {self._lag_s_max} s"
             raise Problem("log_unavailable", detail, retry_after_s=RETRY_AFTER_S)

@@ -13,6 +13,7 @@ from argosy.store import migrate
 from argosy.store import preflight as store_preflight
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import open_pool
+from gateway.log_watch import check_start
 
 log = telemetry.logger()
 
@@ -35,11 +36,5 @@ async def preflight(settings: Settings) -> None:
     await writer.close()
     async with open_pool(settings, dsn) as pool:
         recorded = await LaneLogs(pool, settings.lane).find(uuid.UUID(int=0), settings.heartbeat_ttl_s)
-    count = writer.partition_count
-    is_theirs = recorded is not None and recorded.topic == settings.topic and recorded.is_in_use
-    if recorded is not None and is_theirs and recorded.identity.partition_count != count:
-        raise SettingError(
-            f"the topic {settings.topic} has {count} partitions, and the workers of this lane use "
-            f"{recorded.identity.partition_count}: a session's records must stay in one partition; make a new topic "
-            "(KAFKA_TOPIC_PREFIX, `argosy topics`) instead of growing one"
-        )
+    if reason := check_start(writer.identity, recorded, settings.topic):
+        raise SettingError(reason)

@@ -7,11 +7,13 @@ from starlette.requests import Request
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.log import LogWriter
+from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
 from gateway import names
 from gateway.catalog import Catalog
 from gateway.cursor import Cursors
 from gateway.enqueue import Enqueue
+from gateway.log_watch import LogWatch
 from gateway.poking import Poking
 from gateway.rate_limit import RateLimit
 from gateway.turn_request import Admission
@@ -26,6 +28,7 @@ class State:
     clock: Clock
     pool: Pool
     writer: LogWriter
+    log_watch: LogWatch
     catalog: Catalog
     poking: Poking
     waiting: Waiting
@@ -48,16 +51,18 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
     read_timeout_s = min(settings.state_db_timeout_s, 2.0)
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
     poking = Poking(secret, settings.lane, clock, catalog, writer.partition_count)
+    log_watch = LogWatch(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
     return State(
         settings=settings,
         clock=clock,
         pool=pool,
         writer=writer,
+        log_watch=log_watch,
         catalog=catalog,
         poking=poking,
         waiting=Waiting(pool, settings.lane, clock),
         admission=Admission(settings, clock, writer.partition_count),
-        enqueue=Enqueue(settings, writer, pool, catalog, poking, clock),
+        enqueue=Enqueue(settings, writer, log_watch, pool, catalog, poking, clock),
         rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),
         cursors=Cursors(secret),
     )

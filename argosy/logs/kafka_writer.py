@@ -23,8 +23,9 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
-from argosy.log import Appended, Entry, Outcome
+from argosy.log import Appended, Entry, Identity, Outcome
 from argosy.logs.kafka_config import Messages, client_config, message_bytes_max, reason_of, unavailable
+from argosy.logs.kafka_metadata import KafkaMetadata
 
 log = structlog.get_logger()
 
@@ -117,7 +118,8 @@ class KafkaWriter:
             "error_cb": self._on_error,
         }
         self._producer: Any = Producer(self._config)
-        self._partition_count = 0
+        self._metadata = KafkaMetadata(settings)
+        self._identity = Identity("", "", 0)
         self._in_flight: dict[_Request, None] = {}
         self._is_down = False
         self._is_fatal = False
@@ -132,13 +134,22 @@ class KafkaWriter:
             writer = cls(settings, clock)
         except KafkaException as error:
             raise SettingError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
+        writer._identity = await writer.look()
+        # The producer knows the topic, too, before the first append waits for it.
         await asyncio.to_thread(writer._read_metadata)
         writer._thread.start()
         return writer
 
     @property
     def partition_count(self) -> int:
-        return self._partition_count
+        return self._identity.partition_count
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    async def look(self) -> Identity:
+        return await self._metadata.identity()
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
         if os.getpid() != self._pid:
@@ -213,7 +224,7 @@ class KafkaWriter:
             self._messages.say("fatal", error.str())
 
     def _read_metadata(self) -> None:
-        """How many partitions the topic has."""
+        """Raises LogUnavailableError, SettingError."""
         try:
             topic = self._producer.list_topics(self._topic, _METADATA_TIMEOUT_S).topics[self._topic]
         except KafkaException as error:
@@ -222,7 +233,6 @@ class KafkaWriter:
             raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
         if topic.error is not None:
             raise LogUnavailableError(f"{topic.error.name()}: {topic.error.str()}")
-        self._partition_count = len(topic.partitions)
 
     def _run(self) -> None:
         """The poll thread: delivers results; while all brokers are down it looks for one."""

@@ -21,7 +21,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
-from argosy.log import Appended, Entry, Outcome
+from argosy.log import Appended, Entry, Identity, Outcome
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.store import log as log_store
 
@@ -68,7 +68,8 @@ class PostgresWriter:
         self._clock = clock
         self._pid = os.getpid()
         self._connection = PostgresConnection(dsn, "argosy log writer", settings.state_db_timeout_s)
-        self._partition_count = 0
+        self._asking = PostgresConnection(dsn, "argosy log writer", settings.state_db_timeout_s)
+        self._identity = Identity("", "", 0)
         self._waiting: deque[_Request] = deque()
         self._in_flight: dict[_Request, None] = {}
         self._records_queued = 0
@@ -82,17 +83,24 @@ class PostgresWriter:
     async def open(cls, settings: Settings, dsn: str, clock: Clock) -> "PostgresWriter":
         """Raises LogUnavailableError, or SettingError when the topic is not there."""
         writer = cls(settings, dsn, clock)
-        found = await writer._connection.call(log_store.get_identity, settings.topic)
-        if found is None:
-            writer._connection.terminate()
-            raise SettingError(f"the topic {settings.topic} does not exist: run `argosy topics`")
-        writer._partition_count = found[2]
+        writer._identity = await writer.look()
         writer._task = asyncio.create_task(writer._run(), name="postgres-log-writer")
         return writer
 
     @property
     def partition_count(self) -> int:
-        return self._partition_count
+        return self._identity.partition_count
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    async def look(self) -> Identity:
+        found = await self._asking.call(log_store.get_identity, self._topic)
+        if found is None:
+            self._asking.terminate()
+            raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
+        return Identity(str(found[0]), str(found[1]), found[2])
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
         if os.getpid() != self._pid:
@@ -140,6 +148,7 @@ class PostgresWriter:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._connection.terminate()
+        self._asking.terminate()
 
     def _refusal(self, request: _Request) -> str:
         """Why a request is not even queued; empty when it is."""
@@ -150,8 +159,8 @@ class PostgresWriter:
         too_many = self._records_queued + len(request.entries) > self._queue_max
         if self._in_flight and (too_many or self._bytes_queued + request.size_bytes > _QUEUE_BYTES_MAX):
             return "too many appends are in flight"
-        if not all(0 <= entry.partition < self._partition_count for entry in request.entries):
-            return f"the topic {self._topic} has {self._partition_count} partitions"
+        if not all(0 <= entry.partition < self.partition_count for entry in request.entries):
+            return f"the topic {self._topic} has {self.partition_count} partitions"
         return ""
 
     async def _run(self) -> None:

@@ -21,6 +21,14 @@ class LaneLog(NamedTuple):
     topic: str
     is_in_use: bool
 
+    def is_other(self, seen: Identity, topic: str) -> bool:
+        """Whether `seen` is another place, not the same topic made again."""
+        return (self.identity.cluster_id, self.topic) != (seen.cluster_id, topic)
+
+    def is_grown(self, seen: Identity) -> bool:
+        """Whether it is this very topic, with another number of partitions."""
+        return self.identity.log_id == seen.log_id and self.identity.partition_count != seen.partition_count
+
 
 class LaneLogs:
     """The log of one lane."""

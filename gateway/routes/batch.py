@@ -37,7 +37,7 @@ async def post_batch(request: Request) -> Response:
     if len(lines) > state.settings.batch_turns_max:
         detail = f"the batch has {len(lines)} turns, the bound is {state.settings.batch_turns_max}"
         raise Problem("payload_too_large", detail)
-    await state.enqueue.check_lag()
+    await state.enqueue.check_log()
     return StreamingResponse(_answers(state, tenant, lines, trace_headers(request)), media_type=MEDIA_TYPE)
 
 

@@ -38,7 +38,7 @@ async def readyz(request: Request) -> Response:
     backlog_age_s = await state.writer.backlog_age_s()
     age_s = state.catalog.age_s
     has_store = await _is_store_reachable(state)
-    is_ready = is_ready_to_append(state.settings, backlog_age_s, has_store=has_store)
+    is_ready = is_ready_to_append(state.settings, backlog_age_s, has_store=has_store) and not state.log_watch.reason
     content: dict[str, Any] = {
         "ready": is_ready,
         "log": state.settings.log_backend,
@@ -47,6 +47,8 @@ async def readyz(request: Request) -> Response:
         "cache_age_s": None if age_s is None else round(age_s, 3),
         "workflows": state.catalog.workflow_count,
     }
+    if state.log_watch.reason:
+        content["log_refused"] = state.log_watch.reason
     if is_ready:
         return json_response(content)
     return Response(encode(content), 503, {"Retry-After": "1"}, "application/json")

@@ -10,6 +10,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 
+JSON = "application/json"
+
 pytestmark = pytest.mark.parametrize("log_name", ["kafka"])
 
 
@@ -34,12 +36,18 @@ async def until_replaced(worker_url: str) -> None:
             await asyncio.sleep(0.05)
 
 
-def make_again(admin: AdminClient, topic: str) -> None:
+async def until_unready(client: Client) -> None:
+    async with asyncio.timeout(10):
+        while (await client.request("GET", "/readyz")).status_code != 503:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+def make_again(admin: AdminClient, topic: str, partitions: int = 8) -> None:
     for future in admin.delete_topics([topic]).values():
         future.result(10)
     for _ in range(100):
         try:
-            for future in admin.create_topics([NewTopic(topic, 8, 1)]).values():
+            for future in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
                 future.result(10)
             return
         except Exception as error:
@@ -110,3 +118,24 @@ async def test_a_second_fleet_on_one_database_is_refused(fleet: Fleet, client: C
     assert await asyncio.to_thread(refused.wait_dead) == 1
     assert "two fleets cannot share a database" in refused.tail()
     await client.until_status([await client.post("a", "steps", effects=1, n=1)])
+
+
+async def test_a_topic_made_again_with_other_partitions_takes_nothing_until_both_sides_start_anew(
+    fleet: Fleet, client: Client, admin: AdminClient
+) -> None:
+    worker = fleet.worker()
+    gateway = fleet.processes[0]
+    await client.until_status([await client.post("a", "steps", effects=1, n=1)])
+
+    await asyncio.to_thread(make_again, admin, topic_of(fleet), 4)
+
+    assert await asyncio.to_thread(worker.wait_dead) == 1
+    assert "was made again with 4 partitions, it had 8: start again" in worker.tail()
+    await until_unready(client)
+    refused = await client.request("POST", "/v1/sessions/b/turns", '{"workflow": "steps"}', content_type=JSON)
+    assert (refused.status_code, refused.json()["code"]) == (503, "log_unavailable")
+    assert "start this gateway again" in refused.json()["detail"]
+    gateway.terminate()
+    await asyncio.to_thread(fleet.start)
+    await client.until_status([await client.post(f"s{number}", "steps", effects=1, n=1) for number in range(8)])
+    await client.judge()

@@ -209,7 +209,7 @@ async def test_an_error_of_our_own_is_a_problem_without_a_trace(
     async def fail(*_: Any) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(client.state.enqueue.__class__, "check_lag", fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr(client.state.enqueue.__class__, "check_log", fail)  # type: ignore[attr-defined]
     monkeypatch.setattr("argosy.store.catalog.list_workflows", fail)
 
     answers = [await client.post(TURNS, content=b'{"workflow":"echo"}'), await client.get("/v1/workflows")]

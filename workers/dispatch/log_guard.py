@@ -54,8 +54,7 @@ def judge_start(recorded: LaneLog | None, seen: Identity, topic: str) -> Verdict
     if verdict is Verdict.GROWN:
         had = recorded.identity.partition_count
         raise SettingError(f"the topic {topic} has {seen.partition_count} partitions and had {had}: {_GROWN}")
-    is_other = recorded.identity.cluster_id != seen.cluster_id or recorded.topic != topic
-    if verdict is Verdict.REPLACED and is_other and recorded.is_in_use:
+    if verdict is Verdict.REPLACED and recorded.is_in_use and recorded.is_other(seen, topic):
         raise SettingError(
             f"workers of this lane live on topic {recorded.topic} of cluster {recorded.identity.cluster_id}, and this "
             f"one is set to topic {topic} of cluster {seen.cluster_id}: two fleets cannot share a database; give one "
