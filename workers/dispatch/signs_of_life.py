@@ -5,7 +5,7 @@ loop_watch.py).
 - This process holds the session-level advisory lock of its number, and beats.
 - It waits in the lock of its neighbour in the ring of the living. When it is granted the neighbour is dead, or its
   connection was cut: everybody is told to look at once (NOTIFY), and looks again after a grace.
-- Idle it costs one small beat per interval, and one look at the members every few seconds.
+- Idle it costs one small beat per interval; a look at the members every few seconds is shared by all.
 """
 
 import asyncio
@@ -131,11 +131,8 @@ class SignsOfLife:
             until_s = self._clock.monotonic_s() + self._interval_s
             while not self._stopping.is_set() and (left_s := until_s - self._clock.monotonic_s()) > 0:
                 is_news = self._news.is_set()
-                if (
-                    is_news
-                    or self._is_waiting_for_a_grace()
-                    or self._clock.monotonic_s() - looked_at_s > _LOOK_S * max(1, len(self._known))
-                ):
+                is_due = self._clock.monotonic_s() - looked_at_s > _LOOK_S * max(1, len(self._known))
+                if is_news or is_due or self._is_waiting_for_a_grace():
                     self._news.clear()
                     looked_at_s = self._clock.monotonic_s()
                     await self._look(connection, is_news)
@@ -171,7 +168,10 @@ class SignsOfLife:
             )
             for fact in facts
         ]
+        lived = {each.worker_id for each in self._known if each.is_alive}
         has_changed, self._known = members != self._known, members
+        if any(each.worker_id in lived and not each.is_alive for each in members):
+            await worker.notify_fleet(connection)  # looks are shared: who sees a death by its silence tells the others
         if has_changed:
             self._new_neighbour.set()
         if has_changed or is_news:
