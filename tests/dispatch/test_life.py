@@ -1,0 +1,94 @@
+"""Who lives, who watches whom, who takes over what: tables."""
+
+import uuid
+
+import pytest
+
+from workers.dispatch.life import LOCK_GRACE_S, Member, adopter, is_alive, neighbour
+
+
+def member(number: int, *, lane: str = "default", is_draining: bool = False, is_alive: bool = True) -> Member:
+    return Member(uuid.UUID(int=number), number, lane, f"127.0.0.1:{number}", is_draining, is_alive)
+
+
+@pytest.mark.parametrize(
+    ("lock_free_s", "heard_s_ago", "server_up_s", "expected"),
+    [
+        (None, 0.5, 1000, True),
+        (None, 11.0, 1000, False),  # it stopped: its lock is held, and it says nothing
+        (0.0, 0.5, 1000, True),  # a connection that was cut comes back within the grace
+        (LOCK_GRACE_S, 0.5, 1000, False),  # killed
+        (60.0, 0.5, 3, True),  # Postgres has just been started: nobody's lock is there yet
+        (60.0, 500.0, 3, True),  # and nobody could be heard before it was
+        (60.0, 500.0, 9, False),
+        (None, 500.0, 9, True),  # it holds its lock; its beats are counted from the start of the server
+    ],
+)
+def test_who_holds_his_lock_and_was_heard_of_lives(
+    lock_free_s: float | None, heard_s_ago: float, server_up_s: float, expected: bool
+) -> None:
+    alive = is_alive(lock_free_s=lock_free_s, heard_s_ago=heard_s_ago, server_up_s=server_up_s, ttl_s=10.0)
+
+    assert alive is expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "dead", "me", "expected"),
+    [
+        ([1], [], 1, None),
+        ([1, 2], [], 1, 2),
+        ([1, 2], [], 2, 1),
+        ([1, 2, 3], [], 3, 1),
+        ([1, 2, 3], [2], 1, 3),
+        ([1, 2, 3], [2, 3], 1, None),
+        ([5, 9, 7], [], 7, 9),
+    ],
+)
+def test_everybody_watches_the_next_living_one_in_the_ring(
+    numbers: list[int], dead: list[int], me: int, expected: int | None
+) -> None:
+    watched = neighbour([member(number, is_alive=number not in dead) for number in numbers], me)
+
+    assert (watched.worker_no if watched else None) == expected
+
+
+def test_every_living_worker_is_watched_by_exactly_one() -> None:
+    members = [member(number, is_alive=number % 3 > 0) for number in range(1, 20)]
+    living = [each.worker_no for each in members if each.is_alive]
+
+    watched = [each.worker_no for number in living if (each := neighbour(members, number))]
+
+    assert sorted(watched) == living
+
+
+def test_the_living_share_what_nobody_owns_and_all_come_to_the_same_answer() -> None:
+    members = [member(number) for number in (1, 2, 3)]
+
+    shares = [adopter(partition, "default", members) for partition in range(64)]
+
+    assert {each: shares.count(each) for each in shares} == {
+        uuid.UUID(int=1): 24,
+        uuid.UUID(int=2): 19,
+        uuid.UUID(int=3): 21,
+    }
+    assert shares == [adopter(partition, "default", members[::-1]) for partition in range(64)]
+
+
+def test_only_what_the_dead_one_had_moves_when_one_more_dies() -> None:
+    members = [member(number) for number in (1, 2, 3)]
+    fewer = [members[0], members[1], member(3, is_alive=False)]
+
+    before = [adopter(partition, "default", members) for partition in range(64)]
+    after = [adopter(partition, "default", fewer) for partition in range(64)]
+
+    moved = {was for was, now in zip(before, after, strict=True) if was != now}
+    assert moved == {uuid.UUID(int=3)}
+
+
+@pytest.mark.parametrize(
+    "others",
+    [[], [member(2, lane="gpu")], [member(2, is_draining=True)], [member(2, is_alive=False)]],
+    ids=["nobody", "another lane", "one that leaves", "a dead one"],
+)
+def test_nobody_takes_over_who_could_not_run_it(others: list[Member]) -> None:
+    assert adopter(0, "default", others) is None
