@@ -72,7 +72,8 @@ async def converse(client: Client, session: str, turns: int, seed: int, pause_s:
         match dice.choices(["steps", "waits", "stumbles", "sleeps", "threads", "dawdles"], [60, 10, 10, 5, 5, 10])[0]:
             case "waits":
                 sent.append(await client.post(session, "waits", effects=2))
-                await client.signal(sent[-1], "go", dice.random())
+                status = await client.signal(sent[-1], "go", dice.random())
+                assert status in (200, 202), f"the signal to {sent[-1]} was answered {status}"
             case "stumbles":
                 sent.append(await client.post(session, "stumbles", effects=1, fail_times=1))
             case "sleeps":

@@ -1,4 +1,4 @@
-"""10,000 turns, 3 workers, 2 gateways, and workers that are killed and stopped all the time (--storm-seeds N: N runs)."""
+"""10,000 turns, 3 workers, 2 gateways, and workers that are killed and stopped all the time (--storm-seeds N)."""
 
 import asyncio
 

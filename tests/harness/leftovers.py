@@ -7,8 +7,9 @@ import asyncpg
 from tests.harness.fleet import Fleet
 
 _LEFT = {
-    "turns that have not ended": """SELECT turn_id::text || ' ' || status FROM argosy.turns WHERE status NOT IN
-                                    ('completed', 'failed', 'cancelled', 'expired', 'rejected', 'merged', 'duplicate')""",
+    "turns that have not ended": """
+        SELECT turn_id::text || ' ' || status FROM argosy.turns
+        WHERE status NOT IN ('completed', 'failed', 'cancelled', 'expired', 'rejected', 'merged', 'duplicate')""",
     "inbox rows that nobody took": "SELECT kind || ' of ' || turn_id FROM argosy.inbox WHERE state = 'due'",
     "sessions with two running turns": """SELECT session_id::text FROM argosy.turns WHERE status = 'running'
                                           GROUP BY session_id HAVING count(*) > 1""",
