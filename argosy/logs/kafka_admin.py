@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
-from argosy.log import Held, Recovery
+from argosy.log import Fence, Held, Identity, Recovery
 from argosy.logs.kafka_config import admin_config, code_of, message_bytes_max, reason_of, unavailable
 from argosy.logs.kafka_group import KafkaGroup, how_to_lower
 from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer
@@ -49,12 +49,24 @@ class KafkaAdmin:
         except (KafkaException, TimeoutError) as error:
             raise unavailable(error) from error
 
+    async def kept_s(self) -> float | None:
+        """For how long a record is kept, accepted or not; None: until it is trimmed. Raises LogUnavailableError."""
+        try:
+            kept_ms = int((await self._read_config()).get("retention.ms", "-1"))
+        except (KafkaException, TimeoutError) as error:
+            raise unavailable(error) from error
+        return None if kept_ms < 0 else kept_ms / 1000
+
     async def recovery(self) -> Recovery:
         group = KafkaGroup(self._settings)
         found = await group.set_timing()
         return Recovery(found and found.session_timeout_ms / 1000, how_to_lower(group.settings, found))
 
-    async def trim(self, partition: int, position: int) -> None:
+    async def identity(self) -> Identity:
+        return await self._metadata.identity()
+
+    async def trim(self, partition: int, position: int, fence: Fence | None = None) -> bool:
+        """Kafka knows no terms: a late one only repeats what was decided, and positions only grow."""
         future = self._admin.delete_records(
             [TopicPartition(self._topic, partition, position)], request_timeout=REQUEST_TIMEOUT_S
         )
@@ -63,6 +75,7 @@ class KafkaAdmin:
                 await answer(each)
         except (KafkaException, TimeoutError) as error:
             raise unavailable(error) from error
+        return True
 
     async def held(self) -> Held:
         """The client has no way to ask for the size of log folders."""

@@ -16,6 +16,7 @@ from argosy.logs.kafka_admin import KafkaAdmin
 from argosy.logs.kafka_config import Messages, client_config
 from argosy.logs.kafka_metadata import KafkaMetadata
 from argosy.logs.kafka_poller import Poller, Round
+from argosy.logs.kafka_retention import Retention
 
 log = structlog.get_logger()
 
@@ -51,6 +52,7 @@ class KafkaReader:
     ) -> None:
         self._metadata = KafkaMetadata(settings)
         self._admin = KafkaAdmin(settings, clock)
+        self._retention = Retention(settings.topic, clock)
         config = consumer_config(settings) | {"logger": Messages(clock, "consumer")}
         self._poller = Poller(
             lambda: make_consumer(config), settings.topic, settings.log_batch_max, clock, self._on_round
@@ -70,6 +72,7 @@ class KafkaReader:
         identity = await self._metadata.identity()
         for warning in await self._admin.warnings():
             log.warning(telemetry.TOPIC_WARNING, warning=warning)
+        self._retention.kept_s = await self._admin.kept_s()
         recovery = await self._admin.recovery()
         self._session_timeout_s = recovery.session_timeout_s
         (log.warning if recovery.how_to_lower else log.info)(telemetry.LOG_RECOVERY, bound=recovery.words)
@@ -155,6 +158,7 @@ class KafkaReader:
                 while batches and not self._is_paused:
                     batch = batches.pop(0)
                     if self._claims.get(batch.partition) == batch.claim:
+                        self._retention.look(batch)
                         self._on_batch(batch)
                 if not batches:
                     self._rounds.popleft()

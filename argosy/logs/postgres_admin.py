@@ -1,8 +1,10 @@
 """Creates, checks and trims the topic of a lane in the Postgres log."""
 
+import uuid
+
 from argosy.config import Settings
 from argosy.errors import SettingError
-from argosy.log import Held, Recovery
+from argosy.log import Fence, Held, Identity, Recovery
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.store import log as log_store
 
@@ -30,8 +32,18 @@ class PostgresAdmin:
         """One that was killed is out at once: its lock is free."""
         return Recovery(self._settings.log_lease_ttl_s)
 
-    async def trim(self, partition: int, position: int) -> None:
-        await self._connection.call(log_store.trim, self._settings.topic, partition, position)
+    async def identity(self) -> Identity:
+        found = await self._connection.call(log_store.get_identity, self._settings.topic)
+        if found is None:
+            raise SettingError(f"the topic {self._settings.topic} does not exist: run `argosy topics`")
+        return Identity(str(found[0]), str(found[1]), found[2])
+
+    async def trim(self, partition: int, position: int, fence: Fence | None = None) -> bool:
+        if fence is None:
+            return await self._connection.call(log_store.trim, self._settings.topic, partition, position)
+        return await self._connection.call(
+            log_store.trim_as, fence.role, fence.term, uuid.UUID(fence.topic_id), partition, position
+        )
 
     async def held(self) -> Held:
         return Held(*await self._connection.call(log_store.measure, self._settings.topic))

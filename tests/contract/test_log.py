@@ -181,6 +181,52 @@ async def test_two_readers_share_the_partitions_and_one_takes_over_when_the_othe
     await until(lambda: all(first.values(partition)[-1:] == [b"10"] for partition in range(4)))
 
 
+async def test_a_reader_that_leaves_is_eligible_for_nothing_until_it_joins_again(log: Log) -> None:
+    first = await log.owner()
+    await until(lambda: len(first.eligible) == 4)
+    second = await log.owner()
+    await until(lambda: bool(second.eligible) and first.eligible | second.eligible == set(range(4)))
+    writer = await log.writer()
+
+    await first.reader.leave()
+    await until(lambda: not first.eligible and len(second.eligible) == 4, within_s=5.0)
+    await writer.append([entry for partition in range(4) for entry in entries(partition, 10)])
+    await until(lambda: second.count == 40)
+    assert first.count == 0
+    assert await first.reader.spans([0]) == {0: (0, 10)}  # it can still be asked
+
+    first.positions = dict.fromkeys(range(4), 10)
+    await first.reader.join()
+    await until(lambda: bool(first.eligible) and first.eligible | second.eligible == set(range(4)))
+    theirs = min(first.eligible)
+    await writer.append(entries(theirs, 5, 10))
+    await until(lambda: first.values(theirs) == values(5, 10))
+
+
+async def test_leaving_twice_and_joining_without_having_left_are_no_trouble(log: Log) -> None:
+    owner = await log.owner()
+    await until(lambda: len(owner.eligible) == 4)
+
+    await owner.reader.join()
+    await owner.reader.leave()
+    await owner.reader.leave()
+    await until(lambda: not owner.eligible)
+    await owner.reader.join()
+
+    await until(lambda: len(owner.eligible) == 4)
+    writer = await log.writer()
+    await writer.append(entries(2, 3))
+    await until(lambda: owner.values(2) == values(3))
+
+
+async def test_a_reader_that_has_left_can_be_closed_and_everybody_knows_the_bound(log: Log) -> None:
+    owner = await log.owner()
+    assert owner.reader.session_timeout_s() == 6.0
+
+    await owner.reader.leave()
+    await asyncio.wait_for(owner.reader.close(), 5.0)
+
+
 async def test_a_killed_readers_partitions_go_to_one_that_lives(log: Log) -> None:
     owner = await log.owner()
     await until(lambda: len(owner.eligible) == 4)
