@@ -121,25 +121,32 @@ async def test_a_killed_worker_is_noticed(store_dsn: str) -> None:
 
 
 async def test_everybody_hears_of_a_death_although_one_alone_watches(store_dsn: str) -> None:
-    async with watching(store_dsn) as first, watching(store_dsn) as second, watching(store_dsn) as third:
-        async with other_process(store_dsn) as (dying, process):
-            await until(lambda: all(each.sees(dying) for each in (first, second, third)))
+    async with (
+        watching(store_dsn) as first,
+        watching(store_dsn) as second,
+        watching(store_dsn) as third,
+        other_process(store_dsn) as (dying, process),
+    ):
+        await until(lambda: all(each.sees(dying) for each in (first, second, third)))
 
-            process.kill()
+        process.kill()
 
-            await until(lambda: all(each.sees(dying) is False for each in (first, second, third)))
+        await until(lambda: all(each.sees(dying) is False for each in (first, second, third)))
     assert not first.ever_saw_dead(second.worker_id)
 
 
 async def test_two_neighbours_that_die_at_once_are_both_noticed(store_dsn: str) -> None:
-    async with watching(store_dsn) as watcher:
-        async with other_process(store_dsn) as (one, process), other_process(store_dsn) as (two, another):
-            await until(lambda: bool(watcher.sees(one) and watcher.sees(two)))
+    async with (
+        watching(store_dsn) as watcher,
+        other_process(store_dsn) as (one, process),
+        other_process(store_dsn) as (two, another),
+    ):
+        await until(lambda: bool(watcher.sees(one) and watcher.sees(two)))
 
-            process.kill()
-            another.kill()
+        process.kill()
+        another.kill()
 
-            await until(lambda: watcher.sees(one) is False and watcher.sees(two) is False)
+        await until(lambda: watcher.sees(one) is False and watcher.sees(two) is False)
 
 
 async def test_a_live_worker_whose_connections_are_cut_is_not_taken_for_dead(store_dsn: str) -> None:
