@@ -1,4 +1,4 @@
-"""The table that is printed."""
+"""The tables that are printed."""
 
 import statistics
 from typing import Any, NamedTuple
@@ -15,6 +15,23 @@ class Run(NamedTuple):
     @property
     def rate(self) -> float:
         return self.turns / self.elapsed_s
+
+
+class Finding(NamedTuple):
+    """One number of one run, and what was asked. is_met None: nothing was asked, it is there to compare with."""
+
+    what: str
+    seen: str
+    asked: str
+    is_met: bool | None
+
+    @classmethod
+    def ms(cls, what: str, seen: dict[str, float], p99_ms_max: float | None) -> "Finding":
+        """p50 and p99 (of few samples: the longest), the second against what was asked."""
+        shown = f"p50 {seen['p50_ms']:.0f} ms, p99 {seen['p99_ms']:.0f} ms"
+        if p99_ms_max is None:
+            return cls(what, shown, "", None)
+        return cls(what, shown, f"p99 ≤ {p99_ms_max:.0f} ms", seen["p99_ms"] <= p99_ms_max)
 
 
 def summarise(runs: list[Run]) -> dict[str, Any]:
@@ -50,3 +67,13 @@ def print_table(result: dict[str, Any]) -> None:
     print("\nworker")
     for name, value in result["worker"].items():
         print(f"  {name:<34}{value:>9}")
+
+
+def print_findings(findings: list[Finding]) -> None:
+    if not findings:
+        return
+    width = max(len(finding.what) for finding in findings)
+    print(f"\n{'':<{width}}  {'asked':<16}{'':<9}seen")
+    for what, seen, asked, is_met in findings:
+        verdict = {True: "met", False: "NOT MET", None: ""}[is_met]
+        print(f"{what:<{width}}  {asked:<16}{verdict:<9}{seen}")

@@ -18,6 +18,7 @@ class Services(NamedTuple):
     dsn: str
     broker_pid: int
     postgres_pid: int
+    postgres_log: Path
 
 
 @contextlib.contextmanager
@@ -25,7 +26,7 @@ def services(folder: Path) -> Iterator[Services]:
     """Started in a folder that other users may enter (as root, PostgreSQL runs as another one); stopped at the end."""
     folder.chmod(0o711)
     with Broker(folder / "broker", port=0) as broker, EmbeddedPostgres(folder / "postgres") as postgres:
-        yield Services(broker.bootstrap_servers, postgres.dsn, java_pid(folder), postgres.pid)
+        yield Services(broker.bootstrap_servers, postgres.dsn, java_pid(folder), postgres.pid, postgres.log_path)
 
 
 def java_pid(folder: Path) -> int:

@@ -1,0 +1,66 @@
+"""A fleet of one suite: a database, a topic and a group of its own on the bench's servers, settings as shipped."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+
+from bench.http import HttpClient
+from bench.services import Services
+from tests.harness.fleet import Fleet
+
+WORKFLOWS = Path(__file__).parent / "workflows.py"
+# The harness of the tests has these shorter; here they are what everybody gets.
+_AS_SHIPPED = {"RECONCILE_INTERVAL_S": "1", "GATEWAY_CACHE_S": "2"}
+
+
+class Bed:
+    """A gateway, no worker yet. database: a connection of the bench; client: to the gateway."""
+
+    def __init__(self, fleet: Fleet, database: asyncpg.Connection, folder: Path) -> None:
+        self.fleet = fleet
+        self.database = database
+        self.folder = folder
+        self.client = HttpClient("127.0.0.1", fleet.port)
+
+
+@contextlib.asynccontextmanager
+async def bed(
+    servers: Services, folder: Path, name: str, partitions: int, *, eligible_s: float = 2.0, **settings: str
+) -> AsyncIterator[Bed]:
+    """Everything of it is stopped at the end; its logs are shown when the suite fails."""
+    fleet = Fleet(
+        folder / name,
+        await _database(servers.dsn, name),
+        servers.bootstrap,
+        partitions,
+        eligible_s=eligible_s,
+        ARGOSY_WORKFLOWS=str(WORKFLOWS),
+        LOG_LEVEL="warning",
+        **(_AS_SHIPPED | settings),
+    )
+    try:
+        fleet.prepare()
+        fleet.gateway()
+        database = await asyncpg.connect(fleet.environment["STATE_DB_URI"])
+        made = Bed(fleet, database, folder / name)
+        try:
+            yield made
+        except BaseException:
+            print(fleet.logs())
+            raise
+        finally:
+            made.client.close()
+            await database.close()
+    finally:
+        fleet.stop()
+
+
+async def _database(dsn: str, name: str) -> str:
+    """A new one; its DSN."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"CREATE DATABASE bench_{name}")
+    await connection.close()
+    return re.sub(r"/postgres\?", f"/bench_{name}?", dsn, count=1)

@@ -1,0 +1,156 @@
+"""What one turn costs: throughput against the floor, latencies, and a worker's memory."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from argosy.record import TurnRequested, encode
+from bench.bed import bed
+from bench.cpu import CpuMeter, machine_busy_s, rss_mb
+from bench.floor import PARTITIONS, run_floor
+from bench.http import HttpClient
+from bench.latency import measure_completion, measure_signal
+from bench.load import INPUT, RefusedError, count_turns, post_batches, post_singles, until_ended
+from bench.report import Run, summarise
+from bench.services import Services
+from tests.harness.processes import Managed
+
+
+class Bench:
+    """One fleet, warm, and what is measured on it."""
+
+    def __init__(
+        self,
+        gateway: Managed,
+        worker: Managed,
+        servers: Services,
+        database: asyncpg.Connection,
+        client: HttpClient,
+        *,
+        scale: float,
+        runs: int,
+    ) -> None:
+        self._servers, self._database, self._client = servers, database, client
+        self._scale, self._runs = scale, runs
+        self.worker = worker
+        self._pids = {
+            "gateway": [gateway.pid],
+            "worker": [worker.pid],
+            "kafka": [servers.broker_pid],
+            "postgres": [servers.postgres_pid],
+            "load": [os.getpid()],
+        }
+        self._posted = 0
+
+    def _turns(self, turns: int) -> int:
+        return max(200, int(turns * self._scale))
+
+    async def _measure(self, turns: int, work: Callable[[], Awaitable[object]], parts: tuple[str, ...]) -> Run:
+        meter = CpuMeter(lambda: {part: self._pids[part] for part in parts})
+        meter.start()
+        loop = asyncio.get_running_loop()
+        busy_s = machine_busy_s()
+        started = loop.time()
+        await work()
+        elapsed_s = loop.time() - started
+        return Run(turns, elapsed_s, meter.spent_s(), machine_busy_s() - busy_s)
+
+    async def _posting(self, turns: int, post: Callable[[int, str], Awaitable[object]]) -> Run:
+        self._posted += 1
+        name = f"run{self._posted}"
+        total = await count_turns(self._database) + turns
+
+        async def work() -> None:
+            await post(turns, name)
+            await until_ended(self._database, total)
+
+        return await self._measure(turns, work, ("gateway", "worker", "kafka", "postgres", "load"))
+
+    async def _floor(self, turns: int) -> Run:
+        text = json.dumps(INPUT, separators=(",", ":")).encode()
+        value = encode(TurnRequested(bytes(16), "default", "default", "run1-499", "echo", text))
+        elapsed_s = 0.0
+
+        async def work() -> None:
+            nonlocal elapsed_s
+            elapsed_s = await run_floor(self._servers.bootstrap, self._servers.dsn, turns, value)
+
+        run = await self._measure(turns, work, ("kafka", "postgres", "load"))
+        return run._replace(elapsed_s=elapsed_s)
+
+    async def throughput(self) -> dict[str, Any]:
+        """Variants take turns, so that what the machine does meanwhile meets them all."""
+        client = self._client
+        await self._posting(self._turns(30_000), lambda n, name: post_batches(client, n, 500, name))
+        await self._floor(self._turns(20_000))
+        runs: dict[str, list[Run]] = {}
+        for _ in range(self._runs):
+            for name, run in (
+                ("floor", self._floor(self._turns(40_000))),
+                (
+                    "batch, 500 sessions",
+                    self._posting(self._turns(30_000), lambda n, s: post_batches(client, n, 500, s)),
+                ),
+                ("batch, 1 session", self._posting(self._turns(1_000), lambda n, s: post_batches(client, n, 1, s))),
+                ("single, 32 clients", self._posting(self._turns(8_000), lambda n, s: post_singles(client, n, 500, s))),
+            ):
+                done = await run
+                runs.setdefault(name, []).append(done)
+                print(f"  {name}: {done.rate:.0f}/s", flush=True)
+        return {name: summarise(done) for name, done in runs.items()}
+
+    async def latency(self) -> dict[str, Any]:
+        samples = self._turns(300)
+        await measure_completion(self._client, self._database, 50)
+        rows: dict[str, Any] = await measure_completion(self._client, self._database, samples)
+        rows["signal to resumed"] = await measure_signal(self._client, self._database, samples // 2)
+        return rows
+
+    async def idle(self) -> dict[str, float]:
+        """Before anything was posted."""
+        await asyncio.sleep(3)
+        meter = CpuMeter(lambda: {"worker": [self.worker.pid]})
+        meter.start()
+        await asyncio.sleep(5)
+        return {
+            "idle RSS, MB": round(rss_mb(self.worker.pid), 1),
+            "idle CPU, % of a core": round(meter.spent_s()["worker"] / 5 * 100, 2),
+        }
+
+    async def suspended_memory(self) -> dict[str, float]:
+        """What 10,000 suspended turns of 10,000 sessions add to a worker that was warm before."""
+        turns = self._turns(10_000)
+        await asyncio.sleep(2)
+        before = rss_mb(self.worker.pid)
+        await post_batches(self._client, turns, turns, "suspended", "bench_waits")
+        await self._until_suspended(turns)
+        await asyncio.sleep(2)
+        after = rss_mb(self.worker.pid)
+        return {
+            "RSS before suspending, MB": round(before, 1),
+            f"added by {turns} suspended, MB": round(after - before, 1),
+        }
+
+    async def _until_suspended(self, turns: int) -> None:
+        for _ in range(600):
+            if await self._database.fetchval("SELECT count(*) FROM argosy.turns WHERE status = 'suspended'") >= turns:
+                return
+            await asyncio.sleep(0.2)
+        raise RefusedError(f"{turns} turns were not suspended within 120 s")
+
+
+async def measure(servers: Services, folder: Path, scale: float) -> dict[str, Any]:
+    """The three parts, on one fleet with one worker."""
+    async with bed(servers, folder, "turns", PARTITIONS) as on:
+        gateway = on.fleet.processes[0]
+        bench = Bench(gateway, on.fleet.worker(), servers, on.database, on.client, scale=scale, runs=3)
+        worker = await bench.idle()
+        throughput = await bench.throughput()
+        latency = await bench.latency()
+        worker |= await bench.suspended_memory()
+    return {"throughput": throughput, "latency": latency, "worker": worker}
