@@ -46,9 +46,7 @@ class _Line:
         self.task: asyncio.Task[None] | None = None
 
     def take(self) -> Hint:
-        hint = Hint(
-            frozenset(self.inbox_buckets), frozenset(self.log_partitions), frozenset(self.claimed_partitions)
-        )
+        hint = Hint(frozenset(self.inbox_buckets), frozenset(self.log_partitions), frozenset(self.claimed_partitions))
         self.inbox_buckets.clear()
         self.log_partitions.clear()
         self.claimed_partitions.clear()
