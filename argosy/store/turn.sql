@@ -88,6 +88,16 @@ LIMIT $8
 -- What decides whether a turn runs, as one snapshot.
 -- $4: for how long a silent worker counts as alive, seconds; $5: partition of the turn's bucket; $6: for how long a step
 -- may go on at a former owner, seconds. runner: a former owner (WORKER/EPOCH) that lives and has not said that it is done.
+-- Who lives is heard of and holds the lock of its number, which nobody does just after a start of the server.
+WITH held AS MATERIALIZED (
+  SELECT (k.classid::bigint << 32) | k.objid::bigint AS key FROM pg_locks AS k
+  WHERE k.locktype = 'advisory' AND k.mode = 'ExclusiveLock' AND k.granted AND k.objsubid = 1
+    AND k.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())),
+living AS MATERIALIZED (
+  SELECT w.worker_id FROM workers AS w LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
+  WHERE w.kind = 'dispatch' AND w.lane = $3 AND coalesce(h.at, w.started_at) > now() - make_interval(secs => $4)
+    AND (pg_postmaster_start_time() > now() - interval '5 seconds'
+         OR EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no))))
 SELECT now() AS at,
        t.status, t.place, t.attempt, t.crashes, t.reason, t.not_before, t.waits, t.workflow,
        (SELECT e.data FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.parked'
@@ -98,10 +108,9 @@ SELECT now() AS at,
           WHERE o.lane = t.lane AND o.bucket = t.bucket AND o.session_id = t.session_id AND o.place < t.place
             AND o.status IN ('queued', 'running', 'suspended', 'parked') AND o.place IS NOT NULL
           LIMIT 10000) AS ahead) AS turns_ahead,
-       (SELECT count(*) FROM workers AS w JOIN heartbeats AS h ON h.worker_id = w.worker_id
-        WHERE w.lane = t.lane AND h.at > now() - make_interval(secs => $4)) AS workers_alive,
+       (SELECT count(*) FROM living) AS workers_alive,
        mine.owner,
-       coalesce(beat.at > now() - make_interval(secs => $4), false) AS is_owner_alive,
+       EXISTS (SELECT 1 FROM living WHERE living.worker_id = mine.owner) AS is_owner_alive,
        (SELECT min(b.due_at) FROM inbox AS b
         WHERE b.turn_id = t.turn_id AND b.kind = 'timer' AND b.state = 'due') AS next_timer_at,
        (SELECT array_agg(DISTINCT b.kind ORDER BY b.kind) FROM inbox AS b
@@ -110,7 +119,6 @@ SELECT now() AS at,
        held.runner, held.until AS runner_until
 FROM turns AS t
 LEFT JOIN partitions AS mine ON mine.lane = t.lane AND mine.partition = $5
-LEFT JOIN heartbeats AS beat ON beat.worker_id = mine.owner
 LEFT JOIN LATERAL (
   SELECT note.runner, note.until FROM (
     SELECT n.runners[array_position(n.turn_ids, t.turn_id)] AS runner,
@@ -118,8 +126,8 @@ LEFT JOIN LATERAL (
     FROM handovers AS n
     WHERE n.lane = t.lane AND n.partition = $5 AND n.epoch < mine.epoch AND t.turn_id = ANY (n.turn_ids)
     ORDER BY n.epoch DESC LIMIT 1) AS note
-  JOIN heartbeats AS sign ON sign.worker_id = split_part(note.runner, '/', 1)::uuid
-  WHERE sign.at > now() - make_interval(secs => $4) AND note.until > now()
+  JOIN living ON living.worker_id = split_part(note.runner, '/', 1)::uuid
+  WHERE note.until > now()
     AND NOT EXISTS (SELECT 1 FROM inbox AS b
                     WHERE b.turn_id = t.turn_id AND b.kind = 'handover' AND b.name = note.runner)) AS held ON true
 LEFT JOIN LATERAL (
@@ -132,12 +140,19 @@ WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
 
 -- name: explain_partition
 -- What decides when a turn that is only in the log arrives. $2: its partition; $3: as $4 of explain_turn.
+WITH held AS MATERIALIZED (
+  SELECT (k.classid::bigint << 32) | k.objid::bigint AS key FROM pg_locks AS k
+  WHERE k.locktype = 'advisory' AND k.mode = 'ExclusiveLock' AND k.granted AND k.objsubid = 1
+    AND k.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())),
+living AS MATERIALIZED (
+  SELECT w.worker_id FROM workers AS w LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
+  WHERE w.kind = 'dispatch' AND w.lane = $1 AND coalesce(h.at, w.started_at) > now() - make_interval(secs => $3)
+    AND (pg_postmaster_start_time() > now() - interval '5 seconds'
+         OR EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no))))
 SELECT now() AS at,
        (SELECT max(p.accepted_through) FROM positions AS p WHERE p.lane = $1 AND p.partition = $2) AS accepted_through,
-       (SELECT count(*) FROM workers AS w JOIN heartbeats AS h ON h.worker_id = w.worker_id
-        WHERE w.lane = $1 AND h.at > now() - make_interval(secs => $3)) AS workers_alive,
-       EXISTS (SELECT 1 FROM partitions AS mine JOIN heartbeats AS beat ON beat.worker_id = mine.owner
-               WHERE mine.lane = $1 AND mine.partition = $2
-                 AND beat.at > now() - make_interval(secs => $3)) AS is_owner_alive,
+       (SELECT count(*) FROM living) AS workers_alive,
+       EXISTS (SELECT 1 FROM partitions AS mine JOIN living ON living.worker_id = mine.owner
+               WHERE mine.lane = $1 AND mine.partition = $2) AS is_owner_alive,
        (SELECT l.replaced_at FROM lane_logs AS l WHERE l.lane = $1) AS replaced_at,
        (SELECT l.replaced FROM lane_logs AS l WHERE l.lane = $1) AS replaced
