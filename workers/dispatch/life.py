@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 # A connection that was merely cut is opened again within this: a live step is not run again for it.
-LOCK_GRACE_S: Final = 0.15
+LOCK_GRACE_S: Final = 0.25
 # After a start of Postgres nobody's lock is there at first: for so long only the beats count.
 SERVER_GRACE_S: Final = 5.0
 
