@@ -302,7 +302,7 @@ class Settings(BaseSettings):
         description="Ended turns are forgotten after this, with their history and idempotency keys.",
     )
     retention_batch_max: int = Field(
-        default=500, ge=1, le=10_000, description="Turns that are forgotten in one transaction."
+        default=200, ge=1, le=10_000, description="Turns that are forgotten in one transaction."
     )
     maintenance_tick_s: float = Field(
         default=60.0, gt=0, le=86_400, description="How long a leader rests between two ticks."
@@ -310,8 +310,11 @@ class Settings(BaseSettings):
     maintenance_timeout_s: float = Field(
         default=120.0, gt=0, le=86_400, description="A leader whose tick takes longer resigns."
     )
-    leader_wait_s: float = Field(
-        default=15.0, gt=0, le=3_600, description="How often a candidate looks whether the leader has gone silent."
+    leader_silent_s: float = Field(
+        default=30.0,
+        ge=0.3,
+        le=3_600,
+        description="A leader that stopped, or whose connection hangs, is ended after this; another one leads.",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(

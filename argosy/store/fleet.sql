@@ -54,7 +54,7 @@ ORDER BY w.lane, w.worker_id
 LIMIT $4
 
 -- name: count_workers
--- The workers of each lane by their signs of life, and what those of one group have together.
+-- The dispatch workers of each lane by their signs of life, and what those of one group have together.
 -- $1: a lane, or NULL for all; $2: a beat that young counts, seconds.
 WITH owned AS MATERIALIZED (
   SELECT p.owner, count(*) AS found FROM partitions AS p WHERE p.owner IS NOT NULL GROUP BY p.owner),
@@ -67,7 +67,7 @@ worker AS (
          coalesce(h.at, w.started_at) > now() - make_interval(secs => $2) AS is_heard,
          EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no)) AS holds_lock
   FROM workers AS w LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
-  WHERE $1::text IS NULL OR w.lane = $1)
+  WHERE w.kind = 'dispatch' AND ($1::text IS NULL OR w.lane = $1))
 SELECT lane, holds_lock, is_heard, count(*), sum(slots)::bigint, coalesce(sum(in_flight), 0)::bigint,
        coalesce(sum(lag), 0)::bigint, coalesce(sum(owned), 0)::bigint,
        extract(epoch FROM now() - pg_postmaster_start_time())::double precision

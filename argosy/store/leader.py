@@ -3,77 +3,111 @@
 Raises: StoreUnavailableError (the session is gone, and the lock with it)
 """
 
+import asyncio
 import uuid
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from argosy.errors import OwnershipLostError
+from argosy.errors import OwnershipLostError, StoreUnavailableError
 from argosy.store.pool import UNAVAILABLE, Pool, connect, unavailable
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("leader")
-TERM_IS_OVER: Final = "AR002"
+_TERM_IS_OVER: Final = "AR002"
+_CALL_S: Final = 5.0  # bound of one call beyond what it waits in locks: a network that went silent is a lost session
+_WRITE_WAIT: Final = "3s"  # for a write of the former leader, which waits no longer than that itself
+_OUTCOME_SIZE_MAX: Final = 300
+# Somebody is in the way, or the disk is full: the same write may succeed later.
+_BUSY: Final = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+)
 
 
 class LeaderSeen(NamedTuple):
-    """is_held: somebody holds the lock of the role now; otherwise the last leader is gone."""
+    """ticked_at: None before the first tick of the term; is_held: somebody holds the lock of the role now, otherwise
+    this leader is gone.
+    """
 
     role: str
     term: int
-    leader: uuid.UUID
+    worker_id: uuid.UUID
     host: str
     pid: int
     since: datetime
-    ticked_at: datetime
+    ticked_at: datetime | None
     outcome: str
     is_held: bool
 
 
+class Look(NamedTuple):
+    """waiting: other candidates; ended: sessions of leaders that had stopped."""
+
+    waiting: int
+    ended: int
+
+
 class LeaderSession:
-    """A candidate's connection: what it holds ends with it."""
+    """A candidate's connection, used for nothing else: what it holds ends with it. Calls come one after the other.
+
+    lost: set when the connection has ended, however it ended.
+    """
 
     def __init__(self, connection: Any, role: str) -> None:
         self._connection = connection
         self._role = role
+        self._calling = asyncio.Lock()
+        self.lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: self.lost.set())
 
     @staticmethod
-    async def open(dsn: str, role: str, wait_s: float) -> "LeaderSession":
-        connection = await connect(dsn, application=f"argosy role {role}")
-        session = LeaderSession(connection, role)
-        await session._call("lock_timeout", f"{int(wait_s * 1000)}ms")
-        return session
+    async def open(dsn: str, role: str) -> "LeaderSession":
+        return LeaderSession(await connect(dsn, application=f"argosy role {role}"), role)
 
-    def on_lost(self, callback: Any) -> None:
-        """callback() is called once, when the connection has ended."""
-        self._connection.add_termination_listener(lambda _: callback())
-
-    async def wait(self) -> bool:
+    async def wait(self, within_s: float) -> bool:
         """True when the role is ours, False when the wait was over before."""
+        await self._call("set_wait", f"{max(1, round(within_s * 1000))}ms")
         try:
-            await self._call("wait_for_role", self._role)
+            await self._call("wait_for_role", self._role, within_s=within_s)
         except asyncpg.LockNotAvailableError:
             return False
         return True
 
-    async def take_term(self, leader: uuid.UUID, host: str, pid: int) -> int:
-        return int(await self._call("take_term", self._role, leader, host, pid))
+    async def look(self, silent_s: float) -> Look:
+        """Ends a leader whose session has asked nothing for silent_s seconds: it has stopped, and keeps its lock."""
+        return Look(*await self._call("look_at_role", self._role, silent_s))
+
+    async def take_term(self, worker_id: uuid.UUID, host: str, pid: int) -> int:
+        """From here on nothing is written under an earlier term."""
+        await self._call("set_wait", _WRITE_WAIT)
+        row = await self._write("take_term", worker_id, host, pid)
+        return int(row[0])
+
+    async def has_term(self, term: int) -> bool:
+        """The session lives, and so does the term."""
+        return bool((await self._call("has_term", self._role, term))[0])
 
     async def note_tick(self, term: int, outcome: str) -> bool:
         """False when somebody else leads."""
-        return await self._call("note_tick", self._role, term, outcome) is not None
-
-    async def end_silent(self, after_s: float) -> int:
-        """End a leader that has said nothing for so long; how many sessions were ended."""
-        return int(await self._call("end_silent", self._role, after_s))
+        return await self._write("note_tick", term, outcome[:_OUTCOME_SIZE_MAX]) is not None
 
     def close(self) -> None:
         self._connection.terminate()
 
-    async def _call(self, name: str, *arguments: Any) -> Any:
+    async def _write(self, name: str, *arguments: Any) -> Any:
         try:
-            return await self._connection.fetchval(_SQL[name], *arguments)
+            return await self._call(name, self._role, *arguments)
+        except _BUSY as error:
+            raise unavailable(error) from error
+
+    async def _call(self, name: str, *arguments: Any, within_s: float = 0.0) -> Any:
+        try:
+            async with self._calling, asyncio.timeout(within_s + _CALL_S):
+                return await self._connection.fetchrow(_SQL[name], *arguments)
         except UNAVAILABLE as error:
             raise unavailable(error) from error
 
@@ -83,11 +117,18 @@ async def list_leaders(pool: Pool) -> list[LeaderSeen]:
     return [LeaderSeen(*row) for row in await pool.fetch(_SQL["list_leaders"])]
 
 
+def refused(error: asyncpg.PostgresError) -> Exception:
+    """What a write under a term raises, in our words: OwnershipLostError when the term is over (nothing was written),
+    StoreUnavailableError when somebody was in the way.
+    """
+    if error.sqlstate == _TERM_IS_OVER:
+        return OwnershipLostError(str(error))
+    return StoreUnavailableError(str(error)) if isinstance(error, _BUSY) else error
+
+
 async def write_as(pool: Pool, statement: str, role: str, term: int, *arguments: Any) -> Any:
     """A write of a role: its first value. Raises OwnershipLostError when the term is over: nothing was written."""
     try:
         return await pool.fetchval(statement, role, term, *arguments)
     except asyncpg.PostgresError as error:
-        if error.sqlstate == TERM_IS_OVER:
-            raise OwnershipLostError(str(error)) from error
-        raise
+        raise refused(error) from error

@@ -1,33 +1,39 @@
--- name: wait_for_role
--- Granted when nobody leads. The session's lock_timeout bounds the wait.
-SELECT pg_advisory_lock(role_lock($1))
-
--- name: lock_timeout
+-- name: set_wait
 -- For how long this session waits in a lock.
 SELECT set_config('lock_timeout', $1, false)
 
+-- name: wait_for_role
+-- Granted when nobody leads.
+SELECT pg_advisory_lock(role_lock($1))
+
+-- name: look_at_role
+-- How many sessions wait for the role, and how many that held it were ended here: a leader's session asks something again
+-- and again, and one that was idle for $2 seconds has stopped, or hears nothing any more.
+WITH candidate AS MATERIALIZED (
+  SELECT k.pid, k.granted FROM pg_locks AS k
+  WHERE k.locktype = 'advisory' AND k.objsubid = 1
+    AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (k.classid::bigint << 32 | k.objid::bigint) = role_lock($1)),
+ended AS MATERIALIZED (
+  SELECT pg_terminate_backend(c.pid) FROM candidate AS c JOIN pg_stat_activity AS a ON a.pid = c.pid
+  WHERE c.granted AND a.state_change < clock_timestamp() - make_interval(secs => $2))
+SELECT (SELECT count(*) FROM candidate WHERE NOT granted) AS waiting, (SELECT count(*) FROM ended) AS ended
+
 -- name: take_term
 -- A new leader, with a term of its own.
-INSERT INTO leaders AS l (role, term, leader, host, pid) VALUES ($1, 1, $2, $3, $4)
-ON CONFLICT (role) DO UPDATE SET term = l.term + 1, leader = excluded.leader, host = excluded.host, pid = excluded.pid,
-  since = now(), ticked_at = now(), outcome = ''
-RETURNING term
+SELECT take_term($1, $2, $3, $4)
+
+-- name: has_term
+-- Whether this term is the one that counts.
+SELECT EXISTS (SELECT 1 FROM leaders WHERE role = $1 AND term = $2)
 
 -- name: note_tick
--- The leader lives, and how its last tick came out. No row: somebody else leads.
+-- How the leader's last tick came out. No row: somebody else leads.
 UPDATE leaders SET ticked_at = now(), outcome = $3 WHERE role = $1 AND term = $2 RETURNING term
-
--- name: end_silent
--- Ends the session of a leader that has said nothing for too long: it has stopped, and keeps its lock.
-SELECT count(pg_terminate_backend(k.pid)) FROM pg_locks AS k
-WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1 AND k.pid <> pg_backend_pid()
-  AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND (k.classid::bigint << 32 | k.objid::bigint) = role_lock($1)
-  AND EXISTS (SELECT 1 FROM leaders AS l WHERE l.role = $1 AND l.ticked_at < now() - make_interval(secs => $2))
 
 -- name: list_leaders
 -- Who leads what; is_held: somebody holds the lock of the role now.
-SELECT l.role, l.term, l.leader, l.host, l.pid, l.since, l.ticked_at, l.outcome,
+SELECT l.role, l.term, l.worker_id, l.host, l.pid, l.since, l.ticked_at, l.outcome,
        EXISTS (SELECT 1 FROM pg_locks AS k
                WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1
                  AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())

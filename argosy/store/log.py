@@ -7,10 +7,14 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import asyncpg
+
+from argosy.store.leader import refused
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("log")
 _TRIM_ROWS: Final = 2_000  # of one statement, so that an append waits a few milliseconds for it at the most
+_TRIM_STATEMENTS: Final = 20  # of one call
 
 
 class Fetched(NamedTuple):
@@ -80,14 +84,27 @@ async def drop_topic(connection: Any, topic: str) -> None:
     await connection.execute(_SQL["drop_topic"], topic)
 
 
-async def trim(connection: Any, topic: str, partition: int, position: int) -> None:
-    """Forgets everything before position, in small transactions."""
-    begin = -1
-    while begin < position:
+async def trim(connection: Any, topic: str, partition: int, position: int) -> bool:
+    """Forgets what is before position, in small transactions; False when that was too much for one call."""
+    return await _trim(connection, "trim", (topic, partition), position)
+
+
+async def trim_as(connection: Any, role: str, term: int, topic_id: uuid.UUID, partition: int, position: int) -> bool:
+    """As trim, of this very topic and under a term. Raises OwnershipLostError, StoreUnavailableError."""
+    try:
+        return await _trim(connection, "trim_as", (role, term, topic_id, partition), position)
+    except asyncpg.PostgresError as error:
+        raise refused(error) from error
+
+
+async def _trim(connection: Any, statement: str, what: tuple[Any, ...], position: int) -> bool:
+    before = -1
+    for _ in range(_TRIM_STATEMENTS):
+        begin = await connection.fetchval(_SQL[statement], *what, position, _TRIM_ROWS)
+        if begin is None or begin == before or begin >= position:
+            return True
         before = begin
-        begin = await connection.fetchval(_SQL["trim"], topic, partition, position, _TRIM_ROWS)
-        if begin is None or begin == before:
-            return
+    return False
 
 
 async def run_round(connection: Any, topic: str, member_id: uuid.UUID, ttl_s: float) -> Round:

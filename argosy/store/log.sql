@@ -28,6 +28,10 @@ SELECT log_drop_topic($1)
 -- Forgets up to $4 records before a position; the first position that is left.
 SELECT log_trim($1, $2, $3, $4)
 
+-- name: trim_as
+-- As trim, of this very topic, under a term: $1 role, $2 term, $3 topic id, $4 partition, $5 position, $6 records.
+SELECT log_trim_as($1, $2, $3, $4, $5, $6)
+
 -- name: run_round
 -- The member lives; what it may read. $3: for how long it is believed to live, seconds; 0: it leaves.
 SELECT topic_id, held, is_settled FROM log_round($1, $2, $3)

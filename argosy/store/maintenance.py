@@ -1,9 +1,11 @@
 """What maintenance roles read and write. Every write names its term.
 
-Raises: StoreUnavailableError, OwnershipLostError (the term is over)
+Raises: StoreUnavailableError, OwnershipLostError (the term is over: nothing was written)
 """
 
-from datetime import datetime
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from argosy.store.leader import write_as
@@ -14,7 +16,7 @@ _SQL: Final = load_queries("maintenance")
 
 
 class Lane(NamedTuple):
-    """A lane with the log that its workers are on."""
+    """A lane with the log that its workers were last seen on."""
 
     lane: str
     topic: str
@@ -23,10 +25,30 @@ class Lane(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Where a log stood at a moment. positions: partition → position."""
+    """Where a log stood at a moment. positions: partition → position; is_new: it was not trimmed up to there yet."""
 
     at: datetime
     positions: dict[int, int]
+    is_new: bool
+
+
+class Place(NamedTuple):
+    """In the order in which turns ended."""
+
+    ended_at: datetime
+    turn_id: uuid.UUID
+
+
+FIRST_PLACE: Final = Place(datetime.min.replace(tzinfo=UTC), uuid.UUID(int=0))
+
+
+class EndedTurn(NamedTuple):
+    """partition: None when the lane's log is not known; may_go: the log has forgotten its record."""
+
+    place: Place
+    lane: str
+    partition: int | None
+    may_go: bool
 
 
 class Maintenance:
@@ -40,24 +62,32 @@ class Maintenance:
     async def lanes(self) -> list[Lane]:
         return [Lane(*row) for row in await self._pool.fetch(_SQL["list_lanes"])]
 
-    async def mark_positions(self, spacing_s: float) -> None:
-        """Remember where the logs stand, unless that was done in the last spacing_s."""
-        await write_as(self._pool, _SQL["mark_positions"], self._role, self._term, spacing_s)
+    async def mark_positions(self, lag_s: float, spacing_s: float) -> None:
+        """Remember where the logs stand, unless that was done in the last spacing_s; forget marks that have no use.
+
+        lag_s: how old a mark must be to be used.
+        """
+        await write_as(self._pool, _SQL["mark_positions"], self._role, self._term, lag_s, spacing_s)
 
     async def mark_before(self, log_id: str, age_s: float) -> Mark | None:
         """The newest mark that is at least so old."""
         rows = await self._pool.fetch(_SQL["find_mark"], log_id, age_s)
-        return Mark(rows[0][0], {row[1]: row[2] for row in rows}) if rows else None
+        return Mark(rows[0][0], {row[1]: row[2] for row in rows}, any(row[3] for row in rows)) if rows else None
 
     async def note_trimmed(self, log_id: str, at: datetime) -> None:
         """What was marked then is gone from the log."""
         await write_as(self._pool, _SQL["note_trimmed"], self._role, self._term, log_id, at)
 
-    async def purge_turns(self, lane: Lane, age_s: float, limit: int) -> int:
-        """Forget ended turns whose record is gone from the log; how many."""
-        arguments = (lane.lane, lane.partition_count, age_s, lane.log_id, limit)
+    async def ended(self, age_s: float, after: Place, limit: int) -> list[EndedTurn]:
+        """Turns that ended at least so long ago, the oldest first, from a place on."""
+        rows = await self._pool.fetch(_SQL["list_ended"], age_s, *after, limit)
+        return [EndedTurn(Place(row[0], row[1]), *row[2:]) for row in rows]
+
+    async def purge_turns(self, lane: str, partition: int, turns: Sequence[uuid.UUID], age_s: float) -> int:
+        """Forget those of these turns of one partition that may go, in one short transaction; how many."""
+        arguments = (lane, partition, turns, age_s)
         return int(await write_as(self._pool, _SQL["purge_turns"], self._role, self._term, *arguments))
 
-    async def purge_dead_letters(self, lane: Lane, age_s: float, limit: int) -> int:
-        arguments = (lane.lane, age_s, limit)
-        return int(await write_as(self._pool, _SQL["purge_dead_letters"], self._role, self._term, *arguments))
+    async def purge_strays(self, age_s: float, limit: int) -> int:
+        """Forget dead letters, and what was sent to turns that never came; how many rows."""
+        return int(await write_as(self._pool, _SQL["purge_strays"], self._role, self._term, age_s, limit))

@@ -1,28 +1,39 @@
 -- name: mark_positions
 -- Where the logs stand now, at most once per spacing.
-SELECT mark_positions($1::text, $2::bigint, $3::double precision)
+SELECT mark_positions($1::text, $2::bigint, $3::double precision, $4::double precision)
 
 -- name: list_lanes
 -- Every lane with the log that its workers are on.
 SELECT lane, topic, cluster_id || '/' || topic_id, partition_count FROM lane_logs ORDER BY lane
 
 -- name: find_mark
--- The newest mark of a log that is old enough, partition by partition.
-SELECT m.at, m.partition, m.position FROM position_marks AS m
+-- The newest mark of a log that is old enough, partition by partition; is_new: what it says was not trimmed yet.
+SELECT m.at, m.partition, m.position, p.trimmed_through < m.at AS is_new FROM position_marks AS m
+JOIN positions AS p ON p.log_id = m.log_id AND p.partition = m.partition
 WHERE m.log_id = $1 AND m.at = (
-  SELECT max(n.at) FROM position_marks AS n WHERE n.log_id = $1 AND n.at < now() - make_interval(secs => $2))
+  SELECT max(n.at) FROM position_marks AS n WHERE n.log_id = $1 AND n.at <= now() - make_interval(secs => $2))
 ORDER BY m.partition
 
 -- name: note_trimmed
 -- What was marked then is gone from the log.
 SELECT note_trimmed($1::text, $2::bigint, $3::text, $4::timestamptz)
 
--- name: purge_turns
--- $5: ended at least so many seconds ago; $6: log of the lane: only what is gone from all its partitions for a minute (an
--- accept that was under way when a position was marked is in the log still).
-SELECT purge_turns($1::text, $2::bigint, $3::text, $4::integer, now() - make_interval(secs => $5),
-                   (SELECT min(p.trimmed_through) - interval '1 minute' FROM positions AS p WHERE p.log_id = $6), $7::integer)
+-- name: list_ended
+-- Turns that ended at least $1 seconds ago, after a place in the order of their ends, $4 at the most; may_go: the log has
+-- forgotten their record (purge_turns looks again).
+SELECT t.ended_at, t.turn_id, t.lane, t.bucket * l.partition_count / 1024 AS partition,
+       coalesce(t.accepted_at < gone_from_log(t.lane, t.bucket * l.partition_count / 1024), false) AS may_go
+FROM (SELECT o.* FROM turns AS o
+      WHERE o.ended_at IS NOT NULL AND o.ended_at < now() - make_interval(secs => $1)
+        AND (o.ended_at, o.turn_id) > ($2::timestamptz, $3::uuid)
+      ORDER BY o.ended_at, o.turn_id LIMIT $4) AS t
+LEFT JOIN lane_logs AS l ON l.lane = t.lane
+ORDER BY t.ended_at, t.turn_id
 
--- name: purge_dead_letters
--- What could not be read, after as long.
-SELECT purge_dead_letters($1::text, $2::bigint, $3::text, now() - make_interval(secs => $4), $5::integer)
+-- name: purge_turns
+-- Forgets those of these turns of one partition that may go; how many.
+SELECT purge_turns($1::text, $2::bigint, $3::text, $4::integer, $5::uuid[], $6::double precision)
+
+-- name: purge_strays
+-- What belongs to no turn, after as long.
+SELECT purge_strays($1::text, $2::bigint, $3::double precision, $4::integer)

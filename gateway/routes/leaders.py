@@ -19,15 +19,17 @@ router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
 
 
 class Leader(msgspec.Struct, kw_only=True):
-    """leads: its process holds the lock of the role now; otherwise it is gone and nobody has come after it yet."""
+    """leads: its process holds the lock of the role now; otherwise it is gone and nobody has come after it yet.
+    ticked_at: null before the first tick of the term; outcome: what came of the last one, in words.
+    """
 
     role: str
     term: int
-    leader_id: uuid.UUID
+    worker_id: uuid.UUID
     host: str
     pid: int
     since: datetime
-    ticked_at: datetime
+    ticked_at: datetime | None
     outcome: str
     leads: bool
 
@@ -46,7 +48,7 @@ async def get_leaders(request: Request) -> Response:
                 Leader(
                     role=each.role,
                     term=each.term,
-                    leader_id=each.leader,
+                    worker_id=each.worker_id,
                     host=each.host,
                     pid=each.pid,
                     since=each.since,

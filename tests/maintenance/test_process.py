@@ -12,7 +12,7 @@ from tests.harness.fleet import Fleet
 from tests.harness.processes import Managed, free_port
 
 pytestmark = pytest.mark.parametrize("log_name", ["postgres"])
-QUICK = {"MAINTENANCE_TICK_S": "0.2", "MAINTENANCE_TIMEOUT_S": "1", "LEADER_WAIT_S": "0.3"}
+QUICK = {"MAINTENANCE_TICK_S": "0.2", "MAINTENANCE_TIMEOUT_S": "1", "LEADER_SILENT_S": "0.9"}
 
 
 def start(fleet: Fleet) -> Managed:

@@ -1,6 +1,7 @@
 """What the roles delete, and what they must not."""
 
 import uuid
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -8,124 +9,251 @@ import pytest
 from argosy import config
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.log import Entry, Identity
+from argosy.errors import OwnershipLostError
+from argosy.log import Entry, Fence, Identity, LogReader
 from argosy.logs.open import ensure, open_admin, open_reader, open_writer
 from argosy.store import migrate
 from argosy.store.lane_log import LaneLogs
 from argosy.store.leader import LeaderSession
-from argosy.store.maintenance import Lane, Maintenance
+from argosy.store.maintenance import FIRST_PLACE, EndedTurn, Maintenance, Place
 from argosy.store.pool import Pool
-from tests.store.hand import LANE, LOG, PARTITION_COUNT, Change, Hand, New
+from tests.store.hand import LANE, PARTITION_COUNT, Change, Hand, New
 from tests.store.test_flush import QUEUED, RUNNING, STARTED
+from workers.maintenance.retention import Retention, batches
 from workers.maintenance.trim import Trim
 
 MONTH_S = 30 * 86_400.0
-LANE_LOG = Lane(LANE, "turns.default", LOG, PARTITION_COUNT)
+IDENTITY = Identity("cluster", "topic", PARTITION_COUNT)
 
 
 async def term_of(dsn: str, role: str) -> int:
-    session = await LeaderSession.open(dsn, role, 1.0)
+    session = await LeaderSession.open(dsn, role)
     term = await session.take_term(uuid.uuid4(), "host", 1)
     session.close()
     return term
 
 
+class Keeping:
+    """The role retention with its term, over turns that are as old as a test wants them."""
+
+    def __init__(self, hand: Hand, pool: Pool, role: Retention, term: int) -> None:
+        self.hand = hand
+        self.pool = pool
+        self.role = role
+        self.term = term
+
+    async def forgotten(self) -> int:
+        """Turns that are gone after one more tick."""
+        before = await self.left("turns")
+        await self.role.tick(self.term)
+        return before - await self.left("turns")
+
+    async def age(self, days: float) -> None:
+        """Everything that is there happened so many days before."""
+        await self.hand.rows(
+            "UPDATE turns SET accepted_at = accepted_at - $1::interval, ended_at = ended_at - $1::interval RETURNING 1",
+            timedelta(days=days),
+        )
+
+    async def trimmed(self, days_ago: float, *partitions: int) -> None:
+        """What was accepted before then is gone from the log: from these partitions, or from all."""
+        await self.hand.rows(
+            "UPDATE positions SET trimmed_through = now() - $1::interval WHERE partition = ANY ($2) RETURNING 1",
+            timedelta(days=days_ago),
+            list(partitions or range(PARTITION_COUNT)),
+        )
+
+    async def left(self, table: str) -> int:
+        return int((await self.hand.rows(f"SELECT count(*) FROM {table}"))[0][0])  # noqa: S608
+
+
 @pytest.fixture
-async def retention(store_dsn: str, hand: Hand):
+async def keeping(store_dsn: str, hand: Hand) -> AsyncIterator[Keeping]:
     pool = Pool(store_dsn, 2, 10.0)
-    yield Maintenance(pool, "retention", await term_of(store_dsn, "retention"))
+    await hand.rows("DELETE FROM position_marks RETURNING 1")
+    await hand.rows("DELETE FROM lane_logs RETURNING 1")
+    await LaneLogs(pool, LANE).set(IDENTITY, "turns.default", None)
+    await hand.rows("UPDATE positions SET log_id = $1 RETURNING 1", IDENTITY.log_id)
+    settings = config.load({"RETENTION_S": str(MONTH_S), "RETENTION_BATCH_MAX": "2"})
+    role = Retention(settings, pool, SystemClock(), share_s=5.0)
+    yield Keeping(hand, pool, role, await term_of(store_dsn, "retention"))
     await pool.close()
 
 
-async def age(hand: Hand, days: float) -> None:
-    """Everything that is there happened so many days ago; and the log was trimmed up to ten days ago."""
-    await hand.rows(
-        "UPDATE turns SET accepted_at = accepted_at - $1::interval, ended_at = ended_at - $1::interval RETURNING 1",
-        timedelta(days=days),
-    )
+async def accept(hand: Hand, *turns: New) -> None:
+    await hand.accept(*turns, log=IDENTITY.log_id)
 
 
-async def trimmed(hand: Hand, days_ago: float) -> None:
-    at = timedelta(days=days_ago)
-    await hand.rows("UPDATE positions SET trimmed_through = now() - $1::interval RETURNING 1", at)
+async def cancel(hand: Hand, *turns: New) -> None:
+    await hand.flush(*(Change(turn, QUEUED, "cancelled", events=[("turn.cancelled", "")]) for turn in turns))
 
 
-async def left(hand: Hand, table: str) -> int:
-    return int((await hand.rows(f"SELECT count(*) FROM {table}"))[0][0])  # noqa: S608
-
-
-async def test_old_ended_turns_go_with_their_history_and_their_sessions(hand: Hand, retention: Maintenance) -> None:
-    old, waiting = New("a"), New("b")
-    await hand.accept(old, waiting)
+async def test_old_ended_turns_go_with_their_history_and_their_sessions(keeping: Keeping) -> None:
+    hand, old, waiting = keeping.hand, New("a"), New("b")
+    await accept(hand, old, waiting)
     await hand.flush(Change(old, QUEUED, "running", events=STARTED), Change(waiting, QUEUED, "running", events=STARTED))
     await hand.flush(
         Change(old, RUNNING, "completed", events=[("turn.completed", "")], rows=[(uuid.uuid4(), "signal", "s", 0.0)])
     )
-    await age(hand, 40)
-    await trimmed(hand, 10)
+    await keeping.age(40)
+    await keeping.trimmed(10)
 
-    assert await retention.purge_turns(LANE_LOG, MONTH_S, 100) == 1
+    assert await keeping.forgotten() == 1
 
     assert await hand.rows("SELECT turn_id FROM turns") == [(waiting.turn_id,)]
     assert await hand.rows("SELECT DISTINCT turn_id FROM events") == [(waiting.turn_id,)]
-    assert await left(hand, "inbox") == 0
+    assert await keeping.left("inbox") == 0
     assert await hand.rows("SELECT name FROM sessions") == [("b",)]
 
 
 @pytest.mark.parametrize(
-    ("days_old", "trimmed_days_ago", "purged"),
+    ("days_old", "trimmed_days_ago", "forgotten"),
     [(40, 10, 1), (20, 10, 0), (40, 50, 0)],
     ids=["old and trimmed", "too young", "its record is still in the log"],
 )
 async def test_a_turn_is_forgotten_when_it_is_old_and_its_record_is_gone(
-    hand: Hand, retention: Maintenance, days_old: float, trimmed_days_ago: float, purged: int
+    keeping: Keeping, days_old: float, trimmed_days_ago: float, forgotten: int
 ) -> None:
     turn = New("a")
-    await hand.accept(turn)
-    await hand.flush(Change(turn, QUEUED, "cancelled", events=[("turn.cancelled", "")]))
-    await age(hand, days_old)
-    await trimmed(hand, trimmed_days_ago)
+    await accept(keeping.hand, turn)
+    await cancel(keeping.hand, turn)
+    await keeping.age(days_old)
+    await keeping.trimmed(trimmed_days_ago)
 
-    assert await retention.purge_turns(LANE_LOG, MONTH_S, 100) == purged
+    assert await keeping.forgotten() == forgotten
 
 
-async def test_one_partition_that_was_not_trimmed_keeps_everything(hand: Hand, retention: Maintenance) -> None:
+async def test_a_partition_that_was_not_trimmed_keeps_its_own_turns_and_no_others(keeping: Keeping) -> None:
+    turns = [New(f"s{number}") for number in range(20)]
+    await accept(keeping.hand, *turns)
+    await cancel(keeping.hand, *turns)
+    await keeping.age(40)
+    await keeping.trimmed(10, 0, 2, 3)
+
+    await keeping.forgotten()
+
+    left = {row[0] for row in await keeping.hand.rows("SELECT turn_id FROM turns")}
+    assert left == {turn.turn_id for turn in turns if turn.partition == 1}
+
+
+async def test_nothing_goes_while_the_lane_is_on_a_log_of_which_nothing_is_known(keeping: Keeping) -> None:
     turn = New("a")
-    await hand.accept(turn)
-    await hand.flush(Change(turn, QUEUED, "cancelled", events=[("turn.cancelled", "")]))
-    await age(hand, 40)
-    await trimmed(hand, 10)
-    await hand.rows("UPDATE positions SET trimmed_through = '-infinity' WHERE partition = 1 RETURNING 1")
+    await accept(keeping.hand, turn)
+    await cancel(keeping.hand, turn)
+    await keeping.age(40)
+    await keeping.trimmed(10)
+    await LaneLogs(keeping.pool, LANE).set(Identity("cluster", "made again", PARTITION_COUNT), "turns.default", "words")
 
-    assert await retention.purge_turns(LANE_LOG, MONTH_S, 100) == 0
+    assert await keeping.forgotten() == 0
 
 
-async def test_a_turn_stays_while_a_younger_duplicate_of_it_is_known(hand: Hand, retention: Maintenance) -> None:
+async def test_a_turn_stays_while_a_younger_duplicate_of_it_is_known_and_both_go_together(keeping: Keeping) -> None:
     first, again = New("a", key="k"), New("a", key="k")
-    await hand.accept(first)
-    await hand.flush(Change(first, QUEUED, "cancelled", events=[("turn.cancelled", "")]))
-    await age(hand, 40)
-    await hand.accept(again)
-    await trimmed(hand, 10)
+    await accept(keeping.hand, first)
+    await cancel(keeping.hand, first)
+    await keeping.age(40)
+    await accept(keeping.hand, again)
+    await keeping.trimmed(10)
 
-    assert await retention.purge_turns(LANE_LOG, MONTH_S, 100) == 0
+    assert await keeping.forgotten() == 0
 
-    await age(hand, 40)
-    assert [await retention.purge_turns(LANE_LOG, MONTH_S, 100) for _ in range(3)] == [1, 1, 0]
+    await keeping.age(40)
+    assert await keeping.forgotten() == 2
+    assert await keeping.left("sessions") == 0
 
 
-async def test_turns_are_forgotten_in_batches(hand: Hand, retention: Maintenance) -> None:
-    turns = [New(f"s{number}") for number in range(7)]
-    await hand.accept(*turns)
-    await hand.flush(*(Change(turn, QUEUED, "cancelled", events=[("turn.cancelled", "")]) for turn in turns))
-    await age(hand, 40)
-    await trimmed(hand, 10)
+async def test_what_may_not_go_yet_does_not_keep_the_rest_from_going(keeping: Keeping) -> None:
+    turns = [New(f"s{number}") for number in range(100)]
+    await accept(keeping.hand, *turns)
+    await cancel(keeping.hand, *turns)
+    await keeping.age(40)
+    await keeping.trimmed(10, 3)
 
-    assert [await retention.purge_turns(LANE_LOG, MONTH_S, 3) for _ in range(4)] == [3, 3, 1, 0]
+    forgotten = await keeping.forgotten()
+
+    assert forgotten == sum(turn.partition == 3 for turn in turns) > 2
+    assert await keeping.forgotten() == 0
+    await keeping.trimmed(10)
+    assert await keeping.forgotten() == 100 - forgotten
+    assert await keeping.left("sessions") == 0
+
+
+async def test_a_session_that_is_being_accepted_into_stays(keeping: Keeping) -> None:
+    hand, old, new = keeping.hand, New("a"), New("a")
+    await accept(hand, old)
+    await cancel(hand, old)
+    await keeping.age(40)
+    await keeping.trimmed(10)
+    transaction = hand.connections[1].transaction()
+    await transaction.start()
+    await accept(hand, new)
+
+    assert await keeping.forgotten() == 0  # it waits for the accept, and gives up
+
+    await transaction.commit()
+    assert await keeping.forgotten() == 1
+    assert await hand.rows("SELECT name FROM sessions") == [("a",)]
+
+
+async def test_strays_go_when_they_are_old(keeping: Keeping) -> None:
+    hand = keeping.hand
+    await hand.accept(log=IDENTITY.log_id, dead=[(0, 0, b"x", "undecodable_record", "r")])
+    await hand.accept(log=IDENTITY.log_id, dead=[(0, 1, b"x", "undecodable_record", "r")])
+    await hand.rows("UPDATE dead_letters SET at = now() - interval '40 days' WHERE position = 0 RETURNING 1")
+    await hand.rows(
+        "INSERT INTO inbox (inbox_id, lane, bucket, tenant, turn_id, kind, state, sent_at)"
+        " SELECT gen_random_uuid(), 'default', 0, 't', gen_random_uuid(), 'signal', 'late',"
+        " now() - n * interval '1 day' FROM generate_series(20, 40, 20) AS n RETURNING 1"
+    )
+    await keeping.role.tick(keeping.term)
+    assert await keeping.left("dead_letters") == 2
+
+    await keeping.trimmed(10)
+    await keeping.role.tick(keeping.term)
+
+    assert await hand.rows("SELECT position FROM dead_letters") == [(1,)]
+    assert await keeping.left("inbox") == 1
+
+
+def test_batches_hold_turns_of_one_partition_that_may_go() -> None:
+    ids = [uuid.UUID(int=number) for number in range(6)]
+
+    def ended(number: int, partition: int | None, may_go: bool = True) -> EndedTurn:
+        return EndedTurn(Place(FIRST_PLACE.ended_at, ids[number]), LANE, partition, may_go)
+
+    turns = [ended(0, 1), ended(1, 2), ended(2, 1), ended(3, 1), ended(4, 1, False), ended(5, None)]
+
+    assert batches(turns, 2) == [(LANE, 1, [ids[0], ids[2]]), (LANE, 1, [ids[3]]), (LANE, 2, [ids[1]])]
+
+
+class Trimming:
+    """The role trim over a log with ten records in each of two partitions, six of them accepted in the first."""
+
+    def __init__(self, settings: Settings, hand: Hand, pool: Pool, reader: LogReader) -> None:
+        self.settings = settings
+        self.hand = hand
+        self.pool = pool
+        self.reader = reader
+
+    async def open(self) -> None:
+        dsn = self.settings.state_db_uri
+        self.role = Trim(self.settings, dsn, self.pool, SystemClock(), share_s=5.0)
+        self.term = await term_of(dsn, "trim")
+        identity = await self.reader.identity()
+        await LaneLogs(self.pool, LANE).set(identity, self.settings.topic, None)
+        await self.hand.rows(
+            "INSERT INTO positions (log_id, partition, lane, position)"
+            " VALUES ($1, 0, $2, 6), ($1, 1, $2, 0) RETURNING 1",
+            identity.log_id,
+            LANE,
+        )
+
+    async def spans(self) -> list[tuple[int, int]]:
+        return [(span.begin, span.end) for span in (await self.reader.spans([0, 1])).values()]
 
 
 @pytest.fixture(params=["kafka", "postgres"])
-async def settings(request: pytest.FixtureRequest, database: str) -> Settings:
+async def trimming(request: pytest.FixtureRequest, database: str) -> AsyncIterator[Trimming]:
     environment = {
         "STATE_DB_URI": database,
         "KAFKA_TOPIC_PREFIX": f"t{uuid.uuid4().hex[:10]}",
@@ -134,37 +262,101 @@ async def settings(request: pytest.FixtureRequest, database: str) -> Settings:
     }
     if request.param == "kafka":
         environment["KAFKA_BOOTSTRAP_SERVERS"] = str(request.getfixturevalue("broker"))
-    return config.load(environment)
-
-
-async def test_what_was_accepted_long_enough_ago_is_deleted_from_the_log_and_nothing_else(settings: Settings) -> None:
-    dsn = settings.state_db_uri
-    await migrate.migrate(dsn)
-    await ensure(settings, dsn)
-    pool, clock = Pool(dsn, 2, 10.0), SystemClock()
-    writer, reader = await open_writer(settings, dsn), open_reader(settings, dsn)
+    settings = config.load(environment)
+    await migrate.migrate(database)
+    await ensure(settings, database)
+    writer, reader = await open_writer(settings, database), open_reader(settings, database)
     await writer.append([Entry(partition, b"k", b"v") for partition in (0, 1) for _ in range(10)])
-    identity: Identity = await reader.identity()
-    await LaneLogs(pool, settings.lane).set(identity, settings.topic, None)
-    hand = await Hand(dsn).open()
-    await hand.rows(
-        "INSERT INTO positions (log_id, partition, lane, position) VALUES ($1, 0, $2, 6), ($1, 1, $2, 0) RETURNING 1",
-        identity.log_id,
-        settings.lane,
-    )
-    trim = Trim(settings, dsn, pool, clock)
-    term = await term_of(dsn, "trim")
-
-    await trim.tick(term)  # marks
-    outcome = await trim.tick(term)  # trims up to the mark
-
-    spans = await reader.spans([0, 1])
-    assert outcome == "1 lanes trimmed"
-    assert [(span.begin, span.end) for span in spans.values()] == [(6, 10), (0, 10)]
-    assert (await open_admin(settings, dsn).held()).records == 14
-    assert (await hand.rows("SELECT count(*) FROM positions WHERE trimmed_through > now() - interval '1 minute'")) == [
-        (2,)
-    ]
+    pool, hand = Pool(database, 2, 10.0), await Hand(database).open()
+    trimming = Trimming(settings, hand, pool, reader)
+    await trimming.open()
+    yield trimming
     await hand.close()
-    await writer.close()
     await pool.close()
+    await writer.close()
+
+
+async def test_what_was_accepted_long_enough_ago_is_deleted_from_the_log_and_nothing_else(trimming: Trimming) -> None:
+    ticked = await trimming.role.tick(trimming.term)
+
+    assert ticked == ("1 lanes trimmed", False)
+    assert await trimming.spans() == [(6, 10), (0, 10)]
+    assert (await open_admin(trimming.settings, trimming.settings.state_db_uri).held()).records == 14
+    trimmed = await trimming.hand.rows(
+        "SELECT count(*) FROM positions WHERE trimmed_through > now() - interval '1 min'"
+    )
+    assert trimmed == [(2,)]
+
+
+async def test_what_was_accepted_lately_stays_and_marks_have_a_bound(trimming: Trimming) -> None:
+    settings = trimming.settings.model_copy(update={"trim_lag_s": 2_400.0})
+    role = Trim(settings, settings.state_db_uri, trimming.pool, SystemClock(), share_s=5.0)
+    for _ in range(40):
+        await role.tick(trimming.term)
+        await trimming.hand.rows("UPDATE position_marks SET at = at - interval '101 seconds' RETURNING 1")
+        if await trimming.spans() != [(0, 10), (0, 10)]:
+            break
+
+    ages = await trimming.hand.rows(
+        "SELECT count(DISTINCT at), extract(epoch FROM now() - min(at)) FROM position_marks"
+    )
+    assert await trimming.spans() == [(6, 10), (0, 10)]
+    assert 20 <= ages[0][0] <= 26
+    assert ages[0][1] > 2_400
+
+
+async def test_a_topic_that_was_made_again_is_not_trimmed_by_the_marks_of_the_old_one(trimming: Trimming) -> None:
+    """Also while no worker has seen it: nothing in it was ever accepted."""
+    other = Identity("cluster", str(uuid.uuid4()), 2)
+    await LaneLogs(trimming.pool, LANE).set(other, trimming.settings.topic, "words")
+    await trimming.hand.rows("UPDATE positions SET log_id = $1 RETURNING 1", other.log_id)
+
+    ticked = await trimming.role.tick(trimming.term)
+
+    assert "another log" in ticked.outcome
+    assert await trimming.spans() == [(0, 10), (0, 10)]
+
+
+async def test_a_log_that_was_cut_back_is_not_trimmed_by_what_was_marked_before(trimming: Trimming) -> None:
+    settings = trimming.settings.model_copy(update={"trim_lag_s": 2_400.0})
+    role = Trim(settings, settings.state_db_uri, trimming.pool, SystemClock(), share_s=5.0)
+    await role.tick(trimming.term)
+    await trimming.hand.rows("UPDATE position_marks SET at = at - interval '1 hour' RETURNING 1")
+    await trimming.hand.rows("UPDATE positions SET position = 2 WHERE partition = 0 RETURNING 1")
+
+    await role.tick(trimming.term)
+
+    assert await trimming.spans() == [(0, 10), (0, 10)]
+
+
+@pytest.mark.parametrize("trimming", ["postgres"], indirect=True)
+async def test_a_deposed_leader_trims_nothing_of_the_postgres_log(trimming: Trimming) -> None:
+    dsn = trimming.settings.state_db_uri
+    identity = await trimming.reader.identity()
+    await term_of(dsn, "trim")
+
+    admin = open_admin(trimming.settings, dsn)
+    with pytest.raises(OwnershipLostError):
+        await admin.trim(0, 6, Fence("trim", trimming.term, identity.topic_id))
+    with pytest.raises(OwnershipLostError):
+        await trimming.role.tick(trimming.term)
+
+    assert await trimming.spans() == [(0, 10), (0, 10)]
+    await admin.close()
+
+
+async def test_a_late_write_of_a_role_is_refused_and_changes_nothing(keeping: Keeping, store_dsn: str) -> None:
+    turn = New("a")
+    await accept(keeping.hand, turn)
+    await cancel(keeping.hand, turn)
+    await keeping.age(40)
+    await keeping.trimmed(10)
+    await term_of(store_dsn, "retention")
+
+    with pytest.raises(OwnershipLostError):
+        await keeping.role.tick(keeping.term)
+    late = Maintenance(keeping.pool, "retention", keeping.term)
+    with pytest.raises(OwnershipLostError):
+        await late.purge_turns(LANE, turn.partition, [turn.turn_id], MONTH_S)
+
+    assert await keeping.left("turns") == 1

@@ -3,8 +3,10 @@
 Rules:
 - A candidate waits in the lock; a leader that dies frees it within milliseconds, so the next one leads at once.
 - A leader has a term, and every write carries it: one that was deposed without knowing changes nothing.
-- It resigns when its session is gone, when somebody else has the term, and when a tick is not done in time.
-- One that stopped keeps its lock: after MAINTENANCE_SILENT_S without a word the next candidate ends its session.
+- It asks over its session, again and again, whether it still leads; so the session of one that has stopped falls
+  silent, and after LEADER_SILENT_S the next candidate that looks ends it.
+- It resigns when its session is gone, when somebody else has the term, when a tick is not done in time (it is given up,
+  whether it ends or not), and when several ticks in a row failed: another process may do better.
 """
 
 import asyncio
@@ -12,22 +14,40 @@ import contextlib
 import os
 import socket
 import uuid
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, OwnershipLostError, UnavailableError
+from argosy.errors import OwnershipLostError, UnavailableError
 from argosy.store.leader import LeaderSession
-from workers.maintenance.role import Role
+from workers.maintenance.role import Role, Ticked
 
 log = structlog.get_logger()
 
-_RETRY_S = 1.0
+_RETRY_S_MIN, _RETRY_S_MAX = 1.0, 10.0
+_MORE_S: Final = 0.05
+_GIVE_UP_S: Final = 1.0  # for how long what was cancelled may take to end
+_FAILURES_MAX: Final = 3
+_LOOKS: Final = 3  # of a candidate, and questions of a leader, in the time after which a leader counts as silent
+_LOOK_S_MAX: Final = 600.0
+_TERM_IS_OVER: Final = "somebody else has the term"
+
+
+def look_after_s(silent_s: float, others_waiting: int) -> float:
+    """How long a candidate waits before it looks whether the leader has stopped: the more of them wait, the less often
+    each looks, so that what the looks cost does not grow with the fleet.
+    """
+    return min(silent_s / _LOOKS * (1 + others_waiting), max(_LOOK_S_MAX, silent_s))
 
 
 class Leader:
-    """A candidate for one role, and its leader when it is its turn. `run` until cancelled."""
+    """A candidate for one role, and its leader when it is its turn. `run` until cancelled.
+
+    state: "away" (Postgres cannot be reached) | "waits" | "leads".
+    """
 
     def __init__(
         self,
@@ -35,92 +55,128 @@ class Leader:
         role: Role,
         clock: Clock,
         *,
+        worker_id: uuid.UUID,
         tick_s: float,
         timeout_s: float,
         silent_s: float,
-        wait_s: float,
     ) -> None:
         self._dsn = dsn
         self._role = role
         self._clock = clock
+        self._worker_id = worker_id
         self._tick_s = tick_s
         self._timeout_s = timeout_s
         self._silent_s = silent_s
-        self._wait_s = wait_s
-        self._id = uuid.uuid4()
         self._is_leader = telemetry.LEADER.labels(role=role.name)
         self._term = telemetry.LEADER_TERM.labels(role=role.name)
         self._is_leader.set(0)
+        self.state = "away"
+
+    @property
+    def name(self) -> str:
+        return self._role.name
 
     async def run(self) -> None:
+        delay_s = _RETRY_S_MIN
         while True:
             try:
                 await self._stand()
+                delay_s = _RETRY_S_MIN
             except UnavailableError as error:
-                log.warning(telemetry.STORE_UNAVAILABLE, role=self._role.name, error=str(error))
-            await self._clock.sleep(_RETRY_S)
+                log.warning(telemetry.STORE_UNAVAILABLE, role=self.name, error=str(error))
+                delay_s = min(delay_s * 2, _RETRY_S_MAX)
+            await self._clock.sleep(delay_s)
 
     async def _stand(self) -> None:
         """Wait for the role, then lead until something ends it."""
-        session = await LeaderSession.open(self._dsn, self._role.name, self._wait_s)
-        lost = asyncio.Event()
-        session.on_lost(lost.set)
+        session = await LeaderSession.open(self._dsn, self.name)
         try:
-            while not await session.wait():
-                if await session.end_silent(self._silent_s):
-                    log.warning(telemetry.LEADER_ENDED, role=self._role.name, silent_s=self._silent_s)
-            term = await session.take_term(self._id, socket.gethostname(), os.getpid())
+            await self._wait(session)
+            term = await session.take_term(self._worker_id, socket.gethostname(), os.getpid())
+            self.state = "leads"
             self._is_leader.set(1)
             self._term.set(term)
-            log.info(telemetry.LEADER_ELECTED, role=self._role.name, term=term)
-            why = await self._lead(session, term, lost)
-            log.warning(telemetry.LEADER_RESIGNED, role=self._role.name, term=term, why=why)
+            log.info(telemetry.LEADER_ELECTED, role=self.name, term=term)
+            why = await self._lead(session, term)
+            log.warning(telemetry.LEADER_RESIGNED, role=self.name, term=term, why=why)
         finally:
+            self.state = "away"
             self._is_leader.set(0)
             session.close()
 
-    async def _lead(self, session: LeaderSession, term: int, lost: asyncio.Event) -> str:
+    async def _wait(self, session: LeaderSession) -> None:
+        self.state = "waits"
+        others = 0
+        while not await session.wait(look_after_s(self._silent_s, others)):
+            others, ended = await session.look(self._silent_s)
+            if ended:
+                log.warning(telemetry.LEADER_ENDED, role=self.name, silent_s=self._silent_s)
+
+    async def _lead(self, session: LeaderSession, term: int) -> str:
         """Returns why it is over."""
-        outcome = "elected"
-        while not lost.is_set():
-            if not await session.note_tick(term, outcome):
-                return "somebody else has the term"
-            ticking = asyncio.create_task(self._tick(term))
-            losing = asyncio.create_task(lost.wait())
+        tasks = {asyncio.create_task(work) for work in (self._beat(session, term), self._tick_on(session, term))}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        except UnavailableError as error:
+            return str(error)
+        finally:
+            await _give_up(tasks)
+
+    async def _beat(self, session: LeaderSession, term: int) -> str:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._silent_s / _LOOKS):
+                    await session.lost.wait()
+                    return "its session is gone"
+            if not await session.has_term(term):
+                return _TERM_IS_OVER
+
+    async def _tick_on(self, session: LeaderSession, term: int) -> str:
+        failures = 0
+        while await session.has_term(term):
+            began_s = self._clock.monotonic_s()
             try:
-                async with asyncio.timeout(self._timeout_s):
-                    await asyncio.wait({ticking, losing}, return_when=asyncio.FIRST_COMPLETED)
-                    if not ticking.done():
-                        return "its session is gone"
-                    outcome = ticking.result()
+                outcome, has_more = await self._within_bound(self._role.tick(term))
+                self._count("done")
+                telemetry.LEADER_TICK_S.labels(role=self.name).observe(self._clock.monotonic_s() - began_s)
+                failures = 0
             except TimeoutError:
-                telemetry.LEADER_TICKS.labels(role=self._role.name, outcome="hung").inc()
+                self._count("hung")
                 return f"a tick took longer than {self._timeout_s:g} s"
             except OwnershipLostError as error:
+                self._count("deposed")
                 return str(error)
-            finally:
-                ticking.cancel()
-                losing.cancel()
-                await asyncio.wait({ticking, losing}, timeout=_RETRY_S)
+            except Exception as error:  # whatever is wrong with one role, the others go on
+                self._count("failed")
+                log.warning(telemetry.LEADER_TICK_FAILED, role=self.name, error=f"{type(error).__name__}: {error}")
+                outcome, has_more, failures = f"failed: {error}", False, failures + 1
             if not await session.note_tick(term, outcome):
-                return "somebody else has the term"
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._tick_s):
-                    await lost.wait()
-        return "its session is gone"
+                break
+            if failures >= _FAILURES_MAX:
+                return f"{failures} ticks failed one after the other"
+            await self._clock.sleep(min(_MORE_S, self._tick_s) if has_more else self._tick_s)
+        return _TERM_IS_OVER
 
-    async def _tick(self, term: int) -> str:
-        began_s = self._clock.monotonic_s()
-        count = telemetry.LEADER_TICKS.labels
+    async def _within_bound(self, tick: Coroutine[Any, Any, Ticked]) -> Ticked:
+        """Raises TimeoutError when it is not done in time, also when it does not let itself be cancelled."""
+        ticking = asyncio.create_task(tick)
         try:
-            outcome = await self._role.tick(term)
-        except OwnershipLostError:
-            count(role=self._role.name, outcome="deposed").inc()
-            raise
-        except ArgosyError as error:
-            count(role=self._role.name, outcome="failed").inc()
-            log.warning(telemetry.LEADER_TICK_FAILED, role=self._role.name, error=str(error))
-            return f"failed: {error}"
-        count(role=self._role.name, outcome="done").inc()
-        telemetry.LEADER_TICK_S.labels(role=self._role.name).observe(self._clock.monotonic_s() - began_s)
-        return outcome
+            await asyncio.wait({ticking}, timeout=self._timeout_s)
+            if ticking.done():
+                return ticking.result()
+            raise TimeoutError
+        finally:
+            await _give_up({ticking})
+
+    def _count(self, outcome: str) -> None:
+        telemetry.LEADER_TICKS.labels(role=self.name, outcome=outcome).inc()
+
+
+async def _give_up(tasks: "set[asyncio.Task[Any]]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=_GIVE_UP_S)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()  # known: it was given up

@@ -3,7 +3,9 @@
 import asyncio
 import signal
 import sys
-from typing import Any
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final
 
 import structlog
 import uvloop
@@ -15,15 +17,16 @@ from argosy.errors import ArgosyError, SettingError
 from argosy.ops_server import OpsServer
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
-from argosy.store.pool import open_pool
+from argosy.store.pool import Pool, open_pool
 from workers.maintenance.leader import Leader
+from workers.maintenance.life import Life
 from workers.maintenance.retention import Retention
 from workers.maintenance.role import Role
 from workers.maintenance.trim import Trim
 
 log = structlog.get_logger()
 
-_SILENT_TICKS = 3
+_SHARE: Final = 0.25  # of the time after which a tick counts as hung
 
 
 def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
@@ -37,7 +40,7 @@ def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
 
 
 async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
-    for warning in await preflight.check(dsn):
+    for warning in await preflight.check(dsn):  # behind a proxy that pools transactions there is no lock to lead by
         log.warning(telemetry.STORE_WARNING, warning=warning)
     if missing := await migrate.pending(dsn):
         raise SettingError(f"the database lacks migration {missing[0]}: run `argosy migrate`")
@@ -46,39 +49,51 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    clock = SystemClock()
     async with open_pool(settings, dsn) as pool:
-        roles: list[Role] = [Trim(settings, dsn, pool, clock), Retention(settings, pool)]
-        leaders = [_candidate(settings, dsn, role, clock) for role in roles]
-        ops = OpsServer(settings.metrics_host, settings.metrics_port, health=_well, ready=_well)
-        ops.start()
-        tasks = [asyncio.create_task(leader.run()) for leader in leaders]
-        log.info(telemetry.MAINTENANCE_STARTED, roles=[role.name for role in roles], metrics_port=ops.port)
-        try:
-            waiting = asyncio.create_task(stopping.wait())
-            done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {waiting}:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            ops.stop()
+        await _stand(settings, dsn, pool, stopping)
 
 
-def _candidate(settings: Settings, dsn: str, role: Role, clock: SystemClock) -> Leader:
-    tick_s, timeout_s = settings.maintenance_tick_s, settings.maintenance_timeout_s
-    return Leader(
-        dsn,
-        role,
-        clock,
-        tick_s=tick_s,
-        timeout_s=timeout_s,
-        silent_s=_SILENT_TICKS * tick_s + timeout_s,
-        wait_s=settings.leader_wait_s,
+async def _stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Event) -> None:
+    clock, worker_id = SystemClock(), uuid.uuid4()
+    share_s = settings.maintenance_timeout_s * _SHARE
+    roles: list[Role] = [Trim(settings, dsn, pool, clock, share_s), Retention(settings, pool, clock, share_s)]
+    leaders = [
+        Leader(
+            dsn,
+            role,
+            clock,
+            worker_id=worker_id,
+            tick_s=settings.maintenance_tick_s,
+            timeout_s=settings.maintenance_timeout_s,
+            silent_s=settings.leader_silent_s,
+        )
+        for role in roles
+    ]
+    ops = OpsServer(
+        settings.metrics_host, settings.metrics_port, health=lambda: (True, {}), ready=lambda: _ready(leaders)
     )
+    ops.start()
+    life = Life(settings, dsn, pool, clock, worker_id)
+    tasks = [asyncio.create_task(work) for work in (life.run(ops.port), *(leader.run() for leader in leaders))]
+    log.info(
+        telemetry.MAINTENANCE_STARTED,
+        worker_id=str(worker_id),
+        roles=[role.name for role in roles],
+        metrics=f"http://{settings.metrics_host}:{ops.port}/metrics",
+    )
+    try:
+        waiting = asyncio.create_task(stopping.wait())
+        done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {waiting}:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await life.end()
+        ops.stop()
 
 
-def _well() -> tuple[bool, dict[str, Any]]:
-    """Candidates that wait are as well as leaders; a database that is away makes nobody ill."""
-    return True, {}
+def _ready(leaders: Sequence[Leader]) -> tuple[bool, dict[str, Any]]:
+    """Candidates that wait are as ready as leaders."""
+    return all(leader.state != "away" for leader in leaders), {leader.name: leader.state for leader in leaders}

@@ -1,34 +1,75 @@
-"""Role retention: forgets ended turns and their history after RETENTION_S, and what could not be read.
+"""Role retention: forgets ended turns and their history after RETENTION_S, and what belongs to no turn.
 
 Only turns whose record is gone from the log (role trim): one that is read again must find its turn, or it would run
-twice. In batches, each a short transaction of its own, until there is nothing left or the tick's share is done.
+twice. Turns are looked at in the order of their ends; what may not go yet is passed over until the next pass.
+Those of one partition go in one short transaction, during which that partition accepts nothing.
 """
 
-from argosy.config import Settings
-from argosy.store.maintenance import Maintenance
-from argosy.store.pool import Pool
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
 
-_BATCHES_MAX = 50
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.errors import StoreUnavailableError
+from argosy.store.maintenance import FIRST_PLACE, EndedTurn, Maintenance
+from argosy.store.pool import Pool
+from workers.maintenance.role import Ticked
+
+_LOOKS_PER_BATCH: Final = 8  # turns that are looked at for one that may go in a batch: they lie in many partitions
+
+_MISSES_MAX: Final = 3  # of one tick
+
+
+def batches(turns: Sequence[EndedTurn], size_max: int) -> list[tuple[str, int, list[UUID]]]:
+    """(lane, partition, turns) of what may go, size_max turns at the most in each."""
+    found: dict[tuple[str, int], list[UUID]] = {}
+    for turn in turns:
+        if turn.may_go and turn.partition is not None:
+            found.setdefault((turn.lane, turn.partition), []).append(turn.place.turn_id)
+    return [
+        (*where, ids[start : start + size_max])
+        for where, ids in found.items()
+        for start in range(0, len(ids), size_max)
+    ]
 
 
 class Retention:
-    """See workers/maintenance/role.py."""
+    """See workers/maintenance/role.py. share_s: for how long one tick may go on."""
 
     name = "retention"
 
-    def __init__(self, settings: Settings, pool: Pool) -> None:
+    def __init__(self, settings: Settings, pool: Pool, clock: Clock, share_s: float) -> None:
         self._age_s = settings.retention_s
         self._batch_max = settings.retention_batch_max
         self._pool = pool
+        self._clock = clock
+        self._share_s = share_s
+        self._place = FIRST_PLACE
+        self._misses = 0
 
-    async def tick(self, term: int) -> str:
+    async def tick(self, term: int) -> Ticked:
+        until_s = self._clock.monotonic_s() + self._share_s
         store = Maintenance(self._pool, self.name, term)
-        turns = dead_letters = 0
-        for lane in await store.lanes():
-            for _ in range(_BATCHES_MAX):
-                purged = await store.purge_turns(lane, self._age_s, self._batch_max)
-                turns += purged
-                if purged < self._batch_max:
-                    break
-            dead_letters += await store.purge_dead_letters(lane, self._age_s, self._batch_max)
-        return f"{turns} turns and {dead_letters} dead letters forgotten"
+        self._misses = 0
+        strays = await store.purge_strays(self._age_s, self._batch_max)
+        gone = kept = 0
+        has_more = True
+        while has_more and self._clock.monotonic_s() < until_s:
+            turns = await store.ended(self._age_s, self._place, self._batch_max * _LOOKS_PER_BATCH)
+            for lane, partition, ids in batches(turns, self._batch_max):
+                gone += await self._purge(store, lane, partition, ids)
+            kept += sum(not turn.may_go for turn in turns)
+            has_more = len(turns) == self._batch_max * _LOOKS_PER_BATCH
+            self._place = turns[-1].place if has_more else FIRST_PLACE
+        waiting = f"; {kept} wait until the log has forgotten their record" if kept else ""
+        return Ticked(f"{gone} turns and {strays} stray rows forgotten{waiting}", has_more)
+
+    async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:
+        try:
+            return await store.purge_turns(lane, partition, turns, self._age_s)
+        except StoreUnavailableError:  # somebody is in the way for seconds: they are looked at again in the next pass
+            self._misses += 1
+            if self._misses >= _MISSES_MAX:
+                raise
+            return 0

@@ -1,6 +1,13 @@
 """What a leader does: the contract of a role."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Ticked(NamedTuple):
+    """What came of a tick, in words; has_more: its share was done and there is more, so the next one comes soon."""
+
+    outcome: str
+    has_more: bool = False
 
 
 class Role(Protocol):
@@ -9,9 +16,10 @@ class Role(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def tick(self, term: int) -> str:
-        """A bounded piece of work, safe to be cut off anywhere and to be done again; what came of it, in words.
+    async def tick(self, term: int) -> Ticked:
+        """A bounded piece of work, safe to be cut off anywhere and to be done again.
 
-        Every write carries the term. Raises OwnershipLostError when the term is over, UnavailableError.
+        Every write carries the term. Raises OwnershipLostError when the term is over; any other error is a tick that
+        failed.
         """
         ...

@@ -1,65 +1,84 @@
-"""Role trim: deletes from the log what was accepted more than TRIM_LAG_S ago.
+"""Role trim: deletes from the log what was accepted more than TRIM_LAG_S ago, of every lane.
 
 Until then a database that is restored from a backup finds in the log what it has lost. The log is trimmed up to the
-newest mark of its positions that is old enough; marks are made TRIM_LAG_S / 24 apart.
+newest mark of its positions that is old enough; marks are made TRIM_LAG_S / 24 apart. A mark is of one log: a topic
+that was made again under its name is not touched, however long ago its workers were last seen.
 """
+
+from typing import Final
 
 import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
-from argosy.errors import LogUnavailableError
-from argosy.log import Held, LogAdmin
+from argosy.errors import LogUnavailableError, SettingError
+from argosy.log import Fence, Held, LogAdmin
 from argosy.logs.open import open_admin
 from argosy.store.maintenance import Lane, Maintenance, Mark
 from argosy.store.pool import Pool
+from workers.maintenance.role import Ticked
 
 log = structlog.get_logger()
 
-_MARKS_PER_LAG = 24
-_SAY_AGAIN_S = 3_600.0
+_MARKS_PER_LAG: Final = 24
+_SAY_AGAIN_S: Final = 3_600.0
 
 
 class Trim:
-    """See workers/maintenance/role.py."""
+    """See workers/maintenance/role.py. share_s: for how long one tick may go on."""
 
     name = "trim"
 
-    def __init__(self, settings: Settings, dsn: str, pool: Pool, clock: Clock) -> None:
+    def __init__(self, settings: Settings, dsn: str, pool: Pool, clock: Clock, share_s: float) -> None:
         self._settings = settings
         self._dsn = dsn
         self._pool = pool
         self._clock = clock
-        self._said_at_s = float("-inf")
+        self._share_s = share_s
+        self._said_at_s: dict[str, float] = {}
         self._held: dict[str, Held] = {}
 
-    async def tick(self, term: int) -> str:
+    async def tick(self, term: int) -> Ticked:
+        until_s = self._clock.monotonic_s() + self._share_s
         store = Maintenance(self._pool, self.name, term)
         lag_s = self._settings.trim_lag_s
-        await store.mark_positions(lag_s / _MARKS_PER_LAG)
-        trimmed = 0
+        await store.mark_positions(lag_s, lag_s / _MARKS_PER_LAG)
+        trimmed, has_more = 0, False
+        trouble: list[str] = []
         for lane in await store.lanes():
-            mark = await store.mark_before(lane.log_id, lag_s)
-            if mark is not None:
-                await self._trim(store, lane, mark)
-                trimmed += 1
-        return f"{trimmed} lanes trimmed"
-
-    async def _trim(self, store: Maintenance, lane: Lane, mark: Mark) -> None:
-        settings = self._settings.model_copy(update={"lane": lane.lane})
-        admin = open_admin(settings, self._dsn)
-        try:
+            settings = self._settings.model_copy(update={"lane": lane.lane})
             if settings.topic != lane.topic:
-                return  # it is another deployment's
-            for partition, position in mark.positions.items():
-                await admin.trim(partition, position)
-            await store.note_trimmed(lane.log_id, mark.at)
-            await self._measure(lane, admin)
-        except LogUnavailableError as error:
-            self._say(lane, error)
-        finally:
-            await admin.close()
+                trouble.append(f"{lane.lane}: its log {lane.topic} is not named by KAFKA_TOPIC_PREFIX")
+                continue
+            admin = open_admin(settings, self._dsn)
+            try:
+                mark = await store.mark_before(lane.log_id, lag_s)
+                if mark is not None and mark.is_new:
+                    has_more |= not await self._trim(store, admin, lane, mark, term, until_s)
+                    trimmed += 1
+                await self._measure(lane, admin)
+            except (LogUnavailableError, SettingError) as error:
+                trouble.append(f"{lane.lane}: {error}")
+                self._say(lane, error)
+            finally:
+                await admin.close()
+        return Ticked("; ".join([f"{trimmed} lanes trimmed", *trouble]), has_more)
+
+    async def _trim(
+        self, store: Maintenance, admin: LogAdmin, lane: Lane, mark: Mark, term: int, until_s: float
+    ) -> bool:
+        """False: not all of it, its share of time is over. Raises LogUnavailableError, SettingError."""
+        seen = await admin.identity()
+        if seen.log_id != lane.log_id:
+            raise LogUnavailableError(f"{lane.topic} is another log now, which no worker has seen yet")
+        fence = Fence(self.name, term, seen.topic_id)
+        for partition, position in mark.positions.items():
+            while position and not await admin.trim(partition, position, fence):
+                if self._clock.monotonic_s() > until_s:
+                    return False
+        await store.note_trimmed(lane.log_id, mark.at)
+        return True
 
     async def _measure(self, lane: Lane, admin: LogAdmin) -> None:
         held = self._held[lane.lane] = await admin.held()
@@ -67,11 +86,11 @@ class Trim:
         if held.size_bytes is not None:
             telemetry.LOG_SIZE_BYTES.labels(lane=lane.lane).set(held.size_bytes)
 
-    def _say(self, lane: Lane, error: LogUnavailableError) -> None:
+    def _say(self, lane: Lane, error: Exception) -> None:
         """It goes on growing: said with what it held when it was last seen."""
         now_s = self._clock.monotonic_s()
-        if now_s - self._said_at_s >= _SAY_AGAIN_S:
-            self._said_at_s = now_s
+        if now_s - self._said_at_s.get(lane.lane, float("-inf")) >= _SAY_AGAIN_S:
+            self._said_at_s[lane.lane] = now_s
             held = self._held.get(lane.lane)
             log.warning(
                 telemetry.TRIM_FAILED,
