@@ -63,7 +63,7 @@ async def after_restore(dsn: str, heartbeat_ttl_s: float) -> int:
     """
     connection = await connect(dsn, application="argosy migrate")
     try:
-        if await _missing(connection):
+        if not await connection.fetchval(_SQL["has_table"]) or await _missing(connection):
             raise SettingError("the database lacks migrations: run `argosy migrate` first")
         if living := await connection.fetchval(_SQL["count_living"], heartbeat_ttl_s):
             raise SettingError(f"{living} worker(s) were heard of in the last {heartbeat_ttl_s:g} s: stop them first")
