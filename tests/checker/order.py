@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tests.checker.echo import echoes
 from tests.checker.seen import History, resolved
 
 
@@ -22,7 +23,10 @@ def _intervals(history: History) -> dict[str, list[_Interval]]:
     first: dict[str, int] = {}
     last: dict[tuple[str, str], int] = {}
     endings = {read.turn_id: read.status for read in history.reads.values()}
+    late = echoes(history)
     for effect in sorted(history.effects):
+        if effect in late:
+            continue
         first.setdefault(effect.turn_id, effect.started)
         # A repetition replaces what a killed process left behind; a cancelled step's call may be answered late.
         is_cut = endings.get(effect.turn_id) in ("cancelled", "expired")

@@ -49,7 +49,7 @@ class Read(NamedTuple):
 class Effect(NamedTuple):
     """What the sink received. started, finished: numbers of one counter that grows with everything the sink sees;
     finished is 0 when no answer was given. succeeded: the sink answered with success. attempt: of the turn, as its step
-    was told; 0 when it said nothing.
+    was told; 0 when it said nothing. pid: of the process that ran the step. at_s: when it was received, since 1970.
     """
 
     started: int
@@ -60,12 +60,15 @@ class Effect(NamedTuple):
     session: str
     succeeded: bool = True
     attempt: int = 0
+    pid: int = 0
+    at_s: float = 0.0
 
 
 class History(NamedTuple):
     """reads: by the id that was asked for. disruptions: crashes and losses of contact that were made to happen; an
     orderly change of owner is none. waiting: ids of turns that are meant to wait still. repeatable: ids of the turns of
-    which a disruption may have hit a step, None for all. is_truth_old: the database forgot what it had recorded (a
+    which a disruption may have hit a step, None for all. stopped: pids of processes that were stopped for a while (not
+    killed), so that others took over from them; see echo.py. is_truth_old: the database forgot what it had recorded (a
     restore, an asynchronous failover), so what was recorded once may run again.
     """
 
@@ -76,6 +79,7 @@ class History(NamedTuple):
     disruptions: int = 0
     waiting: frozenset[str] = frozenset()
     repeatable: frozenset[str] | None = None
+    stopped: frozenset[int] = frozenset()
     is_truth_old: bool = False
 
 

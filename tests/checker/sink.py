@@ -13,6 +13,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class _Connection(asyncio.Protocol):
         succeeds = state.receipts_of_key[key] > sent.get("fail_times", 0)
         number = state.next_number()
         names = (sent["turn_id"], sent["step_key"], key, sent["session"])
-        receipt = [number, 0, *names, succeeds, sent.get("attempt", 0)]
+        receipt = [number, 0, *names, succeeds, sent.get("attempt", 0), sent.get("pid", 0), time.time()]
         state.receipts.append(receipt)
         is_repeated = key in state.first_number
         if succeeds:

@@ -1,5 +1,7 @@
 """What is known of the turns that broke a promise, for whoever has to find out why."""
 
+from datetime import UTC, datetime
+
 from tests.checker.seen import History
 
 _TURNS_MAX = 3
@@ -16,6 +18,7 @@ def told(history: History, found: list[str]) -> str:
         lines += [f"  event {e.seq} attempt {e.attempt} {e.type} {e.key} {str(e.data)[:100]}" for e in read.events]
         lines += [
             f"  effect {e.started}..{e.finished} attempt {e.attempt} {e.step_key} {'ok' if e.succeeded else 'failed'}"
+            f" from {e.pid} at {datetime.fromtimestamp(e.at_s, UTC):%H:%M:%S.%f}"
             for e in history.effects
             if e.turn_id == turn_id
         ]

@@ -26,7 +26,7 @@ async def test_a_thousand_turns_survive_workers_that_are_killed_and_stopped(idle
     await raging
 
     await client.until_status([turn for conversation in conversations for turn in conversation], within_s=60)
-    await client.judge(disruptions=storm.disruptions)
+    await client.judge(storm.disruptions, stopped=storm.stopped_pids)
     await until_nothing_is_left(idle_fleet)
     assert storm.disruptions >= 3
 

@@ -25,6 +25,7 @@ class Storm:
         self._every_s = every_s
         self._stopped: set[Managed] = set()
         self.struck: list[str] = []
+        self.stopped_pids: set[int] = set()
 
     @property
     def disruptions(self) -> int:
@@ -56,6 +57,7 @@ class Storm:
     async def _stop(self, victim: Managed, stop_s: float) -> None:
         victim.send(signal.SIGSTOP)
         self._stopped.add(victim)
+        self.stopped_pids.add(victim.pid)
         try:
             await asyncio.sleep(stop_s)
         finally:

@@ -44,7 +44,7 @@ async def test_ten_thousand_turns_survive_a_storm_of_killed_and_stopped_workers(
     turns = [turn for conversation in conversations for turn in conversation]
     await client.until_status(turns, within_s=120)
     print(f"seed {seed} struck {storm.disruptions} times: {storm.struck}")
-    await client.judge(disruptions=storm.disruptions)
+    await client.judge(storm.disruptions, stopped=storm.stopped_pids)
     await until_nothing_is_left(idle_fleet)
     await client.close()
     assert storm.disruptions >= 10

@@ -210,6 +210,7 @@ class Client:
         waiting: Collection[str] = (),
         repeatable: Collection[str] | None = None,
         *,
+        stopped: Collection[int] = (),
         is_truth_old: bool = False,
     ) -> History:
         """Read everything once more, and what the sink received. See History."""
@@ -234,6 +235,7 @@ class Client:
             disruptions,
             frozenset(waiting),
             None if repeatable is None else frozenset(repeatable),
+            frozenset(stopped),
             is_truth_old,
         )
 
@@ -243,10 +245,11 @@ class Client:
         waiting: Collection[str] = (),
         repeatable: Collection[str] | None = None,
         *,
+        stopped: Collection[int] = (),
         is_truth_old: bool = False,
     ) -> History:
         """Raises AssertionError with every broken promise."""
-        history = await self.history(disruptions, waiting, repeatable, is_truth_old=is_truth_old)
+        history = await self.history(disruptions, waiting, repeatable, stopped=stopped, is_truth_old=is_truth_old)
         found = violations(history)
         assert not found, f"{len(found)} broken promises:\n" + "\n".join(found[:30]) + told(history, found)
         return history

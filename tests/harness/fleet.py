@@ -130,7 +130,7 @@ class Fleet:
 
     def logs(self) -> str:
         """The ends of all logs, for a failed test."""
-        return "\n".join(process.tail() for process in self.processes if process.log.exists())
+        return "\n".join(process.tail(20_000) for process in self.processes if process.log.exists())
 
     def stop(self) -> None:
         """End everything. Raises AssertionError when something was left behind by a process that had ended."""

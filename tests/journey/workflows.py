@@ -23,6 +23,7 @@ def _effect(job: dict[str, Any]) -> dict[str, Any]:
         "idempotency_key": info.idempotency_key,
         "session": job["session"],
         "attempt": info.attempt,
+        "pid": os.getpid(),
         "delay_s": job.get("effect_s", 0),
         "fail_times": job.get("fail_times", 0),
     }

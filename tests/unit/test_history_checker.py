@@ -255,3 +255,14 @@ def test_a_step_that_runs_again_after_its_outcome_was_recorded_is_seen_unless_th
     )
     _only(ran_again, "I3 ran again: step second of turn t0 was recorded in attempt 1 and runs in attempt 2")
     assert violations(ran_again._replace(is_truth_old=True)) == []
+
+
+def test_what_a_stopped_process_repeats_after_it_was_taken_over_is_no_overlap() -> None:
+    """t0 was taken over (attempt 2) and ended, t1 ran, and then the first worker of t0 woke up."""
+    taken_over = Effect(1, 2, "t0", "step", "t0/step", "s", attempt=2, pid=8)
+    after = Effect(3, 4, "t1", "step", "t1/step", "s", attempt=1, pid=8)
+    late = Effect(3, 5, "t0", "step", "t0/step", "s", attempt=1, pid=7)
+    history = _clean(turns=2, effects=(taken_over, after, late), disruptions=1)
+    assert violations(history) == []
+    _only(history._replace(effects=(taken_over, after, late._replace(attempt=2))), "I2 overlap")
+    assert violations(history._replace(effects=(taken_over, after, late._replace(attempt=2)), stopped={7})) == []
