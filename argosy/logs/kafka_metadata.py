@@ -10,11 +10,14 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import SettingError
+from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity, Span
 from argosy.logs.kafka_config import admin_config, code_of, reason_of, unavailable
 
-REQUEST_TIMEOUT_S: Final = 5.0
+REQUEST_TIMEOUT_S: Final = 5.0  # of the first request, and of what an operator asks
+# Of those who ask again every second and have other things to do: brokers that are away must not hold them up.
+_AGAIN_TIMEOUT_S: Final = 2.0
+_AWAY_TIMEOUT_S: Final = 1.0
 # A restarted broker refuses what an older cache of leaders asks for, and being refused does not refresh that cache.
 _STALE: Final = (
     KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -31,15 +34,17 @@ async def answer(future: "Future[Any]", timeout_s: float = REQUEST_TIMEOUT_S) ->
 
 
 class KafkaMetadata:
-    """Reads about one topic. Every call is bounded by REQUEST_TIMEOUT_S and raises LogUnavailableError.
+    """Reads about one topic. Every call is bounded by REQUEST_TIMEOUT_S, later ones by less.
 
-    Raises SettingError for settings that no client can be made of.
+    Raises LogUnavailableError; SettingError for settings that no client can be made of.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topic
         self._clock = SystemClock()
         self._config = admin_config(settings)
+        self._timeout_s = REQUEST_TIMEOUT_S
+        self._known: tuple[str, str] | None = None
         try:
             self._admin = AdminClient(self._config)
         except KafkaException as error:
@@ -47,26 +52,40 @@ class KafkaMetadata:
 
     async def describe(self) -> Any | None:
         """confluent_kafka's TopicDescription; None when there is no such topic."""
-        futures = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=REQUEST_TIMEOUT_S)
+        timeout_s = self._timeout_s
+        futures = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=timeout_s)
         try:
-            return await answer(futures[self._topic])
+            found = await answer(futures[self._topic], timeout_s)
         except KafkaException as error:
             if code_of(error) in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID):
                 return None
-            raise unavailable(error) from error
+            raise self._away(error) from error
         except TimeoutError as error:
-            raise unavailable(error) from error
+            raise self._away(error) from error
+        self._timeout_s = _AGAIN_TIMEOUT_S
+        return found
 
     async def identity(self) -> Identity:
         """Raises SettingError when there is no such topic."""
-        try:
-            cluster = await answer(self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_S))
-        except (KafkaException, TimeoutError) as error:
-            raise unavailable(error) from error
         topic = await self.describe()
         if topic is None:
             raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
-        return Identity(cluster.cluster_id, str(topic.topic_id), len(topic.partitions))
+        topic_id = str(topic.topic_id)
+        if self._known is None or self._known[1] != topic_id:  # ids of topics do not repeat: nor in another cluster
+            self._known = await self._cluster_id(), topic_id
+        return Identity(*self._known, len(topic.partitions))
+
+    async def _cluster_id(self) -> str:
+        timeout_s = self._timeout_s
+        try:
+            cluster = await answer(self._admin.describe_cluster(request_timeout=timeout_s), timeout_s)
+        except (KafkaException, TimeoutError) as error:
+            raise self._away(error) from error
+        return str(cluster.cluster_id)
+
+    def _away(self, error: BaseException) -> LogUnavailableError:
+        self._timeout_s = min(self._timeout_s, _AWAY_TIMEOUT_S)
+        return unavailable(error)
 
     async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
         begins, ends = await asyncio.gather(
@@ -86,17 +105,18 @@ class KafkaMetadata:
                 if is_stale:
                     self._admin = AdminClient(self._config)
                 if not (is_stale and tries_left):
-                    raise unavailable(error) from error
+                    raise self._away(error) from error
                 await self._clock.sleep(_STALE_WAIT_S)
         return {}
 
     async def _ask_offsets(self, partitions: Sequence[int], spec: OffsetSpec) -> dict[int, int]:
         if not partitions:
             return {}
+        timeout_s = self._timeout_s
         admin = self._admin  # held until it has answered: a client that is replaced meanwhile takes its answers along
         futures = admin.list_offsets(
             {TopicPartition(self._topic, partition): spec for partition in partitions},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=REQUEST_TIMEOUT_S,
+            request_timeout=timeout_s,
         )
-        return {each.partition: (await answer(future)).offset for each, future in futures.items()}
+        return {each.partition: (await answer(future, timeout_s)).offset for each, future in futures.items()}

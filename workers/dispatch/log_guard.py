@@ -31,6 +31,7 @@ _GROWN = (
     "topic (KAFKA_TOPIC_PREFIX, `argosy topics`) and let the old one run empty with its own workers"
 )
 _SAY_AGAIN_S = 60.0
+_LOOK_INTERVAL_S = 0.8  # rounds come once a second, and more often while partitions change hands
 
 
 class Verdict(Enum):
@@ -76,7 +77,7 @@ class LogGuard:
         self._topic = topic
         self._ttl_s = ttl_s
         self._identity = Identity("", "", 0)
-        self._said_at_s = float("-inf")
+        self._looked_at_s = self._said_at_s = float("-inf")
 
     async def begin(self, identity: Identity) -> None:
         """Raises SettingError for a log that must not be used, StoreUnavailableError."""
@@ -91,6 +92,10 @@ class LogGuard:
         Raises UnavailableError; SettingError when the topic was made again with another number of partitions: a worker
         that starts anew takes that over.
         """
+        now_s = self._clock.monotonic_s()
+        if now_s - self._looked_at_s < _LOOK_INTERVAL_S:
+            return None
+        self._looked_at_s = now_s
         try:
             seen = await self._reader.identity()
         except SettingError as error:  # there is no such topic: somebody deletes it, and may make it again
