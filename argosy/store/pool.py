@@ -16,7 +16,8 @@ from argosy.errors import StoreUnavailableError
 
 CONNECT_TIMEOUT_S: Final = 5.0
 
-_SERVER_SETTINGS: Final = {
+# What every session asks for.
+SESSION_SETTINGS: Final = {
     "search_path": "argosy",
     "jit": "off",
     "tcp_keepalives_idle": "10",
@@ -57,7 +58,7 @@ async def connect(dsn: str, *, application: str = "argosy", timeout_s: float = C
     """A connection of its own. Raises StoreUnavailableError."""
     try:
         return await asyncpg.connect(
-            dsn, timeout=timeout_s, server_settings={**_SERVER_SETTINGS, "application_name": application}
+            dsn, timeout=timeout_s, server_settings={**SESSION_SETTINGS, "application_name": application}
         )
     except UNAVAILABLE as error:
         raise unavailable(error) from error
@@ -133,7 +134,7 @@ class Pool:
                     timeout=CONNECT_TIMEOUT_S,
                     max_inactive_connection_lifetime=300,
                     reset=_leave_as_it_is,
-                    server_settings={**_SERVER_SETTINGS, "application_name": "argosy"},
+                    server_settings={**SESSION_SETTINGS, "application_name": "argosy"},
                 )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from argosy.errors import SettingError
 from argosy.store.pool import UNAVAILABLE, connect, unavailable
+from argosy.store.pooler import refuse_pooler
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("preflight")
@@ -15,6 +16,7 @@ _VERSION_MIN: Final = 15_00_00
 
 async def check(dsn: str) -> list[str]:
     """The warnings. Raises SettingError, StoreUnavailableError."""
+    await refuse_pooler(dsn)
     connection = await connect(dsn, application="argosy preflight")
     try:
         facts = await connection.fetchrow(_SQL["server_facts"])
@@ -24,13 +26,6 @@ async def check(dsn: str) -> list[str]:
             )
         if facts["in_recovery"]:
             raise SettingError("STATE_DB_URI: this server is in recovery (a standby): name the primary")
-        backends = {await connection.fetchval(_SQL["backend"]) for _ in range(3)}
-        if len(backends) > 1:
-            raise SettingError(
-                "STATE_DB_URI: a proxy that pools transactions stands between; Argosy needs sessions of its own "
-                "(advisory locks, "
-                "prepared statements): name the server itself, or pool sessions"
-            )
         standbys = await connection.fetchval(_SQL["async_standbys"])
         return _warnings(facts["fsync"], facts["full_page_writes"], facts["synchronous_commit"], standbys)
     except UNAVAILABLE as error:

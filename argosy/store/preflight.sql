@@ -7,7 +7,3 @@ SELECT current_setting('server_version_num')::integer AS version, pg_is_in_recov
 -- name: async_standbys
 -- Standbys that may lack the last commits.
 SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'async'
-
--- name: backend
--- Which backend serves us: behind a transaction-pooling proxy it changes, and a session's locks with it.
-SELECT pg_backend_pid()
