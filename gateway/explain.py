@@ -51,8 +51,8 @@ def verdict_of_accepted(facts: PartitionFacts, minted_at: datetime) -> Verdict:
     lag_s = None if through is None else max(0.0, (minted_at - through).total_seconds())
     details = {"accepted_through": through, "behind_s": lag_s, "workers_alive": facts.workers_alive}
     if facts.replaced_at is not None and minted_at < facts.replaced_at:
-        why = f"It was accepted before the log was replaced: {facts.replaced}."
-        return Verdict("log_replaced", why, "Send it again with the same idempotency key.", details)
+        why = f"The log was replaced, or lost records, after it was accepted, and it may be gone: {facts.replaced}."
+        return Verdict("log_replaced", why, "Send it again with the same idempotency key: it runs once.", details)
     if facts.workers_alive == 0:
         return Verdict("no_worker", "It is in the log, and no worker of its lane is alive.", START_A_WORKER, details)
     if not facts.is_owner_alive:

@@ -4,7 +4,6 @@ Raises: StoreUnavailableError
 """
 
 import uuid
-from datetime import datetime
 from typing import Final, NamedTuple
 
 from argosy.log import Identity
@@ -49,7 +48,6 @@ class LaneLogs:
             _SQL["set_lane_log"], self._lane, cluster_id, topic_id, topic, partition_count, replaced
         )
 
-    async def replacement(self) -> tuple[datetime, str] | None:
-        """When the log was replaced, and what that means; None when it never was."""
-        row = await self._pool.fetchrow(_SQL["find_replacement"], self._lane)
-        return None if row is None else (row[0], row[1])
+    async def note_missing(self, words: str) -> None:
+        """The log lacks records that were in it: what that means, in words."""
+        await self._pool.execute(_SQL["note_missing"], self._lane, words)

@@ -12,6 +12,6 @@ ON CONFLICT (lane) DO UPDATE SET cluster_id = excluded.cluster_id, topic_id = ex
   partition_count = excluded.partition_count, since = now(), replaced_at = now(), replaced = $6
 WHERE (mine.cluster_id, mine.topic_id) <> (excluded.cluster_id, excluded.topic_id)
 
--- name: find_replacement
--- When the log of a lane was replaced, and what that means.
-SELECT replaced_at, replaced FROM lane_logs WHERE lane = $1 AND replaced_at IS NOT NULL
+-- name: note_missing
+-- The log of a lane lacks records that were in it. $2: what that means, in words.
+UPDATE lane_logs SET replaced_at = now(), replaced = $2 WHERE lane = $1

@@ -3,9 +3,9 @@
 import pytest
 
 from argosy.errors import SettingError
-from argosy.log import Identity
+from argosy.log import Identity, Span
 from argosy.store.lane_log import LaneLog
-from workers.dispatch.log_guard import Verdict, judge, judge_start
+from workers.dispatch.log_guard import Verdict, judge, judge_start, words_of_missing
 
 KNOWN = Identity("cluster", "topic-1", 8)
 AGAIN = Identity("cluster", "topic-2", 8)
@@ -56,3 +56,14 @@ def test_a_second_fleet_on_one_database_and_a_topic_that_was_grown_are_refused(
 ) -> None:
     with pytest.raises(SettingError, match=words):
         judge_start(LaneLog(KNOWN, "turns", True), seen, topic)
+
+
+@pytest.mark.parametrize(
+    ("position", "span", "words"),
+    [
+        (10, Span(25, 40), "15 records of partition 3 were deleted before they were accepted (10 to 24)"),
+        (10, Span(0, 4), "partition 3 ends at 4 and was accepted up to 10"),
+    ],
+)
+def test_what_the_log_lacks_is_said_with_how_many_records_are_gone(position: int, span: Span, words: str) -> None:
+    assert words in words_of_missing(3, position, span)

@@ -5,6 +5,8 @@ Rules (`judge_start`, `judge`, pure):
   The start is refused.
 - The same topic with another id was made again; another log with nobody on the first was chosen. It is read from its
   earliest record (ids make that safe), and it is said loudly that what was only in the old one is lost.
+- A log that does not hold a position any more (`words_of_missing`) lost records: said in the same places.
+- Two fleets that start at once see nobody on the other's log: whoever was first finds the other's name later, and ends.
 - The number of partitions of a topic is fixed: a record's partition follows from its bucket and that number. A topic
   that was grown is refused at a start; a fleet that runs goes on with the partitions it knows, and says so.
 """
@@ -17,7 +19,7 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import LogUnavailableError, SettingError
-from argosy.log import Identity, LogReader
+from argosy.log import Identity, LogReader, Span
 from argosy.store.lane_log import LaneLog, LaneLogs
 
 log = structlog.get_logger()
@@ -31,6 +33,7 @@ _GROWN = (
     "topic (KAFKA_TOPIC_PREFIX, `argosy topics`) and let the old one run empty with its own workers"
 )
 _SAY_AGAIN_S = 60.0
+_LANE_INTERVAL_S = 5.0
 _LOOK_INTERVAL_S = 0.8  # rounds come once a second, and more often while partitions change hands
 
 
@@ -64,6 +67,19 @@ def judge_start(recorded: LaneLog | None, seen: Identity, topic: str) -> Verdict
     return verdict
 
 
+def words_of_missing(partition: int, position: int, span: Span) -> str:
+    """What it means that a partition does not hold the position up to which it was accepted."""
+    if position < span.begin:
+        return (
+            f"{span.begin - position} records of partition {partition} were deleted before they were accepted "
+            f"({position} to {span.begin - 1}); {_REPLACED}"
+        )
+    return (
+        f"partition {partition} ends at {span.end} and was accepted up to {position}: the log lost its end, or is "
+        f"another one; {_REPLACED}"
+    )
+
+
 class LogGuard:
     """One worker's look at its log."""
 
@@ -77,7 +93,7 @@ class LogGuard:
         self._topic = topic
         self._ttl_s = ttl_s
         self._identity = Identity("", "", 0)
-        self._looked_at_s = self._said_at_s = float("-inf")
+        self._looked_at_s = self._said_at_s = self._shared_at_s = float("-inf")
 
     async def begin(self, identity: Identity) -> None:
         """Raises SettingError for a log that must not be used, StoreUnavailableError."""
@@ -89,13 +105,18 @@ class LogGuard:
     async def look(self) -> Identity | None:
         """The log that is there instead of the one before; None when it is still the same.
 
-        Raises UnavailableError; SettingError when the topic was made again with another number of partitions: a worker
-        that starts anew takes that over.
+        Raises UnavailableError; SettingError when the topic was made again with another number of partitions (a worker
+        that starts anew takes that over), and when others of the lane live on another log.
         """
         now_s = self._clock.monotonic_s()
         if now_s - self._looked_at_s < _LOOK_INTERVAL_S:
             return None
         self._looked_at_s = now_s
+        if now_s - self._shared_at_s >= _LANE_INTERVAL_S:
+            self._shared_at_s = now_s
+            recorded = await self._lane_logs.find(self._worker_id, self._ttl_s)
+            if recorded is not None and recorded.is_other(self._identity, self._topic):
+                judge_start(recorded, self._identity, self._topic)
         try:
             seen = await self._reader.identity()
         except SettingError as error:  # there is no such topic: somebody deletes it, and may make it again
@@ -114,6 +135,20 @@ class LogGuard:
                 f"{known.partition_count}: start again"
             )
         return seen
+
+    async def lacks(self, partition: int, position: int, span: Span) -> None:
+        """The log does not hold a position of ours. Raises StoreUnavailableError."""
+        words = words_of_missing(partition, position, span)
+        telemetry.LOGS_REPLACED.inc()
+        log.error(
+            telemetry.LOG_REPLACED,
+            partition=partition,
+            position=position,
+            log_begins_at=span.begin,
+            log_ends_at=span.end,
+            consequence=words,
+        )
+        await self._lane_logs.note_missing(words)
 
     async def _set(self, known: Identity | None, seen: Identity) -> None:
         words = None if known is None else f"the log {known.log_id} was replaced by {seen.log_id}; {_REPLACED}"

@@ -8,8 +8,6 @@ Rules:
 
 from collections.abc import Callable
 
-import structlog
-
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import Identity, LogReader, Span
@@ -17,8 +15,6 @@ from argosy.store.partition import Partitions
 from workers.dispatch.intake import Intake, Move
 from workers.dispatch.log_guard import LogGuard
 from workers.dispatch.turn import Owned
-
-log = structlog.get_logger()
 
 _SPANS_INTERVAL_S = 1.0  # how often it is looked whether the log holds our positions
 _THROUGH_INTERVAL_S = 5.0  # how often an idle partition says how far it is accepted through
@@ -113,15 +109,7 @@ class Reading:
                 self.restart(each)
 
     async def _read_another_log(self, owned: Owned, first: int, span: Span) -> None:
-        telemetry.LOGS_REPLACED.inc()
-        log.error(
-            telemetry.LOG_REPLACED,
-            partition=owned.partition,
-            position=owned.position,
-            log_begins_at=span.begin,
-            log_ends_at=span.end,
-            consequence="read from the earliest record; what neither the log nor Postgres holds is lost",
-        )
+        await self._guard.lacks(owned.partition, owned.position, span)
         await self._intake.move([(owned, first, None)])
         owned.next_read = first
 
