@@ -141,3 +141,24 @@ async def test_a_topic_made_again_with_other_partitions_takes_nothing_until_both
     await asyncio.to_thread(fleet.start)
     await client.until_status([await client.post(f"s{number}", "steps", effects=1, n=1) for number in range(8)])
     await client.judge()
+
+
+async def test_of_two_fleets_that_start_at_once_on_one_database_one_ends(
+    fleet: Fleet, client: Client, admin: AdminClient
+) -> None:
+    other = f"{fleet.name}x"
+    for future in admin.create_topics([NewTopic(f"{other}.default", 8, 1)]).values():
+        await asyncio.to_thread(future.result, 10)
+
+    both = [
+        fleet.worker(is_awaited=False),
+        fleet.worker(is_awaited=False, KAFKA_TOPIC_PREFIX=other, KAFKA_GROUP=other),
+    ]
+
+    async with asyncio.timeout(20):
+        while all(worker.process.poll() is None for worker in both):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    [ended] = [worker for worker in both if worker.process.poll() is not None]
+    assert "two fleets cannot share a database" in ended.tail()
+    if ended is both[1]:
+        await client.until_status([await client.post("a", "steps", effects=1, n=1)])
