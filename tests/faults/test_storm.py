@@ -8,7 +8,7 @@ from tests.checker.sink import Sink
 from tests.faults.storm import SETTINGS, Storm, converse
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
-from tests.harness.leftovers import until_nothing_is_left
+from tests.harness.leftovers import told_by_postgres, until_nothing_is_left
 from tests.harness.processes import free_port
 
 SESSIONS, TURNS = 500, 20
@@ -42,7 +42,11 @@ async def test_ten_thousand_turns_survive_a_storm_of_killed_and_stopped_workers(
     await raging
 
     turns = [turn for conversation in conversations for turn in conversation]
-    await client.until_status(turns, within_s=120)
+    try:
+        await client.until_status(turns, within_s=90)
+    except AssertionError:
+        print(await told_by_postgres(idle_fleet))
+        raise
     print(f"seed {seed} struck {storm.disruptions} times: {storm.struck}")
     await client.judge(storm.disruptions, stopped=storm.stopped_pids)
     await until_nothing_is_left(idle_fleet)
