@@ -63,7 +63,7 @@ class Retention:
             has_more = len(turns) == self._batch_max * _LOOKS_PER_BATCH
             self._place = turns[-1].place if has_more else FIRST_PLACE
         waiting = f"; {kept} wait until the log has forgotten their record" if kept else ""
-        return Ticked(f"{gone} turns and {strays} stray rows forgotten{waiting}", has_more)
+        return Ticked(f"{gone} turns and {strays} stray rows forgotten{waiting}", has_more or strays >= self._batch_max)
 
     async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:
         try:

@@ -155,20 +155,21 @@ DECLARE
   purged_rows integer;
 BEGIN
   PERFORM hold_term(p_role, p_term);
-  DELETE FROM dead_letters WHERE (log_id, partition, position) IN (
-    SELECT d.log_id, d.partition, d.position
+  -- By lists, not by joins: whatever the planner believes, neither table is read as a whole.
+  DELETE FROM dead_letters WHERE ctid = ANY (ARRAY(
+    SELECT d.ctid
     FROM (SELECT lane FROM lane_logs) AS l
     CROSS JOIN LATERAL (
-      SELECT d.* FROM dead_letters AS d
+      SELECT d.ctid, d.log_id, d.partition, d.at FROM dead_letters AS d
       WHERE d.lane = l.lane AND d.at < now() - make_interval(secs => p_age_s) ORDER BY d.at LIMIT p_limit) AS d
     LEFT JOIN positions AS p ON p.log_id = d.log_id AND p.partition = d.partition
-    WHERE p.trimmed_through IS NULL OR d.at < p.trimmed_through - interval '10 minutes');
+    WHERE p.trimmed_through IS NULL OR d.at < p.trimmed_through - interval '10 minutes'));
   GET DIAGNOSTICS purged = ROW_COUNT;
-  DELETE FROM inbox WHERE inbox_id IN (
+  DELETE FROM inbox WHERE inbox_id = ANY (ARRAY(
     SELECT b.inbox_id FROM inbox AS b
     WHERE b.state = 'late' AND b.sent_at < now() - make_interval(secs => p_age_s)
       AND NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.turn_id = b.turn_id)
-    ORDER BY b.sent_at LIMIT p_limit);
+    ORDER BY b.sent_at LIMIT p_limit));
   GET DIAGNOSTICS purged_rows = ROW_COUNT;
   RETURN purged + purged_rows;
 END
