@@ -94,9 +94,9 @@ async def term_of(dsn: str, pid: int = 1) -> int:
 
 
 @pytest.mark.parametrize(
-    ("others", "looks_after_s"), [(0, 10.0), (1, 20.0), (9, 100.0), (1_000, 600.0)], ids=lambda each: str(each)
+    ("others", "looks_after_s"), [(0, 10.0), (1, 20.0), (5, 60.0), (1_000, 60.0)], ids=lambda each: str(each)
 )
-def test_all_candidates_together_look_as_often_as_one(others: int, looks_after_s: float) -> None:
+def test_the_more_candidates_wait_the_less_often_each_looks(others: int, looks_after_s: float) -> None:
     assert look_after_s(30.0, others) == looks_after_s
 
 

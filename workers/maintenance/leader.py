@@ -32,15 +32,15 @@ _MORE_S: Final = 0.05
 _GIVE_UP_S: Final = 1.0  # for how long what was cancelled may take to end
 _FAILURES_MAX: Final = 3
 _LOOKS: Final = 3  # of a candidate, and questions of a leader, in the time after which a leader counts as silent
-_LOOK_S_MAX: Final = 600.0
+_LOOK_S_MAX: Final = 60.0  # a statement that waits keeps its snapshot, and vacuum from what died since
 _TERM_IS_OVER: Final = "somebody else has the term"
 
 
 def look_after_s(silent_s: float, others_waiting: int) -> float:
     """How long a candidate waits before it looks whether the leader has stopped: the more of them wait, the less often
-    each looks, so that what the looks cost does not grow with the fleet.
+    each looks, so that what the looks cost hardly grows with the fleet.
     """
-    return min(silent_s / _LOOKS * (1 + others_waiting), max(_LOOK_S_MAX, silent_s))
+    return min(silent_s / _LOOKS * (1 + others_waiting), max(_LOOK_S_MAX, silent_s / _LOOKS))
 
 
 class Leader:
