@@ -159,7 +159,7 @@ class LogReader(Protocol):
         ...
 
     async def identity(self) -> Identity:
-        """Read afresh: a topic that was deleted and made again has another topic_id."""
+        """As it was not longer ago than 2 s: a topic that was deleted and made again has another topic_id."""
         ...
 
     async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:

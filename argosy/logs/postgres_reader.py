@@ -16,6 +16,7 @@ from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Batch, Identity, Record, Span
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.logs.postgres_member import ROUND_S, PostgresMember
+from argosy.logs.postgres_member_thread import MemberThread
 from argosy.store import log as log_store
 
 log = structlog.get_logger()
@@ -46,11 +47,14 @@ class PostgresReader:
         self._session_timeout_s = settings.log_lease_ttl_s
         self._clock = clock
         self._connection = PostgresConnection(dsn, "argosy log reader", settings.state_db_timeout_s)
-        self._member = PostgresMember(
-            PostgresConnection(dsn, "argosy log member", settings.state_db_timeout_s),
-            settings.topic,
-            settings.log_lease_ttl_s,
-            clock,
+        self._member = MemberThread(
+            lambda on_round: PostgresMember(
+                PostgresConnection(dsn, "argosy log member", settings.state_db_timeout_s),
+                settings.topic,
+                settings.log_lease_ttl_s,
+                clock,
+                on_round,
+            ),
             self._on_round,
         )
         self._topic_id: uuid.UUID | None = None
@@ -69,8 +73,8 @@ class PostgresReader:
         identity = await self.identity()
         self._topic_id = uuid.UUID(identity.topic_id)
         self._on_batch, self._on_eligible = on_batch, on_eligible
+        await self._member.start()
         self._tasks = [
-            asyncio.create_task(self._member.run(), name="postgres-log-member"),
             asyncio.create_task(self._fetch_forever(), name="postgres-log-reader"),
         ]
         return identity
@@ -127,7 +131,7 @@ class PostgresReader:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._tasks:
-            await self._member.leave()
+            await self._member.stop()
         self._connection.terminate()
 
     def _on_round(self, topic_id: uuid.UUID | None, partitions: frozenset[int]) -> None:

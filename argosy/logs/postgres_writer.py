@@ -68,7 +68,7 @@ class PostgresWriter:
         self._clock = clock
         self._pid = os.getpid()
         self._connection = PostgresConnection(dsn, "argosy log writer", settings.state_db_timeout_s)
-        self._asking = PostgresConnection(dsn, "argosy log writer", settings.state_db_timeout_s)
+        self._asking = PostgresConnection(dsn, "argosy log watch", settings.state_db_timeout_s)
         self._identity = Identity("", "", 0)
         self._waiting: deque[_Request] = deque()
         self._in_flight: dict[_Request, None] = {}
@@ -84,6 +84,7 @@ class PostgresWriter:
         """Raises LogUnavailableError, or SettingError when the topic is not there."""
         writer = cls(settings, dsn, clock)
         writer._identity = await writer.look()
+        await writer._connection.open()
         writer._task = asyncio.create_task(writer._run(), name="postgres-log-writer")
         return writer
 

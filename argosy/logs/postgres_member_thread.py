@@ -1,0 +1,79 @@
+"""Membership in the Postgres log from a thread with a loop of its own: user code that blocks the worker's loop for
+longer than a lease lasts does not cost the worker its partitions (a Kafka consumer's thread is the same to Kafka).
+"""
+
+import asyncio
+import contextlib
+import threading
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from argosy.logs.postgres_member import PostgresMember
+
+_STOP_S: Final = 5.0
+
+OnRound = Callable[[uuid.UUID | None, frozenset[int]], None]
+
+
+class MemberThread:
+    """From `start` to `stop`, both on one loop; on_round is called there. make(on_round) makes the member, in the
+    thread.
+    """
+
+    def __init__(self, make: Callable[[OnRound], PostgresMember], on_round: OnRound) -> None:
+        self._make = make
+        self._on_round = on_round
+        self._owner: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._member: PostgresMember | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_running = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name="postgres-log-member", daemon=True
+        )
+
+    async def start(self) -> None:
+        self._owner = asyncio.get_running_loop()
+        self._thread.start()
+        await asyncio.to_thread(self._is_running.wait, _STOP_S)
+
+    async def pause(self) -> None:
+        """Leave until `resume`."""
+        if self._member is not None:
+            await self._call(self._member.pause())
+
+    def resume(self) -> None:
+        if self._member is not None:
+            self._member.resume()
+
+    async def stop(self) -> None:
+        """Leave, and end the thread. Bounded; a second time is nothing."""
+        member, self._member = self._member, None
+        if member is None:
+            return
+        await self._call(member.leave())
+        if self._loop is not None and self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        await asyncio.to_thread(self._thread.join, _STOP_S)
+
+    async def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._loop is None:
+            work.close()
+            return
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_S):
+                await asyncio.wrap_future(future)
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._member = self._make(self._tell)
+        self._task = asyncio.create_task(self._member.run())
+        self._is_running.set()
+        await asyncio.wait({self._task})
+
+    def _tell(self, topic_id: uuid.UUID | None, partitions: frozenset[int]) -> None:
+        if self._owner is not None:
+            with contextlib.suppress(RuntimeError):  # the worker's loop has ended
+                self._owner.call_soon_threadsafe(self._on_round, topic_id, partitions)
