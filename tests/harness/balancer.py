@@ -23,19 +23,16 @@ class Balancer:
 
     async def request(self, method: str, path: str, body: bytes = b"", headers: str = "") -> Answer:
         """As HttpClient.request."""
+        self._next = first = (self._next + 1) % len(self._gateways)
         try:
-            answer = await self._take().request(method, path, body, headers)
+            answer = await self._gateways[first].request(method, path, body, headers)
             if answer.status not in _RETRIED or not self._is_retrying:
                 return answer
         except OSError:
             if not self._is_retrying:
                 raise
         self.retried += 1
-        return await self._take().request(method, path, body, headers)
-
-    def _take(self) -> HttpClient:
-        self._next = (self._next + 1) % len(self._gateways)
-        return self._gateways[self._next]
+        return await self._gateways[(first + 1) % len(self._gateways)].request(method, path, body, headers)
 
     def close(self) -> None:
         for gateway in self._gateways:
