@@ -30,9 +30,9 @@ Suite = Callable[[Services, Path, bool], Awaitable[list[Finding]]]
 TURNS = "turns"
 # servers, folder, is_quick -> findings
 SUITES: dict[str, Suite] = {
-    "workers": lambda s, f, q: two_workers.measure(s, f, 5_000 if q else 15_000, 1 if q else 3),
+    "workers": lambda s, f, q: two_workers.measure(s, f, 5_000 if q else 15_000, 1 if q else 2),
     "recovery": lambda s, f, q: recovery.measure(s, f, 4 if q else 20),
-    "stall": lambda s, f, q: stall.measure(s, f, 2 if q else 5),
+    "stall": lambda s, f, q: stall.measure(s, f, 2 if q else 4),
     "idle": lambda s, f, q: idle.measure(s, f, 10),
     "backlog": lambda s, f, q: backlog.measure(s, f, 50_000 if q else 200_000),
 }
@@ -42,12 +42,13 @@ LONG = {"backlog"}
 async def run(suites: list[str], is_quick: bool) -> dict[str, Any]:
     """These suites, one after the other, on servers of the bench's own."""
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    result: dict[str, Any] = {"machine": machine, "findings": []}
+    result: dict[str, Any] = {"machine": machine, "findings": [], "load_average": {}}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="argosy-bench-")))
         servers = stack.enter_context(services(folder))
         for name in suites:
-            print(f"{name} (load average {os.getloadavg()[0]:.1f})", flush=True)
+            load_average = result["load_average"][name] = round(os.getloadavg()[0], 1)
+            print(f"{name} (load average {load_average})", flush=True)
             if name == TURNS:
                 result |= await turns.measure(servers, folder, 0.2 if is_quick else 1.0)
             else:
