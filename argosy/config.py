@@ -134,7 +134,7 @@ class Settings(BaseSettings):
         description="A worker that the brokers do not hear of for so long is out of the group; they may not allow it.",
     )
     kafka_group_heartbeat_ms: int = Field(
-        default=500, ge=50, le=60_000, description="How often the brokers hear of a worker, milliseconds."
+        default=200, ge=50, le=60_000, description="How often the brokers hear of a worker, milliseconds."
     )
     kafka_topic_prefix: str = Field(
         default="turns", pattern=r"^[A-Za-z0-9._-]{1,180}$", description="Topic of a lane: PREFIX.LANE."

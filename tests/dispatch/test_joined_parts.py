@@ -290,3 +290,36 @@ async def test_a_stream_that_the_database_does_not_know_ends_the_worker() -> Non
             await asyncio.wait_for(asyncio.shield(parts.tasks[0]), 10)
 
         assert parts.owned[0].is_void
+
+
+async def test_a_signal_that_meets_a_turn_before_its_accept_has_answered_is_read_when_the_turn_runs() -> None:
+    async with Parts(catalog()) as parts:
+        turn = make_turn(parts.owned[0])
+        waiting = LoadedTurn(
+            turn.turn_id,
+            "a",
+            turn.session_id,
+            "s",
+            0,
+            1,
+            "echo",
+            None,
+            "queued",
+            0,
+            0,
+            0,
+            0,
+            b"null",
+            None,
+            [],
+            [],
+            [],
+            [],
+        )
+        parts.heads.turns[turn.turn_id] = waiting
+        parts.heads.due = [DueRow(uuid.uuid4(), turn.turn_id, 0, "signal", "go", "", b"1", "queued", 0.0)]
+
+        await parts.inbox._read()  # Postgres has the turn, memory has not
+        parts.pager.entered(turn)
+
+        assert turn.needs_load

@@ -157,7 +157,7 @@ class Inbox:
         elif action is Action.BUFFER:
             self._move(row, owned, "buffered")
             if status is Status.QUEUED:
-                self._pager.signalled.add(row.turn_id)
+                self._pager.signalled(row.turn_id, owned)
         elif action is Action.PLACE:
             self._move(row, owned, "deleted")
             self._flusher.place(Placement(owned, row.turn_id, loaded.session_id, loaded.bucket))

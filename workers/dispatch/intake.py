@@ -45,6 +45,7 @@ class Intake:
         ready_sessions_max: int,
         head_input_size_bytes_max: int,
         restart: Callable[[Owned], None],
+        on_entered: Callable[[Turn], None],
         on_accepted: Callable[[], None],
         on_lost: Callable[[list[Owned]], None],
         on_answer: Callable[[Answer], None],
@@ -59,6 +60,7 @@ class Intake:
         self._ready_sessions_max = ready_sessions_max
         self._input_max = head_input_size_bytes_max
         self._restart = restart
+        self._on_entered = on_entered
         self._on_accepted = on_accepted
         self._on_lost = on_lost
         self._on_answer = on_answer
@@ -248,6 +250,8 @@ class Intake:
         for turn, place, is_head in zip(turns, answer.places or (), answer.heads or (), strict=False):
             if place is not None and not turn.owned.is_void:
                 turn.place = place
+                # A signal may have found the turn in Postgres before this answer came.
+                self._on_entered(turn)
                 self._scheduler.accepted(turn, is_head)
         if lost:
             self._void(lost)

@@ -93,8 +93,6 @@ class TurnJournal:
     def database_time_s(self) -> float:
         return self._database_time_s()
 
-    # History
-
     def recorded(self, key: str) -> Recorded | None:
         self._quiet.stir()
         return self._asked.recorded(key)
@@ -108,8 +106,6 @@ class TurnJournal:
     def unasked(self) -> list[str]:
         """Keys with a recorded outcome that the code has not asked for."""
         return list(self._replay.unasked())
-
-    # Operations
 
     async def ready(self, key: str) -> None:
         turn = self._turn

@@ -233,10 +233,11 @@ class Ownership:
         self._on_claimed(new)
 
     def _void(self, gone: list[Owned]) -> None:
+        """Once per claim, however many find out: the second would leave a note that nothing runs here."""
+        gone = [each for each in gone if self._owned.get(each.partition) is each]
         for each in gone:
             self._reading.stop(each)
             each.is_void = True
-            if self._owned.get(each.partition) is each:
-                del self._owned[each.partition]
+            del self._owned[each.partition]
         if gone:
             self._on_void(gone)

@@ -70,7 +70,7 @@ class Pager:
         self._sessions_work = asyncio.Event()
         self._heads_work = asyncio.Event()
         # Turns not in memory for which a signal came: their history must be read before they run.
-        self.signalled: set[uuid.UUID] = set()
+        self._signalled: dict[uuid.UUID, Owned] = {}
 
     def load(self, turn: Turn) -> None:
         """Read the turn's history and waiting signals, then begin it."""
@@ -97,6 +97,18 @@ class Pager:
                 self._on_ready()
                 return
             await self._clock.sleep(_BUSY_S)  # its session is being paged in: that ends at once
+
+    def signalled(self, turn_id: uuid.UUID, owned: Owned) -> None:
+        """A signal was buffered for a turn that memory does not hold, or not yet."""
+        self._signalled[turn_id] = owned
+
+    def entered(self, turn: Turn) -> None:
+        """A turn comes into memory; what came for it before is read before it runs."""
+        if self._signalled.pop(turn.turn_id, None) is not None:
+            turn.needs_load = True
+
+    def void(self, owned: Owned) -> None:
+        self._signalled = {turn_id: each for turn_id, each in self._signalled.items() if each is not owned}
 
     def nudge(self) -> None:
         """Something may want to be read."""
@@ -185,9 +197,8 @@ class Pager:
 
     def turn_of(self, row: Head, owned: Owned) -> Turn:
         turn = turn_of(row, owned)
-        if row.has_rows or row.turn_id in self.signalled:
-            self.signalled.discard(row.turn_id)
-            turn.needs_load = True
+        turn.needs_load = turn.needs_load or row.has_rows
+        self.entered(turn)
         return turn
 
 

@@ -167,6 +167,7 @@ class Parts:
             ready_sessions_max=settings.ready_sessions_max,
             head_input_size_bytes_max=settings.head_input_size_bytes_max,
             restart=lambda owned: self.reading.restart(owned),
+            on_entered=self.pager.entered,
             on_accepted=self._moved_on,
             on_lost=lambda owned: self.ownership.lost(owned),
             on_answer=self._answered,
@@ -278,6 +279,7 @@ class Parts:
         for owned in gone:
             self.executor.forget(owned)
             self.inbox.void(owned)
+            self.pager.void(owned)
 
     def loops(self) -> Sequence[asyncio.Task[None]]:
         """Everything that runs until the worker ends."""
