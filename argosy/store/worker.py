@@ -13,7 +13,7 @@ from argosy.store.pool import UNAVAILABLE, Pool, unavailable
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("worker")
-
+_WAIT: Final = "10s"  # one statement that waits for a death; the next one follows it
 
 FLEET_CHANNEL: Final = "argosy_fleet"
 
@@ -94,14 +94,24 @@ async def beat(connection: Any, worker_id: uuid.UUID, said: Beat) -> int | None:
 
 
 async def take_lock(connection: Any, worker_no: int) -> bool:
-    """Hold the sign of life of this worker for as long as the connection lasts; False while another session has it."""
+    """Hold the sign of life of this worker for as long as the connection lasts. A backend of a connection that it lost
+    is ended: when that one noticed by itself, nobody would hold the lock for a while. False when it does not end.
+    """
+    if await connection.fetchval(_SQL["take_lock"], worker_no):
+        return True
+    await connection.fetchval(_SQL["end_lock_holders"], worker_no)
     return bool(await connection.fetchval(_SQL["take_lock"], worker_no))
 
 
 async def wait_for_death(connection: Any, worker_no: int) -> None:
     """Returns when nobody holds the sign of life of that worker."""
-    await connection.execute(_SQL["wait_for_death"], worker_no)
-    await connection.execute(_SQL["release_death"], worker_no)
+    await connection.execute(_SQL["bound_wait"], _WAIT)
+    while True:
+        try:
+            await connection.execute(_SQL["wait_for_death"], worker_no)
+        except asyncpg.LockNotAvailableError:
+            continue
+        return
 
 
 async def notify_fleet(connection: Any) -> None:

@@ -22,13 +22,21 @@ RETURNING lineage()
 -- The sign of life: freed when this session ends, however it ends.
 SELECT pg_try_advisory_lock(worker_lock($1))
 
--- name: wait_for_death
--- Granted when the worker's session has ended.
-SELECT pg_advisory_lock_shared(worker_lock($1))
+-- name: end_lock_holders
+-- Backends that hold the sign of life of this worker although it has lost their connection: freed when this returns.
+SELECT count(pg_terminate_backend(pid, 1000))
+FROM (SELECT DISTINCT k.pid FROM pg_locks AS k
+      WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1 AND k.pid <> pg_backend_pid()
+        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (k.classid::bigint << 32 | k.objid::bigint) = worker_lock($1)) AS held
 
--- name: release_death
--- It may live again.
-SELECT pg_advisory_unlock_shared(worker_lock($1))
+-- name: bound_wait
+-- A statement that waits keeps its snapshot, and vacuum from what died since: it is begun anew now and then.
+SELECT set_config('lock_timeout', $1, false)
+
+-- name: wait_for_death
+-- Granted when the worker's session has ended, and let go at once: a watcher that has stopped must not hold it.
+SELECT pg_advisory_xact_lock_shared(worker_lock($1))
 
 -- name: notify_fleet
 -- Everybody looks who lives.

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from workers.dispatch.life import LOCK_GRACE_S, Member, adopter, is_alive, neighbour
+from workers.dispatch.life import LOCK_GRACE_S, LOOK_S, Member, adopter, is_alive, look_after_s, neighbour
 
 
 def member(number: int, *, lane: str = "default", is_draining: bool = False, is_alive: bool = True) -> Member:
@@ -59,6 +59,25 @@ def test_every_living_worker_is_watched_by_exactly_one() -> None:
     watched = [each.worker_no for number in living if (each := neighbour(members, number))]
 
     assert sorted(watched) == living
+
+
+@pytest.mark.parametrize(
+    ("numbers", "dead", "me", "is_first_round", "turns"),
+    [
+        ([], [], 4, True, 1),  # nothing is known yet
+        ([1, 2, 3], [], 1, True, 1),
+        ([1, 2, 3], [], 3, True, 3),
+        ([1, 2, 3], [2], 3, True, 2),
+        ([1, 2, 3], [], 1, False, 3),
+        ([1, 2, 3], [3], 3, False, 3),  # it lives, whatever the others say of it
+    ],
+)
+def test_the_living_take_turns_in_looking_after_the_others(
+    numbers: list[int], dead: list[int], me: int, is_first_round: bool, turns: int
+) -> None:
+    members = [member(number, is_alive=number not in dead) for number in numbers]
+
+    assert look_after_s(members, me, is_first_round=is_first_round) == turns * LOOK_S
 
 
 def test_the_living_share_what_nobody_owns_and_all_come_to_the_same_answer() -> None:

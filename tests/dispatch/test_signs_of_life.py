@@ -2,31 +2,42 @@
 
 import asyncio
 import contextlib
+import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
 from argosy.clock import SystemClock
-from argosy.store.pool import Pool
+from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.store import worker
+from argosy.store.migrate import migrate
+from argosy.store.pool import Pool, connect
 from argosy.store.worker import Beat, Workers
 from tests.store.conftest import *  # noqa: F403
 from workers.dispatch.life import Member
 from workers.dispatch.signs_of_life import SignsOfLife
 
 BEAT = Beat(in_flight=0, is_draining=False, owned=[], ready_sessions=0, lag=0)
-# A process that holds the lock of a worker and beats once: what dies, or stops.
+# A worker of which nothing but the signs of life is there: what dies, or stops.
 CHILD = """
 import asyncio, sys, uuid
-from argosy.store import worker
-from argosy.store.pool import connect
+from argosy.clock import SystemClock
+from argosy.store.worker import Beat
+from workers.dispatch.signs_of_life import SignsOfLife
 async def main():
-    connection = await connect(sys.argv[1])
-    assert await worker.take_lock(connection, int(sys.argv[2]))
-    await worker.beat(connection, uuid.UUID(sys.argv[3]), worker.Beat(0, False, [], 0, 0))
+    lives = asyncio.Event()
+    signs = SignsOfLife(
+        sys.argv[1], uuid.UUID(sys.argv[3]), int(sys.argv[2]), SystemClock(), interval_s=0.1, ttl_s=2.0,
+        state=lambda: Beat(0, False, [], 0, 0), on_members=lambda _: lives.set(), on_lineage=lambda _: None)
+    signs.start()
+    await lives.wait()
     print("ready", flush=True)
     await asyncio.sleep(60)
 asyncio.run(main())
@@ -62,7 +73,7 @@ class Watcher:
         return any(not each.is_alive for members in self.heard for each in members if each.worker_id == worker_id)
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool | None]) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -101,18 +112,33 @@ async def other_process(dsn: str) -> AsyncIterator[tuple[uuid.UUID, subprocess.P
         process.wait(10)
 
 
-@pytest.fixture(autouse=True)
-async def _server_is_up_for_a_while(store_dsn: str) -> None:
+@pytest.fixture
+async def warm_dsn(store_dsn: str) -> str:
     """The first seconds after a start of the server are another matter."""
-    connection = await asyncpg.connect(store_dsn)
-    async with asyncio.timeout(10):
-        while await connection.fetchval("SELECT now() - pg_postmaster_start_time() < interval '6 seconds'"):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+    await is_up_for(store_dsn, 6)
+    return store_dsn
+
+
+async def is_up_for(dsn: str, seconds: int) -> None:
+    connection = await asyncpg.connect(dsn)
+    await until_sql(connection, "SELECT now() - pg_postmaster_start_time() > make_interval(secs => $1)", seconds)
     await connection.close()
 
 
-async def test_a_killed_worker_is_noticed(store_dsn: str) -> None:
-    async with watching(store_dsn) as watcher, other_process(store_dsn) as (dying, process):
+async def until_sql(connection: Any, statement: str, *arguments: object) -> None:
+    async with asyncio.timeout(20):
+        while not await connection.fetchval(statement, *arguments):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def remove(dsn: str, worker_id: uuid.UUID) -> None:
+    pool = Pool(dsn, 1, 10.0)
+    await Workers(pool).remove(worker_id)
+    await pool.close()
+
+
+async def test_a_killed_worker_is_noticed(warm_dsn: str) -> None:
+    async with watching(warm_dsn) as watcher, other_process(warm_dsn) as (dying, process):
         await until(lambda: watcher.sees(dying) is True)
 
         process.kill()
@@ -120,12 +146,12 @@ async def test_a_killed_worker_is_noticed(store_dsn: str) -> None:
         await until(lambda: watcher.sees(dying) is False)
 
 
-async def test_everybody_hears_of_a_death_although_one_alone_watches(store_dsn: str) -> None:
+async def test_everybody_hears_of_a_death_although_one_alone_watches(warm_dsn: str) -> None:
     async with (
-        watching(store_dsn) as first,
-        watching(store_dsn) as second,
-        watching(store_dsn) as third,
-        other_process(store_dsn) as (dying, process),
+        watching(warm_dsn) as first,
+        watching(warm_dsn) as second,
+        watching(warm_dsn) as third,
+        other_process(warm_dsn) as (dying, process),
     ):
         await until(lambda: all(each.sees(dying) for each in (first, second, third)))
 
@@ -135,11 +161,11 @@ async def test_everybody_hears_of_a_death_although_one_alone_watches(store_dsn: 
     assert not first.ever_saw_dead(second.worker_id)
 
 
-async def test_two_neighbours_that_die_at_once_are_both_noticed(store_dsn: str) -> None:
+async def test_two_neighbours_that_die_at_once_are_both_noticed(warm_dsn: str) -> None:
     async with (
-        watching(store_dsn) as watcher,
-        other_process(store_dsn) as (one, process),
-        other_process(store_dsn) as (two, another),
+        watching(warm_dsn) as watcher,
+        other_process(warm_dsn) as (one, process),
+        other_process(warm_dsn) as (two, another),
     ):
         await until(lambda: bool(watcher.sees(one) and watcher.sees(two)))
 
@@ -149,10 +175,10 @@ async def test_two_neighbours_that_die_at_once_are_both_noticed(store_dsn: str) 
         await until(lambda: watcher.sees(one) is False and watcher.sees(two) is False)
 
 
-async def test_a_live_worker_whose_connections_are_cut_is_not_taken_for_dead(store_dsn: str) -> None:
-    async with watching(store_dsn) as watcher, watching(store_dsn) as cut:
+async def test_a_live_worker_whose_connections_are_cut_is_not_taken_for_dead(warm_dsn: str) -> None:
+    async with watching(warm_dsn) as watcher, watching(warm_dsn) as cut:
         await until(lambda: bool(watcher.sees(cut.worker_id) and cut.sees(watcher.worker_id)))
-        connection = await asyncpg.connect(store_dsn)
+        connection = await asyncpg.connect(warm_dsn)
 
         for _ in range(2):
             ended = await connection.fetchval(
@@ -161,29 +187,105 @@ async def test_a_live_worker_whose_connections_are_cut_is_not_taken_for_dead(sto
             )
             assert ended > 0
             heard = len(watcher.heard)
-            await until(lambda heard=heard: len(watcher.heard) > heard)
+            await until(lambda heard=heard: len(watcher.heard) > heard)  # type: ignore[misc]
             await asyncio.sleep(0.5)
 
         assert not watcher.ever_saw_dead(cut.worker_id)
         await connection.close()
 
 
-async def test_one_that_beats_no_more_is_dead_in_the_end_although_it_holds_its_lock(store_dsn: str) -> None:
-    async with watching(store_dsn, ttl_s=3.0) as watcher, other_process(store_dsn) as (silent, process):
+async def test_one_that_has_stopped_is_dead_in_the_end_and_lives_again_when_it_goes_on(warm_dsn: str) -> None:
+    async with watching(warm_dsn, ttl_s=2.0) as watcher, other_process(warm_dsn) as (silent, process):
+        process.send_signal(signal.SIGSTOP)
         await until(lambda: watcher.sees(silent) is False)
 
-        assert process.poll() is None
+        process.send_signal(signal.SIGCONT)
 
+        await until(lambda: watcher.sees(silent) is True)
     assert watcher.lineages
 
 
-async def test_one_that_leaves_in_an_orderly_way_is_gone(store_dsn: str) -> None:
-    pool = Pool(store_dsn, 2, 10.0)
-    async with watching(store_dsn) as watcher, watching(store_dsn) as leaving:
+async def test_a_death_is_noticed_although_the_one_that_watches_has_stopped(warm_dsn: str) -> None:
+    async with (
+        watching(warm_dsn) as watcher,
+        other_process(warm_dsn) as (_, stopping),
+        other_process(warm_dsn) as (dying, process),
+    ):
+        await until(lambda: watcher.sees(dying) is True)
+        stopping.send_signal(signal.SIGSTOP)
+
+        process.kill()
+
+        await until(lambda: watcher.sees(dying) is False)
+
+
+async def test_a_lingering_backend_of_a_lost_connection_is_ended_and_nobody_is_taken_for_dead(warm_dsn: str) -> None:
+    lingering = await connect(warm_dsn)
+    worker_id, number = await register(warm_dsn)
+    assert await worker.take_lock(lingering, number)
+    async with watching(warm_dsn) as watcher:
+        back = Watcher(worker_id, number, warm_dsn, 30.0)
+        back.signs.start()
+
+        await until(lambda: lingering.is_closed() and watcher.sees(worker_id) is True)
+
+        await asyncio.sleep(0.5)
+        assert not watcher.ever_saw_dead(worker_id)
+        await asyncio.to_thread(back.signs.stop)
+
+
+async def test_a_worker_has_two_backends_however_often_its_neighbour_changes_and_none_keeps_an_old_snapshot(
+    warm_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_WAIT", "300ms")
+    connection = await asyncpg.connect(warm_dsn)
+    async with watching(warm_dsn) as one, watching(warm_dsn) as two:
+        for _ in range(3):
+            async with watching(warm_dsn) as third:
+                await until(partial(one.sees, third.worker_id))
+            await remove(warm_dsn, third.worker_id)
+            await until(lambda gone=third.worker_id: one.sees(gone) is None and two.sees(gone) is None)  # type: ignore[misc]
+
+        await until_sql(
+            connection, "SELECT count(*) = 4 FROM pg_stat_activity WHERE application_name LIKE 'argosy life %'"
+        )
+        now = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        await until_sql(
+            connection,
+            "SELECT count(*) = 0 FROM pg_stat_activity"
+            " WHERE application_name LIKE 'argosy life %' AND backend_xmin::text::bigint < $1",
+            now,
+        )
+    await connection.close()
+
+
+@pytest.mark.slow
+async def test_nobody_is_taken_for_dead_after_a_restart_of_the_server(folder: Path) -> None:
+    server = EmbeddedPostgres(folder)
+    await asyncio.to_thread(server.start)
+    try:
+        await migrate(server.dsn)
+        await is_up_for(server.dsn, 6)
+        async with watching(server.dsn) as one, watching(server.dsn) as two:
+            await until(lambda: bool(one.sees(two.worker_id) and two.sees(one.worker_id)))
+
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.start)
+            await is_up_for(server.dsn, 7)
+
+            assert one.signs.is_heard
+            assert two.signs.is_heard
+            assert not one.ever_saw_dead(two.worker_id)
+            assert not two.ever_saw_dead(one.worker_id)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_one_that_leaves_in_an_orderly_way_is_gone(warm_dsn: str) -> None:
+    async with watching(warm_dsn) as watcher, watching(warm_dsn) as leaving:
         await until(lambda: watcher.sees(leaving.worker_id) is True)
 
         await asyncio.to_thread(leaving.signs.stop)
-        await Workers(pool).remove(leaving.worker_id)
+        await remove(warm_dsn, leaving.worker_id)
 
         await until(lambda: watcher.sees(leaving.worker_id) is None)
-    await pool.close()

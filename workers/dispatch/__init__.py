@@ -8,7 +8,8 @@
                           └▶ executor.settled   the end is durable: the slot is free, the session's next turn starts
 
 Beside it: ownership.py (what may I read and write: eligibility → claims), pager.py (what waits in Postgres comes into
-memory), inbox.py (signals, cancels, timers), poke.py (look now), heartbeat.py (I live). main.py puts them together.
+memory), inbox.py (signals, cancels, timers), poke.py (look now), signs_of_life.py (I live, and who else does).
+main.py puts them together.
 
-Everything in here runs on one event loop; only the log's reader, the heartbeat and synchronous steps have threads.
+Everything in here runs on one event loop; only the log's reader, the signs of life and synchronous steps have threads.
 """

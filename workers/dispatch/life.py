@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 LOCK_GRACE_S: Final = 0.25
 # After a start of Postgres nobody's lock is there at first: for so long only the beats count.
 SERVER_GRACE_S: Final = 5.0
+# Somebody looks so often without being told to: for what stopped without dying.
+LOOK_S: Final = 3.0
 
 
 class Member(NamedTuple):
@@ -37,6 +39,14 @@ def neighbour(members: Sequence[Member], worker_no: int) -> Member | None:
     """The living worker that the one with this number watches: the next in the ring."""
     others = sorted((each for each in members if each.is_alive and each.worker_no != worker_no), key=_number)
     return next((each for each in others if each.worker_no > worker_no), others[0] if others else None)
+
+
+def look_after_s(members: Sequence[Member], worker_no: int, *, is_first_round: bool) -> float:
+    """When to look again without being told to. News make all look at once; from then on the living take turns, one
+    every LOOK_S, however many they are.
+    """
+    living = sorted({each.worker_no for each in members if each.is_alive} | {worker_no})
+    return LOOK_S * (living.index(worker_no) + 1 if is_first_round else len(living))
 
 
 def adopter(partition: int, lane: str, members: Sequence[Member]) -> uuid.UUID | None:

@@ -6,6 +6,7 @@ loop_watch.py).
 - It waits in the lock of its neighbour in the ring of the living. When it is granted the neighbour is dead, or its
   connection was cut: everybody is told to look at once (NOTIFY), and looks again after a grace.
 - Idle it costs one small beat per interval; a look at the members every few seconds is shared by all.
+- Nothing that Postgres does ends the thread: it tries again, at once after a connection that had worked.
 """
 
 import asyncio
@@ -19,16 +20,15 @@ import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import StoreUnavailableError
 from argosy.store import worker
-from argosy.store.pool import UNAVAILABLE, connect
+from argosy.store.pool import connect
 from argosy.store.worker import Beat
-from workers.dispatch.life import LOCK_GRACE_S, Member, is_alive, neighbour
+from workers.dispatch.life import LOCK_GRACE_S, Member, is_alive, look_after_s, neighbour
 
 log = structlog.get_logger()
 
 _JOIN_S = 5.0
-_LOOK_S = 3.0
+_CALL_S = 5.0  # a network that went silent is a lost connection
 _RETRY_S_MIN, _RETRY_S_MAX = 0.02, 1.0
 _BEATS_MISSED_MAX = 3
 
@@ -66,6 +66,8 @@ class SignsOfLife:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="signs-of-life", daemon=True)
         self._known: list[Member] = []
         self._free_since_s: dict[uuid.UUID, float] = {}
+        self._look_at_s = 0.0
+        self._connections = 0
         self._is_away = False
         self._beaten_at_s: float | None = None
 
@@ -92,25 +94,26 @@ class SignsOfLife:
     # The thread
 
     async def _run(self) -> None:
-        self._own_loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._new_neighbour = asyncio.Event()
+        self._own_loop = asyncio.get_running_loop()
         watching = asyncio.create_task(self._again_and_again(self._watch))
         await self._again_and_again(self._beat)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 
     async def _again_and_again(self, work: Callable[[Any], Any]) -> None:
-        """With a connection of its own, opened anew when it is lost: the first time at once."""
+        """With a connection of its own, opened anew when it is lost."""
         delay_s = 0.0
         while not self._stopping.is_set():
-            connection = None
+            connection, began_at_s = None, self._clock.monotonic_s()
             try:
                 connection = await connect(self._dsn, application=f"argosy life {self._worker_id}")
-                delay_s = 0.0
                 await work(connection)
-            except (StoreUnavailableError, *UNAVAILABLE) as error:
+            except Exception as error:  # whatever it is: a thread that ended would look like a death
                 self._warn(error)
+                if connection is not None and self._clock.monotonic_s() - began_at_s > _RETRY_S_MAX:
+                    delay_s = 0.0
                 await self._clock.sleep(delay_s)
                 delay_s = min(max(_RETRY_S_MIN, delay_s * 2), _RETRY_S_MAX)
             finally:
@@ -119,29 +122,41 @@ class SignsOfLife:
 
     async def _beat(self, connection: Any) -> None:
         await connection.add_listener(worker.FLEET_CHANNEL, lambda *_: self._news.set())
+        self._connections += 1  # the other one may have met the same silence, and would not know
+        self._new_neighbour.set()
         has_lock = False
-        looked_at_s = 0.0
         while not self._stopping.is_set():
-            if not has_lock:  # an old backend of ours may linger: until it is gone, its lock is the sign
-                has_lock = await worker.take_lock(connection, self._worker_no)
-            lineage = await worker.beat(connection, self._worker_id, self._state())
+            async with asyncio.timeout(_CALL_S):
+                if not has_lock:
+                    has_lock = is_back = await worker.take_lock(connection, self._worker_no)
+                else:
+                    is_back = self._was_silent()
+                lineage = await worker.beat(connection, self._worker_id, self._state())
+                if is_back:  # others may have taken us for dead, and we may have missed what happened
+                    await worker.notify_fleet(connection)
             self._beaten()
             if lineage is not None:
                 self._tell(self._on_lineage, lineage)
-            until_s = self._clock.monotonic_s() + self._interval_s
-            while not self._stopping.is_set() and (left_s := until_s - self._clock.monotonic_s()) > 0:
-                is_news = self._news.is_set()
-                is_due = self._clock.monotonic_s() - looked_at_s > _LOOK_S * max(1, len(self._known))
-                if is_news or is_due or self._is_waiting_for_a_grace():
-                    self._news.clear()
-                    looked_at_s = self._clock.monotonic_s()
+            await self._listen(connection, self._clock.monotonic_s() + self._interval_s)
+
+    async def _listen(self, connection: Any, until_s: float) -> None:
+        """Look whenever there is reason to, until it is time for the next beat."""
+        while not self._stopping.is_set() and (left_s := until_s - self._clock.monotonic_s()) > 0:
+            is_news = self._news.is_set()
+            if is_news or self._clock.monotonic_s() >= self._look_at_s or self._is_waiting_for_a_grace():
+                self._news.clear()
+                async with asyncio.timeout(_CALL_S):
                     await self._look(connection, is_news)
-                wait_s = min(left_s, LOCK_GRACE_S / 2) if self._is_waiting_for_a_grace() else left_s
-                try:
-                    async with asyncio.timeout(wait_s):
-                        await self._news.wait()
-                except TimeoutError:
-                    pass
+                self._look_at_s = self._clock.monotonic_s() + look_after_s(
+                    self._known, self._worker_no, is_first_round=is_news
+                )
+            look_in_s = (
+                LOCK_GRACE_S / 2 if self._is_waiting_for_a_grace() else self._look_at_s - self._clock.monotonic_s()
+            )
+            wait_s = max(0.0, min(left_s, look_in_s))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
 
     def _is_waiting_for_a_grace(self) -> bool:
         now_s = self._clock.monotonic_s()
@@ -180,7 +195,7 @@ class SignsOfLife:
     async def _watch(self, connection: Any) -> None:
         """Waits in the neighbour's lock, until there is another neighbour (then anew, on another connection)."""
         self._new_neighbour.clear()
-        watched = neighbour(self._known, self._worker_no)
+        connections, watched = self._connections, neighbour(self._known, self._worker_no)
         if watched is None:
             await self._new_neighbour.wait()
             return
@@ -191,7 +206,8 @@ class SignsOfLife:
                 await asyncio.wait({waiting, changed}, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
                 self._new_neighbour.clear()
-                if neighbour(self._known, self._worker_no) != watched:
+                now = neighbour(self._known, self._worker_no)
+                if self._connections != connections or now is None or now.worker_no != watched.worker_no:
                     break
             if waiting.done():
                 waiting.result()
@@ -211,10 +227,15 @@ class SignsOfLife:
         except RuntimeError:
             self._stopping.set()  # the loop is closed: there is nobody to live for
 
+    def _was_silent(self) -> bool:
+        """This process had stopped, or could not reach Postgres."""
+        beaten_at_s = self._beaten_at_s
+        return beaten_at_s is not None and self._clock.monotonic_s() - beaten_at_s > self._ttl_s
+
     def _warn(self, error: Exception) -> None:
         if not self._stopping.is_set():
             self._is_away = True
-            log.warning(telemetry.HEARTBEAT_FAILED, error=str(error))
+            log.warning(telemetry.HEARTBEAT_FAILED, error=f"{type(error).__name__}: {error}")
 
     def _beaten(self) -> None:
         self._beaten_at_s = self._clock.monotonic_s()
