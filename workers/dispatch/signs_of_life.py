@@ -66,7 +66,7 @@ class SignsOfLife:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="signs-of-life", daemon=True)
         self._known: list[Member] = []
         self._free_since_s: dict[uuid.UUID, float] = {}
-        self._look_at_s = 0.0
+        self._look_at_s = self._looked_at_s = 0.0
         self._connections = 0
         self._is_away = False
         self._beaten_at_s: float | None = None
@@ -143,28 +143,26 @@ class SignsOfLife:
         """Look whenever there is reason to, until it is time for the next beat."""
         while not self._stopping.is_set() and (left_s := until_s - self._clock.monotonic_s()) > 0:
             is_news = self._news.is_set()
-            if is_news or self._clock.monotonic_s() >= self._look_at_s or self._is_waiting_for_a_grace():
+            if is_news or self._clock.monotonic_s() >= self._next_look_s():
                 self._news.clear()
+                is_my_turn = not is_news and self._clock.monotonic_s() >= self._look_at_s  # otherwise all look now
                 async with asyncio.timeout(_CALL_S):
                     await self._look(connection, is_news)
-                self._look_at_s = self._clock.monotonic_s() + look_after_s(
-                    self._known, self._worker_no, is_first_round=is_news
-                )
-            look_in_s = (
-                LOCK_GRACE_S / 2 if self._is_waiting_for_a_grace() else self._look_at_s - self._clock.monotonic_s()
-            )
-            wait_s = max(0.0, min(left_s, look_in_s))
+                after_s = look_after_s(self._known, self._worker_no, is_first_round=not is_my_turn)
+                self._look_at_s = self._looked_at_s + after_s
+            wait_s = max(0.0, min(left_s, self._next_look_s() - self._clock.monotonic_s()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._news.wait()
 
-    def _is_waiting_for_a_grace(self) -> bool:
-        now_s = self._clock.monotonic_s()
-        return any(now_s - since_s < 2 * LOCK_GRACE_S for since_s in self._free_since_s.values())
+    def _next_look_s(self) -> float:
+        """When its turn comes, or when somebody's grace ends (who is back before says so)."""
+        ends = (since_s + LOCK_GRACE_S for since_s in self._free_since_s.values())
+        return min([self._look_at_s, *(each for each in ends if each > self._looked_at_s)])
 
     async def _look(self, connection: Any, is_news: bool) -> None:
         facts = await worker.members(connection)
-        now_s = self._clock.monotonic_s()
+        now_s = self._looked_at_s = self._clock.monotonic_s()
         free = {fact.worker_id for fact in facts if not fact.has_lock and fact.worker_id != self._worker_id}
         self._free_since_s = {each: self._free_since_s.get(each, now_s) for each in free}
         members = [
