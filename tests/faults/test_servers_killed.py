@@ -66,7 +66,7 @@ async def end_without_repeating(fleet: Fleet, client: Client, latch: Latch, held
     await client.until_status(held)
     history = await client.judge(disruptions=0)
     effects = Counter((effect.turn_id, effect.step_key) for effect in history.effects)
-    assert {count for count in effects.values()} == {1}
+    assert set(effects.values()) == {1}
     assert {event.attempt for read in history.reads.values() for event in read.events} == {1}
     await until_nothing_is_left(fleet)
 
