@@ -102,7 +102,7 @@ async def test_steps_of_an_old_owner_that_dies_during_the_hand_over_run_again(
     assert took_s < 3
 
 
-@BOTH_IN_FAULTS
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [_SOON_SILENT])
 @pytest.mark.scenario("hand-over, old owner stopped", "its steps run again; what it says when it wakes up is not taken")
 async def test_steps_of_an_old_owner_that_stops_during_the_hand_over_run_again(
@@ -123,7 +123,7 @@ async def test_steps_of_an_old_owner_that_stops_during_the_hand_over_run_again(
     assert _reset(history) == set(turns)
 
 
-@BOTH_IN_FAULTS
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"HANDOVER_S": "2"}])
 @pytest.mark.scenario("hand-over, HANDOVER_S passes", "the step runs again elsewhere; the late result is not taken")
 async def test_a_step_that_outlasts_the_bound_of_a_hand_over_runs_again(

@@ -9,10 +9,12 @@ from tests.faults.storm import SETTINGS, Storm, converse
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.leftovers import until_nothing_is_left
+from tests.harness.logs import KAFKA_FIRST
 
 SESSIONS, TURNS = 100, 10
 
 
+@KAFKA_FIRST
 @pytest.mark.parametrize("settings", [SETTINGS])
 async def test_a_thousand_turns_survive_workers_that_are_killed_and_stopped(idle_fleet: Fleet, client: Client) -> None:
     """The storm of tests/faults in small."""

@@ -18,7 +18,7 @@ STUCK_EXIT_CODE = 70
 
 @BOTH_IN_FAULTS
 @pytest.mark.parametrize("settings", [_SOON_SILENT])
-@pytest.mark.parametrize("block_s", [4, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("block_s", [3, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.scenario("F48 event loop blocked", "nobody takes its partitions; a warning; everything goes on afterwards")
 async def test_a_worker_whose_loop_is_blocked_for_a_while_keeps_what_it_owns(
     block_s: float, idle_fleet: Fleet, client: Client, tmp_path: Path
