@@ -16,7 +16,7 @@ WITH RECURSIVE found AS (
 ), page AS (SELECT bucket, session_id FROM found LIMIT $5)
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $6 THEN t.input END,
-       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = t.turn_id AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
+       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
 FROM page
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h
@@ -29,7 +29,7 @@ ORDER BY t.bucket, t.session_id
 -- The first turns of these sessions that have not ended, in order.
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $5 THEN t.input END,
-       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = t.turn_id AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
+       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
 FROM unnest($2::smallint[], $3::uuid[]) WITH ORDINALITY AS asked (bucket, session_id, ord)
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h
@@ -45,12 +45,12 @@ SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHER
        t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, t.input, t.waits,
        ARRAY(SELECT ROW(e.seq, e.attempt, e.type, e.key, e.data) FROM events AS e WHERE e.turn_id = t.turn_id ORDER BY e.seq) AS events,
        ARRAY(SELECT ROW(b.inbox_id, b.name, b.payload) FROM inbox AS b
-             WHERE b.turn_id = t.turn_id AND b.kind = 'signal' AND b.state IN ('due', 'buffered')
+             WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind = 'signal' AND b.state IN ('due', 'buffered')
              ORDER BY b.sent_at, b.inbox_id) AS signals,
        ARRAY(SELECT ROW(b.correlation, b.inbox_id) FROM inbox AS b
-             WHERE b.turn_id = t.turn_id AND b.kind = 'timer' AND b.state = 'buffered' AND b.correlation <> '') AS timers,
+             WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind = 'timer' AND b.state = 'buffered' AND b.correlation <> '') AS timers,
        ARRAY(SELECT ROW(b.inbox_id, b.name, b.correlation, b.payload) FROM inbox AS b
-             WHERE b.turn_id = t.turn_id AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) AS results
+             WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) AS results
 FROM turns AS t
 WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
 

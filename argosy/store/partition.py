@@ -37,11 +37,12 @@ class Orphan(NamedTuple):
 
 class Note(NamedTuple):
     """What a former owner left of a partition. running: (turn_id, runner) of steps that may still run elsewhere;
-    a runner is WORKER/EPOCH.
+    a runner is WORKER/EPOCH. is_settled: what was running when it took over goes on, or has begun again.
     """
 
     partition: int
     epoch: int
+    is_settled: bool
     running: list[tuple[uuid.UUID, str]]
 
 
@@ -90,13 +91,14 @@ class Partitions:
         self,
         partitions: Sequence[int],
         epochs: Sequence[int],
+        settled: Sequence[bool],
         running: Sequence[tuple[int, uuid.UUID, str]] = (),
     ) -> None:
         """Let partitions go, if they are still ours under these epochs, and leave a note of what still runs of their
         turns. running: (partition, turn_id, runner).
         """
         columns = list(zip(*running, strict=True)) if running else [(), (), ()]
-        await self._pool.execute(_SQL["give"], self._worker_id, self._lane, partitions, epochs, *columns)
+        await self._pool.execute(_SQL["give"], self._worker_id, self._lane, partitions, epochs, settled, *columns)
 
     async def owned(self) -> dict[int, int]:
         """What is ours by Postgres: partition → epoch."""
@@ -108,7 +110,7 @@ class Partitions:
     async def notes(self, partitions: Sequence[int]) -> list[Note]:
         """What former owners left of these partitions; a note of an old epoch counts while no newer one is there."""
         rows: list[Any] = await self._pool.fetch(_SQL["load_notes"], self._lane, partitions)
-        return [Note(row[0], row[1], [tuple(each) for each in row[2]]) for row in rows]
+        return [Note(row[0], row[1], row[2], [tuple(each) for each in row[3]]) for row in rows]
 
     async def write_results(self, rows: Sequence[ResultRow]) -> None:
         """Deliver what a former owner still has to say. Repeating it changes nothing."""

@@ -11,7 +11,7 @@ WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 2 AND k.pid <> pg_b
 
 -- name: give
 -- Nobody owns these any more, if they were still ours, and this is what still runs here of their turns.
-SELECT give($1::uuid, $2::text, $3::integer[], $4::bigint[], $5::integer[], $6::uuid[], $7::text[])
+SELECT give($1::uuid, $2::text, $3::integer[], $4::bigint[], $5::boolean[], $6::integer[], $7::uuid[], $8::text[])
 
 -- name: list_owned
 -- What this worker owns, as everybody sees it.
@@ -24,7 +24,7 @@ SELECT partition, epoch, owner FROM partitions WHERE lane = $1 AND (owner IS NUL
 -- name: load_notes
 -- What former owners left of these partitions: turns of which a step may still run elsewhere (those whose runner has
 -- said that it is done are left out), and under which epochs there is a note at all.
-SELECT h.partition, h.epoch,
+SELECT h.partition, h.epoch, h.is_settled,
        ARRAY(SELECT ROW(t.turn, t.runner) FROM unnest(h.turn_ids, h.runners) AS t (turn, runner)
              WHERE NOT EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = t.turn AND b.kind = 'handover' AND b.name = t.runner))
 FROM handovers AS h

@@ -1,19 +1,23 @@
 """The decisions of a dispatch worker that need nothing: tables."""
 
+import uuid
+
 import pytest
 
 from argosy.log import Span
 from argosy.ranges import in_ranges
+from argosy.store.partition import Note
 from argosy.turn.status import ENDED, Status
 from workers.dispatch import crash_rule
 from workers.dispatch.crash_rule import Run
+from workers.dispatch.handover import is_settled
 from workers.dispatch.inbox_rule import Action, decide_held
 from workers.dispatch.inbox_rule import decide as decide_inbox
 from workers.dispatch.ownership import decide as decide_ownership
 from workers.dispatch.reading import where_to_read
 from workers.dispatch.store_watch import is_cut_off
 from workers.dispatch.takeover import opens_as
-from workers.dispatch.turn import Owned, Resume
+from workers.dispatch.turn import Owned, Resume, Stop, Turn
 
 
 def make_owned(partition: int, *, is_void: bool = False, is_reading: bool = True) -> Owned:
@@ -42,20 +46,64 @@ def test_what_is_eligible_is_claimed_and_read_and_what_is_not_any_more_is_served
     assert decide_ownership(frozenset(eligible), owned) == (claim, read, read_no_more)
 
 
+SETTLED, UNSETTLED, OLDER = Note(0, 7, True, []), Note(0, 7, False, []), Note(0, 6, True, [])
+
+
 @pytest.mark.parametrize(
-    ("has_note", "is_waited_for", "has_former", "expected"),
+    ("note", "former_epoch", "is_former_alive", "has_time", "expected"),
     [
-        (True, True, True, Resume.MOVED),
-        (True, False, True, Resume.MOVED),  # it left everything in order, and has gone
-        (False, True, True, None),  # it lives: let it speak
-        (False, False, True, Resume.CRASHED),
-        (False, False, False, Resume.UNHEARD),  # nobody ever had it
+        (SETTLED, 7, True, True, Resume.MOVED),
+        (SETTLED, 7, False, False, Resume.MOVED),  # it left everything in order, and has gone
+        (UNSETTLED, 7, True, True, Resume.UNHEARD),  # something that ran under the one before it has not begun again
+        (None, 7, True, True, None),  # it lives: let it speak
+        (OLDER, 7, True, True, None),
+        (None, 7, True, False, Resume.UNHEARD),  # it lives, and says nothing
+        (None, 7, False, True, Resume.CRASHED),
+        (OLDER, 7, False, True, Resume.CRASHED),
+        (None, None, False, True, Resume.UNHEARD),  # nobody ever had it
     ],
 )
 def test_how_a_partition_opens_depends_on_what_its_former_owner_left(
-    has_note: bool, is_waited_for: bool, has_former: bool, expected: Resume | None
+    note: Note | None, former_epoch: int | None, is_former_alive: bool, has_time: bool, expected: Resume | None
 ) -> None:
-    assert opens_as(has_note, is_waited_for, has_former) is expected
+    assert opens_as(note, former_epoch, is_former_alive=is_former_alive, has_time=has_time) is expected
+
+
+def make_turn(status: Status, *, resume: Resume = Resume.MOVED, stop: Stop | None = None, runs: bool = False) -> Turn:
+    turn = Turn(
+        owned=make_owned(0), turn_id=uuid.uuid4(), tenant="a", session_id=uuid.uuid4(), session_name="s", bucket=0,
+        place=1, workflow="w", priority=0, input=b"1", status=status,
+    )  # fmt: skip
+    turn.resume, turn.stop = resume, stop
+    turn.task = object() if runs else None  # type: ignore[assignment]
+    return turn
+
+
+@pytest.mark.parametrize(
+    ("resume", "is_open", "has_unread", "turns", "expected"),
+    [
+        (Resume.MOVED, True, False, [], True),
+        (Resume.MOVED, True, True, [], True),  # what was never looked at goes on as it came
+        (Resume.CRASHED, True, False, [], True),
+        (Resume.CRASHED, True, True, [], False),  # some head may have run when the owner before died
+        (Resume.CRASHED, False, False, [], False),
+        (Resume.CRASHED, True, False, [make_turn(Status.RUNNING, resume=Resume.CRASHED)], False),
+        (Resume.CRASHED, True, False, [make_turn(Status.RUNNING, resume=Resume.CRASHED, runs=True)], True),
+        (Resume.MOVED, True, False, [make_turn(Status.RUNNING, resume=Resume.UNHEARD)], False),
+        (Resume.MOVED, True, False, [make_turn(Status.RUNNING)], True),
+        (Resume.MOVED, True, False, [make_turn(Status.QUEUED)], True),
+        (Resume.MOVED, True, False, [make_turn(Status.RUNNING, stop=Stop.CANCEL, runs=True)], False),
+        (Resume.MOVED, True, False, [make_turn(Status.RUNNING, stop=Stop.EXPIRE, runs=True)], False),
+        (Resume.MOVED, True, False, [make_turn(Status.RUNNING, stop=Stop.HANDOVER, runs=True)], True),
+    ],
+)
+def test_a_partition_is_settled_when_every_running_turn_of_it_may_go_on_with_the_same_attempt(
+    resume: Resume, is_open: bool, has_unread: bool, turns: list[Turn], expected: bool
+) -> None:
+    owned = make_owned(0)
+    owned.resume, owned.is_open = resume, is_open
+
+    assert is_settled(owned, turns, has_unread) is expected
 
 
 @pytest.mark.parametrize(

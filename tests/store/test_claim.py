@@ -124,14 +124,13 @@ async def test_giving_under_an_older_claim_leaves_a_note_and_takes_nothing_away(
     pool = Pool(store_dsn, 2, 10.0)
     partitions, turn_id = Partitions(pool, hand.worker_id, "", LANE), uuid.uuid4()
 
-    await partitions.give([0, 1], [former[0], former[1]], [(0, turn_id, "w/1")])
-    await partitions.give([0], [former[0]], [])  # said once
+    await partitions.give([0, 1], [former[0], former[1]], [True, False], [(0, turn_id, "w/1")])
+    await partitions.give([0], [former[0]], [False], [])  # said once
 
     owners = dict(await hand.rows("SELECT partition, owner FROM partitions"))
     assert (owners[0], owners[1], owners[2]) == (other.worker_id, None, hand.worker_id)
     notes = {each.partition: each for each in await partitions.notes([0, 1])}
-    assert (notes[0].epoch, notes[0].running) == (former[0], [(turn_id, "w/1")])
-    assert (notes[1].epoch, notes[1].running) == (former[1], [])
+    assert notes == {0: (0, former[0], True, [(turn_id, "w/1")]), 1: (1, former[1], False, [])}
     await pool.close()
 
 
@@ -139,7 +138,7 @@ async def test_a_claim_says_from_whom_it_has_a_partition(store_dsn: str, hand: H
     other = await open_hand()
     former = dict(hand.epochs)
     pool = Pool(store_dsn, 2, 10.0)
-    await Partitions(pool, hand.worker_id, "", LANE).give([1], [former[1]])
+    await Partitions(pool, hand.worker_id, "", LANE).give([1], [former[1]], [True])
 
     claimed = await Partitions(pool, other.worker_id, "", LANE).claim([0, 1])
 
@@ -168,7 +167,9 @@ async def test_what_a_former_owner_says_of_a_turn_is_said_once_and_releases_it(s
     pool = Pool(store_dsn, 2, 10.0)
     partitions, turn, runner = Partitions(pool, hand.worker_id, "", LANE), New("a"), f"{hand.worker_id}/7"
     await hand.accept(turn)
-    await partitions.give([turn.partition], [hand.epochs[turn.partition]], [(turn.partition, turn.turn_id, runner)])
+    await partitions.give(
+        [turn.partition], [hand.epochs[turn.partition]], [True], [(turn.partition, turn.turn_id, runner)]
+    )
     row = (turn.bucket, "t", turn.session_id, turn.turn_id)
     rows = [
         ResultRow(*row, "step_result", "step.completed", "a", "1/a", b"{}"),

@@ -127,6 +127,19 @@ async def test_what_is_sent_to_a_duplicate_comes_to_its_original(hand: Hand, hea
     assert await heads.next_due_s([(0, 1023)]) is None
 
 
+async def test_a_signal_to_a_duplicate_that_was_kept_is_found_with_its_original(hand: Hand, heads: Heads) -> None:
+    first, second = New("a", key="k"), New("a", key="k")
+    await hand.accept(first, second)
+    await send(hand, second)
+    await hand.rows("UPDATE inbox SET state = 'buffered' RETURNING 1")
+
+    (loaded,) = await heads.load_turns([first.turn_id])
+    (head,) = await heads.load_heads(0, NIL, 1023, 10)
+
+    assert [signal[1] for signal in loaded.signals] == ["s1"]
+    assert head.has_rows
+
+
 async def test_rows_of_other_buckets_and_of_the_future_are_not_due(hand: Hand, heads: Heads) -> None:
     turn = New("a", deadline_s=60)
     await hand.accept(turn)

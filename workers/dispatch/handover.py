@@ -19,10 +19,11 @@ from argosy.clock import Clock
 from argosy.errors import UnavailableError
 from argosy.ranges import in_ranges
 from argosy.store.partition import Partitions, ResultRow
+from argosy.turn.status import Status
 from workers.dispatch.flusher import Flusher
 from workers.dispatch.journal import STEP_OUTCOMES
 from workers.dispatch.tasks import Background
-from workers.dispatch.turn import EventWrite, Owned, Stop, Turn
+from workers.dispatch.turn import EventWrite, Owned, Resume, Stop, Turn
 
 log = structlog.get_logger()
 
@@ -43,23 +44,37 @@ def in_flight(turn: Turn) -> bool:
     return turn.journal is not None and turn.stop is Stop.HANDOVER and bool(turn.journal.in_flight)
 
 
-def rows_of(turn: Turn, outcomes: Iterable[EventWrite], runner: str | None) -> list[ResultRow]:
-    """What is delivered of a turn; with a runner it is the last of it."""
+def is_settled(owned: Owned, turns: Iterable[Turn], has_unread_heads: bool) -> bool:
+    """Whether every turn that is running in Postgres may go on with the same attempt. Not one whose former owner died
+    or said nothing before it began again here; nor one whose step was broken off to end it, which is not written yet.
+    """
+    are_heads_known = owned.resume is Resume.MOVED or (owned.is_open and not has_unread_heads)
+    is_open_question = any(
+        turn.stop in (Stop.CANCEL, Stop.EXPIRE)
+        or (turn.status is Status.RUNNING and turn.task is None and turn.resume is not Resume.MOVED)
+        for turn in turns
+    )
+    return are_heads_known and not is_open_question
+
+
+def rows_of(turn: Turn, outcomes: Iterable[EventWrite], runner: str, *, is_last: bool) -> list[ResultRow]:
+    """What is delivered of a turn. runner: who got the outcomes; is_last: it runs nothing of the turn any more."""
 
     def row(kind: str, name: str, key: str, request_id: str, payload: bytes | None) -> ResultRow:
         return ResultRow(
             turn.bucket, turn.tenant, turn.session_id, turn.turn_id, kind, name, key, request_id, payload
         )  # fmt: skip
 
-    rows = [row("step_result", each.type.value, each.key, f"{each.attempt}/{each.key}", each.data) for each in outcomes]
-    if runner is not None:
+    rows = [row("step_result", each.type.value, each.key, f"{runner}/{each.key}", each.data) for each in outcomes]
+    if is_last:
         rows.append(row("handover", runner, "", runner, None))
     return rows
 
 
 class Handover:
     """Gives partitions away. on_done(turn) is called when nothing of a turn runs here any more; on_told(turn) when
-    there is something to be read by its owner; held_of(owned) takes what was held here for others' steps.
+    there is something to be read by its owner. until_known(owned) returns when it is known what the owner before left;
+    held_of(owned) takes what was held here for others' steps; has_unread(owned): heads of it were never looked at.
     """
 
     def __init__(
@@ -71,7 +86,9 @@ class Handover:
         worker_id: uuid.UUID,
         *,
         bound_s: float,
+        until_known: Callable[[Owned], Awaitable[None]],
         held_of: Callable[[Owned], Held],
+        has_unread: Callable[[Owned], bool],
         on_done: Callable[[Turn], None],
         on_told: Callable[[Turn], None],
     ) -> None:
@@ -80,7 +97,9 @@ class Handover:
         self._clock = clock
         self._worker_id = worker_id
         self._bound_s = bound_s
+        self._until_known = until_known
         self._held_of = held_of
+        self._has_unread = has_unread
         self._on_done = on_done
         self._on_told = on_told
         self._background = background
@@ -95,12 +114,19 @@ class Handover:
         """Partitions are lost, or everything of them is written: leave the notes, then deliver. With each, the
         turns of it that memory knows.
         """
-        for _, turns in parts:
+        for owned, turns in parts:
+            owned.is_settled = is_settled(owned, turns, self._has_unread(owned))
             self.stop_starting(turns)
-        self._background.spawn(self._give(parts))
+        if opened := [part for part in parts if part[0].is_open]:
+            self._background.spawn(self._give(opened))
+        for part in parts:
+            if not part[0].is_open:  # what the owner before left goes on to the next one with our own note
+                self._background.spawn(self._give([part]))
 
     async def _give(self, parts: list[tuple[Owned, list[Turn]]]) -> None:
         await self._flusher.answered()
+        for owned, _ in parts:
+            await self._until_known(owned)
         note: list[tuple[int, uuid.UUID, str]] = []
         kept: list[tuple[Turn, str]] = []
         for owned, turns in parts:
@@ -114,7 +140,8 @@ class Handover:
             note += [(owned.partition, *each) for each in self._held_of(owned)]
         partitions, epochs = [each.partition for each, _ in parts], [each.epoch for each, _ in parts]
         telemetry.HANDOVERS.labels(outcome="given").inc(len(parts))
-        await self._insist(lambda: self._partitions.give(partitions, epochs, note))
+        settled = [each.is_settled for each, _ in parts]
+        await self._insist(lambda: self._partitions.give(partitions, epochs, settled, note))
         log.info(telemetry.PARTITIONS_GIVEN, partitions=in_ranges(sorted(partitions)), turns_in_flight=len(kept))
         for turn, runner in kept:
             self._background.spawn(self._deliver(turn, runner))
@@ -132,10 +159,10 @@ class Handover:
                     is_over = not in_flight(turn)
                     fresh = [each for each in undelivered(turn) if each.key not in told]
                     if fresh and not is_over:
-                        await self._tell(turn, rows_of(turn, fresh, None))
+                        await self._tell(turn, rows_of(turn, fresh, runner, is_last=False))
                         told.update(each.key for each in fresh)
                     if is_over:
-                        await self._tell(turn, rows_of(turn, fresh, runner))
+                        await self._tell(turn, rows_of(turn, fresh, runner, is_last=True))
                         break
                     await moved.wait()
         except TimeoutError:

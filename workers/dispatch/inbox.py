@@ -120,14 +120,17 @@ class Inbox:
         fresh = [row for row in due if row.inbox_id not in self._in_hand]
         absent = {row.turn_id for row in fresh if row.status is not None and row.turn_id not in self._scheduler.live}
         loaded = {row.turn_id: row for row in await self._heads.load_turns(list(absent))} if absent else {}
+        in_hand_before = len(self._in_hand)
         for row in fresh:
             owned = self._owned.get(self._partition_of(row.bucket))
             if owned is not None and is_read(owned):
                 self._take(row, owned, loaded.get(row.turn_id))
         self._pager.nudge()
         self._executor.fill()
-        # A full page of rows that are new: there may be more. (Rows in hand stay due until their flush.)
-        return 0.0 if len(due) == _ROWS_PER_READ and fresh else await self._heads.next_due_s(ranges)
+        # A full page, and some of it was taken: there may be more. (Rows in hand stay due until their flush, and those
+        # of turns that are not read yet stay until they are.)
+        has_more = len(due) == _ROWS_PER_READ and len(self._in_hand) > in_hand_before
+        return 0.0 if has_more else await self._heads.next_due_s(ranges)
 
     def _take(self, row: DueRow, owned: Owned, loaded: LoadedTurn | None) -> None:
         turn = self._scheduler.live.get(row.turn_id)

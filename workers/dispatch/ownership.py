@@ -231,6 +231,8 @@ class Ownership:
             self._owned[partition] = each
             new.append((each, claim))
         self._on_claimed(new)
+        if self.is_draining:  # it was asked for before
+            self._void([each for each, _ in new])
 
     def _void(self, gone: list[Owned]) -> None:
         """Once per claim, however many find out: the second would leave a note that nothing runs here."""

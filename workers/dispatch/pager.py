@@ -98,6 +98,10 @@ class Pager:
                 return
             await self._clock.sleep(_BUSY_S)  # its session is being paged in: that ends at once
 
+    def has_unread(self, owned: Owned) -> bool:
+        """Whether heads of a claimed partition were never looked at."""
+        return any(cursor.owned is owned for cursor in self._cursors)
+
     def signalled(self, turn_id: uuid.UUID, owned: Owned) -> None:
         """A signal was buffered for a turn that memory does not hold, or not yet."""
         self._signalled[turn_id] = owned

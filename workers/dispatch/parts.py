@@ -42,7 +42,6 @@ from workers.dispatch.tasks import Background
 from workers.dispatch.turn import Owned, Resume, Turn
 
 log = structlog.get_logger()
-
 _ACCEPTS, _FLUSHES = 1, 2
 _POLL_SHARE_MIN = 0.1  # who owns less than this polls as if he owned so much
 
@@ -206,7 +205,9 @@ class Parts:
             self.background,
             self.worker_id,
             bound_s=settings.handover_s,
+            until_known=self.takeover.until_known,
             held_of=self.takeover.forget,
+            has_unread=self.pager.has_unread,
             on_done=self.executor.handed_over,
             on_told=lambda turn: self.background.spawn(self.others.tell(turn)),
         )
@@ -266,10 +267,11 @@ class Parts:
             telemetry.TURNS_REFUSED.inc()
             if not turn.owned.is_void:
                 log.warning(telemetry.TURN_REFUSED, turn_id=str(turn.turn_id), status=turn.status)
-                # Read again, alone: what Postgres has of the session is right.
+                # Read again, alone: what Postgres has of it is right. What ran here was broken off.
                 self.executor.dropped(turn)
                 self.scheduler.left(turn)
                 self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
+                self.background.spawn(self.pager.take_up(turn.turn_id, turn.owned, Resume.UNHEARD))
         if lost:
             self.ownership.lost(lost)
         self.pager.nudge()

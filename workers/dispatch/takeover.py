@@ -3,6 +3,7 @@
 Rules (one place each, as pure decisions):
 - While the former owner lives, its note is waited for (HANDOVER_NOTE_S at the most): nothing that waits in Postgres is
   run before it says what still runs there. Who is dead cannot say anything, and is not waited for.
+- A partition that is lost before that is known is handed on when it is.
 - A turn of the note is held until its runner says that it is done, dies, or HANDOVER_S has passed. Every other turn of
   the partition goes on at once, and none of them begins again when there is a note.
 """
@@ -47,15 +48,15 @@ class Waiting(NamedTuple):
     until_s: float
 
 
-def opens_as(has_note: bool, is_waited_for: bool, has_former: bool) -> Resume | None:
-    """How turns that are running in Postgres go on; None: not known yet. is_waited_for: the former owner lives, and its
-    time to leave a note has not passed.
-    """
-    if has_note:
-        return Resume.MOVED
-    if is_waited_for:
-        return None
-    return Resume.CRASHED if has_former else Resume.UNHEARD
+def opens_as(note: Note | None, former_epoch: int | None, *, is_former_alive: bool, has_time: bool) -> Resume | None:
+    """How turns that are running in Postgres go on; None: not known yet. note: the newest that is there."""
+    if former_epoch is None:
+        return Resume.UNHEARD  # nobody ever had it
+    if note is not None and note.epoch == former_epoch:
+        return Resume.MOVED if note.is_settled else Resume.UNHEARD
+    if not is_former_alive:
+        return Resume.CRASHED
+    return None if has_time else Resume.UNHEARD
 
 
 class Takeover:
@@ -88,6 +89,7 @@ class Takeover:
         self._on_released = on_released
         self._waiting: dict[int, Waiting] = {}
         self._work = asyncio.Event()
+        self._known = asyncio.Event()
         self.held: dict[uuid.UUID, HeldTurn] = {}
 
     def begin(self, claimed: list[tuple[Owned, Claimed]]) -> None:
@@ -116,6 +118,11 @@ class Takeover:
         for turn_id in mine:
             del self.held[turn_id]
         return [(turn_id, each.runner) for turn_id, each in mine.items()]
+
+    async def until_known(self, owned: Owned) -> None:
+        """Returns when it is known what the former owner left of a partition (HANDOVER_NOTE_S at the most)."""
+        while any(each.owned is owned for each in self._waiting.values()):
+            await self._known.wait()
 
     async def run(self) -> None:
         while True:
@@ -168,33 +175,36 @@ class Takeover:
         now_s = self._clock.monotonic_s()
         opened = []
         for partition, each in asked.items():
-            mine = [note for note in notes if note.partition == partition]
+            # The newest counts alone: it passes on what older ones said. One whose writer died is the one before it.
+            mine = (note for note in notes if note.partition == partition)
+            newest = max(mine, key=lambda note: note.epoch, default=None)
             former = each.claim.former_owner
             resume = opens_as(
-                has_note=any(note.epoch == each.claim.former_epoch for note in mine),
-                is_waited_for=now_s < each.until_s and former is not None and self._is_living(former),
-                has_former=former is not None,
+                newest,
+                each.claim.former_epoch if former is not None else None,
+                is_former_alive=former is not None and self._is_living(former),
+                has_time=now_s < each.until_s,
             )
-            if resume is None and not each.owned.is_void:
+            if resume is None:
                 continue
             if self._waiting.get(partition) is each:
                 del self._waiting[partition]
-            if resume is not None and not each.owned.is_void:
-                self._hold(each.owned, mine)
-                each.owned.resume = resume
+            each.owned.resume = resume
+            if newest is not None:
+                self._hold(each.owned, newest)
+            if not each.owned.is_void:
                 each.owned.is_open = True
                 opened.append(each.owned)
+        self._known.set()
+        self._known = asyncio.Event()
         if opened:
             self._on_open(opened)
 
-    def _hold(self, owned: Owned, notes: list[Note]) -> None:
-        """A former owner that died could leave nothing: then what the one before it left counts still. Who does not
-        live is found out as for every held turn.
-        """
+    def _hold(self, owned: Owned, note: Note) -> None:
+        """Whose runner does not live is found out as for every held turn."""
         until_s = self._clock.monotonic_s() + self._bound_s
-        for note in notes:
-            for turn_id, runner in note.running:
-                self.held[turn_id] = HeldTurn(owned, runner, until_s)
+        for turn_id, runner in note.running:
+            self.held[turn_id] = HeldTurn(owned, runner, until_s)
 
 
 def _by_owner(claimed: Iterable[tuple[Owned, Claimed]]) -> dict[uuid.UUID, list[int]]:

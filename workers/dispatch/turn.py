@@ -34,7 +34,8 @@ class Owned:
     log_id, position: the next record to be accepted, in which log; lag: records behind it at the last look; next_read:
     the next one expected from the reader; claim: the number under which it is read, 0 for not at all; is_reading: the
     reader was told to deliver it. is_open: what the former owner left is known, so what waits in Postgres may be run;
-    is_closing: it is being handed over, and still ours. resume: how turns go on that are running in Postgres.
+    is_closing: it is being handed over, and still ours. resume: how turns go on that are running in Postgres;
+    is_settled: at its end, whether they all did.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Owned:
         "is_closing",
         "is_open",
         "is_reading",
+        "is_settled",
         "is_void",
         "lag",
         "last_bucket",
@@ -73,6 +75,7 @@ class Owned:
         self.is_closing = False
         self.is_open = False
         self.is_reading = False
+        self.is_settled = False
         self.resume = Resume.CRASHED
 
 

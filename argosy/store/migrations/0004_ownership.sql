@@ -21,12 +21,15 @@ ALTER TABLE partitions ADD COLUMN last_owner uuid, ADD COLUMN last_epoch bigint;
 -- What an owner that lets a partition go (or has lost it) leaves to the next one: the turns of which steps still run,
 -- and where. Such a turn waits for the row `handover` of its runner; every other one may go on at once.
 -- epoch: under which the giver owned it. Written once per epoch, also when there is nothing to say.
+-- is_settled: whatever was running when the giver took over goes on; else some turn that is running in `turns` began under
+-- an owner that died or said nothing, and has not begun again.
 -- runners: who runs the step, as WORKER/EPOCH: a worker may run steps of one turn again, under a later epoch.
 CREATE TABLE handovers (
   lane text NOT NULL,
   partition integer NOT NULL,
   epoch bigint NOT NULL,
   worker_id uuid NOT NULL,
+  is_settled boolean NOT NULL,
   turn_ids uuid[] NOT NULL,
   runners text[] NOT NULL,
   at timestamptz NOT NULL DEFAULT now(),
@@ -83,14 +86,15 @@ $$;
 -- now, and nobody owns it any more if it was still the caller's.
 --   t_: the turns of which it still runs a step, or waits for another that does (runner)
 CREATE FUNCTION give(
-  p_worker uuid, p_lane text, p_partitions integer[], p_epochs bigint[], t_partition integer[], t_turn uuid[], t_runner text[]
+  p_worker uuid, p_lane text, p_partitions integer[], p_epochs bigint[], p_settled boolean[],
+  t_partition integer[], t_turn uuid[], t_runner text[]
 ) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-  INSERT INTO handovers (lane, partition, epoch, worker_id, turn_ids, runners)
-  SELECT p_lane, u.partition, u.epoch, p_worker,
+  INSERT INTO handovers (lane, partition, epoch, worker_id, is_settled, turn_ids, runners)
+  SELECT p_lane, u.partition, u.epoch, p_worker, u.settled,
          ARRAY(SELECT t.turn FROM unnest(t_partition, t_turn) WITH ORDINALITY AS t (partition, turn, ord) WHERE t.partition = u.partition ORDER BY t.ord),
          ARRAY(SELECT t.runner FROM unnest(t_partition, t_runner) WITH ORDINALITY AS t (partition, runner, ord) WHERE t.partition = u.partition ORDER BY t.ord)
-  FROM unnest(p_partitions, p_epochs) AS u (partition, epoch)
+  FROM unnest(p_partitions, p_epochs, p_settled) AS u (partition, epoch, settled)
   ORDER BY u.partition
   ON CONFLICT DO NOTHING;
   UPDATE partitions AS p SET owner = NULL, address = NULL, last_owner = p_worker, claimed_at = now()
@@ -99,5 +103,14 @@ BEGIN
   IF FOUND THEN
     PERFORM pg_notify('argosy_fleet', ''); -- whoever lives looks for what nobody owns
   END IF;
+END
+$$;
+
+-- The ids under which rows for a turn may have come: its own, and those of its duplicates.
+CREATE INDEX turns_duplicates ON turns (duplicate_of) WHERE duplicate_of IS NOT NULL;
+CREATE FUNCTION turn_names(p_turn uuid) RETURNS uuid[] LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+  RETURN array_append(ARRAY(SELECT turn_id FROM turns WHERE duplicate_of = p_turn), p_turn);
 END
 $$;

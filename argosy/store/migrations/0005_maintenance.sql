@@ -95,7 +95,6 @@ $$;
 
 -- What ended, in the order in which it is forgotten. Ends come in the order of time: every insertion is at the right edge.
 CREATE INDEX turns_ended ON turns (ended_at, turn_id) WHERE ended_at IS NOT NULL;
-CREATE INDEX turns_duplicates ON turns (duplicate_of) WHERE duplicate_of IS NOT NULL;
 CREATE INDEX inbox_late ON inbox (sent_at) WHERE state = 'late';
 
 -- Until when turns of a partition of this lane were accepted whose record is certainly gone from the log. An accept's rows
