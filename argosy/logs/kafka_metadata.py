@@ -119,4 +119,8 @@ class KafkaMetadata:
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=timeout_s,
         )
-        return {each.partition: (await answer(future, timeout_s)).offset for each, future in futures.items()}
+        offsets = {each.partition: (await answer(future, timeout_s)).offset for each, future in futures.items()}
+        if unknown := [partition for partition, offset in offsets.items() if offset < 0]:
+            # -1001, without an error: the partition has no leader that could say, as in the moments after a death.
+            raise LogUnavailableError(f"Kafka does not know the offsets of partitions {unknown} of {self._topic} now")
+        return offsets

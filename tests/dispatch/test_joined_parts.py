@@ -9,7 +9,7 @@ import pytest
 
 from argosy.clock import SystemClock
 from argosy.errors import FlushRefusedError, OwnershipLostError
-from argosy.store.head import DueRow, LoadedTurn
+from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
 from argosy.turn.status import Status
 from argosy.workflow.definition import Workflow
@@ -323,3 +323,63 @@ async def test_a_signal_that_meets_a_turn_before_its_accept_has_answered_is_read
         parts.pager.entered(turn)
 
         assert turn.needs_load
+
+
+async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> None:
+    """It entered memory, ran and left it while the answer was on its way: its row is looked at again."""
+    async with Parts(catalog()) as parts:
+        turn = make_turn(parts.owned[0])
+        signal_id = uuid.uuid4()
+        stale = LoadedTurn(
+            turn.turn_id,
+            "a",
+            turn.session_id,
+            "s",
+            0,
+            1,
+            "echo",
+            None,
+            "queued",
+            0,
+            0,
+            0,
+            0,
+            b"1",
+            None,
+            [],
+            [],
+            [],
+            [],
+        )
+        parts.heads.due = [DueRow(signal_id, turn.turn_id, 0, "signal", "go", "", b"1", "queued", 0.0)]
+
+        async def load_turns(ids):
+            parts.scheduler.accepted(turn, True)
+            parts.scheduler.left(turn)  # suspended, and its flush is durable
+            return [stale]
+
+        parts.heads.load_turns = load_turns
+        await parts.inbox._read()
+
+        assert signal_id not in parts.inbox._in_hand
+        assert parts.inbox._work.is_set()
+
+
+async def test_a_head_that_ran_while_it_was_read_is_not_run_again() -> None:
+    async with Parts(catalog()) as parts:
+        turn = make_turn(parts.owned[0])
+
+        async def load_heads(*_):
+            parts.scheduler.accepted(turn, True)
+            assert parts.scheduler.pick() is turn
+            parts.scheduler.ended(turn)
+            return [
+                Head(turn.turn_id, "a", turn.session_id, "s", 0, 1, "echo", None, "queued", 0, 0, 0, 0, b"1", False)
+            ]
+
+        parts.heads.load_heads = load_heads
+        parts.pager.claimed([parts.owned[0]])
+        await parts.pager._read_heads()
+
+        assert turn.turn_id not in parts.scheduler.live
+        assert parts.scheduler.ready_count == 0

@@ -116,14 +116,19 @@ class Inbox:
         ranges = [(each.first_bucket, each.last_bucket) for each in self._owned.values() if is_read(each)]
         if not ranges:
             return None
-        due = await self._heads.due_inbox(ranges, _ROWS_PER_READ)
-        fresh = [row for row in due if row.inbox_id not in self._in_hand]
-        absent = {row.turn_id for row in fresh if row.status is not None and row.turn_id not in self._scheduler.live}
-        loaded = {row.turn_id: row for row in await self._heads.load_turns(list(absent))} if absent else {}
+        with self._scheduler.watch() as departed:
+            due = await self._heads.due_inbox(ranges, _ROWS_PER_READ)
+            fresh = [row for row in due if row.inbox_id not in self._in_hand]
+            absent = {
+                row.turn_id for row in fresh if row.status is not None and row.turn_id not in self._scheduler.live
+            }
+            loaded = {row.turn_id: row for row in await self._heads.load_turns(list(absent))} if absent else {}
         in_hand_before = len(self._in_hand)
         for row in fresh:
             owned = self._owned.get(self._partition_of(row.bucket))
-            if owned is not None and is_read(owned):
+            if row.turn_id in departed:  # it came, ran and left while we read: what was read is older than that
+                self._work.set()
+            elif owned is not None and is_read(owned):
                 self._take(row, owned, loaded.get(row.turn_id))
         self._pager.nudge()
         self._executor.fill()

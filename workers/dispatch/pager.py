@@ -85,10 +85,13 @@ class Pager:
         """A turn that was held may go on."""
         while not owned.is_void and turn_id not in self._scheduler.live:
             try:
-                rows = await self._heads.load_turns([turn_id])
+                with self._scheduler.watch() as departed:
+                    rows = await self._heads.load_turns([turn_id])
             except UnavailableError:
                 await self._clock.sleep(_RETRY_S)
                 continue
+            if turn_id in departed:
+                return  # it ran here meanwhile
             if not rows or Status(rows[0].status) not in (Status.QUEUED, Status.RUNNING):
                 return  # what it waits for in Postgres wakes it
             turn = turn_of(rows[0], owned)
@@ -159,7 +162,9 @@ class Pager:
         if not sessions:
             return False
         try:
-            rows = await self._heads.load_sessions([(each.bucket, each.session_id) for each in sessions], self._limit)
+            with self._scheduler.watch() as departed:
+                keys = [(each.bucket, each.session_id) for each in sessions]
+                rows = await self._heads.load_sessions(keys, self._limit)
         except UnavailableError:
             for each in sessions:
                 each.page_again = True
@@ -168,6 +173,7 @@ class Pager:
         found = {session_id: list(group) for session_id, group in groupby(rows, key=lambda row: row.session_id)}
         for each in sessions:
             mine = found.get(each.session_id, [])
+            each.page_again = each.page_again or any(row.turn_id in departed for row in mine)
             is_held = bool(mine) and (Status(mine[0].status) in HELD or self._is_held(mine[0].turn_id))
             turns = [self.turn_of(row, each.owned) for row in mine if row.turn_id not in self._scheduler.live]
             self._scheduler.paged(each, turns, is_all=len(mine) < self._limit, is_held=is_held)
@@ -181,11 +187,15 @@ class Pager:
             return False
         cursor = self._cursors[0]
         owned = cursor.owned
-        rows = await self._heads.load_heads(cursor.bucket, cursor.session_id, owned.last_bucket, _HEADS_PER_READ)
+        with self._scheduler.watch() as departed:
+            rows = await self._heads.load_heads(cursor.bucket, cursor.session_id, owned.last_bucket, _HEADS_PER_READ)
         if owned.is_void:
             return True
         for row in rows:
             status = Status(row.status)
+            if row.session_id in departed:  # it came, ran and left while we read: Postgres knows better now
+                self._scheduler.more(row.session_id, row.bucket, owned)
+                continue
             is_known = row.turn_id in self._scheduler.live or self._is_held(row.turn_id)
             if status in (Status.QUEUED, Status.RUNNING) and not is_known:
                 turn = self.turn_of(row, owned)
@@ -196,6 +206,7 @@ class Pager:
             self._cursors.popleft()
         else:
             cursor.bucket, cursor.session_id = rows[-1].bucket, rows[-1].session_id
+        self.nudge()
         self._on_ready()
         return True
 

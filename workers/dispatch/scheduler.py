@@ -13,7 +13,8 @@ Invariants:
 import heapq
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from workers.dispatch.turn import Owned, Turn
 
@@ -61,10 +62,21 @@ class Scheduler:
         # Sessions of the accept in flight; those that left memory meanwhile must be looked at again when it answers.
         self._accepting: set[uuid.UUID] = set()
         self._left: set[uuid.UUID] = set()
+        self._watches: list[set[uuid.UUID]] = []
 
     @property
     def ready_count(self) -> int:
         return self._ready_count
+
+    @contextmanager
+    def watch(self) -> Iterator[set[uuid.UUID]]:
+        """Turns and sessions that leave memory meanwhile: what a read says of them may be older than that."""
+        departed: set[uuid.UUID] = set()
+        self._watches.append(departed)
+        try:
+            yield departed
+        finally:
+            self._watches = [each for each in self._watches if each is not departed]
 
     # An accept
 
@@ -177,7 +189,7 @@ class Scheduler:
 
     def ended(self, turn: Turn) -> None:
         """The end of a held turn is durable: the session's next one may start."""
-        self.live.pop(turn.turn_id, None)
+        self._leave(turn)
         session = self.sessions.get(turn.session_id)
         if session is None or session.held is not turn:
             return
@@ -186,7 +198,7 @@ class Scheduler:
 
     def left(self, turn: Turn) -> None:
         """A held turn was suspended or parked: the session leaves memory, what waits behind it waits in Postgres."""
-        self.live.pop(turn.turn_id, None)
+        self._leave(turn)
         session = self.sessions.get(turn.session_id)
         if session is None or session.held is not turn:
             return
@@ -195,7 +207,7 @@ class Scheduler:
 
     def removed(self, turn: Turn) -> None:
         """A turn ended without running here (cancelled, expired): what stands behind it may be free now."""
-        self.live.pop(turn.turn_id, None)
+        self._leave(turn)
         session = self.sessions.get(turn.session_id)
         if session is None:
             self.more(turn.session_id, turn.bucket, turn.owned)
@@ -221,10 +233,15 @@ class Scheduler:
             del self.sessions[session.session_id]
             self._to_page.pop(session.session_id, None)
         for turn in turns:
-            del self.live[turn.turn_id]
+            self._leave(turn)
         return turns
 
     # Inside
+
+    def _leave(self, turn: Turn) -> None:
+        self.live.pop(turn.turn_id, None)
+        for departed in self._watches:
+            departed.update((turn.turn_id, turn.session_id))
 
     def _session(self, turn: Turn) -> Session:
         session = self.sessions[turn.session_id] = Session(turn.session_id, turn.bucket, turn.owned)
@@ -264,7 +281,7 @@ class Scheduler:
 
     def _forget(self, session: Session) -> None:
         for turn in session.queue:
-            self.live.pop(turn.turn_id, None)
+            self._leave(turn)
         session.queue.clear()
         self.sessions.pop(session.session_id, None)
         if session.session_id in self._accepting:
