@@ -187,7 +187,10 @@ class Settings(BaseSettings):
         default=2.0, gt=0, le=60, description="Age at which the cache of workflows and owners is read again."
     )
     gateway_lag_max_s: float = Field(
-        default=0.0, ge=0, le=86_400, description="Answer 503 when the oldest append has waited longer; 0: never."
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="Answer 503 when appends, or accepting from the log, are further behind (idle: 6 s); 0: never.",
     )
     allow_tenant_header: bool = Field(default=False, description="Believe X-Argosy-Tenant: for trusted callers only.")
     payload_size_bytes_max: int = Field(

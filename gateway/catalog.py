@@ -29,6 +29,7 @@ class Catalog:
         self._clock = clock
         self._workflows: frozenset[str] | None = None
         self._owners: dict[int, str] = {}
+        self._accept_lag_s: float | None = None
         self._read_at_s: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -48,6 +49,11 @@ class Catalog:
     def age_s(self) -> float | None:
         """Seconds since Postgres answered; None: never yet."""
         return None if self._read_at_s is None else self._clock.monotonic_s() - self._read_at_s
+
+    @property
+    def accept_lag_s(self) -> float:
+        """How far accepting is behind, at the least: while Postgres is away nothing is accepted. 0: not known."""
+        return 0.0 if self._accept_lag_s is None else self._accept_lag_s + (self.age_s or 0.0)
 
     @property
     def is_fresh(self) -> bool:
@@ -91,6 +97,7 @@ class Catalog:
             async with asyncio.timeout(self._read_timeout_s):
                 workflows = await catalog.list_workflow_names(self._pool, self._lane)
                 self._owners = await catalog.list_owners(self._pool, self._lane)
+                self._accept_lag_s = await catalog.find_accept_lag_s(self._pool, self._lane)
         except (StoreUnavailableError, TimeoutError):
             return
         self._workflows = workflows

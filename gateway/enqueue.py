@@ -67,11 +67,16 @@ class Enqueue:
         self._no_lookup_until_s = 0.0
 
     async def check_log(self) -> None:
-        """Raises Problem when the log is not the one that is read, or too slow for too long (GATEWAY_LAG_MAX_S)."""
+        """Raises Problem when the log is not the one that is read, or when it or accepting from it is too far behind
+        (GATEWAY_LAG_MAX_S).
+        """
         if self._log_watch.reason:
             raise Problem("log_unavailable", self._log_watch.reason, retry_after_s=RETRY_AFTER_S)
         if self._lag_s_max and await self._writer.backlog_age_s() > self._lag_s_max:
             detail = f"the log has not answered for more than {self._lag_s_max} s"
+            raise Problem("log_unavailable", detail, retry_after_s=RETRY_AFTER_S)
+        if self._lag_s_max and self._catalog.accept_lag_s > self._lag_s_max:
+            detail = f"accepting is more than {self._lag_s_max} s behind: what is posted now would wait for long"
             raise Problem("log_unavailable", detail, retry_after_s=RETRY_AFTER_S)
 
     async def check_workflow(self, name: str, is_looked_for: bool = True) -> None:

@@ -33,6 +33,15 @@ async def list_owners(pool: Pool, lane: str) -> dict[int, str]:
     return {row[0]: row[1] for row in await pool.fetch(_SQL["list_owners"], lane)}
 
 
+async def find_accept_lag_s(pool: Pool, lane: str) -> float | None:
+    """How far accepting is behind, by the slowest partition of the lane; some seconds when all is well.
+
+    None: nothing was ever read.
+    """
+    lag_s: float | None = await pool.fetchval(_SQL["find_accept_lag"], lane)
+    return lag_s
+
+
 async def list_workflows(pool: Pool, lane: str, *, after: tuple[str, str], limit: int) -> list[WorkflowRow]:
     """By name and version, those after a place in that order."""
     return [WorkflowRow(*row) for row in await pool.fetch(_SQL["list_workflows"], lane, *after, limit)]

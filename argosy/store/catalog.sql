@@ -6,6 +6,12 @@ SELECT DISTINCT name FROM workflows WHERE lane = $1
 -- Where the owners of partitions are called.
 SELECT partition, address FROM partitions WHERE lane = $1 AND owner IS NOT NULL AND address IS NOT NULL
 
+-- name: find_accept_lag
+-- For how long the lane's partitions have not been known to be accepted, the slowest of them; NULL: nothing was ever read.
+SELECT extract(epoch FROM now() - min(greatest(p.accepted_through, l.since)))::double precision
+FROM lane_logs AS l JOIN positions AS p ON p.log_id = l.cluster_id || '/' || l.topic_id AND p.lane = l.lane
+WHERE l.lane = $1
+
 -- name: list_workflows
 -- Workflows and their versions, by name, after a place in that order.
 SELECT name, version, build, description, first_seen_at, last_seen_at

@@ -280,6 +280,31 @@ async def test_a_log_that_is_too_slow_refuses_new_turns(open_gateway: OpenGatewa
     assert (answer.status_code, answer.json()["code"]) == (503, "log_unavailable")
 
 
+@pytest.mark.parametrize(("behind_s", "status"), [(5, 202), (3_600, 503)])
+async def test_new_turns_are_refused_while_accepting_is_too_far_behind(
+    open_gateway: OpenGateway, rows: Rows, behind_s: int, status: int
+) -> None:
+    log = uuid.uuid4().hex
+    await rows.connection.execute("DELETE FROM lane_logs WHERE lane = 'default'")
+    await rows.connection.execute(
+        "INSERT INTO lane_logs (lane, cluster_id, topic_id, topic, partition_count, since)"
+        " VALUES ('default', $1, 't', 'turns.default', 8, '-infinity')",
+        log,
+    )
+    await rows.connection.execute(
+        "INSERT INTO positions (log_id, partition, lane, position, accepted_through)"
+        " VALUES ($1 || '/t', 0, 'default', 1, now() - make_interval(secs => $2::double precision))",
+        log,
+        behind_s,
+    )
+
+    client = await open_gateway(gateway_lag_max_s=60.0)
+    answer = await client.post("/v1/sessions/s/turns", json=ECHO)
+    await rows.connection.execute("DELETE FROM lane_logs WHERE lane = 'default'")
+
+    assert answer.status_code == status, answer.text
+
+
 async def test_a_workflow_that_was_registered_a_moment_ago_is_known(client: httpx.AsyncClient, rows: Rows) -> None:
     name = f"new-{uuid.uuid4().hex}"
     before = await client.post("/v1/sessions/s/turns", json={"workflow": name})
