@@ -29,6 +29,10 @@ END
 $$;
 CREATE TRIGGER slow_flush BEFORE INSERT ON argosy.events FOR EACH ROW EXECUTE FUNCTION argosy.slow_flush();
 """
+# The first flush that suspends a turn takes its time.
+_SLOW_SUSPEND = _SLOW_FLUSH.replace(
+    f"position('{_SLOW}' IN convert_from(NEW.data, 'UTF8')) > 0", "NEW.type = 'turn.suspended'"
+)
 _IS_SLEEPING = (
     "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')"
 )
@@ -141,3 +145,30 @@ async def test_what_a_worker_says_after_it_was_stopped_is_not_taken(
     await client.until_status(after)
     history = await client.judge(disruptions=1, repeatable=hit)
     assert {read.events[-1].attempt for read in history.reads.values() if read.turn_id in hit} == {2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("partitions", [1])
+@pytest.mark.scenario(
+    "hand-over of a turn that was just suspended", "its signal and its timer wake it at the new owner"
+)
+async def test_a_turn_that_its_owner_did_not_see_suspended_is_woken_at_the_next_one(
+    idle_fleet: Fleet, client: Client
+) -> None:
+    """The owner stops between the commit of a suspension and its answer, and lives on: what it says comes late."""
+    workers = idle_fleet.start(2)
+    postgres = await asyncpg.connect(idle_fleet.environment["STATE_DB_URI"])
+    await postgres.execute(_SLOW_SUSPEND.format(seconds=0.3))
+    owner, _ = await _owner_and_heir(client, workers)
+
+    turns = [await client.post(f"session-{number}", "waits", effects=2) for number in range(10)]
+    turns += [await client.post(f"asleep-{number}", "sleeps", effects=2, sleep_s=1) for number in range(10)]
+    await _until_in_flush(postgres)
+    with stopped(owner):
+        for turn in turns[:10]:
+            await client.signal(turn, "go", None)
+        await asyncio.sleep(4)  # the log has given the partition to the other one, which waits for a note
+
+    await client.until_status(turns)
+    await postgres.close()
+    await client.judge(disruptions=1)
