@@ -18,7 +18,7 @@ from workers.dispatch.flusher import Flusher, LooseMove
 from workers.dispatch.inbox import Inbox
 from workers.dispatch.pager import Pager
 from workers.dispatch.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Turn
+from workers.dispatch.turn import Owned, Resume, Turn
 
 
 def make_owned():
@@ -383,3 +383,19 @@ async def test_a_head_that_ran_while_it_was_read_is_not_run_again() -> None:
 
         assert turn.turn_id not in parts.scheduler.live
         assert parts.scheduler.ready_count == 0
+
+
+@pytest.mark.parametrize(("name", "is_woken"), [("go", True), ("other", False)])
+async def test_a_turn_that_was_held_goes_on_when_what_it_waits_for_came_meanwhile(name: str, is_woken: bool) -> None:
+    """It was buffered because the turn was held: nothing else would wake the turn."""
+    async with Parts(catalog()) as parts:
+        turn_id, owned = uuid.uuid4(), parts.owned[0]
+        waits = b'[{"key":"signal:go","kind":"signal","name":"go"}]'
+        parts.heads.turns[turn_id] = LoadedTurn(
+            turn_id, "a", uuid.uuid4(), "s", 0, 1, "echo", "1", "suspended", 1, 0, 3, 0, b"1", waits,
+            [], [(uuid.uuid4(), name, b"1")], [], [],
+        )  # fmt: skip
+
+        await parts.pager.take_up(turn_id, owned, Resume.MOVED)
+
+        assert (turn_id in parts.scheduler.live) is is_woken

@@ -20,6 +20,7 @@ from argosy.store.head import Head, Heads, LoadedTurn
 from argosy.turn.status import HELD, Status
 from workers.dispatch.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Result, Resume, Signal, Turn
+from workers.dispatch.waits import decode_waits
 
 log = structlog.get_logger()
 
@@ -92,8 +93,8 @@ class Pager:
                 continue
             if turn_id in departed:
                 return  # it ran here meanwhile
-            if not rows or Status(rows[0].status) not in (Status.QUEUED, Status.RUNNING):
-                return  # what it waits for in Postgres wakes it
+            if not rows or not _goes_on(rows[0]):
+                return  # what it waits for wakes it when it comes
             turn = turn_of(rows[0], owned)
             turn.resume = resume
             if owned.is_void or self._scheduler.found(turn):
@@ -215,6 +216,19 @@ class Pager:
         turn.needs_load = turn.needs_load or row.has_rows
         self.entered(turn)
         return turn
+
+
+def _goes_on(row: LoadedTurn) -> bool:
+    """Whether a turn that was held may run now. What came for it meanwhile was buffered, and wakes it nowhere else."""
+    status = Status(row.status)
+    if status is not Status.SUSPENDED:
+        return status in (Status.QUEUED, Status.RUNNING)
+    names = {name for _, name, _ in row.signals}
+    keys = {key for key, _ in row.timers}
+    return any(
+        wait.key in keys or (wait.kind == "signal" and wait.name in names)
+        for wait in (decode_waits(row.waits) if row.waits else ())
+    )
 
 
 def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
