@@ -185,8 +185,8 @@ async def test_a_turn_says_which_former_owner_still_runs_a_step_of_it(
     turn_id = await rows.turn(session, "running", attempt=1)
     runner = f"{former}/76"
     await rows.connection.execute(
-        "INSERT INTO handovers (lane, partition, epoch, worker_id, turn_ids, runners)"
-        " VALUES ('default', $1, 76, $2, $3, $4)", partition, former, [uuid.uuid4(), turn_id], ["x/1", runner],
+        "INSERT INTO handovers (lane, partition, epoch, worker_id, is_settled, turn_ids, runners)"
+        " VALUES ('default', $1, 76, $2, true, $3, $4)", partition, former, [uuid.uuid4(), turn_id], ["x/1", runner],
     )  # fmt: skip
     url = f"/v1/turns/{turn_id}/explain"
 
