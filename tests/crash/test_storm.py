@@ -33,7 +33,7 @@ async def test_a_thousand_turns_survive_workers_that_are_killed_and_stopped(idle
     assert storm.disruptions >= 3
 
 
-@KAFKA_FIRST
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", [1])
 async def test_ten_thousand_turns_behind_a_suspended_one_hold_up_nobody_else(
     fleet: Fleet, client: Client, sink: Sink

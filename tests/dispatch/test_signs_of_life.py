@@ -21,6 +21,7 @@ from argosy.store.migrate import migrate
 from argosy.store.pool import Pool, connect
 from argosy.store.worker import Beat, Workers
 from tests.store.conftest import *  # noqa: F403
+from tests.store.newest_first import *  # noqa: F403
 from workers.dispatch.life import Member
 from workers.dispatch.signs_of_life import SignsOfLife
 

@@ -1,2 +1,3 @@
 from tests.harness.fixtures import *  # noqa: F403
 from tests.store.conftest import *  # noqa: F403
+from tests.store.newest_first import *  # noqa: F403

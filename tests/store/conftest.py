@@ -36,12 +36,8 @@ def store_18_dsn(postgres_dsn: str) -> Iterator[str]:
     yield from migrated(postgres_dsn)
 
 
-@pytest.fixture(params=["15", "18"], ids=["postgres15", "postgres18"])
-async def store_dsn(request: pytest.FixtureRequest) -> str:
-    """A migrated database without rows, on PostgreSQL 15 and on 18. One database for all tests: rows are gone faster
-    than a database is made.
-    """
-    dsn = str(request.getfixturevalue(f"store_{request.param}_dsn"))
+async def emptied(dsn: str) -> str:
+    """The database without rows. One for all tests: rows are gone faster than a database is made."""
     connection = await asyncpg.connect(dsn, server_settings={"search_path": "argosy"})
     await connection.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -51,6 +47,12 @@ async def store_dsn(request: pytest.FixtureRequest) -> str:
         await connection.execute(f"DELETE FROM {table}")  # noqa: S608
     await connection.close()
     return dsn
+
+
+@pytest.fixture(params=["15", "18"], ids=["postgres15", "postgres18"])
+async def store_dsn(request: pytest.FixtureRequest) -> str:
+    """A migrated database without rows, on PostgreSQL 15 and on 18."""
+    return await emptied(str(request.getfixturevalue(f"store_{request.param}_dsn")))
 
 
 @pytest.fixture
