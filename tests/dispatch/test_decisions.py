@@ -120,22 +120,26 @@ def test_a_worker_that_cannot_write_for_long_is_cut_off(stalled_s: float, expect
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "expected"),
+    ("kind", "name", "status", "waits_for", "expected"),
     [
-        ("cancel", "", Action.CANCEL),
-        ("timer", "deadline", Action.EXPIRE),
-        ("timer", "not_before", Action.DELETE),
-        ("timer", "sleep", Action.BUFFER),
-        ("signal", "go", Action.BUFFER),
-        ("step_result", "step.completed", Action.BUFFER),
-        ("handover", "w/1", Action.SAID),
-        ("resume", "", Action.LATE),
+        ("cancel", "", Status.RUNNING, False, Action.CANCEL),
+        ("timer", "deadline", Status.RUNNING, False, Action.EXPIRE),
+        ("timer", "not_before", Status.QUEUED, False, Action.DELETE),
+        ("timer", "sleep", Status.RUNNING, True, Action.STAY),
+        ("timer", "sleep", Status.SUSPENDED, True, Action.STAY),
+        ("signal", "go", Status.RUNNING, False, Action.BUFFER),
+        ("signal", "go", Status.QUEUED, False, Action.BUFFER),
+        ("signal", "go", Status.SUSPENDED, False, Action.BUFFER),
+        ("signal", "go", Status.SUSPENDED, True, Action.STAY),
+        ("step_result", "step.completed", Status.RUNNING, False, Action.BUFFER),
+        ("handover", "w/1", Status.RUNNING, False, Action.SAID),
+        ("resume", "", Status.PARKED, False, Action.STAY),
     ],
 )
-def test_what_comes_to_a_turn_that_still_runs_elsewhere_is_kept_unless_it_ends_the_turn(
-    kind: str, name: str, expected: Action
+def test_what_comes_to_a_turn_that_still_runs_elsewhere_is_kept_and_what_would_wake_it_stays_due(
+    kind: str, name: str, status: Status, waits_for: bool, expected: Action
 ) -> None:
-    assert decide_held(kind, name) is expected
+    assert decide_held(kind, name, status, waits_for) is expected
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ class Inbox:
         """The turn waits in Postgres: delayed, behind others, suspended, parked, ended, or held for a former owner."""
         status = Status(loaded.status)
         if self._takeover.is_held(row.turn_id) and status not in ENDED:
-            action = decide_held(row.kind, row.name)
+            action = decide_held(row.kind, row.name, status, waits_for(loaded.waits, row))
         elif status is Status.RUNNING and row.kind not in ("step_result", "handover"):
             return  # it ran before a claim, and its head is not read yet
         elif status is Status.RUNNING:

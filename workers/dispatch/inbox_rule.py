@@ -59,18 +59,16 @@ def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Acti
     return Action.BUFFER
 
 
-def decide_held(kind: str, name: str) -> Action:
-    """What becomes of a due row while a step of its turn still runs at a former owner: it is kept for when the turn
-    goes on. Who wants the turn to end need not wait for that.
+def decide_held(kind: str, name: str, status: Status, waits_for: bool) -> Action:
+    """What becomes of a due row while a step of its turn still runs at a former owner. Who wants the turn to end need
+    not wait for that. What would wake it stays due: once buffered, nothing looks at it again but a turn that runs.
     """
     if kind == "cancel":
         return Action.CANCEL
-    if kind == "timer" and name == "deadline":
-        return Action.EXPIRE
-    if kind == "timer" and name == "not_before":
-        return Action.DELETE
-    if kind == "resume":
-        return Action.LATE
+    if kind == "timer" and name in ("deadline", "not_before"):
+        return Action.EXPIRE if name == "deadline" else Action.DELETE
+    if kind in ("timer", "resume") or (status is Status.SUSPENDED and waits_for):
+        return Action.STAY
     return Action.SAID if kind == "handover" else Action.BUFFER
 
 

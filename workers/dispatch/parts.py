@@ -17,7 +17,7 @@ from argosy.signing import load_secret
 from argosy.store.head import Heads
 from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import Answer, NumberedStream
-from argosy.store.partition import Claimed, Partitions
+from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
 from argosy.workflow.catalog import Catalog
 from workers.dispatch.database_clock import DatabaseClock
@@ -195,7 +195,7 @@ class Parts:
             lane=settings.lane,
             owned=self.owned,
             interval_s=settings.reconcile_interval_s,
-            on_claimed=self._claimed,
+            on_claimed=self.takeover.begin,
             on_void=self._void,
         )
         self.handover = Handover(
@@ -251,9 +251,6 @@ class Parts:
         share = len(self.owned) / max(1, self.partition_count)
         return self._settings.inbox_interval_s / max(share, _POLL_SHARE_MIN)
 
-    def _claimed(self, claimed: list[tuple[Owned, Claimed]]) -> None:
-        self.takeover.begin(claimed)
-
     def _opened(self, opened: list[Owned]) -> None:
         self.pager.claimed(opened)
         self.inbox.poke()
@@ -261,6 +258,7 @@ class Parts:
     def _released(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
         telemetry.HANDOVERS.labels(outcome=resume.value).inc()
         self.background.spawn(self.pager.take_up(turn_id, owned, resume))
+        self.inbox.poke()  # what stayed due for it is looked at now
 
     def _refused(self, turns: list[Turn], lost: list[Owned]) -> None:
         for turn in turns:
