@@ -8,15 +8,15 @@ from argosy.log import Span
 from argosy.ranges import in_ranges
 from argosy.store.partition import Note
 from argosy.turn.status import ENDED, Status
-from workers.dispatch import crash_rule
-from workers.dispatch.crash_rule import Run
-from workers.dispatch.handover import is_settled
-from workers.dispatch.inbox_rule import Action, decide_held
-from workers.dispatch.inbox_rule import decide as decide_inbox
-from workers.dispatch.ownership import decide as decide_ownership
-from workers.dispatch.reading import where_to_read
+from workers.dispatch.execution import crash_rule
+from workers.dispatch.execution.crash_rule import Run
+from workers.dispatch.inbox.inbox_rule import Action, decide_held
+from workers.dispatch.inbox.inbox_rule import decide as decide_inbox
+from workers.dispatch.ownership.handover import is_settled
+from workers.dispatch.ownership.ownership import decide as decide_ownership
+from workers.dispatch.ownership.reading import where_to_read
+from workers.dispatch.ownership.takeover import opens_as
 from workers.dispatch.store_watch import is_cut_off
-from workers.dispatch.takeover import opens_as
 from workers.dispatch.turn import Owned, Resume, Stop, Turn
 
 

@@ -13,11 +13,11 @@ from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
 from argosy.turn.status import Status
 from argosy.workflow.definition import Workflow
-from workers.dispatch.executor import Executor
-from workers.dispatch.flusher import Flusher, LooseMove
-from workers.dispatch.inbox import Inbox
-from workers.dispatch.pager import Pager
-from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.execution.executor import Executor
+from workers.dispatch.flush.flusher import Flusher, LooseMove
+from workers.dispatch.inbox.inbox import Inbox
+from workers.dispatch.scheduling.pager import Pager
+from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Resume, Turn
 
 

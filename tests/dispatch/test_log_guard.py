@@ -5,7 +5,7 @@ import pytest
 from argosy.errors import SettingError
 from argosy.log import Identity, Span
 from argosy.store.lane_log import LaneLog
-from workers.dispatch.log_guard import Verdict, judge, judge_start, words_of_missing
+from workers.dispatch.ownership.log_guard import Verdict, judge, judge_start, words_of_missing
 
 KNOWN = Identity("cluster", "topic-1", 8)
 AGAIN = Identity("cluster", "topic-2", 8)

@@ -5,7 +5,7 @@ import uuid
 from argosy.clock import SystemClock
 from argosy.log import Identity
 from argosy.store.partition import Claimed
-from workers.dispatch.ownership import Ownership
+from workers.dispatch.ownership.ownership import Ownership
 from workers.dispatch.turn import Owned
 
 

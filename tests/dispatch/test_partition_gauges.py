@@ -10,7 +10,7 @@ from argosy.clock import SystemClock
 from argosy.store import fleet
 from argosy.store.fleet import PartitionMeasure
 from workers.dispatch.partition_gauges import PartitionGauges
-from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Turn
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from argosy.turn.status import Status
-from workers.dispatch.scheduler import Scheduler, Session
+from workers.dispatch.scheduling.scheduler import Scheduler, Session
 from workers.dispatch.turn import Owned, Turn
 
 OWNED = Owned(0, epoch=1, buckets=(0, 1023))

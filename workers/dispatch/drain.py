@@ -9,11 +9,11 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import LogReader
-from workers.dispatch.executor import Executor
-from workers.dispatch.flusher import Flusher
-from workers.dispatch.handover import Handover
-from workers.dispatch.ownership import Ownership
-from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.execution.executor import Executor
+from workers.dispatch.flush.flusher import Flusher
+from workers.dispatch.ownership.handover import Handover
+from workers.dispatch.ownership.ownership import Ownership
+from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.tasks import Background
 from workers.dispatch.turn import Owned
 

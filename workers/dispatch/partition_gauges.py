@@ -14,7 +14,7 @@ from argosy.clock import Clock
 from argosy.errors import StoreUnavailableError
 from argosy.store import fleet
 from argosy.store.pool import Pool
-from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Owned
 
 _LOOK_S: Final = 2.0  # memory is looked at this often

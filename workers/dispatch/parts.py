@@ -20,24 +20,24 @@ from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
 from argosy.workflow.catalog import Catalog
+from workers.dispatch.accept.intake import Intake
 from workers.dispatch.database_clock import DatabaseClock
 from workers.dispatch.drain import Drain
-from workers.dispatch.executor import Executor
-from workers.dispatch.flusher import Flusher
-from workers.dispatch.handover import Handover
-from workers.dispatch.inbox import Inbox
-from workers.dispatch.intake import Intake
-from workers.dispatch.log_guard import LogGuard
+from workers.dispatch.execution.executor import Executor
+from workers.dispatch.flush.flusher import Flusher
+from workers.dispatch.inbox.inbox import Inbox
 from workers.dispatch.loop_watch import LoopWatch
 from workers.dispatch.others import Others
-from workers.dispatch.ownership import Ownership
-from workers.dispatch.pager import Pager
+from workers.dispatch.ownership.handover import Handover
+from workers.dispatch.ownership.log_guard import LogGuard
+from workers.dispatch.ownership.ownership import Ownership
+from workers.dispatch.ownership.reading import Reading
+from workers.dispatch.ownership.takeover import Takeover
 from workers.dispatch.partition_gauges import PartitionGauges
 from workers.dispatch.poke import PokeServer, PokeService
-from workers.dispatch.reading import Reading
-from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.scheduling.pager import Pager
+from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.store_watch import StoreWatch
-from workers.dispatch.takeover import Takeover
 from workers.dispatch.tasks import Background
 from workers.dispatch.turn import Owned, Resume, Turn
 

@@ -9,7 +9,7 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import LogReader
-from workers.dispatch.executor import Executor
+from workers.dispatch.execution.executor import Executor
 
 log = structlog.get_logger()
 

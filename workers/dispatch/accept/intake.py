@@ -17,8 +17,8 @@ from argosy.clock import Clock
 from argosy.errors import FlushRefusedError, OwnershipLostError, RecordError
 from argosy.log import Batch, LogReader, Record
 from argosy.store.numbered_stream import Answer, NumberedStream
-from workers.dispatch.accept_arrays import STATEMENT, AcceptArrays
-from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
+from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Turn
 
 log = structlog.get_logger()

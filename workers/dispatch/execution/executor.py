@@ -22,12 +22,12 @@ from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
 from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
-from workers.dispatch import crash_rule, turn_change
-from workers.dispatch.alone import Alone
-from workers.dispatch.crash_rule import Run
-from workers.dispatch.flusher import Flusher
-from workers.dispatch.journal import TurnJournal
-from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.execution import crash_rule, turn_change
+from workers.dispatch.execution.alone import Alone
+from workers.dispatch.execution.crash_rule import Run
+from workers.dispatch.execution.journal import TurnJournal
+from workers.dispatch.flush.flusher import Flusher
+from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Resume, Stop, Turn
 from workers.dispatch.waits import mismatch
 

@@ -22,7 +22,7 @@ from argosy.log import Identity
 from argosy.ranges import in_ranges
 from argosy.store.partition import Claimed, Orphan, Partitions
 from workers.dispatch.life import Member, adopter
-from workers.dispatch.reading import Reading
+from workers.dispatch.ownership.reading import Reading
 from workers.dispatch.turn import Owned
 
 log = structlog.get_logger()

@@ -18,7 +18,7 @@ from argosy.clock import Clock
 from argosy.errors import UnavailableError
 from argosy.store.head import Head, Heads, LoadedTurn
 from argosy.turn.status import HELD, Status
-from workers.dispatch.scheduler import Scheduler
+from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Result, Resume, Signal, Turn
 from workers.dispatch.waits import decode_waits
 

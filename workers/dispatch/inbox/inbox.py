@@ -21,12 +21,12 @@ from argosy.errors import UnavailableError
 from argosy.store.head import DueRow, Heads, LoadedTurn
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
-from workers.dispatch.executor import Executor
-from workers.dispatch.flusher import Flusher, LooseMove, Placement
-from workers.dispatch.inbox_rule import Action, decide, decide_held, waits_for
-from workers.dispatch.pager import Pager, turn_of
-from workers.dispatch.scheduler import Scheduler
-from workers.dispatch.takeover import Takeover
+from workers.dispatch.execution.executor import Executor
+from workers.dispatch.flush.flusher import Flusher, LooseMove, Placement
+from workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, waits_for
+from workers.dispatch.ownership.takeover import Takeover
+from workers.dispatch.scheduling.pager import Pager, turn_of
+from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Signal, Stop, Turn
 
 log = structlog.get_logger()

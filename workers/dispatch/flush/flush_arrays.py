@@ -4,7 +4,7 @@ import uuid
 from typing import Any, Final
 
 from argosy.store.queries import load_queries
-from workers.dispatch.flush_entry import Entry
+from workers.dispatch.flush.flush_entry import Entry
 from workers.dispatch.turn import Owned
 
 STATEMENT: Final = load_queries("flush")["flush"]

@@ -19,9 +19,9 @@ import msgspec
 from argosy.errors import OwnershipLostError, WaitTimeoutError, WorkflowError
 from argosy.turn.events import Event
 from argosy.workflow.journal import Recorded, WaitKind
-from workers.dispatch.asked import Asked
-from workers.dispatch.flusher import Flusher
-from workers.dispatch.quiet import Quiet
+from workers.dispatch.execution.asked import Asked
+from workers.dispatch.execution.quiet import Quiet
+from workers.dispatch.flush.flusher import Flusher
 from workers.dispatch.turn import EventWrite, InboxWrite, Signal, Stop, Turn
 from workers.dispatch.waits import Wait, WrittenWait, decode_waits
 

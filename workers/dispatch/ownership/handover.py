@@ -20,8 +20,8 @@ from argosy.errors import UnavailableError
 from argosy.ranges import in_ranges
 from argosy.store.partition import Partitions, ResultRow
 from argosy.turn.status import Status
-from workers.dispatch.flusher import Flusher
-from workers.dispatch.journal import STEP_OUTCOMES
+from workers.dispatch.execution.journal import STEP_OUTCOMES
+from workers.dispatch.flush.flusher import Flusher
 from workers.dispatch.tasks import Background
 from workers.dispatch.turn import EventWrite, Owned, Resume, Stop, Turn
 

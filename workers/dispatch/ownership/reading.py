@@ -12,8 +12,8 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import Identity, LogReader, Span
 from argosy.store.partition import Partitions
-from workers.dispatch.intake import Intake, Move
-from workers.dispatch.log_guard import LogGuard
+from workers.dispatch.accept.intake import Intake, Move
+from workers.dispatch.ownership.log_guard import LogGuard
 from workers.dispatch.turn import Owned
 
 _SPANS_INTERVAL_S = 1.0  # how often it is looked whether the log holds our positions

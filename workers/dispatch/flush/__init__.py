@@ -1,0 +1,1 @@
+"""What all turns want written goes out as one group commit at a time."""

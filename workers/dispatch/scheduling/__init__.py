@@ -1,0 +1,1 @@
+"""Which turn starts next: in memory, paged in from Postgres."""
