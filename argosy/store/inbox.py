@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
+from argosy.store.turn import TurnHead
 
 _SQL = load_queries("inbox")
 
@@ -46,6 +47,22 @@ async def insert_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, t
         request.payload,
     )
     return row is not None
+
+
+async def send_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str) -> TurnHead | None:
+    """The turn, when it is accepted, no duplicate, not ended, and the row was written. None: nothing was done."""
+    row = await pool.fetchrow(
+        _SQL["send_inbox"],
+        request.turn_id,
+        tenant,
+        lane,
+        inbox_id,
+        request.kind,
+        request.name,
+        request.request_id,
+        request.payload,
+    )
+    return None if row is None else TurnHead(*row)
 
 
 async def find_inbox_request(pool: Pool, request: InboxRequest, tenant: str, lane: str) -> InboxWritten | None:

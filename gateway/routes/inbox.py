@@ -51,9 +51,15 @@ async def post_signal(turn_id: str, name: str, request: Request) -> Response:
     size_bytes_max = state.settings.payload_size_bytes_max
     payload = await body.read(request, size_bytes_max) or b"null"
     json_value.check(payload, size_bytes_max, "the payload")
-    head = await resolve(state, turns.find_turn, requested, tenant)
     signal_id = uuid.uuid4()
     key = checked_key(request.headers.get("idempotency-key")) or str(signal_id)
+    written = _request(requested, None, "signal", name, key, payload)
+    head = await inbox.send_inbox(state.pool, written, signal_id, tenant, state.settings.lane)
+    if head is not None:
+        state.poking.new_inbox_row(written.bucket)
+        return _answer(202, head, requested, signal_id=signal_id, name=name)
+    # Not accepted yet, a duplicate, ended, or sent before: looked at step by step.
+    head = await resolve(state, turns.find_turn, requested, tenant)
     written = _request(requested, head, "signal", name, key, payload)
     sent_id = await _send(state, tenant, written, signal_id, head)
     return _answer(202, head, requested, signal_id=sent_id, name=name)
