@@ -10,6 +10,7 @@ from argosy.errors import (
 )
 from argosy.workflow.context import Context
 from argosy.workflow.definition import step, workflow
+from argosy.workflow.emit import emit
 from argosy.workflow.info import StepInfo, step_info
 from argosy.workflow.sync_context import SyncContext
 
@@ -23,6 +24,7 @@ __all__ = [
     "SyncContext",
     "WaitTimeoutError",
     "WorkflowError",
+    "emit",
     "step",
     "step_info",
     "workflow",

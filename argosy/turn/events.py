@@ -1,25 +1,39 @@
-"""The closed list of durable events: a turn's journal and its story are the same rows.
+"""The closed list of events: a turn's journal and its story are the same rows.
 
-| type             | key      | data (JSON)                                              |
+| durable          | key      | data (JSON)                                              |
 |------------------|----------|----------------------------------------------------------|
 | turn.started     |          | {}                                                       |
 | turn.reset       |          | {"from_seq": n}: what an earlier attempt left unrecorded is void |
-| turn.suspended   |          | {}                                                       |
+| turn.suspended   |          | {"channels"?, "emits"?}: of the workflow, those that changed since the suspend before |
 | turn.resumed     |          | {}                                                       |
-| turn.completed   |          | {}: the result is the turn's own                         |
-| turn.failed      |          | {"type", "message"}                                      |
-| turn.cancelled   |          | {"reason"?}                                              |
-| turn.expired     |          | {}                                                       |
+| turn.completed   |          | {"channels"?}: the result is the turn's own              |
+| turn.failed      |          | {"type", "message", "channels"?}                         |
+| turn.cancelled   |          | {"reason"?, "channels"?}                                 |
+| turn.expired     |          | {"channels"?}                                            |
 | turn.rejected    |          | {"reason"}                                               |
-| turn.parked      |          | {"reason", "message"}                                    |
+| turn.parked      | (a step) | {"reason", "message", "channels"?}                       |
 | step.intended    | step key | {}: an at_most_once step is about to run                 |
-| step.completed   | step key | {"result": any, "attempts": n}                           |
-| step.failed      | step key | {"type", "message", "attempts"}: for good                |
+| step.completed   | step key | {"result": any, "attempts": n, "channels"?}              |
+| step.failed      | step key | {"type", "message", "attempts", "channels"?}: for good   |
 | step.retrying    | step key | {"type", "message", "attempts", "delay_s"}               |
 | wait.started     | wait key | {"kind": "signal"|"sleep"|"retry", "name"?, "timeout_s"?} |
 | wait.completed   | wait key | {"payload"?: any}                                        |
 | wait.timed_out   | wait key | {}                                                       |
 | value.recorded   | key      | {"value": any}: now() and uuid()                         |
+
+"channels": whole values, {NAME: {"text": "…"} | {"json": any}}. Two members are for ourselves and never leave
+(argosy/turn/projection.py): "private", true or the fields of the result that are, in the events of a step that is
+declared so (true also where it parked the turn, and in its retries' waits); "emits", how many emits of the workflow
+turn.suspended holds.
+
+| told only     | data                                                                               |
+|---------------|------------------------------------------------------------------------------------|
+| step.private  | {}: stands for the event of a private step; key "", and the number of the event     |
+| frame         | {"attempt", "n", "channel", "step", "offset", "text"|"json"|"patch"}                |
+| channel.reset | {"attempt", "n", "channel", "step"}: it is empty again                              |
+| gap           | {"attempt", "n", "channel", "step"}: frames were left out, its whole value is next  |
+| resync        | {"from_seq": n}: what was told after this event never happened                      |
+| snapshot      | {"turn"}: as GET shows it, in place of events that are not told one by one          |
 """
 
 from enum import StrEnum
@@ -44,6 +58,17 @@ class Event(StrEnum):
     WAIT_COMPLETED = "wait.completed"
     WAIT_TIMED_OUT = "wait.timed_out"
     VALUE_RECORDED = "value.recorded"
+
+
+class WireEvent(StrEnum):
+    """Types that clients are told and no row has."""
+
+    STEP_PRIVATE = "step.private"
+    FRAME = "frame"
+    CHANNEL_RESET = "channel.reset"
+    GAP = "gap"
+    RESYNC = "resync"
+    SNAPSHOT = "snapshot"
 
 
 SETTLED_OUTCOMES = frozenset(

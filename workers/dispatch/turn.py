@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.turn.transitions import advance
+from argosy.workflow.channels import Channels
 
 
 class Stop(Enum):
@@ -126,6 +127,7 @@ class Turn:
         "attempt",
         "awaits_start",
         "bucket",
+        "channels",
         "crashes",
         "deferred",
         "durable",
@@ -229,6 +231,8 @@ class Turn:
         self.awaits_start = False
         self.task: asyncio.Task[None] | None = None
         self.journal: Any = None
+        # What its code has emitted and no durable event holds yet; made at the first emit, in whatever thread that is.
+        self.channels: Channels | None = None
         # Why its task was told to stop.
         self.stop: Stop | None = None
 

@@ -1,0 +1,290 @@
+"""The channels of one attempt of a turn: what its steps and its workflow have filled and no durable event holds yet.
+
+Rules:
+- A channel belongs to one try of a step, or to the workflow. The step's outcome takes its channels with it; a step
+  that is tried again begins with none.
+- What the workflow itself emits is there until the turn ends. A replay emits it again: as many emits of a channel as
+  the last suspend has counted are passed over, and the channel goes on from the value that was written there.
+- Nobody may be watching: then an emit costs an append.
+Threads: every method may be called from any of them.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from argosy.errors import WorkflowError
+from argosy.workflow import payload
+from argosy.workflow.channel import Channel
+
+NAME_CHARACTERS_MAX: Final = 64
+WORKFLOW: Final = ""  # in place of a step's key
+_REFUSED_MAX: Final = 100  # refused emits of the workflow are remembered, so that a replay refuses them again
+_ANY_SIZE: Final = 1 << 62
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ChannelBounds(NamedTuple):
+    """emit_size_bytes_max: of one emit; value_size_bytes_max: of one channel's value; turn_size_bytes_max: of all the
+    values that a turn has in memory, channels_max: how many.
+    """
+
+    emit_size_bytes_max: int
+    value_size_bytes_max: int
+    turn_size_bytes_max: int
+    channels_max: int
+
+
+class Kept(NamedTuple):
+    """What suspends of earlier runs have written of the workflow's own channels. values: by name, {"text": …} or
+    {"json": …}; emits: how many emits of each they are made of, then the numbers of those that were refused.
+    is_refilled: the same attempt went on elsewhere since.
+    """
+
+    values: dict[str, dict[str, Any]]
+    emits: dict[str, list[int]]
+    is_refilled: bool = False
+
+
+class Channels:
+    """seq: the turn's newest event, durable or not. listener is called after every change, in the thread that made it;
+    None: nobody watches.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_bounds",
+        "_by_step",
+        "_count",
+        "_emits",
+        "_generation",
+        "_held",
+        "_is_refilled",
+        "_lock",
+        "_seq",
+        "_size_bytes",
+        "_written",
+        "listener",
+    )
+
+    def __init__(self, bounds: ChannelBounds, seq: Callable[[], int], kept: Kept | None = None) -> None:
+        self.listener: Callable[[], None] | None = None
+        self._bounds = bounds
+        self._seq = seq
+        self._lock = threading.Lock()
+        self._by_step: dict[str, dict[str, Channel]] = {}
+        self._size_bytes = 0
+        self._count = 0
+        self._generation = 0
+        # The workflow's own emits, by channel: how many so far, then which of them were refused, from 1. And the same
+        # for those that are in what was kept.
+        self._emits: dict[str, list[int]] = {}
+        self._held: dict[str, list[int]] = {}
+        # The length of the workflow's own channels when the last suspend wrote them.
+        self._written: dict[str, int] = {}
+        self._is_refilled = False
+        if kept is not None:
+            self._restore(kept)
+
+    # For the code that emits
+
+    def append(self, step: str, tries: int, name: str, text: str) -> None:
+        """Raises WorkflowError."""
+        size_bytes = len(text) if text.isascii() else _size_bytes(text)
+        self._check_emit(size_bytes)
+
+        def change(channel: Channel) -> None:
+            self._check_value(channel, channel.size_bytes + size_bytes)
+            channel.append(text, size_bytes, self._seq())
+
+        self._fill(step, tries, name, True, change)
+
+    def replace(self, step: str, tries: int, name: str, value: Any) -> None:
+        """Raises WorkflowError; EncodingError when it is no JSON."""
+        whole, _ = payload.encode(value, _ANY_SIZE, "the json of emit")
+        self._check_emit(len(whole))
+
+        def change(channel: Channel) -> None:
+            self._check_value(channel, len(whole))
+            channel.replace(whole, self._seq())
+
+        self._fill(step, tries, name, False, change)
+
+    def patch(self, step: str, tries: int, name: str, operations: Any) -> None:
+        """operations: RFC 6902; a channel begins with null. Raises WorkflowError; EncodingError when it is no JSON."""
+        encoded, decoded = payload.encode(operations, _ANY_SIZE, "the patch of emit")
+        if not isinstance(decoded, list):
+            raise WorkflowError("the patch of emit is a list of operations (RFC 6902)")
+        self._check_emit(len(encoded))
+
+        def change(channel: Channel) -> None:
+            channel.patch(decoded, encoded, self._seq(), lambda size_bytes: self._check_value(channel, size_bytes))
+
+        self._fill(step, tries, name, False, change)
+
+    # For the journal
+
+    def take(self, step: str) -> bytes:
+        """The step has come to its end: its channels, as its event's data holds them (a JSON object), and no more here.
+        Empty bytes: it has filled none.
+        """
+        with self._lock:
+            return _object(self._remove(step))
+
+    def clear(self, step: str) -> None:
+        """The step is tried again."""
+        with self._lock:
+            is_filled = bool(self._remove(step))
+        listener = self.listener
+        if is_filled and listener is not None:
+            listener()
+
+    def suspended(self) -> bytes:
+        """Members of turn.suspended's data: the workflow's channels that have changed since the last one, and how many
+        emits of each there were. Empty bytes: the workflow has filled none.
+        """
+        with self._lock:
+            own = self._by_step.get(WORKFLOW, {})
+            changed = [each for each in own.values() if self._written.get(each.name) != each.length]
+            self._written = {each.name: each.length for each in own.values()}
+            members = b'"channels":%b,' % _object(changed) if changed else b""
+            return b'%b"emits":%b' % (members, _encode(self._emits)) if self._emits else b""
+
+    def own(self) -> bytes:
+        """The workflow's own channels, as the event that ends the turn holds them. Empty bytes: there are none."""
+        with self._lock:
+            return _object(self._by_step.get(WORKFLOW, {}).values())
+
+    # For watchers
+
+    def open(self) -> list[Channel]:
+        """In the order of their first emit."""
+        with self._lock:
+            found = [channel for channels in self._by_step.values() for channel in channels.values()]
+        return sorted(found, key=lambda channel: channel.generation)
+
+    # Inside
+
+    def _fill(self, step: str, tries: int, name: str, is_text: bool, change: Callable[[Channel], None]) -> None:
+        with self._lock:
+            if not step and self._is_passed_over(name):
+                return
+            channel = None
+            try:
+                channel = self._channel(step, tries, name, is_text)
+                size_bytes = channel.size_bytes
+                change(channel)
+            except WorkflowError:
+                self._refused(step, name, channel)
+                raise
+            self._size_bytes += channel.size_bytes - size_bytes
+        listener = self.listener
+        if listener is not None:
+            listener()
+
+    def _is_passed_over(self, name: str) -> bool:
+        """Count an emit of the workflow. True: a suspend holds what it emits. Raises WorkflowError."""
+        emits = self._emits.setdefault(name, [0])
+        if len(emits) > _REFUSED_MAX:
+            raise WorkflowError(f"channel {name!r} takes no more: {_REFUSED_MAX} emits of it were refused")
+        emits[0] += 1
+        held = self._held.get(name)
+        if held is None or emits[0] > held[0]:
+            return False
+        if emits[0] in held[1:]:
+            emits.append(emits[0])
+            raise WorkflowError(f"this emit of channel {name!r} was refused when the workflow made it first")
+        return True
+
+    def _channel(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
+        channels = self._by_step.get(step)
+        channel = None if channels is None else channels.get(name)
+        if channel is None:
+            return self._make(step, tries, name, is_text)
+        if channel.tries != tries:
+            raise WorkflowError(f"this try of step {step!r} is over: it emits no more")
+        if channel.is_text is not is_text:
+            before, now = ("text", "json or patches") if channel.is_text else ("json or patches", "text")
+            raise WorkflowError(f"channel {name!r} has {before} in it; it takes no {now}")
+        return channel
+
+    def _refused(self, step: str, name: str, channel: Channel | None) -> None:
+        """A replay refuses it again. A channel that has nothing in it is none."""
+        if not step:
+            self._emits[name].append(self._emits[name][0])
+        if channel is not None and not channel.length:
+            del self._by_step[step][name]
+            self._count -= 1
+
+    def _make(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
+        if self._count >= self._bounds.channels_max:
+            raise WorkflowError(
+                f"the turn has {self._count} open channels, the bound is CHANNELS_PER_TURN_MAX={self._count}"
+            )
+        self._count += 1
+        self._generation += 1
+        is_refilled = self._is_refilled and not step
+        channel = Channel(self._lock, step, name, tries, is_text, self._generation, is_refilled)
+        self._by_step.setdefault(step, {})[name] = channel
+        return channel
+
+    def _remove(self, step: str) -> list[Channel]:
+        channels = list(self._by_step.pop(step, {}).values())
+        self._count -= len(channels)
+        self._size_bytes -= sum(channel.size_bytes for channel in channels)
+        return channels
+
+    def _restore(self, kept: Kept) -> None:
+        self._is_refilled = kept.is_refilled
+        self._held = kept.emits
+        for name, value in kept.values.items():
+            channel = self._make(WORKFLOW, 0, name, "text" in value)
+            if channel.is_text:
+                channel.append(value["text"], _size_bytes(value["text"]), 0)
+            else:
+                channel.replace(_encode(value.get("json")), 0)
+            self._size_bytes += channel.size_bytes
+            self._written[name] = channel.length
+
+    def _check_emit(self, size_bytes: int) -> None:
+        if size_bytes > self._bounds.emit_size_bytes_max:
+            raise WorkflowError(
+                f"one emit has {size_bytes} bytes, the bound is EMIT_SIZE_BYTES_MAX={self._bounds.emit_size_bytes_max}"
+            )
+
+    def _check_value(self, channel: Channel, size_bytes: int) -> None:
+        if size_bytes > self._bounds.value_size_bytes_max:
+            raise WorkflowError(
+                f"channel {channel.name!r} would have {size_bytes} bytes, "
+                f"the bound is PAYLOAD_SIZE_BYTES_MAX={self._bounds.value_size_bytes_max}"
+            )
+        whole = self._size_bytes - channel.size_bytes + size_bytes
+        if whole > self._bounds.turn_size_bytes_max:
+            raise WorkflowError(
+                f"the turn's open channels would have {whole} bytes, "
+                f"the bound is CHANNELS_SIZE_BYTES_MAX={self._bounds.turn_size_bytes_max}"
+            )
+
+
+def check_name(name: Any) -> str:
+    """Raises WorkflowError."""
+    if not isinstance(name, str) or not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
+        raise WorkflowError(
+            f"a channel's name is a string of 1 to {NAME_CHARACTERS_MAX} printable characters, not {name!r:.80}"
+        )
+    return name
+
+
+def _size_bytes(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise WorkflowError("the text of emit has a lone surrogate, which is no valid Unicode") from None
+
+
+def _object(channels: Any) -> bytes:
+    members = b",".join(channel.member() for channel in channels)
+    return b"{%b}" % members if members else b""

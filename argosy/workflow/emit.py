@@ -1,0 +1,66 @@
+"""`argosy.emit`: what a step or a workflow shows while it runs."""
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
+
+from argosy.errors import WorkflowError
+from argosy.workflow.channels import WORKFLOW, Channels, check_name
+from argosy.workflow.info import StepInfo, current
+
+_NOTHING: Final[Any] = object()
+
+
+class Attempt(Protocol):
+    """The attempt of a turn that code runs in, as `emit` needs it. Used from any thread."""
+
+    def channels(self, info: StepInfo | None) -> Channels | None:
+        """Where a try of a step, or the workflow (None), fills its channels; None: nobody may see them. Raises
+        WorkflowError when it is over.
+        """
+        ...
+
+
+# Set for the whole of an attempt.
+attempt: ContextVar[Attempt | None] = ContextVar("argosy_attempt", default=None)
+
+
+def emit(
+    channel: str,
+    *,
+    text: str | None = None,
+    patch: Sequence[Mapping[str, Any]] | None = None,
+    json: Any = _NOTHING,
+) -> None:
+    """Show something of what this step (or the workflow itself) is making to whoever watches the turn.
+
+    channel: a name of 1 to 64 characters; each step has channels of its own. One of: text is added to the channel's
+    end; json replaces its value; patch (operations of RFC 6902) changes it. A channel holds text or JSON, never both.
+    What is emitted is not lost: the event that ends the step holds the whole value. A step that is tried again begins
+    with empty channels; a workflow that is run again does not show again what was shown. Returns at once.
+
+    Raises WorkflowError: outside a step and a workflow, in a thread that Argosy did not start (asyncio.to_thread is
+    fine), after the try has ended, and over a bound (EMIT_SIZE_BYTES_MAX, PAYLOAD_SIZE_BYTES_MAX of one channel,
+    CHANNELS_SIZE_BYTES_MAX, CHANNELS_PER_TURN_MAX). EncodingError: json or patch is no JSON.
+    """
+    here = attempt.get()
+    if here is None:
+        raise WorkflowError(
+            "emit() works inside a step or a workflow, and in threads that carry its context (asyncio.to_thread)"
+        )
+    info = current.get()
+    check_name(channel)
+    if (text is not None) + (patch is not None) + (json is not _NOTHING) != 1:
+        raise WorkflowError("emit takes exactly one of text, patch and json")
+    if text is not None and not isinstance(text, str):
+        raise WorkflowError(f"the text of emit is a string, not {type(text).__name__}")
+    channels = here.channels(info)
+    if channels is None:
+        return
+    step, tries = (WORKFLOW, 0) if info is None else (info.step_key, info.try_number)
+    if text is not None:
+        channels.append(step, tries, channel, text)
+    elif patch is not None:
+        channels.patch(step, tries, channel, patch)
+    else:
+        channels.replace(step, tries, channel, json)
