@@ -277,6 +277,19 @@ class Settings(BaseSettings):
     events_per_turn_max: int = Field(
         default=50_000, ge=10, le=1_000_000, description="Durable events of one turn; then it fails."
     )
+    emit_size_bytes_max: int = Field(
+        default=65_536, ge=1_024, le=1_048_576, description="Bound of what one emit shows; a step error."
+    )
+    channels_size_bytes_max: int = Field(
+        default=1_048_576,
+        ge=1_024,
+        le=67_108_864,
+        description="Bound of all that a turn has emitted and no event of a step holds yet; each channel's value has "
+        "PAYLOAD_SIZE_BYTES_MAX.",
+    )
+    channels_per_turn_max: int = Field(
+        default=256, ge=1, le=10_000, description="Channels that a turn fills at once, of all its steps."
+    )
     grpc_host: str = Field(default="127.0.0.1", description="Address that a worker's gRPC server binds and announces.")
     grpc_port: int = Field(default=0, ge=0, le=65_535, description="Port of a worker's gRPC server; 0: a free one.")
     metrics_port: int = Field(

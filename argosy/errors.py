@@ -100,13 +100,16 @@ class StepError(ArgosyError):
 
 
 class StepFailedError(StepError):
-    """error_type: the name of the exception class that the last try raised."""
+    """error_type: the name of the exception class that the last try raised. is_private: of a private step: clients are
+    told neither.
+    """
 
     code = "step_failed"
 
-    def __init__(self, message: str, error_type: str = "StepFailedError") -> None:
+    def __init__(self, message: str, error_type: str = "StepFailedError", *, is_private: bool = False) -> None:
         super().__init__(message)
         self.error_type = error_type
+        self.is_private = is_private
 
 
 class StepTimeoutError(StepError):

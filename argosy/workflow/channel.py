@@ -27,12 +27,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Channel:
-    """Changed by `Channels` alone, under its lock. `text`, `json`, `patches` and `shown` take it; the rest is just read.
+    """Changed by `Channels` alone, under its lock, which `text`, `json`, `patches` and `shown` take.
 
     step, tries: whose it is; "" and 0: the workflow's. generation: of this channel among all of the attempt; a step
-    that is tried again has others. length: characters, or changes so far of a JSON value. seq: the turn's newest durable
-    event when it was last filled. size_bytes: of the value. is_refilled: another process has filled it before, in this
-    same attempt, and this one fills it again.
+    that is tried again has others. length: characters, or changes so far of a JSON value; replaced: the length right
+    after its newest replacement, 0 before the first. seq: the turn's newest event when it was last filled.
+    size_bytes: of the value. is_refilled: another process has filled it before, in this same attempt, and this one
+    fills it again.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Channel:
         "is_text",
         "length",
         "name",
+        "replaced",
         "seq",
         "size_bytes",
         "step",
@@ -74,6 +76,7 @@ class Channel:
         self.generation = generation
         self.is_refilled = is_refilled
         self.length = 0
+        self.replaced = 0
         self.seq = 0
         self.size_bytes = 0
         # (seq, the length that it had when its first emit after that event came), oldest first.
@@ -137,6 +140,7 @@ class Channel:
         self._is_decoded = False
         self._patches = []
         self.length += 1
+        self.replaced = self.length
         self.size_bytes = len(whole)
 
     def patch(self, operations: Any, encoded: bytes, seq: int, check: Callable[[int], None]) -> None:

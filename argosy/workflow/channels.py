@@ -202,9 +202,14 @@ class Channels:
     def _channel(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
         channels = self._by_step.get(step)
         channel = None if channels is None else channels.get(name)
+        if (
+            channel is not None and channel.tries < tries
+        ):  # a thread of an earlier try came between its end and this one
+            self._remove(step)
+            channel = None
         if channel is None:
             return self._make(step, tries, name, is_text)
-        if channel.tries != tries:
+        if channel.tries > tries:
             raise WorkflowError(f"this try of step {step!r} is over: it emits no more")
         if channel.is_text is not is_text:
             before, now = ("text", "json or patches") if channel.is_text else ("json or patches", "text")

@@ -19,6 +19,7 @@ from argosy.workflow.declared_name import check_signal_name
 from argosy.workflow.definition import step_of
 from argosy.workflow.info import current
 from argosy.workflow.journal import Journal, Recorded, WaitKind
+from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.step_runner import StepRunner
 
 Parameters = ParamSpec("Parameters")
@@ -31,13 +32,14 @@ _CLOSE_TIMEOUT_S: Final = 5.0
 class Context:
     """One attempt of a turn, as its workflow sees it. Used from the event loop only."""
 
-    __slots__ = ("_counts", "_journal", "_operations", "_runner")
+    __slots__ = ("_attempt", "_counts", "_journal", "_operations", "_runner")
 
-    def __init__(self, journal: Journal, runner: StepRunner) -> None:
+    def __init__(self, journal: Journal, runner: StepRunner, attempt: OpenAttempt) -> None:
         self._journal = journal
         self._runner = runner
+        self._attempt = attempt
+        self._operations = attempt.operations
         self._counts: dict[str, int] = {}
-        self._operations: dict[str, asyncio.Task[Any] | None] = {}
 
     @property
     def turn_id(self) -> uuids.UUID:
@@ -102,7 +104,7 @@ class Context:
         """The workflow has ended: nothing may start or be recorded any more. Stops what branches of it still run, and
         waits for them within a bound.
         """
-        self._runner.is_closed = True
+        self._attempt.is_closed = True
         this = asyncio.current_task()
         left = {task for task in self._operations.values() if task is not None and task is not this}
         for task in left:
@@ -112,7 +114,7 @@ class Context:
 
     def _ask(self, name: str) -> tuple[str, Recorded | None]:
         """The key of this call of an operation, and its outcome when history has one."""
-        if self._runner.is_closed:
+        if self._attempt.is_closed:
             raise asyncio.CancelledError("the workflow has ended")
         if current.get() is not None:
             raise WorkflowError(f"{name!r} was asked of ctx inside a step; durable operations belong in the workflow")

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeVar, cast, get_args, overload
 
+import msgspec
+
 from argosy.errors import WorkflowError
 from argosy.workflow.declared_name import check_name
 from argosy.workflow.retry import ExceptionTypes, RetryPolicy
@@ -25,7 +27,9 @@ _WORKFLOW: Final = "__argosy_workflow__"
 
 
 class Step(NamedTuple):
-    """A declared step. timeout_s: of one try; None for none. is_plain: async and without a timeout."""
+    """A declared step. timeout_s: of one try; None for none. is_plain: async and without a timeout. is_private: nothing
+    of it is shown; mark: the member that says what is private in the data of its events, JSON; empty for nothing.
+    """
 
     name: str
     is_async: bool
@@ -33,6 +37,8 @@ class Step(NamedTuple):
     timeout_s: float | None
     effect: Effect
     policy: RetryPolicy
+    is_private: bool
+    mark: bytes
 
 
 class Workflow(NamedTuple):
@@ -62,6 +68,7 @@ def step(
     backoff_s_max: float = 60.0,
     retry_on: type[BaseException] | ExceptionTypes = (Exception,),
     no_retry_on: type[BaseException] | ExceptionTypes = (),
+    private: bool | tuple[str, ...] = False,
 ) -> Callable[[Function], Function]: ...
 def step(function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Declare a step: a function whose result is recorded once it returned, and which then never runs again.
@@ -74,6 +81,9 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     is parked; retried only after EffectNotStartedError).
     backoff_s, backoff_s_max: the n-th retry waits between 0 and min(backoff_s_max, backoff_s * 2**(n-1)) seconds, after
     the error's retry_after_s or Retry-After. retry_on, no_retry_on: exception types; the second wins.
+    private: True: clients are shown that there was an event, and nothing of the step: neither its name, result, error
+    nor what it emits (what the workflow makes of them is its own affair). Names: these top-level fields of a result
+    that is a dict are not shown. History has all of it.
 
     Results are JSON: None, bool, int, finite float, str, list, tuple (becomes a list), dict with string keys.
     Raises WorkflowError.
@@ -145,6 +155,7 @@ def _step_of(
     backoff_s_max: float = 60.0,
     retry_on: type[BaseException] | ExceptionTypes = (Exception,),
     no_retry_on: type[BaseException] | ExceptionTypes = (),
+    private: bool | tuple[str, ...] = False,
 ) -> Step:
     def refuse(why: str) -> NoReturn:
         _refuse("step", function, why)
@@ -163,6 +174,8 @@ def _step_of(
     types = [_exception_types(given) for given in (retry_on, no_retry_on)]
     if types[0] is None or types[1] is None:
         refuse("retry_on and no_retry_on must be exception classes or tuples of them")
+    if not isinstance(private, bool) and not _is_names(private):
+        refuse(f"private must be True, False or a tuple of names of the result's fields, not {private!r:.80}")
     is_async = _is_async(function)
     policy = RetryPolicy(retries, backoff_s, backoff_s_max, types[0], types[1], effect == "at_most_once")
     return Step(
@@ -172,6 +185,8 @@ def _step_of(
         timeout_s,
         effect,
         policy,
+        private is True,
+        b'"private":' + msgspec.json.encode(private) if private else b"",
     )
 
 
@@ -210,6 +225,10 @@ def _check_function(kind: str, function: Any) -> None:
 
 def _is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(each, str) and each.isprintable() for each in value)
 
 
 def _is_seconds(value: Any, at_most: float) -> bool:

@@ -11,8 +11,10 @@ from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.workflow import payload
 from argosy.workflow.context import Context
 from argosy.workflow.definition import TIMEOUT_S_MAX, Workflow
+from argosy.workflow.emit import attempt
 from argosy.workflow.info import current
 from argosy.workflow.journal import Journal, Park
+from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.step_runner import Limits, StepRunner
 from argosy.workflow.sync_context import run_in_own_thread
 
@@ -35,8 +37,10 @@ async def execute(
     """
     current.set(None)  # whatever started this task is not a step of this turn
     arguments = _arguments(definition, input_bytes)
-    runner = StepRunner(journal, threads, Limits(payload_size_bytes_max, step_timeout_s_max), random)
-    context = Context(journal, runner)
+    open_attempt = OpenAttempt(journal)
+    attempt.set(open_attempt)
+    runner = StepRunner(journal, open_attempt, threads, Limits(payload_size_bytes_max, step_timeout_s_max), random)
+    context = Context(journal, runner, open_attempt)
     try:
         if definition.is_async:
             result = await definition.function(context, *arguments)

@@ -26,6 +26,10 @@ class StepInfo(msgspec.Struct, frozen=True, gc=False):
         return f"{self.turn_id}/{self.step_key}"
 
 
+class PrivateStepInfo(StepInfo, frozen=True, gc=False):
+    """One try of a step that is private: nothing of it is shown."""
+
+
 # Set for the time of one try; a thread of a synchronous step runs in a copy of the context.
 current: ContextVar[StepInfo | None] = ContextVar("argosy_step", default=None)
 

@@ -9,6 +9,7 @@ import uuid
 from typing import Literal, NamedTuple, Protocol
 
 from argosy.turn.events import Event
+from argosy.workflow.channels import Channels
 
 WaitKind = Literal["signal", "sleep", "retry"]
 
@@ -24,17 +25,19 @@ class Park(BaseException):
     """Stops the turn for an operator. Not an Exception, so that no `except Exception` in user code swallows it.
 
     key: of the operation that cannot go on; turn.parked is written under it, so that a resume concerns it alone.
+    is_private: the key is not shown to clients.
     """
 
-    def __init__(self, reason: str, message: str, key: str = "") -> None:
+    def __init__(self, reason: str, message: str, key: str = "", *, is_private: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.key = key
+        self.is_private = is_private
 
 
 class Journal(Protocol):
-    """One attempt's hand on its turn's history. Used from the event loop only."""
+    """One attempt's hand on its turn's history. Used from the event loop only, but for `channels`."""
 
     @property
     def turn_id(self) -> uuid.UUID: ...
@@ -67,6 +70,14 @@ class Journal(Protocol):
         """Write a durable event. Returns at once; it is durable after `durable`, before the next `ready`, and before
         the turn's end is.
         """
+        ...
+
+    def hide(self, key: str) -> None:
+        """The operation is a private step: nothing that clients are shown may name it."""
+        ...
+
+    def channels(self) -> Channels:
+        """What the attempt has emitted; made when this is first called, from whatever thread."""
         ...
 
     def abandon(self, key: str) -> None:

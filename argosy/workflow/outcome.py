@@ -19,6 +19,7 @@ class _Completed(msgspec.Struct, gc=False):
 class _Failed(msgspec.Struct, gc=False):
     type: str
     message: str
+    private: Any = None
 
 
 class _Received(msgspec.Struct, gc=False):
@@ -50,6 +51,18 @@ def completed(result: bytes, attempts: int) -> bytes:
     return b'{"result":%b,"attempts":%d}' % (result, attempts)
 
 
+def extended(data: bytes, members: bytes) -> bytes:
+    """The data with further members: `"name":value`, comma-separated, or none."""
+    if not members:
+        return data
+    return b"%b%b%b}" % (data[:-1], b"" if data == b"{}" else b",", members)
+
+
+def channels_member(channels: bytes) -> bytes:
+    """channels: a JSON object, or empty for none."""
+    return b'"channels":' + channels if channels else b""
+
+
 def value(value: str) -> bytes:
     """Data of value.recorded."""
     return encode({"value": value})
@@ -72,7 +85,7 @@ def value_of(found: Recorded, key: str) -> Any:
         return _decode_completed(found.data).result
     if found.type is Event.STEP_FAILED:
         failed = _decode_failed(found.data)
-        raise StepFailedError(failed.message, failed.type)
+        raise StepFailedError(failed.message, failed.type, is_private=failed.private is True)
     if found.type is Event.WAIT_COMPLETED:
         return _decode_received(found.data).payload
     if found.type is Event.VALUE_RECORDED:

@@ -18,6 +18,10 @@ UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn par
 Row = tuple[int, int, str, str, bytes]
 
 
+class _Marked(msgspec.Struct):
+    private: Any = None
+
+
 class Replay:
     """The history that an attempt begins with. What the attempt records itself is not added: no key is asked twice."""
 
@@ -66,6 +70,12 @@ class Replay:
     def is_settled(self, key: str) -> bool:
         """Whether there is an outcome. Marks nothing."""
         return key in self._settled
+
+    def is_private(self, key: str) -> bool:
+        """Whether the outcome, or the start, that there is under a key is marked as a private step's. Marks nothing."""
+        found = self._settled.get(key)
+        data = self._started.get(key, b"{}") if found is None else found.data
+        return msgspec.json.decode(data, type=_Marked).private is True
 
     def is_started(self, key: str) -> bool:
         """Whether a wait has started (its outcome may be there too)."""

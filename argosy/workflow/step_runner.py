@@ -16,8 +16,9 @@ from argosy.errors import OwnershipLostError, StepFailedError, StepTimeoutError,
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload, retry
 from argosy.workflow.definition import Step
-from argosy.workflow.info import StepInfo, current
+from argosy.workflow.info import PrivateStepInfo, StepInfo, current
 from argosy.workflow.journal import Journal, Park
+from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.replay import UNCERTAIN_EFFECT
 
 _count_completed = telemetry.STEPS.labels(outcome="completed").inc
@@ -36,10 +37,13 @@ class Limits(NamedTuple):
 class StepRunner:
     """The steps of one attempt. threads: where synchronous steps run. random: uniform in [0, 1), for the jitter."""
 
-    __slots__ = ("_attempt", "_journal", "_limits", "_loop", "_random", "_threads", "_time_s", "_turn_id", "is_closed")
+    __slots__ = ("_attempt", "_journal", "_limits", "_loop", "_open", "_random", "_threads", "_time_s", "_turn_id")
 
-    def __init__(self, journal: Journal, threads: Executor, limits: Limits, random: Callable[[], float]) -> None:
+    def __init__(
+        self, journal: Journal, attempt: OpenAttempt, threads: Executor, limits: Limits, random: Callable[[], float]
+    ) -> None:
         self._journal = journal
+        self._open = attempt
         self._threads = threads
         self._limits = limits
         self._random = random
@@ -47,23 +51,25 @@ class StepRunner:
         self._time_s = self._loop.time
         self._turn_id = journal.turn_id
         self._attempt = journal.attempt
-        self.is_closed = False
 
     async def run(
         self, step: Step, function: Callable[..., Any], key: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """The result, as it is decoded from what is recorded. Raises StepFailedError when the last try failed."""
         journal = self._journal
+        if step.is_private:
+            journal.hide(key)
         tries = journal.tries(key)
         if tries:
             await self._wait_again(step, key, tries)
         while True:
             await journal.ready(key)
             if step.policy.is_at_most_once:
-                await self._intend(key)
+                await self._intend(step, key)
             tries += 1
             started_s = self._time_s()
-            token = current.set(StepInfo(self._turn_id, key, self._attempt, tries))
+            info = PrivateStepInfo if step.is_private else StepInfo
+            token = current.set(info(self._turn_id, key, self._attempt, tries))
             try:
                 value = await (function(*args, **kwargs) if step.is_plain else self._call(step, function, args, kwargs))
                 encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
@@ -74,7 +80,10 @@ class StepRunner:
             else:
                 self._refuse_late()
                 crash_points.reach("in_step")
-                journal.record(Event.STEP_COMPLETED, key, outcome.completed(encoded, tries))
+                data = outcome.completed(encoded, tries)
+                if step.mark or self._open.filled is not None:
+                    data = self._at_end(step, key, data)
+                journal.record(Event.STEP_COMPLETED, key, data)
                 _count_completed()
                 return decoded
             finally:
@@ -88,14 +97,24 @@ class StepRunner:
         journal = self._journal
         delay_s = retry.decide(step.policy, tries, error, self._random, journal.database_time_s())
         failure = outcome.failure_of(error, tries)
+        self._open.failed_tries[key] = tries
         if delay_s is None:
-            journal.record(Event.STEP_FAILED, key, outcome.encode(failure))
+            journal.record(Event.STEP_FAILED, key, self._at_end(step, key, outcome.encode(failure)))
             _count_failed()
-            raise StepFailedError(failure.message, failure.type) from error
+            raise StepFailedError(failure.message, failure.type, is_private=step.is_private) from error
         failure.delay_s = delay_s
-        journal.record(Event.STEP_RETRYING, key, outcome.encode(failure))
+        if self._open.filled is not None:
+            self._open.filled.clear(key)
+        journal.record(Event.STEP_RETRYING, key, outcome.extended(outcome.encode(failure), step.mark))
         _count_retried()
         await journal.wait(f"{key}~{tries}", "retry", "", delay_s)
+
+    def _at_end(self, step: Step, key: str, data: bytes) -> bytes:
+        """The data of a step's last event, with what it has emitted."""
+        filled = self._open.filled
+        if filled is not None:
+            data = outcome.extended(data, outcome.channels_member(filled.take(key)))
+        return outcome.extended(data, step.mark)
 
     async def _wait_again(self, step: Step, key: str, tries: int) -> None:
         """The wait before the next try, which history may hold, or hold begun, or not at all."""
@@ -103,16 +122,18 @@ class StepRunner:
         if self._journal.recorded(wait_key) is None:
             await self._journal.wait(wait_key, "retry", "", retry.backoff_s(step.policy, tries, self._random))
 
-    async def _intend(self, key: str) -> None:
+    async def _intend(self, step: Step, key: str) -> None:
         journal = self._journal
         if journal.is_intended(key):
+            name = "a private step" if step.is_private else f"step {key!r}"
             raise Park(
                 UNCERTAIN_EFFECT,
-                f"step {key!r} is at_most_once, and a crash left unknown whether it took effect. Look where its effect "
+                f"{name} is at_most_once, and a crash left unknown whether it took effect. Look where its effect "
                 "would show, then resume the turn to run the step (again), or cancel the turn",
                 key,
+                is_private=step.is_private,
             )
-        journal.record(Event.STEP_INTENDED, key, b"{}")
+        journal.record(Event.STEP_INTENDED, key, outcome.extended(b"{}", step.mark))
         await journal.durable(key)
 
     async def _call(
@@ -157,7 +178,7 @@ class StepRunner:
             raise
 
     def _refuse_late(self) -> None:
-        if self.is_closed:
+        if self._open.is_closed:
             raise asyncio.CancelledError("the workflow has ended")
 
 

@@ -12,8 +12,10 @@ from argosy.errors import FlushRefusedError, OwnershipLostError
 from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
 from argosy.turn.status import Status
+from argosy.workflow.channels import ChannelBounds
 from argosy.workflow.definition import Workflow
 from workers.dispatch.execution.executor import Executor
+from workers.dispatch.execution.limits import Limits
 from workers.dispatch.flush.flusher import Flusher, LooseMove
 from workers.dispatch.inbox.inbox import Inbox
 from workers.dispatch.scheduling.pager import Pager
@@ -122,9 +124,7 @@ class Parts:
             ThreadPoolExecutor(1),
             slots=4,
             flush_queue_max=100,
-            payload_size_bytes_max=10**6,
-            step_timeout_s_max=60,
-            events_max=1000,
+            limits=Limits(10**6, 60, 1000, ChannelBounds(10**5, 10**6, 10**6, 64)),
             database_time_s=lambda: 0.0,
             load=self.pager.load,
             again=lambda t: self.inbox.again(t),

@@ -12,6 +12,7 @@ import msgspec
 
 from argosy.errors import WaitTimeoutError
 from argosy.turn.events import Event
+from argosy.workflow.channels import ChannelBounds, Channels, Kept
 from argosy.workflow.journal import Park, Recorded, WaitKind
 from argosy.workflow.replay import Replay, Row
 
@@ -33,6 +34,10 @@ class ListJournal:
         self.is_waiting = asyncio.Event()
         self.calls: list[tuple[str, str]] = []
         self.now_s = 1_763_700_000.25
+        self.hidden: set[str] = set()
+        self.bounds = ChannelBounds(1_000, 4_096, 8_192, 8)
+        self.kept: Kept | None = None
+        self.emitted: Channels | None = None
         self._replay = Replay(self.rows)
 
     def recorded(self, key: str) -> Recorded | None:
@@ -54,6 +59,14 @@ class ListJournal:
                 return
             await asyncio.sleep(0)
         raise Park("history_mismatch", f"history has {self.unasked()[0]!r}, the code asks for {key!r}")
+
+    def hide(self, key: str) -> None:
+        self.hidden.add(key)
+
+    def channels(self) -> Channels:
+        if self.emitted is None:
+            self.emitted = Channels(self.bounds, lambda: len(self.rows), self.kept)
+        return self.emitted
 
     def abandon(self, key: str) -> None:
         """Nothing is kept awake here."""

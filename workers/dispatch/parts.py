@@ -24,6 +24,7 @@ from workers.dispatch.accept.intake import Intake
 from workers.dispatch.database_clock import DatabaseClock
 from workers.dispatch.drain import Drain
 from workers.dispatch.execution.executor import Executor
+from workers.dispatch.execution.limits import limits_of
 from workers.dispatch.flush.flusher import Flusher
 from workers.dispatch.inbox.inbox import Inbox
 from workers.dispatch.loop_watch import LoopWatch
@@ -132,9 +133,7 @@ class Parts:
             self.threads,
             slots=settings.dispatch_slots,
             flush_queue_max=settings.flush_queue_max,
-            payload_size_bytes_max=settings.payload_size_bytes_max,
-            step_timeout_s_max=settings.step_timeout_s_max,
-            events_max=settings.events_per_turn_max,
+            limits=limits_of(settings),
             database_time_s=self.database_clock.now_s,
             load=self.pager.load,
             again=lambda turn: self.inbox.again(turn),

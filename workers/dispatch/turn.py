@@ -140,6 +140,7 @@ class Turn:
         "input",
         "is_queued_to_flush",
         "is_refused",
+        "is_taken_over",
         "journal",
         "moves",
         "needs_load",
@@ -227,6 +228,8 @@ class Turn:
         # Events of a flush that was refused because its partition was lost: a successor hears their outcomes.
         self.unwritten: list[EventWrite] = []
         self.resume = Resume.CRASHED
+        # Its attempt began elsewhere and goes on here.
+        self.is_taken_over = False
         # Nothing of its code runs before its start is durable: it may be what killed a worker.
         self.awaits_start = False
         self.task: asyncio.Task[None] | None = None

@@ -21,22 +21,24 @@ class Wait(NamedTuple):
 
 
 class WrittenWait(msgspec.Struct, omit_defaults=True):
-    """A wait as turns.waits has it (a JSON array of these)."""
+    """A wait as turns.waits has it (a JSON array of these). private: its key is not shown to clients."""
 
     key: str
     kind: str
     name: str = ""
     timer_id: str = ""
     due_at_s: float = 0.0
+    private: bool = False
 
 
 decode_waits = msgspec.json.Decoder(list[WrittenWait]).decode
 
 
-def mismatch(recorded: str, asked: str) -> Park:
-    """History and code have parted: recorded is a key nobody asks for any more, asked what is wanted instead."""
+def mismatch(recorded: str, wanted: list[str]) -> Park:
+    """History and code have parted: recorded names what nobody asks for any more, wanted what is, if anything."""
+    instead = f"asks for {', '.join(wanted)} instead" if wanted else "returned"
     return Park(
         "history_mismatch",
-        f"history has a recorded {recorded!r}, which the code no longer asks for; it asks for {asked} instead. "
+        f"history has the outcome of {recorded}, which the code no longer asks for; it {instead}. "
         "Deploy the code that the turn began with (or cancel the turn), then resume it",
     )

@@ -26,10 +26,10 @@ from workers.dispatch.execution import crash_rule, turn_change
 from workers.dispatch.execution.alone import Alone
 from workers.dispatch.execution.crash_rule import Run
 from workers.dispatch.execution.journal import TurnJournal
+from workers.dispatch.execution.limits import Limits
 from workers.dispatch.flush.flusher import Flusher
 from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Owned, Resume, Stop, Turn
-from workers.dispatch.waits import mismatch
 
 log = structlog.get_logger()
 
@@ -46,13 +46,12 @@ class Executor:
         *,
         slots: int,
         flush_queue_max: int,
-        payload_size_bytes_max: int,
-        step_timeout_s_max: float,
-        events_max: int,
+        limits: Limits,
         database_time_s: Callable[[], float],
         load: Callable[[Turn], None],
         again: Callable[[Turn], None],
         on_freed: Callable[[], None],
+        listener_of: Callable[[Turn], Callable[[], None] | None] = lambda _: None,
     ) -> None:
         self._scheduler = scheduler
         self._flusher = flusher
@@ -60,13 +59,12 @@ class Executor:
         self._threads = threads
         self._slots = slots
         self._flush_queue_max = flush_queue_max
-        self._payload_size_bytes_max = payload_size_bytes_max
-        self._step_timeout_s_max = step_timeout_s_max
-        self._events_max = events_max
+        self._limits = limits
         self._database_time_s = database_time_s
         self._load = load
         self._again = again
         self._on_freed = on_freed
+        self._listener_of = listener_of
         self._running: set[Turn] = set()
         self._alone = Alone(begin=self.begin, on_over=on_freed)
         self._count_ended = {status: telemetry.ENDED.labels(status=status.value).inc for status in ENDED}
@@ -114,7 +112,9 @@ class Executor:
             turn,
             self._flusher,
             database_time_s=self._database_time_s,
-            events_max=self._events_max,
+            events_max=self._limits.events_max,
+            channel_bounds=self._limits.channels,
+            listener_of=self._listener_of,
             on_quiet=self.suspend,
         )
         self._flusher.add_lazily(turn)
@@ -131,13 +131,10 @@ class Executor:
         journal: TurnJournal = turn.journal
         if turn.stop is not None or not turn.is_live or turn.status is not Status.RUNNING:
             return
-        if unasked := journal.unasked():
-            turn_change.park(turn, mismatch(unasked[0], f"a wait ({', '.join(journal.waits)})"))
+        if parted := journal.parted():
+            turn_change.park(turn, parted)
         else:
-            turn.become(Status.SUSPENDED)
-            turn.waits = journal.written_waits()
-            turn_change.keep_rows(turn)
-            turn.write(Event.TURN_SUSPENDED)
+            turn_change.suspend(turn)
         self._flusher.add(turn)
         self.stop(turn, Stop.SUSPEND)
 
@@ -204,12 +201,12 @@ class Executor:
                 journal,
                 turn.input or b"null",
                 threads=self._threads,
-                payload_size_bytes_max=self._payload_size_bytes_max,
-                step_timeout_s_max=self._step_timeout_s_max,
+                payload_size_bytes_max=self._limits.payload_size_bytes_max,
+                step_timeout_s_max=self._limits.step_timeout_s_max,
             )
             if turn.stop is None:
-                if unasked := journal.unasked():
-                    turn_change.park(turn, mismatch(unasked[0], "nothing more, it returned"))
+                if parted := journal.parted():
+                    turn_change.park(turn, parted)
                 else:
                     turn.result = result
                     turn_change.end(turn, Status.COMPLETED, Event.TURN_COMPLETED)

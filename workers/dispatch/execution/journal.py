@@ -11,25 +11,26 @@ Rules:
 """
 
 import asyncio
+import threading
 import uuid
 from collections.abc import Callable
 
-import msgspec
-
-from argosy.errors import OwnershipLostError, WaitTimeoutError, WorkflowError
+from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
-from argosy.workflow.journal import Recorded, WaitKind
+from argosy.workflow.channels import ChannelBounds, Channels
+from argosy.workflow.journal import Park, Recorded, WaitKind
 from workers.dispatch.execution.asked import Asked
+from workers.dispatch.execution.kept_channels import kept_channels
 from workers.dispatch.execution.quiet import Quiet
+from workers.dispatch.execution.turn_waits import TurnWaits
 from workers.dispatch.flush.flusher import Flusher
-from workers.dispatch.turn import EventWrite, InboxWrite, Signal, Stop, Turn
-from workers.dispatch.waits import Wait, WrittenWait, decode_waits
+from workers.dispatch.turn import EventWrite, Signal, Stop, Turn
 
 # What a step may come to. It counts as progress: the crashes before it are forgiven.
 STEP_OUTCOMES = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})
 _ENDS_OPERATION = STEP_OUTCOMES | {Event.VALUE_RECORDED}
 
-_encode = msgspec.json.encode
+_MAKING = threading.Lock()
 
 
 class TurnJournal:
@@ -37,15 +38,16 @@ class TurnJournal:
 
     __slots__ = (
         "_asked",
+        "_channel_bounds",
         "_database_time_s",
         "_events_max",
         "_flusher",
+        "_listener_of",
         "_on_handed_over",
         "_quiet",
         "_recorded_seq",
         "_replay",
         "_turn",
-        "_written",
         "outcomes",
         "waits",
     )
@@ -57,20 +59,23 @@ class TurnJournal:
         *,
         database_time_s: Callable[[], float],
         events_max: int,
+        channel_bounds: ChannelBounds,
+        listener_of: Callable[[Turn], Callable[[], None] | None],
         on_quiet: Callable[[Turn], None],
     ) -> None:
         self._turn = turn
         self._flusher = flusher
         self._database_time_s = database_time_s
         self._events_max = events_max
+        self._channel_bounds = channel_bounds
+        self._listener_of = listener_of
         self._quiet = Quiet(self._may_rest, lambda: on_quiet(turn))
         self._on_handed_over: Callable[[], None] = lambda: None
         self._asked = Asked(turn.history)
         self._replay = self._asked.replay
         # What was written before the code began must be durable before anything starts, if it was waited for.
         self._recorded_seq = turn.seq if turn.awaits_start or turn.results else 0
-        self._written = {wait.key: wait for wait in decode_waits(turn.waits)} if turn.waits else {}
-        self.waits: dict[str, Wait] = {}
+        self.waits = TurnWaits(turn, self._asked, database_time_s, self.record)
         # What steps came to after the turn was handed over.
         self.outcomes: list[EventWrite] = []
 
@@ -103,9 +108,23 @@ class TurnJournal:
     def tries(self, key: str) -> int:
         return self._replay.tries(key)
 
-    def unasked(self) -> list[str]:
-        """Keys with a recorded outcome that the code has not asked for."""
-        return list(self._replay.unasked())
+    def hide(self, key: str) -> None:
+        self._asked.hide(key)
+
+    def parted(self) -> Park | None:
+        """Why the code cannot rest or end here while history has an outcome that it has not asked for, or None."""
+        return self._asked.parted(*self.waits.open)
+
+    def channels(self) -> Channels:
+        turn = self._turn
+        with _MAKING:
+            if turn.channels is None:
+                kept = kept_channels(turn.history, is_refilled=turn.is_taken_over)
+                turn.channels = Channels(self._channel_bounds, lambda: turn.seq, kept)
+                # Whoever begins to watch from now on finds it; who did before is asked for here.
+                if (listener := self._listener_of(turn)) is not None:
+                    turn.channels.listener = listener
+            return turn.channels
 
     async def ready(self, key: str) -> None:
         turn = self._turn
@@ -148,23 +167,15 @@ class TurnJournal:
             await self._written_down(key)
 
     async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:
-        turn = self._turn
         await self._go_on(key)
         self._quiet.stir()
-        if kind == "signal" and (signal := self._take(name)) is not None:
-            self._complete(key, signal)
-            return signal.payload
-        timer_id, due_at_s = self._timer(key, kind, name, timeout_s)
-        wait = Wait(key, kind, name, asyncio.get_running_loop().create_future(), timer_id, due_at_s)
-        self.waits[key] = wait
-        if (fired := turn.fired.pop(key, None)) is not None:
-            self._time_out(wait, fired)
-        else:
+        wait = self.waits.begin(key, kind, name, timeout_s)
+        if not wait.future.done():
             self._quiet.look()
         try:
             payload = await wait.future
         finally:
-            self.waits.pop(key, None)
+            self.waits.open.pop(key, None)
         if kind == "retry":
             self._quiet.begin(key.rpartition("~")[0])
         return payload
@@ -173,30 +184,15 @@ class TurnJournal:
 
     def deliver(self, signal: Signal) -> None:
         """A signal met the running turn: the wait that is in for it takes it, or it is kept for the next one."""
-        turn = self._turn
-        for wait in self.waits.values():
-            if wait.kind == "signal" and wait.name == signal.name and not wait.future.done():
-                self._complete(wait.key, signal)
-                if wait.timer_id is not None:
-                    turn.moves[wait.timer_id] = "deleted"
-                wait.future.set_result(signal.payload)
-                self._flusher.add_lazily(turn)
-                return
-        turn.signals.append(signal)
-        turn.moves[signal.inbox_id] = "buffered"
-        self._flusher.add(turn)
+        if self.waits.deliver(signal):
+            self._flusher.add_lazily(self._turn)
+        else:
+            self._flusher.add(self._turn)
 
     def fire(self, key: str, inbox_id: uuid.UUID) -> None:
         """A timer of this turn came due."""
-        turn = self._turn
-        wait = self.waits.get(key)
-        if wait is not None and not wait.future.done():
-            self._time_out(wait, inbox_id)
-        elif wait is None and not self._replay.is_settled(key):
-            turn.fired[key] = inbox_id  # the replay has not come to this wait again yet
-        else:
-            turn.moves[inbox_id] = "deleted"
-            self._flusher.add(turn)
+        if not self.waits.fire(key, inbox_id):
+            self._flusher.add(self._turn)
 
     def hand_over(self, on_done: Callable[[], None]) -> None:
         """From here on (turn.stop is HANDOVER) on_done is called whenever a step has come to its end."""
@@ -206,15 +202,6 @@ class TurnJournal:
     def in_flight(self) -> bool:
         """Whether a step runs."""
         return bool(self._quiet.active)
-
-    def written_waits(self) -> bytes:
-        """The waits that the turn is in, as turns.waits has them."""
-        return _encode(
-            [
-                WrittenWait(wait.key, wait.kind, wait.name, str(wait.timer_id or ""), wait.due_at_s or 0.0)
-                for wait in self.waits.values()
-            ]
-        )
 
     # Inside
 
@@ -247,9 +234,7 @@ class TurnJournal:
 
     def _may_rest(self) -> bool:
         """Whether the turn is in waits, and none of them is over."""
-        return (
-            self._turn.stop is None and bool(self.waits) and not any(wait.future.done() for wait in self.waits.values())
-        )
+        return self._turn.stop is None and self.waits.may_rest
 
     def _check(self) -> None:
         turn = self._turn
@@ -257,43 +242,3 @@ class TurnJournal:
             raise OwnershipLostError(f"turn {turn.turn_id} belongs to another process now")
         if turn.stop is not None:
             raise asyncio.CancelledError
-
-    def _take(self, name: str) -> Signal | None:
-        for index, signal in enumerate(self._turn.signals):
-            if signal.name == name:
-                return self._turn.signals.pop(index)
-        return None
-
-    def _complete(self, key: str, signal: Signal) -> None:
-        self.record(Event.WAIT_COMPLETED, key, b'{"payload":' + (signal.payload or b"null") + b"}")
-        self._turn.moves[signal.inbox_id] = "consumed"
-
-    def _time_out(self, wait: Wait, inbox_id: uuid.UUID) -> None:
-        self._turn.moves[inbox_id] = "deleted"
-        if wait.kind == "signal":
-            self.record(Event.WAIT_TIMED_OUT, wait.key, b"{}")
-            wait.future.set_exception(WaitTimeoutError(f"no signal {wait.name!r} came in time"))
-        else:
-            self.record(Event.WAIT_COMPLETED, wait.key, b"{}")
-            wait.future.set_result(None)
-
-    def _timer(
-        self, key: str, kind: WaitKind, name: str, timeout_s: float | None
-    ) -> tuple[uuid.UUID | None, float | None]:
-        """The timer of a wait: the one it began with before a suspension or a crash, or a new one."""
-        turn = self._turn
-        if (written := self._written.get(key)) is not None:
-            return (uuid.UUID(written.timer_id), written.due_at_s) if written.timer_id else (None, None)
-        if self._replay.is_started(key):
-            return None, None
-        data: dict[str, object] = {"kind": kind}
-        if name:
-            data["name"] = name
-        if timeout_s is not None:
-            data["timeout_s"] = timeout_s
-        self.record(Event.WAIT_STARTED, key, _encode(data))
-        if timeout_s is None:
-            return None, None
-        timer_id = uuid.uuid4()
-        turn.inbox.append(InboxWrite(timer_id, "timer", kind, key, None, timeout_s))
-        return timer_id, self._database_time_s() + timeout_s

@@ -8,6 +8,7 @@ from argosy.errors import StepFailedError
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
 from argosy.workflow.journal import Park
+from argosy.workflow.outcome import channels_member, extended
 from workers.dispatch.turn import Resume, Turn
 
 log = structlog.get_logger()
@@ -25,7 +26,9 @@ def start(turn: Turn, version: str | None) -> None:
     elif turn.status is Status.SUSPENDED:
         turn.become(Status.RUNNING)
         turn.write(Event.TURN_RESUMED)
-    elif turn.status is Status.PARKED or turn.resume is not Resume.MOVED:
+    elif turn.status is Status.RUNNING and turn.resume is Resume.MOVED:
+        turn.is_taken_over = True
+    else:
         if turn.status is Status.PARKED:
             turn.become(Status.RUNNING)
             turn.reason = turn.error = None
@@ -50,22 +53,36 @@ def take_results(turn: Turn) -> None:
             settled.add(result.key)
 
 
+def suspend(turn: Turn) -> None:
+    turn.become(Status.SUSPENDED)
+    turn.waits = turn.journal.waits.written()
+    keep_rows(turn)
+    emitted = b"" if turn.channels is None else turn.channels.suspended()
+    turn.write(Event.TURN_SUSPENDED, data=extended(b"{}", emitted))
+
+
 def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
     turn.become(status)
     turn.waits = None
-    turn.write(event, data=data)
+    turn.write(event, data=_with_channels(turn, data))
     for signal in turn.signals:
         turn.moves[signal.inbox_id] = "late"
     for inbox_id in turn.fired.values():
         turn.moves[inbox_id] = "deleted"
-    for wait in turn.journal.waits.values() if turn.journal is not None else ():
+    for wait in turn.journal.waits.open.values() if turn.journal is not None else ():
         if wait.timer_id is not None:
             turn.moves.setdefault(wait.timer_id, "deleted")
 
 
 def fail(turn: Turn, error: BaseException) -> None:
-    kind = error.error_type if isinstance(error, StepFailedError) else type(error).__name__
-    turn.error = msgspec.json.encode({"type": kind, "message": _words_of(error)[:_MESSAGE_CHARACTERS_MAX]})
+    kind, message = type(error).__name__, ""
+    if not isinstance(error, StepFailedError):
+        message = _words_of(error)
+    elif error.is_private:
+        message = "a private step failed"
+    else:
+        kind, message = error.error_type, _words_of(error)
+    turn.error = msgspec.json.encode({"type": kind, "message": message[:_MESSAGE_CHARACTERS_MAX]})
     end(turn, Status.FAILED, Event.TURN_FAILED, turn.error)
 
 
@@ -77,7 +94,8 @@ def park(turn: Turn, why: Park) -> None:
     turn.waits = None
     detail = msgspec.json.encode({"reason": why.reason, "message": why.message[:_MESSAGE_CHARACTERS_MAX]})
     turn.error = detail
-    turn.write(Event.TURN_PARKED, why.key, detail)
+    data = extended(_with_channels(turn, detail), b'"private":true' if why.is_private else b"")
+    turn.write(Event.TURN_PARKED, why.key, data)
     keep_rows(turn)
 
 
@@ -85,6 +103,11 @@ def keep_rows(turn: Turn) -> None:
     """Signals and timers that nobody has taken yet wait in Postgres until the turn goes on."""
     for inbox_id in (*(signal.inbox_id for signal in turn.signals), *turn.fired.values()):
         turn.moves.setdefault(inbox_id, "buffered")
+
+
+def _with_channels(turn: Turn, data: bytes) -> bytes:
+    """The data of an event after which the code does not go on, with what the workflow has emitted."""
+    return data if turn.channels is None else extended(data, channels_member(turn.channels.own()))
 
 
 def _words_of(error: BaseException) -> str:

@@ -1,0 +1,52 @@
+"""What clients may see of a turn's durable events: pure. Everything that leaves a gateway has been through here.
+
+Rules:
+- the event of a private step, or of the wait between two of its tries, keeps its number and is a `step.private` without
+  key and data;
+- the private fields of a step's result are left out;
+- what is for ourselves alone, "private" and "emits", never leaves.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from argosy.turn.events import WireEvent
+
+_EMPTY: Final = b"{}"
+# Members of the data, not of what it holds: what users wrote passes through as the bytes that it is.
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Shown(NamedTuple):
+    """An event as clients are told it. data: JSON bytes."""
+
+    type: str
+    key: str
+    data: bytes
+
+
+def shown(type: str, key: str, data: bytes) -> Shown:  # noqa: A002 — the word of the events
+    """type, key, data: of an event's row. Never raises for what a worker has written."""
+    if b'"private"' not in data and b'"emits"' not in data:
+        return Shown(type, key, data)
+    members = _decode_members(data)
+    private = members.pop("private", None)
+    is_ours = members.pop("emits", None) is not None
+    if private is None:
+        return Shown(type, key, _encode(members) if is_ours else data)
+    said: Any = _decode(private)
+    if said is True and not type.startswith("turn."):
+        return Shown(WireEvent.STEP_PRIVATE.value, "", _EMPTY)
+    if isinstance(said, list):
+        _leave_out(members, said)
+    return Shown(type, "" if said is True else key, _encode(members))
+
+
+def _leave_out(members: dict[str, msgspec.Raw], fields: list[str]) -> None:
+    result = members.get("result")
+    if result is not None and bytes(result).startswith(b"{"):
+        kept = {name: value for name, value in _decode_members(result).items() if name not in fields}
+        members["result"] = msgspec.Raw(_encode(kept))

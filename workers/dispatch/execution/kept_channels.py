@@ -1,0 +1,30 @@
+"""What a turn's history holds of the workflow's own channels: pure."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from argosy.turn.events import Event
+from argosy.workflow.channels import Kept
+
+
+class _Suspended(msgspec.Struct):
+    channels: dict[str, dict[str, Any]] = {}
+    emits: dict[str, list[int]] = {}
+
+
+_decode = msgspec.json.Decoder(_Suspended).decode
+
+
+def kept_channels(history: Iterable[Any], *, is_refilled: bool) -> Kept | None:
+    """What its suspends wrote: each the channels that had changed since the one before. None: nothing. history: rows
+    (seq, attempt, type, key, data); is_refilled: a former owner of this same attempt may have filled them further.
+    """
+    kept = Kept({}, {}, is_refilled)
+    for _seq, _attempt, kind, _key, data in history:
+        if kind == Event.TURN_SUSPENDED and data != b"{}":
+            suspended = _decode(data)
+            kept.values.update(suspended.channels)
+            kept.emits.update(suspended.emits)
+    return kept if kept.emits or is_refilled else None

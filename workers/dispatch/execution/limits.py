@@ -1,0 +1,29 @@
+"""Bounds of what one turn may do on this worker."""
+
+from typing import NamedTuple
+
+from argosy.config import Settings
+from argosy.workflow.channels import ChannelBounds
+
+
+class Limits(NamedTuple):
+    """step_timeout_s_max: no step may declare a longer timeout_s. events_max: durable events of one turn."""
+
+    payload_size_bytes_max: int
+    step_timeout_s_max: float
+    events_max: int
+    channels: ChannelBounds
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        settings.payload_size_bytes_max,
+        settings.step_timeout_s_max,
+        settings.events_per_turn_max,
+        ChannelBounds(
+            settings.emit_size_bytes_max,
+            settings.payload_size_bytes_max,
+            settings.channels_size_bytes_max,
+            settings.channels_per_turn_max,
+        ),
+    )
