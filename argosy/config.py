@@ -7,6 +7,7 @@ or two settings that contradict each other raise SettingError with one line that
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -183,6 +184,10 @@ class Settings(BaseSettings):
     gateway_allow_remote: bool = Field(
         default=False, description="Bind other addresses than loopback although nobody is authenticated."
     )
+    gateway_hosts: StringList = Field(
+        default=(),
+        description="Further names, host or host:port, under which browsers and clients reach the gateway.",
+    )
     gateway_cache_s: float = Field(
         default=2.0, gt=0, le=60, description="Age at which the cache of workflows and owners is read again."
     )
@@ -296,6 +301,21 @@ class Settings(BaseSettings):
         default=0, ge=0, le=65_535, description="Port of a worker's /healthz, /readyz and /metrics; 0: a free one."
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's /healthz, /readyz and /metrics.")
+    watch_coalesce_ms: float = Field(
+        default=30.0, ge=5, le=1_000, description="What is emitted within so long is sent together, milliseconds."
+    )
+    watch_subscriptions_max: int = Field(
+        default=50_000, ge=1, le=10_000_000, description="Turns and sessions that gateways watch at one worker."
+    )
+    watch_streams_max: int = Field(
+        default=256, ge=1, le=100_000, description="Gateway processes that watch one worker at once."
+    )
+    watch_buffer_size_bytes_max: int = Field(
+        default=8_388_608,
+        ge=65_536,
+        le=1_073_741_824,
+        description="What may wait at a worker for one gateway process that does not read.",
+    )
     graph_service_auth_secret: str = Field(
         default="",
         description="Shared secret that signs internal calls; empty: minted once in the data folder.",
@@ -366,6 +386,9 @@ class Settings(BaseSettings):
             raise ValueError("TASK_QUEUE_BACKEND=kafka needs KAFKA_BOOTSTRAP_SERVERS")
         if self.task_queue_backend == "postgres" and self.kafka_bootstrap_servers:
             raise ValueError("TASK_QUEUE_BACKEND=postgres contradicts KAFKA_BOOTSTRAP_SERVERS: unset one of them")
+        for host in self.gateway_hosts:
+            if not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", host):
+                raise ValueError(f"GATEWAY_HOSTS has names as in a URL, host or host:port: {host!r} is none")
         if self.heartbeat_interval_s * 3 > self.heartbeat_ttl_s:
             raise ValueError(
                 "HEARTBEAT_TTL_S must be at least three times HEARTBEAT_INTERVAL_S, or one late beat looks like a death"

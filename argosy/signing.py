@@ -12,9 +12,9 @@ import hmac
 import os
 import secrets
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
@@ -25,6 +25,13 @@ from argosy.errors import ArgosyError, SettingError
 TIME_KEY: Final = "argosy-time"
 SIGNATURE_KEY: Final = "argosy-signature"
 SECRET_FILE_NAME: Final = "signing-secret"  # noqa: S105 (a file name)
+
+
+class Signature(NamedTuple):
+    """What goes beside one message of a stream."""
+
+    time_s: str
+    signature: str
 
 
 class SignatureError(ArgosyError):
@@ -94,15 +101,28 @@ def verify(
         raise SignatureError(f"the call was signed {now_s - signed_at_s} s ago by this machine's clock")
 
 
+def sign_message(secret: bytes, method: str, body: bytes, now_s: int) -> Signature:
+    """The signature of one message of a stream: every message is signed for itself."""
+    return Signature(str(now_s), _signature(secret, method, now_s, body))
+
+
+def verify_message(secret: bytes, method: str, body: bytes, signature: Signature, now_s: int, skew_s: float) -> None:
+    """As verify, for one message of a stream."""
+    metadata = ((TIME_KEY, signature.time_s), (SIGNATURE_KEY, signature.signature))
+    verify(secret, method, body, metadata, now_s, skew_s)
+
+
 def _signature(secret: bytes, method: str, signed_at_s: int, message: bytes) -> str:
     text = f"{method}\n{signed_at_s}\n{hashlib.sha256(message).hexdigest()}"
     return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
 
 
 class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Answers UNAUTHENTICATED to every unary call that is not signed; the servicer never sees one.
+    """Answers UNAUTHENTICATED to everything that is not signed; the servicer never sees it.
 
-    It checks the bytes as they came, not a message encoded again, so an older callee verifies a newer caller.
+    A unary call is signed in its metadata: its bytes are checked as they came, not a message encoded again, so an older
+    callee verifies a newer caller. The messages of a stream in both directions are envelopes (body, time_s, signature),
+    each signed for itself; the first that is not ends the stream. Other kinds of calls there are none.
     """
 
     def __init__(self, secret: bytes, skew_s: float, clock: Clock) -> None:
@@ -114,15 +134,40 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
     ) -> grpc.RpcMethodHandler | None:
         handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
-            return handler
-        method, metadata = handler_call_details.method, handler_call_details.invocation_metadata
+        method = handler_call_details.method
+        if handler is None:
+            return None
+        if handler.stream_stream is not None:
+            return self._of_messages(handler, method)
+        if handler.unary_unary is None:
+            raise NotImplementedError(f"{method}: calls of this kind cannot be verified")
+        return self._of_call(handler, method, handler_call_details.invocation_metadata)
 
+    @property
+    def _now_s(self) -> int:
+        return self._clock.unix_ms() // 1000
+
+    def _of_call(self, handler: Any, method: str, metadata: Any) -> grpc.RpcMethodHandler:
         async def answer(message: bytes, context: Any) -> Any:
             try:
-                verify(self._secret, method, message, metadata, self._clock.unix_ms() // 1000, self._skew_s)
+                verify(self._secret, method, message, metadata, self._now_s, self._skew_s)
             except SignatureError as error:
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
             return await handler.unary_unary(handler.request_deserializer(message), context)
 
         return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
+
+    def _of_messages(self, handler: Any, method: str) -> grpc.RpcMethodHandler:
+        async def verified(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async for message in messages:
+                signature = Signature(message.time_s, message.signature)
+                verify_message(self._secret, method, message.body, signature, self._now_s, self._skew_s)
+                yield message
+
+        async def answer(messages: AsyncIterator[Any], context: Any) -> None:
+            try:
+                await handler.stream_stream(verified(messages), context)
+            except SignatureError as error:
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+
+        return grpc.stream_stream_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)

@@ -61,6 +61,10 @@ STEPS = Counter("argosy_steps", "Tries of steps, by outcome", ["outcome"])
 STEP_S = Histogram("argosy_step_seconds", "Time of one try of a step", buckets=(*_LATENCY_S, 60, 300, 1800))
 INBOX = Counter("argosy_inbox_rows", "Inbox rows taken, by kind and what became of them", ["kind", "outcome"])
 POKES = Counter("argosy_pokes", "Pokes received")
+WATCH_STREAMS = Gauge("argosy_watch_streams", "Gateway processes that watch this worker")
+WATCH_SUBSCRIPTIONS = Gauge("argosy_watch_subscriptions", "Turns and sessions that gateways watch here")
+WATCH_LOOKS = Counter("argosy_watch_looks", "Durable events that a watcher was told to read in Postgres")
+FRAMES = Counter("argosy_frames", "Frames sent to gateways")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
 
 # Maintenance

@@ -12,8 +12,6 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.log import LogReader
 from argosy.logs.open import open_reader
-from argosy.poke import Poker
-from argosy.signing import load_secret
 from argosy.store.head import Heads
 from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import Answer, NumberedStream
@@ -22,20 +20,18 @@ from argosy.store.pool import Pool
 from argosy.workflow.catalog import Catalog
 from workers.dispatch.accept.intake import Intake
 from workers.dispatch.database_clock import DatabaseClock
-from workers.dispatch.drain import Drain
+from workers.dispatch.exchange import Exchange
 from workers.dispatch.execution.executor import Executor
 from workers.dispatch.execution.limits import limits_of
-from workers.dispatch.flush.flusher import Flusher
+from workers.dispatch.flush.flusher import Flusher, Placement
 from workers.dispatch.inbox.inbox import Inbox
 from workers.dispatch.loop_watch import LoopWatch
-from workers.dispatch.others import Others
 from workers.dispatch.ownership.handover import Handover
 from workers.dispatch.ownership.log_guard import LogGuard
 from workers.dispatch.ownership.ownership import Ownership
 from workers.dispatch.ownership.reading import Reading
 from workers.dispatch.ownership.takeover import Takeover
 from workers.dispatch.partition_gauges import PartitionGauges
-from workers.dispatch.poke import PokeServer, PokeService
 from workers.dispatch.scheduling.pager import Pager
 from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.store_watch import StoreWatch
@@ -64,27 +60,24 @@ class Parts:
         self.reader: LogReader = open_reader(settings, dsn, self.clock)
         self.accepts = NumberedStream(dsn, self.worker_id, _ACCEPTS, timeout_s=settings.flush_timeout_s)
         self.flushes = NumberedStream(dsn, self.worker_id, _FLUSHES, timeout_s=settings.flush_timeout_s)
-        secret = load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
-        self.poke_server = PokeServer(
-            PokeService(
-                on_inbox=lambda: self.inbox.poke(),
-                on_log=lambda: self.reader.wake(),
-                on_claimed=lambda partitions: self.ownership.claimed_by_others(partitions),
-            ),
-            secret=secret,
-            skew_s=settings.signing_skew_s,
-            clock=self.clock,
-            host=settings.grpc_host,
-            port=settings.grpc_port,
-        )
-        self.others = Others(
-            Poker(secret, settings.lane, self.clock),
+        self.exchange = Exchange(
+            settings,
             pool,
-            settings.lane,
-            address=self.poke_server.address,
-            on_mine=lambda: self.inbox.poke(),
+            self.clock,
+            self.database_clock,
+            self.worker_id,
+            owned=self.owned,
+            on_inbox=lambda: self.inbox.poke(),
+            on_log=lambda: self.reader.wake(),
+            on_claimed=lambda partitions: self.ownership.claimed_by_others(partitions),
+            running=lambda turn_id: self.scheduler.live.get(turn_id),
+            running_of=lambda session_id: self.scheduler.head_of(session_id),
+            held=lambda: self.takeover.held,
+            address_of=lambda worker_id: self.ownership.address_of(worker_id),
+            partition_of=self._partition_of,
         )
-        self.partitions = Partitions(pool, self.worker_id, self.poke_server.address, settings.lane)
+        self.others, self.hub = self.exchange.others, self.exchange.hub
+        self.partitions = Partitions(pool, self.worker_id, self.exchange.address, settings.lane)
         self._make_execution(
             catalog, Heads(pool, settings.lane, input_size_bytes_max=settings.head_input_size_bytes_max)
         )
@@ -101,10 +94,11 @@ class Parts:
             wait_ms=settings.flush_wait_ms,
             on_written=lambda turns: self.executor.written(turns),
             on_moved=lambda inbox_ids: self.inbox.moved(inbox_ids),
-            on_placed=lambda placements: self.inbox.placed(placements),
+            on_placed=self._placed,
             on_refused=self._refused,
             on_answer=self._answered,
             on_timers=lambda due_s: self.inbox.expect(due_s),
+            on_events=self.hub.written,
         )
         self.takeover = Takeover(
             self.partitions,
@@ -138,6 +132,7 @@ class Parts:
             load=self.pager.load,
             again=lambda turn: self.inbox.again(turn),
             on_freed=self._moved_on,
+            listener_of=self.hub.listener_of,
         )
         self.inbox = Inbox(
             heads,
@@ -148,7 +143,7 @@ class Parts:
             self.takeover,
             self.clock,
             owned=self.owned,
-            partition_of=lambda bucket: ids.partition_of(bucket, self.partition_count),
+            partition_of=self._partition_of,
             interval_s=self._inbox_interval_s,
         )
 
@@ -169,6 +164,7 @@ class Parts:
             on_accepted=self._moved_on,
             on_lost=lambda owned: self.ownership.lost(owned),
             on_answer=self._answered,
+            on_settled=lambda turn: self.hub.look(turn.turn_id),
         )
         self.log_guard = LogGuard(
             self.reader,
@@ -207,21 +203,8 @@ class Parts:
             until_known=self.takeover.until_known,
             held_of=self.takeover.forget,
             has_unread=self.pager.has_unread,
-            on_done=self.executor.handed_over,
+            on_done=self._handed_over,
             on_told=lambda turn: self.background.spawn(self.others.tell(turn)),
-        )
-        self.drain = Drain(
-            self.reader,
-            self.scheduler,
-            self.executor,
-            self.flusher,
-            self.ownership,
-            self.handover,
-            self.background,
-            self.clock,
-            owned=self.owned,
-            handover_s=settings.handover_s,
-            drain_timeout_s=settings.drain_timeout_s,
         )
         self.store_watch = StoreWatch(
             self.reader,
@@ -250,7 +233,20 @@ class Parts:
         share = len(self.owned) / max(1, self.partition_count)
         return self._settings.inbox_interval_s / max(share, _POLL_SHARE_MIN)
 
+    def _partition_of(self, bucket: int) -> int:
+        return ids.partition_of(bucket, self.partition_count)
+
+    def _placed(self, placements: list[Placement]) -> None:
+        self.inbox.placed(placements)
+        for each in placements:
+            self.hub.look(each.turn_id, each.session_id)
+
+    def _handed_over(self, turn: Turn) -> None:
+        self.executor.handed_over(turn)
+        self.hub.done(turn)
+
     def _opened(self, opened: list[Owned]) -> None:
+        self.hub.opened(opened)
         self.pager.claimed(opened)
         self.inbox.poke()
 
@@ -274,7 +270,9 @@ class Parts:
         self.pager.nudge()
 
     def _void(self, gone: list[Owned]) -> None:
-        self.handover.begin([(owned, self.scheduler.void(owned)) for owned in gone])
+        parts = [(owned, self.scheduler.void(owned)) for owned in gone]
+        self.handover.begin(parts)
+        self.hub.gone(parts)
         for owned in gone:
             self.executor.forget(owned)
             self.inbox.void(owned)
@@ -290,8 +288,7 @@ class Parts:
 
     async def close(self) -> None:
         await self.reader.close()
-        await self.others.close()
-        await self.poke_server.stop()
+        await self.exchange.close()
         await self.accepts.close()
         await self.flushes.close()
         self.threads.shutdown(wait=False, cancel_futures=True)

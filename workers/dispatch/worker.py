@@ -14,6 +14,7 @@ from argosy.ops_server import OpsServer
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Workers
 from argosy.workflow.catalog import Catalog
+from workers.dispatch.drain import Drain
 from workers.dispatch.parts import Parts
 from workers.dispatch.signs_of_life import SignsOfLife
 from workers.dispatch.tasks import first
@@ -47,7 +48,7 @@ class Worker:
         await parts.log_guard.begin(await parts.reader.identity())
         await parts.accepts.open()
         await parts.flushes.open()
-        await parts.poke_server.start()
+        await parts.exchange.start()
         ops = OpsServer(settings.metrics_host, settings.metrics_port, health=self._health, ready=self._ready)
         ops.start()
         worker_no = await self._register(ops.port)
@@ -74,13 +75,13 @@ class Worker:
             pid=os.getpid(),
             lane=settings.lane,
             slots=settings.dispatch_slots,
-            grpc=parts.poke_server.address,
+            grpc=parts.exchange.address,
             metrics=f"http://{settings.metrics_host}:{ops.port}/metrics",
         )
         tasks = parts.loops()
         try:
             await first(self._stopping.wait(), *tasks)
-            await first(parts.drain.run(), *tasks)
+            await first(self._drain().run(), *tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -99,10 +100,26 @@ class Worker:
             build=self._settings.argosy_build or version("argosy"),
             host=socket.gethostname(),
             pid=os.getpid(),
-            address=self._parts.poke_server.address,
+            address=self._parts.exchange.address,
             metrics_port=metrics_port,
             slots=self._settings.dispatch_slots,
             workflows=[(each.name, each.version, each.description) for each in self._catalog.definitions],
+        )
+
+    def _drain(self) -> Drain:
+        parts = self._parts
+        return Drain(
+            parts.reader,
+            parts.scheduler,
+            parts.executor,
+            parts.flusher,
+            parts.ownership,
+            parts.handover,
+            parts.background,
+            parts.clock,
+            owned=parts.owned,
+            handover_s=self._settings.handover_s,
+            drain_timeout_s=self._settings.drain_timeout_s,
         )
 
     # What others see

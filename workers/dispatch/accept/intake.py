@@ -30,7 +30,9 @@ Move = tuple[Owned, int | None, float | None]
 
 
 class Intake:
-    """Runs until cancelled. `owned` is shared with ownership, which alone adds to it."""
+    """Runs until cancelled. `owned` is shared with ownership, which alone adds to it. on_settled(turn): it got no place
+    (a duplicate, rejected, delayed, or here already).
+    """
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Intake:
         on_accepted: Callable[[], None],
         on_lost: Callable[[list[Owned]], None],
         on_answer: Callable[[Answer], None],
+        on_settled: Callable[[Turn], None] = lambda _: None,
     ) -> None:
         self._stream = stream
         self._reader = reader
@@ -64,6 +67,7 @@ class Intake:
         self._on_accepted = on_accepted
         self._on_lost = on_lost
         self._on_answer = on_answer
+        self._on_settled = on_settled
         self.log_id = ""
         self.partition_count = 0
         self._waiting = 0
@@ -248,7 +252,9 @@ class Intake:
                 owned.position = position
                 self._reader.accepted(owned.partition, position)
         for turn, place, is_head in zip(turns, answer.places or (), answer.heads or (), strict=False):
-            if place is not None and not turn.owned.is_void:
+            if place is None:
+                self._on_settled(turn)
+            elif not turn.owned.is_void:
                 turn.place = place
                 # A signal may have found the turn in Postgres before this answer came.
                 self._on_entered(turn)

@@ -61,6 +61,7 @@ class Flusher:
         on_refused: Callable[[list[Turn], list[Owned]], None],
         on_answer: Callable[[Answer], None],
         on_timers: Callable[[list[float]], None] = lambda _: None,
+        on_events: Callable[[Answer, list[Entry]], None] = lambda *_: None,
     ) -> None:
         self._stream = stream
         self._lane = lane
@@ -73,6 +74,7 @@ class Flusher:
         self._on_refused = on_refused
         self._on_answer = on_answer
         self._on_timers = on_timers
+        self._on_events = on_events
         self._turns: list[Turn] = []
         self._moves: list[LooseMove] = []
         self._placements: list[Placement] = []
@@ -221,6 +223,7 @@ class Flusher:
             entry.turn.durable_seq = entry.seq
             if entry.durable is not None and not entry.durable.done():
                 entry.durable.set_result(None)
+        self._on_events(answer, entries)
         if timers := [row.due_s for entry in entries for row in entry.inbox]:
             self._on_timers(timers)
         moved = [move.inbox_id for move in moves]

@@ -68,6 +68,9 @@ class Scheduler:
     def ready_count(self) -> int:
         return self._ready_count
 
+    def head_of(self, session_id: uuid.UUID) -> Turn | None:
+        return None if (session := self.sessions.get(session_id)) is None else session.held
+
     @contextmanager
     def watch(self) -> Iterator[set[uuid.UUID]]:
         """Turns and sessions that leave memory meanwhile: what a read says of them may be older than that."""

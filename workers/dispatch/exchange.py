@@ -1,0 +1,89 @@
+"""What a worker says to other processes and hears from them: pokes, and what gateways watch."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.poke import Poker
+from argosy.signing import load_secret
+from argosy.store.pool import Pool
+from workers.dispatch.database_clock import DatabaseClock
+from workers.dispatch.others import Others
+from workers.dispatch.ownership.takeover import HeldTurn
+from workers.dispatch.poke import PokeService
+from workers.dispatch.rpc_server import RpcServer
+from workers.dispatch.turn import Owned, Turn
+from workers.dispatch.watch.feeder import Feeder
+from workers.dispatch.watch.hub import Hub
+from workers.dispatch.watch.service import WatchService
+from workers.dispatch.watch.watchers import Watchers
+
+
+class Exchange:
+    """Made on the event loop; serves from `start` to `close`. `address` is where others reach this worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        clock: Clock,
+        database_clock: DatabaseClock,
+        worker_id: uuid.UUID,
+        *,
+        owned: Mapping[int, Owned],
+        on_inbox: Callable[[], None],
+        on_log: Callable[[], None],
+        on_claimed: Callable[[Sequence[int]], None],
+        running: Callable[[uuid.UUID], Turn | None],
+        running_of: Callable[[uuid.UUID], Turn | None],
+        held: Callable[[], Mapping[uuid.UUID, HeldTurn]],
+        address_of: Callable[[uuid.UUID], str],
+        partition_of: Callable[[int], int],
+    ) -> None:
+        secret = load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
+        self._server = RpcServer(
+            secret=secret,
+            skew_s=settings.signing_skew_s,
+            clock=clock,
+            host=settings.grpc_host,
+            port=settings.grpc_port,
+        )
+        self.address = self._server.address
+        self.others = Others(
+            Poker(secret, settings.lane, clock), pool, settings.lane, address=self.address, on_mine=on_inbox
+        )
+        self._poke_service = PokeService(on_inbox, on_log, on_claimed)
+        watchers = Watchers()
+        feeder = Feeder(
+            watchers,
+            clock,
+            coalesce_s=settings.watch_coalesce_ms / 1000,
+            now_us=lambda: int(database_clock.now_s() * 1_000_000),
+        )
+        self.hub = Hub(
+            watchers,
+            feeder,
+            worker_id=worker_id,
+            owned=owned,
+            running=running,
+            running_of=running_of,
+            held=held,
+            address_of=address_of,
+            partition_of=partition_of,
+            subscriptions_max=settings.watch_subscriptions_max,
+        )
+        self._watch_service = WatchService(
+            self.hub,
+            worker_id,
+            streams_max=settings.watch_streams_max,
+            size_bytes_max=settings.watch_buffer_size_bytes_max,
+        )
+
+    async def start(self) -> None:
+        await self._server.start(self._poke_service, self._watch_service)
+
+    async def close(self) -> None:
+        self._watch_service.close()
+        await self.others.close()
+        await self._server.stop()

@@ -1,0 +1,45 @@
+"""The worker's gRPC server: what other processes ask of it, every message signed."""
+
+from typing import Any, Final, Protocol
+
+import grpc.aio
+
+from argosy.clock import Clock
+from argosy.errors import SettingError
+from argosy.signing import VerifyCalls
+
+_STOP_S: Final = 1.0
+_MESSAGE_SIZE_BYTES_MAX: Final = 1_048_576
+_OPTIONS: Final = [
+    ("grpc.max_receive_message_length", _MESSAGE_SIZE_BYTES_MAX),
+    ("grpc.so_reuseport", 0),
+    # A gateway that is cut off or stopped without closing anything is noticed, and what it watched is free.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
+
+
+class Service(Protocol):
+    """One service of the contracts in proto/."""
+
+    def add_to(self, server: Any) -> None: ...
+
+
+class RpcServer:
+    """Serves signed calls from `start` to `stop`; `address` is where others reach it."""
+
+    def __init__(self, *, secret: bytes, skew_s: float, clock: Clock, host: str, port: int) -> None:
+        self._server = grpc.aio.server(interceptors=[VerifyCalls(secret, skew_s, clock)], options=_OPTIONS)
+        try:
+            bound = self._server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError as error:
+            raise SettingError(f"GRPC_HOST={host}, GRPC_PORT={port}: {error}") from error
+        self.address = f"{host}:{bound}"
+
+    async def start(self, *services: Service) -> None:
+        for service in services:
+            service.add_to(self._server)
+        await self._server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop(_STOP_S)

@@ -1,0 +1,130 @@
+"""Frames: what turns' channels are filled with goes to who watches them, a coalescing window at a time.
+
+The first change after a quiet moment is sent at once; then all that changed within the window goes together. What there
+is no room for stays in its channel (cut.py), and is cut when there is.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from functools import partial
+from weakref import WeakKeyDictionary
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.rpc.watch_pb2 import Item
+from argosy.turn.status import Status
+from argosy.workflow.channels import Channels
+from workers.dispatch.turn import Stop, Turn
+from workers.dispatch.watch import items
+from workers.dispatch.watch.cut import lost, next_cut
+from workers.dispatch.watch.line import Subscription
+from workers.dispatch.watch.turn_frames import TurnFrames
+from workers.dispatch.watch.watchers import Watchers
+
+_CHARACTERS_MAX = 16_384  # of one frame of text
+_ANY_SEQ = 1 << 60
+
+_count_frames = telemetry.FRAMES.inc
+
+
+class Feeder:
+    """Made on the event loop. coalesce_s: the window; now_us: microseconds since 1970, by the database's clock."""
+
+    def __init__(self, watchers: Watchers, clock: Clock, *, coalesce_s: float, now_us: Callable[[], int]) -> None:
+        self._watchers = watchers
+        self._clock = clock
+        self._coalesce_s = coalesce_s
+        self._now_us = now_us
+        self._loop = asyncio.get_running_loop()
+        self._thread_id = threading.get_ident()
+        self._frames: WeakKeyDictionary[Channels, TurnFrames] = WeakKeyDictionary()
+        # Turns to look at in the next round. Threads add to it: first that, then they look whether a round is coming.
+        self._stirred: set[Turn] = set()
+        self._round: asyncio.TimerHandle | None = None
+        self._last_round_s = 0.0
+        self.lineage = 0
+
+    def listener_of(self, turn: Turn) -> Callable[[], None] | None:
+        """What the turn's channels call when they are filled, from any thread; None: nobody watches."""
+        if not self._watchers.count or not self._watchers.has(turn.turn_id, turn.session_id):
+            return None
+        return partial(self.stir, turn)
+
+    def begin(self, each: Subscription, turn: Turn, resume: tuple[int, int]) -> None:
+        """It is sent the channels of this turn from here on. resume: the last frame (attempt, n) that it has; n = 0:
+        none.
+        """
+        each.turn, each.attempt, each.seen = turn, turn.attempt, ()
+        channels = turn.channels
+        if channels is None:
+            return
+        attempt, n = resume
+        if n and attempt == turn.attempt:
+            seen = self._frames_of(channels).seen(n)
+            each.seen = lost(channels.open()) if seen is None else seen
+        channels.listener = partial(self.stir, turn)
+        self.stir(turn)
+
+    def resume(self, each: Subscription) -> None:
+        """There is room for it again."""
+        if each.turn is not None and each.turn.channels is not None:
+            self.stir(each.turn)
+
+    def stir(self, turn: Turn) -> None:
+        """Something that may be sent has changed. From any thread."""
+        self._stirred.add(turn)
+        if self._round is not None:
+            return
+        if threading.get_ident() == self._thread_id:
+            self._schedule()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker ends
+                self._loop.call_soon_threadsafe(self._schedule)
+
+    def _schedule(self) -> None:
+        if self._round is None:
+            self._round = self._loop.call_at(self._last_round_s + self._coalesce_s, self._feed_all)
+
+    def _feed_all(self) -> None:
+        self._round = None
+        self._last_round_s = self._loop.time()
+        for _ in range(len(self._stirred)):
+            self._feed(self._stirred.pop())
+
+    def _feed(self, turn: Turn) -> None:
+        channels = turn.channels
+        if channels is None or turn.is_refused or turn.status is not Status.RUNNING:
+            return  # the event that ends or suspends it holds what they came to
+        watchers = self._watchers.of_turn(turn)
+        if not watchers:
+            channels.listener = None
+            return
+        frames = self._frames_of(channels)
+        frames.begin_round()
+        opened, durable_seq = channels.open(), turn.durable_seq
+        if turn.stop is Stop.HANDOVER:
+            # What a step shows follows nothing that is not durable: it could not have begun. What the workflow shows
+            # now, it shows again at the next owner.
+            opened, durable_seq = [channel for channel in opened if channel.step], _ANY_SEQ
+        make = partial(items.of_cut, turn, lineage=self.lineage, at_us=self._now_us())
+        for each in watchers:
+            if each.is_ending_only:
+                continue
+            each.follow(turn)
+            while each.has_room:
+                cut = next_cut(opened, each.seen, durable_seq=durable_seq, characters_max=_CHARACTERS_MAX)
+                if cut is None:
+                    break
+                made, each.seen = frames.numbered(each.seen, cut, make)
+                each.send(Item(subscription=each.id, **made))
+                _count_frames()
+            else:
+                each.hold_back()
+
+    def _frames_of(self, channels: Channels) -> TurnFrames:
+        frames = self._frames.get(channels)
+        if frames is None:
+            frames = self._frames[channels] = TurnFrames(self._clock.unix_ms())
+        return frames

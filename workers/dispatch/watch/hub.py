@@ -1,0 +1,274 @@
+"""Who watches what here, and what they are told of it. On the event loop; nothing in here waits.
+
+Rules:
+- A subscription belongs to the claim under which it was taken. When that is lost it is told so (MOVED), and ends; only
+  frames of a step that still runs here go on, until it has ended.
+- Durable events are told right after the flush that made them so, or become one LOOK when there is no room.
+- When nobody watches, every call here returns at once.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from argosy import ids, telemetry
+from argosy.rpc.watch_pb2 import Item, Refused
+from argosy.store.numbered_stream import Answer
+from argosy.turn.events import Event
+from workers.dispatch.flush.flush_entry import Entry
+from workers.dispatch.ownership.handover import in_flight
+from workers.dispatch.ownership.takeover import HeldTurn
+from workers.dispatch.turn import Owned, Turn
+from workers.dispatch.watch import items
+from workers.dispatch.watch.cut import Seen, up_to_now, without_step
+from workers.dispatch.watch.feeder import Feeder
+from workers.dispatch.watch.line import Line, Subscription
+from workers.dispatch.watch.watchers import Watchers
+
+_EVENT_SIZE_BYTES_MAX = 262_144
+_ENDS_STEP = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
+_ENDS_TURN = frozenset(
+    {Event.TURN_COMPLETED, Event.TURN_FAILED, Event.TURN_CANCELLED, Event.TURN_EXPIRED, Event.TURN_REJECTED}
+)
+
+
+class Wanted(NamedTuple):
+    """What a gateway asks for; see Subscribe in proto/argosy/rpc/watch.proto. target: of a turn or a session; None: no
+    id. resume: (attempt, n).
+    """
+
+    id: int
+    target: uuid.UUID | None
+    is_session: bool
+    worker_id: uuid.UUID | None
+    epoch: int
+    resume: tuple[int, int]
+    is_ending_only: bool
+    frames_only: bool
+    credit_bytes: int
+
+
+class Hub:
+    """owned: shared with ownership; running(turn_id) and running_of(session_id): what of it is in memory; held: turns
+    of which a step runs elsewhere; address_of(worker_id): where; partition_of(bucket).
+    """
+
+    def __init__(
+        self,
+        watchers: Watchers,
+        feeder: Feeder,
+        *,
+        worker_id: uuid.UUID,
+        owned: Mapping[int, Owned],
+        running: Callable[[uuid.UUID], Turn | None],
+        running_of: Callable[[uuid.UUID], Turn | None],
+        held: Callable[[], Mapping[uuid.UUID, HeldTurn]],
+        address_of: Callable[[uuid.UUID], str],
+        partition_of: Callable[[int], int],
+        subscriptions_max: int,
+    ) -> None:
+        self._watchers = watchers
+        self._feeder = feeder
+        self._worker_id = worker_id
+        self._owned = owned
+        self._running = running
+        self._running_of = running_of
+        self._held = held
+        self._address_of = address_of
+        self._partition_of = partition_of
+        self._subscriptions_max = subscriptions_max
+        # Turns that were handed over, and of which a step still runs here.
+        self._leaving: dict[uuid.UUID, Turn] = {}
+
+    # What gateways ask
+
+    def subscribe(self, line: Line, wanted: Wanted) -> None:
+        """Answer SUBSCRIBED or REFUSED on the line; from here on nothing durable is missed."""
+        target = wanted.target
+        if target is None or wanted.id in line.subscriptions:
+            line.send(items.refused(wanted.id, Refused.UNKNOWN))
+        elif wanted.worker_id != self._worker_id:
+            line.send(items.refused(wanted.id, Refused.OTHER_WORKER))
+        elif self._watchers.count >= self._subscriptions_max:
+            line.send(items.refused(wanted.id, Refused.TOO_MANY))
+        else:
+            each = Subscription(
+                wanted.id,
+                line,
+                target=target,
+                is_session=wanted.is_session,
+                is_ending_only=wanted.is_ending_only,
+                credit_bytes=wanted.credit_bytes,
+            )
+            if wanted.frames_only:
+                self._begin_frames(each, wanted.resume)
+            else:
+                self._begin(each, target, wanted)
+
+    def _begin(self, each: Subscription, target: uuid.UUID, wanted: Wanted) -> None:
+        bucket = ids.bucket_of(target) if each.is_session else ids.turn_bucket(target)
+        owned = self._owned.get(self._partition_of(bucket))
+        if owned is None or owned.is_void or wanted.epoch > owned.epoch:
+            each.line.send(items.refused(each.id, Refused.NOT_OWNER))
+            return
+        each.owned = owned
+        self._watchers.add(each)
+        each.send(items.subscribed(each.id, owned.epoch))
+        for turn_id, held in self._held().items():
+            if _concerns(each, turn_id):
+                self._tell_at(each, turn_id, held)
+        turn = self._running_of(target) if each.is_session else self._running(target)
+        if turn is not None and not each.is_ending_only:
+            self._feeder.begin(each, turn, wanted.resume)
+
+    def _begin_frames(self, each: Subscription, resume: tuple[int, int]) -> None:
+        turn = self._leaving_of(each)
+        if turn is None:
+            each.send(items.moved(each.id, None, still_streams=False))
+            return
+        self._watchers.add(each)
+        each.send(items.subscribed(each.id, 0))
+        self._feeder.begin(each, turn, resume)
+
+    def unsubscribe(self, each: Subscription) -> None:
+        self._watchers.remove(each)
+
+    def close(self, line: Line) -> None:
+        """The stream is over."""
+        for each in list(line.subscriptions.values()):
+            self._watchers.remove(each)
+
+    def give_credit(self, each: Subscription, size_bytes: int) -> None:
+        had_room = each.has_room
+        each.credit_bytes += size_bytes
+        if not had_room and each.has_room:
+            self._serve(each)
+
+    def drained(self, line: Line) -> None:
+        """The line has room again."""
+        held_back, line.held_back = line.held_back, set()
+        for each in held_back:
+            self._serve(each)
+
+    def _serve(self, each: Subscription) -> None:
+        """There is room for it again: what was left out first."""
+        if each.owed_turn is not None and each.has_room:
+            owed, each.owed_turn = each.owed_turn, None
+            each.send(items.look(each.id, owed))
+        self._feeder.resume(each)
+
+    # What the worker says
+
+    def written(self, answer: Answer, entries: Iterable[Entry]) -> None:
+        """A flush with these entries is durable."""
+        self._feeder.lineage = answer.lineage
+        if not self._watchers.count:
+            return
+        at_us = 0
+        for entry in entries:
+            turn = entry.turn
+            if self._watchers.has(turn.turn_id, turn.session_id):
+                at_us = at_us or items.us_of(answer.at)
+                watchers = [each for each in self._watchers.of_turn(turn) if each.owned is not None]
+                for event in entry.events:
+                    self._tell(watchers, turn, event.type, items.event(turn, event, answer.lineage, at_us))
+                if turn.channels is not None:
+                    self._feeder.stir(turn)
+
+    def look(self, turn_id: uuid.UUID, session_id: uuid.UUID | None = None) -> None:
+        """Something durable happened to the turn that no flush entry told."""
+        if self._watchers.count:
+            for each in self._watchers.of(turn_id, session_id):
+                self._owe(each, turn_id)
+
+    def gone(self, parts: Iterable[tuple[Owned, list[Turn]]]) -> None:
+        """These partitions are not ours any more; with each, the turns of it that memory knows."""
+        void = set()
+        for owned, turns in parts:
+            void.add(owned)
+            self._leaving.update({turn.turn_id: turn for turn in turns if in_flight(turn)})
+        if not self._watchers.count:
+            return
+        for each in self._watchers.all():
+            if each.owned in void:
+                turn = self._leaving_of(each)
+                each.owned = None
+                each.send(items.moved(each.id, None if turn is None else turn.turn_id, still_streams=turn is not None))
+                if turn is None:
+                    self._watchers.remove(each)
+
+    def done(self, turn: Turn) -> None:
+        """Nothing of a turn that was handed over runs here any more."""
+        if self._leaving.get(turn.turn_id) is not turn:
+            return
+        del self._leaving[turn.turn_id]
+        for each in self._watchers.of_turn(turn):
+            if each.owned is None:
+                each.send(items.moved(each.id, turn.turn_id, still_streams=False))
+                self._watchers.remove(each)
+
+    def opened(self, opened: Iterable[Owned]) -> None:
+        """It is known what former owners still run of these partitions."""
+        if not self._watchers.count:
+            return
+        for turn_id, held in self._held().items():
+            if held.owned in opened:
+                for each in self._watchers.all():
+                    if each.owned is held.owned and _concerns(each, turn_id):
+                        self._tell_at(each, turn_id, held)
+
+    def listener_of(self, turn: Turn) -> Callable[[], None] | None:
+        """What the channels of a turn call when they are filled; None: nobody watches it."""
+        return self._feeder.listener_of(turn)
+
+    # Inside
+
+    def _leaving_of(self, each: Subscription) -> Turn | None:
+        if not self._leaving:
+            return None
+        if not each.is_session:
+            return self._leaving.get(each.target)
+        return next((turn for turn in self._leaving.values() if turn.session_id == each.target), None)
+
+    def _tell(self, watchers: list[Subscription], turn: Turn, kind: Event, message: Any) -> None:
+        is_too_large = len(message.data) > _EVENT_SIZE_BYTES_MAX
+        for each in watchers:
+            if each.turn is turn:
+                each.seen = _closed(each.seen, turn, kind, message.key)
+            if each.is_ending_only and kind not in _ENDS_TURN:
+                continue
+            if each.has_room and not is_too_large:
+                each.send(Item(subscription=each.id, event=message))
+            else:
+                self._owe(each, turn.turn_id)
+
+    def _owe(self, each: Subscription, turn_id: uuid.UUID) -> None:
+        """Without room one LOOK stands for all that is left out until there is. Who waits for the ending alone has it
+        at once.
+        """
+        telemetry.WATCH_LOOKS.inc()
+        if each.has_room or each.is_ending_only:
+            each.send(items.look(each.id, turn_id))
+        else:
+            each.owed_turn = turn_id
+            each.hold_back()
+
+    def _tell_at(self, each: Subscription, turn_id: uuid.UUID, held: HeldTurn) -> None:
+        if not each.is_ending_only and (address := self._address_of(held.runner_id)):
+            each.send(items.at(each.id, turn_id, held.runner_id, address))
+
+
+def _closed(seen: Seen, turn: Turn, kind: Event, key: str) -> Seen:
+    """What a watcher has of a turn's channels once it knows this event, which holds what some of them came to."""
+    if kind in _ENDS_STEP:
+        return without_step(seen, key)
+    if kind is Event.TURN_SUSPENDED and turn.channels is not None:
+        return up_to_now(turn.channels.open())
+    return seen
+
+
+def _concerns(each: Subscription, turn_id: uuid.UUID) -> bool:
+    """Whether a held turn may be what it follows. Of which session that is, nobody has read yet: its bucket must do."""
+    if each.is_session:
+        return ids.bucket_of(each.target) == ids.turn_bucket(turn_id)
+    return each.target == turn_id

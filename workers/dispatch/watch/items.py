@@ -1,0 +1,96 @@
+"""The messages that gateways are sent, made from what the worker has."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from argosy.rpc.watch_pb2 import (
+    At,
+    ChannelReset,
+    Event,
+    Frame,
+    Gap,
+    Item,
+    Look,
+    Moved,
+    Refused,
+    Subscribed,
+)
+from workers.dispatch.turn import EventWrite, Turn
+from workers.dispatch.watch.cut import Cut, Kind
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_OF_KIND: Final = {
+    Kind.TEXT: (Frame, "frame"),
+    Kind.JSON: (Frame, "frame"),
+    Kind.PATCH: (Frame, "frame"),
+    Kind.RESET: (ChannelReset, "channel_reset"),
+    Kind.GAP: (Gap, "gap"),
+}
+
+
+def us_of(at: datetime) -> int:
+    """Microseconds since 1970, exactly as Postgres keeps them."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def event(turn: Turn, each: EventWrite, lineage: int, at_us: int) -> Any:
+    return Event(
+        turn_id=turn.turn_id.bytes,
+        place=turn.place,
+        lineage=lineage,
+        seq=each.seq,
+        attempt=each.attempt,
+        type=each.type.value,
+        key=each.key,
+        data=each.data,
+        at_us=at_us,
+    )
+
+
+def of_cut(turn: Turn, n: int, cut: Cut, *, lineage: int, at_us: int) -> dict[str, Any]:
+    """What an item is made of, beside its subscription."""
+    kind, field = _OF_KIND[cut.kind]
+    channel = cut.channel
+    message = kind(
+        turn_id=turn.turn_id.bytes,
+        place=turn.place,
+        lineage=lineage,
+        seq=turn.durable_seq,
+        attempt=turn.attempt,
+        n=n,
+        step=channel.step,
+        tries=channel.tries,
+        channel=channel.name,
+        at_us=at_us,
+    )
+    if cut.kind is Kind.TEXT:
+        message.offset = cut.begin
+        message.text = channel.text(cut.begin, cut.end).encode()
+    elif cut.kind is Kind.JSON:
+        message.json = cut.value
+    elif cut.kind is Kind.PATCH:
+        message.patch = cut.value
+    return {field: message}
+
+
+def subscribed(subscription: int, epoch: int) -> Any:
+    return Item(subscription=subscription, subscribed=Subscribed(epoch=epoch))
+
+
+def refused(subscription: int, reason: Any) -> Any:
+    return Item(subscription=subscription, refused=Refused(reason=reason))
+
+
+def look(subscription: int, turn_id: uuid.UUID) -> Any:
+    return Item(subscription=subscription, look=Look(turn_id=turn_id.bytes))
+
+
+def moved(subscription: int, turn_id: uuid.UUID | None, *, still_streams: bool) -> Any:
+    told = b"" if turn_id is None else turn_id.bytes
+    return Item(subscription=subscription, moved=Moved(turn_id=told, still_streams=still_streams))
+
+
+def at(subscription: int, turn_id: uuid.UUID, worker_id: uuid.UUID, address: str) -> Any:
+    return Item(subscription=subscription, at=At(turn_id=turn_id.bytes, worker_id=worker_id.bytes, address=address))

@@ -1,0 +1,154 @@
+"""What waits to be sent to one gateway process, in order and bounded; and the gateway's subscriptions.
+
+A gateway that does not read costs size_bytes_max and one item a subscription. While the line is full, durable events
+become one Look a subscription, frames wait in their channels, and nothing more is read from the gateway.
+"""
+
+import asyncio
+import uuid
+from typing import Any, Final
+
+from workers.dispatch.turn import Owned, Turn
+from workers.dispatch.watch.cut import Seen
+
+_MESSAGE_SIZE_BYTES: Final = 262_144
+
+
+class Line:
+    """One stream of a gateway process. subscriptions: by their ids; held_back: those that wait for room."""
+
+    __slots__ = ("_empty", "_items", "_news", "_room", "_size_bytes_max", "held_back", "size_bytes", "subscriptions")
+
+    def __init__(self, size_bytes_max: int) -> None:
+        self._size_bytes_max = size_bytes_max
+        self._items: list[tuple[Any, int]] = []
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.size_bytes = 0
+        self.subscriptions: dict[int, Subscription] = {}
+        self.held_back: set[Subscription] = set()
+
+    @property
+    def is_full(self) -> bool:
+        return self.size_bytes >= self._size_bytes_max
+
+    def put(self, item: Any, size_bytes: int) -> None:
+        """size_bytes: of the item as encoded."""
+        self._items.append((item, size_bytes))
+        self.size_bytes += size_bytes
+        if self.size_bytes >= self._size_bytes_max:
+            self._room.clear()
+        self._news.set()
+        self._empty.clear()
+
+    def send(self, item: Any) -> None:
+        """An item that belongs to no subscription."""
+        self.put(item, item.ByteSize())
+
+    def take(self) -> list[Any]:
+        """The oldest items, for one message: some 256 KiB, or a single larger one."""
+        taken: list[Any] = []
+        size_bytes = 0
+        for item, item_size_bytes in self._items:
+            if taken and size_bytes + item_size_bytes > _MESSAGE_SIZE_BYTES:
+                break
+            taken.append(item)
+            size_bytes += item_size_bytes
+        del self._items[: len(taken)]
+        self.size_bytes -= size_bytes
+        if not self._items:
+            self._news.clear()
+            self._empty.set()
+        if not self.is_full:
+            self._room.set()
+        return taken
+
+    async def has_news(self, within_s: float) -> bool:
+        """True as soon as there is something to take; False after within_s."""
+        if self._items:
+            return True
+        try:
+            async with asyncio.timeout(within_s):
+                await self._news.wait()
+        except TimeoutError:
+            return bool(self._items)
+        return True
+
+    async def until_empty(self) -> None:
+        """Returns when everything was taken."""
+        await self._empty.wait()
+
+    async def until_room(self) -> None:
+        """Returns when the line is not full."""
+        await self._room.wait()
+
+
+class Subscription:
+    """One gateway's interest in one turn, or in one session, and how much it may be sent.
+
+    target: the id of the turn or session. owned: the claim under which it was taken; None: of a turn that this process
+    does not own any more, and of which a step still runs here: frames alone are sent. credit_bytes: may be overdrawn by
+    one item. owed_turn: something durable happened to it that was not told. turn, attempt, seen: whose channels it is
+    sent, and what it was sent of them.
+    """
+
+    __slots__ = (
+        "attempt",
+        "credit_bytes",
+        "id",
+        "is_ending_only",
+        "is_session",
+        "line",
+        "owed_turn",
+        "owned",
+        "seen",
+        "target",
+        "turn",
+    )
+
+    def __init__(
+        self,
+        id: int,  # noqa: A002 — the word of the contract
+        line: Line,
+        *,
+        target: uuid.UUID,
+        is_session: bool = False,
+        owned: Owned | None = None,
+        is_ending_only: bool = False,
+        credit_bytes: int = 0,
+    ) -> None:
+        self.id = id
+        self.line = line
+        self.target = target
+        self.is_session = is_session
+        self.owned = owned
+        self.is_ending_only = is_ending_only
+        self.credit_bytes = credit_bytes
+        self.owed_turn: uuid.UUID | None = None
+        self.turn: Turn | None = None
+        self.attempt = 0
+        self.seen: Seen = ()
+
+    @property
+    def has_room(self) -> bool:
+        return self.credit_bytes > 0 and not self.line.is_full
+
+    def follow(self, turn: Turn) -> None:
+        """Another turn, or another attempt: nothing was sent of it yet."""
+        before = self.turn
+        if before is None or before.turn_id != turn.turn_id or self.attempt != turn.attempt:
+            self.seen = ()
+        self.turn, self.attempt = turn, turn.attempt
+
+    def hold_back(self) -> None:
+        """There is no room for it: it is served when there is (credit comes, or the line is drained)."""
+        if self.line.is_full:
+            self.line.held_back.add(self)
+
+    def send(self, item: Any) -> None:
+        size_bytes = item.ByteSize()
+        self.credit_bytes -= size_bytes
+        self.line.put(item, size_bytes)

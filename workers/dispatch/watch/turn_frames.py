@@ -1,0 +1,48 @@
+"""The numbers of one turn's frames in one attempt, and what a watcher that has one of them was sent.
+
+Two watchers that have been sent the same get the same frame under the same number. The last numbers are remembered, so
+that a watcher that comes back goes on exactly where it was: what it had is the whole of `seen`, not a place in one
+channel. Numbers begin with the moment of the first one: another process that goes on with the same attempt uses higher
+ones, and never the same.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from workers.dispatch.watch.cut import Cut, Seen, after
+
+_REMEMBERED: Final = 256
+_PER_MS: Final = 1000
+
+
+class TurnFrames:
+    """As long-lived as the turn's channels. unix_ms: now."""
+
+    __slots__ = ("__weakref__", "_n", "_recent", "_seen_of")
+
+    def __init__(self, unix_ms: int) -> None:
+        self._n = unix_ms * _PER_MS
+        self._seen_of: dict[int, Seen] = {}
+        self._recent: dict[Any, tuple[Any, Seen]] = {}
+
+    def begin_round(self) -> None:
+        """What the last round has cut is not cut again."""
+        self._recent.clear()
+
+    def seen(self, n: int) -> Seen | None:
+        """What a watcher has been sent whose last frame was n; None: not known (any more)."""
+        return self._seen_of.get(n)
+
+    def numbered(self, seen: Seen, cut: Cut, make: Callable[[int, Cut], Any]) -> tuple[Any, Seen]:
+        """The frame that a watcher who has been sent `seen` is sent now, and what it has then. make(n, cut)."""
+        channel = cut.channel
+        same = (seen, cut.kind, channel.step, channel.name, cut.end)
+        if (found := self._recent.get(same)) is not None:
+            return found
+        self._n += 1
+        seen = after(seen, cut)
+        self._seen_of[self._n] = seen
+        if len(self._seen_of) > _REMEMBERED:
+            del self._seen_of[next(iter(self._seen_of))]
+        made = self._recent[same] = (make(self._n, cut), seen)
+        return made
