@@ -16,9 +16,10 @@ from argosy.signing import load_secret
 from argosy.store.pool import open_pool
 from gateway import fleet_views, openapi, views
 from gateway.boundary import Boundary, answer_problem
+from gateway.browser_guard import BrowserGuard
 from gateway.explain import Explanation
 from gateway.problems import Problem, ProblemBody
-from gateway.routes import batch, enqueue, fleet, health, inbox, leaders, sessions, turns
+from gateway.routes import batch, console, enqueue, fleet, health, inbox, leaders, sessions, turns
 from gateway.state import State, make_state
 from gateway.turn_request import BatchLine, TurnPosted
 
@@ -61,12 +62,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         redirect_slashes=False,
         routes=list(plain),
     )
-    for router in (turns.router, inbox.router, sessions.router, fleet.router, leaders.router, health.router):
-        app.include_router(router)
+    for routes in (turns, inbox, sessions, fleet, leaders, health, console):
+        app.include_router(routes.router)
     if settings.gateway_metrics:
         app.include_router(health.metrics_router)
     for error in (Problem, StoreUnavailableError, TimeoutError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
+    app.add_middleware(BrowserGuard, settings=settings)
     app.add_middleware(Boundary, clock=clock, plain=plain)
     openapi.install(app, SHAPES)
     return app

@@ -60,14 +60,6 @@ def tenant(name: str) -> str:
     return name
 
 
-def own_origin(origin: str | None, host: str | None) -> None:
-    """Nobody is authenticated, so a web page must not use what its reader's machine can reach: a browser says in Origin
-    whose page asks, and only our own may.
-    """
-    if origin is not None and origin.partition("://")[2].lower() != (host or "").lower():
-        raise Problem("foreign_origin", f"the page of {origin[:200]!r} is not one of this gateway")
-
-
 def turn_id(text: str) -> uuid.UUID:
     """A UUID as this API writes it."""
     if not _TURN_ID.fullmatch(text):

@@ -58,7 +58,7 @@ async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx.Asy
         app.router.lifespan_context(app),
         httpx.AsyncClient(
             transport=httpx.ASGITransport(app),
-            base_url="http://gateway",
+            base_url="http://localhost",
             headers={"x-argosy-tenant": tenant},
             timeout=30,
         ) as client,

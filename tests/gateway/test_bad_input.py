@@ -219,7 +219,7 @@ async def test_an_error_of_our_own_is_a_problem_without_a_trace(
 
 
 async def test_our_own_page_may_ask(client: httpx.AsyncClient) -> None:
-    answer = await client.post(TURNS, content=b'{"workflow":"echo"}', headers={"origin": "http://gateway"})
+    answer = await client.post(TURNS, content=b'{"workflow":"echo"}', headers={"origin": "http://localhost"})
 
     assert answer.status_code == 202
 

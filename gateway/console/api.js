@@ -1,0 +1,84 @@
+// The gateway's API: one function a request. Raises Refused (the gateway said no) and Away (nobody answered).
+
+const TIMEOUT_MS = 15_000;
+
+/** A problem that the gateway answered. code is stable, message is for people. */
+export class Refused extends Error {
+  constructor(status, problem) {
+    super(problem.detail ? `${problem.title}: ${problem.detail}` : `The gateway answered ${status}`);
+    this.status = status;
+    this.code = problem.code ?? "";
+  }
+}
+
+/** No answer came. */
+export class Away extends Error {
+  constructor() {
+    super("The gateway does not answer");
+  }
+}
+
+/** Tells `change` when the gateway stops or begins to answer. */
+export const reach = Object.assign(new EventTarget(), { isAway: false, skewMs: 0 });
+
+function reached(isAway, answer) {
+  const date = Date.parse(answer?.headers.get("date") ?? "");
+  // The header has whole seconds: a clock that is less than two off is not corrected.
+  if (!Number.isNaN(date)) reach.skewMs = Math.abs(date - Date.now()) > 2_000 ? date - Date.now() : 0;
+  if (reach.isAway === isAway) return;
+  reach.isAway = isAway;
+  reach.dispatchEvent(new Event("change"));
+}
+
+/** The gateway's time, as well as it is known. */
+export function now() {
+  return Date.now() + reach.skewMs;
+}
+
+/** Any request; its Response, whatever the status. Raises Away. */
+export async function request(method, path, { headers = {}, body, signal } = {}) {
+  const options = { method, headers, body, signal, mode: "same-origin", cache: "no-store", redirect: "error" };
+  try {
+    const answer = await fetch(path, options);
+    reached(false, answer);
+    return answer;
+  } catch (error) {
+    if (signal?.aborted && signal.reason?.name !== "TimeoutError") throw error;
+    reached(true);
+    throw new Away();
+  }
+}
+
+async function call(method, path, options = {}) {
+  const answer = await request(method, path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
+  const content = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Refused(answer.status, content);
+  return content;
+}
+
+const segment = encodeURIComponent;
+const page = (cursor) => (cursor ? `?cursor=${segment(cursor)}` : "");
+const json = (value, key) => ({
+  body: JSON.stringify(value),
+  headers: { "content-type": "application/json", ...(key ? { "idempotency-key": key } : {}) },
+});
+
+export const listSessions = (cursor) => call("GET", `/v1/sessions${page(cursor)}`);
+export const getSession = (session) => call("GET", `/v1/sessions/${segment(session)}`);
+export const listTurns = (session, cursor) => call("GET", `/v1/sessions/${segment(session)}/turns${page(cursor)}`);
+export const listWorkflows = (cursor) => call("GET", `/v1/workflows${page(cursor)}`);
+export const getTurn = (turnId) => call("GET", `/v1/turns/${segment(turnId)}`);
+export const explain = (turnId) => call("GET", `/v1/turns/${segment(turnId)}/explain`);
+export const eventsPath = (turnId) => `/v1/turns/${segment(turnId)}/events`;
+export const listEvents = (turnId, after) => call("GET", `${eventsPath(turnId)}?after=${after}`);
+
+export const postTurn = (session, turn, key) => call("POST", `/v1/sessions/${segment(session)}/turns`, json(turn, key));
+export const signal = (turnId, name, payload, key) =>
+  call("POST", `/v1/turns/${segment(turnId)}/signals/${segment(name)}`, json(payload, key));
+export const cancel = (turnId) => call("POST", `/v1/turns/${segment(turnId)}/cancel`);
+export const resume = (turnId) => call("POST", `/v1/turns/${segment(turnId)}/resume`);
+
+/** An idempotency key. (randomUUID is there on loopback and https only.) */
+export function freshKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

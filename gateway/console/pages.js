@@ -1,0 +1,32 @@
+// A list that is read page by page, newest first, and stays current at its top. Pure but for what `read` does.
+
+/** read(cursor) gives {items, next}; keyOf(item) tells items apart. */
+export class Pages {
+  items = [];
+  next = null;
+  #isRead = false;
+
+  constructor(read, keyOf) {
+    this.read = read;
+    this.keyOf = keyOf;
+  }
+
+  /** Reads the first page again; what older pages hold is kept, unless so much is new that there would be a gap. */
+  async refresh() {
+    const page = await this.read(null);
+    const fresh = new Set(page.items.map(this.keyOf));
+    const overlaps = this.items.some((item) => fresh.has(this.keyOf(item)));
+    if (!this.#isRead || !overlaps) this.next = page.next;
+    const older = overlaps ? this.items.filter((item) => !fresh.has(this.keyOf(item))) : [];
+    this.items = [...page.items, ...older];
+    this.#isRead = true;
+  }
+
+  /** Reads the next page. */
+  async more() {
+    const page = await this.read(this.next);
+    const known = new Set(this.items.map(this.keyOf));
+    this.items.push(...page.items.filter((item) => !known.has(this.keyOf(item))));
+    this.next = page.next;
+  }
+}

@@ -1,0 +1,86 @@
+"""GET / and /console/{name}: the console, a page that shows what the API shows and does what the API can do.
+
+The files are static and the page has no rights of its own. Its policy lets it load and call this gateway alone, run
+no code but these files, and turn no text into markup (Trusted Types).
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.problems import Problem
+
+router: Final = APIRouter(include_in_schema=False)
+
+FOLDER: Final = Path(__file__).parents[1] / "console"
+MEDIA_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self' data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Asked for again each time, and answered 304: a new version of Argosy is never mixed with files of the one before.
+    "Cache-Control": "no-cache",
+}
+
+
+class File(NamedTuple):
+    content: bytes
+    etag: str
+    media_type: str
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def get_page(request: Request) -> Response:
+    """The page."""
+    return _answer(request, files()["index.html"])
+
+
+@router.api_route("/console/{name}", methods=["GET", "HEAD"])
+async def get_file(name: str, request: Request) -> Response:
+    """What the page consists of."""
+    if name not in files():
+        raise Problem("not_found", "the console has no such file")
+    return _answer(request, files()[name])
+
+
+@cache
+def files() -> dict[str, File]:
+    """The files of the console, by name."""
+    found = {}
+    for path in sorted(FOLDER.iterdir()):
+        if media_type := MEDIA_TYPES.get(path.suffix):
+            content = path.read_bytes()
+            found[path.name] = File(content, f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"', media_type)
+    return found
+
+
+def _answer(request: Request, file: File) -> Response:
+    headers = {**HEADERS, "ETag": file.etag}
+    known = request.headers.get("if-none-match", "")
+    if file.etag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, 200, headers, file.media_type)
