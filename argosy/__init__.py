@@ -1,5 +1,8 @@
 """Argosy: durable execution of agent sessions. What a workflow's author imports."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from argosy.errors import (
     ArgosyError,
     EffectNotStartedError,
@@ -14,8 +17,18 @@ from argosy.workflow.emit import emit
 from argosy.workflow.info import StepInfo, step_info
 from argosy.workflow.sync_context import SyncContext
 
+if TYPE_CHECKING:
+    from argosy.client import AsyncClient, Client
+    from argosy.in_process import Argosy
+
+# Imported when they are used: a worker needs no HTTP client, and a client no database.
+_LATER = {"Argosy": "argosy.in_process", "AsyncClient": "argosy.client", "Client": "argosy.client"}
+
 __all__ = [
+    "Argosy",
     "ArgosyError",
+    "AsyncClient",
+    "Client",
     "Context",
     "EffectNotStartedError",
     "StepFailedError",
@@ -29,3 +42,9 @@ __all__ = [
     "step_info",
     "workflow",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)

@@ -149,7 +149,7 @@ class EmbeddedPostgres:
             lock.seek(0)
             owner = lock.read().strip()
             lock.close()
-            raise SettingError(f"another argosy up (pid {owner}) owns {self.folder}: stop it first") from None
+            raise SettingError(f"another Argosy (pid {owner}) owns {self.folder}: stop it first") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

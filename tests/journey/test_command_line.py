@@ -108,7 +108,7 @@ def test_up_twice_in_one_folder_is_one_line(folder: Path) -> None:
         fleet.stop()
 
     assert code == 1
-    assert re.search(r"^argosy: another argosy up \(pid \d+\) owns .*: stop it first$", output, re.M), output
+    assert re.search(r"^argosy: another Argosy \(pid \d+\) owns .*: stop it first$", output, re.M), output
     assert "Traceback" not in output
 
 

@@ -109,7 +109,7 @@ def test_a_server_killed_with_all_its_processes_recovers_what_was_committed(fold
 def test_two_servers_on_one_folder_are_a_clear_error(server: EmbeddedPostgres) -> None:
     server.start()
 
-    with pytest.raises(SettingError, match=rf"^another argosy up \(pid {os.getpid()}\) owns \S+: stop it first$"):
+    with pytest.raises(SettingError, match=rf"^another Argosy \(pid {os.getpid()}\) owns \S+: stop it first$"):
         EmbeddedPostgres(server.folder).start()
 
     assert server.poll() is None

@@ -1,0 +1,174 @@
+"""From the events of one turn to what it says now: the current value of each of its channels.
+
+Promise: whatever was lost, repeated, voided or begun anew on the way, after every event the channels hold what the
+gateway means them to hold, and after a durable event that records a channel exactly the recorded value. Pure.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import jsonpatch
+from msgspec import UNSET, UnsetType
+
+from argosy.client.events import ChannelReset, Event, Frame, Gap, Resync, Snapshot, StreamEvent
+from argosy.client.turn import Turn
+
+# A channel that a workflow fills is recorded at every suspension; a resync goes back a few of them at the most.
+_RECORDED_MAX: Final = 16
+
+
+class Channel(NamedTuple):
+    """step: key of the step that fills it; empty: the workflow. value: a string, or any JSON. is_recorded: the value is
+    durable, and stays as it is unless the channel is filled further. is_whole: nothing of it is missing.
+    """
+
+    step: str
+    name: str
+    value: Any
+    is_recorded: bool
+    is_whole: bool
+
+
+class _Filling:
+    """A channel in the making. n: number of its newest frame, 0: its whole value is awaited, or nothing was told yet.
+    recorded: what durable events hold of it, as (seq, value), the newest last.
+    """
+
+    __slots__ = ("is_recorded", "is_whole", "n", "recorded", "value")
+
+    def __init__(self) -> None:
+        self.value: Any = UNSET
+        self.n = 0
+        self.is_whole = True
+        self.is_recorded = False
+        self.recorded: list[tuple[int, Any]] = []
+
+    def clear(self) -> None:
+        """What was not recorded is void."""
+        self.n, self.is_whole = 0, True
+        self.is_recorded = bool(self.recorded)
+        self.value = self.recorded[-1][1] if self.recorded else UNSET
+
+    def record(self, seq: int, value: Any) -> None:
+        self.recorded = [*(each for each in self.recorded if each[0] < seq), (seq, value)][-_RECORDED_MAX:]
+        self.clear()
+
+    def fill(self, frame: Frame) -> None:
+        self.is_recorded = False
+        if isinstance(frame.text, str):
+            self._say(frame.offset, frame.text)
+        elif not isinstance(frame.patch, UnsetType):
+            self._patch(frame.n, frame.patch)
+        else:
+            self.value, self.is_whole = frame.json, True
+        self.n = frame.n
+
+    def _say(self, offset: int, text: str) -> None:
+        so_far = self.value if isinstance(self.value, str) else ""
+        if offset == 0 and self.n == 0:
+            self.value, self.is_whole = text, True
+        elif offset > len(so_far):
+            self.value, self.is_whole = so_far, False  # the whole comes with a gap, or with the durable event
+        elif so_far[offset : offset + len(text)] != text:  # else it was told twice
+            self.value = so_far[:offset] + text
+
+    def _patch(self, n: int, operations: list[dict[str, Any]]) -> None:
+        if n <= self.n:
+            return  # told twice
+        try:
+            self.value = jsonpatch.apply_patch(None if self.value is UNSET else self.value, operations)
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError):
+            self.is_whole = False
+
+
+class Assembler:
+    """Takes the events of one turn, in the order of its stream, over any number of connections.
+
+    attempt, seq and status are the turn's as last told; status is None until something says it.
+    """
+
+    def __init__(self) -> None:
+        self.attempt = 0
+        self.seq = 0
+        self.status: str | None = None
+        self.snapshot: Turn | None = None
+        self._channels: dict[tuple[str, str], _Filling] = {}
+
+    @property
+    def channels(self) -> list[Channel]:
+        """Every channel that holds something, in the order in which they were first heard of."""
+        return [
+            Channel(step, name, each.value, each.is_recorded, each.is_whole)
+            for (step, name), each in self._channels.items()
+            if each.value is not UNSET
+        ]
+
+    def value(self, name: str, step: str | None = None) -> Any:
+        """The value of a channel; None: nothing yet. step: its key; not given, the last step that fills such a one."""
+        found = [each for each in self.channels if each.name == name and step in (None, each.step)]
+        return found[-1].value if found else None
+
+    def text(self, name: str, step: str | None = None) -> str:
+        """The text of a channel so far."""
+        value = self.value(name, step)
+        return value if isinstance(value, str) else ""
+
+    def take(self, event: StreamEvent) -> None:
+        """Go on by one event."""
+        if isinstance(event, Frame):
+            self._filling(event.step, event.channel).fill(event)
+        elif isinstance(event, ChannelReset):
+            self._void([(event.step, event.channel)])
+        elif isinstance(event, Gap):
+            self._filling(event.step, event.channel).n = 0  # its value stays in sight until the whole one comes
+        elif isinstance(event, Resync):
+            self._resync(event.from_seq)
+        elif isinstance(event, Snapshot):
+            self._begin(event.turn, event.seq)
+        else:
+            self._durable(event)
+        self.attempt = max(self.attempt, event.attempt)
+
+    def _durable(self, event: Event) -> None:
+        self.seq = max(self.seq, event.seq)
+        if event.type == "turn.reset":
+            self._void(list(self._channels))
+        elif event.type == "step.retrying":
+            self._void([key for key in self._channels if key[0] == event.key])
+        recorded = event.data.get("channels")
+        for name, held in (recorded if isinstance(recorded, dict) else {}).items():
+            value = held.get("text", held.get("json"))
+            self._filling(event.key, name).record(event.seq, value)
+        self.status = _STATUS.get(event.type, self.status)
+
+    def _filling(self, step: str, name: str) -> _Filling:
+        return self._channels.setdefault((step, name), _Filling())
+
+    def _void(self, keys: list[tuple[str, str]]) -> None:
+        for key in keys:
+            if filling := self._channels.get(key):
+                filling.clear()
+
+    def _resync(self, from_seq: int) -> None:
+        for filling in self._channels.values():
+            filling.recorded = [each for each in filling.recorded if each[0] <= from_seq]
+            filling.clear()
+        self.seq = from_seq
+        self.status = None
+
+    def _begin(self, turn: Turn, seq: int) -> None:
+        self._channels.clear()
+        self.snapshot, self.seq, self.attempt, self.status = turn, seq, turn.attempt, turn.status
+
+
+_STATUS: Final = {
+    "turn.started": "running",
+    "turn.resumed": "running",
+    "turn.reset": "running",
+    "turn.suspended": "suspended",
+    "turn.parked": "parked",
+    "turn.completed": "completed",
+    "turn.failed": "failed",
+    "turn.cancelled": "cancelled",
+    "turn.expired": "expired",
+    "turn.rejected": "rejected",
+}

@@ -1,0 +1,191 @@
+"""`argosy.AsyncClient`: turns of a fleet, for asyncio."""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Self, Unpack
+
+import httpx
+from httpx_sse import EventSource
+
+from argosy.client import calls
+from argosy.client.calls import Call, WorkflowName
+from argosy.client.connection import (
+    BROKEN,
+    LIMITS,
+    OK,
+    STREAM_TIMEOUT,
+    UNREACHABLE,
+    answer_of,
+    options,
+    socket_of,
+    timeout_of,
+    urls_of,
+)
+from argosy.client.deadline import Deadline
+from argosy.client.events import StreamEvent
+from argosy.client.following import Following
+from argosy.client.options import TurnOptions
+from argosy.client.patience import Answer, Gateways, Patience
+from argosy.client.turn import Turn, decode_turn, is_settled, result_of, submitted_id
+from argosy.clock import Clock, SystemClock
+
+
+class AsyncClient:
+    """Submits, watches and steers turns through any of several gateways (http://…, https://… or unix:/path).
+
+    A call that is not answered is repeated, under its idempotency key, at another gateway, for retry_s seconds: it
+    takes effect once. Used from one event loop. Every method raises ProblemError (a gateway refused),
+    GatewayUnreachableError (none answered), EncodingError (a value is no JSON), CallerError.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:9000",
+        *more_urls: str,
+        tenant: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry_s: float = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._gateways = Gateways(urls_of((url, *more_urls)))
+        self._retry_s = retry_s
+        self._clock = clock or SystemClock()
+        self._http = [
+            httpx.AsyncClient(
+                transport=httpx.AsyncHTTPTransport(uds=socket_of(each), limits=LIMITS, trust_env=False),
+                **options(each, tenant, headers),
+            )
+            for each in self._gateways.urls
+        ]
+
+    async def run(
+        self,
+        workflow: WorkflowName,
+        input: Any = None,  # noqa: A002
+        *,
+        timeout_s: float | None = None,
+        **given: Unpack[TurnOptions],
+    ) -> Any:
+        """Submit a turn, wait for its end, and return its result. After timeout_s nobody waits, but the turn goes on.
+
+        Raises TurnError (it did not complete), TimeoutError.
+        """
+        deadline = Deadline(self._clock, timeout_s)
+        answer = await self._ask(calls.submit(workflow, input, wait_s=deadline.wait_s(), **given))
+        if answer.status == OK:
+            return result_of(decode_turn(answer.content))
+        return await AsyncTurnHandle(self, submitted_id(answer.content))._result(deadline)
+
+    async def stream(
+        self,
+        workflow: WorkflowName,
+        input: Any = None,  # noqa: A002
+        **given: Unpack[TurnOptions],
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """Submit a turn, and tell what happens in it until it has ended, over as many connections as it takes."""
+        handle = await self.submit(workflow, input, **given)
+        async for event in handle.events():
+            yield event
+
+    async def submit(
+        self,
+        workflow: WorkflowName,
+        input: Any = None,  # noqa: A002
+        **given: Unpack[TurnOptions],
+    ) -> "AsyncTurnHandle":
+        """Submit a turn: once this returns it is durable."""
+        answer = await self._ask(calls.submit(workflow, input, **given))
+        return AsyncTurnHandle(self, submitted_id(answer.content))
+
+    def turn(self, turn_id: str) -> "AsyncTurnHandle":
+        """A turn that was submitted before, by whomever. Nothing is asked yet."""
+        return AsyncTurnHandle(self, str(turn_id))
+
+    def session_events(self, session: str, *, after: str = "") -> AsyncGenerator[StreamEvent, None]:
+        """What happens in a session, turn after turn, for as long as somebody listens. after: an event's id."""
+        return self._follow(calls.session_events(session), after, has_end=False)
+
+    async def close(self) -> None:
+        for each in self._http:
+            await each.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _ask(self, call: Call) -> Answer:
+        patience = Patience(self._gateways, self._clock, self._retry_s + call.wait_s, key=call.key)
+        while True:
+            try:
+                response = await self._http[patience.asked].request(
+                    call.method, call.path, headers=call.headers, content=call.content, timeout=timeout_of(call)
+                )
+            except UNREACHABLE as error:
+                await self._clock.sleep(patience.failed(error))
+                continue
+            pause_s = patience.answered(answer_of(response))
+            if pause_s is None:
+                return answer_of(response)
+            await self._clock.sleep(pause_s)
+
+    async def _follow(self, path: str, after: str, *, has_end: bool = True) -> AsyncGenerator[StreamEvent, None]:
+        following = Following(path, self._gateways, self._clock, retry_s=self._retry_s, after=after, has_end=has_end)
+        while not following.is_over:
+            http = self._http[following.asked]
+            try:
+                async with http.stream("GET", path, headers=following.headers, timeout=STREAM_TIMEOUT) as response:
+                    if response.status_code == OK:
+                        following.connected()
+                        async for message in EventSource(response).aiter_sse():
+                            if (event := following.heard(message)) is not None:
+                                yield event
+                            if following.is_over:
+                                return
+                        pause_s = following.closed()
+                    else:
+                        await response.aread()
+                        pause_s = following.refused(answer_of(response))
+            except BROKEN as error:
+                pause_s = following.broken(error)
+            await self._clock.sleep(pause_s)
+
+
+class AsyncTurnHandle:
+    """A turn of a client's. The same errors as the client's."""
+
+    def __init__(self, client: AsyncClient, turn_id: str) -> None:
+        self._client = client
+        self.turn_id = turn_id
+
+    def __repr__(self) -> str:
+        return f"<turn {self.turn_id}>"
+
+    async def get(self, *, wait_s: int = 0) -> Turn:
+        """The turn as it is; with wait_s, once it has ended, or as it is so many seconds later."""
+        return decode_turn((await self._client._ask(calls.get(self.turn_id, wait_s))).content)
+
+    async def result(self, *, timeout_s: float | None = None) -> Any:
+        """Wait for the end, and return the result. Raises TurnError, also when it is parked; TimeoutError."""
+        return await self._result(Deadline(self._client._clock, timeout_s))
+
+    def events(self, *, after: str = "") -> AsyncGenerator[StreamEvent, None]:
+        """What happens in the turn, from its beginning or after an event's id, until it has ended."""
+        return self._client._follow(calls.turn_events(self.turn_id), after)
+
+    async def cancel(self) -> None:
+        """Ask for its end. Raises TurnEndedError: it has ended in another way."""
+        await self._client._ask(calls.cancel(self.turn_id))
+
+    async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> None:
+        """Deliver a signal, once. Raises TurnEndedError."""
+        await self._client._ask(calls.signal(self.turn_id, name, payload, key))
+
+    async def resume(self) -> None:
+        """Run a parked turn on."""
+        await self._client._ask(calls.resume(self.turn_id))
+
+    async def _result(self, deadline: Deadline) -> Any:
+        while not is_settled(turn := await self.get(wait_s=deadline.wait_s())):
+            await self._client._clock.sleep(deadline.rest_s())
+        return result_of(turn)

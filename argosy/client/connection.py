@@ -1,0 +1,58 @@
+"""How httpx is set up for a gateway, for both clients."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+from httpx_sse import SSEError
+
+from argosy.client.calls import Call
+from argosy.client.following import SILENT_S
+from argosy.client.patience import Answer
+from argosy.errors import CallerError
+
+UNIX: Final = "unix:"
+# An append that the log does not answer is known as such after 15 s (LOG_APPEND_TIMEOUT_S).
+ANSWER_S: Final = 20.0
+CONNECT_S: Final = 5.0
+# A stream holds its connection for as long as it lasts: only idle ones are bounded.
+LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0)
+STREAM_TIMEOUT: Final = httpx.Timeout(CONNECT_S, read=SILENT_S)
+
+OK: Final = 200
+# Whatever keeps an answer from coming; and what ends a stream besides.
+UNREACHABLE: Final = (httpx.TransportError,)
+BROKEN: Final = (httpx.TransportError, SSEError, ValueError)
+
+
+def urls_of(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """The addresses of gateways, checked: http://…, https://…, or unix:/path/of/a/socket. Raises CallerError."""
+    for url in urls:
+        try:
+            is_address = url.startswith(f"{UNIX}/") or (httpx.URL(url).host and httpx.URL(url).scheme[:4] == "http")
+        except (httpx.InvalidURL, TypeError):
+            is_address = False
+        if not is_address:
+            raise CallerError(f"{url!r} is no address of a gateway, such as http://127.0.0.1:9000 or unix:/path")
+    return urls
+
+
+def options(url: str, tenant: str | None, headers: Mapping[str, str] | None) -> dict[str, Any]:
+    """Of one httpx client. Proxies of the environment are not used: a gateway is asked as it is named."""
+    given = {**(headers or {}), **({"x-argosy-tenant": tenant} if tenant is not None else {})}
+    base_url = "http://localhost" if url.startswith(UNIX) else url
+    return {"base_url": base_url, "headers": given, "timeout": ANSWER_S, "trust_env": False}
+
+
+def socket_of(url: str) -> str | None:
+    """The path of the Unix socket that a unix: address names."""
+    return url.removeprefix(UNIX) if url.startswith(UNIX) else None
+
+
+def timeout_of(call: Call) -> httpx.Timeout:
+    return httpx.Timeout(CONNECT_S, read=ANSWER_S + call.wait_s, write=ANSWER_S)
+
+
+def answer_of(response: httpx.Response) -> Answer:
+    """Its content must have been read."""
+    return Answer(response.status_code, response.content, response.headers.get("retry-after", ""))

@@ -1,0 +1,72 @@
+"""One stream over any number of connections: what to ask for next, and what a message means. Does no I/O."""
+
+from typing import Final
+
+from httpx_sse import ServerSentEvent
+
+from argosy.client.calls import EVENT_STREAM
+from argosy.client.events import Event, StreamEvent, decode_event
+from argosy.client.patience import Answer, Gateways, Patience
+from argosy.clock import Clock
+
+NO_CONTENT: Final = 204
+# A gateway says something every 15 s: one that is silent for longer is gone, or its host is.
+SILENT_S: Final = 40.0
+
+
+class Following:
+    """after: the id of the last event that is known already. is_over: nothing more comes."""
+
+    def __init__(
+        self, path: str, gateways: Gateways, clock: Clock, *, retry_s: float, after: str = "", has_end: bool = True
+    ) -> None:
+        self.path = path
+        self.is_over = False
+        self.last_id = after
+        self._has_end = has_end
+        self._patience = Patience(gateways, clock, retry_s)
+        self._retry_s = 0.0
+        self._has_heard = False
+
+    @property
+    def asked(self) -> int:
+        """Which gateway to connect to."""
+        return self._patience.asked
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"accept": EVENT_STREAM, "cache-control": "no-store"}
+        return headers | ({"last-event-id": self.last_id} if self.last_id else {})
+
+    def connected(self) -> None:
+        self._has_heard = False
+
+    def refused(self, answer: Answer) -> float:
+        """Any answer but 200. Returns seconds to wait before the next connection. Raises ProblemError."""
+        if answer.status == NO_CONTENT:
+            self.is_over = True
+            return 0.0
+        return self._patience.answered(answer) or 0.0
+
+    def heard(self, message: ServerSentEvent) -> StreamEvent | None:
+        """A message; None when it is none for the user. Raises ValueError when it is not one of a gateway's."""
+        if message.retry is not None:
+            self._retry_s = message.retry / 1000
+        event = decode_event(message.event, message.id, message.data) if message.data else None
+        self._patience.succeeded()
+        self._has_heard = True
+        if event is not None and event.id:
+            self.last_id = event.id
+        self.is_over = self._has_end and isinstance(event, Event) and event.is_ending
+        return event
+
+    def broken(self, error: Exception) -> float:
+        """The connection failed. Returns seconds to wait. Raises GatewayUnreachableError."""
+        return self._patience.failed(error)
+
+    def closed(self) -> float:
+        """The gateway closed the connection. Returns seconds to wait. Raises GatewayUnreachableError."""
+        if not self._has_heard:
+            return self._patience.failed(ConnectionError("the stream was closed before it said anything"))
+        retry_s, self._retry_s = self._retry_s, 0.0
+        return self._patience.closed(retry_s)

@@ -1,0 +1,195 @@
+"""`argosy.Client`: turns of a fleet, for code that blocks."""
+
+import threading
+from collections.abc import Generator, Mapping
+from typing import Any, Self, Unpack
+
+import httpx
+from httpx_sse import EventSource
+
+from argosy.client import calls
+from argosy.client.calls import Call, WorkflowName
+from argosy.client.connection import (
+    BROKEN,
+    LIMITS,
+    OK,
+    STREAM_TIMEOUT,
+    UNREACHABLE,
+    answer_of,
+    options,
+    socket_of,
+    timeout_of,
+    urls_of,
+)
+from argosy.client.deadline import Deadline
+from argosy.client.events import StreamEvent
+from argosy.client.following import Following
+from argosy.client.options import TurnOptions
+from argosy.client.patience import Answer, Gateways, Patience
+from argosy.client.turn import Turn, decode_turn, is_settled, result_of, submitted_id
+from argosy.clock import Clock, SystemClock
+
+
+class Client:
+    """Submits, watches and steers turns through any of several gateways (http://…, https://… or unix:/path).
+
+    A call that is not answered is repeated, under its idempotency key, at another gateway, for retry_s seconds: it
+    takes effect once. May be used from several threads. Every method raises ProblemError (a gateway refused),
+    GatewayUnreachableError (none answered), EncodingError (a value is no JSON), CallerError.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:9000",
+        *more_urls: str,
+        tenant: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry_s: float = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._gateways = Gateways(urls_of((url, *more_urls)))
+        self._retry_s = retry_s
+        self._clock = clock or SystemClock()
+        self._http = [
+            httpx.Client(
+                transport=httpx.HTTPTransport(uds=socket_of(each), limits=LIMITS, trust_env=False),
+                **options(each, tenant, headers),
+            )
+            for each in self._gateways.urls
+        ]
+
+    def run(
+        self,
+        workflow: WorkflowName,
+        input: Any = None,  # noqa: A002
+        *,
+        timeout_s: float | None = None,
+        **given: Unpack[TurnOptions],
+    ) -> Any:
+        """Submit a turn, wait for its end, and return its result. After timeout_s nobody waits, but the turn goes on.
+
+        Raises TurnError (it did not complete), TimeoutError.
+        """
+        deadline = Deadline(self._clock, timeout_s)
+        answer = self._ask(calls.submit(workflow, input, wait_s=deadline.wait_s(), **given))
+        if answer.status == OK:
+            return result_of(decode_turn(answer.content))
+        return TurnHandle(self, submitted_id(answer.content))._result(deadline)
+
+    def stream(
+        self,
+        workflow: WorkflowName,
+        input: Any = None,  # noqa: A002
+        **given: Unpack[TurnOptions],
+    ) -> Generator[StreamEvent, None, None]:
+        """Submit a turn, and tell what happens in it until it has ended, over as many connections as it takes."""
+        return self.submit(workflow, input, **given).events()
+
+    def submit(
+        self,
+        workflow: WorkflowName,
+        input: Any = None,  # noqa: A002
+        **given: Unpack[TurnOptions],
+    ) -> "TurnHandle":
+        """Submit a turn: once this returns it is durable."""
+        answer = self._ask(calls.submit(workflow, input, **given))
+        return TurnHandle(self, submitted_id(answer.content))
+
+    def turn(self, turn_id: str) -> "TurnHandle":
+        """A turn that was submitted before, by whomever. Nothing is asked yet."""
+        return TurnHandle(self, str(turn_id))
+
+    def session_events(self, session: str, *, after: str = "") -> Generator[StreamEvent, None, None]:
+        """What happens in a session, turn after turn, for as long as somebody listens. after: an event's id."""
+        return self._follow(calls.session_events(session), after, has_end=False)
+
+    def close(self) -> None:
+        for each in self._http:
+            each.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, call: Call) -> Answer:
+        patience = Patience(self._gateways, self._clock, self._retry_s + call.wait_s, key=call.key)
+        while True:
+            try:
+                response = self._http[patience.asked].request(
+                    call.method, call.path, headers=call.headers, content=call.content, timeout=timeout_of(call)
+                )
+            except UNREACHABLE as error:
+                _rest(patience.failed(error))
+                continue
+            pause_s = patience.answered(answer_of(response))
+            if pause_s is None:
+                return answer_of(response)
+            _rest(pause_s)
+
+    def _follow(self, path: str, after: str, *, has_end: bool = True) -> Generator[StreamEvent, None, None]:
+        following = Following(path, self._gateways, self._clock, retry_s=self._retry_s, after=after, has_end=has_end)
+        while not following.is_over:
+            http = self._http[following.asked]
+            try:
+                with http.stream("GET", path, headers=following.headers, timeout=STREAM_TIMEOUT) as response:
+                    if response.status_code == OK:
+                        following.connected()
+                        for message in EventSource(response).iter_sse():
+                            if (event := following.heard(message)) is not None:
+                                yield event
+                            if following.is_over:
+                                return
+                        pause_s = following.closed()
+                    else:
+                        response.read()
+                        pause_s = following.refused(answer_of(response))
+            except BROKEN as error:
+                pause_s = following.broken(error)
+            _rest(pause_s)
+
+
+class TurnHandle:
+    """A turn of a client's. The same errors as the client's."""
+
+    def __init__(self, client: Client, turn_id: str) -> None:
+        self._client = client
+        self.turn_id = turn_id
+
+    def __repr__(self) -> str:
+        return f"<turn {self.turn_id}>"
+
+    def get(self, *, wait_s: int = 0) -> Turn:
+        """The turn as it is; with wait_s, once it has ended, or as it is so many seconds later."""
+        return decode_turn(self._client._ask(calls.get(self.turn_id, wait_s)).content)
+
+    def result(self, *, timeout_s: float | None = None) -> Any:
+        """Wait for the end, and return the result. Raises TurnError, also when it is parked; TimeoutError."""
+        return self._result(Deadline(self._client._clock, timeout_s))
+
+    def events(self, *, after: str = "") -> Generator[StreamEvent, None, None]:
+        """What happens in the turn, from its beginning or after an event's id, until it has ended."""
+        return self._client._follow(calls.turn_events(self.turn_id), after)
+
+    def cancel(self) -> None:
+        """Ask for its end. Raises TurnEndedError: it has ended in another way."""
+        self._client._ask(calls.cancel(self.turn_id))
+
+    def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> None:
+        """Deliver a signal, once. Raises TurnEndedError."""
+        self._client._ask(calls.signal(self.turn_id, name, payload, key))
+
+    def resume(self) -> None:
+        """Run a parked turn on."""
+        self._client._ask(calls.resume(self.turn_id))
+
+    def _result(self, deadline: Deadline) -> Any:
+        while not is_settled(turn := self.get(wait_s=deadline.wait_s())):
+            _rest(deadline.rest_s())
+        return result_of(turn)
+
+
+def _rest(pause_s: float) -> None:
+    if pause_s > 0:
+        threading.Event().wait(pause_s)

@@ -1,0 +1,113 @@
+"""A turn as a gateway shows it, and what became of it."""
+
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from argosy.client.errors import (
+    TurnCancelledError,
+    TurnError,
+    TurnExpiredError,
+    TurnFailedError,
+    TurnParkedError,
+    TurnRejectedError,
+)
+from argosy.errors import CallerError
+from argosy.turn.status import ENDED, Status
+
+_Shape = TypeVar("_Shape")
+_ERRORS: Final[dict[str, type[TurnError]]] = {
+    Status.CANCELLED: TurnCancelledError,
+    Status.EXPIRED: TurnExpiredError,
+    Status.REJECTED: TurnRejectedError,
+    Status.PARKED: TurnParkedError,
+}
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One step. status: intended, retrying, completed, failed or private."""
+
+    key: str
+    status: str
+    result: Any = None
+    error: Any = None
+    attempts: int = 0
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """What a suspended turn waits for. kind: signal (of this name), sleep or retry."""
+
+    key: str
+    kind: str
+    name: str | None = None
+    due_at: datetime | None = None
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn at one moment. A turn that is only in the log yet has an id, a status and a time."""
+
+    turn_id: str
+    status: str
+    session: str | None = None
+    workflow: str | None = None
+    version: str | None = None
+    reason: str | None = None
+    input: Any = None
+    result: Any = None
+    error: Any = None
+    attempt: int = 0
+    steps: tuple[Step, ...] = ()
+    steps_truncated: bool = False
+    waits: tuple[Wait, ...] = ()
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    accepted_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+class _Submitted(msgspec.Struct, frozen=True):
+    turn_id: str
+
+
+_turn: Final = msgspec.json.Decoder(Turn)
+_submitted: Final = msgspec.json.Decoder(_Submitted)
+
+
+def decode_turn(content: bytes) -> Turn:
+    """A turn as GET answers it. Raises CallerError: it is no gateway that answered."""
+    return _decode(_turn, content)
+
+
+def submitted_id(content: bytes) -> str:
+    """The id of the turn that a POST was accepted as. Raises CallerError: it is no gateway that answered."""
+    return _decode(_submitted, content).turn_id
+
+
+def _decode(decoder: msgspec.json.Decoder[_Shape], content: bytes) -> _Shape:
+    try:
+        return decoder.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CallerError(f"what answers is no gateway of Argosy: {error}") from error
+
+
+def is_settled(turn: Turn) -> bool:
+    """Nothing more comes of it by itself."""
+    return turn.has_ended or turn.status == Status.PARKED
+
+
+def result_of(turn: Turn) -> Any:
+    """The result of a settled turn. Raises TurnError."""
+    if turn.status == Status.COMPLETED:
+        return turn.result
+    error = turn.error if isinstance(turn.error, dict) else {}
+    message = str(error.get("message", ""))
+    if turn.status == Status.FAILED:
+        raise TurnFailedError(turn.turn_id, str(error.get("type", "Error")), message, turn.reason)
+    kind = _ERRORS.get(turn.status, TurnError)
+    raise kind(turn.turn_id, turn.status, message or turn.reason or "", turn.reason)

@@ -1,0 +1,141 @@
+"""A fleet in this process and on this event loop: Postgres as a child, a worker and a gateway as tasks.
+
+The same parts as in any fleet: only who starts and ends them differs, and that this process is somebody else's, so
+nothing here takes its signals or ends it.
+"""
+
+import asyncio
+import contextlib
+import math
+import os
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock, SystemClock
+from argosy.config import Settings
+from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.errors import ArgosyError, SettingError
+from argosy.logs.open import ensure
+from argosy.store import migrate, preflight
+from argosy.store.catalog import list_workflow_names
+from argosy.store.pool import Pool, open_pool
+from argosy.workflow.catalog import Catalog
+
+log = structlog.get_logger()
+
+_RESTART_S: Final = 0.5
+_READY_WITHIN_S: Final = 60.0
+_READY_LOOK_S: Final = 0.02
+
+
+@contextlib.asynccontextmanager
+async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path) -> AsyncIterator[None]:
+    """Run for as long as the block lasts; steps in flight at its end have DRAIN_TIMEOUT_S to end, and what is not done
+    goes on when somebody opens the folder again.
+
+    Raises SettingError (another process has the folder), UnavailableError (Postgres does not start).
+    """
+    from gateway.embedded import serving
+
+    clock = SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        postgres = EmbeddedPostgres(settings.argosy_data_dir / "postgres")
+        stack.push_async_callback(in_thread, postgres.stop)
+        await in_thread(postgres.start)
+        # A loop that its owner blocks, in a notebook say, is no reason to end his process.
+        settings = settings.model_copy(update={"state_db_uri": postgres.dsn, "loop_stuck_s": math.inf})
+        await _prepare(settings)
+        await stack.enter_async_context(_kept(postgres, clock))
+        pool = await stack.enter_async_context(open_pool(settings, postgres.dsn))
+        await stack.enter_async_context(_worker(settings, catalog, pool, clock))
+        _make_private(socket_path.parent)
+        await stack.enter_async_context(serving(settings, socket_path))
+        async with asyncio.timeout(_READY_WITHIN_S):
+            names = {each.name for each in catalog.definitions}
+            while not names <= await list_workflow_names(pool, settings.lane):
+                await clock.sleep(_READY_LOOK_S)
+        yield
+
+
+async def _prepare(settings: Settings) -> None:
+    dsn = settings.state_db_uri
+    for warning in await preflight.check(dsn):
+        log.warning(telemetry.STORE_WARNING, warning=warning)
+    await migrate.migrate(dsn)
+    await ensure(settings, dsn)
+
+
+@contextlib.asynccontextmanager
+async def _worker(settings: Settings, catalog: Catalog, pool: Pool, clock: Clock) -> AsyncIterator[None]:
+    """A worker, and after one that ended by itself another."""
+    from workers.dispatch.worker import Worker
+
+    is_stopping = False
+    worker: Worker | None = None
+
+    async def run() -> None:
+        nonlocal worker
+        while not is_stopping:
+            try:
+                worker = Worker(settings, settings.state_db_uri, catalog, pool)
+                await worker.run()
+            except Exception as error:  # whatever it was, the turns go on with the next
+                worker = None
+                log.error(telemetry.EMBEDDED_PART_ENDED, part="the worker", exc_info=error)
+                await clock.sleep(_RESTART_S)
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        is_stopping = True
+        if worker is not None:
+            worker.stop()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _kept(postgres: EmbeddedPostgres, clock: Clock) -> AsyncIterator[None]:
+    """Start Postgres again when it ended by itself."""
+
+    async def look() -> None:
+        while True:
+            await clock.sleep(_RESTART_S)
+            if postgres.poll() is None:
+                continue
+            log.error(telemetry.EMBEDDED_PART_ENDED, part="Postgres")
+            try:
+                await in_thread(postgres.stop)
+                await in_thread(postgres.start)
+            except ArgosyError as error:
+                log.error(telemetry.EMBEDDED_PART_ENDED, part="Postgres", error=str(error))
+
+    task = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that is ours alone. Raises SettingError when it is not."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+        raise SettingError(f"{folder} must be a folder that belongs to this user alone")
+
+
+async def in_thread(function: Callable[[], None]) -> None:
+    """Call it in a thread, to its end also when this task is cancelled meanwhile."""
+    call = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.wait({call})
+        raise

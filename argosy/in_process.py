@@ -1,0 +1,102 @@
+"""`argosy.Argosy`: a client that brings its own fleet, in this process, for scripts, notebooks and tests."""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final, Self
+
+import structlog
+
+from argosy import config, telemetry
+from argosy.client.async_client import AsyncClient
+from argosy.client.connection import UNIX
+from argosy.embedded_fleet import embedded_fleet
+from argosy.errors import WorkflowError
+from argosy.workflow.catalog import Catalog
+from argosy.workflow.definition import workflow_of
+
+_SOCKET_PATH_BYTES_MAX: Final = 100  # macOS takes 103, Linux 107
+
+# Whatever the environment names for others: a script must not become a worker of a fleet by accident.
+_ITS_OWN: Final[dict[str, Any]] = {
+    "state_db_uri": "",
+    "kafka_bootstrap_servers": "",
+    "task_queue_backend": "postgres",
+    "agent_dispatch_backend": "queue",
+    "gateway_allow_remote": False,
+    "grpc_host": "127.0.0.1",
+    "grpc_port": 0,
+    "metrics_host": "127.0.0.1",
+    "metrics_port": 0,
+    "argosy_crash_at": "",
+}
+
+
+class Argosy(AsyncClient):
+    """An AsyncClient of a durable fleet in this process, for as long as `async with` lasts; used once.
+
+    workflows: decorated functions, and files or modules as `argosy up --workflows` takes them. data_dir: where its
+    Postgres lives, the same as that of `argosy up` unless said; what is accepted there survives this process, and goes
+    on when the folder is opened again. settings: others than the environment's, by their names in lower case.
+
+    Steps run on the caller's event loop: a loop that is blocked stops them, too. `url` is its address, for other
+    processes of this user.
+
+    Raises SettingError (another Argosy has the folder), WorkflowError (a workflow is broken), UnavailableError.
+    """
+
+    def __init__(
+        self,
+        *,
+        workflows: Sequence[str | Path | Callable[..., Any]] = (),
+        data_dir: str | Path | None = None,
+        retry_s: float = 30.0,
+        **settings: Any,
+    ) -> None:
+        folder = None if data_dir is None else Path(data_dir).expanduser().absolute()
+        self._workflows = tuple(workflows)
+        self._settings = config.load(**{**settings, **_ITS_OWN, "argosy_data_dir": folder})
+        self._socket = _socket_path(self._settings.argosy_data_dir)
+        self._stack = AsyncExitStack()
+        self.url = f"{UNIX}{self._socket}"
+        super().__init__(self.url, retry_s=retry_s)
+
+    async def __aenter__(self) -> Self:
+        if not structlog.is_configured():  # else it prints everything to stdout
+            level = "warning" if self._settings.log_level == "info" else self._settings.log_level
+            telemetry.set_up_logging(level, self._settings.log_format)
+        async with AsyncExitStack() as stack:
+            fleet = embedded_fleet(self._settings, _catalog(self._workflows), self._socket)
+            await stack.enter_async_context(fleet)
+            stack.push_async_callback(self.close)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+
+def _catalog(workflows: Sequence[str | Path | Callable[..., Any]]) -> Catalog:
+    """Raises WorkflowError."""
+    catalog = Catalog.load(str(each) for each in workflows if isinstance(each, str | Path))
+    for each in workflows:
+        if isinstance(each, str | Path):
+            continue
+        declared = workflow_of(each)
+        if declared is None:
+            raise WorkflowError(f"{each!r} is no workflow: declare it with @workflow")
+        catalog.add(declared, each.__module__)
+    for broken in catalog.broken:
+        raise WorkflowError(f"{broken.entry}: {broken.error} ({broken.where})")
+    return catalog
+
+
+def _socket_path(folder: Path) -> Path:
+    inside = folder / "gateway" / "socket"
+    if len(os.fsencode(inside)) <= _SOCKET_PATH_BYTES_MAX:
+        return inside
+    digest = blake2b(os.fsencode(folder), digest_size=6).hexdigest()
+    return Path(tempfile.gettempdir()) / f"argosy-gateway-{os.geteuid()}-{digest}" / "socket"

@@ -1,0 +1,71 @@
+"""A gateway inside a process that is not its own: on a Unix socket, without signals, ended with a block."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from argosy.config import Settings
+from argosy.errors import UnavailableError
+from gateway.app import create_app
+
+_LOOK_S: Final = 0.005
+_STOP_S: Final = 5
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the host's."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, path: Path) -> AsyncIterator[None]:
+    """Serve on the socket at path for as long as the block lasts. What was left there by a process that died goes; the
+    caller knows that nobody else serves there, and that its folder is his alone. Raises UnavailableError.
+    """
+    config = uvicorn.Config(
+        create_app(settings),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_S,
+    )
+    server = _Server(config)
+    with _bound(path) as bound:
+        task = asyncio.create_task(_serve(server, bound))
+        try:
+            while not server.started:
+                await asyncio.wait({task}, timeout=_LOOK_S)
+                if task.done():
+                    task.result()
+            yield
+        finally:
+            server.should_exit = True
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _bound(path: Path) -> Iterator[socket.socket]:
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+        yield bound
+    path.unlink(missing_ok=True)
+
+
+async def _serve(server: uvicorn.Server, bound: socket.socket) -> None:
+    try:
+        await server.serve(sockets=[bound])
+    except SystemExit:  # uvicorn's way to say that the application does not start
+        raise UnavailableError("the gateway in this process does not start") from None
+    if not server.started:
+        raise UnavailableError("the gateway in this process does not start")
