@@ -1,0 +1,361 @@
+"""What steps and workflows show while they run."""
+
+import asyncio
+import threading
+import time
+from contextvars import Context as VariableContext
+from typing import Any
+
+import msgspec
+import pytest
+
+from argosy import Context, StepFailedError, SyncContext, WorkflowError, emit, step
+from argosy.workflow.channels import Kept
+from tests.workflow.list_journal import ListJournal
+from tests.workflow.running import run
+
+
+async def test_the_event_that_ends_a_step_holds_what_it_emitted() -> None:
+    @step
+    async def answer() -> str:
+        for token in ("It ", "is ", "42."):
+            emit("tokens", text=token)
+        emit("state", json={"done": 0})
+        emit("state", patch=[{"op": "replace", "path": "/done", "value": 1}])
+        return "42"
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(answer)
+
+    journal = ListJournal()
+    assert await run(flow, None, journal) == "42"
+
+    assert journal.data("step.completed", "answer") == {
+        "result": "42",
+        "attempts": 1,
+        "channels": {"tokens": {"text": "It is 42."}, "state": {"json": {"done": 1}}},
+    }
+    assert journal.channels().open() == []
+
+
+async def test_a_synchronous_step_emits_from_its_thread() -> None:
+    def answer() -> bool:
+        emit("tokens", text="from a thread")
+        return threading.current_thread() is threading.main_thread()
+
+    def flow(ctx: SyncContext) -> Any:
+        emit("log", text="before")
+        return ctx.run(answer)
+
+    journal = ListJournal()
+    assert await run(flow, None, journal) is False
+
+    assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "from a thread"}}
+    assert msgspec.json.decode(journal.channels().own()) == {"log": {"text": "before"}}
+
+
+async def test_a_thread_that_carries_the_step_s_context_emits_for_it() -> None:
+    async def answer() -> None:
+        await asyncio.to_thread(emit, "tokens", text="helped")
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(answer)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "helped"}}
+
+
+async def test_steps_beside_each_other_have_channels_of_their_own() -> None:
+    async def answer(word: str) -> None:
+        for letter in word:
+            emit("tokens", text=letter)
+            await asyncio.sleep(0)
+
+    async def flow(ctx: Context) -> None:
+        await asyncio.gather(ctx.run(answer, "one"), ctx.run(answer, "two"))
+        emit("tokens", text="mine")
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "one"}}
+    assert journal.data("step.completed", "answer#2")["channels"] == {"tokens": {"text": "two"}}
+    assert msgspec.json.decode(journal.channels().own()) == {"tokens": {"text": "mine"}}
+
+
+async def test_a_retry_clears_what_the_try_before_emitted() -> None:
+    tries: list[int] = []
+
+    @step(retries=2)
+    async def answer() -> None:
+        tries.append(1)
+        emit("tokens", text=f"try {len(tries)}")
+        if len(tries) < 3:
+            raise ValueError("again")
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(answer)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert "channels" not in journal.data("step.retrying", "answer")
+    assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "try 3"}}
+
+
+async def test_a_step_that_fails_for_good_leaves_what_it_emitted() -> None:
+    async def answer() -> None:
+        emit("tokens", text="half of i")
+        raise ValueError("no")
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(answer)
+
+    journal = ListJournal()
+    with pytest.raises(StepFailedError):
+        await run(flow, None, journal)
+
+    assert journal.data("step.failed", "answer") == {
+        "type": "ValueError",
+        "message": "no",
+        "attempts": 1,
+        "channels": {"tokens": {"text": "half of i"}},
+    }
+
+
+async def test_what_the_workflow_emitted_before_a_suspend_is_not_emitted_again() -> None:
+    async def flow(ctx: Context) -> None:
+        emit("log", text="a")
+        await ctx.sleep(1)
+        emit("log", text="b")
+
+    journal = ListJournal([(1, 1, "wait.started", "sleep", b"{}"), (2, 1, "wait.completed", "sleep", b"{}")])
+    journal.kept = Kept({"log": {"text": "a"}}, {"log": [1]})
+    await run(flow, None, journal)
+
+    assert msgspec.json.decode(journal.channels().own()) == {"log": {"text": "ab"}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({}, "exactly one"),
+        ({"text": "a", "json": None}, "exactly one"),
+        ({"text": "a", "patch": []}, "exactly one"),
+        ({"text": b"a"}, "string, not bytes"),
+        ({"text": "x" * 2_000_000}, "2000000 bytes, the bound is EMIT_SIZE_BYTES_MAX=1000"),
+        ({"json": {"a": object()}}, "object at"),
+        ({"json": float("nan")}, "nan"),
+        ({"patch": [{"op": "remove", "path": "/a"}]}, "does not apply"),
+    ],
+)
+async def test_a_wrong_emit_is_an_error_of_the_step(arguments: Any, says: str) -> None:
+    runs = []
+
+    @step(retries=3)
+    async def answer() -> None:
+        runs.append(1)
+        emit("tokens", **arguments)
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(answer)
+
+    with pytest.raises(StepFailedError, match=says):
+        await run(flow)
+
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "a\nb", None, 5])
+async def test_a_channel_has_a_name(name: Any) -> None:
+    async def flow(ctx: Context) -> None:
+        emit(name, text="a")
+
+    with pytest.raises(WorkflowError, match="name is a string of 1 to 64"):
+        await run(flow)
+
+
+def test_emit_outside_of_any_turn_is_refused() -> None:
+    with pytest.raises(WorkflowError, match="inside a step or a workflow"):
+        emit("tokens", text="a")
+
+
+async def test_emit_in_a_foreign_thread_is_refused() -> None:
+    errors: list[str] = []
+
+    def shout() -> None:
+        try:
+            emit("tokens", text="a")
+        except WorkflowError as error:
+            errors.append(str(error))
+
+    async def answer() -> None:
+        thread = threading.Thread(target=VariableContext().run, args=(shout,))
+        thread.start()
+        await asyncio.to_thread(thread.join, 5)
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(answer)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert "inside a step or a workflow" in errors[0]
+    assert journal.emitted is None
+
+
+async def test_emit_after_the_end_of_the_step_is_refused() -> None:
+    late: list[asyncio.Task[None]] = []
+
+    async def shout() -> None:
+        await asyncio.sleep(0.01)
+        emit("tokens", text="late")
+
+    async def answer() -> None:
+        emit("tokens", text="in time")
+        late.append(asyncio.create_task(shout()))
+
+    async def flow(ctx: Context) -> str:
+        await ctx.run(answer)
+        try:
+            await late[0]
+        except WorkflowError as error:
+            return str(error)
+        return ""
+
+    journal = ListJournal()
+
+    assert "'answer' is over" in await run(flow, None, journal)
+    assert journal.channels().open() == []
+
+
+async def test_emit_after_the_try_timed_out_is_refused_while_the_next_one_emits() -> None:
+    go_on, errors, tries = threading.Event(), [], []
+
+    @step(retries=1, timeout_s=0.2)
+    def answer() -> None:
+        tries.append(1)
+        emit("tokens", text=f"{len(tries)}")
+        if len(tries) == 2:
+            return go_on.set()
+        go_on.wait(5)
+        try:
+            emit("tokens", text="late")
+        except WorkflowError as error:
+            errors.append(str(error))
+        return None
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(answer)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+    for _ in range(500):
+        if errors:
+            break
+        await asyncio.sleep(0.01)
+
+    assert "'answer' is over" in errors[0]
+    assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "2"}}
+
+
+async def test_emit_after_the_end_of_the_workflow_is_refused() -> None:
+    late: list[asyncio.Task[None]] = []
+
+    async def shout() -> None:
+        await asyncio.sleep(0.01)
+        emit("log", text="late")
+
+    async def flow(ctx: Context) -> None:
+        late.append(asyncio.create_task(shout()))
+
+    await run(flow)
+
+    with pytest.raises(WorkflowError, match="the workflow has ended"):
+        await late[0]
+
+
+async def test_ten_thousand_emits_cost_little() -> None:
+    @step
+    async def answer() -> int:
+        for number in range(10_000):
+            emit("tokens", text="xyz " if number % 2 else "ü")
+        return 1
+
+    async def flow(ctx: Context) -> Any:
+        began_s = time.process_time()
+        await ctx.run(answer)
+        return time.process_time() - began_s
+
+    journal = ListJournal()
+    journal.bounds = journal.bounds._replace(value_size_bytes_max=100_000, turn_size_bytes_max=100_000)
+
+    assert await run(flow, None, journal) < 0.5
+    assert len(journal.data("step.completed", "answer")["channels"]["tokens"]["text"]) == 25_000
+
+
+async def test_nothing_of_a_private_step_is_kept_but_in_history() -> None:
+    @step(private=True)
+    async def pay() -> int:
+        emit("tokens", text="4711")
+        return 5
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(pay)
+
+    journal = ListJournal()
+
+    assert await run(flow, None, journal) == 5
+    assert journal.data("step.completed", "pay") == {"result": 5, "attempts": 1, "private": True}
+    assert journal.emitted is None
+    assert journal.hidden == {"pay"}
+    assert await run(flow, None, ListJournal(journal.rows)) == 5
+
+
+async def test_private_fields_are_marked_and_the_workflow_has_them() -> None:
+    @step(private=("card",))
+    async def pay() -> Any:
+        emit("tokens", text="paying")
+        return {"card": 4711, "paid": 5}
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(pay)
+
+    journal = ListJournal()
+
+    assert await run(flow, None, journal) == {"card": 4711, "paid": 5}
+    assert journal.data("step.completed", "pay") == {
+        "result": {"card": 4711, "paid": 5},
+        "attempts": 1,
+        "channels": {"tokens": {"text": "paying"}},
+        "private": ["card"],
+    }
+
+
+async def test_every_event_of_a_private_step_says_so() -> None:
+    @step(private=True, retries=1, effect="at_most_once")
+    async def pay() -> None:
+        raise ValueError("card 4711")
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(pay)
+
+    journal = ListJournal()
+    with pytest.raises(StepFailedError) as failed:
+        await run(flow, None, journal)
+    with pytest.raises(StepFailedError) as again:
+        await run(flow, None, ListJournal(journal.rows))
+
+    assert [journal.data(kind, key)["private"] for kind, key in journal.outcomes()] == [True, True]
+    assert failed.value.is_private
+    assert again.value.is_private
+
+
+@pytest.mark.parametrize("private", ["card", ["card"], (1,), 1, None, ("\n",)])
+def test_what_is_private_is_said_in_one_way(private: Any) -> None:
+    with pytest.raises(WorkflowError, match="private must be"):
+
+        @step(private=private)
+        async def pay() -> None: ...
