@@ -125,7 +125,8 @@ class Channel:
     # For Channels, which holds the lock
 
     def append(self, text: str, size_bytes: int, seq: int) -> None:
-        self._mark(seq)
+        if seq != self.seq or not self._marks:
+            self._mark(seq)
         self._starts.append(self.length)
         self._texts.append(text)
         self.length += len(text)
@@ -135,7 +136,8 @@ class Channel:
             self._join()
 
     def replace(self, whole: bytes, seq: int) -> None:
-        self._mark(seq)
+        if seq != self.seq or not self._marks:
+            self._mark(seq)
         self._whole = whole
         self._is_decoded = False
         self._patches = []
@@ -149,7 +151,8 @@ class Channel:
         """
         whole, document = self._patched(operations)
         check(len(whole))
-        self._mark(seq)
+        if seq != self.seq or not self._marks:
+            self._mark(seq)
         self._whole, self._document, self._is_decoded = whole, document, True
         self._patches.append(encoded)
         if len(self._patches) > _PATCHES_MAX:
@@ -194,8 +197,7 @@ class Channel:
             raise WorkflowError(f"the patch of channel {self.name!r} does not apply: {why:.300}") from error
 
     def _mark(self, seq: int) -> None:
-        if seq != self.seq or not self._marks:
-            self.seq = seq
-            self._marks.append((seq, self.length))
-            if len(self._marks) > _MARKS_MAX:  # the oldest two become one: what is between them may be told a bit later
-                self._marks[:2] = [(self._marks[1][0], self._marks[0][1])]
+        self.seq = seq
+        self._marks.append((seq, self.length))
+        if len(self._marks) > _MARKS_MAX:  # the oldest two become one: what is between them may be told a bit later
+            self._marks[:2] = [(self._marks[1][0], self._marks[0][1])]

@@ -18,10 +18,10 @@ import msgspec
 from argosy.errors import WorkflowError
 from argosy.workflow import payload
 from argosy.workflow.channel import Channel
+from argosy.workflow.own_emits import Kept, OwnEmits
 
 NAME_CHARACTERS_MAX: Final = 64
 WORKFLOW: Final = ""  # in place of a step's key
-_REFUSED_MAX: Final = 100  # refused emits of the workflow are remembered, so that a replay refuses them again
 _ANY_SIZE: Final = 1 << 62
 
 _encode = msgspec.json.Encoder().encode
@@ -38,17 +38,6 @@ class ChannelBounds(NamedTuple):
     channels_max: int
 
 
-class Kept(NamedTuple):
-    """What suspends of earlier runs have written of the workflow's own channels. values: by name, {"text": …} or
-    {"json": …}; emits: how many emits of each they are made of, then the numbers of those that were refused.
-    is_refilled: the same attempt went on elsewhere since.
-    """
-
-    values: dict[str, dict[str, Any]]
-    emits: dict[str, list[int]]
-    is_refilled: bool = False
-
-
 class Channels:
     """seq: the turn's newest event, durable or not. listener is called after every change, in the thread that made it;
     None: nobody watches.
@@ -59,11 +48,10 @@ class Channels:
         "_bounds",
         "_by_step",
         "_count",
-        "_emits",
         "_generation",
-        "_held",
         "_is_refilled",
         "_lock",
+        "_own_emits",
         "_seq",
         "_size_bytes",
         "_written",
@@ -79,10 +67,7 @@ class Channels:
         self._size_bytes = 0
         self._count = 0
         self._generation = 0
-        # The workflow's own emits, by channel: how many so far, then which of them were refused, from 1. And the same
-        # for those that are in what was kept.
-        self._emits: dict[str, list[int]] = {}
-        self._held: dict[str, list[int]] = {}
+        self._own_emits = OwnEmits({} if kept is None else kept.emits)
         # The length of the workflow's own channels when the last suspend wrote them.
         self._written: dict[str, int] = {}
         self._is_refilled = False
@@ -95,6 +80,8 @@ class Channels:
         """Raises WorkflowError."""
         size_bytes = len(text) if text.isascii() else _size_bytes(text)
         self._check_emit(size_bytes)
+        if step and self._append_at_once(step, tries, name, text, size_bytes):
+            return
 
         def change(channel: Channel) -> None:
             self._check_value(channel, channel.size_bytes + size_bytes)
@@ -151,7 +138,8 @@ class Channels:
             changed = [each for each in own.values() if self._written.get(each.name) != each.length]
             self._written = {each.name: each.length for each in own.values()}
             members = b'"channels":%b,' % _object(changed) if changed else b""
-            return b'%b"emits":%b' % (members, _encode(self._emits)) if self._emits else b""
+            counts = self._own_emits.counts
+            return b'%b"emits":%b' % (members, _encode(counts)) if counts else b""
 
     def own(self) -> bytes:
         """The workflow's own channels, as the event that ends the turn holds them. Empty bytes: there are none."""
@@ -169,8 +157,9 @@ class Channels:
     # Inside
 
     def _fill(self, step: str, tries: int, name: str, is_text: bool, change: Callable[[Channel], None]) -> None:
+        check_name(name)
         with self._lock:
-            if not step and self._is_passed_over(name):
+            if not step and self._own_emits.is_held(name):
                 return
             channel = None
             try:
@@ -185,18 +174,24 @@ class Channels:
         if listener is not None:
             listener()
 
-    def _is_passed_over(self, name: str) -> bool:
-        """Count an emit of the workflow. True: a suspend holds what it emits. Raises WorkflowError."""
-        emits = self._emits.setdefault(name, [0])
-        if len(emits) > _REFUSED_MAX:
-            raise WorkflowError(f"channel {name!r} takes no more: {_REFUSED_MAX} emits of it were refused")
-        emits[0] += 1
-        held = self._held.get(name)
-        if held is None or emits[0] > held[0]:
-            return False
-        if emits[0] in held[1:]:
-            emits.append(emits[0])
-            raise WorkflowError(f"this emit of channel {name!r} was refused when the workflow made it first")
+    def _append_at_once(self, step: str, tries: int, name: str, text: str, size_bytes: int) -> bool:
+        """What nearly every emit is: one more token where there is room. False: look closer."""
+        with self._lock:
+            channels = self._by_step.get(step)
+            channel = None if channels is None or type(name) is not str else channels.get(name)
+            if (
+                channel is None
+                or channel.tries != tries
+                or not channel.is_text
+                or channel.size_bytes + size_bytes > self._bounds.value_size_bytes_max
+                or self._size_bytes + size_bytes > self._bounds.turn_size_bytes_max
+            ):
+                return False
+            channel.append(text, size_bytes, self._seq())
+            self._size_bytes += size_bytes
+        listener = self.listener
+        if listener is not None:
+            listener()
         return True
 
     def _channel(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
@@ -219,7 +214,7 @@ class Channels:
     def _refused(self, step: str, name: str, channel: Channel | None) -> None:
         """A replay refuses it again. A channel that has nothing in it is none."""
         if not step:
-            self._emits[name].append(self._emits[name][0])
+            self._own_emits.refused(name)
         if channel is not None and not channel.length:
             del self._by_step[step][name]
             self._count -= 1
@@ -244,7 +239,6 @@ class Channels:
 
     def _restore(self, kept: Kept) -> None:
         self._is_refilled = kept.is_refilled
-        self._held = kept.emits
         for name, value in kept.values.items():
             channel = self._make(WORKFLOW, 0, name, "text" in value)
             if channel.is_text:

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 from argosy.errors import WorkflowError
-from argosy.workflow.channels import WORKFLOW, Channels, check_name
+from argosy.workflow.channels import WORKFLOW, Channels
 from argosy.workflow.info import StepInfo, current
 
 _NOTHING: Final[Any] = object()
@@ -49,17 +49,17 @@ def emit(
             "emit() works inside a step or a workflow, and in threads that carry its context (asyncio.to_thread)"
         )
     info = current.get()
-    check_name(channel)
-    if (text is not None) + (patch is not None) + (json is not _NOTHING) != 1:
-        raise WorkflowError("emit takes exactly one of text, patch and json")
-    if text is not None and not isinstance(text, str):
-        raise WorkflowError(f"the text of emit is a string, not {type(text).__name__}")
     channels = here.channels(info)
-    if channels is None:
-        return
     step, tries = (WORKFLOW, 0) if info is None else (info.step_key, info.try_number)
-    if text is not None:
-        channels.append(step, tries, channel, text)
+    if text is not None and patch is None and json is _NOTHING:
+        if not isinstance(text, str):
+            raise WorkflowError(f"the text of emit is a string, not {type(text).__name__}")
+        if channels is not None:
+            channels.append(step, tries, channel, text)
+    elif text is not None or (patch is None) is (json is _NOTHING):
+        raise WorkflowError("emit takes exactly one of text, patch and json")
+    elif channels is None:
+        return
     elif patch is not None:
         channels.patch(step, tries, channel, patch)
     else:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from argosy.errors import EncodingError, WorkflowError
 from argosy.workflow.channel import Channel
-from argosy.workflow.channels import WORKFLOW, ChannelBounds, Channels, Kept
+from argosy.workflow.channels import WORKFLOW, ChannelBounds, Channels
+from argosy.workflow.own_emits import Kept
 
 TEXTS = st.lists(st.text(max_size=5) | st.text(min_size=3_000, max_size=3_001), max_size=200)
 JSON = st.recursive(

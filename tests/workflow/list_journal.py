@@ -12,8 +12,9 @@ import msgspec
 
 from argosy.errors import WaitTimeoutError
 from argosy.turn.events import Event
-from argosy.workflow.channels import ChannelBounds, Channels, Kept
+from argosy.workflow.channels import ChannelBounds, Channels
 from argosy.workflow.journal import Park, Recorded, WaitKind
+from argosy.workflow.own_emits import Kept
 from argosy.workflow.replay import Replay, Row
 
 TURN_ID = uuid.UUID("01934567-89ab-8cde-8f01-23456789abcd")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from argosy import Context, StepFailedError, SyncContext, WorkflowError, emit, step
-from argosy.workflow.channels import Kept
+from argosy.workflow.own_emits import Kept
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from argosy.turn.events import Event
-from argosy.workflow.channels import Kept
+from argosy.workflow.own_emits import Kept
 
 
 class _Suspended(msgspec.Struct):

@@ -1,0 +1,50 @@
+"""How often the workflow itself has emitted, so that a replay does not fill its channels again. Pure.
+
+Promise: whatever the suspend at which a workflow is run again, it comes to the same values, and what was refused is
+refused again. An emit is known by its number among those of its channel: branches that fill one channel beside each
+other must come to it in the same order each time.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from argosy.errors import WorkflowError
+
+_REFUSED_MAX: Final = 100
+
+
+class Kept(NamedTuple):
+    """What suspends of earlier runs have written of the workflow's own channels. values: by name, {"text": …} or
+    {"json": …}; emits: see OwnEmits. is_refilled: the same attempt went on elsewhere since.
+    """
+
+    values: dict[str, dict[str, Any]]
+    emits: dict[str, list[int]]
+    is_refilled: bool = False
+
+
+class OwnEmits:
+    """counts: by channel, how many emits so far, then the numbers (from 1) of those that were refused."""
+
+    __slots__ = ("_held", "counts")
+
+    def __init__(self, held: dict[str, list[int]]) -> None:
+        self._held = held
+        self.counts: dict[str, list[int]] = {}
+
+    def is_held(self, name: str) -> bool:
+        """Count an emit. True: a suspend holds what it emits. Raises WorkflowError."""
+        count = self.counts.setdefault(name, [0])
+        if len(count) > _REFUSED_MAX:
+            raise WorkflowError(f"channel {name!r} takes no more: {_REFUSED_MAX} emits of it were refused")
+        count[0] += 1
+        held = self._held.get(name)
+        if held is None or count[0] > held[0]:
+            return False
+        if count[0] in held[1:]:
+            count.append(count[0])
+            raise WorkflowError(f"this emit of channel {name!r} was refused when the workflow made it first")
+        return True
+
+    def refused(self, name: str) -> None:
+        """The emit that was counted last was refused."""
+        self.counts[name].append(self.counts[name][0])
