@@ -233,6 +233,17 @@ def get(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
 
 
 @turn_app.command()
+def watch(
+    turn_id: str,
+    url: Annotated[list[str] | None, typer.Option(help="A gateway; repeat it for others to go on with.")] = None,
+) -> None:
+    """Watch a turn to its end: its steps, and what they show while they run. Exit code 1: it did not complete."""
+    from argosy.turn_watch import watch_turn
+
+    sys.exit(watch_turn(url or ["http://127.0.0.1:9000"], turn_id))
+
+
+@turn_app.command()
 def cancel(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
     """Cancel a turn."""
     _call("POST", url, f"/v1/turns/{_segment(turn_id)}/cancel")

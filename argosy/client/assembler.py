@@ -72,7 +72,7 @@ class _Filling:
             self.value = so_far[:offset] + text
 
     def _patch(self, n: int, operations: list[dict[str, Any]]) -> None:
-        if n <= self.n:
+        if 0 < n <= self.n:
             return  # told twice
         try:
             self.value = jsonpatch.apply_patch(None if self.value is UNSET else self.value, operations)

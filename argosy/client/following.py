@@ -12,6 +12,7 @@ from argosy.clock import Clock
 NO_CONTENT: Final = 204
 # A gateway says something every 15 s: one that is silent for longer is gone, or its host is.
 SILENT_S: Final = 40.0
+_GOOD_S: Final = 2.0
 
 
 class Following:
@@ -23,10 +24,12 @@ class Following:
         self.path = path
         self.is_over = False
         self.last_id = after
+        self._clock = clock
         self._has_end = has_end
         self._patience = Patience(gateways, clock, retry_s)
         self._retry_s = 0.0
         self._has_heard = False
+        self._connected_at_s: float | None = None
 
     @property
     def asked(self) -> int:
@@ -39,7 +42,9 @@ class Following:
         return headers | ({"last-event-id": self.last_id} if self.last_id else {})
 
     def connected(self) -> None:
+        """A stream has begun."""
         self._has_heard = False
+        self._connected_at_s = self._clock.monotonic_s()
 
     def refused(self, answer: Answer) -> float:
         """Any answer but 200. Returns seconds to wait before the next connection. Raises ProblemError."""
@@ -52,21 +57,32 @@ class Following:
         """A message; None when it is none for the user. Raises ValueError when it is not one of a gateway's."""
         if message.retry is not None:
             self._retry_s = message.retry / 1000
-        event = decode_event(message.event, message.id, message.data) if message.data else None
-        self._patience.succeeded()
+        if not message.data:
+            return None
+        event = decode_event(message.event, message.id, message.data)
         self._has_heard = True
-        if event is not None and event.id:
+        if event.id:
             self.last_id = event.id
         self.is_over = self._has_end and isinstance(event, Event) and event.is_ending
         return event
 
     def broken(self, error: Exception) -> float:
         """The connection failed. Returns seconds to wait. Raises GatewayUnreachableError."""
+        if self._was_good():
+            self._patience.succeeded()
         return self._patience.failed(error)
 
     def closed(self) -> float:
-        """The gateway closed the connection. Returns seconds to wait. Raises GatewayUnreachableError."""
-        if not self._has_heard:
-            return self._patience.failed(ConnectionError("the stream was closed before it said anything"))
-        retry_s, self._retry_s = self._retry_s, 0.0
-        return self._patience.closed(retry_s)
+        """The gateway closed the connection in order. Returns seconds to wait. Raises GatewayUnreachableError."""
+        if not self._was_good():
+            return max(self._retry_s, self._patience.failed(ConnectionError("the stream was closed at once")))
+        self._patience.succeeded()
+        return self._patience.closed(self._retry_s)
+
+    def _was_good(self) -> bool:
+        """Whether the connection was worth having: one that was idle for an hour is no failure when it ends."""
+        if self._connected_at_s is None:
+            return False
+        lived_s = self._clock.monotonic_s() - self._connected_at_s
+        self._connected_at_s = None
+        return self._has_heard or lived_s > _GOOD_S

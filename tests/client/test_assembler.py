@@ -11,7 +11,7 @@ from argosy.client import Assembler, ChannelReset, Event, Frame, Gap, Resync, Sn
 TURN = "01234567-89ab-8cde-8f01-23456789abcd"
 
 
-def durable(seq: int, kind: str, key: str = "", **data: Any) -> Event:
+def durable(seq: int, kind: str, key: str = "", /, **data: Any) -> Event:
     return Event(turn_id=TURN, seq=seq, attempt=1, type=kind, key=key, data=data)
 
 
