@@ -66,6 +66,10 @@ class Line:
             self._room.set()
         return taken
 
+    def wake(self) -> None:
+        """Whoever waits for news looks again."""
+        self._news.set()
+
     async def has_news(self, within_s: float) -> bool:
         """True as soon as there is something to take; False after within_s."""
         if self._items:

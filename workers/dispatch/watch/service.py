@@ -23,6 +23,7 @@ _FIRST_WITHIN_S: Final = 5.0
 _TAKEN_WITHIN_S: Final = 30.0
 _LAST_WORDS_S: Final = 0.5
 _ENDS: Final = "the worker ends"
+_FIRST_COMPLETED: Final = asyncio.FIRST_COMPLETED
 
 
 class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
@@ -30,7 +31,7 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
 
     def __init__(self, hub: Hub, worker_id: uuid.UUID, *, streams_max: int, size_bytes_max: int) -> None:
         self._hub = hub
-        self._worker_id = worker_id.bytes
+        self._worker_id = worker_id
         self._streams_max = streams_max
         self._size_bytes_max = size_bytes_max
         self._streams = 0
@@ -48,42 +49,78 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
             await context.abort(grpc.StatusCode.UNAVAILABLE, _ENDS)
         if self._streams >= self._streams_max:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self._streams} streams are open")
-        line = Line(self._size_bytes_max)
-        self._streams += 1
-        telemetry.WATCH_STREAMS.set(self._streams)
-        tasks = [
-            asyncio.create_task(work)
-            for work in (self._listen(messages, line), self._speak(line, context), self._until_closed(line))
-        ]
+        self._count(1)
+        stream = Stream(self._hub, Line(self._size_bytes_max), self._worker_id, context)
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        except TimeoutError as error:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            ended = await stream.serve(messages, self._closing)
+        except asyncio.CancelledError:
+            if not context.cancelled():
+                raise
+            return  # the gateway is gone: that is how streams end, and no error
         finally:
-            self._streams -= 1
-            telemetry.WATCH_STREAMS.set(self._streams)
-            self._hub.close(line)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._count(-1)
+        if ended:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, ended)
 
-    async def _listen(self, messages: AsyncIterator[Any], line: Line) -> None:
-        """Until the gateway ends the stream. Raises TimeoutError when it never begins."""
+    def _count(self, more: int) -> None:
+        self._streams += more
+        telemetry.WATCH_STREAMS.set(self._streams)
+
+
+class Stream:
+    """One gateway process, from its first message to its last."""
+
+    def __init__(self, hub: Hub, line: Line, worker_id: uuid.UUID, context: Any) -> None:
+        self._hub = hub
+        self._line = line
+        self._worker_id = worker_id.bytes
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._is_over = False
+        self._writing_since_s: float | None = None
+
+    async def serve(self, messages: AsyncIterator[Any], closing: asyncio.Event) -> str:
+        """Until somebody ends it; why, when that was not the gateway. Raises SignatureError."""
+        speaking = asyncio.create_task(self._speak())
+        others = [asyncio.create_task(self._listen(messages)), asyncio.create_task(self._until_closed(closing))]
+        try:
+            done: set[asyncio.Task[str]] = set()
+            while not done:
+                done, _ = await asyncio.wait((speaking, *others), timeout=HEARTBEAT_S, return_when=_FIRST_COMPLETED)
+                if self._is_stuck:
+                    return f"nothing was taken within {_TAKEN_WITHIN_S:g} s"
+            return next((reason for task in done if (reason := task.result())), "")
+        finally:
+            self._is_over = True
+            self._hub.close(self._line)
+            self._line.wake()
+            for task in others:
+                task.cancel()
+            # A message that is being sent cannot be taken back, and no status can be sent beside it.
+            await asyncio.gather(speaking, *others, return_exceptions=True)
+
+    @property
+    def _is_stuck(self) -> bool:
+        since_s = self._writing_since_s
+        return since_s is not None and self._loop.time() - since_s > _TAKEN_WITHIN_S
+
+    async def _listen(self, messages: AsyncIterator[Any]) -> str:
+        """Until the gateway ends the stream, or never begins."""
         source = aiter(messages)
         with contextlib.suppress(StopAsyncIteration):
             try:
                 async with asyncio.timeout(_FIRST_WITHIN_S):
                     message = await anext(source)
             except TimeoutError:
-                raise TimeoutError(f"nothing signed came within {_FIRST_WITHIN_S:g} s") from None
+                return f"nothing signed came within {_FIRST_WITHIN_S:g} s"
             while True:
-                self._heard(watch_pb2.WatchRequest.FromString(message.body), line)
-                await line.until_room()
+                self._heard(watch_pb2.WatchRequest.FromString(message.body))
+                await self._line.until_room()
                 message = await anext(source)
+        return ""
 
-    def _heard(self, request: Any, line: Line) -> None:
+    def _heard(self, request: Any) -> None:
+        line = self._line
         for number in request.unsubscribe:
             if (each := line.subscriptions.get(number)) is not None:
                 self._hub.unsubscribe(each)
@@ -93,24 +130,25 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
             if (each := line.subscriptions.get(credit.subscription)) is not None:
                 self._hub.give_credit(each, credit.bytes)
 
-    async def _until_closed(self, line: Line) -> None:
-        """Raises TimeoutError when the worker ends."""
-        await self._closing.wait()
+    async def _until_closed(self, closing: asyncio.Event) -> str:
+        await closing.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_S):
-                await line.until_empty()
-        raise TimeoutError(_ENDS)
+                await self._line.until_empty()
+        return _ENDS
 
-    async def _speak(self, line: Line, context: Any) -> None:
-        """Until cancelled. Raises TimeoutError when the gateway takes nothing any more."""
+    async def _speak(self) -> str:
+        """Until the stream is over. Raises what writing raises when the gateway is gone."""
+        line = self._line
         message = watch_pb2.WatchResponse(worker_id=self._worker_id)
         while True:
-            try:
-                async with asyncio.timeout(_TAKEN_WITHIN_S):
-                    await context.write(message)
-            except TimeoutError:
-                raise TimeoutError(f"nothing was taken within {_TAKEN_WITHIN_S:g} s") from None
-            await line.has_news(HEARTBEAT_S)
+            self._writing_since_s = self._loop.time()
+            await self._context.write(message)
+            self._writing_since_s = None
+            if not self._is_over:
+                await line.has_news(HEARTBEAT_S)
+            if self._is_over:
+                return ""
             was_full = line.is_full
             message = watch_pb2.WatchResponse(worker_id=self._worker_id, items=line.take())
             if was_full and not line.is_full:

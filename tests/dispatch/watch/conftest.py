@@ -1,0 +1,23 @@
+"""A worker's side of watching, served to real clients."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.dispatch.watch.gateway import Gateway
+from tests.dispatch.watch.owner import Owner
+
+
+@pytest.fixture
+async def owner() -> AsyncIterator[Owner]:
+    owner = Owner()
+    await owner.server.start(owner.service)
+    yield owner
+    owner.service.close()
+    await owner.server.stop()
+
+
+@pytest.fixture
+async def gateway(owner: Owner) -> AsyncIterator[Gateway]:
+    async with Gateway(owner.address, owner.worker_id) as gateway:
+        yield gateway

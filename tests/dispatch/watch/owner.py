@@ -1,0 +1,116 @@
+"""A worker's side of watching without the worker: turns in memory, flushes by hand, real gRPC."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+
+from argosy import ids
+from argosy.clock import SystemClock
+from argosy.store.numbered_stream import Answer
+from argosy.turn.events import Event
+from argosy.turn.status import Status
+from argosy.workflow.channels import ChannelBounds, Channels
+from tests.dispatch.watch.gateway import SECRET
+from workers.dispatch.flush.flush_entry import Entry
+from workers.dispatch.ownership.takeover import HeldTurn
+from workers.dispatch.rpc_server import RpcServer
+from workers.dispatch.turn import Owned, Stop, Turn
+from workers.dispatch.watch.feeder import Feeder
+from workers.dispatch.watch.hub import Hub
+from workers.dispatch.watch.service import WatchService
+from workers.dispatch.watch.watchers import Watchers
+
+BOUNDS = ChannelBounds(1 << 24, 1 << 24, 1 << 26, 64)
+AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+SIZE_BYTES_MAX = 1 << 20
+_MINT = ids.TurnIdMint("default", "default")
+
+
+class Steps:
+    """In place of a journal: which steps run."""
+
+    def __init__(self) -> None:
+        self.in_flight = True
+
+
+class Owner:
+    """Owns every partition, under epoch 10."""
+
+    def __init__(self) -> None:
+        self.worker_id = uuid.uuid4()
+        self.owned = {0: Owned(0, 10, (0, 1023))}
+        self.live: dict[uuid.UUID, Turn] = {}
+        self.held: dict[uuid.UUID, HeldTurn] = {}
+        self.watchers = Watchers()
+        self.feeder = Feeder(self.watchers, SystemClock(), coalesce_s=0.01, now_us=lambda: 1_700_000_000_000_000)
+        self.hub = Hub(
+            self.watchers,
+            self.feeder,
+            worker_id=self.worker_id,
+            owned=self.owned,
+            running=self.live.get,
+            running_of=lambda session: next((t for t in self.live.values() if t.session_id == session), None),
+            held=lambda: self.held,
+            address_of=lambda _: "127.0.0.1:7",
+            partition_of=lambda _: 0,
+            subscriptions_max=100,
+        )
+        self.service = WatchService(self.hub, self.worker_id, streams_max=3, size_bytes_max=SIZE_BYTES_MAX)
+        self.server = RpcServer(secret=SECRET, skew_s=30, clock=SystemClock(), host="127.0.0.1", port=0)
+
+    @property
+    def address(self) -> str:
+        return self.server.address
+
+    async def until_watched(self, count: int) -> None:
+        """Returns when there are so many subscriptions."""
+        async with asyncio.timeout(5):
+            while self.watchers.count != count:  # noqa: ASYNC110 — what changes is a count, not an event
+                await asyncio.sleep(0.01)
+
+    def turn(self, session: str = "session") -> Turn:
+        """A running turn in memory."""
+        session_id = ids.session_id_of("default", "default", session)
+        turn = Turn(
+            owned=self.owned[0],
+            turn_id=_MINT.mint(ids.bucket_of(session_id)),
+            tenant="default",
+            session_id=session_id,
+            session_name=session,
+            bucket=ids.bucket_of(session_id),
+            place=7,
+            workflow="w",
+            priority=0,
+            input=b"{}",
+            status=Status.RUNNING,
+            attempt=1,
+        )
+        self.live[turn.turn_id] = turn
+        return turn
+
+    def emit(self, turn: Turn, text: str, step: str = "write", name: str = "answer", tries: int = 1) -> None:
+        if turn.channels is None:
+            turn.channels = Channels(BOUNDS, lambda: turn.seq)
+            turn.channels.listener = self.hub.listener_of(turn)
+        turn.channels.append(step, tries, name, text)
+
+    def flush(self, *turns: Turn) -> None:
+        """What they have written is durable."""
+        entries = [Entry(turn) for turn in turns]
+        for entry in entries:
+            entry.turn.durable_seq = entry.seq
+        self.hub.written(Answer(77, AT, None, None, None, None), entries)
+
+    def write(self, turn: Turn, event: Event = Event.VALUE_RECORDED, key: str = "k", data: bytes = b"{}") -> None:
+        turn.write(event, key, data)
+        self.flush(turn)
+
+    def lose(self, *turns: Turn) -> None:
+        """The partition is somebody else's; steps of these turns still run here."""
+        owned = self.owned.pop(0)
+        owned.is_void = True
+        for turn in turns:
+            turn.stop = Stop.HANDOVER
+            turn.journal = Steps()
+            self.live.pop(turn.turn_id)
+        self.hub.gone([(owned, list(turns))])
