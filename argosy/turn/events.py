@@ -13,18 +13,18 @@
 | turn.rejected    |          | {"reason"}                                               |
 | turn.parked      | (a step) | {"reason", "message", "channels"?}                       |
 | step.intended    | step key | {}: an at_most_once step is about to run                 |
-| step.completed   | step key | {"result": any, "attempts": n, "channels"?}              |
-| step.failed      | step key | {"type", "message", "attempts", "channels"?}: for good   |
-| step.retrying    | step key | {"type", "message", "attempts", "delay_s"}               |
+| step.completed   | step key | {"result": any, "attempts": n, "took_ms"?, "channels"?}  |
+| step.failed      | step key | {"type", "message", "attempts", "took_ms"?, "channels"?}: for good |
+| step.retrying    | step key | {"type", "message", "attempts", "took_ms"?, "delay_s"}   |
 | wait.started     | wait key | {"kind": "signal"|"sleep"|"retry", "name"?, "timeout_s"?} |
 | wait.completed   | wait key | {"payload"?: any}                                        |
 | wait.timed_out   | wait key | {}                                                       |
 | value.recorded   | key      | {"value": any}: now() and uuid()                         |
 
-"channels": whole values, {NAME: {"text": "…"} | {"json": any}}. Two members are for ourselves and never leave
-(argosy/turn/projection.py): "private", true or the fields of the result that are, in the events of a step that is
-declared so (true also where it parked the turn, and in its retries' waits); "emits", how many emits of the workflow
-turn.suspended holds.
+"took_ms": of the last try, when it was 10 or more. "channels": whole values, {NAME: {"text": "…"} | {"json": any}}.
+Two members are for ourselves and never leave (argosy/turn/projection.py): "private", true or the fields of the result
+that are, in the events of a step that is declared so (true also where it parked the turn, and in its retries' waits);
+"emits", how many emits of the workflow turn.suspended holds.
 
 | told only     | data                                                                               |
 |---------------|------------------------------------------------------------------------------------|

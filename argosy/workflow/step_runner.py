@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from argosy import crash_points, telemetry
 from argosy.errors import OwnershipLostError, StepFailedError, StepTimeoutError, WorkflowError
@@ -20,6 +20,8 @@ from argosy.workflow.info import PrivateStepInfo, StepInfo, current
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.replay import UNCERTAIN_EFFECT
+
+_TOLD_S: Final = 0.01  # a try that took less is not told how long: most do, and each event would be larger for it
 
 _count_completed = telemetry.STEPS.labels(outcome="completed").inc
 _count_failed = telemetry.STEPS.labels(outcome="failed").inc
@@ -75,14 +77,17 @@ class StepRunner:
                 encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
             except BaseException as error:
                 if _is_interruption(error):
+                    if self._open.filled is not None:
+                        self._open.filled.clear(key)
                     raise
                 failed = error
             else:
                 self._refuse_late()
                 crash_points.reach("in_step")
                 data = outcome.completed(encoded, tries)
-                if step.mark or self._open.filled is not None:
-                    data = self._at_end(step, key, data)
+                took_s = self._time_s() - started_s
+                if took_s >= _TOLD_S or step.mark or self._open.filled is not None:
+                    data = self._at_end(step, key, data, took_s)
                 journal.record(Event.STEP_COMPLETED, key, data)
                 _count_completed()
                 return decoded
@@ -90,27 +95,29 @@ class StepRunner:
                 current.reset(token)
                 _observe_s(self._time_s() - started_s)
             self._refuse_late()
-            await self._failed(step, key, tries, failed)
+            await self._failed(step, key, tries, failed, self._time_s() - started_s)
 
-    async def _failed(self, step: Step, key: str, tries: int, error: BaseException) -> None:
+    async def _failed(self, step: Step, key: str, tries: int, error: BaseException, took_s: float) -> None:
         """Record a failed try. Returns when the next is due; raises StepFailedError when there is none."""
         journal = self._journal
         delay_s = retry.decide(step.policy, tries, error, self._random, journal.database_time_s())
         failure = outcome.failure_of(error, tries)
         self._open.failed_tries[key] = tries
         if delay_s is None:
-            journal.record(Event.STEP_FAILED, key, self._at_end(step, key, outcome.encode(failure)))
+            journal.record(Event.STEP_FAILED, key, self._at_end(step, key, outcome.encode(failure), took_s))
             _count_failed()
             raise StepFailedError(failure.message, failure.type, is_private=step.is_private) from error
         failure.delay_s = delay_s
         if self._open.filled is not None:
             self._open.filled.clear(key)
-        journal.record(Event.STEP_RETRYING, key, outcome.extended(outcome.encode(failure), step.mark))
+        journal.record(Event.STEP_RETRYING, key, self._at_end(step, key, outcome.encode(failure), took_s))
         _count_retried()
         await journal.wait(f"{key}~{tries}", "retry", "", delay_s)
 
-    def _at_end(self, step: Step, key: str, data: bytes) -> bytes:
-        """The data of a step's last event, with what it has emitted."""
+    def _at_end(self, step: Step, key: str, data: bytes, took_s: float) -> bytes:
+        """The data of the event that ends a try, with how long it took and what it has emitted."""
+        if took_s >= _TOLD_S:
+            data = outcome.extended(data, b'"took_ms":%d' % (took_s * 1000))
         filled = self._open.filled
         if filled is not None:
             data = outcome.extended(data, outcome.channels_member(filled.take(key)))

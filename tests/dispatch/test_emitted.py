@@ -141,7 +141,9 @@ def told(turn: Turn) -> list[tuple[str, str, Any]]:
 
 
 def data_of(turn: Turn, kind: str) -> Any:
-    return next(data for each, _key, data in reversed(told(turn)) if each == kind)
+    found = next(data for each, _key, data in reversed(told(turn)) if each == kind)
+    found.pop("took_ms", None)
+    return found
 
 
 def everything_shown(turn: Turn) -> str:

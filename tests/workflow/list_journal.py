@@ -108,5 +108,7 @@ class ListJournal:
         return [(kind, key) for _seq, _attempt, kind, key, _data in self.rows]
 
     def data(self, kind: str, key: str) -> Any:
-        """The data of the last event of this type under this key."""
-        return next(msgspec.json.decode(row[4]) for row in reversed(self.rows) if row[2:4] == (kind, key))
+        """The data of the last event of this type under this key, but for how long a try took."""
+        data = next(msgspec.json.decode(row[4]) for row in reversed(self.rows) if row[2:4] == (kind, key))
+        data.pop("took_ms", None)
+        return data

@@ -105,6 +105,22 @@ async def test_a_retry_clears_what_the_try_before_emitted() -> None:
     assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "try 3"}}
 
 
+async def test_a_step_that_the_code_gave_up_leaves_no_channel_open() -> None:
+    async def answer() -> None:
+        emit("tokens", text="half")
+        await asyncio.sleep(30)
+
+    async def flow(ctx: Context) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await ctx.run(answer)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert journal.channels().open() == []
+
+
 async def test_a_step_that_fails_for_good_leaves_what_it_emitted() -> None:
     async def answer() -> None:
         emit("tokens", text="half of i")
@@ -232,7 +248,7 @@ async def test_emit_after_the_end_of_the_step_is_refused() -> None:
 
 
 async def test_emit_after_the_try_timed_out_is_refused_while_the_next_one_emits() -> None:
-    go_on, errors, tries = threading.Event(), [], []
+    go_on, said, errors, tries = threading.Event(), threading.Event(), [], []
 
     @step(retries=1, timeout_s=0.2)
     def answer() -> None:
@@ -245,17 +261,14 @@ async def test_emit_after_the_try_timed_out_is_refused_while_the_next_one_emits(
             emit("tokens", text="late")
         except WorkflowError as error:
             errors.append(str(error))
-        return None
+        return said.set()
 
     async def flow(ctx: Context) -> None:
         await ctx.run(answer)
+        await asyncio.to_thread(said.wait, 5)
 
     journal = ListJournal()
     await run(flow, None, journal)
-    for _ in range(500):
-        if errors:
-            break
-        await asyncio.sleep(0.01)
 
     assert "'answer' is over" in errors[0]
     assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "2"}}

@@ -2,8 +2,10 @@
 
 import asyncio
 import math
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from argosy import Context, EffectNotStartedError, StepFailedError, step, step_info
@@ -31,6 +33,24 @@ async def test_the_result_of_a_step_is_recorded_and_returned() -> None:
 
     assert result == {"paid": 5, "currency": "EUR"}
     assert journal.data("step.completed", "charge") == {"result": result, "attempts": 1}
+
+
+@pytest.mark.parametrize("is_well", [True, False])
+async def test_how_long_a_try_took_is_told_when_it_was_long(is_well: bool) -> None:
+    @step
+    async def dawdle() -> None:
+        await asyncio.sleep(0.05)
+        if not is_well:
+            raise BankError("busy")
+
+    async def flow(ctx: Context) -> None:
+        with suppress(StepFailedError):
+            await ctx.run(dawdle)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert 45 <= msgspec.json.decode(journal.rows[-1][4])["took_ms"] < 5_000
 
 
 async def test_a_recorded_step_does_not_run_again() -> None:
