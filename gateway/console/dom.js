@@ -11,7 +11,7 @@ export function element(tag, properties = {}, ...children) {
     else if (name === "href" && !OWN_LINK.test(value)) throw new Error(`a link must stay in the console: ${value}`);
     else made.setAttribute(name, value === true ? "" : String(value));
   }
-  made.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
   return made;
 }
 

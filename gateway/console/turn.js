@@ -96,6 +96,7 @@ class TurnView {
     } catch (error) {
       if (error instanceof Refused) this.#fail(error);
     }
+    if (this.isClosed) return;
     this.draw();
     await this.#explain();
   }

@@ -1,0 +1,61 @@
+"""One browser, one gateway and one worker for all tests of the console, each test with sessions of its own."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import fresh_database, open_folder
+from tests.console.browser import Browser, Console
+from tests.harness.fleet import Fleet
+
+
+@pytest.fixture(scope="package")
+def gateway_url(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a real fleet: a gateway and a worker on the Postgres log."""
+    workflows = str(Path(__file__).with_name("workflows.py"))
+    with fresh_database(postgres_dsn) as dsn:
+        fleet = Fleet(tmp_path_factory.mktemp("console"), dsn, "", 4, ARGOSY_WORKFLOWS=workflows)
+        try:
+            fleet.prepare()
+            fleet.start()
+            yield fleet.url
+        finally:
+            print(fleet.logs())  # shown when a test fails
+            fleet.stop()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with open_folder() as profile:
+        browser = Browser(profile)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@pytest.fixture
+def console(browser: Browser, gateway_url: str) -> Iterator[Console]:
+    """Open in the browser. Whatever a test does with it, the page keeps to its policy and says nothing in the log."""
+    browser.log()
+    browser.resize(1280, 900)
+    yield (console := Console(browser, gateway_url))
+    assert browser.violations() == []
+    assert browser.log() == []
+    console.open("#/new")
+
+
+@pytest.fixture
+def http(gateway_url: str) -> Iterator[httpx.Client]:
+    """A program that uses the same gateway."""
+    with httpx.Client(base_url=gateway_url, timeout=10, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def session() -> str:
+    """Nobody else's."""
+    return f"s-{uuid.uuid4().hex[:8]}"

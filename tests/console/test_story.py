@@ -1,0 +1,208 @@
+"""What the console makes of events and frames, told to its modules in the browser."""
+
+from typing import Any
+
+import pytest
+
+from tests.console.browser import Console
+
+T0 = "2026-11-21T12:00:"
+
+
+def event(seq: int, type_: str, at_s: float, key: str = "", attempt: int = 1, **data: Any) -> dict[str, Any]:
+    return {"seq": seq, "type": type_, "key": key, "attempt": attempt, "at": f"{T0}{at_s:06.3f}Z", "data": data}
+
+
+def frame(n: int, offset: int, text: str, step: str = "write") -> dict[str, Any]:
+    return {"type": "frame", "attempt": 1, "n": n, "channel": "answer", "step": step, "offset": offset, "text": text}
+
+
+BEGUN = [event(1, "turn.started", 0)]
+RESET = {"type": "channel.reset", "attempt": 1, "n": 9, "channel": "answer", "step": "write"}
+GAP = {"type": "gap", "attempt": 1, "n": 9, "channel": "answer", "step": "write"}
+DONE = event(2, "step.completed", 1, "write", result=1, attempts=1, channels={"answer": {"text": "Hello, world"}})
+
+TELL = """
+    const story = new it.Story();
+    for (const message of given[0]) story.take(message);
+    const begin = Date.parse("2026-11-21T12:00:00Z");
+    const rows = [...story.rows.values()].map(({ key, kind, status, tries, spans }) => ({
+        key, kind, status, tries, spans: spans.map(({ from, to, kind }) => [kind, from - begin, to && to - begin]),
+    }));
+    const channels = [...story.channels.values()].map(({ step, name, text, value, isOpen }) => (
+        { step, name, text, value, isOpen }));
+    return { rows, channels, status: story.status, attempt: story.attempt, seq: story.seq,
+             resets: story.resets.length, periods: story.periods.map(({ kind }) => kind) };
+"""
+
+
+@pytest.fixture
+def told(console: Console) -> Any:
+    """What a story is after these messages."""
+    console.open("#/nowhere")
+
+    def tell(*messages: dict[str, Any]) -> dict[str, Any]:
+        story: dict[str, Any] = console.module("story", TELL, list(messages))
+        return story
+
+    return tell
+
+
+def said(story: dict[str, Any]) -> str | None:
+    (channel,) = story["channels"]
+    text: str | None = channel["text"]
+    return text
+
+
+def test_tries_and_the_pauses_between_them_are_one_line(told: Any) -> None:
+    story = told(
+        *BEGUN,
+        event(2, "step.retrying", 1, "charge", type="E", message="no", attempts=1, delay_s=0.5),
+        event(3, "wait.started", 1, "charge~1", kind="retry", timeout_s=0.5),
+        event(4, "turn.suspended", 1),
+        event(5, "wait.completed", 1.5, "charge~1"),
+        event(6, "turn.resumed", 1.5),
+        event(7, "step.completed", 2, "charge", result=1, attempts=2),
+        event(8, "turn.completed", 2),
+    )
+
+    (row,) = story["rows"]
+    assert row["spans"] == [["failed", 0, 1000], ["backoff", 1000, 1500], ["completed", 1500, 2000]]
+    assert (row["status"], row["tries"]) == ("completed", 2)
+    assert story["periods"] == ["running", "suspended", "running"]
+
+
+def test_what_was_in_flight_when_a_worker_was_lost_is_shown_as_lost(told: Any) -> None:
+    story = told(
+        *BEGUN,
+        event(2, "step.completed", 1, "a", result=1, attempts=1),
+        frame(1, 0, "half an ans"),
+        event(3, "turn.reset", 3, attempt=2, from_seq=3),
+        event(4, "step.completed", 4, "write", attempt=2, result=1, attempts=1, channels={"answer": {"text": "whole"}}),
+    )
+
+    rows = {row["key"]: row["spans"] for row in story["rows"]}
+    assert rows["in flight"] == [["lost", 1000, 3000]]
+    assert rows["write"] == [["completed", 3000, 4000]]
+    assert (story["attempt"], story["resets"], said(story)) == (2, 1, "whole")
+
+
+def test_the_end_closes_what_was_open(told: Any) -> None:
+    story = told(
+        *BEGUN, event(2, "wait.started", 1, "signal:go", kind="signal", name="go"), event(3, "turn.suspended", 1),
+        event(4, "turn.cancelled", 9),
+    )  # fmt: skip
+
+    assert story["rows"][0]["spans"] == [["wait", 1000, 9000]]
+    assert story["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("what", "messages", "expected"),
+    [
+        ("it grows", [frame(1, 0, "Hello, "), frame(2, 7, "world")], "Hello, world"),
+        ("offsets count characters", [frame(1, 0, "\N{SAILBOAT}x"), frame(2, 2, "y")], "\N{SAILBOAT}xy"),
+        ("what comes again is not doubled", [frame(1, 0, "Hello, "), frame(2, 7, "w"), frame(3, 7, "wo")], "Hello, wo"),
+        ("after a gap the whole comes", [frame(1, 0, "Hel"), GAP, frame(9, 7, "x"), frame(10, 0, "Hello")], "Hello"),
+        ("what is missing is not skipped", [frame(1, 0, "Hel"), frame(3, 7, "world")], "Hel"),
+        ("a retry begins again", [frame(1, 0, "wrong"), RESET, frame(2, 0, "right")], "right"),
+        ("the event has the whole", [frame(1, 0, "Hel"), DONE], "Hello, world"),
+        ("who comes late sees the whole", [DONE], "Hello, world"),
+        ("a reset throws away", [frame(1, 0, "half"), event(2, "turn.reset", 2, attempt=2, from_seq=2)], ""),
+    ],
+)
+def test_the_text_of_a_channel(told: Any, what: str, messages: list[dict[str, Any]], expected: str) -> None:
+    assert said(told(*BEGUN, *messages)) == expected, what
+
+
+def test_a_database_that_went_back_takes_the_story_back(told: Any) -> None:
+    story = told(
+        *BEGUN,
+        event(2, "step.completed", 1, "a", result=1, attempts=1),
+        event(3, "turn.completed", 2),
+        {"type": "resync", "from_seq": 1},
+        event(2, "step.completed", 5, "b", result=1, attempts=1),
+    )
+
+    assert [row["key"] for row in story["rows"]] == ["b"]
+    assert (story["seq"], story["status"]) == (2, "running")
+
+
+def test_a_private_step_is_shown_as_no_more_than_that(told: Any) -> None:
+    story = told(*BEGUN, event(2, "step.private", 1), event(3, "step.private", 2))
+
+    assert [(row["key"], row["kind"], len(row["spans"])) for row in story["rows"]] == [("private steps", "private", 2)]
+
+
+def test_events_that_come_twice_count_once(told: Any) -> None:
+    twice = [*BEGUN, *BEGUN, DONE, DONE]
+
+    assert told(*twice) == told(*BEGUN, DONE)
+
+
+def test_patches(console: Console) -> None:
+    console.open("#/nowhere")
+    cases = [
+        ({"a": [1]}, [{"op": "add", "path": "/a/-", "value": 2}], {"a": [1, 2]}),
+        ({"a": [1, 3]}, [{"op": "add", "path": "/a/1", "value": 2}], {"a": [1, 2, 3]}),
+        ({"a/b": {"~": 1}}, [{"op": "replace", "path": "/a~1b/~0", "value": 2}], {"a/b": {"~": 2}}),
+        ({"a": 1, "b": 2}, [{"op": "remove", "path": "/a"}], {"b": 2}),
+        ({"a": {"x": 1}}, [{"op": "move", "from": "/a", "path": "/b"}], {"b": {"x": 1}}),
+        ([0], [{"op": "copy", "from": "/0", "path": "/-"}, {"op": "add", "path": "/0", "value": 2}], [2, 0, 0]),
+        ({"a": 1}, [{"op": "test", "path": "/a", "value": 1}, {"op": "replace", "path": "", "value": []}], []),
+        (None, [{"op": "add", "path": "", "value": {"__proto__": 1}}], {"__proto__": 1}),
+    ]  # fmt: skip
+    refused = [
+        ({"a": 1}, [{"op": "remove", "path": "/b"}]),
+        ({"a": 1}, [{"op": "replace", "path": "/b", "value": 1}]),
+        ({"a": [1]}, [{"op": "add", "path": "/a/7", "value": 1}]),
+        ({"a": 1}, [{"op": "test", "path": "/a", "value": 2}]),
+        ({}, [{"op": "add", "path": "/constructor/prototype/x", "value": 1}]),
+    ]
+    script = """return given[0].map(([value, operations]) => {
+        try { return JSON.stringify(it.patched(value, operations)) } catch (error) { return "refused" } })"""
+    plain = "return given[0].map((value) => JSON.stringify(value))"
+
+    found = console.module("json_patch", script, [case[:2] for case in cases])
+
+    assert found == console.module("json_patch", plain, [case[2] for case in cases])
+    assert console.module("json_patch", script, refused) == ["refused"] * len(refused)
+
+
+def test_messages_of_a_stream_are_whole_however_it_is_cut(console: Console) -> None:
+    console.open("#/nowhere")
+    stream = (
+        ": hello\n\nretry: 250\nid: 1-1\nevent: turn.started\ndata: {\"a\":\ndata: 1}\n\n"
+        "id: 1-2\r\ndata: x\r\n\r\n: beat\n\nid: 1-3\n\ndata: y\n\n"
+    )  # fmt: skip
+    script = """
+        const whole = new it.SseParser(), cut = new it.SseParser();
+        const pieces = [...given[0]].flatMap((each) => cut.feed(each));
+        return [whole.feed(given[0]), pieces, whole.retryMs];
+    """
+
+    whole, pieces, retry_ms = console.module("sse", script, stream)
+
+    assert whole == pieces
+    assert [(each["type"], each["id"], each["data"]) for each in whole] == [
+        ("turn.started", "1-1", '{"a":\n1}'), ("message", "1-2", "x"), ("message", "1-3", "y"),
+    ]  # fmt: skip
+    assert retry_ms == 250
+
+
+def test_long_waits_are_drawn_shorter(console: Console) -> None:
+    console.open("#/nowhere")
+    periods = [
+        {"from": 0, "to": 100, "kind": "running"},
+        {"from": 100, "to": 86_400_000, "kind": "suspended"},
+        {"from": 86_400_000, "to": 86_400_100, "kind": "running"},
+    ]
+    script = "const scale = new it.Scale(given[0]); return [scale.folds.length, ...given[1].map((at) => scale.at(at))];"
+
+    folds, *places = console.module("scale", script, periods, [0, 50, 100, 86_400_000, 86_400_050, 86_400_100, 1e12])
+
+    assert folds == 1
+    assert places == sorted(places)
+    assert places[0] == 0
+    assert places[1] > 0.15
+    assert places[-1] == places[-2] == 1
