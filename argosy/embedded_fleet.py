@@ -1,4 +1,4 @@
-"""A fleet in this process and on this event loop: Postgres as a child, a worker and a gateway as tasks.
+"""A fleet in this process and on this event loop: Postgres as a child, the rest as tasks.
 
 The same parts as in any fleet: only who starts and ends them differs, and that this process is somebody else's, so
 nothing here takes its signals or ends it.
@@ -9,7 +9,8 @@ import contextlib
 import math
 import os
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from argosy import telemetry
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.embedded_postgres import EmbeddedPostgres
-from argosy.errors import ArgosyError, SettingError
+from argosy.errors import SettingError, UnavailableError
 from argosy.logs.open import ensure
 from argosy.store import migrate, preflight
 from argosy.store.catalog import list_workflow_names
@@ -50,9 +51,10 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
         # A loop that its owner blocks, in a notebook say, is no reason to end his process.
         settings = settings.model_copy(update={"state_db_uri": postgres.dsn, "loop_stuck_s": math.inf})
         await _prepare(settings)
-        await stack.enter_async_context(_kept(postgres, clock))
+        await stack.enter_async_context(_kept("Postgres", partial(_keep, postgres), clock))
         pool = await stack.enter_async_context(open_pool(settings, postgres.dsn))
-        await stack.enter_async_context(_worker(settings, catalog, pool, clock))
+        for name, work in (("maintenance", _maintain), ("the worker", _work)):
+            await stack.enter_async_context(_kept(name, partial(work, settings, catalog, pool), clock))
         _make_private(socket_path.parent)
         await stack.enter_async_context(serving(settings, socket_path))
         async with asyncio.timeout(_READY_WITHIN_S):
@@ -70,57 +72,60 @@ async def _prepare(settings: Settings) -> None:
     await ensure(settings, dsn)
 
 
-@contextlib.asynccontextmanager
-async def _worker(settings: Settings, catalog: Catalog, pool: Pool, clock: Clock) -> AsyncIterator[None]:
-    """A worker, and after one that ended by itself another."""
+async def _work(settings: Settings, catalog: Catalog, pool: Pool, stopping: asyncio.Event) -> None:
+    """A dispatch worker until stopping is set, and then until it has drained."""
     from workers.dispatch.worker import Worker
 
-    is_stopping = False
-    worker: Worker | None = None
+    worker = Worker(settings, settings.state_db_uri, catalog, pool)
+    running = asyncio.ensure_future(worker.run())
+    asked = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            worker.stop()
+        await running
+    finally:
+        asked.cancel()
+        running.cancel()
+
+
+async def _maintain(settings: Settings, _: Catalog, pool: Pool, stopping: asyncio.Event) -> None:
+    """Forgets what is old."""
+    from workers.maintenance.main import stand
+
+    await stand(settings, settings.state_db_uri, pool, stopping)
+
+
+@contextlib.asynccontextmanager
+async def _kept(name: str, part: Callable[[asyncio.Event], Awaitable[None]], clock: Clock) -> AsyncIterator[None]:
+    """Run a part, and once more when it ended by itself, until the block ends: then it is asked to end."""
+    stopping = asyncio.Event()
 
     async def run() -> None:
-        nonlocal worker
-        while not is_stopping:
+        while not stopping.is_set():
             try:
-                worker = Worker(settings, settings.state_db_uri, catalog, pool)
-                await worker.run()
-            except Exception as error:  # whatever it was, the turns go on with the next
-                worker = None
-                log.error(telemetry.EMBEDDED_PART_ENDED, part="the worker", exc_info=error)
+                await part(stopping)
+            except Exception as error:  # whatever it was, what it left goes on with the next
+                log.error(telemetry.EMBEDDED_PART_ENDED, part=name, error=str(error), exc_info=error)
                 await clock.sleep(_RESTART_S)
 
     task = asyncio.create_task(run())
     try:
         yield
     finally:
-        is_stopping = True
-        if worker is not None:
-            worker.stop()
+        stopping.set()
         await asyncio.gather(task, return_exceptions=True)
 
 
-@contextlib.asynccontextmanager
-async def _kept(postgres: EmbeddedPostgres, clock: Clock) -> AsyncIterator[None]:
-    """Start Postgres again when it ended by itself."""
-
-    async def look() -> None:
-        while True:
-            await clock.sleep(_RESTART_S)
-            if postgres.poll() is None:
-                continue
-            log.error(telemetry.EMBEDDED_PART_ENDED, part="Postgres")
-            try:
-                await in_thread(postgres.stop)
-                await in_thread(postgres.start)
-            except ArgosyError as error:
-                log.error(telemetry.EMBEDDED_PART_ENDED, part="Postgres", error=str(error))
-
-    task = asyncio.create_task(look())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+async def _keep(postgres: EmbeddedPostgres, stopping: asyncio.Event) -> None:
+    """Returns when stopping is set. Raises UnavailableError when Postgres had ended and was started again."""
+    while postgres.poll() is None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _RESTART_S)
+            return
+    await in_thread(postgres.stop)
+    await in_thread(postgres.start)
+    raise UnavailableError("Postgres had ended by itself; it runs again")
 
 
 def _make_private(folder: Path) -> None:

@@ -18,6 +18,7 @@ from argosy.errors import WorkflowError
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import workflow_of
 
+DRAIN_S: Final = 5.0
 _SOCKET_PATH_BYTES_MAX: Final = 100  # macOS takes 103, Linux 107
 
 # Whatever the environment names for others: a script must not become a worker of a fleet by accident.
@@ -42,8 +43,8 @@ class Argosy(AsyncClient):
     Postgres lives, the same as that of `argosy up` unless said; what is accepted there survives this process, and goes
     on when the folder is opened again. settings: others than the environment's, by their names in lower case.
 
-    Steps run on the caller's event loop: a loop that is blocked stops them, too. `url` is its address, for other
-    processes of this user.
+    Steps run on the caller's event loop: a loop that is blocked stops them, too. At the end steps in flight have 5 s
+    (drain_timeout_s) to end. `url` is its address, for other processes of this user.
 
     Raises SettingError (another Argosy has the folder), WorkflowError (a workflow is broken), UnavailableError.
     """
@@ -58,7 +59,7 @@ class Argosy(AsyncClient):
     ) -> None:
         folder = None if data_dir is None else Path(data_dir).expanduser().absolute()
         self._workflows = tuple(workflows)
-        self._settings = config.load(**{**settings, **_ITS_OWN, "argosy_data_dir": folder})
+        self._settings = config.load(**{"drain_timeout_s": DRAIN_S, **settings, **_ITS_OWN, "argosy_data_dir": folder})
         self._socket = _socket_path(self._settings.argosy_data_dir)
         self._stack = AsyncExitStack()
         self.url = f"{UNIX}{self._socket}"

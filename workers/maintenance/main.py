@@ -50,10 +50,11 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with open_pool(settings, dsn) as pool:
-        await _stand(settings, dsn, pool, stopping)
+        await stand(settings, dsn, pool, stopping)
 
 
-async def _stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Event) -> None:
+async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Event) -> None:
+    """Stand for every role until stopping is set. Raises what a role cannot go on after."""
     clock, worker_id = SystemClock(), uuid.uuid4()
     share_s = settings.maintenance_timeout_s * _SHARE
     roles: list[Role] = [Trim(settings, dsn, pool, clock, share_s), Retention(settings, pool, clock, share_s)]
