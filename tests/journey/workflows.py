@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from argosy import Context, crash_points, step, step_info, workflow
+from argosy import Context, crash_points, emit, step, step_info, workflow
 from tests.checker.sink_client import cause, cause_synchronously
 
 
@@ -157,6 +157,27 @@ async def holds_once(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     await ctx.run(touch, job)
     await ctx.run(hold_at_most_once, job)
     return {"number": await ctx.run(touch, job)}
+
+
+@step
+async def tell(job: dict[str, Any]) -> str:
+    """Says the numbers from 0 on, one each `word_s`, until the test releases it or `words` are said."""
+    await cause(job["sink"], _effect(job))
+    text = ""
+    for number in range(job.get("words", 1_000_000)):
+        if "until" in job and Path(job["until"]).exists():  # noqa: ASYNC240
+            break
+        emit("answer", text=f"{number} ")
+        text += f"{number} "
+        await asyncio.sleep(job.get("word_s", 0.01))
+    return text
+
+
+@workflow
+async def tells(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """A step that shows its text while it makes it; then another effect."""
+    text = await ctx.run(tell, job)
+    return {"text": text, "number": await ctx.run(touch, job)}
 
 
 def _die(job: dict[str, Any]) -> None:
