@@ -124,10 +124,13 @@ async def test_it_is_no_part_of_the_fleet_that_the_environment_names_and_leaves_
     monkeypatch.setenv("STATE_DB_URI", "postgresql://nobody@127.0.0.1:1/nowhere")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
 
-    with pytest.raises(LookupError):
+    async def run_and_raise() -> None:
         async with Argosy(workflows=[shouts], data_dir=folder) as here:
             assert await here.run(shouts, "alone") == "ALONE"
             raise LookupError
+
+    with pytest.raises(LookupError):
+        await run_and_raise()
 
     assert left_in(folder / "gateway") == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
