@@ -27,6 +27,7 @@ ENVIRONMENT_READERS: Final = {
 CLOCK_READERS: Final = {
     "argosy/clock.py": "the one place",
     "argosy/ids.py": "a turn id carries the minting gateway's time",
+    "argosy/workflows/support_triage.py": "the demonstration writes as slowly as it is told to",
     "argosy/store/numbered_stream.py": "a pause between two tries decides nothing",
 }
 SQL: Final = re.compile(

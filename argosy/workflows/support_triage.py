@@ -3,23 +3,31 @@
 No model and no key: keyword scores and TF-IDF over shipped articles (support_text.py, support_knowledge.json), so the
 same ticket gives the same answer everywhere.
 
-Input:  {"ticket": {"id", "subject", "body", "customer"?, "channel"?}, "approval_timeout_s"?: seconds}
+Input:  {"ticket": {"id", "subject", "body", "customer"?, "channel"?}, "approval_timeout_s"?: seconds,
+         "words_per_s"?: how fast the draft is written; at once unless said}
 Result: {"ticket_id", "language", "urgency", "topics", "articles", "needs_approval", "approval", "draft",
          "next_action", "summary"}
 
 A ticket that is urgent or asks for money back needs a human's approval. By default the draft is held and the turn ends;
 with approval_timeout_s it waits for the signal `approval` ({"approved": true, "by": "name"}) for so long.
+Who watches the turn sees the draft word by word, in the channel `draft` of its step.
 """
 
-from typing import Any
+import asyncio
+import re
+from typing import Any, Final
 
 from argosy.errors import WaitTimeoutError, WorkflowError
 from argosy.workflow.context import Context
 from argosy.workflow.definition import step, workflow
+from argosy.workflow.emit import emit
 from argosy.workflows import support_text
 from argosy.workflows.support_knowledge import search
 
 Json = dict[str, Any]
+
+_WORDS: Final = re.compile(r"\s*\S+")
+_WORDS_PER_S_MIN: Final = 0.5
 
 
 @step(effect="pure")
@@ -49,8 +57,13 @@ def find_articles(clean: Json, language: str) -> list[Json]:
 
 
 @step(effect="pure")
-async def draft_answer(ticket: Json, language: str, urgency: Json, articles: list[Json]) -> str:
-    return support_text.draft(ticket.get("customer", ""), language, urgency, articles)
+async def draft_answer(ticket: Json, language: str, urgency: Json, articles: list[Json], words_per_s: float) -> str:
+    letter = support_text.draft(ticket.get("customer", ""), language, urgency, articles)
+    for word in _WORDS.findall(letter):
+        emit("draft", text=word)
+        if words_per_s:
+            await asyncio.sleep(1 / words_per_s)
+    return letter
 
 
 @step(effect="pure")
@@ -68,7 +81,7 @@ async def support_triage(ctx: Context, job: Json) -> Json:
     language = (await ctx.run(detect_language, clean))["language"]
     urgency = await ctx.run(score_urgency, clean)
     articles = await ctx.run(find_articles, clean, language)
-    draft = await ctx.run(draft_answer, ticket, language, urgency, articles)
+    draft = await ctx.run(draft_answer, ticket, language, urgency, articles, _words_per_s(job))
     needs_approval = urgency["level"] == "high" or "refund" in urgency["topics"]
     approval = await _approval(ctx, job) if needs_approval else None
     triage = {
@@ -102,3 +115,8 @@ def _next_action(needs_approval: bool, approval: Any, articles: list[Json]) -> s
             return "hold for a human"
         return "send the draft" if isinstance(approval, dict) and approval.get("approved") is True else "drop the draft"
     return "send the draft" if articles else "pass to a human"
+
+
+def _words_per_s(job: Json) -> float:
+    asked = job.get("words_per_s")
+    return max(float(asked), _WORDS_PER_S_MIN) if isinstance(asked, (int, float)) and asked > 0 else 0.0

@@ -52,6 +52,13 @@ async def test_its_steps_can_be_followed() -> None:
     ]  # fmt: skip
 
 
+async def test_the_draft_can_be_watched_as_it_is_written() -> None:
+    journal = ListJournal()
+    result = await run(support_triage, LINES[0]["input"] | {"words_per_s": 10_000}, journal)
+
+    assert journal.data("step.completed", "draft_answer")["channels"] == {"draft": {"text": result["draft"]}}
+
+
 def urgent() -> dict[str, Any]:
     return next(line["input"] for line in LINES if "URGENT" in line["input"]["ticket"]["subject"])
 
