@@ -50,6 +50,7 @@ class Channels:
         "_count",
         "_generation",
         "_is_refilled",
+        "_is_suspended",
         "_lock",
         "_own_emits",
         "_seq",
@@ -71,6 +72,7 @@ class Channels:
         # The length of the workflow's own channels when the last suspend wrote them.
         self._written: dict[str, int] = {}
         self._is_refilled = False
+        self._is_suspended = False
         if kept is not None:
             self._restore(kept)
 
@@ -131,9 +133,11 @@ class Channels:
 
     def suspended(self) -> bytes:
         """Members of turn.suspended's data: the workflow's channels that have changed since the last one, and how many
-        emits of each there were. Empty bytes: the workflow has filled none.
+        emits of each there were. Empty bytes: the workflow has filled none. What its code emits on its way out from now
+        on (in a `finally`) counts for nothing: the replay comes to it when it is due.
         """
         with self._lock:
+            self._is_suspended = True
             own = self._by_step.get(WORKFLOW, {})
             changed = [each for each in own.values() if self._written.get(each.name) != each.length]
             self._written = {each.name: each.length for each in own.values()}
@@ -159,7 +163,7 @@ class Channels:
     def _fill(self, step: str, tries: int, name: str, is_text: bool, change: Callable[[Channel], None]) -> None:
         check_name(name)
         with self._lock:
-            if not step and self._own_emits.is_held(name):
+            if not step and (self._is_suspended or self._own_emits.is_held(name)):
                 return
             channel = None
             try:

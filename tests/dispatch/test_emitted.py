@@ -181,6 +181,23 @@ async def test_a_suspend_holds_what_has_changed_since_the_one_before_and_the_end
     assert "emits" not in everything_shown(third)
 
 
+async def test_what_the_code_says_while_it_is_suspended_is_said_at_its_end_alone(runner: Any) -> None:
+    async def flow(ctx: Context) -> None:
+        try:
+            emit("log", text="a")
+            await ctx.wait_signal("go")
+        finally:
+            emit("log", text="z")
+
+    turns = runner(flow)
+    first = await turns.run()
+    last = await turns.run(first, Status.SUSPENDED, signals=("go",))
+
+    assert data_of(first, "turn.suspended") == {"channels": {"log": {"text": "a"}}, "emits": {"log": [1]}}
+    assert first.channels.open()[0].text() == "a"
+    assert data_of(last, "turn.completed") == {"channels": {"log": {"text": "az"}}}
+
+
 async def test_after_a_crash_filling_goes_on_from_the_last_suspend(runner: Any) -> None:
     go_on = asyncio.Event()
 

@@ -1,5 +1,6 @@
 """Channels hold whole values, and any part of them can be had at any moment."""
 
+import threading
 from itertools import pairwise
 from threading import Lock
 from typing import Any
@@ -268,3 +269,30 @@ def test_a_replay_comes_to_the_same_values_wherever_it_was_suspended(
     assert run(again, emits) == taken
     assert again.own() == whole.own()
     assert suspended(again)["emits"] == suspended(whole)["emits"] if emits else True
+
+
+def test_threads_fill_while_others_cut() -> None:
+    filled = Channels(ChannelBounds(1_000, 10**6, 10**7, 8), lambda: 1)
+    count, went_wrong = 3_000, []
+
+    def fill(name: str) -> None:
+        for number in range(count):
+            filled.append("s", 1, name, f"{number},")
+
+    def cut() -> None:
+        had: dict[str, str] = {}
+        while len(had) < 4 or any(not text.endswith(f"{count - 1},") for text in had.values()):
+            for channel in filled.open():
+                before = had.get(channel.name, "")
+                had[channel.name] = before + channel.text(len(before), channel.shown(1))
+        if any(text != "".join(f"{number}," for number in range(count)) for text in had.values()):
+            went_wrong.append(had)
+
+    threads = [threading.Thread(target=fill, args=(name,)) for name in "abcd"] + [threading.Thread(target=cut)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert not any(thread.is_alive() for thread in threads)
+    assert went_wrong == []
