@@ -11,6 +11,7 @@ const STATUS = {
   "turn.started": "running", "turn.reset": "running", "turn.resumed": "running", "turn.suspended": "suspended",
   "turn.parked": "parked",
 };
+const SHORT_MS = 10; // a try that took less does not say how long
 const IN_FLIGHT = "in flight";
 const PRIVATE = "private steps";
 
@@ -31,10 +32,10 @@ class Row {
     this.#began = at;
   }
 
-  /** A try is over. inferred: when it began at the earliest, when nothing tells. */
-  tried(at, kind, data, inferred) {
+  /** A try is over. earliest: when it can have begun at the earliest, when nothing tells. */
+  tried(at, kind, data, earliest) {
     const told = data.took_ms === undefined ? this.#began : at - data.took_ms;
-    this.open(Math.min(told ?? inferred, at), kind);
+    this.open(Math.min(told ?? earliest, at), kind);
     this.shut(at);
     this.#began = null;
     this.tries = Math.max(this.tries, data.attempts ?? 0);
@@ -67,6 +68,7 @@ export class Story {
   resets = []; // {at, attempt}
   channels = new Map();
   #progressAt = null; // when the code last could go on
+  #tellsTime = false; // these events say how long a try took
 
   /** Takes an event or frame. True when it changed something. */
   take(message) {
@@ -130,6 +132,7 @@ export class Story {
     const data = event.data ?? {};
     const [group, what] = event.type.split(".");
     if (group === "turn") this.#takeTurn(event.type, what, at, data);
+    else if (!event.key) this.#instant(PRIVATE, "private", at, data);
     else if (group === "step") this.#takeStep(event.key, what, at, data);
     else if (group === "wait") this.#takeWait(event.key, what, at, data);
     else if (group === "value") this.#instant(event.key, "value", at, data);
@@ -157,18 +160,23 @@ export class Story {
   }
 
   #takeStep(key, what, at, data) {
-    if (what === "private") return this.#instant(PRIVATE, "private", at, data);
     const row = this.#row(key, "step");
     row.status = what;
     if (what === "intended") row.begin(at);
     if (what === "completed" || what === "failed") {
-      row.tried(at, what, data, this.#progressAt ?? at);
+      row.tried(at, what, data, this.#earliest(at, data));
       this.#progressAt = at;
     }
     if (what === "retrying") {
-      row.tried(at, "failed", data, this.#progressAt ?? at);
+      row.tried(at, "failed", data, this.#earliest(at, data));
       row.open(at, "backoff");
     }
+  }
+
+  /** When a try can have begun: nothing says so but how long it took, where that is told. */
+  #earliest(at, data) {
+    this.#tellsTime ||= data.took_ms !== undefined;
+    return Math.max(this.#progressAt ?? at, this.#tellsTime ? at - SHORT_MS : -Infinity);
   }
 
   #takeWait(key, what, at, data) {

@@ -1,5 +1,6 @@
 // Follows a turn: its events and frames as they happen, over one stream that is opened again wherever it broke off.
-// While there is no stream, the durable events are asked for again and again.
+// While there is no stream, the durable events are asked for again and again. Nobody looks at a hidden page: it holds
+// no connection (a browser has six for a gateway, for all its tabs) and goes on where it was once it is seen again.
 
 import { Away, eventsPath, listEvents, Refused, request } from "./api.js";
 import { SseParser } from "./sse.js";
@@ -48,6 +49,7 @@ class Follower {
     const { signal } = this.#stopping;
     while (!signal.aborted && !this.#hasEnded) {
       try {
+        await seen(signal);
         if (!(await this.#stream())) await this.#poll();
         if (!this.#hasEnded) await pause(this.#retryMs * (0.5 + Math.random()), signal);
       } catch (error) {
@@ -65,7 +67,9 @@ class Follower {
   async #stream() {
     const opening = new AbortController();
     const signal = AbortSignal.any([this.#stopping.signal, opening.signal]);
+    const hide = () => document.hidden && opening.abort();
     let silence = setTimeout(() => opening.abort(), SILENCE_MS);
+    document.addEventListener("visibilitychange", hide);
     try {
       const headers = { accept: "text/event-stream", ...(this.#lastId ? { "last-event-id": this.#lastId } : {}) };
       const answer = await request("GET", eventsPath(this.turnId), { headers, signal });
@@ -92,6 +96,7 @@ class Follower {
       return true; // it broke off: where it stopped, it goes on
     } finally {
       clearTimeout(silence);
+      document.removeEventListener("visibilitychange", hide);
     }
   }
 
@@ -116,6 +121,21 @@ class Follower {
     this.hear(message);
     if (ENDINGS.has(message.type)) this.#hasEnded = true;
   }
+}
+
+/** Returns once the page is not hidden, or signal aborts. */
+function seen(signal) {
+  return new Promise((resolve) => {
+    const look = () => (!document.hidden || signal.aborted) && done();
+    const done = () => {
+      document.removeEventListener("visibilitychange", look);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look);
+    signal.addEventListener("abort", done);
+    look();
+  });
 }
 
 /** Returns after so long, or at once when signal aborts. */

@@ -1,0 +1,98 @@
+"""A gateway that does as it is told: the console on it, and one turn whose stream breaks in every way a stream can."""
+
+import threading
+import uuid
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple, Self
+
+import msgspec
+
+from gateway.routes import console
+
+TURN_ID = str(uuid.UUID(int=7))
+STREAM = "text/event-stream"
+JSON = "application/json"
+
+
+class Act(NamedTuple):
+    """What one request for the turn's events is answered. body: whole; the connection closes after it."""
+
+    status: int
+    media_type: str = STREAM
+    body: str = ""
+
+
+def message(kind: str, id_: str, data: dict[str, Any]) -> str:
+    """One message of a stream."""
+    return f"event: {kind}\nid: {id_}\ndata: {msgspec.json.encode(data).decode()}\n\n"
+
+
+def page(*events: dict[str, Any]) -> str:
+    """The JSON page of events."""
+    last = events[-1]["seq"] if events else 0
+    return msgspec.json.encode({"turn_id": TURN_ID, "events": events, "next": last}).decode()
+
+
+class Scripted:
+    """Plays acts, one a request for events. asked: (what was accepted, Last-Event-ID, after) of each such request."""
+
+    def __init__(self, *acts: Act) -> None:
+        self.acts = deque(acts)
+        self.asked: list[tuple[str, str | None, str]] = []
+        self.turn: dict[str, Any] = {
+            "turn_id": TURN_ID, "session": "scripted", "workflow": "scripted", "status": "running", "attempt": 1,
+            "steps": [], "waits": [], "input": 1, "result": None, "error": None, "reason": None,
+            "accepted_at": "2026-11-21T12:00:00Z", "started_at": "2026-11-21T12:00:00Z", "ended_at": None,
+        }  # fmt: skip
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    def answer(self, path: str, accept: str, last_id: str | None) -> Act:
+        """What a request is answered."""
+        path, _, query = path.partition("?")
+        if path == f"/v1/turns/{TURN_ID}/events":
+            self.asked.append((accept, last_id, query))
+            return self.acts.popleft() if self.acts else Act(204)
+        shown: dict[str, Any] = {
+            "/v1/sessions": {"sessions": [], "next": None},
+            f"/v1/turns/{TURN_ID}": self.turn,
+            f"/v1/turns/{TURN_ID}/explain": {"status": "running", "code": "running", "why": "", "what_to_do": ""},
+        }
+        if path in shown:
+            return Act(200, JSON, msgspec.json.encode(shown[path]).decode())
+        name = "index.html" if path == "/" else path.removeprefix("/console/")
+        file = console.files().get(name)
+        return Act(200, file.media_type, file.content.decode()) if file else Act(404)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        scripted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                accept = self.headers.get("accept", "")
+                act = scripted.answer(self.path, accept, self.headers.get("last-event-id"))
+                self.send_response(act.status)
+                for name, value in console.HEADERS.items():
+                    self.send_header(name, value)
+                self.send_header("content-type", act.media_type)
+                self.end_headers()
+                self.wfile.write(act.body.encode())
+
+            def log_message(self, *_: object) -> None:
+                """It says nothing."""
+
+        return Handler
