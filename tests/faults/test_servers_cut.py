@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from argosy.broker import Broker
-from tests.gateway.proxy import Proxy
 from tests.harness.client import Client
 from tests.harness.effects import Latch, until_reached
 from tests.harness.fleet import Fleet
 from tests.harness.leftovers import until_nothing_is_left
 from tests.harness.logs import KAFKA_ONLY
 from tests.harness.owners import owned_turns, sessions_over, until_shared
+from tests.harness.tcp_proxy import PostgresProxy
 
 pytestmark = [pytest.mark.slow, KAFKA_ONLY]
 
@@ -24,8 +24,8 @@ OUTAGE_S = 40.0
 
 
 @pytest.fixture
-async def proxy(database: str) -> AsyncIterator[Proxy]:
-    proxy = Proxy(database)
+async def proxy(database: str) -> AsyncIterator[PostgresProxy]:
+    proxy = PostgresProxy(database)
     await proxy.allow()
     yield proxy
     await proxy.close()
@@ -35,7 +35,7 @@ async def proxy(database: str) -> AsyncIterator[Proxy]:
 @pytest.mark.parametrize("how", ["refuse", "hold"])
 @pytest.mark.scenario("F52 worker cut off from Postgres", "partitions move; what it says late is not taken; it rejoins")
 async def test_a_worker_that_is_cut_off_from_postgres_alone_loses_its_partitions_and_rejoins(
-    idle_fleet: Fleet, client: Client, latch: Latch, proxy: Proxy, how: str
+    idle_fleet: Fleet, client: Client, latch: Latch, proxy: PostgresProxy, how: str
 ) -> None:
     (whole,) = await asyncio.to_thread(idle_fleet.start, 1)
     cut = await asyncio.to_thread(idle_fleet.worker, STATE_DB_URI=proxy.dsn)
@@ -68,7 +68,7 @@ async def test_a_worker_that_is_cut_off_from_postgres_alone_loses_its_partitions
 @pytest.mark.parametrize("settings", [{"OWNER_LOST_S": "10", "GATEWAY_LAG_MAX_S": "20"}])
 @pytest.mark.scenario("F20 Postgres away for 40 s", "202 up to the lag bound, then 503; the backlog drains in order")
 async def test_postgres_away_for_long_lets_the_log_admit_and_the_backlog_drains_in_order(
-    idle_fleet: Fleet, client: Client, proxy: Proxy
+    idle_fleet: Fleet, client: Client, proxy: PostgresProxy
 ) -> None:
     idle_fleet.environment["STATE_DB_URI"] = proxy.dsn
     await asyncio.to_thread(idle_fleet.start, 2)

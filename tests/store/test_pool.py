@@ -7,12 +7,12 @@ import pytest
 
 from argosy.errors import StoreUnavailableError
 from argosy.store.pool import Pool, connect
-from tests.gateway.proxy import Proxy
+from tests.harness.tcp_proxy import PostgresProxy
 
 
 @pytest.fixture
-async def proxy(store_dsn: str) -> AsyncIterator[Proxy]:
-    proxy = Proxy(store_dsn)
+async def proxy(store_dsn: str) -> AsyncIterator[PostgresProxy]:
+    proxy = PostgresProxy(store_dsn)
     await proxy.allow()
     yield proxy
     await proxy.close()
@@ -40,7 +40,7 @@ async def test_a_composite_answer_is_decoded_without_help(store_dsn: str) -> Non
     await connection.close()
 
 
-async def test_a_read_of_a_silent_server_ends_in_its_time(store_dsn: str, proxy: Proxy) -> None:
+async def test_a_read_of_a_silent_server_ends_in_its_time(store_dsn: str, proxy: PostgresProxy) -> None:
     pool = Pool(proxy.dsn, 2, 0.5)
     await pool.fetchval("SELECT 1")
     proxy.hold()
@@ -55,7 +55,7 @@ async def test_a_read_of_a_silent_server_ends_in_its_time(store_dsn: str, proxy:
     await pool.close()
 
 
-async def test_a_pool_comes_back_with_its_server(store_dsn: str, proxy: Proxy) -> None:
+async def test_a_pool_comes_back_with_its_server(store_dsn: str, proxy: PostgresProxy) -> None:
     pool = Pool(proxy.dsn, 2, 2.0)
     await pool.fetchval("SELECT 1")
     await proxy.refuse()
