@@ -166,6 +166,12 @@ class LogReader(Protocol):
         """What these partitions hold now. Raises LogUnavailableError."""
         ...
 
+    async def has_joined(self) -> bool:
+        """Whether it is known what this process is eligible for: on_eligible was called, or it is a member of the group
+        and gets nothing, because others have everything. Once true it stays so. Raises LogUnavailableError.
+        """
+        ...
+
     def start(self, partition: int, position: int, claim: int) -> None:
         """Deliver this partition from position on (None of what was polled before), tagged with claim.
 

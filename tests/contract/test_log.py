@@ -181,6 +181,17 @@ async def test_two_readers_share_the_partitions_and_one_takes_over_when_the_othe
     await until(lambda: all(first.values(partition)[-1:] == [b"10"] for partition in range(4)))
 
 
+async def test_a_reader_knows_that_it_has_joined_although_others_have_everything(log: Log) -> None:
+    owners = [await log.owner() for _ in range(4)]
+    await until(lambda: all(len(owner.eligible) == 1 for owner in owners))
+    assert all([await owner.reader.has_joined() for owner in owners])
+
+    too_many = await log.owner()
+
+    await until(too_many.reader.has_joined)
+    assert not too_many.eligible
+
+
 async def test_a_reader_that_leaves_is_eligible_for_nothing_until_it_joins_again(log: Log) -> None:
     first = await log.owner()
     await until(lambda: len(first.eligible) == 4)

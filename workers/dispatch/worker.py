@@ -123,11 +123,14 @@ class Worker:
         return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:
-        """Asked from another thread."""
+        """Asked from another thread. waits_for: what is missing, in words."""
         has_store = self._signs is not None and self._signs.is_heard
-        return self._parts.ownership.is_settled and has_store and not self._stopping.is_set(), {
+        is_draining = self._stopping.is_set()
+        lacks = "an answer of Postgres to its beats" if not has_store else self._parts.ownership.lacks()
+        return not lacks and not is_draining, {
             "partitions": sorted(self._parts.owned),
             "running": self._parts.executor.running,
-            "draining": self._stopping.is_set(),
+            "draining": is_draining,
             "store": "ok" if has_store else "unavailable",
+            "waits_for": lacks or None,
         }
