@@ -1,9 +1,12 @@
 """Due rows of the inbox at moments that are hard to bring about with real servers."""
 
+import asyncio
 import uuid
 
 from argosy.store.head import DueRow
+from argosy.turn.status import Status
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_turn, until
+from workers.dispatch.turn import Resume
 
 
 async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
@@ -59,3 +62,57 @@ async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> N
 
         assert signal_id not in parts.inbox._in_hand
         assert parts.inbox._work.is_set()
+
+
+async def test_what_a_step_came_to_elsewhere_meets_a_turn_that_waits_for_its_history_and_is_not_done_again() -> None:
+    ran = []
+
+    async def once(context):
+        async def effect() -> int:
+            ran.append(1)
+            return 2
+
+        return await context.run(effect)
+
+    async with Parts(catalog(once, "once")) as parts:
+        turn = make_turn(parts.owned[0], "once")
+        turn.status = turn.written_status = Status.RUNNING
+        turn.attempt = turn.written_attempt = turn.seq = turn.written_seq = 1
+        turn.version, turn.needs_load, turn.resume = "1", True, Resume.MOVED
+        started = (1, 1, "turn.started", "", b"{}")
+        known = {"workflow": "once", "version": "1", "status": "running", "attempt": 1, "seq": 1, "events": [started]}
+        parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id, **known)  # read before it came
+        parts.scheduler.found(turn)
+        result_id = uuid.uuid4()
+        row = DueRow(
+            result_id, turn.turn_id, 0, "step_result", "step.completed", "effect", b'{"result":1}', "running", 0.0
+        )
+        parts.heads.due = [row]
+
+        await parts.inbox._read()
+        reading = asyncio.create_task(parts.pager.run())
+        await until(lambda: turn.has_ended)
+        reading.cancel()
+
+        assert (ran, turn.result) == ([], b"1")
+        assert turn.moves.get(result_id, "consumed") == "consumed"
+
+
+async def test_nothing_of_a_turn_that_begins_again_runs_before_that_is_written() -> None:
+    ran = []
+
+    async def boom(context):
+        ran.append(1)
+
+    async with Parts(catalog(boom)) as parts:
+        parts.stream.apply = lambda arguments: [False]  # somebody else went on with it
+        turn = make_turn(parts.owned[0], "boom")
+        turn.status = turn.written_status = Status.RUNNING
+        turn.attempt = turn.written_attempt = turn.seq = turn.written_seq = 1
+        turn.version, turn.needs_load, turn.resume = "1", False, Resume.UNHEARD
+        parts.scheduler.found(turn)
+
+        parts.executor.fill()
+        await until(lambda: parts.stream.calls and parts.executor.running == 0)
+
+        assert ran == []

@@ -270,7 +270,8 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     stored = [Signal(*signal) for signal in row.signals if signal[0] not in turn.seen]
     turn.signals = stored + turn.signals
     turn.seen.update(signal.inbox_id for signal in stored)
-    turn.results = [Result(*result) for result in row.results]
+    known = {result.inbox_id for result in turn.results}
+    turn.results += [Result(*result) for result in row.results if result[0] not in known]
     turn.seen.update(result.inbox_id for result in turn.results)
     for key, inbox_id in row.timers:
         turn.fired.setdefault(key, inbox_id)
