@@ -88,7 +88,8 @@ def park(turn: Turn, why: Park) -> None:
 
 def keep_rows(turn: Turn) -> None:
     """Signals, timers and results that nobody has taken yet wait in Postgres until the turn goes on."""
-    for inbox_id in (*(each.inbox_id for each in (*turn.signals, *turn.results)), *turn.fired.values()):
+    rows = [each.inbox_id for each in turn.signals] + [each.inbox_id for each in turn.results]
+    for inbox_id in (*rows, *turn.fired.values()):
         turn.moves.setdefault(inbox_id, "buffered")
 
 
