@@ -15,14 +15,6 @@ from tests.store.hand import CLAIM, FLUSH_SQL, LANE, LOG, PARTITION_COUNT, Hand,
 ACCEPT = FLUSH_SQL["accept"]
 
 
-@pytest.fixture
-async def proxy(store_dsn: str) -> AsyncIterator[PostgresProxy]:
-    proxy = PostgresProxy(store_dsn)
-    await proxy.allow()
-    yield proxy
-    await proxy.close()
-
-
 class Accepting:
     """Stream 1 of a worker through a proxy, and the partition of its turns."""
 

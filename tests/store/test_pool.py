@@ -1,21 +1,12 @@
 """Connections: what every one of them is set to, and how a server that is away looks."""
 
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
 from argosy.errors import StoreUnavailableError
 from argosy.store.pool import Pool, connect
 from tests.harness.tcp_proxy import PostgresProxy
-
-
-@pytest.fixture
-async def proxy(store_dsn: str) -> AsyncIterator[PostgresProxy]:
-    proxy = PostgresProxy(store_dsn)
-    await proxy.allow()
-    yield proxy
-    await proxy.close()
 
 
 async def test_every_connection_is_set_up_the_same(store_dsn: str) -> None:
