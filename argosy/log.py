@@ -1,6 +1,6 @@
 """The log admits: an ordered, partitioned, durable sequence of records. The contract; adapters are in argosy/logs/.
 
-Promises that every adapter keeps and tests/contract/test_log.py shows:
+Promises that every adapter keeps and tests/contract/ shows:
 - APPENDED means durable: the record survives the loss of any process at once after (I1).
 - NOT_APPENDED is certain; everything that is not certain is UNKNOWN.
 - Positions of a partition grow with the order of appends; a reader sees each record from its start position on once,
