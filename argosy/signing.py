@@ -18,9 +18,13 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
+import structlog
 
+from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import ArgosyError, SettingError
+
+log = structlog.get_logger()
 
 TIME_KEY: Final = "argosy-time"
 SIGNATURE_KEY: Final = "argosy-signature"
@@ -100,7 +104,7 @@ def _signature(secret: bytes, method: str, signed_at_s: int, message: bytes) -> 
 
 
 class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Answers UNAUTHENTICATED to every unary call that is not signed; the servicer never sees one.
+    """Answers UNAUTHENTICATED to every unary call that is not signed, and says so; the servicer never sees one.
 
     It checks the bytes as they came, not a message encoded again, so an older callee verifies a newer caller.
     """
@@ -122,6 +126,8 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             try:
                 verify(self._secret, method, message, metadata, self._clock.unix_ms() // 1000, self._skew_s)
             except SignatureError as error:
+                telemetry.CALLS_REFUSED.inc()
+                log.warning(telemetry.CALL_REFUSED, method=method, caller=context.peer(), error=str(error))
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
             return await handler.unary_unary(handler.request_deserializer(message), context)
 

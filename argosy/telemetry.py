@@ -61,6 +61,7 @@ STEPS = Counter("argosy_steps", "Tries of steps, by outcome", ["outcome"])
 STEP_S = Histogram("argosy_step_seconds", "Time of one try of a step", buckets=(*_LATENCY_S, 60, 300, 1800))
 INBOX = Counter("argosy_inbox_rows", "Inbox rows taken, by kind and what became of them", ["kind", "outcome"])
 POKES = Counter("argosy_pokes", "Pokes received")
+CALLS_REFUSED = Counter("argosy_calls_refused", "Calls refused for their signature: who made them, or when")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
 
 # Maintenance
@@ -116,6 +117,7 @@ LEADER_TICK_FAILED: Final = "leader.tick_failed"
 TRIM_FAILED: Final = "trim.failed"
 SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
+CALL_REFUSED: Final = "call.refused"
 
 
 def exposition() -> tuple[bytes, str]:
@@ -132,7 +134,7 @@ def set_up_logging(level: str, log_format: str) -> None:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
     structlog.configure(
         processors=[
-            Quiet({STORE_UNAVAILABLE, LOG_UNAVAILABLE, HEARTBEAT_FAILED}, _QUIET_S, SystemClock()),
+            Quiet({STORE_UNAVAILABLE, LOG_UNAVAILABLE, HEARTBEAT_FAILED, CALL_REFUSED}, _QUIET_S, SystemClock()),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need beside Python: a JVM and Maven for the broker, PostgreSQL 15 as the oldest server that works,
-# and pgbouncer as a proxy that is refused.
+# pgbouncer as a proxy that is refused, and libfaketime for a clock that is stepped.
 # Installs Debian's packages where it may, and says what is missing where it may not.
 set -eu
 missing=""
@@ -8,6 +8,7 @@ command -v java >/dev/null 2>&1 || missing="$missing openjdk-17-jre-headless"
 command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 [ -x /usr/lib/postgresql/15/bin/postgres ] || missing="$missing postgresql-15"
 [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
+[ -n "$(find /usr/lib -maxdepth 3 -name libfaketimeMT.so.1 2>/dev/null)" ] || missing="$missing libfaketime"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "installing$missing"

@@ -46,7 +46,7 @@ class Worker:
         parts, settings = self._parts, self._settings
         await parts.log_guard.begin(await parts.reader.identity())
         await parts.accepts.open()
-        await parts.flushes.open()
+        parts.database_clock.heard(await parts.flushes.open())
         await parts.poke_server.start()
         ops = OpsServer(settings.metrics_host, settings.metrics_port, health=self._health, ready=self._ready)
         ops.start()
