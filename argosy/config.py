@@ -233,7 +233,12 @@ class Settings(BaseSettings):
     inbox_interval_s: float = Field(
         default=1.0, gt=0, le=60, description="How often the inbox is read when nobody pokes."
     )
-    heartbeat_interval_s: float = Field(default=1.0, gt=0, le=60, description="How often a worker says that it lives.")
+    heartbeat_interval_s: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="How often a worker says that it lives; of many, each more rarely: up to HEARTBEAT_TTL_S / 4.",
+    )
     heartbeat_ttl_s: float = Field(
         default=10.0,
         gt=0,

@@ -41,6 +41,8 @@ class Worker:
         if self._stopping.is_set():
             os._exit(1)
         self._stopping.set()
+        if self._signs is not None:
+            self._signs.beat_soon()  # that it drains: nobody leaves anything to it any more
 
     async def run(self) -> None:
         parts, settings = self._parts, self._settings
@@ -62,6 +64,7 @@ class Worker:
             state=self._beat,
             on_members=parts.ownership.members,
             on_lineage=parts.ownership.lineage,
+            on_log=parts.log_guard.heard,
         )
         signs.start()
         identity = await parts.reader.open(parts.intake.take, parts.ownership.eligible)

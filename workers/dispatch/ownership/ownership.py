@@ -31,7 +31,7 @@ from workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 
-_ORPHANS_INTERVAL_S = 10.0  # a net: whoever dies or gives something away makes everybody look at once
+_ORPHANS_INTERVAL_S = 30.0  # a net: whoever dies or gives something away makes everybody look at once
 
 
 class Decision(NamedTuple):
