@@ -3,19 +3,18 @@
 import asyncio
 import contextlib
 import json
-import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
-import psutil
 import pytest
 
 from argosy.broker import Broker
 from tests.harness.client import Client
-from tests.harness.effects import Latch, until_reached
+from tests.harness.effects import Latch, hold_steps, until_reached
 from tests.harness.fleet import Fleet
+from tests.harness.own_broker import *  # noqa: F403
+from tests.harness.own_broker import stalled
 from tests.harness.owners import owned_turns, sessions_over, until_shared
 from tests.harness.processes import Managed
 
@@ -25,44 +24,18 @@ GOES_ON_WITHIN_S = 1.0  # 0.5 s is promised; two cores are shared with whatever 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def log_name() -> str:
-    return "kafka"
-
-
-@pytest.fixture
-def own_broker(folder: Path) -> Iterator[Broker]:
-    with Broker(folder, port=0, is_quick_to_start=True) as broker:
-        yield broker
-
-
-@pytest.fixture
-def broker(own_broker: Broker) -> str:
-    return own_broker.bootstrap_servers
-
-
-def java(broker: Broker) -> psutil.Process:
-    for process in psutil.Process().children(recursive=True):
-        if "java" in process.name() and any(str(broker.folder) in part for part in process.cmdline()):
-            return process
-    raise AssertionError("the broker does not run")
-
-
 @contextlib.contextmanager
 def away(broker: Broker, how: str) -> Iterator[None]:
     """Until the end of the block nobody answers: connections break (killed), or nothing comes (stopped)."""
-    if how == "killed":
-        broker.kill(1)
-    else:
-        stopped = java(broker)
-        stopped.send_signal(signal.SIGSTOP)
+    if how == "stopped":
+        with stalled(broker):
+            yield
+        return
+    broker.kill(1)
     try:
         yield
     finally:
-        if how == "killed":
-            broker.restart(1)
-        else:
-            stopped.send_signal(signal.SIGCONT)
+        broker.restart(1)
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
@@ -72,9 +45,7 @@ async def test_steps_of_a_killed_worker_go_on_at_once_although_the_log_does_not_
 ) -> None:
     doomed, other = await asyncio.to_thread(idle_fleet.start, 2)
     await until_shared(client, [doomed, other], PARTITIONS)
-    names = sessions_over(PARTITIONS, each=4)
-    turns = await asyncio.gather(*(client.post(name, "holds", effects=3, until=latch.path) for name in names))
-    await until_reached(client.sink, turns, times=2)
+    turns = await hold_steps(client, latch, sessions_over(PARTITIONS, each=4))
     hit = await owned_turns(client, doomed, turns, PARTITIONS)
 
     with away(own_broker, how):
