@@ -243,7 +243,7 @@ class Settings(BaseSettings):
         default=10.0,
         gt=0,
         le=600,
-        description="A worker not heard of for longer is taken for dead in what people are shown.",
+        description="A worker not heard of for longer is taken for dead: the living share what it owns.",
     )
     worker_forget_s: float = Field(
         default=86_400.0, ge=600, le=31_536_000, description="What is kept of a worker that died is removed after this."

@@ -80,3 +80,12 @@ async def test_a_wrong_statement_is_not_taken_for_a_server_that_is_away(store_ds
 
     assert not isinstance(wrong.value, StoreUnavailableError)
     await pool.close()
+
+
+async def test_a_database_whose_tables_are_not_back_yet_is_unavailable(store_dsn: str) -> None:
+    pool = Pool(store_dsn, 2, 5.0)
+
+    with pytest.raises(StoreUnavailableError, match="UndefinedTable"):
+        await pool.fetchval("SELECT turn_id FROM turns_before_the_restore")
+
+    await pool.close()
