@@ -238,12 +238,17 @@ class Settings(BaseSettings):
     inbox_interval_s: float = Field(
         default=1.0, gt=0, le=60, description="How often the inbox is read when nobody pokes."
     )
-    heartbeat_interval_s: float = Field(default=1.0, gt=0, le=60, description="How often a worker says that it lives.")
+    heartbeat_interval_s: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="How often a worker says that it lives; of many, each more rarely: up to HEARTBEAT_TTL_S / 4.",
+    )
     heartbeat_ttl_s: float = Field(
         default=10.0,
         gt=0,
         le=600,
-        description="A worker not heard of for longer is taken for dead in what people are shown.",
+        description="A worker not heard of for longer is taken for dead: the living share what it owns.",
     )
     worker_forget_s: float = Field(
         default=86_400.0, ge=600, le=31_536_000, description="What is kept of a worker that died is removed after this."

@@ -1,6 +1,6 @@
 """The log admits: an ordered, partitioned, durable sequence of records. The contract; adapters are in argosy/logs/.
 
-Promises that every adapter keeps and tests/contract/test_log.py shows:
+Promises that every adapter keeps and tests/contract/ shows:
 - APPENDED means durable: the record survives the loss of any process at once after (I1).
 - NOT_APPENDED is certain; everything that is not certain is UNKNOWN.
 - Positions of a partition grow with the order of appends; a reader sees each record from its start position on once,
@@ -164,6 +164,12 @@ class LogReader(Protocol):
 
     async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
         """What these partitions hold now. Raises LogUnavailableError."""
+        ...
+
+    async def has_joined(self) -> bool:
+        """Whether it is known what this process is eligible for: on_eligible was called, or it is a member of the group
+        and gets nothing, because others have everything. Once true it stays so. Raises LogUnavailableError.
+        """
         ...
 
     def start(self, partition: int, position: int, claim: int) -> None:

@@ -18,9 +18,13 @@ from typing import Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
+import structlog
 
+from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import ArgosyError, SettingError
+
+log = structlog.get_logger()
 
 TIME_KEY: Final = "argosy-time"
 SIGNATURE_KEY: Final = "argosy-signature"
@@ -118,7 +122,7 @@ def _signature(secret: bytes, method: str, signed_at_s: int, message: bytes) -> 
 
 
 class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Answers UNAUTHENTICATED to everything that is not signed; the servicer never sees it.
+    """Answers UNAUTHENTICATED to everything that is not signed, and says so; the servicer never sees it.
 
     A unary call is signed in its metadata: its bytes are checked as they came, not a message encoded again, so an older
     callee verifies a newer caller. The messages of a stream in both directions are envelopes (body, time_s, signature),
@@ -152,7 +156,7 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             try:
                 verify(self._secret, method, message, metadata, self._now_s, self._skew_s)
             except SignatureError as error:
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+                await _refuse(method, error, context)
             return await handler.unary_unary(handler.request_deserializer(message), context)
 
         return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
@@ -168,6 +172,12 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             try:
                 await handler.stream_stream(verified(messages), context)
             except SignatureError as error:
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+                await _refuse(method, error, context)
 
         return grpc.stream_stream_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)
+
+
+async def _refuse(method: str, error: SignatureError, context: Any) -> None:
+    telemetry.CALLS_REFUSED.inc()
+    log.warning(telemetry.CALL_REFUSED, method=method, caller=context.peer(), error=str(error))
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))

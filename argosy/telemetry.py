@@ -65,6 +65,7 @@ WATCH_STREAMS = Gauge("argosy_watch_streams", "Gateway processes that watch this
 WATCH_SUBSCRIPTIONS = Gauge("argosy_watch_subscriptions", "Turns and sessions that gateways watch here")
 WATCH_LOOKS = Counter("argosy_watch_looks", "Durable events that a watcher was told to read in Postgres")
 FRAMES = Counter("argosy_frames", "Frames sent to gateways")
+CALLS_REFUSED = Counter("argosy_calls_refused", "Calls refused for their signature: who made them, or when")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
 
 # Maintenance
@@ -121,6 +122,7 @@ LEADER_TICK_FAILED: Final = "leader.tick_failed"
 TRIM_FAILED: Final = "trim.failed"
 SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
+CALL_REFUSED: Final = "call.refused"
 
 
 def exposition() -> tuple[bytes, str]:
@@ -137,7 +139,7 @@ def set_up_logging(level: str, log_format: str) -> None:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
     structlog.configure(
         processors=[
-            Quiet({STORE_UNAVAILABLE, LOG_UNAVAILABLE, HEARTBEAT_FAILED}, _QUIET_S, SystemClock()),
+            Quiet({STORE_UNAVAILABLE, LOG_UNAVAILABLE, HEARTBEAT_FAILED, CALL_REFUSED}, _QUIET_S, SystemClock()),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

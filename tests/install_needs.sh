@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need beside Python: a JVM and Maven for the broker, PostgreSQL 15 as the oldest server that works,
-# pgbouncer as a proxy that is refused, and Chromium for the console.
+# pgbouncer as a proxy that is refused, libfaketime for a clock that is stepped, and Chromium for the console.
 # Installs Debian's packages where it may, and says what is missing where it may not.
 set -eu
 missing=""
@@ -10,6 +10,7 @@ command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium-driver"
+[ -n "$(find /usr/lib -maxdepth 3 -name libfaketimeMT.so.1 2>/dev/null)" ] || missing="$missing libfaketime"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "installing$missing"

@@ -9,14 +9,15 @@ Rules (`wanted_timing`, `how_to_lower`, pure):
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from argosy.config import Settings
-from argosy.logs.kafka_config import admin_config
+from argosy.logs.kafka_config import admin_config, code_of, unavailable
 from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, answer
 
 _TIMEOUT: Final = "consumer.session.timeout.ms"
+_MEMBER_TIMEOUT_S: Final = 2.0  # asked again and again
 _HEARTBEAT: Final = "consumer.heartbeat.interval.ms"
 
 
@@ -82,6 +83,22 @@ class KafkaGroup:
         except (KafkaException, TimeoutError):
             return found
         return wanted
+
+    async def gives_nothing_to(self, member_id: str) -> bool:
+        """Whether it is a member and the brokers have decided that others get everything: nobody tells a client so.
+        False while partitions change hands. Raises LogUnavailableError.
+        """
+        try:
+            futures = self._admin.describe_consumer_groups([self.name], request_timeout=_MEMBER_TIMEOUT_S)
+            group = await answer(futures[self.name], _MEMBER_TIMEOUT_S)
+        except (KafkaException, TimeoutError) as error:
+            if code_of(error) == KafkaError.GROUP_ID_NOT_FOUND:
+                return False
+            raise unavailable(error) from error
+        if group.state is not ConsumerGroupState.STABLE:  # decided, and everybody has what he should have
+            return False
+        wanted = [each.target_assignment for each in group.members if each.member_id == member_id]
+        return any(each is not None and not each.topic_partitions for each in wanted)
 
     async def _find(self) -> Timing | None:
         """What holds for the group: its own configuration, or the brokers'."""

@@ -52,6 +52,7 @@ class Poller:
         self._is_away = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-reader", daemon=True)
         self._consumer: Any = None
+        self.member_id = ""
         self._accepted: dict[int, int] = {}
         self._rounds_sent = 0
         self._rounds_taken = 0  # the loop alone writes it
@@ -116,6 +117,7 @@ class Poller:
         """Join the group."""
         self._consumer = self._make_consumer()
         self._assignment.begin(self._consumer)
+        self.member_id = self._consumer.memberid() or ""
 
     def run_once(self) -> None:
         """Commands first; then one poll, tagged at once; then to the loop."""

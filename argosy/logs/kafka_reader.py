@@ -14,6 +14,7 @@ from argosy.config import Settings
 from argosy.log import Batch, Identity, Span
 from argosy.logs.kafka_admin import KafkaAdmin
 from argosy.logs.kafka_config import Messages, client_config
+from argosy.logs.kafka_group import KafkaGroup
 from argosy.logs.kafka_metadata import KafkaMetadata
 from argosy.logs.kafka_poller import Poller, Round
 from argosy.logs.kafka_retention import Retention
@@ -57,6 +58,7 @@ class KafkaReader:
         self._poller = Poller(
             lambda: make_consumer(config), settings.topic, settings.log_batch_max, clock, self._on_round
         )
+        self._group: KafkaGroup | None = KafkaGroup(settings)  # until it has said something to us
         self._rounds: deque[Round] = deque()
         self._claims: dict[int, int] = {}
         self._is_paused = False
@@ -87,6 +89,11 @@ class KafkaReader:
 
     async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
         return await self._metadata.spans(partitions)
+
+    async def has_joined(self) -> bool:
+        if self._group is not None and await self._group.gives_nothing_to(self._poller.member_id):
+            self._group = None
+        return self._group is None
 
     def start(self, partition: int, position: int, claim: int) -> None:
         self._claims[partition] = claim
@@ -140,6 +147,7 @@ class KafkaReader:
         if self._is_closed:
             return
         for partitions in found.eligible:
+            self._group = None
             self._on_eligible(partitions)
         if found.batches:
             self._rounds.append(found)

@@ -97,6 +97,9 @@ class PostgresReader:
             raise LogUnavailableError(f"the topic {self._topic} has no partitions {sorted(missing)} any more")
         return {partition: Span(*span) for partition, span in found.items()}
 
+    async def has_joined(self) -> bool:
+        return self._round_at_s > float("-inf")
+
     def start(self, partition: int, position: int, claim: int) -> None:
         self._readings[partition] = _Reading(position, claim)
         self._work.set()

@@ -62,13 +62,14 @@ class NumberedStream:
         self._is_calling = False
         self._count_repeated = telemetry.FLUSHES_REPEATED.labels(stream=_NAMES[stream]).inc
 
-    async def open(self) -> None:
-        """Begin at number 0. Raises StoreUnavailableError."""
+    async def open(self) -> datetime:
+        """Begin at number 0; the database's time. Raises StoreUnavailableError."""
         await self._connect()
         try:
-            await self._connection.execute(_SQL["open_stream"], self._worker_id, self._stream)
+            at: datetime = await self._connection.fetchval(_SQL["open_stream"], self._worker_id, self._stream)
         except UNAVAILABLE as error:
             raise unavailable(error) from error
+        return at
 
     async def call(self, statement: str, *arguments: Any) -> Answer:
         """Send until there is an answer; goes on while Postgres is away.

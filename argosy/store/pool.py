@@ -50,6 +50,10 @@ UNAVAILABLE: Final = (
 )
 
 
+# What a database looks like that is being restored: whoever waits finds it when it is whole.
+_NOT_THERE_YET: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError)
+
+
 def unavailable(error: BaseException) -> StoreUnavailableError:
     return StoreUnavailableError(f"Postgres cannot be reached: {type(error).__name__}: {error}")
 
@@ -120,7 +124,7 @@ class Pool:
                     raise
                 finally:
                     await self._pool.release(connection)
-        except UNAVAILABLE as error:
+        except (*UNAVAILABLE, *_NOT_THERE_YET) as error:
             raise unavailable(error) from error
 
     async def _open(self) -> None:

@@ -1,6 +1,6 @@
 -- name: open_stream
--- A worker's stream begins at 0.
-INSERT INTO flush_streams (worker_id, stream) VALUES ($1, $2)
+-- A worker's stream begins at 0. Answers what time it is.
+INSERT INTO flush_streams (worker_id, stream) VALUES ($1, $2) RETURNING clock_timestamp()
 
 -- name: close_stream
 -- The worker is gone in an orderly way; nobody will repeat a call of it.

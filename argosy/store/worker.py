@@ -28,6 +28,16 @@ class Beat(NamedTuple):
     lag: int
 
 
+class Told(NamedTuple):
+    """What the database answers to a beat. cluster_id, topic: the log that the worker's lane is on, None when none was
+    written down.
+    """
+
+    lineage: int
+    cluster_id: str | None
+    topic: str | None
+
+
 class MemberFact(NamedTuple):
     """What Postgres knows of a worker. heard_s_ago, server_up_s: by the database's clock."""
 
@@ -78,19 +88,17 @@ class Workers:
         await self._pool.execute(_SQL["notify_fleet"])
 
 
-async def beat(connection: Any, worker_id: uuid.UUID, said: Beat) -> int | None:
-    """Say that the worker lives, over a connection of the caller's own; the lineage of the database, None when the
-    worker has just been removed.
-    """
+async def beat(connection: Any, worker_id: uuid.UUID, said: Beat) -> Told | None:
+    """Say that the worker lives, over a connection of the caller's own; None when it has just been removed."""
     try:
-        lineage: int = await connection.fetchval(
+        row = await connection.fetchrow(
             _SQL["beat"], worker_id, said.is_draining, said.in_flight, said.owned, said.ready_sessions, said.lag
         )
     except asyncpg.ForeignKeyViolationError:
         return None
     except (asyncpg.PostgresError, *UNAVAILABLE) as error:  # a full disk too: the next beat may come through
         raise unavailable(error) from error
-    return lineage
+    return Told(*row)
 
 
 async def take_lock(connection: Any, worker_no: int) -> bool:

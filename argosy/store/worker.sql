@@ -12,11 +12,15 @@ ORDER BY u.name, u.version
 ON CONFLICT (lane, name, version) DO UPDATE SET build = excluded.build, description = excluded.description, last_seen_at = now()
 
 -- name: beat
--- The worker lives. Answers the lineage: a database that was promoted or restored is noticed by an idle worker, too.
-INSERT INTO heartbeats (worker_id, draining, in_flight, owned, ready_sessions, lag) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (worker_id) DO UPDATE SET at = now(), draining = excluded.draining, in_flight = excluded.in_flight,
-  owned = excluded.owned, ready_sessions = excluded.ready_sessions, lag = excluded.lag
-RETURNING lineage()
+-- The worker lives. Answers the lineage (a database that was promoted or restored is noticed by an idle worker, too) and
+-- the log that its lane is on (so is one that another fleet put there).
+WITH beat AS (
+  INSERT INTO heartbeats (worker_id, draining, in_flight, owned, ready_sessions, lag) VALUES ($1, $2, $3, $4, $5, $6)
+  ON CONFLICT (worker_id) DO UPDATE SET at = now(), draining = excluded.draining, in_flight = excluded.in_flight,
+    owned = excluded.owned, ready_sessions = excluded.ready_sessions, lag = excluded.lag
+  RETURNING worker_id)
+SELECT lineage(), l.cluster_id, l.topic
+FROM beat LEFT JOIN workers AS w ON w.worker_id = beat.worker_id LEFT JOIN lane_logs AS l ON l.lane = w.lane
 
 -- name: take_lock
 -- The sign of life: freed when this session ends, however it ends.

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from argosy.store.leader import list_leaders
+from argosy.store.leader import LeaderSeen, list_leaders
 from gateway.openapi import answers
 from gateway.parameters import strict
 from gateway.routes.fleet import of_operator
@@ -42,21 +42,9 @@ class LeaderList(msgspec.Struct, kw_only=True):
 async def get_leaders(request: Request) -> Response:
     """Every role that was ever led: its leader, term and last tick. For operators."""
     state = of_operator(request)
-    return json_response(
-        LeaderList(
-            leaders=[
-                Leader(
-                    role=each.role,
-                    term=each.term,
-                    worker_id=each.worker_id,
-                    host=each.host,
-                    pid=each.pid,
-                    since=each.since,
-                    ticked_at=each.ticked_at,
-                    outcome=each.outcome,
-                    leads=each.is_held,
-                )
-                for each in await list_leaders(state.pool)
-            ]
-        )
-    )
+    return json_response(LeaderList(leaders=[_shown(each) for each in await list_leaders(state.pool)]))
+
+
+def _shown(row: LeaderSeen) -> Leader:
+    facts = row._asdict()
+    return Leader(leads=facts.pop("is_held"), **facts)

@@ -134,27 +134,33 @@ class Log:
         await self._closing.aclose()
 
 
-@pytest.fixture(params=["kafka", "postgres"])
-async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
+@contextlib.asynccontextmanager
+async def new_log(*, brokers: str = "", dsn: str = "", append_timeout_s: float = 5.0) -> AsyncIterator[Log]:
+    """On these brokers, or in the database of this DSN."""
     name = f"t{uuid.uuid4().hex[:10]}"
-    settings = {
-        "kafka_topic_prefix": name,
-        "kafka_group": name,
-        "agent_turns_partitions": 4,
-        "log_append_timeout_s": 5.0,
-    }
-    if request.param == "kafka":
-        dsn = ""
-        settings["kafka_bootstrap_servers"] = request.getfixturevalue("broker")
-    else:
-        dsn = request.getfixturevalue("database")
+    settings = load(
+        {},
+        kafka_topic_prefix=name,
+        kafka_group=name,
+        agent_turns_partitions=4,
+        log_append_timeout_s=append_timeout_s,
+        kafka_bootstrap_servers=brokers,
+    )
+    if dsn:
         await migrate(dsn)
-    log = Log(load({}, **settings), dsn)
-    await ensure(log.settings, dsn)
+    await ensure(settings, dsn)
+    log = Log(settings, dsn)
     try:
         yield log
     finally:
         await log.close()
+
+
+@pytest.fixture(params=["kafka", "postgres"])
+async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
+    where = {"brokers": "broker"} if request.param == "kafka" else {"dsn": "database"}
+    async with new_log(**{kind: str(request.getfixturevalue(name)) for kind, name in where.items()}) as log:
+        yield log
 
 
 def entries(partition: int, count: int, first: int = 0) -> list[Entry]:

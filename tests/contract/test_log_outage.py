@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -12,19 +11,21 @@ import psutil
 import pytest
 
 from argosy.broker import Broker
-from argosy.config import load
 from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.errors import LogUnavailableError
 from argosy.log import Appended, LogWriter, Outcome
 from argosy.logs.open import ensure, open_reader, open_writer
-from argosy.store.migrate import migrate
 from tests.conftest import open_folder
-from tests.contract.conftest import Log, Owner, entries, until
+from tests.contract.conftest import Log, Owner, entries, new_log, until
 
 APPEND_TIMEOUT_S = 4.0
 
 
 class Server(Protocol):
+    """where: as new_log takes it."""
+
+    where: dict[str, str]
+
     def kill(self) -> None: ...
     def restart(self) -> None: ...
     def stall(self) -> None: ...
@@ -34,6 +35,7 @@ class Server(Protocol):
 class KafkaServer:
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
+        self.where = {"brokers": broker.bootstrap_servers}
 
     def kill(self) -> None:
         self.broker.kill(1)
@@ -51,6 +53,7 @@ class KafkaServer:
 class PostgresServer:
     def __init__(self, server: EmbeddedPostgres) -> None:
         self.server = server
+        self.where = {"dsn": server.dsn}
 
     def _family(self) -> list[psutil.Process]:
         postmaster = psutil.Process(self.server.pid)
@@ -96,25 +99,8 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture
 async def log(server: Server) -> AsyncIterator[Log]:
-    name = f"t{uuid.uuid4().hex[:10]}"
-    settings = {
-        "kafka_topic_prefix": name,
-        "kafka_group": name,
-        "agent_turns_partitions": 4,
-        "log_append_timeout_s": APPEND_TIMEOUT_S,
-    }
-    dsn = ""
-    if isinstance(server, KafkaServer):
-        settings["kafka_bootstrap_servers"] = server.broker.bootstrap_servers
-    elif isinstance(server, PostgresServer):
-        dsn = server.server.dsn
-        await migrate(dsn)
-    log = Log(load({}, **settings), dsn)
-    await ensure(log.settings, dsn)
-    try:
+    async with new_log(**server.where, append_timeout_s=APPEND_TIMEOUT_S) as log:
         yield log
-    finally:
-        await log.close()
 
 
 class Poster:

@@ -1,43 +1,22 @@
 """The only broker dies or stalls while clients post: no false 202, and nothing has to be restarted afterwards."""
 
 import asyncio
-import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import psutil
 import pytest
 
 from argosy.broker import Broker
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
+from tests.harness.own_broker import *  # noqa: F403
+from tests.harness.own_broker import stalled
 
 APPEND_TIMEOUT_S = 3
 
 
 @pytest.fixture
-def log_name() -> str:
-    return "kafka"
-
-
-@pytest.fixture
-def own_broker(folder: Path) -> Iterator[Broker]:
-    """A broker that may die and come back with its data."""
-    with Broker(folder, port=0, is_quick_to_start=True) as broker:
-        yield broker
-
-
-@pytest.fixture
-def idle_fleet(own_broker: Broker, database: str, tmp_path: Path) -> Iterator[Fleet]:
-    settings = {"LOG_APPEND_TIMEOUT_S": str(APPEND_TIMEOUT_S)}
-    fleet = Fleet(tmp_path / "fleet", database, own_broker.bootstrap_servers, **settings)
-    try:
-        fleet.prepare()
-        yield fleet
-    finally:
-        print(fleet.logs())
-        fleet.stop()
+def settings() -> dict[str, str]:
+    return {"LOG_APPEND_TIMEOUT_S": str(APPEND_TIMEOUT_S)}
 
 
 async def test_with_the_broker_down_posts_are_refused_in_time_and_accepted_when_it_is_back(
@@ -75,12 +54,8 @@ async def test_an_append_whose_outcome_is_unknown_is_one_turn_after_the_retry(
     await client.until_status([await client.post("session", "steps", effects=1, n=1)])
     body = {"workflow": "steps", "input": client.job("session", n=1)}
 
-    java = _java(own_broker)
-    await asyncio.to_thread(_stop, java)
-    try:
+    with stalled(own_broker):
         first = await client.post_once("session", body, "one-key", 1)
-    finally:
-        java.send_signal(signal.SIGCONT)
     assert first.status == 504
     turn = await _until_accepted(client, "session", body, "one-key")
     again = await client.post_once("session", body, "one-key", 1)
@@ -88,28 +63,6 @@ async def test_an_append_whose_outcome_is_unknown_is_one_turn_after_the_retry(
     ended = await client.until_status([turn, again.turn_id or ""])
     assert len({read["turn_id"] for read in ended.values()}) == 1
     await client.judge(disruptions=1)
-
-
-def _java(broker: Broker) -> psutil.Process:
-    for process in psutil.Process().children(recursive=True):
-        if "java" in process.name() and any(str(broker.folder) in part for part in process.cmdline()):
-            return process
-    raise AssertionError("the broker does not run")
-
-
-def _stop(process: psutil.Process) -> None:
-    """SIGSTOP, and wait until every thread of it has stopped: that is soon, not at once."""
-    process.send_signal(signal.SIGSTOP)
-    deadline = time.monotonic() + 5
-    while _thread_states(process) != {"T"} and time.monotonic() < deadline:
-        time.sleep(0.005)
-
-
-def _thread_states(process: psutil.Process) -> set[str]:
-    states = set()
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
-        states.add((task / "stat").read_text().rpartition(")")[2].split()[0])
-    return states
 
 
 async def _until_accepted(client: Client, session: str, body: dict[str, object], key: str) -> str:

@@ -11,11 +11,11 @@ import pytest
 from tests.checker.seen import History
 from tests.checker.tell import told
 from tests.harness.client import Client
-from tests.harness.effects import Latch, until_reached
+from tests.harness.effects import Latch, hold_steps, until_reached
 from tests.harness.fleet import Fleet
 from tests.harness.logs import BOTH_IN_FAULTS, KAFKA_FIRST
 from tests.harness.owners import owned_turns, sessions_over, until_shared
-from tests.harness.processes import stopped
+from tests.harness.processes import Managed, stopped
 
 PARTITIONS = 8
 _SOON_SILENT = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
@@ -23,16 +23,28 @@ _SOON_SILENT = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
 
 async def _hold_steps(client: Client, latch: Latch, workflow: str = "holds", each: int = 2) -> list[str]:
     """Turns in every partition; each has a step in flight when this returns."""
-    sessions = sessions_over(PARTITIONS, each, workflow)
-    turns = await asyncio.gather(*(client.post(name, workflow, effects=3, until=latch.path) for name in sessions))
-    await until_reached(client.sink, turns, times=2)
-    return list(turns)
+    return await hold_steps(client, latch, sessions_over(PARTITIONS, each, workflow), workflow)
+
+
+async def _begin_hand_over(fleet: Fleet, client: Client, latch: Latch) -> tuple[Managed, Managed, list[str]]:
+    """A worker with steps in flight in every partition, another one that has taken over half of them; the turns."""
+    (first,) = fleet.start(1)
+    turns = await _hold_steps(client, latch)
+    second = await asyncio.to_thread(fleet.worker)
+    await until_shared(client, [first, second], PARTITIONS)
+    return first, second, turns
 
 
 async def _run_others(client: Client, name: str) -> None:
     """Turns of other sessions of all partitions are served at once."""
     others = [await client.post(each, "steps", effects=1) for each in sessions_over(PARTITIONS, name=name)]
     await client.until_status(others, within_s=10)
+
+
+async def _judge_unrepeated(client: Client) -> None:
+    """Nothing ran again."""
+    history = await client.judge(disruptions=0)
+    assert _reset(history) == set()
 
 
 def _reset(history: History) -> set[str]:
@@ -54,8 +66,7 @@ async def test_steps_in_flight_are_not_repeated_when_a_worker_is_added(
     latch.release()
 
     await client.until_status(turns)
-    history = await client.judge(disruptions=0)
-    assert _reset(history) == set()
+    await _judge_unrepeated(client)
 
 
 @KAFKA_FIRST
@@ -78,8 +89,7 @@ async def test_the_outcome_of_a_step_follows_its_turn_over_two_more_owners(
 
     assert await asyncio.to_thread(first.wait_dead) == 0
     await client.until_status(turns)
-    history = await client.judge(disruptions=0)
-    assert _reset(history) == set()
+    await _judge_unrepeated(client)
 
 
 @BOTH_IN_FAULTS
@@ -87,10 +97,7 @@ async def test_the_outcome_of_a_step_follows_its_turn_over_two_more_owners(
 async def test_steps_of_an_old_owner_that_dies_during_the_hand_over_run_again(
     idle_fleet: Fleet, client: Client, latch: Latch
 ) -> None:
-    (first,) = idle_fleet.start(1)
-    turns = await _hold_steps(client, latch)
-    second = await asyncio.to_thread(idle_fleet.worker)
-    await until_shared(client, [first, second], PARTITIONS)
+    first, _, turns = await _begin_hand_over(idle_fleet, client, latch)
 
     first.kill()
     took_s = await until_reached(client.sink, turns, times=3)
@@ -108,10 +115,7 @@ async def test_steps_of_an_old_owner_that_dies_during_the_hand_over_run_again(
 async def test_steps_of_an_old_owner_that_stops_during_the_hand_over_run_again(
     idle_fleet: Fleet, client: Client, latch: Latch
 ) -> None:
-    (first,) = idle_fleet.start(1)
-    turns = await _hold_steps(client, latch)
-    second = await asyncio.to_thread(idle_fleet.worker)
-    await until_shared(client, [first, second], PARTITIONS)
+    first, _, turns = await _begin_hand_over(idle_fleet, client, latch)
 
     with stopped(first):
         await until_reached(client.sink, turns, times=3)
@@ -129,10 +133,7 @@ async def test_steps_of_an_old_owner_that_stops_during_the_hand_over_run_again(
 async def test_a_step_that_outlasts_the_bound_of_a_hand_over_runs_again(
     idle_fleet: Fleet, client: Client, latch: Latch
 ) -> None:
-    (first,) = idle_fleet.start(1)
-    turns = await _hold_steps(client, latch)
-    second = await asyncio.to_thread(idle_fleet.worker)
-    await until_shared(client, [first, second], PARTITIONS)
+    _, second, turns = await _begin_hand_over(idle_fleet, client, latch)
     moved = await owned_turns(client, second, turns, PARTITIONS)
 
     await until_reached(client.sink, moved, times=3)

@@ -1,12 +1,11 @@
 """A worker is killed with many steps running: they go on elsewhere at once, whatever the log's own time-out is."""
 
-import asyncio
 import signal
 
 import pytest
 
 from tests.harness.client import Client
-from tests.harness.effects import Latch, until_reached
+from tests.harness.effects import Latch, hold_steps, until_reached
 from tests.harness.fleet import Fleet
 from tests.harness.logs import KAFKA_FIRST
 from tests.harness.owners import owned_turns, sessions_over, until_shared
@@ -14,13 +13,6 @@ from tests.harness.processes import free_port
 
 PARTITIONS = 8
 RECOVERED_WITHIN_S = 3  # 0.5 s is the aim, which bench/ measures; two cores are shared with whatever else the tests do
-
-
-async def _hold_steps(client: Client, latch: Latch, count: int) -> list[str]:
-    sessions = sessions_over(PARTITIONS, count // PARTITIONS + 1)
-    turns = await asyncio.gather(*(client.post(name, "holds", effects=3, until=latch.path) for name in sessions))
-    await until_reached(client.sink, turns, times=2)
-    return list(turns)
 
 
 @KAFKA_FIRST
@@ -33,7 +25,7 @@ async def test_steps_of_a_killed_worker_go_on_at_once_although_the_log_has_not_n
 ) -> None:
     doomed, other = idle_fleet.start(2)
     await until_shared(client, [doomed, other], PARTITIONS)
-    turns = await _hold_steps(client, latch, count=200)
+    turns = await hold_steps(client, latch, sessions_over(PARTITIONS, each=26))
     hit = await owned_turns(client, doomed, turns, PARTITIONS)
 
     doomed.kill()
@@ -56,7 +48,7 @@ async def test_the_turns_of_a_worker_that_is_killed_and_started_again_go_on_at_o
 ) -> None:
     same = {"METRICS_PORT": str(free_port()), "GRPC_PORT": str(free_port()), "ARGOSY_BUILD": "pod-0"}
     worker = idle_fleet.start(1, **same)[0]
-    turns = await _hold_steps(client, latch, count=20)
+    turns = await hold_steps(client, latch, sessions_over(PARTITIONS, each=3))
 
     worker.kill()
     again = idle_fleet.worker(is_awaited=False, **same)

@@ -69,41 +69,50 @@ def test_how_a_partition_opens_depends_on_what_its_former_owner_left(
     assert opens_as(note, former_epoch, is_former_alive=is_former_alive, has_time=has_time) is expected
 
 
-def make_turn(status: Status, *, resume: Resume = Resume.MOVED, stop: Stop | None = None, runs: bool = False) -> Turn:
+def make_turn(
+    status: Status, *, resume: Resume = Resume.MOVED, stop: Stop | None = None, has_written: bool = False
+) -> Turn:
+    """A turn that came into memory with this status. has_written: Postgres has something of it from here."""
     turn = Turn(
         owned=make_owned(0), turn_id=uuid.uuid4(), tenant="a", session_id=uuid.uuid4(), session_name="s", bucket=0,
-        place=1, workflow="w", priority=0, input=b"1", status=status,
+        place=1, workflow="w", priority=0, input=b"1", status=status, seq=3,
     )  # fmt: skip
     turn.resume, turn.stop = resume, stop
-    turn.task = object() if runs else None  # type: ignore[assignment]
+    turn.durable_seq += has_written
     return turn
 
 
+CRASHED, UNHEARD, MOVED, RUNNING = Resume.CRASHED, Resume.UNHEARD, Resume.MOVED, Status.RUNNING
+
+
 @pytest.mark.parametrize(
-    ("resume", "is_open", "has_unread", "turns", "expected"),
+    ("resume", "is_open", "has_unread", "is_taking_up", "turns", "expected"),
     [
-        (Resume.MOVED, True, False, [], True),
-        (Resume.MOVED, True, True, [], True),  # what was never looked at goes on as it came
-        (Resume.CRASHED, True, False, [], True),
-        (Resume.CRASHED, True, True, [], False),  # some head may have run when the owner before died
-        (Resume.CRASHED, False, False, [], False),
-        (Resume.CRASHED, True, False, [make_turn(Status.RUNNING, resume=Resume.CRASHED)], False),
-        (Resume.CRASHED, True, False, [make_turn(Status.RUNNING, resume=Resume.CRASHED, runs=True)], True),
-        (Resume.MOVED, True, False, [make_turn(Status.RUNNING, resume=Resume.UNHEARD)], False),
-        (Resume.MOVED, True, False, [make_turn(Status.RUNNING)], True),
-        (Resume.MOVED, True, False, [make_turn(Status.QUEUED)], True),
-        (Resume.MOVED, True, False, [make_turn(Status.RUNNING, stop=Stop.CANCEL, runs=True)], False),
-        (Resume.MOVED, True, False, [make_turn(Status.RUNNING, stop=Stop.EXPIRE, runs=True)], False),
-        (Resume.MOVED, True, False, [make_turn(Status.RUNNING, stop=Stop.HANDOVER, runs=True)], True),
+        (MOVED, True, False, False, [], True),
+        (MOVED, True, True, False, [], True),  # what was never looked at goes on as it came
+        (CRASHED, True, False, False, [], True),
+        (CRASHED, True, True, False, [], False),  # some head may have run when the owner before died
+        (CRASHED, False, False, False, [], False),
+        (CRASHED, True, False, False, [make_turn(RUNNING, resume=CRASHED)], False),
+        (CRASHED, True, False, False, [make_turn(RUNNING, resume=CRASHED, stop=Stop.HANDOVER)], False),
+        (CRASHED, True, False, False, [make_turn(RUNNING, resume=CRASHED, has_written=True)], True),
+        (MOVED, True, False, False, [make_turn(RUNNING, resume=UNHEARD)], False),
+        (MOVED, True, False, True, [], False),
+        (MOVED, True, False, False, [make_turn(RUNNING)], True),
+        (MOVED, True, False, False, [make_turn(Status.QUEUED, resume=CRASHED)], True),
+        (MOVED, True, False, False, [make_turn(Status.SUSPENDED, resume=CRASHED)], True),
+        (MOVED, True, False, False, [make_turn(RUNNING, stop=Stop.CANCEL)], False),
+        (MOVED, True, False, False, [make_turn(RUNNING, stop=Stop.EXPIRE)], False),
+        (MOVED, True, False, False, [make_turn(RUNNING, stop=Stop.HANDOVER)], True),
     ],
 )
 def test_a_partition_is_settled_when_every_running_turn_of_it_may_go_on_with_the_same_attempt(
-    resume: Resume, is_open: bool, has_unread: bool, turns: list[Turn], expected: bool
+    resume: Resume, is_open: bool, has_unread: bool, is_taking_up: bool, turns: list[Turn], expected: bool
 ) -> None:
     owned = make_owned(0)
     owned.resume, owned.is_open = resume, is_open
 
-    assert is_settled(owned, turns, has_unread) is expected
+    assert is_settled(owned, turns, has_unread=has_unread, is_taking_up=is_taking_up) is expected
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from workers.dispatch.life import LOCK_GRACE_S, LOOK_S, Member, adopter, is_alive, look_after_s, neighbour
+from workers.dispatch.life import LOCK_GRACE_S, LOOK_S, Member, adopter, beat_after_s, is_alive, look_after_s, neighbour
 
 
 def member(number: int, *, lane: str = "default", is_draining: bool = False, is_alive: bool = True) -> Member:
@@ -78,6 +78,26 @@ def test_the_living_take_turns_in_looking_after_the_others(
     members = [member(number, is_alive=number not in dead) for number in numbers]
 
     assert look_after_s(members, me, is_first_round=is_first_round) == turns * LOOK_S
+
+
+@pytest.mark.parametrize(
+    ("living", "dead", "interval_s", "ttl_s", "expected"),
+    [
+        (0, 0, 1.0, 10.0, 1.0),  # nothing is known yet
+        (1, 0, 1.0, 10.0, 1.0),
+        (2, 0, 1.0, 10.0, 2.0),
+        (2, 5, 1.0, 10.0, 2.0),
+        (3, 0, 1.0, 10.0, 2.5),
+        (100, 0, 1.0, 10.0, 2.5),  # three beats may be lost, then it is dead
+        (100, 0, 3.0, 10.0, 3.0),  # never more often than was asked for
+    ],
+)
+def test_many_workers_beat_more_rarely_but_never_so_rarely_that_one_late_beat_is_a_death(
+    living: int, dead: int, interval_s: float, ttl_s: float, expected: float
+) -> None:
+    members = [member(number, is_alive=number <= living) for number in range(1, living + dead + 1)]
+
+    assert beat_after_s(members, interval_s=interval_s, ttl_s=ttl_s) == expected
 
 
 def test_the_living_share_what_nobody_owns_and_all_come_to_the_same_answer() -> None:

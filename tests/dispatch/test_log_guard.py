@@ -1,11 +1,15 @@
 """Which log is it: decisions of a worker about the log that it finds."""
 
+import uuid
+
 import pytest
 
+from argosy.clock import SystemClock
 from argosy.errors import SettingError
 from argosy.log import Identity, Span
 from argosy.store.lane_log import LaneLog
-from workers.dispatch.ownership.log_guard import Verdict, judge, judge_start, words_of_missing
+from argosy.store.worker import Told
+from workers.dispatch.ownership.log_guard import LogGuard, Verdict, judge, judge_start, words_of_missing
 
 KNOWN = Identity("cluster", "topic-1", 8)
 AGAIN = Identity("cluster", "topic-2", 8)
@@ -67,3 +71,57 @@ def test_a_second_fleet_on_one_database_and_a_topic_that_was_grown_are_refused(
 )
 def test_what_the_log_lacks_is_said_with_how_many_records_are_gone(position: int, span: Span, words: str) -> None:
     assert words in words_of_missing(3, position, span)
+
+
+class OneLog:
+    """A reader of a log that stays the same."""
+
+    async def identity(self) -> Identity:
+        return KNOWN
+
+
+class Recorded:
+    """What Postgres has for the lane. asked: how often it was looked up."""
+
+    def __init__(self) -> None:
+        self.found: LaneLog | None = LaneLog(KNOWN, "turns", True)
+        self.asked = 0
+
+    async def find(self, me: uuid.UUID, ttl_s: float) -> LaneLog | None:
+        self.asked += 1
+        return self.found
+
+
+class LateClock(SystemClock):
+    """Every look comes so late that it is due."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        self.now_s += 10.0
+        return self.now_s
+
+
+async def test_the_lanes_log_is_looked_up_only_when_a_beat_was_answered_with_another_one() -> None:
+    recorded = Recorded()
+    guard = LogGuard(
+        OneLog(),  # type: ignore[arg-type]
+        recorded,  # type: ignore[arg-type]
+        LateClock(),
+        worker_id=uuid.uuid4(),
+        topic="turns",
+        ttl_s=10.0,
+    )
+    await guard.begin(KNOWN)
+    recorded.asked = 0
+
+    for told in (Told(1, None, None), Told(1, "cluster", "turns")):
+        guard.heard(told)
+        assert await guard.look() is None
+    assert recorded.asked == 0
+
+    recorded.found = LaneLog(OTHER, "others", True)  # of a fleet that was started at the same moment
+    guard.heard(Told(1, "another cluster", "others"))
+    with pytest.raises(SettingError, match="two fleets cannot share a database"):
+        await guard.look()

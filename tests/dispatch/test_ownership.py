@@ -1,54 +1,224 @@
-"""Ownership's loop over a stub of the store: what is lost is lost once."""
+"""Ownership's loops over stubs of the store and of the log: nobody waits for what he does not need."""
 
+import asyncio
+import contextlib
 import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import pytest
 
 from argosy.clock import SystemClock
+from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity
-from argosy.store.partition import Claimed
+from argosy.store.partition import Claimed, Orphan
+from workers.dispatch.life import Member
 from workers.dispatch.ownership.ownership import Ownership
 from workers.dispatch.turn import Owned
 
+ME, DEAD = uuid.UUID(int=1), uuid.UUID(int=2)
+
 
 class StoreStub:
-    async def claim(self, partitions: list[int]) -> dict[int, Claimed]:
-        return {partition: Claimed(1, None, None) for partition in partitions}
+    """claims: what was claimed or adopted, in order; is_free: cleared, claims wait; under_way: of which partitions."""
+
+    def __init__(self) -> None:
+        self.claims: list[list[int]] = []
+        self.orphaned: list[Orphan] = []
+        self.is_free = asyncio.Event()
+        self.is_free.set()
+        self.under_way: list[int] = []
+        self.ever_overlapped = False
+
+    async def claim(self, partitions: Sequence[int]) -> dict[int, Claimed]:
+        self.ever_overlapped |= not set(self.under_way).isdisjoint(partitions)
+        self.under_way += partitions
+        await self.is_free.wait()
+        self.under_way = [each for each in self.under_way if each not in partitions]
+        self.claims.append(list(partitions))
+        return {partition: Claimed(len(self.claims), None, None) for partition in partitions}
+
+    async def adopt(self, orphans: Sequence[Orphan]) -> dict[int, Claimed]:
+        return await self.claim([each.partition for each in orphans])
+
+    async def orphans(self, living: Sequence[uuid.UUID]) -> list[Orphan]:
+        found, self.orphaned = self.orphaned, []
+        return found
+
+    async def owned(self) -> dict[int, int]:
+        return {}
 
 
 class ReadingStub:
+    """looks: of which partitions; answer: what a look does."""
+
+    def __init__(self) -> None:
+        self.looks: list[list[int]] = []
+        self.answer: Callable[[], object] = lambda: None
+        self.joined: Callable[[], bool] = lambda: True
+
     def begin(self, identity: Identity) -> None:
         pass
 
     def stop(self, owned: Owned) -> None:
-        pass
+        owned.is_reading = False
 
-    async def look(self, eligible: list[Owned]) -> None:
-        pass
+    async def has_joined(self) -> bool:
+        return self.joined()
+
+    async def look(self, eligible: list[Owned], is_wanted: Callable[[Owned], bool]) -> None:
+        if not eligible:
+            return
+        self.looks.append([each.partition for each in eligible])
+        if isinstance(answer := self.answer(), asyncio.Event):
+            await answer.wait()
+        for each in eligible:
+            each.is_reading = True
+
+
+class Worker:
+    """Ownership alone. given_up: partitions of each call of on_void."""
+
+    def __init__(self) -> None:
+        self.store, self.reading = StoreStub(), ReadingStub()
+        self.owned: dict[int, Owned] = {}
+        self.given_up: list[list[int]] = []
+        self.ownership = Ownership(
+            self.store,  # type: ignore[arg-type]
+            self.reading,  # type: ignore[arg-type]
+            SystemClock(),
+            worker_id=ME,
+            lane="default",
+            owned=self.owned,
+            interval_s=0.05,
+            on_claimed=lambda claimed: None,
+            on_void=lambda gone: self.given_up.append([each.partition for each in gone]),
+        )
+        self.ownership.begin(Identity("c", "t", 8))
+
+    def hear_of_a_death(self, *partitions: int) -> None:
+        """Another worker died, and these partitions were its own."""
+        self.store.orphaned = [Orphan(partition, 1, DEAD) for partition in partitions]
+        lives = Member(ME, 1, "default", "127.0.0.1:1", False, True)
+        self.ownership.members([lives, Member(DEAD, 2, "default", "127.0.0.1:2", False, False)])
+
+
+@contextlib.asynccontextmanager
+async def running(joined: Callable[[], bool] = lambda: True) -> AsyncIterator[Worker]:
+    worker = Worker()
+    worker.reading.joined = joined
+    task = asyncio.create_task(worker.ownership.run())
+    try:
+        yield worker
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool], within_s: float = 3.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+def away() -> bool:
+    raise LogUnavailableError("nobody answers")
 
 
 async def test_a_partition_that_two_find_out_to_be_lost_is_given_up_once() -> None:
     """An accept and a flush may both be refused. The second note would say that nothing runs here."""
-    owned: dict[int, Owned] = {}
-    given_up: list[list[int]] = []
-    ownership = Ownership(
-        StoreStub(),  # type: ignore[arg-type]
-        ReadingStub(),  # type: ignore[arg-type]
-        SystemClock(),
-        worker_id=uuid.uuid4(),
-        lane="default",
-        owned=owned,
-        interval_s=1.0,
-        on_claimed=lambda claimed: None,
-        on_void=lambda gone: given_up.append([each.partition for each in gone]),
-    )
-    ownership.begin(Identity("c", "t", 8))
-    ownership.eligible(frozenset({0, 1}))
-    await ownership._reconcile()
-    lost = list(owned.values())
-    for each in lost:
-        each.is_void = True  # as whoever was refused does at once
+    async with running() as worker:
+        worker.ownership.eligible(frozenset({0, 1}))
+        await until(lambda: len(worker.owned) == 2)
+        lost = list(worker.owned.values())
+        for each in lost:
+            each.is_void = True  # as whoever was refused does at once
 
-    ownership.lost(lost)
-    ownership.lost(lost)
+        worker.ownership.lost(lost)
+        worker.ownership.lost(lost)
 
-    assert given_up == [[0, 1]]
-    assert owned == {}
+        assert worker.given_up == [[0, 1]]
+        assert worker.owned == {}
+
+
+async def test_what_a_dead_worker_owned_is_adopted_while_the_log_does_not_answer() -> None:
+    async with running() as worker:
+        never = asyncio.Event()
+        worker.reading.answer = lambda: never
+        worker.ownership.eligible(frozenset({0, 1}))
+        await until(lambda: worker.reading.looks == [[0, 1]])
+
+        worker.hear_of_a_death(6, 7)
+
+        await until(lambda: worker.owned.keys() == {0, 1, 6, 7}, within_s=0.5)
+        assert worker.reading.looks == [[0, 1]], "the look is still under way"
+
+
+async def test_two_claims_of_one_partition_never_overlap() -> None:
+    """The log makes us eligible for what we are adopting: the second claim would void the first one's turns."""
+    async with running() as worker:
+        worker.store.is_free.clear()
+        worker.hear_of_a_death(3)
+        await until(lambda: worker.store.under_way == [3])
+        worker.ownership.eligible(frozenset({3}))
+        await asyncio.sleep(0)
+
+        worker.store.is_free.set()
+
+        await until(lambda: worker.reading.looks == [[3]])
+        assert worker.store.claims == [[3]]
+        assert not worker.store.ever_overlapped
+        assert worker.given_up == []
+
+
+async def test_what_was_claimed_is_read_at_once() -> None:
+    async with running() as worker:
+        worker.ownership.eligible(frozenset({0}))
+        await until(lambda: worker.reading.looks == [[0]])
+
+        worker.ownership.eligible(frozenset({0, 5}))
+
+        await until(lambda: worker.reading.looks[-1] == [0, 5])
+
+
+async def test_a_log_that_must_not_be_used_ends_the_loop() -> None:
+    def refuse() -> None:
+        raise SettingError("two fleets")
+
+    worker = Worker()
+    worker.reading.answer = refuse
+    worker.ownership.eligible(frozenset({0}))
+
+    with pytest.raises(SettingError, match="two fleets"):
+        await asyncio.wait_for(worker.ownership.run(), 3)
+
+
+async def test_a_worker_is_ready_when_it_has_joined_and_has_claimed_and_looked_at_the_log() -> None:
+    """What it lacks is said in words."""
+    async with running(joined=lambda: False) as worker:
+        worker.store.is_free.clear()
+        worker.reading.answer = away
+        await asyncio.sleep(0.1)
+        assert worker.ownership.lacks() == "a place in the log's group"
+
+        worker.ownership.eligible(frozenset({0, 1, 5}))
+        assert worker.ownership.lacks() == "its partitions 0-1, 5: they are not claimed yet"
+
+        worker.store.is_free.set()
+        await until(lambda: worker.ownership.lacks() == "a first look at the log: nobody answers")
+
+        worker.reading.answer = lambda: None
+        await until(lambda: worker.ownership.lacks() == "")
+
+        worker.reading.answer = away
+        await asyncio.sleep(0.2)
+        assert worker.ownership.lacks() == "", "what it owns and does not read yet is served"
+
+
+async def test_a_worker_that_the_log_has_nothing_for_is_ready() -> None:
+    async with running() as worker:
+        await until(lambda: worker.ownership.lacks() == "")
+
+
+async def test_why_a_worker_has_no_place_is_said_while_the_log_is_away() -> None:
+    async with running(joined=away) as worker:
+        await until(lambda: worker.ownership.lacks() == "a place in the log's group: nobody answers")

@@ -16,10 +16,12 @@ import pytest
 
 from argosy.clock import SystemClock
 from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.log import Identity
 from argosy.store import worker
+from argosy.store.lane_log import LaneLogs
 from argosy.store.migrate import migrate
 from argosy.store.pool import Pool, connect
-from argosy.store.worker import Beat, Workers
+from argosy.store.worker import Beat, Told, Workers
 from tests.store.conftest import *  # noqa: F403
 from tests.store.newest_first import *  # noqa: F403
 from workers.dispatch.life import Member
@@ -36,7 +38,8 @@ async def main():
     lives = asyncio.Event()
     signs = SignsOfLife(
         sys.argv[1], uuid.UUID(sys.argv[3]), int(sys.argv[2]), SystemClock(), interval_s=0.1, ttl_s=2.0,
-        state=lambda: Beat(0, False, [], 0, 0), on_members=lambda _: lives.set(), on_lineage=lambda _: None)
+        state=lambda: Beat(0, False, [], 0, 0), on_members=lambda _: lives.set(), on_lineage=lambda _: None,
+        on_log=lambda _: None)
     signs.start()
     await lives.wait()
     print("ready", flush=True)
@@ -48,21 +51,26 @@ asyncio.run(main())
 class Watcher:
     """One worker's signs of life, and what it heard of the others."""
 
-    def __init__(self, worker_id: uuid.UUID, worker_no: int, dsn: str, ttl_s: float) -> None:
+    def __init__(
+        self, worker_id: uuid.UUID, worker_no: int, dsn: str, ttl_s: float = 30.0, interval_s: float = 0.1
+    ) -> None:
         self.worker_id = worker_id
         self.worker_no = worker_no
         self.heard: list[list[Member]] = []
         self.lineages: list[int] = []
+        self.logs: list[Told] = []
+        self.is_draining = False
         self.signs = SignsOfLife(
             dsn,
             worker_id,
             worker_no,
             SystemClock(),
-            interval_s=0.1,
+            interval_s=interval_s,
             ttl_s=ttl_s,
-            state=lambda: BEAT,
+            state=lambda: BEAT._replace(is_draining=self.is_draining),
             on_members=self.heard.append,
             on_lineage=self.lineages.append,
+            on_log=self.logs.append,
         )
 
     def sees(self, worker_id: uuid.UUID) -> bool | None:
@@ -91,8 +99,8 @@ async def register(dsn: str) -> tuple[uuid.UUID, int]:
 
 
 @contextlib.asynccontextmanager
-async def watching(dsn: str, ttl_s: float = 30.0) -> AsyncIterator[Watcher]:
-    watcher = Watcher(*await register(dsn), dsn, ttl_s)
+async def watching(dsn: str, **timing: float) -> AsyncIterator[Watcher]:
+    watcher = Watcher(*await register(dsn), dsn, **timing)
     watcher.signs.start()
     try:
         yield watcher
@@ -176,8 +184,10 @@ async def test_two_neighbours_that_die_at_once_are_both_noticed(warm_dsn: str) -
         await until(lambda: watcher.sees(one) is False and watcher.sees(two) is False)
 
 
-async def test_a_live_worker_whose_connections_are_cut_is_not_taken_for_dead(warm_dsn: str) -> None:
-    async with watching(warm_dsn) as watcher, watching(warm_dsn) as cut:
+@pytest.mark.parametrize("interval_s", [0.1, 10.0])
+async def test_a_live_worker_whose_connections_are_cut_is_not_taken_for_dead(warm_dsn: str, interval_s: float) -> None:
+    """However long it would be until its next beat."""
+    async with watching(warm_dsn) as watcher, watching(warm_dsn, interval_s=interval_s) as cut:
         await until(lambda: bool(watcher.sees(cut.worker_id) and cut.sees(watcher.worker_id)))
         connection = await asyncpg.connect(warm_dsn)
 
@@ -193,6 +203,31 @@ async def test_a_live_worker_whose_connections_are_cut_is_not_taken_for_dead(war
 
         assert not watcher.ever_saw_dead(cut.worker_id)
         await connection.close()
+
+
+async def test_what_a_worker_says_of_itself_is_heard_at_once_when_others_wait_for_it(warm_dsn: str) -> None:
+    async with watching(warm_dsn, interval_s=10.0) as watcher, watching(warm_dsn, interval_s=10.0) as leaving:
+        await until(lambda: watcher.sees(leaving.worker_id))
+        leaving.is_draining = True
+
+        leaving.signs.beat_soon()
+
+        async with asyncio.timeout(2):
+            await until(
+                lambda: {each.worker_id for each in watcher.heard[-1] if each.is_draining} == {leaving.worker_id}
+            )
+
+
+async def test_a_beat_is_answered_with_the_log_that_the_lane_is_on(warm_dsn: str) -> None:
+    pool = Pool(warm_dsn, 1, 10.0)
+    async with watching(warm_dsn) as watcher:
+        await until(lambda: bool(watcher.logs))
+        assert watcher.logs[0][1:] == (None, None)
+
+        await LaneLogs(pool, "default").set(Identity("cluster", "id", 8), "turns", None)
+
+        await until(lambda: watcher.logs[-1][1:] == ("cluster", "turns"))
+    await pool.close()
 
 
 async def test_one_that_has_stopped_is_dead_in_the_end_and_lives_again_when_it_goes_on(warm_dsn: str) -> None:
@@ -225,7 +260,7 @@ async def test_a_lingering_backend_of_a_lost_connection_is_ended_and_nobody_is_t
     worker_id, number = await register(warm_dsn)
     assert await worker.take_lock(lingering, number)
     async with watching(warm_dsn) as watcher:
-        back = Watcher(worker_id, number, warm_dsn, 30.0)
+        back = Watcher(worker_id, number, warm_dsn)
         back.signs.start()
 
         await until(lambda: lingering.is_closed() and watcher.sees(worker_id) is True)

@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--faults-table", metavar="FILE", default="", help="write the table of scenarios to this file")
     group.addoption("--storm-seeds", metavar="N", type=int, default=1, help="how many storms, on each log")
     group.addoption("--storm-first-seed", metavar="SEED", type=int, default=1, help="the seed of the first storm")
+    group.addoption("--outage-s", metavar="S", type=float, default=40.0, help="for how long Postgres is away (F20)")
 
 
 def pytest_configure(config: pytest.Config) -> None:

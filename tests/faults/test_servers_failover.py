@@ -1,9 +1,6 @@
 """A second Postgres, asynchronous, is promoted by hand after the first was lost: it never saw the last transactions."""
 
 import asyncio
-import os
-import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.leftovers import until_nothing_is_left
 from tests.harness.logs import KAFKA_ONLY
+from tests.harness.standby import Standby
 
 pytestmark = [pytest.mark.slow, KAFKA_ONLY]
 
@@ -33,42 +31,6 @@ def own_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
 def database(own_postgres: EmbeddedPostgres) -> Iterator[str]:
     with fresh_database(own_postgres.dsn) as dsn:
         yield dsn
-
-
-class Standby:
-    """A physical copy that follows no more once it is made: what comes after is lost with the primary."""
-
-    def __init__(self, server: EmbeddedPostgres, folder: Path) -> None:
-        self._server = server
-        self._data = folder / "postgres" / "data"
-        self._copy = folder / "postgres" / "standby"
-
-    async def make(self) -> None:
-        connection = await asyncpg.connect(self._server.dsn)
-        await connection.execute("SELECT pg_backup_start('standby', true)")
-        unwanted = shutil.ignore_patterns("postmaster.pid", "postmaster.opts")
-        await asyncio.to_thread(shutil.copytree, self._data, self._copy, ignore=unwanted)
-        label = await connection.fetchval("SELECT labelfile FROM pg_backup_stop(false)")
-        await connection.close()
-        shutil.rmtree(self._copy / "pg_wal")
-        await asyncio.to_thread(shutil.copytree, self._data / "pg_wal", self._copy / "pg_wal")
-        (self._copy / "backup_label").write_text(label)
-        (self._copy / "standby.signal").touch()
-        owner = self._data.stat()
-        for path in (self._copy, *self._copy.rglob("*")):
-            os.chown(path, owner.st_uid, owner.st_gid)
-        self._copy.chmod(0o700)
-
-    async def take_over(self) -> None:
-        """The primary is lost in this moment; the standby is promoted under its address."""
-        os.kill(self._server.pid, signal.SIGKILL)
-        await asyncio.to_thread(self._server.stop)
-        self._data.rename(self._data.with_name("lost"))
-        self._copy.rename(self._data)
-        await asyncio.to_thread(self._server.start)
-        connection = await asyncpg.connect(self._server.dsn)
-        assert await connection.fetchval("SELECT pg_promote(true, 30)")
-        await connection.close()
 
 
 async def fetchval(fleet: Fleet, statement: str) -> int:

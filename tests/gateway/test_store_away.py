@@ -12,15 +12,15 @@ import pytest
 from argosy import config
 from argosy.logs.open import ensure
 from tests.gateway.conftest import OpenGateway, gateway_of
-from tests.gateway.proxy import Proxy
 from tests.gateway.rows import Rows
+from tests.harness.tcp_proxy import PostgresProxy
 
 ECHO = {"workflow": "echo", "input": 1}
 
 
 @pytest.fixture
-async def proxy(gateway_dsn: str) -> AsyncIterator[Proxy]:
-    proxy = Proxy(gateway_dsn)
+async def proxy(gateway_dsn: str) -> AsyncIterator[PostgresProxy]:
+    proxy = PostgresProxy(gateway_dsn)
     await proxy.allow()
     yield proxy
     await proxy.close()
@@ -38,7 +38,7 @@ async def answers_again(client: httpx.AsyncClient, url: str) -> httpx.Response:
 
 @pytest.mark.parametrize("how", ["refused", "silent"])
 async def test_reads_are_503_while_postgres_is_away_and_come_back(
-    open_gateway: OpenGateway, rows: Rows, proxy: Proxy, how: str
+    open_gateway: OpenGateway, rows: Rows, proxy: PostgresProxy, how: str
 ) -> None:
     client = await open_gateway(state_db_uri=proxy.dsn)
     turn_id = await rows.turn("s", "running", attempt=1)
@@ -66,7 +66,9 @@ async def test_reads_are_503_while_postgres_is_away_and_come_back(
     assert [answer.status_code for answer in back] == [200] * len(urls)
 
 
-async def test_a_gateway_whose_log_is_postgres_is_not_ready_without_it(open_gateway: OpenGateway, proxy: Proxy) -> None:
+async def test_a_gateway_whose_log_is_postgres_is_not_ready_without_it(
+    open_gateway: OpenGateway, proxy: PostgresProxy
+) -> None:
     client = await open_gateway(state_db_uri=proxy.dsn)
     here = await client.get("/readyz")
     await proxy.refuse()
@@ -82,7 +84,7 @@ async def test_a_gateway_whose_log_is_postgres_is_not_ready_without_it(open_gate
 
 @pytest.mark.parametrize("how", ["refused", "silent"])
 async def test_turns_are_taken_into_kafka_while_postgres_is_away(
-    broker: str, gateway_dsn: str, proxy: Proxy, tenant: str, tmp_path: Path, how: str
+    broker: str, gateway_dsn: str, proxy: PostgresProxy, tenant: str, tmp_path: Path, how: str
 ) -> None:
     settings = config.load(
         {}, state_db_uri=proxy.dsn, argosy_data_dir=tmp_path, allow_tenant_header=True, kafka_bootstrap_servers=broker,

@@ -239,17 +239,9 @@ class Client:
             is_truth_old,
         )
 
-    async def judge(
-        self,
-        disruptions: int = 0,
-        waiting: Collection[str] = (),
-        repeatable: Collection[str] | None = None,
-        *,
-        stopped: Collection[int] = (),
-        is_truth_old: bool = False,
-    ) -> History:
-        """Raises AssertionError with every broken promise."""
-        history = await self.history(disruptions, waiting, repeatable, stopped=stopped, is_truth_old=is_truth_old)
+    async def judge(self, disruptions: int = 0, **known: Any) -> History:
+        """Raises AssertionError with every broken promise. known: as of history()."""
+        history = await self.history(disruptions, **known)
         found = violations(history)
         assert not found, f"{len(found)} broken promises:\n" + "\n".join(found[:30]) + told(history, found)
         return history

@@ -1,12 +1,13 @@
-"""Waiting for what the sink receives: that is how a test knows that a step is in flight."""
+"""Steps in flight: they are held for as long as a test wants, and the sink knows that they have begun."""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from tests.checker.sink import Sink
+from tests.harness.client import Client
 
 
 async def until_reached(sink: Sink, turns: Collection[str], times: int = 1, within_s: float = 15.0) -> float:
@@ -35,3 +36,10 @@ class Latch:
 
     def release(self) -> None:
         self._path.touch()
+
+
+async def hold_steps(client: Client, latch: Latch, sessions: Iterable[str], workflow: str = "holds") -> list[str]:
+    """A turn in each of these sessions; each has a step in flight when this returns, which runs until the release."""
+    turns = await asyncio.gather(*(client.post(name, workflow, effects=3, until=latch.path) for name in sessions))
+    await until_reached(client.sink, turns, times=2)
+    return list(turns)

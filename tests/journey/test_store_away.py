@@ -7,9 +7,9 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from tests.gateway.proxy import Proxy
 from tests.harness.fleet import Fleet
 from tests.harness.processes import Managed
+from tests.harness.tcp_proxy import PostgresProxy
 
 AWAY_S = 4.0
 
@@ -38,7 +38,7 @@ async def answers(process: Managed, status: int) -> str:
 async def test_a_worker_without_postgres_is_not_ready_says_so_now_and_then_and_says_when_it_is_back(
     database: str, tmp_path: Path
 ) -> None:
-    proxy = Proxy(database)
+    proxy = PostgresProxy(database)
     await proxy.allow()
     fleet = Fleet(tmp_path / "fleet", database, "")
     try:

@@ -86,6 +86,9 @@ class FakeConsumer:
     def offsets_for_times(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         return partitions
 
+    def memberid(self) -> str:
+        return "member"
+
     def store_offsets(self, offsets: list[TopicPartition]) -> None:
         raise KafkaException(KafkaError(KafkaError._STATE))
 

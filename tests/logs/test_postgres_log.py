@@ -184,15 +184,21 @@ async def test_records_are_found_by_index_however_wrong_the_statistics_are(
     assert await scans() == before
 
 
+async def open_member(dsn: str, settings: Settings) -> tuple[PostgresReader, list[frozenset[int]]]:
+    """A reader that has joined, and what it has been eligible for so far."""
+    changes: list[frozenset[int]] = []
+    reader = PostgresReader(settings, dsn, SystemClock())
+    await reader.open(lambda batch: None, changes.append)
+    await until(lambda: bool(changes))
+    return reader, changes
+
+
 async def test_a_member_that_is_not_heard_of_loses_its_partitions_after_the_time_it_was_given(
     dsn: str, postgres_settings: Settings, observer: Any
 ) -> None:
     """A process that is stopped keeps its session, and with it the lock."""
     settings = postgres_settings.model_copy(update={"log_lease_ttl_s": 1.5})
-    stopped = PostgresReader(settings, dsn, SystemClock())
-    held: list[frozenset[int]] = []
-    await stopped.open(lambda batch: None, held.append)
-    await until(lambda: bool(held))
+    stopped, _ = await open_member(dsn, settings)
     loop = stopped._member._loop
     assert loop is not None
     loop.call_soon_threadsafe(time.sleep, 4.0)  # as SIGSTOP would: nothing is said, and nothing is closed
@@ -209,10 +215,7 @@ async def test_a_member_that_is_not_heard_of_loses_its_partitions_after_the_time
 async def test_a_reader_whose_session_is_ended_comes_back_as_the_same_member(
     dsn: str, postgres_settings: Settings, observer: Any
 ) -> None:
-    changes: list[frozenset[int]] = []
-    reader = PostgresReader(postgres_settings, dsn, SystemClock())
-    await reader.open(lambda batch: None, changes.append)
-    await until(lambda: bool(changes))
+    reader, changes = await open_member(dsn, postgres_settings)
 
     await signal_backend(observer, "pg_terminate_backend", "member")
 
@@ -243,10 +246,7 @@ async def test_the_partitions_of_a_topic_made_again_go_away_and_come_back(
     dsn: str, postgres_settings: Settings, observer: Any
 ) -> None:
     """Their owner must see that what it held was the old topic's."""
-    changes: list[frozenset[int]] = []
-    reader = PostgresReader(postgres_settings, dsn, SystemClock())
-    await reader.open(lambda batch: None, changes.append)
-    await until(lambda: bool(changes))
+    reader, changes = await open_member(dsn, postgres_settings)
 
     await log_store.drop_topic(observer, postgres_settings.topic)
     await ensure(postgres_settings, dsn)

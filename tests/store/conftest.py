@@ -7,6 +7,7 @@ import pytest
 
 from argosy.store.migrate import migrate
 from tests.conftest import fresh_database, in_thread
+from tests.harness.tcp_proxy import PostgresProxy
 from tests.store.hand import Hand
 
 OpenHand = Callable[[], Awaitable[Hand]]
@@ -53,6 +54,15 @@ async def emptied(dsn: str) -> str:
 async def store_dsn(request: pytest.FixtureRequest) -> str:
     """A migrated database without rows, on PostgreSQL 15 and on 18."""
     return await emptied(str(request.getfixturevalue(f"store_{request.param}_dsn")))
+
+
+@pytest.fixture
+async def proxy(store_dsn: str) -> AsyncIterator[PostgresProxy]:
+    """What stands between a test and the database, and can be cut."""
+    proxy = PostgresProxy(store_dsn)
+    await proxy.allow()
+    yield proxy
+    await proxy.close()
 
 
 @pytest.fixture

@@ -9,18 +9,10 @@ import pytest
 
 from argosy.errors import FlushRefusedError, OwnershipLostError, StoreUnavailableError
 from argosy.store.numbered_stream import Answer, NumberedStream
-from tests.gateway.proxy import Proxy
+from tests.harness.tcp_proxy import PostgresProxy
 from tests.store.hand import CLAIM, FLUSH_SQL, LANE, LOG, PARTITION_COUNT, Hand, New, accept_arguments
 
 ACCEPT = FLUSH_SQL["accept"]
-
-
-@pytest.fixture
-async def proxy(store_dsn: str) -> AsyncIterator[Proxy]:
-    proxy = Proxy(store_dsn)
-    await proxy.allow()
-    yield proxy
-    await proxy.close()
 
 
 class Accepting:
@@ -70,7 +62,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 @pytest.fixture
-async def accepting(store_dsn: str, proxy: Proxy) -> AsyncIterator[Accepting]:
+async def accepting(store_dsn: str, proxy: PostgresProxy) -> AsyncIterator[Accepting]:
     hand = Hand(store_dsn)
     for number in (1, 2):
         hand.connections[number] = await asyncpg.connect(store_dsn, server_settings={"search_path": "argosy"})
@@ -99,7 +91,9 @@ async def test_calls_are_numbered_and_answered(accepting: Accepting) -> None:
     assert await accepting.no() == 2
 
 
-async def test_an_answer_cut_off_after_the_commit_is_asked_for_again(accepting: Accepting, proxy: Proxy) -> None:
+async def test_an_answer_cut_off_after_the_commit_is_asked_for_again(
+    accepting: Accepting, proxy: PostgresProxy
+) -> None:
     held = await accepting.hold()
     calling = asyncio.create_task(accepting.accept(New("a"), New("a")))
     await until(lambda: waits_for_lock(accepting))
@@ -121,7 +115,9 @@ async def is_no(accepting: Accepting, no: int) -> bool:
     return await accepting.no() == no
 
 
-async def test_an_answer_lost_in_a_silent_network_is_asked_for_again(accepting: Accepting, proxy: Proxy) -> None:
+async def test_an_answer_lost_in_a_silent_network_is_asked_for_again(
+    accepting: Accepting, proxy: PostgresProxy
+) -> None:
     held = await accepting.hold()
     calling = asyncio.create_task(accepting.accept(New("a"), New("a")))
     await until(lambda: waits_for_lock(accepting))
@@ -138,7 +134,7 @@ async def test_an_answer_lost_in_a_silent_network_is_asked_for_again(accepting: 
     assert await accepting.turn_count() == 2
 
 
-async def test_a_call_that_never_came_to_postgres_is_sent_again(accepting: Accepting, proxy: Proxy) -> None:
+async def test_a_call_that_never_came_to_postgres_is_sent_again(accepting: Accepting, proxy: PostgresProxy) -> None:
     await proxy.refuse()
     calling = asyncio.create_task(accepting.accept(New("a")))
     await asyncio.sleep(0.3)

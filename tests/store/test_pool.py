@@ -1,21 +1,12 @@
 """Connections: what every one of them is set to, and how a server that is away looks."""
 
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
 from argosy.errors import StoreUnavailableError
 from argosy.store.pool import Pool, connect
-from tests.gateway.proxy import Proxy
-
-
-@pytest.fixture
-async def proxy(store_dsn: str) -> AsyncIterator[Proxy]:
-    proxy = Proxy(store_dsn)
-    await proxy.allow()
-    yield proxy
-    await proxy.close()
+from tests.harness.tcp_proxy import PostgresProxy
 
 
 async def test_every_connection_is_set_up_the_same(store_dsn: str) -> None:
@@ -40,7 +31,7 @@ async def test_a_composite_answer_is_decoded_without_help(store_dsn: str) -> Non
     await connection.close()
 
 
-async def test_a_read_of_a_silent_server_ends_in_its_time(store_dsn: str, proxy: Proxy) -> None:
+async def test_a_read_of_a_silent_server_ends_in_its_time(store_dsn: str, proxy: PostgresProxy) -> None:
     pool = Pool(proxy.dsn, 2, 0.5)
     await pool.fetchval("SELECT 1")
     proxy.hold()
@@ -55,7 +46,7 @@ async def test_a_read_of_a_silent_server_ends_in_its_time(store_dsn: str, proxy:
     await pool.close()
 
 
-async def test_a_pool_comes_back_with_its_server(store_dsn: str, proxy: Proxy) -> None:
+async def test_a_pool_comes_back_with_its_server(store_dsn: str, proxy: PostgresProxy) -> None:
     pool = Pool(proxy.dsn, 2, 2.0)
     await pool.fetchval("SELECT 1")
     await proxy.refuse()
@@ -88,4 +79,13 @@ async def test_a_wrong_statement_is_not_taken_for_a_server_that_is_away(store_ds
         await pool.fetchval("SELECT 1 / 0")
 
     assert not isinstance(wrong.value, StoreUnavailableError)
+    await pool.close()
+
+
+async def test_a_database_whose_tables_are_not_back_yet_is_unavailable(store_dsn: str) -> None:
+    pool = Pool(store_dsn, 2, 5.0)
+
+    with pytest.raises(StoreUnavailableError, match="UndefinedTable"):
+        await pool.fetchval("SELECT turn_id FROM turns_before_the_restore")
+
     await pool.close()

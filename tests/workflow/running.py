@@ -31,3 +31,7 @@ async def run(
             execute(definition, journal or ListJournal(), msgspec.json.encode(value), **given), 10
         )
     return msgspec.json.decode(result)
+
+
+class BankError(Exception):
+    """What user code raises."""

@@ -1,4 +1,4 @@
-"""A step runs, is recorded once, fails, is tried again, takes too long, and must not be repeated."""
+"""A step runs, is recorded once, fails, and is cut off."""
 
 import asyncio
 import math
@@ -8,16 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from argosy import Context, EffectNotStartedError, StepFailedError, step, step_info
+from argosy import Context, StepFailedError, step
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
-from argosy.workflow.journal import Park
 from tests.workflow.list_journal import ListJournal
-from tests.workflow.running import SIZE_BYTES_MAX, run
-
-
-class BankError(Exception):
-    pass
+from tests.workflow.running import SIZE_BYTES_MAX, BankError, run
 
 
 async def test_the_result_of_a_step_is_recorded_and_returned() -> None:
@@ -124,194 +119,6 @@ async def test_a_failed_step_raises_the_same_when_it_fails_and_when_it_is_replay
 
     assert seen == [("no such account", "BankError")] * 2
     assert journal.data("step.failed", "charge") == {"type": "BankError", "message": "no such account", "attempts": 1}
-
-
-async def test_a_failing_step_is_tried_again_after_a_durable_wait() -> None:
-    keys = []
-
-    @step(retries=3, backoff_s=1)
-    async def charge() -> int:
-        keys.append((step_info().idempotency_key, step_info().try_number))
-        if len(keys) < 3:
-            raise BankError("busy")
-        return 7
-
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(charge)
-
-    journal = ListJournal()
-    result = await run(flow, None, journal)
-
-    assert result == 7
-    assert journal.waits == [("charge~1", "retry", "", 0.5), ("charge~2", "retry", "", 1.0)]
-    assert journal.data("step.completed", "charge")["attempts"] == 3
-    assert keys == [(f"{journal.turn_id}/charge", number) for number in (1, 2, 3)]
-
-
-async def test_a_step_fails_for_good_when_its_retries_are_spent() -> None:
-    tries = []
-
-    @step(retries=2)
-    async def charge() -> None:
-        tries.append(1)
-        raise BankError(f"busy {len(tries)}")
-
-    async def flow(ctx: Context) -> None:
-        await ctx.run(charge)
-
-    journal = ListJournal()
-    with pytest.raises(StepFailedError, match="busy 3"):
-        await run(flow, None, journal)
-
-    assert journal.data("step.failed", "charge")["attempts"] == 3
-
-
-@pytest.mark.parametrize("recorded", ["step.retrying", "wait.started", "wait.completed"])
-async def test_a_retry_goes_on_where_a_crash_left_it(recorded: str) -> None:
-    tries: list[int] = []
-
-    @step(retries=2)
-    async def charge() -> int:
-        tries.append(step_info().try_number)
-        if step_info().try_number == 1:
-            raise BankError("busy")
-        return 7
-
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(charge)
-
-    whole = ListJournal()
-    await run(flow, None, whole)
-    length = [row[2] for row in whole.rows].index(recorded) + 1
-    after = ListJournal(whole.rows[:length], attempt=2)
-
-    assert await run(flow, None, after) == 7
-    assert tries == [1, 2, 2]
-    assert [key for key, *_ in after.waits] == ([] if recorded == "wait.completed" else ["charge~1"])
-
-
-async def test_a_slow_try_times_out_and_counts_as_failed() -> None:
-    @step(timeout_s=0.02)
-    async def dawdle() -> None:
-        await asyncio.sleep(30)
-
-    async def flow(ctx: Context) -> None:
-        await ctx.run(dawdle)
-
-    journal = ListJournal()
-    with pytest.raises(StepFailedError) as failed:
-        await run(flow, None, journal)
-
-    assert failed.value.error_type == "StepTimeoutError"
-    assert "timeout_s=0.02" in str(failed.value)
-
-
-async def test_a_timeout_error_of_the_code_itself_is_not_taken_for_the_step_s() -> None:
-    @step(timeout_s=10)
-    async def ask() -> None:
-        raise TimeoutError("the bank did not answer")
-
-    async def flow(ctx: Context) -> None:
-        await ctx.run(ask)
-
-    with pytest.raises(StepFailedError, match="the bank did not answer") as failed:
-        await run(flow)
-
-    assert failed.value.error_type == "TimeoutError"
-
-
-async def test_a_timeout_above_the_worker_s_bound_is_refused() -> None:
-    @step(timeout_s=100)
-    async def ask() -> None:
-        raise AssertionError("must not run")
-
-    async def flow(ctx: Context) -> None:
-        await ctx.run(ask)
-
-    with pytest.raises(StepFailedError, match="STEP_TIMEOUT_S_MAX"):
-        await run(flow, step_timeout_s_max=99.0)
-
-
-async def test_the_intent_of_an_at_most_once_step_is_durable_before_it_runs() -> None:
-    journal = ListJournal()
-
-    @step(effect="at_most_once")
-    async def pay() -> None:
-        journal.calls.append(("runs", "pay"))
-
-    async def flow(ctx: Context) -> None:
-        await ctx.run(pay)
-
-    await run(flow, None, journal)
-
-    assert journal.calls == [
-        ("ready", "pay"), ("step.intended", "pay"), ("durable", ""), ("runs", "pay"), ("step.completed", "pay")
-    ]  # fmt: skip
-
-
-async def test_an_at_most_once_step_with_an_unknown_outcome_parks_the_turn_until_an_operator_lets_it_run() -> None:
-    runs = []
-
-    @step(effect="at_most_once")
-    async def pay() -> int:
-        runs.append(1)
-        return 7
-
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(pay)
-
-    crashed = ListJournal()
-    await run(flow, None, crashed)
-    after = ListJournal(crashed.rows[:1], attempt=2)
-    with pytest.raises(Park, match="'pay' is at_most_once") as park:
-        await run(flow, None, after)
-    parked = (2, 2, "turn.parked", park.value.key, b'{"reason":"uncertain_effect","message":""}')
-    resumed = ListJournal([*after.rows, parked], attempt=3)
-
-    assert park.value.reason == "uncertain_effect"
-    assert len(runs) == 1
-    assert await run(flow, None, resumed) == 7
-
-
-async def test_an_at_most_once_step_is_not_tried_again_unless_it_says_that_nothing_happened() -> None:
-    errors: list[Exception] = [EffectNotStartedError("no connection"), BankError("lost on the way")]
-
-    @step(effect="at_most_once", retries=5)
-    async def pay() -> None:
-        raise errors.pop(0)
-
-    async def flow(ctx: Context) -> None:
-        await ctx.run(pay)
-
-    journal = ListJournal()
-    with pytest.raises(StepFailedError, match="lost on the way"):
-        await run(flow, None, journal)
-
-    assert [kind for kind, _ in journal.outcomes() if kind.startswith("step")] == [
-        "step.intended",
-        "step.retrying",
-        "step.intended",
-        "step.failed",
-    ]
-
-
-async def test_a_crash_after_a_try_that_certainly_did_nothing_is_not_uncertain() -> None:
-    errors: list[Exception] = [EffectNotStartedError("no connection")]
-
-    @step(effect="at_most_once", retries=5)
-    async def pay() -> int:
-        if errors:
-            raise errors.pop()
-        return 7
-
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(pay)
-
-    whole = ListJournal()
-    await run(flow, None, whole)
-    length = [row[2] for row in whole.rows].index("wait.started") + 1
-
-    assert await run(flow, None, ListJournal(whole.rows[:length], attempt=2)) == 7
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from argosy.clock import Clock
 
 
 class DatabaseClock:
-    """Good to some milliseconds; never read for anything that decides who may do what."""
+    """Good to some milliseconds once it has heard something, which a worker sees to before it owns anything; never read
+    for anything that decides who may do what.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 LOCK_GRACE_S: Final = 0.25
 # After a start of Postgres nobody's lock is there at first: for so long only the beats count.
 SERVER_GRACE_S: Final = 5.0
+# However many workers there are: a beat or two may be late before one is taken for dead (or shown as silent).
+BEATS_PER_TTL: Final = 4
 # Somebody looks so often without being told to: for what stopped without dying.
 LOOK_S: Final = 3.0
 
@@ -47,6 +49,14 @@ def look_after_s(members: Sequence[Member], worker_no: int, *, is_first_round: b
     """
     living = sorted({each.worker_no for each in members if each.is_alive} | {worker_no})
     return LOOK_S * (living.index(worker_no) + 1 if is_first_round else len(living))
+
+
+def beat_after_s(members: Sequence[Member], *, interval_s: float, ttl_s: float) -> float:
+    """How long one beat follows the other: many workers beat more rarely, so that together they say little more than
+    one does, up to a quarter of the time after which a silent one is taken for dead.
+    """
+    living = sum(each.is_alive for each in members)
+    return max(interval_s, min(interval_s * living, ttl_s / BEATS_PER_TTL))
 
 
 def adopter(partition: int, lane: str, members: Sequence[Member]) -> uuid.UUID | None:

@@ -18,7 +18,7 @@ from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Owned
 
 _LOOK_S: Final = 2.0  # memory is looked at this often
-_MEASURE_S: Final = 10.0  # Postgres is asked this often: a tenth of a query per second, idle or not
+_MEASURE_S: Final = 15.0  # Postgres is asked this often, idle or not: as often as somebody scrapes
 _SESSIONS_MAX: Final = 4_000  # looked at in one query, of all partitions together: some 20 ms of Postgres
 _GAUGES: Final = (
     telemetry.PARTITION_LAG,

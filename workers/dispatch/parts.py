@@ -203,6 +203,7 @@ class Parts:
             until_known=self.takeover.until_known,
             held_of=self.takeover.forget,
             has_unread=self.pager.has_unread,
+            is_taking_up=self.pager.is_taking_up,
             on_done=self._handed_over,
             on_told=lambda turn: self.background.spawn(self.others.tell(turn)),
         )

@@ -5,7 +5,9 @@ loop_watch.py).
 - This process holds the session-level advisory lock of its number, and beats.
 - It waits in the lock of its neighbour in the ring of the living. When it is granted the neighbour is dead, or its
   connection was cut: everybody is told to look at once (NOTIFY), and looks again after a grace.
-- Idle it costs one small beat per interval; a look at the members every few seconds is shared by all.
+- Idle it costs one small beat per interval, which grows with the number of workers (life.beat_after_s), and answers
+  what everybody must know of the database: its lineage, and which log the lane is on. What others wait for (we drain)
+  is said at once, by `beat_soon`. A look at the members every few seconds is shared by all.
 - Nothing that Postgres does ends the thread: it tries again, at once after a connection that had worked.
 """
 
@@ -22,20 +24,20 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.store import worker
 from argosy.store.pool import connect
-from argosy.store.worker import Beat
-from workers.dispatch.life import LOCK_GRACE_S, Member, is_alive, look_after_s, neighbour
+from argosy.store.worker import Beat, Told
+from workers.dispatch.life import LOCK_GRACE_S, Member, beat_after_s, is_alive, look_after_s, neighbour
 
 log = structlog.get_logger()
 
 _JOIN_S = 5.0
 _CALL_S = 5.0  # a network that went silent is a lost connection
 _RETRY_S_MIN, _RETRY_S_MAX = 0.02, 1.0
-_BEATS_MISSED_MAX = 3
+_BEATS_MISSED_MAX = 2
 
 
 class SignsOfLife:
-    """From `start` to `stop`. state() is asked from the thread; on_members and on_lineage are called on the loop that
-    started it, the first on every news of the fleet and on every change.
+    """From `start` to `stop`. state() is asked from the thread; the others are called on the loop that started it:
+    on_members on every news of the fleet and on every change, on_lineage and on_log with the answer to every beat.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class SignsOfLife:
         state: Callable[[], Beat],
         on_members: Callable[[list[Member]], None],
         on_lineage: Callable[[int], None],
+        on_log: Callable[[Told], None],
     ) -> None:
         self._dsn = dsn
         self._worker_id = worker_id
@@ -60,6 +63,7 @@ class SignsOfLife:
         self._state = state
         self._on_members = on_members
         self._on_lineage = on_lineage
+        self._on_log = on_log
         self._owner_loop: asyncio.AbstractEventLoop | None = None
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
@@ -69,6 +73,7 @@ class SignsOfLife:
         self._look_at_s = self._looked_at_s = 0.0
         self._connections = 0
         self._is_away = False
+        self._has_to_beat = False
         self._beaten_at_s: float | None = None
 
     @property
@@ -77,19 +82,31 @@ class SignsOfLife:
         beaten_at_s = self._beaten_at_s
         if beaten_at_s is None:
             return False
-        return self._clock.monotonic_s() - beaten_at_s <= _BEATS_MISSED_MAX * self._interval_s
+        return self._clock.monotonic_s() - beaten_at_s <= self._beat_after_s() + _BEATS_MISSED_MAX * self._interval_s
 
     def start(self) -> None:
         """From the loop on which the callbacks are wanted."""
         self._owner_loop = asyncio.get_running_loop()
         self._thread.start()
 
+    def beat_soon(self) -> None:
+        """What `state` answers has changed, and others wait for it. From any thread."""
+
+        def wake() -> None:
+            self._has_to_beat = True
+            self._news.set()
+
+        self._call(wake)
+
     def stop(self) -> None:
         self._stopping.set()
+        self._call(lambda: self._news.set())  # there is none before the thread runs
+        self._thread.join(_JOIN_S)
+
+    def _call(self, work: Callable[[], None]) -> None:
         if self._own_loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended
-                self._own_loop.call_soon_threadsafe(self._news.set)
-        self._thread.join(_JOIN_S)
+                self._own_loop.call_soon_threadsafe(work)
 
     # The thread
 
@@ -122,6 +139,8 @@ class SignsOfLife:
 
     async def _beat(self, connection: Any) -> None:
         await connection.add_listener(worker.FLEET_CHANNEL, lambda *_: self._news.set())
+        # One that is cut is opened again before others take us for dead, however long it is until the next beat.
+        connection.add_termination_listener(lambda _: self._news.set())
         self._connections += 1  # the other one may have met the same silence, and would not know
         self._new_neighbour.set()
         has_lock = False
@@ -131,17 +150,24 @@ class SignsOfLife:
                     has_lock = is_back = await worker.take_lock(connection, self._worker_no)
                 else:
                     is_back = self._was_silent()
-                lineage = await worker.beat(connection, self._worker_id, self._state())
-                if is_back:  # others may have taken us for dead, and we may have missed what happened
+                is_asked_for, self._has_to_beat = self._has_to_beat, False
+                told = await worker.beat(connection, self._worker_id, self._state())
+                if is_back or is_asked_for:  # others may have taken us for dead, and we may have missed what happened
                     await worker.notify_fleet(connection)
             self._beaten()
-            if lineage is not None:
-                self._tell(self._on_lineage, lineage)
-            await self._listen(connection, self._clock.monotonic_s() + self._interval_s)
+            if told is not None:
+                self._tell(self._on_lineage, told.lineage)
+                self._tell(self._on_log, told)
+            await self._listen(connection, self._clock.monotonic_s() + self._beat_after_s())
+
+    def _beat_after_s(self) -> float:
+        return beat_after_s(self._known, interval_s=self._interval_s, ttl_s=self._ttl_s)
 
     async def _listen(self, connection: Any, until_s: float) -> None:
         """Look whenever there is reason to, until it is time for the next beat."""
-        while not self._stopping.is_set() and (left_s := until_s - self._clock.monotonic_s()) > 0:
+        while not (self._stopping.is_set() or self._has_to_beat):
+            if (left_s := until_s - self._clock.monotonic_s()) <= 0:
+                return
             is_news = self._news.is_set()
             if is_news or self._clock.monotonic_s() >= self._next_look_s():
                 self._news.clear()

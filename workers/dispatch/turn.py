@@ -35,8 +35,7 @@ class Owned:
     log_id, position: the next record to be accepted, in which log; lag: records behind it at the last look; next_read:
     the next one expected from the reader; claim: the number under which it is read, 0 for not at all; is_reading: the
     reader was told to deliver it. is_open: what the former owner left is known, so what waits in Postgres may be run;
-    is_closing: it is being handed over, and still ours. resume: how turns go on that are running in Postgres;
-    is_settled: at its end, whether they all did.
+    is_closing: it is being handed over, and still ours. resume: how turns go on that are running in Postgres.
     """
 
     __slots__ = (
@@ -48,7 +47,6 @@ class Owned:
         "is_closing",
         "is_open",
         "is_reading",
-        "is_settled",
         "is_void",
         "lag",
         "last_bucket",
@@ -76,7 +74,6 @@ class Owned:
         self.is_closing = False
         self.is_open = False
         self.is_reading = False
-        self.is_settled = False
         self.resume = Resume.CRASHED
 
 
@@ -135,6 +132,7 @@ class Turn:
         "error",
         "events",
         "fired",
+        "found_running_seq",
         "history",
         "inbox",
         "input",
@@ -209,6 +207,8 @@ class Turn:
         self.waits: bytes | None = None
         self.reason: str | None = None
         self.needs_load = input is None or status is not Status.QUEUED
+        # It was running in Postgres when it came into memory, with so many events.
+        self.found_running_seq = seq if status is Status.RUNNING else None
         self.is_refused = False
         self.is_queued_to_flush = False
         self.durable: asyncio.Future[None] | None = None
@@ -242,6 +242,11 @@ class Turn:
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def goes_on_as_found(self) -> bool:
+        """Whether, as far as Postgres knows, it still runs as it did before it came into memory."""
+        return self.found_running_seq is not None and self.durable_seq == self.found_running_seq
 
     @property
     def is_live(self) -> bool:

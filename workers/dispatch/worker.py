@@ -42,12 +42,14 @@ class Worker:
         if self._stopping.is_set():
             os._exit(1)
         self._stopping.set()
+        if self._signs is not None:
+            self._signs.beat_soon()  # that it drains: nobody leaves anything to it any more
 
     async def run(self) -> None:
         parts, settings = self._parts, self._settings
         await parts.log_guard.begin(await parts.reader.identity())
         await parts.accepts.open()
-        await parts.flushes.open()
+        parts.database_clock.heard(await parts.flushes.open())
         await parts.exchange.start()
         ops = OpsServer(settings.metrics_host, settings.metrics_port, health=self._health, ready=self._ready)
         ops.start()
@@ -63,6 +65,7 @@ class Worker:
             state=self._beat,
             on_members=parts.ownership.members,
             on_lineage=parts.ownership.lineage,
+            on_log=parts.log_guard.heard,
         )
         signs.start()
         identity = await parts.reader.open(parts.intake.take, parts.ownership.eligible)
@@ -140,11 +143,14 @@ class Worker:
         return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:
-        """Asked from another thread."""
+        """Asked from another thread. waits_for: what is missing, in words."""
         has_store = self._signs is not None and self._signs.is_heard
-        return self._parts.ownership.is_settled and has_store and not self._stopping.is_set(), {
+        is_draining = self._stopping.is_set()
+        lacks = "an answer of Postgres to its beats" if not has_store else self._parts.ownership.lacks()
+        return not lacks and not is_draining, {
             "partitions": sorted(self._parts.owned),
             "running": self._parts.executor.running,
-            "draining": self._stopping.is_set(),
+            "draining": is_draining,
             "store": "ok" if has_store else "unavailable",
+            "waits_for": lacks or None,
         }

@@ -17,7 +17,9 @@ _MESSAGE_CHARACTERS_MAX = 2_000
 
 
 def start(turn: Turn, version: str | None) -> None:
-    """The turn begins, goes on, or begins again. Only a turn that nobody handed over begins again (turn.reset)."""
+    """The turn begins, goes on, or begins again. Only a turn that nobody handed over begins again (turn.reset), and
+    nothing of it runs before that is written: who woke up from a long stop is refused first.
+    """
     if turn.status is Status.QUEUED:
         turn.become(Status.RUNNING)
         turn.attempt += 1
@@ -34,6 +36,7 @@ def start(turn: Turn, version: str | None) -> None:
             turn.reason = turn.error = None
             turn.crashes = 0  # an operator decided
         turn.attempt += 1
+        turn.awaits_start = True
         turn.write(Event.TURN_RESET, data=b'{"from_seq":%d}' % (turn.seq + 1))
     take_results(turn)
 
@@ -67,6 +70,8 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
     turn.write(event, data=_with_channels(turn, data))
     for signal in turn.signals:
         turn.moves[signal.inbox_id] = "late"
+    for result in turn.results:
+        turn.moves.setdefault(result.inbox_id, "late")
     for inbox_id in turn.fired.values():
         turn.moves[inbox_id] = "deleted"
     for wait in turn.journal.waits.open.values() if turn.journal is not None else ():
@@ -100,8 +105,9 @@ def park(turn: Turn, why: Park) -> None:
 
 
 def keep_rows(turn: Turn) -> None:
-    """Signals and timers that nobody has taken yet wait in Postgres until the turn goes on."""
-    for inbox_id in (*(signal.inbox_id for signal in turn.signals), *turn.fired.values()):
+    """Signals, timers and results that nobody has taken yet wait in Postgres until the turn goes on."""
+    rows = [each.inbox_id for each in turn.signals] + [each.inbox_id for each in turn.results]
+    for inbox_id in (*rows, *turn.fired.values()):
         turn.moves.setdefault(inbox_id, "buffered")
 
 

@@ -27,7 +27,7 @@ from workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, waits
 from workers.dispatch.ownership.takeover import Takeover
 from workers.dispatch.scheduling.pager import Pager, turn_of
 from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Signal, Stop, Turn
+from workers.dispatch.turn import Owned, Result, Signal, Stop, Turn
 
 log = structlog.get_logger()
 
@@ -193,6 +193,10 @@ class Inbox:
         if turn.has_ended or turn.stop is not None or (has_begun and turn.status is not Status.RUNNING):
             turn.deferred.append(row.inbox_id)
             return
+        if row.kind == "step_result" and not has_begun:  # whether its history was read before this or is read after
+            turn.seen.add(row.inbox_id)
+            turn.results.append(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
+            return
         # One that waits for its slot is treated like a running one: it will find in memory what comes now.
         status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == "timer" else turn.status
         action = decide(row.kind, row.name, status, waits_for=True)
@@ -202,9 +206,6 @@ class Inbox:
             self._end(row, owned, turn, action)
         elif action in (Action.LATE, Action.DELETE):
             self._move(row, owned, "late" if action is Action.LATE else "deleted")
-        elif row.kind in ("step_result", "handover"):
-            self._move(row, owned, "late" if has_begun else "buffered")
-            turn.needs_load = turn.needs_load or not has_begun
         elif row.kind == "timer":
             turn.seen.add(row.inbox_id)
             if has_begun:

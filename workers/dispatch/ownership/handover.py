@@ -11,6 +11,7 @@ Rules:
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
 
 import structlog
 
@@ -19,7 +20,6 @@ from argosy.clock import Clock
 from argosy.errors import UnavailableError
 from argosy.ranges import in_ranges
 from argosy.store.partition import Partitions, ResultRow
-from argosy.turn.status import Status
 from workers.dispatch.execution.journal import STEP_OUTCOMES
 from workers.dispatch.flush.flusher import Flusher
 from workers.dispatch.tasks import Background
@@ -33,6 +33,15 @@ _RETRY_S = 0.25
 Held = list[tuple[uuid.UUID, str]]
 
 
+class Loss(NamedTuple):
+    """A partition that is given away, and what memory knew in the moment when it was."""
+
+    owned: Owned
+    turns: list[Turn]
+    has_unread: bool
+    is_taking_up: bool
+
+
 def undelivered(turn: Turn) -> list[EventWrite]:
     """Outcomes of steps that Postgres does not have from here, the latest word of each key."""
     events = [*turn.unwritten, *turn.events, *(turn.journal.outcomes if turn.journal is not None else ())]
@@ -44,14 +53,14 @@ def in_flight(turn: Turn) -> bool:
     return turn.journal is not None and turn.stop is Stop.HANDOVER and bool(turn.journal.in_flight)
 
 
-def is_settled(owned: Owned, turns: Iterable[Turn], has_unread_heads: bool) -> bool:
+def is_settled(owned: Owned, turns: Iterable[Turn], *, has_unread: bool, is_taking_up: bool) -> bool:
     """Whether every turn that is running in Postgres may go on with the same attempt. Not one whose former owner died
-    or said nothing before it began again here; nor one whose step was broken off to end it, which is not written yet.
+    or said nothing, before Postgres has it that it began again here; nor one whose step was broken off to end it, which
+    is not written yet. has_unread: heads were never looked at; is_taking_up: what was held is about to begin again.
     """
-    are_heads_known = owned.resume is Resume.MOVED or (owned.is_open and not has_unread_heads)
-    is_open_question = any(
-        turn.stop in (Stop.CANCEL, Stop.EXPIRE)
-        or (turn.status is Status.RUNNING and turn.task is None and turn.resume is not Resume.MOVED)
+    are_heads_known = owned.resume is Resume.MOVED or (owned.is_open and not has_unread)
+    is_open_question = is_taking_up or any(
+        turn.stop in (Stop.CANCEL, Stop.EXPIRE) or (turn.goes_on_as_found and turn.resume is not Resume.MOVED)
         for turn in turns
     )
     return are_heads_known and not is_open_question
@@ -74,7 +83,7 @@ def rows_of(turn: Turn, outcomes: Iterable[EventWrite], runner: str, *, is_last:
 class Handover:
     """Gives partitions away. on_done(turn) is called when nothing of a turn runs here any more; on_told(turn) when
     there is something to be read by its owner. until_known(owned) returns when it is known what the owner before left;
-    held_of(owned) takes what was held here for others' steps; has_unread(owned): heads of it were never looked at.
+    held_of(owned) takes what was held here for others' steps; has_unread(owned), is_taking_up(owned): see is_settled.
     """
 
     def __init__(
@@ -89,6 +98,7 @@ class Handover:
         until_known: Callable[[Owned], Awaitable[None]],
         held_of: Callable[[Owned], Held],
         has_unread: Callable[[Owned], bool],
+        is_taking_up: Callable[[Owned], bool],
         on_done: Callable[[Turn], None],
         on_told: Callable[[Turn], None],
     ) -> None:
@@ -100,6 +110,7 @@ class Handover:
         self._until_known = until_known
         self._held_of = held_of
         self._has_unread = has_unread
+        self._is_taking_up = is_taking_up
         self._on_done = on_done
         self._on_told = on_told
         self._background = background
@@ -114,22 +125,23 @@ class Handover:
         """Partitions are lost, or everything of them is written: leave the notes, then deliver. With each, the
         turns of it that memory knows.
         """
+        losses = []
         for owned, turns in parts:
-            owned.is_settled = is_settled(owned, turns, self._has_unread(owned))
             self.stop_starting(turns)
-        if opened := [part for part in parts if part[0].is_open]:
+            losses.append(Loss(owned, turns, self._has_unread(owned), self._is_taking_up(owned)))
+        if opened := [each for each in losses if each.owned.is_open]:
             self._background.spawn(self._give(opened))
-        for part in parts:
-            if not part[0].is_open:  # what the owner before left goes on to the next one with our own note
-                self._background.spawn(self._give([part]))
+        for each in losses:
+            if not each.owned.is_open:  # what the owner before left goes on to the next one with our own note
+                self._background.spawn(self._give([each]))
 
-    async def _give(self, parts: list[tuple[Owned, list[Turn]]]) -> None:
+    async def _give(self, losses: list[Loss]) -> None:
         await self._flusher.answered()
-        for owned, _ in parts:
-            await self._until_known(owned)
+        for each in losses:
+            await self._until_known(each.owned)
         note: list[tuple[int, uuid.UUID, str]] = []
         kept: list[tuple[Turn, str]] = []
-        for owned, turns in parts:
+        for owned, turns, _, _ in losses:
             runner = f"{self._worker_id}/{owned.epoch}"
             for turn in turns:
                 if in_flight(turn) or undelivered(turn):
@@ -138,9 +150,13 @@ class Handover:
                 else:
                     self._on_done(turn)
             note += [(owned.partition, *each) for each in self._held_of(owned)]
-        partitions, epochs = [each.partition for each, _ in parts], [each.epoch for each, _ in parts]
-        telemetry.HANDOVERS.labels(outcome="given").inc(len(parts))
-        settled = [each.is_settled for each, _ in parts]
+        partitions, epochs = [each.owned.partition for each in losses], [each.owned.epoch for each in losses]
+        # Only now is it known what Postgres has of them.
+        settled = [
+            is_settled(each.owned, each.turns, has_unread=each.has_unread, is_taking_up=each.is_taking_up)
+            for each in losses
+        ]
+        telemetry.HANDOVERS.labels(outcome="given").inc(len(losses))
         await self._insist(lambda: self._partitions.give(partitions, epochs, settled, note))
         log.info(telemetry.PARTITIONS_GIVEN, partitions=in_ranges(sorted(partitions)), turns_in_flight=len(kept))
         for turn, runner in kept:

@@ -1,4 +1,5 @@
-"""Is this still the log that our positions belong to? Looked at when a worker starts, and in every round of its loop.
+"""Is this still the log that our positions belong to? Looked at when a worker starts, and in every round of its loop;
+what Postgres has for the lane's log is heard with every beat, and looked up when it is another one.
 
 Rules (`judge_start`, `judge`, pure):
 - Another cluster or another topic while others of the lane live on the first: two fleets share a database by mistake.
@@ -21,6 +22,7 @@ from argosy.clock import Clock
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity, LogReader, Span
 from argosy.store.lane_log import LaneLog, LaneLogs
+from argosy.store.worker import Told
 
 log = structlog.get_logger()
 
@@ -33,7 +35,6 @@ _GROWN = (
     "topic (KAFKA_TOPIC_PREFIX, `argosy topics`) and let the old one run empty with its own workers"
 )
 _SAY_AGAIN_S = 60.0
-_LANE_INTERVAL_S = 5.0
 _LOOK_INTERVAL_S = 0.8  # rounds come once a second, and more often while partitions change hands
 
 
@@ -93,7 +94,8 @@ class LogGuard:
         self._topic = topic
         self._ttl_s = ttl_s
         self._identity = Identity("", "", 0)
-        self._looked_at_s = self._said_at_s = self._shared_at_s = float("-inf")
+        self._looked_at_s = self._said_at_s = float("-inf")
+        self._is_other_recorded = False
 
     async def begin(self, identity: Identity) -> None:
         """Raises SettingError for a log that must not be used, StoreUnavailableError."""
@@ -101,6 +103,11 @@ class LogGuard:
         self._identity = identity
         if recorded is None or judge_start(recorded, identity, self._topic) is Verdict.REPLACED:
             await self._set(recorded.identity if recorded else None, identity)
+
+    def heard(self, told: Told) -> None:
+        """Which log the lane is on, as Postgres has it."""
+        recorded = (told.cluster_id, told.topic)
+        self._is_other_recorded = recorded not in ((None, None), (self._identity.cluster_id, self._topic))
 
     async def look(self) -> Identity | None:
         """The log that is there instead of the one before; None when it is still the same.
@@ -112,8 +119,7 @@ class LogGuard:
         if now_s - self._looked_at_s < _LOOK_INTERVAL_S:
             return None
         self._looked_at_s = now_s
-        if now_s - self._shared_at_s >= _LANE_INTERVAL_S:
-            self._shared_at_s = now_s
+        if self._is_other_recorded:
             recorded = await self._lane_logs.find(self._worker_id, self._ttl_s)
             if recorded is not None and recorded.is_other(self._identity, self._topic):
                 judge_start(recorded, self._identity, self._topic)

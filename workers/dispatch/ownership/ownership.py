@@ -1,16 +1,19 @@
 """What this worker may read and write: the log's assignment is eligibility, the claim in Postgres is ownership.
 
-A loop compares the two every RECONCILE_INTERVAL_S and at once after a change (`decide`, pure):
-  eligible and not owned → claim; owned but void → claim anew; eligible, owned and not read → read;
-  owned and not eligible → serve what is known, read no more, until somebody claims it.
-What nobody living owns is adopted (`to_adopt`): each living worker takes its part. A claim commits first and loads
-afterwards: positions, what the former owner left (takeover.py), then the heads that wait. Every time a partition begins
-to be read it gets a number of its own, which what is polled under it carries.
+Two loops, every RECONCILE_INTERVAL_S and at once after a change. Neither waits for the other:
+- One claims, and asks Postgres alone (`decide`, pure): eligible and not owned → claim; owned but void → claim anew;
+  owned and not eligible → serve what is known, read no more, until somebody claims it. What nobody living owns is
+  adopted (`to_adopt`): each living worker takes its part, whatever the log does. Every claim of this worker is made
+  here, one after the other, so that two of one partition never overlap.
+- One reads what is eligible and owned, and looks at the log (reading.py): it waits for brokers that are away.
+A claim commits first and loads afterwards: positions, what the former owner left (takeover.py), then the heads that
+wait. Every time a partition begins to be read it gets a number of its own, which what is polled under it carries.
 """
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -22,12 +25,13 @@ from argosy.log import Identity
 from argosy.ranges import in_ranges
 from argosy.store.partition import Claimed, Orphan, Partitions
 from workers.dispatch.life import Member, adopter
+from workers.dispatch.ownership.readiness import Readiness
 from workers.dispatch.ownership.reading import Reading
 from workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 
-_ORPHANS_INTERVAL_S = 10.0  # a net: whoever dies or gives something away makes everybody look at once
+_ORPHANS_INTERVAL_S = 30.0  # a net: whoever dies or gives something away makes everybody look at once
 
 
 class Decision(NamedTuple):
@@ -85,10 +89,11 @@ class Ownership:
         self._orphans_at_s = clock.monotonic_s()
         self._has_to_look_for_losses = False
         self._changed = asyncio.Event()
+        self._has_to_read = asyncio.Event()
+        self._readiness = Readiness(clock)
         self._partition_count = 0
         self._lineage = 0
         self.is_draining = False
-        self.is_settled = False
 
     def begin(self, identity: Identity) -> None:
         self._partition_count = identity.partition_count
@@ -100,7 +105,9 @@ class Ownership:
         for partition in self._owned.keys() - partitions:
             self._reading.stop(self._owned[partition])
         self._eligible = partitions
+        self._readiness.has_joined = self._readiness.has_joined or bool(partitions)
         self._changed.set()
+        self._has_to_read.set()
 
     def members(self, members: list[Member]) -> None:
         """Who lives; somebody came or went, or left something."""
@@ -146,22 +153,23 @@ class Ownership:
         self._void(owned)
         self._changed.set()
 
+    def lacks(self) -> str:
+        """What this worker waits for before it is ready, in words; empty when it is. From any thread."""
+        return self._readiness.lacks(self._eligible, self._owned)
+
     async def run(self) -> None:
-        while True:
-            self._changed.clear()
-            try:
-                await self._reconcile()
-            except UnavailableError as error:
-                log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
-            except (OwnershipLostError, CallerError):
-                raise
-            except ArgosyError as error:
-                log.error(telemetry.TASK_FAILED, task="ownership", error=str(error))
-            try:
-                async with asyncio.timeout(self._interval_s):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+        loops = (
+            self._again_and_again(self._claim, self._changed),
+            self._again_and_again(self._read, self._has_to_read),
+            self._readiness.join(self._reading.has_joined),
+        )
+        tasks = [asyncio.create_task(each) for each in loops]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def give_all(self) -> list[Owned]:
         """For the end of a drain: what is left is not ours any more from here on, and nobody has it yet."""
@@ -169,19 +177,48 @@ class Ownership:
         self._void(left)
         return left
 
-    async def _reconcile(self) -> None:
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]], has_to: asyncio.Event) -> None:
+        while True:
+            has_to.clear()
+            try:
+                await work()
+            except UnavailableError as error:
+                log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
+            except (OwnershipLostError, CallerError):
+                raise
+            except ArgosyError as error:
+                log.error(telemetry.TASK_FAILED, task="ownership", error=str(error))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s):
+                    await has_to.wait()
+
+    async def _claim(self) -> None:
         if self._has_to_look_for_losses or any(partition not in self._eligible for partition in self._owned):
             await self._look_for_losses()
         decision = decide(frozenset() if self.is_draining else self._eligible, self._owned)
         for partition in decision.read_no_more:
             self._reading.stop(self._owned[partition])
         if decision.claim:
-            await self._claim(decision.claim)
+            await self._claim_eligible(decision.claim)
         if not self.is_draining and self._may_be_orphans():
             await self._look_for_orphans()
-        await self._reading.look([self._owned[p] for p in sorted(self._owned) if p in self._eligible])
-        self.is_settled = self._eligible <= self._owned.keys()
+        self._readiness.has_claimed = True
         telemetry.PARTITIONS_OWNED.set(len(self._owned))
+
+    async def _read(self) -> None:
+        wanted = [each for _, each in sorted(self._owned.items()) if self._is_wanted(each)]
+        try:
+            await self._reading.look(wanted, self._is_wanted)
+        except UnavailableError as error:
+            self._readiness.log_error = str(error)
+            raise
+        if self._readiness.has_joined and self._eligible <= self._owned.keys():
+            self._readiness.has_looked, self._readiness.log_error = True, ""
+
+    def _is_wanted(self, owned: Owned) -> bool:
+        """Whether it should be read, as of now."""
+        is_ours = self._owned.get(owned.partition) is owned and not owned.is_void
+        return is_ours and owned.partition in self._eligible and not self.is_draining
 
     async def _look_for_losses(self) -> None:
         """A partition that we do not read may be claimed without our hearing of it."""
@@ -215,7 +252,7 @@ class Ownership:
             log.info(telemetry.PARTITIONS_ADOPTED, partitions=in_ranges(sorted(adopted)))
             self._own(adopted)
 
-    async def _claim(self, partitions: list[int]) -> None:
+    async def _claim_eligible(self, partitions: list[int]) -> None:
         self._void([self._owned[partition] for partition in partitions if partition in self._owned])
         claimed = await self._partitions.claim(partitions)
         telemetry.CLAIMS.inc(len(claimed))
@@ -230,6 +267,7 @@ class Ownership:
             each = Owned(partition, claim.epoch, ids.buckets_of(partition, self._partition_count))
             self._owned[partition] = each
             new.append((each, claim))
+        self._has_to_read.set()
         self._on_claimed(new)
         if self.is_draining:  # it was asked for before
             self._void([each for each, _ in new])

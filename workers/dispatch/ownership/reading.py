@@ -28,7 +28,7 @@ def where_to_read(position: int | None, span: Span) -> int:
 
 
 class Reading:
-    """Used by ownership's loop alone."""
+    """Used by ownership alone: one `look` at a time."""
 
     def __init__(
         self,
@@ -71,8 +71,13 @@ class Reading:
         owned.is_reading = True
         self._reader.start(owned.partition, owned.position, owned.claim)
 
-    async def look(self, eligible: list[Owned]) -> None:
-        """Begin to read what is not read, see that it is still the same log, say how far the others are.
+    async def has_joined(self) -> bool:
+        """Whether the log has said what this worker is eligible for. Raises LogUnavailableError."""
+        return await self._reader.has_joined()
+
+    async def look(self, eligible: list[Owned], is_wanted: Callable[[Owned], bool]) -> None:
+        """Begin to read what is not read, see that it is still the same log, say how far the others are. Claims go on
+        meanwhile: is_wanted says what is still ours to read when the log has answered.
 
         Raises UnavailableError, SettingError.
         """
@@ -82,21 +87,21 @@ class Reading:
             self.begin(replaced)
             for each in eligible:
                 self.stop(each)
-        if new := [each for each in eligible if not each.is_reading and not each.is_void]:
-            await self._start(new)
+        if new := [each for each in eligible if not each.is_reading and is_wanted(each)]:
+            await self._start(new, is_wanted)
         now_s = self._clock.monotonic_s()
         if now_s - self._spans_at_s >= _SPANS_INTERVAL_S:
             self._spans_at_s = now_s
             await self._look_at_spans([each for each in eligible if each.is_reading])
 
-    async def _start(self, new: list[Owned]) -> None:
+    async def _start(self, new: list[Owned], is_wanted: Callable[[Owned], bool]) -> None:
         # After the claim: from here on nobody else moves these positions, and the log's end only grows.
         numbers = [each.partition for each in new]
         spans = await self._reader.spans(numbers)
         begins = {partition: spans[partition].begin for partition in numbers}
         positions = await self._partitions.open_positions(self._identity.log_id, begins)
         for each in new:
-            if each.is_void:
+            if not is_wanted(each):
                 continue
             if each.log_id != self._identity.log_id:
                 each.log_id = self._identity.log_id
@@ -104,7 +109,7 @@ class Reading:
             first = where_to_read(each.position, spans[each.partition])
             if first != each.position:
                 await self._read_another_log(each, first, spans[each.partition])
-            if not each.is_void:
+            if is_wanted(each):
                 self._intake.rewind(each)
                 self.restart(each)
 

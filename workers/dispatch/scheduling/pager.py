@@ -8,8 +8,9 @@ READY_SESSIONS_MAX). Each reads for many at once; a read that fails is repeated 
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import groupby
+from typing import Any
 
 import structlog
 
@@ -72,6 +73,8 @@ class Pager:
         self._heads_work = asyncio.Event()
         # Turns not in memory for which a signal came: their history must be read before they run.
         self._signalled: dict[uuid.UUID, Owned] = {}
+        # Turns that were held and may go on now: on their way into memory.
+        self._taking_up: dict[uuid.UUID, tuple[Owned, Resume]] = {}
 
     def load(self, turn: Turn) -> None:
         """Read the turn's history and waiting signals, then begin it."""
@@ -82,25 +85,41 @@ class Pager:
         self._cursors.extend(Cursor(each) for each in owned)
         self._heads_work.set()
 
-    async def take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
-        """A turn that was held may go on."""
-        while not owned.is_void and turn_id not in self._scheduler.live:
-            try:
+    def take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> Coroutine[Any, Any, None]:
+        """A turn that was held may go on: known from this call on, in memory when what is returned has run."""
+        self._taking_up[turn_id] = owned, resume
+        return self._take_up(turn_id, owned, resume)
+
+    def is_taking_up(self, owned: Owned) -> bool:
+        """Whether a turn of it that begins again is on its way into memory."""
+        return any(each is owned and resume is not Resume.MOVED for each, resume in self._taking_up.values())
+
+    async def _take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
+        try:
+            while not owned.is_void and turn_id not in self._scheduler.live:
                 with self._scheduler.watch() as departed:
-                    rows = await self._heads.load_turns([turn_id])
-            except UnavailableError:
-                await self._clock.sleep(_RETRY_S)
-                continue
-            if turn_id in departed:
-                return  # it ran here meanwhile
-            if not rows or not _goes_on(rows[0]):
-                return  # what it waits for wakes it when it comes
-            turn = turn_of(rows[0], owned)
-            turn.resume = resume
-            if owned.is_void or self._scheduler.found(turn):
-                self._on_ready()
-                return
-            await self._clock.sleep(_BUSY_S)  # its session is being paged in: that ends at once
+                    rows = await self._read_again(turn_id)
+                if rows is None:
+                    await self._clock.sleep(_RETRY_S)
+                    continue
+                # It ran here meanwhile, or what it waits for wakes it when it comes.
+                if turn_id in departed or not rows or not _goes_on(rows[0]):
+                    return
+                turn = turn_of(rows[0], owned)
+                turn.resume = resume
+                if owned.is_void or self._scheduler.found(turn):
+                    self._on_ready()
+                    return
+                await self._clock.sleep(_BUSY_S)  # its session is being paged in: that ends at once
+        finally:
+            if self._taking_up.get(turn_id) == (owned, resume):
+                del self._taking_up[turn_id]
+
+    async def _read_again(self, turn_id: uuid.UUID) -> list[LoadedTurn] | None:
+        try:
+            return await self._heads.load_turns([turn_id])
+        except UnavailableError:
+            return None
 
     def has_unread(self, owned: Owned) -> bool:
         """Whether heads of a claimed partition were never looked at."""
@@ -197,7 +216,9 @@ class Pager:
             if row.session_id in departed:  # it came, ran and left while we read: Postgres knows better now
                 self._scheduler.more(row.session_id, row.bucket, owned)
                 continue
-            is_known = row.turn_id in self._scheduler.live or self._is_held(row.turn_id)
+            is_known = (
+                row.turn_id in self._scheduler.live or row.turn_id in self._taking_up or self._is_held(row.turn_id)
+            )
             if status in (Status.QUEUED, Status.RUNNING) and not is_known:
                 turn = self.turn_of(row, owned)
                 # After a crash a head may be what caused it, before its start was durable.
@@ -270,7 +291,8 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     stored = [Signal(*signal) for signal in row.signals if signal[0] not in turn.seen]
     turn.signals = stored + turn.signals
     turn.seen.update(signal.inbox_id for signal in stored)
-    turn.results = [Result(*result) for result in row.results]
+    known = {result.inbox_id for result in turn.results}
+    turn.results += [Result(*result) for result in row.results if result[0] not in known]
     turn.seen.update(result.inbox_id for result in turn.results)
     for key, inbox_id in row.timers:
         turn.fired.setdefault(key, inbox_id)

@@ -1,0 +1,185 @@
+"""The parts of a worker, joined over a scripted store."""
+
+import asyncio
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from argosy.clock import SystemClock
+from argosy.errors import FlushRefusedError
+from argosy.store.head import LoadedTurn
+from argosy.store.numbered_stream import Answer
+from argosy.workflow.channels import ChannelBounds
+from argosy.workflow.definition import Workflow
+from workers.dispatch.execution.executor import Executor
+from workers.dispatch.execution.limits import Limits
+from workers.dispatch.flush.flusher import Flusher
+from workers.dispatch.inbox.inbox import Inbox
+from workers.dispatch.scheduling.pager import Pager
+from workers.dispatch.scheduling.scheduler import Scheduler
+from workers.dispatch.turn import Owned, Turn
+
+
+def make_owned():
+    owned = Owned(0, epoch=1, buckets=(0, 1023))
+    owned.is_open = True
+    return owned
+
+
+def make_turn(owned, workflow="echo", place=1):
+    return Turn(
+        owned=owned,
+        turn_id=uuid.uuid4(),
+        tenant="a",
+        session_id=uuid.uuid4(),
+        session_name="s",
+        bucket=0,
+        place=place,
+        workflow=workflow,
+        priority=0,
+        input=b"null",
+    )
+
+
+SUSPENDED = {"version": "1", "status": "suspended", "attempt": 1, "seq": 3, "waits": b"[]"}
+
+
+def loaded(turn_id, session_id=None, **known):
+    """A turn as Postgres has it: queued and never run, unless told otherwise."""
+    fields = {
+        "turn_id": turn_id, "tenant": "a", "session_id": session_id or uuid.uuid4(), "session": "s", "bucket": 0,
+        "place": 1, "workflow": "echo", "version": None, "status": "queued", "attempt": 0, "crashes": 0, "seq": 0,
+        "priority": 0, "input": b"null", "waits": None, "events": [], "signals": [], "timers": [], "results": [],
+    }  # fmt: skip
+    return LoadedTurn(**(fields | known))
+
+
+class Stream:
+    """Answers every call; `refuse` says which calls Postgres refuses, `apply` which rows it applies."""
+
+    def __init__(self):
+        self.calls = []
+        self.refuse = lambda arguments: False
+        self.apply = lambda arguments: None
+        self.error = FlushRefusedError("22021: refused")
+
+    async def call(self, statement, *arguments):
+        await asyncio.sleep(0)
+        self.calls.append(arguments)
+        if self.refuse(arguments):
+            raise self.error
+        return Answer(1, datetime.now(UTC), [True] * len(arguments[1]), self.apply(arguments), None, None)
+
+
+class HeadsStub:
+    def __init__(self):
+        self.due, self.turns = [], {}
+
+    async def due_inbox(self, ranges, limit):
+        return list(self.due)
+
+    async def load_turns(self, ids):
+        return [self.turns[each] for each in ids if each in self.turns]
+
+    async def next_due_s(self, ranges):
+        return None
+
+    async def load_sessions(self, sessions, limit):
+        return []
+
+
+class NobodyHeld:
+    """No step runs at a former owner."""
+
+    def is_held(self, turn_id):
+        return False
+
+    def drop(self, turn_id):
+        pass
+
+
+class Parts:
+    """The worker's parts over a stub of the store, joined like workers/dispatch/parts.py does."""
+
+    def __init__(self, functions):
+        self.owned = {0: make_owned()}
+        self.heads, self.stream, clock = HeadsStub(), Stream(), SystemClock()
+        self.scheduler = Scheduler(8)
+        self.flusher = Flusher(
+            self.stream,
+            "default",
+            clock,
+            rows_max=100,
+            wait_ms=1,
+            on_written=lambda turns: self.executor.written(turns),
+            on_moved=lambda i: self.inbox.moved(i),
+            on_placed=lambda p: self.inbox.placed(p),
+            on_refused=self.refused,
+            on_answer=lambda a: None,
+        )
+        self.pager = Pager(
+            self.heads,
+            self.scheduler,
+            clock,
+            look_ahead_turns=8,
+            ready_sessions_max=100,
+            is_held=lambda turn_id: False,
+            begin=lambda t: self.executor.begin(t),
+            on_ready=lambda: self.executor.fill(),
+        )
+        self.executor = Executor(
+            self.scheduler,
+            self.flusher,
+            functions,
+            ThreadPoolExecutor(1),
+            slots=4,
+            flush_queue_max=100,
+            limits=Limits(10**6, 60, 1000, ChannelBounds(10**5, 10**6, 10**6, 64)),
+            database_time_s=lambda: 0.0,
+            load=self.pager.load,
+            again=lambda t: self.inbox.again(t),
+            on_freed=lambda: self.executor.fill(),
+        )
+        self.inbox = Inbox(
+            self.heads,
+            self.scheduler,
+            self.executor,
+            self.flusher,
+            self.pager,
+            NobodyHeld(),
+            clock,
+            owned=self.owned,
+            partition_of=lambda b: 0,
+            interval_s=lambda: 0.05,
+        )
+
+    def refused(self, turns, lost):  # as Worker._refused
+        for turn in turns:
+            if not turn.owned.is_void:
+                self.executor.dropped(turn)
+                self.scheduler.left(turn)
+                self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
+
+    async def __aenter__(self):
+        self.tasks = [asyncio.create_task(self.flusher.run())]
+        return self
+
+    async def __aexit__(self, *_):
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def catalog(function=None, name="boom"):
+    class Found:
+        def get(self, workflow, version):
+            return definition if function is not None and workflow == name else None
+
+    definition = function and Workflow(name, "1", "", function, True, False, False)
+    return Found()
+
+
+async def until(condition):
+    async with asyncio.timeout(3):
+        while not condition():  # noqa: ASYNC110 — what it waits for has no event
+            await asyncio.sleep(0.005)

@@ -1,0 +1,118 @@
+"""Due rows of the inbox at moments that are hard to bring about with real servers."""
+
+import asyncio
+import uuid
+
+from argosy.store.head import DueRow
+from argosy.turn.status import Status
+from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_turn, until
+from workers.dispatch.turn import Resume
+
+
+async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
+    async with Parts(catalog()) as parts:
+        turn_id, timer_id = uuid.uuid4(), uuid.uuid4()
+        waits = b'[{"key":"sleep","kind":"sleep","timer_id":"%s","due_at_s":1.0}]' % str(timer_id).encode()
+        parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone", "waits": waits})
+        parts.heads.due = [DueRow(timer_id, turn_id, 0, "timer", "sleep", "sleep", None, "suspended", 0.0)]
+        await parts.inbox._read()
+        await until(lambda: parts.executor.running == 0 and turn_id not in parts.scheduler.live)
+        assert timer_id not in parts.inbox._in_hand, "due in Postgres for ever, and never looked at again"
+
+
+async def test_rows_in_hand_of_a_refused_turn_are_looked_at_again():
+    async with Parts(catalog()) as parts:
+        parts.stream.apply = lambda arguments: [False] * 1
+        turn_id, cancel_id = uuid.uuid4(), uuid.uuid4()
+        parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone"})
+        parts.heads.due = [DueRow(cancel_id, turn_id, 0, "cancel", "", "", None, "suspended", 0.0)]
+        await parts.inbox._read()
+        await until(lambda: parts.stream.calls)
+        await until(lambda: cancel_id not in parts.inbox._in_hand)
+        assert turn_id not in parts.scheduler.live
+
+
+async def test_a_signal_that_meets_a_turn_before_its_accept_has_answered_is_read_when_the_turn_runs() -> None:
+    async with Parts(catalog()) as parts:
+        turn = make_turn(parts.owned[0])
+        parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id)
+        parts.heads.due = [DueRow(uuid.uuid4(), turn.turn_id, 0, "signal", "go", "", b"1", "queued", 0.0)]
+
+        await parts.inbox._read()  # Postgres has the turn, memory has not
+        parts.pager.entered(turn)
+
+        assert turn.needs_load
+
+
+async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> None:
+    """It entered memory, ran and left it while the answer was on its way: its row is looked at again."""
+    async with Parts(catalog()) as parts:
+        turn = make_turn(parts.owned[0])
+        signal_id = uuid.uuid4()
+        stale = loaded(turn.turn_id, turn.session_id)
+        parts.heads.due = [DueRow(signal_id, turn.turn_id, 0, "signal", "go", "", b"1", "queued", 0.0)]
+
+        async def load_turns(ids):
+            parts.scheduler.accepted(turn, True)
+            parts.scheduler.left(turn)  # suspended, and its flush is durable
+            return [stale]
+
+        parts.heads.load_turns = load_turns
+        await parts.inbox._read()
+
+        assert signal_id not in parts.inbox._in_hand
+        assert parts.inbox._work.is_set()
+
+
+async def test_what_a_step_came_to_elsewhere_meets_a_turn_that_waits_for_its_history_and_is_not_done_again() -> None:
+    ran = []
+
+    async def once(context):
+        async def effect() -> int:
+            ran.append(1)
+            return 2
+
+        return await context.run(effect)
+
+    async with Parts(catalog(once, "once")) as parts:
+        turn = make_turn(parts.owned[0], "once")
+        turn.status = turn.written_status = Status.RUNNING
+        turn.attempt = turn.written_attempt = turn.seq = turn.written_seq = 1
+        turn.version, turn.needs_load, turn.resume = "1", True, Resume.MOVED
+        started = (1, 1, "turn.started", "", b"{}")
+        known = {"workflow": "once", "version": "1", "status": "running", "attempt": 1, "seq": 1, "events": [started]}
+        parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id, **known)  # read before it came
+        parts.scheduler.found(turn)
+        result_id = uuid.uuid4()
+        row = DueRow(
+            result_id, turn.turn_id, 0, "step_result", "step.completed", "effect", b'{"result":1}', "running", 0.0
+        )
+        parts.heads.due = [row]
+
+        await parts.inbox._read()
+        reading = asyncio.create_task(parts.pager.run())
+        await until(lambda: turn.has_ended)
+        reading.cancel()
+
+        assert (ran, turn.result) == ([], b"1")
+        assert turn.moves.get(result_id, "consumed") == "consumed"
+
+
+async def test_nothing_of_a_turn_that_begins_again_runs_before_that_is_written() -> None:
+    ran = []
+
+    async def boom(context):
+        ran.append(1)
+
+    async with Parts(catalog(boom)) as parts:
+        parts.stream.apply = lambda arguments: [False]  # somebody else went on with it
+        turn = make_turn(parts.owned[0], "boom")
+        turn.status = turn.written_status = Status.RUNNING
+        turn.attempt = turn.written_attempt = turn.seq = turn.written_seq = 1
+        turn.version, turn.needs_load, turn.resume = "1", False, Resume.UNHEARD
+        parts.scheduler.found(turn)
+
+        parts.executor.fill()
+        await until(lambda: parts.stream.calls and parts.executor.running == 0)
+
+        assert ran == []

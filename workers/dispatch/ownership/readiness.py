@@ -1,0 +1,45 @@
+"""Whether a worker is ready: it has a place in the log's group, owns what it is eligible for (which may be nothing),
+and has looked at the log once. A log that goes away later does not take that back: what is owned is served.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+
+from argosy.clock import Clock
+from argosy.errors import UnavailableError
+from argosy.ranges import in_ranges
+
+_LOOK_S = 0.25
+
+
+class Readiness:
+    """What has been reached. has_claimed: a first round of claims; has_looked: at the log, owning all it should.
+    log_error: why the log was of no use when it was asked last.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.has_joined = False
+        self.has_claimed = False
+        self.has_looked = False
+        self.log_error = ""
+
+    def lacks(self, eligible: Collection[int], owned: Collection[int]) -> str:
+        """What is waited for, in words; empty when nothing is. From any thread."""
+        because = f": {self.log_error}" if self.log_error else ""
+        if not self.has_joined:
+            return f"a place in the log's group{because}"
+        if unclaimed := sorted(partition for partition in eligible if partition not in owned):
+            return f"its partitions {in_ranges(unclaimed)}: they are not claimed yet"
+        if not self.has_claimed:
+            return "a first look at what it owns"
+        return "" if self.has_looked else f"a first look at the log{because}"
+
+    async def join(self, has_joined: Callable[[], Awaitable[bool]]) -> None:
+        """Until the log has said what this worker is eligible for, or that it is a member and gets nothing."""
+        while not self.has_joined:
+            try:
+                self.has_joined = await has_joined() or self.has_joined
+                self.log_error = ""
+            except UnavailableError as error:
+                self.log_error = str(error)
+            await self._clock.sleep(_LOOK_S)
