@@ -102,7 +102,6 @@ class Feeder:
             channels.listener = None
             return
         frames = self._frames_of(channels)
-        frames.begin_round()
         opened, durable_seq = channels.open(), turn.durable_seq
         if turn.stop is Stop.HANDOVER:
             # What a step shows follows nothing that is not durable: it could not have begun. What the workflow shows
@@ -122,6 +121,7 @@ class Feeder:
                 _count_frames()
             else:
                 each.hold_back()
+        frames.end_round()
 
     def _frames_of(self, channels: Channels) -> TurnFrames:
         frames = self._frames.get(channels)

@@ -25,8 +25,8 @@ class TurnFrames:
         self._seen_of: dict[int, Seen] = {}
         self._recent: dict[Any, tuple[Any, Seen]] = {}
 
-    def begin_round(self) -> None:
-        """What the last round has cut is not cut again."""
+    def end_round(self) -> None:
+        """What watchers were sent together is not kept for later ones."""
         self._recent.clear()
 
     def seen(self, n: int) -> Seen | None:
