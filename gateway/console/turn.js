@@ -153,7 +153,7 @@ class TurnView {
     const attempt = Math.max(turn.attempt, this.#story.attempt);
     return [
       `accepted ${clock(Date.parse(turn.accepted_at))}`,
-      turn.started_at && `took ${duration(ended - Date.parse(turn.started_at))}`,
+      turn.started_at && `${turn.ended_at ? "took" : "for"} ${duration(ended - Date.parse(turn.started_at))}`,
       attempt > 1 && `attempt ${attempt}`,
       turn.reason && `reason ${turn.reason}`,
       turn.requested_turn_id && `${turn.requested_turn_id} is a duplicate of it`,

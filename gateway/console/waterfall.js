@@ -56,13 +56,16 @@ export function openWaterfall() {
 
 /** The lines of the waterfall; the first is the turn. */
 function linesOf(story, periods, end) {
-  const lines = [{ key: "turn:", label: "Turn", kind: "turn", status: "", spans: periods, data: null, tries: 0 }];
-  for (const row of story.rows.values()) lines.push({ ...row, key: `${row.kind}:${row.key}`, label: row.key });
+  const note = story.attempt > 1 ? `${story.attempt} attempts` : "";
+  const lines = [{ key: "turn:", label: "Turn", kind: "turn", status: "", spans: periods, data: null, note }];
+  for (const row of story.rows.values()) {
+    lines.push({ ...row, key: `${row.kind}:${row.key}`, label: row.key, note: row.tries > 1 ? `${row.tries} tries` : "" });
+  }
   const inFlight = story.inFlight;
   if (inFlight) {
     const label = [...new Set(inFlight.steps)].join(", ") || "in flight";
     const spans = [{ from: inFlight.from ?? end, to: null, kind: "live" }];
-    lines.push({ key: "live:", label, kind: "live", status: "running", spans, data: null, tries: 0 });
+    lines.push({ key: "live:", label, kind: "live", status: "running", spans, data: null, note: "" });
   }
   return lines;
 }
@@ -80,12 +83,12 @@ function make(row, open) {
     made.redraw();
   } }, label);
   const parts = {
-    label, button, text: element("bdi", { class: "name" }), state: chip(""), tries: element("small", {}),
+    label, button, text: element("bdi", { class: "name" }), state: chip(""), note: element("small", {}),
     took: element("div", { role: "cell", class: "took" }), track: element("div", { class: "track" }),
   };
   const line = element("div", { class: "line", role: "row" },
     element("div", { role: "rowheader", class: "key" }, button, parts.text),
-    element("div", { role: "cell", class: "state" }, parts.state, parts.tries),
+    element("div", { role: "cell", class: "state" }, parts.state, parts.note),
     parts.took,
     element("div", { role: "cell", class: "when" }, element("div", { "aria-hidden": "true" }, parts.track)),
   );
@@ -102,7 +105,7 @@ function draw(made, row, { scale, end, folds, resets }, open) {
   setText(parts.text, row.label);
   parts.state.hidden = !row.status;
   setChip(parts.state, row.status);
-  setText(parts.tries, row.tries > 1 ? `${row.tries} tries` : "");
+  setText(parts.note, row.note);
   const [first, last] = [row.spans[0], row.spans.at(-1)];
   setText(parts.took, first && row.kind !== "value" && row.kind !== "private" ? duration((last.to ?? end) - first.from) : "");
   const drawn = [
