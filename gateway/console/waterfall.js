@@ -92,9 +92,10 @@ function make(row, open) {
     parts.took,
     element("div", { role: "cell", class: "when" }, element("div", { "aria-hidden": "true" }, parts.track)),
   );
-  const detail = element("div", { id: detailId, class: "detail", hidden: !isOpen });
+  const content = element("div", { role: "cell", "aria-colspan": "4" });
+  const detail = element("div", { id: detailId, class: "detail", role: "row", hidden: !isOpen }, content);
   const made = element("div", { class: "entry", "data-kind": row.kind }, line, detail);
-  return Object.assign(made, { parts, detail, redraw: () => {} });
+  return Object.assign(made, { parts, detail: Object.assign(detail, { content }), redraw: () => {} });
 }
 
 function draw(made, row, { scale, end, folds, resets }, open) {
@@ -131,7 +132,7 @@ function fill(detail, row) {
   detail.shown = row.data;
   const { result, value: recorded, payload, type, message, kind, ...rest } = row.data;
   const shown = result ?? recorded ?? payload;
-  detail.replaceChildren(
+  detail.content.replaceChildren(
     ...(type || message ? [element("p", { class: "problem" }, element("b", {}, type ?? "error"), ` ${message ?? ""}`)] : []),
     ...[shown === undefined ? (type || message ? [] : value(rest)) : value(shown)].flat(),
   );
