@@ -35,7 +35,7 @@ class TurnFrames:
         return self._seen_of.get(n)
 
     def numbered(self, seen: Seen, cut: Cut, make: Callable[[int, Cut], Any], *, above: int) -> tuple[int, Any, Seen]:
-        """What a watcher who has been sent `seen` is sent now: the number, the frame (make(n, cut)), and what it has then.
+        """What a watcher who has been sent `seen` is sent now: the number, the frame (make(n, cut)), what it has then.
         above: the last number that it has.
         """
         channel = cut.channel
