@@ -209,6 +209,12 @@ class Settings(BaseSettings):
     )
     batch_turns_max: int = Field(default=5_000, ge=1, le=100_000, description="Lines of one batch at the most.")
     wait_s_max: float = Field(default=60.0, ge=0, le=600, description="Longest `Prefer: wait`.")
+    gateway_streams_max: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Event streams open at one gateway process; then 503."
+    )
+    sse_heartbeat_s: float = Field(
+        default=15.0, gt=0, le=300, description="An event stream that has nothing to tell says so this often."
+    )
     page_size_max: int = Field(default=200, ge=1, le=1_000, description="Rows of one page of a list.")
 
     # Dispatch worker

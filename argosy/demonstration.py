@@ -95,6 +95,7 @@ class Conversation:
         hello = json.dumps({"workflow": "echo", "input": "hello"})
         options = "-H 'content-type: application/json' -H 'prefer: wait=10'"
         self._print("try next")
+        self._print(f"  open {url}/#/turns/{turn_id} in a browser")
         self._print(f"  curl -s {url}/v1/turns/{turn_id}")
         self._print(f"  curl -s {url}/v1/turns/{turn_id}/explain")
         self._print(f"  curl -s {url}/v1/sessions")

@@ -23,6 +23,10 @@ REQUESTS = Counter("argosy_gateway_requests", "HTTP requests", ["route", "status
 REQUEST_S = Histogram("argosy_gateway_request_seconds", "Time to answer a request", ["route"], buckets=_LATENCY_S)
 APPENDS = Counter("argosy_gateway_appends", "Turns handed to the log, by outcome", ["outcome"])
 RATE_LIMITED = Counter("argosy_gateway_rate_limited", "Turns refused by the rate limit of a tenant")
+STREAMS = Gauge("argosy_gateway_streams", "Event streams that clients have open")
+STREAMS_REFUSED = Counter("argosy_gateway_streams_refused", "Event streams refused at GATEWAY_STREAMS_MAX")
+STREAM_READS = Counter("argosy_gateway_stream_reads", "Reads of history for event streams", ["why"])
+WATCH_LINES = Gauge("argosy_gateway_watch_lines", "Workers that this process watches")
 CACHE_AGE_S = Gauge("argosy_gateway_cache_age_seconds", "Age of the cache of workflows and owners")
 
 # Dispatch worker

@@ -19,8 +19,9 @@ from gateway.boundary import Boundary, answer_problem
 from gateway.browser_guard import BrowserGuard
 from gateway.explain import Explanation
 from gateway.problems import Problem, ProblemBody
-from gateway.routes import batch, console, enqueue, fleet, health, inbox, leaders, sessions, turns
+from gateway.routes import batch, console, enqueue, events, fleet, health, inbox, leaders, sessions, turns
 from gateway.state import State, make_state
+from gateway.stop_signal import on_stop
 from gateway.turn_request import BatchLine, TurnPosted
 
 # A client that is told 503 in time can ask elsewhere.
@@ -60,9 +61,11 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         description="Durable turns of agent sessions: accepted means durable, one at a time, in order.",
         lifespan=_lifespan(settings, clock),
         redirect_slashes=False,
+        docs_url=None,  # see routes/console.py
+        redoc_url=None,
         routes=list(plain),
     )
-    for routes in (turns, inbox, sessions, fleet, leaders, health, console):
+    for routes in (turns, events, inbox, sessions, fleet, leaders, health, console):
         app.include_router(routes.router)
     if settings.gateway_metrics:
         app.include_router(health.metrics_router)
@@ -97,9 +100,12 @@ async def _running(state: State) -> AsyncIterator[None]:
     try:
         await state.catalog.open()
         await state.log_watch.open()
-        yield
+        with on_stop(state.drain):
+            yield
     finally:
+        state.drain()
         await state.log_watch.close()
         await state.waiting.close()
+        await state.lines.close()
         await state.poking.close()
         await state.catalog.close()

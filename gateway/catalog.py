@@ -28,7 +28,7 @@ class Catalog:
         self._read_timeout_s = read_timeout_s
         self._clock = clock
         self._workflows: frozenset[str] | None = None
-        self._owners: dict[int, str] = {}
+        self._owners: dict[int, catalog.Owner] = {}
         self._accept_lag_s: float | None = None
         self._read_at_s: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -69,8 +69,8 @@ class Catalog:
         """Whether a worker ever registered the name; True while nothing is known."""
         return self._workflows is None or name in self._workflows
 
-    def owner_of(self, partition: int) -> str | None:
-        """The address of the owner, as far as it is known."""
+    def owner_of(self, partition: int) -> catalog.Owner | None:
+        """As far as it is known."""
         return self._owners.get(partition)
 
     async def probe(self) -> None:

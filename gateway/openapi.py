@@ -38,6 +38,18 @@ def answers(schema_name: str, *problem_statuses: int) -> dict[int | str, dict[st
     return {status: shown} | problems(*problem_statuses)
 
 
+def or_stream(described: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that answers with a stream, too. described: its other ones."""
+    shown = described.get(200, {"description": "A stream"})
+    streams = {
+        media_type: {"schema": {"type": "string"}} for media_type in ("text/event-stream", "application/x-ndjson")
+    }
+    return described | {
+        200: shown | {"content": shown.get("content", {}) | streams},
+        204: {"description": "The turn has ended, and everything was seen"},
+    }
+
+
 class Sent(msgspec.Struct, kw_only=True):
     """What was sent to a turn is written down. One of the three ids is there."""
 

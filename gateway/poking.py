@@ -34,13 +34,13 @@ class Poking:
     def _poke(self, hint: Hint, but_not: str | None = None) -> None:
         """Tell every owner its part. but_not: an address that has just failed."""
         for partition in hint.log_partitions:
-            address = self._catalog.owner_of(partition)
-            if address and address != but_not:
-                self._poker.poke(address, log_partitions=(partition,))
+            owner = self._catalog.owner_of(partition)
+            if owner and owner.address != but_not:
+                self._poker.poke(owner.address, log_partitions=(partition,))
         for bucket in hint.inbox_buckets:
-            address = self._catalog.owner_of(ids.partition_of(bucket, self._partition_count))
-            if address and address != but_not:
-                self._poker.poke(address, inbox_buckets=(bucket,))
+            owner = self._catalog.owner_of(ids.partition_of(bucket, self._partition_count))
+            if owner and owner.address != but_not:
+                self._poker.poke(owner.address, inbox_buckets=(bucket,))
 
     def _look_again(self, address: str, hint: Hint) -> None:
         """A poke did not arrive: its partitions may have a new owner. One look at a time."""

@@ -18,6 +18,8 @@ from gateway.poking import Poking
 from gateway.rate_limit import RateLimit
 from gateway.turn_request import Admission
 from gateway.waiting import Waiting
+from gateway.watch.lines import Lines
+from gateway.watch.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,18 @@ class State:
     log_watch: LogWatch
     catalog: Catalog
     poking: Poking
+    lines: Lines
+    streams: Streams
     waiting: Waiting
     admission: Admission
     enqueue: Enqueue
     rate_limit: RateLimit
     cursors: Cursors
+
+    def drain(self) -> None:
+        """This process is about to end: whoever waits or watches goes elsewhere. Returns at once."""
+        self.streams.drain()
+        self.waiting.drain()
 
     def tenant_of(self, request: Request) -> str:
         """Whose request it is. Until there are identities: `default`, or what a trusted caller says."""
@@ -51,6 +60,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
     poking = Poking(secret, settings.lane, clock, catalog, writer.partition_count)
     log_watch = LogWatch(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
+    lines = Lines(catalog, secret, clock)
     return State(
         settings=settings,
         clock=clock,
@@ -59,7 +69,9 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         log_watch=log_watch,
         catalog=catalog,
         poking=poking,
-        waiting=Waiting(pool, settings.lane, clock),
+        lines=lines,
+        streams=Streams(settings.gateway_streams_max),
+        waiting=Waiting(pool, settings.lane, lines, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_watch, pool, catalog, poking, clock),
         rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),

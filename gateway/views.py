@@ -12,7 +12,8 @@ import msgspec
 
 from argosy import ids
 from argosy.store.turn import EventRow, TurnListed, TurnRow
-from argosy.turn.events import Event
+from argosy.turn.events import Event, WireEvent
+from argosy.turn.projection import shown
 
 NULL: Final = msgspec.Raw(b"null")
 
@@ -110,6 +111,7 @@ class TurnEvents(msgspec.Struct, kw_only=True):
 
 
 class _WrittenWait(msgspec.Struct):
+    private: bool = False
     key: str = ""
     kind: str = ""
     name: str = ""
@@ -187,9 +189,12 @@ def summary(row: TurnListed) -> TurnSummary:
 
 
 def steps(events: list[EventRow]) -> list[Step]:
-    """The steps in the order in which they first appear, each as its last event left it."""
+    """The steps that clients may see, in the order in which they first appear, each as its last event left it."""
     by_key: dict[str, Step] = {}
-    for event in events:
+    for row in events:
+        event = shown(row.type, row.key, row.data)
+        if event.type == WireEvent.STEP_PRIVATE:
+            continue
         step = by_key.setdefault(event.key, Step(key=event.key, status=""))
         step.status = _STEP_STATUS[Event(event.type)]
         data = _decode_step(event.data)
@@ -210,7 +215,7 @@ def waits(written: bytes | None) -> list[Wait]:
     """The waits that a worker wrote down."""
     return [
         Wait(
-            key=wait.key,
+            key="" if wait.private else wait.key,
             kind=wait.kind,
             name=wait.name or None,
             due_at=datetime.fromtimestamp(wait.due_at_s, UTC) if wait.due_at_s else None,
@@ -220,14 +225,16 @@ def waits(written: bytes | None) -> list[Wait]:
 
 
 def event(row: EventRow) -> TurnEvent:
+    """As clients may see it."""
+    event = shown(row.type, row.key, row.data)
     return TurnEvent(
         id=f"{row.lineage}-{row.seq}",
         seq=row.seq,
         attempt=row.attempt,
-        type=row.type,
-        key=row.key,
+        type=event.type,
+        key=event.key,
         at=row.at,
-        data=msgspec.Raw(row.data),
+        data=msgspec.Raw(event.data),
     )
 
 

@@ -1,82 +1,117 @@
-"""Waiting for turns to end (`Prefer: wait`): one question to Postgres for everybody who waits in this process.
+"""Waiting for turns to end (`Prefer: wait`): the owner says so as soon as it is durable.
 
-The question is asked every 5 ms while somebody has just begun to wait, and less and less often, down to every 50 ms,
-so a short turn is answered at once and a long one costs 20 questions a second, however many wait.
+Whether a turn has ended already is one question to Postgres for everybody who asks at the same time. The same question
+is asked again every 50 to 250 ms by those whose turn has no owner that answers.
 """
 
 import asyncio
 import uuid
-from typing import Final
+from typing import Any, Final
 
-from argosy.clock import Clock
+from argosy import ids
 from argosy.errors import StoreUnavailableError
 from argosy.store.pool import Pool
 from argosy.store.turn import find_ended_turns
+from gateway.watch.lines import Lines
+from gateway.watch.seam import ENDING
+from gateway.watch.subscription import Wanted
+from gateway.watch.watch import Watch
 
-INTERVAL_S_MIN: Final = 0.005
-INTERVAL_S_MAX: Final = 0.050
+INTERVAL_S_MIN: Final = 0.05
+INTERVAL_S_MAX: Final = 0.25
 
-
-class _Waiting:
-    """One who waits. turn_id changes when the turn turns out to be a duplicate."""
-
-    def __init__(self, turn_id: uuid.UUID, tenant: str, since_s: float, ended: asyncio.Future[uuid.UUID]) -> None:
-        self.turn_id = turn_id
-        self.tenant = tenant
-        self.since_s = since_s
-        self.ended = ended
+_Question = tuple[uuid.UUID, str]
 
 
 class Waiting:
     """Everybody who waits. Used from one event loop."""
 
-    def __init__(self, pool: Pool, lane: str, clock: Clock) -> None:
+    def __init__(self, pool: Pool, lane: str, lines: Lines, partition_count: int) -> None:
         self._pool = pool
         self._lane = lane
-        self._clock = clock
-        self._waiting: set[_Waiting] = set()
+        self._lines = lines
+        self._partition_count = partition_count
+        self._asked: dict[_Question, asyncio.Future[uuid.UUID | None]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._watches: set[Watch] = set()
+        self._is_draining = False
 
     async def wait(self, turn_id: uuid.UUID, tenant: str, timeout_s: float) -> uuid.UUID | None:
-        """The id of the turn that ended: turn_id, or what it was a duplicate of. None after timeout_s."""
-        loop = asyncio.get_running_loop()
-        mine = _Waiting(turn_id, tenant, self._clock.monotonic_s(), loop.create_future())
-        self._waiting.add(mine)
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._ask_forever())
+        """The id of the turn that ended: turn_id, or what it was a duplicate of. None after timeout_s, and when this
+        process drains.
+        """
         try:
             async with asyncio.timeout(timeout_s):
-                return await mine.ended
+                while True:
+                    ended = await self._wait(turn_id, tenant)
+                    if ended is None or ended == turn_id:
+                        return ended
+                    turn_id = ended
         except TimeoutError:
             return None
-        finally:
-            self._waiting.discard(mine)
+
+    def drain(self) -> None:
+        """Nobody waits any longer."""
+        self._is_draining = True
+        for watch in self._watches:
+            watch.close()
 
     async def close(self) -> None:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _ask_forever(self) -> None:
-        while self._waiting:
-            youngest_s = self._clock.monotonic_s() - max(mine.since_s for mine in self._waiting)
-            await self._clock.sleep(min(max(youngest_s / 10, INTERVAL_S_MIN), INTERVAL_S_MAX))
-            asked = list(self._waiting)
-            try:
-                found = await find_ended_turns(
-                    self._pool, [mine.turn_id for mine in asked], [mine.tenant for mine in asked], self._lane
-                )
-            except StoreUnavailableError:
-                await self._clock.sleep(INTERVAL_S_MAX)
-                continue
-            self._tell(asked, dict(found))
+    async def _wait(self, turn_id: uuid.UUID, tenant: str) -> uuid.UUID | None:
+        """turn_id once it has ended; another one that it turned out to be a duplicate of; None when draining."""
+        partition = ids.partition_of(ids.turn_bucket(turn_id), self._partition_count)
+        watch = Watch(self._lines, Wanted(partition, turn_id=turn_id, is_ending_only=True), lambda: (0, 0))
+        interval_s = INTERVAL_S_MIN
+        self._watches.add(watch)
+        try:
+            watch.open()
+            while not self._is_draining:
+                has_news = await watch.wait(60.0 if watch.is_live else interval_s)
+                must_ask = not has_news
+                while (item := watch.take()) is not None:
+                    if _is_ending(item, turn_id):
+                        return turn_id
+                    must_ask = True
+                if must_ask:
+                    interval_s = min(interval_s * 1.5, INTERVAL_S_MAX)
+                    original = await self._original_of_ended(turn_id, tenant)
+                    if original is not None:
+                        return original
+            return None
+        finally:
+            self._watches.discard(watch)
+            watch.close()
 
-    def _tell(self, asked: list[_Waiting], ended: dict[uuid.UUID, uuid.UUID | None]) -> None:
-        for mine in asked:
-            if mine.turn_id not in ended or mine.ended.done():
-                continue
-            original = ended[mine.turn_id]
-            if original is None:
-                mine.ended.set_result(mine.turn_id)
-            else:
-                mine.turn_id = original
+    async def _original_of_ended(self, turn_id: uuid.UUID, tenant: str) -> uuid.UUID | None:
+        """What an ended turn is a duplicate of, or itself; None: it has not ended, as far as Postgres can be asked."""
+        question = (turn_id, tenant)
+        answer = self._asked.get(question)
+        if answer is None:
+            answer = self._asked[question] = asyncio.get_running_loop().create_future()
+            if self._task is None or self._task.done():
+                self._task = asyncio.get_running_loop().create_task(self._ask())
+        return await asyncio.shield(answer)
+
+    async def _ask(self) -> None:
+        """Everything that was asked meanwhile is the next question."""
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            try:
+                ended = dict(
+                    await find_ended_turns(
+                        self._pool, [each[0] for each in asked], [each[1] for each in asked], self._lane
+                    )
+                )
+            except (StoreUnavailableError, TimeoutError):
+                ended = {}
+            for (turn_id, _), answer in asked.items():
+                if not answer.done():
+                    answer.set_result((ended[turn_id] or turn_id) if turn_id in ended else None)
+
+
+def _is_ending(item: Any, turn_id: uuid.UUID) -> bool:
+    return item.WhichOneof("what") == "event" and item.event.type in ENDING and item.event.turn_id == turn_id.bytes

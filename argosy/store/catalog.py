@@ -3,6 +3,7 @@
 Raises: StoreUnavailableError
 """
 
+import uuid
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,6 +11,14 @@ from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 
 _SQL = load_queries("catalog")
+
+
+class Owner(NamedTuple):
+    """Whose a partition is. epoch: of its claim; address: where its gRPC server answers."""
+
+    worker_id: uuid.UUID
+    epoch: int
+    address: str
 
 
 class WorkflowRow(NamedTuple):
@@ -28,9 +37,9 @@ async def list_workflow_names(pool: Pool, lane: str) -> frozenset[str]:
     return frozenset(row[0] for row in await pool.fetch(_SQL["list_workflow_names"], lane))
 
 
-async def list_owners(pool: Pool, lane: str) -> dict[int, str]:
-    """The gRPC address of the owner of each partition that has one."""
-    return {row[0]: row[1] for row in await pool.fetch(_SQL["list_owners"], lane)}
+async def list_owners(pool: Pool, lane: str) -> dict[int, Owner]:
+    """The owner of each partition that has one."""
+    return {row[0]: Owner(*row[1:]) for row in await pool.fetch(_SQL["list_owners"], lane)}
 
 
 async def find_accept_lag_s(pool: Pool, lane: str) -> float | None:

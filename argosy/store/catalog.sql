@@ -3,8 +3,8 @@
 SELECT DISTINCT name FROM workflows WHERE lane = $1
 
 -- name: list_owners
--- Where the owners of partitions are called.
-SELECT partition, address FROM partitions WHERE lane = $1 AND owner IS NOT NULL AND address IS NOT NULL
+-- Who owns the partitions, and where they are called.
+SELECT partition, owner, epoch, address FROM partitions WHERE lane = $1 AND owner IS NOT NULL AND address IS NOT NULL
 
 -- name: find_accept_lag
 -- For how long the lane's partitions have not been known to be accepted, the slowest of them; NULL: nothing was ever read.

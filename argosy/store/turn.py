@@ -86,6 +86,15 @@ class EventRow(NamedTuple):
     lineage: int
 
 
+class PlacedEvent(NamedTuple):
+    """An event in the stream of its session."""
+
+    turn_id: uuid.UUID
+    place: int
+    lineage: int
+    seq: int
+
+
 class TurnFacts(NamedTuple):
     """What decides whether a turn runs. parked: data of its last turn.parked event; undelivered: kinds of due inbox
     rows; runner: WORKER/EPOCH, a former owner at which a step of it still runs, until runner_until at the most.
@@ -188,6 +197,45 @@ async def list_turn_events(
     """The first events with a seq above `after`: `limit` and (but for the last one) size_bytes_max at the most."""
     rows = await pool.fetch(_SQL["list_turn_events"], turn_id, tenant, lane, after, limit, size_bytes_max)
     return [EventRow(*row) for row in rows]
+
+
+async def list_turn_story(
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, begin: int, limit: int, size_bytes_max: int
+) -> list[EventRow]:
+    """The events from number `begin` on, that one without its data: `limit` and (but for the last one) size_bytes_max
+    at the most.
+    """
+    rows = await pool.fetch(_SQL["list_turn_story"], turn_id, tenant, lane, begin, limit, size_bytes_max)
+    return [EventRow(*row) for row in rows]
+
+
+async def find_common_event(
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, seq: int, lineage: int
+) -> tuple[int, int] | None:
+    """Lineage and seq of the last event up to `seq` that was written under this lineage or an earlier one."""
+    row = await pool.fetchrow(_SQL["find_common_event"], turn_id, tenant, lane, seq, lineage)
+    return None if row is None else (row[0], row[1])
+
+
+async def find_common_session_event(
+    pool: Pool, session_id: uuid.UUID, tenant: str, lane: str, *, place: int, seq: int, lineage: int
+) -> PlacedEvent | None:
+    """The same of a session: the last event up to (place, seq)."""
+    row = await pool.fetchrow(_SQL["find_common_session_event"], session_id, tenant, lane, place, seq, lineage)
+    return None if row is None else PlacedEvent(*row)
+
+
+async def find_placed_turn(
+    pool: Pool, session_id: uuid.UUID, tenant: str, lane: str, *, place: int
+) -> tuple[uuid.UUID, int] | None:
+    """The first turn of a session at this place or a later one, and its place."""
+    row = await pool.fetchrow(_SQL["find_placed_turn"], session_id, tenant, lane, place)
+    return None if row is None else (row[0], row[1])
+
+
+async def find_present_place(pool: Pool, session_id: uuid.UUID, tenant: str, lane: str) -> int:
+    """The place of the last turn of a session that has ended before the first that has not; 0: there is none."""
+    return int(await pool.fetchval(_SQL["find_present_place"], session_id, tenant, lane))
 
 
 async def list_session_turns(

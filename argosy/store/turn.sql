@@ -72,6 +72,67 @@ FROM (
 WHERE bytes_before < $6
 ORDER BY seq
 
+-- name: list_turn_story
+-- The events of a turn from one of them on, in order, that one ($4) without its data: $5 rows at the most, and none after
+-- $6 bytes of data.
+SELECT seq, attempt, type, key, at, data, lineage
+FROM (
+  SELECT first.*, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before
+  FROM (
+    SELECT e.seq, e.attempt, e.type, e.key, e.at, CASE WHEN e.seq = $4 THEN ''::bytea ELSE e.data END AS data, e.lineage
+    FROM turns AS t
+    JOIN events AS e ON e.turn_id = t.turn_id
+    WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3 AND e.seq >= $4
+    ORDER BY e.seq
+    LIMIT $5) AS first) AS sized
+WHERE bytes_before < $6
+ORDER BY seq
+
+-- name: find_common_event
+-- The last event of a turn up to one of them ($4) that was written under a lineage ($5) or an earlier one.
+SELECT e.lineage, e.seq
+FROM turns AS t
+JOIN events AS e ON e.turn_id = t.turn_id
+WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3 AND e.seq <= $4 AND e.lineage <= $5
+ORDER BY e.seq DESC
+LIMIT 1
+
+-- name: find_common_session_event
+-- The last event of a session up to one of them ($5 of the turn at place $4) that was written under a lineage ($6) or an
+-- earlier one.
+SELECT t.turn_id, t.place, last.lineage, last.seq
+FROM turns AS t
+CROSS JOIN LATERAL (
+  SELECT e.lineage, e.seq FROM events AS e
+  WHERE e.turn_id = t.turn_id AND e.lineage <= $6 AND (t.place < $4 OR e.seq <= $5)
+  ORDER BY e.seq DESC
+  LIMIT 1) AS last
+WHERE t.session_id = $1 AND t.tenant = $2 AND t.lane = $3 AND t.place <= $4
+ORDER BY t.place DESC
+LIMIT 1
+
+-- name: find_placed_turn
+-- The first turn of a session at a place or after it.
+SELECT turn_id, place
+FROM turns
+WHERE session_id = $1 AND tenant = $2 AND lane = $3 AND place >= $4
+ORDER BY place
+LIMIT 1
+
+-- name: find_present_place
+-- The place of the last turn of a session before the first that has not ended; 0: there is none.
+SELECT coalesce((
+  SELECT t.place FROM turns AS t
+  WHERE t.session_id = $1 AND t.tenant = $2 AND t.lane = $3 AND t.place < coalesce((
+    SELECT o.place FROM turns AS o
+    JOIN sessions AS s ON s.session_id = o.session_id
+    WHERE o.session_id = $1 AND o.lane = s.lane AND o.bucket = s.bucket
+      AND o.status IN ('queued', 'running', 'suspended', 'parked') AND o.place IS NOT NULL
+    ORDER BY o.place
+    LIMIT 1), 9223372036854775807)
+  ORDER BY t.place DESC
+  LIMIT 1), 0)
+
 -- name: list_session_turns
 -- Turns of a session, newest first, after a place in that order. $4: a status or NULL; $5: a tag or NULL.
 SELECT turn_id, session_id, place, workflow, version, status, attempt, priority, duplicate_of, reason, accepted_at,

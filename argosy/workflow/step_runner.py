@@ -73,8 +73,15 @@ class StepRunner:
             info = PrivateStepInfo if step.is_private else StepInfo
             token = current.set(info(self._turn_id, key, self._attempt, tries))
             try:
-                value = await (function(*args, **kwargs) if step.is_plain else self._call(step, function, args, kwargs))
-                encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
+                try:
+                    value = await (
+                        function(*args, **kwargs) if step.is_plain else self._call(step, function, args, kwargs)
+                    )
+                    encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
+                finally:
+                    current.reset(token)
+                    took_s = self._time_s() - started_s
+                    _observe_s(took_s)
             except BaseException as error:
                 if _is_interruption(error):
                     if self._open.filled is not None:
@@ -85,17 +92,13 @@ class StepRunner:
                 self._refuse_late()
                 crash_points.reach("in_step")
                 data = outcome.completed(encoded, tries)
-                took_s = self._time_s() - started_s
                 if took_s >= _TOLD_S or step.mark or self._open.filled is not None:
                     data = self._at_end(step, key, data, took_s)
                 journal.record(Event.STEP_COMPLETED, key, data)
                 _count_completed()
                 return decoded
-            finally:
-                current.reset(token)
-                _observe_s(self._time_s() - started_s)
             self._refuse_late()
-            await self._failed(step, key, tries, failed, self._time_s() - started_s)
+            await self._failed(step, key, tries, failed, took_s)
 
     async def _failed(self, step: Step, key: str, tries: int, error: BaseException, took_s: float) -> None:
         """Record a failed try. Returns when the next is due; raises StepFailedError when there is none."""

@@ -1,5 +1,7 @@
 // The gateway's API: one function a request. Raises Refused (the gateway said no) and Away (nobody answered).
 
+import { parse } from "./json.js";
+
 const TIMEOUT_MS = 15_000;
 
 /** A problem that the gateway answered. code is stable, message is for people. */
@@ -51,15 +53,24 @@ export async function request(method, path, { headers = {}, body, signal } = {})
 
 async function call(method, path, options = {}) {
   const answer = await request(method, path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
-  const content = await answer.json().catch(() => ({}));
+  const content = await contentOf(answer);
   if (!answer.ok) throw new Refused(answer.status, content);
   return content;
 }
 
+async function contentOf(answer) {
+  try {
+    return parse(await answer.text());
+  } catch (error) {
+    if (answer.ok) throw error instanceof SyntaxError ? error : new Away();
+    return {};
+  }
+}
+
 const segment = encodeURIComponent;
 const page = (cursor) => (cursor ? `?cursor=${segment(cursor)}` : "");
-const json = (value, key) => ({
-  body: JSON.stringify(value),
+const json = (body, key) => ({
+  body,
   headers: { "content-type": "application/json", ...(key ? { "idempotency-key": key } : {}) },
 });
 
@@ -72,7 +83,13 @@ export const explain = (turnId) => call("GET", `/v1/turns/${segment(turnId)}/exp
 export const eventsPath = (turnId) => `/v1/turns/${segment(turnId)}/events`;
 export const listEvents = (turnId, after) => call("GET", `${eventsPath(turnId)}?after=${after}`);
 
-export const postTurn = (session, turn, key) => call("POST", `/v1/sessions/${segment(session)}/turns`, json(turn, key));
+/** input: JSON as it was written; it is sent as it is. */
+export function postTurn(session, workflow, input, key) {
+  const body = `{"workflow":${JSON.stringify(workflow)},"input":${input}}`;
+  return call("POST", `/v1/sessions/${segment(session)}/turns`, json(body, key));
+}
+
+/** payload: JSON as it was written. */
 export const signal = (turnId, name, payload, key) =>
   call("POST", `/v1/turns/${segment(turnId)}/signals/${segment(name)}`, json(payload, key));
 export const cancel = (turnId) => call("POST", `/v1/turns/${segment(turnId)}/cancel`);

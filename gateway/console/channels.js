@@ -29,7 +29,7 @@ function make({ step, name }) {
 function update(made, channel) {
   const restarted = channel.restarts ? `began again${channel.restarts > 1 ? ` ${channel.restarts} times` : ""}` : "";
   setText(made.state, [channel.isOpen ? "live" : "", restarted].filter(Boolean).join(" · "));
-  made.dataset.open = String(channel.isOpen);
+  made.dataset.open = String(channel.isOpen && channel.text !== null);
   made.content.setAttribute("aria-busy", String(channel.isOpen));
   if (channel.text !== null) write(made.content, channel.text);
   else if (made.content.shown !== channel.value) made.content.replaceChildren(...[value(channel.value)].flat());

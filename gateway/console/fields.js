@@ -40,16 +40,17 @@ export function selectField(label, options, { initial, hint } = {}) {
   return field(control, label, hint, (text) => text);
 }
 
-/** JSON, null when it is left empty. Ctrl-Enter sends the form. */
+/** JSON, as the text that was written; null when it is left empty. Ctrl-Enter sends the form. */
 export function jsonField(label, { initial = "", hint, rows = 6 } = {}) {
   const control = element("textarea", { rows, spellcheck: "false", autocomplete: "off", keydown: (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) control.form.requestSubmit();
   } });
   control.value = initial;
   return field(control, label, hint, (text) => {
-    if (!text.trim()) return null;
+    if (!text.trim()) return "null";
     try {
-      return JSON.parse(text);
+      JSON.parse(text);
+      return text;
     } catch (error) {
       throw new Error(`${label} is not JSON: ${error.message}`);
     }

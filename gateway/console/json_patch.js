@@ -1,11 +1,12 @@
 // RFC 6902: the operations of a patch, applied to a JSON value. Pure: the value that was given stays as it was.
 
+import { clone, hasMembers } from "./json.js";
+
 const decode = (token) => token.replaceAll("~1", "/").replaceAll("~0", "~");
-const isContainer = (value) => typeof value === "object" && value !== null;
 
 /** The value after the operations. Raises Error when one does not fit. */
 export function patched(value, operations) {
-  let root = structuredClone(value);
+  let root = clone(value);
   for (const operation of operations) root = applied(root, operation);
   return root;
 }
@@ -13,14 +14,14 @@ export function patched(value, operations) {
 function applied(root, operation) {
   switch (operation.op) {
     case "add":
-      return put(root, tokensOf(operation.path), structuredClone(operation.value), true);
+      return put(root, tokensOf(operation.path), clone(operation.value), true);
     case "replace":
       get(root, tokensOf(operation.path));
-      return put(root, tokensOf(operation.path), structuredClone(operation.value), false);
+      return put(root, tokensOf(operation.path), clone(operation.value), false);
     case "remove":
       return taken(root, tokensOf(operation.path));
     case "copy":
-      return put(root, tokensOf(operation.path), structuredClone(get(root, tokensOf(operation.from))), true);
+      return put(root, tokensOf(operation.path), clone(get(root, tokensOf(operation.from))), true);
     case "move": {
       const value = get(root, tokensOf(operation.from));
       return put(taken(root, tokensOf(operation.from)), tokensOf(operation.path), value, true);
@@ -42,7 +43,7 @@ function tokensOf(pointer) {
 function get(root, tokens) {
   let value = root;
   for (const token of tokens) {
-    if (!isContainer(value) || !Object.hasOwn(value, token)) throw new Error(`nothing at ${token}`);
+    if (!hasMembers(value) || !Object.hasOwn(value, token)) throw new Error(`nothing at ${token}`);
     value = value[token];
   }
   return value;
@@ -52,7 +53,7 @@ function put(root, tokens, value, isInsert) {
   if (!tokens.length) return value;
   const last = tokens.at(-1);
   const parent = get(root, tokens.slice(0, -1));
-  if (!isContainer(parent)) throw new Error(`nothing can be put at ${last}`);
+  if (!hasMembers(parent)) throw new Error(`nothing can be put at ${last}`);
   if (Array.isArray(parent) && isInsert) parent.splice(indexOf(last, parent.length), 0, value);
   // __proto__ is a member like any other.
   else Object.defineProperty(parent, last, { value, writable: true, enumerable: true, configurable: true });
@@ -76,6 +77,6 @@ function indexOf(token, length) {
 
 function canonical(value) {
   return JSON.stringify(value, (_, each) =>
-    isContainer(each) && !Array.isArray(each) ? Object.fromEntries(Object.entries(each).sort()) : each,
+    hasMembers(each) && !Array.isArray(each) ? Object.fromEntries(Object.entries(each).sort()) : each,
   );
 }

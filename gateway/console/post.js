@@ -51,8 +51,7 @@ function fieldsOf(form, workflows, begin, session) {
     event.preventDefault();
     button.disabled = true;
     try {
-      const turn = { workflow: workflow.value(), input: input.value() };
-      const { turn_id } = await postTurn(inSession.value(), turn, key);
+      const { turn_id } = await postTurn(inSession.value(), workflow.value(), input.value(), key);
       go(hrefs.turn(turn_id));
     } catch (error) {
       problem.textContent = error.message;

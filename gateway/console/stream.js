@@ -3,6 +3,7 @@
 // no connection (a browser has six for a gateway, for all its tabs) and goes on where it was once it is seen again.
 
 import { Away, eventsPath, listEvents, Refused, request } from "./api.js";
+import { parse } from "./json.js";
 import { SseParser } from "./sse.js";
 import { ENDINGS } from "./story.js";
 
@@ -23,7 +24,7 @@ export function follow(turnId, hear, tell) {
 
 /** A message as the story takes it: the members of the event, or of the frame, and its type. */
 export function messageOf({ type, data }) {
-  const content = JSON.parse(data);
+  const content = parse(data);
   const isDurable = type.includes(".") && type !== "channel.reset";
   return isDurable ? { key: "", ...content, type } : { ...content, ...content.data, type };
 }

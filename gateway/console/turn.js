@@ -40,6 +40,7 @@ class TurnView {
     this.shell = shell;
     this.#actions = openActions(turnId, { sent: () => this.#read() });
     this.draw = oncePerFrame(() => this.#draw());
+    this.drawSaid = oncePerFrame(() => this.#channels.update(this.#story));
     const parts = (this.parts = {
       session: element("bdi", {}), workflow: element("bdi", {}, "Turn"), status: chip("accepted"),
       line: element("span", { class: "line-state", role: "status" }), facts: element("p", { class: "about" }),
@@ -80,6 +81,8 @@ class TurnView {
   #hear(message) {
     const before = this.#story.status;
     if (!this.#story.take(message)) return;
+    // Frames are many: they touch nothing but what is said.
+    if (message.type === "frame") return this.drawSaid();
     this.draw();
     if (this.#story.status !== before) this.#read();
   }
@@ -153,7 +156,7 @@ class TurnView {
     const attempt = Math.max(turn.attempt, this.#story.attempt);
     return [
       `accepted ${clock(Date.parse(turn.accepted_at))}`,
-      turn.started_at && `took ${duration(ended - Date.parse(turn.started_at))}`,
+      turn.started_at && `${turn.ended_at ? "took" : "for"} ${duration(ended - Date.parse(turn.started_at))}`,
       attempt > 1 && `attempt ${attempt}`,
       turn.reason && `reason ${turn.reason}`,
       turn.requested_turn_id && `${turn.requested_turn_id} is a duplicate of it`,

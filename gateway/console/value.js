@@ -1,13 +1,13 @@
 // A JSON value as people read it: an object's texts as texts, the rest as JSON, and never more at once than a page holds.
 
 import { element } from "./dom.js";
+import { hasMembers } from "./json.js";
 
 const CHARACTERS_MAX = 8_000;
 
 /** Any JSON value. */
 export function value(content) {
-  const isObject = typeof content === "object" && content !== null && !Array.isArray(content);
-  if (!isObject || !Object.keys(content).length) return leaf(content);
+  if (!hasMembers(content) || Array.isArray(content) || !Object.keys(content).length) return leaf(content);
   return element(
     "dl",
     { class: "value" },

@@ -56,13 +56,16 @@ export function openWaterfall() {
 
 /** The lines of the waterfall; the first is the turn. */
 function linesOf(story, periods, end) {
-  const lines = [{ key: "turn:", label: "Turn", kind: "turn", status: "", spans: periods, data: null, tries: 0 }];
-  for (const row of story.rows.values()) lines.push({ ...row, key: `${row.kind}:${row.key}`, label: row.key });
+  const note = story.attempt > 1 ? `${story.attempt} attempts` : "";
+  const lines = [{ key: "turn:", label: "Turn", kind: "turn", status: "", spans: periods, data: null, note }];
+  for (const row of story.rows.values()) {
+    lines.push({ ...row, key: `${row.kind}:${row.key}`, label: row.key, note: row.tries > 1 ? `${row.tries} tries` : "" });
+  }
   const inFlight = story.inFlight;
   if (inFlight) {
     const label = [...new Set(inFlight.steps)].join(", ") || "in flight";
     const spans = [{ from: inFlight.from ?? end, to: null, kind: "live" }];
-    lines.push({ key: "live:", label, kind: "live", status: "running", spans, data: null, tries: 0 });
+    lines.push({ key: "live:", label, kind: "live", status: "running", spans, data: null, note: "" });
   }
   return lines;
 }
@@ -80,18 +83,19 @@ function make(row, open) {
     made.redraw();
   } }, label);
   const parts = {
-    label, button, text: element("bdi", { class: "name" }), state: chip(""), tries: element("small", {}),
+    label, button, text: element("bdi", { class: "name" }), state: chip(""), note: element("small", {}),
     took: element("div", { role: "cell", class: "took" }), track: element("div", { class: "track" }),
   };
   const line = element("div", { class: "line", role: "row" },
     element("div", { role: "rowheader", class: "key" }, button, parts.text),
-    element("div", { role: "cell", class: "state" }, parts.state, parts.tries),
+    element("div", { role: "cell", class: "state" }, parts.state, parts.note),
     parts.took,
     element("div", { role: "cell", class: "when" }, element("div", { "aria-hidden": "true" }, parts.track)),
   );
-  const detail = element("div", { id: detailId, class: "detail", hidden: !isOpen });
+  const content = element("div", { role: "cell", "aria-colspan": "4" });
+  const detail = element("div", { id: detailId, class: "detail", role: "row", hidden: !isOpen }, content);
   const made = element("div", { class: "entry", "data-kind": row.kind }, line, detail);
-  return Object.assign(made, { parts, detail, redraw: () => {} });
+  return Object.assign(made, { parts, detail: Object.assign(detail, { content }), redraw: () => {} });
 }
 
 function draw(made, row, { scale, end, folds, resets }, open) {
@@ -102,7 +106,7 @@ function draw(made, row, { scale, end, folds, resets }, open) {
   setText(parts.text, row.label);
   parts.state.hidden = !row.status;
   setChip(parts.state, row.status);
-  setText(parts.tries, row.tries > 1 ? `${row.tries} tries` : "");
+  setText(parts.note, row.note);
   const [first, last] = [row.spans[0], row.spans.at(-1)];
   setText(parts.took, first && row.kind !== "value" && row.kind !== "private" ? duration((last.to ?? end) - first.from) : "");
   const drawn = [
@@ -128,7 +132,7 @@ function fill(detail, row) {
   detail.shown = row.data;
   const { result, value: recorded, payload, type, message, kind, ...rest } = row.data;
   const shown = result ?? recorded ?? payload;
-  detail.replaceChildren(
+  detail.content.replaceChildren(
     ...(type || message ? [element("p", { class: "problem" }, element("b", {}, type ?? "error"), ` ${message ?? ""}`)] : []),
     ...[shown === undefined ? (type || message ? [] : value(rest)) : value(shown)].flat(),
   );

@@ -1,6 +1,5 @@
 """POST /v1/sessions/{session}/turns: one turn into the log. The hot path: no pydantic, no SQL, no log line."""
 
-import asyncio
 import re
 import uuid
 from typing import Final
@@ -11,7 +10,7 @@ from starlette.routing import Route
 
 from gateway import body, json_value, names
 from gateway.problems import Problem
-from gateway.routes.turns import read_turn
+from gateway.routes.turns import read_turn, wait_for_end
 from gateway.state import State, state_of
 from gateway.turn_request import checked_key, posted_decoder
 from gateway.views import encode
@@ -84,17 +83,10 @@ def _wait_s(request: Request) -> float:
 
 async def _wait(request: Request, state: State, turn_id: uuid.UUID, tenant: str, wait_s: float) -> Response | None:
     """The ended turn, or None when it did not end in time, or nobody listens any more."""
-    waiting = asyncio.ensure_future(state.waiting.wait(turn_id, tenant, wait_s))
-    gone = asyncio.ensure_future(request.receive())
-    try:
-        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done() or waiting.result() is None:
-            return None
-        content = encode(await read_turn(state, turn_id, tenant))
-        return Response(content, 200, {"Preference-Applied": f"wait={wait_s:g}"}, "application/json")
-    finally:
-        for task in (waiting, gone):
-            task.cancel()
+    if not await wait_for_end(request, state, turn_id, tenant, wait_s):
+        return None
+    content = encode(await read_turn(state, turn_id, tenant))
+    return Response(content, 200, {"Preference-Applied": f"wait={wait_s:g}"}, "application/json")
 
 
 routes: Final = [Route("/v1/sessions/{session}/turns", post_turn, methods=["POST"])]

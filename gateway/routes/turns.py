@@ -1,5 +1,6 @@
-"""GET /v1/turns/{turn_id}, …/events, …/explain: what happened to a turn, and why nothing does."""
+"""GET /v1/turns/{turn_id}, …/explain: what happened to a turn, and why nothing does."""
 
+import asyncio
 import uuid
 from typing import Annotated, Final
 
@@ -8,54 +9,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy.store import turn as turns
-from argosy.turn.status import Status
+from argosy.turn.status import ENDED, Status
 from gateway import explain, views
 from gateway.openapi import answers
-from gateway.parameters import INTEGER_MAX, Limit, page_size, strict
+from gateway.parameters import INTEGER_MAX, strict
 from gateway.resolve import not_found, partition_of, resolve, turn_id_of
 from gateway.state import State, state_of
 
 router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
 
 STEP_EVENTS_MAX: Final = 2_000
-EVENTS_MAX: Final = 1_000
 # Of the data of events in one answer; the one that passes it is the last.
 ANSWER_SIZE_BYTES_MAX: Final = 4_194_304
 
 
 @router.get("/{turn_id}", responses=answers("Turn", 404))
-async def get_turn(turn_id: str, request: Request) -> Response:
+async def get_turn(
+    turn_id: str,
+    request: Request,
+    wait: Annotated[int, Query(ge=0, le=INTEGER_MAX, description="Seconds to wait for its end; there is a bound.")] = 0,
+) -> Response:
     """A turn with its steps. A duplicate's id shows the first turn."""
     state = state_of(request)
     tenant = state.tenant_of(request)
-    return json_response(await read_turn(state, turn_id_of(turn_id, tenant, state.settings.lane), tenant))
-
-
-@router.get("/{turn_id}/events", responses=answers("TurnEvents", 404))
-async def get_turn_events(
-    turn_id: str,
-    request: Request,
-    after: Annotated[int, Query(ge=0, le=INTEGER_MAX, description="Number of the last event seen.")] = 0,
-    limit: Limit = None,
-) -> Response:
-    """The durable events after one of them, in order: 1..n without gaps."""
-    state = state_of(request)
-    tenant, lane = state.tenant_of(request), state.settings.lane
-    requested = turn_id_of(turn_id, tenant, lane)
-    found = await resolve(state, turns.find_turn, requested, tenant)
-    if found is None:
-        return json_response(views.TurnEvents(turn_id=requested, events=[], next=after))
-    rows = await turns.list_turn_events(
-        state.pool,
-        found.turn_id,
-        tenant,
-        lane,
-        after=after,
-        limit=page_size(limit, EVENTS_MAX, EVENTS_MAX),
-        size_bytes_max=ANSWER_SIZE_BYTES_MAX,
-    )
-    events = [views.event(row) for row in rows]
-    return json_response(views.TurnEvents(turn_id=found.turn_id, events=events, next=rows[-1].seq if rows else after))
+    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    if wait:
+        found = await resolve(state, turns.find_turn, requested, tenant)
+        if found is None or found.status not in ENDED:
+            await wait_for_end(request, state, requested, tenant, min(wait, state.settings.wait_s_max))
+    return json_response(await read_turn(state, requested, tenant))
 
 
 @router.get("/{turn_id}/explain", responses=answers("Explanation", 404))
@@ -102,6 +84,18 @@ async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Tu
         size_bytes_max=ANSWER_SIZE_BYTES_MAX,
     )
     return views.turn(row, views.steps(events), is_truncated, requested)
+
+
+async def wait_for_end(request: Request, state: State, turn_id: uuid.UUID, tenant: str, timeout_s: float) -> bool:
+    """Whether it has ended: False after timeout_s, and when nobody listens any more."""
+    waiting = asyncio.ensure_future(state.waiting.wait(turn_id, tenant, timeout_s))
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return waiting.done() and waiting.result() is not None
+    finally:
+        for task in (waiting, gone):
+            task.cancel()
 
 
 def json_response(view: object) -> Response:

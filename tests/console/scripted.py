@@ -1,6 +1,8 @@
 """A gateway that does as it is told: the console on it, and one turn whose stream breaks in every way a stream can."""
 
+import contextlib
 import threading
+import time
 import uuid
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,11 +18,12 @@ JSON = "application/json"
 
 
 class Act(NamedTuple):
-    """What one request for the turn's events is answered. body: whole; the connection closes after it."""
+    """What one request for the turn's events is answered. The connection closes after the body, unless it is held."""
 
     status: int
     media_type: str = STREAM
     body: str = ""
+    is_held: bool = False
 
 
 def message(kind: str, id_: str, data: dict[str, Any]) -> str:
@@ -40,6 +43,7 @@ class Scripted:
     def __init__(self, *acts: Act) -> None:
         self.acts = deque(acts)
         self.asked: list[tuple[str, str | None, str]] = []
+        self.has_hung_up = threading.Event()  # the page, while a connection was held
         self.turn: dict[str, Any] = {
             "turn_id": TURN_ID, "session": "scripted", "workflow": "scripted", "status": "running", "attempt": 1,
             "steps": [], "waits": [], "input": 1, "result": None, "error": None, "reason": None,
@@ -91,6 +95,15 @@ class Scripted:
                 self.send_header("content-type", act.media_type)
                 self.end_headers()
                 self.wfile.write(act.body.encode())
+                if act.is_held:
+                    self.hold()
+
+            def hold(self) -> None:
+                with contextlib.suppress(OSError):
+                    for _ in range(200):
+                        self.wfile.write(b": beat\n\n")
+                        time.sleep(0.05)
+                scripted.has_hung_up.set()
 
             def log_message(self, *_: object) -> None:
                 """It says nothing."""

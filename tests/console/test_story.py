@@ -206,3 +206,11 @@ def test_long_waits_are_drawn_shorter(console: Console) -> None:
     assert places[0] == 0
     assert places[1] > 0.15
     assert places[-1] == places[-2] == 1
+
+
+def test_numbers_are_shown_as_they_were_written(console: Console) -> None:
+    console.open("#/nowhere")
+    texts = ["12345678901234567890", "0.1", "1e400", "-9007199254740993", "0.12345678901234567890", "7", '{"a":[1e21]}']
+    script = "return given[0].map((text) => JSON.stringify(it.clone(it.parse(text))))"
+
+    assert console.module("json", script, texts) == texts

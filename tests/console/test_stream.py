@@ -65,6 +65,27 @@ def test_while_there_is_no_stream_the_events_are_asked_for(browser: Browser) -> 
     ]  # fmt: skip
 
 
+def test_a_page_that_nobody_sees_holds_no_connection(browser: Browser) -> None:
+    see = """
+        Object.defineProperty(document, "hidden", { configurable: true, value: given[0] });
+        document.dispatchEvent(new Event("visibilitychange"));
+    """
+    first = Act(200, STREAM, told(STARTED) + frame("1-1.1.1", 0, "Hel"), is_held=True)
+    second = Act(200, STREAM, frame("1-1.1.4", 3, "lo"), is_held=True)
+    with Scripted(first, second) as gateway:
+        Console(browser, gateway.url).open_turn(TURN_ID)
+        browser.until_text("Hel", ".said")
+
+        browser.run(see, True)
+        assert gateway.has_hung_up.wait(8)
+        assert len(gateway.asked) == 1
+        browser.run(see, False)
+
+        browser.until_text("Hello", ".said")
+        browser.open("about:blank")
+    assert gateway.asked[1] == (STREAM, "1-1.1.1", "")
+
+
 def test_an_id_that_means_nothing_any_more_is_given_up(browser: Browser) -> None:
     asked = watch(
         browser,

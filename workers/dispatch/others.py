@@ -30,13 +30,15 @@ class Others:
     async def tell(self, turn: Turn) -> None:
         """Something of a turn lies in the inbox of whoever owns it now."""
         try:
-            address = (await catalog.list_owners(self._pool, self._lane)).get(turn.owned.partition)
+            owner = (await catalog.list_owners(self._pool, self._lane)).get(turn.owned.partition)
         except StoreUnavailableError:
             return
-        if address == self._address:
+        if owner is None:
+            return
+        if owner.address == self._address:
             self._on_mine()
-        elif address:
-            self._poker.poke(address, inbox_buckets=[turn.bucket])
+        else:
+            self._poker.poke(owner.address, inbox_buckets=[turn.bucket])
 
     async def close(self) -> None:
         await self._poker.close()

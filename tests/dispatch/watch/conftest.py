@@ -11,10 +11,9 @@ from tests.dispatch.watch.owner import Owner
 @pytest.fixture
 async def owner() -> AsyncIterator[Owner]:
     owner = Owner()
-    await owner.server.start(owner.service)
+    await owner.start()
     yield owner
-    owner.service.close()
-    await owner.server.stop()
+    await owner.stop()
 
 
 @pytest.fixture

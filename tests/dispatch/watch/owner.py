@@ -56,11 +56,21 @@ class Owner:
             subscriptions_max=100,
         )
         self.service = WatchService(self.hub, self.worker_id, streams_max=3, size_bytes_max=SIZE_BYTES_MAX)
-        self.server = RpcServer(secret=SECRET, skew_s=30, clock=SystemClock(), host="127.0.0.1", port=0)
+        self.server: RpcServer | None = None
 
     @property
     def address(self) -> str:
+        assert self.server is not None
         return self.server.address
+
+    async def start(self) -> None:
+        self.server = RpcServer(secret=SECRET, skew_s=30, clock=SystemClock(), host="127.0.0.1", port=0)
+        await self.server.start(self.service)
+
+    async def stop(self) -> None:
+        self.service.close()
+        if self.server is not None:
+            await self.server.stop()
 
     async def until_watched(self, count: int) -> None:
         """Returns when there are so many subscriptions."""

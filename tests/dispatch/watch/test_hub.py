@@ -1,5 +1,6 @@
 """What a watcher is told of a turn: frames and events in order, within its credit, across a hand-over."""
 
+import asyncio
 import uuid
 
 import pytest
@@ -261,3 +262,17 @@ async def test_the_new_owner_says_where_a_step_still_runs(owner: Owner, gateway:
     (at,) = gateway.of(number, "at")
     assert (at.turn_id, at.worker_id, at.address) == (turn.turn_id.bytes, runner.bytes, "127.0.0.1:7")
     assert gateway.of(other, "at") == []
+
+
+async def test_what_threads_emit_arrives_whole(owner: Owner, gateway: Gateway) -> None:
+    turn = owner.turn()
+    number = await gateway.subscribe(turn_id=turn.turn_id)
+
+    def fill(name: str) -> None:
+        for count in range(2000):
+            owner.emit(turn, f"{count} ", name=name)
+
+    owner.emit(turn, "the first one makes the channels")
+    await asyncio.gather(*(asyncio.to_thread(fill, name) for name in "abcd"))
+    whole = "".join(f"{count} " for count in range(2000))
+    await gateway.until(lambda: all(gateway.text(number, name) == whole for name in "abcd"))

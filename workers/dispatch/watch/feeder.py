@@ -56,11 +56,14 @@ class Feeder:
         """It is sent the channels of this turn from here on. resume: the last frame (attempt, n) that it has; n = 0:
         none.
         """
-        each.turn, each.attempt, each.seen = turn, turn.attempt, ()
+        each.turn = None
+        each.follow(turn)
+        attempt, n = resume
+        if attempt == turn.attempt:
+            each.n = n
         channels = turn.channels
         if channels is None:
             return
-        attempt, n = resume
         if n and attempt == turn.attempt:
             seen = self._frames_of(channels).seen(n)
             each.seen = lost(channels.open()) if seen is None else seen
@@ -102,7 +105,6 @@ class Feeder:
             channels.listener = None
             return
         frames = self._frames_of(channels)
-        frames.begin_round()
         opened, durable_seq = channels.open(), turn.durable_seq
         if turn.stop is Stop.HANDOVER:
             # What a step shows follows nothing that is not durable: it could not have begun. What the workflow shows
@@ -117,11 +119,12 @@ class Feeder:
                 cut = next_cut(opened, each.seen, durable_seq=durable_seq, characters_max=_CHARACTERS_MAX)
                 if cut is None:
                     break
-                made, each.seen = frames.numbered(each.seen, cut, make)
+                each.n, made, each.seen = frames.numbered(each.seen, cut, make, above=each.n)
                 each.send(Item(subscription=each.id, **made))
                 _count_frames()
             else:
                 each.hold_back()
+        frames.end_round()
 
     def _frames_of(self, channels: Channels) -> TurnFrames:
         frames = self._frames.get(channels)

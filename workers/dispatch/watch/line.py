@@ -95,8 +95,8 @@ class Subscription:
 
     target: the id of the turn or session. owned: the claim under which it was taken; None: of a turn that this process
     does not own any more, and of which a step still runs here: frames alone are sent. credit_bytes: may be overdrawn by
-    one item. owed_turn: something durable happened to it that was not told. turn, attempt, seen: whose channels it is
-    sent, and what it was sent of them.
+    one item. owed_turn: something durable happened to it that was not told. turn, attempt, n, seen: whose channels
+    it is sent, the last number, and what it was sent of them.
     """
 
     __slots__ = (
@@ -106,6 +106,7 @@ class Subscription:
         "is_ending_only",
         "is_session",
         "line",
+        "n",
         "owed_turn",
         "owned",
         "seen",
@@ -134,6 +135,7 @@ class Subscription:
         self.owed_turn: uuid.UUID | None = None
         self.turn: Turn | None = None
         self.attempt = 0
+        self.n = 0
         self.seen: Seen = ()
 
     @property
@@ -144,7 +146,7 @@ class Subscription:
         """Another turn, or another attempt: nothing was sent of it yet."""
         before = self.turn
         if before is None or before.turn_id != turn.turn_id or self.attempt != turn.attempt:
-            self.seen = ()
+            self.seen, self.n = (), 0
         self.turn, self.attempt = turn, turn.attempt
 
     def hold_back(self) -> None:

@@ -13,6 +13,7 @@ from workers.dispatch.watch.cut import Cut, Seen, after
 
 _REMEMBERED: Final = 256
 _PER_MS: Final = 1000
+_AHEAD_MAX: Final = 3_600_000 * _PER_MS  # what clients send as their last number is believed up to here
 
 
 class TurnFrames:
@@ -23,26 +24,31 @@ class TurnFrames:
     def __init__(self, unix_ms: int) -> None:
         self._n = unix_ms * _PER_MS
         self._seen_of: dict[int, Seen] = {}
-        self._recent: dict[Any, tuple[Any, Seen]] = {}
+        self._recent: dict[Any, tuple[int, Any, Seen]] = {}
 
-    def begin_round(self) -> None:
-        """What the last round has cut is not cut again."""
+    def end_round(self) -> None:
+        """What watchers were sent together is not kept for later ones."""
         self._recent.clear()
 
     def seen(self, n: int) -> Seen | None:
         """What a watcher has been sent whose last frame was n; None: not known (any more)."""
         return self._seen_of.get(n)
 
-    def numbered(self, seen: Seen, cut: Cut, make: Callable[[int, Cut], Any]) -> tuple[Any, Seen]:
-        """The frame that a watcher who has been sent `seen` is sent now, and what it has then. make(n, cut)."""
+    def numbered(self, seen: Seen, cut: Cut, make: Callable[[int, Cut], Any], *, above: int) -> tuple[int, Any, Seen]:
+        """What a watcher who has been sent `seen` is sent now: the number, the frame (make(n, cut)), what it has then.
+        above: the last number that it has.
+        """
         channel = cut.channel
         same = (seen, cut.kind, channel.step, channel.name, cut.end)
-        if (found := self._recent.get(same)) is not None:
+        found = self._recent.get(same)
+        if found is not None and found[0] > above:
             return found
+        if self._n < above < self._n + _AHEAD_MAX:
+            self._n = above  # it was made where the clock is ahead of ours
         self._n += 1
         seen = after(seen, cut)
         self._seen_of[self._n] = seen
         if len(self._seen_of) > _REMEMBERED:
             del self._seen_of[next(iter(self._seen_of))]
-        made = self._recent[same] = (make(self._n, cut), seen)
+        made = self._recent[same] = (self._n, make(self._n, cut), seen)
         return made

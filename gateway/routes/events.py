@@ -1,0 +1,135 @@
+"""GET /v1/turns/{turn_id}/events, /v1/sessions/{session}/events: what happened, and what happens.
+
+A turn's events are a page of JSON, or, when Accept says so, a stream (Server-Sent Events, NDJSON) that goes on until
+the turn has ended. A session's are a stream without end. A stream begins after Last-Event-ID, else after `from`, else
+at the beginning.
+"""
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from argosy import ids
+from argosy.store import turn as turns
+from gateway import names, views
+from gateway.openapi import answers, or_stream
+from gateway.parameters import INTEGER_MAX, Limit, page_size, strict
+from gateway.problems import Problem
+from gateway.resolve import partition_of, resolve, turn_id_of
+from gateway.routes.turns import ANSWER_SIZE_BYTES_MAX, json_response, read_turn
+from gateway.state import State, state_of
+from gateway.watch.event_id import BEGIN, EventId, parse, parse_from
+from gateway.watch.event_stream import EventStream
+from gateway.watch.history import History
+from gateway.watch.session_story import SessionStory
+from gateway.watch.sse import SSE, format_of
+from gateway.watch.turn_story import TurnStory
+
+router: Final = APIRouter(prefix="/v1", tags=["events"], dependencies=[strict])
+
+EVENTS_MAX: Final = 1_000
+NOW: Final = "now"
+
+After = Annotated[int | None, Query(ge=0, le=INTEGER_MAX, description="A page: number of the last event seen.")]
+From = Annotated[
+    str | None,
+    Query(alias="from", max_length=100, description="A stream: id of the last event seen; Last-Event-ID beats it."),
+]
+
+
+@router.get("/turns/{turn_id}/events", responses=or_stream(answers("TurnEvents", 404)))
+async def get_turn_events(
+    turn_id: str, request: Request, after: After = None, limit: Limit = None, begin: From = None
+) -> Response:
+    """The durable events after one of them, in order: 1..n without gaps. By Accept a stream that goes on with what
+    happens, frames included, and ends with the turn; 204: it has ended, and there is nothing after what was seen.
+    """
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    shape = format_of(request.headers.get("accept", ""))
+    if shape is None:
+        if begin is not None:
+            raise Problem("invalid_parameter", "`from` is of a stream: say in Accept which one, or use `after`")
+        return await _page(state, requested, tenant, after or 0, limit)
+    if after is not None or limit is not None:
+        raise Problem("invalid_parameter", "`after` and `limit` are of a page: a stream has `from`")
+    story = TurnStory(
+        state.lines,
+        _history(state, tenant),
+        requested,
+        _last_event_id(request, begin, partial(parse, has_place=False), parse_from) or BEGIN,
+        partition=partition_of(state, requested),
+        find=partial(resolve, state, turns.find_turn, requested, tenant),
+        heartbeat_s=state.settings.sse_heartbeat_s,
+    )
+    return EventStream(state.streams, story, shape)
+
+
+@router.get("/sessions/{session}/events", responses=or_stream({}))
+async def get_session_events(session: str, request: Request, begin: From = None) -> Response:
+    """A stream of what happens to the turns of a session, one turn after the other, in the order in which they start;
+    `from=now`: from the first that has not ended. A session begins with its first turn: until then nothing happens.
+    """
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    name = names.session_name(names.path_segment(request.scope, 2))
+    session_id = ids.session_id_of(tenant, state.settings.lane, name)
+    story = SessionStory(
+        state.lines,
+        _history(state, tenant),
+        session_id,
+        _last_event_id(request, begin, partial(parse, has_place=True), _parse_place),
+        partition=ids.partition_of(ids.bucket_of(session_id), state.writer.partition_count),
+        heartbeat_s=state.settings.sse_heartbeat_s,
+    )
+    return EventStream(state.streams, story, format_of(request.headers.get("accept", "")) or SSE)
+
+
+async def _page(state: State, requested: uuid.UUID, tenant: str, after: int, limit: int | None) -> Response:
+    found = await resolve(state, turns.find_turn, requested, tenant)
+    if found is None:
+        return json_response(views.TurnEvents(turn_id=requested, events=[], next=after))
+    rows = await turns.list_turn_events(
+        state.pool,
+        found.turn_id,
+        tenant,
+        state.settings.lane,
+        after=after,
+        limit=page_size(limit, EVENTS_MAX, EVENTS_MAX),
+        size_bytes_max=ANSWER_SIZE_BYTES_MAX,
+    )
+    events = [views.event(row) for row in rows]
+    return json_response(views.TurnEvents(turn_id=found.turn_id, events=events, next=rows[-1].seq if rows else after))
+
+
+def _history(state: State, tenant: str) -> History:
+    async def snapshot(turn_id: uuid.UUID) -> bytes:
+        return views.encode(await read_turn(state, turn_id, tenant))
+
+    return History(state.pool, tenant, state.settings.lane, snapshot)
+
+
+def _parse_place(text: str) -> EventId | None:
+    return None if text == NOW else parse(text, has_place=True)
+
+
+def _last_event_id(
+    request: Request,
+    begin: str | None,
+    parse_header: Callable[[str], EventId],
+    parse_begin: Callable[[str], EventId | None],
+) -> EventId | None:
+    """What the client has; None: it wants what happens from now on. Raises Problem."""
+    header = request.headers.get("last-event-id")
+    try:
+        if header:
+            return parse_header(header)
+        return parse_begin(begin) if begin else BEGIN
+    except ValueError as error:
+        raise Problem("invalid_event_id", f"{header or begin!r}: {error}") from None

@@ -1,0 +1,195 @@
+"""What one client was told of the channels of one turn, and so what it must be told next. Pure.
+
+Rules:
+- a frame of a channel that is over, or of an earlier try, is not told;
+- what was told already is cut off: text goes on at the character that the client has;
+- a new try is announced (channel.reset), whoever announces it first;
+- before the durable event that holds what a channel came to, its text is completed from there; where the client came
+  back with the id of a frame and nothing was told since, how much it has is not known: a gap, and the whole.
+"""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from argosy.turn.events import Event, WireEvent
+from gateway.watch.message import Part
+from gateway.watch.seam import ENDING
+
+_CLOSED_MAX: Final = 256
+_UNKNOWN: Final = -1
+
+_ENDS_STEP: Final = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
+_HOLDS_OWN: Final = ENDING | {Event.TURN_SUSPENDED, Event.TURN_PARKED}
+
+
+class Heard(NamedTuple):
+    """A frame, a reset or a gap, as an owner told it."""
+
+    type: WireEvent
+    step: str
+    tries: int
+    channel: str
+    part: Part
+
+
+class Telling(NamedTuple):
+    """What a client is told of a channel."""
+
+    type: WireEvent
+    step: str
+    channel: str
+    part: Part = Part()
+
+
+class _Channel:
+    """length: of its text, as the client has it; _UNKNOWN: something may be missing."""
+
+    __slots__ = ("length", "tries")
+
+    def __init__(self, tries: int, length: int) -> None:
+        self.tries = tries
+        self.length = length
+
+
+class _Value(msgspec.Struct):
+    text: str | None = None
+
+
+class _Data(msgspec.Struct):
+    channels: dict[str, _Value] = {}
+    attempts: int = 0
+
+
+_decode: Final = msgspec.json.Decoder(_Data).decode
+
+
+class ChannelsTold:
+    """resumed: the attempt of the frame that the client came back with; 0: it came with none."""
+
+    __slots__ = ("_closed", "_open", "_resumed", "_tries_min")
+
+    def __init__(self, resumed: int = 0) -> None:
+        self._resumed = resumed
+        self._open: dict[tuple[str, str], _Channel] = {}
+        # Steps that are over, and the least try of those that are tried again: the last ones.
+        self._closed: dict[str, None] = {}
+        self._tries_min: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """The client was told to throw everything away."""
+        self._resumed = 0
+        self._open.clear()
+        self._closed.clear()
+        self._tries_min.clear()
+
+    def heard(self, heard: Heard) -> list[Telling]:
+        """What to tell of something that was heard of this attempt."""
+        step, channel, tries = heard.step, heard.channel, heard.tries
+        known = self._open.get((step, channel))
+        least = known.tries if known else self._tries_min.get(step, 0)
+        if step in self._closed or tries < least:
+            return []
+        if heard.type is WireEvent.CHANNEL_RESET:
+            self._open[step, channel] = _Channel(tries, 0)
+            if known is not None and known.tries == tries and known.length == 0:
+                return []  # it has been told
+            return [Telling(heard.type, step, channel)]
+        tellings: list[Telling] = []
+        if known is not None and tries > known.tries:
+            known.tries = tries
+            if known.length != 0:
+                known.length = 0
+                tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
+        if known is None:
+            # Who came back with a frame's id is told exactly what follows it, or of a gap first.
+            known = self._open[step, channel] = _Channel(tries, heard.part.offset if self._resumed else 0)
+        if heard.type is WireEvent.GAP:
+            known.length = 0
+            return [*tellings, Telling(heard.type, step, channel)]
+        part = _rest(known, heard.part)
+        return tellings if part is None else [*tellings, Telling(heard.type, step, channel, part)]
+
+    def before(self, event_type: str, key: str, data: bytes, attempt: int) -> list[Telling]:
+        """What to tell before a durable event. data: as clients see it."""
+        if event_type in _ENDS_STEP:
+            if b'"channels"' not in data:
+                return []
+            tellings = self._complete(key, data, attempt)
+            self._end(key)
+            return tellings
+        if event_type in _HOLDS_OWN:
+            return self._complete("", data, attempt) if b'"channels"' in data else []
+        if event_type == Event.STEP_RETRYING:
+            self._tries_min[key] = _decode(data).attempts + 1
+            _bound(self._tries_min)
+        return []
+
+    def after(self, event_type: str, key: str) -> list[Telling]:
+        """What to tell after it."""
+        if event_type == Event.TURN_RESET:
+            self._resumed = 0
+            self._open.clear()
+            self._tries_min.clear()
+        elif event_type == Event.STEP_RETRYING:
+            return self._empty(key)
+        return []
+
+    def _complete(self, step: str, data: bytes, attempt: int) -> list[Telling]:
+        tellings: list[Telling] = []
+        for name, value in _decode(data).channels.items():
+            known = self._open.get((step, name))
+            if value.text is None:
+                continue
+            if known is None and self._resumed != attempt:
+                self._open[step, name] = _Channel(0, len(value.text))  # the event itself tells it
+                continue
+            if known is None or known.length == _UNKNOWN:
+                tellings.append(Telling(WireEvent.GAP, step, name))
+                tellings.append(Telling(WireEvent.FRAME, step, name, Part(0, value.text)))
+            elif known.length < len(value.text):
+                rest = Part(known.length, value.text[known.length :])
+                tellings.append(Telling(WireEvent.FRAME, step, name, rest))
+            if known is None:
+                known = self._open[step, name] = _Channel(0, 0)
+            known.length = len(value.text)
+        return tellings
+
+    def _end(self, step: str) -> None:
+        for key in [key for key in self._open if key[0] == step]:
+            del self._open[key]
+        self._closed[step] = None
+        self._tries_min.pop(step, None)
+        _bound(self._closed)
+
+    def _empty(self, step: str) -> list[Telling]:
+        """The step is tried again."""
+        tellings = []
+        for (filler, name), known in self._open.items():
+            if filler == step:
+                known.tries = max(known.tries, self._tries_min.get(step, 0))
+                if known.length != 0:
+                    known.length = 0
+                    tellings.append(Telling(WireEvent.CHANNEL_RESET, step, name))
+        return tellings
+
+
+def _rest(known: _Channel, part: Part) -> Part | None:
+    """What of a frame the client does not have; None: it has all of it."""
+    if part.text is None:
+        known.length = _UNKNOWN
+        return part
+    end = part.offset + len(part.text)
+    if known.length == _UNKNOWN or part.offset > known.length:
+        known.length = end if part.offset == 0 else _UNKNOWN
+        return part
+    if end <= known.length:
+        return None
+    rest = part if part.offset == known.length else Part(known.length, part.text[known.length - part.offset :])
+    known.length = end
+    return rest
+
+
+def _bound(remembered: dict[str, int] | dict[str, None]) -> None:
+    if len(remembered) > _CLOSED_MAX:
+        del remembered[next(iter(remembered))]

@@ -1,0 +1,90 @@
+"""What Postgres has of a turn, told on from where a client is.
+
+Raises: StoreUnavailableError, TimeoutError
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from argosy.store import turn as turns
+from argosy.store.pool import Pool
+from gateway.watch import points
+from gateway.watch.event_id import EventId
+from gateway.watch.message import Message
+from gateway.watch.seam import Found
+from gateway.watch.tale import Tale
+
+_PAGE_ROWS_MAX: Final = 200
+# Of the data of events in one page; the one that passes it is the last.
+_PAGE_SIZE_BYTES_MAX: Final = 65_536
+
+
+class History:
+    """Of one tenant. snapshot(turn_id): the turn as GET shows it, JSON."""
+
+    def __init__(self, pool: Pool, tenant: str, lane: str, snapshot: Callable[[uuid.UUID], Awaitable[bytes]]) -> None:
+        self._pool = pool
+        self._tenant = tenant
+        self._lane = lane
+        self._snapshot = snapshot
+
+    async def read(self, tale: Tale) -> AsyncIterator[list[Message]]:
+        """Tell everything that Postgres has after what was told. It ends when there is no more, when the ending was
+        told, and when it is not the history that the client knows, and nothing of it is (tale.is_lost).
+        """
+        while True:
+            rows = await turns.list_turn_story(
+                self._pool,
+                tale.turn_id,
+                self._tenant,
+                self._lane,
+                begin=tale.seq,
+                limit=_PAGE_ROWS_MAX,
+                size_bytes_max=_PAGE_SIZE_BYTES_MAX,
+            )
+            await points.reach("read")
+            is_last = len(rows) < _PAGE_ROWS_MAX and sum(len(row.data) for row in rows) < _PAGE_SIZE_BYTES_MAX
+            found = tale.found(rows[0] if rows else None)
+            if found is Found.FORKED:
+                common = await self._common(tale)
+                if common is None and tale.place:
+                    tale.is_lost = True
+                    return
+                yield [tale.resync(*common or (0, 0))]
+                continue
+            messages: list[Message] = []
+            if found is Found.FORGOTTEN:
+                messages.append(tale.skip_to(rows[0], await self._snapshot(tale.turn_id)))
+            for row in rows:
+                if row.seq > tale.seq:
+                    messages += tale.row(row)
+            if messages:
+                yield messages
+            if is_last or tale.is_over:
+                return
+
+    async def placed(self, session_id: uuid.UUID, place: int) -> tuple[uuid.UUID, int] | None:
+        """The first turn of a session at this place or later, and its place."""
+        return await turns.find_placed_turn(self._pool, session_id, self._tenant, self._lane, place=place)
+
+    async def present(self, session_id: uuid.UUID) -> int:
+        """The place before the first turn that has not ended."""
+        return await turns.find_present_place(self._pool, session_id, self._tenant, self._lane)
+
+    async def common(self, session_id: uuid.UUID, last: EventId) -> turns.PlacedEvent | None:
+        """The last event of a session that is in history and that a client knows who has `last`."""
+        return await turns.find_common_session_event(
+            self._pool,
+            session_id,
+            self._tenant,
+            self._lane,
+            place=last.place,
+            seq=last.seq,
+            lineage=last.lineage,
+        )
+
+    async def _common(self, tale: Tale) -> tuple[int, int] | None:
+        return await turns.find_common_event(
+            self._pool, tale.turn_id, self._tenant, self._lane, seq=tale.seq, lineage=tale.lineage
+        )

@@ -1,0 +1,169 @@
+"""One gRPC stream to one worker, for every client of this process that watches something there.
+
+What is heard is handed on at once: a client that does not take is bounded by its own credit, and holds up nobody else.
+A worker that says nothing for SILENT_S (it speaks each second) is given up: it was stopped, or its host is gone.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from argosy.clock import Clock
+from argosy.rpc.watch_pb2 import Credit, SignedRequest, Subscribe, WatchRequest, WatchResponse
+from argosy.signing import sign_message
+from gateway.watch.subscription import Subscription
+
+METHOD: Final = "/argosy.rpc.Watch/Watch"
+SILENT_S: Final = 2.5
+IDLE_S: Final = 60.0
+# Subscriptions in one message; a worker refuses messages above 1 MiB.
+_MESSAGE_SUBSCRIPTIONS_MAX: Final = 1_000
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 33_554_432),
+    # A worker that came back at its address is called at once, not after the pause that its predecessor earned.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class Line:
+    """Open from the first subscription until nobody listens any more or the worker is gone; then is_over, for ever.
+
+    on_end: called with it, once.
+    """
+
+    def __init__(self, address: str, secret: bytes, clock: Clock, on_end: Callable[["Line"], None]) -> None:
+        self.address = address
+        self.is_over = False
+        self._secret = secret
+        self._clock = clock
+        self._on_end = on_end
+        self._next_id = 0
+        self._subscriptions: dict[int, Subscription] = {}
+        self._new: list[Subscription] = []
+        self._credit: dict[int, int] = {}
+        self._gone: list[int] = []
+        self._news = asyncio.Event()
+        self._idle_since_s: float | None = clock.monotonic_s()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"watch {address}")
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Ask for it; it is told what became of that, or lost."""
+        self._next_id += 1
+        subscription.id = self._next_id
+        self._subscriptions[subscription.id] = subscription
+        self._new.append(subscription)
+        self._idle_since_s = None
+        self._news.set()
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Nothing more of it is told."""
+        if self._subscriptions.pop(subscription.id, None) is None:
+            return
+        if subscription in self._new:
+            self._new.remove(subscription)
+        else:
+            self._gone.append(subscription.id)
+        self._credit.pop(subscription.id, None)
+        if not self._subscriptions:
+            self._idle_since_s = self._clock.monotonic_s()
+        self._news.set()
+
+    def give_credit(self, subscription: Subscription, size_bytes: int) -> None:
+        """The client took so much of it."""
+        if subscription.id in self._subscriptions:
+            self._credit[subscription.id] = self._credit.get(subscription.id, 0) + size_bytes
+            self._news.set()
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            async with grpc.aio.insecure_channel(self.address, _OPTIONS) as channel:
+                call = channel.stream_stream(
+                    METHOD,
+                    request_serializer=SignedRequest.SerializeToString,
+                    response_deserializer=WatchResponse.FromString,
+                )()
+                writing = asyncio.get_running_loop().create_task(self._write(call))
+                try:
+                    await self._read(call)
+                finally:
+                    writing.cancel()
+                    call.cancel()
+                    await asyncio.gather(writing, return_exceptions=True)
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError, TimeoutError):
+            pass  # whoever subscribed finds the owner again
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._on_end(self)
+        lost = list(self._subscriptions.values())
+        self._subscriptions.clear()
+        for subscription in lost:
+            subscription.hearer.lose(subscription)
+
+    async def _read(self, call: Any) -> None:
+        while not self._is_idle():
+            async with asyncio.timeout(SILENT_S):
+                response = await call.read()
+            if response is grpc.aio.EOF:
+                return
+            worker_id = response.worker_id
+            for item in response.items:
+                subscription = self._subscriptions.get(item.subscription)
+                if subscription is not None and subscription.worker_id == worker_id:
+                    subscription.hearer.hear(subscription, item)
+
+    def _is_idle(self) -> bool:
+        since_s = self._idle_since_s
+        return since_s is not None and self._clock.monotonic_s() - since_s > IDLE_S
+
+    async def _write(self, call: Any) -> None:
+        """The first message is sent at once: a worker ends a stream that says nothing."""
+        try:
+            while True:
+                body = self._take().SerializeToString()
+                time_s, signature = sign_message(self._secret, METHOD, body, self._clock.unix_ms() // 1000)
+                await call.write(SignedRequest(body=body, time_s=time_s, signature=signature))
+                await self._news.wait()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            call.cancel()  # the reader ends, and with it the line
+
+    def _take(self) -> Any:
+        new, self._new = self._new[:_MESSAGE_SUBSCRIPTIONS_MAX], self._new[_MESSAGE_SUBSCRIPTIONS_MAX:]
+        waiting = {subscription.id for subscription in self._new}
+        message = WatchRequest(
+            subscribe=[_subscribe(each) for each in new],
+            credit=[Credit(subscription=id_, bytes=size) for id_, size in self._credit.items() if id_ not in waiting],
+            unsubscribe=self._gone,
+        )
+        self._credit.clear()
+        self._gone.clear()
+        if not self._new:
+            self._news.clear()
+        return message
+
+
+def _subscribe(each: Subscription) -> Any:
+    wanted = each.wanted
+    attempt, n = each.resume
+    return Subscribe(
+        subscription=each.id,
+        turn_id=wanted.turn_id.bytes if wanted.turn_id else b"",
+        session_id=wanted.session_id.bytes if wanted.session_id else b"",
+        partition=wanted.partition,
+        worker_id=each.worker_id,
+        epoch=each.epoch,
+        attempt=attempt,
+        n=n,
+        ending_only=wanted.is_ending_only,
+        frames_only=each.is_frames_only,
+        credit_bytes=each.credit_bytes,
+    )

@@ -1,0 +1,61 @@
+"""The lines of this process: one to each worker at which somebody watches something."""
+
+import asyncio
+from typing import Final
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.store.catalog import Owner
+from gateway.catalog import Catalog
+from gateway.watch.line import Line
+from gateway.watch.subscription import Subscription
+
+# Owners that were read so lately are not read again: many clients lose one owner at once.
+_FRESH_S: Final = 0.05
+
+
+class Lines:
+    """Used from one event loop."""
+
+    def __init__(self, catalog: Catalog, secret: bytes, clock: Clock) -> None:
+        self.clock = clock
+        self._catalog = catalog
+        self._secret = secret
+        self._lines: dict[str, Line] = {}
+        self._line_of: dict[Subscription, Line] = {}
+
+    def owner_of(self, partition: int) -> Owner | None:
+        """As far as it is known."""
+        return self._catalog.owner_of(partition)
+
+    async def owner_now(self, partition: int) -> Owner | None:
+        """As Postgres says, when it answers."""
+        age_s = self._catalog.age_s
+        if age_s is None or age_s > _FRESH_S:
+            await self._catalog.refresh()
+        return self._catalog.owner_of(partition)
+
+    def subscribe(self, address: str, subscription: Subscription) -> None:
+        """Ask for it at the worker at address."""
+        line = self._lines.get(address)
+        if line is None:
+            line = self._lines[address] = Line(address, self._secret, self.clock, self._ended)
+            telemetry.WATCH_LINES.set(len(self._lines))
+        self._line_of[subscription] = line
+        line.subscribe(subscription)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        if line := self._line_of.pop(subscription, None):
+            line.unsubscribe(subscription)
+
+    def give_credit(self, subscription: Subscription, size_bytes: int) -> None:
+        if line := self._line_of.get(subscription):
+            line.give_credit(subscription, size_bytes)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(line.close() for line in list(self._lines.values())))
+
+    def _ended(self, line: Line) -> None:
+        if self._lines.get(line.address) is line:
+            del self._lines[line.address]
+            telemetry.WATCH_LINES.set(len(self._lines))

@@ -1,0 +1,73 @@
+"""Where history and what is heard live meet: is this news, and may it be told now? Pure.
+
+Promise: whatever is told of a turn is 1..n once each, in order; and what is told twice, late, or by an owner of a
+history that was given up is not told again.
+"""
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from argosy.turn.events import Event
+
+ENDING: Final = frozenset(
+    {Event.TURN_COMPLETED, Event.TURN_FAILED, Event.TURN_CANCELLED, Event.TURN_EXPIRED, Event.TURN_REJECTED}
+)
+
+
+class Next(Enum):
+    """What to do with something that was heard."""
+
+    TELL = "tell"
+    DROP = "drop"
+    READ = "read"  # Postgres has something that comes before it, or has gone back
+
+
+class Last(NamedTuple):
+    """The last durable event that a client has of a turn; seq 0: none. checked: the newest lineage under which it was
+    found in history.
+    """
+
+    lineage: int
+    seq: int
+    attempt: int
+    checked: int
+
+
+def of_event(last: Last, lineage: int, seq: int) -> Next:
+    """A durable event was heard."""
+    if not last.seq:
+        return Next.TELL if seq == 1 else Next.READ
+    if lineage > last.checked:
+        return Next.READ  # history may have forked before what the client has
+    if seq <= last.seq or lineage < last.lineage:
+        return Next.DROP
+    return Next.TELL if seq == last.seq + 1 else Next.READ
+
+
+def of_frame(last: Last, lineage: int, seq: int, attempt: int) -> Next:
+    """A frame was heard that follows this event."""
+    if seq > last.seq or lineage > last.checked:
+        return Next.READ
+    return Next.TELL if attempt == last.attempt else Next.DROP
+
+
+class Found(Enum):
+    """What history says of the last event that a client has."""
+
+    COMMON = "common"
+    FORKED = "forked"  # it is not in history: go back to the last common one
+    FORGOTTEN = "forgotten"  # history begins later
+
+
+def of_history(last: Last, first: tuple[int, int] | None, any_lineage: int) -> Found:
+    """first: lineage and seq of the first event from the client's last one on; None: there is none. last.lineage:
+    any_lineage when the client does not know it.
+    """
+    if not last.seq:
+        return Found.COMMON if first is None or first[1] == 1 else Found.FORGOTTEN
+    if first is None:
+        return Found.FORKED
+    lineage, seq = first
+    if seq > last.seq:
+        return Found.FORGOTTEN
+    return Found.COMMON if last.lineage in (lineage, any_lineage) else Found.FORKED

@@ -1,0 +1,116 @@
+"""The story of a session: its turns one after the other, in the order in which they start. It has no end.
+
+A turn that ended without starting is told when its place comes. Turns that never had a place (duplicates, and what was
+rejected at once) are not in it.
+"""
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from argosy.turn.events import WireEvent
+from gateway.watch import message
+from gateway.watch.event_id import BEGIN, EventId
+from gateway.watch.history import History
+from gateway.watch.lines import Lines
+from gateway.watch.message import Message
+from gateway.watch.seam import ENDING
+from gateway.watch.story import Story
+from gateway.watch.subscription import Wanted
+from gateway.watch.tale import Tale
+
+
+class SessionStory(Story):
+    """after: the last that the client has; None: begin with the first turn that has not ended."""
+
+    def __init__(
+        self,
+        lines: Lines,
+        history: History,
+        session_id: uuid.UUID,
+        after: EventId | None,
+        *,
+        partition: int,
+        heartbeat_s: float,
+    ) -> None:
+        super().__init__(lines, Wanted(partition, session_id=session_id), heartbeat_s)
+        self._history = history
+        self._session_id = session_id
+        self._after = after
+        # The turn that is told now; None: every turn up to this place was.
+        self._tale: Tale | None = None
+        self._place = 0
+
+    async def begin(self) -> bool:
+        """As Story."""
+        after = self._after
+        if after is None:
+            self._place = await self._history.present(self._session_id)
+        elif after.place:
+            self._place = after.place - 1
+            found = await self._history.placed(self._session_id, after.place)
+            if found is not None and found[1] == after.place:
+                self._tale = Tale(found[0], after, after.place)
+            else:
+                # Nothing is there any more. It was forgotten, unless something from before is still there.
+                self._tale = Tale(uuid.UUID(int=0), after, after.place)
+                self._tale.is_lost = True
+        return True
+
+    @property
+    def is_over(self) -> bool:
+        """As Story."""
+        return False
+
+    async def _read(self) -> AsyncIterator[list[Message]]:
+        while True:
+            tale = self._tale
+            if tale is None:
+                found = await self._history.placed(self._session_id, self._place + 1)
+                if found is None:
+                    return
+                tale = self._tale = Tale(found[0], BEGIN, found[1])
+            if not tale.is_lost:
+                async for messages in self._history.read(tale):
+                    yield messages
+            if tale.is_lost:
+                yield await self._go_back(tale)
+            elif not tale.is_over:
+                return
+            else:
+                self._place, self._tale = tale.place, None
+
+    async def _go_back(self, tale: Tale) -> list[Message]:
+        """The client has something of a turn that is not there (any more)."""
+        last = EventId(tale.lineage, tale.seq, place=tale.place)
+        common = await self._history.common(self._session_id, last)
+        if common is not None:
+            self._tale = Tale(common.turn_id, BEGIN, common.place)
+            return [self._tale.resync(common.lineage, common.seq)]
+        is_forgotten = tale.turn_id.int == 0
+        self._place, self._tale = (tale.place if is_forgotten else 0), None
+        if is_forgotten:
+            return []
+        nowhere = message.told(WireEvent.RESYNC, "0:0-0", str(tale.turn_id), 0, 0, None, message.resync_data(0))
+        return [nowhere]
+
+    def _hear(self, item: Any, *, has_read: bool) -> list[Message] | None:
+        field = item.WhichOneof("what")
+        if field == "look":
+            return [] if has_read else None
+        what = getattr(item, field)
+        tale = self._tale
+        if tale is not None and what.turn_id == tale.turn_id.bytes:
+            told = tale.heard(item, has_read=has_read)
+            if tale.is_over:
+                self._place, self._tale = tale.place, None
+                self._why = "heard"  # what is next may have ended already
+            return told
+        if has_read or what.place <= (self._place if tale is None else tale.place):
+            return []
+        if tale is not None and field == "event" and what.type in ENDING and what.attempt == 0:
+            return []  # it ended behind the one that is told, and is told after it
+        return None
+
+    def _resume(self) -> tuple[int, int]:
+        return (0, 0) if self._tale is None else self._tale.resume

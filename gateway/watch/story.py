@@ -1,0 +1,159 @@
+"""What one client is told, in order and without end until it is over: history, then what is heard live.
+
+The seam: history is told first; then the owner is asked, and once it has answered, history is read on; from there
+everything is heard, and what cannot be told yet (it is not the next, or the worker had no room) is read. While no owner
+answers, history is read again and again.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Final
+
+from argosy import telemetry
+from argosy.errors import StoreUnavailableError
+from gateway.problems import Problem
+from gateway.watch import points
+from gateway.watch.lines import Lines
+from gateway.watch.message import Message
+from gateway.watch.subscription import Wanted
+from gateway.watch.watch import Watch
+
+POLL_S_MIN: Final = 0.25
+POLL_S_MAX: Final = 1.0
+_STORE_PAUSE_S: Final = 0.5
+# What is taken at once: it is credited while it is being sent.
+_BATCH_SIZE_BYTES_MAX: Final = 32_768
+
+_READS = {why: telemetry.STREAM_READS.labels(why=why).inc for why in ("begin", "subscribed", "heard", "poll")}
+
+
+class Story(ABC):
+    """`begin` once, then `messages` once. heartbeat_s: a client is told something at least so often."""
+
+    def __init__(self, lines: Lines, wanted: Wanted, heartbeat_s: float) -> None:
+        self._lines = lines
+        self._clock = lines.clock
+        self._wanted = wanted
+        self._heartbeat_s = heartbeat_s
+        self._watch: Watch | None = None
+        self._why = "begin"
+        self._heard: Any = None
+        self._is_stopped = False
+
+    @abstractmethod
+    async def begin(self) -> bool:
+        """False: the client has everything, and nothing more will come. Raises: Problem, StoreUnavailableError."""
+
+    @property
+    @abstractmethod
+    def is_over(self) -> bool:
+        """Nothing more will come."""
+
+    @abstractmethod
+    def _read(self) -> AsyncIterator[list[Message]]:
+        """Tell what history has more. Raises: Problem (it will never come), StoreUnavailableError, TimeoutError."""
+
+    @abstractmethod
+    def _hear(self, item: Any, *, has_read: bool) -> list[Message] | None:
+        """What to tell of an Item; None: history must be read first. has_read: it was."""
+
+    @abstractmethod
+    def _resume(self) -> tuple[int, int]:
+        """(attempt, n) of the last frame that was told."""
+
+    def stop(self) -> None:
+        """Tell nothing more: `messages` ends soon."""
+        self._is_stopped = True
+        if self._watch is not None:
+            self._watch.close()
+
+    async def messages(self) -> AsyncGenerator[list[Message]]:
+        """Messages as they become known, several at a time; an empty list is a heartbeat. Ends when it is over, when it
+        is stopped, and when what was watched turns out not to exist.
+        """
+        told_s = polled_s = self._clock.monotonic_s()
+        poll_s = POLL_S_MIN
+        try:
+            while not self._is_stopped:
+                has_told = False
+                if self._why:
+                    async for messages in self._read_on():
+                        has_told = True
+                        yield messages
+                    polled_s = self._clock.monotonic_s()
+                    if self._is_stopped:
+                        return
+                if messages := self._take():
+                    has_told = True
+                    yield messages
+                now_s = self._clock.monotonic_s()
+                if has_told:
+                    told_s, poll_s = now_s, POLL_S_MIN
+                elif now_s - told_s >= self._heartbeat_s:
+                    told_s = now_s
+                    yield []
+                if self.is_over:
+                    return
+                if not self._why:
+                    due_s = told_s + self._heartbeat_s
+                    is_live = self._watching().is_live
+                    if not is_live:
+                        due_s = min(due_s, polled_s + poll_s)
+                    has_news = await self._watching().wait(max(due_s - now_s, 0.0))
+                    if not has_news and not is_live and self._clock.monotonic_s() >= polled_s + poll_s:
+                        self._why, poll_s = "poll", min(poll_s * 1.5, POLL_S_MAX)
+        except Problem:
+            return  # what could still have come will not
+        finally:
+            self.stop()
+
+    async def _read_on(self) -> AsyncIterator[list[Message]]:
+        """Read for the reason that there is. What was heard before it could be told is told after it."""
+        _READS[self._why]()
+        if self._why == "subscribed":
+            await points.reach("subscribed")
+        try:
+            async for messages in self._read():
+                yield messages
+        except (StoreUnavailableError, TimeoutError):
+            await self._clock.sleep(_STORE_PAUSE_S)
+            return
+        self._why = ""
+        heard, self._heard = self._heard, None
+        if heard is not None and not self.is_over and (told := self._hear(heard, has_read=True)):
+            yield told
+        await points.reach("caught_up")
+
+    def _take(self) -> list[Message]:
+        """What was heard and can be told. Sets why history must be read, if it must."""
+        messages: list[Message] = []
+        size_bytes = 0
+        watch = self._watching()
+        while not self._why and not self.is_over and size_bytes < _BATCH_SIZE_BYTES_MAX:
+            item = watch.take()
+            if item is None:
+                break
+            if item.WhichOneof("what") == "subscribed":
+                self._why = "subscribed"
+                break
+            told = self._hear(item, has_read=False)
+            if told is None:
+                self._why, self._heard = "heard", item
+                break
+            messages += told
+            size_bytes += sum(len(each.data) for each in told)
+        return messages
+
+    def _watching(self) -> Watch:
+        if self._watch is None:
+            self._watch = Watch(self._lines, self._wanted, self._resume)
+            if not self._is_stopped and not self.is_over:
+                self._watch.open()
+        return self._watch
+
+    def _watch_other(self, wanted: Wanted) -> None:
+        """From here on it is about something else."""
+        self._wanted = wanted
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None

@@ -1,0 +1,52 @@
+"""The event streams that clients have open at this process: how many there may be, and how they end when it drains."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from argosy import telemetry
+from gateway.problems import Problem
+from gateway.watch.story import Story
+
+# When a draining gateway's clients come back, to another one: not all at once.
+_RETRY_MS_MIN: Final = 100
+_RETRY_MS_MAX: Final = 3_000
+_RETRY_AFTER_S_MAX: Final = 5.0
+
+
+class Streams:
+    """streams_max: above it a client is told to ask elsewhere, or later."""
+
+    def __init__(self, streams_max: int) -> None:
+        self._streams_max = streams_max
+        self._open: set[Story] = set()
+        self.is_draining = False
+
+    @contextmanager
+    def opened(self, story: Story) -> Iterator[None]:
+        """Counted as long as it is told. Raises Problem."""
+        if self.is_draining or len(self._open) >= self._streams_max:
+            telemetry.STREAMS_REFUSED.inc()
+            why = "it ends" if self.is_draining else f"{len(self._open)} streams are open"
+            retry_after_s = random.uniform(1.0, _RETRY_AFTER_S_MAX)
+            raise Problem("too_many_streams", f"this gateway takes no more: {why}", retry_after_s=retry_after_s)
+        self._open.add(story)
+        telemetry.STREAMS.set(len(self._open))
+        try:
+            yield
+        finally:
+            story.stop()
+            self._open.discard(story)
+            telemetry.STREAMS.set(len(self._open))
+
+    def drain(self) -> None:
+        """End every stream, and take no new one. Returns at once; may be called again."""
+        self.is_draining = True
+        for story in list(self._open):
+            story.stop()
+
+    @staticmethod
+    def retry_ms() -> int:
+        """After how long a client comes back."""
+        return random.randint(_RETRY_MS_MIN, _RETRY_MS_MAX)

@@ -1,0 +1,169 @@
+"""One turn as one client is told it: what it has, and what it is told of a row or of something heard. Pure.
+
+Promise: durable events 1..n once each and in order, frames only of the attempt and the channels that are open, each
+with an id from which any gateway goes on exactly there.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any, Final
+
+from argosy.store.turn import EventRow
+from argosy.turn.events import WireEvent
+from argosy.turn.projection import shown
+from gateway.watch import seam
+from gateway.watch.channels_told import ChannelsTold, Heard, Telling
+from gateway.watch.event_id import ANY_LINEAGE, EventId
+from gateway.watch.message import Message, Part, frame_data, moment, resync_data, told
+from gateway.watch.seam import ENDING, Found, Last, Next
+
+# Fields of Item in proto/argosy/rpc/watch.proto that fill, empty or tear a channel.
+_CHANNEL_ITEMS: Final = {
+    "frame": WireEvent.FRAME,
+    "channel_reset": WireEvent.CHANNEL_RESET,
+    "gap": WireEvent.GAP,
+}
+
+
+class Tale:
+    """after: the last that the client has. place: of the turn in a session's stream; 0 in its own.
+
+    is_over: the ending was told. is_lost: history has nothing of what the client knows of it. n: of the last frame that
+    the client has of this attempt.
+    """
+
+    __slots__ = (
+        "_channels",
+        "_has_attempt",
+        "_text",
+        "attempt",
+        "checked",
+        "is_lost",
+        "is_over",
+        "lineage",
+        "n",
+        "place",
+        "seq",
+        "turn_id",
+    )
+
+    def __init__(self, turn_id: uuid.UUID, after: EventId, place: int = 0) -> None:
+        self.turn_id = turn_id
+        self.place = place
+        self.lineage, self.seq = after.lineage, after.seq
+        self.checked = 0 if after.lineage == ANY_LINEAGE else after.lineage
+        self.attempt, self.n = after.attempt, after.n
+        self.is_over = False
+        self.is_lost = False
+        self._has_attempt = not after.seq
+        self._text = str(turn_id)
+        self._channels = ChannelsTold(after.attempt if after.n else 0)
+
+    @property
+    def resume(self) -> tuple[int, int]:
+        """The last frame that the client has, for whoever tells more: (attempt, n); n = 0: none."""
+        return (self.attempt, self.n) if self.n else (0, 0)
+
+    @property
+    def last(self) -> Last:
+        return Last(self.lineage, self.seq, self.attempt, self.checked)
+
+    def found(self, first: EventRow | None) -> Found:
+        """History was read from the last event on (that one included): is it the history that the client knows?"""
+        at = None if first is None else (first.lineage, first.seq)
+        found = seam.of_history(self.last, at, ANY_LINEAGE)
+        if found is Found.COMMON and first is not None and self.seq:
+            self.lineage = first.lineage
+            self.checked = max(self.checked, first.lineage)
+            if not self._has_attempt:
+                self._has_attempt = True
+                self._set_attempt(first.attempt)
+            self.is_over = first.type in ENDING
+        return found
+
+    def row(self, row: EventRow) -> list[Message]:
+        """What to tell of the next event of history."""
+        return self._durable(row.lineage, row.seq, row.attempt, row.type, row.key, row.data, row.at)
+
+    def heard(self, item: Any, *, has_read: bool) -> list[Message] | None:
+        """What to tell of an Item of a Watch stream; None: history must be read first. has_read: it was."""
+        field = item.WhichOneof("what")
+        if field == "look":
+            return [] if has_read else None
+        what = getattr(item, field)
+        if has_read:
+            self.checked = max(self.checked, what.lineage)
+        if field == "event":
+            verdict = seam.of_event(self.last, what.lineage, what.seq)
+        else:
+            verdict = seam.of_frame(self.last, what.lineage, what.seq, what.attempt)
+        if verdict is Next.READ and not has_read:
+            return None
+        if verdict is not Next.TELL:
+            return []
+        if field == "event":
+            at = moment(what.at_us)
+            return self._durable(what.lineage, what.seq, what.attempt, what.type, what.key, what.data, at)
+        heard = Heard(_CHANNEL_ITEMS[field], what.step, what.tries, what.channel, _part_of(field, what))
+        tellings = self._channels.heard(heard)
+        if tellings:
+            self.n = what.n
+        # A client that goes on after the first of several must be told the rest: the last alone has the number.
+        return [
+            self._telling(telling, what.n if number == len(tellings) else 0, moment(what.at_us))
+            for number, telling in enumerate(tellings, 1)
+        ]
+
+    def resync(self, lineage: int, seq: int) -> Message:
+        """Back to this event: what was told after it is not so."""
+        self.lineage, self.seq = lineage, seq
+        self.checked = max(self.checked, lineage)
+        self._has_attempt, self.attempt, self.n = not seq, 0, 0
+        self._channels.forget()
+        return told(WireEvent.RESYNC, self._id(), self._text, seq, 0, None, resync_data(seq))
+
+    def skip_to(self, first: EventRow, turn: bytes) -> Message:
+        """History begins with this event now. turn: as GET shows it, JSON."""
+        self.lineage, self.seq = first.lineage, first.seq - 1
+        self.checked = max(self.checked, first.lineage)
+        self._has_attempt, self.attempt, self.n = True, first.attempt, 0
+        self._channels.forget()
+        data = b'{"turn":%b}' % turn
+        return told(WireEvent.SNAPSHOT, self._id(), self._text, self.seq, self.attempt, None, data)
+
+    def _durable(
+        self, lineage: int, seq: int, attempt: int, event_type: str, key: str, data: bytes, at: datetime
+    ) -> list[Message]:
+        event = shown(event_type, key, data)
+        before = self._channels.before(event.type, event.key, event.data, attempt)
+        messages = [self._telling(each, 0, at) for each in before]
+        self.lineage, self.seq = lineage, seq
+        self.checked = max(self.checked, lineage)
+        self._has_attempt = True
+        self._set_attempt(attempt)
+        messages.append(told(event.type, self._id(), self._text, seq, attempt, at, event.data, event.key))
+        messages += [self._telling(each, 0, at) for each in self._channels.after(event.type, event.key)]
+        self.is_over = event_type in ENDING
+        return messages
+
+    def _set_attempt(self, attempt: int) -> None:
+        if attempt != self.attempt:
+            self.attempt, self.n = attempt, 0
+
+    def _telling(self, telling: Telling, n: int, at: datetime) -> Message:
+        data = frame_data(self.attempt, n, telling.step, telling.channel, telling.part)
+        return told(telling.type, self._id(n) if n else "", self._text, self.seq, self.attempt, at, data)
+
+    def _id(self, n: int = 0) -> str:
+        return EventId(self.lineage, self.seq, self.attempt if n else 0, n, self.place).text
+
+
+def _part_of(field: str, what: Any) -> Part:
+    if field != "frame":
+        return Part()
+    kind = what.WhichOneof("value")
+    if kind == "text":
+        return Part(what.offset, text=what.text.decode())
+    if kind == "json":
+        return Part(what.offset, json=what.json)
+    return Part(what.offset, patch=what.patch or b"[]")

@@ -1,0 +1,76 @@
+"""The story of one turn, from after an event to its end."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from argosy.store.turn import TurnHead
+from gateway.watch.event_id import EventId
+from gateway.watch.history import History
+from gateway.watch.lines import Lines
+from gateway.watch.message import Message
+from gateway.watch.story import Story
+from gateway.watch.subscription import Wanted
+from gateway.watch.tale import Tale
+
+
+class TurnStory(Story):
+    """find(): the turn that the id means (a duplicate's means the first turn), None while it may still come out of the
+    log; raises Problem when there is none.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        history: History,
+        turn_id: uuid.UUID,
+        after: EventId,
+        *,
+        partition: int,
+        find: Callable[[], Awaitable[TurnHead | None]],
+        heartbeat_s: float,
+    ) -> None:
+        super().__init__(lines, Wanted(partition, turn_id=turn_id), heartbeat_s)
+        self._history = history
+        self._find = find
+        self._tale = Tale(turn_id, after)
+        self._reading: AsyncIterator[list[Message]] | None = None
+        self._first: list[Message] = []
+
+    async def begin(self) -> bool:
+        """As Story."""
+        await self._identify()
+        self._reading = self._history.read(self._tale)
+        self._first = await anext(self._reading, [])
+        return bool(self._first) or not self._tale.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """As Story."""
+        return self._tale.is_over
+
+    async def _read(self) -> AsyncIterator[list[Message]]:
+        first, self._first = self._first, []
+        if first:
+            yield first
+        reading, self._reading = self._reading, None
+        if reading is None:
+            if not self._tale.seq:
+                await self._identify()
+            reading = self._history.read(self._tale)
+        async for messages in reading:
+            yield messages
+
+    def _hear(self, item: Any, *, has_read: bool) -> list[Message] | None:
+        return self._tale.heard(item, has_read=has_read)
+
+    def _resume(self) -> tuple[int, int]:
+        return self._tale.resume
+
+    async def _identify(self) -> None:
+        """A turn that was only in the log may turn out to be another one's duplicate."""
+        head = await self._find()
+        if head is not None and head.turn_id != self._tale.turn_id:
+            tale = self._tale
+            self._tale = Tale(head.turn_id, EventId(tale.lineage, tale.seq, tale.attempt, tale.n))
+            self._watch_other(self._wanted._replace(turn_id=head.turn_id))

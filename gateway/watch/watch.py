@@ -1,0 +1,196 @@
+"""One client's interest in one turn or session, kept subscribed at whoever owns it.
+
+What the owner tells waits here until the client takes it, bounded by the credit that the worker was given; credit is
+given back as the client takes. While no owner answers, `is_live` is False: whoever uses this reads Postgres meanwhile.
+A step that goes on at a former owner is heard from there, beside the owner.
+"""
+
+import asyncio
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from argosy.store.catalog import Owner
+from gateway.watch.lines import Lines
+from gateway.watch.subscription import Subscription, Wanted
+
+CREDIT_BYTES: Final = 65_536
+_ENDING_CREDIT_BYTES: Final = 4_096
+_PAUSE_S_MIN: Final = 0.02
+_PAUSE_S_MAX: Final = 1.0
+# Answers within what a living worker needs: it says each second that it lives.
+_ANSWER_S: Final = 2.5
+
+
+class Watch:
+    """resume(): (attempt, n) of the last frame that the client has; asked whenever a worker is subscribed at."""
+
+    def __init__(self, lines: Lines, wanted: Wanted, resume: Callable[[], tuple[int, int]]) -> None:
+        self._lines = lines
+        self._wanted = wanted
+        self._resume = resume
+        self._items: deque[tuple[Subscription, Any]] = deque()
+        self._taken: Subscription | None = None
+        self._news = asyncio.Event()
+        self._answer = asyncio.Event()
+        # The owner, and a former owner where a step goes on.
+        self._main: Subscription | None = None
+        self._aside: Subscription | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.is_closed = False
+
+    @property
+    def is_live(self) -> bool:
+        """Whatever happens is heard."""
+        return self._main is not None and self._main.is_live
+
+    def open(self) -> None:
+        """Begin to look for the owner."""
+        self._seek()
+
+    def close(self) -> None:
+        """Nothing more is heard; who waits is woken."""
+        self.is_closed = True
+        if self._task is not None:
+            self._task.cancel()
+        for subscription in (self._main, self._aside):
+            if subscription is not None:
+                self._lines.unsubscribe(subscription)
+        self._main = self._aside = None
+        self._items.clear()
+        self._news.set()
+
+    def take(self) -> Any:
+        """The next Item, or None: there is none now. What was taken before counts as done with. An Item with
+        `subscribed`: from here on nothing is missed, and what was before is in Postgres.
+        """
+        self._settle()
+        if not self._items:
+            return None
+        subscription, item = self._items.popleft()
+        subscription.owed_bytes += item.ByteSize()
+        self._taken = subscription
+        return item
+
+    async def wait(self, timeout_s: float) -> bool:
+        """True when there is something to take, or the watch was closed; False after timeout_s."""
+        self._settle()
+        if self._items or self.is_closed:
+            return True
+        self._news.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
+        except TimeoutError:
+            return bool(self._items)
+        return True
+
+    def _settle(self) -> None:
+        """Give credit for what was taken, once it is worth a message."""
+        subscription = self._taken
+        if subscription is not None and subscription.owed_bytes * 4 >= subscription.credit_bytes:
+            self._lines.give_credit(subscription, subscription.owed_bytes)
+            subscription.owed_bytes = 0
+
+    # What the lines tell
+
+    def hear(self, subscription: Subscription, item: Any) -> None:
+        """As Hearer."""
+        what = item.WhichOneof("what")
+        if what == "refused":
+            self._drop(subscription)
+        elif what == "moved":
+            self._moved(subscription, item.moved.still_streams)
+        elif what == "at":
+            self._follow_aside(item.at)
+        else:
+            if what == "subscribed":
+                subscription.is_live = True
+                self._answer.set()
+                if subscription is not self._main:
+                    return
+            self._items.append((subscription, item))
+            self._news.set()
+
+    def lose(self, subscription: Subscription) -> None:
+        """As Hearer."""
+        self._lines.unsubscribe(subscription)
+        if subscription is self._aside:
+            self._aside = None
+        if subscription is self._main:
+            self._main = None
+            self._answer.set()
+            self._news.set()
+            self._seek()
+
+    def _drop(self, subscription: Subscription) -> None:
+        self._lines.unsubscribe(subscription)
+        self.lose(subscription)
+
+    def _moved(self, subscription: Subscription, still_streams: bool) -> None:
+        if not still_streams:
+            self._drop(subscription)
+        elif subscription is self._main:
+            if self._aside is not None:
+                self._lines.unsubscribe(self._aside)
+            self._aside, self._main = subscription, None
+            self._news.set()
+            self._seek()
+
+    def _follow_aside(self, at: Any) -> None:
+        aside = self._aside
+        if aside is not None:
+            if aside.worker_id == at.worker_id:
+                return
+            self._lines.unsubscribe(aside)
+        wanted = Wanted(self._wanted.partition, turn_id=uuid.UUID(bytes=at.turn_id))
+        self._aside = Subscription(
+            self,
+            wanted,
+            at.worker_id,
+            epoch=0,
+            resume=self._resume(),
+            credit_bytes=CREDIT_BYTES,
+            is_frames_only=True,
+        )
+        self._lines.subscribe(at.address, self._aside)
+
+    # Finding the owner
+
+    def _seek(self) -> None:
+        if not self.is_closed and (self._task is None or self._task.done()):
+            self._task = asyncio.get_running_loop().create_task(self._find_owner())
+
+    async def _find_owner(self) -> None:
+        """Until an owner answers. An owner that just failed is not asked again before Postgres was."""
+        pause_s = _PAUSE_S_MIN
+        owner = self._lines.owner_of(self._wanted.partition)
+        while True:
+            if owner is not None and await self._subscribe(owner):
+                return
+            before, owner = owner, await self._lines.owner_now(self._wanted.partition)
+            if owner is None or owner == before:
+                await self._lines.clock.sleep(pause_s * (0.5 + random.random()))
+                pause_s = min(pause_s * 2, _PAUSE_S_MAX)
+                owner = self._lines.owner_of(self._wanted.partition)
+
+    async def _subscribe(self, owner: Owner) -> bool:
+        self._answer.clear()
+        self._main = subscription = Subscription(
+            self,
+            self._wanted,
+            owner.worker_id.bytes,
+            epoch=owner.epoch,
+            resume=self._resume(),
+            credit_bytes=_ENDING_CREDIT_BYTES if self._wanted.is_ending_only else CREDIT_BYTES,
+        )
+        self._lines.subscribe(owner.address, subscription)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._answer.wait()
+        except TimeoutError:
+            self._lines.unsubscribe(subscription)
+            self._main = None
+        return self.is_live
