@@ -38,7 +38,8 @@ class Broker:
     """One to five nodes. start, stop, kill and restart block and are bounded.
 
     port: of node 1, the next ones follow; 0 takes free ones. is_quick_to_start: for tests; without it the broker needs
-    a quarter of the CPU once it is warm. cache_dir: where the jars are kept between runs.
+    a quarter of the CPU once it is warm. cache_dir: where the jars are kept between runs. proxy_port: there is a second
+    listener (`second_port`), for one node alone, whose clients are told to come by this port of 127.0.0.1.
     """
 
     def __init__(
@@ -50,9 +51,12 @@ class Broker:
         cache_dir: Path | None = None,
         heap_mb: int = 384,
         is_quick_to_start: bool = False,
+        proxy_port: int = 0,
     ) -> None:
         if not 1 <= nodes <= 5:
             raise SettingError(f"a broker has 1 to 5 nodes, not {nodes}")
+        if proxy_port and nodes > 1:
+            raise SettingError("a broker behind a proxy has one node")
         if not 0 <= port <= _PORT_MAX - nodes + 1:
             raise SettingError(
                 f"port {port}: a broker of {nodes} takes as many ports from there on, {_PORT_MAX} the last"
@@ -63,6 +67,7 @@ class Broker:
         self._cache_dir = cache_dir or default_data_dir() / "cache"
         self._heap_mb = heap_mb
         self._is_quick_to_start = is_quick_to_start
+        self._proxy_port = proxy_port
         self._java: list[str] = []
         self._nodes: list[Node] = []
         self._children: dict[int, Child] = {}
@@ -115,6 +120,11 @@ class Broker:
         """host:port of every node, comma-separated."""
         return ",".join(node.address for node in self._nodes)
 
+    @property
+    def second_port(self) -> int:
+        """Where the proxy has to forward to; 0 without one."""
+        return self._nodes[0].second_port
+
     def kill(self, node_id: int) -> None:
         """kill -9 of one node's Java (1..n): what a power cut does to it."""
         child = self._children[node_id]
@@ -151,8 +161,16 @@ class Broker:
             if not _is_free(port):
                 raise SettingError(f"port {port} of 127.0.0.1, which the broker is to listen on, is taken")
         controller_ports = _free_ports(count, taken)
+        second_port = _free_ports(1, taken)[0] if self._proxy_port else 0
         self._nodes = [
-            Node(index + 1, ports[index], controller_ports[index], self.folder / f"node-{index + 1}")
+            Node(
+                index + 1,
+                ports[index],
+                controller_ports[index],
+                self.folder / f"node-{index + 1}",
+                second_port,
+                self._proxy_port,
+            )
             for index in range(count)
         ]
 

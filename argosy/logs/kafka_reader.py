@@ -18,10 +18,13 @@ from argosy.logs.kafka_group import KafkaGroup
 from argosy.logs.kafka_metadata import KafkaMetadata
 from argosy.logs.kafka_poller import Poller, Round
 from argosy.logs.kafka_retention import Retention
+from argosy.logs.kafka_silence import STATISTICS_INTERVAL_S, Silence, is_out
 
 log = structlog.get_logger()
 
 _CLOSE_TIMEOUT_S: Final = 5.0
+_LOOKS_OUT: Final = 2  # this process may have stopped, and its threads not have run yet
+_LOOKS_BACK: Final = 4  # the group, heard again, says within its heartbeat when it has put us out meanwhile
 
 
 def consumer_config(settings: Settings) -> dict[str, Any]:
@@ -54,10 +57,15 @@ class KafkaReader:
         self._metadata = KafkaMetadata(settings)
         self._admin = KafkaAdmin(settings, clock)
         self._retention = Retention(settings.topic, clock)
-        config = consumer_config(settings) | {"logger": Messages(clock, "consumer")}
-        self._poller = Poller(
-            lambda: make_consumer(config), settings.topic, settings.log_batch_max, clock, self._on_round
-        )
+        self._clock = clock
+        self._messages = Messages(clock, "consumer")
+        self._silence = Silence(clock)
+        self._make_consumer = make_consumer
+        self._config = consumer_config(settings) | {"logger": self._messages} | self._silence.settings
+        self._poller = Poller(self._consumer, settings.topic, settings.log_batch_max, clock, self._on_round)
+        self._assigned: frozenset[int] = frozenset()
+        self._is_out = False
+        self._watching: asyncio.Task[None] | None = None
         self._group: KafkaGroup | None = KafkaGroup(settings)  # until it has said something to us
         self._rounds: deque[Round] = deque()
         self._claims: dict[int, int] = {}
@@ -81,6 +89,7 @@ class KafkaReader:
         self._on_batch, self._on_eligible = on_batch, on_eligible
         self._loop = asyncio.get_running_loop()
         self._poller.start()
+        self._watching = asyncio.create_task(self._watch_group())
         self._is_open = True
         return identity
 
@@ -131,8 +140,29 @@ class KafkaReader:
     async def close(self) -> None:
         self._is_closed = True
         self._poller.stop()
+        if self._watching is not None:
+            self._watching.cancel()
         if self._is_open:
             await asyncio.to_thread(self._poller.join, _CLOSE_TIMEOUT_S)
+
+    def _consumer(self) -> Any:
+        """On the poller's thread."""
+        self._silence.begin()
+        return self._make_consumer(self._config)
+
+    async def _watch_group(self) -> None:
+        """What the group gave us is given up when it must have put us out, and ours again when it has not."""
+        looks = 0
+        while True:
+            await self._clock.sleep(STATISTICS_INTERVAL_S)
+            is_silent = is_out(self._silence.silent_s, self._session_timeout_s)
+            looks = looks + 1 if is_silent != self._is_out else 0
+            if looks < (_LOOKS_OUT if is_silent else _LOOKS_BACK):
+                continue
+            self._is_out, looks = is_silent, 0
+            if self._assigned:
+                self._messages.say("group silent", "partitions are given up" if is_silent else "it still counts us")
+                self._on_eligible(frozenset() if is_silent else self._assigned)
 
     def _on_round(self, found: Round) -> None:
         """From the poller's thread."""
@@ -146,9 +176,10 @@ class KafkaReader:
     def _arrived(self, found: Round) -> None:
         if self._is_closed:
             return
-        for partitions in found.eligible:
+        for self._assigned in found.eligible:  # the group has spoken
+            self._is_out = False
             self._group = None
-            self._on_eligible(partitions)
+            self._on_eligible(self._assigned)
         if found.batches:
             self._rounds.append(found)
             self._take()

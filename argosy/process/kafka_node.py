@@ -7,12 +7,17 @@ PID_FILE: Final = "pid"  # in a node's folder: its guard's pid and when that sta
 
 
 class Node(NamedTuple):
-    """One combined broker and controller. id: 1..n. folder: holds its properties, log and data."""
+    """One combined broker and controller. id: 1..n. folder: holds its properties, log and data.
+
+    second_port: of one more listener, 0 for none, whose clients are told to come by advertised_port: a proxy's.
+    """
 
     id: int
     port: int
     controller_port: int
     folder: Path
+    second_port: int = 0
+    advertised_port: int = 0
 
     @property
     def properties_path(self) -> Path:
@@ -33,12 +38,14 @@ def properties(node: Node, nodes: list[Node]) -> str:
     """
     replicas = len(nodes)
     in_sync_min = max(1, replicas - 1)
+    second = f",SECOND://127.0.0.1:{node.second_port}" if node.second_port else ""
+    second_advertised = f",SECOND://127.0.0.1:{node.advertised_port}" if node.second_port else ""
     settings = {
         "process.roles": "broker,controller",
         "node.id": node.id,
-        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://127.0.0.1:{node.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{node.address}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://127.0.0.1:{node.controller_port}{second}",
+        "advertised.listeners": f"PLAINTEXT://{node.address}{second_advertised}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECOND:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": ",".join(f"{one.id}@127.0.0.1:{one.controller_port}" for one in nodes),

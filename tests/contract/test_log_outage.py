@@ -223,7 +223,8 @@ async def test_a_reader_survives_the_death_of_the_log(log: Log, server: Server) 
     await until(is_back, 30.0)
     await writer.append(entries(0, 100, 100))
     await until(lambda: set(owner.values(0)) == {b"%d" % n for n in range(200)}, 30.0)
-    assert [record.position for record in owner.records(0)] == list(range(200))
+    # A member that was away for longer than the group's session reads again from its position, which here stays 0.
+    assert list(dict.fromkeys(record.position for record in owner.records(0))) == list(range(200))
 
 
 async def test_a_log_that_is_away_at_the_start_is_said_to_be(log: Log, tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ class Worker:
             on_void=lambda gone: self.given_up.append([each.partition for each in gone]),
         )
         self.ownership.begin(Identity("c", "t", 8))
+        self.ownership.members([Member(ME, 1, "default", "127.0.0.1:1", False, True)])
 
     def hear_of_a_death(self, *partitions: int) -> None:
         """Another worker died, and these partitions were its own."""

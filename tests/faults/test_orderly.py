@@ -18,6 +18,8 @@ from tests.harness.processes import Managed, free_port
 pytestmark = pytest.mark.slow
 
 PARTITIONS = 8
+STORM_S, STAYS_S = 30, 2.0
+GUESTS_MAX = 5  # at once, on a slow machine: a hundred connections is all that Postgres has
 
 
 class Load:
@@ -101,6 +103,43 @@ async def test_a_fleet_that_grows_and_shrinks_twice_under_load_repeats_nothing(
     await client.until_status(load.turns, within_s=60)
     await client.judge(disruptions=0)
     await until_nothing_is_left(idle_fleet)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.scenario(
+    "rebalance storm", "a worker joins and one leaves every second for 30 s: no step repeated, none stuck"
+)
+async def test_workers_that_join_and_leave_every_second_under_load_repeat_and_lose_nothing(
+    idle_fleet: Fleet, sink: Sink
+) -> None:
+    (stays,) = idle_fleet.start(1)
+    client = Client(idle_fleet.url, sink, is_retrying=True)
+    long_steps = [await client.post(name, "dawdles", effects=4, n=4, step_s=6) for name in sessions_over(PARTITIONS)]
+    await until_reached(client.sink, long_steps)
+    leaving: list[asyncio.Task[int]] = []
+
+    places = asyncio.Semaphore(GUESTS_MAX)
+
+    async def come_and_go() -> int:
+        async with places:
+            worker = await asyncio.to_thread(idle_fleet.worker)
+            await asyncio.sleep(STAYS_S)
+            return await asyncio.to_thread(worker.terminate, 60)
+
+    async with Load(client, per_s=60, sessions=100) as load:
+        for _ in range(STORM_S):
+            leaving.append(asyncio.create_task(come_and_go()))
+            await asyncio.sleep(1)
+        codes = await asyncio.gather(*leaving)
+
+    assert set(codes) == {0}
+    await until_shared(client, [stays], PARTITIONS)
+    await client.until_status([*long_steps, *load.turns], within_s=60)
+    print(f"{len(load.turns)} turns; {stays.metric('argosy_claims_total'):.0f} claims by the one that stays")
+    history = await client.judge(disruptions=0)
+    assert {event.attempt for read in history.reads.values() for event in read.events} == {1}
+    await until_nothing_is_left(idle_fleet)
+    await client.close()
 
 
 @KAFKA_ONLY

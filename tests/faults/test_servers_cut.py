@@ -15,7 +15,8 @@ from tests.harness.fleet import Fleet
 from tests.harness.leftovers import until_nothing_is_left
 from tests.harness.logs import KAFKA_ONLY
 from tests.harness.owners import owned_turns, sessions_over, until_shared
-from tests.harness.tcp_proxy import PostgresProxy
+from tests.harness.processes import Managed, free_port
+from tests.harness.tcp_proxy import PostgresProxy, Target, TcpProxy
 
 pytestmark = [pytest.mark.slow, KAFKA_ONLY]
 
@@ -64,6 +65,69 @@ async def test_a_worker_that_is_cut_off_from_postgres_alone_loses_its_partitions
     await client.until_status(after)
     await client.judge(disruptions=1, repeatable=moving)
     await until_nothing_is_left(idle_fleet)
+
+
+class TestCutOffFromKafka:
+    @pytest.fixture
+    async def way(self, folder: Path) -> AsyncIterator[tuple[Broker, TcpProxy]]:
+        """A broker, and a way to it that can be cut."""
+        port = free_port()
+        broker = Broker(folder, port=0, is_quick_to_start=True, proxy_port=port)
+        await asyncio.to_thread(broker.start)
+        proxy = TcpProxy(Target("127.0.0.1", broker.second_port), port)
+        await proxy.allow()
+        yield broker, proxy
+        await proxy.close()
+        await asyncio.to_thread(broker.stop)
+
+    @pytest.fixture
+    def broker(self, way: tuple[Broker, TcpProxy]) -> str:
+        return way[0].bootstrap_servers
+
+    @pytest.mark.parametrize("how", ["refuse", "hold"])
+    @pytest.mark.scenario(
+        "F52 worker cut off from Kafka", "partitions move in an orderly way; no step repeated; it rejoins"
+    )
+    async def test_a_worker_that_is_cut_off_from_kafka_alone_hands_over_and_rejoins(
+        self, idle_fleet: Fleet, client: Client, latch: Latch, way: tuple[Broker, TcpProxy], how: str
+    ) -> None:
+        proxy = way[1]
+        (whole,) = await asyncio.to_thread(idle_fleet.start, 1)
+        cut = await asyncio.to_thread(idle_fleet.worker, KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{proxy.port}")
+        await until_shared(client, [whole, cut], PARTITIONS)
+        names = sessions_over(PARTITIONS, each=2)
+        held = await asyncio.gather(*(client.post(name, "holds", effects=3, until=latch.path) for name in names))
+        waiting = [await client.post(name, "waits", effects=2) for name in sessions_over(PARTITIONS, name="waits")]
+        await until_reached(client.sink, held, times=2)
+        await client.until_status(waiting, {"suspended"})
+
+        if how == "refuse":
+            await proxy.refuse()
+        else:
+            proxy.hold()
+        for turn in waiting:
+            assert await client.signal(turn, "go", 1) == 202
+        await client.until_status(waiting)  # what is known is served by whoever owns it
+        await until_shared(client, [whole], PARTITIONS, within_s=20)
+        claims = await total_of(whole, cut)
+        others = [await client.post(name, "steps", effects=1) for name in sessions_over(PARTITIONS, name="meanwhile")]
+        await client.until_status(others)
+        assert await total_of(whole, cut) == claims, "they take the partitions from each other"
+        latch.release()
+        await client.until_status(held)
+        await proxy.allow()
+        await until_shared(client, [whole, cut], PARTITIONS, within_s=30)
+
+        after = [await client.post(name, "steps", effects=1) for name in sessions_over(PARTITIONS, name="after")]
+        await client.until_status(after)
+        history = await client.judge(disruptions=0)
+        assert {event.attempt for read in history.reads.values() for event in read.events} == {1}
+        await until_nothing_is_left(idle_fleet)
+
+
+async def total_of(*workers: Managed) -> float:
+    """Claims so far."""
+    return sum([await asyncio.to_thread(worker.metric, "argosy_claims_total") for worker in workers])
 
 
 @pytest.fixture

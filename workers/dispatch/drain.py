@@ -59,7 +59,7 @@ class Drain:
     async def run(self) -> None:
         """Bounded. What did not end by then goes on elsewhere."""
         log.info(telemetry.WORKER_DRAINING, running=self._executor.running)
-        has_company = self._ownership.has_company
+        has_company = self._ownership.fleet.has_company
         self._ownership.is_draining = True
         await self._reader.leave()
         if has_company:

@@ -105,8 +105,8 @@ class Parts:
             self.clock,
             note_s=settings.handover_note_s,
             bound_s=settings.handover_s,
-            is_living=lambda worker_id: self.ownership.is_living(worker_id),
-            ask=lambda partitions_of: self.others.ask(partitions_of, self.ownership.address_of),
+            is_living=lambda worker_id: self.ownership.fleet.is_living(worker_id),
+            ask=lambda partitions_of: self.others.ask(partitions_of, self.ownership.fleet.address_of),
             on_open=self._opened,
             on_released=self._released,
         )

@@ -25,6 +25,7 @@ from argosy.log import Identity
 from argosy.ranges import in_ranges
 from argosy.store.partition import Claimed, Orphan, Partitions
 from workers.dispatch.life import Member, adopter
+from workers.dispatch.ownership.members import Members
 from workers.dispatch.ownership.readiness import Readiness
 from workers.dispatch.ownership.reading import Reading
 from workers.dispatch.turn import Owned
@@ -84,7 +85,7 @@ class Ownership:
         self._on_claimed = on_claimed
         self._on_void = on_void
         self._eligible: frozenset[int] = frozenset()
-        self._members: list[Member] = []
+        self.fleet = Members(clock, worker_id, lane)
         self._has_to_look_for_orphans = False
         self._orphans_at_s = clock.monotonic_s()
         self._has_to_look_for_losses = False
@@ -111,18 +112,9 @@ class Ownership:
 
     def members(self, members: list[Member]) -> None:
         """Who lives; somebody came or went, or left something."""
-        self._members = members
+        self.fleet.told(members)
         self._has_to_look_for_orphans = True
         self._changed.set()
-
-    def is_living(self, worker_id: uuid.UUID) -> bool:
-        return worker_id == self._worker_id or any(
-            each.is_alive for each in self._members if each.worker_id == worker_id
-        )
-
-    def address_of(self, worker_id: uuid.UUID) -> str:
-        """Where a living worker is reached; empty when it does not live."""
-        return next((each.address for each in self._members if each.worker_id == worker_id and each.is_alive), "")
 
     def lineage(self, lineage: int) -> None:
         """What the database says of itself. A new lineage: it was promoted or restored, and what was owned is void."""
@@ -130,14 +122,6 @@ class Ownership:
         if before not in (0, lineage):
             log.error(telemetry.LINEAGE_CHANGED, before=before, now=lineage)
             self.lost(list(self._owned.values()))
-
-    @property
-    def has_company(self) -> bool:
-        """Whether another worker of the lane lives that may take over."""
-        return any(
-            each.is_alive and not each.is_draining and each.lane == self._lane and each.worker_id != self._worker_id
-            for each in self._members
-        )
 
     def claimed_by_others(self, partitions: Sequence[int]) -> None:
         """Somebody says that these are his now."""
@@ -193,6 +177,8 @@ class Ownership:
                     await has_to.wait()
 
     async def _claim(self) -> None:
+        if not self.fleet.are_known:
+            return  # whom a partition is taken from must be known to live or not; that comes with the first look
         if self._has_to_look_for_losses or any(partition not in self._eligible for partition in self._owned):
             await self._look_for_losses()
         decision = decide(frozenset() if self.is_draining else self._eligible, self._owned)
@@ -232,7 +218,7 @@ class Ownership:
     def _may_be_orphans(self) -> bool:
         return (
             self._has_to_look_for_orphans
-            or any(each.is_draining and each.is_alive for each in self._members)
+            or self.fleet.is_anyone_draining
             or self._clock.monotonic_s() - self._orphans_at_s > _ORPHANS_INTERVAL_S
         )
 
@@ -240,9 +226,8 @@ class Ownership:
         self._has_to_look_for_orphans = False
         self._orphans_at_s = self._clock.monotonic_s()
         try:
-            living = [each.worker_id for each in self._members if each.is_alive]
-            orphans = await self._partitions.orphans([*living, self._worker_id])
-            mine = to_adopt(orphans, self._members, self._lane, self._worker_id)
+            orphans = await self._partitions.orphans([*self.fleet.living, self._worker_id])
+            mine = to_adopt(orphans, self.fleet.all, self._lane, self._worker_id)
             adopted = await self._partitions.adopt(mine) if mine else {}
         except UnavailableError:
             self._has_to_look_for_orphans = True

@@ -1,0 +1,60 @@
+"""Who lives, as far as this worker has been told. Whoever it has not been told of may be newer than that: for a moment
+he is taken for living. (One that is gone for good is not known either, and has left notes, or nothing.)
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+from argosy.clock import Clock
+from workers.dispatch.life import Member
+
+NEW_S: Final = 3.0  # who begins tells everybody, and everybody looks: within this, however busy the machine is
+
+
+class Members:
+    """Of all lanes; the worker itself is one of them."""
+
+    def __init__(self, clock: Clock, worker_id: uuid.UUID, lane: str) -> None:
+        self._clock = clock
+        self._worker_id = worker_id
+        self._lane = lane
+        self._unknown_since_s: dict[uuid.UUID, float] = {}
+        self.all: Sequence[Member] = ()
+        # Whether anything was told yet.
+        self.are_known = False
+
+    def told(self, members: Sequence[Member]) -> None:
+        self.all = members
+        self.are_known = True
+        known = {each.worker_id for each in members}
+        self._unknown_since_s = {each: at_s for each, at_s in self._unknown_since_s.items() if each not in known}
+
+    def is_living(self, worker_id: uuid.UUID) -> bool:
+        if worker_id == self._worker_id:
+            return True
+        found = next((each for each in self.all if each.worker_id == worker_id), None)
+        if found is not None:
+            return found.is_alive
+        now_s = self._clock.monotonic_s()
+        return now_s - self._unknown_since_s.setdefault(worker_id, now_s) < NEW_S
+
+    def address_of(self, worker_id: uuid.UUID) -> str:
+        """Where a living worker is reached; empty when it does not live, or is not known."""
+        return next((each.address for each in self.all if each.worker_id == worker_id and each.is_alive), "")
+
+    @property
+    def living(self) -> list[uuid.UUID]:
+        return [each.worker_id for each in self.all if each.is_alive]
+
+    @property
+    def is_anyone_draining(self) -> bool:
+        return any(each.is_draining and each.is_alive for each in self.all)
+
+    @property
+    def has_company(self) -> bool:
+        """Whether another worker of the lane lives that may take over."""
+        return any(
+            each.is_alive and not each.is_draining and each.lane == self._lane and each.worker_id != self._worker_id
+            for each in self.all
+        )
