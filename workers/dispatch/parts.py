@@ -73,7 +73,7 @@ class Parts:
             running=lambda turn_id: self.scheduler.live.get(turn_id),
             running_of=lambda session_id: self.scheduler.head_of(session_id),
             held=lambda: self.takeover.held,
-            address_of=lambda worker_id: self.ownership.address_of(worker_id),
+            address_of=lambda worker_id: self.ownership.fleet.address_of(worker_id),
             partition_of=self._partition_of,
         )
         self.others, self.hub = self.exchange.others, self.exchange.hub
