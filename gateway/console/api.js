@@ -78,6 +78,7 @@ export const listSessions = (cursor) => call("GET", `/v1/sessions${page(cursor)}
 export const getSession = (session) => call("GET", `/v1/sessions/${segment(session)}`);
 export const listTurns = (session, cursor) => call("GET", `/v1/sessions/${segment(session)}/turns${page(cursor)}`);
 export const listWorkflows = (cursor) => call("GET", `/v1/workflows${page(cursor)}`);
+export const readOpenApi = () => call("GET", "/openapi.json");
 export const getTurn = (turnId) => call("GET", `/v1/turns/${segment(turnId)}`);
 export const explain = (turnId) => call("GET", `/v1/turns/${segment(turnId)}/explain`);
 export const eventsPath = (turnId) => `/v1/turns/${segment(turnId)}/events`;

@@ -3,6 +3,7 @@
 import { reach } from "./api.js";
 import { element, setText } from "./dom.js";
 import { openPost } from "./post.js";
+import { openReference } from "./reference.js";
 import { hrefs, placeOf } from "./router.js";
 import { openSession } from "./session.js";
 import { openSessions } from "./sessions.js";
@@ -14,6 +15,7 @@ const VIEWS = {
   post: ({ query }, shell) => openPost(query, shell),
   session: ({ value }, shell) => openSession(value, shell),
   turn: ({ value }, shell) => openTurn(value, shell),
+  api: (_, shell) => openReference(shell),
   unknown: () => openUnknown(),
 };
 

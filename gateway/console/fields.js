@@ -25,10 +25,10 @@ function field(control, label, hint, read) {
   return { node, control, value, hint: (text) => setText(hinted, text) };
 }
 
-export function textField(label, { initial = "", hint, list } = {}) {
+export function textField(label, { initial = "", hint, list, isOptional = false } = {}) {
   const control = element("input", { type: "text", value: initial, autocomplete: "off", spellcheck: "false", list });
   return field(control, label, hint, (text) => {
-    if (!text) throw new Error(`${label} is missing`);
+    if (!text && !isOptional) throw new Error(`${label} is missing`);
     return text;
   });
 }
@@ -38,6 +38,15 @@ export function selectField(label, options, { initial, hint } = {}) {
     "select", {}, options.map((option) => element("option", { value: option, selected: option === initial }, option)),
   );
   return field(control, label, hint, (text) => text);
+}
+
+/** Anything, as it was written. */
+export function bodyField(label, { hint, isOptional = false } = {}) {
+  const control = element("textarea", { rows: 5, spellcheck: "false", autocomplete: "off" });
+  return field(control, label, hint, (text) => {
+    if (!text.trim() && !isOptional) throw new Error(`${label} is missing`);
+    return text;
+  });
 }
 
 /** JSON, as the text that was written; null when it is left empty. Ctrl-Enter sends the form. */

@@ -1,23 +1,24 @@
 // Addresses within the console (the part after #) and what they mean. Pure but for the address bar.
 
 export const hrefs = {
+  api: () => "#/api",
   home: () => "#/",
   session: (session) => `#/sessions/${encodeURIComponent(session)}`,
   turn: (turnId) => `#/turns/${encodeURIComponent(turnId)}`,
   post: (query = {}) => `#/new${Object.keys(query).length ? `?${new URLSearchParams(query)}` : ""}`,
 };
 
-/** {name, value, query} of an address; name is `home`, `session`, `turn`, `post`, `unknown`, or null: not ours. */
+/** {name, value, query} of an address; name is `home`, `session`, `turn`, `post`, `api`, `unknown`, or null: not ours. */
 export function placeOf(hash) {
   if (hash === "" || hash === "#") return { name: "home", value: "", query: {} };
   if (!hash.startsWith("#/")) return null;
   const [path, search = ""] = hash.slice(2).split("?", 2);
   const [first, rest] = [path.split("/", 1)[0], path.slice(path.indexOf("/") + 1)];
   const query = Object.fromEntries(new URLSearchParams(search));
-  const name = { "": "home", new: "post", sessions: "session", turns: "turn" }[first];
+  const name = { "": "home", new: "post", sessions: "session", turns: "turn", api: "api" }[first];
   try {
     const value = path.includes("/") ? decodeURIComponent(rest) : "";
-    const isWhole = name === "home" || name === "post" || (name && value);
+    const isWhole = ["home", "post", "api"].includes(name) || (name && value);
     return { name: isWhole ? name : "unknown", value, query };
   } catch {
     return { name: "unknown", value: "", query };

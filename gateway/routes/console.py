@@ -1,4 +1,5 @@
-"""GET / and /console/{name}: the console, a page that shows what the API shows and does what the API can do.
+"""GET / and /console/{name}: the console, a page that shows what the API shows and does what the API can do; GET /docs
+leads to what it says of the API.
 
 The files are static and the page has no rights of its own. Its policy lets it load and call this gateway alone, run
 no code but these files, and turn no text into markup (Trusted Types).
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from gateway.problems import Problem
 
@@ -65,6 +66,12 @@ async def get_file(name: str, request: Request) -> Response:
     if name not in files():
         raise Problem("not_found", "the console has no such file")
     return _answer(request, files()[name])
+
+
+@router.get("/docs")
+async def get_docs() -> Response:
+    """Not FastAPI's page: that one runs the code of another server, which could do here what its reader can."""
+    return RedirectResponse("/#/api")
 
 
 @cache

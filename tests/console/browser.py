@@ -134,6 +134,11 @@ class Console:
     def open(self, place: str = "") -> None:
         self.browser.open(f"{self.url}/{place}")
 
+    def open_quietly(self) -> None:
+        """Any page of the console that asks for nothing, for tests of its modules."""
+        if self.browser.driver.current_url != f"{self.url}/#/nowhere":
+            self.open("#/nowhere")
+
     def open_turn(self, turn_id: str) -> None:
         self.open(f"#/turns/{turn_id}")
 

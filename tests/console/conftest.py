@@ -42,10 +42,9 @@ def console(browser: Browser, gateway_url: str) -> Iterator[Console]:
     """Open in the browser. Whatever a test does with it, the page keeps to its policy and says nothing in the log."""
     browser.log()
     browser.resize(1280, 900)
-    yield (console := Console(browser, gateway_url))
+    yield Console(browser, gateway_url)
     assert browser.violations() == []
     assert browser.log() == []
-    console.open("#/new")
 
 
 @pytest.fixture

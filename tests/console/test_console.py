@@ -113,6 +113,21 @@ def test_an_address_that_shows_nothing_says_so(console: Console) -> None:
     assert [line for line in browser.log() if "400" not in line] == []
 
 
+def test_the_api_is_described_and_tried(console: Console, http: httpx.Client, session: str) -> None:
+    browser = console.browser
+    turn_id = post(http, session, "echo", "hello")
+    console.open("docs")
+    assert browser.driver.current_url.endswith("/#/api")
+    browser.until_text("/v1/turns/{turn_id}/explain", ".operations")
+
+    summaries = browser.driver.find_elements(By.CSS_SELECTOR, ".operations summary")
+    next(each for each in summaries if "/explain" in each.text).click()
+    browser.fill("turn_id", turn_id)
+    browser.click("Send")
+
+    assert turn_id in browser.until_text('"code"', ".answer")
+
+
 def test_the_console_is_used_with_the_keyboard(console: Console, http: httpx.Client, session: str) -> None:
     browser = console.browser
     turn_id = post(http, session, "echo", "hello")
@@ -142,6 +157,7 @@ def test_everything_fits_a_narrow_screen(console: Console, http: httpx.Client, s
     for place, sign in (
         ("", "#sessions"),
         ("#/new", "form"),
+        ("#/api", ".operations"),
         (f"#/sessions/{session}", ".turns"),
         (f"#/turns/{turn_id}", ".waterfall"),
     ):

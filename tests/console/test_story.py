@@ -39,7 +39,7 @@ TELL = """
 @pytest.fixture
 def told(console: Console) -> Any:
     """What a story is after these messages."""
-    console.open("#/nowhere")
+    console.open_quietly()
 
     def tell(*messages: dict[str, Any]) -> dict[str, Any]:
         story: dict[str, Any] = console.module("story", TELL, list(messages))
@@ -141,7 +141,7 @@ def test_events_that_come_twice_count_once(told: Any) -> None:
 
 
 def test_patches(console: Console) -> None:
-    console.open("#/nowhere")
+    console.open_quietly()
     cases = [
         ({"a": [1]}, [{"op": "add", "path": "/a/-", "value": 2}], {"a": [1, 2]}),
         ({"a": [1, 3]}, [{"op": "add", "path": "/a/1", "value": 2}], {"a": [1, 2, 3]}),
@@ -170,7 +170,7 @@ def test_patches(console: Console) -> None:
 
 
 def test_messages_of_a_stream_are_whole_however_it_is_cut(console: Console) -> None:
-    console.open("#/nowhere")
+    console.open_quietly()
     stream = (
         ": hello\n\nretry: 250\nid: 1-1\nevent: turn.started\ndata: {\"a\":\ndata: 1}\n\n"
         "id: 1-2\r\ndata: x\r\n\r\n: beat\n\nid: 1-3\n\ndata: y\n\n"
@@ -191,7 +191,7 @@ def test_messages_of_a_stream_are_whole_however_it_is_cut(console: Console) -> N
 
 
 def test_long_waits_are_drawn_shorter(console: Console) -> None:
-    console.open("#/nowhere")
+    console.open_quietly()
     periods = [
         {"from": 0, "to": 100, "kind": "running"},
         {"from": 100, "to": 86_400_000, "kind": "suspended"},
@@ -209,7 +209,7 @@ def test_long_waits_are_drawn_shorter(console: Console) -> None:
 
 
 def test_numbers_are_shown_as_they_were_written(console: Console) -> None:
-    console.open("#/nowhere")
+    console.open_quietly()
     texts = ["12345678901234567890", "0.1", "1e400", "-9007199254740993", "0.12345678901234567890", "7", '{"a":[1e21]}']
     script = "return given[0].map((text) => JSON.stringify(it.clone(it.parse(text))))"
 
