@@ -114,7 +114,7 @@ class Gateway:
                 text += message.text.decode()
         return text
 
-    async def until(self, is_so: Callable[[], bool], within_s: float = 5.0) -> None:
+    async def until(self, is_so: Callable[[], bool], within_s: float = 15.0) -> None:
         """Returns when what came makes it so. Raises the stream's error when that ended instead."""
         async with asyncio.timeout(within_s):
             while not is_so():
@@ -123,7 +123,7 @@ class Gateway:
                 self._news.clear()
                 await self._news.wait()
 
-    async def until_ended(self, within_s: float = 8.0) -> grpc.StatusCode:
+    async def until_ended(self, within_s: float = 15.0) -> grpc.StatusCode:
         async with asyncio.timeout(within_s):
             while self.error is None:
                 self._news.clear()

@@ -114,9 +114,8 @@ class Hub:
         each.owned = owned
         self._watchers.add(each)
         each.send(items.subscribed(each.id, owned.epoch))
-        for turn_id, held in self._held().items():
-            if _concerns(each, turn_id):
-                self._tell_at(each, turn_id, held)
+        if held := self._held():
+            self._tell_held(each, held)
         turn = self._running_of(target) if each.is_session else self._running(target)
         if turn is not None and not each.is_ending_only:
             self._feeder.begin(each, turn, wanted.resume)
@@ -211,11 +210,10 @@ class Hub:
         """It is known what former owners still run of these partitions."""
         if not self._watchers.count:
             return
-        for turn_id, held in self._held().items():
-            if held.owned in opened:
-                for each in self._watchers.all():
-                    if each.owned is held.owned and _concerns(each, turn_id):
-                        self._tell_at(each, turn_id, held)
+        held = {turn_id: each for turn_id, each in self._held().items() if each.owned in opened}
+        if held:
+            for each in self._watchers.all():
+                self._tell_held(each, held)
 
     def listener_of(self, turn: Turn) -> Callable[[], None] | None:
         """What the channels of a turn call when they are filled; None: nobody watches it."""
@@ -253,9 +251,21 @@ class Hub:
             each.owed_turn = turn_id
             each.hold_back()
 
-    def _tell_at(self, each: Subscription, turn_id: uuid.UUID, held: HeldTurn) -> None:
-        if not each.is_ending_only and (address := self._address_of(held.runner_id)):
-            each.send(items.at(each.id, turn_id, held.runner_id, address))
+    def _tell_held(self, each: Subscription, held: Mapping[uuid.UUID, HeldTurn]) -> None:
+        """Where steps of what it follows still run. Of which session a held turn is, nobody has read yet: of one in its
+        bucket.
+        """
+        if each.is_ending_only or each.owned is None:
+            return
+        if each.is_session:
+            bucket = ids.bucket_of(each.target)
+            turn_ids = [turn_id for turn_id in held if ids.turn_bucket(turn_id) == bucket]
+        else:
+            turn_ids = [each.target] if each.target in held else []
+        for turn_id in turn_ids:
+            runner_id = held[turn_id].runner_id
+            if address := self._address_of(runner_id):
+                each.send(items.at(each.id, turn_id, runner_id, address))
 
 
 def _closed(seen: Seen, turn: Turn, kind: Event, key: str) -> Seen:
@@ -265,10 +275,3 @@ def _closed(seen: Seen, turn: Turn, kind: Event, key: str) -> Seen:
     if kind is Event.TURN_SUSPENDED and turn.channels is not None:
         return up_to_now(turn.channels.open())
     return seen
-
-
-def _concerns(each: Subscription, turn_id: uuid.UUID) -> bool:
-    """Whether a held turn may be what it follows. Of which session that is, nobody has read yet: its bucket must do."""
-    if each.is_session:
-        return ids.bucket_of(each.target) == ids.turn_bucket(turn_id)
-    return each.target == turn_id
