@@ -1,7 +1,7 @@
 """The application of one gateway process: everything is composed here, nothing is decided here."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 from fastapi import FastAPI
@@ -48,10 +48,12 @@ SHAPES: Final = [
 ]
 
 
-def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
+def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: bool = True) -> FastAPI:
     """The app; Postgres and the log are opened when it starts (lifespan), closed when it stops.
 
-    It starts without Postgres, too, and goes on when it comes back. Raises at start: LogUnavailableError, SettingError.
+    It starts without Postgres, too, and goes on when it comes back. has_signals: the first signal that ends the process
+    ends open streams; without it whoever ends the app calls app.state.gateway.drain() before.
+    Raises at start: LogUnavailableError, SettingError.
     """
     clock = clock or SystemClock()
     plain = [*enqueue.routes, *batch.routes]
@@ -59,7 +61,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         title="Argosy",
         version="1",
         description="Durable turns of agent sessions: accepted means durable, one at a time, in order.",
-        lifespan=_lifespan(settings, clock),
+        lifespan=_lifespan(settings, clock, has_signals),
         redirect_slashes=False,
         docs_url=None,  # see routes/console.py
         redoc_url=None,
@@ -77,7 +79,9 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     return app
 
 
-def _lifespan(settings: Settings, clock: Clock) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, clock: Clock, has_signals: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         secret = load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
@@ -87,7 +91,7 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[FastAPI], AbstractA
             try:
                 state = make_state(settings, clock, pool, writer, secret)
                 app.state.gateway = state
-                async with _running(state):
+                async with _running(state, has_signals):
                     yield
             finally:
                 await writer.close()
@@ -96,11 +100,11 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[FastAPI], AbstractA
 
 
 @asynccontextmanager
-async def _running(state: State) -> AsyncIterator[None]:
+async def _running(state: State, has_signals: bool) -> AsyncIterator[None]:
     try:
         await state.catalog.open()
         await state.log_watch.open()
-        with on_stop(state.drain):
+        with on_stop(state.drain) if has_signals else nullcontext():
             yield
     finally:
         state.drain()

@@ -29,8 +29,9 @@ async def serving(settings: Settings, path: Path) -> AsyncIterator[None]:
     """Serve on the socket at path for as long as the block lasts. What was left there by a process that died goes; the
     caller knows that nobody else serves there, and that its folder is his alone. Raises UnavailableError.
     """
+    app = create_app(settings, has_signals=False)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http="httptools",
         ws="none",
         lifespan="on",
@@ -49,6 +50,8 @@ async def serving(settings: Settings, path: Path) -> AsyncIterator[None]:
                     task.result()
             yield
         finally:
+            if server.started:
+                app.state.gateway.drain()
             server.should_exit = True
             await asyncio.gather(task, return_exceptions=True)
 

@@ -10,6 +10,7 @@ from argosy.clock import Clock
 
 PAUSE_S_MIN: Final = 0.05
 PAUSE_S_MAX: Final = 2.0
+ELSEWHERE_S_MAX: Final = 0.5
 # What proxies in front of a gateway say while it is away.
 _AWAY: Final = frozenset({502, 503, 504})
 _ERRORS: Final[dict[str, type[ProblemError]]] = {"turn_not_found": TurnNotFoundError, "turn_ended": TurnEndedError}
@@ -78,10 +79,14 @@ class Patience:
             raise problem from None
 
     def closed(self, asked_s: float = 0.0) -> float:
-        """A stream was closed in order: it goes on elsewhere. asked_s: what the gateway asked for."""
+        """A stream was closed in order: it goes on elsewhere. asked_s: what the gateway asked for, lest all its clients
+        come back at once; where there is another one, a part of it does.
+        """
         self._gateways.move_on(self.asked)
         self.asked = self._gateways.at
-        return asked_s or random.uniform(0, PAUSE_S_MIN)
+        if len(self._gateways.urls) > 1:
+            return random.uniform(0, min(asked_s, ELSEWHERE_S_MAX))
+        return asked_s
 
     def _pause_s(self, asked_s: float, *, is_slower: bool = False) -> float:
         """Raises TimeoutError."""
