@@ -39,6 +39,8 @@ class Watch:
         self._main: Subscription | None = None
         self._aside: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
+        self._asked: Owner | None = None
+        self._left: Owner | None = None
         self.is_closed = False
 
     @property
@@ -130,6 +132,8 @@ class Watch:
         self.lose(subscription)
 
     def _moved(self, subscription: Subscription, still_streams: bool) -> None:
+        if subscription is self._main:
+            self._left = self._asked
         if not still_streams:
             self._drop(subscription)
         elif subscription is self._main:
@@ -164,20 +168,24 @@ class Watch:
             self._task = asyncio.get_running_loop().create_task(self._find_owner())
 
     async def _find_owner(self) -> None:
-        """Until an owner answers. An owner that just failed is not asked again before Postgres was."""
+        """Until an owner answers. One that failed, or said that it is none, is not asked again before Postgres was."""
         pause_s = _PAUSE_S_MIN
-        owner = self._lines.owner_of(self._wanted.partition)
+        partition = self._wanted.partition
+        owner, failed = self._lines.owner_of(partition), self._left
         while True:
-            if owner is not None and await self._subscribe(owner):
-                return
-            before, owner = owner, await self._lines.owner_now(self._wanted.partition)
-            if owner is None or owner == before:
+            if owner is not None and owner != failed:
+                if await self._subscribe(owner):
+                    return
+                failed = owner
+            owner = await self._lines.owner_now(partition)
+            if owner is None or owner == failed:
                 await self._lines.clock.sleep(pause_s * (0.5 + random.random()))
                 pause_s = min(pause_s * 2, _PAUSE_S_MAX)
-                owner = self._lines.owner_of(self._wanted.partition)
+                owner, failed = self._lines.owner_of(partition), None
 
     async def _subscribe(self, owner: Owner) -> bool:
         self._answer.clear()
+        self._asked, self._left = owner, None
         self._main = subscription = Subscription(
             self,
             self._wanted,
