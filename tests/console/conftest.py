@@ -13,18 +13,23 @@ from tests.harness.fleet import Fleet
 
 
 @pytest.fixture(scope="package")
-def gateway_url(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a real fleet: a gateway and a worker on the Postgres log."""
+def fleet(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A gateway and a worker on the Postgres log."""
     workflows = str(Path(__file__).with_name("workflows.py"))
     with fresh_database(postgres_dsn) as dsn:
         fleet = Fleet(tmp_path_factory.mktemp("console"), dsn, "", 4, ARGOSY_WORKFLOWS=workflows)
         try:
             fleet.prepare()
             fleet.start()
-            yield fleet.url
+            yield fleet
         finally:
             print(fleet.logs())  # shown when a test fails
             fleet.stop()
+
+
+@pytest.fixture
+def gateway_url(fleet: Fleet) -> str:
+    return fleet.url
 
 
 @pytest.fixture(scope="package")
