@@ -3,9 +3,12 @@
 import asyncio
 import uuid
 
+import pytest
+
 from argosy.store.head import DueRow
 from argosy.turn.status import Status
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_turn, until
+from workers.dispatch.scheduling.pager import turn_of
 from workers.dispatch.turn import Resume
 
 
@@ -98,7 +101,10 @@ async def test_what_a_step_came_to_elsewhere_meets_a_turn_that_waits_for_its_his
         assert turn.moves.get(result_id, "consumed") == "consumed"
 
 
-async def test_nothing_of_a_turn_that_begins_again_runs_before_that_is_written() -> None:
+@pytest.mark.parametrize("resume", [Resume.UNHEARD, Resume.MOVED])
+async def test_nothing_of_a_turn_that_was_found_running_runs_before_postgres_has_taken_it_from_here(
+    resume: Resume,
+) -> None:
     ran = []
 
     async def boom(context):
@@ -106,10 +112,9 @@ async def test_nothing_of_a_turn_that_begins_again_runs_before_that_is_written()
 
     async with Parts(catalog(boom)) as parts:
         parts.stream.apply = lambda arguments: [False]  # somebody else went on with it
-        turn = make_turn(parts.owned[0], "boom")
-        turn.status = turn.written_status = Status.RUNNING
-        turn.attempt = turn.written_attempt = turn.seq = turn.written_seq = 1
-        turn.version, turn.needs_load, turn.resume = "1", False, Resume.UNHEARD
+        known = {"workflow": "boom", "version": "1", "status": "running", "attempt": 1, "seq": 1}
+        turn = turn_of(loaded(uuid.uuid4(), **known), parts.owned[0])
+        turn.resume = resume
         parts.scheduler.found(turn)
 
         parts.executor.fill()

@@ -17,9 +17,12 @@ _MESSAGE_CHARACTERS_MAX = 2_000
 
 
 def start(turn: Turn, version: str | None) -> None:
-    """The turn begins, goes on, or begins again. Only a turn that nobody handed over begins again (turn.reset), and
-    nothing of it runs before that is written: who woke up from a long stop is refused first.
+    """The turn begins, goes on, or begins again. Only a turn that nobody handed over begins again (turn.reset).
+
+    Nothing of a turn that was found running runs before Postgres has taken a flush of it from here: it may have been
+    read, under a claim that is gone, by a process that stopped for long, while its owner runs it.
     """
+    turn.awaits_start = turn.awaits_start or turn.found_running_seq is not None
     if turn.status is Status.QUEUED:
         turn.become(Status.RUNNING)
         turn.attempt += 1
@@ -36,7 +39,6 @@ def start(turn: Turn, version: str | None) -> None:
             turn.reason = turn.error = None
             turn.crashes = 0  # an operator decided
         turn.attempt += 1
-        turn.awaits_start = True
         turn.write(Event.TURN_RESET, data=b'{"from_seq":%d}' % (turn.seq + 1))
     take_results(turn)
 
