@@ -20,7 +20,7 @@ from argosy import telemetry
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.embedded_postgres import EmbeddedPostgres
-from argosy.errors import SettingError, UnavailableError
+from argosy.errors import ArgosyError, SettingError, UnavailableError
 from argosy.logs.open import ensure
 from argosy.store import migrate, preflight
 from argosy.store.catalog import list_workflow_names
@@ -106,7 +106,8 @@ async def _kept(name: str, part: Callable[[asyncio.Event], Awaitable[None]], clo
             try:
                 await part(stopping)
             except Exception as error:  # whatever it was, what it left goes on with the next
-                log.error(telemetry.EMBEDDED_PART_ENDED, part=name, error=str(error), exc_info=error)
+                bug = None if isinstance(error, ArgosyError) else error
+                log.error(telemetry.EMBEDDED_PART_ENDED, part=name, error=str(error), exc_info=bug)
                 await clock.sleep(_RESTART_S)
 
     task = asyncio.create_task(run())

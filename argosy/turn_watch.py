@@ -1,7 +1,7 @@
 """`argosy turn watch`: a turn as it goes on, drawn again as it changes; without a terminal, its events as lines."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from argosy.client import Assembler, Client, Event, Frame, Resync, Snapshot, StreamEvent, Turn, TurnError
 from argosy.client.turn import result_of
-from argosy.clock import Clock, SystemClock
+from argosy.clock import SystemClock
 from argosy.fleet_table import in_words
 
 _RETRY_S: Final = 10.0
@@ -123,24 +123,31 @@ def watch_turn(urls: Sequence[str], turn_id: str, *, console: Console | None = N
 
     Raises ProblemError, GatewayUnreachableError, CallerError.
     """
-    console, clock = console or Console(highlight=False), SystemClock()
-    with Client(*urls, retry_s=_RETRY_S, clock=clock) as client:
-        handle = client.turn(turn_id)
-        watched = Watched(handle.get())
-        try:
-            if console.is_terminal:
-                draw: Callable[[], RenderableType] = lambda: watched.draw(_now(clock))  # noqa: E731
-                with Live(get_renderable=draw, console=console, refresh_per_second=_REDRAWN_PER_S):
-                    for event in handle.events():
-                        watched.take(event)
-            else:
-                for event in handle.events():
-                    if not isinstance(event, Frame):
-                        console.print(_line(event), soft_wrap=True, markup=False)
-        except KeyboardInterrupt:
-            console.print(f"the turn goes on: argosy turn watch {turn_id}")
-            return 0
-        return _say_end(console, handle.get())
+    console = console or Console(highlight=False)
+    try:
+        with Client(*urls, retry_s=_RETRY_S) as client:
+            handle = client.turn(turn_id)
+            _watch(console, Watched(handle.get()), handle.events())
+            return _say_end(console, handle.get())
+    except KeyboardInterrupt:
+        console.print(f"the turn goes on: argosy turn watch {turn_id}")
+        return 0
+
+
+def _watch(console: Console, watched: Watched, events: Iterable[StreamEvent]) -> None:
+    if not console.is_terminal:
+        for event in events:
+            if not isinstance(event, Frame):
+                console.print(_line(event), soft_wrap=True, markup=False)
+        return
+    clock = SystemClock()
+
+    def draw() -> RenderableType:
+        return watched.draw(datetime.fromtimestamp(clock.unix_ms() / 1000, UTC))
+
+    with Live(get_renderable=draw, console=console, refresh_per_second=_REDRAWN_PER_S):
+        for event in events:
+            watched.take(event)
 
 
 def _say_end(console: Console, turn: Turn) -> int:
@@ -168,7 +175,3 @@ def _is_end(state: str) -> bool:
 
 def _json(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
-
-
-def _now(clock: Clock) -> datetime:
-    return datetime.fromtimestamp(clock.unix_ms() / 1000, UTC)

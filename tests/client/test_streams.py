@@ -12,7 +12,8 @@ from argosy.client import Assembler, Event, Frame, StreamEvent
 from tests.client import workflows
 from tests.client.workflows import WORDS
 from tests.harness.fleet import Fleet
-from tests.harness.processes import Managed, free_port
+from tests.harness.processes import ARGOSY, Managed, free_port
+from tests.harness.terminal import in_terminal
 
 pytestmark = pytest.mark.parametrize("log_name", ["postgres"])
 
@@ -131,3 +132,16 @@ async def test_a_turn_is_watched_by_command_to_its_end(idle_fleet: Fleet) -> Non
     assert [" ".join(line.split()[2:4]) for line in lines if " turn." in line] == ["turn.started", "turn.completed"]
     assert (failed_code, "LookupError: why not" in failed_output.splitlines()[-1]) == (1, True), failed_output
     assert "Traceback" not in output + failed_output
+
+
+async def test_a_turn_is_drawn_in_a_terminal_and_goes_on_when_nobody_looks_any_more(idle_fleet: Fleet) -> None:
+    idle_fleet.start()
+    with Client(idle_fleet.url) as client:
+        turn = client.submit("tells", 0.5)
+
+        command = [str(ARGOSY), "turn", "watch", turn.turn_id, "--url", idle_fleet.url]
+        code, shown = await asyncio.to_thread(in_terminal, command, idle_fleet.environment, until="Once", times=1)
+
+        assert (code, "Traceback" in shown) == (0, False), shown
+        assert "story (write)" in shown
+        assert turn.result(timeout_s=WITHIN_S) == STORY

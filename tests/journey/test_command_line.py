@@ -1,18 +1,9 @@
 """The commands that an operator and a user type."""
 
 import asyncio
-import fcntl
 import json
-import os
-import pty
 import re
-import select
-import signal
-import struct
-import subprocess
 import sys
-import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +14,7 @@ from typer.testing import CliRunner
 from argosy import cli, telemetry
 from tests.harness.fleet import Fleet
 from tests.harness.processes import ARGOSY
+from tests.harness.terminal import in_terminal
 
 
 @pytest.fixture
@@ -172,26 +164,3 @@ def test_ids_and_names_are_quoted_in_addresses(monkeypatch: pytest.MonkeyPatch) 
         ("POST", "/v1/turns/a%2Fb/signals/%C3%A9%20%2F%3F"),
         ("POST", "/v1/sessions/s%2F..%2F%C3%BC/turns"),
     ]
-
-
-def in_terminal(command: list[str], environment: dict[str, str], *, until: str, times: int) -> tuple[int, str]:
-    """Run a command in a terminal of its own until it has shown a text so many times, and press Ctrl-C."""
-    ours, theirs = pty.openpty()
-    size = struct.pack("HHHH", 50, 200, 0, 0)
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
-    process = subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environment | {"TERM": "xterm"}
-    )
-    os.close(theirs)
-    shown = b""
-    deadline_s = time.monotonic() + 20
-    try:
-        while shown.count(until.encode()) < times and time.monotonic() < deadline_s:
-            if select.select([ours], [], [], 0.5)[0]:
-                shown += os.read(ours, 65_536)
-        process.send_signal(signal.SIGINT)
-        return process.wait(10), shown.decode(errors="replace")
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
