@@ -121,3 +121,35 @@ async def test_nothing_of_a_turn_that_was_found_running_runs_before_postgres_has
         await until(lambda: parts.stream.calls and parts.executor.running == 0)
 
         assert ran == []
+
+
+@pytest.mark.parametrize("kind", ["cancel", "signal"])
+async def test_the_timer_of_a_wait_that_is_over_goes_with_it(kind: str) -> None:
+    """Not when it would have been due, a day later."""
+
+    async def waits(context):
+        return await context.wait_signal("go", timeout_s=86_400)
+
+    async with Parts(catalog(waits, "waits")) as parts:
+        turn_id, timer_id, row_id = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+        started = (1, 1, "turn.started", "", b"{}")
+        waiting = (2, 1, "wait.started", "signal:go", b'{"kind":"signal","name":"go","timeout_s":86400}')
+        written = b'[{"key":"signal:go","kind":"signal","name":"go","timer_id":"%s","due_at_s":9e9}]'
+        known = SUSPENDED | {
+            "workflow": "waits",
+            "events": [started, waiting, (3, 1, "turn.suspended", "", b"{}")],
+            "waits": written % str(timer_id).encode(),
+            "signals": [(row_id, "go", b"1")] if kind == "signal" else [],
+        }
+        parts.heads.turns[turn_id] = loaded(turn_id, **known)
+        name = "go" if kind == "signal" else ""
+        parts.heads.due = [DueRow(row_id, turn_id, 0, kind, name, "", b"1", "suspended", 0.0)]
+
+        await parts.inbox._read()
+        await until(lambda: parts.stream.calls and turn_id not in parts.scheduler.live)
+
+        assert any(timer_id in argument for call in parts.stream.calls for argument in call if _is_array(argument))
+
+
+def _is_array(argument: object) -> bool:
+    return isinstance(argument, (list, tuple))

@@ -1,5 +1,7 @@
 """What happens to a turn in memory when it starts, goes on, ends or parks: changes that the next flush writes."""
 
+import uuid
+
 import msgspec
 import structlog
 
@@ -10,6 +12,7 @@ from argosy.turn.status import Status
 from argosy.workflow.journal import Park
 from argosy.workflow.outcome import channels_member, extended
 from workers.dispatch.turn import Resume, Turn
+from workers.dispatch.waits import decode_waits
 
 log = structlog.get_logger()
 
@@ -68,6 +71,9 @@ def suspend(turn: Turn) -> None:
 
 def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
     turn.become(status)
+    for written in decode_waits(turn.waits) if turn.waits else ():
+        if written.timer_id:
+            turn.moves.setdefault(uuid.UUID(written.timer_id), "deleted")
     turn.waits = None
     turn.write(event, data=_with_channels(turn, data))
     for signal in turn.signals:

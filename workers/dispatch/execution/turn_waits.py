@@ -55,6 +55,8 @@ class TurnWaits:
         future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         if kind == "signal" and (signal := self._take(name)) is not None:
             self._complete(key, signal)
+            if (written := self._written.get(key)) is not None and written.timer_id:
+                self._turn.moves[uuid.UUID(written.timer_id)] = "deleted"
             future.set_result(signal.payload)
             return Wait(key, kind, name, future, None, None)
         wait = Wait(key, kind, name, future, *self._timer(key, kind, name, timeout_s))
