@@ -11,6 +11,7 @@ from starlette.responses import Response
 from argosy.store import turn as turns
 from argosy.turn.status import ENDED, Status
 from gateway import explain, views
+from gateway.listener import until_gone
 from gateway.openapi import answers
 from gateway.parameters import INTEGER_MAX, strict
 from gateway.resolve import not_found, partition_of, resolve, turn_id_of
@@ -35,7 +36,7 @@ async def get_turn(
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
     if wait:
         found = await resolve(state, turns.find_turn, requested, tenant)
-        if found is None or found.status not in ENDED:
+        if found is None or (found.status not in ENDED and found.status != Status.PARKED):
             await wait_for_end(request, state, requested, tenant, min(wait, state.settings.wait_s_max))
     return json_response(await read_turn(state, requested, tenant))
 
@@ -89,7 +90,7 @@ async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Tu
 async def wait_for_end(request: Request, state: State, turn_id: uuid.UUID, tenant: str, timeout_s: float) -> bool:
     """Whether it has ended: False after timeout_s, and when nobody listens any more."""
     waiting = asyncio.ensure_future(state.waiting.wait(turn_id, tenant, timeout_s))
-    gone = asyncio.ensure_future(request.receive())
+    gone = asyncio.ensure_future(until_gone(request.receive))
     try:
         await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
         return waiting.done() and waiting.result() is not None

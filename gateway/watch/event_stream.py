@@ -11,6 +11,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.listener import until_gone
 from gateway.watch.sse import Format
 from gateway.watch.story import Story
 from gateway.watch.streams import Streams
@@ -40,7 +41,7 @@ class EventStream(Response):
                 await Response(None, 204, {"cache-control": "no-store"})(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            gone = asyncio.ensure_future(_until_gone(receive))
+            gone = asyncio.ensure_future(until_gone(receive))
             gone.add_done_callback(lambda _: self._story.stop())
             try:
                 await self._send_all(send)
@@ -61,8 +62,3 @@ class EventStream(Response):
 async def _send(send: Send, body: bytes) -> None:
     if body:
         await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

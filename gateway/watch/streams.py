@@ -23,6 +23,10 @@ class Streams:
         self._open: set[Story] = set()
         self.is_draining = False
 
+    @property
+    def count(self) -> int:
+        return len(self._open)
+
     @contextmanager
     def opened(self, story: Story) -> Iterator[None]:
         """Counted as long as it is told. Raises Problem."""

@@ -15,6 +15,7 @@ from gateway.watch import points
 from tests.gateway.rows import Rows
 from tests.gateway.watch.owner import Owner
 from tests.gateway.watch.reader import Reader
+from tests.gateway.watch.until import until
 
 SECRET = "a secret of the tests, long enough"
 
@@ -46,9 +47,7 @@ async def served(settings: Settings, tenant: str) -> AsyncIterator[Gateway]:
     config = uvicorn.Config(app, port=0, http="httptools", lifespan="on", log_config=None, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not server.started:
-            await asyncio.sleep(0.01)
+    await until(lambda: server.started, within_s=20)
     gateway = Gateway(server, app, server.servers[0].sockets[0].getsockname()[1], tenant)
     try:
         yield gateway

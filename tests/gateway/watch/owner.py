@@ -26,6 +26,7 @@ from argosy.rpc.watch_pb2 import (
     WatchResponse,
 )  # fmt: skip
 from argosy.signing import VerifyCalls
+from tests.gateway.watch.until import until
 
 
 class Asked:
@@ -94,8 +95,7 @@ class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
                         items = await outgoing.get()
                 except TimeoutError:
                     items = []
-                while self.is_silent:
-                    await asyncio.sleep(0.01)
+                await until(lambda: not self.is_silent, within_s=60)
                 await context.write(WatchResponse(worker_id=self.worker_id.bytes, items=items))
         finally:
             self.streams -= 1
@@ -119,9 +119,7 @@ class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
 
     async def until_asked(self, count: int = 1, within_s: float = 5.0) -> Asked:
         """The count-th subscription."""
-        async with asyncio.timeout(within_s):
-            while len(self.asked) < count:
-                await asyncio.sleep(0.005)
+        await until(lambda: len(self.asked) >= count, within_s)
         return self.asked[count - 1]
 
 

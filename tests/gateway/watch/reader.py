@@ -25,7 +25,7 @@ class Reader:
     """One connection. told: every message so far; comments, retry_ms: what else was said; is_closed: by the server."""
 
     def __init__(self, url: str, path: str, headers: dict[str, str]) -> None:
-        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=None)
+        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=60)
         self._path = path
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()

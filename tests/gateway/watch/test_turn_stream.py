@@ -11,6 +11,7 @@ from gateway.watch import points
 from tests.gateway.rows import Rows
 from tests.gateway.watch.conftest import Gateway, Serve
 from tests.gateway.watch.owner import Owner, at, event, frame, gap, look, moved, reset
+from tests.gateway.watch.until import until
 
 
 def path_of(turn_id: uuid.UUID) -> str:
@@ -442,9 +443,7 @@ async def test_silence_is_filled_with_heartbeats(owner: Owner, serve: Serve, row
     turn_id = await running(rows)
 
     async with gateway.read(path_of(turn_id)) as reader:
-        async with asyncio.timeout(5):
-            while len(reader.comments) < 3:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(reader.comments) >= 3)
 
 
 async def test_a_gateway_that_drains_sends_its_clients_away(gateway: Gateway, owner: Owner, rows: Rows) -> None:
@@ -466,9 +465,7 @@ async def test_more_streams_than_there_may_be_are_refused(owner: Owner, serve: S
     async with gateway.read(path_of(turn_id)) as reader:
         await reader.until(1)
         refused = await gateway.client.get(path_of(turn_id), headers={"accept": "text/event-stream"})
-    async with asyncio.timeout(5):
-        while gateway.state.streams._open:
-            await asyncio.sleep(0.01)
+    await until(lambda: not gateway.state.streams.count)
     async with gateway.read(path_of(turn_id)) as again:
         await again.until(1)
 

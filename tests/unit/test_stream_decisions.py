@@ -1,0 +1,222 @@
+"""What a stream decides, as tables: ids, the seam, channels, and bytes on the wire."""
+
+import json
+
+import pytest
+
+from argosy.turn.events import Event, WireEvent
+from gateway.watch.channels_told import ChannelsTold, Heard, Telling
+from gateway.watch.event_id import ANY_LINEAGE, EventId, parse, parse_from
+from gateway.watch.message import Message, Part
+from gateway.watch.seam import Found, Last, Next, of_event, of_frame, of_history
+from gateway.watch.sse import NDJSON, SSE, event_stream, format_of, lines
+
+
+@pytest.mark.parametrize(
+    ("text", "has_place", "expected"),
+    [
+        ("7-12", False, EventId(7, 12)),
+        ("7-12.3.1795262954920001", False, EventId(7, 12, 3, 1795262954920001)),
+        ("44:7-12", True, EventId(7, 12, place=44)),
+        ("44:7-12.3.9", True, EventId(7, 12, 3, 9, 44)),
+        ("0:0-0", True, EventId(0, 0)),
+    ],
+)
+def test_an_id_is_read_as_it_was_written(text: str, has_place: bool, expected: EventId) -> None:
+    assert parse(text, has_place=has_place) == expected
+    assert parse(text, has_place=has_place).text == text.removeprefix("0:")
+
+
+@pytest.mark.parametrize(
+    ("text", "has_place"),
+    [
+        ("", False), ("7", False), ("7-", False), ("-7", False), ("7-12.3", False), ("7-12.3.", False),
+        ("7-12 ", False), ("7-12\n", False), ("44:7-12", False), ("7-12", True), (":7-12", True), ("\u0667-\u0661", False),
+        ("7-9999999999", False), ("9223372036854775808-1", False), ("7-1.9999999999.1", False),
+        ("7-1.1.99999999999999999", False), ("a-1", False), ("7-1" * 50, False),
+    ],
+)  # fmt: skip
+def test_what_no_stream_gave_out_is_refused(text: str, has_place: bool) -> None:
+    with pytest.raises(ValueError, match="id"):
+        parse(text, has_place=has_place)
+
+
+def test_a_stream_may_begin_after_a_number() -> None:
+    assert parse_from("12") == EventId(ANY_LINEAGE, 12)
+    assert parse_from("7-12") == EventId(7, 12)
+
+
+LAST = Last(lineage=2, seq=5, attempt=1, checked=2)
+
+
+@pytest.mark.parametrize(
+    ("last", "lineage", "seq", "expected"),
+    [
+        (LAST, 2, 6, Next.TELL),
+        (LAST, 2, 5, Next.DROP),
+        (LAST, 2, 1, Next.DROP),
+        (LAST, 2, 7, Next.READ),
+        (LAST, 1, 6, Next.DROP),  # of an owner of a history that was given up
+        (LAST, 3, 6, Next.READ),  # history may have forked: is the fifth still the fifth?
+        (LAST, 3, 4, Next.READ),
+        (LAST._replace(checked=3), 3, 6, Next.TELL),
+        (LAST._replace(checked=3), 3, 4, Next.DROP),
+        (Last(0, 0, 0, 0), 2, 1, Next.TELL),
+        (Last(0, 0, 0, 0), 2, 2, Next.READ),
+    ],
+)
+def test_what_is_done_with_an_event(last: Last, lineage: int, seq: int, expected: Next) -> None:
+    assert of_event(last, lineage, seq) is expected
+
+
+@pytest.mark.parametrize(
+    ("lineage", "seq", "attempt", "expected"),
+    [
+        (2, 5, 1, Next.TELL),
+        (2, 3, 1, Next.TELL),
+        (2, 6, 1, Next.READ),
+        (3, 5, 1, Next.READ),
+        (1, 5, 1, Next.TELL),  # of a former owner: its step goes on
+        (2, 5, 0, Next.DROP),
+        (2, 5, 2, Next.DROP),
+    ],
+)
+def test_what_is_done_with_a_frame(lineage: int, seq: int, attempt: int, expected: Next) -> None:
+    assert of_frame(LAST, lineage, seq, attempt) is expected
+
+
+@pytest.mark.parametrize(
+    ("last", "first", "expected"),
+    [
+        (LAST, (2, 5), Found.COMMON),
+        (LAST, (3, 5), Found.FORKED),
+        (LAST, (1, 5), Found.FORKED),
+        (LAST, None, Found.FORKED),
+        (LAST, (2, 8), Found.FORGOTTEN),
+        (Last(ANY_LINEAGE, 5, 0, 0), (3, 5), Found.COMMON),
+        (Last(0, 0, 0, 0), None, Found.COMMON),
+        (Last(0, 0, 0, 0), (1, 1), Found.COMMON),
+        (Last(0, 0, 0, 0), (1, 4), Found.FORGOTTEN),
+    ],
+)
+def test_whether_history_is_the_one_that_the_client_knows(
+    last: Last, first: tuple[int, int] | None, expected: Found
+) -> None:
+    assert of_history(last, first, ANY_LINEAGE) is expected
+
+
+def text(offset: int, said: str, tries: int = 1, step: str = "w") -> Heard:
+    return Heard(WireEvent.FRAME, step, tries, "answer", Part(offset, said))
+
+
+def done(said: str) -> bytes:
+    return json.dumps({"result": 1, "attempts": 1, "channels": {"answer": {"text": said}}}).encode()
+
+
+def frame(offset: int, said: str, step: str = "w") -> Telling:
+    return Telling(WireEvent.FRAME, step, "answer", Part(offset, said))
+
+
+RESET = Telling(WireEvent.CHANNEL_RESET, "w", "answer")
+GAP = Telling(WireEvent.GAP, "w", "answer")
+
+
+@pytest.mark.parametrize(
+    ("heard", "expected"),
+    [
+        ([text(0, "ab"), text(2, "cd")], [frame(0, "ab"), frame(2, "cd")]),
+        ([text(0, "ab"), text(0, "ab")], [frame(0, "ab")]),
+        ([text(0, "ab"), text(1, "bcd")], [frame(0, "ab"), frame(2, "cd")]),
+        ([text(0, "ab"), text(0, "x", tries=2)], [frame(0, "ab"), RESET, frame(0, "x")]),
+        ([text(0, "ab", tries=2), text(2, "cd")], [frame(0, "ab")]),
+        (
+            [text(0, "ab"), Heard(WireEvent.CHANNEL_RESET, "w", 2, "answer", Part()), text(0, "x", tries=2)],
+            [frame(0, "ab"), RESET, frame(0, "x")],
+        ),
+        (
+            [text(0, "ab"), Heard(WireEvent.GAP, "w", 1, "answer", Part()), text(0, "abcd")],
+            [frame(0, "ab"), GAP, frame(0, "abcd")],
+        ),
+    ],
+)
+def test_what_is_told_of_what_is_heard_of_a_channel(heard: list[Heard], expected: list[Telling]) -> None:
+    told = ChannelsTold()
+    assert [telling for each in heard for telling in told.heard(each)] == expected
+
+
+@pytest.mark.parametrize(
+    ("resumed", "heard", "whole", "expected"),
+    [
+        (0, [text(0, "ab")], "abcd", [frame(2, "cd")]),
+        (0, [text(0, "ab")], "ab", []),
+        (0, [], "abcd", []),  # the event itself tells it
+        (0, [text(0, "ab"), text(4, "ef")], "abcdef", [GAP, frame(0, "abcdef")]),
+        (1, [], "abcd", [GAP, frame(0, "abcd")]),
+        (1, [text(2, "c")], "abcd", [frame(3, "d")]),
+        (2, [], "abcd", []),  # it came back with a frame of another attempt
+    ],
+)
+def test_what_is_told_before_the_event_that_ends_a_step(
+    resumed: int, heard: list[Heard], whole: str, expected: list[Telling]
+) -> None:
+    told = ChannelsTold(resumed)
+    for each in heard:
+        told.heard(each)
+
+    assert told.before(Event.STEP_COMPLETED, "w", done(whole), 1) == expected
+    assert told.heard(text(len(whole), "late")) == []
+
+
+def test_a_step_that_is_tried_again_begins_with_nothing() -> None:
+    told = ChannelsTold()
+    told.heard(text(0, "ab"))
+    failed = b'{"type":"E","message":"m","attempts":1,"delay_s":0}'
+
+    assert told.before(Event.STEP_RETRYING, "w", failed, 1) == []
+    assert told.after(Event.STEP_RETRYING, "w") == [RESET]
+    assert told.heard(text(2, "late")) == []
+    assert told.heard(text(0, "cd", tries=2)) == [frame(0, "cd")]
+
+
+def test_a_workflows_channel_goes_on_where_a_suspend_left_it() -> None:
+    told = ChannelsTold()
+    told.heard(text(0, "ab", tries=0, step=""))
+
+    assert told.before(Event.TURN_SUSPENDED, "", done("abc"), 1) == [frame(2, "c", step="")]
+    assert told.heard(text(0, "abcd", tries=0, step="")) == [frame(3, "d", step="")]
+
+
+def test_another_attempt_begins_with_nothing() -> None:
+    told = ChannelsTold()
+    told.heard(text(0, "ab"))
+    told.after(Event.TURN_RESET, "")
+
+    assert told.heard(text(0, "x")) == [frame(0, "x")]
+
+
+def test_messages_are_one_line_each_whatever_is_in_them() -> None:
+    message = Message("step.completed", "1-2", b'{"a":\r\n1}')
+    without = Message("frame", "", b'{"b":"\\n"}')
+
+    assert event_stream([message, without]) == (
+        b'event: step.completed\nid: 1-2\ndata: {"a":  1}\n\nevent: frame\ndata: {"b":"\\n"}\n\n'
+    )
+    assert [json.loads(line) for line in lines([message, without]).splitlines()] == [{"id": "1-2", "a": 1}, {"b": "\n"}]
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("text/event-stream", SSE),
+        ("text/event-stream, */*", SSE),
+        ("application/x-ndjson", NDJSON),
+        ("application/ndjson;q=0.5, text/event-stream;q=0.9", SSE),
+        ("application/json, text/event-stream", None),
+        ("text/event-stream;q=0", None),
+        ("*/*", None),
+        ("", None),
+        ("text/event-stream;q=x", None),
+    ],
+)
+def test_the_client_says_what_it_wants(accept: str, expected: object) -> None:
+    assert format_of(accept) is expected
