@@ -1,6 +1,7 @@
 """`argosy.AsyncClient`: turns of a fleet, for asyncio."""
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, Self, Unpack
 
 import httpx
@@ -83,8 +84,9 @@ class AsyncClient:
     ) -> AsyncGenerator[StreamEvent, None]:
         """Submit a turn, and tell what happens in it until it has ended, over as many connections as it takes."""
         handle = await self.submit(workflow, input, **given)
-        async for event in handle.events():
-            yield event
+        async with aclosing(handle.events()) as events:
+            async for event in events:
+                yield event
 
     async def submit(
         self,
@@ -100,9 +102,13 @@ class AsyncClient:
         """A turn that was submitted before, by whomever. Nothing is asked yet."""
         return AsyncTurnHandle(self, str(turn_id))
 
-    def session_events(self, session: str, *, after: str = "") -> AsyncGenerator[StreamEvent, None]:
-        """What happens in a session, turn after turn, for as long as somebody listens. after: an event's id."""
-        return self._follow(calls.session_events(session), after, has_end=False)
+    def session_events(
+        self, session: str, *, after: str = "", skip_ended: bool = False
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """What happens in a session, turn after turn, for as long as somebody listens: from its beginning, after an
+        event's id, or, with skip_ended, from the first turn that has not ended.
+        """
+        return self._follow(calls.session_events(session, skip_ended), after, has_end=False)
 
     async def close(self) -> None:
         for each in self._http:

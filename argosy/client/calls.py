@@ -93,9 +93,9 @@ def turn_events(turn_id: str) -> str:
     return f"{_turn(turn_id)}/events"
 
 
-def session_events(session: str) -> str:
-    """The address of a session's stream."""
-    return f"/v1/sessions/{_segment(session, 'a session')}/events"
+def session_events(session: str, skip_ended: bool = False) -> str:
+    """The address of a session's stream. skip_ended: without an id it begins at the first turn that has not ended."""
+    return f"/v1/sessions/{_segment(session, 'a session')}/events" + ("?from=now" if skip_ended else "")
 
 
 def name_of(workflow: WorkflowName) -> str:

@@ -99,9 +99,13 @@ class Client:
         """A turn that was submitted before, by whomever. Nothing is asked yet."""
         return TurnHandle(self, str(turn_id))
 
-    def session_events(self, session: str, *, after: str = "") -> Generator[StreamEvent, None, None]:
-        """What happens in a session, turn after turn, for as long as somebody listens. after: an event's id."""
-        return self._follow(calls.session_events(session), after, has_end=False)
+    def session_events(
+        self, session: str, *, after: str = "", skip_ended: bool = False
+    ) -> Generator[StreamEvent, None, None]:
+        """What happens in a session, turn after turn, for as long as somebody listens: from its beginning, after an
+        event's id, or, with skip_ended, from the first turn that has not ended.
+        """
+        return self._follow(calls.session_events(session, skip_ended), after, has_end=False)
 
     def close(self) -> None:
         for each in self._http:

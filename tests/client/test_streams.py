@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -104,17 +105,22 @@ async def test_a_session_is_told_turn_after_turn_and_may_be_joined_anywhere(idle
         for number in range(3):
             await client.run("adds", [number], session="sums")
 
-        async def ids(after: str) -> list[str]:
-            found = []
-            async with asyncio.timeout(WITHIN_S):
-                async for event in client.session_events("sums", after=after):
-                    found.append(event.id)
-                    if len([each for each in found if each]) == (6 if not after else 3):
-                        break
+        async def ids(count: int, *, after: str = "", skip_ended: bool = False) -> list[str]:
+            found: list[str] = []
+            async with (
+                asyncio.timeout(WITHIN_S),
+                aclosing(client.session_events("sums", after=after, skip_ended=skip_ended)) as events,
+            ):
+                while len(found) < count:
+                    found.append((await anext(events)).id)
             return found
 
-        every = await ids("")
-        assert await ids(every[2]) == every[3:]
+        every = await ids(6)
+        assert await ids(3, after=every[2]) == every[3:]
+
+        asking = await client.submit("asks", session="sums")
+        assert set(await ids(2, skip_ended=True)).isdisjoint(every)
+        await asking.cancel()
 
 
 async def test_a_turn_is_watched_by_command_to_its_end(idle_fleet: Fleet) -> None:
