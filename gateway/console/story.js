@@ -42,6 +42,15 @@ class Row {
     this.data = data;
   }
 
+  /** Its worker was lost. True when a try was known to be under way. */
+  lose(at) {
+    if (!this.isUnderWay) return false;
+    this.open(this.#began, "lost");
+    this.shut(at);
+    this.#began = null;
+    return true;
+  }
+
   open(at, kind) {
     this.shut(at);
     this.spans.push({ from: at, to: null, kind });
@@ -50,6 +59,11 @@ class Row {
   shut(at) {
     const last = this.spans.at(-1);
     if (last && last.to === null) last.to = Math.max(at, last.from);
+  }
+
+  /** Whether a try was said to begin, and not yet how it came out. */
+  get isUnderWay() {
+    return this.status === "intended" && this.#began !== null;
   }
 
   get isOpen() {
@@ -210,10 +224,13 @@ export class Story {
   }
 
   #loseWhatIsInFlight(at) {
-    const row = this.#row(IN_FLIGHT, "lost");
-    row.status = "lost";
-    row.open(Math.min(this.#progressAt ?? at, at), "lost");
-    row.shut(at);
+    const known = [...this.rows.values()].filter((row) => row.lose(at));
+    if (!known.length) {
+      const row = this.#row(IN_FLIGHT, "lost");
+      row.status = "lost";
+      row.open(Math.min(this.#progressAt ?? at, at), "lost");
+      row.shut(at);
+    }
     for (const channel of this.channels.values()) if (channel.isOpen) channel.clear();
   }
 
@@ -234,6 +251,7 @@ export class Story {
   get inFlight() {
     if (this.status !== "running") return null;
     const speaking = [...this.channels.values()].filter((channel) => channel.isOpen && channel.step);
-    return { from: this.#progressAt, steps: speaking.map((channel) => channel.step) };
+    const intended = [...this.rows.values()].filter((row) => row.isUnderWay);
+    return { from: this.#progressAt, steps: [...speaking.map(({ step }) => step), ...intended.map(({ key }) => key)] };
   }
 }

@@ -68,7 +68,7 @@ class TurnView {
     if (this.isClosed) return;
     this.#closers.push(
       follow(this.turnId, (message) => this.#hear(message), (state) => this.#tell(state)),
-      every(EXPLAIN_MS, () => this.#explain()),
+      every(EXPLAIN_MS, () => this.#beat()),
       every(REDRAW_MS, () => ENDED.has(this.status) || this.draw()),
     );
   }
@@ -92,12 +92,18 @@ class TurnView {
     this.parts.line.dataset.state = state;
   }
 
+  async #beat() {
+    const isBehind = !this.#turn || (ENDED.has(this.status) && !ENDED.has(this.#turn.status));
+    await (isBehind ? this.#read() : this.#explain());
+  }
+
   async #read() {
     try {
       this.#turn = await getTurn(this.turnId);
       this.shell.setSession(this.#turn.session);
     } catch (error) {
-      if (error instanceof Refused) this.#fail(error);
+      if (error instanceof Refused && error.status < 500) this.#fail(error);
+      else setText(this.parts.facts, `${error.message}; asking again`);
     }
     if (this.isClosed) return;
     this.draw();

@@ -43,6 +43,7 @@ class Scripted:
     def __init__(self, *acts: Act) -> None:
         self.acts = deque(acts)
         self.asked: list[tuple[str, str | None, str]] = []
+        self.is_store_away = False  # nothing of the turn can be read
         self.has_hung_up = threading.Event()  # the page, while a connection was held
         self.turn: dict[str, Any] = {
             "turn_id": TURN_ID, "session": "scripted", "workflow": "scripted", "status": "running", "attempt": 1,
@@ -71,6 +72,8 @@ class Scripted:
         if path == f"/v1/turns/{TURN_ID}/events":
             self.asked.append((accept, last_id, query))
             return self.acts.popleft() if self.acts else Act(204)
+        if self.is_store_away and path.startswith("/v1/turns/"):
+            return Act(503, JSON, '{"title": "Postgres cannot be asked", "detail": "it did not answer"}')
         shown: dict[str, Any] = {
             "/v1/sessions": {"sessions": [], "next": None},
             f"/v1/turns/{TURN_ID}": self.turn,

@@ -87,6 +87,15 @@ def test_what_was_in_flight_when_a_worker_was_lost_is_shown_as_lost(told: Any) -
     assert (story["attempt"], story["resets"], said(story)) == (2, 1, "whole")
 
 
+def test_a_step_that_was_known_to_be_in_flight_is_the_one_that_was_lost(told: Any) -> None:
+    story = told(
+        *BEGUN, event(2, "step.intended", 1, "wire"), event(3, "turn.reset", 3, attempt=2, from_seq=3),
+        event(4, "turn.parked", 3, attempt=2, reason="uncertain_effect"),
+    )  # fmt: skip
+
+    assert [(row["key"], row["spans"]) for row in story["rows"]] == [("wire", [["lost", 1000, 3000]])]
+
+
 def test_the_end_closes_what_was_open(told: Any) -> None:
     story = told(
         *BEGUN, event(2, "wait.started", 1, "signal:go", kind="signal", name="go"), event(3, "turn.suspended", 1),

@@ -86,6 +86,21 @@ def test_a_page_that_nobody_sees_holds_no_connection(browser: Browser) -> None:
     assert gateway.asked[1] == (STREAM, "1-1.1.1", "")
 
 
+def test_a_page_that_was_opened_while_postgres_was_away_fills_when_it_is_back(browser: Browser) -> None:
+    with Scripted(Act(200, STREAM, told(STARTED, WRITTEN, COMPLETED))) as gateway:
+        gateway.turn |= {"status": "completed", "result": "well", "ended_at": "2026-11-21T12:00:02Z"}
+        gateway.is_store_away = True
+        console = Console(browser, gateway.url)
+        console.open_turn(TURN_ID)
+        browser.until_text("Postgres cannot be asked", ".about")
+
+        gateway.is_store_away = False
+        console.status("completed")
+        browser.until_text("well", ".turn")
+        browser.open("about:blank")
+    browser.log()
+
+
 def test_an_id_that_means_nothing_any_more_is_given_up(browser: Browser) -> None:
     asked = watch(
         browser,
