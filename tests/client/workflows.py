@@ -50,3 +50,22 @@ async def write(pause_s: float) -> str:
 async def tells(ctx: Context, pause_s: float) -> str:
     """A story, word by word."""
     return await ctx.run(write, pause_s)
+
+
+@step
+async def write_chapter(job: dict[str, Any]) -> str:
+    said = [f"{job['name']} {number}, " for number in range(job["words"])]
+    for word in said:
+        emit("story", text=word)
+        await asyncio.sleep(job["pause_s"])
+    return "".join(said)
+
+
+@workflow
+async def novel(ctx: Context, job: dict[str, Any]) -> list[str]:
+    """Chapters, and a table of contents that the workflow itself fills."""
+    chapters = []
+    for number in range(job["chapters"]):
+        emit("contents", text=f"chapter {number}; ")
+        chapters.append(await ctx.run(write_chapter, {**job, "name": f"{job['name']}.{number}"}))
+    return chapters
