@@ -110,6 +110,7 @@ async def _running(state: State, has_signals: bool) -> AsyncIterator[None]:
         state.drain()
         await state.log_watch.close()
         await state.waiting.close()
+        await state.pulse.close()
         await state.lines.close()
         await state.poking.close()
         await state.catalog.close()

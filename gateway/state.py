@@ -18,6 +18,7 @@ from gateway.poking import Poking
 from gateway.rate_limit import RateLimit
 from gateway.turn_request import Admission
 from gateway.waiting import Waiting
+from gateway.watch.history import Pulse, pulse_of
 from gateway.watch.lines import Lines
 from gateway.watch.streams import Streams
 
@@ -34,6 +35,7 @@ class State:
     catalog: Catalog
     poking: Poking
     lines: Lines
+    pulse: Pulse
     streams: Streams
     waiting: Waiting
     admission: Admission
@@ -70,6 +72,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         catalog=catalog,
         poking=poking,
         lines=lines,
+        pulse=pulse_of(pool),
         streams=Streams(settings.gateway_streams_max),
         waiting=Waiting(pool, settings.lane, lines, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),

@@ -9,9 +9,9 @@ import uuid
 from typing import Any, Final
 
 from argosy import ids
-from argosy.errors import StoreUnavailableError
 from argosy.store.pool import Pool
 from argosy.store.turn import find_ended_turns
+from gateway.together import Together
 from gateway.watch.lines import Lines
 from gateway.watch.seam import ENDING
 from gateway.watch.subscription import Wanted
@@ -31,8 +31,8 @@ class Waiting:
         self._lane = lane
         self._lines = lines
         self._partition_count = partition_count
-        self._asked: dict[_Question, asyncio.Future[uuid.UUID | None]] = {}
-        self._task: asyncio.Task[None] | None = None
+        # What an ended turn is a duplicate of, or itself.
+        self._originals: Together[_Question, uuid.UUID] = Together(self._find_ended)
         self._watches: set[Watch] = set()
         self._is_draining = False
 
@@ -57,9 +57,7 @@ class Waiting:
             watch.close()
 
     async def close(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._originals.close()
 
     async def _wait(self, turn_id: uuid.UUID, tenant: str) -> uuid.UUID | None:
         """turn_id once it has ended; another one that it turned out to be a duplicate of; None when draining."""
@@ -78,7 +76,7 @@ class Waiting:
                     must_ask = True
                 if must_ask:
                     interval_s = min(interval_s * 1.5, INTERVAL_S_MAX)
-                    original = await self._original_of_ended(turn_id, tenant)
+                    original = await self._originals.ask((turn_id, tenant))
                     if original is not None:
                         return original
             return None
@@ -86,31 +84,10 @@ class Waiting:
             self._watches.discard(watch)
             watch.close()
 
-    async def _original_of_ended(self, turn_id: uuid.UUID, tenant: str) -> uuid.UUID | None:
-        """What an ended turn is a duplicate of, or itself; None: it has not ended, as far as Postgres can be asked."""
-        question = (turn_id, tenant)
-        answer = self._asked.get(question)
-        if answer is None:
-            answer = self._asked[question] = asyncio.get_running_loop().create_future()
-            if self._task is None or self._task.done():
-                self._task = asyncio.get_running_loop().create_task(self._ask())
-        return await asyncio.shield(answer)
-
-    async def _ask(self) -> None:
-        """Everything that was asked meanwhile is the next question."""
-        while self._asked:
-            asked, self._asked = self._asked, {}
-            try:
-                ended = dict(
-                    await find_ended_turns(
-                        self._pool, [each[0] for each in asked], [each[1] for each in asked], self._lane
-                    )
-                )
-            except (StoreUnavailableError, TimeoutError):
-                ended = {}
-            for (turn_id, _), answer in asked.items():
-                if not answer.done():
-                    answer.set_result((ended[turn_id] or turn_id) if turn_id in ended else None)
+    async def _find_ended(self, questions: list[_Question]) -> dict[_Question, uuid.UUID]:
+        turn_ids, tenants = [each[0] for each in questions], [each[1] for each in questions]
+        ended = dict(await find_ended_turns(self._pool, turn_ids, tenants, self._lane))
+        return {each: ended[each[0]] or each[0] for each in questions if each[0] in ended}
 
 
 def _is_ending(item: Any, turn_id: uuid.UUID) -> bool:

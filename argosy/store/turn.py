@@ -162,6 +162,12 @@ async def find_ended_turns(
     return [(row[0], row[1]) for row in rows]
 
 
+async def find_moved_turns(pool: Pool, turns: Sequence[tuple[uuid.UUID, int]]) -> list[int]:
+    """Which of the turns, by index, have other than so many events."""
+    rows = await pool.fetch(_SQL["find_moved_turns"], [each[0] for each in turns], [each[1] for each in turns])
+    return [row[0] - 1 for row in rows]
+
+
 async def find_turns_by_key(
     pool: Pool, session_ids: Sequence[uuid.UUID], keys: Sequence[str], tenant: str, lane: str
 ) -> list[KeyedTurn]:

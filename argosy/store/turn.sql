@@ -22,6 +22,14 @@ CROSS JOIN LATERAL (
   WHERE o.turn_id = u.turn_id AND o.tenant = u.tenant AND o.lane = $3 AND o.ended_at IS NOT NULL
   LIMIT 1) AS t
 
+-- name: find_moved_turns
+-- Which of many turns ($1) have other than so many events ($2); ord: 1-based index into them. A turn that is gone has.
+-- Nothing of a turn is told, so no tenant is asked for. One index lookup each, whatever the statistics say.
+SELECT u.ord
+FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY AS u (turn_id, seq, ord)
+LEFT JOIN LATERAL (SELECT o.seq FROM turns AS o WHERE o.turn_id = u.turn_id LIMIT 1) AS t ON true
+WHERE t.seq IS DISTINCT FROM u.seq
+
 -- name: find_turns_by_key
 -- Which of many (session, idempotency key) have a turn. $1, $2: sessions and keys; ord: 1-based index into them.
 -- One index lookup each, whatever the statistics say.

@@ -112,7 +112,7 @@ def _history(state: State, tenant: str) -> History:
     async def snapshot(turn_id: uuid.UUID) -> bytes:
         return views.encode(await read_turn(state, turn_id, tenant))
 
-    return History(state.pool, tenant, state.settings.lane, snapshot)
+    return History(state.pool, tenant, state.settings.lane, state.pulse, snapshot)
 
 
 def _parse_place(text: str) -> EventId | None:

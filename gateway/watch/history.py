@@ -9,6 +9,7 @@ from typing import Final
 
 from argosy.store import turn as turns
 from argosy.store.pool import Pool
+from gateway.together import Together
 from gateway.watch import points
 from gateway.watch.event_id import EventId
 from gateway.watch.message import Message
@@ -20,11 +21,27 @@ _PAGE_ROWS_MAX: Final = 200
 _PAGE_SIZE_BYTES_MAX: Final = 65_536
 
 
+# A turn and how many events of it are known: True when it has others.
+Pulse = Together[tuple[uuid.UUID, int], bool]
+
+
+def pulse_of(pool: Pool) -> Pulse:
+    """One for all who follow something in this process."""
+
+    async def find(asked: list[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], bool]:
+        return {asked[index]: True for index in await turns.find_moved_turns(pool, asked)}
+
+    return Together(find)
+
+
 class History:
     """Of one tenant. snapshot(turn_id): the turn as GET shows it, JSON."""
 
-    def __init__(self, pool: Pool, tenant: str, lane: str, snapshot: Callable[[uuid.UUID], Awaitable[bytes]]) -> None:
+    def __init__(
+        self, pool: Pool, tenant: str, lane: str, pulse: Pulse, snapshot: Callable[[uuid.UUID], Awaitable[bytes]]
+    ) -> None:
         self._pool = pool
+        self._pulse = pulse
         self._tenant = tenant
         self._lane = lane
         self._snapshot = snapshot
@@ -63,6 +80,10 @@ class History:
                 yield messages
             if is_last or tale.is_over:
                 return
+
+    async def has_more(self, tale: Tale) -> bool:
+        """Whether there may be something to read; False also when Postgres cannot be asked."""
+        return not tale.seq or bool(await self._pulse.ask((tale.turn_id, tale.seq)))
 
     async def placed(self, session_id: uuid.UUID, place: int) -> tuple[uuid.UUID, int] | None:
         """The first turn of a session at this place or later, and its place."""

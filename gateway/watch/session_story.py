@@ -94,6 +94,9 @@ class SessionStory(Story):
         nowhere = message.told(WireEvent.RESYNC, "0:0-0", str(tale.turn_id), 0, 0, None, message.resync_data(0))
         return [nowhere]
 
+    async def _has_more(self) -> bool:
+        return self._tale is None or await self._history.has_more(self._tale)
+
     def _hear(self, item: Any, *, has_read: bool) -> list[Message] | None:
         field = item.WhichOneof("what")
         if field == "look":

@@ -54,6 +54,10 @@ class Story(ABC):
         """Tell what history has more. Raises: Problem (it will never come), StoreUnavailableError, TimeoutError."""
 
     @abstractmethod
+    async def _has_more(self) -> bool:
+        """Whether history may have more: a cheap question, asked again and again while no owner answers."""
+
+    @abstractmethod
     def _hear(self, item: Any, *, has_read: bool) -> list[Message] | None:
         """What to tell of an Item; None: history must be read first. has_read: it was."""
 
@@ -101,7 +105,9 @@ class Story(ABC):
                         due_s = min(due_s, polled_s + poll_s)
                     has_news = await self._watching().wait(max(due_s - now_s, 0.0))
                     if not has_news and not is_live and self._clock.monotonic_s() >= polled_s + poll_s:
-                        self._why, poll_s = "poll", min(poll_s * 1.5, POLL_S_MAX)
+                        polled_s, poll_s = self._clock.monotonic_s(), min(poll_s * 1.5, POLL_S_MAX)
+                        if await self._has_more():
+                            self._why = "poll"
         except Problem:
             return  # what could still have come will not
         finally:

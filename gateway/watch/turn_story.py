@@ -61,6 +61,9 @@ class TurnStory(Story):
         async for messages in reading:
             yield messages
 
+    async def _has_more(self) -> bool:
+        return await self._history.has_more(self._tale)
+
     def _hear(self, item: Any, *, has_read: bool) -> list[Message] | None:
         return self._tale.heard(item, has_read=has_read)
 
