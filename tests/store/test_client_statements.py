@@ -10,6 +10,7 @@ import pytest
 
 from argosy import ids
 from argosy.store import migrate
+from argosy.store.pool import SESSION_SETTINGS
 from argosy.store.queries import load_queries
 
 FILES = ("turn", "session", "inbox", "catalog", "dead_letter", "fleet")
@@ -69,6 +70,12 @@ async def test_no_read_of_a_client_scans_the_turns(backlog: asyncpg.Connection) 
         "find_turns_by_key": ("turn", ([SESSION_ID] * 1_000, [f"key-{n}" for n in range(1_000)], TENANT, LANE)),
         "list_turn_steps": ("turn", (turn_id, TENANT, LANE, 100, 1_000)),
         "list_turn_events": ("turn", (turn_id, TENANT, LANE, 0, 100, 1_000)),
+        "list_turn_story": ("turn", (turn_id, TENANT, LANE, 7, 100, 1_000)),
+        "find_moved_turns": ("turn", ([turn_id] * 500, [1] * 500)),
+        "find_common_event": ("turn", (turn_id, TENANT, LANE, 9, 1)),
+        "find_common_session_event": ("turn", (SESSION_ID, TENANT, LANE, 9, 9, 1)),
+        "find_placed_turn": ("turn", (SESSION_ID, TENANT, LANE, 9)),
+        "find_present_place": ("turn", (SESSION_ID, TENANT, LANE)),
         "list_session_turns": ("turn", (SESSION_ID, TENANT, LANE, None, None, *begin, 51)),
         "explain_turn": ("turn", (turn_id, TENANT, LANE, 10.0, 0, 600.0)),
         "measure_partitions": ("fleet", (LANE, [0, 1], [0, 512], [511, 1023], 100, 1_000)),
@@ -82,6 +89,19 @@ async def test_no_read_of_a_client_scans_the_turns(backlog: asyncpg.Connection) 
         found[name] = [table for table in scans(plan) if table in {"turns", "events", "inbox"}]
 
     assert found == {name: [] for name in reads}
+
+
+async def test_a_sessions_place_is_found_without_reading_its_backlog(backlog: asyncpg.Connection) -> None:
+    for name, value in SESSION_SETTINGS.items():
+        await backlog.execute("SELECT set_config($1, $2, false)", name, value)
+    for name, arguments in (
+        ("find_placed_turn", (SESSION_ID, TENANT, LANE, 10_000)),
+        ("find_present_place", (SESSION_ID, TENANT, LANE)),
+        ("find_common_session_event", (SESSION_ID, TENANT, LANE, 20, 1, 1)),
+    ):
+        statement = await backlog.prepare("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + load_queries("turn")[name])
+        plan = json.loads(await statement.fetchval(*arguments))[0]["Plan"]
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 200, json.dumps(plan, indent=1)
 
 
 async def test_what_waits_is_counted_to_a_bound(backlog: asyncpg.Connection) -> None:
