@@ -82,6 +82,7 @@ def test_a_script_of_five_lines_runs_a_turn_and_ends(folder: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "6\n", "")
 
 
+@pytest.mark.slow
 def test_what_a_killed_script_left_goes_on_when_it_is_run_again(folder: Path) -> None:
     killed = run(HELD, folder, "die")
     again = run(HELD, folder)
@@ -118,6 +119,7 @@ async def test_a_workflow_that_is_none_is_said_before_anything_starts(folder: Pa
     assert left_in(folder) == []
 
 
+@pytest.mark.slow
 async def test_it_is_no_part_of_the_fleet_that_the_environment_names_and_leaves_nothing_when_its_body_raises(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

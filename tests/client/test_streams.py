@@ -65,6 +65,7 @@ class Seen:
         return numbers == list(range(1, len(numbers) + 1)) and self.assembler.text("story") == STORY
 
 
+@pytest.mark.slow
 async def test_a_stream_goes_on_at_the_other_gateway_when_its_own_is_killed(idle_fleet: Fleet) -> None:
     idle_fleet.worker(is_awaited=False)
     gateway, urls = two_gateways(idle_fleet)
@@ -81,6 +82,7 @@ async def test_a_stream_goes_on_at_the_other_gateway_when_its_own_is_killed(idle
     assert texts == STORY, "each word once: the stream went on exactly where it broke"
 
 
+@pytest.mark.slow
 async def test_what_a_killed_worker_had_said_is_voided_and_said_again(idle_fleet: Fleet) -> None:
     idle_fleet.gateway(is_awaited=False)
     workers = idle_fleet.workers(2)
@@ -123,6 +125,7 @@ async def test_a_session_is_told_turn_after_turn_and_may_be_joined_anywhere(idle
         await asking.cancel()
 
 
+@pytest.mark.slow
 async def test_a_turn_is_watched_by_command_to_its_end(idle_fleet: Fleet) -> None:
     idle_fleet.start()
     with Client(idle_fleet.url) as client:

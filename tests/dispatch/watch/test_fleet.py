@@ -72,6 +72,7 @@ def told(gateway: Gateway, number: int) -> list[str]:
 
 
 @ONE_LOG
+@pytest.mark.slow
 async def test_a_turn_is_told_from_its_start_to_its_end(idle_fleet: Fleet, client: Client, latch: Latch) -> None:
     idle_fleet.start(1)
     turn_id = await client.post("warm", "steps", effects=1)
@@ -167,6 +168,7 @@ async def test_a_killed_owner_ends_its_streams_and_the_next_one_announces_the_re
 
 
 @ONE_LOG
+@pytest.mark.slow
 async def test_a_delayed_turn_that_is_refused_when_it_falls_due_is_to_be_looked_up(
     idle_fleet: Fleet, client: Client, latch: Latch
 ) -> None:

@@ -59,6 +59,7 @@ async def test_a_client_goes_on_at_another_gateway_in_the_middle_of_a_step(
 
 
 @ONE_LOG
+@pytest.mark.slow
 async def test_a_worker_that_dies_in_a_step_is_a_reset_and_the_text_is_what_was_recorded(
     idle_fleet: Fleet, client: Client, latch: Latch
 ) -> None:
