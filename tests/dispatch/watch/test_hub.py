@@ -10,6 +10,7 @@ from argosy.turn.status import Status
 from tests.dispatch.watch.gateway import Gateway
 from tests.dispatch.watch.owner import Owner
 from workers.dispatch.ownership.takeover import HeldTurn
+from workers.dispatch.turn import Owned
 
 
 async def test_frames_follow_the_event_they_follow_and_end_with_the_step(owner: Owner, gateway: Gateway) -> None:
@@ -234,6 +235,24 @@ async def test_a_step_that_goes_on_at_the_former_owner_streams_on_without_a_rese
     assert gateway.kinds(number) == ["subscribed", "frame", "moved", "frame", "moved"]
     assert gateway.kinds(late) == ["subscribed", "frame", "moved"]
     assert owner.watchers.count == 0
+
+
+async def test_a_partition_that_comes_back_and_goes_again_tears_no_text(owner: Owner, gateway: Gateway) -> None:
+    turn = owner.turn()
+    first = await gateway.subscribe(turn_id=turn.turn_id)
+    owner.emit(turn, "one ")
+    await gateway.until(lambda: gateway.text(first) == "one ")
+    n = gateway.of(first, "frame")[-1].n
+    owner.lose(turn)
+    owner.owned[0] = Owned(0, 11, (0, 1023))
+
+    number = await gateway.subscribe(turn_id=turn.turn_id, attempt=1, n=n)
+    owner.emit(turn, "two")
+    owner.lose()
+    await gateway.until(lambda: bool(gateway.of(number, "frame")))
+
+    assert [(each.offset, each.text) for each in gateway.of(number, "frame")] == [(4, b"two")]
+    assert [each.still_streams for each in gateway.of(number, "moved")] == [True]
 
 
 async def test_there_are_no_frames_where_nothing_of_the_turn_runs(owner: Owner, gateway: Gateway) -> None:

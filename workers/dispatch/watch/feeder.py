@@ -52,13 +52,11 @@ class Feeder:
             return None
         return partial(self.stir, turn)
 
-    def begin(self, each: Subscription, turn: Turn, resume: tuple[int, int]) -> None:
-        """It is sent the channels of this turn from here on. resume: the last frame (attempt, n) that it has; n = 0:
-        none.
-        """
+    def begin(self, each: Subscription, turn: Turn) -> None:
+        """It is sent the channels of this turn from here on, after what it had when it came."""
         each.turn = None
         each.follow(turn)
-        attempt, n = resume
+        attempt, n = each.resume
         if attempt == turn.attempt:
             each.n = n
         channels = turn.channels

@@ -99,9 +99,10 @@ class Hub:
                 is_session=wanted.is_session,
                 is_ending_only=wanted.is_ending_only,
                 credit_bytes=wanted.credit_bytes,
+                resume=wanted.resume,
             )
             if wanted.frames_only:
-                self._begin_frames(each, wanted.resume)
+                self._begin_frames(each)
             else:
                 self._begin(each, target, wanted)
 
@@ -118,16 +119,16 @@ class Hub:
             self._tell_held(each, held)
         turn = self._running_of(target) if each.is_session else self._running(target)
         if turn is not None and not each.is_ending_only:
-            self._feeder.begin(each, turn, wanted.resume)
+            self._feeder.begin(each, turn)
 
-    def _begin_frames(self, each: Subscription, resume: tuple[int, int]) -> None:
+    def _begin_frames(self, each: Subscription) -> None:
         turn = self._leaving_of(each)
         if turn is None:
             each.send(items.moved(each.id, None, still_streams=False))
             return
         self._watchers.add(each)
         each.send(items.subscribed(each.id, 0))
-        self._feeder.begin(each, turn, resume)
+        self._feeder.begin(each, turn)
 
     def unsubscribe(self, each: Subscription) -> None:
         self._watchers.remove(each)
@@ -195,6 +196,8 @@ class Hub:
                 each.send(items.moved(each.id, None if turn is None else turn.turn_id, still_streams=turn is not None))
                 if turn is None:
                     self._watchers.remove(each)
+                elif each.turn is not turn:  # it ran here all the time, under a claim before
+                    self._feeder.begin(each, turn)
 
     def done(self, turn: Turn) -> None:
         """Nothing of a turn that was handed over runs here any more."""

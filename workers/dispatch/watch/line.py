@@ -95,8 +95,9 @@ class Subscription:
 
     target: the id of the turn or session. owned: the claim under which it was taken; None: of a turn that this process
     does not own any more, and of which a step still runs here: frames alone are sent. credit_bytes: may be overdrawn by
-    one item. owed_turn: something durable happened to it that was not told. turn, attempt, n, seen: whose channels
-    it is sent, the last number, and what it was sent of them.
+    one item. resume: the last frame (attempt, n) that the watcher had when it came; n = 0: none. owed_turn: something
+    durable happened to it that was not told. turn, attempt, n, seen: whose channels it is sent, the last number, and
+    what it was sent of them.
     """
 
     __slots__ = (
@@ -109,6 +110,7 @@ class Subscription:
         "n",
         "owed_turn",
         "owned",
+        "resume",
         "seen",
         "target",
         "turn",
@@ -124,6 +126,7 @@ class Subscription:
         owned: Owned | None = None,
         is_ending_only: bool = False,
         credit_bytes: int = 0,
+        resume: tuple[int, int] = (0, 0),
     ) -> None:
         self.id = id
         self.line = line
@@ -132,6 +135,7 @@ class Subscription:
         self.owned = owned
         self.is_ending_only = is_ending_only
         self.credit_bytes = credit_bytes
+        self.resume = resume
         self.owed_turn: uuid.UUID | None = None
         self.turn: Turn | None = None
         self.attempt = 0
