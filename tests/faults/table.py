@@ -31,6 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--faults-table", metavar="FILE", default="", help="write the table of scenarios to this file")
     group.addoption("--storm-seeds", metavar="N", type=int, default=1, help="how many storms, on each log")
     group.addoption("--storm-first-seed", metavar="SEED", type=int, default=1, help="the seed of the first storm")
+    group.addoption("--watch-turns", metavar="N", type=int, default=100, help="how many turns are watched in a storm")
+    group.addoption("--watch-seconds", metavar="S", type=float, default=20.0, help="for how long each of them speaks")
     group.addoption("--outage-s", metavar="S", type=float, default=40.0, help="for how long Postgres is away (F20)")
 
 

@@ -1,0 +1,95 @@
+"""Clients that watch one turn each to its end, over as many connections as it takes, and write down what they heard."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+import msgspec
+
+from argosy import AsyncClient
+from argosy.client import Assembler, Event, Resync, StreamEvent
+from tests.checker.history import ENDING_EVENT
+from tests.checker.watched import Heard, Watched
+
+_ENDINGS = frozenset(ENDING_EVENT.values())
+_SILENT_S = 3.0
+# A reader goes elsewhere by itself, too, after so many messages.
+_MESSAGES = (30, 400)
+
+Listener = Callable[[Heard], None]
+
+
+async def read(http: httpx.AsyncClient, urls: Sequence[str], turn_id: str, seed: int, listener: Listener) -> Watched:
+    """By the bytes on the wire: whoever is silent, refuses or breaks is left for the other, with the last id."""
+    dice = random.Random(f"{seed} {turn_id}")
+    heard: list[Heard] = []
+    last, connection = "", 0
+    while True:
+        connection += 1
+        url = f"{urls[connection % len(urls)]}/v1/turns/{turn_id}/events"
+        headers = {"accept": "text/event-stream"} | ({"last-event-id": last} if last else {})
+        left = dice.randint(*_MESSAGES)
+        try:
+            async with http.stream("GET", url, headers=headers) as response:
+                assert response.status_code in (200, 204, 502, 503), f"{turn_id} after {last}: {response.status_code}"
+                if response.status_code == 204:
+                    return Watched(turn_id, tuple(heard))
+                message: dict[str, str] = {}
+                async for line in response.aiter_lines():
+                    if line:
+                        name, _, value = line.partition(": ")
+                        message[name] = value
+                        continue
+                    if "data" in message:
+                        last = message.get("id", last)
+                        heard.append(_of_wire(connection, json.loads(message["data"])))
+                        listener(heard[-1])
+                        left -= 1
+                        # What completes a channel has no id, and the event after it says the same.
+                        if heard[-1].type in _ENDINGS or (left <= 0 and "id" in message):
+                            break
+                    message = {}
+        except httpx.TransportError:
+            pass
+        if heard and heard[-1].type in _ENDINGS:
+            return Watched(turn_id, tuple(heard))
+        await asyncio.sleep(dice.uniform(0.02, 0.2))
+
+
+def _of_wire(connection: int, body: dict[str, Any]) -> Heard:
+    return Heard(connection, body["type"], body["seq"], body["attempt"], body.get("key", ""), body["data"])
+
+
+async def follow(client: AsyncClient, turn_id: str, listener: Listener) -> Watched:
+    """With the client library, which connects anew by itself."""
+    heard: list[Heard] = []
+    assembler = Assembler()
+    async with aclosing(client.turn(turn_id).events()) as events:
+        async for event in events:
+            assembler.take(event)
+            heard.append(_of_event(event))
+            listener(heard[-1])
+    shows = {(each.step, each.name): each.value for each in assembler.channels}
+    return Watched(turn_id, tuple(heard), shows)
+
+
+def _of_event(event: StreamEvent) -> Heard:
+    if isinstance(event, Event):
+        return Heard(1, event.type, event.seq, event.attempt, event.key, event.data)
+    if isinstance(event, Resync):
+        return Heard(1, event.type, event.seq, event.attempt, "", {"from_seq": event.from_seq})
+    data = {name: value for name in _MEMBERS if (value := getattr(event, name, msgspec.UNSET)) is not msgspec.UNSET}
+    return Heard(1, event.type, event.seq, event.attempt, "", data)
+
+
+_MEMBERS = ("step", "channel", "n", "offset", "text", "json", "patch")
+
+
+def http_of() -> httpx.AsyncClient:
+    """For many readers at once."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    return httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(10, read=_SILENT_S), trust_env=False)
