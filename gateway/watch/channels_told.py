@@ -65,12 +65,15 @@ _decode: Final = msgspec.json.Decoder(_Data).decode
 
 
 class ChannelsTold:
-    """resumed: the attempt of the frame that the client came back with; 0: it came with none."""
+    """resumed: the attempt of the frame that the client came back with; 0: it came with none. is_back: it came back,
+    with whatever id: it may have more of a channel than it was told here.
+    """
 
-    __slots__ = ("_closed", "_open", "_resumed", "_tries_min")
+    __slots__ = ("_closed", "_is_back", "_open", "_resumed", "_tries_min")
 
-    def __init__(self, resumed: int = 0) -> None:
+    def __init__(self, resumed: int = 0, *, is_back: bool = False) -> None:
         self._resumed = resumed
+        self._is_back = is_back
         self._open: dict[tuple[str, str], _Channel] = {}
         # Steps that are over, and the least try of those that are tried again: the last ones.
         self._closed: dict[str, None] = {}
@@ -78,7 +81,7 @@ class ChannelsTold:
 
     def forget(self) -> None:
         """The client was told to throw everything away."""
-        self._resumed = 0
+        self._resumed, self._is_back = 0, False
         self._open.clear()
         self._closed.clear()
         self._tries_min.clear()
@@ -104,6 +107,9 @@ class ChannelsTold:
         if known is None:
             # Who came back with a frame's id is told exactly what follows it, or of a gap first.
             known = self._open[step, channel] = _Channel(tries, heard.part.offset if self._resumed else 0)
+            # The connection may have ended between the event of the retry and the reset that follows it.
+            if self._is_back and not self._resumed and tries > 1 and heard.type is WireEvent.FRAME:
+                tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
         if heard.type is WireEvent.GAP:
             known.length = 0
             return [*tellings, Telling(heard.type, step, channel)]
@@ -128,7 +134,7 @@ class ChannelsTold:
     def after(self, event_type: str, key: str) -> list[Telling]:
         """What to tell after it."""
         if event_type == Event.TURN_RESET:
-            self._resumed = 0
+            self._resumed, self._is_back = 0, False
             self._open.clear()
             self._tries_min.clear()
         elif event_type == Event.STEP_RETRYING:
@@ -141,7 +147,9 @@ class ChannelsTold:
             known = self._open.get((step, name))
             if value.text is None:
                 continue
-            if known is None and self._resumed != attempt:
+            # What the workflow said before the event that the client came back with goes on behind it.
+            is_own_torn = self._is_back and not step
+            if known is None and self._resumed != attempt and not is_own_torn:
                 self._open[step, name] = _Channel(0, len(value.text))  # the event itself tells it
                 continue
             if known is None or known.length == _UNKNOWN:

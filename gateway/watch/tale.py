@@ -57,7 +57,7 @@ class Tale:
         self.is_lost = False
         self._has_attempt = not after.seq
         self._text = str(turn_id)
-        self._channels = ChannelsTold(after.attempt if after.n else 0)
+        self._channels = ChannelsTold(after.attempt if after.n else 0, is_back=after.seq > 0)
 
     @property
     def resume(self) -> tuple[int, int]:

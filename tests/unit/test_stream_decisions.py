@@ -179,6 +179,23 @@ def test_a_step_that_is_tried_again_begins_with_nothing() -> None:
     assert told.heard(text(0, "cd", tries=2)) == [frame(0, "cd")]
 
 
+def test_who_comes_back_between_a_retry_and_its_text_is_told_of_the_reset_first() -> None:
+    told = ChannelsTold(is_back=True)
+
+    assert told.heard(text(0, "cd", tries=2)) == [RESET, frame(0, "cd")]
+    assert told.heard(text(2, "ef", tries=2)) == [frame(2, "ef")]
+    assert told.heard(text(0, "first", step="other")) == [frame(0, "first", step="other")]
+
+
+def test_who_comes_back_has_the_rest_of_what_the_workflow_said_from_the_event_that_holds_it() -> None:
+    told = ChannelsTold(is_back=True)
+
+    assert told.before(Event.TURN_COMPLETED, "", done("abc"), 1) == [
+        GAP._replace(step=""),
+        frame(0, "abc", step=""),
+    ]
+
+
 def test_a_workflows_channel_goes_on_where_a_suspend_left_it() -> None:
     told = ChannelsTold()
     told.heard(text(0, "ab", tries=0, step=""))
