@@ -18,7 +18,9 @@ _OWN: Final = ""  # the step of what the workflow itself says
 
 
 class Heard(NamedTuple):
-    """One message. connection: a number that changes when the client connects anew. data: of a frame its members."""
+    """One message. connection: a number that changes when the client connects anew; 0: nobody knows when that was.
+    data: of a frame its members.
+    """
 
     connection: int
     type: str
@@ -40,7 +42,8 @@ class Watched(NamedTuple):
 
 class _Channel:
     """said: by a try that is not over. is_torn: something may be missing until the whole comes. must_reset: the try
-    failed in front of the client.
+    failed in front of the client. connection: of the newest that was said: who came back after it may have missed the
+    rest, and is told it by the event that records the channel at the latest.
     """
 
     def __init__(self) -> None:
@@ -48,6 +51,7 @@ class _Channel:
         self.recorded = ""
         self.is_torn = False
         self.must_reset = False
+        self.connection = 0
 
     def empty(self) -> None:
         self.said, self.is_torn, self.must_reset = self.recorded, False, False
@@ -67,10 +71,7 @@ class _Client:
         self.channels: dict[tuple[str, str], _Channel] = {}
 
     def take(self, heard: Heard) -> Iterator[str]:
-        if heard.connection != self.connection:
-            self.connection = heard.connection
-            for channel in self.channels.values():
-                channel.must_reset = False  # the announcement may have been lost with the connection
+        self.connection = heard.connection
         if heard.type == "resync":
             self.seq = int(heard.data["from_seq"])
             self.channels.clear()
@@ -104,10 +105,13 @@ class _Client:
         if "text" not in held:
             return
         channel = self.channels.setdefault((heard.key, name), _Channel())
-        if channel.said not in ("", held["text"]) or channel.is_torn:
+        has_missed = heard.connection == 0 or channel.connection != heard.connection
+        is_right = held["text"].startswith(channel.said) if has_missed else channel.said in ("", held["text"])
+        if not is_right or channel.is_torn:
             where = f"{self.where}, {heard.key or 'the workflow'}/{name}"
             yield f"W2 text: {where} was {_end(channel.said)} when event {heard.seq} recorded {_end(held['text'])}"
         channel.said = channel.recorded = held["text"]
+        channel.connection = heard.connection
         channel.is_torn = channel.must_reset = False
 
     def _live(self, heard: Heard) -> Iterator[str]:
@@ -132,6 +136,7 @@ class _Client:
         if channel.must_reset:
             channel.must_reset = False
             yield f"W3 retry: {where} goes on after a retry without a channel.reset"
+        channel.connection = heard.connection
         if "text" in heard.data:
             yield from self._say(where, channel, heard.data["offset"], heard.data["text"])
 

@@ -79,11 +79,11 @@ async def follow(client: AsyncClient, turn_id: str, listener: Listener) -> Watch
 
 def _of_event(event: StreamEvent) -> Heard:
     if isinstance(event, Event):
-        return Heard(1, event.type, event.seq, event.attempt, event.key, event.data)
+        return Heard(0, event.type, event.seq, event.attempt, event.key, event.data)
     if isinstance(event, Resync):
-        return Heard(1, event.type, event.seq, event.attempt, "", {"from_seq": event.from_seq})
+        return Heard(0, event.type, event.seq, event.attempt, "", {"from_seq": event.from_seq})
     data = {name: value for name in _MEMBERS if (value := getattr(event, name, msgspec.UNSET)) is not msgspec.UNSET}
-    return Heard(1, event.type, event.seq, event.attempt, "", data)
+    return Heard(0, event.type, event.seq, event.attempt, "", data)
 
 
 _MEMBERS = ("step", "channel", "n", "offset", "text", "json", "patch")
