@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from argosy import ids
 from argosy.store.pool import Pool
-from argosy.store.turn import find_ended_turns
+from argosy.store.turn import EndedTurn, find_ended_turns
 from gateway.together import Together
 from gateway.watch.lines import Lines
 from gateway.watch.seam import ENDING
@@ -31,19 +31,20 @@ class Waiting:
         self._lane = lane
         self._lines = lines
         self._partition_count = partition_count
-        # What an ended turn is a duplicate of, or itself.
-        self._originals: Together[_Question, uuid.UUID] = Together(self._find_ended)
+        self._ended: Together[_Question, EndedTurn] = Together(self._find_ended)
         self._watches: set[Watch] = set()
         self._is_draining = False
 
-    async def wait(self, turn_id: uuid.UUID, tenant: str, timeout_s: float) -> uuid.UUID | None:
+    async def wait(
+        self, turn_id: uuid.UUID, tenant: str, timeout_s: float, *, or_parked: bool = False
+    ) -> uuid.UUID | None:
         """The id of the turn that ended: turn_id, or what it was a duplicate of. None after timeout_s, and when this
-        process drains.
+        process drains. or_parked: that is waited for, too.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    ended = await self._wait(turn_id, tenant)
+                    ended = await self._wait(turn_id, tenant, or_parked)
                     if ended is None or ended == turn_id:
                         return ended
                     turn_id = ended
@@ -57,9 +58,9 @@ class Waiting:
             watch.close()
 
     async def close(self) -> None:
-        await self._originals.close()
+        await self._ended.close()
 
-    async def _wait(self, turn_id: uuid.UUID, tenant: str) -> uuid.UUID | None:
+    async def _wait(self, turn_id: uuid.UUID, tenant: str, or_parked: bool) -> uuid.UUID | None:
         """turn_id once it has ended; another one that it turned out to be a duplicate of; None when draining."""
         partition = ids.partition_of(ids.turn_bucket(turn_id), self._partition_count)
         watch = Watch(self._lines, Wanted(partition, turn_id=turn_id, is_ending_only=True), lambda: (0, 0))
@@ -76,18 +77,19 @@ class Waiting:
                     must_ask = True
                 if must_ask:
                     interval_s = min(interval_s * 1.5, INTERVAL_S_MAX)
-                    original = await self._originals.ask((turn_id, tenant))
-                    if original is not None:
-                        return original
+                    ended = await self._ended.ask((turn_id, tenant))
+                    if ended is not None and (or_parked or not ended.is_parked):
+                        return ended.duplicate_of or turn_id
             return None
         finally:
             self._watches.discard(watch)
             watch.close()
 
-    async def _find_ended(self, questions: list[_Question]) -> dict[_Question, uuid.UUID]:
+    async def _find_ended(self, questions: list[_Question]) -> dict[_Question, EndedTurn]:
         turn_ids, tenants = [each[0] for each in questions], [each[1] for each in questions]
-        ended = dict(await find_ended_turns(self._pool, turn_ids, tenants, self._lane))
-        return {each: ended[each[0]] or each[0] for each in questions if each[0] in ended}
+        found = await find_ended_turns(self._pool, turn_ids, tenants, self._lane)
+        ended = {each.turn_id: each for each in found}
+        return {each: ended[each[0]] for each in questions if each[0] in ended}
 
 
 def _is_ending(item: Any, turn_id: uuid.UUID) -> bool:

@@ -86,6 +86,14 @@ class EventRow(NamedTuple):
     lineage: int
 
 
+class EndedTurn(NamedTuple):
+    """A turn that does nothing any more; one that is parked may be resumed."""
+
+    turn_id: uuid.UUID
+    duplicate_of: uuid.UUID | None
+    is_parked: bool
+
+
 class PlacedEvent(NamedTuple):
     """An event in the stream of its session."""
 
@@ -156,10 +164,10 @@ async def find_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> T
 
 async def find_ended_turns(
     pool: Pool, turn_ids: Sequence[uuid.UUID], tenants: Sequence[str], lane: str
-) -> list[tuple[uuid.UUID, uuid.UUID | None]]:
-    """Those of the turns that have ended, and what they are a duplicate of."""
+) -> list[EndedTurn]:
+    """Those of the turns that have ended, or are parked."""
     rows = await pool.fetch(_SQL["find_ended_turns"], turn_ids, tenants, lane)
-    return [(row[0], row[1]) for row in rows]
+    return [EndedTurn(*row) for row in rows]
 
 
 async def find_moved_turns(pool: Pool, turns: Sequence[tuple[uuid.UUID, int]]) -> list[int]:

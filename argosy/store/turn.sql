@@ -14,12 +14,14 @@ FROM turns
 WHERE turn_id = $1 AND tenant = $2 AND lane = $3
 
 -- name: find_ended_turns
--- Which of many turns have ended. $1, $2: turns and their tenants. One index lookup each, whatever the statistics say.
-SELECT t.turn_id, t.duplicate_of
+-- Which of many turns have ended or are parked. $1, $2: turns and their tenants. One index lookup each, whatever the
+-- statistics say.
+SELECT t.turn_id, t.duplicate_of, t.status = 'parked'
 FROM unnest($1::uuid[], $2::text[]) AS u (turn_id, tenant)
 CROSS JOIN LATERAL (
-  SELECT o.turn_id, o.duplicate_of FROM turns AS o
-  WHERE o.turn_id = u.turn_id AND o.tenant = u.tenant AND o.lane = $3 AND o.ended_at IS NOT NULL
+  SELECT o.turn_id, o.duplicate_of, o.status FROM turns AS o
+  WHERE o.turn_id = u.turn_id AND o.tenant = u.tenant AND o.lane = $3
+    AND (o.ended_at IS NOT NULL OR o.status = 'parked')
   LIMIT 1) AS t
 
 -- name: find_moved_turns

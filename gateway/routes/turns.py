@@ -30,14 +30,17 @@ async def get_turn(
     request: Request,
     wait: Annotated[int, Query(ge=0, le=INTEGER_MAX, description="Seconds to wait for its end; there is a bound.")] = 0,
 ) -> Response:
-    """A turn with its steps. A duplicate's id shows the first turn."""
+    """A turn with its steps. A duplicate's id shows the first turn. With `wait`: as soon as it has ended or is parked,
+    or as it is after so long.
+    """
     state = state_of(request)
     tenant = state.tenant_of(request)
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
     if wait:
         found = await resolve(state, turns.find_turn, requested, tenant)
         if found is None or (found.status not in ENDED and found.status != Status.PARKED):
-            await wait_for_end(request, state, requested, tenant, min(wait, state.settings.wait_s_max))
+            wait_s = min(wait, state.settings.wait_s_max)
+            await wait_for_end(request, state, requested, tenant, wait_s, or_parked=True)
     return json_response(await read_turn(state, requested, tenant))
 
 
@@ -87,9 +90,11 @@ async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Tu
     return views.turn(row, views.steps(events), is_truncated, requested)
 
 
-async def wait_for_end(request: Request, state: State, turn_id: uuid.UUID, tenant: str, timeout_s: float) -> bool:
+async def wait_for_end(
+    request: Request, state: State, turn_id: uuid.UUID, tenant: str, timeout_s: float, *, or_parked: bool = False
+) -> bool:
     """Whether it has ended: False after timeout_s, and when nobody listens any more."""
-    waiting = asyncio.ensure_future(state.waiting.wait(turn_id, tenant, timeout_s))
+    waiting = asyncio.ensure_future(state.waiting.wait(turn_id, tenant, timeout_s, or_parked=or_parked))
     gone = asyncio.ensure_future(until_gone(request.receive))
     try:
         await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)

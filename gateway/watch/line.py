@@ -118,7 +118,10 @@ class Line:
             worker_id = response.worker_id
             for item in response.items:
                 subscription = self._subscriptions.get(item.subscription)
-                if subscription is not None and subscription.worker_id == worker_id:
+                if subscription is None:
+                    continue
+                # Whoever has the address of a worker that is gone refuses what was meant for it.
+                if subscription.worker_id == worker_id or item.WhichOneof("what") == "refused":
                     subscription.hearer.hear(subscription, item)
 
     def _is_idle(self) -> bool:

@@ -7,7 +7,6 @@ A step that goes on at a former owner is heard from there, beside the owner.
 
 import asyncio
 import random
-import uuid
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -18,6 +17,7 @@ from gateway.watch.subscription import Subscription, Wanted
 
 CREDIT_BYTES: Final = 65_536
 _ENDING_CREDIT_BYTES: Final = 4_096
+_ASIDES_MAX: Final = 8
 _PAUSE_S_MIN: Final = 0.02
 _PAUSE_S_MAX: Final = 1.0
 # Answers within what a living worker needs: it says each second that it lives.
@@ -35,9 +35,9 @@ class Watch:
         self._taken: Subscription | None = None
         self._news = asyncio.Event()
         self._answer = asyncio.Event()
-        # The owner, and a former owner where a step goes on.
+        # At the owner; and at former owners where a step goes on, by their worker ids.
         self._main: Subscription | None = None
-        self._aside: Subscription | None = None
+        self._asides: dict[bytes, Subscription] = {}
         self._task: asyncio.Task[None] | None = None
         self._asked: Owner | None = None
         self._left: Owner | None = None
@@ -57,10 +57,11 @@ class Watch:
         self.is_closed = True
         if self._task is not None:
             self._task.cancel()
-        for subscription in (self._main, self._aside):
-            if subscription is not None:
-                self._lines.unsubscribe(subscription)
-        self._main = self._aside = None
+        for subscription in self._asides.values():
+            self._lines.unsubscribe(subscription)
+        if self._main is not None:
+            self._lines.unsubscribe(self._main)
+        self._main, self._asides = None, {}
         self._items.clear()
         self._news.set()
 
@@ -119,8 +120,8 @@ class Watch:
     def lose(self, subscription: Subscription) -> None:
         """As Hearer."""
         self._lines.unsubscribe(subscription)
-        if subscription is self._aside:
-            self._aside = None
+        if self._asides.get(subscription.worker_id) is subscription:
+            del self._asides[subscription.worker_id]
         if subscription is self._main:
             self._main = None
             self._answer.set()
@@ -137,29 +138,26 @@ class Watch:
         if not still_streams:
             self._drop(subscription)
         elif subscription is self._main:
-            if self._aside is not None:
-                self._lines.unsubscribe(self._aside)
-            self._aside, self._main = subscription, None
+            if before := self._asides.get(subscription.worker_id):
+                self._lines.unsubscribe(before)
+            self._asides[subscription.worker_id], self._main = subscription, None
             self._news.set()
             self._seek()
 
     def _follow_aside(self, at: Any) -> None:
-        aside = self._aside
-        if aside is not None:
-            if aside.worker_id == at.worker_id:
-                return
-            self._lines.unsubscribe(aside)
-        wanted = Wanted(self._wanted.partition, turn_id=uuid.UUID(bytes=at.turn_id))
-        self._aside = Subscription(
+        """A step goes on elsewhere; of a session, maybe: the one who runs it knows whose it is."""
+        if at.worker_id in self._asides or len(self._asides) >= _ASIDES_MAX:
+            return
+        aside = self._asides[at.worker_id] = Subscription(
             self,
-            wanted,
+            self._wanted,
             at.worker_id,
             epoch=0,
             resume=self._resume(),
             credit_bytes=CREDIT_BYTES,
             is_frames_only=True,
         )
-        self._lines.subscribe(at.address, self._aside)
+        self._lines.subscribe(at.address, aside)
 
     # Finding the owner
 

@@ -306,6 +306,7 @@ async def test_an_owner_that_moved_is_left_and_a_step_that_goes_on_there_is_stil
         first = await owner.until_asked()
         first.say(frame=frame(turn_id, 1, 100, 0, "one"))
         await other.own(rows.connection)
+        owner.refuses = True
         first.say(moved=moved(turn_id, still_streams=True))
         second = await other.until_asked()
         second.say(at=at(turn_id, owner))
@@ -316,7 +317,7 @@ async def test_an_owner_that_moved_is_left_and_a_step_that_goes_on_there_is_stil
         second.say(event=event(turn_id, 3, "turn.completed"))
         await reader.until_closed()
 
-    assert len(owner.asked) == 1
+    assert not any(asked.wanted.frames_only for asked in owner.asked)
     assert reader.types == ["turn.started", "frame", "frame", "step.completed", "turn.completed"]
 
 
@@ -333,6 +334,23 @@ async def test_a_client_that_comes_during_a_handover_hears_both_owners(
 
     assert aside.wanted.frames_only
     assert reader.text() == "still here"
+
+
+async def test_another_worker_at_the_address_is_not_taken_for_the_owner(
+    gateway: Gateway, owner: Owner, rows: Rows
+) -> None:
+    turn_id = await running(rows)
+    await rows.connection.execute("UPDATE partitions SET owner = $1", uuid.uuid4())
+    await gateway.state.catalog.refresh()
+    async with gateway.read(path_of(turn_id)) as reader:
+        await owner.until_asked()
+        await reader.until(1)
+        await owner.own(rows.connection)
+        await until(lambda: owner.asked[-1].wanted.worker_id == owner.worker_id.bytes)
+        owner.asked[-1].say(event=event(turn_id, 2, "turn.completed"))
+        await reader.until_closed()
+
+    assert reader.seqs == [1, 2]
 
 
 async def test_a_database_that_lost_its_tail_is_a_resync_and_never_a_used_id(

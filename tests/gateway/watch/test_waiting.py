@@ -85,3 +85,19 @@ async def test_who_waits_at_a_gateway_that_drains_is_told_how_it_stands(
     gateway.state.drain()
 
     assert (await asyncio.wait_for(waiting, 5)).json()["status"] == "running"
+
+
+async def test_a_turn_that_is_parked_is_answered_by_get_and_not_by_post(
+    gateway: Gateway, owner: Owner, rows: Rows
+) -> None:
+    turn_id = await rows.turn("s", "running", attempt=1)
+    getting = asyncio.create_task(gateway.client.get(f"/v1/turns/{turn_id}?wait=10"))
+    waiting = asyncio.create_task(gateway.state.waiting.wait(turn_id, rows.tenant, 10))
+    await owner.until_asked(2)
+    await rows.connection.execute("UPDATE turns SET status = 'parked' WHERE turn_id = $1", turn_id)
+    for asked in list(owner.asked):
+        asked.say(event=event(turn_id, 1, "turn.parked"))
+
+    assert (await getting).json()["status"] == "parked"
+    assert not waiting.done()
+    waiting.cancel()
