@@ -129,21 +129,21 @@ async def _offset_s(database: asyncpg.Connection) -> float:
 
 
 async def _frames(on: Bed, turns: int, duration_s: float) -> dict[str, float]:
-    """From each emit to its arrival, at one client a turn. The first second, in which everybody comes, is left out."""
-    job = {"duration_s": duration_s + 1, "interval_s": _INTERVAL_S}
+    """From each emit to its arrival, at one client a turn. All begin when everybody is there."""
+    begins_at_s = time.time() + 2 + turns * 0.03
+    job = {"begins_at_s": begins_at_s, "duration_s": duration_s, "interval_s": _INTERVAL_S}
     listeners = []
     for number in range(turns):
         turn_id = json.loads(await _post(on.client, f"says-{turns}-{number}", "bench_says", job))["turn_id"]
         listeners.append(await Listener.open(on.fleet.port, f"/v1/turns/{turn_id}/events"))
-    await asyncio.sleep(1)
-    for each in listeners:
-        each.delays_s.clear()
+    late_s = time.time() - begins_at_s
     async with asyncio.timeout(duration_s * 3 + 30):
         for each in listeners:
             await each.is_over.wait()
             each.close()
     delays_s = [delay_s for each in listeners for delay_s in each.delays_s]
-    print(f"  {len(delays_s)} frames of {turns} turns", flush=True)
+    expected, late_s = turns * duration_s / _INTERVAL_S, max(0.0, late_s)
+    print(f"  {len(delays_s)} frames of {turns} turns, of {expected:.0f}; {late_s:.1f} s too late", flush=True)
     return p50_p99_ms(delays_s)
 
 

@@ -18,7 +18,8 @@ async def bench_waits(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
 
 @step
 async def say(job: dict[str, Any]) -> None:
-    """A frame every interval, for so long; each says when it was emitted: seconds since 1970."""
+    """A frame every interval from a moment on, for so long; each says when it was emitted: seconds since 1970."""
+    await asyncio.sleep(max(0.0, job["begins_at_s"] - time.time()))
     ends_s = time.monotonic() + job["duration_s"]
     while time.monotonic() < ends_s:
         await asyncio.sleep(job["interval_s"])
