@@ -128,8 +128,9 @@ class ChannelsTold:
         if known is None:
             # Who came back with a frame's id is told exactly what follows it, or of a gap first.
             known = self._open[step, channel] = _Channel(tries, heard.part.offset if self._resumed else 0)
-            # The connection may have ended between the event of the retry and the reset that follows it.
-            if self._is_back and not self._resumed and tries > 1 and heard.type is WireEvent.FRAME:
+            # The connection may have ended before the event of the retry, or between it and the reset that follows it.
+            is_begin = not self._resumed or (heard.part.text is not None and not heard.part.offset)
+            if self._is_back and is_begin and tries > 1 and heard.type is WireEvent.FRAME:
                 tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
         if heard.type is WireEvent.GAP:
             known.empty()

@@ -196,6 +196,11 @@ def test_who_comes_back_between_a_retry_and_its_text_is_told_of_the_reset_first(
     assert told.heard(text(0, "first", step="other")) == [frame(0, "first", step="other")]
 
 
+def test_who_comes_back_with_a_frame_of_the_try_before_is_told_of_the_reset_and_with_one_of_this_try_is_not() -> None:
+    assert ChannelsTold(1, is_back=True).heard(text(0, "cd", tries=2)) == [RESET, frame(0, "cd")]
+    assert ChannelsTold(1, is_back=True).heard(text(2, "ef", tries=2)) == [frame(2, "ef")]
+
+
 def test_who_comes_back_has_the_rest_of_what_the_workflow_said_from_the_event_that_holds_it() -> None:
     told = ChannelsTold(is_back=True)
 
