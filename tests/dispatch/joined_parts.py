@@ -92,9 +92,6 @@ class NobodyHeld:
     def is_held(self, turn_id):
         return False
 
-    def drop(self, turn_id):
-        pass
-
 
 class Parts:
     """The worker's parts over a stub of the store, joined like workers/dispatch/parts.py does."""

@@ -172,8 +172,7 @@ class Inbox:
         elif action in (Action.LATE, Action.DELETE):
             self._move(row, owned, "late" if action is Action.LATE else "deleted")
         elif action in (Action.CANCEL, Action.EXPIRE):
-            turn = turn_of(loaded, owned)
-            self._takeover.drop(turn.turn_id)
+            turn = turn_of(loaded, owned)  # one that is held stays so until Postgres has its end: the note lists it
             self._scheduler.live[turn.turn_id] = turn
             self._end(row, owned, turn, action)
         elif action in (Action.WAKE, Action.RESUME):
