@@ -21,6 +21,7 @@ from workers.dispatch.turn import Owned, Turn
 def make_owned():
     owned = Owned(0, epoch=1, buckets=(0, 1023))
     owned.is_open = True
+    owned.held_at_s = float("inf")
     return owned
 
 
