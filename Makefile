@@ -1,7 +1,7 @@
 # make run     set up, start everything on this machine, show a first conversation, keep serving (ARGS=--once: end after it)
 # make test    set up, then every test but the slow suites, on a real Kafka and a real Postgres
 # make faults  the slow suites: storms of faults; ends with a table of scenarios (ARGS="--storm-seeds 10": more storms)
-# make bench   measure, side by side with the floor (ARGS="turns workers recovery stall idle backlog": some of it)
+# make bench   measure, side by side with the floor (ARGS="turns workers recovery stall idle watch backlog": some of it)
 # make check   format, lint, types
 PYTHON ?= python3
 BIN := .venv/bin

@@ -4,11 +4,13 @@ A poke is a hint and nothing more. It is sent at once when its worker has not be
 what came meanwhile otherwise; one call per worker is in flight; a lost one costs the worker's poll interval. `poke`
 never waits and never raises.
 
-Bounds: one channel per address, closed after IDLE_S without a poke; what waits for an address is two sets of numbers.
+Bounds: one channel per address, closed after IDLE_S without a poke; what waits for an address is three sets of numbers
+and TURN_IDS_MAX ids.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import grpc
@@ -23,16 +25,18 @@ SPACING_S: Final = 0.004  # 250 calls a second per worker at the most, and no on
 FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is not asked more often, and its failures not told
 TIMEOUT_S: Final = 1.0
 IDLE_S: Final = 60.0
+TURN_IDS_MAX: Final = 64  # they save their reader a query; what comes in such numbers is not in such a hurry
 
 
 class Hint(NamedTuple):
     """What is due: buckets with new inbox rows, partitions of a Postgres log with new records, partitions that the
-    sender has claimed.
+    sender has claimed; turns that some of the rows are for (16 bytes each).
     """
 
     inbox_buckets: frozenset[int] = frozenset()
     log_partitions: frozenset[int] = frozenset()
     claimed_partitions: frozenset[int] = frozenset()
+    inbox_turn_ids: frozenset[bytes] = frozenset()
 
 
 class _Line:
@@ -42,14 +46,21 @@ class _Line:
         self.inbox_buckets: set[int] = set()
         self.log_partitions: set[int] = set()
         self.claimed_partitions: set[int] = set()
+        self.inbox_turn_ids: set[bytes] = set()
         self.news = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
     def take(self) -> Hint:
-        hint = Hint(frozenset(self.inbox_buckets), frozenset(self.log_partitions), frozenset(self.claimed_partitions))
+        hint = Hint(
+            frozenset(self.inbox_buckets),
+            frozenset(self.log_partitions),
+            frozenset(self.claimed_partitions),
+            frozenset(self.inbox_turn_ids),
+        )
         self.inbox_buckets.clear()
         self.log_partitions.clear()
         self.claimed_partitions.clear()
+        self.inbox_turn_ids.clear()
         self.news.clear()
         return hint
 
@@ -73,6 +84,7 @@ class Poker:
         inbox_buckets: Iterable[int] = (),
         log_partitions: Iterable[int] = (),
         claimed_partitions: Iterable[int] = (),
+        inbox_turn_ids: Iterable[bytes] = (),
     ) -> None:
         """Tell the worker at address, soon."""
         line = self._lines.get(address)
@@ -82,6 +94,7 @@ class Poker:
         line.inbox_buckets.update(inbox_buckets)
         line.log_partitions.update(log_partitions)
         line.claimed_partitions.update(claimed_partitions)
+        line.inbox_turn_ids.update(islice(inbox_turn_ids, TURN_IDS_MAX - len(line.inbox_turn_ids)))
         line.news.set()
 
     async def close(self) -> None:
@@ -118,6 +131,7 @@ class Poker:
             inbox_buckets=sorted(hint.inbox_buckets),
             log_partitions=sorted(hint.log_partitions),
             claimed_partitions=sorted(hint.claimed_partitions),
+            inbox_turn_ids=sorted(hint.inbox_turn_ids),
         ).SerializeToString()
         try:
             now_s = self._clock.unix_ms() // 1000

@@ -5,6 +5,7 @@ workers    two workers against one
 recovery   a worker is killed: when its steps run again, when its sessions go on
 stall      a worker joins or leaves: how long its sessions are held up
 idle       what a fleet asks of Postgres that has nothing to do
+watch      how late frames are, how soon first events, answers and signals come, what frames cost
 backlog    how fast a long backlog drains, against a short one (long: only when it is named, or with `all`)
 
 Nothing passes or fails by time: the table says what was asked and what was seen, and how busy others kept the machine.
@@ -22,7 +23,7 @@ from typing import Any
 
 import uvloop
 
-from bench import backlog, idle, recovery, stall, turns, two_workers
+from bench import backlog, idle, recovery, stall, turns, two_workers, watch
 from bench.report import Finding, print_findings, print_table
 from bench.services import Services, services
 
@@ -34,6 +35,7 @@ SUITES: dict[str, Suite] = {
     "recovery": lambda s, f, q: recovery.measure(s, f, 4 if q else 20),
     "stall": lambda s, f, q: stall.measure(s, f, 2 if q else 4),
     "idle": lambda s, f, q: idle.measure(s, f, 10),
+    "watch": watch.measure,
     "backlog": lambda s, f, q: backlog.measure(s, f, 50_000 if q else 200_000),
 }
 LONG = {"backlog"}

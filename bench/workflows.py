@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from argosy import Context, step, step_info, workflow
+from argosy import Context, emit, step, step_info, workflow
 
 
 @workflow
@@ -14,6 +14,56 @@ async def bench_waits(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """Waits for a signal and says when it went on: seconds since 1970, the clock of the bench's own machine."""
     await ctx.wait_signal("go")
     return {"resumed_at_s": time.time()}
+
+
+@step
+async def say(job: dict[str, Any]) -> None:
+    """A frame every interval from a moment on, for so long; each says when it was emitted: seconds since 1970."""
+    await asyncio.sleep(max(0.0, job["begins_at_s"] - time.time()))
+    ends_s = time.monotonic() + job["duration_s"]
+    while time.monotonic() < ends_s:
+        await asyncio.sleep(job["interval_s"])
+        emit("answer", text=f"{time.time():.6f} ")
+
+
+@workflow
+async def bench_says(ctx: Context, job: dict[str, Any]) -> None:
+    await ctx.run(say, job)
+
+
+FRAMES = ["x" * 20] * 20
+
+
+@step
+async def say_at_once(job: dict[str, Any]) -> None:
+    for frame in FRAMES:
+        emit("answer", text=frame)
+
+
+@step
+async def answer_at_once(job: dict[str, Any]) -> str:
+    """As many bytes in the durable event as `say_at_once` leaves there."""
+    return "".join(FRAMES)
+
+
+@workflow
+async def bench_unwatched(ctx: Context, job: dict[str, Any]) -> None:
+    await ctx.run(say_at_once, job)
+
+
+@workflow
+async def bench_silent(ctx: Context, job: dict[str, Any]) -> None:
+    await ctx.run(answer_at_once, job)
+
+
+@step
+async def nap(job: dict[str, Any]) -> None:
+    await asyncio.sleep(0.05)
+
+
+@workflow
+async def bench_naps(ctx: Context, job: dict[str, Any]) -> None:
+    await ctx.run(nap, job)
 
 
 @step

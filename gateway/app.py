@@ -56,7 +56,7 @@ def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: b
     Raises at start: LogUnavailableError, SettingError.
     """
     clock = clock or SystemClock()
-    plain = [*enqueue.routes, *batch.routes]
+    plain = [*enqueue.routes, *batch.routes, *inbox.routes]
     app = FastAPI(
         title="Argosy",
         version="1",

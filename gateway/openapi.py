@@ -1,7 +1,7 @@
 """The OpenAPI document (3.1): one place for what every route answers.
 
 Shapes come from the msgspec structs that are encoded and decoded, so the document cannot drift from the code; the
-enqueue routes, which FastAPI does not know, are described here.
+routes that FastAPI does not know are described here.
 """
 
 from collections.abc import Sequence
@@ -94,7 +94,7 @@ _KEY = _header("Idempotency-Key", "The same key and body again is the same turn;
 _TENANT = _header("X-Argosy-Tenant", "Believed with ALLOW_TENANT_HEADER=1 only.")
 _PREFER = _header("Prefer", "`wait=N`: answer 200 with the ended turn when it ends within N seconds.")
 
-ENQUEUE_PATHS: Final[dict[str, Any]] = {
+PLAIN_PATHS: Final[dict[str, Any]] = {
     "/v1/sessions/{session}/turns": {
         "post": {
             "tags": ["turns"],
@@ -133,6 +133,22 @@ ENQUEUE_PATHS: Final[dict[str, Any]] = {
             | {str(status): answer for status, answer in problems(408, 413, 415).items()},
         }
     },
+    "/v1/turns/{turn_id}/signals/{name}": {
+        "post": {
+            "tags": ["turns"],
+            "summary": "Post Signal",
+            "operationId": "post_signal",
+            "description": "Deliver a signal to one turn, once. The body (any JSON, null without one) is its payload.",
+            "parameters": [
+                {"name": "turn_id", "in": "path", "required": True, "schema": {"type": "string"}},
+                {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "maxLength": 256}},
+                _KEY,
+                _TENANT,
+            ],
+            "requestBody": {"required": False, "content": {"application/json": {"schema": {}}}},
+            "responses": {str(status): answer for status, answer in answers("Sent", 404, 408, 409, 413, 415).items()},
+        }
+    },
 }
 
 
@@ -146,7 +162,7 @@ def install(app: FastAPI, shapes: Sequence[Any]) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(components)
             schemas["Problem"] = schemas.pop("ProblemBody")
-            for path, methods in ENQUEUE_PATHS.items():
+            for path, methods in PLAIN_PATHS.items():
                 document["paths"].setdefault(path, {}).update(methods)
             app.openapi_schema = document
         return app.openapi_schema

@@ -1,6 +1,7 @@
 """Whom to poke: the owners of the partitions that something is due for, as far as they are known."""
 
 import asyncio
+import uuid
 from collections.abc import Iterable
 
 from argosy import ids
@@ -18,9 +19,9 @@ class Poking:
         self._poker = Poker(secret, lane, clock, self._look_again)
         self._looking: set[asyncio.Task[None]] = set()
 
-    def new_inbox_row(self, bucket: int) -> None:
-        """A row for a turn of this bucket is committed."""
-        self._poke(Hint(inbox_buckets=frozenset((bucket,))))
+    def new_inbox_row(self, bucket: int, turn_id: uuid.UUID) -> None:
+        """A row for this turn, in this bucket, is committed."""
+        self._poke(Hint(inbox_buckets=frozenset((bucket,)), inbox_turn_ids=frozenset((turn_id.bytes,))))
 
     def new_records(self, partitions: Iterable[int]) -> None:
         """These partitions of a Postgres log have new records."""
@@ -40,7 +41,8 @@ class Poking:
         for bucket in hint.inbox_buckets:
             owner = self._catalog.owner_of(ids.partition_of(bucket, self._partition_count))
             if owner and owner.address != but_not:
-                self._poker.poke(owner.address, inbox_buckets=(bucket,))
+                turn_ids = [each for each in hint.inbox_turn_ids if ids.turn_bucket(uuid.UUID(bytes=each)) == bucket]
+                self._poker.poke(owner.address, inbox_buckets=(bucket,), inbox_turn_ids=turn_ids)
 
     def _look_again(self, address: str, hint: Hint) -> None:
         """A poke did not arrive: its partitions may have a new owner. One look at a time."""

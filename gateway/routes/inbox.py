@@ -17,6 +17,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from argosy import ids
 from argosy.store import inbox
@@ -34,19 +35,14 @@ from gateway.views import encode
 
 router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
 
-SIGNAL_BODY: Final[dict[str, Any]] = {
-    "requestBody": {"required": False, "content": {"application/json": {"schema": {}}}},
-}
 
-
-@router.post(
-    "/{turn_id}/signals/{name}", status_code=202, responses=answers("Sent", 404, 409, 413), openapi_extra=SIGNAL_BODY
-)
-async def post_signal(turn_id: str, name: str, request: Request) -> Response:
+async def post_signal(request: Request) -> Response:
     """Deliver a signal to one turn, once. The body (any JSON, null without one) is its payload."""
     state = state_of(request)
     tenant = state.tenant_of(request)
-    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    if request.scope["query_string"]:
+        raise Problem("invalid_parameter", "this address has no parameters")
+    requested = turn_id_of(request.path_params["turn_id"], tenant, state.settings.lane)
     name = names.signal_name(names.path_segment(request.scope, 4))
     size_bytes_max = state.settings.payload_size_bytes_max
     payload = await body.read(request, size_bytes_max) or b"null"
@@ -56,7 +52,7 @@ async def post_signal(turn_id: str, name: str, request: Request) -> Response:
     written = _request(requested, None, "signal", name, key, payload)
     head = await inbox.send_inbox(state.pool, written, signal_id, tenant, state.settings.lane)
     if head is not None:
-        state.poking.new_inbox_row(written.bucket)
+        state.poking.new_inbox_row(written.bucket, written.turn_id)
         return _answer(202, head, requested, signal_id=signal_id, name=name)
     # Not accepted yet, a duplicate, ended, or sent before: looked at step by step.
     head = await resolve(state, turns.find_turn, requested, tenant)
@@ -122,12 +118,12 @@ async def _send(
             raise Problem("turn_ended", f"the turn is {head.status}", turn_status=head.status)
         return _same(earlier, written)
     if await inbox.insert_inbox(state.pool, written, inbox_id, tenant, lane):
-        state.poking.new_inbox_row(written.bucket)
+        state.poking.new_inbox_row(written.bucket, written.turn_id)
         return inbox_id
     earlier = await inbox.find_inbox_request(state.pool, written, tenant, lane)
     if earlier is None:
         raise Problem("turn_ended", "the turn has ended, and what was sent to it is gone")
-    state.poking.new_inbox_row(written.bucket)
+    state.poking.new_inbox_row(written.bucket, written.turn_id)
     return _same(earlier, written)
 
 
@@ -149,3 +145,7 @@ def _answer(status: int, head: TurnHead | None, requested: uuid.UUID, **members:
     if turn_id != requested:
         content["requested_turn_id"] = requested
     return Response(encode(content), status, media_type="application/json")
+
+
+# A person waits for what a signal wakes: without FastAPI's part it is half a millisecond sooner.
+routes: Final = [Route("/v1/turns/{turn_id}/signals/{name}", post_signal, methods=["POST"])]

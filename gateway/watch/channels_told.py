@@ -4,10 +4,13 @@ Rules:
 - a frame of a channel that is over, or of an earlier try, is not told;
 - what was told already is cut off: text goes on at the character that the client has;
 - a new try is announced (channel.reset), whoever announces it first;
-- before the durable event that holds what a channel came to, its text is completed from there; where the client came
-  back with the id of a frame and nothing was told since, how much it has is not known: a gap, and the whole.
+- before the durable event that holds what a channel came to, its text is completed from there, or told anew where it is
+  not the one that was told (a step's outcome may come from the attempt before, while this one runs the step, too);
+- where the client came back with the id of a frame and nothing was told since, how much it has is not known: a gap, and
+  the whole.
 """
 
+import zlib
 from typing import Final, NamedTuple
 
 import msgspec
@@ -43,13 +46,31 @@ class Telling(NamedTuple):
 
 
 class _Channel:
-    """length: of its text, as the client has it; _UNKNOWN: something may be missing."""
+    """length: of its text, as the client has it; _UNKNOWN: something may be missing. checksum: of that text; None: its
+    beginning was told elsewhere.
+    """
 
-    __slots__ = ("length", "tries")
+    __slots__ = ("checksum", "length", "tries")
 
     def __init__(self, tries: int, length: int) -> None:
         self.tries = tries
         self.length = length
+        self.checksum: int | None = 0 if length == 0 else None
+
+    def empty(self) -> None:
+        self.length = self.checksum = 0
+
+    def say(self, text: str) -> None:
+        """More of it."""
+        self.length += len(text)
+        if self.checksum is not None:
+            self.checksum = zlib.crc32(text.encode(), self.checksum)
+
+    def is_begin_of(self, text: str) -> bool:
+        """Whether the client has nothing but the beginning of this."""
+        if self.length > len(text):
+            return False
+        return self.checksum in (None, zlib.crc32(text[: self.length].encode()))
 
 
 class _Value(msgspec.Struct):
@@ -102,7 +123,7 @@ class ChannelsTold:
         if known is not None and tries > known.tries:
             known.tries = tries
             if known.length != 0:
-                known.length = 0
+                known.empty()
                 tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
         if known is None:
             # Who came back with a frame's id is told exactly what follows it, or of a gap first.
@@ -111,7 +132,7 @@ class ChannelsTold:
             if self._is_back and not self._resumed and tries > 1 and heard.type is WireEvent.FRAME:
                 tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
         if heard.type is WireEvent.GAP:
-            known.length = 0
+            known.empty()
             return [*tellings, Telling(heard.type, step, channel)]
         part = _rest(known, heard.part)
         return tellings if part is None else [*tellings, Telling(heard.type, step, channel, part)]
@@ -155,12 +176,16 @@ class ChannelsTold:
             if known is None or known.length == _UNKNOWN:
                 tellings.append(Telling(WireEvent.GAP, step, name))
                 tellings.append(Telling(WireEvent.FRAME, step, name, Part(0, value.text)))
+            elif not known.is_begin_of(value.text):
+                tellings.append(Telling(WireEvent.CHANNEL_RESET, step, name))
+                tellings.append(Telling(WireEvent.FRAME, step, name, Part(0, value.text)))
+                known.empty()
             elif known.length < len(value.text):
                 rest = Part(known.length, value.text[known.length :])
                 tellings.append(Telling(WireEvent.FRAME, step, name, rest))
-            if known is None:
-                known = self._open[step, name] = _Channel(0, 0)
-            known.length = len(value.text)
+            if known is None or known.length == _UNKNOWN:
+                known = self._open[step, name] = _Channel(0 if known is None else known.tries, 0)
+            known.say(value.text[known.length :])
         return tellings
 
     def _end(self, step: str) -> None:
@@ -177,7 +202,7 @@ class ChannelsTold:
             if filler == step:
                 known.tries = max(known.tries, self._tries_min.get(step, 0))
                 if known.length != 0:
-                    known.length = 0
+                    known.empty()
                     tellings.append(Telling(WireEvent.CHANNEL_RESET, step, name))
         return tellings
 
@@ -189,12 +214,16 @@ def _rest(known: _Channel, part: Part) -> Part | None:
         return part
     end = part.offset + len(part.text)
     if known.length == _UNKNOWN or part.offset > known.length:
-        known.length = end if part.offset == 0 else _UNKNOWN
+        known.empty()
+        if part.offset:
+            known.length = _UNKNOWN
+        else:
+            known.say(part.text)
         return part
     if end <= known.length:
         return None
     rest = part if part.offset == known.length else Part(known.length, part.text[known.length - part.offset :])
-    known.length = end
+    known.say(rest.text or "")
     return rest
 
 

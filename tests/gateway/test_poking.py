@@ -82,6 +82,7 @@ async def test_a_signal_pokes_the_owner(open_gateway: OpenGateway, rows: Rows, l
 
     request = await ear.next()
     assert (request.lane, list(request.inbox_buckets)) == (LANE, [ids.turn_bucket(turn_id)])
+    assert list(request.inbox_turn_ids) == [turn_id.bytes]
 
 
 async def test_an_owner_that_moved_is_found(open_gateway: OpenGateway, rows: Rows, listen: Listen) -> None:

@@ -168,6 +168,15 @@ def test_what_is_told_before_the_event_that_ends_a_step(
     assert told.heard(text(len(whole), "late")) == []
 
 
+@pytest.mark.parametrize("whole", ["xy", "xyz", "x"])
+def test_an_outcome_that_is_not_what_was_told_is_told_anew(whole: str) -> None:
+    told = ChannelsTold()
+    told.heard(text(0, "a"))
+    told.heard(text(1, "b"))
+
+    assert told.before(Event.STEP_COMPLETED, "w", done(whole), 1) == [RESET, frame(0, whole)]
+
+
 def test_a_step_that_is_tried_again_begins_with_nothing() -> None:
     told = ChannelsTold()
     told.heard(text(0, "ab"))

@@ -32,7 +32,7 @@ class Exchange:
         worker_id: uuid.UUID,
         *,
         owned: Mapping[int, Owned],
-        on_inbox: Callable[[], None],
+        on_inbox: Callable[[Sequence[uuid.UUID]], None],
         on_log: Callable[[], None],
         on_claimed: Callable[[Sequence[int]], None],
         running: Callable[[uuid.UUID], Turn | None],
@@ -51,7 +51,7 @@ class Exchange:
         )
         self.address = self._server.address
         self.others = Others(
-            Poker(secret, settings.lane, clock), pool, settings.lane, address=self.address, on_mine=on_inbox
+            Poker(secret, settings.lane, clock), pool, settings.lane, address=self.address, on_mine=lambda: on_inbox(())
         )
         self._poke_service = PokeService(on_inbox, on_log, on_claimed)
         watchers = Watchers()

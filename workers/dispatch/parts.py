@@ -67,7 +67,7 @@ class Parts:
             self.database_clock,
             self.worker_id,
             owned=self.owned,
-            on_inbox=lambda: self.inbox.poke(),
+            on_inbox=lambda turn_ids: self.inbox.poke(turn_ids),
             on_log=lambda: self.reader.wake(),
             on_claimed=lambda partitions: self.ownership.claimed_by_others(partitions),
             running=lambda turn_id: self.scheduler.live.get(turn_id),

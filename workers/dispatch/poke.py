@@ -1,11 +1,14 @@
 """Others say that something is due here, and the worker looks at once."""
 
+import uuid
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import grpc.aio
 
 from argosy import telemetry
+from argosy.poke import TURN_IDS_MAX
 from argosy.rpc import worker_pb2, worker_pb2_grpc
 
 
@@ -14,7 +17,7 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
 
     def __init__(
         self,
-        on_inbox: Callable[[], None],
+        on_inbox: Callable[[Sequence[uuid.UUID]], None],
         on_log: Callable[[], None],
         on_claimed: Callable[[Sequence[int]], None] = lambda _: None,
     ) -> None:
@@ -30,7 +33,8 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
     ) -> worker_pb2.PokeResponse:
         telemetry.POKES.inc()
         if request.inbox_buckets:
-            self._on_inbox()
+            named = islice(request.inbox_turn_ids, TURN_IDS_MAX)
+            self._on_inbox([uuid.UUID(bytes=each) for each in named if len(each) == 16])
         if request.log_partitions:
             self._on_log()
         if request.claimed_partitions:

@@ -1,0 +1,164 @@
+"""Live events: how late a frame is, how soon first events and answers come, what frames cost."""
+
+import asyncio
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+
+from bench.bed import Bed, bed
+from bench.floor import PARTITIONS
+from bench.http import HttpClient
+from bench.latency import measure_completion, measure_signal, p50_p99_ms
+from bench.listener import Listener
+from bench.load import RefusedError, count_turns, post_batches, until_ended
+from bench.report import Finding
+from bench.services import Services
+
+_JSON = "content-type: application/json\r\n"
+_COALESCE_MS = 30.0  # as shipped
+_INTERVAL_S = 0.05
+_ROUNDS = 3
+
+
+async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Finding]:
+    """One fleet with one worker, one gateway; every client is in this process."""
+    samples, duration_s, turns = (60, 5.0, 1_000) if is_quick else (200, 10.0, 3_000)
+    found = []
+    async with bed(servers, folder, "watch", PARTITIONS) as on:
+        on.fleet.worker()
+        await measure_completion(on.client, on.database, 30)
+        found += _asked("first durable event, stream opened after the POST", await _first(on, samples), 8, 25)
+        found += _asked("first durable event, session watched before", await _first_of_session(on, samples), 8, 25)
+        found += _asked("Prefer: wait, answer after the event's `at`", await _answered(on, samples), 3, None)
+        found += _asked("signal to resumed", await measure_signal(on.client, on.database, samples), 3, 25)
+        for watched in (20, 200):
+            seen = await _frames(on, watched, duration_s)
+            found += _asked(
+                f"frame at the client, {watched} turns, 20 frames/s", seen, _COALESCE_MS + 5, _COALESCE_MS + 30
+            )
+        found.append(await _unwatched(on, turns))
+    return found
+
+
+def _asked(what: str, seen: dict[str, float], p50_ms_max: float, p99_ms_max: float | None) -> list[Finding]:
+    """Two rows: medians and tails are asked for apart. The load average stands beside each."""
+    load = f"(load average {os.getloadavg()[0]:.1f})"
+    p50, p99 = seen["p50_ms"], seen["p99_ms"]
+    print(f"  {what}: p50 {p50:.1f} ms, p99 {p99:.1f} ms {load}", flush=True)
+    tail = (f"p99 ≤ {p99_ms_max:g} ms", p99 <= p99_ms_max) if p99_ms_max is not None else ("", None)
+    return [
+        Finding(what, f"p50 {p50:.1f} ms {load}", f"p50 ≤ {p50_ms_max:g} ms", p50 <= p50_ms_max),
+        Finding("", f"p99 {p99:.1f} ms", *tail),
+    ]
+
+
+async def _post(client: HttpClient, session: str, workflow: str, job: object, headers: str = "") -> bytes:
+    body = json.dumps({"workflow": workflow, "input": job}).encode()
+    answer = await client.request("POST", f"/v1/sessions/{session}/turns", body, _JSON + headers)
+    if answer.status not in (200, 202):
+        raise RefusedError(f"{answer.status} {answer.body[:300]!r}")
+    return answer.body
+
+
+async def _first(on: Bed, samples: int) -> dict[str, float]:
+    """From sending the POST to the first durable event, on a stream that is opened when the POST is answered."""
+    took_s = []
+    for number in range(samples):
+        first: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        began_s = time.time()
+        turn_id = json.loads(await _post(on.client, f"first-{number}", "echo", {}))["turn_id"]
+        listener = await Listener.open(on.fleet.port, f"/v1/turns/{turn_id}/events", _hears(first))
+        took_s.append(await asyncio.wait_for(first, 10) - began_s)
+        listener.close()
+        await asyncio.sleep(0.03)
+    return p50_p99_ms(took_s)
+
+
+async def _first_of_session(on: Bed, samples: int) -> dict[str, float]:
+    """The same, on a stream of its session that was there before."""
+    took_s = []
+    for number in range(samples):
+        first: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        session = f"watched-{number}"
+        listener = await Listener.open(on.fleet.port, f"/v1/sessions/{session}/events", _hears(first))
+        await asyncio.sleep(0.05)
+        began_s = time.time()
+        await _post(on.client, session, "echo", {})
+        took_s.append(await asyncio.wait_for(first, 10) - began_s)
+        listener.close()
+    return p50_p99_ms(took_s)
+
+
+def _hears(first: "asyncio.Future[float]") -> Callable[[bytes, float], None]:
+    def on_bytes(data: bytes, now_s: float) -> None:
+        if b"event: turn.started" in data and not first.done():
+            first.set_result(now_s)
+
+    return on_bytes
+
+
+async def _answered(on: Bed, samples: int) -> dict[str, float]:
+    """From the ending event's `at` to the answer. `at` is the database's clock at the BEGIN of the flush's transaction
+    (now()), so what the flush and its fsync take is in it; the answer's moment is this process's clock, moved by the
+    offset between the two (see `_offset_s`).
+    """
+    offset_s = await _offset_s(on.database)
+    took_s = []
+    for number in range(samples):
+        answer = json.loads(await _post(on.client, f"waits-{number}", "bench_naps", {}, "prefer: wait=10\r\n"))
+        answered_s = time.time() + offset_s
+        took_s.append(answered_s - datetime.fromisoformat(answer["ended_at"]).timestamp())
+    return p50_p99_ms(took_s)
+
+
+async def _offset_s(database: asyncpg.Connection) -> float:
+    """The database's clock less ours, by the fastest of 50 questions: wrong by half of its round trip at the most."""
+    best = (1.0, 0.0)
+    for _ in range(50):
+        began_s = time.time()
+        theirs_s = float(await database.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8"))
+        ended_s = time.time()
+        best = min(best, (ended_s - began_s, theirs_s - (began_s + ended_s) / 2))
+    return best[1]
+
+
+async def _frames(on: Bed, turns: int, duration_s: float) -> dict[str, float]:
+    """From each emit to its arrival, at one client a turn. All begin when everybody is there."""
+    begins_at_s = time.time() + 2 + turns * 0.03
+    job = {"begins_at_s": begins_at_s, "duration_s": duration_s, "interval_s": _INTERVAL_S}
+    listeners = []
+    for number in range(turns):
+        turn_id = json.loads(await _post(on.client, f"says-{turns}-{number}", "bench_says", job))["turn_id"]
+        listeners.append(await Listener.open(on.fleet.port, f"/v1/turns/{turn_id}/events"))
+    late_s = time.time() - begins_at_s
+    async with asyncio.timeout(duration_s * 3 + 30):
+        for each in listeners:
+            await each.is_over.wait()
+            each.close()
+    delays_s = [delay_s for each in listeners for delay_s in each.delays_s]
+    expected, late_s = turns * duration_s / _INTERVAL_S, max(0.0, late_s)
+    print(f"  {len(delays_s)} frames of {turns} turns, of {expected:.0f}; {late_s:.1f} s too late", flush=True)
+    return p50_p99_ms(delays_s)
+
+
+async def _unwatched(on: Bed, turns: int) -> Finding:
+    """Turns with 20 frames that nobody watches, against turns without that write as many bytes; they take turns."""
+    rates: dict[str, list[float]] = {"bench_unwatched": [], "bench_silent": []}
+    for number in range(_ROUNDS + 1):
+        for workflow, seen in rates.items():
+            total = await count_turns(on.database) + turns
+            began_s = time.monotonic()
+            await post_batches(on.client, turns, 500, f"{workflow}-{number}", workflow)
+            await until_ended(on.database, total)
+            if number:  # the first round warms
+                seen.append(turns / (time.monotonic() - began_s))
+    with_frames, without = (statistics.median(each) for each in rates.values())
+    ratio = with_frames / without
+    shown = f"{ratio:.2f} ({with_frames:.0f}/s, {without:.0f}/s; load average {os.getloadavg()[0]:.1f})"
+    return Finding("throughput with 20 unwatched frames a turn", shown, "≥ 0.95", ratio >= 0.95)
