@@ -56,14 +56,18 @@ WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
 
 -- name: due_inbox
 -- What is due in these buckets, with the state of the turn it is meant for (a duplicate's rows are its original's). Rows
--- for turns that are still in the log are left out while they are young: they would keep the others from the page.
+-- for turns that may still be in the log are left out (they would keep the others from the page): all until its partition
+-- is accepted through ten minutes after they were sent, however long that takes. Whose turn is not here then never comes.
 SELECT b.inbox_id, coalesce(t.duplicate_of, b.turn_id), b.bucket, b.kind, b.name, b.correlation, b.payload,
        coalesce(o.status, t.status), extract(epoch FROM now() - b.sent_at)::double precision
 FROM inbox AS b
 LEFT JOIN turns AS t ON t.turn_id = b.turn_id
 LEFT JOIN turns AS o ON o.turn_id = t.duplicate_of
 WHERE b.lane = $1 AND b.state = 'due' AND b.due_at <= now()
-  AND (t.turn_id IS NOT NULL OR b.sent_at < now() - interval '10 minutes')
+  AND (t.turn_id IS NOT NULL OR b.sent_at < (
+    SELECT max(p.accepted_through) - interval '10 minutes'
+    FROM lane_logs AS l JOIN positions AS p ON p.lane = l.lane AND p.partition = b.bucket * l.partition_count / 1024
+    WHERE l.lane = b.lane))
   AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
 ORDER BY b.due_at LIMIT $4
 

@@ -23,6 +23,7 @@ from workers.dispatch.turn import Owned, Turn
 def make_owned():
     owned = Owned(0, epoch=1, buckets=(0, 1023))
     owned.is_open = True
+    owned.held_at_s = float("inf")
     return owned
 
 
@@ -93,9 +94,6 @@ class NobodyHeld:
 
     def is_held(self, turn_id):
         return False
-
-    def drop(self, turn_id):
-        pass
 
 
 class Parts:

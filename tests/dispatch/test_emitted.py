@@ -36,6 +36,9 @@ class FlusherStub:
         done.set_result(None)
         return done
 
+    def is_word_old(self, owned: Owned) -> bool:
+        return False
+
 
 class Runner:
     """Runs turns of one workflow, one after the other."""

@@ -169,11 +169,38 @@ async def test_rows_for_turns_that_are_not_accepted_yet_do_not_keep_others_waiti
 
 async def test_rows_for_a_turn_that_never_came_are_found_in_the_end(hand: Hand, heads: Heads) -> None:
     never = New("a")
+    await read_through(hand, never, age_s=0)
     await send(hand, never, age="11 minutes")
 
     rows = await heads.due_inbox([(0, 1023)], 10)
 
     assert [(each.turn_id, each.status) for each in rows] == [(never.turn_id, None)]
+
+
+async def test_rows_for_turns_in_the_log_wait_as_long_as_the_log_is_not_read(hand: Hand, heads: Heads) -> None:
+    """Every worker was away for longer than a turn that never comes is waited for."""
+    turn = New("a")
+    await read_through(hand, turn, age_s=1_200)
+    await send(hand, turn, age="11 minutes")
+
+    assert await heads.due_inbox([(0, 1023)], 10) == []
+
+
+async def read_through(hand: Hand, turn: New, age_s: float) -> None:
+    """The log of the turn's partition is accepted through so long ago."""
+    await hand.rows(
+        "INSERT INTO lane_logs (lane, cluster_id, topic_id, topic, partition_count) VALUES ($1, 'c', 'l', 't', 64)"
+        " ON CONFLICT (lane) DO UPDATE SET partition_count = 64",
+        LANE,
+    )
+    await hand.rows(
+        "INSERT INTO positions (log_id, partition, lane, position, accepted_through)"
+        " VALUES ('l', $1, $2, 1, now() - make_interval(secs => $3))"
+        " ON CONFLICT (log_id, partition) DO UPDATE SET accepted_through = excluded.accepted_through",
+        turn.bucket * 64 // 1024,
+        LANE,
+        age_s,
+    )
 
 
 SESSIONS, TURNS_PER_SESSION = 50, 400

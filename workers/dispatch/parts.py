@@ -203,7 +203,7 @@ class Parts:
             until_known=self.takeover.until_known,
             held_of=self.takeover.forget,
             has_unread=self.pager.has_unread,
-            is_taking_up=self.pager.is_taking_up,
+            is_taking_up=lambda owned: self.pager.is_taking_up(owned) or self.takeover.has_doubts(owned),
             on_done=self._handed_over,
             on_told=lambda turn: self.background.spawn(self.others.tell(turn)),
         )

@@ -36,6 +36,7 @@ class Owned:
     the next one expected from the reader; claim: the number under which it is read, 0 for not at all; is_reading: the
     reader was told to deliver it. is_open: what the former owner left is known, so what waits in Postgres may be run;
     is_closing: it is being handed over, and still ours. resume: how turns go on that are running in Postgres.
+    held_at_s: when the last call was sent to which Postgres answered that it is ours, monotonic.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Owned:
         "epoch",
         "first_bucket",
         "gap",
+        "held_at_s",
         "is_closing",
         "is_open",
         "is_reading",
@@ -75,6 +77,7 @@ class Owned:
         self.is_open = False
         self.is_reading = False
         self.resume = Resume.CRASHED
+        self.held_at_s = float("-inf")
 
 
 class InboxWrite(NamedTuple):

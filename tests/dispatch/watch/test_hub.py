@@ -10,7 +10,7 @@ from argosy.turn.status import Status
 from tests.dispatch.watch.gateway import Gateway
 from tests.dispatch.watch.owner import Owner
 from workers.dispatch.ownership.takeover import HeldTurn
-from workers.dispatch.turn import Owned
+from workers.dispatch.turn import Owned, Resume
 
 
 async def test_frames_follow_the_event_they_follow_and_end_with_the_step(owner: Owner, gateway: Gateway) -> None:
@@ -266,7 +266,7 @@ async def test_there_are_no_frames_where_nothing_of_the_turn_runs(owner: Owner, 
 async def test_the_new_owner_says_where_a_step_still_runs(owner: Owner, gateway: Gateway, comes: str) -> None:
     turn = owner.turn()
     runner = uuid.uuid4()
-    held = {turn.turn_id: HeldTurn(owner.owned[0], f"{runner}/9", 0.0)}
+    held = {turn.turn_id: HeldTurn(owner.owned[0], f"{runner}/9", 0.0, Resume.MOVED)}
     if comes == "after":
         owner.held |= held
 

@@ -249,6 +249,7 @@ class Intake:
         lost = [owned for (owned, _), is_held in zip(arrays.partitions, held, strict=True) if not is_held]
         for (owned, position), is_held in zip(arrays.partitions, held, strict=True):
             if is_held:
+                owned.held_at_s = max(owned.held_at_s, began_s)
                 owned.position = position
                 self._reader.accepted(owned.partition, position)
         for turn, place, is_head in zip(turns, answer.places or (), answer.heads or (), strict=False):

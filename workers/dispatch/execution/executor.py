@@ -107,6 +107,7 @@ class Executor:
             return
         if not self._may_begin(turn):
             return
+        turn.awaits_start = turn.awaits_start or self._flusher.is_word_old(turn.owned)
         turn_change.start(turn, definition.version)
         journal = turn.journal = TurnJournal(
             turn,

@@ -1,7 +1,7 @@
 """A running turn's hand on its history: argosy.workflow.journal.Journal over the worker's flusher.
 
 Rules:
-- An operation starts only when everything recorded before it is durable; its own result is recorded without waiting.
+- An operation starts when all before it is durable, on no old word that the turn is ours. Its result is not waited for.
 - A turn is suspended when all that its code awaits are waits: no operation is active, and nothing happened for a few
   passes of the loop. Code that awaits something else beside a wait is cancelled with it and awaits it again on replay.
 - Nothing new starts while history has outcomes that the code has not asked for. Concurrent branches may ask in another
@@ -127,13 +127,12 @@ class TurnJournal:
             return turn.channels
 
     async def ready(self, key: str) -> None:
-        turn = self._turn
         await self._go_on(key)
         self._quiet.begin(key)
         if self._replay.unasked():
             await self._asked.until_all(key)
             await self._go_on(key)
-        if self._recorded_seq > turn.durable_seq:
+        if self._recorded_seq > self._turn.durable_seq or self._flusher.is_word_old(self._turn.owned):
             await self._written_down(key)
             await self._go_on(key)
 
@@ -219,6 +218,8 @@ class TurnJournal:
         """
         try:
             await self._flusher.durable(self._turn)
+            if self._flusher.is_word_old(self._turn.owned):  # the answer to a flush from before we stopped
+                await self._flusher.durable(self._turn)
         except OwnershipLostError:
             await self._go_on(key)
             raise

@@ -24,6 +24,8 @@ from workers.dispatch.flush.flush_entry import Entry
 from workers.dispatch.turn import Owned, Turn
 
 _BUSY_TURNS = 16  # a flush of more turns than this was a busy one: waiting for company pays
+# Longer than a flush takes, shorter than others wait before they take over from whoever has stopped.
+_WORD_S = 3.0
 _LAZY_S = 0.02  # how long a start that nobody waits for may ride along with others' flushes
 
 
@@ -128,6 +130,12 @@ class Flusher:
         self.add(turn)
         return turn.durable
 
+    def is_word_old(self, owned: Owned) -> bool:
+        """Whether it is long ago that the partition was known to be ours: this process may have been stopped since, and
+        what it believes of its turns may be what others go on from.
+        """
+        return self._clock.monotonic_s() - owned.held_at_s > _WORD_S
+
     async def drained(self) -> None:
         """Returns when nothing waits and nothing is in flight."""
         if self._turns or self._moves or self._placements:
@@ -209,7 +217,12 @@ class Flusher:
         self._observe_turns(len(entries))
         self._count()
         self._on_answer(answer)
-        lost = [owned for owned, held in zip(arrays.owned(), answer.held or (), strict=True) if not held]
+        lost = []
+        for owned, is_held in zip(arrays.owned(), answer.held or (), strict=True):
+            if is_held:
+                owned.held_at_s = max(owned.held_at_s, began_s)
+            else:
+                lost.append(owned)
         refused = [
             entry for index, entry in enumerate(entries) if answer.applied is not None and not answer.applied[index]
         ]

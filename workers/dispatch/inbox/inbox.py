@@ -37,8 +37,6 @@ log = structlog.get_logger()
 _ROWS_PER_READ = 500
 _HINTED_MAX = 64  # turns that pokes name, for one read; the others are read after the rows
 _TIMER_SLACK_S = 0.005  # a look that comes a moment early would wait for the next one
-# A row whose turn has not come out of the log by now never will: its append failed.
-_UNKNOWN_TURN_S = 600.0
 
 
 class Inbox:
@@ -166,8 +164,7 @@ class Inbox:
     def _take(self, row: DueRow, owned: Owned, loaded: LoadedTurn | None) -> None:
         turn = self._scheduler.live.get(row.turn_id)
         if row.status is None:
-            if row.age_s > _UNKNOWN_TURN_S:
-                self._move(row, owned, "late")
+            self._move(row, owned, "late")  # the log was read far enough: its turn never comes
         elif turn is None:
             if loaded is not None:
                 self._take_absent(row, owned, loaded)
@@ -198,8 +195,7 @@ class Inbox:
         elif action in (Action.LATE, Action.DELETE):
             self._move(row, owned, "late" if action is Action.LATE else "deleted")
         elif action in (Action.CANCEL, Action.EXPIRE):
-            turn = turn_of(loaded, owned)
-            self._takeover.drop(turn.turn_id)
+            turn = turn_of(loaded, owned)  # one that is held stays so until Postgres has its end: the note lists it
             self._scheduler.live[turn.turn_id] = turn
             self._end(row, owned, turn, action)
         elif action in (Action.WAKE, Action.RESUME):

@@ -228,6 +228,7 @@ class Ownership:
         try:
             orphans = await self._partitions.orphans([*self.fleet.living, self._worker_id])
             mine = to_adopt(orphans, self.fleet.all, self._lane, self._worker_id)
+            asked_s = self._clock.monotonic_s()
             adopted = await self._partitions.adopt(mine) if mine else {}
         except UnavailableError:
             self._has_to_look_for_orphans = True
@@ -235,21 +236,23 @@ class Ownership:
         if adopted:
             telemetry.ADOPTIONS.inc(len(adopted))
             log.info(telemetry.PARTITIONS_ADOPTED, partitions=in_ranges(sorted(adopted)))
-            self._own(adopted)
+            self._own(adopted, asked_s)
 
     async def _claim_eligible(self, partitions: list[int]) -> None:
         self._void([self._owned[partition] for partition in partitions if partition in self._owned])
+        asked_s = self._clock.monotonic_s()
         claimed = await self._partitions.claim(partitions)
         telemetry.CLAIMS.inc(len(claimed))
         log.info(telemetry.PARTITIONS_CLAIMED, partitions=in_ranges(partitions))
-        self._own(claimed)
+        self._own(claimed, asked_s)
 
-    def _own(self, claimed: dict[int, Claimed]) -> None:
+    def _own(self, claimed: dict[int, Claimed], asked_s: float) -> None:
         new = []
         for partition, claim in sorted(claimed.items()):
             if partition in self._owned:  # an adoption of what was lost, and not heard of yet
                 self._void([self._owned[partition]])
             each = Owned(partition, claim.epoch, ids.buckets_of(partition, self._partition_count))
+            each.held_at_s = asked_s
             self._owned[partition] = each
             new.append((each, claim))
         self._has_to_read.set()

@@ -6,6 +6,9 @@ Rules (one place each, as pure decisions):
 - A partition that is lost before that is known is handed on when it is.
 - A turn of the note is held until its runner says that it is done, dies, or HANDOVER_S has passed. Every other turn of
   the partition goes on at once, and none of them begins again when there is a note.
+- A note that is older than the last owner's says where steps run, not how turns go on: that owner may have taken them
+  up again, and died.
+- What is held of a partition that was lost is the next owner's to release: it stays for the note.
 """
 
 import asyncio
@@ -29,11 +32,12 @@ _HELD_LOOK_S = 0.1
 
 
 class HeldTurn(NamedTuple):
-    """A turn of which a step still runs elsewhere. runner: WORKER/EPOCH."""
+    """A turn of which a step still runs elsewhere. runner: WORKER/EPOCH; resume: how it goes on then."""
 
     owned: Owned
     runner: str
     until_s: float
+    resume: Resume
 
     @property
     def runner_id(self) -> uuid.UUID:
@@ -57,6 +61,15 @@ def opens_as(note: Note | None, former_epoch: int | None, *, is_former_alive: bo
     if not is_former_alive:
         return Resume.CRASHED
     return None if has_time else Resume.UNHEARD
+
+
+def resumes_as(note: Note, runner: str, claim: Claimed, opened_as: Resume) -> Resume:
+    """How a turn of the note goes on when its runner says that it is done: with the same attempt if the last owner ran
+    it to that moment, or says that whatever it passed on does.
+    """
+    is_last_word = note.epoch == claim.former_epoch
+    is_writer = runner == f"{claim.former_owner}/{claim.former_epoch}"
+    return Resume.MOVED if is_last_word and (note.is_settled or is_writer) else opened_as
 
 
 class Takeover:
@@ -87,7 +100,8 @@ class Takeover:
         self._ask = ask
         self._on_open = on_open
         self._on_released = on_released
-        self._waiting: dict[int, Waiting] = {}
+        # By claim, not by partition: one that was lost before its former owner spoke still has a note to write.
+        self._waiting: dict[Owned, Waiting] = {}
         self._work = asyncio.Event()
         self._known = asyncio.Event()
         self.held: dict[uuid.UUID, HeldTurn] = {}
@@ -95,22 +109,23 @@ class Takeover:
     def begin(self, claimed: list[tuple[Owned, Claimed]]) -> None:
         """Find out what former owners left, then open."""
         until_s = self._clock.monotonic_s() + self._note_s
-        self._waiting.update({owned.partition: Waiting(owned, claim, until_s) for owned, claim in claimed})
+        self._waiting.update({owned: Waiting(owned, claim, until_s) for owned, claim in claimed})
         self._ask(_by_owner(claimed))
         self._work.set()
 
     def is_held(self, turn_id: uuid.UUID) -> bool:
-        return turn_id in self.held
+        held = self.held.get(turn_id)
+        return held is not None and not held.owned.is_void
 
     def said(self, turn_id: uuid.UUID, runner: str) -> None:
         """A runner says that no step of the turn runs there any more."""
         held = self.held.get(turn_id)
         if held is not None and held.runner == runner:
-            self._release(turn_id, held, Resume.MOVED)
+            self._release(turn_id, held, held.resume)
 
-    def drop(self, turn_id: uuid.UUID) -> None:
-        """The turn ended meanwhile."""
-        self.held.pop(turn_id, None)
+    def has_doubts(self, owned: Owned) -> bool:
+        """Whether a turn is held that begins again when its runner is done."""
+        return any(each.owned is owned and each.resume is not Resume.MOVED for each in self.held.values())
 
     def forget(self, owned: Owned) -> list[tuple[uuid.UUID, str]]:
         """The partition is not ours any more: what was held, for the note to the next owner."""
@@ -121,7 +136,7 @@ class Takeover:
 
     async def until_known(self, owned: Owned) -> None:
         """Returns when it is known what the former owner left of a partition (HANDOVER_NOTE_S at the most)."""
-        while any(each.owned is owned for each in self._waiting.values()):
+        while owned in self._waiting:
             await self._known.wait()
 
     async def run(self) -> None:
@@ -151,7 +166,7 @@ class Takeover:
             for turn_id, each in gone.items():
                 if self.held.get(turn_id) is each:
                     has_said = (turn_id, each.runner) not in unsaid
-                    self._release(turn_id, each, Resume.MOVED if has_said else Resume.UNHEARD)
+                    self._release(turn_id, each, each.resume if has_said else Resume.UNHEARD)
         for turn_id in late & self.held.keys():
             self._release(turn_id, self.held[turn_id], Resume.UNHEARD)
 
@@ -164,19 +179,21 @@ class Takeover:
             return None
 
     def _release(self, turn_id: uuid.UUID, held: HeldTurn, resume: Resume) -> None:
+        if held.owned.is_void:
+            return
         del self.held[turn_id]
         self._on_released(turn_id, held.owned, resume)
 
     async def _look_for_notes(self) -> None:
         asked = dict(self._waiting)
-        notes = await self._notes(list(asked))
+        notes = await self._notes(sorted({owned.partition for owned in asked}))
         if notes is None:
             return
         now_s = self._clock.monotonic_s()
         opened = []
-        for partition, each in asked.items():
+        for owned, each in asked.items():
             # The newest counts alone: it passes on what older ones said. One whose writer died is the one before it.
-            mine = (note for note in notes if note.partition == partition)
+            mine = (note for note in notes if note.partition == owned.partition)
             newest = max(mine, key=lambda note: note.epoch, default=None)
             former = each.claim.former_owner
             resume = opens_as(
@@ -187,24 +204,26 @@ class Takeover:
             )
             if resume is None:
                 continue
-            if self._waiting.get(partition) is each:
-                del self._waiting[partition]
-            each.owned.resume = resume
+            del self._waiting[owned]
+            owned.resume = resume
             if newest is not None:
-                self._hold(each.owned, newest)
-            if not each.owned.is_void:
-                each.owned.is_open = True
-                opened.append(each.owned)
+                self._hold(owned, newest, each.claim)
+            if not owned.is_void:
+                owned.is_open = True
+                opened.append(owned)
         self._known.set()
         self._known = asyncio.Event()
         if opened:
             self._on_open(opened)
 
-    def _hold(self, owned: Owned, note: Note) -> None:
+    def _hold(self, owned: Owned, note: Note, claim: Claimed) -> None:
         """Whose runner does not live is found out as for every held turn."""
         until_s = self._clock.monotonic_s() + self._bound_s
         for turn_id, runner in note.running:
-            self.held[turn_id] = HeldTurn(owned, runner, until_s)
+            if owned.is_void and self.is_held(turn_id):
+                continue  # by a newer claim
+            resume = resumes_as(note, runner, claim, owned.resume)
+            self.held[turn_id] = HeldTurn(owned, runner, until_s, resume)
 
 
 def _by_owner(claimed: Iterable[tuple[Owned, Claimed]]) -> dict[uuid.UUID, list[int]]:

@@ -194,7 +194,7 @@ class Pager:
         for each in sessions:
             mine = found.get(each.session_id, [])
             each.page_again = each.page_again or any(row.turn_id in departed for row in mine)
-            is_held = bool(mine) and (Status(mine[0].status) in HELD or self._is_held(mine[0].turn_id))
+            is_held = bool(mine) and (Status(mine[0].status) in HELD or self._comes_by_itself(mine[0].turn_id))
             turns = [self.turn_of(row, each.owned) for row in mine if row.turn_id not in self._scheduler.live]
             self._scheduler.paged(each, turns, is_all=len(mine) < self._limit, is_held=is_held)
         self._on_ready()
@@ -216,9 +216,7 @@ class Pager:
             if row.session_id in departed:  # it came, ran and left while we read: Postgres knows better now
                 self._scheduler.more(row.session_id, row.bucket, owned)
                 continue
-            is_known = (
-                row.turn_id in self._scheduler.live or row.turn_id in self._taking_up or self._is_held(row.turn_id)
-            )
+            is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
             if status in (Status.QUEUED, Status.RUNNING) and not is_known:
                 turn = self.turn_of(row, owned)
                 # After a crash a head may be what caused it, before its start was durable.
@@ -231,6 +229,10 @@ class Pager:
         self.nudge()
         self._on_ready()
         return True
+
+    def _comes_by_itself(self, turn_id: uuid.UUID) -> bool:
+        """A step of it still runs elsewhere, or it is on its way into memory, which knows how it goes on."""
+        return turn_id in self._taking_up or self._is_held(turn_id)
 
     def turn_of(self, row: Head, owned: Owned) -> Turn:
         turn = turn_of(row, owned)

@@ -1,0 +1,68 @@
+"""A process that was stopped (SIGSTOP, a suspended machine) wakes up with answers of long ago in its hands."""
+
+from argosy import Context, step
+from argosy.clock import SystemClock
+from argosy.turn.status import Status
+from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
+
+STOPPED_S = 20.0
+
+
+class StoppableClock(SystemClock):
+    """stopped_s: for how long the process has been stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.stopped_s
+
+
+@step
+async def work(_: None) -> None:
+    """Does nothing."""
+
+
+async def test_a_turn_that_was_accepted_before_the_stop_begins_when_postgres_has_said_that_it_is_still_ours() -> None:
+    calls_before: list[int] = []
+
+    async def workflow(_: object) -> None:
+        calls_before.append(len(parts.stream.calls))
+
+    async with Parts(catalog(workflow)) as parts:
+        turn = make_turn(parts.owned[0], "boom")
+        parts.owned[0].held_at_s = SystemClock().monotonic_s() - STOPPED_S  # the accept was sent then
+        parts.scheduler.accepted(turn, True)
+        parts.executor.fill()
+        await until(lambda: turn.status is Status.COMPLETED)
+
+    assert calls_before == [1]
+
+
+async def test_a_step_whose_leave_to_begin_comes_from_before_the_stop_asks_again() -> None:
+    calls_before: list[int] = []
+
+    @step
+    async def second(_: None) -> None:
+        calls_before.append(len(parts.stream.calls))
+
+    async def workflow(context: Context) -> None:
+        await context.run(work, None)
+        await context.run(second, None)
+
+    async with Parts(catalog(workflow)) as parts:
+        clock = parts.flusher._clock = StoppableClock()
+        parts.owned[0].held_at_s = clock.monotonic_s()
+
+        def stop_in_the_first(_: object) -> None:
+            if len(parts.stream.calls) == 1:  # sent, taken by Postgres, and not yet answered
+                clock.stopped_s = STOPPED_S
+
+        parts.stream.apply = stop_in_the_first
+        turn = make_turn(parts.owned[0], "boom")
+        parts.scheduler.accepted(turn, True)
+        parts.executor.fill()
+        await until(lambda: turn.status is Status.COMPLETED)
+
+    assert calls_before == [2]

@@ -1,0 +1,127 @@
+"""What is held for steps that run elsewhere, at moments that are hard to bring about with real servers."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from argosy.clock import SystemClock
+from argosy.store.head import Head
+from argosy.store.partition import Claimed, Note
+from tests.dispatch.joined_parts import Parts, catalog, loaded, make_owned, until
+from workers.dispatch.ownership.takeover import Takeover, resumes_as
+from workers.dispatch.turn import Resume
+
+FORMER, OLDER, TURN = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+RUNNER = f"{OLDER}/5"
+CLAIM = Claimed(7, FORMER, 6)
+
+
+class Notes:
+    """The notes that lie in Postgres."""
+
+    def __init__(self, *notes: Note) -> None:
+        self.all = list(notes)
+
+    async def notes(self, partitions: list[int]) -> list[Note]:
+        return list(self.all)
+
+
+def takeover_of(notes: Notes, living: set[uuid.UUID], released: list[Resume], bound_s: float = 60.0) -> Takeover:
+    return Takeover(
+        notes,
+        SystemClock(),
+        note_s=60.0,
+        bound_s=bound_s,
+        is_living=lambda worker_id: worker_id in living,
+        ask=lambda _: None,
+        on_open=lambda _: None,
+        on_released=lambda _, __, resume: released.append(resume),
+    )
+
+
+@pytest.mark.parametrize(
+    ("note", "runner", "resume"),
+    [
+        (Note(0, 6, True, []), f"{FORMER}/6", Resume.MOVED),
+        (Note(0, 6, True, []), RUNNER, Resume.MOVED),
+        (Note(0, 6, False, []), f"{FORMER}/6", Resume.MOVED),
+        (Note(0, 6, False, []), RUNNER, Resume.CRASHED),
+        (Note(0, 5, True, []), RUNNER, Resume.CRASHED),
+    ],
+)
+def test_who_may_go_on_with_the_same_attempt(note: Note, runner: str, resume: Resume) -> None:
+    assert resumes_as(note, runner, CLAIM, Resume.CRASHED) is resume
+
+
+async def test_what_the_last_owner_may_have_taken_up_before_it_died_begins_again() -> None:
+    released: list[Resume] = []
+    owned = make_owned()
+    takeover = takeover_of(Notes(Note(0, 5, True, [(TURN, RUNNER)])), {OLDER}, released)
+    takeover.begin([(owned, CLAIM)])
+    await takeover._look_for_notes()
+
+    assert takeover.has_doubts(owned)
+    takeover.said(TURN, RUNNER)
+
+    assert released == [Resume.CRASHED]
+
+
+@pytest.mark.parametrize("how", ["died", "is_late"])
+async def test_what_was_held_of_a_lost_partition_is_in_its_note_whatever_its_runner_does(how: str) -> None:
+    released: list[Resume] = []
+    living = {FORMER}
+    owned = make_owned()
+    note = Note(0, 6, True, [(TURN, f"{FORMER}/6")])
+    takeover = takeover_of(Notes(note), living, released, bound_s=0.0 if how == "is_late" else 60.0)
+    takeover.begin([(owned, CLAIM)])
+    await takeover._look_for_notes()
+    owned.is_void = True  # its own note waits for a flush to be answered
+    if how == "died":
+        living.clear()
+
+    await takeover._look_after_held()
+
+    assert takeover.forget(owned) == [(TURN, f"{FORMER}/6")]
+    assert not released
+
+
+async def test_what_a_former_owner_left_is_passed_on_though_the_partition_was_lost_and_claimed_again_before() -> None:
+    lost, anew = make_owned(), make_owned()
+    notes, me = Notes(), uuid.uuid4()
+    takeover = takeover_of(notes, {FORMER, me}, [])
+    takeover.begin([(lost, CLAIM)])
+    lost.is_void = True
+    takeover.begin([(anew, Claimed(8, me, 7))])
+    known = asyncio.create_task(takeover.until_known(lost))
+    await takeover._look_for_notes()
+    assert not known.done()
+
+    notes.all = [Note(0, 6, True, [(TURN, f"{FORMER}/6")])]
+    await takeover._look_for_notes()
+    await known
+
+    assert lost.resume is Resume.MOVED
+    assert takeover.forget(lost) == [(TURN, f"{FORMER}/6")]
+
+
+async def test_a_turn_on_its_way_into_memory_is_not_paged_in_as_if_it_had_been_handed_over() -> None:
+    """Its runner died: it begins again, whoever reads its session first."""
+    async with Parts(catalog()) as parts:
+        owned = parts.owned[0]
+        owned.resume = Resume.MOVED
+        turn_id, session_id = uuid.uuid4(), uuid.uuid4()
+        parts.heads.turns[turn_id] = loaded(turn_id, session_id, status="running", attempt=1, seq=2, version="1")
+
+        async def load_sessions(*_):
+            return [Head(turn_id, "a", session_id, "s", 0, 1, "echo", "1", "running", 1, 0, 2, 0, b"1", False)]
+
+        parts.heads.load_sessions = load_sessions
+        on_its_way = parts.pager.take_up(turn_id, owned, Resume.UNHEARD)
+        parts.scheduler.more(session_id, 0, owned)  # a delayed turn of the session got its place
+        await parts.pager._read_sessions()
+        parts.executor.is_draining = True
+        await on_its_way
+
+        await until(lambda: turn_id in parts.scheduler.live)
+        assert parts.scheduler.live[turn_id].resume is Resume.UNHEARD
