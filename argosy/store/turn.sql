@@ -117,7 +117,7 @@ CROSS JOIN LATERAL (
   WHERE e.turn_id = t.turn_id AND e.lineage <= $6 AND (t.place < $4 OR e.seq <= $5)
   ORDER BY e.seq DESC
   LIMIT 1) AS last
-WHERE t.session_id = $1 AND t.tenant = $2 AND t.lane = $3 AND t.place <= $4
+WHERE t.session_id = $1 AND t.tenant = $2 AND t.lane = $3 AND t.place > 0 AND t.place <= $4
 ORDER BY t.place DESC
 LIMIT 1
 
@@ -125,7 +125,7 @@ LIMIT 1
 -- The first turn of a session at a place or after it.
 SELECT turn_id, place
 FROM turns
-WHERE session_id = $1 AND tenant = $2 AND lane = $3 AND place >= $4
+WHERE session_id = $1 AND tenant = $2 AND lane = $3 AND place > 0 AND place >= $4
 ORDER BY place
 LIMIT 1
 
@@ -133,13 +133,15 @@ LIMIT 1
 -- The place of the last turn of a session before the first that has not ended; 0: there is none.
 SELECT coalesce((
   SELECT t.place FROM turns AS t
-  WHERE t.session_id = $1 AND t.tenant = $2 AND t.lane = $3 AND t.place < coalesce((
-    SELECT o.place FROM turns AS o
-    JOIN sessions AS s ON s.session_id = o.session_id
-    WHERE o.session_id = $1 AND o.lane = s.lane AND o.bucket = s.bucket
-      AND o.status IN ('queued', 'running', 'suspended', 'parked') AND o.place IS NOT NULL
-    ORDER BY o.place
-    LIMIT 1), 9223372036854775807)
+  WHERE t.session_id = $1 AND t.tenant = $2 AND t.lane = $3 AND t.place > 0 AND t.place < coalesce((
+    SELECT head.place FROM sessions AS s
+    CROSS JOIN LATERAL (
+      SELECT o.place FROM turns AS o
+      WHERE o.lane = s.lane AND o.bucket = s.bucket AND o.session_id = s.session_id
+        AND o.status IN ('queued', 'running', 'suspended', 'parked') AND o.place IS NOT NULL
+      ORDER BY o.place
+      LIMIT 1) AS head
+    WHERE s.session_id = $1), 9223372036854775807)
   ORDER BY t.place DESC
   LIMIT 1), 0)
 

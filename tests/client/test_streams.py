@@ -143,6 +143,7 @@ async def test_a_turn_is_watched_by_command_to_its_end(idle_fleet: Fleet) -> Non
     assert "Traceback" not in output + failed_output
 
 
+@pytest.mark.slow
 async def test_a_turn_is_drawn_in_a_terminal_and_goes_on_when_nobody_looks_any_more(idle_fleet: Fleet) -> None:
     idle_fleet.start()
     with Client(idle_fleet.url) as client:

@@ -107,5 +107,7 @@ BEGIN
 END
 $$;
 
--- A session's stream goes through its turns in the order in which they start.
-CREATE INDEX turns_in_order ON turns (session_id, place) WHERE place IS NOT NULL;
+-- A session's stream goes through its turns in the order in which they start. Every place is above 0; only a statement
+-- that says so may use this index: heads are looked for with `place IS NOT NULL`, and by this one the planner would go
+-- through all that has ended before them.
+CREATE INDEX turns_in_order ON turns (session_id, place) WHERE place > 0;

@@ -36,6 +36,7 @@ def seqs_of(told: list[Told]) -> list[int]:
 
 
 @ONE_LOG
+@pytest.mark.slow
 async def test_a_client_goes_on_at_another_gateway_in_the_middle_of_a_step(
     idle_fleet: Fleet, client: Client, latch: Latch
 ) -> None:
