@@ -5,24 +5,9 @@ import pytest
 from argosy.client import GatewayUnreachableError, ProblemError
 from argosy.client.deadline import Deadline
 from argosy.client.patience import Answer, Gateways, Patience
+from tests.harness.hand_clock import HandClock
 
 BROKEN = OSError("connection reset")
-
-
-class StillClock:
-    """Time goes on when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def unix_ms(self) -> int:
-        return 0
-
-    async def sleep(self, delay_s: float) -> None:
-        self.now_s += delay_s
 
 
 def away(status: int, code: str, retry_after: str = "") -> Answer:
@@ -30,11 +15,11 @@ def away(status: int, code: str, retry_after: str = "") -> Answer:
 
 
 @pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
+def clock() -> HandClock:
+    return HandClock()
 
 
-def test_every_gateway_is_asked_before_anybody_waits(clock: StillClock) -> None:
+def test_every_gateway_is_asked_before_anybody_waits(clock: HandClock) -> None:
     patience = Patience(Gateways(("a", "b", "c")), clock, 30)
 
     asked = [(patience.asked, patience.failed(BROKEN) > 0) for _ in range(6)]
@@ -42,7 +27,7 @@ def test_every_gateway_is_asked_before_anybody_waits(clock: StillClock) -> None:
     assert asked == [(0, False), (1, False), (2, True), (0, False), (1, False), (2, True)]
 
 
-def test_pauses_grow_to_a_bound(clock: StillClock) -> None:
+def test_pauses_grow_to_a_bound(clock: HandClock) -> None:
     patience = Patience(Gateways(("a",)), clock, 10_000)
 
     pauses = [patience.failed(BROKEN) for _ in range(12)]
@@ -61,7 +46,7 @@ def test_pauses_grow_to_a_bound(clock: StillClock) -> None:
     ],
 )
 def test_what_a_gateway_asks_for_is_kept_where_there_is_no_other(
-    answer: Answer, urls: tuple[str, ...], at_least_s: float, clock: StillClock
+    answer: Answer, urls: tuple[str, ...], at_least_s: float, clock: HandClock
 ) -> None:
     pause_s = Patience(Gateways(urls), clock, 30).answered(answer)
 
@@ -69,7 +54,7 @@ def test_what_a_gateway_asks_for_is_kept_where_there_is_no_other(
     assert at_least_s <= pause_s <= at_least_s + 0.1
 
 
-def test_patience_ends_in_time_and_begins_anew_with_success(clock: StillClock) -> None:
+def test_patience_ends_in_time_and_begins_anew_with_success(clock: HandClock) -> None:
     patience = Patience(Gateways(("a",)), clock, 30, key="k")
     clock.now_s += 29.9
     patience.succeeded()
@@ -83,14 +68,14 @@ def test_patience_ends_in_time_and_begins_anew_with_success(clock: StillClock) -
         patience.answered(away(503, "log_unavailable"))
 
 
-def test_who_answered_is_asked_first_by_the_next_call(clock: StillClock) -> None:
+def test_who_answered_is_asked_first_by_the_next_call(clock: HandClock) -> None:
     gateways = Gateways(("a", "b"))
     Patience(gateways, clock, 30).failed(BROKEN)
 
     assert Patience(gateways, clock, 30).asked == 1
 
 
-def test_a_deadline_asks_for_whole_seconds_and_ends(clock: StillClock) -> None:
+def test_a_deadline_asks_for_whole_seconds_and_ends(clock: HandClock) -> None:
     deadline = Deadline(clock, 25)
 
     asked = [deadline.wait_s()]

@@ -14,7 +14,7 @@ from workers.dispatch.inbox.inbox_rule import Action, decide_held
 from workers.dispatch.inbox.inbox_rule import decide as decide_inbox
 from workers.dispatch.ownership.handover import is_settled
 from workers.dispatch.ownership.ownership import decide as decide_ownership
-from workers.dispatch.ownership.reading import where_to_read
+from workers.dispatch.ownership.reading import is_missing, where_to_read
 from workers.dispatch.ownership.takeover import opens_as
 from workers.dispatch.store_watch import is_cut_off
 from workers.dispatch.turn import Owned, Resume, Stop, Turn
@@ -216,3 +216,20 @@ def test_a_row_that_meets_an_ended_turn_comes_late_and_changes_nothing(
 def test_partitions_are_written_as_ranges() -> None:
     assert in_ranges([0, 1, 2, 5, 7, 8]) == "0-2, 5, 7-8"
     assert in_ranges([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "span", "expected"),
+    [
+        (5, 5, Span(0, 10), False),
+        (9, 12, Span(0, 10), False),  # accepted on while the log was asked: its end is of a moment before
+        (6, 12, Span(7, 10), False),  # the same, and what was accepted before has been trimmed
+        (11, 11, Span(0, 10), True),  # truncated
+        (3, 3, Span(7, 10), True),  # deleted before it was accepted
+        (3, 6, Span(7, 10), True),
+    ],
+)
+def test_a_partition_that_is_read_lacks_records_only_if_no_moment_since_the_log_was_asked_explains_its_answer(
+    before: int, now: int, span: Span, expected: bool
+) -> None:
+    assert is_missing(before, now, span) is expected

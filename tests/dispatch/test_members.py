@@ -2,6 +2,7 @@
 
 import uuid
 
+from tests.harness.hand_clock import HandClock
 from workers.dispatch.life import Member
 from workers.dispatch.ownership.members import NEW_S, Members
 
@@ -10,22 +11,6 @@ ME, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 
 def member(worker_id: uuid.UUID, *, is_alive: bool = True, is_draining: bool = False) -> Member:
     return Member(worker_id, worker_id.int, "default", f"127.0.0.1:{worker_id.int}", is_draining, is_alive)
-
-
-class HandClock:
-    """Time by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def unix_ms(self) -> int:
-        return 0
-
-    async def sleep(self, delay_s: float) -> None:
-        raise NotImplementedError
 
 
 def test_who_is_not_known_yet_is_taken_for_living_for_a_moment() -> None:

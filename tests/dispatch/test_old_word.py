@@ -4,19 +4,9 @@ from argosy import Context, step
 from argosy.clock import SystemClock
 from argosy.turn.status import Status
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
+from tests.harness.hand_clock import AheadClock
 
 STOPPED_S = 20.0
-
-
-class StoppableClock(SystemClock):
-    """stopped_s: for how long the process has been stopped."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stopped_s = 0.0
-
-    def monotonic_s(self) -> float:
-        return super().monotonic_s() + self.stopped_s
 
 
 @step
@@ -52,12 +42,12 @@ async def test_a_step_whose_leave_to_begin_comes_from_before_the_stop_asks_again
         await context.run(second, None)
 
     async with Parts(catalog(workflow)) as parts:
-        clock = parts.flusher._clock = StoppableClock()
+        clock = parts.flusher._clock = AheadClock()
         parts.owned[0].held_at_s = clock.monotonic_s()
 
         def stop_in_the_first(_: object) -> None:
             if len(parts.stream.calls) == 1:  # sent, taken by Postgres, and not yet answered
-                clock.stopped_s = STOPPED_S
+                clock.ahead_s = STOPPED_S
 
         parts.stream.apply = stop_in_the_first
         turn = make_turn(parts.owned[0], "boom")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from argosy.logs.kafka_silence import Silence, is_out
-from tests.logs.late_clock import LateClock
+from tests.harness.hand_clock import AheadClock
 
 
 @pytest.mark.parametrize(
@@ -33,18 +33,18 @@ def said(rxidle_us: int) -> str:
 
 
 def test_silence_is_counted_from_when_the_coordinator_was_heard() -> None:
-    clock = LateClock()
+    clock = AheadClock()
     silence = Silence(clock)
 
     silence.on_statistics(said(500_000))
-    clock.late_s = 3.0
+    clock.ahead_s = 3.0
 
     assert silence.silent_s == pytest.approx(3.5, abs=0.5)
 
 
 @pytest.mark.parametrize("text", [said(-1), '{"brokers": {}}', "{}"])
 def test_who_was_never_heard_is_not_silent(text: str) -> None:
-    silence = Silence(LateClock())
+    silence = Silence(AheadClock())
 
     silence.on_statistics(text)
 
@@ -52,7 +52,7 @@ def test_who_was_never_heard_is_not_silent(text: str) -> None:
 
 
 def test_nothing_is_known_of_another_consumer() -> None:
-    silence = Silence(LateClock())
+    silence = Silence(AheadClock())
     silence.on_statistics(said(9_000_000))
 
     silence.begin()

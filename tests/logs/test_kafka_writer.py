@@ -13,7 +13,7 @@ from argosy.log import Entry, Outcome
 from argosy.logs.kafka_writer import KafkaWriter
 from argosy.logs.open import ensure
 from tests.contract.conftest import until
-from tests.logs.late_clock import LateClock
+from tests.harness.hand_clock import AheadClock
 
 
 async def set_topic(settings: Settings, name: str, value: str) -> None:
@@ -40,12 +40,12 @@ async def test_a_record_that_the_broker_finds_too_large_is_certainly_not_appende
 async def test_a_rejection_that_may_be_that_of_a_second_try_is_not_certain(kafka_settings: Settings) -> None:
     await ensure(kafka_settings, "")
     await set_topic(kafka_settings, "max.message.bytes", "1000")
-    clock = LateClock()
+    clock = AheadClock()
     writer = await KafkaWriter.open(kafka_settings, clock)
 
     appending = asyncio.create_task(writer.append([Entry(0, b"", os.urandom(2_000))]))
     await asyncio.sleep(0)
-    clock.late_s = 1.0
+    clock.ahead_s = 1.0
 
     assert [each.outcome for each in await appending] == [Outcome.UNKNOWN]
     await writer.close()

@@ -3,22 +3,11 @@
 from structlog.testing import capture_logs
 
 from argosy.logs.kafka_config import Messages
-
-
-class FrozenClock:
-    now_s = 100.0
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def unix_ms(self) -> int:
-        return 0
-
-    async def sleep(self, delay_s: float) -> None: ...
+from tests.harness.hand_clock import HandClock
 
 
 def test_a_message_that_repeats_is_printed_once_in_a_while_and_says_how_often_it_was_left_out() -> None:
-    clock = FrozenClock()
+    clock = HandClock()
     messages = Messages(clock, "producer")
 
     with capture_logs() as printed:
@@ -32,7 +21,7 @@ def test_a_message_that_repeats_is_printed_once_in_a_while_and_says_how_often_it
 
 
 def test_kinds_without_end_do_not_fill_the_memory() -> None:
-    messages = Messages(FrozenClock(), "producer")
+    messages = Messages(HandClock(), "producer")
 
     with capture_logs() as printed:
         for number in range(1_000):

@@ -17,7 +17,7 @@ from argosy.logs.postgres_writer import PostgresWriter
 from argosy.store import log as log_store
 from argosy.store.migrate import migrate
 from tests.contract.conftest import until
-from tests.logs.late_clock import LateClock
+from tests.harness.hand_clock import AheadClock
 
 
 @pytest.fixture
@@ -118,14 +118,14 @@ async def test_a_statement_that_postgres_cancels_is_certainly_not_appended(
 async def test_what_waited_too_long_behind_a_slow_call_is_certainly_not_appended_and_the_call_itself_is_unknown(
     dsn: str, postgres_settings: Settings, observer: Any
 ) -> None:
-    clock = LateClock()
+    clock = AheadClock()
     writer = await PostgresWriter.open(postgres_settings, dsn, clock)
     async with Blocked(observer):
         sent = asyncio.create_task(writer.append([Entry(0, b"", b"sent")]))
         await wait_until_blocked(observer)
         behind = asyncio.create_task(writer.append([Entry(0, b"", b"behind")]))
         await asyncio.sleep(0)
-        clock.late_s = 1.0
+        clock.ahead_s = 1.0
 
         assert [each.outcome for each in await sent] == [Outcome.UNKNOWN]
         assert [each.outcome for each in await behind] == [Outcome.NOT_APPENDED]

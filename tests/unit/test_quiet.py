@@ -4,26 +4,11 @@ import pytest
 import structlog
 
 from argosy.quiet import Quiet
-
-
-class HandClock:
-    """Moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def unix_ms(self) -> int:
-        return 0
-
-    async def sleep(self, delay_s: float) -> None:
-        self.now_s += delay_s
+from tests.harness.hand_clock import HandClock
 
 
 def test_a_repeated_event_is_said_once_in_an_interval_with_what_was_left_out() -> None:
-    clock = HandClock()
+    clock = HandClock(0.0)
     quiet = Quiet({"away"}, 5.0, clock)
     said = []
 

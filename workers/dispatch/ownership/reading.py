@@ -3,6 +3,8 @@
 Rules:
 - A position belongs to a log (`where_to_read`): one that the log does not hold is another log's, or records are
   missing. Then the partition is read from its earliest record; what is known already is recognised by its turn ids.
+- While it is read, positions move on until the log has answered what it holds: an end is compared with the position
+  from before it was asked for, a beginning with the one from after (`is_missing`).
 - How far in time a partition is accepted through is kept with its position, also while it is idle.
 """
 
@@ -25,6 +27,11 @@ def where_to_read(position: int | None, span: Span) -> int:
     if position is None or not span.begin <= position <= span.end:
         return span.begin
     return position
+
+
+def is_missing(position_before: int, position_now: int, span: Span) -> bool:
+    """Whether the log, asked in between, does not hold the position of a partition that is being read."""
+    return position_before > span.end or position_now < span.begin
 
 
 class Reading:
@@ -128,15 +135,16 @@ class Reading:
         has_to_note = self._clock.monotonic_s() - self._through_at_s >= _THROUGH_INTERVAL_S
         if has_to_note:
             self._through_at_s = self._clock.monotonic_s()
+        before = [each.position for each in reading]
         spans = await self._reader.spans([each.partition for each in reading])
         idle: list[Move] = []
-        for each in reading:
+        for each, position_before in zip(reading, before, strict=True):
             if each.is_void:
                 continue
             span = spans[each.partition]
             each.lag = max(0, span.end - each.position)
             telemetry.PARTITION_LAG.labels(partition=str(each.partition)).set(each.lag)
-            if where_to_read(each.position, span) != each.position:
+            if is_missing(position_before, each.position, span):
                 self.stop(each)  # records are missing: it is started anew, from where the log begins
             elif has_to_note and each.position >= span.end:
                 idle.append((each, None, asked_s))
