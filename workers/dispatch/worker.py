@@ -50,6 +50,7 @@ class Worker:
         await parts.log_guard.begin(await parts.reader.identity())
         await parts.accepts.open()
         parts.database_clock.heard(await parts.flushes.open())
+        await parts.rehearse()
         await parts.exchange.start()
         ops = OpsServer(settings.metrics_host, settings.metrics_port, health=self._health, ready=self._ready)
         ops.start()

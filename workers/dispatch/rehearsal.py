@@ -1,0 +1,75 @@
+"""The statements of a takeover, gone through once before there is anything to take over.
+
+A backend looks up its tables and plans each statement when it first runs it, which with the connection itself took 60
+to 100 ms of what sessions wait for when a partition changes hands (measured by bench/stall.py). Nothing is written:
+the partitions of the rehearsal are held under an epoch that no claim ever gives.
+"""
+
+import asyncio
+import uuid
+from typing import Final
+
+from argosy.ids import buckets_of
+from argosy.store.head import Heads
+from argosy.store.numbered_stream import NumberedStream
+from argosy.store.partition import Partitions
+from argosy.turn.events import Event
+from argosy.turn.status import Status
+from workers.dispatch.accept import accept_arrays
+from workers.dispatch.accept.accept_arrays import AcceptArrays
+from workers.dispatch.flush import flush_arrays
+from workers.dispatch.flush.flush_arrays import FlushArrays
+from workers.dispatch.flush.flush_entry import Entry
+from workers.dispatch.turn import InboxWrite, Owned, Turn
+
+_NOBODYS_EPOCH: Final = 0  # a CHECK of the table partitions
+
+
+async def rehearse(
+    lane: str, accepts: NumberedStream, flushes: NumberedStream, partitions: Partitions, heads: Heads
+) -> None:
+    """Once, before the log gives this process anything. The reads are at once, a connection of the pool for each.
+
+    Raises StoreUnavailableError for the reads; the calls of the streams wait for Postgres.
+    """
+    await asyncio.gather(
+        accepts.call(accept_arrays.STATEMENT, *_accept(lane).arguments()),
+        flushes.call(flush_arrays.STATEMENT, *_flush(lane).arguments()),
+        partitions.notes([]),
+        partitions.open_positions("", {}),
+        heads.load_heads(0, uuid.UUID(int=0), 0, 1),
+        heads.due_inbox([(0, 0)], 1),
+        heads.load_turns([]),
+    )
+
+
+def _nobodys() -> Owned:
+    return Owned(0, _NOBODYS_EPOCH, buckets_of(0, 1))
+
+
+def _accept(lane: str) -> AcceptArrays:
+    arrays = AcceptArrays(lane, "", 0)
+    arrays.add_partition(_nobodys(), 0, None)
+    return arrays
+
+
+def _flush(lane: str) -> FlushArrays:
+    turn = Turn(
+        owned=_nobodys(),
+        turn_id=uuid.uuid4(),
+        tenant="",
+        session_id=uuid.uuid4(),
+        session_name="",
+        bucket=0,
+        place=0,
+        workflow="",
+        priority=0,
+        input=b"",
+    )
+    turn.attempt = 1
+    turn.status = Status.COMPLETED
+    turn.write(Event.TURN_COMPLETED)
+    turn.inbox.append(InboxWrite(uuid.uuid4(), "timer", "", "", None, 0.0))
+    arrays = FlushArrays(lane)
+    arrays.add(Entry(turn))
+    return arrays
