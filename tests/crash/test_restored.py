@@ -8,10 +8,13 @@ import pytest
 
 from tests.checker.history import violations
 from tests.checker.seen import Effect, History
+from tests.gateway.watch.reader import Reader
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("log_name", ["kafka"])]
+
+STREAM = {"accept": "text/event-stream"}
 
 
 async def administer(fleet: Fleet, *statements: str) -> None:
@@ -86,3 +89,42 @@ async def test_every_turn_that_was_accepted_after_the_backup_ends_after_the_rest
     assert epoch_after > epoch_before
     history = await client.history(disruptions=2, is_truth_old=True)
     assert violations(history._replace(effects=of_the_history_that_counts(history))) == []
+
+
+@pytest.mark.scenario("client of a restored database", "it is told to begin anew where the history went back")
+async def test_a_client_is_told_where_the_history_that_it_saw_is_no_more_and_no_id_comes_again(
+    idle_fleet: Fleet, client: Client
+) -> None:
+    fleet = idle_fleet
+    await asyncio.to_thread(fleet.start, 1)
+    turn_id = await client.post("waiting", "waits", effects=2)
+    await client.until_status([turn_id], {"suspended"})
+    path = f"/v1/turns/{turn_id}/events"
+    async with Reader(fleet.url, path, STREAM) as reader:
+        before = await reader.until_type("wait.started")
+    await stop_all(fleet)
+    await administer(fleet, "CREATE DATABASE {0}_backup TEMPLATE {0}")
+
+    await asyncio.to_thread(fleet.start, 1)
+    async with Reader(fleet.url, path, STREAM | {"last-event-id": before[-1].id}) as reader:
+        await client.signal(turn_id, "go", 1)
+        lost = await reader.until_closed(within_s=30)
+    await stop_all(fleet)
+    await administer(fleet, "DROP DATABASE {0} WITH (FORCE)", "ALTER DATABASE {0}_backup RENAME TO {0}")
+    code, output = await asyncio.to_thread(fleet.run, "migrate", "--after-restore")
+    assert code == 0, output
+    await asyncio.to_thread(fleet.start, 1)
+    await client.until_status([turn_id], {"suspended"})
+    async with Reader(fleet.url, path, STREAM | {"last-event-id": lost[-2].id}) as reader:
+        await reader.until_type("resync")
+        await client.signal(turn_id, "go", 2)
+        again = await reader.until_closed(within_s=30)
+
+    assert lost[-1].type == again[-1].type == "turn.completed"
+    assert again[0].type == "resync"
+    known = {each.seq for each in before}
+    assert again[0].data["from_seq"] == max(known)
+    told = [each for each in again if each.type != "resync"]
+    assert sorted(known | {each.seq for each in told}) == list(range(1, told[-1].seq + 1))
+    assert again[0].id == before[-1].id  # where it begins anew
+    assert not {each.id for each in told} & {each.id for each in (*before, *lost)}

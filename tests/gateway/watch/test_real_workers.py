@@ -1,6 +1,7 @@
 """Streams of real gateways from real workers: text goes on across hand-overs, deaths and gateways."""
 
 import asyncio
+import signal
 import time
 
 import pytest
@@ -10,8 +11,10 @@ from tests.harness.client import Client
 from tests.harness.effects import Latch
 from tests.harness.fixtures import *  # noqa: F403
 from tests.harness.fleet import Fleet
+from tests.harness.owners import until_shared
 from tests.harness.processes import free_port
 
+PARTITIONS = 8
 ONE_LOG = pytest.mark.parametrize("log_name", ["postgres"])
 ACCEPT = {"accept": "text/event-stream"}
 
@@ -77,6 +80,65 @@ async def test_a_worker_that_dies_in_a_step_is_a_reset_and_the_text_is_what_was_
         latch.release()
         await reader.until_closed(within_s=20)
 
+    assert seqs_of(reader.told) == list(range(1, 6))
+    assert text_of(reader.told) == (await client.turn(turn_id))["result"]["text"]
+
+
+@ONE_LOG
+@pytest.mark.slow
+async def test_a_partition_changes_hands_in_the_middle_of_a_text_and_the_client_does_not_notice(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    fleet = idle_fleet
+    (former,) = fleet.start(1)
+    turn_id = await client.post("said", "tells", effects=2, until=latch.path)
+    async with stream(fleet.url, turn_id) as reader:
+        await reader.until(5, within_s=20)
+        successor = await asyncio.to_thread(fleet.worker)
+        former.process.terminate()
+        await until_shared(client, [successor], PARTITIONS)
+        assert former.process.poll() is None, "it ends when its step does"
+        count = len(reader.told)
+        await reader.until(count + 10, within_s=20)
+        latch.release()
+        await reader.until_closed(within_s=20)
+
+    assert seqs_of(reader.told) == [1, 2, 3, 4]
+    assert set(reader.types) == {"turn.started", "frame", "step.completed", "turn.completed"}
+    assert {each.body["attempt"] for each in reader.told} == {1}
+    numbers = [each.data["n"] for each in reader.told if each.type == "frame"]
+    assert numbers == sorted(set(numbers))
+    assert text_of(reader.told) == (await client.turn(turn_id))["result"]["text"]
+    assert await asyncio.to_thread(former.wait_dead) == 0
+    await client.judge(disruptions=0)
+
+
+@ONE_LOG
+@pytest.mark.slow
+async def test_a_stopped_worker_is_left_for_its_successor_and_what_it_says_when_it_wakes_up_is_not_told(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    fleet = idle_fleet
+    (stopped,) = fleet.start(1)
+    turn_id = await client.post("said", "tells", effects=2, until=latch.path)
+    async with stream(fleet.url, turn_id) as reader:
+        await reader.until(5, within_s=20)
+        await asyncio.to_thread(fleet.worker)
+        stopped.send(signal.SIGSTOP)
+        try:
+            await reader.until_type("turn.reset", within_s=30)
+            count = len(reader.told)
+            await reader.until(count + 5, within_s=20)
+        finally:
+            stopped.send(signal.SIGCONT)
+        count = len(reader.told)
+        await reader.until(count + 10, within_s=20)
+        latch.release()
+        await reader.until_closed(within_s=20)
+
+    since = reader.types.index("turn.reset")
+    assert {each.body["attempt"] for each in reader.told[since:]} == {2}
+    assert reader.types.count("turn.reset") == 1
     assert seqs_of(reader.told) == list(range(1, 6))
     assert text_of(reader.told) == (await client.turn(turn_id))["result"]["text"]
 
