@@ -17,7 +17,7 @@ import msgspec
 from argosy.errors import WorkflowError
 from argosy.workflow import payload
 
-# A token of its own costs some 60 bytes more than its characters: many are made one piece, up to this length.
+# A token of its own costs some 60 bytes more than its characters: many are made one piece, up to about this length.
 _LOOSE_MAX: Final = 64
 _PIECE_CHARACTERS: Final = 4_096
 _MARKS_MAX: Final = 16
@@ -32,8 +32,8 @@ class Channel:
     step, tries: whose it is; "" and 0: the workflow's. generation: of this channel among all of the attempt; a step
     that is tried again has others. length: characters, or changes so far of a JSON value; replaced: the length right
     after its newest replacement, 0 before the first. seq: the turn's newest event when it was last filled.
-    size_bytes: of the value. is_refilled: another process has filled it before, in this same attempt, and this one
-    fills it again.
+    size_bytes: of the value. is_over: it takes no more. is_refilled: another process has filled it before, in this same
+    attempt, and this one fills it again.
     """
 
     __slots__ = (
@@ -47,6 +47,7 @@ class Channel:
         "_texts",
         "_whole",
         "generation",
+        "is_over",
         "is_refilled",
         "is_text",
         "length",
@@ -79,11 +80,13 @@ class Channel:
         self.replaced = 0
         self.seq = 0
         self.size_bytes = 0
+        self.is_over = False
         # (seq, the length that it had when its first emit after that event came), oldest first.
         self._marks: list[tuple[int, int]] = []
         self._texts: list[str] = []
         self._starts: list[int] = []
-        self._loose = 0
+        # The newest tokens, in none of `_texts` yet.
+        self._loose: list[str] = []
         self._whole = b"null"
         self._document: Any = None
         self._is_decoded = False
@@ -127,12 +130,10 @@ class Channel:
     def append(self, text: str, size_bytes: int, seq: int) -> None:
         if seq != self.seq or not self._marks:
             self._mark(seq)
-        self._starts.append(self.length)
-        self._texts.append(text)
         self.length += len(text)
         self.size_bytes += size_bytes
-        self._loose += 1
-        if self._loose == _LOOSE_MAX:
+        self._loose.append(text)
+        if len(self._loose) == _LOOSE_MAX:
             self._join()
 
     def replace(self, whole: bytes, seq: int) -> None:
@@ -170,20 +171,22 @@ class Channel:
     def _text(self, begin: int, end: int) -> str:
         if begin >= end:
             return ""
+        if self._loose:
+            self._join()
         first = max(bisect_right(self._starts, begin) - 1, 0)
         last = bisect_right(self._starts, end - 1)
-        offset = self._starts[first] if self._starts else 0
+        offset = self._starts[first]
         return "".join(self._texts[first:last])[begin - offset : end - offset]
 
     def _join(self) -> None:
-        """The small pieces at the end become one."""
-        first = len(self._texts)
-        while first and len(self._texts[first - 1]) < _PIECE_CHARACTERS:
-            first -= 1
-        joined = "".join(self._texts[first:])
-        self._loose = 0
-        del self._texts[first:], self._starts[first + 1 :]
-        self._texts.append(joined)
+        """What is loose becomes a piece, or the end of the last one."""
+        joined = "".join(self._loose)
+        self._loose.clear()
+        if self._texts and len(self._texts[-1]) < _PIECE_CHARACTERS:
+            self._texts[-1] += joined
+        else:
+            self._starts.append(self.length - len(joined))
+            self._texts.append(joined)
 
     def _patched(self, operations: Any) -> tuple[bytes, Any]:
         if not self._is_decoded:

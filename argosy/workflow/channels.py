@@ -78,18 +78,41 @@ class Channels:
 
     # For the code that emits
 
-    def append(self, step: str, tries: int, name: str, text: str) -> None:
-        """Raises WorkflowError."""
+    def append(self, step: str, tries: int, name: str, text: str) -> Channel | None:
+        """The channel; None: the workflow is on its way out, and nothing was appended. Raises WorkflowError."""
         size_bytes = len(text) if text.isascii() else _size_bytes(text)
         self._check_emit(size_bytes)
-        if step and self._append_at_once(step, tries, name, text, size_bytes):
-            return
 
         def change(channel: Channel) -> None:
             self._check_value(channel, channel.size_bytes + size_bytes)
             channel.append(text, size_bytes, self._seq())
 
-        self._fill(step, tries, name, True, change)
+        return self._fill(step, tries, name, True, change)
+
+    def append_again(self, channel: Channel, text: str) -> bool:
+        """What nearly every emit is: one more token of the channel that a step's try filled last, where there is room.
+        False: nothing was appended, look closer.
+        """
+        size_bytes = len(text) if text.isascii() else _size_bytes(text)
+        bounds, lock = self._bounds, self._lock
+        lock.acquire()  # half of what `with` costs, in something that is called once a token
+        try:
+            turn_size_bytes = self._size_bytes + size_bytes
+            if (
+                channel.is_over
+                or size_bytes > bounds.emit_size_bytes_max
+                or channel.size_bytes + size_bytes > bounds.value_size_bytes_max
+                or turn_size_bytes > bounds.turn_size_bytes_max
+            ):
+                return False
+            channel.append(text, size_bytes, self._seq())
+            self._size_bytes = turn_size_bytes
+        finally:
+            lock.release()
+        listener = self.listener
+        if listener is not None:
+            listener()
+        return True
 
     def replace(self, step: str, tries: int, name: str, value: Any) -> None:
         """Raises WorkflowError; EncodingError when it is no JSON."""
@@ -160,11 +183,13 @@ class Channels:
 
     # Inside
 
-    def _fill(self, step: str, tries: int, name: str, is_text: bool, change: Callable[[Channel], None]) -> None:
+    def _fill(
+        self, step: str, tries: int, name: str, is_text: bool, change: Callable[[Channel], None]
+    ) -> Channel | None:
         check_name(name)
         with self._lock:
             if not step and (self._is_suspended or self._own_emits.is_held(name)):
-                return
+                return None
             channel = None
             try:
                 channel = self._channel(step, tries, name, is_text)
@@ -177,26 +202,7 @@ class Channels:
         listener = self.listener
         if listener is not None:
             listener()
-
-    def _append_at_once(self, step: str, tries: int, name: str, text: str, size_bytes: int) -> bool:
-        """What nearly every emit is: one more token where there is room. False: look closer."""
-        with self._lock:
-            channels = self._by_step.get(step)
-            channel = None if channels is None or type(name) is not str else channels.get(name)
-            if (
-                channel is None
-                or channel.tries != tries
-                or not channel.is_text
-                or channel.size_bytes + size_bytes > self._bounds.value_size_bytes_max
-                or self._size_bytes + size_bytes > self._bounds.turn_size_bytes_max
-            ):
-                return False
-            channel.append(text, size_bytes, self._seq())
-            self._size_bytes += size_bytes
-        listener = self.listener
-        if listener is not None:
-            listener()
-        return True
+        return channel
 
     def _channel(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
         channels = self._by_step.get(step)
@@ -220,6 +226,7 @@ class Channels:
         if not step:
             self._own_emits.refused(name)
         if channel is not None and not channel.length:
+            channel.is_over = True
             del self._by_step[step][name]
             self._count -= 1
 
@@ -238,7 +245,9 @@ class Channels:
     def _remove(self, step: str) -> list[Channel]:
         channels = list(self._by_step.pop(step, {}).values())
         self._count -= len(channels)
-        self._size_bytes -= sum(channel.size_bytes for channel in channels)
+        for channel in channels:
+            channel.is_over = True
+            self._size_bytes -= channel.size_bytes
         return channels
 
     def _restore(self, kept: Kept) -> None:

@@ -2,17 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from argosy.errors import WorkflowError
+from argosy.workflow.channel import Channel
 from argosy.workflow.channels import WORKFLOW, Channels
 from argosy.workflow.info import StepInfo, current
 
 _NOTHING: Final[Any] = object()
 
 
+class FilledLast(NamedTuple):
+    info: StepInfo
+    channels: Channels
+    channel: Channel
+
+
 class Attempt(Protocol):
-    """The attempt of a turn that code runs in, as `emit` needs it. Used from any thread."""
+    """The attempt of a turn that code runs in, as `emit` needs it. Used from any thread.
+
+    filled_last: by which try of a step, and which of its channels, of text; emit alone reads and writes it.
+    """
+
+    filled_last: FilledLast | None
 
     def channels(self, info: StepInfo | None) -> Channels | None:
         """Where a try of a step, or the workflow (None), fills its channels; None: nobody may see them. Raises
@@ -49,13 +61,26 @@ def emit(
             "emit() works inside a step or a workflow, and in threads that carry its context (asyncio.to_thread)"
         )
     info = current.get()
+    last = here.filled_last
+    if (
+        last is not None
+        and last.info is info
+        and text.__class__ is str
+        and patch is None
+        and json is _NOTHING
+        and last.channel.name == channel
+        and last.channels.append_again(last.channel, text)
+    ):
+        return
     channels = here.channels(info)
     step, tries = (WORKFLOW, 0) if info is None else (info.step_key, info.try_number)
     if text is not None and patch is None and json is _NOTHING:
         if not isinstance(text, str):
             raise WorkflowError(f"the text of emit is a string, not {type(text).__name__}")
         if channels is not None:
-            channels.append(step, tries, channel, text)
+            filled = channels.append(step, tries, channel, text)
+            if info is not None and filled is not None:
+                here.filled_last = FilledLast(info, channels, filled)
     elif text is not None or (patch is None) is (json is _NOTHING):
         raise WorkflowError("emit takes exactly one of text, patch and json")
     elif channels is None:

@@ -184,6 +184,24 @@ async def test_a_wrong_emit_is_an_error_of_the_step(arguments: Any, says: str) -
     assert len(runs) == 1
 
 
+async def test_a_channel_that_was_refused_before_it_held_anything_can_be_filled_all_the_same() -> None:
+    @step
+    async def answer() -> None:
+        emit("tokens", text="")
+        with pytest.raises(WorkflowError, match="EMIT_SIZE_BYTES_MAX"):
+            emit("tokens", text="x" * 2_000_000)
+        emit("tokens", text="a")
+        emit("tokens", text="b")
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(answer)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "ab"}}
+
+
 @pytest.mark.parametrize("name", ["", "x" * 65, "a\nb", None, 5])
 async def test_a_channel_has_a_name(name: Any) -> None:
     async def flow(ctx: Context) -> None:
