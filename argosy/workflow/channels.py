@@ -207,10 +207,8 @@ class Channels:
     def _channel(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
         channels = self._by_step.get(step)
         channel = None if channels is None else channels.get(name)
-        if (
-            channel is not None and channel.tries < tries
-        ):  # a thread of an earlier try came between its end and this one
-            self._remove(step)
+        if channel is not None and channel.tries < tries:
+            self._remove(step)  # a thread of an earlier try came between its end and this one
             channel = None
         if channel is None:
             return self._make(step, tries, name, is_text)
