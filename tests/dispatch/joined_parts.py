@@ -101,6 +101,7 @@ class Parts:
 
     def __init__(self, functions):
         self.owned = {0: make_owned()}
+        self.is_watched = False
         self.heads, self.stream, clock = HeadsStub(), Stream(), SystemClock()
         self.scheduler = Scheduler(8)
         self.flusher = Flusher(
@@ -137,6 +138,7 @@ class Parts:
             load=self.pager.load,
             again=lambda t: self.inbox.again(t),
             on_freed=lambda: self.executor.fill(),
+            is_watched=lambda _: self.is_watched,
         )
         self.inbox = Inbox(
             self.heads,

@@ -1,5 +1,6 @@
 """The joined parts of a worker over a scripted store: what is hard to bring about with real servers."""
 
+import asyncio
 import uuid
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from argosy.store.head import Head
 from argosy.turn.status import Status
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
+from workers.dispatch.flush import flusher
 from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.turn import Resume
 
@@ -99,3 +101,24 @@ async def test_a_turn_that_was_held_goes_on_when_what_it_waits_for_came_meanwhil
         await parts.pager.take_up(turn_id, owned, Resume.MOVED)
 
         assert (turn_id in parts.scheduler.live) is is_woken
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+async def test_the_start_of_a_turn_is_written_at_once_when_somebody_looks_on(
+    is_watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flusher, "_LAZY_S", 3_600.0)
+
+    async def works_for_long(context):
+        await asyncio.Event().wait()
+
+    async with Parts(catalog(works_for_long)) as parts:
+        parts.is_watched = is_watched
+        turn = make_turn(parts.owned[0], "boom")
+        parts.scheduler.accepted(turn, True)
+        parts.executor.fill()
+        await until(lambda: turn.task is not None)
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+        assert bool(parts.stream.calls) is is_watched

@@ -133,6 +133,7 @@ class Parts:
             again=lambda turn: self.inbox.again(turn),
             on_freed=self._moved_on,
             listener_of=self.hub.listener_of,
+            is_watched=self.hub.is_watched,
         )
         self.inbox = Inbox(
             heads,
@@ -217,7 +218,7 @@ class Parts:
         self.gauges = PartitionGauges(self._pool, settings.lane, self.scheduler, self.clock, owned=self.owned)
 
     async def rehearse(self) -> None:
-        """Before the log is joined: what is done first for a partition has been done before."""
+        """Before the log is joined."""
         await rehearse(self._settings.lane, self.accepts, self.flushes, self.partitions, self._heads)
 
     # What the parts tell each other

@@ -52,6 +52,7 @@ class Executor:
         again: Callable[[Turn], None],
         on_freed: Callable[[], None],
         listener_of: Callable[[Turn], Callable[[], None] | None] = lambda _: None,
+        is_watched: Callable[[Turn], bool] = lambda _: False,
     ) -> None:
         self._scheduler = scheduler
         self._flusher = flusher
@@ -65,6 +66,7 @@ class Executor:
         self._again = again
         self._on_freed = on_freed
         self._listener_of = listener_of
+        self._is_watched = is_watched
         self._running: set[Turn] = set()
         self._alone = Alone(begin=self.begin, on_over=on_freed)
         self._count_ended = {status: telemetry.ENDED.labels(status=status.value).inc for status in ENDED}
@@ -118,7 +120,10 @@ class Executor:
             listener_of=self._listener_of,
             on_quiet=self.suspend,
         )
-        self._flusher.add_lazily(turn)
+        if self._is_watched(turn):
+            self._flusher.add(turn)
+        else:
+            self._flusher.add_lazily(turn)
         turn.task = asyncio.create_task(self._run(turn, definition, journal))
 
     def stop(self, turn: Turn, why: Stop) -> None:

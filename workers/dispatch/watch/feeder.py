@@ -48,9 +48,7 @@ class Feeder:
 
     def listener_of(self, turn: Turn) -> Callable[[], None] | None:
         """What the turn's channels call when they are filled, from any thread; None: nobody watches."""
-        if not self._watchers.count or not self._watchers.has(turn.turn_id, turn.session_id):
-            return None
-        return partial(self.stir, turn)
+        return partial(self.stir, turn) if self._watchers.look_on(turn) else None
 
     def begin(self, each: Subscription, turn: Turn) -> None:
         """It is sent the channels of this turn from here on, after what it had when it came."""

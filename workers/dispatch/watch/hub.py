@@ -222,6 +222,10 @@ class Hub:
         """What the channels of a turn call when they are filled; None: nobody watches it."""
         return self._feeder.listener_of(turn)
 
+    def is_watched(self, turn: Turn) -> bool:
+        """Whether anybody looks on while it runs."""
+        return self._watchers.look_on(turn)
+
     # Inside
 
     def _leaving_of(self, each: Subscription) -> Turn | None:

@@ -38,6 +38,10 @@ class Watchers:
     def has(self, turn_id: uuid.UUID, session_id: uuid.UUID | None) -> bool:
         return turn_id in self._by_turn or session_id in self._by_session
 
+    def look_on(self, turn: Turn) -> bool:
+        """Whether anybody wants more of it than its end."""
+        return self.count > 0 and any(not each.is_ending_only for each in self.of(turn.turn_id, turn.session_id))
+
     def of(self, turn_id: uuid.UUID, session_id: uuid.UUID | None) -> list[Subscription]:
         """Those of the turn, and those of its session."""
         found = [*self._by_turn.get(turn_id, ())]
