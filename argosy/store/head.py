@@ -71,7 +71,6 @@ class DueRow(NamedTuple):
     correlation: str
     payload: bytes | None
     status: str | None
-    age_s: float
 
 
 class Heads:

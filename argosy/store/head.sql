@@ -59,7 +59,7 @@ WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
 -- for turns that may still be in the log are left out (they would keep the others from the page): all until its partition
 -- is accepted through ten minutes after they were sent, however long that takes. Whose turn is not here then never comes.
 SELECT b.inbox_id, coalesce(t.duplicate_of, b.turn_id), b.bucket, b.kind, b.name, b.correlation, b.payload,
-       coalesce(o.status, t.status), extract(epoch FROM now() - b.sent_at)::double precision
+       coalesce(o.status, t.status)
 FROM inbox AS b
 LEFT JOIN turns AS t ON t.turn_id = b.turn_id
 LEFT JOIN turns AS o ON o.turn_id = t.duplicate_of

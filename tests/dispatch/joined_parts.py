@@ -110,6 +110,7 @@ class Parts:
             clock,
             rows_max=100,
             wait_ms=1,
+            word_s=3.0,
             on_written=lambda turns: self.executor.written(turns),
             on_moved=lambda i: self.inbox.moved(i),
             on_placed=lambda p: self.inbox.placed(p),

@@ -17,7 +17,7 @@ async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
         turn_id, timer_id = uuid.uuid4(), uuid.uuid4()
         waits = b'[{"key":"sleep","kind":"sleep","timer_id":"%s","due_at_s":1.0}]' % str(timer_id).encode()
         parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone", "waits": waits})
-        parts.heads.due = [DueRow(timer_id, turn_id, 0, "timer", "sleep", "sleep", None, "suspended", 0.0)]
+        parts.heads.due = [DueRow(timer_id, turn_id, 0, "timer", "sleep", "sleep", None, "suspended")]
         await parts.inbox._read()
         await until(lambda: parts.executor.running == 0 and turn_id not in parts.scheduler.live)
         assert timer_id not in parts.inbox._in_hand, "due in Postgres for ever, and never looked at again"
@@ -28,7 +28,7 @@ async def test_rows_in_hand_of_a_refused_turn_are_looked_at_again():
         parts.stream.apply = lambda arguments: [False] * 1
         turn_id, cancel_id = uuid.uuid4(), uuid.uuid4()
         parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone"})
-        parts.heads.due = [DueRow(cancel_id, turn_id, 0, "cancel", "", "", None, "suspended", 0.0)]
+        parts.heads.due = [DueRow(cancel_id, turn_id, 0, "cancel", "", "", None, "suspended")]
         await parts.inbox._read()
         await until(lambda: parts.stream.calls)
         await until(lambda: cancel_id not in parts.inbox._in_hand)
@@ -39,7 +39,7 @@ async def test_a_signal_that_meets_a_turn_before_its_accept_has_answered_is_read
     async with Parts(catalog()) as parts:
         turn = make_turn(parts.owned[0])
         parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id)
-        parts.heads.due = [DueRow(uuid.uuid4(), turn.turn_id, 0, "signal", "go", "", b"1", "queued", 0.0)]
+        parts.heads.due = [DueRow(uuid.uuid4(), turn.turn_id, 0, "signal", "go", "", b"1", "queued")]
 
         await parts.inbox._read()  # Postgres has the turn, memory has not
         parts.pager.entered(turn)
@@ -53,7 +53,7 @@ async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> N
         turn = make_turn(parts.owned[0])
         signal_id = uuid.uuid4()
         stale = loaded(turn.turn_id, turn.session_id)
-        parts.heads.due = [DueRow(signal_id, turn.turn_id, 0, "signal", "go", "", b"1", "queued", 0.0)]
+        parts.heads.due = [DueRow(signal_id, turn.turn_id, 0, "signal", "go", "", b"1", "queued")]
 
         async def load_turns(ids):
             parts.scheduler.accepted(turn, True)
@@ -71,7 +71,7 @@ WAITS_FOR_GO = b'[{"key":"signal:go","kind":"signal","name":"go"}]'
 
 
 def due_signal(turn_id: uuid.UUID) -> DueRow:
-    return DueRow(uuid.uuid4(), turn_id, 0, "signal", "go", "", b"1", "suspended", 0.0)
+    return DueRow(uuid.uuid4(), turn_id, 0, "signal", "go", "", b"1", "suspended")
 
 
 def waiting(turn_id: uuid.UUID, *rows: DueRow) -> LoadedTurn:
@@ -179,9 +179,7 @@ async def test_what_a_step_came_to_elsewhere_meets_a_turn_that_waits_for_its_his
         parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id, **known)  # read before it came
         parts.scheduler.found(turn)
         result_id = uuid.uuid4()
-        row = DueRow(
-            result_id, turn.turn_id, 0, "step_result", "step.completed", "effect", b'{"result":1}', "running", 0.0
-        )
+        row = DueRow(result_id, turn.turn_id, 0, "step_result", "step.completed", "effect", b'{"result":1}', "running")
         parts.heads.due = [row]
 
         await parts.inbox._read()
@@ -235,7 +233,7 @@ async def test_the_timer_of_a_wait_that_is_over_goes_with_it(kind: str) -> None:
         }
         parts.heads.turns[turn_id] = loaded(turn_id, **known)
         name = "go" if kind == "signal" else ""
-        parts.heads.due = [DueRow(row_id, turn_id, 0, kind, name, "", b"1", "suspended", 0.0)]
+        parts.heads.due = [DueRow(row_id, turn_id, 0, kind, name, "", b"1", "suspended")]
 
         await parts.inbox._read()
         await until(lambda: parts.stream.calls and turn_id not in parts.scheduler.live)

@@ -92,6 +92,7 @@ class Parts:
             self.clock,
             rows_max=settings.flush_rows_max,
             wait_ms=settings.flush_wait_ms,
+            word_s=settings.heartbeat_ttl_s / 3,
             on_written=lambda turns: self.executor.written(turns),
             on_moved=lambda inbox_ids: self.inbox.moved(inbox_ids),
             on_placed=self._placed,
@@ -218,7 +219,6 @@ class Parts:
         self.gauges = PartitionGauges(self._pool, settings.lane, self.scheduler, self.clock, owned=self.owned)
 
     async def rehearse(self) -> None:
-        """Before the log is joined."""
         await rehearse(self._settings.lane, self.accepts, self.flushes, self.partitions, self._heads)
 
     # What the parts tell each other

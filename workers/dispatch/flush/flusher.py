@@ -24,8 +24,6 @@ from workers.dispatch.flush.flush_entry import Entry
 from workers.dispatch.turn import Owned, Turn
 
 _BUSY_TURNS = 16  # a flush of more turns than this was a busy one: waiting for company pays
-# Longer than a flush takes, shorter than others wait before they take over from whoever has stopped.
-_WORD_S = 3.0
 _LAZY_S = 0.02  # how long a start that nobody waits for may ride along with others' flushes
 
 
@@ -47,7 +45,11 @@ class Placement(NamedTuple):
 
 
 class Flusher:
-    """Runs until cancelled. `on_written(turns)` is called once per flush with the turns whose rows were written."""
+    """Runs until cancelled. `on_written(turns)` is called once per flush with the turns whose rows were written.
+
+    word_s: for how long Postgres's word counts that a partition is ours: longer than a flush takes, shorter than others
+    wait before they take over from whoever has stopped.
+    """
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Flusher:
         *,
         rows_max: int,
         wait_ms: float,
+        word_s: float,
         on_written: Callable[[list[Turn]], None],
         on_moved: Callable[[list[uuid.UUID]], None],
         on_placed: Callable[[list[Placement]], None],
@@ -70,6 +73,7 @@ class Flusher:
         self._clock = clock
         self._rows_max = rows_max
         self._wait_s = wait_ms / 1000
+        self._word_s = word_s
         self._on_written = on_written
         self._on_moved = on_moved
         self._on_placed = on_placed
@@ -134,7 +138,7 @@ class Flusher:
         """Whether it is long ago that the partition was known to be ours: this process may have been stopped since, and
         what it believes of its turns may be what others go on from.
         """
-        return self._clock.monotonic_s() - owned.held_at_s > _WORD_S
+        return self._clock.monotonic_s() - owned.held_at_s > self._word_s
 
     async def drained(self) -> None:
         """Returns when nothing waits and nothing is in flight."""
