@@ -104,8 +104,8 @@ def _hears(first: "asyncio.Future[float]") -> Callable[[bytes, float], None]:
 
 
 async def _answered(on: Bed, samples: int) -> dict[str, float]:
-    """From the ending event's commit to the answer. The event's `at` is the database's clock inside the flush, so what
-    a bare commit takes on this machine from such a moment to its answer is taken off; the answer's moment is this
+    """From the commit of the turn's end to the answer. `ended_at` is the database's clock when the flush begins, so what
+    a bare commit takes on this machine is taken off, and what else the flush does is not; the answer's moment is this
     process's clock, moved by the offset between the two (see `_offset_s`).
     """
     offset_s = await _offset_s(on.database)

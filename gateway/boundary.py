@@ -1,4 +1,4 @@
-"""The outermost layer: every answer is counted, and whatever goes wrong below is answered as a problem.
+"""The outermost layer: every answer is counted and guarded, and whatever goes wrong below is answered as a problem.
 
 Nothing below needs to know HTTP's words for a failure: errors of Argosy's tree are translated here, once.
 """
@@ -21,6 +21,8 @@ from gateway.problems import Problem
 log = telemetry.logger()
 
 RETRY_AFTER_S: Final = 1.0
+# No page of another origin may take an answer for a script, a style or an image (see browser_guard.py).
+_EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
 
 
 def problem_of(error: Exception) -> Problem:
@@ -77,6 +79,7 @@ class Boundary:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *_EVERYWHERE]
             await send(message)
 
         try:
@@ -86,7 +89,7 @@ class Boundary:
             status = 499
         except Exception as error:
             # The last boundary: no request may end without an answer.
-            status = await self._answer(error, status, scope, receive, send)
+            status = await self._answer(error, status, scope, receive, send_and_see)
         finally:
             self._observe(scope, status, self._clock.monotonic_s() - began_s)
 

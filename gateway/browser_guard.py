@@ -4,7 +4,7 @@
 |------------------------------------------|------------------------------------------------------------------------|
 | a name of theirs that resolves to us     | Host must be a name of ours (by DNS rebinding their page is our origin) |
 | a page of theirs that sends us requests  | Origin and Sec-Fetch-Site say so; a link to us may be followed, no more |
-| a page of theirs that embeds our answers | the same, nosniff and Cross-Origin-Resource-Policy on every answer     |
+| a page of theirs that embeds our answers | the same; nosniff and CORP on every answer (boundary.py)               |
 
 No CORS header is ever sent. Programs send none of these headers but Host, and are not concerned. What load balancers
 and scrapers ask, by whatever name, is exempt: it shows nothing of a tenant.
@@ -13,7 +13,7 @@ and scrapers ask, by whatever name, is exempt: it shows nothing of a tenant.
 from ipaddress import ip_address
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from argosy.config import Settings
 from gateway.problems import Problem
@@ -22,7 +22,6 @@ EXEMPT_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 # Names under these belong to nobody on the internet (RFC 6761, 6762, 8375; .internal by ICANN).
 PRIVATE_SUFFIXES: Final = (".local", ".internal", ".home.arpa")
 
-_EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
 _HOSTS_KNOWN_MAX: Final = 1_000
 
 
@@ -77,14 +76,9 @@ class BrowserGuard:
             await self._app(scope, receive, send)
             return
 
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_EVERYWHERE]
-            await send(message)
-
         problem = None if scope["path"] in EXEMPT_PATHS else self._problem_of(scope)
         app = self._app if problem is None else problem.response()
-        await app(scope, receive, send_guarded)
+        await app(scope, receive, send)
 
     def _problem_of(self, scope: Scope) -> Problem | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])

@@ -1,6 +1,7 @@
 """What is asked of a gateway, as a method, an address and a body: the one place that knows its routes.
 
-Every call may be repeated: reads change nothing, and what changes something carries a key.
+Every call may be repeated: reads change nothing, what changes something carries a key, and a turn is cancelled once
+however often that is asked for.
 """
 
 import sys
@@ -50,12 +51,20 @@ def submit(
     tags: Sequence[str] = (),
 ) -> Call:
     """A turn. session: None is one of its own; key: None is a new one. Raises EncodingError, CallerError."""
-    key = key or uuid.uuid4().hex
+    key = _key(key)
     session = uuid.uuid4().hex if session is None else session
     content, _ = encode(input, sys.maxsize, "the input")
     body: dict[str, Any] = {"workflow": name_of(workflow), "input": msgspec.Raw(content)}
-    given = {"on_busy": on_busy, "priority": priority, "deadline_s": deadline_s, "tags": list(tags)}
-    body |= {name: value for name, value in given.items() if value not in (None, "enqueue", 0, [])}
+    if on_busy != "enqueue":
+        body["on_busy"] = on_busy
+    if priority != 0:
+        body["priority"] = priority
+    if deadline_s is not None:
+        body["deadline_s"] = deadline_s
+    if isinstance(tags, str):
+        raise CallerError(f"tags are several: [{tags!r}], not {tags!r}")
+    if tags:
+        body["tags"] = list(tags)
     if not_before is not None:
         if not_before.tzinfo is None:
             raise CallerError("not_before needs a time zone")
@@ -76,13 +85,15 @@ def cancel(turn_id: str) -> Call:
     return Call("POST", f"{_turn(turn_id)}/cancel")
 
 
-def resume(turn_id: str) -> Call:
-    return Call("POST", f"{_turn(turn_id)}/resume")
+def resume(turn_id: str, key: str | None = None) -> Call:
+    """key: None is a new one. Raises CallerError."""
+    key = _key(key)
+    return Call("POST", f"{_turn(turn_id)}/resume", {"idempotency-key": key}, key=key)
 
 
 def signal(turn_id: str, name: str, payload: Any = None, key: str | None = None) -> Call:
     """A signal; key: None is a new one. Raises EncodingError, CallerError."""
-    key = key or uuid.uuid4().hex
+    key = _key(key)
     content, _ = encode(payload, sys.maxsize, "the payload")
     headers = {"content-type": JSON, "idempotency-key": key}
     return Call("POST", f"{_turn(turn_id)}/signals/{_segment(name, 'a signal')}", headers, content, key=key)
@@ -106,6 +117,18 @@ def name_of(workflow: WorkflowName) -> str:
     if declared is None:
         raise CallerError(f"{workflow!r} is neither a workflow nor the name of one")
     return declared.name
+
+
+def header(value: str, what: str) -> str:
+    """A value that goes into a header. Raises CallerError: none can hold it."""
+    if not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise CallerError(f"{what} cannot be {value!r}: it may hold visible ASCII characters, and spaces between them")
+    return value
+
+
+def _key(key: str | None) -> str:
+    """An idempotency key, or a new one. Raises CallerError."""
+    return header(key, "a key") if key else uuid.uuid4().hex
 
 
 def _turn(turn_id: str) -> str:

@@ -15,6 +15,7 @@ export class Channel {
   restarts = 0;
   #length = 0; // of the text, in characters as offsets count them (not UTF-16 units)
   #isBehind = false; // something is missing: nothing fits until the whole value comes
+  #recorded = null; // what a durable event has of it, as {text, value}
 
   constructor(step, name) {
     this.step = step;
@@ -31,13 +32,15 @@ export class Channel {
   /** The whole value, as the durable event has it: {text} or {json}. */
   close(whole) {
     this.#hold(whole.text ?? null, whole.text === undefined ? whole.json : null);
+    this.#recorded = { text: this.text, value: this.value };
     this.isOpen = false;
   }
 
-  /** What was emitted is void. */
+  /** What was emitted and is not recorded is void. */
   clear() {
-    if (this.text || this.value !== null) this.restarts += 1;
-    this.#hold(this.text === null ? null : "", null);
+    const { text, value } = this.#recorded ?? { text: this.text === null ? null : "", value: null };
+    if (this.text !== text || this.value !== value) this.restarts += 1;
+    this.#hold(text, value);
     this.isOpen = true;
   }
 

@@ -8,6 +8,8 @@ export const hrefs = {
   post: (query = {}) => `#/new${Object.keys(query).length ? `?${new URLSearchParams(query)}` : ""}`,
 };
 
+const NAMES = new Map([["", "home"], ["new", "post"], ["sessions", "session"], ["turns", "turn"], ["api", "api"]]);
+
 /** {name, value, query} of an address; name is `home`, `session`, `turn`, `post`, `api`, `unknown`, or null: not ours. */
 export function placeOf(hash) {
   if (hash === "" || hash === "#") return { name: "home", value: "", query: {} };
@@ -15,7 +17,7 @@ export function placeOf(hash) {
   const [path, search = ""] = hash.slice(2).split("?", 2);
   const [first, rest] = [path.split("/", 1)[0], path.slice(path.indexOf("/") + 1)];
   const query = Object.fromEntries(new URLSearchParams(search));
-  const name = { "": "home", new: "post", sessions: "session", turns: "turn", api: "api" }[first];
+  const name = NAMES.get(first);
   try {
     const value = path.includes("/") ? decodeURIComponent(rest) : "";
     const isWhole = ["home", "post", "api"].includes(name) || (name && value);

@@ -11,7 +11,10 @@ export class SseParser {
 
   feed(text) {
     const messages = [];
+    // A long line comes in many pieces: it is looked through once, when its end is there.
+    const endsNothing = !/[\r\n]/.test(text) && !this.#rest.endsWith("\r");
     this.#rest += text;
+    if (endsNothing) return messages;
     // A carriage return at the end may be half of a line's end: it waits for what follows.
     const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
     this.#rest = lines.pop();

@@ -150,7 +150,8 @@ export class Story {
     else if (group === "step") this.#takeStep(event.key, what, at, data);
     else if (group === "wait") this.#takeWait(event.key, what, at, data);
     else if (group === "value") this.#instant(event.key, "value", at, data);
-    this.#close(event.key, data.channels, what === "suspended");
+    // What the workflow itself says goes on until the turn ends; a step says no more once it is recorded.
+    this.#close(event.key, data.channels, group === "turn" && !ENDINGS.has(event.type));
     return true;
   }
 
@@ -166,7 +167,6 @@ export class Story {
     if (hasEnded) {
       for (const row of this.rows.values()) row.shut(at);
       for (const channel of this.channels.values()) channel.isOpen = false;
-      this.data = data;
     } else {
       this.periods.push({ from: at, to: null, kind: this.status ?? "running" });
       this.#progressAt = at;

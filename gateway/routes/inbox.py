@@ -8,7 +8,7 @@
 | cancelled     | 409 turn_ended | 200: it is what was asked for | 409 turn_ended |
 | other, ended  | 409 turn_ended | 409 turn_ended               | 409 turn_ended |
 
-A repeated request (the same key) gets the answer of the first, also after the turn has ended.
+A repeated request (the same key) gets the answer of the first, whatever the turn is by then.
 """
 
 import uuid
@@ -78,18 +78,21 @@ async def post_cancel(turn_id: str, request: Request) -> Response:
 
 @router.post("/{turn_id}/resume", status_code=202, responses=answers("Sent", 404, 409))
 async def post_resume(turn_id: str, request: Request) -> Response:
-    """Run a parked turn on."""
+    """Run a parked turn on: once for an idempotency key; without one, once for each time that it was parked."""
     state = state_of(request)
     tenant = state.tenant_of(request)
+    key = checked_key(request.headers.get("idempotency-key"))
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
     head = await resolve(state, turns.find_turn, requested, tenant)
-    if head is None or (head.status != Status.PARKED and head.status not in ENDED):
+    written = _request(requested, head, "resume", "", key or f"parked-{head.seq if head else 0}", None)
+    if head is not None and (head.status == Status.PARKED or head.status in ENDED):
+        resume_id = await _send(state, tenant, written, uuid.uuid4(), head)
+        return _answer(202, head, requested, resume_id=resume_id)
+    earlier = await inbox.find_inbox_request(state.pool, written, tenant, state.settings.lane) if key else None
+    if earlier is None:
         status = Status.ACCEPTED if head is None else head.status
         raise Problem("not_parked", f"the turn is {status}: only a parked one can be resumed")
-    # One row for each time that it was parked.
-    written = _request(requested, head, "resume", "", f"parked-{head.seq}", None)
-    resume_id = await _send(state, tenant, written, uuid.uuid4(), head)
-    return _answer(202, head, requested, resume_id=resume_id)
+    return _answer(202, head, requested, resume_id=earlier.inbox_id)
 
 
 def _request(

@@ -18,7 +18,7 @@ def frame(n: int, offset: int, text: str, step: str = "write") -> dict[str, Any]
 
 
 BEGUN = [event(1, "turn.started", 0)]
-RESET = {"type": "channel.reset", "attempt": 1, "n": 9, "channel": "answer", "step": "write"}
+CLEARED = {"type": "channel.reset", "attempt": 1, "n": 9, "channel": "answer", "step": "write"}
 GAP = {"type": "gap", "attempt": 1, "n": 9, "channel": "answer", "step": "write"}
 DONE = event(2, "step.completed", 1, "write", result=1, attempts=1, channels={"answer": {"text": "Hello, world"}})
 
@@ -114,7 +114,7 @@ def test_the_end_closes_what_was_open(told: Any) -> None:
         ("what comes again is not doubled", [frame(1, 0, "Hello, "), frame(2, 7, "w"), frame(3, 7, "wo")], "Hello, wo"),
         ("after a gap the whole comes", [frame(1, 0, "Hel"), GAP, frame(9, 7, "x"), frame(10, 0, "Hello")], "Hello"),
         ("what is missing is not skipped", [frame(1, 0, "Hel"), frame(3, 7, "world")], "Hel"),
-        ("a retry begins again", [frame(1, 0, "wrong"), RESET, frame(2, 0, "right")], "right"),
+        ("a retry begins again", [frame(1, 0, "wrong"), CLEARED, frame(2, 0, "right")], "right"),
         ("the event has the whole", [frame(1, 0, "Hel"), DONE], "Hello, world"),
         ("who comes late sees the whole", [DONE], "Hello, world"),
         ("a reset throws away", [frame(1, 0, "half"), event(2, "turn.reset", 2, attempt=2, from_seq=2)], ""),
@@ -122,6 +122,28 @@ def test_the_end_closes_what_was_open(told: Any) -> None:
 )
 def test_the_text_of_a_channel(told: Any, what: str, messages: list[dict[str, Any]], expected: str) -> None:
     assert said(told(*BEGUN, *messages)) == expected, what
+
+
+SUSPENDED = event(2, "turn.suspended", 1, channels={"answer": {"text": "abc"}})
+RESUMED = event(3, "turn.resumed", 2)
+RESET = event(4, "turn.reset", 3, attempt=2, from_seq=3)
+
+
+@pytest.mark.parametrize(
+    ("what", "messages", "expected"),
+    [
+        ("the reset voids what came after it", [frame(2, 3, "half", ""), RESET], "abc"),
+        ("the next suspend need not say it again", [RESET, event(5, "turn.suspended", 4, attempt=2)], "abc"),
+        ("what is said next goes on from it", [RESET, frame(9, 3, "de", "")], "abcde"),
+        ("a parked turn goes on, too", [event(4, "turn.parked", 3, channels={"answer": {"text": "abcd"}}), event(5, "turn.resumed", 4)], "abcd], "abc"),
+    ],
+)  # fmt: skip
+def test_what_a_workflow_said_and_a_suspend_recorded_stays(
+    told: Any, what: str, messages: list[dict[str, Any]], expected: str
+) -> None:
+    story = told(*BEGUN, frame(1, 0, "abc", ""), SUSPENDED, RESUMED, *messages)
+
+    assert (said(story), story["channels"][0]["isOpen"]) == (expected, True), what
 
 
 def test_a_database_that_went_back_takes_the_story_back(told: Any) -> None:

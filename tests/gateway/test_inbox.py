@@ -143,6 +143,25 @@ async def test_a_turn_that_is_parked_again_is_resumed_again(client: httpx.AsyncC
     assert len(await rows.inbox(turn_id)) == 2
 
 
+async def test_a_resume_that_is_repeated_under_its_key_takes_effect_once(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "parked", attempt=1, seq=4)
+    url, key = f"/v1/turns/{turn_id}/resume", {"idempotency-key": "k"}
+    first = await client.post(url, headers=key)
+
+    later = []
+    for status, seq in (("running", 5), ("parked", 9), ("suspended", 12)):
+        waits = b"[]" if status == "suspended" else None
+        await rows.connection.execute(
+            "UPDATE turns SET status = $2, seq = $3, waits = $4 WHERE turn_id = $1", turn_id, status, seq, waits
+        )
+        later.append(await client.post(url, headers=key))
+    other = await client.post(url, headers={"idempotency-key": "other"})
+
+    assert [(each.status_code, each.json()["resume_id"]) for each in later] == [(202, first.json()["resume_id"])] * 3
+    assert (other.status_code, other.json()["code"]) == (409, "not_parked")
+    assert len(await rows.inbox(turn_id)) == 1
+
+
 async def test_a_payload_over_its_bound_is_refused(client: httpx.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
 
