@@ -151,7 +151,8 @@ export class Story {
     else if (group === "wait") this.#takeWait(event.key, what, at, data);
     else if (group === "value") this.#instant(event.key, "value", at, data);
     // What the workflow itself says goes on until the turn ends; a step says no more once it is recorded.
-    this.#close(event.key, data.channels, group === "turn" && !ENDINGS.has(event.type));
+    const isOwn = group === "turn"; // though turn.parked may name a step
+    this.#close(isOwn ? "" : event.key, data.channels, isOwn && !ENDINGS.has(event.type));
     return true;
   }
 

@@ -2,8 +2,12 @@
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from gateway.browser_guard import is_foreign, is_own_name, name_in
+from argosy.clock import SystemClock
+from argosy.config import load
+from gateway.boundary import Boundary
+from gateway.browser_guard import BrowserGuard, is_foreign, is_own_name, name_in
 
 OWN = frozenset({"127.0.0.1", "argosy.example"})
 
@@ -96,6 +100,19 @@ def test_a_name_that_is_not_the_gateways_is_refused_wherever_it_could_read(http:
 def test_what_asks_for_a_gateways_health_may_call_it_anything(http: httpx.Client) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         assert http.get(path, headers={"host": "pool-7.balancer.example"}).status_code == 200
+
+
+async def test_an_error_that_should_not_happen_is_no_script_of_another_page_either() -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError
+
+    guarded = Boundary(BrowserGuard(broken, load({})), SystemClock(), [])
+    transport = httpx.ASGITransport(guarded)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/v1/sessions")
+
+    assert (answer.status_code, answer.headers["x-content-type-options"]) == (500, "nosniff")
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
 def test_no_answer_invites_another_origin(http: httpx.Client) -> None:

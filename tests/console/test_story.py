@@ -135,9 +135,13 @@ RESET = event(4, "turn.reset", 3, attempt=2, from_seq=3)
         ("the reset voids what came after it", [frame(2, 3, "half", ""), RESET], "abc"),
         ("the next suspend need not say it again", [RESET, event(5, "turn.suspended", 4, attempt=2)], "abc"),
         ("what is said next goes on from it", [RESET, frame(9, 3, "de", "")], "abcde"),
-        ("a parked turn goes on, too", [event(4, "turn.parked", 3, channels={"answer": {"text": "abcd"}}), event(5, "turn.resumed", 4)], "abcd], "abc"),
+        (
+            "a parked turn may be resumed",
+            [event(4, "turn.parked", 3, "wire", channels={"answer": {"text": "ab"}})],
+            "ab",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_workflow_said_and_a_suspend_recorded_stays(
     told: Any, what: str, messages: list[dict[str, Any]], expected: str
 ) -> None:
@@ -245,3 +249,15 @@ def test_numbers_are_shown_as_they_were_written(console: Console) -> None:
     script = "return given[0].map((text) => JSON.stringify(it.clone(it.parse(text))))"
 
     assert console.module("json", script, texts) == texts
+
+
+def test_an_address_names_what_is_shown_and_nothing_else(console: Console) -> None:
+    console.open_quietly()
+    names = {
+        "": "home", "#/": "home", "#/new?like=1": "post", "#/api": "api", "#/turns/1": "turn", "#/turns": "unknown",
+        "#/sessions/a%2Fb": "session", "#/sessions/%": "unknown", "#/nowhere/x": "unknown", "#main": None,
+        "#/constructor/x": "unknown", "#/__proto__/x": "unknown", "#/toString/x": "unknown",
+    }  # fmt: skip
+    script = "return given[0].map((hash) => it.placeOf(hash)?.name ?? null)"
+
+    assert dict(zip(names, console.module("router", script, list(names)), strict=True)) == names
