@@ -71,7 +71,7 @@ class AsyncClient:
         Raises TurnError (it did not complete), TimeoutError.
         """
         deadline = Deadline(self._clock, timeout_s)
-        answer = await self._ask(calls.submit(workflow, input, wait_s=deadline.wait_s(), **given))
+        answer = await self._ask(calls.submit(workflow, input, wait_s=deadline.first_wait_s(), **given), deadline)
         if answer.status == OK:
             return result_of(decode_turn(answer.content))
         return await AsyncTurnHandle(self, submitted_id(answer.content))._result(deadline)
@@ -120,20 +120,24 @@ class AsyncClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _ask(self, call: Call) -> Answer:
+    async def _ask(self, call: Call, deadline: Deadline | None = None) -> Answer:
+        """Raises TimeoutError."""
+        deadline = deadline or Deadline(self._clock)
         patience = Patience(self._gateways, self._clock, self._retry_s + call.wait_s, key=call.key)
         while True:
+            timeout = timeout_of(call, deadline.left_s(call.key))
+            http = self._http[patience.asked]
             try:
-                response = await self._http[patience.asked].request(
-                    call.method, call.path, headers=call.headers, content=call.content, timeout=timeout_of(call)
+                response = await http.request(
+                    call.method, call.path, headers=call.headers, content=call.content, timeout=timeout
                 )
             except UNREACHABLE as error:
-                await self._clock.sleep(patience.failed(error))
-                continue
-            pause_s = patience.answered(answer_of(response))
+                pause_s: float | None = patience.failed(error)
+            else:
+                pause_s = patience.answered(answer_of(response))
             if pause_s is None:
                 return answer_of(response)
-            await self._clock.sleep(pause_s)
+            await self._clock.sleep(min(pause_s, deadline.left_s(call.key)))
 
     async def _follow(self, path: str, after: str, *, has_end: bool = True) -> AsyncGenerator[StreamEvent, None]:
         following = Following(path, self._gateways, self._clock, retry_s=self._retry_s, after=after, has_end=has_end)
@@ -187,11 +191,14 @@ class AsyncTurnHandle:
         """Deliver a signal, once. Raises TurnEndedError."""
         await self._client._ask(calls.signal(self.turn_id, name, payload, key))
 
-    async def resume(self) -> None:
-        """Run a parked turn on."""
-        await self._client._ask(calls.resume(self.turn_id))
+    async def resume(self, *, key: str | None = None) -> None:
+        """Run a parked turn on, once. Raises ProblemError (not_parked), TurnEndedError."""
+        await self._client._ask(calls.resume(self.turn_id, key))
 
     async def _result(self, deadline: Deadline) -> Any:
-        while not is_settled(turn := await self.get(wait_s=deadline.wait_s())):
+        while True:
+            call = calls.get(self.turn_id, deadline.wait_s())
+            turn = decode_turn((await self._client._ask(call, deadline)).content)
+            if is_settled(turn):
+                return result_of(turn)
             await self._client._clock.sleep(deadline.rest_s())
-        return result_of(turn)

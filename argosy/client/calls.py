@@ -21,6 +21,8 @@ JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 # One question for an end that is not there yet; then it is asked again.
 WAIT_S: Final = 20
+# With the turn itself: most have ended by then, and of one that is parked the question after it tells at once.
+FIRST_WAIT_S: Final = 1
 
 WorkflowName = str | Callable[..., Any]
 OnBusy = Literal["enqueue", "reject"]
@@ -120,15 +122,15 @@ def name_of(workflow: WorkflowName) -> str:
 
 
 def header(value: str, what: str) -> str:
-    """A value that goes into a header. Raises CallerError: none can hold it."""
-    if not (value.isascii() and value.isprintable()) or value != value.strip():
-        raise CallerError(f"{what} cannot be {value!r}: it may hold visible ASCII characters, and spaces between them")
+    """What goes into a header. Raises CallerError: none can hold it."""
+    if not (value.isascii() and value.isprintable()):
+        raise CallerError(f"{what} cannot be {value!r}: no header can hold other characters than visible ASCII")
     return value
 
 
 def _key(key: str | None) -> str:
     """An idempotency key, or a new one. Raises CallerError."""
-    return header(key, "a key") if key else uuid.uuid4().hex
+    return uuid.uuid4().hex if key is None else header(key, "a key")
 
 
 def _turn(turn_id: str) -> str:

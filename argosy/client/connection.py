@@ -6,12 +6,13 @@ from typing import Any, Final
 import httpx
 from httpx_sse import SSEError
 
-from argosy.client.calls import Call
+from argosy.client.calls import Call, header
 from argosy.client.following import SILENT_S
 from argosy.client.patience import Answer
 from argosy.errors import CallerError
 
 UNIX: Final = "unix:"
+_SCHEMES: Final = ("http", "https")
 # An append that the log does not answer is known as such after 15 s (LOG_APPEND_TIMEOUT_S).
 ANSWER_S: Final = 20.0
 CONNECT_S: Final = 5.0
@@ -22,14 +23,14 @@ STREAM_TIMEOUT: Final = httpx.Timeout(CONNECT_S, read=SILENT_S)
 OK: Final = 200
 # Whatever keeps an answer from coming; and what ends a stream besides.
 UNREACHABLE: Final = (httpx.TransportError,)
-BROKEN: Final = (httpx.TransportError, SSEError, ValueError)
+BROKEN: Final = (httpx.TransportError, SSEError)
 
 
 def urls_of(urls: tuple[str, ...]) -> tuple[str, ...]:
     """The addresses of gateways, checked: http://…, https://…, or unix:/path/of/a/socket. Raises CallerError."""
     for url in urls:
         try:
-            is_address = url.startswith(f"{UNIX}/") or (httpx.URL(url).host and httpx.URL(url).scheme[:4] == "http")
+            is_address = url.startswith(f"{UNIX}/") or (httpx.URL(url).host and httpx.URL(url).scheme in _SCHEMES)
         except (httpx.InvalidURL, TypeError):
             is_address = False
         if not is_address:
@@ -38,8 +39,14 @@ def urls_of(urls: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def options(url: str, tenant: str | None, headers: Mapping[str, str] | None) -> dict[str, Any]:
-    """Of one httpx client. Proxies of the environment are not used: a gateway is asked as it is named."""
+    """Of one httpx client. Proxies of the environment are not used: a gateway is asked as it is named.
+
+    Raises CallerError: a header that is none.
+    """
     given = {**(headers or {}), **({"x-argosy-tenant": tenant} if tenant is not None else {})}
+    for name, value in given.items():
+        header(name, "a header")
+        header(value, f"the header {name}")
     base_url = "http://localhost" if url.startswith(UNIX) else url
     return {"base_url": base_url, "headers": given, "timeout": ANSWER_S, "trust_env": False}
 
@@ -49,8 +56,10 @@ def socket_of(url: str) -> str | None:
     return url.removeprefix(UNIX) if url.startswith(UNIX) else None
 
 
-def timeout_of(call: Call) -> httpx.Timeout:
-    return httpx.Timeout(CONNECT_S, read=ANSWER_S + call.wait_s, write=ANSWER_S)
+def timeout_of(call: Call, left_s: float) -> httpx.Timeout:
+    """left_s: nobody waits for longer."""
+    answer_s = min(ANSWER_S + call.wait_s, left_s)
+    return httpx.Timeout(min(CONNECT_S, left_s), read=answer_s, write=min(ANSWER_S, left_s))
 
 
 def answer_of(response: httpx.Response) -> Answer:

@@ -2,33 +2,36 @@
 
 from typing import Final
 
-from httpx_sse import ServerSentEvent
+from httpx_sse import ServerSentEvent, SSEError
 
-from argosy.client.calls import EVENT_STREAM
+from argosy.client.calls import EVENT_STREAM, header
 from argosy.client.events import Event, StreamEvent, decode_event
 from argosy.client.patience import Answer, Gateways, Patience
 from argosy.clock import Clock
 
 NO_CONTENT: Final = 204
-# A gateway says something every 15 s: one that is silent for longer is gone, or its host is.
+# A gateway says something every 20 s at the least (SSE_HEARTBEAT_S): one that is silent for longer is gone.
 SILENT_S: Final = 40.0
 _GOOD_S: Final = 2.0
 
 
 class Following:
-    """after: the id of the last event that is known already. is_over: nothing more comes."""
+    """after: the id of the last event that is known already. is_over: nothing more comes. Raises CallerError: after is
+    no id.
+    """
 
     def __init__(
         self, path: str, gateways: Gateways, clock: Clock, *, retry_s: float, after: str = "", has_end: bool = True
     ) -> None:
         self.path = path
         self.is_over = False
-        self.last_id = after
+        self.last_id = header(after, "an event's id")
         self._clock = clock
         self._has_end = has_end
         self._patience = Patience(gateways, clock, retry_s)
         self._retry_s = 0.0
         self._has_heard = False
+        self._told_id = ""
         self._connected_at_s: float | None = None
 
     @property
@@ -44,6 +47,7 @@ class Following:
     def connected(self) -> None:
         """A stream has begun."""
         self._has_heard = False
+        self._told_id = ""
         self._connected_at_s = self._clock.monotonic_s()
 
     def refused(self, answer: Answer) -> float:
@@ -54,12 +58,17 @@ class Following:
         return self._patience.answered(answer) or 0.0
 
     def heard(self, message: ServerSentEvent) -> StreamEvent | None:
-        """A message; None when it is none for the user. Raises ValueError when it is not one of a gateway's."""
+        """A message; None when it is none for the user. Raises SSEError when it is not one of a gateway's."""
         if message.retry is not None:
             self._retry_s = message.retry / 1000
         if not message.data:
             return None
-        event = decode_event(message.event, message.id, message.data)
+        # By the standard an id counts until the next one: who has the one before him has none of his own.
+        event_id, self._told_id = "" if message.id == self._told_id else message.id, message.id
+        try:
+            event = decode_event(message.event, event_id, message.data)
+        except ValueError as error:
+            raise SSEError(str(error)) from error
         self._has_heard = True
         if event.id:
             self.last_id = event.id

@@ -71,7 +71,7 @@ class Client:
         Raises TurnError (it did not complete), TimeoutError.
         """
         deadline = Deadline(self._clock, timeout_s)
-        answer = self._ask(calls.submit(workflow, input, wait_s=deadline.wait_s(), **given))
+        answer = self._ask(calls.submit(workflow, input, wait_s=deadline.first_wait_s(), **given), deadline)
         if answer.status == OK:
             return result_of(decode_turn(answer.content))
         return TurnHandle(self, submitted_id(answer.content))._result(deadline)
@@ -117,20 +117,24 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, call: Call) -> Answer:
+    def _ask(self, call: Call, deadline: Deadline | None = None) -> Answer:
+        """Raises TimeoutError."""
+        deadline = deadline or Deadline(self._clock)
         patience = Patience(self._gateways, self._clock, self._retry_s + call.wait_s, key=call.key)
         while True:
+            timeout = timeout_of(call, deadline.left_s(call.key))
+            http = self._http[patience.asked]
             try:
-                response = self._http[patience.asked].request(
-                    call.method, call.path, headers=call.headers, content=call.content, timeout=timeout_of(call)
+                response = http.request(
+                    call.method, call.path, headers=call.headers, content=call.content, timeout=timeout
                 )
             except UNREACHABLE as error:
-                _rest(patience.failed(error))
-                continue
-            pause_s = patience.answered(answer_of(response))
+                pause_s: float | None = patience.failed(error)
+            else:
+                pause_s = patience.answered(answer_of(response))
             if pause_s is None:
                 return answer_of(response)
-            _rest(pause_s)
+            _rest(min(pause_s, deadline.left_s(call.key)))
 
     def _follow(self, path: str, after: str, *, has_end: bool = True) -> Generator[StreamEvent, None, None]:
         following = Following(path, self._gateways, self._clock, retry_s=self._retry_s, after=after, has_end=has_end)
@@ -184,14 +188,17 @@ class TurnHandle:
         """Deliver a signal, once. Raises TurnEndedError."""
         self._client._ask(calls.signal(self.turn_id, name, payload, key))
 
-    def resume(self) -> None:
-        """Run a parked turn on."""
-        self._client._ask(calls.resume(self.turn_id))
+    def resume(self, *, key: str | None = None) -> None:
+        """Run a parked turn on, once. Raises ProblemError (not_parked), TurnEndedError."""
+        self._client._ask(calls.resume(self.turn_id, key))
 
     def _result(self, deadline: Deadline) -> Any:
-        while not is_settled(turn := self.get(wait_s=deadline.wait_s())):
+        while True:
+            call = calls.get(self.turn_id, deadline.wait_s())
+            turn = decode_turn(self._client._ask(call, deadline).content)
+            if is_settled(turn):
+                return result_of(turn)
             _rest(deadline.rest_s())
-        return result_of(turn)
 
 
 def _rest(pause_s: float) -> None:

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.client.both import Both
 from tests.client.scripted import Scripted
 from tests.harness.fixtures import *  # noqa: F403
 
@@ -16,3 +17,8 @@ async def gateway() -> AsyncIterator[Scripted]:
 async def other_gateway() -> AsyncIterator[Scripted]:
     async with Scripted() as scripted:
         yield scripted
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def client(request: pytest.FixtureRequest) -> Both:
+    return Both(request.param)

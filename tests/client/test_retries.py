@@ -4,11 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from argosy import AsyncClient, Client
-from argosy.client import GatewayUnreachableError, ProblemError, TurnFailedError, TurnNotFoundError
+from argosy.client import (
+    GatewayUnreachableError,
+    ProblemError,
+    TurnFailedError,
+    TurnNotFoundError,
+    TurnParkedError,
+    calls,
+)
 from argosy.errors import CallerError, EncodingError
+from tests.client.both import Both
 from tests.client.scripted import BROKEN, TURN, Said, Scripted, answer, event, problem, stream, turn
 from tests.harness.processes import free_port
 
@@ -19,32 +28,6 @@ STARTED = event("1-1", "turn.started", 1)
 SAID = event("1-1.1.1", "frame", 1, n=1, step="draft", channel="answer", offset=0, text="hel")
 STEP = event("1-2", "step.completed", 2, "draft", result=1, channels={"answer": {"text": "hello"}})
 ENDED = event("1-3", "turn.completed", 3)
-
-
-class Both:
-    """Either client, asked in the same way."""
-
-    def __init__(self, is_async: bool) -> None:
-        self._is_async = is_async
-
-    async def run(self, *urls: str, retry_s: float = 5, **given: Any) -> Any:
-        if self._is_async:
-            async with AsyncClient(*urls, retry_s=retry_s) as client:
-                return await client.run("echo", {}, **given)
-        with Client(*urls, retry_s=retry_s) as client:
-            return await asyncio.to_thread(client.run, "echo", {}, **given)
-
-    async def events(self, *urls: str, retry_s: float = 5, after: str = "") -> list[Any]:
-        if self._is_async:
-            async with AsyncClient(*urls, retry_s=retry_s) as client:
-                return [each async for each in client.turn(TURN).events(after=after)]
-        with Client(*urls, retry_s=retry_s) as client:
-            return await asyncio.to_thread(lambda: list(client.turn(TURN).events(after=after)))
-
-
-@pytest.fixture(params=[False, True], ids=["sync", "async"])
-def client(request: pytest.FixtureRequest) -> Both:
-    return Both(request.param)
 
 
 @pytest.mark.parametrize("first", [BROKEN, AWAY, Said(502, b"<html>"), Said(200, b'{"turn', {}, is_cut=True)])
@@ -98,7 +81,7 @@ async def test_patience_ends_with_the_last_refusal(client: Both, gateway: Script
     gateway.will_say(AWAY)
 
     with pytest.raises(ProblemError, match="log_unavailable") as raised:
-        await client.run(gateway.url, retry_s=0.3, timeout_s=0.1)
+        await client.run(gateway.url, retry_s=0.3, timeout_s=0.9)
 
     assert raised.value.is_retryable
     assert len(gateway.asked) > 1
@@ -108,7 +91,7 @@ async def test_nobody_at_the_address_is_one_error_that_names_the_key(client: Bot
     url = f"http://127.0.0.1:{free_port()}"
 
     with pytest.raises(GatewayUnreachableError, match=f"no gateway answers at {url}: .*repeat it with the key 'k1'"):
-        await client.run(url, retry_s=0.2, timeout_s=0.1, key="k1")
+        await client.run(url, retry_s=0.2, timeout_s=0.9, key="k1")
 
 
 @pytest.mark.parametrize("said", [Said(200, b"<html>"), Said(404, b"<html>")])
@@ -126,13 +109,100 @@ async def test_an_input_that_is_no_json_is_refused_before_anything_is_sent(gatew
     assert gateway.asked == []
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9000", "ftp://x", "", "unix:relative"])
+@pytest.mark.parametrize("url", ["127.0.0.1:9000", "ftp://x", "httpx://x", "", "unix:relative"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(CallerError, match="is no address of a gateway"):
         Client(url)
 
 
+async def test_nobody_waits_longer_than_he_said_for_a_gateway_that_is_not_there(client: Both) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+
+    async with asyncio.timeout(3):
+        with pytest.raises(TimeoutError, match=r"within 0.3 s; .* unknown: repeat it with the key 'k1'"):
+            await client.run(url, retry_s=30, timeout_s=0.3, key="k1")
+
+
+async def test_nobody_waits_longer_than_he_said_for_a_gateway_that_says_nothing(
+    client: Both, gateway: Scripted
+) -> None:
+    gateway.will_say(Said(0, is_kept=True))
+
+    async with asyncio.timeout(3):
+        with pytest.raises(TimeoutError, match=r"has not ended within 0.3 s; it goes on"):
+            await client.on_turn(gateway.url, "result", timeout_s=0.3)
+
+
+async def test_a_turn_that_is_parked_is_not_waited_for(client: Both, gateway: Scripted) -> None:
+    gateway.will_say(ACCEPTED, turn("parked", reason="poison"))
+
+    with pytest.raises(TurnParkedError, match="is parked"):
+        await client.run(gateway.url)
+
+    assert [each.headers.get("prefer") for each in gateway.asked] == ["wait=1", None]
+
+
+@pytest.mark.parametrize(("method", "given"), [("resume", {}), ("signal", {"name": "go"})])
+async def test_what_steers_a_turn_is_repeated_under_its_key(
+    method: str, given: dict[str, Any], client: Both, gateway: Scripted
+) -> None:
+    gateway.will_say(BROKEN, answer(202, turn_id=TURN, status="running"))
+
+    await client.on_turn(gateway.url, method, **given)
+
+    keys = [each.headers["idempotency-key"] for each in gateway.asked]
+    assert (len(keys), len(set(keys))) == (2, 1)
+
+
+async def test_a_client_is_of_a_tenant_and_says_what_it_is_given(gateway: Scripted) -> None:
+    gateway.will_say(turn("running"))
+    given = {"authorization": "Bearer x"}
+
+    with Client(gateway.url, tenant="acme", headers=given) as client:
+        await asyncio.to_thread(client.turn(TURN).get)
+    async with AsyncClient(gateway.url, tenant="acme", headers=given) as other:
+        await other.turn(TURN).get()
+
+    said = [(each.headers["x-argosy-tenant"], each.headers["authorization"]) for each in gateway.asked]
+    assert said == [("acme", "Bearer x")] * 2
+
+
+@pytest.mark.parametrize("bad", ["two\nlines", "schlüssel", "\x1b"])
+async def test_what_no_header_can_hold_is_refused_before_anything_is_sent(
+    bad: str, client: Both, gateway: Scripted
+) -> None:
+    for call in (
+        client.run(gateway.url, key=bad),
+        client.events(gateway.url, after=bad),
+        client.on_turn(gateway.url, "resume", key=bad),
+    ):
+        with pytest.raises(CallerError, match="no header can hold"):
+            await call
+    for given in ({"tenant": bad}, {"headers": {"x": bad}}):
+        with pytest.raises(CallerError, match="no header can hold"):
+            Client(gateway.url, **given)
+
+    assert gateway.asked == []
+
+
+def test_what_is_said_of_a_turn_is_sent_as_it_is() -> None:
+    body = msgspec.json.decode(calls.submit("echo", deadline_s=0, priority=0, tags=("paid",)).content)
+
+    assert body == {"workflow": "echo", "input": None, "deadline_s": 0, "tags": ["paid"]}
+    with pytest.raises(CallerError, match="tags are several"):
+        calls.submit("echo", tags="paid")
+
+
 # Streams
+
+
+async def test_a_message_without_an_id_has_none_of_its_own(client: Both, gateway: Scripted) -> None:
+    whole = event("", "frame", 1, n=0, step="draft", channel="answer", offset=0, text="hel")
+    gateway.will_say(stream(STARTED, whole, SAID, whole, ENDED))
+
+    events = await client.events(gateway.url)
+
+    assert [each.id for each in events] == ["1-1", "", "1-1.1.1", "", "1-3"]
 
 
 async def test_a_stream_that_breaks_goes_on_at_another_gateway_after_the_last_id(
