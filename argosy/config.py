@@ -213,7 +213,7 @@ class Settings(BaseSettings):
         default=10_000, ge=1, le=1_000_000, description="Event streams open at one gateway process; then 503."
     )
     sse_heartbeat_s: float = Field(
-        default=15.0, gt=0, le=300, description="An event stream that has nothing to tell says so this often."
+        default=15.0, gt=0, le=20, description="An event stream that has nothing to tell says so this often."
     )
     page_size_max: int = Field(default=200, ge=1, le=1_000, description="Rows of one page of a list.")
 
@@ -413,6 +413,8 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     """The settings of this process. overrides (the command line's) win over everything. Raises SettingError."""
     environ = os.environ if environ is None else environ
     known = {name.upper(): name for name in Settings.model_fields}
+    if unknown := overrides.keys() - Settings.model_fields.keys():
+        raise SettingError(f"{min(unknown)} is not a setting of Argosy")
     values: dict[str, Any] = {}
     for source, layer in _layers(environ):
         for raw_name, value in layer.items():

@@ -14,7 +14,7 @@ from argosy import config, telemetry
 from argosy.client.async_client import AsyncClient
 from argosy.client.connection import UNIX
 from argosy.embedded_fleet import embedded_fleet
-from argosy.errors import WorkflowError
+from argosy.errors import SettingError, WorkflowError
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import workflow_of
 
@@ -34,6 +34,7 @@ _ITS_OWN: Final[dict[str, Any]] = {
     "metrics_port": 0,
     "argosy_crash_at": "",
 }
+_NOT_SETTINGS: Final = _ITS_OWN.keys() | {"argosy_data_dir", "argosy_workflows", "host", "port", "gateway_workers"}
 
 
 class Argosy(AsyncClient):
@@ -41,7 +42,8 @@ class Argosy(AsyncClient):
 
     workflows: decorated functions, and files or modules as `argosy up --workflows` takes them. data_dir: where its
     Postgres lives, the same as that of `argosy up` unless said; what is accepted there survives this process, and goes
-    on when the folder is opened again. settings: others than the environment's, by their names in lower case.
+    on when the folder is opened again. settings: others than the environment's, by their names in lower case; what a
+    fleet of its own decides for itself (state_db_uri, port, …) is refused.
 
     Steps run on the caller's event loop: a loop that is blocked stops them, too. At the end steps in flight have 5 s
     (drain_timeout_s) to end. `url` is its address, for other processes of this user.
@@ -57,6 +59,8 @@ class Argosy(AsyncClient):
         retry_s: float = 30.0,
         **settings: Any,
     ) -> None:
+        if refused := _NOT_SETTINGS & settings.keys():
+            raise SettingError(f"{min(refused)} is not for the caller to set here: a fleet in process has its own")
         folder = None if data_dir is None else Path(data_dir).expanduser().absolute()
         self._workflows = tuple(workflows)
         self._settings = config.load(**{"drain_timeout_s": DRAIN_S, **settings, **_ITS_OWN, "argosy_data_dir": folder})

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import argosy
 from argosy import Argosy, Client, Context, telemetry, workflow
 from argosy.client import TurnFailedError
 from argosy.errors import SettingError, WorkflowError
@@ -101,6 +103,8 @@ async def test_two_of_them_on_one_folder_are_one_clear_error(folder: Path) -> No
                 pass
 
         assert await first.run(shouts, "still here") == "STILL HERE"
+        told = [each.type async for each in first.stream(shouts, "live")]
+        assert told == ["turn.started", "turn.completed"]
         with pytest.raises(TurnFailedError, match="nothing to shout"):
             await first.run(shouts, "")
         with Client(first.url) as client:  # another process of this user could ask, too
@@ -117,6 +121,26 @@ async def test_a_workflow_that_is_none_is_said_before_anything_starts(folder: Pa
                 pass
 
     assert left_in(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"state_db_uri": "postgresql://prod"}, "state_db_uri is not for the caller to set here"),
+        ({"port": 9_001}, "port is not for the caller to set here"),
+        ({"flush_wait": 5}, "flush_wait is not a setting of Argosy"),
+        ({"flush_wait_ms": -1}, "FLUSH_WAIT_MS=-1"),
+    ],
+)
+def test_a_setting_that_would_not_count_is_refused(settings: dict[str, Any], said: str, folder: Path) -> None:
+    with pytest.raises(SettingError, match=said):
+        Argosy(workflows=[shouts], data_dir=folder, **settings)
+
+    assert left_in(folder) == []
+
+
+def test_who_imports_argosy_gets_its_types() -> None:
+    assert (Path(argosy.__file__).parent / "py.typed").is_file()
 
 
 @pytest.mark.slow
