@@ -123,12 +123,11 @@ def migrate(
     dsn = _dsn(settings)
     if after_restore:
         asyncio.run(preflight.check(dsn))
-        restores = asyncio.run(migrations.after_restore(dsn, settings.heartbeat_ttl_s))
+        asyncio.run(migrations.after_restore(dsn, settings.heartbeat_ttl_s))
         typer.echo(
-            f"the lineage is raised (restore {restores} of this database): nothing that still comes from the lost "
-            "history can change anything. Now start the workers: they read the log again from the positions of the "
-            "backup, so every turn that was accepted since then and is still in the log runs; its steps may run again, "
-            "under the same keys. "
+            "the lineage is raised: nothing that still comes from the lost history can change anything. Now start the "
+            "workers: they read the log again from the positions of the backup, so every turn that was accepted since "
+            "then and is still in the log runs; its steps may run again, under the same keys. "
             "Signals, cancels and resumes that were given since the backup are gone: give them again"
         )
         return

@@ -55,9 +55,9 @@ async def migrate(dsn: str) -> list[str]:
         connection.terminate()
 
 
-async def after_restore(dsn: str, heartbeat_ttl_s: float) -> int:
+async def after_restore(dsn: str, heartbeat_ttl_s: float) -> None:
     """The database was restored from a backup: raise its lineage, so that nothing of the history that was lost can
-    write, or be taken for something new. Returns how many restores there were.
+    write, or be taken for something new; not by another restore of the same backup either, two minutes later.
 
     Raises StoreUnavailableError, SettingError.
     """
@@ -67,13 +67,11 @@ async def after_restore(dsn: str, heartbeat_ttl_s: float) -> int:
             raise SettingError("the database lacks migrations: run `argosy migrate` first")
         if living := await connection.fetchval(_SQL["count_living"], heartbeat_ttl_s):
             raise SettingError(f"{living} worker(s) were heard of in the last {heartbeat_ttl_s:g} s: stop them first")
-        restores: int = await connection.fetchval(_SQL["raise_restores"])
+        await connection.execute(_SQL["raise_restores"])
     except asyncpg.CheckViolationError as error:
-        raise SettingError("the lineage cannot be raised any further: 2047 restores are the most") from error
+        raise SettingError("the lineage cannot be raised any further") from error
     except UNAVAILABLE as error:
         raise unavailable(error) from error
-    else:
-        return restores
     finally:
         connection.terminate()
 

@@ -25,7 +25,9 @@ SELECT count(*) FROM argosy.heartbeats WHERE at > now() - make_interval(secs => 
 
 -- name: raise_restores
 -- History forked: what is numbered from now on is never taken for what was numbered before the restore.
-UPDATE argosy.lineages SET restores = restores + 1 RETURNING restores
+-- See migrations/0008_restores.sql.
+UPDATE argosy.lineages SET restores =
+  greatest(restores + 1, least(extract(epoch FROM now() - timestamptz '2026-01-01 00:00:00Z')::bigint / 120, 4100000))
 
 -- name: insert_migration
 -- In the transaction of the migration itself.

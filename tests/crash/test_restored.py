@@ -78,7 +78,7 @@ async def test_every_turn_that_was_accepted_after_the_backup_ends_after_the_rest
     assert still_beating[0] == 1
     assert "stop them first" in still_beating[1]
     assert code == 0, output
-    assert "the lineage is raised (restore 1 of this database)" in output
+    assert "the lineage is raised" in output
     await client.until_status([*before, *after])
     await client.until_status([waiting], {"suspended"})  # what came to it over Postgres alone went with Postgres
     await client.signal(waiting, "go", 2)

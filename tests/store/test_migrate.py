@@ -1,6 +1,7 @@
 """Migrations: once, in order, whole, by whoever comes first."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from argosy.errors import SettingError, StoreUnavailableError
 from argosy.store import migrate as module
 from argosy.store import preflight
-from argosy.store.migrate import Migration, migrate, migrations, pending
+from argosy.store.migrate import Migration, after_restore, migrate, migrations, pending
 from argosy.store.pool import connect
 
 
@@ -107,3 +108,50 @@ async def test_a_relaxed_commit_is_warned_about(any_database: str) -> None:
     await connection.close()
 
     assert [line.split(" ")[0] for line in await preflight.check(any_database)] == ["synchronous_commit"]
+
+
+async def lineage_of(dsn: str) -> int:
+    connection = await connect(dsn)
+    try:
+        found: int = await connection.fetchval("SELECT argosy.lineage()")
+        return found
+    finally:
+        await connection.close()
+
+
+async def set_restores(dsn: str, restores: int) -> None:
+    connection = await connect(dsn)
+    await connection.execute("UPDATE argosy.lineages SET restores = $1", restores)
+    await connection.close()
+
+
+async def test_the_lineage_of_a_database_that_was_restored_before_stays_as_it_was(
+    any_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = [each for each in migrations() if each.name < "0008"]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "migrations", lambda: older)
+        await migrate(any_database)
+    await set_restores(any_database, 3)
+    before = await lineage_of(any_database)
+
+    await migrate(any_database)
+
+    assert await lineage_of(any_database) == before
+
+
+async def test_a_restore_is_numbered_by_the_clock_because_a_count_would_come_back_with_the_backup(
+    any_database: str,
+) -> None:
+    await migrate(any_database)
+    before = await lineage_of(any_database)
+    minutes = (datetime.now(UTC) - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds() // 60
+
+    await after_restore(any_database, 10.0)
+    first = await lineage_of(any_database)
+    await after_restore(any_database, 10.0)
+    second = await lineage_of(any_database)
+
+    assert before < first < second < 2**31
+    assert abs((first >> 9) - minutes / 2) <= 1
+    assert (second >> 9) == (first >> 9) + 1
