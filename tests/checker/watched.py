@@ -18,9 +18,7 @@ _OWN: Final = ""  # the step of what the workflow itself says
 
 
 class Heard(NamedTuple):
-    """One message. connection: a number that changes when the client connects anew; 0: nobody knows when that was.
-    data: of a frame its members.
-    """
+    """One message. connection: 1 and more; it changes when the client connects anew. data: of a frame its members."""
 
     connection: int
     type: str
@@ -105,7 +103,7 @@ class _Client:
         if "text" not in held:
             return
         channel = self.channels.setdefault((heard.key, name), _Channel())
-        has_missed = heard.connection == 0 or channel.connection != heard.connection
+        has_missed = channel.connection != heard.connection
         is_right = held["text"].startswith(channel.said) if has_missed else channel.said in ("", held["text"])
         if not is_right or channel.is_torn:
             where = f"{self.where}, {heard.key or 'the workflow'}/{name}"

@@ -65,25 +65,40 @@ def _of_wire(connection: int, body: dict[str, Any]) -> Heard:
 
 
 async def follow(client: AsyncClient, turn_id: str, listener: Listener) -> Watched:
-    """With the client library, which connects anew by itself."""
+    """With the client library, which connects anew by itself: each time is counted at its HTTP clients."""
     heard: list[Heard] = []
     assembler = Assembler()
-    async with aclosing(client.turn(turn_id).events()) as events:
-        async for event in events:
-            assembler.take(event)
-            heard.append(_of_event(event))
-            listener(heard[-1])
+    connection = 0
+
+    async def count(response: httpx.Response) -> None:
+        nonlocal connection
+        connection += turn_id in response.request.url.path
+
+    hooks = [each.event_hooks["response"] for each in client._http]
+    for each in hooks:
+        each.append(count)
+    try:
+        async with aclosing(client.turn(turn_id).events()) as events:
+            async for event in events:
+                assembler.take(event)
+                heard.append(_of_event(connection, event))
+                listener(heard[-1])
+    finally:
+        for each in hooks:
+            each.remove(count)
     shows = {(each.step, each.name): each.value for each in assembler.channels}
     return Watched(turn_id, tuple(heard), shows)
 
 
-def _of_event(event: StreamEvent) -> Heard:
+def _of_event(connection: int, event: StreamEvent) -> Heard:
+    key, data = "", {}
     if isinstance(event, Event):
-        return Heard(0, event.type, event.seq, event.attempt, event.key, event.data)
-    if isinstance(event, Resync):
-        return Heard(0, event.type, event.seq, event.attempt, "", {"from_seq": event.from_seq})
-    data = {name: value for name in _MEMBERS if (value := getattr(event, name, msgspec.UNSET)) is not msgspec.UNSET}
-    return Heard(0, event.type, event.seq, event.attempt, "", data)
+        key, data = event.key, event.data
+    elif isinstance(event, Resync):
+        data = {"from_seq": event.from_seq}
+    else:
+        data = {name: value for name in _MEMBERS if (value := getattr(event, name, msgspec.UNSET)) is not msgspec.UNSET}
+    return Heard(connection, event.type, event.seq, event.attempt, key, data)
 
 
 _MEMBERS = ("step", "channel", "n", "offset", "text", "json", "patch")
