@@ -27,11 +27,20 @@ export function openPost({ session, like }, { setSession }) {
 }
 
 async function workflowsByName() {
-  const { workflows } = await listWorkflows();
-  return new Map(workflows.map((workflow) => [workflow.name, workflow]));
+  const byName = new Map();
+  let page = { next: null };
+  do {
+    page = await listWorkflows(page.next);
+    for (const workflow of page.workflows) byName.set(workflow.name, workflow);
+  } while (page.next);
+  return byName;
 }
 
 function fieldsOf(form, workflows, begin, session) {
+  // What was posted before is posted again, or refused: nothing else takes its place.
+  if (begin?.workflow && !workflows.has(begin.workflow)) {
+    workflows.set(begin.workflow, { description: "No worker has registered it." });
+  }
   if (!workflows.size) return [element("p", {}, "No worker has registered a workflow yet. Start one, and come back.")];
   const names = [...workflows.keys()];
   const workflow = selectField("Workflow", names, { initial: begin?.workflow ?? names[0] });

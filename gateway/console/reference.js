@@ -15,12 +15,13 @@ export function openReference({ setSession }) {
     ),
     list,
   );
+  const closing = new AbortController();
   setSession(null);
-  fill(list);
-  return { node, title: "API", close() {} };
+  fill(list, closing.signal);
+  return { node, title: "API", close: () => closing.abort() };
 }
 
-async function fill(list) {
+async function fill(list, closing) {
   try {
     const { paths } = await readOpenApi();
     const operations = Object.entries(paths).flatMap(([path, methods]) =>
@@ -29,7 +30,7 @@ async function fill(list) {
     const tags = [...new Set(operations.map(({ tags: [tag] = ["more"] }) => tag))];
     for (const tag of tags) {
       const of = operations.filter(({ tags: [first] = ["more"] }) => first === tag);
-      list.append(element("section", {}, element("h2", {}, tag), element("div", { class: "group" }, of.map(openOperation))));
+      list.append(element("section", {}, element("h2", {}, tag), element("div", { class: "group" }, of.map((each) => openOperation(each, closing)))));
     }
   } catch (error) {
     list.append(element("p", { class: "problem", role: "alert" }, error.message));

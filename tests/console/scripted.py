@@ -43,6 +43,7 @@ class Scripted:
     def __init__(self, *acts: Act) -> None:
         self.acts = deque(acts)
         self.asked: list[tuple[str, str | None, str]] = []
+        self.pages: dict[str, Any] = {}  # further answers, by path and query
         self.is_store_away = False  # nothing of the turn can be read
         self.has_hung_up = threading.Event()  # the page, while a connection was held
         self.turn: dict[str, Any] = {
@@ -68,6 +69,8 @@ class Scripted:
 
     def answer(self, path: str, accept: str, last_id: str | None) -> Act:
         """What a request is answered."""
+        if path in self.pages:
+            return Act(200, JSON, msgspec.json.encode(self.pages[path]).decode())
         path, _, query = path.partition("?")
         if path == f"/v1/turns/{TURN_ID}/events":
             self.asked.append((accept, last_id, query))

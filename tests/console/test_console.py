@@ -128,6 +128,28 @@ def test_the_api_is_described_and_tried(console: Console, http: httpx.Client, se
     assert turn_id in browser.until_text('"code"', ".answer")
 
 
+def test_a_stream_without_end_is_tried_as_often_as_one_likes(
+    console: Console, http: httpx.Client, session: str
+) -> None:
+    browser = console.browser
+    post(http, session, "echo", "hello")
+    console.open("#/api")
+    browser.until_text("/v1/sessions/{session}/events", ".operations")
+    summaries = browser.driver.find_elements(By.CSS_SELECTOR, ".operations summary")
+    next(each for each in summaries if "/v1/sessions/{session}/events" in each.text).click()
+    browser.fill("session", session)
+
+    for _ in range(8):  # a browser has six connections for a gateway
+        browser.run("document.querySelector('.answer').replaceChildren()")
+        browser.click("Send")
+        browser.until_text("turn.completed", ".answer")
+    browser.run("location.hash = given[0]", f"#/sessions/{session}")
+    browser.until_text("echo", ".turns")
+    browser.run("location.hash = '#/nowhere'")
+
+    browser.until(lambda: "argosy_gateway_streams 0.0" in http.get("/metrics").text, "end of the streams")
+
+
 def test_the_console_is_used_with_the_keyboard(console: Console, http: httpx.Client, session: str) -> None:
     browser = console.browser
     turn_id = post(http, session, "echo", "hello")

@@ -20,7 +20,7 @@ def test_text_is_there_before_its_step_has_ended(
     browser.until_text("Hello,", ".said")
     assert status_of(http, turn_id) == "running"
     browser.until_text("live", ".line-state")
-    assert "write" in console.rows()
+    browser.until(lambda: "write" in console.rows(), "line of the step")
 
     release.touch()
     console.status("completed")
