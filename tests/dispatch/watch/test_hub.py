@@ -142,7 +142,8 @@ async def test_an_event_that_is_too_large_is_to_be_looked_up(owner: Owner, gatew
     assert gateway.kinds(number) == ["subscribed", "look", "event"]
 
 
-async def test_who_waits_for_the_end_hears_nothing_else(owner: Owner, gateway: Gateway) -> None:
+@pytest.mark.parametrize("ending", [Event.TURN_COMPLETED, Event.TURN_PARKED])
+async def test_who_waits_for_the_end_hears_nothing_else(owner: Owner, gateway: Gateway, ending: Event) -> None:
     turn = owner.turn()
     number = await gateway.subscribe(turn_id=turn.turn_id, ending_only=True)
     poor = await gateway.subscribe(turn_id=turn.turn_id, ending_only=True, credit_bytes=0)
@@ -150,10 +151,10 @@ async def test_who_waits_for_the_end_hears_nothing_else(owner: Owner, gateway: G
     owner.emit(turn, "text")
     owner.write(turn, Event.TURN_SUSPENDED)
     owner.feeder._feed_all()
-    owner.write(turn, Event.TURN_COMPLETED)
+    owner.write(turn, ending)
     await gateway.until(lambda: bool(gateway.of(number, "event")) and bool(gateway.of(poor, "look")))
 
-    assert [event.type for event in gateway.of(number, "event")] == ["turn.completed"]
+    assert [event.type for event in gateway.of(number, "event")] == [ending.value]
     assert gateway.kinds(poor) == ["subscribed", "look"]
 
 
@@ -210,8 +211,9 @@ async def test_who_watches_a_lost_partition_is_told(owner: Owner, gateway: Gatew
     assert owner.watchers.count == 0
 
 
+@pytest.mark.parametrize("is_refused", [False, True], ids=["in good order", "a flush of it was refused"])
 async def test_a_step_that_goes_on_at_the_former_owner_streams_on_without_a_reset(
-    owner: Owner, gateway: Gateway
+    owner: Owner, gateway: Gateway, is_refused: bool
 ) -> None:
     turn = owner.turn()
     number = await gateway.subscribe(turn_id=turn.turn_id)
@@ -219,6 +221,7 @@ async def test_a_step_that_goes_on_at_the_former_owner_streams_on_without_a_rese
     owner.emit(turn, "before ")
     await gateway.until(lambda: gateway.text(number) == "before ")
 
+    turn.is_refused = is_refused
     owner.lose(turn)
     turn.seq += 1  # an outcome of a parallel step that will never be durable from here
     owner.emit(turn, "after ")

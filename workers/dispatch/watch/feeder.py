@@ -94,15 +94,18 @@ class Feeder:
 
     def _feed(self, turn: Turn) -> None:
         channels = turn.channels
-        if channels is None or turn.is_refused or turn.status is not Status.RUNNING:
+        if channels is None or turn.status is not Status.RUNNING:
             return  # the event that ends or suspends it holds what they came to
+        is_leaving = turn.stop is Stop.HANDOVER
+        if turn.is_refused and not is_leaving:
+            return
         watchers = self._watchers.of_turn(turn)
         if not watchers:
             channels.listener = None
             return
         frames = self._frames_of(channels)
         opened, durable_seq = channels.open(), turn.durable_seq
-        if turn.stop is Stop.HANDOVER:
+        if is_leaving:
             # What a step shows follows nothing that is not durable: it could not have begun. What the workflow shows
             # now, it shows again at the next owner.
             opened, durable_seq = [channel for channel in opened if channel.step], _ANY_SEQ

@@ -27,8 +27,16 @@ from workers.dispatch.watch.watchers import Watchers
 
 _EVENT_SIZE_BYTES_MAX = 262_144
 _ENDS_STEP = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
-_ENDS_TURN = frozenset(
-    {Event.TURN_COMPLETED, Event.TURN_FAILED, Event.TURN_CANCELLED, Event.TURN_EXPIRED, Event.TURN_REJECTED}
+# What is told to who waits for the end alone: a turn that is parked comes to none by itself.
+_ENDINGS = frozenset(
+    {
+        Event.TURN_COMPLETED,
+        Event.TURN_FAILED,
+        Event.TURN_CANCELLED,
+        Event.TURN_EXPIRED,
+        Event.TURN_REJECTED,
+        Event.TURN_PARKED,
+    }
 )
 
 
@@ -141,7 +149,7 @@ class Hub:
     def give_credit(self, each: Subscription, size_bytes: int) -> None:
         had_room = each.has_room
         each.credit_bytes += size_bytes
-        if not had_room and each.has_room:
+        if not had_room:
             self._serve(each)
 
     def drained(self, line: Line) -> None:
@@ -151,8 +159,13 @@ class Hub:
             self._serve(each)
 
     def _serve(self, each: Subscription) -> None:
-        """There is room for it again: what was left out first."""
-        if each.owed_turn is not None and each.has_room:
+        """There may be room for it again: what was left out first. It waits on where its credit came while the line
+        was full, and where others have filled the line again.
+        """
+        if not each.has_room:
+            each.hold_back()
+            return
+        if each.owed_turn is not None:
             owed, each.owed_turn = each.owed_turn, None
             each.send(items.look(each.id, owed))
         self._feeder.resume(each)
@@ -240,7 +253,7 @@ class Hub:
         for each in watchers:
             if each.turn is turn:
                 each.seen = _closed(each.seen, turn, kind, message.key)
-            if each.is_ending_only and kind not in _ENDS_TURN:
+            if each.is_ending_only and kind not in _ENDINGS:
                 continue
             if each.has_room and not is_too_large:
                 each.send(Item(subscription=each.id, event=message))
