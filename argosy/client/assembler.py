@@ -12,8 +12,8 @@ from msgspec import UNSET, UnsetType
 from argosy.client.events import ChannelReset, Event, Frame, Gap, Resync, Snapshot, StreamEvent
 from argosy.client.turn import Turn
 
-# A channel that a workflow fills is recorded at every suspension; a resync goes back a few of them at the most.
-_RECORDED_MAX: Final = 16
+# A channel that a workflow fills is recorded at every suspension, and a resync may go back as far as a backup does.
+_RECORDED_MAX: Final = 1_000
 
 
 class Channel(NamedTuple):
@@ -28,9 +28,15 @@ class Channel(NamedTuple):
     is_whole: bool
 
 
+class _Prefix(NamedTuple):
+    """The first characters of the text that was recorded next: who goes on writing is not kept many times over."""
+
+    length: int
+
+
 class _Filling:
     """A channel in the making. n: number of its newest frame, 0: its whole value is awaited, or nothing was told yet.
-    recorded: what durable events hold of it, as (seq, value), the newest last.
+    recorded: what durable events hold of it, as (seq, value), the newest last and never a _Prefix.
     """
 
     __slots__ = ("is_recorded", "is_whole", "n", "recorded", "value")
@@ -49,8 +55,28 @@ class _Filling:
         self.value = self.recorded[-1][1] if self.recorded else UNSET
 
     def record(self, seq: int, value: Any) -> None:
-        self.recorded = [*(each for each in self.recorded if each[0] < seq), (seq, value)][-_RECORDED_MAX:]
+        self._forget(seq - 1)
+        if self.recorded and isinstance(value, str):
+            before_seq, before = self.recorded[-1]
+            if isinstance(before, str) and value.startswith(before):
+                self.recorded[-1] = before_seq, _Prefix(len(before))
+        self.recorded.append((seq, value))
+        del self.recorded[:-_RECORDED_MAX]
         self.clear()
+
+    def go_back(self, seq: int) -> None:
+        """What was recorded or said after an event is void."""
+        self._forget(seq)
+        self.clear()
+
+    def _forget(self, seq: int) -> None:
+        text = ""
+        while self.recorded and self.recorded[-1][0] > seq:
+            _, value = self.recorded.pop()
+            text = value if isinstance(value, str) else text
+        if self.recorded and isinstance(self.recorded[-1][1], _Prefix):
+            at_seq, prefix = self.recorded[-1]
+            self.recorded[-1] = at_seq, text[: prefix.length]
 
     def fill(self, frame: Frame) -> None:
         self.is_recorded = False
@@ -92,6 +118,7 @@ class Assembler:
         self.status: str | None = None
         self.snapshot: Turn | None = None
         self._channels: dict[tuple[str, str], _Filling] = {}
+        self._raised: list[tuple[int, int]] = []  # (seq, attempt): where each was first told
 
     @property
     def channels(self) -> list[Channel]:
@@ -126,7 +153,9 @@ class Assembler:
             self._begin(event.turn, event.seq)
         else:
             self._durable(event)
-        self.attempt = max(self.attempt, event.attempt)
+        if event.attempt > self.attempt:
+            self.attempt = event.attempt
+            self._raised.append((event.seq, event.attempt))
 
     def _durable(self, event: Event) -> None:
         self.seq = max(self.seq, event.seq)
@@ -134,10 +163,13 @@ class Assembler:
             self._void(list(self._channels))
         elif event.type == "step.retrying":
             self._void([key for key in self._channels if key[0] == event.key])
+        step = (
+            "" if event.type.startswith("turn.") else event.key
+        )  # a turn is parked by a step, and with its own channels
         recorded = event.data.get("channels")
         for name, held in (recorded if isinstance(recorded, dict) else {}).items():
             value = held.get("text", held.get("json"))
-            self._filling(event.key, name).record(event.seq, value)
+            self._filling(step, name).record(event.seq, value)
         self.status = _STATUS.get(event.type, self.status)
 
     def _filling(self, step: str, name: str) -> _Filling:
@@ -150,14 +182,16 @@ class Assembler:
 
     def _resync(self, from_seq: int) -> None:
         for filling in self._channels.values():
-            filling.recorded = [each for each in filling.recorded if each[0] <= from_seq]
-            filling.clear()
+            filling.go_back(from_seq)
+        self._raised = [each for each in self._raised if each[0] <= from_seq]
+        self.attempt = self._raised[-1][1] if self._raised else 0
         self.seq = from_seq
         self.status = None
 
     def _begin(self, turn: Turn, seq: int) -> None:
         self._channels.clear()
         self.snapshot, self.seq, self.attempt, self.status = turn, seq, turn.attempt, turn.status
+        self._raised = [(seq, turn.attempt)]
 
 
 _STATUS: Final = {

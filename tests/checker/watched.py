@@ -102,11 +102,12 @@ class _Client:
     def _recorded(self, heard: Heard, name: str, held: dict[str, Any]) -> Iterator[str]:
         if "text" not in held:
             return
-        channel = self.channels.setdefault((heard.key, name), _Channel())
+        step = heard.key if heard.type in _ENDS_STEP else _OWN  # a turn is parked by a step, and with its own channels
+        channel = self.channels.setdefault((step, name), _Channel())
         has_missed = channel.connection != heard.connection
         is_right = held["text"].startswith(channel.said) if has_missed else channel.said in ("", held["text"])
         if not is_right or channel.is_torn:
-            where = f"{self.where}, {heard.key or 'the workflow'}/{name}"
+            where = f"{self.where}, {step or 'the workflow'}/{name}"
             yield f"W2 text: {where} was {_end(channel.said)} when event {heard.seq} recorded {_end(held['text'])}"
         channel.said = channel.recorded = held["text"]
         channel.connection = heard.connection

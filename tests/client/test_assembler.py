@@ -113,6 +113,52 @@ def test_a_resync_forgets_what_the_database_lost() -> None:
     assert assembler.seq == 4
 
 
+def test_a_resync_goes_back_as_far_as_the_backup_is_old() -> None:
+    suspends = [durable(n, "turn.suspended", channels={"answer": {"text": "x" * n}}) for n in range(1, 400)]
+
+    assembler = assembled(*suspends, Resync(turn_id=TURN, type="resync", from_seq=150))
+    went_on = assembled(*suspends, Resync(turn_id=TURN, type="resync", from_seq=150), suspends[150])
+    again = assembled(*suspends, *(Resync(turn_id=TURN, type="resync", from_seq=seq) for seq in (300, 20)))
+
+    assert assembler.text("answer") == "x" * 150
+    assert went_on.text("answer") == "x" * 151
+    assert again.text("answer") == "x" * 20
+
+
+def test_a_resync_goes_back_to_a_text_that_was_begun_anew_later() -> None:
+    assembler = assembled(
+        durable(1, "turn.suspended", channels={"answer": {"text": "one"}}),
+        durable(2, "turn.suspended", channels={"answer": {"text": "one two"}}),
+        durable(3, "turn.suspended", channels={"answer": {"text": "other"}}),
+        durable(4, "turn.suspended", channels={"answer": {"json": 7}}),
+        Resync(turn_id=TURN, type="resync", from_seq=1),
+    )
+
+    assert assembler.text("answer") == "one"
+
+
+def test_the_attempt_after_a_resync_is_the_one_that_was_not_lost() -> None:
+    def reset(seq: int, attempt: int) -> Event:
+        return Event(turn_id=TURN, seq=seq, attempt=attempt, type="turn.reset", data={})
+
+    def back_to(seq: int) -> Resync:
+        return Resync(turn_id=TURN, type="resync", from_seq=seq)
+
+    lost = [durable(1, "turn.started"), reset(2, 2), reset(3, 3)]
+
+    assert [assembled(*lost, back_to(seq)).attempt for seq in (0, 1, 2, 3)] == [0, 1, 2, 3]
+    assert assembled(*lost, back_to(1), reset(2, 2)).attempt == 2
+
+
+def test_what_a_workflow_says_stays_its_own_when_a_step_parks_the_turn() -> None:
+    assembler = assembled(
+        text(1, 0, "so f", step=""),
+        durable(2, "turn.parked", "charge", reason="uncertain", channels={"answer": {"text": "so far"}}),
+    )
+
+    assert [(each.step, each.value) for each in assembler.channels] == [("", "so far")]
+
+
 def test_a_snapshot_begins_anew() -> None:
     turn = Turn(turn_id=TURN, status="suspended", attempt=3)
 
