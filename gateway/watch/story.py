@@ -2,7 +2,8 @@
 
 The seam: history is told first; then the owner is asked, and once it has answered, history is read on; from there
 everything is heard, and what cannot be told yet (it is not the next, or the worker had no room) is read. While no owner
-answers, history is read again and again.
+answers, history is read again and again. When an owner says nothing, Postgres is asked at each heartbeat whether there
+is something all the same: what nobody will ever tell (a turn that never comes out of the log) is found by this alone.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +25,9 @@ _STORE_PAUSE_S: Final = 0.5
 # What is taken at once: it is credited while it is being sent.
 _BATCH_SIZE_BYTES_MAX: Final = 32_768
 
-_READS = {why: telemetry.STREAM_READS.labels(why=why).inc for why in ("begin", "subscribed", "heard", "poll")}
+_READS = {
+    why: telemetry.STREAM_READS.labels(why=why).inc for why in ("begin", "subscribed", "heard", "poll", "silence")
+}
 
 
 class Story(ABC):
@@ -55,7 +58,9 @@ class Story(ABC):
 
     @abstractmethod
     async def _has_more(self) -> bool:
-        """Whether history may have more: a cheap question, asked again and again while no owner answers."""
+        """Whether history may have more: a cheap question, asked again and again while no owner answers, and at each
+        heartbeat.
+        """
 
     @abstractmethod
     def _hear(self, item: Any, *, has_read: bool) -> list[Message] | None:
@@ -96,6 +101,8 @@ class Story(ABC):
                 elif now_s - told_s >= self._heartbeat_s:
                     told_s = now_s
                     yield []
+                    if not self._why and self._watching().is_live and await self._has_more():
+                        self._why = "silence"
                 if self.is_over:
                     return
                 if not self._why:
