@@ -22,6 +22,8 @@ _LOOSE_MAX: Final = 64
 _PIECE_CHARACTERS: Final = 4_096
 _MARKS_MAX: Final = 16
 _PATCHES_MAX: Final = 256
+# Patches are kept while they weigh less than the whole value, which is what who lacks them is sent; or less than this.
+_PATCHES_SIZE_BYTES_MIN: Final = 4_096
 
 _encode = msgspec.json.Encoder().encode
 
@@ -43,6 +45,7 @@ class Channel:
         "_loose",
         "_marks",
         "_patches",
+        "_patches_size_bytes",
         "_starts",
         "_texts",
         "_whole",
@@ -53,6 +56,7 @@ class Channel:
         "length",
         "name",
         "replaced",
+        "restored",
         "seq",
         "size_bytes",
         "step",
@@ -78,6 +82,7 @@ class Channel:
         self.is_refilled = is_refilled
         self.length = 0
         self.replaced = 0
+        self.restored = 0
         self.seq = 0
         self.size_bytes = 0
         self.is_over = False
@@ -92,6 +97,7 @@ class Channel:
         self._is_decoded = False
         # The newest changes, if they were patches.
         self._patches: list[bytes] = []
+        self._patches_size_bytes = 0
 
     # For watchers
 
@@ -141,25 +147,29 @@ class Channel:
             self._mark(seq)
         self._whole = whole
         self._is_decoded = False
-        self._patches = []
+        self._patches, self._patches_size_bytes = [], 0
         self.length += 1
         self.replaced = self.length
         self.size_bytes = len(whole)
 
     def patch(self, operations: Any, encoded: bytes, seq: int, check: Callable[[int], None]) -> None:
-        """check: raises when the value must not become that many bytes. Raises WorkflowError, and what check raises;
-        the value is as it was then.
+        """check: raises when the value must not become that many bytes, nor that many be copied in it. Raises
+        WorkflowError, and what check raises; the value is as it was then.
         """
-        whole, document = self._patched(operations)
+        whole, document = self._patched(operations, check)
         check(len(whole))
         if seq != self.seq or not self._marks:
             self._mark(seq)
         self._whole, self._document, self._is_decoded = whole, document, True
-        self._patches.append(encoded)
-        if len(self._patches) > _PATCHES_MAX:
-            del self._patches[: _PATCHES_MAX // 2]
         self.length += 1
         self.size_bytes = len(whole)
+        self._patches.append(encoded)
+        self._patches_size_bytes += len(encoded)
+        size_bytes_max = max(len(whole), _PATCHES_SIZE_BYTES_MIN)
+        while len(self._patches) > _PATCHES_MAX or self._patches_size_bytes > size_bytes_max:
+            self._patches_size_bytes -= len(self._patches.pop(0))
+        if not self._patches:
+            self.replaced = self.length
 
     def member(self) -> bytes:
         """As an event's data holds it: `"NAME":{"text":…}` or `"NAME":{"json":…}`."""
@@ -188,13 +198,20 @@ class Channel:
             self._starts.append(self.length - len(joined))
             self._texts.append(joined)
 
-    def _patched(self, operations: Any) -> tuple[bytes, Any]:
+    def _patched(self, operations: Any, check: Callable[[int], None]) -> tuple[bytes, Any]:
         if not self._is_decoded:
             self._document = payload.decode(self._whole)
         self._is_decoded = False  # until the whole patch has applied: it changes the document as it goes
+        document, copied_bytes = self._document, 0
         try:
-            document = jsonpatch.apply_patch(self._document, operations, in_place=True)
+            for operation in operations:
+                if operation["op"] == "copy":  # a few of the value into itself would be more than there is memory for
+                    copied_bytes += len(_encode(jsonpatch.JsonPointer(operation["from"]).resolve(document)))
+                    check(copied_bytes)
+                document = jsonpatch.apply_patch(document, [operation], in_place=True)
             return payload.encode(document, sys.maxsize, "the value")[0], document
+        except WorkflowError:
+            raise
         except Exception as error:  # whatever the library makes of a patch that does not fit
             why = f"{type(error).__name__}: {error}"
             raise WorkflowError(f"the patch of channel {self.name!r} does not apply: {why:.300}") from error

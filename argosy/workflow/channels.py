@@ -11,6 +11,7 @@ Threads: every method may be called from any of them.
 
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -25,6 +26,8 @@ WORKFLOW: Final = ""  # in place of a step's key
 _ANY_SIZE: Final = 1 << 62
 
 _encode = msgspec.json.Encoder().encode
+# Of the process: the same attempt has other channels when it is resumed, and watchers must not mistake one for another.
+_generations: Final = count(1)
 
 
 class ChannelBounds(NamedTuple):
@@ -48,7 +51,6 @@ class Channels:
         "_bounds",
         "_by_step",
         "_count",
-        "_generation",
         "_is_refilled",
         "_is_suspended",
         "_lock",
@@ -67,7 +69,6 @@ class Channels:
         self._by_step: dict[str, dict[str, Channel]] = {}
         self._size_bytes = 0
         self._count = 0
-        self._generation = 0
         self._own_emits = OwnEmits({} if kept is None else kept.emits)
         # The length of the workflow's own channels when the last suspend wrote them.
         self._written: dict[str, int] = {}
@@ -234,9 +235,8 @@ class Channels:
                 f"the turn has {self._count} open channels, the bound is CHANNELS_PER_TURN_MAX={self._count}"
             )
         self._count += 1
-        self._generation += 1
         is_refilled = self._is_refilled and not step
-        channel = Channel(self._lock, step, name, tries, is_text, self._generation, is_refilled)
+        channel = Channel(self._lock, step, name, tries, is_text, next(_generations), is_refilled)
         self._by_step.setdefault(step, {})[name] = channel
         return channel
 
@@ -257,7 +257,7 @@ class Channels:
             else:
                 channel.replace(_encode(value.get("json")), 0)
             self._size_bytes += channel.size_bytes
-            self._written[name] = channel.length
+            self._written[name] = channel.restored = channel.length
 
     def _check_emit(self, size_bytes: int) -> None:
         if size_bytes > self._bounds.emit_size_bytes_max:

@@ -49,6 +49,35 @@ def test_text_cut_anywhere_is_the_whole(parts: list[str], data: st.DataObject) -
     assert channel.size_bytes == len(whole.encode())
 
 
+def tokens(long: dict[int, int]) -> list[str]:
+    """200 tokens of one character; those at some places have another length."""
+    return [chr(0x61 + number % 26) * long.get(number, 1) for number in range(200)]
+
+
+@pytest.mark.parametrize("length", [0, 2, 63, 4_032, 4_095, 4_096, 4_097, 9_000])
+def test_text_is_whole_wherever_a_long_part_comes(length: int) -> None:
+    """Tokens are made pieces by the dozen, so what follows it shortly after is looked at, too."""
+    for place in range(130):
+        for following in (0, 1, 5):
+            parts = tokens({place: length})[: place + 1 + following]
+
+            assert text_channel(parts).text() == "".join(parts)
+
+
+@given(st.dictionaries(st.integers(0, 199), st.integers(0, 9_000), max_size=6), st.sets(st.integers(0, 199)), st.data())
+def test_text_is_whole_whenever_it_is_read(long: dict[int, int], reads: set[int], data: st.DataObject) -> None:
+    channel, whole = text_channel([]), ""
+    for number, part in enumerate(tokens(long)):
+        whole += part
+        channel.append(part, len(part), 1)
+        if number in reads:
+            assert channel.text(max(0, len(whole) - 5)) == whole[-5:]
+    begin = data.draw(st.integers(0, len(whole)))
+
+    assert channel.text() == whole
+    assert channel.text(begin) == whole[begin:]
+
+
 @given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 2)), max_size=60))
 def test_nothing_is_shown_before_the_event_that_it_follows(emits: list[tuple[str, int]]) -> None:
     channel = Channel(Lock(), WORKFLOW, "log", 0, True, 1, False)
@@ -109,6 +138,43 @@ def test_after_a_replacement_or_too_many_patches_the_whole_is_needed() -> None:
     assert channel.replaced == channel.length == 1_002
 
 
+def test_patches_that_are_kept_weigh_no_more_than_the_value() -> None:
+    filled = Channels(ChannelBounds(10**6, 10**6, 10**7, 4), lambda: 1)
+    filled.replace("draw", 1, "picture", {"large": "x" * 50_000, "small": ""})
+    (channel,) = filled.open()
+    for _ in range(200):
+        filled.patch("draw", 1, "picture", [{"op": "replace", "path": "/small", "value": "y" * 5_000}])
+    kept = channel.patches(channel.length - 10)
+
+    assert kept is not None
+    assert len(b"".join(kept)) < channel.size_bytes
+    assert channel.patches(channel.length - 12) is None
+    assert channel.replaced == 1
+
+
+def test_a_patch_that_weighs_more_than_the_value_replaces_it() -> None:
+    filled = Channels(ChannelBounds(10**6, 10**6, 10**7, 4), lambda: 1)
+    filled.replace("draw", 1, "picture", [])
+    (channel,) = filled.open()
+    filled.patch("draw", 1, "picture", [{"op": "test", "path": "", "value": []}] * 200)
+
+    assert channel.patches(1) is None
+    assert channel.replaced == channel.length == 2
+
+
+def test_what_a_patch_copies_is_bounded_as_it_goes() -> None:
+    filled = channels()
+    filled.replace("draw", 1, "picture", [0])
+    (channel,) = filled.open()
+    double = {"op": "copy", "from": "", "path": "/-"}
+
+    with pytest.raises(WorkflowError, match="PAYLOAD_SIZE_BYTES_MAX=2000"):
+        filled.patch("draw", 1, "picture", [double] * 12 + [{"op": "replace", "path": "", "value": 1}])
+    filled.patch("draw", 1, "picture", [double] * 2)
+
+    assert channel.json() == b"[0,[0],[0,[0]]]"
+
+
 @pytest.mark.parametrize(
     "operations",
     [
@@ -119,6 +185,8 @@ def test_after_a_replacement_or_too_many_patches_the_whole_is_needed() -> None:
         ["no operation"],
         [{"op": "add", "path": "a", "value": 1}],
         [{"op": "add", "path": "/list/9", "value": 1}],
+        [{"op": "copy", "from": "/nothing", "path": "/a"}],
+        [{"op": "copy", "path": "/a"}],
     ],
 )
 def test_a_patch_that_does_not_apply_changes_nothing(operations: Any) -> None:

@@ -159,6 +159,24 @@ def test_the_workflows_own_channel_goes_on_after_a_suspend(is_refilled: bool, ex
     assert all_cuts(resumed, without_step(seen, "write"))[0] == expected
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_workflows_own_json_goes_on_from_what_the_suspend_held(count: int) -> None:
+    turn = Turn()
+    for number in range(3):
+        turn.channels.replace("", 0, "newest", number)
+        turn.channels.replace("", 0, "all", [0, 1, 2])
+    _, seen = all_cuts(turn, ())
+
+    resumed = Turn(Kept({"newest": {"json": 2}, "all": {"json": [0, 1, 2]}}, {"newest": [0], "all": [0]}))
+    for number in range(count):
+        resumed.channels.replace("", 0, "newest", number)
+        resumed.channels.patch("", 0, "all", [{"op": "add", "path": "/-", "value": number}])
+    told = [(kind, json.loads(value)) for kind, _, value in all_cuts(resumed, seen)[0]]
+
+    added = [{"op": "add", "path": "/-", "value": number} for number in range(count)]
+    assert told == ([(Kind.JSON, count - 1), (Kind.PATCH, added)] if count else [])
+
+
 def test_the_end_of_a_step_ends_its_channels() -> None:
     turn = Turn()
     turn.say("a")

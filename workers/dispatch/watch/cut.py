@@ -39,6 +39,8 @@ class Channel(Protocol):
     def length(self) -> int: ...
     @property
     def replaced(self) -> int: ...
+    @property
+    def restored(self) -> int: ...
     def shown(self, durable_seq: int) -> int: ...
     def text(self, begin: int, end: int) -> str: ...
     def json(self) -> bytes: ...
@@ -100,7 +102,12 @@ def _next_of(channel: Channel, had: Had | None, shown: int, characters_max: int)
         return Cut(Kind.RESET, channel, 0, 0)
     elif had.length == GAP_DUE:
         return Cut(Kind.GAP, channel, 0, 0)
-    begin = had.length if had is not None and (channel.is_text or had.generation == channel.generation) else 0
+    if had is None:
+        begin = 0
+    elif channel.is_text or had.generation == channel.generation:
+        begin = had.length
+    else:
+        begin = channel.restored  # it was counted anew, and who has had it knows what the suspend held
     if begin >= shown:
         return None
     if channel.is_text:
