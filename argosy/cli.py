@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
@@ -12,6 +12,7 @@ import typer
 from argosy import config, telemetry
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
+from argosy.printable import printable
 
 app = typer.Typer(
     help="Durable execution for agent sessions.",
@@ -24,6 +25,8 @@ turn_app = typer.Typer(help="Turns, through a gateway.", no_args_is_help=True)
 app.add_typer(worker_app, name="worker")
 app.add_typer(turn_app, name="turn")
 
+_ANSWER_S: Final = 90.0
+
 ParentFd = Annotated[int | None, typer.Option(hidden=True, help="End when this pipe closes.")]
 Url = Annotated[str, typer.Option("--url", help="The gateway.")]
 
@@ -33,7 +36,7 @@ def main() -> None:
     try:
         app()
     except (ArgosyError, OSError) as error:  # a folder that cannot be used is the user's to mend, too
-        sys.stderr.write(f"argosy: {error}\n")
+        sys.stderr.write(f"argosy: {printable(str(error))}\n")
         sys.exit(1)
 
 
@@ -176,11 +179,13 @@ def broker(
     sys.exit(serve_broker(settings, nodes, port))
 
 
-def _call(method: str, url: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None) -> None:
+def _call(
+    method: str, url: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None, wait_s: int = 0
+) -> None:
     import httpx
 
     try:
-        with httpx.Client(base_url=url, timeout=90.0, trust_env=False) as client:
+        with httpx.Client(base_url=url, timeout=_ANSWER_S + wait_s, trust_env=False) as client:
             answer = client.request(method, path, headers=headers, content=None if body is None else json.dumps(body))
     except httpx.HTTPError as error:
         raise SettingError(f"no gateway answers at {url}: {error}") from error
@@ -188,7 +193,7 @@ def _call(method: str, url: str, path: str, *, headers: dict[str, str] | None = 
         content = answer.json()
     except ValueError as error:
         raise SettingError(f"what answers at {url} is no gateway of Argosy: {answer.status_code}") from error
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    typer.echo(printable(json.dumps(content, indent=2, ensure_ascii=False)))
     sys.exit(0 if answer.is_success else 1)
 
 
@@ -222,7 +227,7 @@ def submit(
     if wait is not None:
         headers["prefer"] = f"wait={wait}"
     body = {"workflow": workflow, "input": _json(input)}
-    _call("POST", url, f"/v1/sessions/{_segment(session)}/turns", headers=headers, body=body)
+    _call("POST", url, f"/v1/sessions/{_segment(session)}/turns", headers=headers, body=body, wait_s=wait or 0)
 
 
 @turn_app.command()
@@ -236,7 +241,9 @@ def watch(
     turn_id: str,
     url: Annotated[list[str] | None, typer.Option(help="A gateway; repeat it for others to go on with.")] = None,
 ) -> None:
-    """Watch a turn to its end: its steps, and what they show while they run. Exit code 1: it did not complete."""
+    """Watch a turn to its end: its steps, and what they show while they run. Exit code 1: it did not complete; 130:
+    nobody waited for that (Ctrl-C).
+    """
     from argosy.turn_watch import watch_turn
 
     sys.exit(watch_turn(url or ["http://127.0.0.1:9000"], turn_id))
@@ -246,6 +253,12 @@ def watch(
 def cancel(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
     """Cancel a turn."""
     _call("POST", url, f"/v1/turns/{_segment(turn_id)}/cancel")
+
+
+@turn_app.command()
+def resume(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
+    """Run a parked turn on."""
+    _call("POST", url, f"/v1/turns/{_segment(turn_id)}/resume")
 
 
 @turn_app.command("signal")

@@ -1,13 +1,15 @@
 """`argosy turn watch`: a turn as it goes on, drawn again as it changes; without a terminal, its events as lines."""
 
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -15,17 +17,21 @@ from argosy.client import Assembler, Client, Event, Frame, Resync, Snapshot, Str
 from argosy.client.turn import result_of
 from argosy.clock import SystemClock
 from argosy.fleet_table import in_words
+from argosy.printable import printable
 
 _RETRY_S: Final = 10.0
 _REDRAWN_PER_S: Final = 8
 _LINES_MAX: Final = 12  # of one channel; the newest
 _ROWS_MAX: Final = 30
 _SHOWN_CHARACTERS_MAX: Final = 160
+_LINE_CUT_CHARACTERS: Final = 8_192  # what is wrapped of a long line begins at a multiple, lest all of it moves
+_INTERRUPTED: Final = 130
 
 _STYLE: Final = {
     "completed": "green", "running": "cyan", "retrying": "yellow", "suspended": "yellow", "parked": "magenta",
     "failed": "red", "cancelled": "red", "expired": "red", "rejected": "red", "timed out": "red", "waiting": "yellow",
 }  # fmt: skip
+_SNAPSHOT_STATE: Final = {"intended": "running", "private": "completed"}  # else it is called the same
 _STATE: Final = {
     "step.intended": "running",
     "step.retrying": "retrying",
@@ -38,15 +44,43 @@ _STATE: Final = {
 
 
 class _Row:
-    """A step or a wait."""
+    """A step or a wait. seq: of the newest event that says something about it."""
 
-    def __init__(self, key: str, began_at: datetime | None) -> None:
+    def __init__(self, key: str, seq: int, began_at: datetime | None, state: str = "running") -> None:
         self.key = key
-        self.state = "running"
+        self.seq = seq
+        self.state = state
         self.tries = 1
         self.began_at = began_at
         self.ended_at: datetime | None = None
         self.note = ""
+
+
+class _Drawn(NamedTuple):
+    """What is drawn. It fits the terminal: the newest is seen, and text before rows, which are fewer then."""
+
+    head: Text
+    rows: Table
+    notes: list[Text]
+    channels: list[tuple[Text, Text]]  # title, value
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        def lines(part: RenderableType) -> list[list[Segment]]:
+            return console.render_lines(part, options.update(height=None), pad=False)
+
+        head, notes = lines(self.head), [line for note in self.notes for line in lines(note)]
+        room = max(2, console.height - 1 - len(head) - len(notes)) if console.is_terminal else sys.maxsize
+        rows = lines(self.rows)[-room:] if self.rows.row_count else []
+        said = []
+        if self.channels:
+            rows = rows[-max(1, room // 2) :]
+            each = min(_LINES_MAX, max(1, (room - len(rows)) // len(self.channels) - 1))
+            for title, value in self.channels:
+                said += [*lines(title)[:1], *lines(value)[-each:]]
+            said = said[len(rows) - room :]
+        for line in (*head, *rows, *notes, *said):
+            yield from line
+            yield Segment.line()
 
 
 class Watched:
@@ -67,21 +101,35 @@ class Watched:
             if isinstance(event, Event):
                 self._durable(event)
             elif isinstance(event, Frame) and event.step:
-                row = self._rows.setdefault(event.step, _Row(event.step, event.at))
+                row = self._rows.setdefault(event.step, _Row(event.step, event.seq, event.at))
                 row.state = "running"
             elif isinstance(event, Resync):
-                self._rows.clear()
+                self._rows = {key: row for key, row in self._rows.items() if row.seq <= event.from_seq}
                 self._notes.append(f"the database lost its tail: what came after event {event.from_seq} is void")
             elif isinstance(event, Snapshot):
-                self._turn = event.turn
+                self._begin(event)
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        self._turn = snapshot.turn
+        self._rows = {
+            each.key: _Row(each.key, snapshot.seq, None, _SNAPSHOT_STATE.get(each.status, each.status))
+            for each in snapshot.turn.steps
+        }
+        for wait in snapshot.turn.waits:
+            self._rows[wait.key] = _Row(wait.key, snapshot.seq, None, "waiting")
+            self._rows[wait.key].note = wait.name or ""
 
     def _durable(self, event: Event) -> None:
         if event.type == "turn.reset":
             self._notes.append(f"attempt {event.attempt} begins: what was not recorded before is void")
-            self._rows = {key: row for key, row in self._rows.items() if row.ended_at is not None}
+            self._rows = {key: row for key, row in self._rows.items() if _is_end(row.state)}
+        elif event.type == "turn.parked":
+            why = f"{event.data.get('reason', '')}: {event.data.get('message', '')}"
+            self._notes.append(f"parked as {why}; argosy turn resume (or cancel) {self._turn.turn_id}")
         if state := _STATE.get(event.type):
-            row = self._rows.setdefault(event.key, _Row(event.key, self._last_at if _is_end(state) else event.at))
-            row.state = state
+            began_at = self._last_at if _is_end(state) else event.at
+            row = self._rows.setdefault(event.key, _Row(event.key, event.seq, began_at))
+            row.seq, row.state = event.seq, state
             row.tries = int(event.data.get("attempts", row.tries))
             row.note = str(event.data.get("message") or event.data.get("name") or "")
             row.ended_at = event.at if _is_end(state) else None
@@ -89,20 +137,20 @@ class Watched:
 
     def draw(self, now: datetime) -> RenderableType:
         with self._lock:
-            parts: list[RenderableType] = [self._head(now)]
-            if self._rows:
-                parts.append(self._table(now))
-            parts += [Text(note, "yellow") for note in self._notes[-3:]]
-            for channel in self._assembler.channels:
-                parts.append(Text(f"{channel.name}{f' ({channel.step})' if channel.step else ''}", "dim"))
-                value = channel.value if isinstance(channel.value, str) else _json(channel.value)
-                parts.append(Text("\n".join(value.splitlines()[-_LINES_MAX:])))
-            return Group(*parts)
+            return _Drawn(
+                self._head(now),
+                self._table(now),
+                [_text(note, "yellow") for note in self._notes[-3:]],
+                [
+                    (_text(f"{each.name} ({each.step})" if each.step else each.name, "dim"), _text(_tail(each.value)))
+                    for each in self._assembler.channels
+                ],
+            )
 
     def _head(self, now: datetime) -> Text:
         turn, status = self._turn, self._assembler.status or self._turn.status
         text = Text.assemble(("turn ", "dim"), turn.turn_id, "  ", (status, _STYLE.get(status, "")))
-        text.append(f"  {turn.workflow or ''}  attempt {max(1, self._assembler.attempt)}")
+        text.append(f"  {printable(turn.workflow or '')}  attempt {max(1, self._assembler.attempt)}")
         began_at = turn.started_at or turn.accepted_at
         if began_at and status in ("running", "suspended", "parked"):
             text.append(f"  {in_words((now - began_at).total_seconds())}", "dim")
@@ -114,12 +162,14 @@ class Watched:
             until = row.ended_at or now
             took = in_words((until - row.began_at).total_seconds()) if row.began_at else ""
             tries = f"try {row.tries}" if row.tries > 1 else ""
-            table.add_row(Text(row.key), Text(row.state, _STYLE.get(row.state, "")), took, tries, Text(row.note[:80]))
+            table.add_row(
+                _text(row.key), _text(row.state, _STYLE.get(row.state, "")), took, tries, _text(row.note[:80])
+            )
         return table
 
 
 def watch_turn(urls: Sequence[str], turn_id: str, *, console: Console | None = None) -> int:
-    """Watch a turn to its end, or to Ctrl-C, which it survives. Returns the exit code: 0 when it completed.
+    """Watch a turn to its end, or to Ctrl-C, which it survives. Returns the exit code: 0 completed, 130 Ctrl-C, else 1.
 
     Raises ProblemError, GatewayUnreachableError, CallerError.
     """
@@ -130,8 +180,8 @@ def watch_turn(urls: Sequence[str], turn_id: str, *, console: Console | None = N
             _watch(console, Watched(handle.get()), handle.events())
             return _say_end(console, handle.get())
     except KeyboardInterrupt:
-        console.print(f"the turn goes on: argosy turn watch {turn_id}")
-        return 0
+        console.print(_text(f"the turn goes on: argosy turn watch {turn_id}"))
+        return _INTERRUPTED
 
 
 def _watch(console: Console, watched: Watched, events: Iterable[StreamEvent]) -> None:
@@ -154,9 +204,9 @@ def _say_end(console: Console, turn: Turn) -> int:
     try:
         result = result_of(turn)
     except TurnError as error:
-        console.print(Text(str(error), "red"))
+        console.print(_text(str(error), "red"))
         return 1
-    console.print(Text(_json(result)), soft_wrap=True)
+    console.print(_text(_json(result)), soft_wrap=True)
     return 0
 
 
@@ -166,7 +216,17 @@ def _line(event: StreamEvent) -> str:
         what = f"{event.key} {_json(event.data) if event.data else ''}".strip()
     else:
         what = getattr(event, "channel", "") or str(getattr(event, "from_seq", ""))
-    return f"{at} {event.seq:>4} {event.type:<16} {what[:_SHOWN_CHARACTERS_MAX]}".rstrip()
+    return printable(f"{at} {event.seq:>4} {event.type:<16} {what[:_SHOWN_CHARACTERS_MAX]}".rstrip())
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(printable(text), style)
+
+
+def _tail(value: Any) -> str:
+    """The end of a channel's value, as much as can be seen at the most."""
+    lines = (value if isinstance(value, str) else _json(value)).splitlines()[-_LINES_MAX:]
+    return "\n".join(line[max(0, len(line) // _LINE_CUT_CHARACTERS - 1) * _LINE_CUT_CHARACTERS :] for line in lines)
 
 
 def _is_end(state: str) -> bool:

@@ -6,8 +6,10 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -153,6 +155,7 @@ def test_ids_and_names_are_quoted_in_addresses(monkeypatch: pytest.MonkeyPatch) 
     for arguments in (
         ["turn", "get", "../x"],
         ["turn", "cancel", "a?b#c"],
+        ["turn", "resume", "a?b#c"],
         ["turn", "signal", "a/b", "é /?"],
         ["turn", "submit", "s/../ü", "echo"],
     ):
@@ -161,6 +164,20 @@ def test_ids_and_names_are_quoted_in_addresses(monkeypatch: pytest.MonkeyPatch) 
     assert asked == [
         ("GET", "/v1/turns/..%2Fx"),
         ("POST", "/v1/turns/a%3Fb%23c/cancel"),
+        ("POST", "/v1/turns/a%3Fb%23c/resume"),
         ("POST", "/v1/turns/a%2Fb/signals/%C3%A9%20%2F%3F"),
         ("POST", "/v1/sessions/s%2F..%2F%C3%BC/turns"),
     ]
+
+
+def test_a_long_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeouts_s = []
+
+    def refuse(**options: Any) -> None:
+        timeouts_s.append(options["timeout"])
+        raise httpx.ConnectError("nobody is there")
+
+    monkeypatch.setattr(httpx, "Client", refuse)
+    CliRunner().invoke(cli.app, ["turn", "submit", "session", "echo", "--wait", "600"])
+
+    assert timeouts_s == [690]
