@@ -50,11 +50,12 @@ export function openActions(turnId, { sent }) {
   }
 
   function askResume() {
+    const key = freshKey();
     ask({
       title: "Resume this turn?", yes: "Resume", no: "Back",
       text: "It is parked: it runs on from its last recorded step. Mend the cause first.",
       submit: async () => {
-        await resume(turnId);
+        await resume(turnId, key);
         await done("It runs on");
       },
     });

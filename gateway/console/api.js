@@ -81,8 +81,17 @@ export const listWorkflows = (cursor) => call("GET", `/v1/workflows${page(cursor
 export const readOpenApi = () => call("GET", "/openapi.json");
 export const getTurn = (turnId) => call("GET", `/v1/turns/${segment(turnId)}`);
 export const explain = (turnId) => call("GET", `/v1/turns/${segment(turnId)}/explain`);
-export const eventsPath = (turnId) => `/v1/turns/${segment(turnId)}/events`;
-export const listEvents = (turnId, after) => call("GET", `${eventsPath(turnId)}?after=${after}`);
+
+// What can be followed (stream.js): path of its stream, list(seq), the durable events after one, and whether it ends.
+export function eventsOfTurn(turnId) {
+  const path = `/v1/turns/${segment(turnId)}/events`;
+  return { path, list: (after) => call("GET", `${path}?after=${after}`), ends: true };
+}
+
+/** From the first turn that has not ended. There is no list of its events. */
+export function eventsOfSession(session) {
+  return { path: `/v1/sessions/${segment(session)}/events?from=now`, list: () => ({ events: [] }), ends: false };
+}
 
 /** input: JSON as it was written; it is sent as it is. */
 export function postTurn(session, workflow, input, key) {
@@ -94,7 +103,8 @@ export function postTurn(session, workflow, input, key) {
 export const signal = (turnId, name, payload, key) =>
   call("POST", `/v1/turns/${segment(turnId)}/signals/${segment(name)}`, json(payload, key));
 export const cancel = (turnId) => call("POST", `/v1/turns/${segment(turnId)}/cancel`);
-export const resume = (turnId) => call("POST", `/v1/turns/${segment(turnId)}/resume`);
+export const resume = (turnId, key) =>
+  call("POST", `/v1/turns/${segment(turnId)}/resume`, { headers: { "idempotency-key": key } });
 
 /** An idempotency key. (randomUUID is there on loopback and https only.) */
 export function freshKey() {

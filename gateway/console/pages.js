@@ -22,6 +22,12 @@ export class Pages {
     this.#isRead = true;
   }
 
+  /** What was read may be there no longer. */
+  forget() {
+    this.items = [];
+    this.#isRead = false;
+  }
+
   /** Reads the next page. */
   async more() {
     const page = await this.read(this.next);

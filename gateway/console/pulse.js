@@ -1,8 +1,14 @@
 // Asking again and again, but only while somebody looks.
 
-/** Runs task now and, once it is done, again after so long, never while the page is hidden. Returns what ends it. */
+const SOON_MS = 300; // what happens at once is asked for at once
+
+/**
+ * Runs task now and, once it is done, again after so long, never while the page is hidden. Gives close(), which ends it,
+ * and soon(): there is something new to ask for, so it runs before its time.
+ */
 export function every(milliseconds, task) {
   let timer = 0;
+  let isDue = false;
   let isOver = false;
   let isRunning = false;
 
@@ -10,20 +16,30 @@ export function every(milliseconds, task) {
     clearTimeout(timer);
     if (isOver || isRunning || document.hidden) return;
     isRunning = true;
+    isDue = false;
     try {
       await task();
     } finally {
       isRunning = false;
-      if (!isOver) timer = setTimeout(beat, milliseconds);
+      if (!isOver) timer = setTimeout(beat, isDue ? SOON_MS : milliseconds);
     }
   }
 
   document.addEventListener("visibilitychange", beat);
   beat();
-  return () => {
-    isOver = true;
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", beat);
+  return {
+    soon() {
+      if (isDue || isOver) return;
+      isDue = true;
+      if (isRunning) return; // and again after that
+      clearTimeout(timer);
+      timer = setTimeout(beat, SOON_MS);
+    },
+    close() {
+      isOver = true;
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", beat);
+    },
   };
 }
 

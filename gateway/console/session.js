@@ -1,14 +1,17 @@
 // A session: its turns, newest first.
 
-import { getSession, listTurns, now, Refused } from "./api.js";
+import { eventsOfSession, getSession, listTurns, now, Refused } from "./api.js";
 import { element, setList, setText } from "./dom.js";
 import { Pages } from "./pages.js";
 import { every } from "./pulse.js";
 import { hrefs } from "./router.js";
 import { chip, setChip } from "./status.js";
+import { follow } from "./stream.js";
 import { distance, duration, whole } from "./time.js";
 
-const REFRESH_MS = 1_500;
+const REFRESH_MS = 5_000; // for what no stream tells: turns that wait for their place
+const TICK_MS = 1_000;
+const NEWS = /^(turn\.|resync|snapshot)/;
 
 export function openSession(name, { setSession }) {
   const pages = new Pages(
@@ -31,7 +34,15 @@ export function openSession(name, { setSession }) {
     older,
   );
   setSession(name);
-  const close = every(REFRESH_MS, refresh);
+  const beat = every(REFRESH_MS, refresh);
+  // Something may have ended between the list and the stream: whatever becomes of the stream, the list is read again.
+  const closers = [beat.close, every(TICK_MS, draw).close, follow(eventsOfSession(name), hear, beat.soon)];
+
+  /** The stream says when to look: what there is stands in the list alone. */
+  function hear({ type }) {
+    if (type === "resync") pages.forget();
+    if (NEWS.test(type)) beat.soon();
+  }
 
   async function refresh() {
     try {
@@ -55,7 +66,7 @@ export function openSession(name, { setSession }) {
     older.hidden = !pages.next;
   }
 
-  return { node, title: name, close };
+  return { node, title: name, close: () => closers.forEach((close) => close()) };
 }
 
 function make(turn) {

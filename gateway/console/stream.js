@@ -1,8 +1,8 @@
-// Follows a turn: its events and frames as they happen, over one stream that is opened again wherever it broke off.
-// While there is no stream, the durable events are asked for again and again. Nobody looks at a hidden page: it holds
+// Follows a turn or a session: events and frames as they happen, over one stream that is opened again where it broke off.
+// While there is no stream, a turn's durable events are asked for again and again. Nobody looks at a hidden page: it holds
 // no connection (a browser has six for a gateway, for all its tabs) and goes on where it was once it is seen again.
 
-import { Away, eventsPath, listEvents, Refused, request } from "./api.js";
+import { Away, Refused, request } from "./api.js";
 import { parse } from "./json.js";
 import { SseParser } from "./sse.js";
 import { ENDINGS } from "./story.js";
@@ -13,11 +13,13 @@ const POLL_MS = 500;
 const POLLS = 8; // and then the stream is tried again
 
 /**
- * Calls hear(message) with each event and frame, and tell(state) with `live`, `polling`, `away`, `gone` or `ended`.
+ * source: one of api.js (eventsOfTurn, eventsOfSession).
+ * Calls hear(message) with each event and frame, and tell(state) with `live`, `polling`, `away`, `gone` or `ended`;
+ * `polling` each time when the events that there are were asked for.
  * Returns a function that stops it.
  */
-export function follow(turnId, hear, tell) {
-  const follower = new Follower(turnId, hear, tell);
+export function follow(source, hear, tell) {
+  const follower = new Follower(source, hear, tell);
   follower.run();
   return () => follower.stop();
 }
@@ -36,8 +38,8 @@ class Follower {
   #hasEnded = false;
   #retryMs = RETRY_MS;
 
-  constructor(turnId, hear, tell) {
-    this.turnId = turnId;
+  constructor(source, hear, tell) {
+    this.source = source;
     this.hear = hear;
     this.tell = tell;
   }
@@ -73,7 +75,7 @@ class Follower {
     document.addEventListener("visibilitychange", hide);
     try {
       const headers = { accept: "text/event-stream", ...(this.#lastId ? { "last-event-id": this.#lastId } : {}) };
-      const answer = await request("GET", eventsPath(this.turnId), { headers, signal });
+      const answer = await request("GET", this.source.path, { headers, signal });
       if (answer.status === 204) this.#hasEnded = true;
       if (answer.status === 400) this.#lastId = "";
       if (answer.status === 404) throw new Refused(404, {});
@@ -107,7 +109,7 @@ class Follower {
       if (asked) await pause(POLL_MS, this.#stopping.signal);
       let events;
       do {
-        ({ events } = await listEvents(this.turnId, this.#seq));
+        ({ events } = await this.source.list(this.#seq));
         if (this.#stopping.signal.aborted) return;
         for (const event of events) this.#take(event, event.id);
       } while (events.length && !this.#hasEnded);
@@ -120,7 +122,7 @@ class Follower {
     if (message.type === "resync") this.#seq = message.from_seq;
     else if (message.seq) this.#seq = Math.max(this.#seq, message.seq);
     this.hear(message);
-    if (ENDINGS.has(message.type)) this.#hasEnded = true;
+    if (this.source.ends && ENDINGS.has(message.type)) this.#hasEnded = true;
   }
 }
 

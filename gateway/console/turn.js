@@ -1,7 +1,7 @@
 // One turn: what it is, why it stands where it stands, what ran when, what it says, and what came of it.
 
 import { openActions } from "./actions.js";
-import { explain, getTurn, now, Refused } from "./api.js";
+import { eventsOfTurn, explain, getTurn, now, Refused } from "./api.js";
 import { openChannels } from "./channels.js";
 import { element, setText } from "./dom.js";
 import { openJournal } from "./journal.js";
@@ -67,9 +67,9 @@ class TurnView {
     await this.#read();
     if (this.isClosed) return;
     this.#closers.push(
-      follow(this.turnId, (message) => this.#hear(message), (state) => this.#tell(state)),
-      every(EXPLAIN_MS, () => this.#beat()),
-      every(REDRAW_MS, () => ENDED.has(this.status) || this.draw()),
+      follow(eventsOfTurn(this.turnId), (message) => this.#hear(message), (state) => this.#tell(state)),
+      every(EXPLAIN_MS, () => this.#beat()).close,
+      every(REDRAW_MS, () => ENDED.has(this.status) || this.draw()).close,
     );
   }
 

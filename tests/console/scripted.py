@@ -1,4 +1,4 @@
-"""A gateway that does as it is told: the console on it, and one turn whose stream breaks in every way a stream can."""
+"""A gateway that does as it is told: the console on it, one turn, a stream that breaks in every way a stream can."""
 
 import contextlib
 import threading
@@ -13,6 +13,8 @@ import msgspec
 from gateway.routes import console
 
 TURN_ID = str(uuid.UUID(int=7))
+SESSION = "scripted"
+_EVENTS = (f"/v1/turns/{TURN_ID}/events", f"/v1/sessions/{SESSION}/events")
 STREAM = "text/event-stream"
 JSON = "application/json"
 
@@ -38,16 +40,17 @@ def page(*events: dict[str, Any]) -> str:
 
 
 class Scripted:
-    """Plays acts, one a request for events. asked: (what was accepted, Last-Event-ID, after) of each such request."""
+    """Plays acts, one a request for events. asked: (what was accepted, Last-Event-ID, query) of each such request."""
 
     def __init__(self, *acts: Act) -> None:
         self.acts = deque(acts)
         self.asked: list[tuple[str, str | None, str]] = []
         self.pages: dict[str, Any] = {}  # further answers, by path and query
         self.is_store_away = False  # nothing of the turn can be read
+        self.late: deque[str] = deque()  # what a held connection says next
         self.has_hung_up = threading.Event()  # the page, while a connection was held
         self.turn: dict[str, Any] = {
-            "turn_id": TURN_ID, "session": "scripted", "workflow": "scripted", "status": "running", "attempt": 1,
+            "turn_id": TURN_ID, "session": SESSION, "workflow": "scripted", "status": "running", "attempt": 1,
             "steps": [], "waits": [], "input": 1, "result": None, "error": None, "reason": None,
             "accepted_at": "2026-11-21T12:00:00Z", "started_at": "2026-11-21T12:00:00Z", "ended_at": None,
         }  # fmt: skip
@@ -72,7 +75,7 @@ class Scripted:
         if path in self.pages:
             return Act(200, JSON, msgspec.json.encode(self.pages[path]).decode())
         path, _, query = path.partition("?")
-        if path == f"/v1/turns/{TURN_ID}/events":
+        if path in _EVENTS:
             self.asked.append((accept, last_id, query))
             return self.acts.popleft() if self.acts else Act(204)
         if self.is_store_away and path.startswith("/v1/turns/"):
@@ -107,7 +110,7 @@ class Scripted:
             def hold(self) -> None:
                 with contextlib.suppress(OSError):
                     for _ in range(200):
-                        self.wfile.write(b": beat\n\n")
+                        self.wfile.write((scripted.late.popleft() if scripted.late else ": beat\n\n").encode())
                         time.sleep(0.05)
                 scripted.has_hung_up.set()
 

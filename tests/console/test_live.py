@@ -2,11 +2,21 @@
 
 from pathlib import Path
 
+import asyncpg
 import httpx
 
+from tests.conftest import in_thread
 from tests.console.browser import Console
 from tests.console.test_console import post, status_of
 from tests.harness.fleet import Fleet
+from tests.harness.processes import free_port
+
+
+def lose_worker(fleet: Fleet) -> None:
+    """The one that there is; another takes its place."""
+    (worker,) = [process for process in fleet.processes if process.name == "worker" and process.process.poll() is None]
+    worker.kill()
+    fleet.worker()
 
 
 def test_text_is_there_before_its_step_has_ended(
@@ -37,9 +47,7 @@ def test_what_a_killed_worker_said_is_thrown_away_and_said_again(
     console.open_turn(turn_id)
     browser.until_text("Hello,", ".said")
 
-    (worker,) = [process for process in fleet.processes if process.name == "worker" and process.process.poll() is None]
-    worker.kill()
-    fleet.worker()
+    lose_worker(fleet)
     browser.until_text("began again", ".channel")
     browser.until_text("2 attempts", ".waterfall")
     assert "lost" in console.rows()["in flight"]
@@ -47,3 +55,84 @@ def test_what_a_killed_worker_said_is_thrown_away_and_said_again(
     release.touch()
     console.status("completed")
     assert browser.until_text("Hello, world \N{SAILBOAT}", ".said") == "Hello, world \N{SAILBOAT}"
+
+
+def test_a_parked_turn_is_resumed(
+    console: Console, http: httpx.Client, fleet: Fleet, session: str, tmp_path: Path
+) -> None:
+    browser = console.browser
+    begun, release = tmp_path / "begun", tmp_path / "release"
+    turn_id = post(http, session, "payer", {"begun": str(begun), "until": str(release)})
+    console.open_turn(turn_id)
+    browser.until(begun.exists, "step")
+    lose_worker(fleet)
+    console.status("parked")
+    assert status_of(http, turn_id) == "parked"
+
+    release.touch()
+    browser.click("Resume…")
+    browser.click("Resume", "dialog button")
+
+    console.status("completed")
+    browser.until_text("wired", ".turn")
+    assert status_of(http, turn_id) == "completed"
+
+
+def test_a_turn_whose_first_events_are_kept_no_longer_is_shown_as_it_stands(
+    console: Console, http: httpx.Client, fleet: Fleet, session: str, tmp_path: Path
+) -> None:
+    browser = console.browser
+    turn_id = post(http, session, "desk", {"counter": str(tmp_path / "counter")})
+    console.open_turn(turn_id)
+    console.status("suspended")
+
+    async def forget() -> None:
+        connection = await asyncpg.connect(fleet.environment["STATE_DB_URI"])
+        await connection.execute(
+            "DELETE FROM argosy.events AS e WHERE turn_id = $1"
+            " AND seq < (SELECT seq FROM argosy.events WHERE turn_id = e.turn_id AND type = 'step.completed')",
+            turn_id,
+        )
+        await connection.close()
+
+    in_thread(forget)
+    ndjson = {"accept": "application/x-ndjson"}
+    with http.stream("GET", f"/v1/turns/{turn_id}/events", headers=ndjson) as told:
+        assert '"type":"snapshot"' in next(told.iter_lines())
+    console.open_turn(turn_id)
+
+    console.status("suspended")
+    browser.until(lambda: "2 tries" in console.rows().get("stumble", ""), "step")
+    browser.click("Events3")
+    assert "turn.started" not in browser.text(".events")
+    http.post(f"/v1/turns/{turn_id}/signals/reviewed", json="fine").raise_for_status()
+    console.status("completed")
+    browser.until_text("fine", ".turn")
+
+
+def test_the_page_goes_on_by_itself_when_a_gateway_that_drained_is_back(
+    console: Console, http: httpx.Client, fleet: Fleet, session: str, tmp_path: Path
+) -> None:
+    browser = console.browser
+    release = tmp_path / "release"
+    turn_id = post(http, session, "writer", {"until": str(release)})
+    port = str(free_port())
+    gateway = fleet.gateway(PORT=port)
+    Console(browser, f"http://127.0.0.1:{port}").open_turn(turn_id)
+    browser.until_text("Hello,", ".said")
+    browser.until_text("live", ".line-state")
+
+    assert gateway.terminate() == 0
+    browser.until_text("The gateway does not answer", "#reach")
+    assert browser.text(".said").strip() == "Hello,"
+    release.touch()
+    browser.until(lambda: status_of(http, turn_id) == "completed", "end of the turn")
+    again = fleet.gateway(PORT=port)
+
+    console.status("completed")
+    assert browser.until_text("Hello, world \N{SAILBOAT}", ".said") == "Hello, world \N{SAILBOAT}"
+    assert browser.text("#reach") == ""
+    assert browser.violations() == []
+    browser.open("about:blank")
+    browser.log()
+    again.terminate()

@@ -163,6 +163,22 @@ def test_a_database_that_went_back_takes_the_story_back(told: Any) -> None:
     assert (story["seq"], story["status"]) == (2, "running")
 
 
+def test_a_snapshot_stands_for_what_is_kept_no_longer(told: Any) -> None:
+    step = {"key": "a", "status": "completed", "attempts": 2, "result": 1, "error": None}
+    story = told(
+        *BEGUN,
+        frame(1, 0, "before"),
+        {"type": "snapshot", "seq": 7, "turn": {"status": "running", "attempt": 2, "steps": [step]}},
+        event(7, "step.completed", 4, "told before", attempt=2, result=1, attempts=1),
+        event(8, "step.completed", 5, "b", attempt=2, result=1, attempts=1),
+    )
+
+    assert [(row["key"], row["status"], row["tries"]) for row in story["rows"]] == [
+        ("a", "completed", 2), ("b", "completed", 1),
+    ]  # fmt: skip
+    assert (story["status"], story["attempt"], story["seq"], story["channels"]) == ("running", 2, 8, [])
+
+
 def test_a_private_step_is_shown_as_no_more_than_that(told: Any) -> None:
     story = told(*BEGUN, event(2, "step.private", 1), event(3, "step.private", 2))
 

@@ -39,6 +39,19 @@ async def write(job: dict[str, Any]) -> str:
     return "written"
 
 
+@step(effect="at_most_once")
+async def wire(job: dict[str, Any]) -> str:
+    Path(job["begun"]).touch()  # noqa: ASYNC240
+    await _until_exists(job["until"])
+    return "wired"
+
+
+@workflow
+async def payer(ctx: Context, job: dict[str, Any]) -> str:
+    """Pays once, or asks a person."""
+    return str(await ctx.run(wire, job))
+
+
 @workflow
 async def writer(ctx: Context, job: dict[str, Any]) -> str:
     """Says something, and the rest of it when it is released."""
