@@ -35,8 +35,9 @@ class Lines:
             await self._catalog.refresh()
         return self._catalog.owner_of(partition)
 
-    def subscribe(self, address: str, subscription: Subscription) -> None:
-        """Ask for it at the worker at address."""
+    def subscribe(self, subscription: Subscription) -> None:
+        """Ask for it at its worker."""
+        address = subscription.address
         line = self._lines.get(address)
         if line is None:
             line = self._lines[address] = Line(address, self._secret, self.clock, self._ended)

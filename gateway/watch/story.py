@@ -133,7 +133,8 @@ class Story(ABC):
             return
         self._why = ""
         heard, self._heard = self._heard, None
-        if heard is not None and not self.is_over and (told := self._hear(heard, has_read=True)):
+        stands = heard is not None and self._watching().has_taken and not self.is_over
+        if stands and (told := self._hear(heard, has_read=True)):
             yield told
         await points.reach("caught_up")
 

@@ -26,11 +26,12 @@ class Hearer(Protocol):
 
 
 class Subscription:
-    """worker_id, epoch: whom it is meant for. resume: (attempt, n) of the last frame had. is_live: it was answered.
-    owed_bytes: taken by the client, and not given back to the worker yet.
+    """worker_id, address, epoch: whom it is meant for. resume: (attempt, n) of the last frame had. is_live: it was
+    answered. owed_bytes: taken by the client, and not given back to the worker yet.
     """
 
     __slots__ = (
+        "address",
         "credit_bytes",
         "epoch",
         "hearer",
@@ -48,6 +49,7 @@ class Subscription:
         hearer: Hearer,
         wanted: Wanted,
         worker_id: bytes,
+        address: str,
         *,
         epoch: int,
         resume: tuple[int, int],
@@ -58,6 +60,7 @@ class Subscription:
         self.hearer = hearer
         self.wanted = wanted
         self.worker_id = worker_id
+        self.address = address
         self.epoch = epoch
         self.resume = resume
         self.credit_bytes = credit_bytes

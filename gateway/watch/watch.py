@@ -3,6 +3,8 @@
 What the owner tells waits here until the client takes it, bounded by the credit that the worker was given; credit is
 given back as the client takes. While no owner answers, `is_live` is False: whoever uses this reads Postgres meanwhile.
 A step that goes on at a former owner is heard from there, beside the owner.
+
+What waits here when its worker is lost is dropped: whoever is asked next tells it again, from the last that was taken.
 """
 
 import asyncio
@@ -67,7 +69,8 @@ class Watch:
 
     def take(self) -> Any:
         """The next Item, or None: there is none now. What was taken before counts as done with. An Item with
-        `subscribed`: from here on nothing is missed, and what was before is in Postgres.
+        `subscribed`: from here on nothing is missed, and what was before is in Postgres. What was taken and is not told
+        yet must not be told once has_taken is False.
         """
         self._settle()
         if not self._items:
@@ -76,6 +79,11 @@ class Watch:
         subscription.owed_bytes += item.ByteSize()
         self._taken = subscription
         return item
+
+    @property
+    def has_taken(self) -> bool:
+        """What was taken last stands: its worker was not lost since then."""
+        return self._taken is not None
 
     async def wait(self, timeout_s: float) -> bool:
         """True when there is something to take, or the watch was closed; False after timeout_s."""
@@ -103,22 +111,33 @@ class Watch:
         """As Hearer."""
         what = item.WhichOneof("what")
         if what == "refused":
-            self._drop(subscription)
+            self.lose(subscription)
         elif what == "moved":
             self._moved(subscription, item.moved.still_streams)
         elif what == "at":
-            self._follow_aside(item.at)
+            self._follow_aside(item.at.worker_id, item.at.address)
         else:
             if what == "subscribed":
                 subscription.is_live = True
-                self._answer.set()
                 if subscription is not self._main:
                     return
+                self._answer.set()
             self._items.append((subscription, item))
             self._news.set()
 
     def lose(self, subscription: Subscription) -> None:
         """As Hearer."""
+        self._items = deque(each for each in self._items if each[0] is not subscription)
+        if subscription is self._taken:
+            self._taken = None
+        is_aside = self._asides.get(subscription.worker_id) is subscription
+        self._leave(subscription)
+        # The owner says but once where else a step goes on. Who answered may do so again; who did not is given up.
+        if is_aside and subscription.is_live:
+            self._follow_aside(subscription.worker_id, subscription.address)
+
+    def _leave(self, subscription: Subscription) -> None:
+        """Hear nothing more of it; what it told already stands."""
         self._lines.unsubscribe(subscription)
         if self._asides.get(subscription.worker_id) is subscription:
             del self._asides[subscription.worker_id]
@@ -128,15 +147,11 @@ class Watch:
             self._news.set()
             self._seek()
 
-    def _drop(self, subscription: Subscription) -> None:
-        self._lines.unsubscribe(subscription)
-        self.lose(subscription)
-
     def _moved(self, subscription: Subscription, still_streams: bool) -> None:
         if subscription is self._main:
             self._left = self._asked
         if not still_streams:
-            self._drop(subscription)
+            self._leave(subscription)
         elif subscription is self._main:
             if before := self._asides.get(subscription.worker_id):
                 self._lines.unsubscribe(before)
@@ -144,20 +159,21 @@ class Watch:
             self._news.set()
             self._seek()
 
-    def _follow_aside(self, at: Any) -> None:
+    def _follow_aside(self, worker_id: bytes, address: str) -> None:
         """A step goes on elsewhere; of a session, maybe: the one who runs it knows whose it is."""
-        if at.worker_id in self._asides or len(self._asides) >= _ASIDES_MAX:
+        if worker_id in self._asides or len(self._asides) >= _ASIDES_MAX:
             return
-        aside = self._asides[at.worker_id] = Subscription(
+        aside = self._asides[worker_id] = Subscription(
             self,
             self._wanted,
-            at.worker_id,
+            worker_id,
+            address,
             epoch=0,
             resume=self._resume(),
             credit_bytes=CREDIT_BYTES,
             is_frames_only=True,
         )
-        self._lines.subscribe(at.address, aside)
+        self._lines.subscribe(aside)
 
     # Finding the owner
 
@@ -188,11 +204,12 @@ class Watch:
             self,
             self._wanted,
             owner.worker_id.bytes,
+            owner.address,
             epoch=owner.epoch,
             resume=self._resume(),
             credit_bytes=_ENDING_CREDIT_BYTES if self._wanted.is_ending_only else CREDIT_BYTES,
         )
-        self._lines.subscribe(owner.address, subscription)
+        self._lines.subscribe(subscription)
         try:
             async with asyncio.timeout(_ANSWER_S):
                 await self._answer.wait()
