@@ -27,12 +27,11 @@ from argosy.errors import ArgosyError, SettingError, UnavailableError
 from argosy.logs.open import ensure
 from argosy.process.child import Child
 from argosy.process.parent import watch_parent
+from argosy.process.restart import restart_delay_s
 from argosy.store import migrate, preflight
 
 _READY_WITHIN_S: Final = 60.0
 _LOOK_S: Final = 0.2
-_RESTART_S_MIN, _RESTART_S_MAX = 0.5, 10.0
-_RESTART_FORGIVEN_S: Final = 60.0
 _STOP_S: Final = 40.0
 
 _ARGOSY: Final = (sys.executable, "-m", "argosy")
@@ -151,15 +150,6 @@ class Tree:
             child = self._children.pop(name, None)
             if child is not None:
                 child.stop(_STOP_S)
-
-
-def restart_delay_s(previous_s: float | None, lived_s: float) -> float:
-    """How long to wait before a child that ended is started again. previous_s: before its last start, None: it was the
-    first; lived_s: from that start to its end. Who lived for a minute begins anew.
-    """
-    if previous_s is None or lived_s >= _RESTART_FORGIVEN_S:
-        return _RESTART_S_MIN
-    return min(previous_s * 2, _RESTART_S_MAX)
 
 
 def _free_port(host: str, port: int) -> int:

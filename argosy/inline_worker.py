@@ -1,24 +1,57 @@
 """A dispatch worker in the process tree of a gateway."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import structlog
+
+from argosy import telemetry
+from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.process.child import Child
+from argosy.process.restart import restart_delay_s
 
+log = structlog.get_logger()
+
+_COMMAND: Final = (sys.executable, "-m", "argosy", "worker", "dispatch")
+_LOOK_S: Final = 0.2
 _STOP_S: Final = 40.0
 
 
 @contextmanager
 def inline_worker(settings: Settings) -> Iterator[None]:
-    """A worker as a child, when AGENT_DISPATCH_BACKEND=inline; it drains when the gateway has ended."""
+    """A worker as a child, when AGENT_DISPATCH_BACKEND=inline. One that ends by itself (it may be killed, and ends on
+    purpose when it is stuck) is started again; it drains when the gateway has ended.
+    """
     if settings.agent_dispatch_backend != "inline":
         yield
         return
-    child = Child.start("worker", [sys.executable, "-m", "argosy", "worker", "dispatch"])
+    stopping = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(_start(), stopping), name="inline worker")
+    keeper.start()
     try:
         yield
     finally:
-        child.stop(_STOP_S)
+        stopping.set()
+        keeper.join()
+
+
+def _start() -> Child:
+    return Child.start("worker", _COMMAND)
+
+
+def _keep(child: Child, stopping: threading.Event) -> None:
+    clock = SystemClock()
+    started_at_s, delay_s = clock.monotonic_s(), None
+    while not stopping.wait(_LOOK_S):
+        if (code := child.poll()) is None:
+            continue
+        delay_s = restart_delay_s(delay_s, clock.monotonic_s() - started_at_s)
+        error = f"exit code {code}; started again in {delay_s:g} s"
+        log.error(telemetry.EMBEDDED_PART_ENDED, part="the worker", error=error)
+        if not stopping.wait(delay_s):
+            child, started_at_s = _start(), clock.monotonic_s()
+    child.stop(_STOP_S)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from argosy.embedded import restart_delay_s
+from argosy.process.restart import restart_delay_s
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""The worker that a gateway brings."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from argosy import config, inline_worker
+
+WITHIN_S = 20.0
+NOTES_ITS_PID = "import os, signal, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); signal.pause()"
+
+
+def test_one_that_is_killed_is_started_again_and_none_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = tmp_path / "pids"
+    noted.touch()
+    monkeypatch.setattr(inline_worker, "_COMMAND", (sys.executable, "-c", NOTES_ITS_PID, str(noted)))
+
+    def pids(count: int) -> list[int]:
+        deadline_s = time.monotonic() + WITHIN_S
+        while len(found := noted.read_text().split()) < count:
+            assert time.monotonic() < deadline_s, "no worker was started"
+            time.sleep(0.02)
+        return [int(each) for each in found]
+
+    with inline_worker.inline_worker(config.load({})):
+        (first,) = pids(1)
+        os.kill(first, signal.SIGKILL)
+        _, second = pids(2)
+        assert psutil.pid_exists(second)
+
+    assert not psutil.pid_exists(second)
+    assert len(pids(2)) == 2
+
+
+def test_there_is_none_where_workers_are_started_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inline_worker, "_start", lambda: pytest.fail("it was started"))
+
+    with inline_worker.inline_worker(config.load({}, agent_dispatch_backend="queue")):
+        pass
