@@ -82,13 +82,13 @@ export const readOpenApi = () => call("GET", "/openapi.json");
 export const getTurn = (turnId) => call("GET", `/v1/turns/${segment(turnId)}`);
 export const explain = (turnId) => call("GET", `/v1/turns/${segment(turnId)}/explain`);
 
-// What can be followed (stream.js): path of its stream, list(seq), the durable events after one, and whether it ends.
+/** What can be followed (stream.js): the path of its stream, list(seq): the durable events after one, and whether it ends. */
 export function eventsOfTurn(turnId) {
   const path = `/v1/turns/${segment(turnId)}/events`;
   return { path, list: (after) => call("GET", `${path}?after=${after}`), ends: true };
 }
 
-/** From the first turn that has not ended. There is no list of its events. */
+/** The same of a session, from its first turn that has not ended. There is no list of its events. */
 export function eventsOfSession(session) {
   return { path: `/v1/sessions/${segment(session)}/events?from=now`, list: () => ({ events: [] }), ends: false };
 }

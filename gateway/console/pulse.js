@@ -1,6 +1,6 @@
 // Asking again and again, but only while somebody looks.
 
-const SOON_MS = 300; // what happens at once is asked for at once
+const SOON_MS = 300; // of what happens within it, one look sees all
 
 /**
  * Runs task now and, once it is done, again after so long, never while the page is hidden. Gives close(), which ends it,
