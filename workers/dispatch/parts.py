@@ -166,7 +166,7 @@ class Parts:
             on_accepted=self._moved_on,
             on_lost=lambda owned: self.ownership.lost(owned),
             on_answer=self._answered,
-            on_settled=lambda turn: self.hub.look(turn.turn_id),
+            on_settled=self.hub.look,
         )
         self.log_guard = LogGuard(
             self.reader,

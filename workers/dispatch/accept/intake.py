@@ -8,11 +8,13 @@ Rules (I1, and the one turn in 35,000 that a spike of this lost):
 """
 
 import asyncio
+import contextlib
+import uuid
 from collections.abc import Callable
 
 import structlog
 
-from argosy import crash_points, telemetry
+from argosy import crash_points, record, telemetry
 from argosy.clock import Clock
 from argosy.errors import FlushRefusedError, OwnershipLostError, RecordError
 from argosy.log import Batch, LogReader, Record
@@ -30,8 +32,8 @@ Move = tuple[Owned, int | None, float | None]
 
 
 class Intake:
-    """Runs until cancelled. `owned` is shared with ownership, which alone adds to it. on_settled(turn): it got no place
-    (a duplicate, rejected, delayed, or here already).
+    """Runs until cancelled. `owned` is shared with ownership, which alone adds to it. on_settled(turn_id): it got no
+    place (a duplicate, rejected, delayed, here already, or its record is kept aside).
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Intake:
         on_accepted: Callable[[], None],
         on_lost: Callable[[list[Owned]], None],
         on_answer: Callable[[Answer], None],
-        on_settled: Callable[[Turn], None] = lambda _: None,
+        on_settled: Callable[[uuid.UUID], None] = lambda _: None,
     ) -> None:
         self._stream = stream
         self._reader = reader
@@ -176,6 +178,7 @@ class Intake:
     async def _accept(self, taken: list[tuple[Owned, list[Record]]]) -> None:
         arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
         turns: list[Turn] = []
+        aside: list[Record] = []
         for owned, records in taken:
             through_s = None
             if owned.mark is not None and records[-1].position + 1 >= owned.mark[0]:
@@ -187,6 +190,7 @@ class Intake:
                     turns.append(arrays.add(owned, each, self.partition_count))
                 except RecordError as error:
                     arrays.add_dead_letter(owned, each, error)
+                    aside.append(each)
                     telemetry.DEAD_LETTERS.labels(code=error.code).inc()
                     log.warning(
                         telemetry.RECORD_KEPT_ASIDE,
@@ -201,6 +205,8 @@ class Intake:
             # Not one of the checks above caught it: find the record at fault, and keep it aside like one that
             # cannot be decoded.
             await self._halve(taken, error)
+        else:
+            self._say_aside(aside)
         finally:
             self._scheduler.accept_ends()
         self._on_accepted()
@@ -227,6 +233,13 @@ class Intake:
             telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=records[0].position, reason=str(error)
         )
         await self._call(arrays, [])
+        self._say_aside(records)
+
+    def _say_aside(self, records: list[Record]) -> None:
+        """Somebody may wait for the turn of a record that is sound and kept aside all the same."""
+        for each in records:
+            with contextlib.suppress(RecordError):
+                self._on_settled(uuid.UUID(bytes=record.decode(each.value).turn_id))
 
     async def _call(self, arrays: AcceptArrays, turns: list[Turn]) -> None:
         crash_points.reach("before_accept")
@@ -254,7 +267,7 @@ class Intake:
                 self._reader.accepted(owned.partition, position)
         for turn, place, is_head in zip(turns, answer.places or (), answer.heads or (), strict=False):
             if place is None:
-                self._on_settled(turn)
+                self._on_settled(turn.turn_id)
             elif not turn.owned.is_void:
                 turn.place = place
                 # A signal may have found the turn in Postgres before this answer came.
