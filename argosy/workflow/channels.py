@@ -17,13 +17,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from argosy.errors import WorkflowError
-from argosy.workflow import payload
 from argosy.workflow.channel import Channel
+from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.own_emits import Kept, OwnEmits
 
-NAME_CHARACTERS_MAX: Final = 64
 WORKFLOW: Final = ""  # in place of a step's key
-_ANY_SIZE: Final = 1 << 62
 
 _encode = msgspec.json.Encoder().encode
 # Of the process: the same attempt has other channels when it is resumed, and watchers must not mistake one for another.
@@ -81,7 +79,7 @@ class Channels:
 
     def append(self, step: str, tries: int, name: str, text: str) -> Channel | None:
         """The channel; None: the workflow is on its way out, and nothing was appended. Raises WorkflowError."""
-        size_bytes = len(text) if text.isascii() else _size_bytes(text)
+        size_bytes = size_bytes_of(text)
         self._check_emit(size_bytes)
 
         def change(channel: Channel) -> None:
@@ -94,7 +92,7 @@ class Channels:
         """What nearly every emit is: one more token of the channel that a step's try filled last, where there is room.
         False: nothing was appended, look closer.
         """
-        size_bytes = len(text) if text.isascii() else _size_bytes(text)
+        size_bytes = len(text) if text.isascii() else size_bytes_of(text)
         bounds, lock = self._bounds, self._lock
         lock.acquire()  # half of what `with` costs, in something that is called once a token
         try:
@@ -117,7 +115,7 @@ class Channels:
 
     def replace(self, step: str, tries: int, name: str, value: Any) -> None:
         """Raises WorkflowError; EncodingError when it is no JSON."""
-        whole, _ = payload.encode(value, _ANY_SIZE, "the json of emit")
+        whole = json_of(value)
         self._check_emit(len(whole))
 
         def change(channel: Channel) -> None:
@@ -128,9 +126,7 @@ class Channels:
 
     def patch(self, step: str, tries: int, name: str, operations: Any) -> None:
         """operations: RFC 6902; a channel begins with null. Raises WorkflowError; EncodingError when it is no JSON."""
-        encoded, decoded = payload.encode(operations, _ANY_SIZE, "the patch of emit")
-        if not isinstance(decoded, list):
-            raise WorkflowError("the patch of emit is a list of operations (RFC 6902)")
+        encoded, decoded = patch_of(operations)
         self._check_emit(len(encoded))
 
         def change(channel: Channel) -> None:
@@ -253,7 +249,7 @@ class Channels:
         for name, value in kept.values.items():
             channel = self._make(WORKFLOW, 0, name, "text" in value)
             if channel.is_text:
-                channel.append(value["text"], _size_bytes(value["text"]), 0)
+                channel.append(value["text"], size_bytes_of(value["text"]), 0)
             else:
                 channel.replace(_encode(value.get("json")), 0)
             self._size_bytes += channel.size_bytes
@@ -277,22 +273,6 @@ class Channels:
                 f"the turn's open channels would have {whole} bytes, "
                 f"the bound is CHANNELS_SIZE_BYTES_MAX={self._bounds.turn_size_bytes_max}"
             )
-
-
-def check_name(name: Any) -> str:
-    """Raises WorkflowError."""
-    if not isinstance(name, str) or not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
-        raise WorkflowError(
-            f"a channel's name is a string of 1 to {NAME_CHARACTERS_MAX} printable characters, not {name!r:.80}"
-        )
-    return name
-
-
-def _size_bytes(text: str) -> int:
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError:
-        raise WorkflowError("the text of emit has a lone surrogate, which is no valid Unicode") from None
 
 
 def _object(channels: Any) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from argosy.errors import WorkflowError
 from argosy.workflow.channel import Channel
 from argosy.workflow.channels import WORKFLOW, Channels
+from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.info import StepInfo, current
 
 _NOTHING: Final[Any] = object()
@@ -74,18 +75,20 @@ def emit(
         return
     channels = here.channels(info)
     step, tries = (WORKFLOW, 0) if info is None else (info.step_key, info.try_number)
+    if channels is None:
+        check_name(channel)  # nobody sees it, and what is wrong is wrong all the same
     if text is not None and patch is None and json is _NOTHING:
         if not isinstance(text, str):
             raise WorkflowError(f"the text of emit is a string, not {type(text).__name__}")
-        if channels is not None:
-            filled = channels.append(step, tries, channel, text)
-            if info is not None and filled is not None:
-                here.filled_last = FilledLast(info, channels, filled)
+        if channels is None:
+            size_bytes_of(text)
+            return
+        filled = channels.append(step, tries, channel, text)
+        if info is not None and filled is not None:
+            here.filled_last = FilledLast(info, channels, filled)
     elif text is not None or (patch is None) is (json is _NOTHING):
         raise WorkflowError("emit takes exactly one of text, patch and json")
-    elif channels is None:
-        return
     elif patch is not None:
-        channels.patch(step, tries, channel, patch)
+        patch_of(patch) if channels is None else channels.patch(step, tries, channel, patch)
     else:
-        channels.replace(step, tries, channel, json)
+        json_of(json) if channels is None else channels.replace(step, tries, channel, json)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from argosy import Context, StepFailedError, SyncContext, WorkflowError, emit, step
+from argosy.errors import EncodingError
 from argosy.workflow.own_emits import Kept
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
@@ -343,6 +344,41 @@ async def test_nothing_of_a_private_step_is_kept_but_in_history() -> None:
     assert journal.emitted is None
     assert journal.hidden == {"pay"}
     assert await run(flow, None, ListJournal(journal.rows)) == 5
+
+
+@pytest.mark.parametrize(
+    ("channel", "shown"),
+    [
+        ("", {"text": "a"}),
+        ("a" * 65, {"json": 1}),
+        ("a\n", {"patch": []}),
+        ("a", {"text": "\ud800"}),
+        ("a", {"text": 1}),
+        ("a", {"json": {1, 2}}),
+        ("a", {"patch": {"op": "add"}}),
+        ("a", {"text": "a", "json": 1}),
+        ("a", {}),
+    ],
+)
+@pytest.mark.parametrize("private", [True, False])
+async def test_a_wrong_emit_is_wrong_in_a_private_step_too(private: bool, channel: str, shown: dict[str, Any]) -> None:
+    wrong: list[str] = []
+
+    @step(private=private)
+    async def pay() -> None:
+        try:
+            emit(channel, **shown)
+        except (WorkflowError, EncodingError) as error:
+            wrong.append(str(error))
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(pay)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert len(wrong) == 1
+    assert "channels" not in journal.data("step.completed", "pay")
 
 
 async def test_private_fields_are_marked_and_the_workflow_has_them() -> None:
