@@ -39,7 +39,7 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
     """Run for as long as the block lasts; steps in flight at its end have DRAIN_TIMEOUT_S to end, and what is not done
     goes on when somebody opens the folder again.
 
-    Raises SettingError (another process has the folder), UnavailableError (Postgres does not start).
+    Raises SettingError (another process has the folder), UnavailableError (Postgres or the worker does not start).
     """
     from gateway.embedded import serving
 
@@ -57,10 +57,13 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
             await stack.enter_async_context(_kept(name, partial(work, settings, catalog, pool), clock))
         _make_private(socket_path.parent)
         await stack.enter_async_context(serving(settings, socket_path))
-        async with asyncio.timeout(_READY_WITHIN_S):
-            names = {each.name for each in catalog.definitions}
-            while not names <= await list_workflow_names(pool, settings.lane):
-                await clock.sleep(_READY_LOOK_S)
+        try:
+            async with asyncio.timeout(_READY_WITHIN_S):
+                names = {each.name for each in catalog.definitions}
+                while not names <= await list_workflow_names(pool, settings.lane):
+                    await clock.sleep(_READY_LOOK_S)
+        except TimeoutError as error:
+            raise UnavailableError(f"the worker is not ready after {_READY_WITHIN_S:g} s") from error
         yield
 
 

@@ -61,8 +61,10 @@ def _bound(path: Path) -> Iterator[socket.socket]:
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path))
-        yield bound
-    path.unlink(missing_ok=True)
+        try:
+            yield bound
+        finally:
+            path.unlink(missing_ok=True)
 
 
 async def _serve(server: uvicorn.Server, bound: socket.socket) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy import Argosy, Client, Context, telemetry, workflow
+from argosy import Argosy, Client, Context, embedded_fleet, telemetry, workflow
 from argosy.client import TurnFailedError
-from argosy.errors import SettingError, WorkflowError
+from argosy.errors import SettingError, UnavailableError, WorkflowError
 
 FIVE_LINES = """
     import argosy, asyncio
@@ -107,6 +107,20 @@ async def test_what_the_readme_shows_runs_to_its_end(
 
     assert names["result"] == "greeted Ada"
     assert {"Hello, Ada!", "greeted Ada"} <= set(capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.slow
+async def test_one_that_does_not_become_ready_says_so_and_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_fleet, "_READY_WITHIN_S", 0)
+
+    with pytest.raises(UnavailableError, match="the worker is not ready after 0 s"):
+        async with Argosy(workflows=[shouts], data_dir=folder):
+            pass
+
+    assert left_in(folder / "gateway") == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @pytest.mark.slow
