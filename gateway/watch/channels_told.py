@@ -1,11 +1,13 @@
 """What one client was told of the channels of one turn, and so what it must be told next. Pure.
 
 Rules:
-- a frame of a channel that is over, or of an earlier try, is not told;
+- a frame of a channel that is over, or of an earlier try, is not told; nor a change that an event holds which was told
+  (the event was read, the change heard after it);
 - what was told already is cut off: text goes on at the character that the client has;
 - a new try is announced (channel.reset), whoever announces it first;
 - before the durable event that holds what a channel came to, its text is completed from there, or told anew where it is
-  not the one that was told (a step's outcome may come from the attempt before, while this one runs the step, too);
+  not the one that was told (a step's outcome may come from the attempt before, while this one runs the step, too), and
+  what the step's outcome does not have is emptied;
 - where the client came back with the id of a frame and nothing was told since, how much it has is not known: a gap, and
   the whole.
 """
@@ -27,13 +29,14 @@ _HOLDS_OWN: Final = ENDING | {Event.TURN_SUSPENDED, Event.TURN_PARKED}
 
 
 class Heard(NamedTuple):
-    """A frame, a reset or a gap, as an owner told it."""
+    """A frame, a reset or a gap, as an owner told it. seq: of the last durable event that it knew of."""
 
     type: WireEvent
     step: str
     tries: int
     channel: str
     part: Part
+    seq: int = 0
 
 
 class Telling(NamedTuple):
@@ -90,12 +93,14 @@ class ChannelsTold:
     with whatever id: it may have more of a channel than it was told here.
     """
 
-    __slots__ = ("_closed", "_is_back", "_open", "_resumed", "_tries_min")
+    __slots__ = ("_closed", "_is_back", "_open", "_recorded", "_resumed", "_tries_min")
 
     def __init__(self, resumed: int = 0, *, is_back: bool = False) -> None:
         self._resumed = resumed
         self._is_back = is_back
         self._open: dict[tuple[str, str], _Channel] = {}
+        # The workflow's own channels: number of the last event that holds what they came to.
+        self._recorded: dict[str, int] = {}
         # Steps that are over, and the least try of those that are tried again: the last ones.
         self._closed: dict[str, None] = {}
         self._tries_min: dict[str, int] = {}
@@ -104,6 +109,7 @@ class ChannelsTold:
         """The client was told to throw everything away."""
         self._resumed, self._is_back = 0, False
         self._open.clear()
+        self._recorded.clear()
         self._closed.clear()
         self._tries_min.clear()
 
@@ -114,6 +120,8 @@ class ChannelsTold:
         least = known.tries if known else self._tries_min.get(step, 0)
         if step in self._closed or tries < least:
             return []
+        if not step and heard.part.text is None and heard.seq < self._recorded.get(channel, 0):
+            return []  # text is cut by what is known of it
         if heard.type is WireEvent.CHANNEL_RESET:
             self._open[step, channel] = _Channel(tries, 0)
             if known is not None and known.tries == tries and known.length == 0:
@@ -138,16 +146,16 @@ class ChannelsTold:
         part = _rest(known, heard.part)
         return tellings if part is None else [*tellings, Telling(heard.type, step, channel, part)]
 
-    def before(self, event_type: str, key: str, data: bytes, attempt: int) -> list[Telling]:
+    def before(self, event_type: str, key: str, data: bytes, attempt: int, seq: int) -> list[Telling]:
         """What to tell before a durable event. data: as clients see it."""
         if event_type in _ENDS_STEP:
-            if b'"channels"' not in data:
-                return []
-            tellings = self._complete(key, data, attempt)
-            self._end(key)
-            return tellings
-        if event_type in _HOLDS_OWN:
-            return self._complete("", data, attempt) if b'"channels"' in data else []
+            channels = _decode(data).channels if b'"channels"' in data else {}
+            tellings = self._complete(key, channels, attempt)
+            return [*tellings, *self._end(key, channels)]
+        if event_type in _HOLDS_OWN and b'"channels"' in data:
+            channels = _decode(data).channels
+            self._recorded.update(dict.fromkeys(channels, seq))
+            return self._complete("", channels, attempt)
         if event_type == Event.STEP_RETRYING:
             self._tries_min[key] = _decode(data).attempts + 1
             _bound(self._tries_min)
@@ -158,14 +166,15 @@ class ChannelsTold:
         if event_type == Event.TURN_RESET:
             self._resumed, self._is_back = 0, False
             self._open.clear()
+            self._recorded.clear()
             self._tries_min.clear()
         elif event_type == Event.STEP_RETRYING:
             return self._empty(key)
         return []
 
-    def _complete(self, step: str, data: bytes, attempt: int) -> list[Telling]:
+    def _complete(self, step: str, channels: dict[str, _Value], attempt: int) -> list[Telling]:
         tellings: list[Telling] = []
-        for name, value in _decode(data).channels.items():
+        for name, value in channels.items():
             known = self._open.get((step, name))
             if value.text is None:
                 continue
@@ -189,12 +198,17 @@ class ChannelsTold:
             known.say(value.text[known.length :])
         return tellings
 
-    def _end(self, step: str) -> None:
+    def _end(self, step: str, channels: dict[str, _Value]) -> list[Telling]:
+        """channels: that its outcome has; what others were told to hold is nobody's."""
+        tellings: list[Telling] = []
         for key in [key for key in self._open if key[0] == step]:
-            del self._open[key]
+            known = self._open.pop(key)
+            if known.length != 0 and key[1] not in channels:
+                tellings.append(Telling(WireEvent.CHANNEL_RESET, *key))
         self._closed[step] = None
         self._tries_min.pop(step, None)
         _bound(self._closed)
+        return tellings
 
     def _empty(self, step: str) -> list[Telling]:
         """The step is tried again."""

@@ -11,7 +11,10 @@ Every message has `turn_id, seq, attempt, type, at, data`; a durable event has i
 | resync        | {"from_seq"}: events after it are gone with the database's tail: forget them                 |
 | snapshot      | {"turn": as GET shows it}: older events are kept no longer                                   |
 
-offset is in characters. A frame with n 0 has no number: it completes what the durable event after it ends.
+offset is in characters. A frame with n 0 has no number: it completes what the durable event after it ends. It has the
+id of the message before it, as a channel.reset and a gap may have: an id says what a client has, and names no message.
+
+In NDJSON, blanks before an object are heartbeats.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -24,7 +27,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Message(NamedTuple):
-    """id: what to give as Last-Event-ID to go on after it; empty: it has none. data: a JSON object."""
+    """id: what to give as Last-Event-ID to go on after it; empty: nothing was told yet that has one. data: a JSON
+    object.
+    """
 
     type: str
     id: str

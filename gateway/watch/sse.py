@@ -36,7 +36,7 @@ def event_stream(messages: Iterable[Message]) -> bytes:
 
 
 def lines(messages: Iterable[Message]) -> bytes:
-    """NDJSON: the same members, and the id."""
+    """NDJSON: the same members, and the id. A heartbeat is a blank before the next object: no empty lines."""
     return b"".join(
         b'{"id":"%b",%b\n' % (each.id.encode(), _one_line(each.data)[1:]) if each.id else _one_line(each.data) + b"\n"
         for each in messages
@@ -54,7 +54,7 @@ SSE: Final = Format(
     b": still here\n\n",
     lambda retry_ms: b"retry: %d\n\n" % retry_ms,
 )
-NDJSON: Final = Format("application/x-ndjson", lines, b"", b"\n", lambda _: b"")
+NDJSON: Final = Format("application/x-ndjson", lines, b"", b" ", lambda _: b"")
 
 
 def format_of(accept: str) -> Format | None:

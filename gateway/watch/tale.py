@@ -1,7 +1,8 @@
 """One turn as one client is told it: what it has, and what it is told of a row or of something heard. Pure.
 
 Promise: durable events 1..n once each and in order, frames only of the attempt and the channels that are open, each
-with an id from which any gateway goes on exactly there.
+with an id from which any gateway goes on exactly there. What has no number of its own has the id of what came before:
+who comes back with that is told it again, where it is still needed.
 """
 
 import uuid
@@ -35,6 +36,7 @@ class Tale:
     __slots__ = (
         "_channels",
         "_has_attempt",
+        "_last_id",
         "_text",
         "attempt",
         "checked",
@@ -57,6 +59,7 @@ class Tale:
         self.is_lost = False
         self._has_attempt = not after.seq
         self._text = str(turn_id)
+        self._last_id = self._id(self.n) if after.seq and after.lineage != ANY_LINEAGE else ""
         self._channels = ChannelsTold(after.attempt if after.n else 0, is_back=after.seq > 0)
 
     @property
@@ -75,6 +78,7 @@ class Tale:
         if found is Found.COMMON and first is not None and self.seq:
             self.lineage = first.lineage
             self.checked = max(self.checked, first.lineage)
+            self._last_id = self._last_id or self._id()
             if not self._has_attempt:
                 self._has_attempt = True
                 self._set_attempt(first.attempt)
@@ -104,11 +108,11 @@ class Tale:
         if field == "event":
             at = moment(what.at_us)
             return self._durable(what.lineage, what.seq, what.attempt, what.type, what.key, what.data, at)
-        heard = Heard(_CHANNEL_ITEMS[field], what.step, what.tries, what.channel, _part_of(field, what))
+        heard = Heard(_CHANNEL_ITEMS[field], what.step, what.tries, what.channel, _part_of(field, what), what.seq)
         tellings = self._channels.heard(heard)
         if tellings:
             self.n = what.n
-        # A client that goes on after the first of several must be told the rest: the last alone has the number.
+        # A client that goes on after the first of several must be told the rest: the last alone has a new id.
         return [
             self._telling(telling, what.n if number == len(tellings) else 0, moment(what.at_us))
             for number, telling in enumerate(tellings, 1)
@@ -120,7 +124,7 @@ class Tale:
         self.checked = max(self.checked, lineage)
         self._has_attempt, self.attempt, self.n = not seq, 0, 0
         self._channels.forget()
-        return told(WireEvent.RESYNC, self._id(), self._text, seq, 0, None, resync_data(seq))
+        return told(WireEvent.RESYNC, self._next_id(), self._text, seq, 0, None, resync_data(seq))
 
     def skip_to(self, first: EventRow, turn: bytes) -> Message:
         """History begins with this event now. turn: as GET shows it, JSON."""
@@ -129,19 +133,19 @@ class Tale:
         self._has_attempt, self.attempt, self.n = True, first.attempt, 0
         self._channels.forget()
         data = b'{"turn":%b}' % turn
-        return told(WireEvent.SNAPSHOT, self._id(), self._text, self.seq, self.attempt, None, data)
+        return told(WireEvent.SNAPSHOT, self._next_id(), self._text, self.seq, self.attempt, None, data)
 
     def _durable(
         self, lineage: int, seq: int, attempt: int, event_type: str, key: str, data: bytes, at: datetime
     ) -> list[Message]:
         event = shown(event_type, key, data)
-        before = self._channels.before(event.type, event.key, event.data, attempt)
+        before = self._channels.before(event.type, event.key, event.data, attempt, seq)
         messages = [self._telling(each, 0, at) for each in before]
         self.lineage, self.seq = lineage, seq
         self.checked = max(self.checked, lineage)
         self._has_attempt = True
         self._set_attempt(attempt)
-        messages.append(told(event.type, self._id(), self._text, seq, attempt, at, event.data, event.key))
+        messages.append(told(event.type, self._next_id(), self._text, seq, attempt, at, event.data, event.key))
         messages += [self._telling(each, 0, at) for each in self._channels.after(event.type, event.key)]
         self.is_over = event_type in ENDING
         return messages
@@ -152,7 +156,13 @@ class Tale:
 
     def _telling(self, telling: Telling, n: int, at: datetime) -> Message:
         data = frame_data(self.attempt, n, telling.step, telling.channel, telling.part)
-        return told(telling.type, self._id(n) if n else "", self._text, self.seq, self.attempt, at, data)
+        return told(
+            telling.type, self._next_id(n) if n else self._last_id, self._text, self.seq, self.attempt, at, data
+        )
+
+    def _next_id(self, n: int = 0) -> str:
+        self._last_id = self._id(n)
+        return self._last_id
 
     def _id(self, n: int = 0) -> str:
         return EventId(self.lineage, self.seq, self.attempt if n else 0, n, self.place).text

@@ -164,7 +164,7 @@ def test_what_is_told_before_the_event_that_ends_a_step(
     for each in heard:
         told.heard(each)
 
-    assert told.before(Event.STEP_COMPLETED, "w", done(whole), 1) == expected
+    assert told.before(Event.STEP_COMPLETED, "w", done(whole), 1, 9) == expected
     assert told.heard(text(len(whole), "late")) == []
 
 
@@ -174,7 +174,7 @@ def test_an_outcome_that_is_not_what_was_told_is_told_anew(whole: str) -> None:
     told.heard(text(0, "a"))
     told.heard(text(1, "b"))
 
-    assert told.before(Event.STEP_COMPLETED, "w", done(whole), 1) == [RESET, frame(0, whole)]
+    assert told.before(Event.STEP_COMPLETED, "w", done(whole), 1, 9) == [RESET, frame(0, whole)]
 
 
 def test_a_step_that_is_tried_again_begins_with_nothing() -> None:
@@ -182,7 +182,7 @@ def test_a_step_that_is_tried_again_begins_with_nothing() -> None:
     told.heard(text(0, "ab"))
     failed = b'{"type":"E","message":"m","attempts":1,"delay_s":0}'
 
-    assert told.before(Event.STEP_RETRYING, "w", failed, 1) == []
+    assert told.before(Event.STEP_RETRYING, "w", failed, 1, 9) == []
     assert told.after(Event.STEP_RETRYING, "w") == [RESET]
     assert told.heard(text(2, "late")) == []
     assert told.heard(text(0, "cd", tries=2)) == [frame(0, "cd")]
@@ -204,7 +204,7 @@ def test_who_comes_back_with_a_frame_of_the_try_before_is_told_of_the_reset_and_
 def test_who_comes_back_has_the_rest_of_what_the_workflow_said_from_the_event_that_holds_it() -> None:
     told = ChannelsTold(is_back=True)
 
-    assert told.before(Event.TURN_COMPLETED, "", done("abc"), 1) == [
+    assert told.before(Event.TURN_COMPLETED, "", done("abc"), 1, 9) == [
         GAP._replace(step=""),
         frame(0, "abc", step=""),
     ]
@@ -214,8 +214,35 @@ def test_a_workflows_channel_goes_on_where_a_suspend_left_it() -> None:
     told = ChannelsTold()
     told.heard(text(0, "ab", tries=0, step=""))
 
-    assert told.before(Event.TURN_SUSPENDED, "", done("abc"), 1) == [frame(2, "c", step="")]
+    assert told.before(Event.TURN_SUSPENDED, "", done("abc"), 1, 9) == [frame(2, "c", step="")]
     assert told.heard(text(0, "abcd", tries=0, step="")) == [frame(3, "d", step="")]
+
+
+def change(seq: int, step: str = "") -> Heard:
+    return Heard(WireEvent.FRAME, step, 0, "answer", Part(patch=b'[{"op":"add","path":"/-","value":1}]'), seq)
+
+
+def test_a_change_of_a_workflows_channel_that_an_event_holds_is_not_told_after_it() -> None:
+    told = ChannelsTold()
+    first = told.heard(change(1))
+    told.before(Event.TURN_SUSPENDED, "", b'{"channels":{"answer":{"json":[1]}}}', 1, 3)
+
+    assert len(first) == 1
+    assert told.heard(change(2)) == []
+    assert told.heard(change(2)._replace(type=WireEvent.GAP, part=Part())) == []
+    assert len(told.heard(change(3))) == 1
+    assert len(told.heard(change(2)._replace(channel="other"))) == 1
+
+
+@pytest.mark.parametrize("data", [b'{"result":1}', b'{"result":1,"channels":{"other":{"json":1}}}'])
+def test_what_a_step_said_and_its_outcome_does_not_have_is_emptied(data: bytes) -> None:
+    told = ChannelsTold()
+    told.heard(text(0, "of another attempt"))
+    told.heard(text(0, "goes on", step="beside"))
+
+    assert told.before(Event.STEP_COMPLETED, "w", data, 1, 9) == [RESET]
+    assert told.before(Event.STEP_COMPLETED, "v", b"{}", 1, 10) == []
+    assert told.heard(text(0, "late")) == []
 
 
 def test_another_attempt_begins_with_nothing() -> None:
@@ -224,6 +251,13 @@ def test_another_attempt_begins_with_nothing() -> None:
     told.after(Event.TURN_RESET, "")
 
     assert told.heard(text(0, "x")) == [frame(0, "x")]
+
+
+def test_every_line_of_ndjson_is_an_object_heartbeats_or_not() -> None:
+    told = lines([Message("turn.started", "1-1", b'{"a":1}')])
+    body = NDJSON.heartbeat + told + NDJSON.heartbeat * 2 + told
+
+    assert [json.loads(line) for line in body.splitlines()] == [{"id": "1-1", "a": 1}] * 2
 
 
 def test_messages_are_one_line_each_whatever_is_in_them() -> None:

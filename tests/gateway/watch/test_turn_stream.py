@@ -199,7 +199,7 @@ async def test_the_event_that_ends_a_step_completes_its_text(gateway: Gateway, o
 
     assert reader.types == ["turn.started", "frame", "frame", "step.completed", "turn.completed"]
     assert reader.text() == "Hello!"
-    assert reader.told[2].id == ""
+    assert (reader.told[2].data["n"], reader.told[2].id) == (0, "1-1.1.100")
 
 
 async def test_a_client_that_comes_back_after_a_step_ended_has_a_gap_and_the_whole(
