@@ -74,11 +74,13 @@ class Boundary:
             return
         began_s = self._clock.monotonic_s()
         status = 0
+        answered_s: float | None = None
 
         async def send_and_see(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered_s
             if message["type"] == "http.response.start":
                 status = message["status"]
+                answered_s = self._clock.monotonic_s()  # a stream may go on for hours
                 message["headers"] = [*message.get("headers", ()), *_EVERYWHERE]
             await send(message)
 
@@ -91,7 +93,8 @@ class Boundary:
             # The last boundary: no request may end without an answer.
             status = await self._answer(error, status, scope, receive, send_and_see)
         finally:
-            self._observe(scope, status, self._clock.monotonic_s() - began_s)
+            until_s = self._clock.monotonic_s() if answered_s is None else answered_s
+            self._observe(scope, status, until_s - began_s)
 
     async def _answer(self, error: Exception, begun: int, scope: Scope, receive: Receive, send: Send) -> int:
         """begun: the status of an answer that is on its way already, or 0. It cannot be taken back, only cut short."""

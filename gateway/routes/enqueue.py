@@ -77,7 +77,7 @@ def _accepted(turn_id: str, session: str) -> Response:
 
 def _wait_s(request: Request) -> float:
     """Seconds of `Prefer: wait=N`; 0 without one (RFC 7240: what is not understood is ignored)."""
-    found = _WAIT.search(request.headers.get("prefer", ""))
+    found = _WAIT.search(", ".join(request.headers.getlist("prefer")))
     return float(found[1]) if found else 0.0
 
 

@@ -113,7 +113,8 @@ async def test_a_turn_that_ends_in_time_is_answered_whole(client: httpx.AsyncCli
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(complete())
-        answer = await client.post("/v1/sessions/s/turns", json=ECHO, headers={"prefer": "respond-async, wait=10"})
+        prefer = [("prefer", "respond-async"), ("prefer", "wait=10")]
+        answer = await client.post("/v1/sessions/s/turns", json=ECHO, headers=prefer)
 
     assert answer.status_code == 200
     assert answer.headers["preference-applied"] == "wait=10"

@@ -1,11 +1,16 @@
 """What the gateway counts."""
 
 import re
+from typing import Any
 
 import httpx
+import pytest
+from prometheus_client import REGISTRY
 
+from gateway.boundary import Boundary
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
+from tests.harness.hand_clock import HandClock
 
 
 def count(text: str, route: str, status: int) -> float:
@@ -36,3 +41,22 @@ async def test_metrics_can_be_switched_off(open_gateway: OpenGateway) -> None:
     client = await open_gateway(gateway_metrics=False)
 
     assert (await client.get("/metrics")).status_code == 404
+
+
+async def test_a_stream_counts_until_it_begins() -> None:
+    clock = HandClock()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await clock.sleep(0.25)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await clock.sleep(3_600)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Any) -> None:
+        """Nobody reads it."""
+
+    name, route = "argosy_gateway_request_seconds_sum", {"route": "none"}
+    before_s = REGISTRY.get_sample_value(name, route) or 0.0
+    await Boundary(app, clock, [])({"type": "http", "path": "/"}, send, send)
+
+    assert REGISTRY.get_sample_value(name, route) == pytest.approx(before_s + 0.25)
