@@ -47,7 +47,7 @@ class Following:
     def connected(self) -> None:
         """A stream has begun."""
         self._has_heard = False
-        self._told_id = ""
+        self._told_id = self.last_id
         self._connected_at_s = self._clock.monotonic_s()
 
     def refused(self, answer: Answer) -> float:
@@ -63,7 +63,7 @@ class Following:
             self._retry_s = message.retry / 1000
         if not message.data:
             return None
-        # By the standard an id counts until the next one: who has the one before him has none of his own.
+        # An id counts until the next one, and what has no number of its own is told with the one before it.
         event_id, self._told_id = "" if message.id == self._told_id else message.id, message.id
         try:
             event = decode_event(message.event, event_id, message.data)

@@ -198,11 +198,13 @@ def test_what_is_said_of_a_turn_is_sent_as_it_is() -> None:
 
 async def test_a_message_without_an_id_has_none_of_its_own(client: Both, gateway: Scripted) -> None:
     whole = event("", "frame", 1, n=0, step="draft", channel="answer", offset=0, text="hel")
-    gateway.will_say(stream(STARTED, whole, SAID, whole, ENDED))
+    again = event("1-1.1.1", "frame", 1, n=0, step="draft", channel="answer", offset=0, text="hel")
+    gateway.will_say(stream(STARTED, whole, SAID, again, is_cut=True), stream(again, ENDED))
 
     events = await client.events(gateway.url)
 
-    assert [each.id for each in events] == ["1-1", "", "1-1.1.1", "", "1-3"]
+    assert [each.id for each in events] == ["1-1", "", "1-1.1.1", "", "", "1-3"]
+    assert gateway.asked[1].headers["last-event-id"] == "1-1.1.1"
 
 
 async def test_a_stream_that_breaks_goes_on_at_another_gateway_after_the_last_id(
