@@ -68,7 +68,7 @@ async def get_turn_events(
         find=partial(resolve, state, turns.find_turn, requested, tenant),
         heartbeat_s=state.settings.sse_heartbeat_s,
     )
-    return EventStream(state.streams, story, shape)
+    return EventStream(state.streams, tenant, story, shape)
 
 
 @router.get("/sessions/{session}/events", responses=or_stream({}))
@@ -88,7 +88,7 @@ async def get_session_events(session: str, request: Request, begin: From = None)
         partition=ids.partition_of(ids.bucket_of(session_id), state.writer.partition_count),
         heartbeat_s=state.settings.sse_heartbeat_s,
     )
-    return EventStream(state.streams, story, format_of(request.headers.get("accept", "")) or SSE)
+    return EventStream(state.streams, tenant, story, format_of(request.headers.get("accept", "")) or SSE)
 
 
 async def _page(state: State, requested: uuid.UUID, tenant: str, after: int, limit: int | None) -> Response:

@@ -28,15 +28,16 @@ class EventStream(Response):
     StoreUnavailableError.
     """
 
-    def __init__(self, streams: Streams, story: Story, shape: Format) -> None:
+    def __init__(self, streams: Streams, tenant: str, story: Story, shape: Format) -> None:
         super().__init__(None, 200, _HEADERS, shape.media_type)
         del self.headers["content-length"]
         self._streams = streams
+        self._tenant = tenant
         self._story = story
         self._shape = shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._streams.opened(self._story):
+        with self._streams.opened(self._story, self._tenant):
             if not await self._story.begin():
                 await Response(None, 204, {"cache-control": "no-store"})(scope, receive, send)
                 return

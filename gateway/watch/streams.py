@@ -1,6 +1,7 @@
 """The event streams that clients have open at this process: how many there may be, and how they end when it drains."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -16,11 +17,13 @@ _RETRY_AFTER_S_MAX: Final = 5.0
 
 
 class Streams:
-    """streams_max: above it a client is told to ask elsewhere, or later."""
+    """streams_max, tenant_streams_max: above them a client is told to ask elsewhere, or later."""
 
-    def __init__(self, streams_max: int) -> None:
+    def __init__(self, streams_max: int, tenant_streams_max: int) -> None:
         self._streams_max = streams_max
+        self._tenant_streams_max = tenant_streams_max
         self._open: set[Story] = set()
+        self._tenants: Counter[str] = Counter()
         self.is_draining = False
 
     @property
@@ -28,21 +31,33 @@ class Streams:
         return len(self._open)
 
     @contextmanager
-    def opened(self, story: Story) -> Iterator[None]:
+    def opened(self, story: Story, tenant: str) -> Iterator[None]:
         """Counted as long as it is told. Raises Problem."""
-        if self.is_draining or len(self._open) >= self._streams_max:
+        if why := self._why_not(tenant):
             telemetry.STREAMS_REFUSED.inc()
-            why = "it ends" if self.is_draining else f"{len(self._open)} streams are open"
             retry_after_s = random.uniform(1.0, _RETRY_AFTER_S_MAX)
             raise Problem("too_many_streams", f"this gateway takes no more: {why}", retry_after_s=retry_after_s)
         self._open.add(story)
+        self._tenants[tenant] += 1
         telemetry.STREAMS.set(len(self._open))
         try:
             yield
         finally:
             story.stop()
             self._open.discard(story)
+            self._tenants[tenant] -= 1
+            if not self._tenants[tenant]:
+                del self._tenants[tenant]
             telemetry.STREAMS.set(len(self._open))
+
+    def _why_not(self, tenant: str) -> str:
+        if self.is_draining:
+            return "it ends"
+        if len(self._open) >= self._streams_max:
+            return f"{len(self._open)} streams are open"
+        if (count := self._tenants[tenant]) >= self._tenant_streams_max:
+            return f"{count} streams of this tenant are open"
+        return ""
 
     def drain(self) -> None:
         """End every stream, and take no new one. Returns at once; may be called again."""
