@@ -54,7 +54,7 @@ def emit(
 
     Raises WorkflowError: outside a step and a workflow, in a thread that Argosy did not start (asyncio.to_thread is
     fine), after the try has ended, and over a bound (EMIT_SIZE_BYTES_MAX, PAYLOAD_SIZE_BYTES_MAX of one channel,
-    CHANNELS_SIZE_BYTES_MAX, CHANNELS_PER_TURN_MAX). EncodingError: json or patch is no JSON.
+    and of what a patch copies; CHANNELS_SIZE_BYTES_MAX, CHANNELS_PER_TURN_MAX; of a private step none is looked at). EncodingError: json or patch is no JSON.
     """
     here = attempt.get()
     if here is None:
