@@ -53,8 +53,9 @@ def emit(
     with empty channels; a workflow that is run again does not show again what was shown. Returns at once.
 
     Raises WorkflowError: outside a step and a workflow, in a thread that Argosy did not start (asyncio.to_thread is
-    fine), after the try has ended, and over a bound (EMIT_SIZE_BYTES_MAX, PAYLOAD_SIZE_BYTES_MAX of one channel,
-    and of what a patch copies; CHANNELS_SIZE_BYTES_MAX, CHANNELS_PER_TURN_MAX; of a private step none is looked at). EncodingError: json or patch is no JSON.
+    fine), after the try has ended, and over a bound (EMIT_SIZE_BYTES_MAX, PAYLOAD_SIZE_BYTES_MAX of one channel and of
+    what a patch copies, CHANNELS_SIZE_BYTES_MAX, CHANNELS_PER_TURN_MAX; of a private step no bound is looked at).
+    EncodingError: json or patch is no JSON.
     """
     here = attempt.get()
     if here is None:
