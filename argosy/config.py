@@ -213,7 +213,10 @@ class Settings(BaseSettings):
         default=10_000, ge=1, le=1_000_000, description="Event streams open at one gateway process; then 503."
     )
     gateway_tenant_streams_max: int = Field(
-        default=10_000, ge=1, le=1_000_000, description="Those of one tenant; then 503 to this tenant."
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="Event streams of one tenant open at one gateway process; then 503.",
     )
     sse_heartbeat_s: float = Field(
         default=15.0, gt=0, le=20, description="An event stream that has nothing to tell says so this often."
