@@ -104,9 +104,9 @@ def _hears(first: "asyncio.Future[float]") -> Callable[[bytes, float], None]:
 
 
 async def _answered(on: Bed, samples: int) -> dict[str, float]:
-    """From the commit of the turn's end to the answer. `ended_at` is the database's clock when the flush begins, so what
-    a bare commit takes on this machine is taken off, and what else the flush does is not; the answer's moment is this
-    process's clock, moved by the offset between the two (see `_offset_s`).
+    """From the commit of the turn's end to the answer. `ended_at` is the database's clock when the flush begins, so
+    what a bare commit takes on this machine is taken off, and what else the flush does is not; the answer's moment is
+    this process's clock, moved by the offset between the two (see `_offset_s`).
     """
     offset_s = await _offset_s(on.database)
     commit_s = await _commit_s(on.database, offset_s, samples)

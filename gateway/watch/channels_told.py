@@ -29,7 +29,9 @@ _HOLDS_OWN: Final = ENDING | {Event.TURN_SUSPENDED, Event.TURN_PARKED}
 
 
 class Heard(NamedTuple):
-    """A frame, a reset or a gap, as an owner told it. seq: of the last durable event that it knew of."""
+    """A frame, a reset or a gap, as an owner told it. seq: of the last durable event that it knew of. checksum: CRC-32
+    of the text before it.
+    """
 
     type: WireEvent
     step: str
@@ -37,6 +39,7 @@ class Heard(NamedTuple):
     channel: str
     part: Part
     seq: int = 0
+    checksum: int = 0
 
 
 class Telling(NamedTuple):
@@ -49,16 +52,14 @@ class Telling(NamedTuple):
 
 
 class _Channel:
-    """length: of its text, as the client has it; _UNKNOWN: something may be missing. checksum: of that text; None: its
-    beginning was told elsewhere.
-    """
+    """length: of its text, as the client has it; _UNKNOWN: something may be missing. checksum: of that text."""
 
     __slots__ = ("checksum", "length", "tries")
 
-    def __init__(self, tries: int, length: int) -> None:
+    def __init__(self, tries: int, length: int = 0, checksum: int = 0) -> None:
         self.tries = tries
         self.length = length
-        self.checksum: int | None = 0 if length == 0 else None
+        self.checksum = checksum
 
     def empty(self) -> None:
         self.length = self.checksum = 0
@@ -66,14 +67,11 @@ class _Channel:
     def say(self, text: str) -> None:
         """More of it."""
         self.length += len(text)
-        if self.checksum is not None:
-            self.checksum = zlib.crc32(text.encode(), self.checksum)
+        self.checksum = zlib.crc32(text.encode(), self.checksum)
 
     def is_begin_of(self, text: str) -> bool:
         """Whether the client has nothing but the beginning of this."""
-        if self.length > len(text):
-            return False
-        return self.checksum in (None, zlib.crc32(text[: self.length].encode()))
+        return self.length <= len(text) and self.checksum == zlib.crc32(text[: self.length].encode())
 
 
 class _Value(msgspec.Struct):
@@ -123,7 +121,7 @@ class ChannelsTold:
         if not step and heard.part.text is None and heard.seq < self._recorded.get(channel, 0):
             return []  # text is cut by what is known of it
         if heard.type is WireEvent.CHANNEL_RESET:
-            self._open[step, channel] = _Channel(tries, 0)
+            self._open[step, channel] = _Channel(tries)
             if known is not None and known.tries == tries and known.length == 0:
                 return []  # it has been told
             return [Telling(heard.type, step, channel)]
@@ -135,7 +133,9 @@ class ChannelsTold:
                 tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
         if known is None:
             # Who came back with a frame's id is told exactly what follows it, or of a gap first.
-            known = self._open[step, channel] = _Channel(tries, heard.part.offset if self._resumed else 0)
+            known = self._open[step, channel] = _Channel(tries)
+            if self._resumed:
+                known.length, known.checksum = heard.part.offset, heard.checksum
             # The connection may have ended before the event of the retry, or between it and the reset that follows it.
             is_begin = not self._resumed or (heard.part.text is not None and not heard.part.offset)
             if self._is_back and is_begin and tries > 1 and heard.type is WireEvent.FRAME:
@@ -181,7 +181,8 @@ class ChannelsTold:
             # What the workflow said before the event that the client came back with goes on behind it.
             is_own_torn = self._is_back and not step
             if known is None and self._resumed != attempt and not is_own_torn:
-                self._open[step, name] = _Channel(0, len(value.text))  # the event itself tells it
+                self._open[step, name] = _Channel(0)
+                self._open[step, name].say(value.text)  # the event itself tells it
                 continue
             if known is None or known.length == _UNKNOWN:
                 tellings.append(Telling(WireEvent.GAP, step, name))
@@ -194,7 +195,7 @@ class ChannelsTold:
                 rest = Part(known.length, value.text[known.length :])
                 tellings.append(Telling(WireEvent.FRAME, step, name, rest))
             if known is None or known.length == _UNKNOWN:
-                known = self._open[step, name] = _Channel(0 if known is None else known.tries, 0)
+                known = self._open[step, name] = _Channel(0 if known is None else known.tries)
             known.say(value.text[known.length :])
         return tellings
 

@@ -108,7 +108,8 @@ class Tale:
         if field == "event":
             at = moment(what.at_us)
             return self._durable(what.lineage, what.seq, what.attempt, what.type, what.key, what.data, at)
-        heard = Heard(_CHANNEL_ITEMS[field], what.step, what.tries, what.channel, _part_of(field, what), what.seq)
+        part, checksum = _part_of(field, what), what.checksum if field == "frame" else 0
+        heard = Heard(_CHANNEL_ITEMS[field], what.step, what.tries, what.channel, part, what.seq, checksum)
         tellings = self._channels.heard(heard)
         if tellings:
             self.n = what.n

@@ -1,6 +1,7 @@
 """What a stream decides, as tables: ids, the seam, channels, and bytes on the wire."""
 
 import json
+import zlib
 
 import pytest
 
@@ -106,8 +107,9 @@ def test_whether_history_is_the_one_that_the_client_knows(
     assert of_history(last, first, ANY_LINEAGE) is expected
 
 
-def text(offset: int, said: str, tries: int = 1, step: str = "w") -> Heard:
-    return Heard(WireEvent.FRAME, step, tries, "answer", Part(offset, said))
+def text(offset: int, said: str, tries: int = 1, step: str = "w", behind: str = "") -> Heard:
+    """behind: what the owner has before it, where the client was told that by another gateway."""
+    return Heard(WireEvent.FRAME, step, tries, "answer", Part(offset, said), checksum=zlib.crc32(behind.encode()))
 
 
 def done(said: str) -> bytes:
@@ -153,7 +155,8 @@ def test_what_is_told_of_what_is_heard_of_a_channel(heard: list[Heard], expected
         (0, [], "abcd", []),  # the event itself tells it
         (0, [text(0, "ab"), text(4, "ef")], "abcdef", [GAP, frame(0, "abcdef")]),
         (1, [], "abcd", [GAP, frame(0, "abcd")]),
-        (1, [text(2, "c")], "abcd", [frame(3, "d")]),
+        (1, [text(2, "c", behind="ab")], "abcd", [frame(3, "d")]),
+        (1, [text(2, "cd", behind="xy")], "abcd", [RESET, frame(0, "abcd")]),  # another run's outcome, as long
         (2, [], "abcd", []),  # it came back with a frame of another attempt
     ],
 )

@@ -194,7 +194,7 @@ def test_watchers_that_were_sent_the_same_get_the_same_frame() -> None:
     for _ in range(3):
         cut = next_cut(turn.channels.open(), (), durable_seq=ANY, characters_max=100)
         assert cut is not None
-        made.append(frames.numbered((), cut, lambda n, _: object(), above=0))
+        made.append(frames.numbered((), cut, lambda n, *_: object(), above=0))
 
     assert made[0] is made[1] is made[2]
 
@@ -207,7 +207,7 @@ def test_only_so_many_numbers_are_remembered() -> None:
         turn.say("x")
         cut = next_cut(turn.channels.open(), seen, durable_seq=ANY, characters_max=100)
         assert cut is not None
-        n, _, seen = frames.numbered(seen, cut, lambda n, _: None, above=numbers[-1] if numbers else 0)
+        n, _, seen = frames.numbered(seen, cut, lambda n, *_: None, above=numbers[-1] if numbers else 0)
         numbers.append(n)
         frames.end_round()
 
@@ -223,7 +223,7 @@ def test_numbers_grow_beyond_what_a_watcher_has_unless_it_cannot_be(had: int, is
     cut = next_cut(turn.channels.open(), (), durable_seq=ANY, characters_max=100)
     assert cut is not None
 
-    n, _, _ = frames.numbered((), cut, lambda n, _: None, above=had)
+    n, _, _ = frames.numbered((), cut, lambda n, *_: None, above=had)
 
     assert n == (had + 1 if is_believed else 1_000_001)
 
@@ -241,7 +241,7 @@ class Watcher:
             cut = next_cut(turn.channels.open(), self.seen, durable_seq=ANY, characters_max=3)
             if cut is None:
                 return
-            n, cut, self.seen = frames.numbered(self.seen, cut, lambda _, cut: cut, above=self.n)
+            n, cut, self.seen = frames.numbered(self.seen, cut, lambda _, cut, __: cut, above=self.n)
             assert n > self.n
             self.n = n
             key = (cut.channel.step, cut.channel.name)

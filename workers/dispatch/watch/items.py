@@ -49,8 +49,8 @@ def event(turn: Turn, each: EventWrite, lineage: int, at_us: int) -> Any:
     )
 
 
-def of_cut(turn: Turn, n: int, cut: Cut, *, lineage: int, at_us: int) -> dict[str, Any]:
-    """What an item is made of, beside its subscription."""
+def of_cut(turn: Turn, n: int, cut: Cut, checksum: int, *, lineage: int, at_us: int) -> dict[str, Any]:
+    """What an item is made of, beside its subscription. checksum: of the text before it."""
     kind, field = _OF_KIND[cut.kind]
     channel = cut.channel
     message = kind(
@@ -67,6 +67,7 @@ def of_cut(turn: Turn, n: int, cut: Cut, *, lineage: int, at_us: int) -> dict[st
     )
     if cut.kind is Kind.TEXT:
         message.offset = cut.begin
+        message.checksum = checksum
         message.text = channel.text(cut.begin, cut.end).encode()
     elif cut.kind is Kind.JSON:
         message.json = cut.value
