@@ -41,7 +41,8 @@ class Watched(NamedTuple):
 class _Channel:
     """said: by a try that is not over. is_torn: something may be missing until the whole comes. must_reset: the try
     failed in front of the client. connection: of the newest that was said: who came back after it may have missed the
-    rest, and is told it by the event that records the channel at the latest.
+    rest, and is told it by the event that records the channel at the latest. is_reset: nothing was said of it since
+    another attempt began: that event may be the first to tell.
     """
 
     def __init__(self) -> None:
@@ -50,9 +51,11 @@ class _Channel:
         self.is_torn = False
         self.must_reset = False
         self.connection = 0
+        self.is_reset = False
 
-    def empty(self) -> None:
-        self.said, self.is_torn, self.must_reset = self.recorded, False, False
+    def reset(self) -> None:
+        """Another attempt begins: what no event holds is void."""
+        self.said, self.is_torn, self.must_reset, self.is_reset = self.recorded, False, False, True
 
 
 class _Client:
@@ -94,7 +97,7 @@ class _Client:
             self.over.add(heard.key)
         elif heard.type == "turn.reset":
             for channel in self.channels.values():
-                channel.empty()
+                channel.reset()
         elif heard.type == "step.retrying":
             for (step, _), channel in self.channels.items():
                 channel.must_reset |= step == heard.key and channel.said != ""
@@ -104,19 +107,20 @@ class _Client:
             return
         step = heard.key if heard.type in _ENDS_STEP else _OWN  # a turn is parked by a step, and with its own channels
         channel = self.channels.setdefault((step, name), _Channel())
-        has_missed = channel.connection != heard.connection
+        has_missed = channel.is_reset or channel.connection != heard.connection
         is_right = held["text"].startswith(channel.said) if has_missed else channel.said in ("", held["text"])
         if not is_right or channel.is_torn:
             where = f"{self.where}, {step or 'the workflow'}/{name}"
             yield f"W2 text: {where} was {_end(channel.said)} when event {heard.seq} recorded {_end(held['text'])}"
         channel.said = channel.recorded = held["text"]
         channel.connection = heard.connection
-        channel.is_torn = channel.must_reset = False
+        channel.is_torn = channel.must_reset = channel.is_reset = False
 
     def _live(self, heard: Heard) -> Iterator[str]:
         step, name = heard.data["step"], heard.data["channel"]
         where = f"{self.where}, {step or 'the workflow'}/{name}"
         channel = self.channels.setdefault((step, name), _Channel())
+        channel.is_reset = False
         if heard.type != "frame":
             channel.must_reset = False
             if heard.type == "gap":

@@ -39,6 +39,14 @@ TWO_STEPS = _read(
 )
 
 
+OWN = _read(
+    Event(1, 1, "turn.started"),
+    Event(2, 1, "turn.suspended", "", {"channels": {"log": {"text": "begun, "}}}),
+    Event(3, 2, "turn.reset"),
+    Event(4, 2, "turn.completed", "", {"channels": {"log": {"text": "begun, ended"}}}),
+)
+
+
 def durable(read: Read, seq: int, connection: int = 1) -> Heard:
     event = read.events[seq - 1]
     return Heard(connection, event.type, seq, event.attempt, event.key, event.data or {})
@@ -173,3 +181,17 @@ def test_a_secret_is_seen_wherever_it_is() -> None:
 def test_what_a_client_shows_in_the_end_is_what_was_recorded() -> None:
     assert _judged(PLAIN, *_story(PLAIN, 1), shows={("write", "answer"): "Hello!"}) == []
     _only(_judged(PLAIN, *_story(PLAIN, 1), shows={("write", "answer"): "Hello"}), "W2 client")
+
+
+def own(seq: int, offset: int, text: str, attempt: int) -> Heard:
+    return Heard(1, "frame", seq, attempt, "", {"step": "", "channel": "log", "offset": offset, "text": text})
+
+
+def test_the_event_may_be_the_first_to_tell_what_the_workflow_said_in_another_attempt() -> None:
+    assert _judged(OWN, *_story(OWN, 1, own(1, 0, "begun, ", 1))) == []
+    assert _judged(OWN, *_story(OWN, 3, own(3, 0, "begun, ended", 2))) == []
+
+
+def test_what_was_begun_in_another_attempt_is_told_to_its_end() -> None:
+    cut_short = _story(OWN, 3, own(3, 0, "begun, en", 2))
+    _only(_judged(OWN, *cut_short), "W2 text: turn t, the workflow/log was 9 characters")
