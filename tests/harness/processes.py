@@ -1,16 +1,19 @@
 """Real processes of a test: started by command line, known by pid, never left behind."""
 
 import contextlib
+import fcntl
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -21,10 +24,29 @@ ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 30.0
 
 
+_PORTS = [range(first, first + 1_000) for first in range(20_000, 32_000, 1_000)]
+
+
+@cache
+def _own_ports() -> tuple[range, IO[bytes] | None]:
+    """Ports that no other run of tests on this machine uses, and the lock that says so until this process ends."""
+    folder = Path(tempfile.gettempdir()) / f"argosy-test-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for ports in _PORTS:
+        lock = (folder / str(ports.start)).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return ports, lock
+    return random.choice(_PORTS), None
+
+
 def free_port() -> int:
     """A TCP port of loopback that nobody had a moment ago, below the range from which connections take theirs."""
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.choice(_own_ports()[0])
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -18,17 +18,12 @@ from argosy.errors import SettingError
 from argosy.store.pool import SESSION_SETTINGS
 from argosy.store.pooler import refuse_pooler
 from tests.conftest import need, open_folder
+from tests.harness.processes import free_port
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 IGNORED = f"ignore_startup_parameters = extra_float_digits,{','.join(SESSION_SETTINGS)}"
 ONE_BACKEND = "default_pool_size = 1"
 IN_TURNS = "server_round_robin = 1"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
