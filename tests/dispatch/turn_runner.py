@@ -1,0 +1,154 @@
+"""Turns that run in an executor whose flushes are durable at once."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import pytest
+
+from argosy.turn.projection import shown
+from argosy.turn.status import Status
+from argosy.workflow.channels import ChannelBounds
+from argosy.workflow.definition import Workflow
+from workers.dispatch.execution.executor import Executor
+from workers.dispatch.execution.limits import Limits
+from workers.dispatch.scheduling.scheduler import Scheduler
+from workers.dispatch.turn import Owned, Resume, Signal, Turn
+
+
+class FlusherStub:
+    """Everything is durable at once, and stays in turn.events."""
+
+    waiting = 0
+
+    def add(self, turn: Turn) -> None:
+        turn.durable_seq = turn.seq
+
+    add_lazily = add
+
+    def durable(self, turn: Turn) -> asyncio.Future[None]:
+        self.add(turn)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def is_word_old(self, owned: Owned) -> bool:
+        return False
+
+
+class Runner:
+    """Runs turns of one workflow, one after the other."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        definition = Workflow("flow", "1", "", function, True, False, False)
+        self.asked: list[Turn] = []
+        self.threads = ThreadPoolExecutor(2)
+        self.scheduler = Scheduler(8)
+
+        class Found:
+            def get(self, name: str, version: str | None) -> Workflow:
+                return definition
+
+        self.executor = Executor(
+            self.scheduler,
+            FlusherStub(),  # type: ignore[arg-type]
+            Found(),  # type: ignore[arg-type]
+            self.threads,
+            slots=8,
+            flush_queue_max=100,
+            limits=Limits(10_000, 60, 1_000, ChannelBounds(1_000, 10_000, 20_000, 16)),
+            database_time_s=lambda: 1_000.0,
+            load=lambda turn: self.executor.begin(turn),
+            again=lambda turn: None,
+            on_freed=lambda: None,
+            listener_of=self._listener_of,
+        )
+
+    def _listener_of(self, turn: Turn) -> None:
+        assert turn.channels is not None
+        self.asked.append(turn)
+
+    async def begin(
+        self,
+        before: Turn | None = None,
+        status: Status = Status.QUEUED,
+        resume: Resume = Resume.CRASHED,
+        signals: tuple[str, ...] = (),
+        until: int = 10**9,
+    ) -> Turn:
+        """The turn after its first run, or as somebody else had it before (its events up to a seq)."""
+        owned = Owned(0, epoch=1, buckets=(0, 1023))
+        owned.is_open = True
+        history = [] if before is None else [row for row in (*before.history, *before.events) if row[0] <= until]
+        turn = Turn(
+            owned=owned,
+            turn_id=uuid.uuid4() if before is None else before.turn_id,
+            tenant="a",
+            session_id=uuid.uuid4(),
+            session_name="s",
+            bucket=0,
+            place=1,
+            workflow="flow",
+            priority=0,
+            input=b"null",
+            status=status,
+            attempt=0 if before is None else before.attempt,
+            seq=history[-1][0] if history else 0,
+            version="1",
+        )
+        turn.history = [(seq, attempt, str(kind), key, data) for seq, attempt, kind, key, data in history]
+        turn.resume = resume
+        turn.waits = before.waits if before is not None and status is Status.SUSPENDED else None
+        turn.signals = [Signal(uuid.uuid4(), name, b"1") for name in signals]
+        self.scheduler.found(turn)
+        self.executor.fill()
+        return turn
+
+    async def run(self, *args: Any, **kwargs: Any) -> Turn:
+        turn = await self.begin(*args, **kwargs)
+        assert turn.task is not None
+        await asyncio.wait([turn.task], timeout=5)
+        return turn
+
+
+@pytest.fixture
+async def runner(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[Callable[..., Any]], Runner]]:
+    runners: list[Runner] = []
+
+    def make(function: Callable[..., Any]) -> Runner:
+        runners.append(Runner(function))
+        return runners[-1]
+
+    yield make
+    for each in runners:
+        each.threads.shutdown(wait=False)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 — what it waits for has no event
+            await asyncio.sleep(0)
+
+
+def opened(turn: Turn) -> int:
+    return 0 if turn.channels is None else len(turn.channels.open())
+
+
+def told(turn: Turn) -> list[tuple[str, str, Any]]:
+    """(type, key, data) of the events written here."""
+    return [(str(kind), key, msgspec.json.decode(data)) for _seq, _attempt, kind, key, data in turn.events]
+
+
+def data_of(turn: Turn, kind: str) -> Any:
+    found = next(data for each, _key, data in reversed(told(turn)) if each == kind)
+    found.pop("took_ms", None)
+    return found
+
+
+def everything_shown(turn: Turn) -> str:
+    """All that a client may be told of a turn."""
+    events = [shown(str(kind), key, data) for _seq, _attempt, kind, key, data in (*turn.history, *turn.events)]
+    return repr(events) + repr(turn.error)
