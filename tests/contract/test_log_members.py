@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 
+import pytest
+
 from tests.contract.conftest import Log, entries, until, values
 
 
@@ -97,6 +99,7 @@ async def test_a_reader_that_has_left_can_be_closed_and_everybody_knows_the_boun
     await asyncio.wait_for(owner.reader.close(), 5.0)
 
 
+@pytest.mark.slow
 async def test_a_killed_readers_partitions_go_to_one_that_lives(log: Log) -> None:
     owner = await log.owner()
     await until(lambda: len(owner.eligible) == 4)
@@ -114,6 +117,7 @@ async def test_a_killed_readers_partitions_go_to_one_that_lives(log: Log) -> Non
         await member.wait()
 
 
+@pytest.mark.slow
 async def test_a_reader_that_comes_after_a_killed_one_is_eligible_soon(log: Log) -> None:
     member = await log.member_process()
     assert member.stdout is not None

@@ -159,6 +159,7 @@ async def judge(log: Log, poster: Poster) -> None:
     assert poster.longest_s < APPEND_TIMEOUT_S + 1.0
 
 
+@pytest.mark.slow
 async def test_a_dead_log_is_said_to_be_dead_at_once_and_is_used_again_when_it_is_back(
     log: Log, server: Server
 ) -> None:
@@ -205,6 +206,7 @@ async def until_away(owner: Owner) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.slow
 async def test_a_reader_survives_the_death_of_the_log(log: Log, server: Server) -> None:
     writer = await log.writer()
     owner = await log.owner()
@@ -227,6 +229,7 @@ async def test_a_reader_survives_the_death_of_the_log(log: Log, server: Server) 
     assert list(dict.fromkeys(record.position for record in owner.records(0))) == list(range(200))
 
 
+@pytest.mark.slow
 async def test_a_log_that_is_away_at_the_start_is_said_to_be(log: Log, tmp_path: Path) -> None:
     if log.dsn:
         dsn, settings = "postgresql://argosy@127.0.0.1:1/argosy", log.settings

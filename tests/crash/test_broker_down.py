@@ -19,6 +19,7 @@ def settings() -> dict[str, str]:
     return {"LOG_APPEND_TIMEOUT_S": str(APPEND_TIMEOUT_S)}
 
 
+@pytest.mark.slow
 async def test_with_the_broker_down_posts_are_refused_in_time_and_accepted_when_it_is_back(
     own_broker: Broker, fleet: Fleet, client: Client
 ) -> None:
@@ -46,6 +47,7 @@ async def test_with_the_broker_down_posts_are_refused_in_time_and_accepted_when_
     await client.judge(disruptions=1)
 
 
+@pytest.mark.slow
 async def test_an_append_whose_outcome_is_unknown_is_one_turn_after_the_retry(
     own_broker: Broker, fleet: Fleet, client: Client
 ) -> None:

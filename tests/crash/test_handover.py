@@ -69,6 +69,7 @@ async def test_steps_in_flight_are_not_repeated_when_a_worker_is_added(
     await _judge_unrepeated(client)
 
 
+@pytest.mark.slow
 @KAFKA_FIRST
 @pytest.mark.scenario("F13 three owners in a step", "result of the first owner reaches the third, same attempt")
 async def test_the_outcome_of_a_step_follows_its_turn_over_two_more_owners(

@@ -14,6 +14,7 @@ from tests.harness.logs import KAFKA_FIRST
 SESSIONS, TURNS = 100, 10
 
 
+@pytest.mark.slow
 @KAFKA_FIRST
 @pytest.mark.parametrize("settings", [SETTINGS])
 async def test_a_thousand_turns_survive_workers_that_are_killed_and_stopped(idle_fleet: Fleet, client: Client) -> None:

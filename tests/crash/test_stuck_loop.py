@@ -39,6 +39,7 @@ async def test_a_worker_whose_loop_is_blocked_for_a_while_keeps_what_it_owns(
     await client.judge(disruptions=0)
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.parametrize("settings", [{**_SOON_SILENT, "LOOP_STUCK_S": "2"}])
 @pytest.mark.scenario("watchdog", "a loop that is stuck ends its process, which says where; the turns go on elsewhere")

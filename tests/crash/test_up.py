@@ -36,6 +36,7 @@ def _left_alive(process: Managed, within_s: float = 10.0) -> list[str]:
     return [f"{member.pid} {' '.join(member.cmdline())}" for member in family]
 
 
+@pytest.mark.slow
 async def test_up_killed_with_turns_running_and_suspended_goes_on_with_all_of_them(
     idle_fleet: Fleet, client: Client
 ) -> None:

@@ -92,6 +92,7 @@ async def test_a_commit_that_a_dead_owner_left_in_flight_counts_or_is_undone(idl
     await client.judge(disruptions=1, repeatable=[turn])
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.parametrize("partitions", [1])
 @pytest.mark.parametrize("settings", [_SOON_SILENT])

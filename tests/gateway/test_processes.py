@@ -79,6 +79,7 @@ def test_a_database_that_was_not_migrated_stops_the_start(start: Start, database
     assert "argosy migrate" in said_in_one_line(start(STATE_DB_URI=database))
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_not_there_stops_the_start(start: Start) -> None:
     line = said_in_one_line(start(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", LOG_APPEND_TIMEOUT_S="2"))
 

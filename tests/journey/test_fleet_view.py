@@ -31,6 +31,7 @@ def partitions_on_metrics(worker: Managed) -> set[int]:
     return gauges[0] if gauges[0] == gauges[1] else set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_name", ["postgres"])
 def test_partitions_and_signs_of_life_are_shown_as_workers_come_and_die(fleet: Fleet) -> None:
     first = fleet.worker()

@@ -7,6 +7,8 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.harness.fleet import Fleet
 from tests.harness.processes import Managed
 from tests.harness.tcp_proxy import PostgresProxy
@@ -35,6 +37,7 @@ async def answers(process: Managed, status: int) -> str:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.slow
 async def test_a_worker_without_postgres_is_not_ready_says_so_now_and_then_and_says_when_it_is_back(
     database: str, tmp_path: Path
 ) -> None:

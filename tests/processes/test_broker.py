@@ -65,6 +65,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield three_nodes
 
 
+@pytest.mark.slow
 def test_three_nodes_lose_one_and_no_record(cluster: Broker) -> None:
     topic = create_topic(cluster.bootstrap_servers, replicas=3)
     before, while_down = [b"before-%d" % n for n in range(100)], [b"down-%d" % n for n in range(100)]
@@ -79,6 +80,7 @@ def test_three_nodes_lose_one_and_no_record(cluster: Broker) -> None:
     assert consume(cluster.bootstrap_servers, topic, 200) == before + while_down
 
 
+@pytest.mark.slow
 def test_a_broker_ends_with_its_parent_and_its_data_is_found_again(folder: Path) -> None:
     with started("broker", folder) as parent:
         said = parent.wait_ready()
@@ -94,6 +96,7 @@ def test_a_broker_ends_with_its_parent_and_its_data_is_found_again(folder: Path)
         assert consume(again.bootstrap_servers, topic, 1) == [b"kept"]
 
 
+@pytest.mark.slow
 def test_a_start_right_after_a_kill_waits_for_the_old_nodes_to_end(folder: Path) -> None:
     with started("broker", folder) as parent:
         bootstrap = parent.wait_ready()["bootstrap"]
