@@ -163,9 +163,8 @@ class Assembler:
             self._void(list(self._channels))
         elif event.type == "step.retrying":
             self._void([key for key in self._channels if key[0] == event.key])
-        step = (
-            "" if event.type.startswith("turn.") else event.key
-        )  # a turn is parked by a step, and with its own channels
+        # A turn that a step parks names the step, and has the workflow's channels.
+        step = "" if event.type.startswith("turn.") else event.key
         recorded = event.data.get("channels")
         for name, held in (recorded if isinstance(recorded, dict) else {}).items():
             value = held.get("text", held.get("json"))

@@ -95,7 +95,7 @@ async def test_what_the_readme_shows_runs_to_its_end(
         r"\n\n(?=with |async with )", section.partition("```python\n")[2].partition("```")[0]
     )
     names: dict[str, Any] = {"__name__": "my"}
-    exec(before, names)  # noqa: S102
+    exec(before, names)  # noqa: S102 — the code that the README shows
     monkeypatch.setenv("ARGOSY_DATA_DIR", str(folder))
 
     async with asyncio.timeout(60):
@@ -103,7 +103,7 @@ async def test_what_the_readme_shows_runs_to_its_end(
             with_server = with_servers.replace('"http://a:9000", "http://b:9000"', repr(server.url))
             await asyncio.to_thread(exec, with_server, names)
         code = compile(in_process, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        await eval(code, names)  # noqa: S307
+        await eval(code, names)  # noqa: S307 — the same
 
     assert names["result"] == "greeted Ada"
     assert {"Hello, Ada!", "greeted Ada"} <= set(capsys.readouterr().out.splitlines())

@@ -1,149 +1,32 @@
 """Signs of life on a real Postgres: the dead are noticed within a moment, the living are not taken for dead."""
 
 import asyncio
-import contextlib
 import signal
-import subprocess
-import sys
-import uuid
-from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 
-from argosy.clock import SystemClock
 from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.log import Identity
 from argosy.store import worker
 from argosy.store.lane_log import LaneLogs
 from argosy.store.migrate import migrate
 from argosy.store.pool import Pool, connect
-from argosy.store.worker import Beat, Told, Workers
+from tests.dispatch.lives import *  # noqa: F403
+from tests.dispatch.lives import (
+    Watcher,
+    is_up_for,
+    other_process,
+    register,
+    remove,
+    until,
+    until_sql,
+    watching,
+)
 from tests.store.conftest import *  # noqa: F403
 from tests.store.newest_first import *  # noqa: F403
-from workers.dispatch.life import Member
-from workers.dispatch.signs_of_life import SignsOfLife
-
-BEAT = Beat(in_flight=0, is_draining=False, owned=[], ready_sessions=0, lag=0)
-# A worker of which nothing but the signs of life is there: what dies, or stops.
-CHILD = """
-import asyncio, sys, uuid
-from argosy.clock import SystemClock
-from argosy.store.worker import Beat
-from workers.dispatch.signs_of_life import SignsOfLife
-async def main():
-    lives = asyncio.Event()
-    signs = SignsOfLife(
-        sys.argv[1], uuid.UUID(sys.argv[3]), int(sys.argv[2]), SystemClock(), interval_s=0.1, ttl_s=2.0,
-        state=lambda: Beat(0, False, [], 0, 0), on_members=lambda _: lives.set(), on_lineage=lambda _: None,
-        on_log=lambda _: None)
-    signs.start()
-    await lives.wait()
-    print("ready", flush=True)
-    await asyncio.sleep(60)
-asyncio.run(main())
-"""
-
-
-class Watcher:
-    """One worker's signs of life, and what it heard of the others."""
-
-    def __init__(
-        self, worker_id: uuid.UUID, worker_no: int, dsn: str, ttl_s: float = 30.0, interval_s: float = 0.1
-    ) -> None:
-        self.worker_id = worker_id
-        self.worker_no = worker_no
-        self.heard: list[list[Member]] = []
-        self.lineages: list[int] = []
-        self.logs: list[Told] = []
-        self.is_draining = False
-        self.signs = SignsOfLife(
-            dsn,
-            worker_id,
-            worker_no,
-            SystemClock(),
-            interval_s=interval_s,
-            ttl_s=ttl_s,
-            state=lambda: BEAT._replace(is_draining=self.is_draining),
-            on_members=self.heard.append,
-            on_lineage=self.lineages.append,
-            on_log=self.logs.append,
-        )
-
-    def sees(self, worker_id: uuid.UUID) -> bool | None:
-        """Whether that one lives, None when it is not known."""
-        known = self.heard[-1] if self.heard else []
-        return next((each.is_alive for each in known if each.worker_id == worker_id), None)
-
-    def ever_saw_dead(self, worker_id: uuid.UUID) -> bool:
-        return any(not each.is_alive for members in self.heard for each in members if each.worker_id == worker_id)
-
-
-async def until(condition: Callable[[], bool | None]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-async def register(dsn: str) -> tuple[uuid.UUID, int]:
-    pool, worker_id = Pool(dsn, 2, 10.0), uuid.uuid4()
-    number = await Workers(pool).register(
-        worker_id, kind="dispatch", lane="default", build="1", host="h", pid=1, address="127.0.0.1:1", metrics_port=1,
-        slots=1, workflows=[],
-    )  # fmt: skip
-    await pool.close()
-    return worker_id, number
-
-
-@contextlib.asynccontextmanager
-async def watching(dsn: str, **timing: float) -> AsyncIterator[Watcher]:
-    watcher = Watcher(*await register(dsn), dsn, **timing)
-    watcher.signs.start()
-    try:
-        yield watcher
-    finally:
-        await asyncio.to_thread(watcher.signs.stop)
-
-
-@contextlib.asynccontextmanager
-async def other_process(dsn: str) -> AsyncIterator[tuple[uuid.UUID, subprocess.Popen[bytes]]]:
-    worker_id, number = await register(dsn)
-    process = subprocess.Popen([sys.executable, "-c", CHILD, dsn, str(number), str(worker_id)], stdout=subprocess.PIPE)  # noqa: ASYNC220
-    try:
-        assert process.stdout is not None
-        assert await asyncio.to_thread(process.stdout.readline) == b"ready\n"
-        yield worker_id, process
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-@pytest.fixture
-async def warm_dsn(store_dsn: str) -> str:
-    """The first seconds after a start of the server are another matter."""
-    await is_up_for(store_dsn, 6)
-    return store_dsn
-
-
-async def is_up_for(dsn: str, seconds: int) -> None:
-    connection = await asyncpg.connect(dsn)
-    await until_sql(connection, "SELECT now() - pg_postmaster_start_time() > make_interval(secs => $1)", seconds)
-    await connection.close()
-
-
-async def until_sql(connection: Any, statement: str, *arguments: object) -> None:
-    async with asyncio.timeout(20):
-        while not await connection.fetchval(statement, *arguments):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-
-
-async def remove(dsn: str, worker_id: uuid.UUID) -> None:
-    pool = Pool(dsn, 1, 10.0)
-    await Workers(pool).remove(worker_id)
-    await pool.close()
 
 
 async def test_a_killed_worker_is_noticed(warm_dsn: str) -> None:

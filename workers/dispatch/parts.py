@@ -32,7 +32,6 @@ from workers.dispatch.ownership.ownership import Ownership
 from workers.dispatch.ownership.reading import Reading
 from workers.dispatch.ownership.takeover import Takeover
 from workers.dispatch.partition_gauges import PartitionGauges
-from workers.dispatch.rehearsal import rehearse
 from workers.dispatch.scheduling.pager import Pager
 from workers.dispatch.scheduling.scheduler import Scheduler
 from workers.dispatch.store_watch import StoreWatch
@@ -79,8 +78,8 @@ class Parts:
         )
         self.others, self.hub = self.exchange.others, self.exchange.hub
         self.partitions = Partitions(pool, self.worker_id, self.exchange.address, settings.lane)
-        self._heads = Heads(pool, settings.lane, input_size_bytes_max=settings.head_input_size_bytes_max)
-        self._make_execution(catalog, self._heads)
+        self.heads = Heads(pool, settings.lane, input_size_bytes_max=settings.head_input_size_bytes_max)
+        self._make_execution(catalog, self.heads)
         self._make_ownership()
 
     def _make_execution(self, catalog: Catalog, heads: Heads) -> None:
@@ -217,9 +216,6 @@ class Parts:
             stalled_s=lambda: max(self.flusher.stalled_s, self.intake.stalled_s),
         )
         self.gauges = PartitionGauges(self._pool, settings.lane, self.scheduler, self.clock, owned=self.owned)
-
-    async def rehearse(self) -> None:
-        await rehearse(self._settings.lane, self.accepts, self.flushes, self.partitions, self._heads)
 
     # What the parts tell each other
 

@@ -16,6 +16,7 @@ from argosy.store.worker import Beat, Workers
 from argosy.workflow.catalog import Catalog
 from workers.dispatch.drain import Drain
 from workers.dispatch.parts import Parts
+from workers.dispatch.rehearsal import rehearse
 from workers.dispatch.signs_of_life import SignsOfLife
 from workers.dispatch.tasks import first
 
@@ -50,7 +51,7 @@ class Worker:
         await parts.log_guard.begin(await parts.reader.identity())
         await parts.accepts.open()
         parts.database_clock.heard(await parts.flushes.open())
-        await parts.rehearse()
+        await rehearse(settings.lane, parts.accepts, parts.flushes, parts.partitions, parts.heads)
         await parts.exchange.start()
         ops = OpsServer(settings.metrics_host, settings.metrics_port, health=self._health, ready=self._ready)
         ops.start()

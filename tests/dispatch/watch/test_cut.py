@@ -8,23 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from argosy.workflow.channels import ChannelBounds, Channels, Kept
+from argosy.workflow.channels import Kept
+from tests.dispatch.watch.filled_turn import Turn
 from workers.dispatch.watch.cut import Kind, Seen, after, lost, next_cut, without_step
 from workers.dispatch.watch.turn_frames import TurnFrames
 
 ANY = 1 << 60
-BOUNDS = ChannelBounds(1 << 20, 1 << 20, 1 << 22, 16)
-
-
-class Turn:
-    """The channels of a turn with a newest event."""
-
-    def __init__(self, kept: Kept | None = None) -> None:
-        self.seq = 1
-        self.channels = Channels(BOUNDS, lambda: self.seq, kept)
-
-    def say(self, text: str, name: str = "answer", step: str = "write", tries: int = 1) -> None:
-        self.channels.append(step, tries, name, text)
 
 
 def all_cuts(turn: Turn, seen: Seen, durable_seq: int = ANY, characters_max: int = 100) -> tuple[list[Any], Seen]:
@@ -184,48 +173,6 @@ def test_the_end_of_a_step_ends_its_channels() -> None:
     _, seen = all_cuts(turn, ())
 
     assert [had.step for had in without_step(seen, "write")] == ["other"]
-
-
-def test_watchers_that_were_sent_the_same_get_the_same_frame() -> None:
-    turn, frames = Turn(), TurnFrames(unix_ms=1000)
-    turn.say("text")
-    made = []
-
-    for _ in range(3):
-        cut = next_cut(turn.channels.open(), (), durable_seq=ANY, characters_max=100)
-        assert cut is not None
-        made.append(frames.numbered((), cut, lambda n, *_: object(), above=0))
-
-    assert made[0] is made[1] is made[2]
-
-
-def test_only_so_many_numbers_are_remembered() -> None:
-    turn, frames = Turn(), TurnFrames(unix_ms=0)
-    seen: Seen = ()
-    numbers: list[int] = []
-    for _ in range(1000):
-        turn.say("x")
-        cut = next_cut(turn.channels.open(), seen, durable_seq=ANY, characters_max=100)
-        assert cut is not None
-        n, _, seen = frames.numbered(seen, cut, lambda n, *_: None, above=numbers[-1] if numbers else 0)
-        numbers.append(n)
-        frames.end_round()
-
-    assert numbers == sorted(set(numbers))
-    assert frames.seen(numbers[-1]) == seen
-    assert frames.seen(numbers[0]) is None
-
-
-@pytest.mark.parametrize(("had", "is_believed"), [(2_000_000, True), (1 << 60, False)])
-def test_numbers_grow_beyond_what_a_watcher_has_unless_it_cannot_be(had: int, is_believed: bool) -> None:
-    turn, frames = Turn(), TurnFrames(unix_ms=1000)
-    turn.say("text")
-    cut = next_cut(turn.channels.open(), (), durable_seq=ANY, characters_max=100)
-    assert cut is not None
-
-    n, _, _ = frames.numbered((), cut, lambda n, *_: None, above=had)
-
-    assert n == (had + 1 if is_believed else 1_000_001)
 
 
 class Watcher:

@@ -1,0 +1,10 @@
+"""Channels with small bounds."""
+
+from argosy.workflow.channels import ChannelBounds, Channels
+from argosy.workflow.own_emits import Kept
+
+BOUNDS = ChannelBounds(1_000, 2_000, 3_000, 4)
+
+
+def channels(kept: Kept | None = None, seq: int = 0) -> Channels:
+    return Channels(BOUNDS, lambda: seq, kept)
