@@ -147,7 +147,10 @@ class Settings(BaseSettings):
         description="Replicas of a topic that `argosy topics` creates; 0: 3, or as many as there are brokers.",
     )
     kafka_linger_ms: float = Field(
-        default=1.0, ge=0, le=1_000, description="How long the producer collects, milliseconds."
+        default=1.0,
+        ge=0,
+        le=1_000,
+        description="How long a gateway collects appends while others are in flight, milliseconds.",
     )
     agent_turns_partitions: int = Field(
         default=64, ge=1, le=1024, description="Partitions of a lane's topic, fixed when it is made."
@@ -325,7 +328,10 @@ class Settings(BaseSettings):
         default=50_000, ge=1, le=10_000_000, description="Turns and sessions that gateways watch at one worker."
     )
     watch_streams_max: int = Field(
-        default=256, ge=1, le=100_000, description="Gateway processes that watch one worker at once."
+        default=256,
+        ge=1,
+        le=100_000,
+        description="Gateway processes that watch one worker at once; so many processes may poke it.",
     )
     watch_buffer_size_bytes_max: int = Field(
         default=8_388_608,

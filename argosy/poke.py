@@ -1,10 +1,10 @@
 """Pokes: signed hints to workers that something is due for them.
 
 A poke is a hint and nothing more. It is sent at once when its worker has not been poked for SPACING_S, together with
-what came meanwhile otherwise; one call per worker is in flight; a lost one costs the worker's poll interval. `poke`
-never waits and never raises.
+what came meanwhile otherwise; one per worker is in flight; a lost one costs the worker's poll interval. `poke` never
+waits and never raises.
 
-Bounds: one channel per address, closed after IDLE_S without a poke; what waits for an address is three sets of numbers
+Bounds: one stream per address, closed after IDLE_S without a poke; what waits for an address is three sets of numbers
 and TURN_IDS_MAX ids.
 """
 
@@ -18,6 +18,7 @@ import grpc.aio
 
 from argosy.clock import Clock
 from argosy.rpc import worker_pb2
+from argosy.rpc.signed_pb2 import SignedRequest
 from argosy.signing import sign
 
 METHOD: Final = "/argosy.rpc.Worker/Poke"
@@ -25,18 +26,19 @@ SPACING_S: Final = 0.004  # 250 calls a second per worker at the most, and no on
 FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is not asked more often, and its failures not told
 TIMEOUT_S: Final = 1.0
 IDLE_S: Final = 60.0
-TURN_IDS_MAX: Final = 64  # they save their reader a query; what comes in such numbers is not in such a hurry
+TURN_IDS_MAX: Final = 64  # what comes in such numbers is not in such a hurry
+LAZY_S: Final = 0.01
 
 
 class Hint(NamedTuple):
     """What is due: buckets with new inbox rows, partitions of a Postgres log with new records, partitions that the
-    sender has claimed; turns that some of the rows are for (16 bytes each).
+    sender has claimed; turns to which a signal is being written at this moment (16 bytes each).
     """
 
     inbox_buckets: frozenset[int] = frozenset()
     log_partitions: frozenset[int] = frozenset()
     claimed_partitions: frozenset[int] = frozenset()
-    inbox_turn_ids: frozenset[bytes] = frozenset()
+    signalled_turn_ids: frozenset[bytes] = frozenset()
 
 
 class _Line:
@@ -46,8 +48,9 @@ class _Line:
         self.inbox_buckets: set[int] = set()
         self.log_partitions: set[int] = set()
         self.claimed_partitions: set[int] = set()
-        self.inbox_turn_ids: set[bytes] = set()
+        self.signalled_turn_ids: set[bytes] = set()
         self.news = asyncio.Event()
+        self.lazy: asyncio.TimerHandle | None = None
         self.task: asyncio.Task[None] | None = None
 
     def take(self) -> Hint:
@@ -55,14 +58,21 @@ class _Line:
             frozenset(self.inbox_buckets),
             frozenset(self.log_partitions),
             frozenset(self.claimed_partitions),
-            frozenset(self.inbox_turn_ids),
+            frozenset(self.signalled_turn_ids),
         )
         self.inbox_buckets.clear()
         self.log_partitions.clear()
         self.claimed_partitions.clear()
-        self.inbox_turn_ids.clear()
+        self.signalled_turn_ids.clear()
         self.news.clear()
+        if self.lazy is not None:
+            self.lazy.cancel()
+            self.lazy = None
         return hint
+
+    def wake(self) -> None:
+        self.lazy = None
+        self.news.set()
 
 
 class Poker:
@@ -84,9 +94,11 @@ class Poker:
         inbox_buckets: Iterable[int] = (),
         log_partitions: Iterable[int] = (),
         claimed_partitions: Iterable[int] = (),
-        inbox_turn_ids: Iterable[bytes] = (),
+        signalled_turn_ids: Iterable[bytes] = (),
+        *,
+        is_urgent: bool = True,
     ) -> None:
-        """Tell the worker at address, soon."""
+        """Tell the worker at address, soon. Not urgent: with the next poke that is, or LAZY_S later."""
         line = self._lines.get(address)
         if line is None:
             line = self._lines[address] = _Line()
@@ -94,8 +106,11 @@ class Poker:
         line.inbox_buckets.update(inbox_buckets)
         line.log_partitions.update(log_partitions)
         line.claimed_partitions.update(claimed_partitions)
-        line.inbox_turn_ids.update(islice(inbox_turn_ids, TURN_IDS_MAX - len(line.inbox_turn_ids)))
-        line.news.set()
+        line.signalled_turn_ids.update(islice(signalled_turn_ids, TURN_IDS_MAX - len(line.signalled_turn_ids)))
+        if is_urgent:
+            line.news.set()
+        elif line.lazy is None:
+            line.lazy = asyncio.get_running_loop().call_later(LAZY_S, line.wake)
 
     async def close(self) -> None:
         """Close every channel; what waits is dropped."""
@@ -108,10 +123,18 @@ class Poker:
     async def _deliver(self, address: str, line: _Line) -> None:
         try:
             async with grpc.aio.insecure_channel(address) as channel:
-                call = channel.unary_unary(METHOD)
+                open_call = channel.stream_stream(
+                    METHOD,
+                    request_serializer=SignedRequest.SerializeToString,
+                    response_deserializer=worker_pb2.PokeResponse.FromString,
+                )
+                call = None
                 while await self._has_news(line):
-                    has_arrived = await self._send(call, address, line.take())
-                    await self._clock.sleep(SPACING_S if has_arrived else FAILED_PAUSE_S)
+                    hint = line.take()
+                    call = await self._send(call, open_call, hint)
+                    if call is None:
+                        self._on_failure(address, hint)
+                    await self._clock.sleep(FAILED_PAUSE_S if call is None else SPACING_S)
         finally:
             if self._lines.get(address) is line:
                 del self._lines[address]
@@ -125,18 +148,34 @@ class Poker:
             return line.news.is_set()
         return True
 
-    async def _send(self, call: Any, address: str, hint: Hint) -> bool:
-        message = worker_pb2.PokeRequest(
+    async def _send(self, call: Any, open_call: Callable[[], Any], hint: Hint) -> Any:
+        """The call on which the worker has heard it: this one, or a new one where this one had ended unnoticed, with
+        its worker or at its behest. None: it was not heard.
+        """
+        body = worker_pb2.PokeRequest(
             lane=self._lane,
             inbox_buckets=sorted(hint.inbox_buckets),
             log_partitions=sorted(hint.log_partitions),
             claimed_partitions=sorted(hint.claimed_partitions),
-            inbox_turn_ids=sorted(hint.inbox_turn_ids),
+            signalled_turn_ids=sorted(hint.signalled_turn_ids),
         ).SerializeToString()
+        request = sign(self._secret, METHOD, body, self._clock.unix_ms() // 1000)
         try:
-            now_s = self._clock.unix_ms() // 1000
-            await call(message, timeout=TIMEOUT_S, metadata=sign(self._secret, METHOD, message, now_s))
-        except grpc.aio.AioRpcError:
-            self._on_failure(address, hint)
-            return False
-        return True
+            async with asyncio.timeout(TIMEOUT_S):
+                if call is not None and await _is_heard(call, request):
+                    return call
+                call = open_call()
+                if await _is_heard(call, request):
+                    return call
+        except TimeoutError:
+            call.cancel()
+        return None
+
+
+async def _is_heard(call: Any, request: SignedRequest) -> bool:
+    """False: the call has ended."""
+    try:
+        await call.write(request)
+        return await call.read() is not grpc.aio.EOF
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        return False

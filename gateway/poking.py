@@ -19,9 +19,13 @@ class Poking:
         self._poker = Poker(secret, lane, clock, self._look_again)
         self._looking: set[asyncio.Task[None]] = set()
 
-    def new_inbox_row(self, bucket: int, turn_id: uuid.UUID) -> None:
-        """A row for this turn, in this bucket, is committed."""
-        self._poke(Hint(inbox_buckets=frozenset((bucket,)), inbox_turn_ids=frozenset((turn_id.bytes,))))
+    def new_inbox_row(self, bucket: int, *, is_urgent: bool = True) -> None:
+        """A row in this bucket is committed. Not urgent: its turn's owner was told before."""
+        self._poke(Hint(inbox_buckets=frozenset((bucket,))), is_urgent=is_urgent)
+
+    def new_signal(self, turn_id: uuid.UUID) -> None:
+        """A signal to this turn is written next: its owner may read the turn while that is being done."""
+        self._poke(Hint(signalled_turn_ids=frozenset((turn_id.bytes,))))
 
     def new_records(self, partitions: Iterable[int]) -> None:
         """These partitions of a Postgres log have new records."""
@@ -32,17 +36,22 @@ class Poking:
             task.cancel()
         await self._poker.close()
 
-    def _poke(self, hint: Hint, but_not: str | None = None) -> None:
+    def _poke(self, hint: Hint, *, but_not: str | None = None, is_urgent: bool = True) -> None:
         """Tell every owner its part. but_not: an address that has just failed."""
         for partition in hint.log_partitions:
-            owner = self._catalog.owner_of(partition)
-            if owner and owner.address != but_not:
-                self._poker.poke(owner.address, log_partitions=(partition,))
+            if address := self._address_of(partition, but_not):
+                self._poker.poke(address, log_partitions=(partition,), is_urgent=is_urgent)
         for bucket in hint.inbox_buckets:
-            owner = self._catalog.owner_of(ids.partition_of(bucket, self._partition_count))
-            if owner and owner.address != but_not:
-                turn_ids = [each for each in hint.inbox_turn_ids if ids.turn_bucket(uuid.UUID(bytes=each)) == bucket]
-                self._poker.poke(owner.address, inbox_buckets=(bucket,), inbox_turn_ids=turn_ids)
+            if address := self._address_of(ids.partition_of(bucket, self._partition_count), but_not):
+                self._poker.poke(address, inbox_buckets=(bucket,), is_urgent=is_urgent)
+        for turn_id in hint.signalled_turn_ids:
+            bucket = ids.turn_bucket(uuid.UUID(bytes=turn_id))
+            if address := self._address_of(ids.partition_of(bucket, self._partition_count), but_not):
+                self._poker.poke(address, signalled_turn_ids=(turn_id,), is_urgent=is_urgent)
+
+    def _address_of(self, partition: int, but_not: str | None) -> str | None:
+        owner = self._catalog.owner_of(partition)
+        return None if owner is None or owner.address == but_not else owner.address
 
     def _look_again(self, address: str, hint: Hint) -> None:
         """A poke did not arrive: its partitions may have a new owner. One look at a time."""

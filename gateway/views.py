@@ -143,7 +143,7 @@ def minted_at(turn_id: uuid.UUID) -> datetime:
         return datetime.max.replace(tzinfo=UTC)
 
 
-def turn(row: TurnRow, steps: list[Step], is_truncated: bool, requested: uuid.UUID) -> Turn:
+def turn(row: TurnRow, requested: uuid.UUID) -> Turn:
     """A turn that has a row. requested: the id that the client asked for."""
     return Turn(
         turn_id=row.turn_id,
@@ -157,8 +157,8 @@ def turn(row: TurnRow, steps: list[Step], is_truncated: bool, requested: uuid.UU
         result=_raw(row.result),
         error=_raw(row.error),
         attempt=row.attempt,
-        steps=steps,
-        steps_truncated=is_truncated,
+        steps=steps(row.step_events),
+        steps_truncated=row.has_more_steps,
         waits=waits(row.waits),
         on_busy=row.on_busy,
         priority=row.priority,

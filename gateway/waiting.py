@@ -36,15 +36,21 @@ class Waiting:
         self._is_draining = False
 
     async def wait(
-        self, turn_id: uuid.UUID, tenant: str, timeout_s: float, *, or_parked: bool = False
+        self,
+        turn_id: uuid.UUID,
+        tenant: str,
+        timeout_s: float,
+        gone: "asyncio.Future[None]",
+        *,
+        or_parked: bool = False,
     ) -> uuid.UUID | None:
-        """The id of the turn that ended: turn_id, or what it was a duplicate of. None after timeout_s, and when this
-        process drains. or_parked: that is waited for, too.
+        """The id of the turn that ended: turn_id, or what it was a duplicate of. None after timeout_s, when this
+        process drains, and once `gone` is done. or_parked: that is waited for, too.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    ended = await self._wait(turn_id, tenant, or_parked)
+                    ended = await self._wait(turn_id, tenant, gone, or_parked)
                     if ended is None or ended == turn_id:
                         return ended
                     turn_id = ended
@@ -60,15 +66,22 @@ class Waiting:
     async def close(self) -> None:
         await self._ended.close()
 
-    async def _wait(self, turn_id: uuid.UUID, tenant: str, or_parked: bool) -> uuid.UUID | None:
-        """turn_id once it has ended; another one that it turned out to be a duplicate of; None when draining."""
+    async def _wait(
+        self, turn_id: uuid.UUID, tenant: str, gone: "asyncio.Future[None]", or_parked: bool
+    ) -> uuid.UUID | None:
+        """turn_id once it has ended; another one that it turned out to be a duplicate of; None when nobody waits."""
         partition = ids.partition_of(ids.turn_bucket(turn_id), self._partition_count)
         watch = Watch(self._lines, Wanted(partition, turn_id=turn_id, is_ending_only=True), lambda: (0, 0))
         interval_s = INTERVAL_S_MIN
         self._watches.add(watch)
+
+        def close(_: object) -> None:
+            watch.close()
+
+        gone.add_done_callback(close)
         try:
             watch.open()
-            while not self._is_draining:
+            while not self._is_draining and not gone.done():
                 has_news = await watch.wait(60.0 if watch.is_live else interval_s)
                 must_ask = not has_news
                 while (item := watch.take()) is not None:
@@ -82,6 +95,7 @@ class Waiting:
                         return ended.duplicate_of or turn_id
             return None
         finally:
+            gone.remove_done_callback(close)
             self._watches.discard(watch)
             watch.close()
 

@@ -73,6 +73,16 @@ class DueRow(NamedTuple):
     status: str | None
 
 
+class SentSignal(NamedTuple):
+    """A signal that is due. payload: JSON."""
+
+    inbox_id: uuid.UUID
+    turn_id: uuid.UUID
+    bucket: int
+    name: str
+    payload: bytes | None
+
+
 class Heads:
     """The reads of one lane."""
 
@@ -97,6 +107,12 @@ class Heads:
     async def load_turns(self, turn_ids: Sequence[uuid.UUID]) -> list[LoadedTurn]:
         rows = await self._pool.fetch(_SQL["load_turns"], turn_ids, self._lane)
         return [LoadedTurn(*row) for row in rows]
+
+    async def await_signals(self, turn_ids: Sequence[uuid.UUID]) -> list[SentSignal]:
+        """Signals of these turns that are due, in the order in which they were sent. Those that are being written now
+        are waited for, but not for long: then the list is empty.
+        """
+        return [SentSignal(*row) for row in await self._pool.fetch(_SQL["await_signals"], turn_ids, self._lane)]
 
     async def due_inbox(self, ranges: Sequence[tuple[int, int]], limit: int) -> list[DueRow]:
         """Rows due in these ranges of buckets (both ends inclusive), the oldest first."""

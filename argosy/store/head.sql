@@ -54,6 +54,10 @@ SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHER
 FROM turns AS t
 WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
 
+-- name: await_signals
+-- The signals of these turns that are due, those too that are being written. See migrations/0009_signals.sql.
+SELECT inbox_id, turn_id, bucket, name, payload FROM await_signals($1::uuid[], $2::text)
+
 -- name: due_inbox
 -- What is due in these buckets, with the state of the turn it is meant for (a duplicate's rows are its original's). Rows
 -- for turns that may still be in the log are left out (they would keep the others from the page): all until its partition

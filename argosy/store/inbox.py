@@ -49,15 +49,16 @@ async def insert_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, t
     return row is not None
 
 
-async def send_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str) -> TurnHead | None:
+async def send_signal(
+    pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str
+) -> TurnHead | None:
     """The turn, when it is accepted, no duplicate, not ended, and the row was written. None: nothing was done."""
     row = await pool.fetchrow(
-        _SQL["send_inbox"],
+        _SQL["send_signal"],
         request.turn_id,
         tenant,
         lane,
         inbox_id,
-        request.kind,
         request.name,
         request.request_id,
         request.payload,

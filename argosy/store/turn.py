@@ -15,8 +15,22 @@ from argosy.store.queries import load_queries
 _SQL = load_queries("turn")
 
 
+class EventRow(NamedTuple):
+    """One durable event. data is JSON bytes."""
+
+    seq: int
+    attempt: int
+    type: str
+    key: str
+    at: datetime
+    data: bytes
+    lineage: int
+
+
 class TurnRow(NamedTuple):
-    """All that a turn's row says. tags, input, result, error and waits are JSON bytes."""
+    """All that a turn's row says, and the first events of its steps. tags, input, result, error and waits are JSON
+    bytes.
+    """
 
     turn_id: uuid.UUID
     session_id: uuid.UUID
@@ -42,6 +56,8 @@ class TurnRow(NamedTuple):
     result: bytes | None
     error: bytes | None
     waits: bytes | None
+    step_events: list[EventRow]
+    has_more_steps: bool
 
 
 class TurnHead(NamedTuple):
@@ -72,18 +88,6 @@ class TurnListed(NamedTuple):
     started_at: datetime | None
     ended_at: datetime | None
     tags: bytes | None
-
-
-class EventRow(NamedTuple):
-    """One durable event. data is JSON bytes."""
-
-    seq: int
-    attempt: int
-    type: str
-    key: str
-    at: datetime
-    data: bytes
-    lineage: int
 
 
 class EndedTurn(NamedTuple):
@@ -150,10 +154,15 @@ class KeyedTurn(NamedTuple):
     digest: bytes | None
 
 
-async def get_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> TurnRow | None:
-    """The turn, or None."""
-    row = await pool.fetchrow(_SQL["get_turn"], turn_id, tenant, lane)
-    return None if row is None else TurnRow(*row)
+async def get_turn(
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, steps_max: int, size_bytes_max: int
+) -> TurnRow | None:
+    """The turn, or None. Of the events of its steps steps_max and (but for the last one) size_bytes_max at the most."""
+    row = await pool.fetchrow(_SQL["get_turn"], turn_id, tenant, lane, steps_max, size_bytes_max)
+    if row is None:
+        return None
+    *of_turn, events, has_more = row
+    return TurnRow._make((*of_turn, [EventRow(*event) for event in events or ()], has_more))
 
 
 async def find_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> TurnHead | None:
@@ -191,18 +200,6 @@ async def is_turn_expected(pool: Pool, lane: str, partition: int, minted_at: dat
     """
     row = await pool.fetchrow(_SQL["is_turn_expected"], lane, partition, minted_at, append_timeout_s)
     return row is not None and bool(row[0])
-
-
-async def list_turn_steps(
-    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, limit: int, size_bytes_max: int
-) -> tuple[list[EventRow], bool]:
-    """The first events of the turn's steps, and whether there are more.
-
-    `limit` of them and (but for the last one) size_bytes_max at the most.
-    """
-    rows = await pool.fetch(_SQL["list_turn_steps"], turn_id, tenant, lane, limit + 1, size_bytes_max)
-    events = [EventRow(*row[:7]) for row in rows[:limit]]
-    return events, bool(rows) and rows[0][7] > len(events)
 
 
 async def list_turn_events(

@@ -1,10 +1,24 @@
 -- name: get_turn
--- One turn as a client sees it.
+-- One turn as a client sees it, with the first events of its steps, in order: $4 at the most, and none after $5 bytes of
+-- data; whether there are more.
 SELECT t.turn_id, t.session_id, s.name AS session, t.bucket, t.place, t.workflow, t.version, t.status, t.attempt,
        t.crashes, t.seq, t.priority, t.on_busy, t.not_before, t.deadline_s, t.duplicate_of, t.reason, t.started_at,
-       t.ended_at, t.tags, t.input, t.result, t.error, t.waits
+       t.ended_at, t.tags, t.input, t.result, t.error, t.waits, told.steps,
+       told.found > coalesce(cardinality(told.steps), 0)
 FROM turns AS t
 JOIN sessions AS s ON s.session_id = t.session_id
+CROSS JOIN LATERAL (
+  SELECT array_agg(ROW(seq, attempt, type, key, at, data, lineage) ORDER BY seq)
+           FILTER (WHERE number <= $4 AND bytes_before < $5) AS steps,
+         count(*) AS found
+  FROM (
+    SELECT first.*, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before,
+           row_number() OVER (ORDER BY seq) AS number
+    FROM (
+      SELECT e.* FROM events AS e
+      WHERE e.turn_id = t.turn_id AND e.type IN ('step.intended', 'step.completed', 'step.failed', 'step.retrying')
+      ORDER BY e.seq
+      LIMIT $4::integer + 1) AS first) AS sized) AS told
 WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
 
 -- name: find_turn
@@ -49,23 +63,6 @@ SELECT $3::timestamptz < now() + interval '5 minutes'
    AND coalesce(max(accepted_through), '-infinity') <= $3::timestamptz + make_interval(secs => $4)
 FROM positions
 WHERE lane = $1 AND partition = $2
-
--- name: list_turn_steps
--- The first events of a turn's steps, in order: $4 rows at the most, and none after $5 bytes of data; found: how many
--- there are, counted to $4.
-SELECT seq, attempt, type, key, at, data, lineage, found
-FROM (
-  SELECT first.*, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before, count(*) OVER () AS found
-  FROM (
-    SELECT e.*
-    FROM turns AS t
-    JOIN events AS e ON e.turn_id = t.turn_id
-    WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
-      AND e.type IN ('step.intended', 'step.completed', 'step.failed', 'step.retrying')
-    ORDER BY e.seq
-    LIMIT $4) AS first) AS sized
-WHERE bytes_before < $5
-ORDER BY seq
 
 -- name: list_turn_events
 -- The events of a turn after one of them, in order: $5 rows at the most, and none after $6 bytes of data.

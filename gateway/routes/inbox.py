@@ -50,9 +50,10 @@ async def post_signal(request: Request) -> Response:
     signal_id = uuid.uuid4()
     key = checked_key(request.headers.get("idempotency-key")) or str(signal_id)
     written = _request(requested, None, "signal", name, key, payload)
-    head = await inbox.send_inbox(state.pool, written, signal_id, tenant, state.settings.lane)
+    state.poking.new_signal(requested)
+    head = await inbox.send_signal(state.pool, written, signal_id, tenant, state.settings.lane)
     if head is not None:
-        state.poking.new_inbox_row(written.bucket, written.turn_id)
+        state.poking.new_inbox_row(written.bucket, is_urgent=False)
         return _answer(202, head, requested, signal_id=signal_id, name=name)
     # Not accepted yet, a duplicate, ended, or sent before: looked at step by step.
     head = await resolve(state, turns.find_turn, requested, tenant)
@@ -121,12 +122,12 @@ async def _send(
             raise Problem("turn_ended", f"the turn is {head.status}", turn_status=head.status)
         return _same(earlier, written)
     if await inbox.insert_inbox(state.pool, written, inbox_id, tenant, lane):
-        state.poking.new_inbox_row(written.bucket, written.turn_id)
+        state.poking.new_inbox_row(written.bucket)
         return inbox_id
     earlier = await inbox.find_inbox_request(state.pool, written, tenant, lane)
     if earlier is None:
         raise Problem("turn_ended", "the turn has ended, and what was sent to it is gone")
-    state.poking.new_inbox_row(written.bucket, written.turn_id)
+    state.poking.new_inbox_row(written.bucket)
     return _same(earlier, written)
 
 

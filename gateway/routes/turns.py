@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
@@ -22,6 +23,8 @@ router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[stri
 STEP_EVENTS_MAX: Final = 2_000
 # Of the data of events in one answer; the one that passes it is the last.
 ANSWER_SIZE_BYTES_MAX: Final = 4_194_304
+
+_READ_TURN: Final = partial(turns.get_turn, steps_max=STEP_EVENTS_MAX, size_bytes_max=ANSWER_SIZE_BYTES_MAX)
 
 
 @router.get("/{turn_id}", responses=answers("Turn", 404))
@@ -76,32 +79,21 @@ async def explain_turn(turn_id: str, request: Request) -> Response:
 
 async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Turn:
     """What GET shows. Raises: Problem, StoreUnavailableError."""
-    row = await resolve(state, turns.get_turn, requested, tenant)
+    row = await resolve(state, _READ_TURN, requested, tenant)
     if row is None:
         return views.Turn(turn_id=requested, status=Status.ACCEPTED, accepted_at=views.minted_at(requested))
-    events, is_truncated = await turns.list_turn_steps(
-        state.pool,
-        row.turn_id,
-        tenant,
-        state.settings.lane,
-        limit=STEP_EVENTS_MAX,
-        size_bytes_max=ANSWER_SIZE_BYTES_MAX,
-    )
-    return views.turn(row, views.steps(events), is_truncated, requested)
+    return views.turn(row, requested)
 
 
 async def wait_for_end(
     request: Request, state: State, turn_id: uuid.UUID, tenant: str, timeout_s: float, *, or_parked: bool = False
 ) -> bool:
     """Whether it has ended: False after timeout_s, and when nobody listens any more."""
-    waiting = asyncio.ensure_future(state.waiting.wait(turn_id, tenant, timeout_s, or_parked=or_parked))
     gone = asyncio.ensure_future(until_gone(request.receive))
     try:
-        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return waiting.done() and waiting.result() is not None
+        return await state.waiting.wait(turn_id, tenant, timeout_s, gone, or_parked=or_parked) is not None
     finally:
-        for task in (waiting, gone):
-            task.cancel()
+        gone.cancel()
 
 
 def json_response(view: object) -> Response:

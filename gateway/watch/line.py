@@ -12,8 +12,9 @@ import grpc
 import grpc.aio
 
 from argosy.clock import Clock
-from argosy.rpc.watch_pb2 import Credit, SignedRequest, Subscribe, WatchRequest, WatchResponse
-from argosy.signing import sign_message
+from argosy.rpc.signed_pb2 import SignedRequest
+from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
+from argosy.signing import sign
 from gateway.watch.subscription import Subscription
 
 METHOD: Final = "/argosy.rpc.Watch/Watch"
@@ -133,8 +134,7 @@ class Line:
         try:
             while True:
                 body = self._take().SerializeToString()
-                time_s, signature = sign_message(self._secret, METHOD, body, self._clock.unix_ms() // 1000)
-                await call.write(SignedRequest(body=body, time_s=time_s, signature=signature))
+                await call.write(sign(self._secret, METHOD, body, self._clock.unix_ms() // 1000))
                 await self._news.wait()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             call.cancel()  # the reader ends, and with it the line

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from argosy.turn.events import WireEvent
+from argosy.turn.events import Event, WireEvent
 from gateway.watch import message
 from gateway.watch.event_id import BEGIN, EventId
 from gateway.watch.history import History
@@ -103,6 +103,8 @@ class SessionStory(Story):
             return [] if has_read else None
         what = getattr(item, field)
         tale = self._tale
+        if tale is None and not has_read and field == "event" and self._is_next(what):
+            tale = self._tale = Tale(uuid.UUID(bytes=what.turn_id), BEGIN, what.place)
         if tale is not None and what.turn_id == tale.turn_id.bytes:
             told = tale.heard(item, has_read=has_read)
             if tale.is_over:
@@ -114,6 +116,12 @@ class SessionStory(Story):
         if tale is not None and field == "event" and what.type in ENDING and what.attempt == 0:
             return []  # it ended behind the one that is told, and is told after it
         return None
+
+    def _is_next(self, event: Any) -> bool:
+        """While no turn is told: whether nothing comes before this event. A turn starts when those before it have
+        ended, and what was heard of them is told by now; whatever else may come first is read.
+        """
+        return bool(event.seq == 1 and event.type == Event.TURN_STARTED and event.place > self._place)
 
     def _resume(self) -> tuple[int, int]:
         return (0, 0) if self._tale is None else self._tale.resume

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from argosy.store.turn import TurnHead
+from argosy.turn.status import ENDED
 from gateway.watch.event_id import EventId
 from gateway.watch.history import History
 from gateway.watch.lines import Lines
@@ -39,7 +40,9 @@ class TurnStory(Story):
 
     async def begin(self) -> bool:
         """As Story."""
-        await self._identify()
+        head = await self._identify()
+        if head is None or head.status not in ENDED:
+            self._watching()  # its owner answers while history is read
         self._reading = self._history.read(self._tale)
         self._first = await anext(self._reading, [])
         return bool(self._first) or not self._tale.is_over
@@ -70,10 +73,11 @@ class TurnStory(Story):
     def _resume(self) -> tuple[int, int]:
         return self._tale.resume
 
-    async def _identify(self) -> None:
-        """A turn that was only in the log may turn out to be another one's duplicate."""
+    async def _identify(self) -> TurnHead | None:
+        """The turn. One that was only in the log may turn out to be another one's duplicate."""
         head = await self._find()
         if head is not None and head.turn_id != self._tale.turn_id:
             tale = self._tale
             self._tale = Tale(head.turn_id, EventId(tale.lineage, tale.seq, tale.attempt, tale.n))
             self._watch_other(self._wanted._replace(turn_id=head.turn_id))
+        return head

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from argosy.store.head import DueRow, LoadedTurn
+from argosy.store.head import DueRow
 from argosy.turn.status import Status
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_turn, until
 from workers.dispatch.scheduling.pager import turn_of
@@ -65,98 +65,6 @@ async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> N
 
         assert signal_id not in parts.inbox._in_hand
         assert parts.inbox._work.is_set()
-
-
-WAITS_FOR_GO = b'[{"key":"signal:go","kind":"signal","name":"go"}]'
-
-
-def due_signal(turn_id: uuid.UUID) -> DueRow:
-    return DueRow(uuid.uuid4(), turn_id, 0, "signal", "go", "", b"1", "suspended")
-
-
-def waiting(turn_id: uuid.UUID, *rows: DueRow) -> LoadedTurn:
-    signals = [(row.inbox_id, row.name, row.payload) for row in rows]
-    return loaded(turn_id, **SUSPENDED | {"waits": WAITS_FOR_GO, "signals": signals})
-
-
-async def test_a_turn_that_a_poke_names_is_read_together_with_its_rows() -> None:
-    async with Parts(catalog()) as parts:
-        turn_id, began = uuid.uuid4(), []
-        row = due_signal(turn_id)
-        both = asyncio.Barrier(2)  # neither answers before the other was asked
-
-        async def due_inbox(ranges, limit):
-            await both.wait()
-            return [row]
-
-        async def load_turns(turn_ids):
-            began.append(turn_ids)
-            await both.wait()
-            return [waiting(turn_id, row)]
-
-        parts.heads.due_inbox, parts.heads.load_turns = due_inbox, load_turns
-        parts.inbox.poke([turn_id])
-
-        async with asyncio.timeout(3):
-            await parts.inbox._read()
-
-        assert began == [[turn_id]]
-        assert row.inbox_id in parts.scheduler.live[turn_id].seen
-
-
-async def test_a_named_turn_that_is_older_than_its_signal_is_read_again() -> None:
-    async with Parts(catalog()) as parts:
-        turn_id = uuid.uuid4()
-        row = due_signal(turn_id)
-        answers = [[waiting(turn_id)], [waiting(turn_id, row)]]
-
-        async def load_turns(turn_ids):
-            return answers.pop(0)
-
-        parts.heads.due, parts.heads.load_turns = [row], load_turns
-        parts.inbox.poke([turn_id])
-        await parts.inbox._read()
-
-        assert [signal.inbox_id for signal in parts.scheduler.live[turn_id].signals] == [row.inbox_id]
-
-
-async def test_a_named_turn_that_ran_meanwhile_is_not_believed() -> None:
-    async with Parts(catalog()) as parts:
-        turn = make_turn(parts.owned[0])
-        row = due_signal(turn.turn_id)
-        stale = waiting(turn.turn_id, row)
-
-        async def load_turns(turn_ids):
-            parts.scheduler.accepted(turn, True)
-            parts.scheduler.left(turn)
-            return [stale]
-
-        parts.heads.due, parts.heads.load_turns = [row], load_turns
-        parts.inbox.poke([turn.turn_id])
-        await parts.inbox._read()
-
-        assert row.inbox_id not in parts.inbox._in_hand
-        assert parts.inbox._work.is_set()
-
-
-async def test_turns_that_pokes_name_are_bounded_and_asked_for_once_and_only_when_they_may_be_ours() -> None:
-    async with Parts(catalog()) as parts:
-        asked = []
-
-        async def load_turns(turn_ids):
-            asked.append(len(turn_ids))
-            return []
-
-        parts.heads.load_turns = load_turns
-        for _ in range(2):
-            parts.inbox.poke([uuid.uuid4() for _ in range(50)])
-        await parts.inbox._read()
-        await parts.inbox._read()
-        parts.inbox._partition_of = lambda bucket: 7  # somebody else's
-        parts.inbox.poke([uuid.uuid4()])
-        await parts.inbox._read()
-
-        assert asked == [64]
 
 
 async def test_what_a_step_came_to_elsewhere_meets_a_turn_that_waits_for_its_history_and_is_not_done_again() -> None:

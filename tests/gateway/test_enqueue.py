@@ -132,6 +132,6 @@ async def test_a_waiter_for_a_duplicate_gets_the_original(client: httpx.AsyncCli
     original = await rows.turn("s", "completed", result=1)
     duplicate = await rows.turn("s", "duplicate", duplicate_of=original)
 
-    ended = await client.state.waiting.wait(duplicate, rows.tenant, 5)  # type: ignore[attr-defined]
+    ended = await client.state.waiting.wait(duplicate, rows.tenant, 5, asyncio.Future())  # type: ignore[attr-defined]
 
     assert ended == original

@@ -26,9 +26,10 @@ class Ear(worker_pb2_grpc.WorkerServicer):
     def __init__(self) -> None:
         self.heard: asyncio.Queue[Any] = asyncio.Queue()
 
-    async def Poke(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self.heard.put_nowait(request)
-        return worker_pb2.PokeResponse()
+    async def Poke(self, requests: Any, context: Any) -> None:  # noqa: N802
+        async for request in requests:
+            self.heard.put_nowait(worker_pb2.PokeRequest.FromString(request.body))
+            await context.write(worker_pb2.PokeResponse())
 
     async def next(self) -> Any:
         async with asyncio.timeout(5):
@@ -72,7 +73,9 @@ async def nobody_owns_anything_afterwards(rows: Rows) -> AsyncIterator[None]:
     await rows.connection.execute("DELETE FROM partitions")
 
 
-async def test_a_signal_pokes_the_owner(open_gateway: OpenGateway, rows: Rows, listen: Listen) -> None:
+async def test_the_owner_hears_of_a_signal_before_and_after_it_is_written(
+    open_gateway: OpenGateway, rows: Rows, listen: Listen
+) -> None:
     ear, address = await listen()
     await own(rows, address)
     client = await open_gateway(graph_service_auth_secret=SECRET)
@@ -80,9 +83,10 @@ async def test_a_signal_pokes_the_owner(open_gateway: OpenGateway, rows: Rows, l
 
     await client.post(f"/v1/turns/{turn_id}/signals/go", json=1)
 
-    request = await ear.next()
-    assert (request.lane, list(request.inbox_buckets)) == (LANE, [ids.turn_bucket(turn_id)])
-    assert list(request.inbox_turn_ids) == [turn_id.bytes]
+    before, after = await ear.next(), await ear.next()
+    assert (before.lane, list(before.signalled_turn_ids), list(before.inbox_buckets)) == (LANE, [turn_id.bytes], [])
+    assert (after.lane, list(after.signalled_turn_ids)) == (LANE, [])
+    assert list(after.inbox_buckets) == [ids.turn_bucket(turn_id)]
 
 
 async def test_an_owner_that_moved_is_found(open_gateway: OpenGateway, rows: Rows, listen: Listen) -> None:

@@ -64,11 +64,10 @@ async def test_no_read_of_a_client_scans_the_turns(backlog: asyncpg.Connection) 
     turn_id = await backlog.fetchval("SELECT turn_id FROM turns WHERE status = 'queued' ORDER BY place DESC LIMIT 1")
     begin = (datetime.max.replace(tzinfo=UTC), uuid.UUID(int=2**128 - 1))
     reads: dict[str, tuple[str, tuple[Any, ...]]] = {
-        "get_turn": ("turn", (turn_id, TENANT, LANE)),
+        "get_turn": ("turn", (turn_id, TENANT, LANE, 100, 1_000)),
         "find_turn": ("turn", (turn_id, TENANT, LANE)),
         "find_ended_turns": ("turn", ([turn_id] * 500, [TENANT] * 500, LANE)),
         "find_turns_by_key": ("turn", ([SESSION_ID] * 1_000, [f"key-{n}" for n in range(1_000)], TENANT, LANE)),
-        "list_turn_steps": ("turn", (turn_id, TENANT, LANE, 100, 1_000)),
         "list_turn_events": ("turn", (turn_id, TENANT, LANE, 0, 100, 1_000)),
         "list_turn_story": ("turn", (turn_id, TENANT, LANE, 7, 100, 1_000)),
         "find_moved_turns": ("turn", ([turn_id] * 500, [1] * 500)),

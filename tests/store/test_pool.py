@@ -1,6 +1,8 @@
 """Connections: what every one of them is set to, and how a server that is away looks."""
 
+import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -89,3 +91,88 @@ async def test_a_database_whose_tables_are_not_back_yet_is_unavailable(store_dsn
         await pool.fetchval("SELECT turn_id FROM turns_before_the_restore")
 
     await pool.close()
+
+
+async def backends(connection: Any) -> int:
+    """Of the database, but for this connection's."""
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        )
+    )
+
+
+async def test_reads_at_once_share_a_bounded_number_of_connections(store_dsn: str) -> None:
+    pool, connection = Pool(store_dsn, 3, 10.0), await connect(store_dsn)
+
+    await asyncio.gather(*(pool.fetchval("SELECT pg_sleep(0.02)") for _ in range(20)))
+
+    assert await backends(connection) == 3
+    await pool.close()
+    await connection.close()
+
+
+async def test_reads_one_after_the_other_share_one_connection(store_dsn: str) -> None:
+    pool = Pool(store_dsn, 3, 10.0)
+
+    pids = {await pool.fetchval("SELECT pg_backend_pid()") for _ in range(5)}
+
+    assert len(pids) == 1
+    await pool.close()
+
+
+async def test_a_connection_that_its_server_has_ended_is_not_used_again(store_dsn: str) -> None:
+    pool, connection = Pool(store_dsn, 1, 10.0), await connect(store_dsn)
+    before = await pool.fetchval("SELECT pg_backend_pid()")
+    await connection.fetchval("SELECT pg_terminate_backend($1, 5000)", before)
+    async with asyncio.timeout(5):
+        while not pool._idle[0][0].is_closed():  # noqa: ASYNC110 — the loop hears of it when it does
+            await asyncio.sleep(0)
+
+    after = await pool.fetchval("SELECT pg_backend_pid()")
+
+    assert after != before
+    await pool.close()
+    await connection.close()
+
+
+async def test_who_waits_for_a_connection_in_vain_is_told_in_time(store_dsn: str) -> None:
+    pool = Pool(store_dsn, 1, 0.3)
+    reading = asyncio.create_task(pool.fetchval("SELECT pg_sleep(0.25)"))
+    await asyncio.sleep(0)
+
+    with pytest.raises(StoreUnavailableError):
+        await pool.fetchval("SELECT pg_sleep(0.25)")
+
+    await reading
+    await pool.close()
+
+
+async def test_connections_that_are_not_needed_any_more_are_closed(
+    store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, connection = Pool(store_dsn, 3, 10.0), await connect(store_dsn)
+    await asyncio.gather(*(pool.fetchval("SELECT pg_sleep(0.02)") for _ in range(3)))
+    monkeypatch.setattr("argosy.store.pool.IDLE_S", 0.0)
+
+    await pool.fetchval("SELECT 1")
+
+    async with asyncio.timeout(5):
+        while await backends(connection) > 1:  # noqa: ASYNC110 — Postgres has no event for it
+            await asyncio.sleep(0.001)
+    await pool.close()
+    await connection.close()
+
+
+async def test_a_read_that_a_close_meets_comes_to_its_end(store_dsn: str) -> None:
+    pool, connection = Pool(store_dsn, 1, 10.0), await connect(store_dsn)
+    reading = asyncio.create_task(pool.fetchval("SELECT 7 FROM pg_sleep(0.1)"))
+    async with asyncio.timeout(5):
+        while not await backends(connection):  # noqa: ASYNC110 — Postgres has no event for it
+            await asyncio.sleep(0.001)
+
+    await pool.close()
+
+    assert await reading == 7
+    await connection.close()

@@ -23,16 +23,22 @@ class Worker(worker_pb2_grpc.WorkerServicer):
         self.heard: list[Any] = []
         self.news = asyncio.Event()
         self.delay_s = 0.0
+        self.streams = 0
+        self.is_impatient = False
 
-    async def Poke(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self.heard.append(request)
-        self.news.set()
-        await asyncio.sleep(self.delay_s)
-        return worker_pb2.PokeResponse()
+    async def Poke(self, requests: Any, context: Any) -> None:  # noqa: N802
+        self.streams += 1
+        async for request in requests:
+            self.heard.append(worker_pb2.PokeRequest.FromString(request.body))
+            self.news.set()
+            await asyncio.sleep(self.delay_s)
+            await context.write(worker_pb2.PokeResponse())
+            if self.is_impatient:
+                return
 
     async def until(self, inbox_buckets: set[int]) -> None:
         async with asyncio.timeout(5):
-            while {bucket for request in self.heard for bucket in request.inbox_buckets} < inbox_buckets:
+            while not inbox_buckets <= {bucket for request in self.heard for bucket in request.inbox_buckets}:
                 self.news.clear()
                 await self.news.wait()
 
@@ -74,6 +80,33 @@ async def test_pokes_of_a_moment_go_together(worker: tuple[Worker, str]) -> None
     await poker.close()
 
 
+async def test_pokes_share_a_stream(worker: tuple[Worker, str]) -> None:
+    servicer, address = worker
+    poker = Poker(SECRET, "default", SystemClock())
+
+    for bucket in range(5):
+        poker.poke(address, inbox_buckets=[bucket])
+        await servicer.until({bucket})
+
+    assert servicer.streams == 1
+    await poker.close()
+
+
+async def test_a_stream_that_its_worker_has_ended_loses_no_poke(worker: tuple[Worker, str]) -> None:
+    servicer, address = worker
+    servicer.is_impatient = True
+    failed = asyncio.Event()
+    poker = Poker(SECRET, "default", SystemClock(), lambda *_: failed.set())
+
+    for bucket in range(5):
+        poker.poke(address, inbox_buckets=[bucket])
+        await servicer.until({bucket})
+
+    assert servicer.streams == 5
+    assert not failed.is_set()
+    await poker.close()
+
+
 async def test_a_poke_that_does_not_arrive_is_told() -> None:
     failed: asyncio.Queue[tuple[str, Hint]] = asyncio.Queue()
     poker = Poker(SECRET, "default", SystemClock(), lambda address, hint: failed.put_nowait((address, hint)))
@@ -102,8 +135,10 @@ async def test_an_unsigned_call_is_unauthenticated(worker: tuple[Worker, str]) -
     servicer, address = worker
 
     async with grpc.aio.insecure_channel(address) as channel:
+        call = channel.stream_stream(METHOD)(timeout=5)
+        await call.write(b"")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary(METHOD)(b"", timeout=5)
+            await call.read()
 
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert servicer.heard == []

@@ -32,7 +32,8 @@ class Exchange:
         worker_id: uuid.UUID,
         *,
         owned: Mapping[int, Owned],
-        on_inbox: Callable[[Sequence[uuid.UUID]], None],
+        on_inbox: Callable[[], None],
+        on_signalled: Callable[[Sequence[uuid.UUID]], None],
         on_log: Callable[[], None],
         on_claimed: Callable[[Sequence[int]], None],
         running: Callable[[uuid.UUID], Turn | None],
@@ -51,9 +52,11 @@ class Exchange:
         )
         self.address = self._server.address
         self.others = Others(
-            Poker(secret, settings.lane, clock), pool, settings.lane, address=self.address, on_mine=lambda: on_inbox(())
+            Poker(secret, settings.lane, clock), pool, settings.lane, address=self.address, on_mine=on_inbox
         )
-        self._poke_service = PokeService(on_inbox, on_log, on_claimed)
+        self._poke_service = PokeService(
+            on_inbox, on_signalled, on_log, on_claimed, streams_max=settings.watch_streams_max
+        )
         watchers = Watchers()
         feeder = Feeder(
             watchers,
@@ -85,5 +88,6 @@ class Exchange:
 
     async def close(self) -> None:
         self._watch_service.close()
+        self._poke_service.close()
         await self.others.close()
         await self._server.stop()

@@ -1,42 +1,80 @@
 """Others say that something is due here, and the worker looks at once."""
 
+import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Final, cast
 
+import grpc
 import grpc.aio
 
 from argosy import telemetry
 from argosy.poke import TURN_IDS_MAX
 from argosy.rpc import worker_pb2, worker_pb2_grpc
 
+_FIRST_WITHIN_S: Final = 5.0
+_HEARD: Final = worker_pb2.PokeResponse()
+
 
 class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
-    """Poke is a hint: whatever it says, a worker only looks at what it owns."""
+    """Poke is a hint: whatever it says, a worker only looks at what it owns. streams_max: processes that poke."""
 
     def __init__(
         self,
-        on_inbox: Callable[[Sequence[uuid.UUID]], None],
+        on_inbox: Callable[[], None],
+        on_signalled: Callable[[Sequence[uuid.UUID]], None],
         on_log: Callable[[], None],
-        on_claimed: Callable[[Sequence[int]], None] = lambda _: None,
+        on_claimed: Callable[[Sequence[int]], None],
+        *,
+        streams_max: int,
     ) -> None:
         self._on_inbox = on_inbox
+        self._on_signalled = on_signalled
         self._on_log = on_log
         self._on_claimed = on_claimed
+        self._streams_max = streams_max
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._is_closing = False
 
     def add_to(self, server: Any) -> None:
         worker_pb2_grpc.add_WorkerServicer_to_server(self, server)
 
-    async def Poke(  # noqa: N802 — the name in the contract
-        self, request: worker_pb2.PokeRequest, context: grpc.aio.ServicerContext
-    ) -> worker_pb2.PokeResponse:
+    def close(self) -> None:
+        """End every stream."""
+        self._is_closing = True
+        for task in self._streams:
+            task.cancel()
+
+    async def Poke(self, requests: AsyncIterator[Any], context: Any) -> None:  # noqa: N802 — the name in the contract
+        if len(self._streams) >= self._streams_max:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{len(self._streams)} streams are open")
+        task = cast(asyncio.Task[Any], asyncio.current_task())
+        self._streams.add(task)
+        try:
+            async with asyncio.timeout(_FIRST_WITHIN_S) as timeout:
+                async for request in requests:
+                    timeout.reschedule(None)
+                    self._hear(worker_pb2.PokeRequest.FromString(request.body))
+                    await asyncio.sleep(0)  # to look comes first
+                    await context.write(_HEARD)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"nothing signed came within {_FIRST_WITHIN_S:g} s")
+        except asyncio.CancelledError:
+            if not self._is_closing:
+                raise
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the worker ends")
+        finally:
+            self._streams.discard(task)
+
+    def _hear(self, request: worker_pb2.PokeRequest) -> None:
         telemetry.POKES.inc()
+        if request.signalled_turn_ids:
+            named = islice(request.signalled_turn_ids, TURN_IDS_MAX)
+            self._on_signalled([uuid.UUID(bytes=each) for each in named if len(each) == 16])
         if request.inbox_buckets:
-            named = islice(request.inbox_turn_ids, TURN_IDS_MAX)
-            self._on_inbox([uuid.UUID(bytes=each) for each in named if len(each) == 16])
+            self._on_inbox()
         if request.log_partitions:
             self._on_log()
         if request.claimed_partitions:
             self._on_claimed(request.claimed_partitions)
-        return worker_pb2.PokeResponse()

@@ -8,8 +8,9 @@ from typing import Any
 
 import grpc.aio
 
-from argosy.rpc.watch_pb2 import Credit, SignedRequest, Subscribe, WatchRequest, WatchResponse
-from argosy.signing import sign_message
+from argosy.rpc.signed_pb2 import SignedRequest
+from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
+from argosy.signing import sign
 
 METHOD = "/argosy.rpc.Watch/Watch"
 SECRET = b"a secret of the tests"
@@ -70,9 +71,10 @@ class Gateway:
 
     async def send(self, signature: str = "", **fields: Any) -> None:
         body = WatchRequest(**fields).SerializeToString()
-        time_s, signed = sign_message(self._secret, METHOD, body, int(time.time()) + self.clock_ahead_s)
+        request = sign(self._secret, METHOD, body, int(time.time()) + self.clock_ahead_s)
+        request.signature = signature or request.signature
         async with self._writing:  # gRPC takes one message at a time
-            await self._call.write(SignedRequest(body=body, time_s=time_s, signature=signature or signed))
+            await self._call.write(request)
 
     def wish(self, credit_bytes: int = CREDIT_BYTES, **fields: Any) -> Subscribe:
         """turn_id and session_id as UUIDs; the number of the subscription is the next one."""

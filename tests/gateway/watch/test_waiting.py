@@ -92,7 +92,7 @@ async def test_a_turn_that_is_parked_is_answered_by_get_and_not_by_post(
 ) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
     getting = asyncio.create_task(gateway.client.get(f"/v1/turns/{turn_id}?wait=10"))
-    waiting = asyncio.create_task(gateway.state.waiting.wait(turn_id, rows.tenant, 10))
+    waiting = asyncio.create_task(gateway.state.waiting.wait(turn_id, rows.tenant, 10, asyncio.Future()))
     await owner.until_asked(2)
     await rows.connection.execute("UPDATE turns SET status = 'parked' WHERE turn_id = $1", turn_id)
     for asked in list(owner.asked):

@@ -241,6 +241,7 @@ class Flusher:
             if entry.durable is not None and not entry.durable.done():
                 entry.durable.set_result(None)
         self._on_events(answer, entries)
+        await asyncio.sleep(0)  # who watches is told before all that a flush sets going
         if timers := [row.due_s for entry in entries for row in entry.inbox]:
             self._on_timers(timers)
         moved = [move.inbox_id for move in moves]

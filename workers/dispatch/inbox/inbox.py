@@ -6,19 +6,16 @@ Rules (I7):
 - No cursor over ids: rows become visible in any order, so every read asks for all that is due.
 - A row for a turn that is not accepted yet stays; so do all of a partition whose former owner may still say what runs
   there.
-- A turn that a poke names is read together with the rows. It is believed when it has the signals that were read, too:
-  otherwise it may be older than they are, and is read again.
 - A row that meets a turn between its last line of code and the commit of its last flush is looked at again afterwards.
 """
 
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 import structlog
 
-from argosy import ids, telemetry
+from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import UnavailableError
 from argosy.store.head import DueRow, Heads, LoadedTurn
@@ -27,6 +24,7 @@ from argosy.turn.status import ENDED, Status
 from workers.dispatch.execution.executor import Executor
 from workers.dispatch.flush.flusher import Flusher, LooseMove, Placement
 from workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, waits_for
+from workers.dispatch.inbox.read_ahead import ReadAhead
 from workers.dispatch.ownership.takeover import Takeover
 from workers.dispatch.scheduling.pager import Pager, turn_of
 from workers.dispatch.scheduling.scheduler import Scheduler
@@ -35,7 +33,6 @@ from workers.dispatch.turn import Owned, Result, Signal, Stop, Turn
 log = structlog.get_logger()
 
 _ROWS_PER_READ = 500
-_HINTED_MAX = 64  # turns that pokes name, for one read; the others are read after the rows
 _TIMER_SLACK_S = 0.005  # a look that comes a moment early would wait for the next one
 
 
@@ -67,12 +64,11 @@ class Inbox:
         self._partition_of = partition_of
         self._interval_s = interval_s
         self._in_hand: dict[uuid.UUID, Owned] = {}
-        self._hinted: set[uuid.UUID] = set()
         self._work = asyncio.Event()
+        self.ahead = ReadAhead(heads, scheduler, takeover, self._owned_of, self._take_ahead)
 
-    def poke(self, turn_ids: Iterable[uuid.UUID] = ()) -> None:
-        """Something is due, for these turns among others. A hint: they may be anybody's, and named twice or never."""
-        self._hinted.update(islice(turn_ids, _HINTED_MAX - len(self._hinted)))
+    def poke(self) -> None:
+        """Something is due. A hint: it may be named twice, or never."""
         self._work.set()
 
     def expect(self, due_s: list[float]) -> None:
@@ -102,6 +98,11 @@ class Inbox:
         self._in_hand = {inbox_id: each for inbox_id, each in self._in_hand.items() if each is not owned}
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.ahead.run())
+            group.create_task(self._run())
+
+    async def _run(self) -> None:
         while True:
             wait_s = self._interval_s()
             self._work.clear()
@@ -122,23 +123,19 @@ class Inbox:
         if not ranges:
             return None
         with self._scheduler.watch() as departed:
-            due, loaded = await self._read_due(ranges)
+            due = await self._heads.due_inbox(ranges, _ROWS_PER_READ)
             fresh = [row for row in due if row.inbox_id not in self._in_hand]
             missing = {
-                row.turn_id
-                for row in fresh
-                if row.status is not None
-                and row.turn_id not in self._scheduler.live
-                and not _has(loaded.get(row.turn_id), row)
+                row.turn_id for row in fresh if row.status is not None and row.turn_id not in self._scheduler.live
             }
-            if missing:
-                loaded |= {each.turn_id: each for each in await self._heads.load_turns(list(missing))}
+            turns = await self._heads.load_turns(list(missing)) if missing else []
+            loaded = {each.turn_id: each for each in turns}
         in_hand_before = len(self._in_hand)
         for row in fresh:
-            owned = self._owned.get(self._partition_of(row.bucket))
+            owned = self._owned_of(row.bucket)
             if row.turn_id in departed:  # it came, ran and left while we read: what was read is older than that
                 self._work.set()
-            elif owned is not None and is_read(owned):
+            elif owned is not None:
                 self._take(row, owned, loaded.get(row.turn_id))
         self._pager.nudge()
         self._executor.fill()
@@ -147,19 +144,14 @@ class Inbox:
         has_more = len(due) == _ROWS_PER_READ and len(self._in_hand) > in_hand_before
         return 0.0 if has_more else await self._heads.next_due_s(ranges)
 
-    async def _read_due(self, ranges: list[tuple[int, int]]) -> tuple[list[DueRow], dict[uuid.UUID, LoadedTurn]]:
-        """The rows that are due and, read meanwhile, the turns that were named and are not in memory."""
-        named = [each for each in self._hinted if each not in self._scheduler.live and self._is_mine(each)]
-        self._hinted.clear()
-        reading = self._heads.due_inbox(ranges, _ROWS_PER_READ)
-        if not named:
-            return await reading, {}
-        due, turns = await asyncio.gather(reading, self._heads.load_turns(named))
-        return due, {each.turn_id: each for each in turns}
+    def _owned_of(self, bucket: int) -> Owned | None:
+        """The claim under which rows of this bucket are taken now."""
+        owned = self._owned.get(self._partition_of(bucket))
+        return owned if owned is not None and is_read(owned) else None
 
-    def _is_mine(self, turn_id: uuid.UUID) -> bool:
-        owned = self._owned.get(self._partition_of(ids.turn_bucket(turn_id)))
-        return owned is not None and is_read(owned)
+    def _take_ahead(self, row: DueRow, owned: Owned, loaded: LoadedTurn) -> None:
+        self._take(row, owned, loaded)
+        self._executor.fill()
 
     def _take(self, row: DueRow, owned: Owned, loaded: LoadedTurn | None) -> None:
         turn = self._scheduler.live.get(row.turn_id)
@@ -262,10 +254,3 @@ class Inbox:
 def is_read(owned: Owned) -> bool:
     """Whether rows of this partition are taken: what runs there is known, and is not being handed over."""
     return owned.is_open and not (owned.is_void or owned.is_closing)
-
-
-def _has(loaded: LoadedTurn | None, row: DueRow) -> bool:
-    """Whether what was read of a turn is not older than this row, as far as that matters: whom a signal wakes takes it
-    from there.
-    """
-    return loaded is not None and (row.kind != "signal" or any(signal[0] == row.inbox_id for signal in loaded.signals))

@@ -1,0 +1,130 @@
+"""Suspended turns are read while somebody writes a signal to them."""
+
+import asyncio
+import uuid
+from typing import Any
+
+from argosy.store.head import LoadedTurn, SentSignal
+from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn
+
+WAITS_FOR_GO = b'[{"key":"signal:go","kind":"signal","name":"go"}]'
+
+
+def signal(turn_id: uuid.UUID, name: str = "go", payload: bytes = b"1") -> SentSignal:
+    return SentSignal(uuid.uuid4(), turn_id, 0, name, payload)
+
+
+def waiting(turn_id: uuid.UUID, *signals: SentSignal, **known: Any) -> LoadedTurn:
+    stored = [(each.inbox_id, each.name, each.payload) for each in signals]
+    return loaded(turn_id, **SUSPENDED | {"waits": WAITS_FOR_GO, "signals": stored} | known)
+
+
+def answers(parts: Parts, signals: list[SentSignal], *turns: LoadedTurn) -> list[list[uuid.UUID]]:
+    """What Postgres answers; neither query is answered before the other was asked. Returns what was asked for."""
+    asked, both = [], asyncio.Barrier(2)
+
+    async def await_signals(turn_ids: list[uuid.UUID]) -> list[SentSignal]:
+        asked.append(turn_ids)
+        await both.wait()
+        return signals
+
+    async def load_turns(turn_ids: list[uuid.UUID]) -> list[LoadedTurn]:
+        await both.wait()
+        return list(turns)
+
+    parts.heads.await_signals, parts.heads.load_turns = await_signals, load_turns
+    return asked
+
+
+async def read(parts: Parts, *turn_ids: uuid.UUID) -> None:
+    parts.inbox.ahead.poke(turn_ids)
+    async with asyncio.timeout(3):
+        await parts.inbox.ahead.read()
+
+
+async def test_a_turn_is_read_and_its_signal_awaited_at_once() -> None:
+    async with Parts(catalog()) as parts:
+        turn_id = uuid.uuid4()
+        sent = signal(turn_id)
+        asked = answers(parts, [sent], waiting(turn_id, sent))
+
+        await read(parts, turn_id)
+
+        assert asked == [[turn_id]]
+        assert [each.inbox_id for each in parts.scheduler.live[turn_id].signals] == [sent.inbox_id]
+        assert sent.inbox_id in parts.inbox._in_hand
+
+
+async def test_a_turn_that_was_read_before_its_signal_was_committed_has_it_all_the_same() -> None:
+    async with Parts(catalog()) as parts:
+        turn_id = uuid.uuid4()
+        earlier, sent = signal(turn_id, "other"), signal(turn_id)
+        answers(parts, [earlier, sent], waiting(turn_id, earlier))
+
+        await read(parts, turn_id)
+
+        turn = parts.scheduler.live[turn_id]
+        assert [each.inbox_id for each in turn.signals] == [earlier.inbox_id, sent.inbox_id]
+        assert turn.seen == {earlier.inbox_id, sent.inbox_id}
+
+
+async def test_a_turn_that_ran_meanwhile_is_not_believed() -> None:
+    async with Parts(catalog()) as parts:
+        turn = make_turn(parts.owned[0])
+        sent = signal(turn.turn_id)
+        answers(parts, [sent], waiting(turn.turn_id, sent))
+        load_turns = parts.heads.load_turns
+
+        async def ran_meanwhile(turn_ids: list[uuid.UUID]) -> list[LoadedTurn]:
+            parts.scheduler.accepted(turn, True)
+            parts.scheduler.left(turn)
+            return await load_turns(turn_ids)
+
+        parts.heads.load_turns = ran_meanwhile
+        await read(parts, turn.turn_id)
+
+        assert turn.turn_id not in parts.scheduler.live
+        assert sent.inbox_id not in parts.inbox._in_hand
+
+
+async def test_a_turn_whose_partition_was_claimed_again_meanwhile_is_not_believed() -> None:
+    async with Parts(catalog()) as parts:
+        turn_id = uuid.uuid4()
+        sent = signal(turn_id)
+        answers(parts, [sent], waiting(turn_id, sent))
+        load_turns = parts.heads.load_turns
+
+        async def claimed_meanwhile(turn_ids: list[uuid.UUID]) -> list[LoadedTurn]:
+            parts.owned[0].is_void = True
+            parts.owned[0] = make_owned()
+            return await load_turns(turn_ids)
+
+        parts.heads.load_turns = claimed_meanwhile
+        await read(parts, turn_id)
+
+        assert turn_id not in parts.scheduler.live
+
+
+async def test_what_is_not_suspended_until_this_signal_is_left_to_those_who_look_for_what_is_due() -> None:
+    async with Parts(catalog()) as parts:
+        another, queued, parked = (uuid.uuid4() for _ in range(3))
+        signals = [signal(another, "other"), signal(queued), signal(parked)]
+        turns = [waiting(another), waiting(queued, status="queued", waits=None), waiting(parked, status="parked")]
+        answers(parts, signals, *turns)
+
+        await read(parts, another, queued, parked)
+
+        assert (parts.scheduler.live, parts.inbox._in_hand) == ({}, {})
+
+
+async def test_turns_that_are_named_are_bounded_and_asked_for_once_and_only_when_they_may_be_ours() -> None:
+    async with Parts(catalog()) as parts:
+        asked = answers(parts, [])
+        for _ in range(2):
+            parts.inbox.ahead.poke(uuid.uuid4() for _ in range(50))
+        await read(parts)
+        await read(parts)
+        parts.inbox._partition_of = lambda bucket: 7  # somebody else's
+        await read(parts, uuid.uuid4())
+
+        assert [len(each) for each in asked] == [64]
