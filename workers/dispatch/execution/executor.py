@@ -194,7 +194,10 @@ class Executor:
                 self._scheduler.removed(turn)
         else:
             self._scheduler.left(turn)
-        turn.journal = None
+        # A turn and what runs it hold each other: nobody but the garbage collector would ever free them.
+        if turn.journal is not None:
+            turn.journal.close()
+        turn.journal = turn.task = turn.channels = None
         if turn.deferred:
             self._again(turn)
 

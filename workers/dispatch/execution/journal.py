@@ -202,6 +202,11 @@ class TurnJournal:
         """Whether a step runs."""
         return bool(self._quiet.active)
 
+    def close(self) -> None:
+        """The turn has ended or rests, durably: what this holds does not hold this any more."""
+        self._quiet.close()
+        self.waits.close()
+
     # Inside
 
     async def _go_on(self, key: str) -> None:

@@ -32,6 +32,11 @@ class Quiet:
         self._activity += 1
         self.look()
 
+    def close(self) -> None:
+        """Nothing more is asked."""
+        self._may_rest = _never
+        self._on_quiet = _nothing
+
     def look(self) -> None:
         """Ask on_quiet once it stays quiet."""
         if self.active or not self._may_rest():
@@ -51,3 +56,11 @@ class Quiet:
                 self._on_quiet()
 
         loop.call_soon(again)
+
+
+def _never() -> bool:
+    return False
+
+
+def _nothing() -> None:
+    pass

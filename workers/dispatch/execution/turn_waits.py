@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from argosy.errors import WaitTimeoutError
+from argosy.errors import OwnershipLostError, WaitTimeoutError
 from argosy.turn.events import Event
 from argosy.workflow.journal import WaitKind
 from workers.dispatch.execution.asked import Asked
@@ -91,6 +91,10 @@ class TurnWaits:
             return False
         return True
 
+    def close(self) -> None:
+        """Nothing more is recorded."""
+        self._record = _refuse
+
     def written(self) -> bytes:
         """The waits that the turn is in, as turns.waits has them."""
         return _encode(
@@ -147,3 +151,7 @@ class TurnWaits:
         timer_id = uuid.uuid4()
         self._turn.inbox.append(InboxWrite(timer_id, "timer", kind, key, None, timeout_s))
         return timer_id, self._database_time_s() + timeout_s
+
+
+def _refuse(event: Event, key: str, data: bytes) -> None:
+    raise OwnershipLostError("the turn has ended, or rests")

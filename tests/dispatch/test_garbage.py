@@ -1,0 +1,62 @@
+"""A turn that is over frees its memory by itself: it is not left to the garbage collector."""
+
+import gc
+from typing import Any
+
+import pytest
+
+from argosy import Context, emit, step, workflow
+from argosy.workflow.definition import workflow_of
+from tests.dispatch.joined_parts import Parts, make_turn, until
+from workers.dispatch.turn import Turn
+
+
+@step
+async def says(job: Any) -> str:
+    emit("answer", text="token ")
+    return "done"
+
+
+@workflow
+async def completes(ctx: Context, job: Any) -> None:
+    emit("progress", text="begun")
+    await ctx.run(says, job)
+
+
+@workflow
+async def fails(ctx: Context, job: Any) -> None:
+    raise ValueError("no")
+
+
+@workflow
+async def rests(ctx: Context, job: Any) -> None:
+    await ctx.wait_signal("go")
+
+
+@pytest.mark.parametrize("flow", [completes, fails, rests])
+async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> None:
+    definition = workflow_of(flow)
+
+    class Found:
+        def get(self, workflow: str, version: str | None) -> Any:
+            return definition
+
+    async with Parts(Found()) as parts:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                turn = make_turn(parts.owned[0])
+                parts.scheduler.accepted(turn, True)
+                parts.executor.fill()
+                await until(lambda turn_id=turn.turn_id: turn_id not in parts.scheduler.live)
+                turn = None
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [each for each in gc.garbage if isinstance(each, Turn)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+
+        assert left == []
