@@ -29,9 +29,10 @@ async def test_a_poisoned_turn_ends_its_task_quietly():
         turn = make_turn(parts.owned[0], "boom")
         parts.scheduler.accepted(turn, True)
         parts.executor.fill()
+        task = turn.task
         await until(lambda: turn.status is Status.PARKED and parts.executor.running == 0)
-        await until(lambda: turn.task.done())
-        assert turn.task.cancelled() or turn.task.exception() is None
+        await until(task.done)
+        assert task.cancelled() or task.exception() is None
 
 
 async def test_a_stream_that_the_database_does_not_know_ends_the_worker() -> None:
