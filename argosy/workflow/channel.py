@@ -39,6 +39,7 @@ class Channel:
     """
 
     __slots__ = (
+        "_counted",
         "_document",
         "_is_decoded",
         "_lock",
@@ -90,8 +91,9 @@ class Channel:
         self._marks: list[tuple[int, int]] = []
         self._texts: list[str] = []
         self._starts: list[int] = []
-        # The newest tokens, in none of `_texts` yet.
+        # The newest tokens, in none of `_texts` yet; so many of them are counted in length and size_bytes.
         self._loose: list[str] = []
+        self._counted = 0
         self._whole = b"null"
         self._document: Any = None
         self._is_decoded = False
@@ -131,15 +133,37 @@ class Channel:
                     return length
             return self.length
 
+    # For who fills it
+
+    @property
+    def add(self) -> Callable[[str], None]:
+        """Adds ASCII at the end of the text, without the lock; it belongs to it once it is counted. Only while no event
+        has come since the last append.
+        """
+        return self._loose.append
+
     # For Channels, which holds the lock
 
+    def count(self) -> int:
+        """What was added is part of the text; how many bytes that were."""
+        count = len(self._loose)  # a thread may add more meanwhile
+        if count == self._counted:
+            return 0
+        size_bytes = sum(map(len, self._loose[self._counted : count]))
+        self._counted = count
+        self.length += size_bytes
+        self.size_bytes += size_bytes
+        return size_bytes
+
     def append(self, text: str, size_bytes: int, seq: int) -> None:
+        """After `count`."""
         if seq != self.seq or not self._marks:
             self._mark(seq)
         self.length += len(text)
         self.size_bytes += size_bytes
-        self._loose.append(text)
-        if len(self._loose) == _LOOSE_MAX:
+        self._loose.insert(self._counted, text)
+        self._counted += 1
+        if self._counted >= _LOOSE_MAX:
             self._join()
 
     def replace(self, whole: bytes, seq: int) -> None:
@@ -181,7 +205,7 @@ class Channel:
     def _text(self, begin: int, end: int) -> str:
         if begin >= end:
             return ""
-        if self._loose:
+        if self._counted:
             self._join()
         first = max(bisect_right(self._starts, begin) - 1, 0)
         last = bisect_right(self._starts, end - 1)
@@ -189,9 +213,10 @@ class Channel:
         return "".join(self._texts[first:last])[begin - offset : end - offset]
 
     def _join(self) -> None:
-        """What is loose becomes a piece, or the end of the last one."""
-        joined = "".join(self._loose)
-        self._loose.clear()
+        """What is loose and counted becomes a piece, or the end of the last one."""
+        joined = "".join(self._loose[: self._counted])
+        del self._loose[: self._counted]
+        self._counted = 0
         if self._texts and len(self._texts[-1]) < _PIECE_CHARACTERS:
             self._texts[-1] += joined
         else:

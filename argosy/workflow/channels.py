@@ -12,7 +12,7 @@ Threads: every method may be called from any of them.
 import threading
 from collections.abc import Callable
 from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -24,6 +24,8 @@ from argosy.workflow.own_emits import Kept, OwnEmits
 WORKFLOW: Final = ""  # in place of a step's key
 
 _encode = msgspec.json.Encoder().encode
+# So much may be added to a channel before anything more is asked; as tokens it weighs some 5 KB.
+_ROOM_CHARACTERS_MAX: Final = 512
 # Of the process: the same attempt has other channels when it is resumed, and watchers must not mistake one for another.
 _generations: Final = count(1)
 
@@ -39,13 +41,21 @@ class ChannelBounds(NamedTuple):
     channels_max: int
 
 
+class Numbered(Protocol):
+    """seq: its newest event, durable or not."""
+
+    @property
+    def seq(self) -> int: ...
+
+
 class Channels:
-    """seq: the turn's newest event, durable or not. listener is called after every change, in the thread that made it;
+    """numbered: whose they are, a turn. listener is called after every change, in the thread that made it;
     None: nobody watches.
     """
 
     __slots__ = (
         "__weakref__",
+        "_adding",
         "_bounds",
         "_by_step",
         "_count",
@@ -53,18 +63,20 @@ class Channels:
         "_is_suspended",
         "_lock",
         "_own_emits",
-        "_seq",
         "_size_bytes",
         "_written",
         "listener",
+        "numbered",
     )
 
-    def __init__(self, bounds: ChannelBounds, seq: Callable[[], int], kept: Kept | None = None) -> None:
+    def __init__(self, bounds: ChannelBounds, numbered: Numbered, kept: Kept | None = None) -> None:
         self.listener: Callable[[], None] | None = None
+        self.numbered = numbered
         self._bounds = bounds
-        self._seq = seq
         self._lock = threading.Lock()
         self._by_step: dict[str, dict[str, Channel]] = {}
+        # To which something may have been added that is not counted yet.
+        self._adding: Channel | None = None
         self._size_bytes = 0
         self._count = 0
         self._own_emits = OwnEmits({} if kept is None else kept.emits)
@@ -84,34 +96,20 @@ class Channels:
 
         def change(channel: Channel) -> None:
             self._check_value(channel, channel.size_bytes + size_bytes)
-            channel.append(text, size_bytes, self._seq())
+            channel.append(text, size_bytes, self.numbered.seq)
 
         return self._fill(step, tries, name, True, change)
 
-    def append_again(self, channel: Channel, text: str) -> bool:
-        """What nearly every emit is: one more token of the channel that a step's try filled last, where there is room.
-        False: nothing was appended, look closer.
+    def room(self, channel: Channel) -> int:
+        """So many characters of ASCII may be added to a text (Channel.add), while no other is filled, and no bound be
+        passed.
         """
-        size_bytes = len(text) if text.isascii() else size_bytes_of(text)
-        bounds, lock = self._bounds, self._lock
-        lock.acquire()  # half of what `with` costs, in something that is called once a token
-        try:
-            turn_size_bytes = self._size_bytes + size_bytes
-            if (
-                channel.is_over
-                or size_bytes > bounds.emit_size_bytes_max
-                or channel.size_bytes + size_bytes > bounds.value_size_bytes_max
-                or turn_size_bytes > bounds.turn_size_bytes_max
-            ):
-                return False
-            channel.append(text, size_bytes, self._seq())
-            self._size_bytes = turn_size_bytes
-        finally:
-            lock.release()
-        listener = self.listener
-        if listener is not None:
-            listener()
-        return True
+        self._adding = channel
+        bounds = self._bounds
+        room = min(_ROOM_CHARACTERS_MAX, bounds.emit_size_bytes_max)
+        in_channel = bounds.value_size_bytes_max - channel.size_bytes
+        in_turn = bounds.turn_size_bytes_max - self._size_bytes
+        return room if in_channel >= room <= in_turn else min(in_channel, in_turn)
 
     def replace(self, step: str, tries: int, name: str, value: Any) -> None:
         """Raises WorkflowError; EncodingError when it is no JSON."""
@@ -120,7 +118,7 @@ class Channels:
 
         def change(channel: Channel) -> None:
             self._check_value(channel, len(whole))
-            channel.replace(whole, self._seq())
+            channel.replace(whole, self.numbered.seq)
 
         self._fill(step, tries, name, False, change)
 
@@ -130,7 +128,9 @@ class Channels:
         self._check_emit(len(encoded))
 
         def change(channel: Channel) -> None:
-            channel.patch(decoded, encoded, self._seq(), lambda size_bytes: self._check_value(channel, size_bytes))
+            channel.patch(
+                decoded, encoded, self.numbered.seq, lambda size_bytes: self._check_value(channel, size_bytes)
+            )
 
         self._fill(step, tries, name, False, change)
 
@@ -176,6 +176,8 @@ class Channels:
         """In the order of their first emit."""
         with self._lock:
             found = [channel for channels in self._by_step.values() for channel in channels.values()]
+            for channel in found:
+                self._size_bytes += channel.count()
         return sorted(found, key=lambda channel: channel.generation)
 
     # Inside
@@ -190,6 +192,9 @@ class Channels:
             channel = None
             try:
                 channel = self._channel(step, tries, name, is_text)
+                self._size_bytes += channel.count()
+                if self._adding is not None and not self._adding.is_over:
+                    self._size_bytes += self._adding.count()
                 size_bytes = channel.size_bytes
                 change(channel)
             except WorkflowError:
@@ -241,7 +246,9 @@ class Channels:
         self._count -= len(channels)
         for channel in channels:
             channel.is_over = True
-            self._size_bytes -= channel.size_bytes
+            if channel is self._adding:
+                self._adding = None
+            self._size_bytes += channel.count() - channel.size_bytes
         return channels
 
     def _restore(self, kept: Kept) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from argosy.errors import WorkflowError
 from argosy.workflow.channel import Channel
@@ -13,16 +13,29 @@ from argosy.workflow.info import StepInfo, current
 _NOTHING: Final[Any] = object()
 
 
-class FilledLast(NamedTuple):
-    info: StepInfo
-    channels: Channels
-    channel: Channel
+class FilledLast:
+    """Which channel of text a try of a step has filled last, and how it goes on there: what nearly every emit is, one
+    more token, asks for no lock and no bound. room: characters that may still be added so; seq: the turn's newest event
+    when that was counted.
+    """
+
+    __slots__ = ("add", "channel", "channels", "info", "name", "numbered", "room", "seq")
+
+    def __init__(self, info: StepInfo, channels: Channels, channel: Channel) -> None:
+        self.info = info
+        self.channels = channels
+        self.channel = channel
+        self.name = channel.name
+        self.numbered = channels.numbered
+        self.add = channel.add
+        self.room = channels.room(channel)
+        self.seq = channel.seq
 
 
 class Attempt(Protocol):
     """The attempt of a turn that code runs in, as `emit` needs it. Used from any thread.
 
-    filled_last: by which try of a step, and which of its channels, of text; emit alone reads and writes it.
+    filled_last: emit alone reads and writes it.
     """
 
     filled_last: FilledLast | None
@@ -67,13 +80,21 @@ def emit(
     if (
         last is not None
         and last.info is info
+        and last.name == channel
         and text.__class__ is str
         and patch is None
         and json is _NOTHING
-        and last.channel.name == channel
-        and last.channels.append_again(last.channel, text)
+        and last.seq == last.numbered.seq
+        and text.isascii()
+        and not last.channel.is_over
     ):
-        return
+        room = last.room - len(text)
+        if room >= 0:
+            last.room = room
+            last.add(text)
+            if (listener := last.channels.listener) is not None:
+                listener()
+            return
     channels = here.channels(info)
     step, tries = (WORKFLOW, 0) if info is None else (info.step_key, info.try_number)
     if channels is None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from argosy.errors import WorkflowError
 from argosy.workflow.channel import Channel
 from argosy.workflow.channels import WORKFLOW, ChannelBounds, Channels
-from tests.unit.filled import channels
+from tests.unit.filled import At, channels
 
 TEXTS = st.lists(st.text(max_size=5) | st.text(min_size=3_000, max_size=3_001), max_size=200)
 JSON = st.recursive(
@@ -134,7 +134,7 @@ def test_after_a_replacement_or_too_many_patches_the_whole_is_needed() -> None:
 
 
 def test_patches_that_are_kept_weigh_no_more_than_the_value() -> None:
-    filled = Channels(ChannelBounds(10**6, 10**6, 10**7, 4), lambda: 1)
+    filled = Channels(ChannelBounds(10**6, 10**6, 10**7, 4), At(1))
     filled.replace("draw", 1, "picture", {"large": "x" * 50_000, "small": ""})
     (channel,) = filled.open()
     for _ in range(200):
@@ -148,7 +148,7 @@ def test_patches_that_are_kept_weigh_no_more_than_the_value() -> None:
 
 
 def test_a_patch_that_weighs_more_than_the_value_replaces_it() -> None:
-    filled = Channels(ChannelBounds(10**6, 10**6, 10**7, 4), lambda: 1)
+    filled = Channels(ChannelBounds(10**6, 10**6, 10**7, 4), At(1))
     filled.replace("draw", 1, "picture", [])
     (channel,) = filled.open()
     filled.patch("draw", 1, "picture", [{"op": "test", "path": "", "value": []}] * 200)
@@ -217,7 +217,7 @@ def test_a_patch_cannot_nest_a_value_without_end() -> None:
 
 
 def test_threads_fill_while_others_cut() -> None:
-    filled = Channels(ChannelBounds(1_000, 10**6, 10**7, 8), lambda: 1)
+    filled = Channels(ChannelBounds(1_000, 10**6, 10**7, 8), At(1))
     count, went_wrong = 3_000, []
 
     def fill(name: str) -> None:

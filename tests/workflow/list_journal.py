@@ -64,9 +64,13 @@ class ListJournal:
     def hide(self, key: str) -> None:
         self.hidden.add(key)
 
+    @property
+    def seq(self) -> int:
+        return len(self.rows)
+
     def channels(self) -> Channels:
         if self.emitted is None:
-            self.emitted = Channels(self.bounds, lambda: len(self.rows), self.kept)
+            self.emitted = Channels(self.bounds, self, self.kept)
         return self.emitted
 
     def abandon(self, key: str) -> None:

@@ -10,7 +10,7 @@ class Turn:
 
     def __init__(self, kept: Kept | None = None) -> None:
         self.seq = 1
-        self.channels = Channels(BOUNDS, lambda: self.seq, kept)
+        self.channels = Channels(BOUNDS, self, kept)
 
     def say(self, text: str, name: str = "answer", step: str = "write", tries: int = 1) -> None:
         self.channels.append(step, tries, name, text)

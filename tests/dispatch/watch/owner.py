@@ -100,7 +100,7 @@ class Owner:
 
     def emit(self, turn: Turn, text: str, step: str = "write", name: str = "answer", tries: int = 1) -> None:
         if turn.channels is None:
-            turn.channels = Channels(BOUNDS, lambda: turn.seq)
+            turn.channels = Channels(BOUNDS, turn)
             turn.channels.listener = self.hub.listener_of(turn)
         turn.channels.append(step, tries, name, text)
 

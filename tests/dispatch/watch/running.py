@@ -102,7 +102,7 @@ class Running:
         )
         self._owner.live[turn.turn_id] = turn
         if (kept := kept_channels(self.events_as_rows(), is_refilled=False)) is not None:
-            turn.channels = Channels(BOUNDS, lambda: turn.seq, kept)
+            turn.channels = Channels(BOUNDS, turn, kept)
             turn.channels.listener = self._owner.hub.listener_of(turn)
             for _ in self.numbers:
                 turn.channels.replace(WORKFLOW, 0, "state", "it is passed over")
@@ -119,6 +119,6 @@ class Running:
     def _channels(self) -> Channels:
         turn = self.turn
         if turn.channels is None:
-            turn.channels = Channels(BOUNDS, lambda: turn.seq)
+            turn.channels = Channels(BOUNDS, turn)
             turn.channels.listener = self._owner.hub.listener_of(turn)
         return turn.channels

@@ -120,7 +120,7 @@ class TurnJournal:
         with _MAKING:
             if turn.channels is None:
                 kept = kept_channels(turn.history, is_refilled=turn.is_taken_over)
-                turn.channels = Channels(self._channel_bounds, lambda: turn.seq, kept)
+                turn.channels = Channels(self._channel_bounds, turn, kept)
                 # Whoever begins to watch from now on finds it; who did before is asked for here.
                 if (listener := self._listener_of(turn)) is not None:
                     turn.channels.listener = listener

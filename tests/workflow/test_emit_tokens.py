@@ -1,0 +1,163 @@
+"""Token after token into one channel: what `emit` adds without a lock is the same text, in the same bounds."""
+
+import json
+import random
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from contextvars import copy_context
+from typing import Any
+
+import pytest
+
+from argosy import emit
+from argosy.errors import WorkflowError
+from argosy.workflow.channels import ChannelBounds, Channels
+from argosy.workflow.emit import attempt
+from argosy.workflow.info import StepInfo, current
+from argosy.workflow.open_attempt import OpenAttempt
+
+STEP = "write"
+BOUNDS = ChannelBounds(emit_size_bytes_max=100, value_size_bytes_max=2_000, turn_size_bytes_max=3_000, channels_max=8)
+
+
+class Journal:
+    """As much of one as emits need; seq: of its newest event."""
+
+    def __init__(self) -> None:
+        self.seq = 1
+        self.made = Channels(BOUNDS, self)
+
+    def channels(self) -> Channels:
+        return self.made
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    """The code of the test is the first try of a step."""
+    journal = Journal()
+    opened = OpenAttempt(journal)  # type: ignore[arg-type]
+    opened.operations[STEP] = None
+    tokens = attempt.set(opened), current.set(StepInfo(uuid.uuid4(), STEP, 1, 1))
+    yield journal
+    attempt.reset(tokens[0])
+    current.reset(tokens[1])
+
+
+def taken(journal: Journal) -> Any:
+    return json.loads(journal.made.take(STEP))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_tokens_are_the_text_that_they_make(journal: Journal, seed: int) -> None:
+    draw = random.Random(seed)
+    wanted: dict[str, str] = {}
+
+    for _ in range(300):
+        name = draw.choice("aaaaaaaab")
+        token = draw.choice(["x", "token ", "ö", "漢字", "y" * 30, ""])
+        if len((wanted.get(name, "") + token).encode()) > 1_400:
+            continue
+        emit(name, text=token)
+        wanted[name] = wanted.get(name, "") + token
+        if draw.random() < 0.02:
+            journal.seq += 1
+        if draw.random() < 0.02:
+            assert {each.name: each.text(0, each.shown(journal.seq)) for each in journal.made.open()} == wanted
+
+    assert taken(journal) == {name: {"text": text} for name, text in wanted.items()}
+
+
+def test_the_bound_of_a_channel_is_kept_to_the_byte(journal: Journal) -> None:
+    for _ in range(200):
+        emit("a", text="0123456789")
+
+    with pytest.raises(WorkflowError, match="PAYLOAD_SIZE_BYTES_MAX=2000"):
+        emit("a", text="x")
+
+    assert taken(journal) == {"a": {"text": "0123456789" * 200}}
+
+
+def test_the_bound_of_a_turn_is_kept_to_the_byte_over_its_channels(journal: Journal) -> None:
+    for number in range(300):
+        emit("ab"[number % 100 >= 50], text="0123456789")
+
+    with pytest.raises(WorkflowError, match="CHANNELS_SIZE_BYTES_MAX=3000"):
+        emit("a", text="x")
+    with pytest.raises(WorkflowError, match="CHANNELS_SIZE_BYTES_MAX=3000"):
+        emit("b", text="x")
+
+
+def test_the_bound_of_one_emit_is_kept(journal: Journal) -> None:
+    emit("a", text="x")
+
+    with pytest.raises(WorkflowError, match="EMIT_SIZE_BYTES_MAX=100"):
+        emit("a", text="x" * 101)
+
+    emit("a", text="y" * 100)
+    assert taken(journal) == {"a": {"text": "x" + "y" * 100}}
+
+
+def test_what_follows_an_event_is_not_told_before_it(journal: Journal) -> None:
+    emit("a", text="before ")
+    emit("a", text="it ")
+    journal.seq = 2
+    emit("a", text="after ")
+    emit("a", text="it ")
+    (channel,) = journal.made.open()
+
+    assert channel.text(0, channel.shown(1)) == "before it "
+    assert channel.text(0, channel.shown(2)) == "before it after it "
+
+
+def test_who_watches_hears_of_every_token(journal: Journal) -> None:
+    heard = []
+    emit("a", text="0")
+    journal.made.listener = lambda: heard.append([each.length for each in journal.made.open()])
+
+    for _ in range(5):
+        emit("a", text="x")
+
+    assert heard == [[2], [3], [4], [5], [6]]
+
+
+def test_a_token_after_the_end_of_its_try_is_refused(journal: Journal) -> None:
+    emit("a", text="x")
+    emit("a", text="y")
+    assert taken(journal) == {"a": {"text": "xy"}}
+    attempt.get().operations.pop(STEP)  # type: ignore[union-attr]
+
+    with pytest.raises(WorkflowError, match="is over"):
+        emit("a", text="z")
+
+
+def test_threads_of_a_step_fill_one_channel_while_others_look(journal: Journal) -> None:
+    count, threads_count = 40, 4
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+
+    def fill(letter: str) -> None:
+        for _ in range(count):
+            emit("a", text=letter)
+
+    def look() -> None:
+        had = ""
+        while len(had) < count * threads_count:
+            for channel in journal.made.open():
+                had += channel.text(len(had), channel.shown(1))
+        seen.append(had)
+
+    seen: list[str] = []
+    try:
+        threads = [threading.Thread(target=copy_context().run, args=(fill, letter)) for letter in "wxyz"]
+        threads.append(threading.Thread(target=look))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    finally:
+        sys.setswitchinterval(before)
+
+    assert sorted(seen[0]) == sorted("wxyz" * count)
+    assert taken(journal) == {"a": {"text": seen[0]}}
