@@ -98,7 +98,10 @@ class StepRunner:
                 _count_completed()
                 return decoded
             self._refuse_late()
-            await self._failed(step, key, tries, failed, took_s)
+            try:
+                await self._failed(step, key, tries, failed, took_s)
+            finally:
+                del failed  # its traceback holds this frame
 
     async def _failed(self, step: Step, key: str, tries: int, error: BaseException, took_s: float) -> None:
         """Record a failed try. Returns when the next is due; raises StepFailedError when there is none."""

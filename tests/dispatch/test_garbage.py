@@ -1,11 +1,12 @@
 """A turn that is over frees its memory by itself: it is not left to the garbage collector."""
 
+import contextlib
 import gc
 from typing import Any
 
 import pytest
 
-from argosy import Context, emit, step, workflow
+from argosy import Context, StepFailedError, emit, step, workflow
 from argosy.workflow.definition import workflow_of
 from tests.dispatch.joined_parts import Parts, make_turn, until
 from workers.dispatch.turn import Turn
@@ -28,12 +29,23 @@ async def fails(ctx: Context, job: Any) -> None:
     raise ValueError("no")
 
 
+@step
+async def breaks(job: Any) -> None:
+    raise ValueError("no")
+
+
+@workflow
+async def recovers(ctx: Context, job: Any) -> None:
+    with contextlib.suppress(StepFailedError):
+        await ctx.run(breaks, job)
+
+
 @workflow
 async def rests(ctx: Context, job: Any) -> None:
     await ctx.wait_signal("go")
 
 
-@pytest.mark.parametrize("flow", [completes, fails, rests])
+@pytest.mark.parametrize("flow", [completes, fails, recovers, rests])
 async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> None:
     definition = workflow_of(flow)
 

@@ -41,21 +41,15 @@ class Quiet:
         """Ask on_quiet once it stays quiet."""
         if self.active or not self._may_rest():
             return
-        loop = asyncio.get_running_loop()
-        seen = self._activity
-        passes = _PASSES
+        asyncio.get_running_loop().call_soon(self._again, self._activity, _PASSES)
 
-        def again() -> None:
-            nonlocal passes
-            if self._activity != seen or self.active or not self._may_rest():
-                return
-            passes -= 1
-            if passes:
-                loop.call_soon(again)
-            else:
-                self._on_quiet()
-
-        loop.call_soon(again)
+    def _again(self, seen: int, passes: int) -> None:
+        if self._activity != seen or self.active or not self._may_rest():
+            return
+        if passes > 1:
+            asyncio.get_running_loop().call_soon(self._again, seen, passes - 1)
+        else:
+            self._on_quiet()
 
 
 def _never() -> bool:
