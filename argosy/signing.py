@@ -7,6 +7,7 @@ be played again: what is signed must be safe to repeat.
 Units: times are whole Unix seconds.
 """
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -19,6 +20,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError
 
 from argosy import telemetry
 from argosy.clock import Clock
@@ -27,6 +29,8 @@ from argosy.rpc.signed_pb2 import SignedRequest
 
 log = structlog.get_logger()
 
+UNSIGNED_MAX: Final = 256
+UNSIGNED_S: Final = 5.0
 SECRET_FILE_NAME: Final = "signing-secret"  # noqa: S105 (a file name)
 
 
@@ -101,13 +105,16 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Answers UNAUTHENTICATED to everything that is not signed, and says so; the servicer never sees it.
 
     Every call is a stream in both directions, and each of its messages is a SignedRequest; the first that is not signed
-    ends it. A message's bytes are checked as they came, so an older callee verifies a newer caller.
+    ends it. A message's bytes are checked as they came, so an older callee verifies a newer caller. A call reaches its
+    servicer with its first message: whoever says nothing that is signed takes no room from those who do. Of such calls
+    UNSIGNED_MAX are kept, and for UNSIGNED_S; one too many ends the oldest.
     """
 
     def __init__(self, secret: bytes, skew_s: float, clock: Clock) -> None:
         self._secret = secret
         self._skew_s = skew_s
         self._clock = clock
+        self._unsigned: dict[asyncio.Future[SignedRequest | None], None] = {}
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
@@ -119,17 +126,45 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if handler.stream_stream is None:
             raise NotImplementedError(f"{method}: calls of this kind cannot be verified")
 
-        async def verified(requests: AsyncIterator[SignedRequest]) -> AsyncIterator[SignedRequest]:
-            async for request in requests:
-                verify(self._secret, method, request, self._clock.unix_ms() // 1000, self._skew_s)
-                yield request
-
-        async def answer(requests: AsyncIterator[SignedRequest], context: Any) -> None:
+        async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
+            requests = self._verified(messages, method)
             try:
-                await handler.stream_stream(verified(requests), context)
+                first = await self._first(requests)
+                if first is not None:
+                    await handler.stream_stream(_chained(first, requests), context)
+                else:
+                    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "nothing signed came in time")
             except SignatureError as error:
                 telemetry.CALLS_REFUSED.inc()
                 log.warning(telemetry.CALL_REFUSED, method=method, caller=context.peer(), error=str(error))
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
 
-        return grpc.stream_stream_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)
+        return grpc.stream_stream_rpc_method_handler(answer, None, handler.response_serializer)
+
+    async def _verified(self, messages: AsyncIterator[bytes], method: str) -> AsyncIterator[SignedRequest]:
+        async for message in messages:
+            try:
+                request = SignedRequest.FromString(message)
+            except DecodeError:
+                raise SignatureError("the message is none of ours") from None
+            verify(self._secret, method, request, self._clock.unix_ms() // 1000, self._skew_s)
+            yield request
+
+    async def _first(self, requests: AsyncIterator[SignedRequest]) -> SignedRequest | None:
+        """None: none came in time, or there were too many who wait for theirs. Raises SignatureError."""
+        coming = asyncio.ensure_future(anext(requests, None))
+        self._unsigned[coming] = None
+        if len(self._unsigned) > UNSIGNED_MAX:
+            next(iter(self._unsigned)).cancel()
+        try:
+            done, _ = await asyncio.wait((coming,), timeout=UNSIGNED_S)
+            return coming.result() if done and not coming.cancelled() else None
+        finally:
+            del self._unsigned[coming]
+            coming.cancel()
+
+
+async def _chained(first: SignedRequest, rest: AsyncIterator[SignedRequest]) -> AsyncIterator[SignedRequest]:
+    yield first
+    async for request in rest:
+        yield request

@@ -20,7 +20,7 @@ class Poking:
         self._looking: set[asyncio.Task[None]] = set()
 
     def new_inbox_row(self, bucket: int, *, is_urgent: bool = True) -> None:
-        """A row in this bucket is committed. Not urgent: its turn's owner was told before."""
+        """A row in this bucket is committed. Not urgent: its turn's owner was told of it before, and could use that."""
         self._poke(Hint(inbox_buckets=frozenset((bucket,))), is_urgent=is_urgent)
 
     def new_signal(self, turn_id: uuid.UUID) -> None:

@@ -160,15 +160,17 @@ class KafkaWriter:
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
         if os.getpid() != self._pid:
             raise RuntimeError("this log writer was opened before a fork: open one in each process")
+        began_s = self._clock.monotonic_s()
+        if len(self._in_flight) >= _BUSY_APPENDS and self._linger_s:
+            await self._collect()
         if self._is_down or self._is_closing:
             reason = "the log is closed" if self._is_closing else "no Kafka broker can be reached"
             return [Appended(Outcome.NOT_APPENDED, reason=reason)] * len(entries)
-        if len(self._in_flight) >= _BUSY_APPENDS and self._linger_s:
-            await self._collect()
-        request = _Request(len(entries), self._clock.monotonic_s(), asyncio.get_running_loop())
+        now_s = self._clock.monotonic_s()
+        request = _Request(len(entries), now_s, asyncio.get_running_loop())
         self._in_flight[request] = None
         try:
-            await request.wait(self._produce(request, entries), self._timeout_s)
+            await request.wait(self._produce(request, entries), self._timeout_s - (now_s - began_s))
         except TimeoutError:
             pass
         finally:

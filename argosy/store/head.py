@@ -105,12 +105,19 @@ class Heads:
         return [Head(*row) for row in rows]
 
     async def load_turns(self, turn_ids: Sequence[uuid.UUID]) -> list[LoadedTurn]:
-        rows = await self._pool.fetch(_SQL["load_turns"], turn_ids, self._lane)
+        return await self._load(turn_ids, None)
+
+    async def load_suspended(self, turn_ids: Sequence[uuid.UUID], events_max: int) -> list[LoadedTurn]:
+        """Those of the turns that are suspended and have no more events than that."""
+        return await self._load(turn_ids, events_max)
+
+    async def _load(self, turn_ids: Sequence[uuid.UUID], events_max: int | None) -> list[LoadedTurn]:
+        rows = await self._pool.fetch(_SQL["load_turns"], turn_ids, self._lane, events_max)
         return [LoadedTurn(*row) for row in rows]
 
     async def await_signals(self, turn_ids: Sequence[uuid.UUID]) -> list[SentSignal]:
         """Signals of these turns that are due, in the order in which they were sent. Those that are being written now
-        are waited for, but not for long: then the list is empty.
+        are waited for, but not for long.
         """
         return [SentSignal(*row) for row in await self._pool.fetch(_SQL["await_signals"], turn_ids, self._lane)]
 

@@ -40,7 +40,8 @@ ORDER BY asked.ord, t.place
 
 -- name: load_turns
 -- All that running these turns needs: their rows, histories, the signals nobody has taken, the timers that came due while
--- parked, what steps came to at a former owner.
+-- parked, what steps came to at a former owner. $3: NULL, or only those that are suspended and have so many events at the
+-- most.
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket, t.place,
        t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, t.input, t.waits,
        ARRAY(SELECT ROW(e.seq, e.attempt, e.type, e.key, e.data) FROM events AS e WHERE e.turn_id = t.turn_id ORDER BY e.seq) AS events,
@@ -53,6 +54,7 @@ SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHER
              WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) AS results
 FROM turns AS t
 WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
+  AND ($3::integer IS NULL OR (t.status = 'suspended' AND t.seq <= $3))
 
 -- name: await_signals
 -- The signals of these turns that are due, those too that are being written. See migrations/0009_signals.sql.

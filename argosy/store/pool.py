@@ -87,6 +87,7 @@ class Pool:
         self._free = asyncio.Semaphore(size)
         # With since when, the one that was used last at the end: it is the first to be used again.
         self._idle: deque[tuple[Any, float]] = deque()
+        self._sweep: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
@@ -105,17 +106,23 @@ class Pool:
     async def close(self) -> None:
         """What is still being read is read to its end, and its connection closed then."""
         self._is_closed = True
-        while self._idle:
-            connection, _ = self._idle.pop()
-            try:
-                async with asyncio.timeout(2.0):
-                    await connection.close()
-            except UNAVAILABLE:
+        if self._sweep is not None:
+            self._sweep.cancel()
+        try:
+            async with asyncio.timeout(2.0):
+                await asyncio.gather(*(connection.close() for connection, _ in self._idle))
+        except UNAVAILABLE:
+            pass
+        finally:
+            for connection, _ in self._idle:
                 connection.terminate()
+            self._idle.clear()
 
     async def _read(self, how: str, statement: str, arguments: tuple[Any, ...]) -> Any:
         try:
             async with asyncio.timeout(self._timeout_s), self._free:
+                if self._is_closed:
+                    raise StoreUnavailableError("this process ends: nothing more is read")
                 connection = self._take() or await connect(self._dsn)
                 try:
                     return await getattr(connection, how)(statement, *arguments)
@@ -139,13 +146,22 @@ class Pool:
         return None
 
     def _give_back(self, connection: Any) -> None:
-        now_s = asyncio.get_running_loop().time()
         if self._is_closed:
             connection.terminate()
         elif not connection.is_closed():
-            self._idle.append((connection, now_s))
-        while self._idle and now_s - self._idle[0][1] > IDLE_S:
+            loop = asyncio.get_running_loop()
+            self._idle.append((connection, loop.time()))
+            if self._sweep is None:
+                self._sweep = loop.call_later(IDLE_S, self._close_old)
+
+    def _close_old(self) -> None:
+        """Those that nobody has needed for long; and again as long as there are any."""
+        loop = asyncio.get_running_loop()
+        self._sweep = None
+        while self._idle and loop.time() - self._idle[0][1] >= IDLE_S:
             self._idle.popleft()[0].terminate()
+        if self._idle:
+            self._sweep = loop.call_at(self._idle[0][1] + IDLE_S, self._close_old)
 
 
 @asynccontextmanager

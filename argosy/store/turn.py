@@ -229,10 +229,12 @@ async def find_common_event(
 
 
 async def find_common_session_event(
-    pool: Pool, session_id: uuid.UUID, tenant: str, lane: str, *, place: int, seq: int, lineage: int
+    pool: Pool, session_id: uuid.UUID, tenant: str, lane: str, *, place: int, seq: int, lineage: int, turns_max: int
 ) -> PlacedEvent | None:
-    """The same of a session: the last event up to (place, seq)."""
-    row = await pool.fetchrow(_SQL["find_common_session_event"], session_id, tenant, lane, place, seq, lineage)
+    """The same of a session: the last event up to (place, seq), among the last turns_max turns up to there."""
+    row = await pool.fetchrow(
+        _SQL["find_common_session_event"], session_id, tenant, lane, place, seq, lineage, turns_max
+    )
     return None if row is None else PlacedEvent(*row)
 
 

@@ -71,9 +71,8 @@ FROM (
   SELECT first.*, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before
   FROM (
     SELECT e.*
-    FROM turns AS t
-    JOIN events AS e ON e.turn_id = t.turn_id
-    WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3 AND e.seq > $4
+    FROM events AS e
+    WHERE e.turn_id = (SELECT t.turn_id FROM turns AS t WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3) AND e.seq > $4
     ORDER BY e.seq
     LIMIT $5) AS first) AS sized
 WHERE bytes_before < $6
@@ -87,9 +86,8 @@ FROM (
   SELECT first.*, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before
   FROM (
     SELECT e.seq, e.attempt, e.type, e.key, e.at, CASE WHEN e.seq = $4 THEN ''::bytea ELSE e.data END AS data, e.lineage
-    FROM turns AS t
-    JOIN events AS e ON e.turn_id = t.turn_id
-    WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3 AND e.seq >= $4
+    FROM events AS e
+    WHERE e.turn_id = (SELECT t.turn_id FROM turns AS t WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3) AND e.seq >= $4
     ORDER BY e.seq
     LIMIT $5) AS first) AS sized
 WHERE bytes_before < $6
@@ -106,15 +104,18 @@ LIMIT 1
 
 -- name: find_common_session_event
 -- The last event of a session up to one of them ($5 of the turn at place $4) that was written under a lineage ($6) or an
--- earlier one.
+-- earlier one; among the last $7 turns up to there.
 SELECT t.turn_id, t.place, last.lineage, last.seq
-FROM turns AS t
+FROM (
+  SELECT o.turn_id, o.place FROM turns AS o
+  WHERE o.session_id = $1 AND o.tenant = $2 AND o.lane = $3 AND o.place > 0 AND o.place <= $4
+  ORDER BY o.place DESC
+  LIMIT $7) AS t
 CROSS JOIN LATERAL (
   SELECT e.lineage, e.seq FROM events AS e
   WHERE e.turn_id = t.turn_id AND e.lineage <= $6 AND (t.place < $4 OR e.seq <= $5)
   ORDER BY e.seq DESC
   LIMIT 1) AS last
-WHERE t.session_id = $1 AND t.tenant = $2 AND t.lane = $3 AND t.place > 0 AND t.place <= $4
 ORDER BY t.place DESC
 LIMIT 1
 

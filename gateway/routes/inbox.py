@@ -53,7 +53,7 @@ async def post_signal(request: Request) -> Response:
     state.poking.new_signal(requested)
     head = await inbox.send_signal(state.pool, written, signal_id, tenant, state.settings.lane)
     if head is not None:
-        state.poking.new_inbox_row(written.bucket, is_urgent=False)
+        state.poking.new_inbox_row(written.bucket, is_urgent=head.status != Status.SUSPENDED)
         return _answer(202, head, requested, signal_id=signal_id, name=name)
     # Not accepted yet, a duplicate, ended, or sent before: looked at step by step.
     head = await resolve(state, turns.find_turn, requested, tenant)

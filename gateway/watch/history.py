@@ -19,6 +19,8 @@ from gateway.watch.tale import Tale
 _PAGE_ROWS_MAX: Final = 200
 # Of the data of events in one page; the one that passes it is the last.
 _PAGE_SIZE_BYTES_MAX: Final = 65_536
+# How far back a session is searched for what a client knows of it; beyond that it is told from its beginning.
+_TURNS_BACK_MAX: Final = 1_000
 
 
 # A turn and how many events of it are known: True when it has others.
@@ -103,6 +105,7 @@ class History:
             place=last.place,
             seq=last.seq,
             lineage=last.lineage,
+            turns_max=_TURNS_BACK_MAX,
         )
 
     async def _common(self, tale: Tale) -> tuple[int, int] | None:

@@ -40,6 +40,8 @@ class SessionStory(Story):
         # The turn that is told now; None: every turn up to this place was.
         self._tale: Tale | None = None
         self._place = 0
+        # The last event of the turn that was told last, once that one was told to its end.
+        self._last: EventId | None = None
 
     async def begin(self) -> bool:
         """As Story."""
@@ -47,14 +49,7 @@ class SessionStory(Story):
         if after is None:
             self._place = await self._history.present(self._session_id)
         elif after.place:
-            self._place = after.place - 1
-            found = await self._history.placed(self._session_id, after.place)
-            if found is not None and found[1] == after.place:
-                self._tale = Tale(found[0], after, after.place)
-            else:
-                # Nothing is there any more. It was forgotten, unless something from before is still there.
-                self._tale = Tale(uuid.UUID(int=0), after, after.place)
-                self._tale.is_lost = True
+            await self._go_on_after(after)
         return True
 
     @property
@@ -62,7 +57,23 @@ class SessionStory(Story):
         """As Story."""
         return False
 
+    async def _go_on_after(self, last: EventId) -> None:
+        """The client has everything up to this event. What is told next says whether that is still so."""
+        self._place = last.place - 1
+        found = await self._history.placed(self._session_id, last.place)
+        if found is not None and found[1] == last.place:
+            self._tale = Tale(found[0], last, last.place)
+        else:
+            # Nothing is there any more. It was forgotten, unless something from before is still there.
+            self._tale = Tale(uuid.UUID(int=0), last, last.place)
+            self._tale.is_lost = True
+
     async def _read(self) -> AsyncIterator[list[Message]]:
+        if not (self._tale and self._tale.seq) and self._may_have_forked():
+            if self._last is None:
+                self._tale = None  # nothing of it was told: it may not be there any more
+            else:
+                await self._go_on_after(self._last)
         while True:
             tale = self._tale
             if tale is None:
@@ -78,7 +89,19 @@ class SessionStory(Story):
             elif not tale.is_over:
                 return
             else:
-                self._place, self._tale = tale.place, None
+                self._end(tale)
+
+    def _end(self, tale: Tale) -> None:
+        """A turn was told to its end."""
+        self._last = EventId(tale.lineage, tale.seq, place=tale.place)
+        self._place, self._tale = tale.place, None
+
+    def _may_have_forked(self) -> bool:
+        """Whether the owner is another one than before, or tells what was written after the database went back."""
+        if self._heard is None or self._last is None:
+            return self._why == "subscribed"
+        field = self._heard.WhichOneof("what")
+        return field != "look" and bool(getattr(self._heard, field).lineage > self._last.lineage)
 
     async def _go_back(self, tale: Tale) -> list[Message]:
         """The client has something of a turn that is not there (any more)."""
@@ -108,9 +131,11 @@ class SessionStory(Story):
         if tale is not None and what.turn_id == tale.turn_id.bytes:
             told = tale.heard(item, has_read=has_read)
             if tale.is_over:
-                self._place, self._tale = tale.place, None
+                self._end(tale)
                 self._why = "heard"  # what is next may have ended already
             return told
+        if not has_read and tale is None and self._last is not None and what.lineage > self._last.lineage:
+            return None  # history may have forked before what the client has
         if has_read or what.place <= (self._place if tale is None else tale.place):
             return []
         if tale is not None and field == "event" and what.type in ENDING and what.attempt == 0:
@@ -121,7 +146,9 @@ class SessionStory(Story):
         """While no turn is told: whether nothing comes before this event. A turn starts when those before it have
         ended, and what was heard of them is told by now; whatever else may come first is read.
         """
-        return bool(event.seq == 1 and event.type == Event.TURN_STARTED and event.place > self._place)
+        is_same_history = self._last is None or event.lineage <= self._last.lineage
+        is_start = event.seq == 1 and event.type == Event.TURN_STARTED
+        return bool(is_start and is_same_history and event.place > self._place)
 
     def _resume(self) -> tuple[int, int]:
         return (0, 0) if self._tale is None else self._tale.resume

@@ -1,5 +1,6 @@
 """A turn that is over frees its memory by itself: it is not left to the garbage collector."""
 
+import asyncio
 import contextlib
 import gc
 from typing import Any
@@ -45,7 +46,17 @@ async def rests(ctx: Context, job: Any) -> None:
     await ctx.wait_signal("go")
 
 
-@pytest.mark.parametrize("flow", [completes, fails, recovers, rests])
+@workflow
+async def says_goodbye(ctx: Context, job: Any) -> None:
+    try:
+        await ctx.wait_signal("go")
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+        emit("late", text="what nobody sees")
+
+
+@pytest.mark.parametrize("flow", [completes, fails, recovers, rests, says_goodbye])
 async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> None:
     definition = workflow_of(flow)
 
@@ -61,8 +72,10 @@ async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> Non
                 turn = make_turn(parts.owned[0])
                 parts.scheduler.accepted(turn, True)
                 parts.executor.fill()
+                task = turn.task
                 await until(lambda turn_id=turn.turn_id: turn_id not in parts.scheduler.live)
-                turn = None
+                await asyncio.wait((task,))
+                turn = task = None
             gc.set_debug(gc.DEBUG_SAVEALL)
             gc.collect()
             left = [each for each in gc.garbage if isinstance(each, Turn)]

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from typing import Any
 
-from argosy.store.head import LoadedTurn, SentSignal
+from argosy.store.head import DueRow, LoadedTurn, SentSignal
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn
 
 WAITS_FOR_GO = b'[{"key":"signal:go","kind":"signal","name":"go"}]'
@@ -28,11 +28,11 @@ def answers(parts: Parts, signals: list[SentSignal], *turns: LoadedTurn) -> list
         await both.wait()
         return signals
 
-    async def load_turns(turn_ids: list[uuid.UUID]) -> list[LoadedTurn]:
+    async def load_suspended(turn_ids: list[uuid.UUID], events_max: int) -> list[LoadedTurn]:
         await both.wait()
         return list(turns)
 
-    parts.heads.await_signals, parts.heads.load_turns = await_signals, load_turns
+    parts.heads.await_signals, parts.heads.load_suspended = await_signals, load_suspended
     return asked
 
 
@@ -73,14 +73,14 @@ async def test_a_turn_that_ran_meanwhile_is_not_believed() -> None:
         turn = make_turn(parts.owned[0])
         sent = signal(turn.turn_id)
         answers(parts, [sent], waiting(turn.turn_id, sent))
-        load_turns = parts.heads.load_turns
+        load_suspended = parts.heads.load_suspended
 
-        async def ran_meanwhile(turn_ids: list[uuid.UUID]) -> list[LoadedTurn]:
+        async def ran_meanwhile(turn_ids: list[uuid.UUID], events_max: int) -> list[LoadedTurn]:
             parts.scheduler.accepted(turn, True)
             parts.scheduler.left(turn)
-            return await load_turns(turn_ids)
+            return await load_suspended(turn_ids, events_max)
 
-        parts.heads.load_turns = ran_meanwhile
+        parts.heads.load_suspended = ran_meanwhile
         await read(parts, turn.turn_id)
 
         assert turn.turn_id not in parts.scheduler.live
@@ -92,16 +92,37 @@ async def test_a_turn_whose_partition_was_claimed_again_meanwhile_is_not_believe
         turn_id = uuid.uuid4()
         sent = signal(turn_id)
         answers(parts, [sent], waiting(turn_id, sent))
-        load_turns = parts.heads.load_turns
+        load_suspended = parts.heads.load_suspended
 
-        async def claimed_meanwhile(turn_ids: list[uuid.UUID]) -> list[LoadedTurn]:
+        async def claimed_meanwhile(turn_ids: list[uuid.UUID], events_max: int) -> list[LoadedTurn]:
             parts.owned[0].is_void = True
             parts.owned[0] = make_owned()
-            return await load_turns(turn_ids)
+            return await load_suspended(turn_ids, events_max)
 
-        parts.heads.load_turns = claimed_meanwhile
+        parts.heads.load_suspended = claimed_meanwhile
         await read(parts, turn_id)
 
+        assert turn_id not in parts.scheduler.live
+
+
+async def test_a_turn_of_which_a_signal_was_buffered_meanwhile_is_not_believed() -> None:
+    """It was read before that one was committed, and the rows that are due when it is read now do not show it."""
+    async with Parts(catalog()) as parts:
+        turn_id = uuid.uuid4()
+        other, sent = signal(turn_id, "other"), signal(turn_id)
+        answers(parts, [sent], waiting(turn_id))
+        load_suspended = parts.heads.load_suspended
+        row = DueRow(other.inbox_id, turn_id, 0, "signal", "other", "", b"1", "suspended")
+
+        async def buffered_meanwhile(turn_ids: list[uuid.UUID], events_max: int) -> list[LoadedTurn]:
+            parts.heads.due, parts.heads.turns = [row], {turn_id: waiting(turn_id, other)}
+            await parts.inbox._read()
+            return await load_suspended(turn_ids, events_max)
+
+        parts.heads.load_suspended = buffered_meanwhile
+        await read(parts, turn_id)
+
+        assert other.inbox_id in parts.inbox._in_hand
         assert turn_id not in parts.scheduler.live
 
 

@@ -72,7 +72,7 @@ async def test_no_read_of_a_client_scans_the_turns(backlog: asyncpg.Connection) 
         "list_turn_story": ("turn", (turn_id, TENANT, LANE, 7, 100, 1_000)),
         "find_moved_turns": ("turn", ([turn_id] * 500, [1] * 500)),
         "find_common_event": ("turn", (turn_id, TENANT, LANE, 9, 1)),
-        "find_common_session_event": ("turn", (SESSION_ID, TENANT, LANE, 9, 9, 1)),
+        "find_common_session_event": ("turn", (SESSION_ID, TENANT, LANE, 9, 9, 1, 1_000)),
         "find_placed_turn": ("turn", (SESSION_ID, TENANT, LANE, 9)),
         "find_present_place": ("turn", (SESSION_ID, TENANT, LANE)),
         "list_session_turns": ("turn", (SESSION_ID, TENANT, LANE, None, None, *begin, 51)),
@@ -96,7 +96,7 @@ async def test_a_sessions_place_is_found_without_reading_its_backlog(backlog: as
     for name, arguments in (
         ("find_placed_turn", (SESSION_ID, TENANT, LANE, 10_000)),
         ("find_present_place", (SESSION_ID, TENANT, LANE)),
-        ("find_common_session_event", (SESSION_ID, TENANT, LANE, 20, 1, 1)),
+        ("find_common_session_event", (SESSION_ID, TENANT, LANE, 20, 1, 1, 1_000)),
     ):
         statement = await backlog.prepare("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + load_queries("turn")[name])
         plan = json.loads(await statement.fetchval(*arguments))[0]["Plan"]

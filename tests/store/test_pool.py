@@ -149,20 +149,29 @@ async def test_who_waits_for_a_connection_in_vain_is_told_in_time(store_dsn: str
     await pool.close()
 
 
-async def test_connections_that_are_not_needed_any_more_are_closed(
+async def test_connections_that_are_not_needed_any_more_are_closed_though_nobody_reads(
     store_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("argosy.store.pool.IDLE_S", 0.05)
     pool, connection = Pool(store_dsn, 3, 10.0), await connect(store_dsn)
-    await asyncio.gather(*(pool.fetchval("SELECT pg_sleep(0.02)") for _ in range(3)))
-    monkeypatch.setattr("argosy.store.pool.IDLE_S", 0.0)
 
-    await pool.fetchval("SELECT 1")
+    await asyncio.gather(*(pool.fetchval("SELECT pg_sleep(0.02)") for _ in range(3)))
 
     async with asyncio.timeout(5):
-        while await backends(connection) > 1:  # noqa: ASYNC110 — Postgres has no event for it
+        while await backends(connection):  # noqa: ASYNC110 — Postgres has no event for it
             await asyncio.sleep(0.001)
+    assert await pool.fetchval("SELECT 1") == 1
     await pool.close()
     await connection.close()
+
+
+async def test_nothing_is_read_once_it_is_closed(store_dsn: str) -> None:
+    pool = Pool(store_dsn, 3, 10.0)
+    await pool.fetchval("SELECT 1")
+    await pool.close()
+
+    with pytest.raises(StoreUnavailableError, match="ends"):
+        await pool.fetchval("SELECT 1")
 
 
 async def test_a_read_that_a_close_meets_comes_to_its_end(store_dsn: str) -> None:

@@ -119,3 +119,45 @@ async def test_a_turn_that_has_ended_or_a_request_that_was_seen_gets_no_row(
     assert first is not None
     assert (again, late) == (None, None)
     assert len(await heads.await_signals([turn.turn_id])) == 1
+
+
+async def test_who_waits_for_one_turn_holds_up_nobody_who_writes_to_another(
+    store_dsn: str, writer: Any, heads: Heads, hand: Hand, turn: New
+) -> None:
+    other = New("other")
+    await hand.accept(other)
+    await hand.flush(Change(other, QUEUED, "suspended", events=STARTED))
+    transaction = writer.transaction()
+    await transaction.start()
+    await write(writer, turn, "go")
+    beside = await asyncpg.connect(store_dsn, server_settings={"search_path": "argosy", "lock_timeout": "1ms"})
+
+    awaiting = asyncio.create_task(heads.await_signals([other.turn_id, turn.turn_id]))
+    await is_held_up(writer)
+    sent = await write(beside, other, "go")
+
+    assert await awaiting == [sent]
+    await transaction.rollback()
+    await beside.close()
+
+
+async def test_signals_to_one_turn_are_written_beside_each_other(store_dsn: str, writer: Any, turn: New) -> None:
+    transaction = writer.transaction()
+    await transaction.start()
+    await write(writer, turn, "one")
+    beside = await asyncpg.connect(store_dsn, server_settings={"search_path": "argosy", "lock_timeout": "1ms"})
+
+    assert await write(beside, turn, "two")
+
+    await transaction.rollback()
+    await beside.close()
+
+
+async def test_only_a_suspended_turn_of_few_events_is_read_ahead(heads: Heads, hand: Hand, turn: New) -> None:
+    queued = New("q")
+    await hand.accept(queued)
+    both = [turn.turn_id, queued.turn_id]
+
+    assert [each.turn_id for each in await heads.load_suspended(both, 1)] == [turn.turn_id]
+    assert await heads.load_suspended(both, 0) == []
+    assert {each.turn_id for each in await heads.load_turns(both)} == set(both)

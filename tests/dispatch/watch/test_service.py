@@ -6,6 +6,7 @@ import uuid
 import grpc
 import pytest
 
+from argosy import signing
 from argosy.rpc.watch_pb2 import Refused
 from argosy.turn.events import Event
 from tests.dispatch.watch.gateway import METHOD, Gateway
@@ -135,9 +136,9 @@ async def test_every_message_is_signed_for_itself(owner: Owner, gateway: Gateway
 
 
 async def test_who_says_nothing_signed_is_not_kept(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "_FIRST_WITHIN_S", 0.05)
+    monkeypatch.setattr(signing, "UNSIGNED_S", 0.05)
     async with Gateway(owner.address) as gateway:
-        assert await gateway.until_ended() is grpc.StatusCode.UNAVAILABLE
+        assert await gateway.until_ended() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_streams_have_a_bound(owner: Owner) -> None:
@@ -153,6 +154,7 @@ async def _hold_streams(owner: Owner) -> None:
             await each.send()
             await each.until(lambda each=each: bool(each.heard))
     async with Gateway(owner.address, owner.worker_id) as one_more:
+        await one_more.send()
         assert await one_more.until_ended() is grpc.StatusCode.RESOURCE_EXHAUSTED
     for each in gateways:
         await each.__aexit__()

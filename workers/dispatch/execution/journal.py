@@ -42,6 +42,7 @@ class TurnJournal:
         "_database_time_s",
         "_events_max",
         "_flusher",
+        "_is_closed",
         "_listener_of",
         "_on_handed_over",
         "_quiet",
@@ -72,6 +73,7 @@ class TurnJournal:
         self._quiet = Quiet(self._may_rest, lambda: on_quiet(turn))
         self._on_handed_over: Callable[[], None] = lambda: None
         self._asked = Asked(turn.history)
+        self._is_closed = False
         self._replay = self._asked.replay
         # What was written before the code began must be durable before anything starts, if it was waited for.
         self._recorded_seq = turn.seq if turn.awaits_start or turn.results else 0
@@ -118,13 +120,17 @@ class TurnJournal:
     def channels(self) -> Channels:
         turn = self._turn
         with _MAKING:
-            if turn.channels is None:
+            channels = turn.channels
+            if channels is None:
                 kept = kept_channels(turn.history, is_refilled=turn.is_taken_over)
-                turn.channels = Channels(self._channel_bounds, turn, kept)
+                channels = Channels(self._channel_bounds, turn, kept)
+                if self._is_closed:
+                    return channels  # of code that goes on after its turn has ended, or rests: nobody sees them
+                turn.channels = channels
                 # Whoever begins to watch from now on finds it; who did before is asked for here.
                 if (listener := self._listener_of(turn)) is not None:
-                    turn.channels.listener = listener
-            return turn.channels
+                    channels.listener = listener
+            return channels
 
     async def ready(self, key: str) -> None:
         await self._go_on(key)
@@ -203,7 +209,11 @@ class TurnJournal:
         return bool(self._quiet.active)
 
     def close(self) -> None:
-        """The turn has ended or rests, durably: what this holds does not hold this any more."""
+        """The turn has ended or rests, durably: what this holds does not hold this any more. Its code may still go on,
+        in a `finally` or in a thread.
+        """
+        with _MAKING:
+            self._is_closed = True
         self._quiet.close()
         self.waits.close()
 

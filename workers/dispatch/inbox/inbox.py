@@ -165,6 +165,7 @@ class Inbox:
 
     def _take_absent(self, row: DueRow, owned: Owned, loaded: LoadedTurn) -> None:
         """The turn waits in Postgres: delayed, behind others, suspended, parked, ended, or held for a former owner."""
+        self.ahead.touched(row.turn_id)
         status = Status(loaded.status)
         if self._takeover.is_held(row.turn_id) and status not in ENDED:
             action = decide_held(row.kind, row.name, status, waits_for(loaded.waits, row))
@@ -179,7 +180,7 @@ class Inbox:
             self._takeover.said(row.turn_id, row.name)
         elif action is Action.BUFFER:
             self._move(row, owned, "buffered")
-            if status is Status.QUEUED:
+            if status is Status.QUEUED or self._pager.is_coming(row.turn_id):
                 self._pager.signalled(row.turn_id, owned)
         elif action is Action.PLACE:
             self._move(row, owned, "deleted")

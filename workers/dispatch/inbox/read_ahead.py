@@ -5,8 +5,10 @@ of the signal is waited for: the turn goes on some milliseconds sooner than if i
 Only a suspended turn that waits for just this signal is woken; everything else is found by `Inbox` when it is due, and
 so is what was missed here.
 
-The turn may have been read before the signal was committed. That does no harm: what a turn is in Postgres changes by
-this process alone, and whether it did meanwhile is known (`Scheduler.watch`, and the claim).
+The turn may have been read before the signal was committed. That does no harm: what it is in Postgres, and what becomes
+of its rows, changes by this process alone, and whether it did meanwhile is known: it was in memory (`Scheduler.watch`),
+`Inbox` took a row of it (`touched`; a signal that was buffered then would be missing here, and nobody would look at it
+again), or its partition was claimed anew.
 """
 
 import asyncio
@@ -29,6 +31,8 @@ from workers.dispatch.turn import Owned
 log = structlog.get_logger()
 
 _TURNS_MAX: Final = 64  # for one read; the others are found when they are due
+# What a signal may cause to be read before anybody knows whether it is taken.
+_EVENTS_MAX: Final = 100
 
 
 class ReadAhead:
@@ -48,12 +52,17 @@ class ReadAhead:
         self._owned_of = owned_of
         self._take = take
         self._named: set[uuid.UUID] = set()
+        self._touched: set[uuid.UUID] = set()
         self._work = asyncio.Event()
 
     def poke(self, turn_ids: Iterable[uuid.UUID]) -> None:
         """Signals to these turns are being written. They may be anybody's, and named twice or never."""
         self._named.update(islice(turn_ids, _TURNS_MAX - len(self._named)))
         self._work.set()
+
+    def touched(self, turn_id: uuid.UUID) -> None:
+        """A row of a turn that is not in memory was taken: what is being read of it may be older than that."""
+        self._touched.add(turn_id)
 
     async def run(self) -> None:
         while True:
@@ -71,14 +80,17 @@ class ReadAhead:
         self._named.clear()
         if not named:
             return
+        self._touched.clear()
         with self._scheduler.watch() as departed:
-            signals, turns = await asyncio.gather(self._heads.await_signals(named), self._heads.load_turns(named))
+            signals, turns = await asyncio.gather(
+                self._heads.await_signals(named), self._heads.load_suspended(named, _EVENTS_MAX)
+            )
         sent: dict[uuid.UUID, list[SentSignal]] = {}
         for signal in signals:
             sent.setdefault(signal.turn_id, []).append(signal)
         for turn in turns:
             owned = claims[turn.turn_id]
-            is_as_read = turn.turn_id not in departed and self._claim_of(turn.turn_id) is owned
+            is_as_read = turn.turn_id not in departed | self._touched and self._claim_of(turn.turn_id) is owned
             if owned is not None and is_as_read and turn.turn_id in sent:
                 self._wake(turn, owned, sent[turn.turn_id])
 

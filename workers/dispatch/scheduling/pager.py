@@ -90,6 +90,10 @@ class Pager:
         self._taking_up[turn_id] = owned, resume
         return self._take_up(turn_id, owned, resume)
 
+    def is_coming(self, turn_id: uuid.UUID) -> bool:
+        """Whether a turn that was held is on its way into memory."""
+        return turn_id in self._taking_up
+
     def is_taking_up(self, owned: Owned) -> bool:
         """Whether a turn of it that begins again is on its way into memory."""
         return any(each is owned and resume is not Resume.MOVED for each, resume in self._taking_up.values())
@@ -97,14 +101,16 @@ class Pager:
     async def _take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
         try:
             while not owned.is_void and turn_id not in self._scheduler.live:
-                with self._scheduler.watch() as departed:
-                    rows = await self._read_again(turn_id)
-                if rows is None:
+                try:
+                    with self._scheduler.watch() as departed:
+                        rows = await self._heads.load_turns([turn_id])
+                except UnavailableError:
                     await self._clock.sleep(_RETRY_S)
                     continue
-                # It ran here meanwhile, or what it waits for wakes it when it comes.
+                if self._signalled.pop(turn_id, None) is not None:
+                    continue  # a signal was buffered meanwhile, and may be missing in what was read
                 if turn_id in departed or not rows or not _goes_on(rows[0]):
-                    return
+                    return  # it ran here meanwhile, or what it waits for wakes it when it comes
                 turn = turn_of(rows[0], owned)
                 turn.resume = resume
                 if owned.is_void or self._scheduler.found(turn):
@@ -114,12 +120,6 @@ class Pager:
         finally:
             if self._taking_up.get(turn_id) == (owned, resume):
                 del self._taking_up[turn_id]
-
-    async def _read_again(self, turn_id: uuid.UUID) -> list[LoadedTurn] | None:
-        try:
-            return await self._heads.load_turns([turn_id])
-        except UnavailableError:
-            return None
 
     def has_unread(self, owned: Owned) -> bool:
         """Whether heads of a claimed partition were never looked at."""
@@ -232,7 +232,7 @@ class Pager:
 
     def _comes_by_itself(self, turn_id: uuid.UUID) -> bool:
         """A step of it still runs elsewhere, or it is on its way into memory, which knows how it goes on."""
-        return turn_id in self._taking_up or self._is_held(turn_id)
+        return self.is_coming(turn_id) or self._is_held(turn_id)
 
     def turn_of(self, row: Head, owned: Owned) -> Turn:
         turn = turn_of(row, owned)

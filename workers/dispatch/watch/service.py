@@ -1,7 +1,7 @@
 """The gRPC side of watching: a stream per gateway process, what it asks and what it is told.
 
-A stream that says nothing signed at first, one too many, and one whose gateway takes nothing for a long time are ended;
-the gateway opens another one, or finds the owner anew. Who speaks is said at once, and each second from then on.
+A stream too many, and one whose gateway takes nothing for a long time, are ended; the gateway opens another one, or
+finds the owner anew. Who speaks is said at once, and each second from then on.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ from workers.dispatch.watch.hub import Hub, Wanted
 from workers.dispatch.watch.line import Line
 
 HEARTBEAT_S: Final = 1.0
-_FIRST_WITHIN_S: Final = 5.0
 _TAKEN_WITHIN_S: Final = 30.0
 _LAST_WORDS_S: Final = 0.5
 _ENDS: Final = "the worker ends"
@@ -105,18 +104,10 @@ class Stream:
         return since_s is not None and self._loop.time() - since_s > _TAKEN_WITHIN_S
 
     async def _listen(self, messages: AsyncIterator[Any]) -> str:
-        """Until the gateway ends the stream, or never begins."""
-        source = aiter(messages)
-        with contextlib.suppress(StopAsyncIteration):
-            try:
-                async with asyncio.timeout(_FIRST_WITHIN_S):
-                    message = await anext(source)
-            except TimeoutError:
-                return f"nothing signed came within {_FIRST_WITHIN_S:g} s"
-            while True:
-                self._heard(watch_pb2.WatchRequest.FromString(message.body))
-                await self._line.until_room()
-                message = await anext(source)
+        """Until the gateway ends the stream."""
+        async for message in messages:
+            self._heard(watch_pb2.WatchRequest.FromString(message.body))
+            await self._line.until_room()
         return ""
 
     def _heard(self, request: Any) -> None:

@@ -1,0 +1,107 @@
+"""A session's stream over a database that went back while no turn of it was told."""
+
+from tests.gateway.rows import Rows
+from tests.gateway.watch.conftest import Gateway
+from tests.gateway.watch.owner import Owner, event, moved
+from tests.gateway.watch.test_session_stream import PATH, ended
+
+
+async def test_an_ending_that_never_happened_is_taken_back(gateway: Gateway, owner: Owner, rows: Rows) -> None:
+    turn_id, place = await ended(rows)
+    async with gateway.read(PATH) as reader:
+        asked = await owner.until_asked()
+        await reader.until(2)
+        await rows.connection.execute("DELETE FROM events WHERE turn_id = $1 AND seq = 2", turn_id)
+        await rows.connection.execute(
+            "UPDATE turns SET status = 'running', ended_at = NULL, seq = 1 WHERE turn_id = $1", turn_id
+        )
+        await owner.own(rows.connection)
+        asked.say(moved=moved(turn_id))
+        await reader.until(3)
+        asked = await owner.until_asked(2)
+        asked.say(event=event(turn_id, 2, "turn.reset", place=place, lineage=2, attempt=2))
+        asked.say(event=event(turn_id, 3, "turn.failed", place=place, lineage=2, attempt=2))
+        await reader.until(5)
+
+    assert [(each.type, each.id.partition(":")[2]) for each in reader.told] == [
+        ("turn.started", "1-1"),
+        ("turn.completed", "1-2"),
+        ("resync", "1-1"),
+        ("turn.reset", "2-2"),
+        ("turn.failed", "2-3"),
+    ]
+
+
+async def test_a_turn_at_the_place_of_one_that_never_was_is_told(gateway: Gateway, owner: Owner, rows: Rows) -> None:
+    first, _ = await ended(rows)
+    second, place = await ended(rows)
+    async with gateway.read(PATH) as reader:
+        asked = await owner.until_asked()
+        await reader.until(4)
+        await rows.connection.execute("DELETE FROM events WHERE turn_id = $1", second)
+        await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", second)
+        third = await rows.turn("chat", "running", attempt=1, place=place)
+        await rows.events(third, ("turn.started", "", {}), lineage=2)
+        await owner.own(rows.connection)
+        asked.say(moved=moved(second))
+        asked = await owner.until_asked(2)
+        asked.say(event=event(third, 1, "turn.started", place=place, lineage=2))
+        await reader.until(6)
+
+    assert reader.types[4:] == ["resync", "turn.started"]
+    assert reader.told[4].body["turn_id"] == str(first)
+    assert reader.told[5].body["turn_id"] == str(third)
+
+
+async def test_a_turn_that_was_to_come_and_never_was_holds_up_nobody(
+    gateway: Gateway, owner: Owner, rows: Rows
+) -> None:
+    waits = await rows.turn("chat", "queued")
+    async with gateway.read(PATH) as reader:
+        asked = await owner.until_asked()
+        await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", waits)
+        await owner.own(rows.connection)
+        asked.say(moved=moved(waits))
+        asked = await owner.until_asked(2)
+        other, place = await ended(rows, lineage=2)
+        asked.say(event=event(other, 1, "turn.started", place=place, lineage=2))
+        asked.say(event=event(other, 2, "turn.completed", place=place, lineage=2))
+        await reader.until(2)
+
+    assert [each.body["turn_id"] for each in reader.told] == [str(other)] * 2
+
+
+async def test_a_new_owner_of_the_same_history_takes_nothing_back(gateway: Gateway, owner: Owner, rows: Rows) -> None:
+    turn_id, _ = await ended(rows)
+    async with gateway.read(PATH) as reader:
+        asked = await owner.until_asked()
+        await reader.until(2)
+        await owner.own(rows.connection)
+        asked.say(moved=moved(turn_id))
+        asked = await owner.until_asked(2)
+        other, place = await ended(rows, lineage=2)
+        asked.say(event=event(other, 1, "turn.started", place=place, lineage=2))
+        asked.say(event=event(other, 2, "turn.completed", place=place, lineage=2))
+        await reader.until(4)
+
+    assert reader.types == ["turn.started", "turn.completed"] * 2
+
+
+async def test_a_turn_that_was_forgotten_meanwhile_is_not_taken_back(
+    gateway: Gateway, owner: Owner, rows: Rows
+) -> None:
+    turn_id, _ = await ended(rows)
+    async with gateway.read(PATH) as reader:
+        asked = await owner.until_asked()
+        await reader.until(2)
+        await rows.connection.execute("DELETE FROM events WHERE turn_id = $1", turn_id)
+        await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", turn_id)
+        await owner.own(rows.connection)
+        asked.say(moved=moved(turn_id))
+        asked = await owner.until_asked(2)
+        other, place = await ended(rows)
+        asked.say(event=event(other, 1, "turn.started", place=place))
+        asked.say(event=event(other, 2, "turn.completed", place=place))
+        await reader.until(4)
+
+    assert reader.types == ["turn.started", "turn.completed"] * 2
