@@ -86,3 +86,43 @@ async def test_a_writer_does_not_survive_a_fork(kafka_settings: Settings, monkey
             await writer.append([Entry(0, b"", b"a")])
 
     await writer.close()
+
+
+async def test_appends_that_find_others_in_flight_are_collected_and_none_is_lost(kafka_settings: Settings) -> None:
+    await ensure(kafka_settings, "")
+    writer = await KafkaWriter.open(kafka_settings, SystemClock())
+
+    answers = await asyncio.gather(*(writer.append([Entry(0, b"", b"%d" % number)]) for number in range(100)))
+
+    assert {one.outcome for (one,) in answers} == {Outcome.APPENDED}
+    await writer.close()
+
+
+async def test_an_append_that_a_close_meets_while_it_is_collected_is_certainly_not_appended(
+    kafka_settings: Settings,
+) -> None:
+    await ensure(kafka_settings, "")
+    settings = kafka_settings.model_copy(update={"kafka_linger_ms": 200.0})
+    writer = await KafkaWriter.open(settings, SystemClock())
+    others = [asyncio.create_task(writer.append([Entry(0, b"", b"x")])) for _ in range(8)]
+    await asyncio.sleep(0)  # four are in flight, four wait
+
+    await writer.close()
+
+    outcomes = [(await each)[0].outcome for each in others]
+    assert outcomes[4:] == [Outcome.NOT_APPENDED] * 4
+    assert Outcome.NOT_APPENDED not in outcomes[:4]
+
+
+async def test_the_time_in_which_an_append_is_collected_counts(kafka_settings: Settings) -> None:
+    """Nobody looks for a turn in the log for longer than that."""
+    await ensure(kafka_settings, "")
+    update = {"kafka_linger_ms": 300.0, "log_append_timeout_s": 0.2}
+    writer = await KafkaWriter.open(kafka_settings.model_copy(update=update), SystemClock())
+    others = [asyncio.create_task(writer.append([Entry(0, b"", b"x")])) for _ in range(5)]
+    await asyncio.sleep(0)
+
+    (late,) = await others[4]
+
+    assert late.outcome is Outcome.UNKNOWN
+    await writer.close()
