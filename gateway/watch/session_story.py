@@ -70,10 +70,7 @@ class SessionStory(Story):
 
     async def _read(self) -> AsyncIterator[list[Message]]:
         if not (self._tale and self._tale.seq) and self._may_have_forked():
-            if self._last is None:
-                self._tale = None  # nothing of it was told: it may not be there any more
-            else:
-                await self._go_on_after(self._last)
+            await self._look_again()
         while True:
             tale = self._tale
             if tale is None:
@@ -90,6 +87,15 @@ class SessionStory(Story):
                 return
             else:
                 self._end(tale)
+
+    async def _look_again(self) -> None:
+        """Is what was told last still there? Of what was not told yet nothing may be there any more."""
+        if self._last is not None:
+            await self._go_on_after(self._last)
+            return
+        self._tale = None
+        if self._after is None:
+            self._place = min(self._place, await self._history.present(self._session_id))
 
     def _end(self, tale: Tale) -> None:
         """A turn was told to its end."""

@@ -105,3 +105,23 @@ async def test_a_turn_that_was_forgotten_meanwhile_is_not_taken_back(
         await reader.until(4)
 
     assert reader.types == ["turn.started", "turn.completed"] * 2
+
+
+async def test_who_wants_what_happens_from_now_on_hears_of_turns_at_places_that_come_again(
+    gateway: Gateway, owner: Owner, rows: Rows
+) -> None:
+    await ended(rows)
+    second, place = await ended(rows)
+    async with gateway.read(f"{PATH}?from=now") as reader:
+        asked = await owner.until_asked()
+        await rows.connection.execute("DELETE FROM events WHERE turn_id = $1", second)
+        await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", second)
+        await owner.own(rows.connection)
+        asked.say(moved=moved(second))
+        asked = await owner.until_asked(2)
+        third = await rows.turn("chat", "running", attempt=1, place=place)
+        await rows.events(third, ("turn.started", "", {}), lineage=2)
+        asked.say(event=event(third, 1, "turn.started", place=place, lineage=2))
+        await reader.until(1)
+
+    assert [each.body["turn_id"] for each in reader.told] == [str(third)]
