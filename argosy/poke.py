@@ -145,7 +145,7 @@ class Poker:
             async with asyncio.timeout(IDLE_S):
                 await line.news.wait()
         except TimeoutError:
-            return line.news.is_set()
+            return line.news.is_set() or line.lazy is not None
         return True
 
     async def _send(self, call: Any, open_call: Callable[[], Any], hint: Hint) -> Any:
