@@ -1,7 +1,6 @@
 """`argosy gateway`: one socket, GATEWAY_WORKERS processes behind it, all gone when whoever started them is gone."""
 
 import asyncio
-import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -16,7 +15,7 @@ from typing import Final
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from argosy import telemetry
+from argosy import garbage, telemetry
 from argosy.config import Settings
 from argosy.errors import ArgosyError
 from argosy.process.parent import EXIT_CODE_ABANDONED, watch_parent
@@ -143,9 +142,7 @@ def _app_of_process(settings: Settings) -> object:
         telemetry.set_up_logging(settings.log_level, settings.log_format)
         threading.Thread(target=_end_with, args=(parent.sentinel,), name="watch-parent", daemon=True).start()
     app = create_app(settings)
-    # What was imported stays: without this each full collection looks at all of it, and every request waits 30 ms.
-    gc.collect()
-    gc.freeze()
+    garbage.settle()
     return app
 
 

@@ -199,7 +199,7 @@ class Channel:
         """As an event's data holds it: `"NAME":{"text":…}` or `"NAME":{"json":…}`."""
         name = _encode(self.name)
         if self.is_text:
-            return b'%b:{"text":%b}' % (name, _encode(self._text(0, self.length)))
+            return b'%b:{"text":%b}' % (name, _encode("".join(self._texts + self._loose[: self._counted])))
         return b'%b:{"json":%b}' % (name, self._whole)
 
     def _text(self, begin: int, end: int) -> str:

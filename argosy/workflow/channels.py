@@ -10,7 +10,7 @@ Threads: every method may be called from any of them.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -141,7 +141,8 @@ class Channels:
         Empty bytes: it has filled none.
         """
         with self._lock:
-            return _object(self._remove(step))
+            channels = self._remove(step)
+        return _object(channels)  # they are over: nobody fills them
 
     def clear(self, step: str) -> None:
         """The step is tried again."""
@@ -282,6 +283,6 @@ class Channels:
             )
 
 
-def _object(channels: Any) -> bytes:
-    members = b",".join(channel.member() for channel in channels)
+def _object(channels: Iterable[Channel]) -> bytes:
+    members = b",".join([channel.member() for channel in channels])
     return b"{%b}" % members if members else b""

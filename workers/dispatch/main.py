@@ -1,14 +1,13 @@
 """The process of a dispatch worker: settings, checks, signals, and its end."""
 
 import asyncio
-import gc
 import signal
 import sys
 
 import structlog
 import uvloop
 
-from argosy import crash_points, telemetry
+from argosy import crash_points, garbage, telemetry
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
 from argosy.process.parent import watch_parent
@@ -48,7 +47,5 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
         if parent_fd is not None:
             # Whoever started us is gone without a word, and our Postgres may be gone too: there is nobody to drain for.
             watch_parent(parent_fd, lambda: None, 0.0)
-        # What is here now stays: a full collection must not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        garbage.settle()
         await worker.run()

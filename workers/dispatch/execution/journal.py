@@ -122,7 +122,8 @@ class TurnJournal:
         with _MAKING:
             channels = turn.channels
             if channels is None:
-                kept = kept_channels(turn.history, is_refilled=turn.is_taken_over)
+                is_new = not (turn.history or turn.is_taken_over)
+                kept = None if is_new else kept_channels(turn.history, is_refilled=turn.is_taken_over)
                 channels = Channels(self._channel_bounds, turn, kept)
                 if self._is_closed:
                     return channels  # of code that goes on after its turn has ended, or rests: nobody sees them
