@@ -38,7 +38,7 @@ class Drained(NamedTuple):
 
 
 async def _drain(on: Bed, servers: Services, worker: Managed, turns: int, name: str) -> Drained:
-    meter = CpuMeter(lambda: {"worker": [worker.pid], "postgres": [servers.postgres_pid]})
+    meter = CpuMeter(lambda: {"worker": [worker.pid], "postgres": [servers.postgres.pid]})
     total = await count_turns(on.database) + turns
     worker.send(signal.SIGSTOP)
     try:

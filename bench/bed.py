@@ -33,7 +33,7 @@ async def bed(
     """Everything of it is stopped at the end; its logs are shown when the suite fails."""
     fleet = Fleet(
         folder / name,
-        await _database(servers.dsn, name),
+        await _database(servers.postgres.dsn, name),
         servers.bootstrap,
         partitions,
         eligible_s=eligible_s,

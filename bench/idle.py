@@ -27,9 +27,9 @@ async def _tell_statements(dsn: str, is_told: bool) -> None:
 
 async def _count(servers: Services, seconds: float) -> Counter[str]:
     """Statements by their first line."""
-    start = servers.postgres_log.stat().st_size
+    start = servers.postgres.log_path.stat().st_size
     await asyncio.sleep(seconds)
-    with servers.postgres_log.open(errors="replace") as log:
+    with servers.postgres.log_path.open(errors="replace") as log:
         log.seek(start)
         return Counter(match["text"][:90] for match in _STATEMENT.finditer(log.read()))
 
@@ -38,7 +38,7 @@ async def measure(servers: Services, folder: Path, seconds: float) -> list[Findi
     findings = []
     async with bed(servers, folder, "idle", PARTITIONS) as on:
         workers: list[int] = []
-        await _tell_statements(servers.dsn, True)
+        await _tell_statements(servers.postgres.dsn, True)
         try:
             for count in (1, 2, 4):
                 workers += [each.pid for each in on.fleet.workers(count - len(workers))]
@@ -57,5 +57,5 @@ async def measure(servers: Services, folder: Path, seconds: float) -> list[Findi
                     )
                 )
         finally:
-            await _tell_statements(servers.dsn, False)
+            await _tell_statements(servers.postgres.dsn, False)
     return findings

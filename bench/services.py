@@ -12,13 +12,11 @@ from argosy.embedded_postgres import EmbeddedPostgres
 
 
 class Services(NamedTuple):
-    """pids: of the Java process and of the postmaster."""
+    """broker_pid: of the Java process."""
 
     bootstrap: str
-    dsn: str
     broker_pid: int
-    postgres_pid: int
-    postgres_log: Path
+    postgres: EmbeddedPostgres
 
 
 @contextlib.contextmanager
@@ -26,7 +24,7 @@ def services(folder: Path) -> Iterator[Services]:
     """Started in a folder that other users may enter (as root, PostgreSQL runs as another one); stopped at the end."""
     folder.chmod(0o711)
     with Broker(folder / "broker", port=0) as broker, EmbeddedPostgres(folder / "postgres") as postgres:
-        yield Services(broker.bootstrap_servers, postgres.dsn, java_pid(folder), postgres.pid, postgres.log_path)
+        yield Services(broker.bootstrap_servers, java_pid(folder), postgres)
 
 
 def java_pid(folder: Path) -> int:

@@ -42,7 +42,7 @@ class Bench:
             "gateway": [gateway.pid],
             "worker": [worker.pid],
             "kafka": [servers.broker_pid],
-            "postgres": [servers.postgres_pid],
+            "postgres": [servers.postgres.pid],
             "load": [os.getpid()],
         }
         self._posted = 0
@@ -78,7 +78,7 @@ class Bench:
 
         async def work() -> None:
             nonlocal elapsed_s
-            elapsed_s = await run_floor(self._servers.bootstrap, self._servers.dsn, turns, value)
+            elapsed_s = await run_floor(self._servers.bootstrap, self._servers.postgres.dsn, turns, value)
 
         run = await self._measure(turns, work, ("kafka", "postgres", "load"))
         return run._replace(elapsed_s=elapsed_s)

@@ -1,12 +1,13 @@
 """Live events: how late a frame is, how soon first events and answers come, what frames cost."""
 
 import asyncio
+import contextlib
 import json
 import os
 import statistics
 import time
-from collections.abc import Callable
-from datetime import datetime
+import uuid
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import asyncpg
@@ -34,7 +35,7 @@ async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Findi
     """One fleet with one worker, one gateway; every client is in this process."""
     samples, duration_s, turns = (60, 5.0, 2_000) if is_quick else (200, 10.0, 10_000)
     found = []
-    async with bed(servers, folder, "watch", PARTITIONS) as on:
+    async with _with_commit_times(servers), bed(servers, folder, "watch", PARTITIONS) as on:
         on.fleet.worker()
         await measure_completion(on.client, on.database, 30)
         unwatched = await _unwatched(on, turns)  # first: the broker compiles what it runs meanwhile
@@ -119,32 +120,52 @@ def _tells(started: "asyncio.Queue[float]") -> Callable[[bytes, float], None]:
 
 
 async def _answered(on: Bed, samples: int) -> dict[str, float]:
-    """From the commit of the turn's end to the answer. `ended_at` is the database's clock when the flush begins, so
-    what a bare commit takes on this machine is taken off, and what else the flush does is not; the answer's moment is
-    this process's clock, moved by the offset between the two (see `_offset_s`).
+    """From when the flush of the turn's end is on disk to the answer: from its commit record, less what a flush to disk
+    takes here. The answer's moment is this process's clock, moved by the offset between it and the database's.
     """
     offset_s = await _offset_s(on.database)
-    commit_s = await _commit_s(on.database, offset_s, samples)
+    disk_s = await _disk_s(on.database, samples)
     took_s = []
     for number in range(samples):
         answer = json.loads(await _post(on.client, f"waits-{number}", "bench_naps", {}, "prefer: wait=10\r\n"))
         answered_s = time.time() + offset_s
-        took_s.append(answered_s - datetime.fromisoformat(answer["ended_at"]).timestamp() - commit_s)
-    print(f"  a bare commit: p50 {commit_s * 1e3:.1f} ms", flush=True)
+        took_s.append(answered_s - await _committed_s(on.database, answer["turn_id"]) - disk_s)
+    print(f"  a flush to disk: p50 {disk_s * 1e3:.1f} ms", flush=True)
     return p50_p99_ms(took_s)
 
 
-async def _commit_s(database: asyncpg.Connection, offset_s: float, samples: int) -> float:
-    """The median, from inside a statement that writes one row to its answer."""
-    await database.execute("CREATE TABLE bench_commits (no integer PRIMARY KEY)")
-    took_s = []
+async def _committed_s(database: asyncpg.Connection, turn_id: str) -> float:
+    """When the last flush of a turn was committed: seconds since 1970."""
+    query = "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM argosy.turns WHERE turn_id = $1"
+    return float(await database.fetchval(query, uuid.UUID(turn_id)))
+
+
+async def _disk_s(database: asyncpg.Connection, samples: int) -> float:
+    """By how much a commit that waits for the disk takes longer than one that does not."""
+    await database.execute("CREATE TABLE bench_commits (no integer)")
+    took_s: dict[str, list[float]] = {"on": [], "off": []}
     for number in range(samples):
-        at_s = await database.fetchval(
-            "INSERT INTO bench_commits VALUES ($1) RETURNING extract(epoch FROM clock_timestamp())::float8", number
-        )
-        took_s.append(time.time() + offset_s - at_s)
-        await asyncio.sleep(0.01)
-    return statistics.median(took_s)
+        for mode, seen in took_s.items():
+            await database.execute(f"SET synchronous_commit = {mode}")
+            began_s = time.perf_counter()
+            await database.execute("INSERT INTO bench_commits VALUES ($1)", number)
+            seen.append(time.perf_counter() - began_s)
+            await asyncio.sleep(0.005)
+    await database.execute("RESET synchronous_commit")
+    return statistics.median(took_s["on"]) - statistics.median(took_s["off"])
+
+
+@contextlib.asynccontextmanager
+async def _with_commit_times(servers: Services) -> AsyncIterator[None]:
+    """PostgreSQL notes when each transaction was committed; started anew before and after."""
+    for change, is_before in (("SET track_commit_timestamp = on", True), ("RESET track_commit_timestamp", False)):
+        database = await asyncpg.connect(servers.postgres.dsn)
+        await database.execute(f"ALTER SYSTEM {change}")
+        await database.close()
+        await asyncio.to_thread(servers.postgres.stop)
+        await asyncio.to_thread(servers.postgres.start)
+        if is_before:
+            yield
 
 
 async def _offset_s(database: asyncpg.Connection) -> float:
