@@ -196,10 +196,10 @@ class Channel:
             self.replaced = self.length
 
     def member(self) -> bytes:
-        """As an event's data holds it: `"NAME":{"text":…}` or `"NAME":{"json":…}`."""
+        """As an event's data holds it: `"NAME":{"text":…}` or `"NAME":{"json":…}`. What was added counts, too."""
         name = _encode(self.name)
         if self.is_text:
-            return b'%b:{"text":%b}' % (name, _encode("".join(self._texts + self._loose[: self._counted])))
+            return b'%b:{"text":%b}' % (name, _encode("".join(self._texts + self._loose)))
         return b'%b:{"json":%b}' % (name, self._whole)
 
     def _text(self, begin: int, end: int) -> str:

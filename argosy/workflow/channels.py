@@ -249,7 +249,7 @@ class Channels:
             channel.is_over = True
             if channel is self._adding:
                 self._adding = None
-            self._size_bytes += channel.count() - channel.size_bytes
+            self._size_bytes -= channel.size_bytes
         return channels
 
     def _restore(self, kept: Kept) -> None:
