@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import IO
 
@@ -28,8 +29,10 @@ _PORTS = [range(first, first + 1_000) for first in range(20_000, 32_000, 1_000)]
 
 
 @cache
-def _own_ports() -> tuple[range, IO[bytes] | None]:
-    """Ports that no other run of tests on this machine uses, and the lock that says so until this process ends."""
+def _own_ports() -> tuple[Iterator[int], IO[bytes] | None]:
+    """Ports that no other run of tests on this machine uses, and the lock that says so until this process ends. One
+    after the other: a process that is starting may not have bound the one that it was given last.
+    """
     folder = Path(tempfile.gettempdir()) / f"argosy-test-ports-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     for ports in _PORTS:
@@ -39,14 +42,17 @@ def _own_ports() -> tuple[range, IO[bytes] | None]:
         except BlockingIOError:
             lock.close()
         else:
-            return ports, lock
-    return random.choice(_PORTS), None
+            return cycle(ports), lock
+    return cycle(random.choice(_PORTS)), None
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody had a moment ago, below the range from which connections take theirs."""
+    """A TCP port of loopback that nobody has, below the range from which connections take theirs. Whom it was given to
+    last had it hundreds of ports ago.
+    """
+    ports, _ = _own_ports()
     while True:
-        port = random.choice(_own_ports()[0])
+        port = next(ports)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
