@@ -106,7 +106,8 @@ async def test_a_partition_changes_hands_in_the_middle_of_a_text_and_the_client_
     assert seqs_of(reader.told) == [1, 2, 3, 4]
     assert set(reader.types) == {"turn.started", "frame", "step.completed", "turn.completed"}
     assert {each.body["attempt"] for each in reader.told} == {1}
-    numbers = [each.data["n"] for each in reader.told if each.type == "frame"]
+    # What the event that ends the step has and no frame had told yet comes before it, without a number of its own.
+    numbers = [each.data["n"] for each in reader.told if each.type == "frame" and each.data["n"]]
     assert numbers == sorted(set(numbers))
     assert text_of(reader.told) == (await client.turn(turn_id))["result"]["text"]
     assert await asyncio.to_thread(former.wait_dead) == 0
