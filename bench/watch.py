@@ -157,15 +157,20 @@ async def _disk_s(database: asyncpg.Connection, samples: int) -> float:
 
 @contextlib.asynccontextmanager
 async def _with_commit_times(servers: Services) -> AsyncIterator[None]:
-    """PostgreSQL notes when each transaction was committed; started anew before and after."""
-    for change, is_before in (("SET track_commit_timestamp = on", True), ("RESET track_commit_timestamp", False)):
-        database = await asyncpg.connect(servers.postgres.dsn)
-        await database.execute(f"ALTER SYSTEM {change}")
-        await database.close()
-        await asyncio.to_thread(servers.postgres.stop)
-        await asyncio.to_thread(servers.postgres.start)
-        if is_before:
-            yield
+    """PostgreSQL notes when each transaction was committed."""
+    await _start_anew(servers, "SET track_commit_timestamp = on")
+    try:
+        yield
+    finally:
+        await _start_anew(servers, "RESET track_commit_timestamp")
+
+
+async def _start_anew(servers: Services, change: str) -> None:
+    database = await asyncpg.connect(servers.postgres.dsn)
+    await database.execute(f"ALTER SYSTEM {change}")
+    await database.close()
+    await asyncio.to_thread(servers.postgres.stop)
+    await asyncio.to_thread(servers.postgres.start)
 
 
 async def _offset_s(database: asyncpg.Connection) -> float:

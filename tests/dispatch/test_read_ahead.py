@@ -126,6 +126,20 @@ async def test_a_turn_of_which_a_signal_was_buffered_meanwhile_is_not_believed()
         assert turn_id not in parts.scheduler.live
 
 
+async def test_what_inbox_takes_while_nothing_is_read_is_not_kept() -> None:
+    async with Parts(catalog()) as parts:
+        turn_id = uuid.uuid4()
+        sent = signal(turn_id)
+        answers(parts, [sent], waiting(turn_id, sent))
+        parts.inbox.ahead.touched(turn_id)
+
+        await read(parts, turn_id)
+        parts.inbox.ahead.touched(turn_id)
+
+        assert turn_id in parts.scheduler.live
+        assert parts.inbox.ahead._touched is None
+
+
 async def test_what_is_not_suspended_until_this_signal_is_left_to_those_who_look_for_what_is_due() -> None:
     async with Parts(catalog()) as parts:
         another, queued, parked = (uuid.uuid4() for _ in range(3))

@@ -1,9 +1,22 @@
 """A session's stream over a database that went back while no turn of it was told."""
 
+import uuid
+
 from tests.gateway.rows import Rows
 from tests.gateway.watch.conftest import Gateway
-from tests.gateway.watch.owner import Owner, event, moved
+from tests.gateway.watch.owner import Asked, Owner, event, moved
 from tests.gateway.watch.test_session_stream import PATH, ended
+
+
+async def lose(owner: Owner, rows: Rows, asked: Asked, turn_id: uuid.UUID) -> None:
+    """The owner has the partition under a new claim, and says so on the stream that it had."""
+    await owner.own(rows.connection)
+    asked.say(moved=moved(turn_id))
+
+
+async def forget(rows: Rows, turn_id: uuid.UUID) -> None:
+    await rows.connection.execute("DELETE FROM events WHERE turn_id = $1", turn_id)
+    await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", turn_id)
 
 
 async def test_an_ending_that_never_happened_is_taken_back(gateway: Gateway, owner: Owner, rows: Rows) -> None:
@@ -15,8 +28,7 @@ async def test_an_ending_that_never_happened_is_taken_back(gateway: Gateway, own
         await rows.connection.execute(
             "UPDATE turns SET status = 'running', ended_at = NULL, seq = 1 WHERE turn_id = $1", turn_id
         )
-        await owner.own(rows.connection)
-        asked.say(moved=moved(turn_id))
+        await lose(owner, rows, asked, turn_id)
         await reader.until(3)
         asked = await owner.until_asked(2)
         asked.say(event=event(turn_id, 2, "turn.reset", place=place, lineage=2, attempt=2))
@@ -38,12 +50,10 @@ async def test_a_turn_at_the_place_of_one_that_never_was_is_told(gateway: Gatewa
     async with gateway.read(PATH) as reader:
         asked = await owner.until_asked()
         await reader.until(4)
-        await rows.connection.execute("DELETE FROM events WHERE turn_id = $1", second)
-        await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", second)
+        await forget(rows, second)
         third = await rows.turn("chat", "running", attempt=1, place=place)
         await rows.events(third, ("turn.started", "", {}), lineage=2)
-        await owner.own(rows.connection)
-        asked.say(moved=moved(second))
+        await lose(owner, rows, asked, second)
         asked = await owner.until_asked(2)
         asked.say(event=event(third, 1, "turn.started", place=place, lineage=2))
         await reader.until(6)
@@ -59,9 +69,8 @@ async def test_a_turn_that_was_to_come_and_never_was_holds_up_nobody(
     waits = await rows.turn("chat", "queued")
     async with gateway.read(PATH) as reader:
         asked = await owner.until_asked()
-        await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", waits)
-        await owner.own(rows.connection)
-        asked.say(moved=moved(waits))
+        await forget(rows, waits)
+        await lose(owner, rows, asked, waits)
         asked = await owner.until_asked(2)
         other, place = await ended(rows, lineage=2)
         asked.say(event=event(other, 1, "turn.started", place=place, lineage=2))
@@ -76,8 +85,7 @@ async def test_a_new_owner_of_the_same_history_takes_nothing_back(gateway: Gatew
     async with gateway.read(PATH) as reader:
         asked = await owner.until_asked()
         await reader.until(2)
-        await owner.own(rows.connection)
-        asked.say(moved=moved(turn_id))
+        await lose(owner, rows, asked, turn_id)
         asked = await owner.until_asked(2)
         other, place = await ended(rows, lineage=2)
         asked.say(event=event(other, 1, "turn.started", place=place, lineage=2))
@@ -94,10 +102,8 @@ async def test_a_turn_that_was_forgotten_meanwhile_is_not_taken_back(
     async with gateway.read(PATH) as reader:
         asked = await owner.until_asked()
         await reader.until(2)
-        await rows.connection.execute("DELETE FROM events WHERE turn_id = $1", turn_id)
-        await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", turn_id)
-        await owner.own(rows.connection)
-        asked.say(moved=moved(turn_id))
+        await forget(rows, turn_id)
+        await lose(owner, rows, asked, turn_id)
         asked = await owner.until_asked(2)
         other, place = await ended(rows)
         asked.say(event=event(other, 1, "turn.started", place=place))
@@ -114,10 +120,8 @@ async def test_who_wants_what_happens_from_now_on_hears_of_turns_at_places_that_
     second, place = await ended(rows)
     async with gateway.read(f"{PATH}?from=now") as reader:
         asked = await owner.until_asked()
-        await rows.connection.execute("DELETE FROM events WHERE turn_id = $1", second)
-        await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", second)
-        await owner.own(rows.connection)
-        asked.say(moved=moved(second))
+        await forget(rows, second)
+        await lose(owner, rows, asked, second)
         asked = await owner.until_asked(2)
         third = await rows.turn("chat", "running", attempt=1, place=place)
         await rows.events(third, ("turn.started", "", {}), lineage=2)

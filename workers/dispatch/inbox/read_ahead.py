@@ -52,7 +52,8 @@ class ReadAhead:
         self._owned_of = owned_of
         self._take = take
         self._named: set[uuid.UUID] = set()
-        self._touched: set[uuid.UUID] = set()
+        # While something is read; None otherwise.
+        self._touched: set[uuid.UUID] | None = None
         self._work = asyncio.Event()
 
     def poke(self, turn_ids: Iterable[uuid.UUID]) -> None:
@@ -62,7 +63,8 @@ class ReadAhead:
 
     def touched(self, turn_id: uuid.UUID) -> None:
         """A row of a turn that is not in memory was taken: what is being read of it may be older than that."""
-        self._touched.add(turn_id)
+        if self._touched is not None:
+            self._touched.add(turn_id)
 
     async def run(self) -> None:
         while True:
@@ -80,17 +82,20 @@ class ReadAhead:
         self._named.clear()
         if not named:
             return
-        self._touched.clear()
-        with self._scheduler.watch() as departed:
-            signals, turns = await asyncio.gather(
-                self._heads.await_signals(named), self._heads.load_suspended(named, _EVENTS_MAX)
-            )
+        touched = self._touched = set()
+        try:
+            with self._scheduler.watch() as departed:
+                signals, turns = await asyncio.gather(
+                    self._heads.await_signals(named), self._heads.load_suspended(named, _EVENTS_MAX)
+                )
+        finally:
+            self._touched = None
         sent: dict[uuid.UUID, list[SentSignal]] = {}
         for signal in signals:
             sent.setdefault(signal.turn_id, []).append(signal)
         for turn in turns:
             owned = claims[turn.turn_id]
-            is_as_read = turn.turn_id not in departed | self._touched and self._claim_of(turn.turn_id) is owned
+            is_as_read = turn.turn_id not in departed | touched and self._claim_of(turn.turn_id) is owned
             if owned is not None and is_as_read and turn.turn_id in sent:
                 self._wake(turn, owned, sent[turn.turn_id])
 

@@ -1,7 +1,7 @@
 """The gRPC side of watching: a stream per gateway process, what it asks and what it is told.
 
 A stream too many, and one whose gateway takes nothing for a long time, are ended; the gateway opens another one, or
-finds the owner anew. Who speaks is said at once, and each second from then on.
+finds the owner anew. Who speaks is said at the gateway's first message, and each second from then on.
 """
 
 import asyncio
