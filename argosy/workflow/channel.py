@@ -34,8 +34,8 @@ class Channel:
     step, tries: whose it is; "" and 0: the workflow's. generation: of this channel among all of the attempt; a step
     that is tried again has others. length: characters, or changes so far of a JSON value; replaced: the length right
     after its newest replacement, 0 before the first. seq: the turn's newest event when it was last filled.
-    size_bytes: of the value. is_over: it takes no more. is_refilled: another process has filled it before, in this same
-    attempt, and this one fills it again.
+    size_bytes: of the value. is_refilled: another process has filled it before, in this same attempt, and this one
+    fills it again.
     """
 
     __slots__ = (
@@ -51,7 +51,6 @@ class Channel:
         "_texts",
         "_whole",
         "generation",
-        "is_over",
         "is_refilled",
         "is_text",
         "length",
@@ -86,7 +85,6 @@ class Channel:
         self.restored = 0
         self.seq = 0
         self.size_bytes = 0
-        self.is_over = False
         # (seq, the length that it had when its first emit after that event came), oldest first.
         self._marks: list[tuple[int, int]] = []
         self._texts: list[str] = []
@@ -133,16 +131,19 @@ class Channel:
                     return length
             return self.length
 
-    # For who fills it
+    # For Channels, which holds the lock
 
     @property
-    def add(self) -> Callable[[str], None]:
-        """Adds ASCII at the end of the text, without the lock; it belongs to it once it is counted. Only while no event
-        has come since the last append.
+    def tokens(self) -> list[str]:
+        """Whoever adds ASCII at its end adds to the text, without the lock: it belongs to it once it is counted. Only
+        while no event has come since the last append.
         """
-        return self._loose.append
+        return self._loose
 
-    # For Channels, which holds the lock
+    def begin(self, tokens: list[str], seq: int) -> None:
+        """With these, of ASCII, which somebody may go on adding to; none is counted."""
+        self._mark(seq)
+        self._loose = tokens
 
     def count(self) -> int:
         """What was added is part of the text; how many bytes that were."""
@@ -197,10 +198,9 @@ class Channel:
 
     def member(self) -> bytes:
         """As an event's data holds it: `"NAME":{"text":…}` or `"NAME":{"json":…}`. What was added counts, too."""
-        name = _encode(self.name)
         if self.is_text:
-            return b'%b:{"text":%b}' % (name, _encode("".join(self._texts + self._loose)))
-        return b'%b:{"json":%b}' % (name, self._whole)
+            return text_member(self.name, self._texts + self._loose)
+        return b'%b:{"json":%b}' % (_encode(self.name), self._whole)
 
     def _text(self, begin: int, end: int) -> str:
         if begin >= end:
@@ -246,3 +246,8 @@ class Channel:
         self._marks.append((seq, self.length))
         if len(self._marks) > _MARKS_MAX:  # the oldest two become one: what is between them may be told a bit later
             self._marks[:2] = [(self._marks[1][0], self._marks[0][1])]
+
+
+def text_member(name: str, pieces: list[str]) -> bytes:
+    """A channel of text as an event's data holds it."""
+    return b'%b:{"text":%b}' % (_encode(name), _encode("".join(pieces)))

@@ -5,40 +5,32 @@ Rules:
   that is tried again begins with none.
 - What the workflow itself emits is there until the turn ends. A replay emits it again: as many emits of a channel as
   the last suspend has counted are passed over, and the channel goes on from the value that was written there.
-- Nobody may be watching: then an emit costs an append.
+- Most steps fill one channel with text, and nobody watches: until somebody does, or anything else is filled, there is
+  no Channel, only the list of its tokens (Tail). Whoever needs the Channel makes it, around that same list.
 Threads: every method may be called from any of them.
 """
 
 import threading
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from argosy.errors import WorkflowError
-from argosy.workflow.channel import Channel
+from argosy.workflow.channel import Channel, text_member
+from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.own_emits import Kept, OwnEmits
+from argosy.workflow.tail import Tail
 
 WORKFLOW: Final = ""  # in place of a step's key
 
+_NOBODY: Final = object()
+
 _encode = msgspec.json.Encoder().encode
-# So much may be added to a channel before anything more is asked; as tokens it weighs some 5 KB.
-_ROOM_CHARACTERS_MAX: Final = 512
 # Of the process: the same attempt has other channels when it is resumed, and watchers must not mistake one for another.
 _generations: Final = count(1)
-
-
-class ChannelBounds(NamedTuple):
-    """emit_size_bytes_max: of one emit; value_size_bytes_max: of one channel's value; turn_size_bytes_max: of all the
-    values that a turn has in memory, channels_max: how many.
-    """
-
-    emit_size_bytes_max: int
-    value_size_bytes_max: int
-    turn_size_bytes_max: int
-    channels_max: int
 
 
 class Numbered(Protocol):
@@ -50,74 +42,60 @@ class Numbered(Protocol):
 
 class Channels:
     """numbered: whose they are, a turn. listener is called after every change, in the thread that made it;
-    None: nobody watches.
+    None: nobody watches. tail: where the try that has filled a text last may go on; None when it was filled otherwise
+    since, or is over.
     """
 
     __slots__ = (
         "__weakref__",
-        "_adding",
         "_bounds",
         "_by_step",
         "_count",
         "_is_refilled",
-        "_is_suspended",
         "_lock",
         "_own_emits",
         "_size_bytes",
-        "_written",
         "listener",
         "numbered",
+        "tail",
     )
 
     def __init__(self, bounds: ChannelBounds, numbered: Numbered, kept: Kept | None = None) -> None:
         self.listener: Callable[[], None] | None = None
+        self.tail: Tail | None = None
         self.numbered = numbered
         self._bounds = bounds
         self._lock = threading.Lock()
         self._by_step: dict[str, dict[str, Channel]] = {}
-        # To which something may have been added that is not counted yet.
-        self._adding: Channel | None = None
         self._size_bytes = 0
         self._count = 0
-        self._own_emits = OwnEmits({} if kept is None else kept.emits)
-        # The length of the workflow's own channels when the last suspend wrote them.
-        self._written: dict[str, int] = {}
+        self._own_emits: OwnEmits | None = None
         self._is_refilled = False
-        self._is_suspended = False
         if kept is not None:
             self._restore(kept)
 
     # For the code that emits
 
-    def append(self, step: str, tries: int, name: str, text: str) -> Channel | None:
-        """The channel; None: the workflow is on its way out, and nothing was appended. Raises WorkflowError."""
+    def append(self, step: str, tries: int, name: str, text: str, owner: object = _NOBODY) -> None:
+        """owner: the try that may go on at the text's end (`tail`). Raises WorkflowError."""
+        if not self._count and step and self._begin(step, tries, name, text, owner):
+            return
         size_bytes = size_bytes_of(text)
-        self._check_emit(size_bytes)
+        self._bounds.check_emit(size_bytes)
 
         def change(channel: Channel) -> None:
-            self._check_value(channel, channel.size_bytes + size_bytes)
+            self._check(channel, channel.size_bytes + size_bytes)
             channel.append(text, size_bytes, self.numbered.seq)
 
-        return self._fill(step, tries, name, True, change)
-
-    def room(self, channel: Channel) -> int:
-        """So many characters of ASCII may be added to a text (Channel.add), while no other is filled, and no bound be
-        passed.
-        """
-        self._adding = channel
-        bounds = self._bounds
-        room = min(_ROOM_CHARACTERS_MAX, bounds.emit_size_bytes_max)
-        in_channel = bounds.value_size_bytes_max - channel.size_bytes
-        in_turn = bounds.turn_size_bytes_max - self._size_bytes
-        return room if in_channel >= room <= in_turn else min(in_channel, in_turn)
+        self._fill(step, tries, name, True, change, owner)
 
     def replace(self, step: str, tries: int, name: str, value: Any) -> None:
         """Raises WorkflowError; EncodingError when it is no JSON."""
         whole = json_of(value)
-        self._check_emit(len(whole))
+        self._bounds.check_emit(len(whole))
 
         def change(channel: Channel) -> None:
-            self._check_value(channel, len(whole))
+            self._check(channel, len(whole))
             channel.replace(whole, self.numbered.seq)
 
         self._fill(step, tries, name, False, change)
@@ -125,12 +103,10 @@ class Channels:
     def patch(self, step: str, tries: int, name: str, operations: Any) -> None:
         """operations: RFC 6902; a channel begins with null. Raises WorkflowError; EncodingError when it is no JSON."""
         encoded, decoded = patch_of(operations)
-        self._check_emit(len(encoded))
+        self._bounds.check_emit(len(encoded))
 
         def change(channel: Channel) -> None:
-            channel.patch(
-                decoded, encoded, self.numbered.seq, lambda size_bytes: self._check_value(channel, size_bytes)
-            )
+            channel.patch(decoded, encoded, self.numbered.seq, lambda size_bytes: self._check(channel, size_bytes))
 
         self._fill(step, tries, name, False, change)
 
@@ -141,12 +117,19 @@ class Channels:
         Empty bytes: it has filled none.
         """
         with self._lock:
+            tail = self.tail
+            if tail is not None and tail.step == step:
+                self.tail = None
+                if tail.channel is None:
+                    self._count = 0
+                    return b"{%b}" % text_member(tail.name, tail.tokens)
             channels = self._remove(step)
         return _object(channels)  # they are over: nobody fills them
 
     def clear(self, step: str) -> None:
         """The step is tried again."""
         with self._lock:
+            self._tail_channel()
             is_filled = bool(self._remove(step))
         listener = self.listener
         if is_filled and listener is not None:
@@ -158,12 +141,13 @@ class Channels:
         on (in a `finally`) counts for nothing: the replay comes to it when it is due.
         """
         with self._lock:
-            self._is_suspended = True
+            emits = self._emits_of_workflow()
+            emits.is_suspended = True
             own = self._by_step.get(WORKFLOW, {})
-            changed = [each for each in own.values() if self._written.get(each.name) != each.length]
-            self._written = {each.name: each.length for each in own.values()}
+            changed = [each for each in own.values() if emits.written.get(each.name) != each.length]
+            emits.written = {each.name: each.length for each in own.values()}
             members = b'"channels":%b,' % _object(changed) if changed else b""
-            counts = self._own_emits.counts
+            counts = emits.counts
             return b'%b"emits":%b' % (members, _encode(counts)) if counts else b""
 
     def own(self) -> bytes:
@@ -176,6 +160,7 @@ class Channels:
     def open(self) -> list[Channel]:
         """In the order of their first emit."""
         with self._lock:
+            self._tail_channel()
             found = [channel for channels in self._by_step.values() for channel in channels.values()]
             for channel in found:
                 self._size_bytes += channel.count()
@@ -183,29 +168,68 @@ class Channels:
 
     # Inside
 
+    def _begin(self, step: str, tries: int, name: str, text: str, owner: object) -> bool:
+        """Fill the first channel so far, without a Channel. False: it needs one."""
+        check_name(name)
+        room = self._bounds.room - len(text)
+        if room < 0 or not text.isascii():
+            return False
+        with self._lock:
+            if self._count:
+                return False
+            self._count = 1
+            self.tail = Tail(owner, step, tries, name, [text], room, self.numbered.seq)
+        if (listener := self.listener) is not None:
+            listener()
+        return True
+
+    def _tail_channel(self) -> Channel | None:
+        """The tail's Channel, made if it has none yet. Something may have been added that is not counted in it."""
+        tail = self.tail
+        if tail is None:
+            return None
+        if tail.channel is None:
+            self._count = 0
+            tail.channel = self._make(tail.step, tail.tries, tail.name, True)
+            tail.channel.begin(tail.tokens, tail.seq)
+        return tail.channel
+
     def _fill(
-        self, step: str, tries: int, name: str, is_text: bool, change: Callable[[Channel], None]
-    ) -> Channel | None:
+        self,
+        step: str,
+        tries: int,
+        name: str,
+        is_text: bool,
+        change: Callable[[Channel], None],
+        owner: object = _NOBODY,
+    ) -> None:
         check_name(name)
         with self._lock:
-            if not step and (self._is_suspended or self._own_emits.is_held(name)):
-                return None
+            if not step and ((emits := self._emits_of_workflow()).is_suspended or emits.is_held(name)):
+                return
+            if (last := self._tail_channel()) is not None:
+                self._size_bytes += last.count()
+                self.tail = None
             channel = None
             try:
                 channel = self._channel(step, tries, name, is_text)
                 self._size_bytes += channel.count()
-                if self._adding is not None and not self._adding.is_over:
-                    self._size_bytes += self._adding.count()
                 size_bytes = channel.size_bytes
                 change(channel)
             except WorkflowError:
                 self._refused(step, name, channel)
                 raise
             self._size_bytes += channel.size_bytes - size_bytes
+            if is_text and step:
+                room = self._bounds.room_beside(channel.size_bytes, self._size_bytes)
+                self.tail = Tail(owner, step, tries, name, channel.tokens, room, channel.seq, channel)
         listener = self.listener
         if listener is not None:
             listener()
-        return channel
+
+    def _check(self, channel: Channel, size_bytes: int) -> None:
+        """Whether a channel may become so large."""
+        self._bounds.check_value(channel.name, size_bytes, self._size_bytes - channel.size_bytes + size_bytes)
 
     def _channel(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
         channels = self._by_step.get(step)
@@ -225,9 +249,8 @@ class Channels:
     def _refused(self, step: str, name: str, channel: Channel | None) -> None:
         """A replay refuses it again. A channel that has nothing in it is none."""
         if not step:
-            self._own_emits.refused(name)
+            self._emits_of_workflow().refused(name)
         if channel is not None and not channel.length:
-            channel.is_over = True
             del self._by_step[step][name]
             self._count -= 1
 
@@ -243,16 +266,21 @@ class Channels:
         return channel
 
     def _remove(self, step: str) -> list[Channel]:
+        if self.tail is not None and self.tail.step == step:
+            self.tail = None
         channels = list(self._by_step.pop(step, {}).values())
         self._count -= len(channels)
         for channel in channels:
-            channel.is_over = True
-            if channel is self._adding:
-                self._adding = None
             self._size_bytes -= channel.size_bytes
         return channels
 
+    def _emits_of_workflow(self) -> OwnEmits:
+        if self._own_emits is None:
+            self._own_emits = OwnEmits({})
+        return self._own_emits
+
     def _restore(self, kept: Kept) -> None:
+        self._own_emits = OwnEmits(kept.emits)
         self._is_refilled = kept.is_refilled
         for name, value in kept.values.items():
             channel = self._make(WORKFLOW, 0, name, "text" in value)
@@ -261,26 +289,7 @@ class Channels:
             else:
                 channel.replace(_encode(value.get("json")), 0)
             self._size_bytes += channel.size_bytes
-            self._written[name] = channel.restored = channel.length
-
-    def _check_emit(self, size_bytes: int) -> None:
-        if size_bytes > self._bounds.emit_size_bytes_max:
-            raise WorkflowError(
-                f"one emit has {size_bytes} bytes, the bound is EMIT_SIZE_BYTES_MAX={self._bounds.emit_size_bytes_max}"
-            )
-
-    def _check_value(self, channel: Channel, size_bytes: int) -> None:
-        if size_bytes > self._bounds.value_size_bytes_max:
-            raise WorkflowError(
-                f"channel {channel.name!r} would have {size_bytes} bytes, "
-                f"the bound is PAYLOAD_SIZE_BYTES_MAX={self._bounds.value_size_bytes_max}"
-            )
-        whole = self._size_bytes - channel.size_bytes + size_bytes
-        if whole > self._bounds.turn_size_bytes_max:
-            raise WorkflowError(
-                f"the turn's open channels would have {whole} bytes, "
-                f"the bound is CHANNELS_SIZE_BYTES_MAX={self._bounds.turn_size_bytes_max}"
-            )
+            self._own_emits.written[name] = channel.restored = channel.length
 
 
 def _object(channels: Iterable[Channel]) -> bytes:

@@ -5,7 +5,6 @@ from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 from argosy.errors import WorkflowError
-from argosy.workflow.channel import Channel
 from argosy.workflow.channels import WORKFLOW, Channels
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.info import StepInfo, current
@@ -13,32 +12,14 @@ from argosy.workflow.info import StepInfo, current
 _NOTHING: Final[Any] = object()
 
 
-class FilledLast:
-    """Which channel of text a try of a step has filled last, and how it goes on there: what nearly every emit is, one
-    more token, asks for no lock and no bound. room: characters that may still be added so; seq: the turn's newest event
-    when that was counted.
-    """
-
-    __slots__ = ("add", "channel", "channels", "info", "name", "numbered", "room", "seq")
-
-    def __init__(self, info: StepInfo, channels: Channels, channel: Channel) -> None:
-        self.info = info
-        self.channels = channels
-        self.channel = channel
-        self.name = channel.name
-        self.numbered = channels.numbered
-        self.add = channel.add
-        self.room = channels.room(channel)
-        self.seq = channel.seq
-
-
 class Attempt(Protocol):
     """The attempt of a turn that code runs in, as `emit` needs it. Used from any thread.
 
-    filled_last: emit alone reads and writes it.
+    filled: None until something is emitted.
     """
 
-    filled_last: FilledLast | None
+    @property
+    def filled(self) -> Channels | None: ...
 
     def channels(self, info: StepInfo | None) -> Channels | None:
         """Where a try of a step, or the workflow (None), fills its channels; None: nobody may see them. Raises
@@ -76,25 +57,24 @@ def emit(
             "emit() works inside a step or a workflow, and in threads that carry its context (asyncio.to_thread)"
         )
     info = current.get()
-    last = here.filled_last
+    filled = here.filled
     if (
-        last is not None
-        and last.info is info
-        and last.name == channel
+        filled is not None
+        and (tail := filled.tail) is not None
+        and tail.owner is info
+        and tail.name == channel
         and text.__class__ is str
         and patch is None
         and json is _NOTHING
-        and last.seq == last.numbered.seq
+        and tail.seq == filled.numbered.seq
         and text.isascii()
-        and not last.channel.is_over
+        and (room := tail.room - len(text)) >= 0
     ):
-        room = last.room - len(text)
-        if room >= 0:
-            last.room = room
-            last.add(text)
-            if (listener := last.channels.listener) is not None:
-                listener()
-            return
+        tail.room = room
+        tail.add(text)
+        if (listener := filled.listener) is not None:
+            listener()
+        return
     channels = here.channels(info)
     step, tries = (WORKFLOW, 0) if info is None else (info.step_key, info.try_number)
     if channels is None:
@@ -105,9 +85,7 @@ def emit(
         if channels is None:
             size_bytes_of(text)
             return
-        filled = channels.append(step, tries, channel, text)
-        if info is not None and filled is not None:
-            here.filled_last = FilledLast(info, channels, filled)
+        channels.append(step, tries, channel, text, info)
     elif text is not None or (patch is None) is (json is _NOTHING):
         raise WorkflowError("emit takes exactly one of text, patch and json")
     elif patch is not None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from argosy.errors import WorkflowError
 from argosy.workflow.channels import Channels
-from argosy.workflow.emit import FilledLast
 from argosy.workflow.info import PrivateStepInfo, StepInfo
 from argosy.workflow.journal import Journal
 
@@ -16,14 +15,13 @@ class OpenAttempt:
     operations: under way, by key; failed_tries: of steps, by key; filled: None until something is emitted.
     """
 
-    __slots__ = ("_journal", "failed_tries", "filled", "filled_last", "is_closed", "operations")
+    __slots__ = ("_journal", "failed_tries", "filled", "is_closed", "operations")
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.operations: dict[str, asyncio.Task[Any] | None] = {}
         self.failed_tries: dict[str, int] = {}
         self.filled: Channels | None = None
-        self.filled_last: FilledLast | None = None
         self.is_closed = False
 
     def channels(self, info: StepInfo | None) -> Channels | None:

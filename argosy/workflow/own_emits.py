@@ -23,13 +23,17 @@ class Kept(NamedTuple):
 
 
 class OwnEmits:
-    """counts: by channel, how many emits so far, then the numbers (from 1) of those that were refused."""
+    """counts: by channel, how many emits so far, then the numbers (from 1) of those that were refused. written: how
+    long each channel was when the last suspend wrote it. is_suspended: nothing counts any more.
+    """
 
-    __slots__ = ("_held", "counts")
+    __slots__ = ("_held", "counts", "is_suspended", "written")
 
     def __init__(self, held: dict[str, list[int]]) -> None:
         self._held = held
         self.counts: dict[str, list[int]] = {}
+        self.written: dict[str, int] = {}
+        self.is_suspended = False
 
     def is_held(self, name: str) -> bool:
         """Count an emit. True: a suspend holds what it emits. Raises WorkflowError."""

@@ -9,7 +9,7 @@ from argosy.clock import SystemClock
 from argosy.errors import FlushRefusedError
 from argosy.store.head import LoadedTurn
 from argosy.store.numbered_stream import Answer
-from argosy.workflow.channels import ChannelBounds
+from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
 from workers.dispatch.execution.executor import Executor
 from workers.dispatch.execution.limits import Limits

@@ -11,7 +11,7 @@ import pytest
 
 from argosy.turn.projection import shown
 from argosy.turn.status import Status
-from argosy.workflow.channels import ChannelBounds
+from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
 from workers.dispatch.execution.executor import Executor
 from workers.dispatch.execution.limits import Limits

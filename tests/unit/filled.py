@@ -1,6 +1,7 @@
 """Channels with small bounds."""
 
-from argosy.workflow.channels import ChannelBounds, Channels
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import Channels
 from argosy.workflow.own_emits import Kept
 
 BOUNDS = ChannelBounds(1_000, 2_000, 3_000, 4)

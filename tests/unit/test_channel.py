@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from argosy.errors import WorkflowError
 from argosy.workflow.channel import Channel
-from argosy.workflow.channels import WORKFLOW, ChannelBounds, Channels
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import WORKFLOW, Channels
 from tests.unit.filled import At, channels
 
 TEXTS = st.lists(st.text(max_size=5) | st.text(min_size=3_000, max_size=3_001), max_size=200)

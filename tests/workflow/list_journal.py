@@ -12,7 +12,8 @@ import msgspec
 
 from argosy.errors import WaitTimeoutError
 from argosy.turn.events import Event
-from argosy.workflow.channels import ChannelBounds, Channels
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Park, Recorded, WaitKind
 from argosy.workflow.own_emits import Kept
 from argosy.workflow.replay import Replay, Row

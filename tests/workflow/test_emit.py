@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from argosy import Context, StepFailedError, SyncContext, WorkflowError, emit, step
+from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.own_emits import Kept
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
@@ -223,7 +224,7 @@ async def test_ten_thousand_emits_cost_little() -> None:
         return time.process_time() - began_s
 
     journal = ListJournal()
-    journal.bounds = journal.bounds._replace(value_size_bytes_max=100_000, turn_size_bytes_max=100_000)
+    journal.bounds = ChannelBounds(1_000, 100_000, 100_000, 8)
 
     assert await run(flow, None, journal) < 0.5
     assert len(journal.data("step.completed", "answer")["channels"]["tokens"]["text"]) == 25_000

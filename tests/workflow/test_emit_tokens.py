@@ -13,7 +13,8 @@ import pytest
 
 from argosy import emit
 from argosy.errors import WorkflowError
-from argosy.workflow.channels import ChannelBounds, Channels
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import Channels
 from argosy.workflow.emit import attempt
 from argosy.workflow.info import StepInfo, current
 from argosy.workflow.open_attempt import OpenAttempt
@@ -87,6 +88,18 @@ def test_the_bound_of_a_turn_is_kept_to_the_byte_over_its_channels(journal: Jour
         emit("a", text="x")
     with pytest.raises(WorkflowError, match="CHANNELS_SIZE_BYTES_MAX=3000"):
         emit("b", text="x")
+
+
+def test_what_is_filled_beside_a_text_takes_its_room(journal: Journal) -> None:
+    for number in range(28):
+        emit("ab"[number % 2], text="x" * 100)
+    emit("text", text="x")
+    emit("state", json="x" * 97)
+    emit("other", json="x" * 97)
+    emit("text", text="x")
+
+    with pytest.raises(WorkflowError, match="CHANNELS_SIZE_BYTES_MAX=3000"):
+        emit("text", text="x")
 
 
 def test_the_bound_of_one_emit_is_kept(journal: Journal) -> None:

@@ -1,6 +1,7 @@
 """A turn whose channels a test fills by hand."""
 
-from argosy.workflow.channels import ChannelBounds, Channels, Kept
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import Channels, Kept
 
 BOUNDS = ChannelBounds(1 << 20, 1 << 20, 1 << 22, 16)
 

@@ -9,7 +9,8 @@ from argosy.clock import SystemClock
 from argosy.store.numbered_stream import Answer
 from argosy.turn.events import Event
 from argosy.turn.status import Status
-from argosy.workflow.channels import ChannelBounds, Channels
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import Channels
 from tests.dispatch.watch.gateway import SECRET
 from workers.dispatch.flush.flush_entry import Entry
 from workers.dispatch.ownership.takeover import HeldTurn

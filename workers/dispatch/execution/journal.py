@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
-from argosy.workflow.channels import ChannelBounds, Channels
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Park, Recorded, WaitKind
 from workers.dispatch.execution.asked import Asked
 from workers.dispatch.execution.kept_channels import kept_channels

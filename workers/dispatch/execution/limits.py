@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from argosy.config import Settings
-from argosy.workflow.channels import ChannelBounds
+from argosy.workflow.channel_bounds import ChannelBounds
 
 
 class Limits(NamedTuple):
