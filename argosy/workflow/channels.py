@@ -5,24 +5,23 @@ Rules:
   that is tried again begins with none.
 - What the workflow itself emits is there until the turn ends. A replay emits it again: as many emits of a channel as
   the last suspend has counted are passed over, and the channel goes on from the value that was written there.
-- Most steps fill one channel with text, and nobody watches: until somebody does, or anything else is filled, there is
-  no Channel, only the list of its tokens (Tail). Whoever needs the Channel makes it, around that same list.
+- Nobody may be watching: then one more token costs an append to a list (Tail).
 Threads: every method may be called from any of them.
 """
 
 import threading
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from argosy.errors import WorkflowError
-from argosy.workflow.channel import Channel, text_member
+from argosy.workflow.channel import Channel
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.own_emits import Kept, OwnEmits
-from argosy.workflow.tail import Tail
+from argosy.workflow.tail import Numbered, Tail
 
 WORKFLOW: Final = ""  # in place of a step's key
 
@@ -31,13 +30,6 @@ _NOBODY: Final = object()
 _encode = msgspec.json.Encoder().encode
 # Of the process: the same attempt has other channels when it is resumed, and watchers must not mistake one for another.
 _generations: Final = count(1)
-
-
-class Numbered(Protocol):
-    """seq: its newest event, durable or not."""
-
-    @property
-    def seq(self) -> int: ...
 
 
 class Channels:
@@ -78,8 +70,6 @@ class Channels:
 
     def append(self, step: str, tries: int, name: str, text: str, owner: object = _NOBODY) -> None:
         """owner: the try that may go on at the text's end (`tail`). Raises WorkflowError."""
-        if not self._count and step and self._begin(step, tries, name, text, owner):
-            return
         size_bytes = size_bytes_of(text)
         self._bounds.check_emit(size_bytes)
 
@@ -88,6 +78,14 @@ class Channels:
             channel.append(text, size_bytes, self.numbered.seq)
 
         self._fill(step, tries, name, True, change, owner)
+
+    def adopt(self, tail: Tail) -> None:
+        """A text that had no channels is filled here from now on. Somebody may be adding to it."""
+        with self._lock:
+            channel = self._make(tail.step, tail.tries, tail.name, True)
+            channel.begin(tail.tokens, tail.seq)
+            tail.channels = self
+            self.tail = tail
 
     def replace(self, step: str, tries: int, name: str, value: Any) -> None:
         """Raises WorkflowError; EncodingError when it is no JSON."""
@@ -117,19 +115,12 @@ class Channels:
         Empty bytes: it has filled none.
         """
         with self._lock:
-            tail = self.tail
-            if tail is not None and tail.step == step:
-                self.tail = None
-                if tail.channel is None:
-                    self._count = 0
-                    return b"{%b}" % text_member(tail.name, tail.tokens)
             channels = self._remove(step)
         return _object(channels)  # they are over: nobody fills them
 
     def clear(self, step: str) -> None:
         """The step is tried again."""
         with self._lock:
-            self._tail_channel()
             is_filled = bool(self._remove(step))
         listener = self.listener
         if is_filled and listener is not None:
@@ -160,39 +151,12 @@ class Channels:
     def open(self) -> list[Channel]:
         """In the order of their first emit."""
         with self._lock:
-            self._tail_channel()
             found = [channel for channels in self._by_step.values() for channel in channels.values()]
             for channel in found:
                 self._size_bytes += channel.count()
         return sorted(found, key=lambda channel: channel.generation)
 
     # Inside
-
-    def _begin(self, step: str, tries: int, name: str, text: str, owner: object) -> bool:
-        """Fill the first channel so far, without a Channel. False: it needs one."""
-        check_name(name)
-        room = self._bounds.room - len(text)
-        if room < 0 or not text.isascii():
-            return False
-        with self._lock:
-            if self._count:
-                return False
-            self._count = 1
-            self.tail = Tail(owner, step, tries, name, [text], room, self.numbered.seq)
-        if (listener := self.listener) is not None:
-            listener()
-        return True
-
-    def _tail_channel(self) -> Channel | None:
-        """The tail's Channel, made if it has none yet. Something may have been added that is not counted in it."""
-        tail = self.tail
-        if tail is None:
-            return None
-        if tail.channel is None:
-            self._count = 0
-            tail.channel = self._make(tail.step, tail.tries, tail.name, True)
-            tail.channel.begin(tail.tokens, tail.seq)
-        return tail.channel
 
     def _fill(
         self,
@@ -207,8 +171,8 @@ class Channels:
         with self._lock:
             if not step and ((emits := self._emits_of_workflow()).is_suspended or emits.is_held(name)):
                 return
-            if (last := self._tail_channel()) is not None:
-                self._size_bytes += last.count()
+            if (tail := self.tail) is not None:
+                self._size_bytes += self._by_step[tail.step][tail.name].count()
                 self.tail = None
             channel = None
             try:
@@ -222,7 +186,7 @@ class Channels:
             self._size_bytes += channel.size_bytes - size_bytes
             if is_text and step:
                 room = self._bounds.room_beside(channel.size_bytes, self._size_bytes)
-                self.tail = Tail(owner, step, tries, name, channel.tokens, room, channel.seq, channel)
+                self.tail = Tail(owner, step, tries, name, channel.tokens, room, channel.seq, self.numbered, self)
         listener = self.listener
         if listener is not None:
             listener()
@@ -238,6 +202,10 @@ class Channels:
             self._remove(step)  # a thread of an earlier try came between its end and this one
             channel = None
         if channel is None:
+            if self._count >= (count_max := self._bounds.channels_max):
+                raise WorkflowError(
+                    f"the turn has {self._count} open channels, the bound is CHANNELS_PER_TURN_MAX={count_max}"
+                )
             return self._make(step, tries, name, is_text)
         if channel.tries > tries:
             raise WorkflowError(f"this try of step {step!r} is over: it emits no more")
@@ -255,10 +223,6 @@ class Channels:
             self._count -= 1
 
     def _make(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
-        if self._count >= self._bounds.channels_max:
-            raise WorkflowError(
-                f"the turn has {self._count} open channels, the bound is CHANNELS_PER_TURN_MAX={self._count}"
-            )
         self._count += 1
         is_refilled = self._is_refilled and not step
         channel = Channel(self._lock, step, name, tries, is_text, next(_generations), is_refilled)

@@ -8,6 +8,7 @@ from argosy.errors import WorkflowError
 from argosy.workflow.channels import WORKFLOW, Channels
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.info import StepInfo, current
+from argosy.workflow.tail import Tail
 
 _NOTHING: Final[Any] = object()
 
@@ -15,11 +16,19 @@ _NOTHING: Final[Any] = object()
 class Attempt(Protocol):
     """The attempt of a turn that code runs in, as `emit` needs it. Used from any thread.
 
-    filled: None until something is emitted.
+    tail: a text that has no Channels yet; filled: None while there are none.
     """
 
     @property
+    def tail(self) -> Tail | None: ...
+    @property
     def filled(self) -> Channels | None: ...
+
+    def begin(self, info: StepInfo, name: str, text: str) -> bool:
+        """A try of a step fills the first text of the attempt. False: it takes channels. Raises WorkflowError when it
+        is over, and for a name that is none.
+        """
+        ...
 
     def channels(self, info: StepInfo | None) -> Channels | None:
         """Where a try of a step, or the workflow (None), fills its channels; None: nobody may see them. Raises
@@ -58,28 +67,32 @@ def emit(
         )
     info = current.get()
     filled = here.filled
+    tail = here.tail if filled is None else filled.tail
     if (
-        filled is not None
-        and (tail := filled.tail) is not None
+        tail is not None
         and tail.owner is info
         and tail.name == channel
         and text.__class__ is str
         and patch is None
         and json is _NOTHING
-        and tail.seq == filled.numbered.seq
+        and tail.seq == tail.numbered.seq
         and text.isascii()
         and (room := tail.room - len(text)) >= 0
     ):
         tail.room = room
-        tail.add(text)
-        if (listener := filled.listener) is not None:
+        tail.tokens.append(text)
+        # Whoever makes channels of it sets this first, then counts: this token is counted, or it is told of here.
+        if (watched := tail.channels) is not None and (listener := watched.listener) is not None:
             listener()
+        return
+    is_text = text is not None and patch is None and json is _NOTHING
+    if filled is None and info is not None and text.__class__ is str and is_text and here.begin(info, channel, text):
         return
     channels = here.channels(info)
     step, tries = (WORKFLOW, 0) if info is None else (info.step_key, info.try_number)
     if channels is None:
         check_name(channel)  # nobody sees it, and what is wrong is wrong all the same
-    if text is not None and patch is None and json is _NOTHING:
+    if is_text:
         if not isinstance(text, str):
             raise WorkflowError(f"the text of emit is a string, not {type(text).__name__}")
         if channels is None:

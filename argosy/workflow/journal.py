@@ -9,7 +9,9 @@ import uuid
 from typing import Literal, NamedTuple, Protocol
 
 from argosy.turn.events import Event
+from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
+from argosy.workflow.tail import Numbered
 
 WaitKind = Literal["signal", "sleep", "retry"]
 
@@ -36,9 +38,21 @@ class Park(BaseException):
         self.is_private = is_private
 
 
-class Journal(Protocol):
-    """One attempt's hand on its turn's history. Used from the event loop only, but for `channels`."""
+class Emitter(Protocol):
+    """An attempt that has emitted something."""
 
+    def reveal(self) -> Channels:
+        """Its channels, with all of that."""
+        ...
+
+
+class Journal(Protocol):
+    """One attempt's hand on its turn's history. Used from the event loop only, but for `announce` and `channels`."""
+
+    @property
+    def bounds(self) -> ChannelBounds: ...
+    @property
+    def numbered(self) -> Numbered: ...
     @property
     def turn_id(self) -> uuid.UUID: ...
     @property
@@ -76,8 +90,14 @@ class Journal(Protocol):
         """The operation is a private step: nothing that clients are shown may name it."""
         ...
 
+    def announce(self, emitter: Emitter) -> bool:
+        """It has emitted something, and has no channels: whoever wants to see it calls its `reveal`. True: somebody
+        does already, or there is something that it goes on from.
+        """
+        ...
+
     def channels(self) -> Channels:
-        """What the attempt has emitted; made when this is first called, from whatever thread."""
+        """Where the attempt emits to; made when this is first called. One thread at a time."""
         ...
 
     def abandon(self, key: str) -> None:

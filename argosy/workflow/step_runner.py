@@ -84,15 +84,14 @@ class StepRunner:
                     _observe_s(took_s)
             except BaseException as error:
                 if _is_interruption(error):
-                    if self._open.filled is not None:
-                        self._open.filled.clear(key)
+                    self._open.clear(key)
                     raise
                 failed = error
             else:
                 self._refuse_late()
                 crash_points.reach("in_step")
                 data = outcome.completed(encoded, tries)
-                if took_s >= _TOLD_S or step.mark or self._open.filled is not None:
+                if took_s >= _TOLD_S or step.mark or self._open.tail is not None or self._open.filled is not None:
                     data = self._at_end(step, key, data, took_s)
                 journal.record(Event.STEP_COMPLETED, key, data)
                 _count_completed()
@@ -114,8 +113,7 @@ class StepRunner:
             _count_failed()
             raise StepFailedError(failure.message, failure.type, is_private=step.is_private) from error
         failure.delay_s = delay_s
-        if self._open.filled is not None:
-            self._open.filled.clear(key)
+        self._open.clear(key)
         journal.record(Event.STEP_RETRYING, key, self._at_end(step, key, outcome.encode(failure), took_s))
         _count_retried()
         await journal.wait(f"{key}~{tries}", "retry", "", delay_s)
@@ -124,10 +122,9 @@ class StepRunner:
         """The data of the event that ends a try, with how long it took and what it has emitted."""
         if took_s >= _TOLD_S:
             data = outcome.extended(data, b'"took_ms":%d' % (took_s * 1000))
-        filled = self._open.filled
-        if filled is not None:
-            data = outcome.extended(data, outcome.channels_member(filled.take(key)))
-        return outcome.extended(data, step.mark)
+        if channels := self._open.take(key):
+            data = outcome.extended(data, outcome.channels_member(channels))
+        return outcome.extended(data, step.mark) if step.mark else data
 
     async def _wait_again(self, step: Step, key: str, tries: int) -> None:
         """The wait before the next try, which history may hold, or hold begun, or not at all."""

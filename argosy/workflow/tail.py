@@ -1,35 +1,39 @@
 """The end of the text that a try of a step has filled last: where nearly every emit, one more token, goes."""
 
-from argosy.workflow.channel import Channel
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
 
 
-class Tail:
-    """Asks for no lock and no bound: `room` characters of ASCII may still be added, while nothing else is filled and
-    the turn has no event newer than `seq`.
+class Numbered(Protocol):
+    """A turn. seq: its newest event, durable or not."""
 
-    owner: the try that may. tokens: where it adds them; they belong to `channel` once that counts them. channel: None
-    while nobody needs one: the tokens are the whole text then.
+    @property
+    def seq(self) -> int: ...
+
+
+class Watched(Protocol):
+    """Channels. listener: who hears of every change; None: nobody watches."""
+
+    @property
+    def listener(self) -> Callable[[], None] | None: ...
+
+
+class Tail(msgspec.Struct, eq=False):
+    """Asks for no lock and no bound: `room` characters of ASCII may still be added to `tokens`, while nothing else is
+    filled and the turn has no event newer than `seq`.
+
+    owner: the try that may. channels: they count what was added, and tell who watches; None: nobody needed them yet,
+    and the tokens are the whole text.
     """
 
-    __slots__ = ("add", "channel", "name", "owner", "room", "seq", "step", "tokens", "tries")
-
-    def __init__(
-        self,
-        owner: object,
-        step: str,
-        tries: int,
-        name: str,
-        tokens: list[str],
-        room: int,
-        seq: int,
-        channel: Channel | None = None,
-    ) -> None:
-        self.owner = owner
-        self.step = step
-        self.tries = tries
-        self.name = name
-        self.tokens = tokens
-        self.add = tokens.append
-        self.room = room
-        self.seq = seq
-        self.channel = channel
+    owner: object
+    step: str
+    tries: int
+    name: str
+    tokens: list[str]
+    room: int
+    seq: int
+    numbered: Numbered
+    channels: Watched | None = None

@@ -167,7 +167,7 @@ async def test_a_turn_that_emits_nothing_writes_what_it_always_wrote(runner: Any
     assert turns.asked == []
 
 
-async def test_who_watches_is_asked_when_a_turn_begins_to_emit(runner: Any) -> None:
+async def test_who_watches_is_asked_when_a_turn_begins_to_emit_and_when_it_has_channels(runner: Any) -> None:
     def in_thread() -> None:
         emit("tokens", text="a")
 
@@ -178,4 +178,4 @@ async def test_who_watches_is_asked_when_a_turn_begins_to_emit(runner: Any) -> N
     turns = runner(flow)
     turn = await turns.run()
 
-    assert turns.asked == [turn]
+    assert turns.asked == [turn, turn]

@@ -14,9 +14,10 @@ from argosy.errors import WaitTimeoutError
 from argosy.turn.events import Event
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.journal import Park, Recorded, WaitKind
+from argosy.workflow.journal import Emitter, Park, Recorded, WaitKind
 from argosy.workflow.own_emits import Kept
 from argosy.workflow.replay import Replay, Row
+from argosy.workflow.tail import Numbered
 
 TURN_ID = uuid.UUID("01934567-89ab-8cde-8f01-23456789abcd")
 
@@ -40,6 +41,7 @@ class ListJournal:
         self.bounds = ChannelBounds(1_000, 4_096, 8_192, 8)
         self.kept: Kept | None = None
         self.emitted: Channels | None = None
+        self.emitter: Emitter | None = None
         self._replay = Replay(self.rows)
 
     def recorded(self, key: str) -> Recorded | None:
@@ -68,6 +70,14 @@ class ListJournal:
     @property
     def seq(self) -> int:
         return len(self.rows)
+
+    @property
+    def numbered(self) -> Numbered:
+        return self
+
+    def announce(self, emitter: Emitter) -> bool:
+        self.emitter = emitter
+        return self.kept is not None
 
     def channels(self) -> Channels:
         if self.emitted is None:

@@ -26,12 +26,29 @@ BOUNDS = ChannelBounds(emit_size_bytes_max=100, value_size_bytes_max=2_000, turn
 class Journal:
     """As much of one as emits need; seq: of its newest event."""
 
+    bounds = BOUNDS
+
     def __init__(self) -> None:
         self.seq = 1
-        self.made = Channels(BOUNDS, self)
+        self.is_watched = False
+        self.emitter: Any = None
+        self._made = Channels(BOUNDS, self)
+
+    @property
+    def numbered(self) -> Any:
+        return self
+
+    @property
+    def made(self) -> Channels:
+        """The channels, as a watcher gets them who comes now."""
+        return self._made if self.emitter is None else self.emitter.reveal()
+
+    def announce(self, emitter: Any) -> bool:
+        self.emitter = emitter
+        return self.is_watched
 
     def channels(self) -> Channels:
-        return self.made
+        return self._made
 
 
 @pytest.fixture
@@ -47,7 +64,7 @@ def journal() -> Iterator[Journal]:
 
 
 def taken(journal: Journal) -> Any:
-    return json.loads(journal.made.take(STEP))
+    return json.loads(attempt.get().take(STEP))  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -9,6 +9,7 @@ from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.turn.transitions import advance
 from argosy.workflow.channels import Channels
+from argosy.workflow.journal import Emitter
 
 
 class Stop(Enum):
@@ -132,6 +133,7 @@ class Turn:
         "deferred",
         "durable",
         "durable_seq",
+        "emitter",
         "error",
         "events",
         "fired",
@@ -237,8 +239,10 @@ class Turn:
         self.awaits_start = False
         self.task: asyncio.Task[None] | None = None
         self.journal: Any = None
-        # What its code has emitted and no durable event holds yet; made at the first emit, in whatever thread that is.
+        # What its code has emitted and no durable event holds yet. Until somebody wants to see that, there is only who
+        # makes them then. Both are set in whatever thread emits.
         self.channels: Channels | None = None
+        self.emitter: Emitter | None = None
         # Why its task was told to stop.
         self.stop: Stop | None = None
 

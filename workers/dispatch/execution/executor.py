@@ -197,7 +197,7 @@ class Executor:
         # A turn and what runs it hold each other: nobody but the garbage collector would ever free them.
         if turn.journal is not None:
             turn.journal.close()
-        turn.journal = turn.task = turn.channels = None
+        turn.journal = turn.task = turn.channels = turn.emitter = None
         if turn.deferred:
             self._again(turn)
 

@@ -11,7 +11,6 @@ Rules:
 """
 
 import asyncio
-import threading
 import uuid
 from collections.abc import Callable
 
@@ -19,7 +18,8 @@ from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.journal import Park, Recorded, WaitKind
+from argosy.workflow.journal import Emitter, Park, Recorded, WaitKind
+from argosy.workflow.tail import Numbered
 from workers.dispatch.execution.asked import Asked
 from workers.dispatch.execution.kept_channels import kept_channels
 from workers.dispatch.execution.quiet import Quiet
@@ -31,15 +31,12 @@ from workers.dispatch.turn import EventWrite, Signal, Stop, Turn
 STEP_OUTCOMES = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})
 _ENDS_OPERATION = STEP_OUTCOMES | {Event.VALUE_RECORDED}
 
-_MAKING = threading.Lock()
-
 
 class TurnJournal:
     """See argosy.workflow.journal.Journal."""
 
     __slots__ = (
         "_asked",
-        "_channel_bounds",
         "_database_time_s",
         "_events_max",
         "_flusher",
@@ -50,6 +47,7 @@ class TurnJournal:
         "_recorded_seq",
         "_replay",
         "_turn",
+        "bounds",
         "outcomes",
         "waits",
     )
@@ -69,7 +67,7 @@ class TurnJournal:
         self._flusher = flusher
         self._database_time_s = database_time_s
         self._events_max = events_max
-        self._channel_bounds = channel_bounds
+        self.bounds = channel_bounds
         self._listener_of = listener_of
         self._quiet = Quiet(self._may_rest, lambda: on_quiet(turn))
         self._on_handed_over: Callable[[], None] = lambda: None
@@ -98,6 +96,10 @@ class TurnJournal:
     def attempt(self) -> int:
         return self._turn.attempt
 
+    @property
+    def numbered(self) -> Numbered:
+        return self._turn
+
     def database_time_s(self) -> float:
         return self._database_time_s()
 
@@ -118,21 +120,27 @@ class TurnJournal:
         """Why the code cannot rest or end here while history has an outcome that it has not asked for, or None."""
         return self._asked.parted(*self.waits.open)
 
+    def announce(self, emitter: Emitter) -> bool:
+        turn = self._turn
+        turn.emitter = emitter
+        if self._is_closed:  # after that nothing but this sets it
+            turn.emitter = None
+            return False
+        return bool(turn.history) or turn.is_taken_over or self._listener_of(turn) is not None
+
     def channels(self) -> Channels:
         turn = self._turn
-        with _MAKING:
-            channels = turn.channels
-            if channels is None:
-                is_new = not (turn.history or turn.is_taken_over)
-                kept = None if is_new else kept_channels(turn.history, is_refilled=turn.is_taken_over)
-                channels = Channels(self._channel_bounds, turn, kept)
-                if self._is_closed:
-                    return channels  # of code that goes on after its turn has ended, or rests: nobody sees them
-                turn.channels = channels
-                # Whoever begins to watch from now on finds it; who did before is asked for here.
-                if (listener := self._listener_of(turn)) is not None:
-                    channels.listener = listener
-            return channels
+        channels = turn.channels
+        if channels is None:
+            is_new = not (turn.history or turn.is_taken_over)
+            kept = None if is_new else kept_channels(turn.history, is_refilled=turn.is_taken_over)
+            channels = turn.channels = Channels(self.bounds, turn, kept)
+            if self._is_closed:  # its code goes on after it has ended, or rests: nobody sees what it emits
+                turn.channels = None
+            # Whoever begins to watch from now on finds it; who did before is asked for here.
+            elif (listener := self._listener_of(turn)) is not None:
+                channels.listener = listener
+        return channels
 
     async def ready(self, key: str) -> None:
         await self._go_on(key)
@@ -214,8 +222,7 @@ class TurnJournal:
         """The turn has ended or rests, durably: what this holds does not hold this any more. Its code may still go on,
         in a `finally` or in a thread.
         """
-        with _MAKING:
-            self._is_closed = True
+        self._is_closed = True
         self._quiet.close()
         self.waits.close()
 

@@ -59,7 +59,9 @@ class Feeder:
             each.n = n
         channels = turn.channels
         if channels is None:
-            return
+            if turn.emitter is None:
+                return
+            channels = turn.emitter.reveal()
         if n and attempt == turn.attempt:
             seen = self._frames_of(channels).seen(n)
             each.seen = lost(channels.open()) if seen is None else seen
