@@ -4,17 +4,18 @@ from typing import Final
 
 from argosy.errors import WorkflowError
 
-# So much may be added to a text before anything more is asked; as tokens it weighs some 5 KB.
-_ROOM_CHARACTERS_MAX: Final = 512
+# So many tokens of so many characters may be added to a text before anything more is asked.
+TOKEN_CHARACTERS_MAX: Final = 128
+_TOKENS_MAX: Final = 128
 
 
 class ChannelBounds:
     """emit_size_bytes_max: of one emit; value_size_bytes_max: of one channel's value; turn_size_bytes_max: of all the
-    values that a turn has in memory, channels_max: how many. room: characters of ASCII that pass none of them in a turn
-    that shows nothing else, and that may be added without a further look.
+    values that a turn has in memory, channels_max: how many. tokens_max: so many of up to TOKEN_CHARACTERS_MAX
+    characters of ASCII pass none of them in a turn that shows nothing else, and may be added without a further look.
     """
 
-    __slots__ = ("channels_max", "emit_size_bytes_max", "room", "turn_size_bytes_max", "value_size_bytes_max")
+    __slots__ = ("channels_max", "emit_size_bytes_max", "tokens_max", "turn_size_bytes_max", "value_size_bytes_max")
 
     def __init__(
         self, emit_size_bytes_max: int, value_size_bytes_max: int, turn_size_bytes_max: int, channels_max: int
@@ -23,7 +24,7 @@ class ChannelBounds:
         self.value_size_bytes_max = value_size_bytes_max
         self.turn_size_bytes_max = turn_size_bytes_max
         self.channels_max = channels_max
-        self.room = min(_ROOM_CHARACTERS_MAX, emit_size_bytes_max, value_size_bytes_max, turn_size_bytes_max)
+        self.tokens_max = self.tokens_beside(0, 0)
 
     def check_emit(self, size_bytes: int) -> None:
         """Raises WorkflowError."""
@@ -45,6 +46,9 @@ class ChannelBounds:
                 f"the bound is CHANNELS_SIZE_BYTES_MAX={self.turn_size_bytes_max}"
             )
 
-    def room_beside(self, size_bytes: int, turn_size_bytes: int) -> int:
-        """As `room`, in a text that has so many bytes already, in a turn that has so many."""
-        return min(self.room, self.value_size_bytes_max - size_bytes, self.turn_size_bytes_max - turn_size_bytes)
+    def tokens_beside(self, size_bytes: int, turn_size_bytes: int) -> int:
+        """As `tokens_max`, in a text that has so many bytes already, in a turn that has so many."""
+        if self.emit_size_bytes_max < TOKEN_CHARACTERS_MAX:
+            return 0
+        free_bytes = min(self.value_size_bytes_max - size_bytes, self.turn_size_bytes_max - turn_size_bytes)
+        return min(_TOKENS_MAX, free_bytes // TOKEN_CHARACTERS_MAX)

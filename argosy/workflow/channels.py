@@ -21,11 +21,9 @@ from argosy.workflow.channel import Channel
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.own_emits import Kept, OwnEmits
-from argosy.workflow.tail import Numbered, Tail
+from argosy.workflow.tail import Numbered, Owner, Tail
 
 WORKFLOW: Final = ""  # in place of a step's key
-
-_NOBODY: Final = object()
 
 _encode = msgspec.json.Encoder().encode
 # Of the process: the same attempt has other channels when it is resumed, and watchers must not mistake one for another.
@@ -34,8 +32,7 @@ _generations: Final = count(1)
 
 class Channels:
     """numbered: whose they are, a turn. listener is called after every change, in the thread that made it;
-    None: nobody watches. tail: where the try that has filled a text last may go on; None when it was filled otherwise
-    since, or is over.
+    None: nobody watches.
     """
 
     __slots__ = (
@@ -47,15 +44,16 @@ class Channels:
         "_lock",
         "_own_emits",
         "_size_bytes",
+        "_tail",
         "listener",
         "numbered",
-        "tail",
     )
 
     def __init__(self, bounds: ChannelBounds, numbered: Numbered, kept: Kept | None = None) -> None:
         self.listener: Callable[[], None] | None = None
-        self.tail: Tail | None = None
         self.numbered = numbered
+        # Where the try that has filled a text last may go on; something may have been added that is not counted yet.
+        self._tail: Tail | None = None
         self._bounds = bounds
         self._lock = threading.Lock()
         self._by_step: dict[str, dict[str, Channel]] = {}
@@ -68,8 +66,8 @@ class Channels:
 
     # For the code that emits
 
-    def append(self, step: str, tries: int, name: str, text: str, owner: object = _NOBODY) -> None:
-        """owner: the try that may go on at the text's end (`tail`). Raises WorkflowError."""
+    def append(self, step: str, tries: int, name: str, text: str, owner: Owner | None = None) -> None:
+        """owner: the try, if it may go on at the text's end (Tail). Raises WorkflowError."""
         size_bytes = size_bytes_of(text)
         self._bounds.check_emit(size_bytes)
 
@@ -82,10 +80,10 @@ class Channels:
     def adopt(self, tail: Tail) -> None:
         """A text that had no channels is filled here from now on. Somebody may be adding to it."""
         with self._lock:
-            channel = self._make(tail.step, tail.tries, tail.name, True)
+            channel = self._make(tail.owner.step_key, tail.owner.number, tail.name, True)
             channel.begin(tail.tokens, tail.seq)
             tail.channels = self
-            self.tail = tail
+            self._tail = tail
 
     def replace(self, step: str, tries: int, name: str, value: Any) -> None:
         """Raises WorkflowError; EncodingError when it is no JSON."""
@@ -165,15 +163,15 @@ class Channels:
         name: str,
         is_text: bool,
         change: Callable[[Channel], None],
-        owner: object = _NOBODY,
+        owner: Owner | None = None,
     ) -> None:
         check_name(name)
         with self._lock:
             if not step and ((emits := self._emits_of_workflow()).is_suspended or emits.is_held(name)):
                 return
-            if (tail := self.tail) is not None:
-                self._size_bytes += self._by_step[tail.step][tail.name].count()
-                self.tail = None
+            if (tail := self._tail) is not None:
+                self._size_bytes += self._by_step[tail.owner.step_key][tail.name].count()
+                self._drop_tail()
             channel = None
             try:
                 channel = self._channel(step, tries, name, is_text)
@@ -184,9 +182,9 @@ class Channels:
                 self._refused(step, name, channel)
                 raise
             self._size_bytes += channel.size_bytes - size_bytes
-            if is_text and step:
-                room = self._bounds.room_beside(channel.size_bytes, self._size_bytes)
-                self.tail = Tail(owner, step, tries, name, channel.tokens, room, channel.seq, self.numbered, self)
+            if owner is not None:
+                left = self._bounds.tokens_beside(channel.size_bytes, self._size_bytes)
+                self._tail = Tail(owner, name, channel.tokens, left, self.numbered, channel.seq, self)
         listener = self.listener
         if listener is not None:
             listener()
@@ -230,13 +228,18 @@ class Channels:
         return channel
 
     def _remove(self, step: str) -> list[Channel]:
-        if self.tail is not None and self.tail.step == step:
-            self.tail = None
+        if self._tail is not None and self._tail.owner.step_key == step:
+            self._drop_tail()
         channels = list(self._by_step.pop(step, {}).values())
         self._count -= len(channels)
         for channel in channels:
             self._size_bytes -= channel.size_bytes
         return channels
+
+    def _drop_tail(self) -> None:
+        if self._tail is not None:
+            self._tail.drop()
+            self._tail = None
 
     def _emits_of_workflow(self) -> OwnEmits:
         if self._own_emits is None:

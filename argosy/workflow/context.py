@@ -15,9 +15,9 @@ from typing import Any, Final, ParamSpec, TypeVar, overload
 from argosy.errors import WorkflowError
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload
+from argosy.workflow.current import current_try
 from argosy.workflow.declared_name import check_signal_name
 from argosy.workflow.definition import step_of
-from argosy.workflow.info import current
 from argosy.workflow.journal import Journal, Recorded, WaitKind
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.step_runner import StepRunner
@@ -116,7 +116,7 @@ class Context:
         """The key of this call of an operation, and its outcome when history has one."""
         if self._attempt.is_closed:
             raise asyncio.CancelledError("the workflow has ended")
-        if current.get() is not None:
+        if current_try.get() is not None:
             raise WorkflowError(f"{name!r} was asked of ctx inside a step; durable operations belong in the workflow")
         count = self._counts[name] = self._counts.get(name, 0) + 1
         key = name if count == 1 else f"{name}#{count}"

@@ -1,44 +1,16 @@
 """`argosy.emit`: what a step or a workflow shows while it runs."""
 
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from argosy.errors import WorkflowError
+from argosy.workflow.channel_bounds import TOKEN_CHARACTERS_MAX
 from argosy.workflow.channels import WORKFLOW, Channels
+from argosy.workflow.current import Try, current_attempt, current_try
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
-from argosy.workflow.info import StepInfo, current
-from argosy.workflow.tail import Tail
 
 _NOTHING: Final[Any] = object()
-
-
-class Attempt(Protocol):
-    """The attempt of a turn that code runs in, as `emit` needs it. Used from any thread.
-
-    tail: a text that has no Channels yet; filled: None while there are none.
-    """
-
-    @property
-    def tail(self) -> Tail | None: ...
-    @property
-    def filled(self) -> Channels | None: ...
-
-    def begin(self, info: StepInfo, name: str, text: str) -> bool:
-        """A try of a step fills the first text of the attempt. False: it takes channels. Raises WorkflowError when it
-        is over, and for a name that is none.
-        """
-        ...
-
-    def channels(self, info: StepInfo | None) -> Channels | None:
-        """Where a try of a step, or the workflow (None), fills its channels; None: nobody may see them. Raises
-        WorkflowError when it is over.
-        """
-        ...
-
-
-# Set for the whole of an attempt.
-attempt: ContextVar[Attempt | None] = ContextVar("argosy_attempt", default=None)
+_this_try: Final = current_try.get  # a method of what is imported is bound anew at each call: a tenth of an emit
 
 
 def emit(
@@ -60,36 +32,31 @@ def emit(
     what a patch copies, CHANNELS_SIZE_BYTES_MAX, CHANNELS_PER_TURN_MAX; of a private step no bound is looked at).
     EncodingError: json or patch is no JSON.
     """
-    here = attempt.get()
-    if here is None:
-        raise WorkflowError(
-            "emit() works inside a step or a workflow, and in threads that carry its context (asyncio.to_thread)"
-        )
-    info = current.get()
-    filled = here.filled
-    tail = here.tail if filled is None else filled.tail
-    if (
-        tail is not None
-        and tail.owner is info
-        and tail.name == channel
-        and text.__class__ is str
-        and patch is None
-        and json is _NOTHING
-        and tail.seq == tail.numbered.seq
-        and text.isascii()
-        and (room := tail.room - len(text)) >= 0
-    ):
-        tail.room = room
-        tail.tokens.append(text)
-        # Whoever makes channels of it sets this first, then counts: this token is counted, or it is told of here.
-        if (watched := tail.channels) is not None and (listener := watched.listener) is not None:
-            listener()
-        return
+    this = _this_try()
+    if this is not None:
+        tail = this.tail
+        if (
+            tail is not None
+            and tail.name == channel
+            and text.__class__ is str
+            and patch is None
+            and json is _NOTHING
+            and tail.seq == tail.numbered.seq
+            and text.isascii()
+            and len(text) <= TOKEN_CHARACTERS_MAX
+            and tail.left
+        ):
+            tail.left -= 1
+            tail.tokens.append(text)
+            # Whoever makes channels of it sets this first, then counts: this token is counted, or it is told of here.
+            if (watched := tail.channels) is not None and (listener := watched.listener) is not None:
+                listener()
+            return
     is_text = text is not None and patch is None and json is _NOTHING
-    if filled is None and info is not None and text.__class__ is str and is_text and here.begin(info, channel, text):
+    if this is not None and is_text and text.__class__ is str and this.attempt.begin(this, channel, text):
         return
-    channels = here.channels(info)
-    step, tries = (WORKFLOW, 0) if info is None else (info.step_key, info.try_number)
+    channels = _channels(this)
+    step, tries = (WORKFLOW, 0) if this is None else (this.step_key, this.number)
     if channels is None:
         check_name(channel)  # nobody sees it, and what is wrong is wrong all the same
     if is_text:
@@ -98,10 +65,20 @@ def emit(
         if channels is None:
             size_bytes_of(text)
             return
-        channels.append(step, tries, channel, text, info)
+        channels.append(step, tries, channel, text, this)
     elif text is not None or (patch is None) is (json is _NOTHING):
         raise WorkflowError("emit takes exactly one of text, patch and json")
     elif patch is not None:
         patch_of(patch) if channels is None else channels.patch(step, tries, channel, patch)
     else:
         json_of(json) if channels is None else channels.replace(step, tries, channel, json)
+
+
+def _channels(this: Try | None) -> Channels | None:
+    """None: nobody may see them."""
+    attempt = current_attempt.get() if this is None else this.attempt
+    if attempt is None:
+        raise WorkflowError(
+            "emit() works inside a step or a workflow, and in threads that carry its context (asyncio.to_thread)"
+        )
+    return attempt.channels(this)

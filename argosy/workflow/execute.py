@@ -10,9 +10,8 @@ import msgspec
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.workflow import payload
 from argosy.workflow.context import Context
+from argosy.workflow.current import current_attempt, current_try
 from argosy.workflow.definition import TIMEOUT_S_MAX, Workflow
-from argosy.workflow.emit import attempt
-from argosy.workflow.info import current
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.step_runner import Limits, StepRunner
@@ -35,10 +34,10 @@ async def execute(
     input_bytes: JSON. threads: for synchronous steps. Raises what the workflow raises; Park; OwnershipLostError;
     EncodingError and PayloadTooLargeError when the result cannot be recorded; CancelledError when it is cancelled.
     """
-    current.set(None)  # whatever started this task is not a step of this turn
+    current_try.set(None)  # whatever started this task is not a step of this turn
     arguments = _arguments(definition, input_bytes)
     open_attempt = OpenAttempt(journal)
-    attempt.set(open_attempt)
+    current_attempt.set(open_attempt)
     runner = StepRunner(journal, open_attempt, threads, Limits(payload_size_bytes_max, step_timeout_s_max), random)
     context = Context(journal, runner, open_attempt)
     try:

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from argosy.errors import WorkflowError
+from argosy.workflow.channel_bounds import TOKEN_CHARACTERS_MAX
 from argosy.workflow.channels import Channels
+from argosy.workflow.current import Try
 from argosy.workflow.emitted import check_name
-from argosy.workflow.info import PrivateStepInfo, StepInfo
+from argosy.workflow.info import StepInfo
 from argosy.workflow.journal import Journal
 from argosy.workflow.tail import Tail
 
@@ -25,7 +27,7 @@ _LOCK = threading.Lock()
 
 
 class OpenAttempt:
-    """argosy.workflow.emit.Attempt. Changed on the event loop only, but for what emits use: that is from any thread.
+    """argosy.workflow.current.Attempt. Changed on the event loop only, but for what emits use: that is from any thread.
 
     operations: under way, by key; failed_tries: of steps, by key. tail: a text that has no Channels; filled: the
     Channels. Nothing is in both.
@@ -41,27 +43,31 @@ class OpenAttempt:
         self.filled: Channels | None = None
         self.is_closed = False
 
-    def begin(self, info: StepInfo, name: str, text: str) -> bool:
-        """Fill the first text. False: it takes Channels. Raises WorkflowError."""
-        self._check(info)
+    def begin(self, this: Try, name: str, text: str) -> bool:
+        if self.filled is not None:
+            return False
+        self._check(this)
         journal = self._journal
-        room = journal.bounds.room - len(text)
-        if room < 0 or not text.isascii() or info.__class__ is PrivateStepInfo:
+        tokens_max = journal.bounds.tokens_max
+        if not tokens_max or len(text) > TOKEN_CHARACTERS_MAX or not text.isascii() or this.is_private:
             return False
         check_name(name)
         numbered = journal.numbered
         with _LOCK:
             if self.filled is not None or self.tail is not None:
                 return False
-            self.tail = Tail(info, info.step_key, info.try_number, name, [text], room, numbered.seq, numbered)
+            self.tail = Tail(this, name, [text], tokens_max - 1, numbered, numbered.seq)
         # Whoever begins to watch from now on finds it; who did before is asked for here.
         if journal.announce(self) and (listener := self.reveal().listener) is not None:
             listener()
         return True
 
-    def channels(self, info: StepInfo | None) -> Channels | None:
-        self._check(info)
-        return None if info.__class__ is PrivateStepInfo else self.filled or self.reveal()
+    def channels(self, this: Try | None) -> Channels | None:
+        self._check(this)
+        return None if this is not None and this.is_private else self.filled or self.reveal()
+
+    def info(self, this: Try) -> StepInfo:
+        return StepInfo(self._journal.turn_id, this.step_key, self._journal.attempt, this.number)
 
     def reveal(self) -> Channels:
         """The Channels, with all that was emitted. From any thread."""
@@ -70,7 +76,6 @@ class OpenAttempt:
                 channels = self._journal.channels()
                 if self.tail is not None:
                     channels.adopt(self.tail)
-                # Emits look here first: they find a tail in one place or the other.
                 self.filled = channels
                 self.tail = None
             return self.filled
@@ -80,24 +85,26 @@ class OpenAttempt:
         with _LOCK:
             tail, filled = self.tail, self.filled
             if filled is None:
-                if tail is None or tail.step != key:
+                if tail is None or tail.owner.step_key != key:
                     return b""
                 self.tail = None
+                tail.drop()
                 return _encode({tail.name: {"text": "".join(tail.tokens)}})
         return filled.take(key)
 
     def clear(self, key: str) -> None:
         """As Channels.clear."""
         with _LOCK:
-            if self.tail is not None and self.tail.step == key:
+            if self.tail is not None and self.tail.owner.step_key == key:
+                self.tail.drop()
                 self.tail = None
         if self.filled is not None:
             self.filled.clear(key)
 
-    def _check(self, info: StepInfo | None) -> None:
+    def _check(self, this: Try | None) -> None:
         if self.is_closed:
             raise WorkflowError("the workflow has ended: nothing of it emits any more")
-        if info is not None:
-            key = info.step_key
-            if key not in self.operations or info.try_number <= self.failed_tries.get(key, 0):
+        if this is not None:
+            key = this.step_key
+            if key not in self.operations or this.number <= self.failed_tries.get(key, 0):
                 raise WorkflowError(f"this try of step {key!r} is over: it emits no more")

@@ -15,8 +15,8 @@ from argosy import crash_points, telemetry
 from argosy.errors import OwnershipLostError, StepFailedError, StepTimeoutError, WorkflowError
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload, retry
+from argosy.workflow.current import Try, current_try
 from argosy.workflow.definition import Step
-from argosy.workflow.info import PrivateStepInfo, StepInfo, current
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.replay import UNCERTAIN_EFFECT
@@ -39,7 +39,7 @@ class Limits(NamedTuple):
 class StepRunner:
     """The steps of one attempt. threads: where synchronous steps run. random: uniform in [0, 1), for the jitter."""
 
-    __slots__ = ("_attempt", "_journal", "_limits", "_loop", "_open", "_random", "_threads", "_time_s", "_turn_id")
+    __slots__ = ("_journal", "_limits", "_loop", "_open", "_random", "_threads", "_time_s")
 
     def __init__(
         self, journal: Journal, attempt: OpenAttempt, threads: Executor, limits: Limits, random: Callable[[], float]
@@ -51,8 +51,6 @@ class StepRunner:
         self._random = random
         self._loop = asyncio.get_running_loop()
         self._time_s = self._loop.time
-        self._turn_id = journal.turn_id
-        self._attempt = journal.attempt
 
     async def run(
         self, step: Step, function: Callable[..., Any], key: str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -70,8 +68,7 @@ class StepRunner:
                 await self._intend(step, key)
             tries += 1
             started_s = self._time_s()
-            info = PrivateStepInfo if step.is_private else StepInfo
-            token = current.set(info(self._turn_id, key, self._attempt, tries))
+            token = current_try.set(Try(self._open, key, tries, step.is_private))
             try:
                 try:
                     value = await (
@@ -79,7 +76,7 @@ class StepRunner:
                     )
                     encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
                 finally:
-                    current.reset(token)
+                    current_try.reset(token)
                     took_s = self._time_s() - started_s
                     _observe_s(took_s)
             except BaseException as error:

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Protocol
 
-import msgspec
-
 
 class Numbered(Protocol):
     """A turn. seq: its newest event, durable or not."""
@@ -20,20 +18,47 @@ class Watched(Protocol):
     def listener(self) -> Callable[[], None] | None: ...
 
 
-class Tail(msgspec.Struct, eq=False):
-    """Asks for no lock and no bound: `room` characters of ASCII may still be added to `tokens`, while nothing else is
-    filled and the turn has no event newer than `seq`.
+class Owner(Protocol):
+    """A try of a step. tail: where it has filled a text last, while it may go on there."""
 
-    owner: the try that may. channels: they count what was added, and tell who watches; None: nobody needed them yet,
-    and the tokens are the whole text.
+    @property
+    def step_key(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+
+    tail: "Tail | None"
+
+
+class Tail:
+    """Asks for no lock and no bound: its owner may add `left` tokens of up to TOKEN_CHARACTERS_MAX characters of ASCII
+    while nothing else is filled and the turn (numbered) has no event newer than `seq`.
+
+    channels: they count what was added, and tell who watches; None: nobody needed them yet, and the tokens are the
+    whole text.
     """
 
-    owner: object
-    step: str
-    tries: int
-    name: str
-    tokens: list[str]
-    room: int
-    seq: int
-    numbered: Numbered
-    channels: Watched | None = None
+    __slots__ = ("channels", "left", "name", "numbered", "owner", "seq", "tokens")
+
+    def __init__(
+        self,
+        owner: Owner,
+        name: str,
+        tokens: list[str],
+        left: int,
+        numbered: Numbered,
+        seq: int,
+        channels: Watched | None = None,
+    ) -> None:
+        self.owner = owner
+        self.name = name
+        self.tokens = tokens
+        self.left = left
+        self.numbered = numbered
+        self.seq = seq
+        self.channels = channels
+        owner.tail = self
+
+    def drop(self) -> None:
+        """Its owner has to ask before it goes on."""
+        if self.owner.tail is self:
+            self.owner.tail = None

@@ -4,7 +4,6 @@ import json
 import random
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from contextvars import copy_context
 from typing import Any
@@ -15,8 +14,7 @@ from argosy import emit
 from argosy.errors import WorkflowError
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.emit import attempt
-from argosy.workflow.info import StepInfo, current
+from argosy.workflow.current import Try, current_attempt, current_try
 from argosy.workflow.open_attempt import OpenAttempt
 
 STEP = "write"
@@ -57,14 +55,14 @@ def journal() -> Iterator[Journal]:
     journal = Journal()
     opened = OpenAttempt(journal)  # type: ignore[arg-type]
     opened.operations[STEP] = None
-    tokens = attempt.set(opened), current.set(StepInfo(uuid.uuid4(), STEP, 1, 1))
+    tokens = current_attempt.set(opened), current_try.set(Try(opened, STEP, 1, False))
     yield journal
-    attempt.reset(tokens[0])
-    current.reset(tokens[1])
+    current_attempt.reset(tokens[0])
+    current_try.reset(tokens[1])
 
 
 def taken(journal: Journal) -> Any:
-    return json.loads(attempt.get().take(STEP))  # type: ignore[union-attr]
+    return json.loads(current_attempt.get().take(STEP))  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -156,7 +154,7 @@ def test_a_token_after_the_end_of_its_try_is_refused(journal: Journal) -> None:
     emit("a", text="x")
     emit("a", text="y")
     assert taken(journal) == {"a": {"text": "xy"}}
-    attempt.get().operations.pop(STEP)  # type: ignore[union-attr]
+    current_attempt.get().operations.pop(STEP)  # type: ignore[union-attr]
 
     with pytest.raises(WorkflowError, match="is over"):
         emit("a", text="z")
