@@ -64,14 +64,17 @@ async def count_turns(database: asyncpg.Connection) -> int:
     return int(await database.fetchval("SELECT count(*) FROM argosy.turns"))
 
 
-async def until_ended(database: asyncpg.Connection, total: int, within_s: float = 300.0) -> None:
-    """Returns when Postgres holds `total` turns and all of them completed. Looks rarely: its CPU counts too."""
+async def until_ended(database: asyncpg.Connection, total: int, within_s: float = 300.0) -> float:
+    """Returns when Postgres holds `total` turns and all of them completed; since when that was seen to be so, by the
+    monotonic clock: to count them takes longer than to see it. Looks rarely: its CPU counts too.
+    """
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
+        looked_s = time.monotonic()
         if not await database.fetchval(_OPEN) and await count_turns(database) >= total:
             failed = await database.fetchval("SELECT count(*) FROM argosy.turns WHERE status <> 'completed'")
             if failed:
                 raise RefusedError(f"{failed} turns did not complete")
-            return
+            return looked_s
         await asyncio.sleep(0.05)
     raise RefusedError(f"not all of {total} turns ended within {within_s} s")

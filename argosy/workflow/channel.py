@@ -136,7 +136,7 @@ class Channel:
     @property
     def tokens(self) -> list[str]:
         """Whoever adds ASCII at its end adds to the text, without the lock: it belongs to it once it is counted. Only
-        while no event has come since the last append.
+        until the turn has another event.
         """
         return self._loose
 

@@ -12,7 +12,7 @@ Threads: every method may be called from any of them.
 import threading
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -21,13 +21,20 @@ from argosy.workflow.channel import Channel
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.own_emits import Kept, OwnEmits
-from argosy.workflow.tail import Numbered, Owner, Tail
+from argosy.workflow.tail import Owner, Tail
 
 WORKFLOW: Final = ""  # in place of a step's key
 
 _encode = msgspec.json.Encoder().encode
 # Of the process: the same attempt has other channels when it is resumed, and watchers must not mistake one for another.
 _generations: Final = count(1)
+
+
+class Numbered(Protocol):
+    """seq: its newest event, durable or not."""
+
+    @property
+    def seq(self) -> int: ...
 
 
 class Channels:
@@ -78,10 +85,12 @@ class Channels:
         self._fill(step, tries, name, True, change, owner)
 
     def adopt(self, tail: Tail) -> None:
-        """A text that had no channels is filled here from now on. Somebody may be adding to it."""
+        """A text that had no channels is filled here from now on. Somebody may be adding to it. Which events it follows
+        nobody has noted: it is told after all that there are.
+        """
         with self._lock:
             channel = self._make(tail.owner.step_key, tail.owner.number, tail.name, True)
-            channel.begin(tail.tokens, tail.seq)
+            channel.begin(tail.tokens, self.numbered.seq)
             tail.channels = self
             self._tail = tail
 
@@ -107,6 +116,11 @@ class Channels:
         self._fill(step, tries, name, False, change)
 
     # For the journal
+
+    def follow(self) -> None:
+        """The turn has a new event: what is filled from now on follows it."""
+        with self._lock:
+            self._drop_tail()
 
     def take(self, step: str) -> bytes:
         """The step has come to its end: its channels, as its event's data holds them (a JSON object), and no more here.
@@ -169,9 +183,7 @@ class Channels:
         with self._lock:
             if not step and ((emits := self._emits_of_workflow()).is_suspended or emits.is_held(name)):
                 return
-            if (tail := self._tail) is not None:
-                self._size_bytes += self._by_step[tail.owner.step_key][tail.name].count()
-                self._drop_tail()
+            self._drop_tail()
             channel = None
             try:
                 channel = self._channel(step, tries, name, is_text)
@@ -184,7 +196,7 @@ class Channels:
             self._size_bytes += channel.size_bytes - size_bytes
             if owner is not None:
                 left = self._bounds.tokens_beside(channel.size_bytes, self._size_bytes)
-                self._tail = Tail(owner, name, channel.tokens, left, self.numbered, channel.seq, self)
+                self._tail = Tail(owner, name, channel.tokens, left, self)
         listener = self.listener
         if listener is not None:
             listener()
@@ -237,9 +249,10 @@ class Channels:
         return channels
 
     def _drop_tail(self) -> None:
-        if self._tail is not None:
-            self._tail.drop()
+        if (tail := self._tail) is not None:
             self._tail = None
+            tail.drop()
+            self._size_bytes += self._by_step[tail.owner.step_key][tail.name].count()
 
     def _emits_of_workflow(self) -> OwnEmits:
         if self._own_emits is None:

@@ -41,7 +41,6 @@ def emit(
             and text.__class__ is str
             and patch is None
             and json is _NOTHING
-            and tail.seq == tail.numbered.seq
             and text.isascii()
             and len(text) <= TOKEN_CHARACTERS_MAX
             and tail.left

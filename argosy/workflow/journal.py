@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple, Protocol
 from argosy.turn.events import Event
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.tail import Numbered
 
 WaitKind = Literal["signal", "sleep", "retry"]
 
@@ -51,8 +50,6 @@ class Journal(Protocol):
 
     @property
     def bounds(self) -> ChannelBounds: ...
-    @property
-    def numbered(self) -> Numbered: ...
     @property
     def turn_id(self) -> uuid.UUID: ...
     @property

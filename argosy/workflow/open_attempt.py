@@ -52,11 +52,10 @@ class OpenAttempt:
         if not tokens_max or len(text) > TOKEN_CHARACTERS_MAX or not text.isascii() or this.is_private:
             return False
         check_name(name)
-        numbered = journal.numbered
         with _LOCK:
             if self.filled is not None or self.tail is not None:
                 return False
-            self.tail = Tail(this, name, [text], tokens_max - 1, numbered, numbered.seq)
+            self.tail = Tail(this, name, [text], tokens_max - 1)
         # Whoever begins to watch from now on finds it; who did before is asked for here.
         if journal.announce(self) and (listener := self.reveal().listener) is not None:
             listener()

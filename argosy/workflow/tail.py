@@ -4,13 +4,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class Numbered(Protocol):
-    """A turn. seq: its newest event, durable or not."""
-
-    @property
-    def seq(self) -> int: ...
-
-
 class Watched(Protocol):
     """Channels. listener: who hears of every change; None: nobody watches."""
 
@@ -30,14 +23,13 @@ class Owner(Protocol):
 
 
 class Tail:
-    """Asks for no lock and no bound: its owner may add `left` tokens of up to TOKEN_CHARACTERS_MAX characters of ASCII
-    while nothing else is filled and the turn (numbered) has no event newer than `seq`.
+    """Asks for no lock and no bound: its owner may add `left` tokens of up to TOKEN_CHARACTERS_MAX characters of ASCII.
 
     channels: they count what was added, and tell who watches; None: nobody needed them yet, and the tokens are the
-    whole text.
+    whole text. Channels drop it when anything else is filled, or the turn has a new event.
     """
 
-    __slots__ = ("channels", "left", "name", "numbered", "owner", "seq", "tokens")
+    __slots__ = ("channels", "left", "name", "owner", "tokens")
 
     def __init__(
         self,
@@ -45,16 +37,12 @@ class Tail:
         name: str,
         tokens: list[str],
         left: int,
-        numbered: Numbered,
-        seq: int,
         channels: Watched | None = None,
     ) -> None:
         self.owner = owner
         self.name = name
         self.tokens = tokens
         self.left = left
-        self.numbered = numbered
-        self.seq = seq
         self.channels = channels
         owner.tail = self
 

@@ -17,7 +17,6 @@ from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, Park, Recorded, WaitKind
 from argosy.workflow.own_emits import Kept
 from argosy.workflow.replay import Replay, Row
-from argosy.workflow.tail import Numbered
 
 TURN_ID = uuid.UUID("01934567-89ab-8cde-8f01-23456789abcd")
 
@@ -71,10 +70,6 @@ class ListJournal:
     def seq(self) -> int:
         return len(self.rows)
 
-    @property
-    def numbered(self) -> Numbered:
-        return self
-
     def announce(self, emitter: Emitter) -> bool:
         self.emitter = emitter
         return self.kept is not None
@@ -91,6 +86,8 @@ class ListJournal:
         self.calls.append((event.value, key))
         msgspec.json.decode(data)
         self.rows.append((len(self.rows) + 1, self.attempt, event.value, key, data))
+        if self.emitted is not None:
+            self.emitted.follow()
 
     async def durable(self, key: str) -> None:
         self.calls.append(("durable", ""))

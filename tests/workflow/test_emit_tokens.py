@@ -18,7 +18,7 @@ from argosy.workflow.current import Try, current_attempt, current_try
 from argosy.workflow.open_attempt import OpenAttempt
 
 STEP = "write"
-BOUNDS = ChannelBounds(emit_size_bytes_max=100, value_size_bytes_max=2_000, turn_size_bytes_max=3_000, channels_max=8)
+BOUNDS = ChannelBounds(emit_size_bytes_max=200, value_size_bytes_max=2_000, turn_size_bytes_max=3_000, channels_max=8)
 
 
 class Journal:
@@ -33,13 +33,13 @@ class Journal:
         self._made = Channels(BOUNDS, self)
 
     @property
-    def numbered(self) -> Any:
-        return self
-
-    @property
     def made(self) -> Channels:
         """The channels, as a watcher gets them who comes now."""
         return self._made if self.emitter is None else self.emitter.reveal()
+
+    def record(self) -> None:
+        self.seq += 1
+        self._made.follow()
 
     def announce(self, emitter: Any) -> bool:
         self.emitter = emitter
@@ -72,13 +72,13 @@ def test_any_tokens_are_the_text_that_they_make(journal: Journal, seed: int) -> 
 
     for _ in range(300):
         name = draw.choice("aaaaaaaab")
-        token = draw.choice(["x", "token ", "ö", "漢字", "y" * 30, ""])
+        token = draw.choice(["x", "token ", "token ", "token ", "ö", "漢字", "y" * 30, ""])
         if len((wanted.get(name, "") + token).encode()) > 1_400:
             continue
         emit(name, text=token)
         wanted[name] = wanted.get(name, "") + token
         if draw.random() < 0.02:
-            journal.seq += 1
+            journal.record()
         if draw.random() < 0.02:
             assert {each.name: each.text(0, each.shown(journal.seq)) for each in journal.made.open()} == wanted
 
@@ -120,23 +120,36 @@ def test_what_is_filled_beside_a_text_takes_its_room(journal: Journal) -> None:
 def test_the_bound_of_one_emit_is_kept(journal: Journal) -> None:
     emit("a", text="x")
 
-    with pytest.raises(WorkflowError, match="EMIT_SIZE_BYTES_MAX=100"):
-        emit("a", text="x" * 101)
+    with pytest.raises(WorkflowError, match="EMIT_SIZE_BYTES_MAX=200"):
+        emit("a", text="x" * 201)
 
-    emit("a", text="y" * 100)
-    assert taken(journal) == {"a": {"text": "x" + "y" * 100}}
+    emit("a", text="y" * 200)
+    assert taken(journal) == {"a": {"text": "x" + "y" * 200}}
 
 
 def test_what_follows_an_event_is_not_told_before_it(journal: Journal) -> None:
     emit("a", text="before ")
+    (channel,) = journal.made.open()
     emit("a", text="it ")
-    journal.seq = 2
+    journal.record()
     emit("a", text="after ")
     emit("a", text="it ")
-    (channel,) = journal.made.open()
+    journal.made.open()
 
     assert channel.text(0, channel.shown(1)) == "before it "
     assert channel.text(0, channel.shown(2)) == "before it after it "
+
+
+def test_what_nobody_has_watched_is_told_after_all_events_that_there_are_when_somebody_comes(journal: Journal) -> None:
+    emit("a", text="before ")
+    journal.record()
+    emit("a", text="after ")
+    (channel,) = journal.made.open()
+    emit("a", text="it")
+    journal.made.open()
+
+    assert channel.text(0, channel.shown(1)) == ""
+    assert channel.text(0, channel.shown(2)) == "before after it"
 
 
 def test_who_watches_hears_of_every_token(journal: Journal) -> None:

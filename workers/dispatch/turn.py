@@ -267,3 +267,5 @@ class Turn:
         """Add a durable event; it goes with the next flush."""
         self.seq += 1
         self.events.append(EventWrite(self.seq, self.attempt, event, key, data))
+        if self.channels is not None:
+            self.channels.follow()

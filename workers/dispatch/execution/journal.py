@@ -19,7 +19,6 @@ from argosy.turn.events import Event
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, Park, Recorded, WaitKind
-from argosy.workflow.tail import Numbered
 from workers.dispatch.execution.asked import Asked
 from workers.dispatch.execution.kept_channels import kept_channels
 from workers.dispatch.execution.quiet import Quiet
@@ -95,10 +94,6 @@ class TurnJournal:
     @property
     def attempt(self) -> int:
         return self._turn.attempt
-
-    @property
-    def numbered(self) -> Numbered:
-        return self._turn
 
     def database_time_s(self) -> float:
         return self._database_time_s()
