@@ -65,33 +65,6 @@ def test_a_step_that_is_tried_again_begins_with_none() -> None:
     assert filled.take("s") == b'{"a":{"text":"whole"}}'
 
 
-OPERATIONS = st.one_of(
-    st.tuples(st.just("append"), st.sampled_from("st"), st.sampled_from("ab"), st.sampled_from(["x", "é", "y" * 300])),
-    st.tuples(st.just("replace"), st.sampled_from("st"), st.sampled_from("ab"), st.sampled_from([1, "z" * 300])),
-    st.tuples(st.sampled_from(["take", "clear"]), st.sampled_from("st")),
-)
-
-
-@given(st.lists(OPERATIONS, max_size=25), st.data())
-def test_whoever_looks_changes_nothing(operations: list[Any], data: st.DataObject) -> None:
-    def apply(filled: Channels, operation: Any) -> Any:
-        kind, step, *rest = operation
-        try:
-            return getattr(filled, kind)(step, *(rest and (1, *rest)))
-        except WorkflowError as error:
-            return str(error)
-
-    alone, looked_at = channels(), channels()
-    for operation in operations:
-        if data.draw(st.booleans()):
-            looked_at.open()
-        assert apply(alone, operation) == apply(looked_at, operation)
-
-    assert [(each.step, each.name, each.member(), each.length) for each in alone.open()] == [
-        (each.step, each.name, each.member(), each.length) for each in looked_at.open()
-    ]
-
-
 def test_steps_beside_each_other_take_what_is_theirs() -> None:
     filled = channels()
     filled.append("s", 1, "a", "of s")

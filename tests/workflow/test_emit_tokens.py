@@ -12,41 +12,11 @@ import pytest
 
 from argosy import emit
 from argosy.errors import WorkflowError
-from argosy.workflow.channel_bounds import ChannelBounds
-from argosy.workflow.channels import Channels
-from argosy.workflow.current import Try, current_attempt, current_try
+from argosy.workflow.current import Try, current_attempt
 from argosy.workflow.open_attempt import OpenAttempt
+from tests.workflow.emitting import Journal, inside
 
 STEP = "write"
-BOUNDS = ChannelBounds(emit_size_bytes_max=200, value_size_bytes_max=2_000, turn_size_bytes_max=3_000, channels_max=8)
-
-
-class Journal:
-    """As much of one as emits need; seq: of its newest event."""
-
-    bounds = BOUNDS
-
-    def __init__(self) -> None:
-        self.seq = 1
-        self.is_watched = False
-        self.emitter: Any = None
-        self._made = Channels(BOUNDS, self)
-
-    @property
-    def made(self) -> Channels:
-        """The channels, as a watcher gets them who comes now."""
-        return self._made if self.emitter is None else self.emitter.reveal()
-
-    def record(self) -> None:
-        self.seq += 1
-        self._made.follow()
-
-    def announce(self, emitter: Any) -> bool:
-        self.emitter = emitter
-        return self.is_watched
-
-    def channels(self) -> Channels:
-        return self._made
 
 
 @pytest.fixture
@@ -55,10 +25,8 @@ def journal() -> Iterator[Journal]:
     journal = Journal()
     opened = OpenAttempt(journal)  # type: ignore[arg-type]
     opened.operations[STEP] = None
-    tokens = current_attempt.set(opened), current_try.set(Try(opened, STEP, 1, False))
-    yield journal
-    current_attempt.reset(tokens[0])
-    current_try.reset(tokens[1])
+    with inside(opened, Try(opened, STEP, 1, False)):
+        yield journal
 
 
 def taken(journal: Journal) -> Any:
@@ -103,6 +71,16 @@ def test_the_bound_of_a_turn_is_kept_to_the_byte_over_its_channels(journal: Jour
         emit("a", text="x")
     with pytest.raises(WorkflowError, match="CHANNELS_SIZE_BYTES_MAX=3000"):
         emit("b", text="x")
+
+
+def test_tokens_count_for_what_is_filled_after_them(journal: Journal) -> None:
+    for _ in range(14):
+        emit("a", text="x" * 100)
+    for _ in range(8):
+        emit("b", text="y" * 200)
+
+    with pytest.raises(WorkflowError, match="CHANNELS_SIZE_BYTES_MAX=3000"):
+        emit("c", text="z")
 
 
 def test_what_is_filled_beside_a_text_takes_its_room(journal: Journal) -> None:

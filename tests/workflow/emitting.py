@@ -1,0 +1,51 @@
+"""Code that emits, without the turn that it belongs to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import Channels
+from argosy.workflow.current import Try, current_attempt, current_try
+from argosy.workflow.open_attempt import OpenAttempt
+
+BOUNDS = ChannelBounds(emit_size_bytes_max=200, value_size_bytes_max=2_000, turn_size_bytes_max=3_000, channels_max=8)
+
+
+class Journal:
+    """As much of one as emits need; seq: of its newest event."""
+
+    bounds = BOUNDS
+
+    def __init__(self) -> None:
+        self.seq = 1
+        self.is_watched = False
+        self.emitter: Any = None
+        self._made = Channels(BOUNDS, self)
+
+    @property
+    def made(self) -> Channels:
+        """The channels, as a watcher gets them who comes now."""
+        return self._made if self.emitter is None else self.emitter.reveal()
+
+    def record(self) -> None:
+        self.seq += 1
+        self._made.follow()
+
+    def announce(self, emitter: Any) -> bool:
+        self.emitter = emitter
+        return self.is_watched
+
+    def channels(self) -> Channels:
+        return self._made
+
+
+@contextmanager
+def inside(opened: OpenAttempt, this: Try | None) -> Iterator[None]:
+    """What is called here is code of this try of a step, or of the workflow."""
+    tokens = current_attempt.set(opened), current_try.set(this)
+    try:
+        yield
+    finally:
+        current_attempt.reset(tokens[0])
+        current_try.reset(tokens[1])
