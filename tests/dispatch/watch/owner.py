@@ -11,7 +11,12 @@ from argosy.turn.events import Event
 from argosy.turn.status import Status
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
+from argosy.workflow.current import Try
+from argosy.workflow.emit import emit
+from argosy.workflow.journal import Emitter
+from argosy.workflow.open_attempt import OpenAttempt
 from tests.dispatch.watch.gateway import SECRET
+from tests.workflow.emitting import inside
 from workers.dispatch.flush.flush_entry import Entry
 from workers.dispatch.ownership.takeover import HeldTurn
 from workers.dispatch.rpc_server import RpcServer
@@ -32,6 +37,26 @@ class Steps:
 
     def __init__(self) -> None:
         self.in_flight = True
+
+
+class Emits:
+    """In place of a journal, for what a turn emits: see TurnJournal.announce and .channels."""
+
+    bounds = BOUNDS
+
+    def __init__(self, turn: Turn, hub: Hub) -> None:
+        self._turn = turn
+        self._hub = hub
+
+    def announce(self, emitter: Emitter) -> bool:
+        self._turn.emitter = emitter
+        return self._turn.channels is not None or self._hub.listener_of(self._turn) is not None
+
+    def channels(self) -> Channels:
+        if self._turn.channels is None:
+            self._turn.channels = Channels(BOUNDS, self._turn)
+            self._turn.channels.listener = self._hub.listener_of(self._turn)
+        return self._turn.channels
 
 
 class Owner:
@@ -58,6 +83,8 @@ class Owner:
         )
         self.service = WatchService(self.hub, self.worker_id, streams_max=3, size_bytes_max=SIZE_BYTES_MAX)
         self.server: RpcServer | None = None
+        self._attempts: dict[Turn, OpenAttempt] = {}
+        self._tries: dict[tuple[Turn, str, int], Try] = {}
 
     @property
     def address(self) -> str:
@@ -99,11 +126,21 @@ class Owner:
         self.live[turn.turn_id] = turn
         return turn
 
+    def attempt(self, turn: Turn) -> OpenAttempt:
+        """Of the turn, in which any step may run."""
+        if turn not in self._attempts:
+            self._attempts[turn] = OpenAttempt(Emits(turn, self.hub))  # type: ignore[arg-type]
+        return self._attempts[turn]
+
     def emit(self, turn: Turn, text: str, step: str = "write", name: str = "answer", tries: int = 1) -> None:
-        if turn.channels is None:
-            turn.channels = Channels(BOUNDS, turn)
-            turn.channels.listener = self.hub.listener_of(turn)
-        turn.channels.append(step, tries, name, text)
+        """As its code would; step: "" for the workflow itself."""
+        attempt = self.attempt(turn)
+        this = None
+        if step:
+            attempt.operations[step] = None
+            this = self._tries.setdefault((turn, step, tries), Try(attempt, step, tries, False))
+        with inside(attempt, this):
+            emit(name, text=text)
 
     def flush(self, *turns: Turn) -> None:
         """What they have written is durable."""

@@ -8,6 +8,7 @@ import msgspec
 from argosy.turn.events import Event
 from argosy.turn.status import Status
 from argosy.workflow.channels import WORKFLOW, Channels
+from argosy.workflow.open_attempt import OpenAttempt
 from tests.dispatch.watch.owner import BOUNDS, Owner
 from workers.dispatch.execution.kept_channels import kept_channels
 from workers.dispatch.turn import Turn
@@ -44,11 +45,11 @@ class Running:
             tries = self._tries[step]
             emitted = self.emitted.setdefault((step, tries), [])
             emitted.append((self.turn.seq, len(text) + (emitted[-1][1] if emitted else 0)))
-            self._channels().append(step, tries, "answer", text)
+            self._owner.emit(self.turn, text, step, tries=tries)
 
     def show(self, *, is_patch: bool) -> None:
         """The workflow shows one more number."""
-        number, channels = len(self.numbers), self._channels()
+        number, channels = len(self.numbers), self._attempt.reveal()
         self.numbers.append(self.turn.seq)
         if is_patch and any(each.step == WORKFLOW for each in channels.open()):
             channels.patch(WORKFLOW, 0, "state", [{"op": "add", "path": "/-", "value": number}])
@@ -59,15 +60,14 @@ class Running:
         self.turn.write(Event.VALUE_RECORDED, uuid.uuid4().hex)
 
     def end(self, step: str, *, is_retry: bool) -> None:
-        channels = self.turn.channels
-        if channels is None or step not in self._open:
+        if step not in self._open:
             return
         self._tries[step] += 1
         self._open.discard(step)
         if is_retry:
-            channels.clear(step)
+            self._attempt.clear(step)
             self.turn.write(Event.STEP_RETRYING, step)
-        elif filled := channels.take(step):
+        elif filled := self._attempt.take(step):
             self.turn.write(Event.STEP_COMPLETED, step, b'{"channels":%b}' % filled)
 
     def flush(self) -> None:
@@ -111,14 +111,9 @@ class Running:
         return [(each.seq, each.attempt, each.type, each.key, each.data) for each in self.events]
 
     def values(self) -> dict[str, Any]:
-        channels = self.turn.channels
-        if channels is None:
-            return {}
+        channels = self._attempt.reveal()
         return {each.step: each.text() if each.is_text else decode(each.json()) for each in channels.open()}
 
-    def _channels(self) -> Channels:
-        turn = self.turn
-        if turn.channels is None:
-            turn.channels = Channels(BOUNDS, turn)
-            turn.channels.listener = self._owner.hub.listener_of(turn)
-        return turn.channels
+    @property
+    def _attempt(self) -> OpenAttempt:
+        return self._owner.attempt(self.turn)
