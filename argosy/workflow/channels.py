@@ -21,7 +21,7 @@ from argosy.workflow.channel import Channel
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.own_emits import Kept, OwnEmits
-from argosy.workflow.tail import Owner, Tail
+from argosy.workflow.tail import Owner, Tail, over
 
 WORKFLOW: Final = ""  # in place of a step's key
 
@@ -74,7 +74,7 @@ class Channels:
     # For the code that emits
 
     def append(self, step: str, tries: int, name: str, text: str, owner: Owner | None = None) -> None:
-        """owner: the try, if it may go on at the text's end (Tail). Raises WorkflowError."""
+        """owner: the try; it may go on at the text's end (Tail). Raises WorkflowError."""
         size_bytes = size_bytes_of(text)
         self._bounds.check_emit(size_bytes)
 
@@ -94,7 +94,7 @@ class Channels:
             tail.channels = self
             self._tail = tail
 
-    def replace(self, step: str, tries: int, name: str, value: Any) -> None:
+    def replace(self, step: str, tries: int, name: str, value: Any, owner: Owner | None = None) -> None:
         """Raises WorkflowError; EncodingError when it is no JSON."""
         whole = json_of(value)
         self._bounds.check_emit(len(whole))
@@ -103,9 +103,9 @@ class Channels:
             self._check(channel, len(whole))
             channel.replace(whole, self.numbered.seq)
 
-        self._fill(step, tries, name, False, change)
+        self._fill(step, tries, name, False, change, owner)
 
-    def patch(self, step: str, tries: int, name: str, operations: Any) -> None:
+    def patch(self, step: str, tries: int, name: str, operations: Any, owner: Owner | None = None) -> None:
         """operations: RFC 6902; a channel begins with null. Raises WorkflowError; EncodingError when it is no JSON."""
         encoded, decoded = patch_of(operations)
         self._bounds.check_emit(len(encoded))
@@ -113,7 +113,7 @@ class Channels:
         def change(channel: Channel) -> None:
             channel.patch(decoded, encoded, self.numbered.seq, lambda size_bytes: self._check(channel, size_bytes))
 
-        self._fill(step, tries, name, False, change)
+        self._fill(step, tries, name, False, change, owner)
 
     # For the journal
 
@@ -177,10 +177,12 @@ class Channels:
         name: str,
         is_text: bool,
         change: Callable[[Channel], None],
-        owner: Owner | None = None,
+        owner: Owner | None,
     ) -> None:
         check_name(name)
         with self._lock:
+            if owner is not None and owner.is_over:  # a thread of it comes after `take`
+                raise WorkflowError(over(step))
             if not step and ((emits := self._emits_of_workflow()).is_suspended or emits.is_held(name)):
                 return
             self._drop_tail()
@@ -194,7 +196,7 @@ class Channels:
                 self._refused(step, name, channel)
                 raise
             self._size_bytes += channel.size_bytes - size_bytes
-            if owner is not None:
+            if is_text and owner is not None:
                 left = self._bounds.tokens_beside(channel.size_bytes, self._size_bytes)
                 self._tail = Tail(owner, name, channel.tokens, left, self)
         listener = self.listener
@@ -218,7 +220,7 @@ class Channels:
                 )
             return self._make(step, tries, name, is_text)
         if channel.tries > tries:
-            raise WorkflowError(f"this try of step {step!r} is over: it emits no more")
+            raise WorkflowError(over(step))
         if channel.is_text is not is_text:
             before, now = ("text", "json or patches") if channel.is_text else ("json or patches", "text")
             raise WorkflowError(f"channel {name!r} has {before} in it; it takes no {now}")

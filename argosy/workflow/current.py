@@ -30,14 +30,15 @@ class Attempt(Protocol):
 
 
 class Try(msgspec.Struct, eq=False):
-    """One try of a step. number: from 1, of the step; is_private: nothing of it is shown. tail: the text that it has
-    filled last, while it may go on there.
+    """One try of a step. number: from 1, of the step; is_private: nothing of it is shown; is_over: its code has ended,
+    or nobody waits for it any more. tail: the text that it has filled last, while it may go on there.
     """
 
     attempt: Attempt
     step_key: str
     number: int
     is_private: bool
+    is_over: bool = False
     tail: Tail | None = None
 
 

@@ -68,9 +68,9 @@ def emit(
     elif text is not None or (patch is None) is (json is _NOTHING):
         raise WorkflowError("emit takes exactly one of text, patch and json")
     elif patch is not None:
-        patch_of(patch) if channels is None else channels.patch(step, tries, channel, patch)
+        patch_of(patch) if channels is None else channels.patch(step, tries, channel, patch, this)
     else:
-        json_of(json) if channels is None else channels.replace(step, tries, channel, json)
+        json_of(json) if channels is None else channels.replace(step, tries, channel, json, this)
 
 
 def _channels(this: Try | None) -> Channels | None:

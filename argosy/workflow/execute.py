@@ -38,6 +38,7 @@ async def execute(
     arguments = _arguments(definition, input_bytes)
     open_attempt = OpenAttempt(journal)
     current_attempt.set(open_attempt)
+    journal.open(open_attempt)
     runner = StepRunner(journal, open_attempt, threads, Limits(payload_size_bytes_max, step_timeout_s_max), random)
     context = Context(journal, runner, open_attempt)
     try:

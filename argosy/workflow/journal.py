@@ -38,18 +38,23 @@ class Park(BaseException):
 
 
 class Emitter(Protocol):
-    """An attempt that has emitted something."""
+    """An attempt, for who watches it."""
 
     def reveal(self) -> Channels:
-        """Its channels, with all of that."""
+        """What it has emitted, and emits to from now on. From any thread."""
         ...
 
 
 class Journal(Protocol):
-    """One attempt's hand on its turn's history. Used from the event loop only, but for `announce` and `channels`."""
+    """One attempt's hand on its turn's history. Used from the event loop only, but for `channels`.
+
+    bounds: of what it emits; is_new: it does not go on from anything that was emitted before.
+    """
 
     @property
     def bounds(self) -> ChannelBounds: ...
+    @property
+    def is_new(self) -> bool: ...
     @property
     def turn_id(self) -> uuid.UUID: ...
     @property
@@ -87,9 +92,9 @@ class Journal(Protocol):
         """The operation is a private step: nothing that clients are shown may name it."""
         ...
 
-    def announce(self, emitter: Emitter) -> bool:
-        """It has emitted something, and has no channels: whoever wants to see it calls its `reveal`. True: somebody
-        does already, or there is something that it goes on from.
+    def open(self, emitter: Emitter) -> None:
+        """The attempt begins. It is revealed when somebody watches it already, and whenever somebody comes: it needs to
+        ask nobody when it emits.
         """
         ...
 

@@ -1,7 +1,7 @@
 """One attempt of a turn, for as long as its code runs: what is under way in it, and what it has emitted.
 
 Rule: the first text has no Channels. Most steps fill one channel and nobody watches: then the list of its tokens is all
-there is, and goes into the event that ends the step. Whoever needs Channels (a watcher who comes, anything else that is
+there is, and goes into the event that ends the step. Whoever needs Channels (who watches, anything else that is
 emitted) calls `reveal`, and they go on with that same list.
 """
 
@@ -18,7 +18,7 @@ from argosy.workflow.current import Try
 from argosy.workflow.emitted import check_name
 from argosy.workflow.info import StepInfo
 from argosy.workflow.journal import Journal
-from argosy.workflow.tail import Tail
+from argosy.workflow.tail import Tail, over
 
 _encode = msgspec.json.Encoder().encode
 
@@ -29,41 +29,47 @@ _LOCK = threading.Lock()
 class OpenAttempt:
     """argosy.workflow.current.Attempt. Changed on the event loop only, but for what emits use: that is from any thread.
 
-    operations: under way, by key; failed_tries: of steps, by key. tail: a text that has no Channels; filled: the
-    Channels. Nothing is in both.
+    operations: under way, by key. tail: a text that has no Channels; filled: the Channels. Nothing is in both.
     """
 
-    __slots__ = ("_journal", "failed_tries", "filled", "is_closed", "operations", "tail")
+    __slots__ = ("_journal", "filled", "is_closed", "operations", "tail")
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.operations: dict[str, asyncio.Task[Any] | None] = {}
-        self.failed_tries: dict[str, int] = {}
         self.tail: Tail | None = None
         self.filled: Channels | None = None
         self.is_closed = False
 
     def begin(self, this: Try, name: str, text: str) -> bool:
-        if self.filled is not None:
-            return False
-        self._check(this)
         journal = self._journal
         tokens_max = journal.bounds.tokens_max
-        if not tokens_max or len(text) > TOKEN_CHARACTERS_MAX or not text.isascii() or this.is_private:
+        if (
+            self.filled is not None
+            or this.is_private
+            or not tokens_max
+            or not journal.is_new
+            or len(text) > TOKEN_CHARACTERS_MAX
+            or not text.isascii()
+        ):
             return False
         check_name(name)
         with _LOCK:
-            if self.filled is not None or self.tail is not None:
+            # It is set before `take`: none comes after that.
+            if this.is_over or self.filled is not None or self.tail is not None or self.is_closed:
                 return False
             self.tail = Tail(this, name, [text], tokens_max - 1)
-        # Whoever begins to watch from now on finds it; who did before is asked for here.
-        if journal.announce(self) and (listener := self.reveal().listener) is not None:
-            listener()
-        return True
+            return True
 
     def channels(self, this: Try | None) -> Channels | None:
-        self._check(this)
-        return None if this is not None and this.is_private else self.filled or self.reveal()
+        if self.is_closed:
+            raise WorkflowError("the workflow has ended: nothing of it emits any more")
+        if this is not None:
+            if this.is_over:
+                raise WorkflowError(over(this.step_key))
+            if this.is_private:
+                return None
+        return self.filled or self.reveal()
 
     def info(self, this: Try) -> StepInfo:
         return StepInfo(self._journal.turn_id, this.step_key, self._journal.attempt, this.number)
@@ -99,11 +105,3 @@ class OpenAttempt:
                 self.tail = None
         if self.filled is not None:
             self.filled.clear(key)
-
-    def _check(self, this: Try | None) -> None:
-        if self.is_closed:
-            raise WorkflowError("the workflow has ended: nothing of it emits any more")
-        if this is not None:
-            key = this.step_key
-            if key not in self.operations or this.number <= self.failed_tries.get(key, 0):
-                raise WorkflowError(f"this try of step {key!r} is over: it emits no more")

@@ -58,9 +58,11 @@ def extended(data: bytes, members: bytes) -> bytes:
     return b"%b%b%b}" % (data[:-1], b"" if data == b"{}" else b",", members)
 
 
-def channels_member(channels: bytes) -> bytes:
-    """channels: a JSON object, or empty for none."""
-    return b'"channels":' + channels if channels else b""
+def with_channels(data: bytes, channels: bytes) -> bytes:
+    """The data with what was emitted. channels: a JSON object, or empty for none."""
+    if not channels:
+        return data
+    return b'%b%b"channels":%b}' % (data[:-1], b"" if data == b"{}" else b",", channels)
 
 
 def value(value: str) -> bytes:

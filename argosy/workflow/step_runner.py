@@ -68,7 +68,8 @@ class StepRunner:
                 await self._intend(step, key)
             tries += 1
             started_s = self._time_s()
-            token = current_try.set(Try(self._open, key, tries, step.is_private))
+            this = Try(self._open, key, tries, step.is_private)
+            token = current_try.set(this)
             try:
                 try:
                     value = await (
@@ -77,6 +78,7 @@ class StepRunner:
                     encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
                 finally:
                     current_try.reset(token)
+                    this.is_over = True
                     took_s = self._time_s() - started_s
                     _observe_s(took_s)
             except BaseException as error:
@@ -104,7 +106,6 @@ class StepRunner:
         journal = self._journal
         delay_s = retry.decide(step.policy, tries, error, self._random, journal.database_time_s())
         failure = outcome.failure_of(error, tries)
-        self._open.failed_tries[key] = tries
         if delay_s is None:
             journal.record(Event.STEP_FAILED, key, self._at_end(step, key, outcome.encode(failure), took_s))
             _count_failed()
@@ -120,7 +121,7 @@ class StepRunner:
         if took_s >= _TOLD_S:
             data = outcome.extended(data, b'"took_ms":%d' % (took_s * 1000))
         if channels := self._open.take(key):
-            data = outcome.extended(data, outcome.channels_member(channels))
+            data = outcome.with_channels(data, channels)
         return outcome.extended(data, step.mark) if step.mark else data
 
     async def _wait_again(self, step: Step, key: str, tries: int) -> None:

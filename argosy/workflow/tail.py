@@ -12,12 +12,16 @@ class Watched(Protocol):
 
 
 class Owner(Protocol):
-    """A try of a step. tail: where it has filled a text last, while it may go on there."""
+    """A try of a step. is_over: set before its step's channels are taken, or cleared. tail: where it has filled a text
+    last, while it may go on there.
+    """
 
     @property
     def step_key(self) -> str: ...
     @property
     def number(self) -> int: ...
+    @property
+    def is_over(self) -> bool: ...
 
     tail: "Tail | None"
 
@@ -50,3 +54,8 @@ class Tail:
         """Its owner has to ask before it goes on."""
         if self.owner.tail is self:
             self.owner.tail = None
+
+
+def over(step: str) -> str:
+    """Why a try fills nothing any more."""
+    return f"this try of step {step!r} is over: it emits no more"

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
@@ -16,25 +15,21 @@ class Journal:
     """As much of one as emits need; seq: of its newest event."""
 
     bounds = BOUNDS
+    is_new = True
 
     def __init__(self) -> None:
         self.seq = 1
-        self.is_watched = False
-        self.emitter: Any = None
         self._made = Channels(BOUNDS, self)
+        self.opened = OpenAttempt(self)  # type: ignore[arg-type]
 
     @property
     def made(self) -> Channels:
         """The channels, as a watcher gets them who comes now."""
-        return self._made if self.emitter is None else self.emitter.reveal()
+        return self.opened.reveal()
 
     def record(self) -> None:
         self.seq += 1
         self._made.follow()
-
-    def announce(self, emitter: Any) -> bool:
-        self.emitter = emitter
-        return self.is_watched
 
     def channels(self) -> Channels:
         return self._made

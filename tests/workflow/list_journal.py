@@ -70,9 +70,12 @@ class ListJournal:
     def seq(self) -> int:
         return len(self.rows)
 
-    def announce(self, emitter: Emitter) -> bool:
+    @property
+    def is_new(self) -> bool:
+        return self.kept is None
+
+    def open(self, emitter: Emitter) -> None:
         self.emitter = emitter
-        return self.kept is not None
 
     def channels(self) -> Channels:
         if self.emitted is None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from argosy import emit
 from argosy.errors import WorkflowError
 from argosy.workflow.current import Try
-from argosy.workflow.open_attempt import OpenAttempt
 from tests.workflow.emitting import Journal, inside
 
 STEPS = "st"
@@ -34,26 +33,23 @@ class Running:
 
     def __init__(self) -> None:
         self.journal = Journal()
-        self.opened = OpenAttempt(self.journal)  # type: ignore[arg-type]
-        self.tries = {step: self._begin(step, 1) for step in STEPS}
-
-    def _begin(self, step: str, number: int) -> Try:
-        self.opened.operations[step] = None
-        return Try(self.opened, step, number, False)
+        self.opened = self.journal.opened
+        self.tries = {step: Try(self.opened, step, 1, False) for step in STEPS}
 
     def apply(self, kind: str, step: str = "", *shown: Any) -> Any:
         if kind == "record":
             return self.journal.record()
         if kind == "end":
+            self.tries[step].is_over = True
             taken = self.opened.take(step)
-            self.tries[step] = self._begin(step, 1)
+            self.tries[step] = Try(self.opened, step, 1, False)
             return taken
         if kind == "retry":
-            number = self.opened.failed_tries[step] = self.tries[step].number
+            before = self.tries[step]
+            before.is_over = True
             self.opened.clear(step)
-            late = self._refusal(self.tries[step], "text", "a", "late")
-            self.tries[step] = self._begin(step, number + 1)
-            return late
+            self.tries[step] = Try(self.opened, step, before.number + 1, False)
+            return self._refusal(before, "text", "a", "late")
         return self._refusal(self.tries.get(step), kind, *shown)
 
     def _refusal(self, this: Try | None, kind: str, name: str, value: Any) -> str:
@@ -118,7 +114,6 @@ def test_a_try_that_is_over_adds_nothing(is_looked_at: bool) -> None:
 @pytest.mark.parametrize("texts", [["x"], ["x", "y", "z"], ["é"], ["x" * 150]])
 def test_who_watched_before_hears_of_the_first_text_and_of_each_after_it(texts: list[str]) -> None:
     running, heard = Running(), list[str]()
-    running.journal.is_watched = True
     running.journal.made.listener = lambda: heard.append(running.journal.made.open()[0].text())
 
     for text in texts:

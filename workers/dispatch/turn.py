@@ -239,8 +239,8 @@ class Turn:
         self.awaits_start = False
         self.task: asyncio.Task[None] | None = None
         self.journal: Any = None
-        # What its code has emitted and no durable event holds yet. Until somebody wants to see that, there is only who
-        # makes them then. Both are set in whatever thread emits.
+        # What its code has emitted and no durable event holds yet; set in whatever thread emits. While nobody wants to
+        # see that, there may be only who makes them then.
         self.channels: Channels | None = None
         self.emitter: Emitter | None = None
         # Why its task was told to stop.

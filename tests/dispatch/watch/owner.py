@@ -40,7 +40,7 @@ class Steps:
 
 
 class Emits:
-    """In place of a journal, for what a turn emits: see TurnJournal.announce and .channels."""
+    """In place of a journal, for what a turn emits: see TurnJournal.open and .channels."""
 
     bounds = BOUNDS
 
@@ -48,9 +48,14 @@ class Emits:
         self._turn = turn
         self._hub = hub
 
-    def announce(self, emitter: Emitter) -> bool:
+    @property
+    def is_new(self) -> bool:
+        return self._turn.channels is None
+
+    def open(self, emitter: Emitter) -> None:
         self._turn.emitter = emitter
-        return self._turn.channels is not None or self._hub.listener_of(self._turn) is not None
+        if self._hub.listener_of(self._turn) is not None:
+            emitter.reveal()
 
     def channels(self) -> Channels:
         if self._turn.channels is None:
@@ -129,7 +134,9 @@ class Owner:
     def attempt(self, turn: Turn) -> OpenAttempt:
         """Of the turn, in which any step may run."""
         if turn not in self._attempts:
-            self._attempts[turn] = OpenAttempt(Emits(turn, self.hub))  # type: ignore[arg-type]
+            journal = Emits(turn, self.hub)
+            self._attempts[turn] = OpenAttempt(journal)  # type: ignore[arg-type]
+            journal.open(self._attempts[turn])
         return self._attempts[turn]
 
     def emit(self, turn: Turn, text: str, step: str = "write", name: str = "answer", tries: int = 1) -> None:
@@ -137,7 +144,6 @@ class Owner:
         attempt = self.attempt(turn)
         this = None
         if step:
-            attempt.operations[step] = None
             this = self._tries.setdefault((turn, step, tries), Try(attempt, step, tries, False))
         with inside(attempt, this):
             emit(name, text=text)

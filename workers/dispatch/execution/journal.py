@@ -47,6 +47,7 @@ class TurnJournal:
         "_replay",
         "_turn",
         "bounds",
+        "is_new",
         "outcomes",
         "waits",
     )
@@ -67,6 +68,7 @@ class TurnJournal:
         self._database_time_s = database_time_s
         self._events_max = events_max
         self.bounds = channel_bounds
+        self.is_new = not (turn.history or turn.is_taken_over)
         self._listener_of = listener_of
         self._quiet = Quiet(self._may_rest, lambda: on_quiet(turn))
         self._on_handed_over: Callable[[], None] = lambda: None
@@ -115,20 +117,17 @@ class TurnJournal:
         """Why the code cannot rest or end here while history has an outcome that it has not asked for, or None."""
         return self._asked.parted(*self.waits.open)
 
-    def announce(self, emitter: Emitter) -> bool:
+    def open(self, emitter: Emitter) -> None:
         turn = self._turn
         turn.emitter = emitter
-        if self._is_closed:  # after that nothing but this sets it
-            turn.emitter = None
-            return False
-        return bool(turn.history) or turn.is_taken_over or self._listener_of(turn) is not None
+        if self._listener_of(turn) is not None:
+            emitter.reveal()
 
     def channels(self) -> Channels:
         turn = self._turn
         channels = turn.channels
         if channels is None:
-            is_new = not (turn.history or turn.is_taken_over)
-            kept = None if is_new else kept_channels(turn.history, is_refilled=turn.is_taken_over)
+            kept = None if self.is_new else kept_channels(turn.history, is_refilled=turn.is_taken_over)
             channels = turn.channels = Channels(self.bounds, turn, kept)
             if self._is_closed:  # its code goes on after it has ended, or rests: nobody sees what it emits
                 turn.channels = None

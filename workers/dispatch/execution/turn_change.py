@@ -10,7 +10,7 @@ from argosy.errors import StepFailedError
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
 from argosy.workflow.journal import Park
-from argosy.workflow.outcome import channels_member, extended
+from argosy.workflow.outcome import extended, with_channels
 from workers.dispatch.turn import Resume, Turn
 from workers.dispatch.waits import decode_waits
 
@@ -121,7 +121,7 @@ def keep_rows(turn: Turn) -> None:
 
 def _with_channels(turn: Turn, data: bytes) -> bytes:
     """The data of an event after which the code does not go on, with what the workflow has emitted."""
-    return data if turn.channels is None else extended(data, channels_member(turn.channels.own()))
+    return data if turn.channels is None else with_channels(data, turn.channels.own())
 
 
 def _words_of(error: BaseException) -> str:
