@@ -179,7 +179,7 @@ class Channels:
         change: Callable[[Channel], None],
         owner: Owner | None,
     ) -> None:
-        check_name(name)
+        name = check_name(name)
         with self._lock:
             if owner is not None and owner.is_over:  # a thread of it comes after `take`
                 raise WorkflowError(over(step))

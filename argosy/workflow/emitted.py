@@ -10,11 +10,12 @@ _ANY_SIZE: Final = 1 << 62
 
 
 def check_name(name: Any) -> str:
+    """The name, of an enumeration or whatever else is a string, too."""
     if not isinstance(name, str) or not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
         raise WorkflowError(
             f"a channel's name is a string of 1 to {NAME_CHARACTERS_MAX} printable characters, not {name!r:.80}"
         )
-    return name
+    return name if name.__class__ is str else str.__str__(name)
 
 
 def size_bytes_of(text: str) -> int:

@@ -53,7 +53,7 @@ class OpenAttempt:
             or not text.isascii()
         ):
             return False
-        check_name(name)
+        name = check_name(name)
         with _LOCK:
             # It is set before `take`: none comes after that.
             if this.is_over or self.filled is not None or self.tail is not None or self.is_closed:

@@ -35,14 +35,7 @@ class Tail:
 
     __slots__ = ("channels", "left", "name", "owner", "tokens")
 
-    def __init__(
-        self,
-        owner: Owner,
-        name: str,
-        tokens: list[str],
-        left: int,
-        channels: Watched | None = None,
-    ) -> None:
+    def __init__(self, owner: Owner, name: str, tokens: list[str], left: int, channels: Watched | None = None) -> None:
         self.owner = owner
         self.name = name
         self.tokens = tokens

@@ -82,6 +82,11 @@ class ListJournal:
             self.emitted = Channels(self.bounds, self, self.kept)
         return self.emitted
 
+    def reveal(self) -> Channels:
+        """What the attempt has emitted, as a watcher gets it who comes now."""
+        assert self.emitter is not None
+        return self.emitter.reveal()
+
     def abandon(self, key: str) -> None:
         """Nothing is kept awake here."""
 

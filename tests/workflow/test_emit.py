@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -35,7 +36,7 @@ async def test_the_event_that_ends_a_step_holds_what_it_emitted() -> None:
         "attempts": 1,
         "channels": {"tokens": {"text": "It is 42."}, "state": {"json": {"done": 1}}},
     }
-    assert journal.channels().open() == []
+    assert journal.reveal().open() == []
 
 
 async def test_a_synchronous_step_emits_from_its_thread() -> None:
@@ -51,7 +52,7 @@ async def test_a_synchronous_step_emits_from_its_thread() -> None:
     assert await run(flow, None, journal) is False
 
     assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "from a thread"}}
-    assert msgspec.json.decode(journal.channels().own()) == {"log": {"text": "before"}}
+    assert msgspec.json.decode(journal.reveal().own()) == {"log": {"text": "before"}}
 
 
 async def test_a_thread_that_carries_the_step_s_context_emits_for_it() -> None:
@@ -82,7 +83,7 @@ async def test_steps_beside_each_other_have_channels_of_their_own() -> None:
 
     assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "one"}}
     assert journal.data("step.completed", "answer#2")["channels"] == {"tokens": {"text": "two"}}
-    assert msgspec.json.decode(journal.channels().own()) == {"tokens": {"text": "mine"}}
+    assert msgspec.json.decode(journal.reveal().own()) == {"tokens": {"text": "mine"}}
 
 
 async def test_a_retry_clears_what_the_try_before_emitted() -> None:
@@ -118,7 +119,7 @@ async def test_a_step_that_the_code_gave_up_leaves_no_channel_open() -> None:
     journal = ListJournal()
     await run(flow, None, journal)
 
-    assert journal.channels().open() == []
+    assert journal.reveal().open() == []
 
 
 async def test_a_step_that_fails_for_good_leaves_what_it_emitted() -> None:
@@ -151,7 +152,7 @@ async def test_what_the_workflow_emitted_before_a_suspend_is_not_emitted_again()
     journal.kept = Kept({"log": {"text": "a"}}, {"log": [1]})
     await run(flow, None, journal)
 
-    assert msgspec.json.decode(journal.channels().own()) == {"log": {"text": "ab"}}
+    assert msgspec.json.decode(journal.reveal().own()) == {"log": {"text": "ab"}}
 
 
 @pytest.mark.parametrize(
@@ -161,25 +162,32 @@ async def test_what_the_workflow_emitted_before_a_suspend_is_not_emitted_again()
         ({"text": "a", "json": None}, "exactly one"),
         ({"text": "a", "patch": []}, "exactly one"),
         ({"text": b"a"}, "string, not bytes"),
+        ({"text": "\ud800"}, "lone surrogate"),
         ({"text": "x" * 2_000_000}, "2000000 bytes, the bound is EMIT_SIZE_BYTES_MAX=1000"),
         ({"json": {"a": object()}}, "object at"),
         ({"json": float("nan")}, "nan"),
         ({"patch": [{"op": "remove", "path": "/a"}]}, "does not apply"),
     ],
 )
-async def test_a_wrong_emit_is_an_error_of_the_step(arguments: Any, says: str) -> None:
+@pytest.mark.parametrize("comes", ["first", "after another", "while somebody watches"])
+async def test_a_wrong_emit_is_an_error_of_the_step(arguments: Any, says: str, comes: str) -> None:
     runs = []
+    journal = ListJournal()
 
     @step(retries=3)
     async def answer() -> None:
         runs.append(1)
-        emit("tokens", **arguments)
+        if comes != "first":
+            emit("tokens", text="a")
+        if comes == "while somebody watches":
+            journal.reveal()
+        emit("tokens" if "text" in arguments else "state", **arguments)
 
     async def flow(ctx: Context) -> None:
         await ctx.run(answer)
 
     with pytest.raises(StepFailedError, match=says):
-        await run(flow)
+        await run(flow, None, journal)
 
     assert len(runs) == 1
 
@@ -209,6 +217,35 @@ async def test_a_channel_has_a_name(name: Any) -> None:
 
     with pytest.raises(WorkflowError, match="name is a string of 1 to 64"):
         await run(flow)
+
+
+class Name(StrEnum):
+    TOKENS = "tokens"
+
+
+class Text(str):
+    """Somebody's own kind of string."""
+
+
+@pytest.mark.parametrize("name", [Name.TOKENS, Text("tokens"), "tokens"])
+@pytest.mark.parametrize("text", [Name.TOKENS, Text("tokens"), "tokens", Text("tökens")])
+async def test_whatever_is_a_string_is_one(name: str, text: str) -> None:
+    @step
+    async def answer() -> None:
+        emit(name, text=text)
+        emit("tokens", text=text)
+        emit(name, text="!")
+
+    async def flow(ctx: Context) -> None:
+        emit(name, text=text)
+        await ctx.run(answer)
+
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    said = "tökens" if text.startswith("tö") else "tokens"
+    assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": said * 2 + "!"}}
+    assert msgspec.json.decode(journal.reveal().own()) == {"tokens": {"text": said}}
 
 
 async def test_ten_thousand_emits_cost_little() -> None:
