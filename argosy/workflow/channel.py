@@ -8,7 +8,6 @@ value is replaced, or changed by patches (RFC 6902), and a patch that does not a
 import sys
 from bisect import bisect_right
 from collections.abc import Callable
-from threading import Lock
 from typing import Any, Final
 
 import jsonpatch
@@ -65,7 +64,7 @@ class Channel:
 
     def __init__(
         self,
-        lock: Lock,
+        lock: Any,
         step: str,
         name: str,
         tries: int,
@@ -198,10 +197,9 @@ class Channel:
 
     def member(self) -> bytes:
         """As an event's data holds it: `"NAME":{"text":…}` or `"NAME":{"json":…}`. What was added counts, too."""
-        name = _encode(self.name)
         if self.is_text:
-            return b'%b:{"text":%b}' % (name, _encode("".join(self._texts + self._loose)))
-        return b'%b:{"json":%b}' % (name, self._whole)
+            return text_member(self.name, self._texts + self._loose)
+        return b'%b:{"json":%b}' % (_encode(self.name), self._whole)
 
     def _text(self, begin: int, end: int) -> str:
         if begin >= end:
@@ -247,3 +245,8 @@ class Channel:
         self._marks.append((seq, self.length))
         if len(self._marks) > _MARKS_MAX:  # the oldest two become one: what is between them may be told a bit later
             self._marks[:2] = [(self._marks[1][0], self._marks[0][1])]
+
+
+def text_member(name: str, pieces: list[str]) -> bytes:
+    """A channel of text, as an event's data holds it."""
+    return b'%b:{"text":%b}' % (_encode(name), _encode("".join(pieces)))

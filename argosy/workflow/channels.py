@@ -9,7 +9,6 @@ Rules:
 Threads: every method may be called from any of them.
 """
 
-import threading
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any, Final, Protocol
@@ -19,6 +18,7 @@ import msgspec
 from argosy.errors import WorkflowError
 from argosy.workflow.channel import Channel
 from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.emit_lock import check_not_held, make_lock
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 from argosy.workflow.own_emits import Kept, OwnEmits
 from argosy.workflow.tail import Owner, Tail, over
@@ -62,7 +62,7 @@ class Channels:
         # Where the try that has filled a text last may go on; something may have been added that is not counted yet.
         self._tail: Tail | None = None
         self._bounds = bounds
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._by_step: dict[str, dict[str, Channel]] = {}
         self._size_bytes = 0
         self._count = 0
@@ -179,6 +179,7 @@ class Channels:
         change: Callable[[Channel], None],
         owner: Owner | None,
     ) -> None:
+        check_not_held(self._lock)
         name = check_name(name)
         with self._lock:
             if owner is not None and owner.is_over:  # a thread of it comes after `take`
@@ -186,14 +187,14 @@ class Channels:
             if not step and ((emits := self._emits_of_workflow()).is_suspended or emits.is_held(name)):
                 return
             self._drop_tail()
-            channel = None
+            is_new = name not in self._by_step.get(step, {})
             try:
                 channel = self._channel(step, tries, name, is_text)
                 self._size_bytes += channel.count()
                 size_bytes = channel.size_bytes
                 change(channel)
             except WorkflowError:
-                self._refused(step, name, channel)
+                self._refused(step, name, is_new)
                 raise
             self._size_bytes += channel.size_bytes - size_bytes
             if is_text and owner is not None:
@@ -208,30 +209,23 @@ class Channels:
         self._bounds.check_value(channel.name, size_bytes, self._size_bytes - channel.size_bytes + size_bytes)
 
     def _channel(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
-        channels = self._by_step.get(step)
-        channel = None if channels is None else channels.get(name)
-        if channel is not None and channel.tries < tries:
-            self._remove(step)  # a thread of an earlier try came between its end and this one
-            channel = None
+        channel = self._by_step.get(step, {}).get(name)
         if channel is None:
             if self._count >= (count_max := self._bounds.channels_max):
                 raise WorkflowError(
                     f"the turn has {self._count} open channels, the bound is CHANNELS_PER_TURN_MAX={count_max}"
                 )
             return self._make(step, tries, name, is_text)
-        if channel.tries > tries:
-            raise WorkflowError(over(step))
         if channel.is_text is not is_text:
             before, now = ("text", "json or patches") if channel.is_text else ("json or patches", "text")
             raise WorkflowError(f"channel {name!r} has {before} in it; it takes no {now}")
         return channel
 
-    def _refused(self, step: str, name: str, channel: Channel | None) -> None:
-        """A replay refuses it again. A channel that has nothing in it is none."""
+    def _refused(self, step: str, name: str, is_new: bool) -> None:
+        """A replay refuses it again. A channel that would have begun with it is none."""
         if not step:
             self._emits_of_workflow().refused(name)
-        if channel is not None and not channel.length:
-            del self._by_step[step][name]
+        if is_new and self._by_step.get(step, {}).pop(name, None) is not None:
             self._count -= 1
 
     def _make(self, step: str, tries: int, name: str, is_text: bool) -> Channel:

@@ -104,7 +104,7 @@ class Context:
         """The workflow has ended: nothing may start or be recorded any more. Stops what branches of it still run, and
         waits for them within a bound.
         """
-        self._attempt.is_closed = True
+        self._attempt.close()
         this = asyncio.current_task()
         left = {task for task in self._operations.values() if task is not None and task is not this}
         for task in left:

@@ -15,8 +15,8 @@ class Attempt(Protocol):
     """One attempt of a turn, as what its code calls needs it. Used from any thread."""
 
     def begin(self, this: "Try", name: str, text: str) -> bool:
-        """A try of a step fills a text, if that is the first thing that the attempt emits. False: it takes `channels`.
-        text: exactly a string. Raises WorkflowError for a name that is none.
+        """A try of a step fills a text, if nothing else is open. False: it takes `channels`. text: up to
+        TOKEN_CHARACTERS_MAX characters of ASCII. Raises WorkflowError for a name that is none.
         """
         ...
 

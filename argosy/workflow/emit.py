@@ -33,32 +33,30 @@ def emit(
     EncodingError: json or patch is no JSON.
     """
     this = _this_try()
-    if this is not None:
+    if (
+        this is not None
+        and text.__class__ is str
+        and patch is None
+        and json is _NOTHING
+        and text.isascii()
+        and len(text) <= TOKEN_CHARACTERS_MAX
+    ):
         tail = this.tail
-        if (
-            tail is not None
-            and tail.name == channel
-            and text.__class__ is str
-            and patch is None
-            and json is _NOTHING
-            and text.isascii()
-            and len(text) <= TOKEN_CHARACTERS_MAX
-            and tail.left
-        ):
+        if tail is None:
+            if this.attempt.begin(this, channel, text):
+                return
+        elif tail.name == channel and tail.left > 0:
             tail.left -= 1
             tail.tokens.append(text)
             # Whoever makes channels of it sets this first, then counts: this token is counted, or it is told of here.
             if (watched := tail.channels) is not None and (listener := watched.listener) is not None:
                 listener()
             return
-    is_text = text is not None and patch is None and json is _NOTHING
-    if this is not None and is_text and text.__class__ is str and this.attempt.begin(this, channel, text):
-        return
     channels = _channels(this)
     step, tries = (WORKFLOW, 0) if this is None else (this.step_key, this.number)
     if channels is None:
         check_name(channel)  # nobody sees it, and what is wrong is wrong all the same
-    if is_text:
+    if text is not None and patch is None and json is _NOTHING:
         if not isinstance(text, str):
             raise WorkflowError(f"the text of emit is a string, not {type(text).__name__}")
         if channels is None:

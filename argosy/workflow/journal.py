@@ -40,13 +40,14 @@ class Park(BaseException):
 class Emitter(Protocol):
     """An attempt, for who watches it."""
 
-    def reveal(self) -> Channels:
-        """What it has emitted, and emits to from now on. From any thread."""
+    def look(self) -> Channels | None:
+        """What it has emitted, and emits to from now on. None: nothing yet, and its first emit looks who watches."""
         ...
 
 
 class Journal(Protocol):
-    """One attempt's hand on its turn's history. Used from the event loop only, but for `channels`.
+    """One attempt's hand on its turn's history. Used from the event loop only, but for its properties, `channels` and
+    `show`.
 
     bounds: of what it emits; is_new: it does not go on from anything that was emitted before.
     """
@@ -93,13 +94,15 @@ class Journal(Protocol):
         ...
 
     def open(self, emitter: Emitter) -> None:
-        """The attempt begins. It is revealed when somebody watches it already, and whenever somebody comes: it needs to
-        ask nobody when it emits.
-        """
+        """The attempt begins. Who watches already has its `look`, and so has whoever comes."""
         ...
 
     def channels(self) -> Channels:
-        """Where the attempt emits to; made when this is first called. One thread at a time."""
+        """Made for the attempt, with what it goes on from. May take long; several threads are given several."""
+        ...
+
+    def show(self, channels: Channels) -> None:
+        """The attempt emits to these, and whoever watches sees them."""
         ...
 
     def abandon(self, key: str) -> None:

@@ -6,24 +6,20 @@ emitted) calls `reveal`, and they go on with that same list.
 """
 
 import asyncio
-import threading
 from typing import Any
 
-import msgspec
-
 from argosy.errors import WorkflowError
-from argosy.workflow.channel_bounds import TOKEN_CHARACTERS_MAX
+from argosy.workflow.channel import text_member
 from argosy.workflow.channels import Channels
 from argosy.workflow.current import Try
+from argosy.workflow.emit_lock import check_not_held, make_lock
 from argosy.workflow.emitted import check_name
 from argosy.workflow.info import StepInfo
 from argosy.workflow.journal import Journal
 from argosy.workflow.tail import Tail, over
 
-_encode = msgspec.json.Encoder().encode
-
 # Of all attempts: it is held for a few statements, and a lock for each would cost a turn more than that.
-_LOCK = threading.Lock()
+_LOCK = make_lock()
 
 
 class OpenAttempt:
@@ -42,26 +38,21 @@ class OpenAttempt:
         self.is_closed = False
 
     def begin(self, this: Try, name: str, text: str) -> bool:
+        check_not_held(_LOCK)
         journal = self._journal
         tokens_max = journal.bounds.tokens_max
-        if (
-            self.filled is not None
-            or this.is_private
-            or not tokens_max
-            or not journal.is_new
-            or len(text) > TOKEN_CHARACTERS_MAX
-            or not text.isascii()
-        ):
+        if self.filled is not None or self._is_refused(this) or not journal.is_new or not tokens_max:
             return False
         name = check_name(name)
         with _LOCK:
-            # It is set before `take`: none comes after that.
-            if this.is_over or self.filled is not None or self.tail is not None or self.is_closed:
+            # A try is over before `take` is called: nothing begins after that.
+            if self.filled is not None or self.tail is not None or self._is_refused(this):
                 return False
             self.tail = Tail(this, name, [text], tokens_max - 1)
             return True
 
     def channels(self, this: Try | None) -> Channels | None:
+        check_not_held(_LOCK)
         if self.is_closed:
             raise WorkflowError("the workflow has ended: nothing of it emits any more")
         if this is not None:
@@ -71,31 +62,53 @@ class OpenAttempt:
                 return None
         return self.filled or self.reveal()
 
+    def close(self) -> None:
+        """The workflow has ended: nothing of it emits any more."""
+        self.is_closed = True
+        if self.tail is not None:
+            self.tail.drop()
+        if self.filled is not None:
+            self.filled.follow()
+
     def info(self, this: Try) -> StepInfo:
         return StepInfo(self._journal.turn_id, this.step_key, self._journal.attempt, this.number)
 
+    def look(self) -> Channels | None:
+        """For who begins to watch: what it has emitted, and emits to. None: nothing yet, and its first emit looks who
+        watches. On the event loop.
+        """
+        return self.reveal() if self._journal.is_new else self.filled
+
     def reveal(self) -> Channels:
         """The Channels, with all that was emitted. From any thread."""
-        with _LOCK:
-            if self.filled is None:
-                channels = self._journal.channels()
-                if self.tail is not None:
-                    channels.adopt(self.tail)
-                self.filled = channels
-                self.tail = None
+        if self.filled is not None:
             return self.filled
+        made = self._journal.channels()
+        with _LOCK:
+            if self.filled is not None:
+                return self.filled
+            # In this order: from `show` on the turn's events are followed.
+            self._journal.show(made)
+            if self.tail is not None:
+                made.adopt(self.tail)
+            self.filled = made
+            self.tail = None
+        if (listener := made.listener) is not None:  # who came after `show` was told of what was there, which was none
+            listener()
+        return made
 
     def take(self, key: str) -> bytes:
         """As Channels.take."""
         with _LOCK:
-            tail, filled = self.tail, self.filled
-            if filled is None:
-                if tail is None or tail.owner.step_key != key:
-                    return b""
+            filled, tail = self.filled, self.tail
+            if tail is not None and tail.owner.step_key == key:
                 self.tail = None
                 tail.drop()
-                return _encode({tail.name: {"text": "".join(tail.tokens)}})
-        return filled.take(key)
+            else:
+                tail = None
+        if tail is not None:
+            return b"{%b}" % text_member(tail.name, tail.tokens)
+        return b"" if filled is None else filled.take(key)
 
     def clear(self, key: str) -> None:
         """As Channels.clear."""
@@ -105,3 +118,6 @@ class OpenAttempt:
                 self.tail = None
         if self.filled is not None:
             self.filled.clear(key)
+
+    def _is_refused(self, this: Try) -> bool:
+        return this.is_over or this.is_private or self.is_closed

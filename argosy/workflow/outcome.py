@@ -60,9 +60,7 @@ def extended(data: bytes, members: bytes) -> bytes:
 
 def with_channels(data: bytes, channels: bytes) -> bytes:
     """The data with what was emitted. channels: a JSON object, or empty for none."""
-    if not channels:
-        return data
-    return b'%b%b"channels":%b}' % (data[:-1], b"" if data == b"{}" else b",", channels)
+    return extended(data, b'"channels":' + channels) if channels else data
 
 
 def value(value: str) -> bytes:

@@ -79,6 +79,7 @@ class StepRunner:
                 finally:
                     current_try.reset(token)
                     this.is_over = True
+                    this.tail = None
                     took_s = self._time_s() - started_s
                     _observe_s(took_s)
             except BaseException as error:
@@ -87,7 +88,7 @@ class StepRunner:
                     raise
                 failed = error
             else:
-                self._refuse_late()
+                self._refuse_late(key)
                 crash_points.reach("in_step")
                 data = outcome.completed(encoded, tries)
                 if took_s >= _TOLD_S or step.mark or self._open.tail is not None or self._open.filled is not None:
@@ -95,7 +96,7 @@ class StepRunner:
                 journal.record(Event.STEP_COMPLETED, key, data)
                 _count_completed()
                 return decoded
-            self._refuse_late()
+            self._refuse_late(key)
             try:
                 await self._failed(step, key, tries, failed, took_s)
             finally:
@@ -120,9 +121,7 @@ class StepRunner:
         """The data of the event that ends a try, with how long it took and what it has emitted."""
         if took_s >= _TOLD_S:
             data = outcome.extended(data, b'"took_ms":%d' % (took_s * 1000))
-        if channels := self._open.take(key):
-            data = outcome.with_channels(data, channels)
-        return outcome.extended(data, step.mark) if step.mark else data
+        return outcome.extended(outcome.with_channels(data, self._open.take(key)), step.mark)
 
     async def _wait_again(self, step: Step, key: str, tries: int) -> None:
         """The wait before the next try, which history may hold, or hold begun, or not at all."""
@@ -185,8 +184,9 @@ class StepRunner:
                 raise OwnershipLostError("the worker is stopping") from None
             raise
 
-    def _refuse_late(self) -> None:
+    def _refuse_late(self, key: str) -> None:
         if self._open.is_closed:
+            self._open.clear(key)
             raise asyncio.CancelledError("the workflow has ended")
 
 

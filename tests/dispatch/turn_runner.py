@@ -136,7 +136,7 @@ async def until(condition: Callable[[], Any]) -> None:
 def opened(turn: Turn) -> int:
     """How many channels who looks now finds open."""
     if turn.channels is None and turn.emitter is not None:
-        turn.emitter.reveal()
+        turn.emitter.look()
     return 0 if turn.channels is None else len(turn.channels.open())
 
 

@@ -26,7 +26,6 @@ from tests.unit.filled import channels
         (lambda c: c.append("s", 1, "a", "\ud800"), "lone surrogate"),
         (lambda c: (c.append("s", 1, "a", "x"), c.replace("s", 1, "a", 1)), "takes no json"),
         (lambda c: (c.replace("s", 1, "a", 1), c.append("s", 1, "a", "x")), "takes no text"),
-        (lambda c: (c.append("s", 2, "a", "x"), c.append("s", 1, "a", "y")), "try of step 's' is over"),
         (lambda c: c.patch("s", 1, "a", {"op": "add"}), "list of operations"),
     ],
 )

@@ -7,6 +7,7 @@ from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.current import Try, current_attempt, current_try
 from argosy.workflow.open_attempt import OpenAttempt
+from argosy.workflow.own_emits import Kept
 
 BOUNDS = ChannelBounds(emit_size_bytes_max=200, value_size_bytes_max=2_000, turn_size_bytes_max=3_000, channels_max=8)
 
@@ -19,7 +20,8 @@ class Journal:
 
     def __init__(self) -> None:
         self.seq = 1
-        self._made = Channels(BOUNDS, self)
+        self.kept: Kept | None = None
+        self._shown: Channels | None = None
         self.opened = OpenAttempt(self)  # type: ignore[arg-type]
 
     @property
@@ -29,10 +31,14 @@ class Journal:
 
     def record(self) -> None:
         self.seq += 1
-        self._made.follow()
+        if self._shown is not None:
+            self._shown.follow()
 
     def channels(self) -> Channels:
-        return self._made
+        return Channels(self.bounds, self, self.kept)
+
+    def show(self, channels: Channels) -> None:
+        self._shown = channels
 
 
 @contextmanager

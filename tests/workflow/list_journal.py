@@ -15,6 +15,7 @@ from argosy.turn.events import Event
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, Park, Recorded, WaitKind
+from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.own_emits import Kept
 from argosy.workflow.replay import Replay, Row
 
@@ -26,6 +27,7 @@ class ListJournal:
 
     def __init__(self, history: list[Row] | None = None, *, attempt: int = 1, passes_time: bool = True) -> None:
         self.rows: list[Row] = list(history or [])
+        self.is_new = not self.rows
         self.turn_id = TURN_ID
         self.tenant = "default"
         self.session = "customer-1"
@@ -70,21 +72,18 @@ class ListJournal:
     def seq(self) -> int:
         return len(self.rows)
 
-    @property
-    def is_new(self) -> bool:
-        return self.kept is None
-
     def open(self, emitter: Emitter) -> None:
         self.emitter = emitter
 
     def channels(self) -> Channels:
-        if self.emitted is None:
-            self.emitted = Channels(self.bounds, self, self.kept)
-        return self.emitted
+        return Channels(self.bounds, self, self.kept)
+
+    def show(self, channels: Channels) -> None:
+        self.emitted = channels
 
     def reveal(self) -> Channels:
         """What the attempt has emitted, as a watcher gets it who comes now."""
-        assert self.emitter is not None
+        assert isinstance(self.emitter, OpenAttempt)
         return self.emitter.reveal()
 
     def abandon(self, key: str) -> None:

@@ -239,8 +239,8 @@ class Turn:
         self.awaits_start = False
         self.task: asyncio.Task[None] | None = None
         self.journal: Any = None
-        # What its code has emitted and no durable event holds yet; set in whatever thread emits. While nobody wants to
-        # see that, there may be only who makes them then.
+        # What its code has emitted and no durable event holds yet; set in whatever thread emits. None: nothing, or
+        # nobody needed to see it; then its attempt has it, while its code runs.
         self.channels: Channels | None = None
         self.emitter: Emitter | None = None
         # Why its task was told to stop.

@@ -55,13 +55,14 @@ class Emits:
     def open(self, emitter: Emitter) -> None:
         self._turn.emitter = emitter
         if self._hub.listener_of(self._turn) is not None:
-            emitter.reveal()
+            emitter.look()
 
     def channels(self) -> Channels:
-        if self._turn.channels is None:
-            self._turn.channels = Channels(BOUNDS, self._turn)
-            self._turn.channels.listener = self._hub.listener_of(self._turn)
-        return self._turn.channels
+        return self._turn.channels or Channels(BOUNDS, self._turn)
+
+    def show(self, channels: Channels) -> None:
+        self._turn.channels = channels
+        channels.listener = self._hub.listener_of(self._turn)
 
 
 class Owner:

@@ -62,13 +62,15 @@ class Running:
     def end(self, step: str, *, is_retry: bool) -> None:
         if step not in self._open:
             return
-        self._tries[step] += 1
-        self._open.discard(step)
         if is_retry:
             self._attempt.clear(step)
             self.turn.write(Event.STEP_RETRYING, step)
         elif filled := self._attempt.take(step):
             self.turn.write(Event.STEP_COMPLETED, step, b'{"channels":%b}' % filled)
+        else:
+            return
+        self._tries[step] += 1
+        self._open.discard(step)
 
     def flush(self) -> None:
         self.events += self.turn.events

@@ -118,23 +118,23 @@ class TurnJournal:
         return self._asked.parted(*self.waits.open)
 
     def open(self, emitter: Emitter) -> None:
-        turn = self._turn
-        turn.emitter = emitter
-        if self._listener_of(turn) is not None:
-            emitter.reveal()
+        self._turn.emitter = emitter
+        if self._listener_of(self._turn) is not None:
+            emitter.look()
 
     def channels(self) -> Channels:
         turn = self._turn
-        channels = turn.channels
-        if channels is None:
-            kept = None if self.is_new else kept_channels(turn.history, is_refilled=turn.is_taken_over)
-            channels = turn.channels = Channels(self.bounds, turn, kept)
-            if self._is_closed:  # its code goes on after it has ended, or rests: nobody sees what it emits
-                turn.channels = None
-            # Whoever begins to watch from now on finds it; who did before is asked for here.
-            elif (listener := self._listener_of(turn)) is not None:
-                channels.listener = listener
-        return channels
+        kept = None if self.is_new else kept_channels(turn.history, is_refilled=turn.is_taken_over)
+        return Channels(self.bounds, turn, kept)
+
+    def show(self, channels: Channels) -> None:
+        turn = self._turn
+        turn.channels = channels
+        if self._is_closed:  # its code goes on after it has ended, or rests: nobody sees what it emits
+            turn.channels = None
+        # Whoever begins to watch from now on finds it; who did before is asked for here.
+        elif (listener := self._listener_of(turn)) is not None:
+            channels.listener = listener
 
     async def ready(self, key: str) -> None:
         await self._go_on(key)

@@ -58,10 +58,10 @@ class Feeder:
         if attempt == turn.attempt:
             each.n = n
         channels = turn.channels
+        if channels is None and turn.emitter is not None:
+            channels = turn.emitter.look()
         if channels is None:
-            if turn.emitter is None:
-                return
-            channels = turn.emitter.reveal()
+            return
         if n and attempt == turn.attempt:
             seen = self._frames_of(channels).seen(n)
             each.seen = lost(channels.open()) if seen is None else seen
