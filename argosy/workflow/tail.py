@@ -45,8 +45,7 @@ class Tail:
 
     def drop(self) -> None:
         """Its owner has to ask before it goes on."""
-        if self.owner.tail is self:
-            self.owner.tail = None
+        self.owner.tail = None
 
 
 def over(step: str) -> str:

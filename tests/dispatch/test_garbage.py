@@ -56,7 +56,21 @@ async def says_goodbye(ctx: Context, job: Any) -> None:
         emit("late", text="what nobody sees")
 
 
-@pytest.mark.parametrize("flow", [completes, fails, recovers, rests, says_goodbye])
+@step
+async def goes_on(job: Any) -> None:
+    emit("answer", text="token ")
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(30)
+
+
+@workflow
+async def leaves_a_step(ctx: Context, job: Any) -> None:
+    left = asyncio.create_task(ctx.run(goes_on, job))
+    await asyncio.sleep(0.02)
+    del left
+
+
+@pytest.mark.parametrize("flow", [completes, fails, recovers, rests, says_goodbye, leaves_a_step])
 async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> None:
     definition = workflow_of(flow)
 

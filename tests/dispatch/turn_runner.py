@@ -45,6 +45,7 @@ class Runner:
     def __init__(self, function: Callable[..., Any]) -> None:
         definition = Workflow("flow", "1", "", function, True, False, False)
         self.asked: list[Turn] = []
+        self.is_watched = False
         self.threads = ThreadPoolExecutor(2)
         self.scheduler = Scheduler(8)
 
@@ -67,9 +68,10 @@ class Runner:
             listener_of=self._listener_of,
         )
 
-    def _listener_of(self, turn: Turn) -> None:
+    def _listener_of(self, turn: Turn) -> Callable[[], None] | None:
         assert turn.emitter is not None
         self.asked.append(turn)
+        return (lambda: None) if self.is_watched else None
 
     async def begin(
         self,

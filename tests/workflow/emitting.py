@@ -21,7 +21,7 @@ class Journal:
     def __init__(self) -> None:
         self.seq = 1
         self.kept: Kept | None = None
-        self._shown: Channels | None = None
+        self.shown: Channels | None = None
         self.opened = OpenAttempt(self)  # type: ignore[arg-type]
 
     @property
@@ -31,14 +31,14 @@ class Journal:
 
     def record(self) -> None:
         self.seq += 1
-        if self._shown is not None:
-            self._shown.follow()
+        if self.shown is not None:
+            self.shown.follow()
 
     def channels(self) -> Channels:
         return Channels(self.bounds, self, self.kept)
 
     def show(self, channels: Channels) -> None:
-        self._shown = channels
+        self.shown = channels
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Whoever begins to watch finds what was emitted; and nothing else is different for it."""
 
 import threading
+from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 
 from argosy import emit
 from argosy.errors import WorkflowError
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import Channels
 from argosy.workflow.current import Try
+from argosy.workflow.own_emits import Kept
 from tests.workflow.emitting import Journal, inside
 
 STEPS = "st"
@@ -31,8 +35,8 @@ OPERATIONS = st.one_of(
 class Running:
     """An attempt with two steps beside each other, and the workflow itself."""
 
-    def __init__(self) -> None:
-        self.journal = Journal()
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal = Journal() if journal is None else journal
         self.opened = self.journal.opened
         self.tries = {step: Try(self.opened, step, 1, False) for step in STEPS}
 
@@ -120,6 +124,137 @@ def test_who_watched_before_hears_of_the_first_text_and_of_each_after_it(texts: 
         running.apply("text", "s", "a", text)
 
     assert heard == ["".join(texts[: count + 1]) for count in range(len(texts))]
+
+
+class Interrupted(Journal):
+    """Something happens between two statements of an emit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.happens: Callable[[], object] = lambda: None
+
+    @property
+    def is_new(self) -> bool:  # type: ignore[override]
+        self.happens()
+        return True
+
+    def show(self, channels: Channels) -> None:
+        super().show(channels)
+        self.happens()
+
+
+@pytest.mark.parametrize("text", ["x", "é"])
+def test_a_step_that_ends_while_a_thread_of_it_begins_to_emit_leaves_nothing_open(text: str) -> None:
+    running = Running(Interrupted())
+    running.journal.happens = lambda: setattr(running.tries["s"], "is_over", True)  # type: ignore[attr-defined]
+
+    assert running.apply("text", "s", "a", text) == "this try of step 's' is over: it emits no more"
+    assert running.opened.take("s") == b""
+    assert running.found() == []
+
+
+def test_who_begins_to_watch_while_the_first_text_is_emitted_finds_it() -> None:
+    running = Running(Interrupted())
+
+    def comes() -> None:
+        if running.journal.shown is None:
+            running.opened.reveal()
+
+    running.journal.happens = comes  # type: ignore[attr-defined]
+    running.apply("text", "s", "a", "x")
+
+    assert running.found() == [("s", "a", 1, b'"a":{"text":"x"}', 1)]
+    assert running.opened.take("s") == b'{"a":{"text":"x"}}'
+
+
+def test_who_comes_while_channels_are_made_is_told_of_what_was_there() -> None:
+    running, told = Running(Interrupted()), list[Any]()
+
+    def comes() -> None:
+        channels = running.journal.shown
+        if channels is not None and channels.listener is None:
+            channels.listener = lambda: told.append([each.text() for each in channels.open()])
+            assert channels.open() == []
+
+    running.journal.happens = comes  # type: ignore[attr-defined]
+    running.apply("text", "s", "a", "x")
+    running.opened.reveal()
+
+    assert told == [["x"]]
+
+
+@pytest.mark.parametrize("text", ["x", "é"])
+def test_what_the_collector_finalizes_in_the_middle_of_an_emit_is_refused_instead_of_waiting_for_it(text: str) -> None:
+    running, refusals = Running(Interrupted()), list[str]()
+
+    def finalize() -> None:
+        if running.journal.shown is not None and not refusals:
+            refusals.append(running.apply("text", "s", "b", text))
+
+    running.journal.happens = finalize  # type: ignore[attr-defined]
+    running.apply("text", "s", "a", "é")
+
+    assert refusals == ["emit() was called by a finalizer, in the middle of another use of what is emitted"]
+    assert running.opened.take("s") == '{"a":{"text":"é"}}'.encode()
+
+
+def test_a_finalizer_does_not_wait_for_channels_that_its_own_thread_changes() -> None:
+    refusals: list[str] = []
+
+    class Collected(Journal):
+        @property
+        def seq(self) -> int:  # type: ignore[override]
+            if not refusals:
+                refusals.append("")
+                refusals[0] = running.apply("text", "s", "b", "x")
+            return 1
+
+        @seq.setter
+        def seq(self, seq: int) -> None: ...
+
+    running = Running(Collected())
+    running.opened.reveal()
+    running.apply("text", "s", "a", "x")
+
+    assert refusals == ["emit() was called by a finalizer, in the middle of another use of what is emitted"]
+    assert running.opened.take("s") == b'{"a":{"text":"x"}}'
+
+
+def test_nothing_is_emitted_once_the_workflow_has_ended() -> None:
+    running = Running()
+    running.apply("text", "s", "a", "x")
+    running.opened.close()
+
+    assert running.apply("text", "s", "a", "x") == "the workflow has ended: nothing of it emits any more"
+    assert running.apply("text", "t", "a", "x") == "the workflow has ended: nothing of it emits any more"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "texts", "says"),
+    [
+        (ChannelBounds(100, 2_000, 3_000, 8), ["x" * 101], "EMIT_SIZE_BYTES_MAX=100"),
+        (ChannelBounds(200, 256, 3_000, 8), ["x" * 128, "x" * 128, "x"], "PAYLOAD_SIZE_BYTES_MAX=256"),
+        (ChannelBounds(200, 2_000, 256, 8), ["x" * 128, "x" * 128, "x"], "CHANNELS_SIZE_BYTES_MAX=256"),
+    ],
+)
+def test_the_first_tokens_are_within_bounds_too(bounds: ChannelBounds, texts: list[str], says: str) -> None:
+    journal = Journal()
+    journal.bounds = bounds
+    running = Running(journal)
+
+    *refusals, last = [running.apply("text", "s", "a", text) for text in texts]
+
+    assert refusals == [""] * len(refusals)
+    assert says in last
+
+
+def test_what_a_turn_goes_on_from_counts_beside_its_first_text() -> None:
+    journal = Journal()
+    journal.is_new, journal.kept = False, Kept({"log": {"text": "x" * 2_995}}, {"log": [1]})
+    running = Running(journal)
+
+    assert running.apply("text", "s", "a", "12345") == ""
+    assert "CHANNELS_SIZE_BYTES_MAX=3000" in running.apply("text", "s", "a", "6")
 
 
 def test_who_comes_while_threads_emit_finds_every_token() -> None:

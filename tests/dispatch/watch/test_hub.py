@@ -37,6 +37,22 @@ async def test_frames_follow_the_event_they_follow_and_end_with_the_step(owner: 
     assert first.n < second.n < 1 << 53
 
 
+async def test_a_text_waits_in_its_middle_for_the_event_that_it_follows(owner: Owner, gateway: Gateway) -> None:
+    turn = owner.turn()
+    number = await gateway.subscribe(turn_id=turn.turn_id)
+
+    owner.emit(turn, "before ")
+    turn.write(Event.VALUE_RECORDED, "k")
+    owner.emit(turn, "after")
+    owner.feeder._feed_all()
+    await gateway.until(lambda: gateway.text(number))
+    assert gateway.text(number) == "before "
+    owner.flush(turn)
+    await gateway.until(lambda: gateway.text(number) == "before after")
+
+    assert gateway.kinds(number) == ["subscribed", "frame", "event", "frame"]
+
+
 async def test_what_is_emitted_within_the_window_goes_together(owner: Owner, gateway: Gateway) -> None:
     turn = owner.turn()
     number = await gateway.subscribe(turn_id=turn.turn_id)
