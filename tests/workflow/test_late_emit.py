@@ -7,6 +7,8 @@ from contextvars import Context as VariableContext
 import pytest
 
 from argosy import Context, WorkflowError, emit, step
+from argosy.workflow.current import Try, current_try
+from tests.workflow.emitting import inside
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
 
@@ -37,7 +39,7 @@ async def test_emit_in_a_foreign_thread_is_refused() -> None:
     await run(flow, None, journal)
 
     assert "inside a step or a workflow" in errors[0]
-    assert journal.emitted is None
+    assert journal.reveal().open() == []
 
 
 async def test_emit_after_the_end_of_the_step_is_refused() -> None:
@@ -106,3 +108,30 @@ async def test_emit_after_the_end_of_the_workflow_is_refused() -> None:
 
     with pytest.raises(WorkflowError, match="the workflow has ended"):
         await late[0]
+
+
+async def test_emit_between_the_end_of_a_step_s_code_and_its_event_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals: list[str] = []
+
+    @step
+    async def answer() -> None:
+        emit("tokens", text="in time")
+        tries.append(current_try.get())
+
+    async def flow(ctx: Context) -> None:
+        await ctx.run(answer)
+
+    def late(point: str) -> None:
+        this = tries.pop()
+        assert this is not None
+        with inside(this.attempt, this), pytest.raises(WorkflowError) as refused:  # type: ignore[arg-type]
+            emit("tokens", text="late")
+        refusals.append(str(refused.value))
+
+    tries: list[Try | None] = []
+    monkeypatch.setattr("argosy.crash_points.reach", late)
+    journal = ListJournal()
+    await run(flow, None, journal)
+
+    assert refusals == ["this try of step 'answer' is over: it emits no more"]
+    assert journal.data("step.completed", "answer")["channels"] == {"tokens": {"text": "in time"}}
