@@ -26,7 +26,9 @@ class Attempt(Protocol):
         """
         ...
 
-    def info(self, this: "Try") -> StepInfo: ...
+    def info(self, this: "Try") -> StepInfo:
+        """What a try may know about itself."""
+        ...
 
 
 class Try(msgspec.Struct, eq=False):

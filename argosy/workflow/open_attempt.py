@@ -64,9 +64,10 @@ class OpenAttempt:
 
     def close(self) -> None:
         """The workflow has ended: nothing of it emits any more."""
-        self.is_closed = True
-        if self.tail is not None:
-            self.tail.drop()
+        with _LOCK:
+            self.is_closed = True
+            if self.tail is not None:
+                self.tail.drop()
         if self.filled is not None:
             self.filled.follow()
 

@@ -10,7 +10,7 @@ from argosy import Context, emit
 from argosy.turn.status import Status
 from tests.dispatch.turn_runner import *  # noqa: F403
 from tests.dispatch.turn_runner import data_of, everything_shown, opened, until
-from workers.dispatch.turn import Resume, Stop, Turn
+from workers.dispatch.turn import Resume, Stop
 
 
 async def chats(ctx: Context) -> None:
@@ -149,20 +149,22 @@ async def test_a_resumed_turn_that_is_stopped_before_it_emits_is_the_same_for_wh
     runner: Any, is_watched: bool
 ) -> None:
     async def flow(ctx: Context) -> None:
-        await asyncio.sleep(0.05 if resumed else 0)
+        runs.append(ctx.attempt)
+        if len(runs) == 2:
+            await asyncio.Event().wait()
         emit("log", text="a")
         await ctx.wait_signal("go")
 
-    turns, resumed = runner(flow), list[Turn]()
+    turns, runs = runner(flow), list[int]()
     first = await turns.run()
     turns.is_watched = is_watched
-    resumed.append(await turns.begin(first, Status.SUSPENDED, signals=("go",)))
-    await asyncio.sleep(0)
-    turns.executor.stop(resumed[0], Stop.CANCEL)
-    await asyncio.wait([resumed[0].task], timeout=5)
+    resumed = await turns.begin(first, Status.SUSPENDED, signals=("go",))
+    await until(lambda: len(runs) == 2)
+    turns.executor.stop(resumed, Stop.CANCEL)
+    await asyncio.wait([resumed.task], timeout=5)
 
     assert data_of(first, "turn.suspended")["channels"] == {"log": {"text": "a"}}
-    assert data_of(resumed[0], "turn.cancelled") == {}
+    assert data_of(resumed, "turn.cancelled") == {}
 
 
 async def test_a_turn_that_fails_leaves_what_its_workflow_said(runner: Any) -> None:

@@ -57,16 +57,18 @@ async def says_goodbye(ctx: Context, job: Any) -> None:
 
 
 @step
-async def goes_on(job: Any) -> None:
+async def goes_on(begun: asyncio.Event) -> None:
     emit("answer", text="token ")
+    begun.set()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(30)
 
 
 @workflow
 async def leaves_a_step(ctx: Context, job: Any) -> None:
-    left = asyncio.create_task(ctx.run(goes_on, job))
-    await asyncio.sleep(0.02)
+    begun = asyncio.Event()
+    left = asyncio.create_task(ctx.run(goes_on, begun))
+    await begun.wait()
     del left
 
 

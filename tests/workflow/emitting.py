@@ -22,7 +22,7 @@ class Journal:
         self.seq = 1
         self.kept: Kept | None = None
         self.shown: Channels | None = None
-        self.opened = OpenAttempt(self)  # type: ignore[arg-type]
+        self.opened = OpenAttempt(self)
 
     @property
     def made(self) -> Channels:

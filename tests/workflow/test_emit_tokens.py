@@ -142,7 +142,7 @@ def test_a_token_after_the_end_of_its_try_is_refused(journal: Journal) -> None:
     emit("a", text="x")
     emit("a", text="y")
     assert taken(journal) == {"a": {"text": "xy"}}
-    current_try.get().is_over = True  # type: ignore[union-attr]
+    current_try.get().is_over = True
 
     with pytest.raises(WorkflowError, match="is over"):
         emit("a", text="z")

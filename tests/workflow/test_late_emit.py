@@ -124,7 +124,7 @@ async def test_emit_between_the_end_of_a_step_s_code_and_its_event_is_refused(mo
     def late(point: str) -> None:
         this = tries.pop()
         assert this is not None
-        with inside(this.attempt, this), pytest.raises(WorkflowError) as refused:  # type: ignore[arg-type]
+        with inside(this.attempt, this), pytest.raises(WorkflowError) as refused:
             emit("tokens", text="late")
         refusals.append(str(refused.value))
 

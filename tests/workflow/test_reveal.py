@@ -134,7 +134,7 @@ class Interrupted(Journal):
         self.happens: Callable[[], object] = lambda: None
 
     @property
-    def is_new(self) -> bool:  # type: ignore[override]
+    def is_new(self) -> bool:
         self.happens()
         return True
 
@@ -146,7 +146,7 @@ class Interrupted(Journal):
 @pytest.mark.parametrize("text", ["x", "é"])
 def test_a_step_that_ends_while_a_thread_of_it_begins_to_emit_leaves_nothing_open(text: str) -> None:
     running = Running(Interrupted())
-    running.journal.happens = lambda: setattr(running.tries["s"], "is_over", True)  # type: ignore[attr-defined]
+    running.journal.happens = lambda: setattr(running.tries["s"], "is_over", True)
 
     assert running.apply("text", "s", "a", text) == "this try of step 's' is over: it emits no more"
     assert running.opened.take("s") == b""
@@ -160,7 +160,7 @@ def test_who_begins_to_watch_while_the_first_text_is_emitted_finds_it() -> None:
         if running.journal.shown is None:
             running.opened.reveal()
 
-    running.journal.happens = comes  # type: ignore[attr-defined]
+    running.journal.happens = comes
     running.apply("text", "s", "a", "x")
 
     assert running.found() == [("s", "a", 1, b'"a":{"text":"x"}', 1)]
@@ -176,7 +176,7 @@ def test_who_comes_while_channels_are_made_is_told_of_what_was_there() -> None:
             channels.listener = lambda: told.append([each.text() for each in channels.open()])
             assert channels.open() == []
 
-    running.journal.happens = comes  # type: ignore[attr-defined]
+    running.journal.happens = comes
     running.apply("text", "s", "a", "x")
     running.opened.reveal()
 
@@ -191,7 +191,7 @@ def test_what_the_collector_finalizes_in_the_middle_of_an_emit_is_refused_instea
         if running.journal.shown is not None and not refusals:
             refusals.append(running.apply("text", "s", "b", text))
 
-    running.journal.happens = finalize  # type: ignore[attr-defined]
+    running.journal.happens = finalize
     running.apply("text", "s", "a", "é")
 
     assert refusals == ["emit() was called by a finalizer, in the middle of another use of what is emitted"]
@@ -203,7 +203,7 @@ def test_a_finalizer_does_not_wait_for_channels_that_its_own_thread_changes() ->
 
     class Collected(Journal):
         @property
-        def seq(self) -> int:  # type: ignore[override]
+        def seq(self) -> int:
             if not refusals:
                 refusals.append("")
                 refusals[0] = running.apply("text", "s", "b", "x")
@@ -260,7 +260,7 @@ def test_what_a_turn_goes_on_from_counts_beside_its_first_text() -> None:
 def test_who_comes_while_threads_emit_finds_every_token() -> None:
     """Four threads of one step begin, one watcher comes; again and again."""
     for _ in range(60):
-        running, barrier = Running(), threading.Barrier(5)
+        running, barrier = Running(), threading.Barrier(5, timeout=20)
 
         def fill(letter: str, running: Running = running, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()
@@ -274,7 +274,7 @@ def test_who_comes_while_threads_emit_finds_every_token() -> None:
         barrier.wait()
         running.opened.reveal()
         for thread in threads:
-            thread.join()
+            thread.join(20)
 
         (channel,) = running.journal.made.open()
         assert sorted(channel.text()) == sorted("wxyz" * 10)

@@ -40,7 +40,7 @@ class Steps:
 
 
 class Emits:
-    """In place of a journal, for what a turn emits: see TurnJournal.open and .channels."""
+    """In place of a journal, for what a turn emits: see open, channels and show of TurnJournal."""
 
     bounds = BOUNDS
 
@@ -136,7 +136,7 @@ class Owner:
         """Of the turn, in which any step may run."""
         if turn not in self._attempts:
             journal = Emits(turn, self.hub)
-            self._attempts[turn] = OpenAttempt(journal)  # type: ignore[arg-type]
+            self._attempts[turn] = OpenAttempt(journal)
             journal.open(self._attempts[turn])
         return self._attempts[turn]
 
