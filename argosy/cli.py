@@ -79,8 +79,8 @@ def up(
 @app.command()
 def gateway(parent_fd: ParentFd = None) -> None:
     """The REST edge. With AGENT_DISPATCH_BACKEND=inline it brings a dispatch worker in its process tree."""
+    from argosy.gateway.main import run
     from argosy.inline_worker import inline_worker
-    from gateway.main import run
 
     settings = _settings()
     _dsn(settings)
@@ -91,7 +91,7 @@ def gateway(parent_fd: ParentFd = None) -> None:
 @app.command()
 def maintain(parent_fd: ParentFd = None) -> None:
     """Maintenance: stands for every role (trim, retention) and leads where nobody else does."""
-    from workers.maintenance.main import run
+    from argosy.workers.maintenance.main import run
 
     settings = _settings()
     sys.exit(run(settings, _dsn(settings), parent_fd))
@@ -105,7 +105,7 @@ def dispatch(
     parent_fd: ParentFd = None,
 ) -> None:
     """A dispatch worker: runs turns of one lane."""
-    from workers.dispatch.main import run
+    from argosy.workers.dispatch.main import run
 
     settings = _settings(argosy_workflows=tuple(workflows) if workflows else None)
     sys.exit(run(settings, _dsn(settings), parent_fd))

@@ -34,7 +34,7 @@ _READY_WITHIN_S: Final = 60.0
 _LOOK_S: Final = 0.2
 _STOP_S: Final = 40.0
 
-_ARGOSY: Final = (sys.executable, "-m", "argosy")
+_ARGOSY: Final = (sys.executable, "-P", "-m", "argosy")
 _COMMANDS: Final = {"gateway": ["gateway"], "worker": ["worker", "dispatch"], "maintenance": ["maintain"]}
 
 

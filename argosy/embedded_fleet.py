@@ -41,7 +41,7 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
 
     Raises SettingError (another process has the folder), UnavailableError (Postgres or the worker does not start).
     """
-    from gateway.embedded import serving
+    from argosy.gateway.embedded import serving
 
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
@@ -77,7 +77,7 @@ async def _prepare(settings: Settings) -> None:
 
 async def _work(settings: Settings, catalog: Catalog, pool: Pool, stopping: asyncio.Event) -> None:
     """A dispatch worker until stopping is set, and then until it has drained."""
-    from workers.dispatch.worker import Worker
+    from argosy.workers.dispatch.worker import Worker
 
     worker = Worker(settings, settings.state_db_uri, catalog, pool)
     running = asyncio.ensure_future(worker.run())
@@ -94,7 +94,7 @@ async def _work(settings: Settings, catalog: Catalog, pool: Pool, stopping: asyn
 
 async def _maintain(settings: Settings, _: Catalog, pool: Pool, stopping: asyncio.Event) -> None:
     """Forgets what is old."""
-    from workers.maintenance.main import stand
+    from argosy.workers.maintenance.main import stand
 
     await stand(settings, settings.state_db_uri, pool, stopping)
 

@@ -16,7 +16,7 @@ from argosy.process.restart import restart_delay_s
 
 log = structlog.get_logger()
 
-_COMMAND: Final = (sys.executable, "-m", "argosy", "worker", "dispatch")
+_COMMAND: Final = (sys.executable, "-P", "-m", "argosy", "worker", "dispatch")
 _LOOK_S: Final = 0.2
 _STOP_S: Final = 40.0
 

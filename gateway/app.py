@@ -11,18 +11,18 @@ from starlette.exceptions import HTTPException
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
+from argosy.gateway import fleet_views, openapi, views
+from argosy.gateway.boundary import Boundary, answer_problem
+from argosy.gateway.browser_guard import BrowserGuard
+from argosy.gateway.explain import Explanation
+from argosy.gateway.problems import Problem, ProblemBody
+from argosy.gateway.routes import batch, console, enqueue, events, fleet, health, inbox, leaders, sessions, turns
+from argosy.gateway.state import State, make_state
+from argosy.gateway.stop_signal import on_stop
+from argosy.gateway.turn_request import BatchLine, TurnPosted
 from argosy.logs.open import open_writer
 from argosy.signing import load_secret
 from argosy.store.pool import open_pool
-from gateway import fleet_views, openapi, views
-from gateway.boundary import Boundary, answer_problem
-from gateway.browser_guard import BrowserGuard
-from gateway.explain import Explanation
-from gateway.problems import Problem, ProblemBody
-from gateway.routes import batch, console, enqueue, events, fleet, health, inbox, leaders, sessions, turns
-from gateway.state import State, make_state
-from gateway.stop_signal import on_stop
-from gateway.turn_request import BatchLine, TurnPosted
 
 # A client that is told 503 in time can ask elsewhere.
 READ_S_MAX: Final = 4.0

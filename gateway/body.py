@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.problems import Problem
+from argosy.gateway.problems import Problem
 
 BODY_TIMEOUT_S: Final = 60.0
 

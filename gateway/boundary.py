@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import ArgosyError, StoreUnavailableError
-from gateway.problems import Problem
+from argosy.gateway.problems import Problem
 
 log = telemetry.logger()
 

@@ -16,7 +16,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from argosy.config import Settings
-from gateway.problems import Problem
+from argosy.gateway.problems import Problem
 
 EXEMPT_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 # Names under these belong to nobody on the internet (RFC 6761, 6762, 8375; .internal by ICANN).

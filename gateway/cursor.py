@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.problems import Problem
+from argosy.gateway.problems import Problem
 
 _SIGNATURE_SIZE_BYTES: Final = 12
 

@@ -11,7 +11,7 @@ import uvicorn
 
 from argosy.config import Settings
 from argosy.errors import UnavailableError
-from gateway.app import create_app
+from argosy.gateway.app import create_app
 
 _LOOK_S: Final = 0.005
 _STOP_S: Final = 5

@@ -18,14 +18,14 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
+from argosy.gateway.catalog import Catalog
+from argosy.gateway.log_watch import LogWatch
+from argosy.gateway.poking import Poking
+from argosy.gateway.problems import Problem
+from argosy.gateway.turn_request import Admitted
 from argosy.log import Appended, LogWriter, Outcome
 from argosy.store.pool import Pool
 from argosy.store.turn import find_turns_by_key
-from gateway.catalog import Catalog
-from gateway.log_watch import LogWatch
-from gateway.poking import Poking
-from gateway.problems import Problem
-from gateway.turn_request import Admitted
 
 LOOKUP_S: Final = 0.25
 LOOKUP_PAUSE_S: Final = 1.0  # after one that failed: a keyed turn must not pay for a dead Postgres each time

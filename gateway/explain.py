@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from argosy.gateway.views import Wait
 from argosy.store.turn import PartitionFacts, TurnFacts
 from argosy.turn.status import ENDED, Status
-from gateway.views import Wait
 
 
 class Explanation(msgspec.Struct, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.problems import Problem
+from argosy.gateway.problems import Problem
 
 # Workers decode deeper in the stack than gateways: a bound far below the recursion limit holds for both.
 NESTING_MAX: Final = 100

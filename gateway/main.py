@@ -18,9 +18,9 @@ from uvicorn.supervisors import Multiprocess
 from argosy import garbage, telemetry
 from argosy.config import Settings
 from argosy.errors import ArgosyError
+from argosy.gateway.app import create_app
+from argosy.gateway.preflight import preflight
 from argosy.process.parent import EXIT_CODE_ABANDONED, watch_parent
-from gateway.app import create_app
-from gateway.preflight import preflight
 
 log = telemetry.logger()
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.types import Scope
 
-from gateway.problems import Problem
+from argosy.gateway.problems import Problem
 
 NAME_SIZE_BYTES_MAX: Final = 256
 DEFAULT_TENANT: Final = "default"

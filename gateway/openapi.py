@@ -11,7 +11,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from gateway.problems import CONTENT_TYPE, KINDS
+from argosy.gateway.problems import CONTENT_TYPE, KINDS
 
 _REF: Final = "#/components/schemas/{name}"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Query
 from starlette.requests import Request
 
-from gateway.problems import Problem
+from argosy.gateway.problems import Problem
 
 # What a Postgres integer holds.
 INTEGER_MAX: Final = 2_147_483_647

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from argosy import ids
 from argosy.clock import Clock
+from argosy.gateway.catalog import Catalog
 from argosy.poke import Hint, Poker
-from gateway.catalog import Catalog
 
 
 class Poking:

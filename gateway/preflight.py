@@ -8,12 +8,12 @@ import uuid
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
+from argosy.gateway.log_watch import check_start
 from argosy.logs.open import open_writer
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import open_pool
-from gateway.log_watch import check_start
 
 log = telemetry.logger()
 

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
 from argosy import ids
+from argosy.gateway import names
+from argosy.gateway.problems import Problem
+from argosy.gateway.state import State
+from argosy.gateway.views import minted_at
 from argosy.store import turn as turns
 from argosy.store.pool import Pool
-from gateway import names
-from gateway.problems import Problem
-from gateway.state import State
-from gateway.views import minted_at
 
 # A duplicate's original is never a duplicate; turns that are merged may be merged again.
 _HOPS_MAX: Final = 16

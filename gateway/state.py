@@ -6,21 +6,21 @@ from starlette.requests import Request
 
 from argosy.clock import Clock
 from argosy.config import Settings
+from argosy.gateway import names
+from argosy.gateway.catalog import Catalog
+from argosy.gateway.cursor import Cursors
+from argosy.gateway.enqueue import Enqueue
+from argosy.gateway.log_watch import LogWatch
+from argosy.gateway.poking import Poking
+from argosy.gateway.rate_limit import RateLimit
+from argosy.gateway.turn_request import Admission
+from argosy.gateway.waiting import Waiting
+from argosy.gateway.watch.history import Pulse, pulse_of
+from argosy.gateway.watch.lines import Lines
+from argosy.gateway.watch.streams import Streams
 from argosy.log import LogWriter
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
-from gateway import names
-from gateway.catalog import Catalog
-from gateway.cursor import Cursors
-from gateway.enqueue import Enqueue
-from gateway.log_watch import LogWatch
-from gateway.poking import Poking
-from gateway.rate_limit import RateLimit
-from gateway.turn_request import Admission
-from gateway.waiting import Waiting
-from gateway.watch.history import Pulse, pulse_of
-from gateway.watch.lines import Lines
-from gateway.watch.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from msgspec import Meta
 from argosy import ids, record
 from argosy.clock import Clock
 from argosy.config import Settings
+from argosy.gateway import json_value, names
+from argosy.gateway.problems import Problem
+from argosy.gateway.views import null
 from argosy.log import Entry
-from gateway import json_value, names
-from gateway.problems import Problem
-from gateway.views import null
 
 NOT_BEFORE_MS_MAX: Final = 366 * 86_400_000  # ahead of now
 DEADLINE_S_MAX: Final = 366 * 86_400

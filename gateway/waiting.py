@@ -9,13 +9,13 @@ import uuid
 from typing import Any, Final
 
 from argosy import ids
+from argosy.gateway.together import Together
+from argosy.gateway.watch.lines import Lines
+from argosy.gateway.watch.seam import ENDING
+from argosy.gateway.watch.subscription import Wanted
+from argosy.gateway.watch.watch import Watch
 from argosy.store.pool import Pool
 from argosy.store.turn import EndedTurn, find_ended_turns
-from gateway.together import Together
-from gateway.watch.lines import Lines
-from gateway.watch.seam import ENDING
-from gateway.watch.subscription import Wanted
-from gateway.watch.watch import Watch
 
 INTERVAL_S_MIN: Final = 0.05
 INTERVAL_S_MAX: Final = 0.25

@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway import body, json_value
-from gateway.enqueue import Accepted
-from gateway.problems import Problem
-from gateway.routes.enqueue import ENVELOPE_SIZE_BYTES_MAX, rate_limited, trace_headers
-from gateway.state import State, state_of
-from gateway.turn_request import Admitted, checked_key, line_decoder
+from argosy.gateway import body, json_value
+from argosy.gateway.enqueue import Accepted
+from argosy.gateway.problems import Problem
+from argosy.gateway.routes.enqueue import ENVELOPE_SIZE_BYTES_MAX, rate_limited, trace_headers
+from argosy.gateway.state import State, state_of
+from argosy.gateway.turn_request import Admitted, checked_key, line_decoder
 
 CHUNK_TURNS_MAX: Final = 1_000
 MEDIA_TYPE: Final = "application/x-ndjson"

@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.problems import Problem
+from argosy.gateway.problems import Problem
 
 router: Final = APIRouter(include_in_schema=False)
 

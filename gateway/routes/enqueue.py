@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import body, json_value, names
-from gateway.problems import Problem
-from gateway.routes.turns import read_turn, wait_for_end
-from gateway.state import State, state_of
-from gateway.turn_request import checked_key, posted_decoder
-from gateway.views import encode
+from argosy.gateway import body, json_value, names
+from argosy.gateway.problems import Problem
+from argosy.gateway.routes.turns import read_turn, wait_for_end
+from argosy.gateway.state import State, state_of
+from argosy.gateway.turn_request import checked_key, posted_decoder
+from argosy.gateway.views import encode
 
 # The body is the input and at most this much around it.
 ENVELOPE_SIZE_BYTES_MAX: Final = 65_536

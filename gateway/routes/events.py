@@ -15,20 +15,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy import ids
+from argosy.gateway import names, views
+from argosy.gateway.openapi import answers, or_stream
+from argosy.gateway.parameters import INTEGER_MAX, Limit, page_size, strict
+from argosy.gateway.problems import Problem
+from argosy.gateway.resolve import partition_of, resolve, turn_id_of
+from argosy.gateway.routes.turns import ANSWER_SIZE_BYTES_MAX, json_response, read_turn
+from argosy.gateway.state import State, state_of
+from argosy.gateway.watch.event_id import BEGIN, EventId, parse, parse_from
+from argosy.gateway.watch.event_stream import EventStream
+from argosy.gateway.watch.history import History
+from argosy.gateway.watch.session_story import SessionStory
+from argosy.gateway.watch.sse import SSE, format_of
+from argosy.gateway.watch.turn_story import TurnStory
 from argosy.store import turn as turns
-from gateway import names, views
-from gateway.openapi import answers, or_stream
-from gateway.parameters import INTEGER_MAX, Limit, page_size, strict
-from gateway.problems import Problem
-from gateway.resolve import partition_of, resolve, turn_id_of
-from gateway.routes.turns import ANSWER_SIZE_BYTES_MAX, json_response, read_turn
-from gateway.state import State, state_of
-from gateway.watch.event_id import BEGIN, EventId, parse, parse_from
-from gateway.watch.event_stream import EventStream
-from gateway.watch.history import History
-from gateway.watch.session_story import SessionStory
-from gateway.watch.sse import SSE, format_of
-from gateway.watch.turn_story import TurnStory
 
 router: Final = APIRouter(prefix="/v1", tags=["events"], dependencies=[strict])
 

@@ -16,13 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy import ids
+from argosy.gateway import fleet_views, names
+from argosy.gateway.openapi import answers
+from argosy.gateway.parameters import INTEGER_MAX, Cursor, Limit, microseconds, moment, page_size, strict
+from argosy.gateway.problems import Problem
+from argosy.gateway.routes.turns import json_response
+from argosy.gateway.state import State, state_of
 from argosy.store import catalog, dead_letter, fleet
-from gateway import fleet_views, names
-from gateway.openapi import answers
-from gateway.parameters import INTEGER_MAX, Cursor, Limit, microseconds, moment, page_size, strict
-from gateway.problems import Problem
-from gateway.routes.turns import json_response
-from gateway.state import State, state_of
 
 router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
 

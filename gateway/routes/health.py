@@ -15,9 +15,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
-from gateway.routes.turns import json_response
-from gateway.state import State, state_of
-from gateway.views import encode
+from argosy.gateway.routes.turns import json_response
+from argosy.gateway.state import State, state_of
+from argosy.gateway.views import encode
 
 router: Final = APIRouter(tags=["health"])
 metrics_router: Final = APIRouter(tags=["health"])  # with GATEWAY_METRICS only

@@ -20,18 +20,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from argosy import ids
+from argosy.gateway import body, json_value, names
+from argosy.gateway.openapi import answers
+from argosy.gateway.parameters import strict
+from argosy.gateway.problems import Problem
+from argosy.gateway.resolve import resolve, turn_id_of
+from argosy.gateway.state import State, state_of
+from argosy.gateway.turn_request import checked_key
+from argosy.gateway.views import encode
 from argosy.store import inbox
 from argosy.store import turn as turns
 from argosy.store.turn import TurnHead
 from argosy.turn.status import ENDED, Status
-from gateway import body, json_value, names
-from gateway.openapi import answers
-from gateway.parameters import strict
-from gateway.problems import Problem
-from gateway.resolve import resolve, turn_id_of
-from gateway.state import State, state_of
-from gateway.turn_request import checked_key
-from gateway.views import encode
 
 router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
 

@@ -9,11 +9,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from argosy.gateway.openapi import answers
+from argosy.gateway.parameters import strict
+from argosy.gateway.routes.fleet import of_operator
+from argosy.gateway.routes.turns import json_response
 from argosy.store.leader import LeaderSeen, list_leaders
-from gateway.openapi import answers
-from gateway.parameters import strict
-from gateway.routes.fleet import of_operator
-from gateway.routes.turns import json_response
 
 router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
 

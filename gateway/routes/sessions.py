@@ -10,16 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy import ids
+from argosy.gateway import names, views
+from argosy.gateway.cursor import ListName
+from argosy.gateway.openapi import answers
+from argosy.gateway.parameters import Cursor, Limit, microseconds, moment, page_size, strict
+from argosy.gateway.problems import Problem
+from argosy.gateway.routes.turns import json_response
+from argosy.gateway.state import State, state_of
 from argosy.store import session as sessions
 from argosy.store import turn as turns
 from argosy.turn.status import Status
-from gateway import names, views
-from gateway.cursor import ListName
-from gateway.openapi import answers
-from gateway.parameters import Cursor, Limit, microseconds, moment, page_size, strict
-from gateway.problems import Problem
-from gateway.routes.turns import json_response
-from gateway.state import State, state_of
 
 router: Final = APIRouter(prefix="/v1/sessions", tags=["sessions"], dependencies=[strict])
 

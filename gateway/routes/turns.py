@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from argosy.gateway import explain, views
+from argosy.gateway.listener import until_gone
+from argosy.gateway.openapi import answers
+from argosy.gateway.parameters import INTEGER_MAX, strict
+from argosy.gateway.resolve import not_found, partition_of, resolve, turn_id_of
+from argosy.gateway.state import State, state_of
 from argosy.store import turn as turns
 from argosy.turn.status import ENDED, Status
-from gateway import explain, views
-from gateway.listener import until_gone
-from gateway.openapi import answers
-from gateway.parameters import INTEGER_MAX, strict
-from gateway.resolve import not_found, partition_of, resolve, turn_id_of
-from gateway.state import State, state_of
 
 router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
 

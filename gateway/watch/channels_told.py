@@ -17,9 +17,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from argosy.gateway.watch.message import Part
+from argosy.gateway.watch.seam import ENDING
 from argosy.turn.events import Event, WireEvent
-from gateway.watch.message import Part
-from gateway.watch.seam import ENDING
 
 _CLOSED_MAX: Final = 256
 _UNKNOWN: Final = -1

@@ -11,10 +11,10 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.listener import until_gone
-from gateway.watch.sse import Format
-from gateway.watch.story import Story
-from gateway.watch.streams import Streams
+from argosy.gateway.listener import until_gone
+from argosy.gateway.watch.sse import Format
+from argosy.gateway.watch.story import Story
+from argosy.gateway.watch.streams import Streams
 
 _HEADERS: Final = {
     "cache-control": "no-store",

@@ -7,14 +7,14 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
+from argosy.gateway.together import Together
+from argosy.gateway.watch import points
+from argosy.gateway.watch.event_id import EventId
+from argosy.gateway.watch.message import Message
+from argosy.gateway.watch.seam import Found
+from argosy.gateway.watch.tale import Tale
 from argosy.store import turn as turns
 from argosy.store.pool import Pool
-from gateway.together import Together
-from gateway.watch import points
-from gateway.watch.event_id import EventId
-from gateway.watch.message import Message
-from gateway.watch.seam import Found
-from gateway.watch.tale import Tale
 
 _PAGE_ROWS_MAX: Final = 200
 # Of the data of events in one page; the one that passes it is the last.

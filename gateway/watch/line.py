@@ -12,10 +12,10 @@ import grpc
 import grpc.aio
 
 from argosy.clock import Clock
+from argosy.gateway.watch.subscription import Subscription
 from argosy.rpc.signed_pb2 import SignedRequest
 from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
 from argosy.signing import sign
-from gateway.watch.subscription import Subscription
 
 METHOD: Final = "/argosy.rpc.Watch/Watch"
 SILENT_S: Final = 2.5

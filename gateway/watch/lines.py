@@ -5,10 +5,10 @@ from typing import Final
 
 from argosy import telemetry
 from argosy.clock import Clock
+from argosy.gateway.catalog import Catalog
+from argosy.gateway.watch.line import Line
+from argosy.gateway.watch.subscription import Subscription
 from argosy.store.catalog import Owner
-from gateway.catalog import Catalog
-from gateway.watch.line import Line
-from gateway.watch.subscription import Subscription
 
 # Owners that were read so lately are not read again: many clients lose one owner at once.
 _FRESH_S: Final = 0.05

@@ -8,16 +8,16 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+from argosy.gateway.watch import message
+from argosy.gateway.watch.event_id import BEGIN, EventId
+from argosy.gateway.watch.history import History
+from argosy.gateway.watch.lines import Lines
+from argosy.gateway.watch.message import Message
+from argosy.gateway.watch.seam import ENDING
+from argosy.gateway.watch.story import Story
+from argosy.gateway.watch.subscription import Wanted
+from argosy.gateway.watch.tale import Tale
 from argosy.turn.events import Event, WireEvent
-from gateway.watch import message
-from gateway.watch.event_id import BEGIN, EventId
-from gateway.watch.history import History
-from gateway.watch.lines import Lines
-from gateway.watch.message import Message
-from gateway.watch.seam import ENDING
-from gateway.watch.story import Story
-from gateway.watch.subscription import Wanted
-from gateway.watch.tale import Tale
 
 
 class SessionStory(Story):

@@ -7,7 +7,7 @@ tears no message apart.
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from gateway.watch.message import Message
+from argosy.gateway.watch.message import Message
 
 _LINE_BREAKS: Final = bytes.maketrans(b"\n\r", b"  ")
 # What a browser waits before it connects again, when the connection breaks.

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from argosy import telemetry
 from argosy.errors import StoreUnavailableError
-from gateway.problems import Problem
-from gateway.watch import points
-from gateway.watch.lines import Lines
-from gateway.watch.message import Message
-from gateway.watch.subscription import Wanted
-from gateway.watch.watch import Watch
+from argosy.gateway.problems import Problem
+from argosy.gateway.watch import points
+from argosy.gateway.watch.lines import Lines
+from argosy.gateway.watch.message import Message
+from argosy.gateway.watch.subscription import Wanted
+from argosy.gateway.watch.watch import Watch
 
 POLL_S_MIN: Final = 0.25
 POLL_S_MAX: Final = 1.0

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from argosy import telemetry
-from gateway.problems import Problem
-from gateway.watch.story import Story
+from argosy.gateway.problems import Problem
+from argosy.gateway.watch.story import Story
 
 # When a draining gateway's clients come back, to another one: not all at once.
 _RETRY_MS_MIN: Final = 100

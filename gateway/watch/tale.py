@@ -9,14 +9,14 @@ import uuid
 from datetime import datetime
 from typing import Any, Final
 
+from argosy.gateway.watch import seam
+from argosy.gateway.watch.channels_told import ChannelsTold, Heard, Telling
+from argosy.gateway.watch.event_id import ANY_LINEAGE, EventId
+from argosy.gateway.watch.message import Message, Part, frame_data, moment, resync_data, told
+from argosy.gateway.watch.seam import ENDING, Found, Last, Next
 from argosy.store.turn import EventRow
 from argosy.turn.events import WireEvent
 from argosy.turn.projection import shown
-from gateway.watch import seam
-from gateway.watch.channels_told import ChannelsTold, Heard, Telling
-from gateway.watch.event_id import ANY_LINEAGE, EventId
-from gateway.watch.message import Message, Part, frame_data, moment, resync_data, told
-from gateway.watch.seam import ENDING, Found, Last, Next
 
 # Fields of Item in proto/argosy/rpc/watch.proto that fill, empty or tear a channel.
 _CHANNEL_ITEMS: Final = {

@@ -4,15 +4,15 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from argosy.gateway.watch.event_id import EventId
+from argosy.gateway.watch.history import History
+from argosy.gateway.watch.lines import Lines
+from argosy.gateway.watch.message import Message
+from argosy.gateway.watch.story import Story
+from argosy.gateway.watch.subscription import Wanted
+from argosy.gateway.watch.tale import Tale
 from argosy.store.turn import TurnHead
 from argosy.turn.status import ENDED
-from gateway.watch.event_id import EventId
-from gateway.watch.history import History
-from gateway.watch.lines import Lines
-from gateway.watch.message import Message
-from gateway.watch.story import Story
-from gateway.watch.subscription import Wanted
-from gateway.watch.tale import Tale
 
 
 class TurnStory(Story):

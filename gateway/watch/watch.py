@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from argosy.gateway.watch.lines import Lines
+from argosy.gateway.watch.subscription import Subscription, Wanted
 from argosy.store.catalog import Owner
-from gateway.watch.lines import Lines
-from gateway.watch.subscription import Subscription, Wanted
 
 CREDIT_BYTES: Final = 65_536
 _ENDING_CREDIT_BYTES: Final = 4_096

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from gateway.routes import console
+from argosy.gateway.routes import console
 
 TURN_ID = str(uuid.UUID(int=7))
 SESSION = "scripted"

@@ -6,8 +6,8 @@ from starlette.types import Receive, Scope, Send
 
 from argosy.clock import SystemClock
 from argosy.config import load
-from gateway.boundary import Boundary
-from gateway.browser_guard import BrowserGuard, is_foreign, is_own_name, name_in
+from argosy.gateway.boundary import Boundary
+from argosy.gateway.browser_guard import BrowserGuard, is_foreign, is_own_name, name_in
 
 OWN = frozenset({"127.0.0.1", "argosy.example"})
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from gateway.routes import console
+from argosy.gateway.routes import console
 
 FOLDER = console.FOLDER
 MODULES = sorted(FOLDER.glob("*.js"))

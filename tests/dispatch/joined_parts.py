@@ -9,15 +9,15 @@ from argosy.clock import SystemClock
 from argosy.errors import FlushRefusedError
 from argosy.store.head import LoadedTurn
 from argosy.store.numbered_stream import Answer
+from argosy.workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.execution.limits import Limits
+from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.inbox.inbox import Inbox
+from argosy.workers.dispatch.scheduling.pager import Pager
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Owned, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
-from workers.dispatch.execution.executor import Executor
-from workers.dispatch.execution.limits import Limits
-from workers.dispatch.flush.flusher import Flusher
-from workers.dispatch.inbox.inbox import Inbox
-from workers.dispatch.scheduling.pager import Pager
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Turn
 
 
 def make_owned():

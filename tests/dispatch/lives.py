@@ -14,10 +14,10 @@ import pytest
 from argosy.clock import SystemClock
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Told, Workers
+from argosy.workers.dispatch.life import Member
+from argosy.workers.dispatch.signs_of_life import SignsOfLife
 from tests.store.conftest import *  # noqa: F403
 from tests.store.newest_first import *  # noqa: F403
-from workers.dispatch.life import Member
-from workers.dispatch.signs_of_life import SignsOfLife
 
 BEAT = Beat(in_flight=0, is_draining=False, owned=[], ready_sessions=0, lag=0)
 # A worker of which nothing but the signs of life is there: what dies, or stops.
@@ -25,7 +25,7 @@ CHILD = """
 import asyncio, sys, uuid
 from argosy.clock import SystemClock
 from argosy.store.worker import Beat
-from workers.dispatch.signs_of_life import SignsOfLife
+from argosy.workers.dispatch.signs_of_life import SignsOfLife
 async def main():
     lives = asyncio.Event()
     signs = SignsOfLife(

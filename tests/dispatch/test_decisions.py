@@ -8,16 +8,16 @@ from argosy.log import Span
 from argosy.ranges import in_ranges
 from argosy.store.partition import Note
 from argosy.turn.status import ENDED, Status
-from workers.dispatch.execution import crash_rule
-from workers.dispatch.execution.crash_rule import Run
-from workers.dispatch.inbox.inbox_rule import Action, decide_held
-from workers.dispatch.inbox.inbox_rule import decide as decide_inbox
-from workers.dispatch.ownership.handover import is_settled
-from workers.dispatch.ownership.ownership import decide as decide_ownership
-from workers.dispatch.ownership.reading import is_missing, where_to_read
-from workers.dispatch.ownership.takeover import opens_as
-from workers.dispatch.store_watch import is_cut_off
-from workers.dispatch.turn import Owned, Resume, Stop, Turn
+from argosy.workers.dispatch.execution import crash_rule
+from argosy.workers.dispatch.execution.crash_rule import Run
+from argosy.workers.dispatch.inbox.inbox_rule import Action, decide_held
+from argosy.workers.dispatch.inbox.inbox_rule import decide as decide_inbox
+from argosy.workers.dispatch.ownership.handover import is_settled
+from argosy.workers.dispatch.ownership.ownership import decide as decide_ownership
+from argosy.workers.dispatch.ownership.reading import is_missing, where_to_read
+from argosy.workers.dispatch.ownership.takeover import opens_as
+from argosy.workers.dispatch.store_watch import is_cut_off
+from argosy.workers.dispatch.turn import Owned, Resume, Stop, Turn
 
 
 def make_owned(partition: int, *, is_void: bool = False, is_reading: bool = True) -> Owned:

@@ -7,9 +7,9 @@ import pytest
 
 from argosy.store.head import DueRow
 from argosy.turn.status import Status
+from argosy.workers.dispatch.scheduling.pager import turn_of
+from argosy.workers.dispatch.turn import Resume
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_turn, until
-from workers.dispatch.scheduling.pager import turn_of
-from workers.dispatch.turn import Resume
 
 
 async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():

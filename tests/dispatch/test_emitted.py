@@ -8,9 +8,9 @@ import pytest
 
 from argosy import Context, emit
 from argosy.turn.status import Status
+from argosy.workers.dispatch.turn import Resume, Stop
 from tests.dispatch.turn_runner import *  # noqa: F403
 from tests.dispatch.turn_runner import data_of, everything_shown, opened, until
-from workers.dispatch.turn import Resume, Stop
 
 
 async def chats(ctx: Context) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from argosy import Context, StepFailedError, emit, step, workflow
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.definition import workflow_of
 from tests.dispatch.joined_parts import Parts, make_turn, until
-from workers.dispatch.turn import Turn
 
 
 @step

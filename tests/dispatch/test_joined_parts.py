@@ -7,10 +7,10 @@ import pytest
 
 from argosy.store.head import Head
 from argosy.turn.status import Status
+from argosy.workers.dispatch.flush import flusher
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Resume
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
-from workers.dispatch.flush import flusher
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Resume
 
 
 class NoWordsError(Exception):

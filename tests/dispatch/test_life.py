@@ -4,7 +4,16 @@ import uuid
 
 import pytest
 
-from workers.dispatch.life import LOCK_GRACE_S, LOOK_S, Member, adopter, beat_after_s, is_alive, look_after_s, neighbour
+from argosy.workers.dispatch.life import (
+    LOCK_GRACE_S,
+    LOOK_S,
+    Member,
+    adopter,
+    beat_after_s,
+    is_alive,
+    look_after_s,
+    neighbour,
+)
 
 
 def member(number: int, *, lane: str = "default", is_draining: bool = False, is_alive: bool = True) -> Member:

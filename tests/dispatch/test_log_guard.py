@@ -9,7 +9,7 @@ from argosy.errors import SettingError
 from argosy.log import Identity, Span
 from argosy.store.lane_log import LaneLog
 from argosy.store.worker import Told
-from workers.dispatch.ownership.log_guard import LogGuard, Verdict, judge, judge_start, words_of_missing
+from argosy.workers.dispatch.ownership.log_guard import LogGuard, Verdict, judge, judge_start, words_of_missing
 
 KNOWN = Identity("cluster", "topic-1", 8)
 AGAIN = Identity("cluster", "topic-2", 8)

@@ -2,9 +2,9 @@
 
 import uuid
 
+from argosy.workers.dispatch.life import Member
+from argosy.workers.dispatch.ownership.members import NEW_S, Members
 from tests.harness.hand_clock import HandClock
-from workers.dispatch.life import Member
-from workers.dispatch.ownership.members import NEW_S, Members
 
 ME, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 

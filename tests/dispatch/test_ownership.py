@@ -11,9 +11,9 @@ from argosy.clock import SystemClock
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity
 from argosy.store.partition import Claimed, Orphan
-from workers.dispatch.life import Member
-from workers.dispatch.ownership.ownership import Ownership
-from workers.dispatch.turn import Owned
+from argosy.workers.dispatch.life import Member
+from argosy.workers.dispatch.ownership.ownership import Ownership
+from argosy.workers.dispatch.turn import Owned
 
 ME, DEAD = uuid.UUID(int=1), uuid.UUID(int=2)
 

@@ -11,8 +11,8 @@ import pytest
 from argosy import signing
 from argosy.clock import SystemClock
 from argosy.poke import METHOD, Hint, Poker
-from workers.dispatch.poke import PokeService
-from workers.dispatch.rpc_server import RpcServer
+from argosy.workers.dispatch.poke import PokeService
+from argosy.workers.dispatch.rpc_server import RpcServer
 
 SECRET = b"s" * 32
 

@@ -9,9 +9,9 @@ import pytest
 
 from argosy import Context, StepFailedError, emit, step
 from argosy.turn.status import Status
+from argosy.workers.dispatch.turn import Resume, Stop
 from tests.dispatch.turn_runner import *  # noqa: F403
 from tests.dispatch.turn_runner import data_of, everything_shown, told, until
-from workers.dispatch.turn import Resume, Stop
 
 
 @step(private=True, retries=1, backoff_s=0.001, backoff_s_max=0.001)

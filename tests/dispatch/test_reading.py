@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from argosy.log import Span
+from argosy.workers.dispatch.accept.intake import Move
+from argosy.workers.dispatch.ownership.reading import Reading
+from argosy.workers.dispatch.turn import Owned
 from tests.harness.hand_clock import HandClock
-from workers.dispatch.accept.intake import Move
-from workers.dispatch.ownership.reading import Reading
-from workers.dispatch.turn import Owned
 
 
 class BusyLog:

@@ -7,8 +7,8 @@ import pytest
 
 from argosy.errors import FlushRefusedError, OwnershipLostError
 from argosy.turn.status import Status
+from argosy.workers.dispatch.flush.flusher import LooseMove
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
-from workers.dispatch.flush.flusher import LooseMove
 
 
 async def test_a_refused_loose_move_is_said_as_what_it_is():

@@ -9,7 +9,7 @@ from argosy.store.migrate import migrate
 from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
-from workers.dispatch.rehearsal import rehearse
+from argosy.workers.dispatch.rehearsal import rehearse
 
 _TABLES = ("turns", "events", "inbox", "sessions", "positions", "partitions", "dead_letters")
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from argosy.turn.status import Status
-from workers.dispatch.scheduling.scheduler import Scheduler, Session
-from workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler, Session
+from argosy.workers.dispatch.turn import Owned, Turn
 
 OWNED = Owned(0, epoch=1, buckets=(0, 1023))
 

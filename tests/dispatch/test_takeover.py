@@ -8,9 +8,9 @@ import pytest
 from argosy.clock import SystemClock
 from argosy.store.head import Head
 from argosy.store.partition import Claimed, Note
+from argosy.workers.dispatch.ownership.takeover import Takeover, resumes_as
+from argosy.workers.dispatch.turn import Resume
 from tests.dispatch.joined_parts import Parts, catalog, loaded, make_owned, until
-from workers.dispatch.ownership.takeover import Takeover, resumes_as
-from workers.dispatch.turn import Resume
 
 FORMER, OLDER, TURN = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
 RUNNER = f"{OLDER}/5"

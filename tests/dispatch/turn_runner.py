@@ -11,12 +11,12 @@ import pytest
 
 from argosy.turn.projection import shown
 from argosy.turn.status import Status
+from argosy.workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.execution.limits import Limits
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Owned, Resume, Signal, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
-from workers.dispatch.execution.executor import Executor
-from workers.dispatch.execution.limits import Limits
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Resume, Signal, Turn
 
 
 class FlusherStub:

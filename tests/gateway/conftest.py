@@ -12,9 +12,9 @@ import pytest
 
 from argosy import config
 from argosy.config import Settings
+from argosy.gateway.app import create_app
 from argosy.logs.open import ensure
 from argosy.store import migrate
-from gateway.app import create_app
 from tests.conftest import fresh_database, in_thread
 from tests.gateway.rows import Rows
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from argosy import ids
+from argosy.gateway import fleet_views
+from argosy.gateway.fleet_views import FleetLane, lanes, worker_state
 from argosy.ranges import in_ranges
 from argosy.store.fleet import PartitionsCounted, WorkersCounted
-from gateway import fleet_views
-from gateway.fleet_views import FleetLane, lanes, worker_state
 from tests.gateway.rows import Rows
 
 OPERATOR = {"x-argosy-tenant": "default"}

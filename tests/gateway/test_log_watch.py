@@ -2,9 +2,9 @@
 
 import pytest
 
+from argosy.gateway.log_watch import check_start, refusal
 from argosy.log import Identity
 from argosy.store.lane_log import LaneLog
-from gateway.log_watch import check_start, refusal
 
 OPENED = Identity("cluster", "topic-1", 8)
 GROWN = Identity("cluster", "topic-1", 12)

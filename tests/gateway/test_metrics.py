@@ -7,7 +7,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.boundary import Boundary
+from argosy.gateway.boundary import Boundary
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
 from tests.harness.hand_clock import HandClock

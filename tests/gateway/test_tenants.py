@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from argosy.config import Settings
-from gateway.app import create_app
+from argosy.gateway.app import create_app
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
 

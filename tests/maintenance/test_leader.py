@@ -12,9 +12,9 @@ from argosy.errors import OwnershipLostError
 from argosy.store.leader import LeaderSession, list_leaders
 from argosy.store.maintenance import Maintenance
 from argosy.store.pool import Pool
+from argosy.workers.maintenance.leader import Leader, look_after_s
+from argosy.workers.maintenance.role import Ticked
 from tests.store.hand import Hand
-from workers.maintenance.leader import Leader, look_after_s
-from workers.maintenance.role import Ticked
 
 ROLE = "counting"
 

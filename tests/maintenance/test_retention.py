@@ -13,10 +13,10 @@ from argosy.log import Identity
 from argosy.store.lane_log import LaneLogs
 from argosy.store.maintenance import FIRST_PLACE, EndedTurn, Maintenance, Place
 from argosy.store.pool import Pool
+from argosy.workers.maintenance.retention import Retention, batches
 from tests.maintenance.term import term_of
 from tests.store.hand import LANE, PARTITION_COUNT, Change, Hand, New
 from tests.store.test_flush import QUEUED, RUNNING, STARTED
-from workers.maintenance.retention import Retention, batches
 
 MONTH_S = 30 * 86_400.0
 IDENTITY = Identity("cluster", "topic", PARTITION_COUNT)

@@ -14,9 +14,9 @@ from argosy.logs.open import ensure, open_admin, open_reader, open_writer
 from argosy.store import migrate
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
+from argosy.workers.maintenance.trim import Trim
 from tests.maintenance.term import term_of
 from tests.store.hand import LANE, Hand
-from workers.maintenance.trim import Trim
 
 
 class Trimming:

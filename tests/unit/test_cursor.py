@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cursor import Cursors
-from gateway.problems import Problem
+from argosy.gateway.cursor import Cursors
+from argosy.gateway.problems import Problem
 
 NAME = ("turns", "default", "default", None)
 PLACE = (1_700_000_000_000_001, uuid.UUID(int=7))

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from argosy.gateway.explain import Verdict, verdict, verdict_of_accepted
+from argosy.gateway.views import Wait
 from argosy.store.turn import PartitionFacts, TurnFacts
 from argosy.turn.status import Status
-from gateway.explain import Verdict, verdict, verdict_of_accepted
-from gateway.views import Wait
 
 ME, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """A token bucket, with a clock that the test turns."""
 
-from gateway.rate_limit import TENANTS_MAX, RateLimit
+from argosy.gateway.rate_limit import TENANTS_MAX, RateLimit
 from tests.harness.hand_clock import HandClock
 
 

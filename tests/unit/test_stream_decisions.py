@@ -5,12 +5,12 @@ import zlib
 
 import pytest
 
+from argosy.gateway.watch.channels_told import ChannelsTold, Heard, Telling
+from argosy.gateway.watch.event_id import ANY_LINEAGE, EventId, parse, parse_from
+from argosy.gateway.watch.message import Message, Part
+from argosy.gateway.watch.seam import Found, Last, Next, of_event, of_frame, of_history
+from argosy.gateway.watch.sse import NDJSON, SSE, event_stream, format_of, lines
 from argosy.turn.events import Event, WireEvent
-from gateway.watch.channels_told import ChannelsTold, Heard, Telling
-from gateway.watch.event_id import ANY_LINEAGE, EventId, parse, parse_from
-from gateway.watch.message import Message, Part
-from gateway.watch.seam import Found, Last, Next, of_event, of_frame, of_history
-from gateway.watch.sse import NDJSON, SSE, event_stream, format_of, lines
 
 
 @pytest.mark.parametrize(

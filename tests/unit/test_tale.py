@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from argosy.gateway.watch.event_id import BEGIN, parse
+from argosy.gateway.watch.message import Message
+from argosy.gateway.watch.seam import Found
+from argosy.gateway.watch.tale import Tale
 from argosy.rpc.watch_pb2 import ChannelReset, Event, Frame, Gap, Item, Look
 from argosy.store.turn import EventRow
-from gateway.watch.event_id import BEGIN, parse
-from gateway.watch.message import Message
-from gateway.watch.seam import Found
-from gateway.watch.tale import Tale
 from tests.unit.told_text import BEGUN_ANEW, Told, decoded, text_told
 
 TURN = uuid.uuid4()

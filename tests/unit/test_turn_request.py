@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from argosy import config, ids, record
 from argosy.clock import SystemClock
-from gateway import json_value
-from gateway.turn_request import Admission, Admitted, TurnPosted, posted_decoder
+from argosy.gateway import json_value
+from argosy.gateway.turn_request import Admission, Admitted, TurnPosted, posted_decoder
 
 ADMISSION = Admission(config.load({}), SystemClock(), 64)
 

@@ -9,13 +9,13 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import LogReader
-from workers.dispatch.execution.executor import Executor
-from workers.dispatch.flush.flusher import Flusher
-from workers.dispatch.ownership.handover import Handover
-from workers.dispatch.ownership.ownership import Ownership
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.tasks import Background
-from workers.dispatch.turn import Owned
+from argosy.workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.ownership.handover import Handover
+from argosy.workers.dispatch.ownership.ownership import Ownership
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.tasks import Background
+from argosy.workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 

@@ -8,16 +8,16 @@ from argosy.config import Settings
 from argosy.poke import Poker
 from argosy.signing import load_secret
 from argosy.store.pool import Pool
-from workers.dispatch.database_clock import DatabaseClock
-from workers.dispatch.others import Others
-from workers.dispatch.ownership.takeover import HeldTurn
-from workers.dispatch.poke import PokeService
-from workers.dispatch.rpc_server import RpcServer
-from workers.dispatch.turn import Owned, Turn
-from workers.dispatch.watch.feeder import Feeder
-from workers.dispatch.watch.hub import Hub
-from workers.dispatch.watch.service import WatchService
-from workers.dispatch.watch.watchers import Watchers
+from argosy.workers.dispatch.database_clock import DatabaseClock
+from argosy.workers.dispatch.others import Others
+from argosy.workers.dispatch.ownership.takeover import HeldTurn
+from argosy.workers.dispatch.poke import PokeService
+from argosy.workers.dispatch.rpc_server import RpcServer
+from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.watch.feeder import Feeder
+from argosy.workers.dispatch.watch.hub import Hub
+from argosy.workers.dispatch.watch.service import WatchService
+from argosy.workers.dispatch.watch.watchers import Watchers
 
 
 class Exchange:

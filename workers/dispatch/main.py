@@ -13,8 +13,8 @@ from argosy.errors import ArgosyError, SettingError
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import open_pool
+from argosy.workers.dispatch.worker import Worker
 from argosy.workflow.catalog import Catalog
-from workers.dispatch.worker import Worker
 
 log = structlog.get_logger()
 

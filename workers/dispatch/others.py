@@ -7,7 +7,7 @@ from argosy.errors import StoreUnavailableError
 from argosy.poke import Poker
 from argosy.store import catalog
 from argosy.store.pool import Pool
-from workers.dispatch.turn import Turn
+from argosy.workers.dispatch.turn import Turn
 
 
 class Others:

@@ -14,8 +14,8 @@ from argosy.clock import Clock
 from argosy.errors import StoreUnavailableError
 from argosy.store import fleet
 from argosy.store.pool import Pool
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Owned
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Owned
 
 _LOOK_S: Final = 2.0  # memory is looked at this often
 _MEASURE_S: Final = 15.0  # Postgres is asked this often, idle or not: as often as somebody scrapes

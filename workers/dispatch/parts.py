@@ -17,26 +17,26 @@ from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
+from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.database_clock import DatabaseClock
+from argosy.workers.dispatch.exchange import Exchange
+from argosy.workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.execution.limits import limits_of
+from argosy.workers.dispatch.flush.flusher import Flusher, Placement
+from argosy.workers.dispatch.inbox.inbox import Inbox
+from argosy.workers.dispatch.loop_watch import LoopWatch
+from argosy.workers.dispatch.ownership.handover import Handover
+from argosy.workers.dispatch.ownership.log_guard import LogGuard
+from argosy.workers.dispatch.ownership.ownership import Ownership
+from argosy.workers.dispatch.ownership.reading import Reading
+from argosy.workers.dispatch.ownership.takeover import Takeover
+from argosy.workers.dispatch.partition_gauges import PartitionGauges
+from argosy.workers.dispatch.scheduling.pager import Pager
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.store_watch import StoreWatch
+from argosy.workers.dispatch.tasks import Background
+from argosy.workers.dispatch.turn import Owned, Resume, Turn
 from argosy.workflow.catalog import Catalog
-from workers.dispatch.accept.intake import Intake
-from workers.dispatch.database_clock import DatabaseClock
-from workers.dispatch.exchange import Exchange
-from workers.dispatch.execution.executor import Executor
-from workers.dispatch.execution.limits import limits_of
-from workers.dispatch.flush.flusher import Flusher, Placement
-from workers.dispatch.inbox.inbox import Inbox
-from workers.dispatch.loop_watch import LoopWatch
-from workers.dispatch.ownership.handover import Handover
-from workers.dispatch.ownership.log_guard import LogGuard
-from workers.dispatch.ownership.ownership import Ownership
-from workers.dispatch.ownership.reading import Reading
-from workers.dispatch.ownership.takeover import Takeover
-from workers.dispatch.partition_gauges import PartitionGauges
-from workers.dispatch.scheduling.pager import Pager
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.store_watch import StoreWatch
-from workers.dispatch.tasks import Background
-from workers.dispatch.turn import Owned, Resume, Turn
 
 log = structlog.get_logger()
 _ACCEPTS, _FLUSHES = 1, 2

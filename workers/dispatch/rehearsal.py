@@ -15,12 +15,12 @@ from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.turn.events import Event
 from argosy.turn.status import Status
-from workers.dispatch.accept import accept_arrays
-from workers.dispatch.accept.accept_arrays import AcceptArrays
-from workers.dispatch.flush import flush_arrays
-from workers.dispatch.flush.flush_arrays import FlushArrays
-from workers.dispatch.flush.flush_entry import Entry
-from workers.dispatch.turn import InboxWrite, Owned, Turn
+from argosy.workers.dispatch.accept import accept_arrays
+from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
+from argosy.workers.dispatch.flush import flush_arrays
+from argosy.workers.dispatch.flush.flush_arrays import FlushArrays
+from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.turn import InboxWrite, Owned, Turn
 
 _NOBODYS_EPOCH: Final = 0  # a CHECK of the table partitions
 

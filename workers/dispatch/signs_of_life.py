@@ -25,7 +25,7 @@ from argosy.clock import Clock
 from argosy.store import worker
 from argosy.store.pool import connect
 from argosy.store.worker import Beat, Told
-from workers.dispatch.life import LOCK_GRACE_S, Member, beat_after_s, is_alive, look_after_s, neighbour
+from argosy.workers.dispatch.life import LOCK_GRACE_S, Member, beat_after_s, is_alive, look_after_s, neighbour
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import LogReader
-from workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.execution.executor import Executor
 
 log = structlog.get_logger()
 

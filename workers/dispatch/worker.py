@@ -13,12 +13,12 @@ from argosy.config import Settings
 from argosy.ops_server import OpsServer
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Workers
+from argosy.workers.dispatch.drain import Drain
+from argosy.workers.dispatch.parts import Parts
+from argosy.workers.dispatch.rehearsal import rehearse
+from argosy.workers.dispatch.signs_of_life import SignsOfLife
+from argosy.workers.dispatch.tasks import first
 from argosy.workflow.catalog import Catalog
-from workers.dispatch.drain import Drain
-from workers.dispatch.parts import Parts
-from workers.dispatch.rehearsal import rehearse
-from workers.dispatch.signs_of_life import SignsOfLife
-from workers.dispatch.tasks import first
 
 log = structlog.get_logger()
 

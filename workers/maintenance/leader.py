@@ -23,7 +23,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import OwnershipLostError, UnavailableError
 from argosy.store.leader import LeaderSession
-from workers.maintenance.role import Role, Ticked
+from argosy.workers.maintenance.role import Role, Ticked
 
 log = structlog.get_logger()
 

@@ -18,11 +18,11 @@ from argosy.ops_server import OpsServer
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import Pool, open_pool
-from workers.maintenance.leader import Leader
-from workers.maintenance.life import Life
-from workers.maintenance.retention import Retention
-from workers.maintenance.role import Role
-from workers.maintenance.trim import Trim
+from argosy.workers.maintenance.leader import Leader
+from argosy.workers.maintenance.life import Life
+from argosy.workers.maintenance.retention import Retention
+from argosy.workers.maintenance.role import Role
+from argosy.workers.maintenance.trim import Trim
 
 log = structlog.get_logger()
 

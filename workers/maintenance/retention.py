@@ -14,7 +14,7 @@ from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
 from argosy.store.maintenance import FIRST_PLACE, EndedTurn, Maintenance
 from argosy.store.pool import Pool
-from workers.maintenance.role import Ticked
+from argosy.workers.maintenance.role import Ticked
 
 _LOOKS_PER_BATCH: Final = 8  # turns that are looked at for one that may go in a batch: they lie in many partitions
 

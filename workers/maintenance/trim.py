@@ -17,7 +17,7 @@ from argosy.log import Fence, Held, LogAdmin
 from argosy.logs.open import open_admin
 from argosy.store.maintenance import Lane, Maintenance, Mark
 from argosy.store.pool import Pool
-from workers.maintenance.role import Ticked
+from argosy.workers.maintenance.role import Ticked
 
 log = structlog.get_logger()
 

@@ -9,6 +9,14 @@ from argosy.clock import SystemClock
 from argosy.store.numbered_stream import Answer
 from argosy.turn.events import Event
 from argosy.turn.status import Status
+from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.ownership.takeover import HeldTurn
+from argosy.workers.dispatch.rpc_server import RpcServer
+from argosy.workers.dispatch.turn import Owned, Stop, Turn
+from argosy.workers.dispatch.watch.feeder import Feeder
+from argosy.workers.dispatch.watch.hub import Hub
+from argosy.workers.dispatch.watch.service import WatchService
+from argosy.workers.dispatch.watch.watchers import Watchers
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.current import Try
@@ -17,14 +25,6 @@ from argosy.workflow.journal import Emitter
 from argosy.workflow.open_attempt import OpenAttempt
 from tests.dispatch.watch.gateway import SECRET
 from tests.workflow.emitting import inside
-from workers.dispatch.flush.flush_entry import Entry
-from workers.dispatch.ownership.takeover import HeldTurn
-from workers.dispatch.rpc_server import RpcServer
-from workers.dispatch.turn import Owned, Stop, Turn
-from workers.dispatch.watch.feeder import Feeder
-from workers.dispatch.watch.hub import Hub
-from workers.dispatch.watch.service import WatchService
-from workers.dispatch.watch.watchers import Watchers
 
 BOUNDS = ChannelBounds(1 << 24, 1 << 24, 1 << 26, 64)
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

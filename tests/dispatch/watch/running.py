@@ -7,11 +7,11 @@ import msgspec
 
 from argosy.turn.events import Event
 from argosy.turn.status import Status
+from argosy.workers.dispatch.execution.kept_channels import kept_channels
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.channels import WORKFLOW, Channels
 from argosy.workflow.open_attempt import OpenAttempt
 from tests.dispatch.watch.owner import BOUNDS, Owner
-from workers.dispatch.execution.kept_channels import kept_channels
-from workers.dispatch.turn import Turn
 
 STEPS = "ab"
 

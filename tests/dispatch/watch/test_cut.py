@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from argosy.workers.dispatch.watch.cut import Kind, Seen, after, lost, next_cut, without_step
+from argosy.workers.dispatch.watch.turn_frames import TurnFrames
 from argosy.workflow.channels import Kept
 from tests.dispatch.watch.filled_turn import Turn
-from workers.dispatch.watch.cut import Kind, Seen, after, lost, next_cut, without_step
-from workers.dispatch.watch.turn_frames import TurnFrames
 
 ANY = 1 << 60
 

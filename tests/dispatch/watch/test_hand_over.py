@@ -4,10 +4,10 @@ import uuid
 
 import pytest
 
+from argosy.workers.dispatch.ownership.takeover import HeldTurn
+from argosy.workers.dispatch.turn import Owned, Resume
 from tests.dispatch.watch.gateway import Gateway
 from tests.dispatch.watch.owner import Owner
-from workers.dispatch.ownership.takeover import HeldTurn
-from workers.dispatch.turn import Owned, Resume
 
 
 async def test_who_watches_a_lost_partition_is_told(owner: Owner, gateway: Gateway) -> None:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argosy.turn.events import Event
+from argosy.workers.dispatch.watch.hub import Wanted
+from argosy.workers.dispatch.watch.line import Line
 from argosy.workflow.channels import WORKFLOW
 from tests.dispatch.watch.owner import Owner
 from tests.dispatch.watch.running import STEPS, Running, decode
-from workers.dispatch.watch.hub import Wanted
-from workers.dispatch.watch.line import Line
 
 TURNS = range(2)
 LINE_SIZE_BYTES = 300

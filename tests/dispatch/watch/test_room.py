@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from argosy.turn.events import Event
+from argosy.workers.dispatch.turn import Turn
+from argosy.workers.dispatch.watch.hub import Wanted
+from argosy.workers.dispatch.watch.line import Line
 from tests.dispatch.watch.owner import Owner
-from workers.dispatch.turn import Turn
-from workers.dispatch.watch.hub import Wanted
-from workers.dispatch.watch.line import Line
 
 LINE_SIZE_BYTES = 1_000
 

@@ -9,9 +9,9 @@ import pytest
 from argosy import signing
 from argosy.rpc.watch_pb2 import Refused
 from argosy.turn.events import Event
+from argosy.workers.dispatch.watch import service
 from tests.dispatch.watch.gateway import METHOD, Gateway
 from tests.dispatch.watch.owner import AT, SIZE_BYTES_MAX, Owner
-from workers.dispatch.watch import service
 
 
 async def test_a_durable_event_is_told_as_postgres_has_it(owner: Owner, gateway: Gateway) -> None:

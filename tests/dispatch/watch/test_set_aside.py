@@ -10,9 +10,9 @@ from argosy.clock import SystemClock
 from argosy.errors import FlushRefusedError
 from argosy.log import Record
 from argosy.store.numbered_stream import Answer
+from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.turn import Owned
 from tests.dispatch.watch.owner import AT
-from workers.dispatch.accept.intake import Intake
-from workers.dispatch.turn import Owned
 
 
 class Store:

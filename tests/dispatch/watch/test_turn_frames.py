@@ -4,9 +4,9 @@ import zlib
 
 import pytest
 
+from argosy.workers.dispatch.watch.cut import Cut, Kind, Seen, next_cut
+from argosy.workers.dispatch.watch.turn_frames import TurnFrames
 from tests.dispatch.watch.filled_turn import Turn
-from workers.dispatch.watch.cut import Cut, Kind, Seen, next_cut
-from workers.dispatch.watch.turn_frames import TurnFrames
 
 ANY = 1 << 60
 

@@ -10,8 +10,8 @@ import pytest
 import uvicorn
 
 from argosy.config import Settings
-from gateway.app import create_app
-from gateway.watch import points
+from argosy.gateway.app import create_app
+from argosy.gateway.watch import points
 from tests.gateway.rows import Rows
 from tests.gateway.watch.owner import Owner
 from tests.gateway.watch.reader import Reader

@@ -3,8 +3,8 @@
 import uuid
 from typing import Any
 
+from argosy.gateway.watch import points
 from argosy.rpc.watch_pb2 import Frame, Refused
-from gateway.watch import points
 from tests.gateway.rows import Rows
 from tests.gateway.watch.conftest import Gateway
 from tests.gateway.watch.owner import Owner, event, look

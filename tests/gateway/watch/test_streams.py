@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.problems import Problem
-from gateway.watch.streams import Streams
+from argosy.gateway.problems import Problem
+from argosy.gateway.watch.streams import Streams
 
 
 class AnyStory:

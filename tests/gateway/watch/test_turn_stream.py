@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from gateway.watch import points
+from argosy.gateway.watch import points
 from tests.gateway.rows import Rows
 from tests.gateway.watch.conftest import Gateway, Serve
 from tests.gateway.watch.owner import Owner, event, look

@@ -4,10 +4,10 @@ import uuid
 from typing import Any
 
 from argosy.clock import SystemClock
+from argosy.gateway.watch.subscription import Subscription, Wanted
+from argosy.gateway.watch.watch import Watch
 from argosy.rpc.watch_pb2 import At, Frame, Item, Moved, Refused, Subscribed
 from argosy.store.catalog import Owner
-from gateway.watch.subscription import Subscription, Wanted
-from gateway.watch.watch import Watch
 from tests.gateway.watch.until import until
 
 OWNER = Owner(uuid.uuid4(), 1, "127.0.0.1:1")

@@ -8,7 +8,7 @@ from argosy import ids, record
 from argosy.errors import RecordError
 from argosy.log import Record
 from argosy.store.queries import load_queries
-from workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Owned, Turn
 
 STATEMENT: Final = load_queries("flush")["accept"]
 

@@ -19,9 +19,9 @@ from argosy.clock import Clock
 from argosy.errors import FlushRefusedError, OwnershipLostError, RecordError
 from argosy.log import Batch, LogReader, Record
 from argosy.store.numbered_stream import Answer, NumberedStream
-from workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Owned, Turn
 
 log = structlog.get_logger()
 

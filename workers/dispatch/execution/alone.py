@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 
-from workers.dispatch.turn import Turn
+from argosy.workers.dispatch.turn import Turn
 
 # A long step of somebody else must not hold up the suspect for ever, nor a suspect that behaves everybody else.
 _WAIT_S = 15.0

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from argosy.workers.dispatch.waits import mismatch
 from argosy.workflow.journal import Park, Recorded
 from argosy.workflow.replay import Replay
-from workers.dispatch.waits import mismatch
 
 _GRACE_S = 0.25
 

@@ -18,18 +18,18 @@ from argosy import crash_points, telemetry
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
+from argosy.workers.dispatch.execution import crash_rule, turn_change
+from argosy.workers.dispatch.execution.alone import Alone
+from argosy.workers.dispatch.execution.crash_rule import Run
+from argosy.workers.dispatch.execution.journal import TurnJournal
+from argosy.workers.dispatch.execution.limits import Limits
+from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Owned, Resume, Stop, Turn
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
 from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
-from workers.dispatch.execution import crash_rule, turn_change
-from workers.dispatch.execution.alone import Alone
-from workers.dispatch.execution.crash_rule import Run
-from workers.dispatch.execution.journal import TurnJournal
-from workers.dispatch.execution.limits import Limits
-from workers.dispatch.flush.flusher import Flusher
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Resume, Stop, Turn
 
 log = structlog.get_logger()
 

@@ -16,15 +16,15 @@ from collections.abc import Callable
 
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
+from argosy.workers.dispatch.execution.asked import Asked
+from argosy.workers.dispatch.execution.kept_channels import kept_channels
+from argosy.workers.dispatch.execution.quiet import Quiet
+from argosy.workers.dispatch.execution.turn_waits import TurnWaits
+from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.turn import EventWrite, Signal, Stop, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, Park, Recorded, WaitKind
-from workers.dispatch.execution.asked import Asked
-from workers.dispatch.execution.kept_channels import kept_channels
-from workers.dispatch.execution.quiet import Quiet
-from workers.dispatch.execution.turn_waits import TurnWaits
-from workers.dispatch.flush.flusher import Flusher
-from workers.dispatch.turn import EventWrite, Signal, Stop, Turn
 
 # What a step may come to. It counts as progress: the crashes before it are forgiven.
 STEP_OUTCOMES = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})

@@ -9,10 +9,10 @@ from argosy import telemetry
 from argosy.errors import StepFailedError
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
+from argosy.workers.dispatch.turn import Resume, Turn
+from argosy.workers.dispatch.waits import decode_waits
 from argosy.workflow.journal import Park
 from argosy.workflow.outcome import extended, with_channels
-from workers.dispatch.turn import Resume, Turn
-from workers.dispatch.waits import decode_waits
 
 log = structlog.get_logger()
 

@@ -16,10 +16,10 @@ import msgspec
 
 from argosy.errors import OwnershipLostError, WaitTimeoutError
 from argosy.turn.events import Event
+from argosy.workers.dispatch.execution.asked import Asked
+from argosy.workers.dispatch.turn import InboxWrite, Signal, Turn
+from argosy.workers.dispatch.waits import Wait, WrittenWait, decode_waits
 from argosy.workflow.journal import WaitKind
-from workers.dispatch.execution.asked import Asked
-from workers.dispatch.turn import InboxWrite, Signal, Turn
-from workers.dispatch.waits import Wait, WrittenWait, decode_waits
 
 _PRIVATE: Final = b'{"private":true}'
 

@@ -4,8 +4,8 @@ import uuid
 from typing import Any, Final
 
 from argosy.store.queries import load_queries
-from workers.dispatch.flush.flush_entry import Entry
-from workers.dispatch.turn import Owned
+from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.turn import Owned
 
 STATEMENT: Final = load_queries("flush")["flush"]
 

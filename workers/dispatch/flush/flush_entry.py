@@ -5,7 +5,7 @@ import structlog
 from argosy import telemetry
 from argosy.turn.events import Event
 from argosy.turn.status import Status
-from workers.dispatch.turn import EventWrite, Stop, Turn
+from argosy.workers.dispatch.turn import EventWrite, Stop, Turn
 
 log = structlog.get_logger()
 

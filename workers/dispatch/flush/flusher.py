@@ -19,9 +19,9 @@ from argosy import crash_points, telemetry
 from argosy.clock import Clock
 from argosy.errors import FlushRefusedError, OwnershipLostError
 from argosy.store.numbered_stream import Answer, NumberedStream
-from workers.dispatch.flush.flush_arrays import STATEMENT, FlushArrays
-from workers.dispatch.flush.flush_entry import Entry
-from workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.flush.flush_arrays import STATEMENT, FlushArrays
+from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.turn import Owned, Turn
 
 _BUSY_TURNS = 16  # a flush of more turns than this was a busy one: waiting for company pays
 _LAZY_S = 0.02  # how long a start that nobody waits for may ride along with others' flushes

@@ -21,14 +21,14 @@ from argosy.errors import UnavailableError
 from argosy.store.head import DueRow, Heads, LoadedTurn
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
-from workers.dispatch.execution.executor import Executor
-from workers.dispatch.flush.flusher import Flusher, LooseMove, Placement
-from workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, waits_for
-from workers.dispatch.inbox.read_ahead import ReadAhead
-from workers.dispatch.ownership.takeover import Takeover
-from workers.dispatch.scheduling.pager import Pager, turn_of
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Result, Signal, Stop, Turn
+from argosy.workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.flush.flusher import Flusher, LooseMove, Placement
+from argosy.workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, waits_for
+from argosy.workers.dispatch.inbox.read_ahead import ReadAhead
+from argosy.workers.dispatch.ownership.takeover import Takeover
+from argosy.workers.dispatch.scheduling.pager import Pager, turn_of
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Owned, Result, Signal, Stop, Turn
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from enum import Enum
 
 from argosy.store.head import DueRow
 from argosy.turn.status import ENDED, Status
-from workers.dispatch.waits import decode_waits
+from argosy.workers.dispatch.waits import decode_waits
 
 
 class Action(Enum):

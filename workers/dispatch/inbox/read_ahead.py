@@ -23,10 +23,10 @@ from argosy import ids, telemetry
 from argosy.errors import UnavailableError
 from argosy.store.head import DueRow, Heads, LoadedTurn, SentSignal
 from argosy.turn.status import Status
-from workers.dispatch.inbox.inbox_rule import waits_for
-from workers.dispatch.ownership.takeover import Takeover
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Owned
+from argosy.workers.dispatch.inbox.inbox_rule import waits_for
+from argosy.workers.dispatch.ownership.takeover import Takeover
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 

@@ -20,10 +20,10 @@ from argosy.clock import Clock
 from argosy.errors import UnavailableError
 from argosy.ranges import in_ranges
 from argosy.store.partition import Partitions, ResultRow
-from workers.dispatch.execution.journal import STEP_OUTCOMES
-from workers.dispatch.flush.flusher import Flusher
-from workers.dispatch.tasks import Background
-from workers.dispatch.turn import EventWrite, Owned, Resume, Stop, Turn
+from argosy.workers.dispatch.execution.journal import STEP_OUTCOMES
+from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.tasks import Background
+from argosy.workers.dispatch.turn import EventWrite, Owned, Resume, Stop, Turn
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from argosy.clock import Clock
-from workers.dispatch.life import Member
+from argosy.workers.dispatch.life import Member
 
 NEW_S: Final = 3.0  # who begins tells everybody, and everybody looks: within this, however busy the machine is
 

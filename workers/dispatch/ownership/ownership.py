@@ -24,11 +24,11 @@ from argosy.errors import ArgosyError, CallerError, OwnershipLostError, Unavaila
 from argosy.log import Identity
 from argosy.ranges import in_ranges
 from argosy.store.partition import Claimed, Orphan, Partitions
-from workers.dispatch.life import Member, adopter
-from workers.dispatch.ownership.members import Members
-from workers.dispatch.ownership.readiness import Readiness
-from workers.dispatch.ownership.reading import Reading
-from workers.dispatch.turn import Owned
+from argosy.workers.dispatch.life import Member, adopter
+from argosy.workers.dispatch.ownership.members import Members
+from argosy.workers.dispatch.ownership.readiness import Readiness
+from argosy.workers.dispatch.ownership.reading import Reading
+from argosy.workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import Identity, LogReader, Span
 from argosy.store.partition import Partitions
-from workers.dispatch.accept.intake import Intake, Move
-from workers.dispatch.ownership.log_guard import LogGuard
-from workers.dispatch.turn import Owned
+from argosy.workers.dispatch.accept.intake import Intake, Move
+from argosy.workers.dispatch.ownership.log_guard import LogGuard
+from argosy.workers.dispatch.turn import Owned
 
 _SPANS_INTERVAL_S = 1.0  # how often it is looked whether the log holds our positions
 _THROUGH_INTERVAL_S = 5.0  # how often an idle partition says how far it is accepted through

@@ -22,7 +22,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import UnavailableError
 from argosy.store.partition import Claimed, Note, Partitions
-from workers.dispatch.turn import Owned, Resume
+from argosy.workers.dispatch.turn import Owned, Resume
 
 log = structlog.get_logger()
 

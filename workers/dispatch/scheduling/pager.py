@@ -19,9 +19,9 @@ from argosy.clock import Clock
 from argosy.errors import UnavailableError
 from argosy.store.head import Head, Heads, LoadedTurn
 from argosy.turn.status import HELD, Status
-from workers.dispatch.scheduling.scheduler import Scheduler
-from workers.dispatch.turn import Owned, Result, Resume, Signal, Turn
-from workers.dispatch.waits import decode_waits
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Owned, Result, Resume, Signal, Turn
+from argosy.workers.dispatch.waits import decode_waits
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Owned, Turn
 
 
 class Session:

@@ -15,13 +15,13 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.rpc.watch_pb2 import Item
 from argosy.turn.status import Status
+from argosy.workers.dispatch.turn import Stop, Turn
+from argosy.workers.dispatch.watch import items
+from argosy.workers.dispatch.watch.cut import lost, next_cut
+from argosy.workers.dispatch.watch.line import Subscription
+from argosy.workers.dispatch.watch.turn_frames import TurnFrames
+from argosy.workers.dispatch.watch.watchers import Watchers
 from argosy.workflow.channels import Channels
-from workers.dispatch.turn import Stop, Turn
-from workers.dispatch.watch import items
-from workers.dispatch.watch.cut import lost, next_cut
-from workers.dispatch.watch.line import Subscription
-from workers.dispatch.watch.turn_frames import TurnFrames
-from workers.dispatch.watch.watchers import Watchers
 
 _CHARACTERS_MAX = 16_384  # of one frame of text
 _ANY_SEQ = 1 << 60

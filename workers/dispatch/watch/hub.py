@@ -15,15 +15,15 @@ from argosy import ids, telemetry
 from argosy.rpc.watch_pb2 import Item, Refused
 from argosy.store.numbered_stream import Answer
 from argosy.turn.events import Event
-from workers.dispatch.flush.flush_entry import Entry
-from workers.dispatch.ownership.handover import in_flight
-from workers.dispatch.ownership.takeover import HeldTurn
-from workers.dispatch.turn import Owned, Turn
-from workers.dispatch.watch import items
-from workers.dispatch.watch.cut import Seen, up_to_now, without_step
-from workers.dispatch.watch.feeder import Feeder
-from workers.dispatch.watch.line import Line, Subscription
-from workers.dispatch.watch.watchers import Watchers
+from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.ownership.handover import in_flight
+from argosy.workers.dispatch.ownership.takeover import HeldTurn
+from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.watch import items
+from argosy.workers.dispatch.watch.cut import Seen, up_to_now, without_step
+from argosy.workers.dispatch.watch.feeder import Feeder
+from argosy.workers.dispatch.watch.line import Line, Subscription
+from argosy.workers.dispatch.watch.watchers import Watchers
 
 _EVENT_SIZE_BYTES_MAX = 262_144
 _ENDS_STEP = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})

@@ -16,8 +16,8 @@ from argosy.rpc.watch_pb2 import (
     Refused,
     Subscribed,
 )
-from workers.dispatch.turn import EventWrite, Turn
-from workers.dispatch.watch.cut import Cut, Kind
+from argosy.workers.dispatch.turn import EventWrite, Turn
+from argosy.workers.dispatch.watch.cut import Cut, Kind
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

@@ -8,8 +8,8 @@ import asyncio
 import uuid
 from typing import Any, Final
 
-from workers.dispatch.turn import Owned, Turn
-from workers.dispatch.watch.cut import Seen
+from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.watch.cut import Seen
 
 _MESSAGE_SIZE_BYTES: Final = 262_144
 

@@ -15,8 +15,8 @@ import grpc.aio
 
 from argosy import telemetry
 from argosy.rpc import watch_pb2, watch_pb2_grpc
-from workers.dispatch.watch.hub import Hub, Wanted
-from workers.dispatch.watch.line import Line
+from argosy.workers.dispatch.watch.hub import Hub, Wanted
+from argosy.workers.dispatch.watch.line import Line
 
 HEARTBEAT_S: Final = 1.0
 _TAKEN_WITHIN_S: Final = 30.0

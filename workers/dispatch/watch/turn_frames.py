@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from workers.dispatch.watch.cut import Cut, Kind, Seen, after
+from argosy.workers.dispatch.watch.cut import Cut, Kind, Seen, after
 
 _REMEMBERED: Final = 256
 _PER_MS: Final = 1000

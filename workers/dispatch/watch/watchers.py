@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Iterator
 
 from argosy import telemetry
-from workers.dispatch.turn import Turn
-from workers.dispatch.watch.line import Subscription
+from argosy.workers.dispatch.turn import Turn
+from argosy.workers.dispatch.watch.line import Subscription
 
 
 class Watchers:
