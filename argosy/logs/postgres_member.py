@@ -2,7 +2,7 @@
 
 A member holds a session-level advisory lock on a connection of its own (freed within milliseconds of a kill -9) and
 says once in ROUND_S that it lives; each such round also gives up what is not its own and takes what is. See log_round
-in argosy/store/migrations/0003_log.sql.
+in argosy/store/functions/log.sql.
 """
 
 import asyncio

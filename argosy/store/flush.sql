@@ -1,5 +1,5 @@
 -- name: accept
--- A batch of the log becomes turns: accepted -> queued | duplicate | rejected. See migrations/0002_flush.sql.
+-- A batch of the log becomes turns: accepted -> queued | duplicate | rejected. See functions/accept.sql.
 SELECT lineage, at, held, applied, places, heads FROM accept(
   $1::uuid, $2::bigint, $3::text, $4::text, $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[],
   $10::integer[], $11::uuid[], $12::text[], $13::uuid[], $14::text[], $15::smallint[], $16::text[], $17::bytea[], $18::text[],
@@ -7,7 +7,7 @@ SELECT lineage, at, held, applied, places, heads FROM accept(
   $26::integer[], $27::bigint[], $28::bytea[], $29::text[], $30::text[])
 
 -- name: flush
--- What a worker's turns want written. See migrations/0002_flush.sql.
+-- What a worker's turns want written. See functions/flush.sql.
 SELECT lineage, at, held, applied, places, heads FROM flush(
   $1::uuid, $2::bigint, $3::text, $4::integer[], $5::bigint[],
   $6::integer[], $7::uuid[], $8::text[], $9::integer[], $10::integer[],

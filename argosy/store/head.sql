@@ -57,7 +57,7 @@ WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
   AND ($3::integer IS NULL OR (t.status = 'suspended' AND t.seq <= $3))
 
 -- name: await_signals
--- The signals of these turns that are due, those too that are being written. See migrations/0009_signals.sql.
+-- The signals of these turns that are due, those too that are being written. See functions/signal.sql.
 SELECT inbox_id, turn_id, bucket, name, payload FROM await_signals($1::uuid[], $2::text)
 
 -- name: due_inbox

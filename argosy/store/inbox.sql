@@ -13,7 +13,7 @@ WHERE turn_id = $1 AND kind = $2 AND name = $3 AND request_id = $4 AND tenant = 
 
 -- name: send_signal
 -- The usual case in one statement: the row for a turn that is accepted, no duplicate, and has not ended. No row back: it
--- is none of these, or the request has a row already. Held until the commit: signal_lock (migrations/0009_signals.sql).
+-- is none of these, or the request has a row already. Held until the commit: signal_lock (functions/signal.sql).
 WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(signal_lock($1))),
 head AS (
   SELECT turn_id, session_id, status, attempt, seq, duplicate_of, bucket FROM held, turns

@@ -1,5 +1,5 @@
 -- name: append
--- Positions of the records in the order given; see migrations/0003_log.sql.
+-- Positions of the records in the order given; see functions/log.sql.
 SELECT log_append($1, $2::integer[], $3::bytea[], $4::bytea[], $5::bytea[])
 
 -- name: fetch

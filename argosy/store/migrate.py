@@ -1,8 +1,14 @@
-"""Forward-only migrations, applied once, in order, by whoever comes first.
+"""Forward-only migrations, applied once, in order, by the process that comes first; then the functions.
 
-Promise: after `migrate` returns, the database has exactly the migrations of this code. Each is one transaction with its
-row in `migrations`; all happen under one advisory lock, so two processes that start at once do not meet; a process that
-is killed leaves a whole number of migrations behind. A released file never changes: its checksum is recorded.
+Promise: after `migrate` returns, the database has exactly the migrations and the functions of this code. Each is one
+transaction with its row in `migrations`; all happen under one advisory lock, so two processes that start at once do not
+meet; a process that is killed leaves a whole number of them behind.
+
+- `migrations/NNNN_*.sql` holds tables, types and indexes. A released file never changes: its checksum is recorded.
+- `functions/*.sql` holds each function's whole current text, once. A file is applied again when its checksum differs
+  from the recorded one. A change of a function comes with a migration, be it an empty one: an older version of Argosy sees
+  from it that the database is newer, and does not put its own text back. Processes of the version before go on calling
+  what they know: new parameters make a function of the same name beside the old one, which a later migration drops.
 """
 
 import hashlib
@@ -16,6 +22,7 @@ from argosy.store.pool import UNAVAILABLE, connect, unavailable
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("migration")
+_FUNCTIONS: Final = "functions/"
 _LOCK_KEY: Final = 0x41_52_47_4F_53_59  # "ARGOSY"
 
 
@@ -26,12 +33,22 @@ class Migration(NamedTuple):
 
 
 def migrations() -> list[Migration]:
-    """The migrations of this code, in order."""
-    folder = resources.files("argosy.store").joinpath("migrations")
+    """Return the migrations of this code, in order."""
+    return _read("migrations", "")
+
+
+def functions() -> list[Migration]:
+    """Return the functions of this code, a file each; their names begin with `functions/`."""
+    return _read("functions", _FUNCTIONS)
+
+
+def _read(folder: str, prefix: str) -> list[Migration]:
+    files = resources.files("argosy.store").joinpath(folder).iterdir()
     found = []
-    for file in sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name):
+    for file in sorted((each for each in files if each.name.endswith(".sql")), key=lambda each: each.name):
         text = file.read_text(encoding="utf-8")
-        found.append(Migration(file.name.removesuffix(".sql"), text, hashlib.sha256(text.encode()).hexdigest()))
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        found.append(Migration(prefix + file.name.removesuffix(".sql"), text, checksum))
     return found
 
 
@@ -81,7 +98,7 @@ async def pending(dsn: str) -> list[str]:
     connection = await connect(dsn, application="argosy migrate")
     try:
         if not await connection.fetchval(_SQL["has_table"]):
-            return [migration.name for migration in migrations()]
+            return [migration.name for migration in (*migrations(), *functions())]
         return [migration.name for migration in await _missing(connection)]
     except UNAVAILABLE as error:
         raise unavailable(error) from error
@@ -92,11 +109,13 @@ async def pending(dsn: str) -> list[str]:
 async def _missing(connection: Any) -> list[Migration]:
     applied = {row[0]: row[1] for row in await connection.fetch(_SQL["list_migrations"])}
     known = migrations()
-    if newer := sorted(applied.keys() - {migration.name for migration in known}):
+    current = functions()
+    if newer := sorted(applied.keys() - {each.name for each in (*known, *current)}):
         raise SettingError(
             f"the database was migrated by a newer version of Argosy ({newer[-1]}): start that version, or a newer one"
         )
     for migration in known:
         if applied.get(migration.name, migration.checksum) != migration.checksum:
             raise SettingError(f"migration {migration.name} was changed after it was applied to this database")
-    return [migration for migration in known if migration.name not in applied]
+    missing = [migration for migration in known if migration.name not in applied]
+    return missing + [function for function in current if applied.get(function.name) != function.checksum]

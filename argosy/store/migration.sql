@@ -32,3 +32,4 @@ UPDATE argosy.lineages SET restores =
 -- name: insert_migration
 -- In the transaction of the migration itself.
 INSERT INTO argosy.migrations (name, checksum) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = now()

@@ -1,5 +1,5 @@
 -- name: claim
--- Become the owner of partitions: a new epoch for each. See migrations/0004_ownership.sql.
+-- Become the owner of partitions: a new epoch for each. See functions/partition.sql.
 SELECT claimed_partition, claimed_epoch, former_owner, former_epoch FROM claim($1::uuid, $2::text, $3::text, $4::integer[], $5::bigint[])
 
 -- name: end_holders

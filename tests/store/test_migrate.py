@@ -9,12 +9,12 @@ import pytest
 from argosy.errors import SettingError, StoreUnavailableError
 from argosy.store import migrate as module
 from argosy.store import preflight
-from argosy.store.migrate import Migration, after_restore, migrate, migrations, pending
+from argosy.store.migrate import Migration, after_restore, functions, migrate, migrations, pending
 from argosy.store.pool import connect
 
 
 async def test_everything_is_applied_once(any_database: str) -> None:
-    names = [each.name for each in migrations()]
+    names = [each.name for each in (*migrations(), *functions())]
     assert await pending(any_database) == names
 
     assert await migrate(any_database) == names
@@ -26,7 +26,7 @@ async def test_everything_is_applied_once(any_database: str) -> None:
 async def test_processes_that_start_at_once_do_not_meet(any_database: str) -> None:
     applied = await asyncio.gather(*(migrate(any_database) for _ in range(5)))
 
-    assert sorted(map(len, applied)) == [0, 0, 0, 0, len(migrations())]
+    assert sorted(map(len, applied)) == [0, 0, 0, 0, len(migrations()) + len(functions())]
 
 
 async def test_a_migration_that_fails_leaves_nothing_of_itself(
@@ -39,7 +39,7 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself(
     with pytest.raises(asyncpg.DivisionByZeroError):
         await migrate(any_database)
 
-    assert await pending(any_database) == ["0002_bad"]
+    assert (await pending(any_database))[0] == "0002_bad"
     connection = await connect(any_database)
     assert await connection.fetchval("SELECT to_regclass('good') IS NOT NULL AND to_regclass('half') IS NULL")
     await connection.close()
@@ -83,6 +83,36 @@ async def test_a_database_of_a_newer_version_is_refused(any_database: str) -> No
 
     with pytest.raises(SettingError, match="9999_future"):
         await migrate(any_database)
+
+
+async def test_a_function_whose_text_changed_is_applied_again_and_others_are_not(
+    any_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(any_database)
+    text = "CREATE OR REPLACE FUNCTION has_ended(status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'"
+    changed = [each._replace(text=text, checksum="2") if "turn_states" in each.name else each for each in functions()]
+    monkeypatch.setattr(module, "functions", lambda: changed)
+    assert await pending(any_database) == ["functions/turn_states"]
+
+    assert await migrate(any_database) == ["functions/turn_states"]
+
+    assert await migrate(any_database) == []
+    connection = await connect(any_database)
+    assert await connection.fetchval("SELECT has_ended('running')")
+    await connection.close()
+
+
+async def test_the_functions_of_a_database_that_is_migrated_step_by_step_are_those_of_a_fresh_one(
+    any_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "migrations", lambda: [each for each in migrations() if each.name < "0010"])
+        patch.setattr(module, "functions", list)
+        await migrate(any_database)
+
+    await migrate(any_database)
+
+    assert await pending(any_database) == []
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
@@ -131,6 +161,7 @@ async def test_the_lineage_of_a_database_that_was_restored_before_stays_as_it_wa
     older = [each for each in migrations() if each.name < "0008"]
     with monkeypatch.context() as patch:
         patch.setattr(module, "migrations", lambda: older)
+        patch.setattr(module, "functions", list)
         await migrate(any_database)
     await set_restores(any_database, 3)
     before = await lineage_of(any_database)

@@ -1,0 +1,162 @@
+-- accept: a batch of the log becomes turns. Positions and turns move in one transaction; from its commit on the log is
+-- not needed for these turns. Every record becomes exactly one row. A partition whose fence or position does not hold
+-- is left out whole (held = false) and the others go on.
+CREATE OR REPLACE FUNCTION accept(
+  p_worker uuid, p_no bigint, p_lane text, p_log text,
+  p_partitions integer[], p_epochs bigint[], p_from bigint[], p_to bigint[], p_through timestamptz[],
+  t_partition integer[], t_turn uuid[], t_tenant text[], t_session uuid[], t_name text[], t_bucket smallint[],
+  t_workflow text[], t_input bytea[], t_on_busy text[], t_priority smallint[], t_not_before timestamptz[],
+  t_deadline_s double precision[], t_key text[], t_digest bytea[], t_tags bytea[], t_trace text[],
+  d_partition integer[], d_position bigint[], d_value bytea[], d_code text[], d_reason text[]
+) RETURNS flush_answer LANGUAGE plpgsql VOLATILE
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  result flush_answer;
+  n integer := cardinality(t_turn);
+  moved integer[];
+  inserted bigint[];
+  is_contested boolean;
+  earlier record;
+  i integer;
+BEGIN
+  IF is_repeated(p_worker, 1::smallint, p_no) THEN
+    SELECT (answer).* INTO result FROM flush_streams WHERE worker_id = p_worker AND stream = 1;
+    RETURN result;
+  END IF;
+  result.held := fence(p_worker, p_lane, p_partitions, p_epochs);
+  PERFORM lock_places(p_lane, p_partitions);
+
+  -- The compare: a position moves only from where the caller believes it to be.
+  WITH done AS (
+    UPDATE positions AS mine SET
+      position = u.new_position,
+      accepted_through = greatest(mine.accepted_through, u.through)
+    FROM unnest(p_partitions, p_from, p_to, p_through, result.held) AS u (partition, old_position, new_position, through, held)
+    WHERE mine.log_id = p_log AND mine.partition = u.partition AND mine.position = u.old_position AND u.held
+    RETURNING mine.partition)
+  SELECT coalesce(array_agg(partition), '{}') INTO moved FROM done;
+  IF cardinality(moved) < cardinality(p_partitions) THEN
+    result.held := ARRAY(SELECT u.partition = ANY (moved) FROM unnest(p_partitions) WITH ORDINALITY AS u (partition, ord) ORDER BY u.ord);
+  END IF;
+
+  INSERT INTO dead_letters (log_id, partition, position, lane, value, code, reason)
+  SELECT p_log, u.partition, u.position, p_lane, u.value, u.code, u.reason
+  FROM unnest(d_partition, d_position, d_value, d_code, d_reason) AS u (partition, position, value, code, reason)
+  WHERE u.partition = ANY (moved)
+  ON CONFLICT DO NOTHING;
+
+  IF n > 0 AND cardinality(moved) > 0 THEN
+    INSERT INTO sessions (session_id, tenant, lane, bucket, name)
+    SELECT DISTINCT ON (u.session) u.session, u.tenant, p_lane, u.bucket, u.name
+    FROM unnest(t_partition, t_session, t_tenant, t_bucket, t_name) AS u (partition, session, tenant, bucket, name)
+    WHERE u.partition = ANY (moved)
+    ORDER BY u.session
+    ON CONFLICT DO NOTHING;
+
+    -- Contested: the fate of some record depends on another turn, so the batch is judged record by record, in order.
+    SELECT EXISTS (SELECT 1 FROM unnest(t_on_busy) AS u WHERE u <> 'enqueue')
+        OR EXISTS (SELECT 1 FROM unnest(t_not_before) AS u WHERE u > now())
+        OR EXISTS (SELECT 1 FROM unnest(t_session, t_key) AS u (session, key) WHERE u.key <> ''
+                   GROUP BY u.session, u.key HAVING count(*) > 1)
+        OR EXISTS (SELECT 1 FROM unnest(t_session, t_key) AS u (session, key)
+                   JOIN turns AS o ON o.session_id = u.session AND o.idempotency_key = u.key WHERE u.key <> '')
+    INTO is_contested;
+
+    IF NOT is_contested THEN
+      result.places := ARRAY(SELECT nextval('places') FROM generate_series(1, n));
+      WITH done AS (
+        INSERT INTO turns (turn_id, tenant, lane, bucket, session_id, place, workflow, status, priority, on_busy,
+                           not_before, deadline_s, idempotency_key, request_digest, tags, traceparent, input)
+        SELECT u.turn, u.tenant, p_lane, u.bucket, u.session, u.place, u.workflow, 'queued', u.priority, 'enqueue',
+               u.not_before, u.deadline_s, nullif(u.key, ''), u.digest, u.tags, u.trace, u.input
+        FROM unnest(t_partition, t_turn, t_tenant, t_bucket, t_session, result.places, t_workflow, t_priority, t_not_before,
+                    t_deadline_s, t_key, t_digest, t_tags, t_trace, t_input)
+          AS u (partition, turn, tenant, bucket, session, place, workflow, priority, not_before,
+                deadline_s, key, digest, tags, trace, input)
+        WHERE u.partition = ANY (moved)
+        ON CONFLICT (turn_id) DO NOTHING
+        RETURNING place)
+      SELECT coalesce(array_agg(place), '{}') INTO inserted FROM done;
+      IF cardinality(inserted) < n THEN
+        result.places := ARRAY(
+          SELECT CASE WHEN u.place = ANY (inserted) THEN u.place END
+          FROM unnest(result.places) WITH ORDINALITY AS u (place, ord) ORDER BY u.ord);
+      END IF;
+    ELSE
+      result.places := array_fill(NULL::bigint, ARRAY[n]);
+      FOR i IN 1..n LOOP
+        CONTINUE WHEN NOT t_partition[i] = ANY (moved) OR EXISTS (SELECT 1 FROM turns WHERE turn_id = t_turn[i]);
+        IF t_key[i] <> '' THEN
+          SELECT o.turn_id, o.request_digest INTO earlier FROM turns AS o
+          WHERE o.session_id = t_session[i] AND o.idempotency_key = t_key[i];
+          IF FOUND THEN
+            PERFORM insert_ended(t_turn[i], t_tenant[i], p_lane, t_bucket[i], t_session[i], t_workflow[i], t_on_busy[i], t_input[i],
+              CASE WHEN earlier.request_digest IS NOT DISTINCT FROM t_digest[i] THEN earlier.turn_id END, 'idempotency_mismatch');
+            CONTINUE;
+          END IF;
+        END IF;
+        IF t_not_before[i] IS NULL OR t_not_before[i] <= now() THEN
+          IF t_on_busy[i] = 'reject' AND first_open(p_lane, t_bucket[i], t_session[i]) IS NOT NULL THEN
+            -- Its key is free again: a retry later is a new request.
+            PERFORM insert_ended(t_turn[i], t_tenant[i], p_lane, t_bucket[i], t_session[i], t_workflow[i], t_on_busy[i], t_input[i],
+              NULL, 'busy');
+            CONTINUE;
+          END IF;
+          result.places[i] := nextval('places');
+        ELSE
+          INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, due_at)
+          VALUES (gen_random_uuid(), p_lane, t_bucket[i], t_tenant[i], t_session[i], t_turn[i], 'timer', 'not_before', t_not_before[i]);
+        END IF;
+        INSERT INTO turns (turn_id, tenant, lane, bucket, session_id, place, workflow, status, priority, on_busy,
+                           not_before, deadline_s, idempotency_key, request_digest, tags, traceparent, input)
+        VALUES (t_turn[i], t_tenant[i], p_lane, t_bucket[i], t_session[i], result.places[i], t_workflow[i], 'queued',
+                t_priority[i], t_on_busy[i], t_not_before[i], t_deadline_s[i], nullif(t_key[i], ''), t_digest[i], t_tags[i],
+                t_trace[i], t_input[i]);
+      END LOOP;
+    END IF;
+
+    -- A deadline counts from when the turn is due: a delayed one gets its timer with its place.
+    INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, due_at)
+    SELECT gen_random_uuid(), p_lane, u.bucket, u.tenant, u.session, u.turn, 'timer', 'deadline', now() + make_interval(secs => u.deadline_s)
+    FROM unnest(t_turn, t_tenant, t_bucket, t_session, t_deadline_s, result.places)
+      AS u (turn, tenant, bucket, session, deadline_s, place)
+    WHERE u.deadline_s IS NOT NULL AND u.place IS NOT NULL;
+
+    result.heads := ARRAY(
+      SELECT u.place IS NOT NULL AND first_open(p_lane, u.bucket, u.session) = u.place
+      FROM unnest(t_bucket, t_session, result.places) WITH ORDINALITY AS u (bucket, session, place, ord) ORDER BY u.ord);
+  END IF;
+
+  result.lineage := lineage();
+  result.at := clock_timestamp();
+  UPDATE flush_streams SET no = p_no, answer = result, at = now() WHERE worker_id = p_worker AND stream = 1;
+  RETURN result;
+END
+$$;
+
+-- The place of the first turn of a session that has not ended; NULL when there is none.
+CREATE OR REPLACE FUNCTION first_open(p_lane text, p_bucket smallint, p_session uuid) RETURNS bigint LANGUAGE sql STABLE AS $$
+  SELECT place FROM turns
+  WHERE lane = p_lane AND bucket = p_bucket AND session_id = p_session
+    AND status IN ('queued', 'running', 'suspended', 'parked') AND place IS NOT NULL
+  ORDER BY place LIMIT 1
+$$;
+
+-- accepted -> duplicate | rejected: the row of a record that never waits.
+CREATE OR REPLACE FUNCTION insert_ended(
+  p_turn uuid, p_tenant text, p_lane text, p_bucket smallint, p_session uuid, p_workflow text, p_on_busy text, p_input bytea,
+  p_duplicate_of uuid, p_reason text
+) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  IF p_duplicate_of IS NOT NULL THEN
+    INSERT INTO turns (turn_id, tenant, lane, bucket, session_id, workflow, status, on_busy, duplicate_of, ended_at)
+    VALUES (p_turn, p_tenant, p_lane, p_bucket, p_session, p_workflow, 'duplicate', p_on_busy, p_duplicate_of, now());
+  ELSE
+    INSERT INTO turns (turn_id, tenant, lane, bucket, session_id, workflow, status, on_busy, input, seq, reason, ended_at)
+    VALUES (p_turn, p_tenant, p_lane, p_bucket, p_session, p_workflow, 'rejected', p_on_busy, p_input, 1, p_reason, now());
+    INSERT INTO events (turn_id, seq, lineage, attempt, type, data)
+    VALUES (p_turn, 1, lineage(), 0, 'turn.rejected', convert_to(json_build_object('reason', p_reason)::text, 'UTF8'));
+  END IF;
+END
+$$;

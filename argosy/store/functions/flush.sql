@@ -1,0 +1,113 @@
+-- flush: what a worker's turns want written, in one call. Per turn one row of u_ with what it was and what it becomes
+-- (transitions since the last flush are folded), its events, and its inbox rows. A partition whose fence does not hold is
+-- left out whole (held = false); a turn that is not as expected is left out with all that belongs to it
+-- (applied = false) and is read again by the caller.
+--   i_: new inbox rows; i_due_s: seconds from now
+--   x_: inbox rows that take effect here; x_to: consumed | buffered | late | deleted
+--   l_: delayed turns that fell due: each gets its place, or is rejected when busy
+-- u_index in e_, i_, x_: 1-based index into u_; 0 (x_ only): belongs to no turn of this flush.
+CREATE OR REPLACE FUNCTION flush(
+  p_worker uuid, p_no bigint, p_lane text,
+  p_partitions integer[], p_epochs bigint[],
+  u_partition integer[], u_turn uuid[], u_old_status text[], u_old_attempt integer[], u_old_seq integer[],
+  u_status text[], u_attempt integer[], u_seq integer[], u_crashes smallint[], u_version text[],
+  u_result bytea[], u_error bytea[], u_waits bytea[], u_reason text[],
+  e_index integer[], e_seq integer[], e_attempt integer[], e_type text[], e_key text[], e_data bytea[],
+  i_index integer[], i_id uuid[], i_kind text[], i_name text[], i_correlation text[], i_payload bytea[], i_due_s double precision[],
+  x_index integer[], x_partition integer[], x_id uuid[], x_to text[],
+  l_partition integer[], l_turn uuid[]
+) RETURNS flush_answer LANGUAGE plpgsql VOLATILE
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  result flush_answer;
+  here bigint := lineage();
+  held integer[];
+  all_held boolean;
+  done_index bigint[];
+  i integer;
+  delayed turns%ROWTYPE;
+BEGIN
+  IF is_repeated(p_worker, 2::smallint, p_no) THEN
+    SELECT (answer).* INTO result FROM flush_streams WHERE worker_id = p_worker AND stream = 2;
+    RETURN result;
+  END IF;
+  result.held := fence(p_worker, p_lane, p_partitions, p_epochs);
+  result.at := clock_timestamp();
+  held := ARRAY(SELECT u.partition FROM unnest(p_partitions, result.held) AS u (partition, held) WHERE u.held);
+  all_held := cardinality(held) = cardinality(p_partitions);
+  IF cardinality(l_turn) > 0 THEN
+    PERFORM lock_places(p_lane, l_partition);
+  END IF;
+
+  IF cardinality(u_turn) > 0 THEN
+    WITH done AS (
+      UPDATE turns AS t SET
+        status = u.status, attempt = u.attempt, seq = u.seq, crashes = u.crashes, version = coalesce(u.version, t.version),
+        result = u.result, error = u.error, waits = u.waits, reason = u.reason,
+        started_at = CASE WHEN u.attempt > 0 THEN coalesce(t.started_at, now()) END,
+        ended_at = CASE WHEN has_ended(u.status) THEN now() END
+      FROM unnest(u_partition, u_turn, u_old_status, u_old_attempt, u_old_seq, u_status, u_attempt, u_seq, u_crashes,
+                  u_version, u_result, u_error, u_waits, u_reason) WITH ORDINALITY
+        AS u (partition, turn, old_status, old_attempt, old_seq, status, attempt, seq, crashes,
+              version, result, error, waits, reason, ord)
+      WHERE t.turn_id = u.turn AND t.status = u.old_status AND t.attempt = u.old_attempt AND t.seq = u.old_seq
+        AND may_become(u.old_status, u.status)
+        AND (all_held OR u.partition = ANY (held))
+      RETURNING u.ord)
+    SELECT coalesce(array_agg(ord), '{}') INTO done_index FROM done;
+    IF cardinality(done_index) < cardinality(u_turn) THEN
+      result.applied := ARRAY(SELECT g = ANY (done_index) FROM generate_series(1, cardinality(u_turn)) AS g ORDER BY g);
+    END IF;
+
+    INSERT INTO events (turn_id, seq, lineage, attempt, type, key, data, at)
+    SELECT u_turn[e.index], e.seq, here, e.attempt, e.type, e.key, e.data, result.at
+    FROM unnest(e_index, e_seq, e_attempt, e_type, e_key, e_data) AS e (index, seq, attempt, type, key, data)
+    WHERE result.applied IS NULL OR result.applied[e.index];
+
+    IF cardinality(i_id) > 0 THEN
+      INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, correlation, payload, due_at)
+      SELECT i.id, t.lane, t.bucket, t.tenant, t.session_id, t.turn_id, i.kind, i.name, i.correlation, i.payload,
+             now() + make_interval(secs => i.due_s)
+      FROM unnest(i_index, i_id, i_kind, i_name, i_correlation, i_payload, i_due_s)
+        AS i (index, id, kind, name, correlation, payload, due_s)
+      JOIN turns AS t ON t.turn_id = u_turn[i.index]
+      WHERE result.applied IS NULL OR result.applied[i.index];
+    END IF;
+  END IF;
+
+  FOR i IN 1..cardinality(l_turn) LOOP
+    CONTINUE WHEN NOT l_partition[i] = ANY (held);
+    SELECT * INTO delayed FROM turns WHERE turn_id = l_turn[i] AND status = 'queued' AND place IS NULL FOR UPDATE;
+    CONTINUE WHEN NOT FOUND;
+    IF delayed.on_busy = 'reject' AND first_open(p_lane, delayed.bucket, delayed.session_id) IS NOT NULL THEN
+      UPDATE turns SET status = 'rejected', reason = 'busy', idempotency_key = NULL, seq = delayed.seq + 1, ended_at = now()
+      WHERE turn_id = delayed.turn_id;
+      INSERT INTO events (turn_id, seq, lineage, attempt, type, data)
+      VALUES (delayed.turn_id, delayed.seq + 1, here, 0, 'turn.rejected', convert_to('{"reason":"busy"}', 'UTF8'));
+    ELSE
+      UPDATE turns SET place = nextval('places') WHERE turn_id = delayed.turn_id;
+      IF delayed.deadline_s IS NOT NULL THEN
+        INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, due_at)
+        VALUES (gen_random_uuid(), p_lane, delayed.bucket, delayed.tenant, delayed.session_id, delayed.turn_id, 'timer',
+                'deadline', now() + make_interval(secs => delayed.deadline_s));
+      END IF;
+    END IF;
+  END LOOP;
+
+  IF cardinality(x_id) > 0 THEN
+    DELETE FROM inbox AS b
+    USING unnest(x_index, x_partition, x_id, x_to) AS x (index, partition, id, new_state)
+    WHERE b.inbox_id = x.id AND x.new_state = 'deleted'
+      AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]);
+    UPDATE inbox AS b SET state = x.new_state
+    FROM unnest(x_index, x_partition, x_id, x_to) AS x (index, partition, id, new_state)
+    WHERE b.inbox_id = x.id AND x.new_state <> 'deleted' AND b.state IN ('due', 'buffered')
+      AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]);
+  END IF;
+
+  result.lineage := here;
+  UPDATE flush_streams SET no = p_no, answer = result, at = now() WHERE worker_id = p_worker AND stream = 2;
+  RETURN result;
+END
+$$;
