@@ -6,9 +6,10 @@ meet; a process that is killed leaves a whole number of them behind.
 
 - `migrations/NNNN_*.sql` holds tables, types and indexes. A released file never changes: its checksum is recorded.
 - `functions/*.sql` holds each function's whole current text, once. A file is applied again when its checksum differs
-  from the recorded one. A change of a function comes with a migration, be it an empty one: an older version of Argosy sees
-  from it that the database is newer, and does not put its own text back. Processes of the version before go on calling
-  what they know: new parameters make a function of the same name beside the old one, which a later migration drops.
+  from the recorded one. A change of a function comes with a migration, be it an empty one: an older version of Argosy
+  sees from it that the database is newer, and does not put its own text back. Processes of the version before go on
+  calling what they know: new parameters make a function of the same name beside the old one, which a later migration
+  drops.
 """
 
 import hashlib
