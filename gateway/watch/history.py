@@ -67,10 +67,10 @@ class History:
             found = tale.found(rows[0] if rows else None)
             if found is Found.FORKED:
                 common = await self._common(tale)
-                if common is None and tale.place:
+                if common is None:
                     tale.is_lost = True
                     return
-                yield [tale.resync(*common or (0, 0))]
+                yield [tale.resync(*common)]
                 continue
             messages: list[Message] = []
             if found is Found.FORGOTTEN:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 POINTS: Final = (
+    "found",  # the turn to tell is known; its history has not been read
     "subscribed",  # the owner tells what happens from here on; history has not been read again
     "read",  # a page of history was read; it has not been told
     "caught_up",  # history was read to its end; nothing live was taken

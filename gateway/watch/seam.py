@@ -51,6 +51,11 @@ def of_frame(last: Last, lineage: int, seq: int, attempt: int) -> Next:
     return Next.TELL if attempt == last.attempt else Next.DROP
 
 
+def lineage_of(epoch: int) -> int:
+    """Return the lineage under which a claim was made: the upper half of its epoch."""
+    return epoch >> 32
+
+
 class Found(Enum):
     """What history says of the last event that a client has."""
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from argosy.gateway.watch import message
+from argosy.gateway.watch import message, points
 from argosy.gateway.watch.event_id import BEGIN, EventId
 from argosy.gateway.watch.history import History
 from argosy.gateway.watch.lines import Lines
@@ -61,6 +61,7 @@ class SessionStory(Story):
         """The client has everything up to this event. What is told next says whether that is still so."""
         self._place = last.place - 1
         found = await self._history.placed(self._session_id, last.place)
+        await points.reach("found")
         if found is not None and found[1] == last.place:
             self._tale = Tale(found[0], last, last.place)
         else:
@@ -103,9 +104,16 @@ class SessionStory(Story):
         self._place, self._tale = tale.place, None
 
     def _may_have_forked(self) -> bool:
-        """Whether the owner is another one than before, or tells what was written after the database went back."""
-        if self._heard is None or self._last is None:
+        """Whether the database may have gone back since the last turn was told.
+
+        What was written under a lineage is undone only under a newer one. So an owner that claimed under the lineage of
+        what was told last, or under an older one, says that nothing of it was undone: if it is not there any more, it
+        was forgotten.
+        """
+        if self._last is None:
             return self._why == "subscribed"
+        if self._heard is None:
+            return self._why == "subscribed" and self._owner_lineage > self._last.lineage
         field = self._heard.WhichOneof("what")
         return field != "look" and bool(getattr(self._heard, field).lineage > self._last.lineage)
 
@@ -116,12 +124,20 @@ class SessionStory(Story):
         if common is not None:
             self._tale = Tale(common.turn_id, BEGIN, common.place)
             return [self._tale.resync(common.lineage, common.seq)]
+        if tale.turn_id.int and not await self._is_at(tale.place):
+            # It was forgotten after it was found and before its history was read: both go in one transaction.
+            tale.turn_id = uuid.UUID(int=0)
         is_forgotten = tale.turn_id.int == 0
         self._place, self._tale = (tale.place if is_forgotten else 0), None
         if is_forgotten:
             return []
         nowhere = message.told(WireEvent.RESYNC, "0:0-0", str(tale.turn_id), 0, 0, None, message.resync_data(0))
         return [nowhere]
+
+    async def _is_at(self, place: int) -> bool:
+        """Whether a turn has this place."""
+        found = await self._history.placed(self._session_id, place)
+        return found is not None and found[1] == place
 
     async def _has_more(self) -> bool:
         return self._tale is None or await self._history.has_more(self._tale)

@@ -17,6 +17,7 @@ from argosy.gateway.problems import Problem
 from argosy.gateway.watch import points
 from argosy.gateway.watch.lines import Lines
 from argosy.gateway.watch.message import Message
+from argosy.gateway.watch.seam import lineage_of
 from argosy.gateway.watch.subscription import Wanted
 from argosy.gateway.watch.watch import Watch
 
@@ -43,6 +44,8 @@ class Story(ABC):
         self._watch: Watch | None = None
         self._why = "begin"
         self._heard: Any = None
+        # Under which lineage the owner that answered last has claimed the partition.
+        self._owner_lineage = 0
         self._is_stopped = False
 
     @abstractmethod
@@ -152,6 +155,7 @@ class Story(ABC):
                 break
             if item.WhichOneof("what") == "subscribed":
                 self._why = "subscribed"
+                self._owner_lineage = lineage_of(item.subscribed.epoch)
                 break
             told = self._hear(item, has_read=False)
             if told is None:

@@ -123,6 +123,7 @@ class Tale:
         """Back to this event: what was told after it is not so."""
         self.lineage, self.seq = lineage, seq
         self.checked = max(self.checked, lineage)
+        self.is_lost = False
         self._has_attempt, self.attempt, self.n = not seq, 0, 0
         self._channels.forget()
         return told(WireEvent.RESYNC, self._next_id(), self._text, seq, 0, None, resync_data(seq))

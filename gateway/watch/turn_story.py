@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from argosy.gateway.watch import points
 from argosy.gateway.watch.event_id import EventId
 from argosy.gateway.watch.history import History
 from argosy.gateway.watch.lines import Lines
@@ -43,6 +44,7 @@ class TurnStory(Story):
         head = await self._identify()
         if head is None or head.status not in ENDED:
             self._watching()  # its owner answers while history is read
+        await points.reach("found")
         self._reading = self._history.read(self._tale)
         self._first = await anext(self._reading, [])
         return bool(self._first) or not self._tale.is_over
@@ -61,8 +63,16 @@ class TurnStory(Story):
             if not self._tale.seq:
                 await self._identify()
             reading = self._history.read(self._tale)
-        async for messages in reading:
-            yield messages
+        while True:
+            async for messages in reading:
+                yield messages
+            if not self._tale.is_lost:
+                return
+            # Nothing of it is there. The database went back, and it may come out of the log again; or it was forgotten
+            # since it was found, and the client keeps what it has: raises Problem.
+            await self._identify()
+            yield [self._tale.resync(0, 0)]
+            reading = self._history.read(self._tale)
 
     async def _has_more(self) -> bool:
         return await self._history.has_more(self._tale)

@@ -73,14 +73,15 @@ class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
         """As by kill -9: the connections break."""
         await self._server.stop(0)
 
-    async def own(self, connection: asyncpg.Connection) -> None:
-        """Claim every partition."""
+    async def own(self, connection: asyncpg.Connection, lineage: int = 1) -> None:
+        """Claim every partition, under a lineage."""
         self.epoch = await connection.fetchval(
             "INSERT INTO partitions (lane, partition, epoch, owner, address)"
-            " SELECT 'default', g, 1, $1, $2 FROM generate_series(0, 63) AS g"
-            " ON CONFLICT (lane, partition) DO UPDATE SET epoch = partitions.epoch + 1, owner = $1, address = $2"
+            " SELECT 'default', g, ($3::bigint << 32) | 1, $1, $2 FROM generate_series(0, 63) AS g"
+            " ON CONFLICT (lane, partition) DO UPDATE SET owner = $1, address = $2,"
+            " epoch = (greatest(partitions.epoch >> 32, $3::bigint) << 32) | ((partitions.epoch & 4294967295) + 1)"
             " RETURNING epoch",
-            self.worker_id, self.address,
+            self.worker_id, self.address, lineage,
         )  # fmt: skip
 
     async def Watch(self, messages: AsyncIterator[Any], context: Any) -> None:  # noqa: N802

@@ -1,9 +1,12 @@
 """Streams whose history went back, begins later, or is not there yet."""
 
+from datetime import UTC, datetime, timedelta
+
+from argosy.gateway.watch import points
 from tests.gateway.rows import Rows
 from tests.gateway.watch.conftest import Gateway
 from tests.gateway.watch.owner import Owner, event, frame, look
-from tests.gateway.watch.turns import add_event, path_of, running
+from tests.gateway.watch.turns import add_event, forget, path_of, running
 
 
 async def test_a_database_that_lost_its_tail_is_a_resync_and_never_a_used_id(
@@ -55,6 +58,43 @@ async def test_history_that_begins_later_is_a_snapshot_and_the_tail(gateway: Gat
     assert reader.types == ["snapshot", "value.recorded", "value.recorded"]
     assert reader.told[0].data["turn"]["turn_id"] == str(turn_id)
     assert reader.seqs == [4, 5]
+
+
+async def test_a_turn_that_is_forgotten_between_two_reads_is_not_taken_back(gateway: Gateway, rows: Rows) -> None:
+    await rows.accepted_through("s", datetime.now(UTC))
+    turn_id = await rows.turn("s", "completed", turn_id=rows.mint("s", age_s=3600))
+    await rows.events(turn_id, ("turn.started", "", {}), ("turn.completed", "", {}))
+
+    async def meanwhile(point: str) -> None:
+        if point == "found":
+            points.arm(None)
+            await forget(rows, turn_id)
+
+    points.arm(meanwhile)
+    async with gateway.read(path_of(turn_id), last="1-1") as reader:
+        await reader.until_closed()
+
+    assert reader.told == []
+    async with gateway.read(path_of(turn_id), last="1-1") as reader:
+        assert reader.status == 404
+
+
+async def test_a_turn_that_is_not_there_any_more_and_may_come_again_is_taken_back(
+    gateway: Gateway, owner: Owner, rows: Rows
+) -> None:
+    await rows.accepted_through("s", datetime.now(UTC) - timedelta(hours=1))
+    turn_id = await running(rows)
+
+    async def meanwhile(point: str) -> None:
+        if point == "found":
+            points.arm(None)
+            await forget(rows, turn_id)
+
+    points.arm(meanwhile)
+    async with gateway.read(path_of(turn_id), last="1-1") as reader:
+        await reader.until(1)
+
+    assert [(each.type, each.id) for each in reader.told] == [("resync", "0-0")]
 
 
 async def test_a_turn_that_is_only_in_the_log_is_watched(gateway: Gateway, owner: Owner, rows: Rows) -> None:

@@ -22,3 +22,10 @@ async def running(rows: Rows, *events: tuple[str, str, Any]) -> uuid.UUID:
     turn_id = await rows.turn("s", "running", attempt=1)
     await rows.events(turn_id, ("turn.started", "", {}), *events)
     return turn_id
+
+
+async def forget(rows: Rows, turn_id: uuid.UUID) -> None:
+    """As retention does it: at once."""
+    async with rows.connection.transaction():
+        await rows.connection.execute("DELETE FROM turns WHERE turn_id = $1", turn_id)
+        await rows.connection.execute("DELETE FROM events WHERE turn_id = $1", turn_id)
