@@ -12,6 +12,8 @@
     ├── UnavailableError            try again; nothing was changed
     │   ├── LogUnavailableError     the log refused or cannot be reached
     │   ├── StoreUnavailableError   Postgres cannot be reached
+    │   │   ├── StoreNotReadyError  … has no free connection, or is starting: wait
+    │   │   └── StoreReadOnlyError  … takes no writes: a standby, or default_transaction_read_only
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
     ├── OutcomeUnknownError         try again with the same key; it may have happened
     ├── OwnershipLostError          this process may no longer write: drop what is held (I4)
@@ -76,6 +78,14 @@ class LogUnavailableError(UnavailableError):
 
 class StoreUnavailableError(UnavailableError):
     code = "store_unavailable"
+
+
+class StoreNotReadyError(StoreUnavailableError):
+    pass
+
+
+class StoreReadOnlyError(StoreUnavailableError):
+    pass
 
 
 class EffectNotStartedError(UnavailableError):

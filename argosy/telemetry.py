@@ -103,6 +103,7 @@ LOG_MESSAGE: Final = "log.message"
 TOPIC_WARNING: Final = "topic.warning"
 RECORD_KEPT_ASIDE: Final = "record.kept_aside"
 STORE_UNAVAILABLE: Final = "store.unavailable"
+STORE_NOT_READY: Final = "store.not_ready"
 STORE_RECONNECTED: Final = "store.reconnected"
 FLUSH_HOLDERS_ENDED: Final = "flush.holders_ended"
 STORE_WARNING: Final = "store.warning"
@@ -143,7 +144,11 @@ def set_up_logging(level: str, log_format: str) -> None:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
     structlog.configure(
         processors=[
-            Quiet({STORE_UNAVAILABLE, LOG_UNAVAILABLE, HEARTBEAT_FAILED, CALL_REFUSED}, _QUIET_S, SystemClock()),
+            Quiet(
+                {STORE_UNAVAILABLE, STORE_NOT_READY, LOG_UNAVAILABLE, HEARTBEAT_FAILED, CALL_REFUSED},
+                _QUIET_S,
+                SystemClock(),
+            ),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

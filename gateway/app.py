@@ -22,6 +22,7 @@ from argosy.gateway.stop_signal import on_stop
 from argosy.gateway.turn_request import BatchLine, TurnPosted
 from argosy.logs.open import open_writer
 from argosy.signing import load_secret
+from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
 
 # A client that is told 503 in time can ask elsewhere.
@@ -87,7 +88,7 @@ def _lifespan(
         secret = load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
         reading = settings.model_copy(update={"state_db_timeout_s": min(settings.state_db_timeout_s, READ_S_MAX)})
         async with open_pool(reading, settings.state_db_uri) as pool:
-            writer = await open_writer(settings, settings.state_db_uri)
+            writer = await when_ready(lambda: open_writer(settings, settings.state_db_uri))
             try:
                 state = make_state(settings, clock, pool, writer, secret)
                 app.state.gateway = state

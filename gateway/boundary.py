@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, StoreUnavailableError
+from argosy.errors import ArgosyError, StoreReadOnlyError, StoreUnavailableError
 from argosy.gateway.problems import Problem
 
 log = telemetry.logger()
@@ -29,6 +29,10 @@ def problem_of(error: Exception) -> Problem:
     """The problem that an error is to the client."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, StoreReadOnlyError):
+        return Problem(
+            "store_unavailable", "Postgres is read-only now: nothing was written", retry_after_s=RETRY_AFTER_S
+        )
     if isinstance(error, StoreUnavailableError | TimeoutError):
         return Problem("store_unavailable", "Postgres did not answer", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, RequestValidationError):

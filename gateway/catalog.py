@@ -74,8 +74,8 @@ class Catalog:
         return self._owners.get(partition)
 
     async def probe(self) -> None:
-        """Returns when Postgres answered. Raises StoreUnavailableError."""
-        await catalog.list_owners(self._pool, self._lane)
+        """Returns when Postgres answered and takes writes. Raises StoreUnavailableError."""
+        await catalog.probe(self._pool)
 
     async def has_workflow_now(self, name: str) -> bool:
         """The same, after another look when the name is missing: a worker may have registered it a moment ago."""

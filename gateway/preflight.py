@@ -13,6 +13,7 @@ from argosy.logs.open import open_writer
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
 from argosy.store.lane_log import LaneLogs
+from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
 
 log = telemetry.logger()
@@ -28,13 +29,14 @@ async def preflight(settings: Settings) -> None:
     if missing := await migrate.pending(dsn):
         raise SettingError(f"the database lacks {', '.join(missing)}: run `argosy migrate`")
     try:
-        writer = await open_writer(settings, dsn)
+        writer = await when_ready(lambda: open_writer(settings, dsn))
     except LogUnavailableError as error:
         servers = settings.kafka_bootstrap_servers
         where = f"KAFKA_BOOTSTRAP_SERVERS={servers}" if servers else "STATE_DB_URI"
         raise LogUnavailableError(f"{error} ({where})") from error
     await writer.close()
     async with open_pool(settings, dsn) as pool:
-        recorded = await LaneLogs(pool, settings.lane).find(uuid.UUID(int=0), settings.heartbeat_ttl_s)
+        lane_logs = LaneLogs(pool, settings.lane)
+        recorded = await when_ready(lambda: lane_logs.find(uuid.UUID(int=0), settings.heartbeat_ttl_s))
     if reason := check_start(writer.identity, recorded, settings.topic):
         raise SettingError(reason)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from argosy.errors import LogUnavailableError, StoreUnavailableError
-from argosy.store.pool import UNAVAILABLE, connect
+from argosy.store.pool import UNAVAILABLE, connect, unavailable
 
 T = TypeVar("T")
 
@@ -39,9 +39,7 @@ class PostgresConnection:
             except UNAVAILABLE as error:
                 # Whatever state it is in: its session, and the lock of a member with it, must not linger.
                 self.terminate()
-                raise LogUnavailableError(
-                    f"the Postgres log cannot be reached: {type(error).__name__}: {error}"
-                ) from error
+                raise LogUnavailableError(f"the Postgres log: {unavailable(error)}") from error
             except asyncio.CancelledError:
                 self.terminate()
                 raise

@@ -24,6 +24,7 @@ from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Appended, Entry, Identity, Outcome
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.store import log as log_store
+from argosy.store.pool import is_read_only, unavailable
 
 log = structlog.get_logger()
 
@@ -231,12 +232,12 @@ class PostgresWriter:
         """An ERROR is the server's and ended the transaction. A FATAL one may follow a commit; the rest are ours."""
         is_rolled_back = getattr(error, "severity_en", None) == "ERROR"
         outcome = Outcome.NOT_APPENDED if is_rolled_back else Outcome.UNKNOWN
-        reason = f"{type(error).__name__}: {error}"
+        reason = str(unavailable(error)) if is_read_only(error) else f"{type(error).__name__}: {error}"
         log.warning(telemetry.LOG_UNAVAILABLE, reason=reason, outcome=outcome.value)
         for request in requests:
             if not request.done.is_set():
                 request.refuse(outcome, reason)
-        if not is_rolled_back:
+        if not is_rolled_back or is_read_only(error):  # a session that began read-only stays so
             self._connection.terminate()
 
 

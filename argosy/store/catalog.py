@@ -32,6 +32,11 @@ class WorkflowRow(NamedTuple):
     last_seen_at: datetime
 
 
+async def probe(pool: Pool) -> None:
+    """Returns when Postgres answered and takes writes."""
+    await pool.execute(_SQL["probe_writing"])
+
+
 async def list_workflow_names(pool: Pool, lane: str) -> frozenset[str]:
     """Every workflow that a worker of the lane ever registered."""
     return frozenset(row[0] for row in await pool.fetch(_SQL["list_workflow_names"], lane))

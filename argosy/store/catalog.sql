@@ -19,3 +19,7 @@ FROM workflows
 WHERE lane = $1 AND (name, version) > ($2::text, $3::text)
 ORDER BY name, version
 LIMIT $4
+
+-- name: probe_writing
+-- Nothing, but refused where writes are: locking a row is one.
+SELECT 1 FROM lineages WHERE false FOR SHARE

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from argosy.errors import SettingError
+from argosy.store.patience import when_ready
 from argosy.store.pool import UNAVAILABLE, connect, unavailable
 from argosy.store.queries import load_queries
 
@@ -55,7 +56,7 @@ def _read(folder: str, prefix: str) -> list[Migration]:
 
 async def migrate(dsn: str) -> list[str]:
     """Apply what is missing; returns the names. Raises StoreUnavailableError, SettingError."""
-    connection = await connect(dsn, application="argosy migrate")
+    connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:
         await connection.execute(_SQL["lock"], _LOCK_KEY)
         await connection.execute(_SQL["create_table"])
@@ -79,7 +80,7 @@ async def after_restore(dsn: str, heartbeat_ttl_s: float) -> None:
 
     Raises StoreUnavailableError, SettingError.
     """
-    connection = await connect(dsn, application="argosy migrate")
+    connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:
         if not await connection.fetchval(_SQL["has_table"]) or await _missing(connection):
             raise SettingError("the database lacks migrations: run `argosy migrate` first")
@@ -96,7 +97,7 @@ async def after_restore(dsn: str, heartbeat_ttl_s: float) -> None:
 
 async def pending(dsn: str) -> list[str]:
     """The names of what is missing. Raises StoreUnavailableError, SettingError."""
-    connection = await connect(dsn, application="argosy migrate")
+    connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:
         if not await connection.fetchval(_SQL["has_table"]):
             return [migration.name for migration in (*migrations(), *functions())]

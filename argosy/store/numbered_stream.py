@@ -28,6 +28,8 @@ _SQL: Final = load_queries("stream")
 _NAMES: Final = {1: "accept", 2: "flush"}
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 _WRONG_NUMBER: Final = "AR001"
+# Whoever stands between has changed the session's isolation: another session may have what it asks for.
+_WRONG_ISOLATION: Final = "AR004"
 # Nothing is wrong with the call: the same one may succeed later, on the same connection.
 _AGAIN: Final = (
     asyncpg.TransactionRollbackError,
@@ -94,9 +96,9 @@ class NumberedStream:
                 except asyncpg.PostgresError as error:
                     if error.sqlstate == _WRONG_NUMBER:
                         raise OwnershipLostError(str(error)) from error
-                    if not isinstance(error, (*UNAVAILABLE, *_AGAIN)):
+                    if not isinstance(error, (*UNAVAILABLE, *_AGAIN)) and error.sqlstate != _WRONG_ISOLATION:
                         raise FlushRefusedError(f"{error.sqlstate}: {error}") from error
-                    log.warning(telemetry.STORE_UNAVAILABLE, error=f"{type(error).__name__}: {error}")
+                    log.warning(telemetry.STORE_UNAVAILABLE, error=str(unavailable(error)))
                     if not isinstance(error, _AGAIN):
                         self._drop()
                 except asyncpg.InterfaceError as error:

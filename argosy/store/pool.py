@@ -1,10 +1,11 @@
 """Connections to Postgres: a pool for reading and dedicated ones for writing and for locks.
 
-Every connection sees schema `argosy` first, runs without JIT (statements are short), and notices a dead network within
-half a minute. A failure to reach the server is StoreUnavailableError, translated here and nowhere else.
+Every connection of Argosy is opened by `connect`, so all run with the same settings (session_settings.py). A failure to
+reach the server is StoreUnavailableError, translated here and nowhere else.
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,31 +14,15 @@ from typing import Any, Final
 import asyncpg
 
 from argosy.config import Settings
-from argosy.errors import StoreUnavailableError
+from argosy.errors import SettingError, StoreNotReadyError, StoreReadOnlyError, StoreUnavailableError
+from argosy.store.dsn import check_dsn
+from argosy.store.queries import load_queries
+from argosy.store.session_settings import SESSION_SETTINGS
+
+_SQL: Final = load_queries("session_settings")
 
 CONNECT_TIMEOUT_S: Final = 5.0
 IDLE_S: Final = 300.0
-
-# What every session asks for.
-SESSION_SETTINGS: Final = {
-    "search_path": "argosy",
-    "jit": "off",
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "20000",
-    # A process that stops inside a transaction must not hold its locks for ever.
-    "idle_in_transaction_session_timeout": "5000",
-    # A backend that waits for a lock notices that its client is gone: what was given up takes no effect later.
-    "client_connection_check_interval": "1000",
-    # Every statement is a few index lookups. With statistics from before a backlog came, the planner would take it for
-    # nothing and read all of it, again for each session; or sort a session's whole backlog for its first turn.
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_sort": "off",
-    # For the same reason the values of one call have no say in it; and to plan is half of what a small read takes.
-    "plan_cache_mode": "force_generic_plan",
-}
 
 # What a lost, refused or restarting server looks like.
 UNAVAILABLE: Final = (
@@ -49,7 +34,7 @@ UNAVAILABLE: Final = (
     asyncpg.OperatorInterventionError,  # it starts, stops, crashed, or gave a statement up
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidAuthorizationSpecificationError,  # of a connection, never of a statement: it will not have us now
+    asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
 
@@ -58,18 +43,55 @@ UNAVAILABLE: Final = (
 _NOT_THERE_YET: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError)
 
 
+# It is there, and does not take us yet.
+_NOT_READY: Final = (asyncpg.TooManyConnectionsError, asyncpg.CannotConnectNowError)
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether the server refused a write of any kind."""
+    return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+
+
 def unavailable(error: BaseException) -> StoreUnavailableError:
-    return StoreUnavailableError(f"Postgres cannot be reached: {type(error).__name__}: {error}")
+    """The error in our words: whether Postgres does not take us yet, takes no writes, or cannot be reached."""
+    said = f"{type(error).__name__}: {error}"
+    if is_read_only(error):
+        return StoreReadOnlyError(f"Postgres is read-only now (a standby, or default_transaction_read_only): {said}")
+    if isinstance(error, _NOT_READY):
+        return StoreNotReadyError(f"Postgres has no free connection, or is starting: {said}")
+    return StoreUnavailableError(f"Postgres cannot be reached: {said}")
 
 
 async def connect(dsn: str, *, application: str = "argosy", timeout_s: float = CONNECT_TIMEOUT_S) -> Any:
-    """A connection of its own. Raises StoreUnavailableError."""
+    """A connection of its own. Raises StoreUnavailableError, SettingError for an address that is none."""
+    check_dsn(dsn)
+    settings = {**SESSION_SETTINGS, "application_name": application}
+    connection: Any = None
     try:
-        return await asyncpg.connect(
-            dsn, timeout=timeout_s, server_settings={**SESSION_SETTINGS, "application_name": application}
-        )
-    except UNAVAILABLE as error:
-        raise unavailable(error) from error
+        async with asyncio.timeout(timeout_s):
+            connection = await asyncpg.connect(dsn, timeout=timeout_s, server_settings=settings)
+            await connection.execute(_SQL["complete_session"])
+            return connection
+    except BaseException as error:
+        if connection is not None:
+            connection.terminate()
+        # Of the driver about the address, which it may quote. (It is an InterfaceError, too.)
+        if isinstance(error, ValueError) and not isinstance(error, asyncpg.PostgresError):
+            raise SettingError(f"STATE_DB_URI cannot be used: {_without_login(dsn, error)}") from None
+        # Whatever Postgres answers to a connection, never to a statement: it will not have us now.
+        if isinstance(error, (*UNAVAILABLE, asyncpg.PostgresError)):
+            raise unavailable(error) from error
+        raise
+
+
+def _without_login(dsn: str, error: ValueError) -> str:
+    """What the driver said, unless it may have quoted a name or a password."""
+    login = dsn.partition("://")[2].rpartition("@")[0]
+    said = str(error).splitlines()[0] if str(error) else ""
+    is_quoted = any(
+        part and part in said for part in (*re.split("[:@/?#&=]", login), *re.findall(r"word=([^&]+)", dsn))
+    )
+    return "the driver cannot read it" if is_quoted or not said else said
 
 
 class Pool:
@@ -129,7 +151,8 @@ class Pool:
                 except BaseException as error:
                     # What was given up in the middle is cut: asyncpg would first ask the server to cancel it, and wait
                     # for a server that may be silent.
-                    if not isinstance(error, asyncpg.PostgresError):
+                    # A session that began read-only stays so.
+                    if not isinstance(error, asyncpg.PostgresError) or is_read_only(error):
                         connection.terminate()
                     raise
                 finally:

@@ -3,21 +3,28 @@
 Errors stop the start (SettingError); warnings say in plain words what a crash can cost.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from argosy.errors import SettingError
+from argosy.store.patience import when_ready
 from argosy.store.pool import UNAVAILABLE, connect, unavailable
 from argosy.store.pooler import refuse_pooler
 from argosy.store.queries import load_queries
+from argosy.store.session_settings import EXPECTED, SESSION_SETTINGS
 
 _SQL: Final = load_queries("preflight")
+_SETTINGS_SQL: Final = load_queries("session_settings")
+# What concerns the socket is between a proxy and the server, and nothing on a socket of this machine.
+_NEEDED: Final = {name: value for name, value in SESSION_SETTINGS.items() if not name.startswith("tcp_")}
+_TEMP_FILE_LIMIT_KB_MIN: Final = 65_536
 _VERSION_MIN: Final = 15_00_00
 
 
 async def check(dsn: str) -> list[str]:
-    """The warnings. Raises SettingError, StoreUnavailableError."""
+    """The warnings. Waits while there is no connection to be had. Raises SettingError, StoreUnavailableError."""
     await refuse_pooler(dsn)
-    connection = await connect(dsn, application="argosy preflight")
+    connection = await when_ready(lambda: connect(dsn, application="argosy preflight"))
     try:
         facts = await connection.fetchrow(_SQL["server_facts"])
         if facts["version"] < _VERSION_MIN:
@@ -26,12 +33,40 @@ async def check(dsn: str) -> list[str]:
             )
         if facts["in_recovery"]:
             raise SettingError("STATE_DB_URI: this server is in recovery (a standby): name the primary")
+        if facts["read_only"] == "on":
+            raise SettingError(
+                "STATE_DB_URI: this database is read-only (default_transaction_read_only is on, for the server, the "
+                "database or the role): set it to off when it may be written to again"
+            )
+        found = dict(await connection.fetch(_SETTINGS_SQL["list_settings"], [*_NEEDED, *EXPECTED]))
+        if fault := session_fault(found):
+            raise SettingError(f"STATE_DB_URI: {fault}")
         standbys = await connection.fetchval(_SQL["async_standbys"])
-        return _warnings(facts["fsync"], facts["full_page_writes"], facts["synchronous_commit"], standbys)
+        warnings = _warnings(facts["fsync"], facts["full_page_writes"], facts["synchronous_commit"], standbys)
+        return warnings + _limits(facts["temp_file_limit_kb"])
     except UNAVAILABLE as error:
         raise unavailable(error) from error
     finally:
         connection.terminate()
+
+
+def session_fault(found: Mapping[str, str]) -> str:
+    """What is wrong with the settings that a session got, in words; empty when nothing is."""
+    if lost := [f"{name}={value}" for name, value in _NEEDED.items() if found.get(name) != value]:
+        return (
+            f"sessions do not get the settings that they ask for ({', '.join(lost)}), because of a proxy between or of "
+            "the server: name the server itself, or ALTER ROLE … SET them"
+        )
+    for name, (value, consequence) in EXPECTED.items():
+        if found.get(name, value) != value:
+            return f"{name} is {found[name]} for this server, database or role, so {consequence}: set it to {value}"
+    return ""
+
+
+def _limits(temp_file_limit_kb: int) -> list[str]:
+    if 0 <= temp_file_limit_kb < _TEMP_FILE_LIMIT_KB_MIN:
+        return [f"temp_file_limit is {temp_file_limit_kb} kB: a large batch or history may be refused for good"]
+    return []
 
 
 def _warnings(fsync: str, full_page_writes: str, synchronous_commit: str, async_standbys: int) -> list[str]:

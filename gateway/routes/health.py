@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from argosy.config import Settings
-from argosy.errors import StoreUnavailableError
+from argosy.errors import StoreReadOnlyError, StoreUnavailableError
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
 from argosy.gateway.views import encode
@@ -37,13 +37,13 @@ async def readyz(request: Request) -> Response:
     state = state_of(request)
     backlog_age_s = await state.writer.backlog_age_s()
     age_s = state.catalog.age_s
-    has_store = await _is_store_reachable(state)
-    is_ready = is_ready_to_append(state.settings, backlog_age_s, has_store=has_store) and not state.log_watch.reason
+    store = await _store(state)
+    is_ready = is_ready_to_append(state.settings, backlog_age_s, has_store=store == "ok") and not state.log_watch.reason
     content: dict[str, Any] = {
         "ready": is_ready,
         "log": state.settings.log_backend,
         "log_backlog_age_s": round(backlog_age_s, 3),
-        "store": "ok" if has_store else "unavailable",
+        "store": store,
         "cache_age_s": None if age_s is None else round(age_s, 3),
         "workflows": state.catalog.workflow_count,
     }
@@ -55,7 +55,7 @@ async def readyz(request: Request) -> Response:
 
 
 def is_ready_to_append(settings: Settings, backlog_age_s: float, *, has_store: bool) -> bool:
-    """backlog_age_s: for how long the oldest append has waited; has_store: Postgres answers."""
+    """backlog_age_s: for how long the oldest append has waited; has_store: Postgres takes writes."""
     if settings.log_backend == "postgres" and not has_store:
         return False
     return backlog_age_s <= settings.log_append_timeout_s
@@ -67,10 +67,13 @@ async def metrics(request: Request) -> Response:
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-async def _is_store_reachable(state: State) -> bool:
+async def _store(state: State) -> str:
+    """ok | read_only | unavailable."""
     try:
         async with asyncio.timeout(PROBE_S):
             await state.catalog.probe()
+    except StoreReadOnlyError:
+        return "read_only"
     except (StoreUnavailableError, TimeoutError):
-        return False
-    return True
+        return "unavailable"
+    return "ok"

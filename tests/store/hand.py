@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import asyncpg
-
 from argosy import ids
 from argosy.store.numbered_stream import Answer
+from argosy.store.pool import connect
 from argosy.store.queries import load_queries
 
 FLUSH_SQL = load_queries("flush")
@@ -84,7 +83,7 @@ class Hand:
 
     async def open(self) -> "Hand":
         for stream in (1, 2):
-            self.connections[stream] = await asyncpg.connect(self.dsn, server_settings={"search_path": "argosy"})
+            self.connections[stream] = await connect(self.dsn)
             await self.connections[stream].execute(load_queries("stream")["open_stream"], self.worker_id, stream)
         return self
 

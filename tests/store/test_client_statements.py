@@ -10,8 +10,8 @@ import pytest
 
 from argosy import ids
 from argosy.store import migrate
-from argosy.store.pool import SESSION_SETTINGS
 from argosy.store.queries import load_queries
+from argosy.store.session_settings import SESSION_SETTINGS
 
 FILES = ("turn", "session", "inbox", "catalog", "dead_letter", "fleet")
 LANE, TENANT, SESSION = "default", "default", "deep"

@@ -15,8 +15,9 @@ import pytest
 
 from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.errors import SettingError
-from argosy.store.pool import SESSION_SETTINGS
+from argosy.store import preflight
 from argosy.store.pooler import refuse_pooler
+from argosy.store.session_settings import SESSION_SETTINGS
 from tests.conftest import need, open_folder
 from tests.harness.processes import free_port
 
@@ -97,16 +98,16 @@ async def test_a_proxy_that_drops_the_settings_of_a_session_is_refused_unless_th
 ) -> None:
     with (
         pgbouncer(server_dsn, folder, "pool_mode = session", IGNORED) as dsn,
-        pytest.raises(SettingError, match=re.escape("drops the settings of a session (search_path=argosy, ")),
+        pytest.raises(SettingError, match=re.escape("do not get the settings that they ask for (search_path=argosy, ")),
     ):
-        await refuse_pooler(dsn)
+        await preflight.check(dsn)
 
     connection = await asyncpg.connect(server_dsn)
     for name, value in SESSION_SETTINGS.items():
         await connection.execute(f"ALTER ROLE argosy SET {name} = '{value}'")
     try:
         with pgbouncer(server_dsn, folder, "pool_mode = session", IGNORED) as dsn:
-            await refuse_pooler(dsn)
+            await preflight.check(dsn)
     finally:
         await connection.execute("ALTER ROLE argosy RESET ALL")
         await connection.close()

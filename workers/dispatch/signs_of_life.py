@@ -22,6 +22,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
+from argosy.errors import StoreReadOnlyError
 from argosy.store import worker
 from argosy.store.pool import connect
 from argosy.store.worker import Beat, Told
@@ -73,6 +74,7 @@ class SignsOfLife:
         self._look_at_s = self._looked_at_s = 0.0
         self._connections = 0
         self._is_away = False
+        self.is_read_only = False
         self._has_to_beat = False
         self._beaten_at_s: float | None = None
 
@@ -259,10 +261,12 @@ class SignsOfLife:
     def _warn(self, error: Exception) -> None:
         if not self._stopping.is_set():
             self._is_away = True
-            log.warning(telemetry.HEARTBEAT_FAILED, error=f"{type(error).__name__}: {error}")
+            self.is_read_only = isinstance(error, StoreReadOnlyError)
+            said = str(error) if self.is_read_only else f"{type(error).__name__}: {error}"
+            log.warning(telemetry.HEARTBEAT_FAILED, error=said)
 
     def _beaten(self) -> None:
         self._beaten_at_s = self._clock.monotonic_s()
         if self._is_away:
-            self._is_away = False
+            self._is_away = self.is_read_only = False
             log.warning(telemetry.STORE_RECONNECTED)

@@ -11,6 +11,7 @@ import structlog
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.ops_server import OpsServer
+from argosy.store.patience import when_ready
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Workers
 from argosy.workers.dispatch.drain import Drain
@@ -48,15 +49,16 @@ class Worker:
 
     async def run(self) -> None:
         parts, settings = self._parts, self._settings
-        await parts.log_guard.begin(await parts.reader.identity())
-        await parts.accepts.open()
-        parts.database_clock.heard(await parts.flushes.open())
-        await rehearse(settings.lane, parts.accepts, parts.flushes, parts.partitions, parts.heads)
+        identity = await when_ready(parts.reader.identity)
+        await when_ready(lambda: parts.log_guard.begin(identity))
+        await when_ready(parts.accepts.open)
+        parts.database_clock.heard(await when_ready(parts.flushes.open))
+        await when_ready(lambda: rehearse(settings.lane, parts.accepts, parts.flushes, parts.partitions, parts.heads))
         await parts.exchange.start()
         ops = OpsServer(settings.metrics_host, settings.metrics_port, health=self._health, ready=self._ready)
         ops.start()
-        worker_no = await self._register(ops.port)
-        await self._workers.forget_dead(settings.worker_forget_s)
+        worker_no = await when_ready(lambda: self._register(ops.port))
+        await when_ready(lambda: self._workers.forget_dead(settings.worker_forget_s))
         signs = self._signs = SignsOfLife(
             self._dsn,
             parts.worker_id,
@@ -70,7 +72,7 @@ class Worker:
             on_log=parts.log_guard.heard,
         )
         signs.start()
-        identity = await parts.reader.open(parts.intake.take, parts.ownership.eligible)
+        identity = await when_ready(lambda: parts.reader.open(parts.intake.take, parts.ownership.eligible))
         parts.partition_count = identity.partition_count
         parts.ownership.begin(identity)
         parts.loop_watch.guard()
@@ -129,6 +131,10 @@ class Worker:
 
     # What others see
 
+    @property
+    def _is_store_read_only(self) -> bool:
+        return self._signs is not None and self._signs.is_read_only
+
     def _beat(self) -> Beat:
         """Asked from another thread."""
         owned = list(self._parts.owned.values())
@@ -153,6 +159,6 @@ class Worker:
             "partitions": sorted(self._parts.owned),
             "running": self._parts.executor.running,
             "draining": is_draining,
-            "store": "ok" if has_store else "unavailable",
+            "store": "ok" if has_store else "read_only" if self._is_store_read_only else "unavailable",
             "waits_for": lacks or None,
         }

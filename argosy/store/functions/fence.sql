@@ -1,8 +1,18 @@
 -- The number and the fence: the few statements in which correctness lives.
 --
 -- Every function is VOLATILE under READ COMMITTED, so each statement inside sees what was committed before that
--- statement began: a lock taken by one statement protects what the next one reads. The planner settings keep index
--- lookups in cached plans that were made while the tables were small. The order of locks: migrations/0001_spine.sql.
+-- statement began: a lock taken by one statement protects what the next one reads. Under any other isolation it would
+-- see what was committed before it waited: that is refused, whoever calls (SQLSTATE AR004). The planner settings keep
+-- index lookups in cached plans that were made while the tables were small. The order of locks: migrations/0001_spine.sql.
+
+CREATE OR REPLACE FUNCTION need_read_committed() RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'this session runs %, and the fence needs read committed', current_setting('transaction_isolation')
+      USING ERRCODE = 'AR004';
+  END IF;
+END
+$$;
 
 -- The number: `no` follows the stream's last number, or equals it (the same call sent again after an unknown outcome:
 -- the row lock makes it wait for the first one's backend; the stored answer is returned). Any other number means that
@@ -30,6 +40,7 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS
 DECLARE
   p integer;
 BEGIN
+  PERFORM need_read_committed();
   FOR p IN SELECT u FROM unnest(p_partitions) AS u ORDER BY u LOOP
     PERFORM pg_advisory_xact_lock_shared(partition_lock_class(p_lane), p);
   END LOOP;

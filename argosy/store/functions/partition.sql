@@ -14,6 +14,7 @@ SET lock_timeout = '2s' AS $$
 DECLARE
   p integer;
 BEGIN
+  PERFORM need_read_committed();
   FOR p IN SELECT u FROM unnest(p_partitions) AS u ORDER BY u LOOP
     PERFORM pg_advisory_xact_lock(partition_lock_class(p_lane), p);
   END LOOP;

@@ -1,0 +1,48 @@
+"""Waiting for a Postgres that is there and does not take us yet: it has no free connection, or it is starting.
+
+Who starts waits for it, and says so. One that cannot be reached at all, or does not know us, is another matter: that
+stops a start.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import structlog
+
+from argosy import telemetry
+from argosy.errors import StoreNotReadyError, UnavailableError
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+_DELAY_S_MIN: Final = 0.1
+_DELAY_S_MAX: Final = 2.0
+
+
+def is_not_ready(error: BaseException | None) -> bool:
+    """Whether Postgres would not take us yet, whoever has wrapped that since."""
+    while error is not None:
+        if isinstance(error, StoreNotReadyError):
+            return True
+        error = error.__cause__
+    return False
+
+
+async def when_ready(call: Callable[[], Awaitable[T]]) -> T:
+    """What call() returns, called anew for as long as Postgres does not take us yet; nothing was done by then.
+
+    Raises what else call raises.
+    """
+    delay_s = _DELAY_S_MIN
+    while True:
+        try:
+            return await call()
+        except UnavailableError as error:
+            if not is_not_ready(error):
+                raise
+            log.warning(telemetry.STORE_NOT_READY, reason=str(error))
+        await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
+        delay_s = min(delay_s * 2, _DELAY_S_MAX)
