@@ -4,7 +4,6 @@ Who starts waits for it, and says so. One that cannot be reached at all, or does
 stops a start.
 """
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -12,6 +11,7 @@ from typing import Final, TypeVar
 import structlog
 
 from argosy import telemetry
+from argosy.clock import Clock, SystemClock
 from argosy.errors import StoreNotReadyError, UnavailableError
 
 T = TypeVar("T")
@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 _DELAY_S_MIN: Final = 0.1
 _DELAY_S_MAX: Final = 2.0
+_CLOCK: Final = SystemClock()
 
 
 def is_not_ready(error: BaseException | None) -> bool:
@@ -31,7 +32,7 @@ def is_not_ready(error: BaseException | None) -> bool:
     return False
 
 
-async def when_ready(call: Callable[[], Awaitable[T]]) -> T:
+async def when_ready(call: Callable[[], Awaitable[T]], clock: Clock = _CLOCK) -> T:
     """What call() returns, called anew for as long as Postgres does not take us yet; nothing was done by then.
 
     Raises what else call raises.
@@ -44,5 +45,5 @@ async def when_ready(call: Callable[[], Awaitable[T]]) -> T:
             if not is_not_ready(error):
                 raise
             log.warning(telemetry.STORE_NOT_READY, reason=str(error))
-        await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
+        await clock.sleep(delay_s * random.uniform(0.5, 1.0))  # so that not all come at once
         delay_s = min(delay_s * 2, _DELAY_S_MAX)

@@ -1,4 +1,4 @@
-"""A database that is made read-only under a running fleet, as hosts do when its disk is full: said so, and over with it."""
+"""A database that is made read-only under a running fleet, as hosts do when a disk is full: said, and over with it."""
 
 import asyncio
 from typing import Any
