@@ -253,6 +253,18 @@ class Settings(BaseSettings):
     inbox_interval_s: float = Field(
         default=1.0, gt=0, le=60, description="How often the inbox is read when nobody pokes."
     )
+    inbox_rows_max: int = Field(
+        default=2_000,
+        ge=10,
+        le=100_000,
+        description="Due rows of a kind (cancels, deadlines, signals, timers) that wait at a worker for slot or flush.",
+    )
+    inbox_size_bytes_max: int = Field(
+        default=8_388_608,
+        ge=65_536,
+        le=1_073_741_824,
+        description="Payloads of signals that one read of the inbox brings; one more may pass it.",
+    )
     heartbeat_interval_s: float = Field(
         default=1.0,
         gt=0,

@@ -1,4 +1,4 @@
-"""Partitions as people write them."""
+"""Ranges of whole numbers: partitions as people write them, buckets as they are asked for."""
 
 from collections.abc import Iterable
 
@@ -12,3 +12,14 @@ def in_ranges(numbers: Iterable[int]) -> str:
         else:
             ranges.append([number, number])
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same numbers in as few ranges (both ends inclusive) as there can be, in order."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return found

@@ -5,13 +5,24 @@ Raises: StoreUnavailableError
 """
 
 import uuid
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
 
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 
 _SQL = load_queries("head")
+_DUE_COLUMNS: Final = 8  # of a row of the inbox; what follows is of its turn
+
+
+class Queue(IntEnum):
+    """Due rows are read queue by queue, so that none of one hides another's: numbered as due_inbox has them."""
+
+    CANCEL = 1
+    DEADLINE = 2
+    SAID = 3  # signals, resumes, what former owners say
+    TIMER = 4
 
 
 class Head(NamedTuple):
@@ -36,7 +47,7 @@ class Head(NamedTuple):
 
 class LoadedTurn(NamedTuple):
     """All of a turn. events: (seq, attempt, type, key, data); signals: (inbox_id, name, payload) in the order they were
-    sent; timers: (key of the wait, inbox_id); results: (inbox_id, type, key, data).
+    sent; timers: (key of the wait, inbox_id, whether it is buffered, due_at_s); results: (inbox_id, type, key, data).
     """
 
     turn_id: uuid.UUID
@@ -61,7 +72,9 @@ class LoadedTurn(NamedTuple):
 
 
 class DueRow(NamedTuple):
-    """An inbox row that is due. status: of the turn it is meant for, None while that is not accepted."""
+    """An inbox row that is due. head: the turn it is meant for, waits: what that waits for; None when it never came.
+    What is read with due rows is a Head without its input, whose has_rows says nothing.
+    """
 
     inbox_id: uuid.UUID
     turn_id: uuid.UUID
@@ -70,7 +83,16 @@ class DueRow(NamedTuple):
     name: str
     correlation: str
     payload: bytes | None
-    status: str | None
+    waits: bytes | None
+    head: Head | LoadedTurn | None
+
+    @property
+    def queue(self) -> Queue:
+        if self.kind == "cancel":
+            return Queue.CANCEL
+        if self.kind == "timer":
+            return Queue.DEADLINE if self.name == "deadline" else Queue.TIMER
+        return Queue.SAID
 
 
 class SentSignal(NamedTuple):
@@ -121,13 +143,36 @@ class Heads:
         """
         return [SentSignal(*row) for row in await self._pool.fetch(_SQL["await_signals"], turn_ids, self._lane)]
 
-    async def due_inbox(self, ranges: Sequence[tuple[int, int]], limit: int) -> list[DueRow]:
-        """Rows due in these ranges of buckets (both ends inclusive), the oldest first."""
+    async def due_inbox(
+        self,
+        ranges: Sequence[tuple[int, int]],
+        known: Collection[uuid.UUID],
+        rows_max: Mapping[Queue, int],
+        size_bytes_max: int,
+    ) -> list[DueRow]:
+        """Rows due in these ranges of buckets (both ends inclusive), but for those that are known: of each queue the
+        oldest rows_max. What a queue's payloads add up to is bounded, but for the last one.
+        """
         firsts, lasts = zip(*ranges, strict=True)
-        return [DueRow(*row) for row in await self._pool.fetch(_SQL["due_inbox"], self._lane, firsts, lasts, limit)]
+        queues, limits = list(rows_max), list(rows_max.values())
+        rows = await self._pool.fetch(
+            _SQL["due_inbox"], self._lane, firsts, lasts, known, queues, limits, size_bytes_max
+        )
+        return [DueRow._make((*row[:_DUE_COLUMNS], _head_of(row))) for row in rows]
 
     async def next_due_s(self, ranges: Sequence[tuple[int, int]]) -> float | None:
         """In how many seconds the next row of these ranges falls due; None when none is waiting."""
         firsts, lasts = zip(*ranges, strict=True)
         seconds: float | None = await self._pool.fetchval(_SQL["next_due"], self._lane, firsts, lasts)
         return seconds
+
+
+def _head_of(row: Any) -> Head | None:
+    _, turn_id, bucket = row[:3]
+    tenant, session_id, session, place, workflow, version, status, attempt, crashes, seq, priority = row[_DUE_COLUMNS:]
+    if status is None:
+        return None
+    return Head(
+        turn_id, tenant, session_id, session, bucket, place, workflow, version, status, attempt, crashes, seq, priority,
+        None, has_rows=True,
+    )  # fmt: skip

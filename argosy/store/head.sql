@@ -39,20 +39,22 @@ CROSS JOIN LATERAL (
 ORDER BY asked.ord, t.place
 
 -- name: load_turns
--- All that running these turns needs: their rows, histories, the signals nobody has taken, the timers that came due while
--- parked, what steps came to at a former owner. $3: NULL, or only those that are suspended and have so many events at the
--- most.
+-- All that running these turns needs: their rows, histories, the signals nobody has taken, the timers of their waits
+-- (buffered: it came due while the turn was parked), what steps came to at a former owner. $3: NULL, or only those that are
+-- suspended and have so many events at the most.
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket, t.place,
        t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, t.input, t.waits,
        ARRAY(SELECT ROW(e.seq, e.attempt, e.type, e.key, e.data) FROM events AS e WHERE e.turn_id = t.turn_id ORDER BY e.seq) AS events,
        ARRAY(SELECT ROW(b.inbox_id, b.name, b.payload) FROM inbox AS b
-             WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind = 'signal' AND b.state IN ('due', 'buffered')
+             WHERE b.turn_id = ANY (n.names) AND b.kind = 'signal' AND b.state IN ('due', 'buffered')
              ORDER BY b.sent_at, b.inbox_id) AS signals,
-       ARRAY(SELECT ROW(b.correlation, b.inbox_id) FROM inbox AS b
-             WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind = 'timer' AND b.state = 'buffered' AND b.correlation <> '') AS timers,
+       ARRAY(SELECT ROW(b.correlation, b.inbox_id, b.state = 'buffered', extract(epoch FROM b.due_at)::double precision)
+             FROM inbox AS b
+             WHERE b.turn_id = t.turn_id AND b.kind = 'timer' AND b.state IN ('due', 'buffered') AND b.correlation <> '') AS timers,
        ARRAY(SELECT ROW(b.inbox_id, b.name, b.correlation, b.payload) FROM inbox AS b
-             WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) AS results
+             WHERE b.turn_id = ANY (n.names) AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) AS results
 FROM turns AS t
+CROSS JOIN LATERAL (SELECT turn_names(t.turn_id) AS names OFFSET 0) AS n -- asked once
 WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
   AND ($3::integer IS NULL OR (t.status = 'suspended' AND t.seq <= $3))
 
@@ -61,21 +63,38 @@ WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
 SELECT inbox_id, turn_id, bucket, name, payload FROM await_signals($1::uuid[], $2::text)
 
 -- name: due_inbox
--- What is due in these buckets, with the state of the turn it is meant for (a duplicate's rows are its original's). Rows
--- for turns that may still be in the log are left out (they would keep the others from the page): all until its partition
--- is accepted through ten minutes after they were sent, however long that takes. Whose turn is not here then never comes.
-SELECT b.inbox_id, coalesce(t.duplicate_of, b.turn_id), b.bucket, b.kind, b.name, b.correlation, b.payload,
-       coalesce(o.status, t.status)
-FROM inbox AS b
-LEFT JOIN turns AS t ON t.turn_id = b.turn_id
-LEFT JOIN turns AS o ON o.turn_id = t.duplicate_of
-WHERE b.lane = $1 AND b.state = 'due' AND b.due_at <= now()
-  AND (t.turn_id IS NOT NULL OR b.sent_at < (
-    SELECT max(p.accepted_through) - interval '10 minutes'
-    FROM lane_logs AS l JOIN positions AS p ON p.lane = l.lane AND p.partition = b.bucket * l.partition_count / 1024
-    WHERE l.lane = b.lane))
-  AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
-ORDER BY b.due_at LIMIT $4
+-- What is due in these buckets, queue by queue, the oldest first, with the turn it is meant for (a duplicate's rows are its
+-- original's). $4: rows that the caller knows already; $5, $6: queues (head.py) and how many rows of each. Of a queue's
+-- payloads no more than $7 bytes, but for the last one.
+-- Rows for turns that may still be in the log are left out: all until its partition is accepted through ten minutes after
+-- they were sent, however long that takes. Whose turn is not here then never comes.
+SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload, waits,
+       tenant, session_id, session, place, workflow, version, status, attempt, crashes, seq, priority
+FROM (
+  SELECT d.*, q.queue,
+         sum(coalesce(octet_length(d.payload), 0)) OVER (PARTITION BY q.queue ORDER BY d.due_at, d.inbox_id)
+           - coalesce(octet_length(d.payload), 0) AS bytes_before
+  FROM unnest($5::integer[], $6::integer[]) AS q (queue, rows_max)
+  CROSS JOIN LATERAL (
+    SELECT b.inbox_id, coalesce(t.duplicate_of, b.turn_id) AS turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload,
+           b.due_at, h.waits, h.tenant, h.session_id,
+           (SELECT s.name FROM sessions AS s WHERE s.session_id = h.session_id) AS session,
+           h.place, h.workflow, h.version, h.status, h.attempt, h.crashes, h.seq, h.priority
+    FROM inbox AS b
+    LEFT JOIN turns AS t ON t.turn_id = b.turn_id AND t.tenant = b.tenant
+    LEFT JOIN turns AS h ON h.turn_id = coalesce(t.duplicate_of, t.turn_id)
+    WHERE b.lane = $1 AND b.state = 'due' AND b.due_at <= now()
+      AND (CASE WHEN b.kind = 'cancel' THEN 1 WHEN b.kind = 'timer' AND b.name = 'deadline' THEN 2
+                WHEN b.kind <> 'timer' THEN 3 ELSE 4 END) = q.queue
+      AND b.inbox_id NOT IN (SELECT unnest($4::uuid[]))
+      AND (t.turn_id IS NOT NULL OR b.sent_at < (
+        SELECT max(p.accepted_through) - interval '10 minutes'
+        FROM lane_logs AS l JOIN positions AS p ON p.lane = l.lane AND p.partition = b.bucket * l.partition_count / 1024
+        WHERE l.lane = b.lane))
+      AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
+    ORDER BY b.due_at LIMIT q.rows_max) AS d) AS found
+WHERE bytes_before < $7
+ORDER BY queue, due_at, inbox_id
 
 -- name: next_due
 -- Seconds until the next row of these buckets falls due.

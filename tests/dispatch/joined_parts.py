@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from argosy.clock import SystemClock
 from argosy.errors import FlushRefusedError
-from argosy.store.head import LoadedTurn
+from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import Limits
@@ -55,6 +55,13 @@ def loaded(turn_id, session_id=None, **known):
     return LoadedTurn(**(fields | known))
 
 
+def due_row(turn, inbox_id, kind, name="", correlation="", payload=None):
+    """A row of this turn's inbox as it is read when it is due: of the turn itself what is small."""
+    known = {name: value for name, value in turn._asdict().items() if name in Head._fields}
+    head = Head(**known | {"input": None, "has_rows": True})
+    return DueRow(inbox_id, turn.turn_id, turn.bucket, kind, name, correlation, payload, turn.waits, head)
+
+
 class Stream:
     """Answers every call; `refuse` says which calls Postgres refuses, `apply` which rows it applies."""
 
@@ -76,8 +83,9 @@ class HeadsStub:
     def __init__(self):
         self.due, self.turns = [], {}
 
-    async def due_inbox(self, ranges, limit):
-        return list(self.due)
+    async def due_inbox(self, ranges, known, rows_max, size_bytes_max):
+        fresh = [row for row in self.due if row.inbox_id not in known]
+        return [row for queue, count in rows_max.items() for row in [r for r in fresh if r.queue is queue][:count]]
 
     async def load_turns(self, ids):
         return [self.turns[each] for each in ids if each in self.turns]
@@ -99,7 +107,7 @@ class NobodyHeld:
 class Parts:
     """The worker's parts over a stub of the store, joined like workers/dispatch/parts.py does."""
 
-    def __init__(self, functions):
+    def __init__(self, functions, *, rows_max=100):
         self.owned = {0: make_owned()}
         self.is_watched = False
         self.heads, self.stream, clock = HeadsStub(), Stream(), SystemClock()
@@ -148,10 +156,11 @@ class Parts:
             self.flusher,
             self.pager,
             NobodyHeld(),
-            clock,
             owned=self.owned,
             partition_of=lambda b: 0,
             interval_s=lambda: 0.05,
+            rows_max=rows_max,
+            size_bytes_max=10**6,
         )
 
     def refused(self, turns, lost):  # as Worker._refused
@@ -162,7 +171,7 @@ class Parts:
                 self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
 
     async def __aenter__(self):
-        self.tasks = [asyncio.create_task(self.flusher.run())]
+        self.tasks = [asyncio.create_task(each.run()) for each in (self.flusher, self.pager)]
         return self
 
     async def __aexit__(self, *_):

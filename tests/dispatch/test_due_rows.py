@@ -1,15 +1,15 @@
 """Due rows of the inbox at moments that are hard to bring about with real servers."""
 
-import asyncio
 import uuid
+from typing import Any
 
+import msgspec
 import pytest
 
-from argosy.store.head import DueRow
 from argosy.turn.status import Status
 from argosy.workers.dispatch.scheduling.pager import turn_of
 from argosy.workers.dispatch.turn import Resume
-from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_turn, until
+from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_turn, until
 
 
 async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
@@ -17,8 +17,8 @@ async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
         turn_id, timer_id = uuid.uuid4(), uuid.uuid4()
         waits = b'[{"key":"sleep","kind":"sleep","timer_id":"%s","due_at_s":1.0}]' % str(timer_id).encode()
         parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone", "waits": waits})
-        parts.heads.due = [DueRow(timer_id, turn_id, 0, "timer", "sleep", "sleep", None, "suspended")]
-        await parts.inbox._read()
+        parts.heads.due = [due_row(parts.heads.turns[turn_id], timer_id, "timer", "sleep", "sleep")]
+        await parts.inbox.look()
         await until(lambda: parts.executor.running == 0 and turn_id not in parts.scheduler.live)
         assert timer_id not in parts.inbox._in_hand, "due in Postgres for ever, and never looked at again"
 
@@ -28,8 +28,8 @@ async def test_rows_in_hand_of_a_refused_turn_are_looked_at_again():
         parts.stream.apply = lambda arguments: [False] * 1
         turn_id, cancel_id = uuid.uuid4(), uuid.uuid4()
         parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone"})
-        parts.heads.due = [DueRow(cancel_id, turn_id, 0, "cancel", "", "", None, "suspended")]
-        await parts.inbox._read()
+        parts.heads.due = [due_row(parts.heads.turns[turn_id], cancel_id, "cancel")]
+        await parts.inbox.look()
         await until(lambda: parts.stream.calls)
         await until(lambda: cancel_id not in parts.inbox._in_hand)
         assert turn_id not in parts.scheduler.live
@@ -39,9 +39,9 @@ async def test_a_signal_that_meets_a_turn_before_its_accept_has_answered_is_read
     async with Parts(catalog()) as parts:
         turn = make_turn(parts.owned[0])
         parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id)
-        parts.heads.due = [DueRow(uuid.uuid4(), turn.turn_id, 0, "signal", "go", "", b"1", "queued")]
+        parts.heads.due = [due_row(parts.heads.turns[turn.turn_id], uuid.uuid4(), "signal", "go", payload=b"1")]
 
-        await parts.inbox._read()  # Postgres has the turn, memory has not
+        await parts.inbox.look()  # Postgres has the turn, memory has not
         parts.pager.entered(turn)
 
         assert turn.needs_load
@@ -53,15 +53,17 @@ async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> N
         turn = make_turn(parts.owned[0])
         signal_id = uuid.uuid4()
         stale = loaded(turn.turn_id, turn.session_id)
-        parts.heads.due = [DueRow(signal_id, turn.turn_id, 0, "signal", "go", "", b"1", "queued")]
+        row = due_row(stale, signal_id, "signal", "go", payload=b"1")
 
-        async def load_turns(ids):
+        async def due_inbox(ranges, known, rows_max, size_bytes_max):
+            if row.inbox_id in known:
+                return []
             parts.scheduler.accepted(turn, True)
             parts.scheduler.left(turn)  # suspended, and its flush is durable
-            return [stale]
+            return [row]
 
-        parts.heads.load_turns = load_turns
-        await parts.inbox._read()
+        parts.heads.due_inbox = due_inbox
+        await parts.inbox.look()
 
         assert signal_id not in parts.inbox._in_hand
         assert parts.inbox._work.is_set()
@@ -87,13 +89,11 @@ async def test_what_a_step_came_to_elsewhere_meets_a_turn_that_waits_for_its_his
         parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id, **known)  # read before it came
         parts.scheduler.found(turn)
         result_id = uuid.uuid4()
-        row = DueRow(result_id, turn.turn_id, 0, "step_result", "step.completed", "effect", b'{"result":1}', "running")
-        parts.heads.due = [row]
+        told = ("step_result", "step.completed", "effect", b'{"result":1}')
+        parts.heads.due = [due_row(parts.heads.turns[turn.turn_id], result_id, *told)]
 
-        await parts.inbox._read()
-        reading = asyncio.create_task(parts.pager.run())
+        await parts.inbox.look()
         await until(lambda: turn.has_ended)
-        reading.cancel()
 
         assert (ran, turn.result) == ([], b"1")
         assert turn.moves.get(result_id, "consumed") == "consumed"
@@ -121,33 +121,42 @@ async def test_nothing_of_a_turn_that_was_found_running_runs_before_postgres_has
         assert ran == []
 
 
-@pytest.mark.parametrize("kind", ["cancel", "signal"])
-async def test_the_timer_of_a_wait_that_is_over_goes_with_it(kind: str) -> None:
+async def test_the_timer_of_a_wait_that_a_signal_ends_goes_with_it() -> None:
     """Not when it would have been due, a day later."""
 
     async def waits(context):
         return await context.wait_signal("go", timeout_s=86_400)
 
     async with Parts(catalog(waits, "waits")) as parts:
-        turn_id, timer_id, row_id = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
-        started = (1, 1, "turn.started", "", b"{}")
-        waiting = (2, 1, "wait.started", "signal:go", b'{"kind":"signal","name":"go","timeout_s":86400}')
-        written = b'[{"key":"signal:go","kind":"signal","name":"go","timer_id":"%s","due_at_s":9e9}]'
-        known = SUSPENDED | {
-            "workflow": "waits",
-            "events": [started, waiting, (3, 1, "turn.suspended", "", b"{}")],
-            "waits": written % str(timer_id).encode(),
-            "signals": [(row_id, "go", b"1")] if kind == "signal" else [],
-        }
-        parts.heads.turns[turn_id] = loaded(turn_id, **known)
-        name = "go" if kind == "signal" else ""
-        parts.heads.due = [DueRow(row_id, turn_id, 0, kind, name, "", b"1", "suspended")]
+        turn_id, timer_id, signal_id = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+        suspended = loaded(turn_id, **waiting_for("signal:go", "signal", timer_id, signals=[(signal_id, "go", b"1")]))
+        parts.heads.turns[turn_id] = suspended
+        parts.heads.due = [due_row(suspended, signal_id, "signal", "go", payload=b"1")]
 
-        await parts.inbox._read()
+        await parts.inbox.look()
         await until(lambda: parts.stream.calls and turn_id not in parts.scheduler.live)
 
-        assert any(timer_id in argument for call in parts.stream.calls for argument in call if _is_array(argument))
+        assert moves(parts)[timer_id] == "deleted"
 
 
-def _is_array(argument: object) -> bool:
-    return isinstance(argument, (list, tuple))
+def waiting_for(key: str, kind: str, timer_id: uuid.UUID, timeout_s: float = 86_400, **known: Any) -> dict[str, Any]:
+    """A turn of the workflow `waits` that is suspended in one wait with a timer."""
+    started = (1, 1, "turn.started", "", b"{}")
+    data = msgspec.json.encode({"kind": kind, "timeout_s": timeout_s})
+    return SUSPENDED | {
+        "workflow": "waits",
+        "events": [started, (2, 1, "wait.started", key, data), (3, 1, "turn.suspended", "", b"{}")],
+        "waits": msgspec.json.encode([{"key": key, "kind": kind, "name": "go", "timer_id": str(timer_id)}]),
+        "timers": [(key, timer_id, False, 9e9)],
+        **known,
+    }
+
+
+def moves(parts: Parts) -> dict[uuid.UUID, str]:
+    """What became of rows, by all flushes."""
+    return {row_id: to for call in parts.stream.calls for row_id, to in zip(call[-4], call[-3], strict=True)}
+
+
+def written_rows(parts: Parts) -> list[uuid.UUID]:
+    """New rows of all flushes."""
+    return [row_id for call in parts.stream.calls for row_id in call[-12]]

@@ -4,8 +4,8 @@ import asyncio
 import uuid
 from typing import Any
 
-from argosy.store.head import DueRow, LoadedTurn, SentSignal
-from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn
+from argosy.store.head import LoadedTurn, SentSignal
+from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_owned, make_turn
 
 WAITS_FOR_GO = b'[{"key":"signal:go","kind":"signal","name":"go"}]'
 
@@ -112,11 +112,11 @@ async def test_a_turn_of_which_a_signal_was_buffered_meanwhile_is_not_believed()
         other, sent = signal(turn_id, "other"), signal(turn_id)
         answers(parts, [sent], waiting(turn_id))
         load_suspended = parts.heads.load_suspended
-        row = DueRow(other.inbox_id, turn_id, 0, "signal", "other", "", b"1", "suspended")
+        row = due_row(waiting(turn_id, other), other.inbox_id, "signal", "other", payload=b"1")
 
         async def buffered_meanwhile(turn_ids: list[uuid.UUID], events_max: int) -> list[LoadedTurn]:
             parts.heads.due, parts.heads.turns = [row], {turn_id: waiting(turn_id, other)}
-            await parts.inbox._read()
+            await parts.inbox.look()
             return await load_suspended(turn_ids, events_max)
 
         parts.heads.load_suspended = buffered_meanwhile
@@ -149,7 +149,7 @@ async def test_what_is_not_suspended_until_this_signal_is_left_to_those_who_look
 
         await read(parts, another, queued, parked)
 
-        assert (parts.scheduler.live, parts.inbox._in_hand) == ({}, {})
+        assert (parts.scheduler.live, list(parts.inbox._in_hand.known)) == ({}, [])
 
 
 async def test_turns_that_are_named_are_bounded_and_asked_for_once_and_only_when_they_may_be_ours() -> None:

@@ -143,10 +143,11 @@ class Parts:
             self.flusher,
             self.pager,
             self.takeover,
-            self.clock,
             owned=self.owned,
             partition_of=self._partition_of,
             interval_s=self._inbox_interval_s,
+            rows_max=settings.inbox_rows_max,
+            size_bytes_max=settings.inbox_size_bytes_max,
         )
 
     def _make_ownership(self) -> None:

@@ -10,7 +10,7 @@ import uuid
 from typing import Final
 
 from argosy.ids import buckets_of
-from argosy.store.head import Heads
+from argosy.store.head import Heads, Queue
 from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.turn.events import Event
@@ -38,7 +38,7 @@ async def rehearse(
         partitions.notes([]),
         partitions.open_positions("", {}),
         heads.load_heads(0, uuid.UUID(int=0), 0, 1),
-        heads.due_inbox([(0, 0)], 1),
+        heads.due_inbox([(0, 0)], [], dict.fromkeys(Queue, 1), 1),
         heads.load_turns([]),
     )
 

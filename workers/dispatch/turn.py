@@ -163,6 +163,7 @@ class Turn:
         "stop",
         "task",
         "tenant",
+        "timers",
         "turn_id",
         "unwritten",
         "version",
@@ -223,6 +224,8 @@ class Turn:
         # Signals nobody has taken yet, and timers that came due, by the key of their wait.
         self.signals: list[Signal] = []
         self.fired: dict[str, uuid.UUID] = {}
+        # Timers of its waits that Postgres has, by the key of their wait, and when they are due (database time).
+        self.timers: dict[str, tuple[uuid.UUID, float]] = {}
         # Inbox rows that met the turn between its last line of code and the commit of its last flush.
         self.deferred: list[uuid.UUID] = []
         # Inbox rows that memory has taken in, so that a second read of one is recognised.
@@ -262,6 +265,14 @@ class Turn:
 
     def become(self, status: Status) -> None:
         self.status = advance(self.status, status)
+
+    def drop_timer(self, timer_id: uuid.UUID) -> None:
+        """The wait of this timer is over, or was given up: the next flush removes it, or never writes it."""
+        kept = [row for row in self.inbox if row.inbox_id != timer_id]
+        if len(kept) < len(self.inbox):
+            self.inbox = kept
+        else:
+            self.moves[timer_id] = "deleted"
 
     def write(self, event: Event, key: str = "", data: bytes = b"{}") -> None:
         """Add a durable event; it goes with the next flush."""

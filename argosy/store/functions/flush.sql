@@ -1,7 +1,9 @@
 -- flush: what a worker's turns want written, in one call. Per turn one row of u_ with what it was and what it becomes
 -- (transitions since the last flush are folded), its events, and its inbox rows. A partition whose fence does not hold is
 -- left out whole (held = false); a turn that is not as expected is left out with all that belongs to it
--- (applied = false) and is read again by the caller.
+-- (applied = false) and is read again by the caller. A turn that ends takes along what was addressed to it and is still
+-- open: its timers are deleted, all else came late. (A plain one, queued before this flush and completed or failed by it,
+-- can have neither a timer nor a row that the caller does not know: it is not looked for.)
 --   i_: new inbox rows; i_due_s: seconds from now
 --   x_: inbox rows that take effect here; x_to: consumed | buffered | late | deleted
 --   l_: delayed turns that fell due: each gets its place, or is rejected when busy
@@ -25,6 +27,7 @@ DECLARE
   held integer[];
   all_held boolean;
   done_index bigint[];
+  ended uuid[];
   i integer;
   delayed turns%ROWTYPE;
 BEGIN
@@ -54,8 +57,11 @@ BEGIN
       WHERE t.turn_id = u.turn AND t.status = u.old_status AND t.attempt = u.old_attempt AND t.seq = u.old_seq
         AND may_become(u.old_status, u.status)
         AND (all_held OR u.partition = ANY (held))
-      RETURNING u.ord)
-    SELECT coalesce(array_agg(ord), '{}') INTO done_index FROM done;
+      RETURNING u.ord, CASE WHEN has_ended(u.status) AND NOT (
+        u.old_status = 'queued' AND u.status IN ('completed', 'failed') AND t.not_before IS NULL AND t.deadline_s IS NULL)
+        THEN t.turn_id END AS ended)
+    SELECT coalesce(array_agg(ord), '{}'), array_agg(done.ended) FILTER (WHERE done.ended IS NOT NULL)
+    INTO done_index, ended FROM done;
     IF cardinality(done_index) < cardinality(u_turn) THEN
       result.applied := ARRAY(SELECT g = ANY (done_index) FROM generate_series(1, cardinality(u_turn)) AS g ORDER BY g);
     END IF;
@@ -85,6 +91,7 @@ BEGIN
       WHERE turn_id = delayed.turn_id;
       INSERT INTO events (turn_id, seq, lineage, attempt, type, data)
       VALUES (delayed.turn_id, delayed.seq + 1, here, 0, 'turn.rejected', convert_to('{"reason":"busy"}', 'UTF8'));
+      ended := array_append(ended, delayed.turn_id);
     ELSE
       UPDATE turns SET place = nextval('places') WHERE turn_id = delayed.turn_id;
       IF delayed.deadline_s IS NOT NULL THEN
@@ -100,14 +107,32 @@ BEGIN
     USING unnest(x_index, x_partition, x_id, x_to) AS x (index, partition, id, new_state)
     WHERE b.inbox_id = x.id AND x.new_state = 'deleted'
       AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]);
-    UPDATE inbox AS b SET state = x.new_state
+    UPDATE inbox AS b SET state = x.new_state, payload = CASE WHEN x.new_state <> 'late' THEN b.payload END
     FROM unnest(x_index, x_partition, x_id, x_to) AS x (index, partition, id, new_state)
     WHERE b.inbox_id = x.id AND x.new_state <> 'deleted' AND b.state IN ('due', 'buffered')
       AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]);
   END IF;
 
+  IF ended IS NOT NULL THEN
+    PERFORM close_inbox(ended);
+  END IF;
+
   result.lineage := here;
   UPDATE flush_streams SET no = p_no, answer = result, at = now() WHERE worker_id = p_worker AND stream = 2;
   RETURN result;
+END
+$$;
+
+-- What is still open of turns that have ended, under each of their names. Nothing is written when there is nothing.
+CREATE OR REPLACE FUNCTION close_inbox(p_turns uuid[]) RETURNS void LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  names uuid[] := p_turns || ARRAY(SELECT d.turn_id FROM turns AS d WHERE d.duplicate_of = ANY (p_turns));
+  left_over uuid[] := ARRAY(SELECT b.inbox_id FROM inbox AS b WHERE b.turn_id = ANY (names) AND b.state IN ('due', 'buffered'));
+BEGIN
+  IF cardinality(left_over) > 0 THEN
+    DELETE FROM inbox WHERE inbox_id = ANY (left_over) AND kind = 'timer';
+    UPDATE inbox SET state = 'late', payload = NULL WHERE inbox_id = ANY (left_over) AND kind <> 'timer';
+  END IF;
 END
 $$;

@@ -184,7 +184,7 @@ class TurnJournal:
         try:
             payload = await wait.future
         finally:
-            self.waits.open.pop(key, None)
+            self.waits.leave(wait)
         if kind == "retry":
             self._quiet.begin(key.rpartition("~")[0])
         return payload

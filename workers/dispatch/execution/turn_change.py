@@ -1,7 +1,5 @@
 """What happens to a turn in memory when it starts, goes on, ends or parks: changes that the next flush writes."""
 
-import uuid
-
 import msgspec
 import structlog
 
@@ -10,7 +8,6 @@ from argosy.errors import StepFailedError
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.turn import Resume, Turn
-from argosy.workers.dispatch.waits import decode_waits
 from argosy.workflow.journal import Park
 from argosy.workflow.outcome import extended, with_channels
 
@@ -70,10 +67,8 @@ def suspend(turn: Turn) -> None:
 
 
 def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
+    """Its timers, and what was sent to it and is not known here, go in the flush that writes this (flush.sql)."""
     turn.become(status)
-    for written in decode_waits(turn.waits) if turn.waits else ():
-        if written.timer_id:
-            turn.moves.setdefault(uuid.UUID(written.timer_id), "deleted")
     turn.waits = None
     turn.write(event, data=_with_channels(turn, data))
     for signal in turn.signals:
@@ -84,7 +79,7 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
         turn.moves[inbox_id] = "deleted"
     for wait in turn.journal.waits.open.values() if turn.journal is not None else ():
         if wait.timer_id is not None:
-            turn.moves.setdefault(wait.timer_id, "deleted")
+            turn.drop_timer(wait.timer_id)
 
 
 def fail(turn: Turn, error: BaseException) -> None:

@@ -2,6 +2,9 @@
 
 Rules:
 - A wait that began before a suspension or a crash keeps the timer that it began with.
+- A timer goes with its wait, however that ends: code that gives a wait up (a cancelled task, asyncio.timeout) takes
+  its timer along. One that comes due at that moment wakes nobody. Code that is in such a wait again, in a later
+  attempt, gets a new timer.
 - A signal goes to the wait that is in for it; what nobody waits for is kept for the next one that does.
 - Whatever a wait comes to is written before the code hears of it. The wait between two tries of a private step says so
   in what is written.
@@ -18,7 +21,7 @@ from argosy.errors import OwnershipLostError, WaitTimeoutError
 from argosy.turn.events import Event
 from argosy.workers.dispatch.execution.asked import Asked
 from argosy.workers.dispatch.turn import InboxWrite, Signal, Turn
-from argosy.workers.dispatch.waits import Wait, WrittenWait, decode_waits
+from argosy.workers.dispatch.waits import Wait, WrittenWait
 from argosy.workflow.journal import WaitKind
 
 _PRIVATE: Final = b'{"private":true}'
@@ -29,7 +32,7 @@ _encode = msgspec.json.encode
 class TurnWaits:
     """open: those the code is in, by key. record(event, key, data) writes a durable event of the turn."""
 
-    __slots__ = ("_asked", "_database_time_s", "_record", "_turn", "_written", "open")
+    __slots__ = ("_asked", "_database_time_s", "_given_up", "_record", "_turn", "open")
 
     def __init__(
         self,
@@ -42,7 +45,7 @@ class TurnWaits:
         self._asked = asked
         self._database_time_s = database_time_s
         self._record = record
-        self._written = {wait.key: wait for wait in decode_waits(turn.waits)} if turn.waits else {}
+        self._given_up: set[str] = set()
         self.open: dict[str, Wait] = {}
 
     @property
@@ -55,8 +58,8 @@ class TurnWaits:
         future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         if kind == "signal" and (signal := self._take(name)) is not None:
             self._complete(key, signal)
-            if (written := self._written.get(key)) is not None and written.timer_id:
-                self._turn.moves[uuid.UUID(written.timer_id)] = "deleted"
+            if (timer := self._turn.timers.pop(key, None)) is not None:
+                self._turn.drop_timer(timer[0])
             future.set_result(signal.payload)
             return Wait(key, kind, name, future, None, None)
         wait = Wait(key, kind, name, future, *self._timer(key, kind, name, timeout_s))
@@ -65,6 +68,18 @@ class TurnWaits:
             self._time_out(wait, fired)
         return wait
 
+    def leave(self, wait: Wait) -> None:
+        """The code does not wait any more: what it waited for came, or it gave up, or it is broken off."""
+        turn = self._turn
+        self.open.pop(wait.key, None)
+        is_over = wait.future.done() and not wait.future.cancelled()
+        if is_over or turn.stop is not None or turn.has_ended or not turn.is_live:
+            return
+        self._given_up.add(wait.key)
+        turn.timers.pop(wait.key, None)
+        if wait.timer_id is not None:
+            turn.drop_timer(wait.timer_id)
+
     def deliver(self, signal: Signal) -> bool:
         """A signal met the running turn. False: nothing waits for it yet, and it is kept."""
         turn = self._turn
@@ -72,7 +87,7 @@ class TurnWaits:
             if wait.kind == "signal" and wait.name == signal.name and not wait.future.done():
                 self._complete(wait.key, signal)
                 if wait.timer_id is not None:
-                    turn.moves[wait.timer_id] = "deleted"
+                    turn.drop_timer(wait.timer_id)
                 wait.future.set_result(signal.payload)
                 return True
         turn.signals.append(signal)
@@ -84,7 +99,7 @@ class TurnWaits:
         wait = self.open.get(key)
         if wait is not None and not wait.future.done():
             self._time_out(wait, inbox_id)
-        elif wait is None and not self._asked.replay.is_settled(key):
+        elif wait is None and key not in self._given_up and not self._asked.replay.is_settled(key):
             self._turn.fired[key] = inbox_id  # the replay has not come to this wait again yet
         else:
             self._turn.moves[inbox_id] = "deleted"
@@ -134,18 +149,17 @@ class TurnWaits:
         self, key: str, kind: WaitKind, name: str, timeout_s: float | None
     ) -> tuple[uuid.UUID | None, float | None]:
         """The timer of a wait: the one it began with before a suspension or a crash, or a new one."""
-        if (written := self._written.get(key)) is not None:
-            return (uuid.UUID(written.timer_id), written.due_at_s) if written.timer_id else (None, None)
-        if self._asked.replay.is_started(key):
-            return None, None
-        data: dict[str, object] = {"kind": kind}
-        if name:
-            data["name"] = name
-        if timeout_s is not None:
-            data["timeout_s"] = timeout_s
-        if self._asked.is_hidden(key):
-            data["private"] = True
-        self._record(Event.WAIT_STARTED, key, _encode(data))
+        if (known := self._turn.timers.get(key)) is not None:
+            return known
+        if not self._asked.replay.is_started(key):
+            data: dict[str, object] = {"kind": kind}
+            if name:
+                data["name"] = name
+            if timeout_s is not None:
+                data["timeout_s"] = timeout_s
+            if self._asked.is_hidden(key):
+                data["private"] = True
+            self._record(Event.WAIT_STARTED, key, _encode(data))
         if timeout_s is None:
             return None, None
         timer_id = uuid.uuid4()

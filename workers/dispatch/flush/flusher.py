@@ -276,6 +276,7 @@ class Flusher:
             entry = entries[0]
             if entry.is_poison:
                 raise error
+            self._on_moved([*entry.moves, *entry.turn.seen])  # due as before
             await self._write([entry.poisoned(str(error))], [], [])
             return
         half = len(entries) // 2

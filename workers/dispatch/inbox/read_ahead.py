@@ -44,7 +44,7 @@ class ReadAhead:
         scheduler: Scheduler,
         takeover: Takeover,
         owned_of: Callable[[int], Owned | None],
-        take: Callable[[DueRow, Owned, LoadedTurn], None],
+        take: Callable[[DueRow, Owned], None],
     ) -> None:
         self._heads = heads
         self._scheduler = scheduler
@@ -109,7 +109,8 @@ class ReadAhead:
         known = {signal[0] for signal in turn.signals}
         turn.signals.extend((each.inbox_id, each.name, each.payload) for each in signals if each.inbox_id not in known)
         for each in signals:
-            row = DueRow(each.inbox_id, each.turn_id, each.bucket, "signal", each.name, "", each.payload, turn.status)
+            sent = (each.inbox_id, each.turn_id, each.bucket, "signal", each.name, "", each.payload)
+            row = DueRow(*sent, turn.waits, turn)
             if waits_for(turn.waits, row):
-                self._take(row, owned, turn)
+                self._take(row, owned)
                 return

@@ -247,7 +247,7 @@ def _goes_on(row: LoadedTurn) -> bool:
     if status is not Status.SUSPENDED:
         return status in (Status.QUEUED, Status.RUNNING)
     names = {name for _, name, _ in row.signals}
-    keys = {key for key, _ in row.timers}
+    keys = {key for key, _, is_buffered, _ in row.timers if is_buffered}
     return any(
         wait.key in keys or (wait.kind == "signal" and wait.name in names)
         for wait in (decode_waits(row.waits) if row.waits else ())
@@ -296,5 +296,5 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     known = {result.inbox_id for result in turn.results}
     turn.results += [Result(*result) for result in row.results if result[0] not in known]
     turn.seen.update(result.inbox_id for result in turn.results)
-    for key, inbox_id in row.timers:
-        turn.fired.setdefault(key, inbox_id)
+    turn.timers = {key: (inbox_id, due_at_s) for key, inbox_id, _, due_at_s in row.timers}
+    turn.fired = {key: inbox_id for key, inbox_id, is_buffered, _ in row.timers if is_buffered} | turn.fired

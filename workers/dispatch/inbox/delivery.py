@@ -1,0 +1,150 @@
+"""What becomes of a due row, by the state of its turn; everything but the reading.
+
+Rules (I7):
+- A row takes effect in the flush of its effect, and stays due until then.
+- A turn that a row wakes comes into memory without its history: that is read when the turn has a slot.
+- What ends a turn needs nothing of it but its row: neither its history nor room for it.
+- What would wake a turn of which a former owner may still say something stays due.
+- A row that meets a turn between its last line of code and the commit of its last flush is looked at again afterwards.
+"""
+
+import uuid
+from collections.abc import Callable
+
+from argosy import telemetry
+from argosy.store.head import DueRow, Head, LoadedTurn
+from argosy.turn.events import Event
+from argosy.turn.status import ENDED, Status
+from argosy.workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.flush.flusher import Flusher, LooseMove, Placement
+from argosy.workers.dispatch.inbox.in_hand import InHand
+from argosy.workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, waits_for
+from argosy.workers.dispatch.ownership.takeover import Takeover
+from argosy.workers.dispatch.scheduling.pager import Pager, turn_of
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Owned, Result, Signal, Stop, Turn
+
+
+class Delivery:
+    """on_absent(turn_id): a row of a turn that memory does not hold is being taken."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        executor: Executor,
+        flusher: Flusher,
+        pager: Pager,
+        takeover: Takeover,
+        in_hand: InHand,
+        *,
+        on_absent: Callable[[uuid.UUID], None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._executor = executor
+        self._flusher = flusher
+        self._pager = pager
+        self._takeover = takeover
+        self._in_hand = in_hand
+        self._on_absent = on_absent
+
+    def take(self, row: DueRow, owned: Owned) -> None:
+        """What becomes of the row; one that is not in hand afterwards stays due."""
+        turn = self._scheduler.live.get(row.turn_id)
+        if row.head is None:
+            self._move(row, owned, "late")  # the log was read far enough: its turn never comes
+        elif turn is None:
+            self._take_absent(row, owned, row.head)
+        elif turn.owned is owned and row.inbox_id not in turn.seen:
+            self._take_present(row, owned, turn)
+
+    def _take_absent(self, row: DueRow, owned: Owned, head: Head | LoadedTurn) -> None:
+        """The turn waits in Postgres: delayed, behind others, suspended, parked, ended, or held for a former owner."""
+        self._on_absent(row.turn_id)
+        status = Status(head.status)
+        action = self._action(row, status)
+        if action is Action.SAID:
+            self._move(row, owned, "consumed")
+            self._takeover.said(row.turn_id, row.name)
+        elif action is Action.BUFFER:
+            self._move(row, owned, "buffered")
+            if status is Status.QUEUED or self._pager.is_coming(row.turn_id):
+                self._pager.signalled(row.turn_id, owned)
+        elif action is Action.PLACE:
+            self._move(row, owned, "deleted")
+            self._flusher.place(Placement(owned, row.turn_id, head.session_id, head.bucket))
+        elif action in (Action.LATE, Action.DELETE):
+            self._move(row, owned, "late" if action is Action.LATE else "deleted")
+        elif action in (Action.CANCEL, Action.EXPIRE):
+            turn = turn_of(head, owned)  # one that is held stays so until Postgres has its end: the note lists it
+            self._scheduler.live[turn.turn_id] = turn
+            self._end(row, owned, turn, action)
+        elif action in (Action.WAKE, Action.RESUME):
+            turn = turn_of(head, owned)
+            if self._scheduler.found(turn):
+                self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
+                if action is Action.RESUME:
+                    turn.seen.add(row.inbox_id)
+                    turn.moves[row.inbox_id] = "consumed"
+                elif row.kind == "timer":
+                    turn.seen.add(row.inbox_id)
+                    turn.fired[row.correlation] = row.inbox_id
+                # A signal is among those that are read with the history, in the order in which they were sent.
+
+    def _action(self, row: DueRow, status: Status) -> Action:
+        """Of a turn that memory does not hold."""
+        if self._takeover.is_held(row.turn_id) and status not in ENDED:
+            return decide_held(row.kind, row.name, status, waits_for(row.waits, row))
+        if status is Status.RUNNING:  # it ran before a claim, and its head is not read yet
+            return {"step_result": Action.BUFFER, "handover": Action.LATE}.get(row.kind, Action.STAY)
+        return decide(row.kind, row.name, status, waits_for(row.waits, row))
+
+    def _take_present(self, row: DueRow, owned: Owned, turn: Turn) -> None:
+        """The turn is in memory: waiting for its slot, running, or between its last line and its last flush."""
+        has_begun = turn.journal is not None
+        if turn.has_ended or turn.stop is not None or (has_begun and turn.status is not Status.RUNNING):
+            self._in_hand.take(row.inbox_id, owned)
+            turn.deferred.append(row.inbox_id)
+            return
+        self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
+        if row.kind == "step_result" and not has_begun:  # whether its history was read before this or is read after
+            turn.seen.add(row.inbox_id)
+            turn.results.append(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
+            return
+        # One that waits for its slot is treated like a running one: it will find in memory what comes now.
+        status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == "timer" else turn.status
+        action = decide(row.kind, row.name, status, waits_for=True)
+        if row.name in ("deadline", "not_before") and row.kind == "timer":
+            action = decide(row.kind, row.name, turn.status, waits_for=True)
+        if action in (Action.CANCEL, Action.EXPIRE):
+            self._end(row, owned, turn, action)
+        elif action in (Action.LATE, Action.DELETE):
+            self._move(row, owned, "late" if action is Action.LATE else "deleted")
+        elif row.kind == "timer":
+            turn.seen.add(row.inbox_id)
+            if has_begun:
+                turn.journal.fire(row.correlation, row.inbox_id)
+            else:
+                turn.fired[row.correlation] = row.inbox_id
+        else:
+            turn.seen.add(row.inbox_id)
+            signal = Signal(row.inbox_id, row.name, row.payload or b"null")
+            if has_begun:
+                turn.journal.deliver(signal)
+            else:
+                turn.signals.append(signal)
+                self._move(row, owned, "buffered")
+
+    def _end(self, row: DueRow, owned: Owned, turn: Turn, action: Action) -> None:
+        self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
+        turn.moves[row.inbox_id] = "consumed" if row.kind == "cancel" else "deleted"
+        if turn.journal is not None:
+            self._executor.stop(turn, Stop.CANCEL if action is Action.CANCEL else Stop.EXPIRE)
+        elif action is Action.CANCEL:
+            self._executor.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
+        else:
+            self._executor.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
+
+    def _move(self, row: DueRow, owned: Owned, to: str) -> None:
+        telemetry.INBOX.labels(kind=row.kind, outcome=to).inc()
+        self._in_hand.hold(row.inbox_id, owned, row.queue)
+        self._flusher.move(LooseMove(owned, row.inbox_id, to))

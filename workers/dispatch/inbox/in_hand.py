@@ -1,0 +1,85 @@
+"""Rows that were read, and of which no flush has said yet what became of them.
+
+Rules:
+- A row in hand is due in Postgres as before; it is not read again (`known`), and not taken twice.
+- Of each queue so many at the most wait here for something: for their turn's slot, or for a flush. What a turn has that
+  runs does not count: slots bound it.
+- A queue that is full rests until half of what it had in hand is gone: each read passes over what is in hand.
+- A row whose turn left memory without it is let go: it is due, and is read again.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, KeysView
+from typing import Final
+
+from argosy.store.head import Queue
+from argosy.workers.dispatch.turn import Owned, Turn
+
+_ROWS_PER_READ: Final = 500
+
+
+class InHand:
+    """is_live(turn): whether memory still holds this turn."""
+
+    def __init__(self, rows_max: int, is_live: Callable[[Turn], bool]) -> None:
+        self._rows_max = rows_max
+        self._is_live = is_live
+        self._owned: dict[uuid.UUID, Owned] = {}
+        # What waits, by queue: for this turn to begin, or (None) for a flush.
+        self._waiting: dict[Queue, dict[uuid.UUID, Turn | None]] = {queue: {} for queue in Queue}
+        self._resting: set[Queue] = set()
+
+    def __contains__(self, inbox_id: uuid.UUID) -> bool:
+        return inbox_id in self._owned
+
+    @property
+    def known(self) -> KeysView[uuid.UUID]:
+        return self._owned.keys()
+
+    def take(self, inbox_id: uuid.UUID, owned: Owned) -> None:
+        """A turn that runs, or will, has the row."""
+        self._owned[inbox_id] = owned
+
+    def hold(self, inbox_id: uuid.UUID, owned: Owned, queue: Queue, turn: Turn | None = None) -> None:
+        """The row waits for this turn to begin; without one, for a flush."""
+        self._owned[inbox_id] = owned
+        self._waiting[queue][inbox_id] = turn
+
+    def drop(self, inbox_ids: Iterable[uuid.UUID]) -> None:
+        """A flush says what became of them, or they are to be read again."""
+        for inbox_id in inbox_ids:
+            if self._owned.pop(inbox_id, None) is not None:
+                for waiting in self._waiting.values():
+                    waiting.pop(inbox_id, None)
+
+    def void(self, owned: Owned) -> None:
+        self.drop([inbox_id for inbox_id, each in self._owned.items() if each is owned])
+
+    def rows_wanted(self) -> dict[Queue, int]:
+        """How many rows of each queue may be read now."""
+        wanted = {}
+        for queue in Queue:
+            room = self._room(queue)
+            if room <= 0:
+                self._resting.add(queue)
+            elif 2 * room >= self._rows_max:
+                self._resting.discard(queue)
+            wanted[queue] = 0 if queue in self._resting else min(_ROWS_PER_READ, room)
+        return wanted
+
+    def has_room_again(self) -> bool:
+        """Whether a queue that rests may be read on."""
+        return any(2 * self._room(queue) >= self._rows_max for queue in self._resting)
+
+    def _room(self, queue: Queue) -> int:
+        waiting = self._waiting[queue]
+        self._let_go(waiting)
+        return self._rows_max - len(waiting)
+
+    def _let_go(self, waiting: dict[uuid.UUID, Turn | None]) -> None:
+        for inbox_id, turn in list(waiting.items()):
+            if turn is None or (turn.journal is None and (self._is_live(turn) or turn.is_queued_to_flush)):
+                continue
+            del waiting[inbox_id]
+            if turn.journal is None:
+                del self._owned[inbox_id]
