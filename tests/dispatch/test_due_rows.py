@@ -1,5 +1,6 @@
 """Due rows of the inbox at moments that are hard to bring about with real servers."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -137,6 +138,149 @@ async def test_the_timer_of_a_wait_that_a_signal_ends_goes_with_it() -> None:
         await until(lambda: parts.stream.calls and turn_id not in parts.scheduler.live)
 
         assert moves(parts)[timer_id] == "deleted"
+
+
+async def test_a_wait_that_the_code_gives_up_takes_its_timer_along() -> None:
+    """`signal or time` written by hand: the loser is cancelled, and its timer would have been due a month later."""
+    timers: list[uuid.UUID] = []
+
+    async def waits(context):
+        alarm = asyncio.ensure_future(context.sleep(30 * 86_400))
+        await context.run(record)
+        await context.run(record)  # begins when all before it is durable
+        timers.extend(written_rows(parts))
+        message = asyncio.ensure_future(context.wait_signal("go", timeout_s=86_400))
+        await asyncio.sleep(0)
+        message.cancel()
+        alarm.cancel()
+        return await context.wait_signal("other")
+
+    async def record() -> None:
+        return None
+
+    async with Parts(catalog(waits, "waits")) as parts:
+        turn = make_turn(parts.owned[0], "waits")
+        parts.scheduler.accepted(turn, True)
+        parts.executor.fill()
+        await until(lambda: turn.written_status is Status.SUSPENDED and turn.turn_id not in parts.scheduler.live)
+
+        assert len(timers) == 1, "the timer of the wait that was given up before any flush is never written"
+        assert moves(parts) == {timers[0]: "deleted"}
+        assert [wait["name"] for wait in msgspec.json.decode(turn.waits)] == ["other"]
+
+
+async def test_a_timer_that_comes_due_as_its_wait_is_given_up_wakes_nobody() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    alarms: list[Any] = []
+
+    async def hold() -> None:
+        begun.set()
+        await go_on.wait()
+
+    async def waits(context):
+        alarms.append(asyncio.ensure_future(context.sleep(86_400)))
+        await context.run(hold)
+
+    async with Parts(catalog(waits, "waits")) as parts:
+        timer_id = uuid.uuid4()
+        turn = turn_of(loaded(uuid.uuid4(), **waiting_for("sleep", "sleep", timer_id)), parts.owned[0])
+        parts.scheduler.found(turn)
+        parts.executor.fill()
+        await until(begun.is_set)
+
+        alarms[0].cancel()
+        await asyncio.sleep(0)
+        turn.journal.fire("sleep", timer_id)
+        go_on.set()
+        await until(lambda: turn.has_ended and turn.turn_id not in parts.scheduler.live)
+
+        assert (moves(parts), turn.fired) == ({timer_id: "deleted"}, {})
+        assert turn.status is Status.COMPLETED
+
+
+async def test_a_wait_that_was_given_up_gets_a_new_timer_in_a_later_attempt() -> None:
+    """Its code may not give it up again: what made it do so may be no part of its history."""
+
+    async def waits(context):
+        await context.sleep(60)
+
+    async with Parts(catalog(waits, "waits")) as parts:
+        turn_id = uuid.uuid4()
+        known = waiting_for("sleep", "sleep", uuid.uuid4(), 60, timers=[])
+        turn = turn_of(loaded(turn_id, **known), parts.owned[0])
+        parts.scheduler.found(turn)
+
+        parts.executor.fill()
+        await until(lambda: turn_id not in parts.scheduler.live)
+
+        (timer_id,) = written_rows(parts)
+        assert msgspec.json.decode(turn.waits)[0]["timer_id"] == str(timer_id)
+
+
+async def test_a_wait_that_goes_on_keeps_its_timer() -> None:
+    async def waits(context):
+        await context.sleep(60)
+
+    async with Parts(catalog(waits, "waits")) as parts:
+        turn_id, timer_id = uuid.uuid4(), uuid.uuid4()
+        turn = turn_of(loaded(turn_id, **waiting_for("sleep", "sleep", timer_id)), parts.owned[0])
+        parts.scheduler.found(turn)
+
+        parts.executor.fill()
+        await until(lambda: turn_id not in parts.scheduler.live)
+
+        assert (written_rows(parts), moves(parts)) == ([], {})
+        assert msgspec.json.decode(turn.waits)[0]["timer_id"] == str(timer_id)
+
+
+async def test_rows_in_hand_and_rows_that_cannot_be_taken_hide_nobody_and_a_look_reads_until_nothing_is_left() -> None:
+    async with Parts(catalog(), rows_max=1_000) as parts:
+        running = loaded(uuid.uuid4(), status="running", attempt=1, seq=1, version="1")
+        parts.heads.due = [due_row(running, uuid.uuid4(), "signal", "go") for _ in range(600)]
+        for number in range(700):
+            turn = loaded(uuid.uuid4(), **SUSPENDED)
+            parts.heads.due.append(due_row(turn, uuid.uuid4(), "signal", f"s{number}", payload=b"1"))
+
+        await parts.inbox.look()
+
+        assert len(parts.inbox._in_hand.known) == 700, "those of the turn that nobody has read yet stay due"
+
+
+async def test_a_queue_that_is_full_rests_until_half_of_it_is_done_and_the_others_go_on() -> None:
+    async with Parts(catalog(), rows_max=10) as parts:
+        parts.executor.is_cut_off = True  # nothing starts
+        asleep = [loaded(uuid.uuid4(), **waiting_for("sleep", "sleep", uuid.uuid4())) for _ in range(30)]
+        parts.heads.turns = {each.turn_id: each for each in asleep}
+        parts.heads.due = [due_row(each, each.timers[0][1], "timer", "sleep", "sleep") for each in asleep]
+        await parts.inbox.look()
+        in_hand = list(parts.inbox._in_hand.known)
+
+        cancel = due_row(asleep[29], uuid.uuid4(), "cancel")
+        parts.heads.due.append(cancel)
+        parts.inbox.moved(in_hand[:4])
+        is_early = parts.inbox._work.is_set()
+        await parts.inbox.look()
+
+        assert len(in_hand) == 10
+        assert not is_early
+        assert set(parts.inbox._in_hand.known) == {*in_hand[4:], cancel.inbox_id}
+        parts.inbox.moved(in_hand[4:5])
+        assert parts.inbox._work.is_set()
+
+
+async def test_a_row_in_hand_of_a_turn_that_left_memory_without_it_is_read_again() -> None:
+    async with Parts(catalog()) as parts:
+        parts.executor.is_cut_off = True
+        suspended = loaded(uuid.uuid4(), **waiting_for("sleep", "sleep", uuid.uuid4()))
+        row = due_row(suspended, suspended.timers[0][1], "timer", "sleep", "sleep")
+        parts.heads.due = [row]
+        await parts.inbox.look()
+        turn = parts.scheduler.live[suspended.turn_id]
+        parts.scheduler.left(turn)  # what was read of it was not as memory had it
+
+        await parts.inbox.look()
+
+        assert parts.scheduler.live[suspended.turn_id] is not turn
 
 
 def waiting_for(key: str, kind: str, timer_id: uuid.UUID, timeout_s: float = 86_400, **known: Any) -> dict[str, Any]:

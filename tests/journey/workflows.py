@@ -89,6 +89,13 @@ async def sleeps(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
 
 
 @workflow
+async def naps(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """A durable sleep, and nothing else."""
+    await ctx.sleep(job["sleep_s"])
+    return {}
+
+
+@workflow
 async def stumbles(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """A step that fails `fail_times` times and then succeeds."""
     return {"number": await ctx.run(stumble, job)}

@@ -86,7 +86,8 @@ async def test_a_turn_that_is_not_as_expected_leaves_nothing_behind(hand: Hand, 
     assert await hand.status(wrong) == "running"
     assert await hand.status(right) == "completed"
     assert await hand.rows("SELECT count(*) FROM events WHERE turn_id = $1", wrong.turn_id) == [(1,)]
-    assert await hand.rows("SELECT inbox_id, state FROM inbox") == [(moved, "due")]
+    # The row is of the turn that ended.
+    assert await hand.rows("SELECT inbox_id, state FROM inbox") == [(moved, "late")]
 
 
 async def test_a_partition_that_is_not_held_is_left_out_and_others_go_on(hand: Hand, open_hand: OpenHand) -> None:
@@ -144,6 +145,103 @@ async def test_what_took_effect_already_does_not_move_again(hand: Hand) -> None:
     await hand.flush(moves=[(turn.partition, row, "late")])
 
     assert await hand.rows("SELECT state FROM inbox") == [("consumed",)]
+
+
+async def left(hand: Hand) -> list[tuple[str, str, str]]:
+    """What is in the inbox: (kind, name, state)."""
+    return await hand.rows("SELECT kind, name, state FROM inbox ORDER BY kind, name")
+
+
+SENT = (
+    "INSERT INTO inbox (inbox_id, lane, bucket, tenant, turn_id, kind, name, state, payload)"
+    " VALUES (gen_random_uuid(), 'default', $1, 'acme', $2, 'signal', $3, $4, '1') RETURNING inbox_id"
+)
+
+
+@pytest.mark.parametrize("status", sorted(ENDED - {Status.REJECTED, Status.MERGED, Status.DUPLICATE}))
+@pytest.mark.parametrize("before", ["running", "suspended", "parked"])
+async def test_a_turn_that_ends_takes_along_its_timers_and_what_was_sent_to_it(
+    hand: Hand, before: str, status: str
+) -> None:
+    """Whatever its owner knew of them: it may never have read more than the turn's row."""
+    turn, repeated, other = New("a", deadline_s=60, key="k"), New("a", key="k"), New("b", deadline_s=60)
+    await running(hand, turn, other)
+    await hand.accept(repeated)
+    rows = [(uuid.uuid4(), "timer", name, 60.0) for name in ("retry", "signal", "sleep")]
+    await hand.flush(Change(turn, RUNNING, before, rows=rows))
+    for each, name, state in (
+        (turn, "a", "due"),
+        (turn, "b", "buffered"),
+        (repeated, "c", "due"),
+        (turn, "d", "consumed"),
+    ):
+        await hand.rows(SENT, each.bucket, each.turn_id, name, state)
+
+    await hand.flush(Change(turn, (before, 1, 1), status, events=[(f"turn.{status}", "")]))
+
+    assert await left(hand) == [
+        ("signal", "a", "late"), ("signal", "b", "late"), ("signal", "c", "late"), ("signal", "d", "consumed"),
+        ("timer", "deadline", "due"),
+    ]  # fmt: skip
+    assert await hand.rows("SELECT name FROM inbox WHERE payload IS NOT NULL") == [("d",)]
+    assert await hand.rows("SELECT turn_id FROM inbox WHERE kind = 'timer'") == [(other.turn_id,)]
+
+
+async def test_a_cancel_takes_effect_by_the_end_that_it_brings(hand: Hand) -> None:
+    turn, cancel = New("a"), uuid.uuid4()
+    await running(hand, turn)
+    await hand.flush(Change(turn, RUNNING, "suspended", rows=[(cancel, "cancel", "", 0.0)]))
+
+    await hand.flush(Change(turn, ("suspended", 1, 1), "cancelled", moves=[(cancel, "consumed")]))
+
+    assert await left(hand) == [("cancel", "", "consumed")]
+
+
+async def test_a_delayed_turn_that_is_cancelled_leaves_no_timer(hand: Hand) -> None:
+    delayed = New("a", not_before=FUTURE, deadline_s=60)
+    await hand.accept(delayed)
+
+    await hand.flush(Change(delayed, QUEUED, "cancelled", attempt=0))
+
+    assert await left(hand) == []
+
+
+async def test_a_turn_that_runs_from_its_start_to_its_end_in_one_flush_leaves_no_deadline(hand: Hand) -> None:
+    turn = New("a", deadline_s=60)
+    await hand.accept(turn)
+
+    await hand.flush(Change(turn, QUEUED, "completed", events=[*STARTED, ("turn.completed", "")]))
+
+    assert await left(hand) == []
+
+
+async def test_a_delayed_turn_that_is_rejected_as_it_falls_due_keeps_nothing_open(hand: Hand) -> None:
+    delayed, other = New("a", not_before=FUTURE, on_busy="reject"), New("a")
+    await hand.accept(delayed, other)
+    await hand.rows(SENT, delayed.bucket, delayed.turn_id, "go", "buffered")
+
+    await hand.flush(placements=[delayed])
+
+    assert await left(hand) == [("signal", "go", "late")]
+
+
+async def test_what_is_not_written_takes_nothing_along(hand: Hand) -> None:
+    turn = New("a", deadline_s=60)
+    await running(hand, turn)
+
+    await hand.flush(Change(turn, ("running", 7, 1), "completed"))
+
+    assert await left(hand) == [("timer", "deadline", "due")]
+
+
+async def test_what_came_late_keeps_no_payload(hand: Hand) -> None:
+    turn = New("a")
+    await running(hand, turn)
+    ((signal_id,),) = await hand.rows(SENT, turn.bucket, turn.turn_id, "go", "due")
+
+    await hand.flush(moves=[(turn.partition, signal_id, "late")])
+
+    assert await hand.rows("SELECT state, payload FROM inbox") == [("late", None)]
 
 
 async def test_a_delayed_turn_that_fell_due_takes_its_place_behind_the_others(hand: Hand) -> None:

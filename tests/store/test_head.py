@@ -3,13 +3,13 @@
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import asyncpg
 import pytest
 
-from argosy.store.head import Heads
+from argosy.store.head import DueRow, Heads, Queue
 from argosy.store.pool import Pool, connect
 from argosy.store.queries import load_queries
 from tests.store.hand import LANE, TENANT, Change, Hand, New
@@ -116,14 +116,25 @@ async def send(hand: Hand, turn: New, count: int = 1, age: str = "1 second") -> 
     )  # fmt: skip
 
 
+async def due(
+    heads: Heads,
+    ranges: Sequence[tuple[int, int]] = ((0, 1023),),
+    known: Sequence[uuid.UUID] = (),
+    *,
+    each: int = 10,
+    size_bytes_max: int = 1_000,
+) -> list[DueRow]:
+    return await heads.due_inbox(ranges, known, dict.fromkeys(Queue, each), size_bytes_max)
+
+
 async def test_what_is_sent_to_a_duplicate_comes_to_its_original(hand: Hand, heads: Heads) -> None:
     first, second = New("a", key="k"), New("a", key="k")
     await hand.accept(first, second)
     await send(hand, second)
 
-    rows = await heads.due_inbox([(0, 1023)], 10)
+    rows = await due(heads, [(0, 1023)])
 
-    assert [(each.turn_id, each.status) for each in rows] == [(first.turn_id, "queued")]
+    assert [(each.turn_id, each.head and each.head.status) for each in rows] == [(first.turn_id, "queued")]
     assert await heads.next_due_s([(0, 1023)]) is None
 
 
@@ -145,9 +156,9 @@ async def test_rows_of_other_buckets_and_of_the_future_are_not_due(hand: Hand, h
     await hand.accept(turn)
     await send(hand, turn)
 
-    mine = await heads.due_inbox([(turn.bucket, turn.bucket)], 10)
+    mine = await due(heads, [(turn.bucket, turn.bucket)])
     next_due_s = await heads.next_due_s([(turn.bucket, turn.bucket)])
-    others = await heads.due_inbox([(0, turn.bucket - 1), (turn.bucket + 1, 1023)], 10)
+    others = await due(heads, [(0, turn.bucket - 1), (turn.bucket + 1, 1023)])
 
     assert [each.kind for each in mine] == ["signal"]
     assert next_due_s is not None
@@ -162,7 +173,7 @@ async def test_rows_for_turns_that_are_not_accepted_yet_do_not_keep_others_waiti
     await send(hand, New("a"), count=20, age="5 seconds")
     await send(hand, turn)
 
-    rows = await heads.due_inbox([(0, 1023)], 10)
+    rows = await due(heads, [(0, 1023)])
 
     assert [each.turn_id for each in rows] == [turn.turn_id]
 
@@ -172,9 +183,9 @@ async def test_rows_for_a_turn_that_never_came_are_found_in_the_end(hand: Hand, 
     await read_through(hand, never, age_s=0)
     await send(hand, never, age="11 minutes")
 
-    rows = await heads.due_inbox([(0, 1023)], 10)
+    rows = await due(heads, [(0, 1023)])
 
-    assert [(each.turn_id, each.status) for each in rows] == [(never.turn_id, None)]
+    assert [(each.turn_id, each.head) for each in rows] == [(never.turn_id, None)]
 
 
 async def test_rows_for_turns_in_the_log_wait_as_long_as_the_log_is_not_read(hand: Hand, heads: Heads) -> None:
@@ -183,7 +194,7 @@ async def test_rows_for_turns_in_the_log_wait_as_long_as_the_log_is_not_read(han
     await read_through(hand, turn, age_s=1_200)
     await send(hand, turn, age="11 minutes")
 
-    assert await heads.due_inbox([(0, 1023)], 10) == []
+    assert await due(heads, [(0, 1023)]) == []
 
 
 async def read_through(hand: Hand, turn: New, age_s: float) -> None:
@@ -201,6 +212,100 @@ async def read_through(hand: Hand, turn: New, age_s: float) -> None:
         LANE,
         age_s,
     )
+
+
+WRITE = (
+    "INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, payload, due_at)"
+    " SELECT gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, now() - make_interval(secs => n)"
+    " FROM generate_series(1, $9::integer) AS n"
+)
+
+
+async def write(hand: Hand, turn: New, kind: str, name: str = "", count: int = 1, payload: bytes | None = None) -> None:
+    await hand.connections[2].execute(
+        WRITE, LANE, turn.bucket, TENANT, turn.session_id, turn.turn_id, kind, name, payload, count
+    )
+
+
+async def test_no_kind_of_row_hides_another(hand: Hand, heads: Heads) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    await write(hand, turn, "timer", "sleep", 50)
+    await write(hand, turn, "signal", "go", 50)
+    await write(hand, turn, "timer", "deadline")
+    await write(hand, turn, "cancel")
+
+    rows = await due(heads, each=3)
+
+    assert [(each.kind, each.name) for each in rows] == [
+        ("cancel", ""), ("timer", "deadline"), *[("signal", "go")] * 3, *[("timer", "sleep")] * 3
+    ]  # fmt: skip
+
+
+async def test_what_is_known_is_passed_over_and_what_became_visible_meanwhile_is_found(
+    hand: Hand, heads: Heads
+) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    await write(hand, turn, "timer", "sleep", 5)
+
+    first = [each.inbox_id for each in await due(heads, each=3)]
+    await write(hand, turn, "timer", "earlier", 9)  # among them one that was due before all that is known
+    rest = await due(heads, known=first, each=20)
+
+    assert len({*first, *(each.inbox_id for each in rest)}) == 14
+    assert len(rest) == 11
+    assert await due(heads, each=0) == []
+
+
+async def test_the_payloads_of_one_read_are_bounded_and_one_row_always_comes(hand: Hand, heads: Heads) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    await write(hand, turn, "signal", "large", 3, b"x" * 5_000)
+    await write(hand, turn, "timer", "sleep")
+
+    rows = await due(heads, size_bytes_max=6_000)
+
+    assert [each.name for each in rows] == ["large", "large", "sleep"]
+    assert [each.name for each in await due(heads, size_bytes_max=1)] == ["large", "sleep"]
+
+
+async def test_a_due_row_comes_with_what_decides_about_its_turn(hand: Hand, heads: Heads) -> None:
+    turn = New("a", priority=3)
+    await hand.accept(turn)
+    await hand.flush(Change(turn, QUEUED, "suspended", events=STARTED))
+    await write(hand, turn, "signal", "go", payload=b"1")
+
+    (row,) = await due(heads)
+
+    assert row.head is not None
+    assert (row.head.status, row.head.session, row.head.seq, row.head.priority) == ("suspended", "a", 1, 3)
+    assert (row.waits, row.payload, row.head.input) == (b"[]", b"1", None)
+
+
+async def test_rows_of_another_tenants_turn_are_nobodys(hand: Hand, heads: Heads) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    await write(hand, turn, "cancel")
+    await hand.rows("UPDATE inbox SET tenant = 'other' RETURNING 1")
+
+    assert await due(heads) == []
+
+
+async def test_due_rows_are_read_by_the_index_of_their_queue(store_dsn: str, hand: Hand) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    await write(hand, turn, "timer", "sleep", 20_000)
+    await write(hand, turn, "cancel")
+    connection: asyncpg.Connection = await connect(store_dsn)
+
+    arguments = (LANE, [0], [1023], [], [1, 2, 3, 4], [10, 10, 10, 10], 1_000)
+    statement = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + load_queries("head")["due_inbox"]
+    plan = json.loads(await connection.fetchval(statement, *arguments))[0]["Plan"]
+
+    await connection.close()
+    assert plan["Actual Rows"] == 11
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 200, json.dumps(plan, indent=1)
 
 
 SESSIONS, TURNS_PER_SESSION = 50, 400

@@ -118,7 +118,8 @@ async def test_a_turn_that_has_ended_or_a_request_that_was_seen_gets_no_row(
 
     assert first is not None
     assert (again, late) == (None, None)
-    assert len(await heads.await_signals([turn.turn_id])) == 1
+    assert await hand.rows("SELECT state FROM inbox") == [("late",)]
+    assert await heads.await_signals([turn.turn_id]) == []
 
 
 async def test_who_waits_for_one_turn_holds_up_nobody_who_writes_to_another(

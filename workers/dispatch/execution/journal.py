@@ -185,6 +185,7 @@ class TurnJournal:
             payload = await wait.future
         finally:
             self.waits.leave(wait)
+            self._quiet.look()  # nothing else may be left of the turn
         if kind == "retry":
             self._quiet.begin(key.rpartition("~")[0])
         return payload

@@ -1,0 +1,114 @@
+"""Thousands of rows fall due in one second: they are worked off as slots allow, and none of them hides another."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from tests.harness.client import Client
+from tests.harness.effects import Latch, hold_steps
+from tests.harness.fleet import Fleet
+
+SLOTS = 4
+POSTGRES = pytest.mark.parametrize("log_name", ["postgres"])
+
+
+@pytest.fixture
+async def truth(idle_fleet: Fleet) -> AsyncIterator[asyncpg.Connection]:
+    """The fleet's database."""
+    connection = await asyncpg.connect(
+        idle_fleet.environment["STATE_DB_URI"], server_settings={"search_path": "argosy"}
+    )
+    yield connection
+    await connection.close()
+
+
+async def asleep(client: Client, truth: asyncpg.Connection, count: int, within_s: float = 30.0) -> None:
+    """So many turns, in sessions of their own, that sleep for an hour."""
+    for start in range(0, count, 5_000):
+        names = [f"nap-{number}" for number in range(start, min(start + 5_000, count))]
+        turns = [(name, {"workflow": "naps", "input": {"sleep_s": 3_600}}) for name in names]
+        await client.batch(turns)
+    await until_count(truth, "status = 'suspended' AND workflow = 'naps'", count, within_s)
+
+
+async def until_count(truth: asyncpg.Connection, condition: str, count: int, within_s: float) -> float:
+    """Returns, in seconds, how long it took until so many turns were as the condition says."""
+    began_s = time.monotonic()
+    while True:
+        found = await truth.fetchval(f"SELECT count(*) FROM turns WHERE {condition}")  # noqa: S608
+        took_s = time.monotonic() - began_s
+        if found == count:
+            return took_s
+        assert took_s < within_s, f"after {within_s} s {found} of {count} turns are {condition}"
+        await asyncio.sleep(0.1)
+
+
+async def all_fall_due(truth: asyncpg.Connection) -> None:
+    await truth.execute("UPDATE inbox SET due_at = now() WHERE kind = 'timer' AND name = 'sleep' AND state = 'due'")
+
+
+async def falls_due(truth: asyncpg.Connection, turn_id: str, name: str) -> None:
+    await truth.execute("UPDATE inbox SET due_at = now() WHERE turn_id = $1::uuid AND name = $2", turn_id, name)
+
+
+async def with_deadline(client: Client, session: str, deadline_s: float) -> str:
+    body = {"workflow": "waits", "input": client.job(session), "deadline_s": deadline_s}
+    request = await client.post_once(session, body)
+    assert request.turn_id
+    await client.until_status([request.turn_id], {"suspended"})
+    return request.turn_id
+
+
+@POSTGRES
+@pytest.mark.parametrize("settings", [{"DISPATCH_SLOTS": str(SLOTS)}])
+async def test_cancels_deadlines_and_signals_take_effect_while_thousands_wait_for_the_slots(
+    idle_fleet: Fleet, client: Client, latch: Latch, truth: asyncpg.Connection
+) -> None:
+    idle_fleet.start(1)
+    await asleep(client, truth, 3_000)
+    cancelled, ended = await with_deadline(client, "c", 3_600), await with_deadline(client, "d", 3_600)
+    holders = await hold_steps(client, latch, [f"h{number}" for number in range(SLOTS)])
+    await all_fall_due(truth)
+    await asyncio.sleep(2.5)  # the worker has looked, and looked again
+
+    await falls_due(truth, ended, "deadline")
+    answer = await client.post_to(f"/v1/turns/{cancelled}/cancel")
+    stopped = await client.post_to(f"/v1/turns/{holders[0]}/cancel")
+
+    assert (answer.status_code, stopped.status_code) == (202, 202)
+    found = await client.until_status([cancelled, ended, holders[0]], within_s=3)
+    assert [found[each]["status"] for each in (cancelled, ended, holders[0])] == ["cancelled", "expired", "cancelled"]
+    latch.release()
+    await until_count(truth, "status = 'completed' AND workflow = 'naps'", 3_000, 30)
+
+
+@pytest.mark.slow
+@POSTGRES
+@pytest.mark.timeout(600)
+@pytest.mark.scenario(
+    "F32 due at once", "100,000 timers in one second: worked off in 20 s; who cancels is not kept waiting"
+)
+async def test_a_hundred_thousand_timers_of_one_second_are_worked_off_as_fast_as_slots_and_flushes_allow(
+    idle_fleet: Fleet, client: Client, truth: asyncpg.Connection
+) -> None:
+    idle_fleet.start(1)
+    await asleep(client, truth, 100_000, within_s=180)
+    cancelled, ended = await with_deadline(client, "c", 3_600), await with_deadline(client, "d", 3_600)
+    await all_fall_due(truth)
+    began_s = time.monotonic()
+    await asyncio.sleep(1)
+
+    await falls_due(truth, ended, "deadline")
+    await client.post_to(f"/v1/turns/{cancelled}/cancel")
+    found = await client.until_status([cancelled, ended], within_s=3)
+    is_under_way = await truth.fetchval("SELECT count(*) FROM turns WHERE status = 'suspended'")
+    await until_count(truth, "status = 'completed' AND workflow = 'naps'", 100_000, 60)
+    took_s = time.monotonic() - began_s
+
+    print(f"100,000 timers: {took_s:.1f} s")
+    assert [found[each]["status"] for each in (cancelled, ended)] == ["cancelled", "expired"]
+    assert is_under_way, "nothing was left to keep them waiting"
+    assert took_s < 40
