@@ -98,11 +98,23 @@ class Settings(BaseSettings):
     )
     state_db_timeout_s: Seconds = Field(default=10.0, description="Bound of one read.")
     flush_rows_max: int = Field(default=400, ge=1, le=10_000, description="Turns that one flush writes at the most.")
+    flush_size_bytes_max: int = Field(
+        default=8_388_608,
+        ge=65_536,
+        le=268_435_456,
+        description="Data that one flush writes, beyond its first event; a turn that has more is written in parts.",
+    )
     flush_wait_ms: float = Field(
         default=3.0, ge=0, le=1_000, description="For how long a busy flush collects, milliseconds."
     )
     flush_queue_max: int = Field(
         default=20_000, ge=100, le=1_000_000, description="Turns waiting to be flushed at which workers start no more."
+    )
+    flush_queue_size_bytes_max: int = Field(
+        default=67_108_864,
+        ge=65_536,
+        le=4_294_967_296,
+        description="Data waiting to be flushed at which workers start no more turns and steps.",
     )
     flush_timeout_s: Seconds = Field(
         default=10.0, description="After this a flush's outcome is unknown and it is sent again."
@@ -160,6 +172,12 @@ class Settings(BaseSettings):
         default=20_000, ge=100, le=1_000_000, description="Appends in flight at which a gateway answers 503."
     )
     log_batch_max: int = Field(default=400, ge=1, le=10_000, description="Records that one accept takes at the most.")
+    log_batch_size_bytes_max: int = Field(
+        default=8_388_608,
+        ge=65_536,
+        le=268_435_456,
+        description="Data of records that one accept, and one fetch of the Postgres log, takes beyond its last record.",
+    )
     log_poll_s: float = Field(
         default=0.25, gt=0, le=10, description="The Postgres log: an idle reader looks this often when nobody wakes it."
     )
@@ -313,6 +331,13 @@ class Settings(BaseSettings):
     step_timeout_s_max: float = Field(default=86_400.0, gt=0, le=604_800, description="Longest timeout_s of a step.")
     events_per_turn_max: int = Field(
         default=50_000, ge=10, le=1_000_000, description="Durable events of one turn; then it fails."
+    )
+    history_size_bytes_max: int = Field(
+        default=134_217_728,
+        ge=65_536,
+        le=536_870_912,
+        description="Data of the durable events of one turn; then it fails. With its unread signals it is parked when "
+        "it has more than that and cannot be read.",
     )
     emit_size_bytes_max: int = Field(
         default=65_536, ge=1_024, le=1_048_576, description="Bound of what one emit shows; a step error."

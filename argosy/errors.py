@@ -9,11 +9,13 @@
     │   └── RecordError             a log record cannot be decoded
     │       └── NewerRecordError    … because a newer Argosy wrote it
     ├── FlushRefusedError           Postgres refuses what a flush contains; nothing was changed
+    │   └── FlushSlowError          it did not get done with it: less at once may work; nothing was changed
     ├── UnavailableError            try again; nothing was changed
     │   ├── LogUnavailableError     the log refused or cannot be reached
     │   ├── StoreUnavailableError   Postgres cannot be reached
     │   │   ├── StoreNotReadyError  … has no free connection, or is starting: wait
-    │   │   └── StoreReadOnlyError  … takes no writes: a standby, or default_transaction_read_only
+    │   │   ├── StoreReadOnlyError  … takes no writes: a standby, or default_transaction_read_only
+    │   │   └── StoreSlowError      it did not get done with this statement: less at once may work
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
     ├── OutcomeUnknownError         try again with the same key; it may have happened
     ├── OwnershipLostError          this process may no longer write: drop what is held (I4)
@@ -67,6 +69,10 @@ class FlushRefusedError(ArgosyError):
     code = "flush_refused"
 
 
+class FlushSlowError(FlushRefusedError):
+    """Postgres did not get done with a flush, again and again; it is certain that nothing of it took effect."""
+
+
 class UnavailableError(ArgosyError):
     code = "unavailable"
     retryable = True
@@ -86,6 +92,10 @@ class StoreNotReadyError(StoreUnavailableError):
 
 class StoreReadOnlyError(StoreUnavailableError):
     pass
+
+
+class StoreSlowError(StoreUnavailableError):
+    """Postgres was reached, and did not get done with one statement, for want of time or memory."""
 
 
 class EffectNotStartedError(UnavailableError):

@@ -70,7 +70,13 @@ WATCH_SUBSCRIPTIONS = Gauge("argosy_watch_subscriptions", "Turns and sessions th
 WATCH_LOOKS = Counter("argosy_watch_looks", "Durable events that a watcher was told to read in Postgres")
 FRAMES = Counter("argosy_frames", "Frames sent to gateways")
 CALLS_REFUSED = Counter("argosy_calls_refused", "Calls refused for their signature: who made them, or when")
+FLUSHES_SPLIT = Counter("argosy_flushes_split", "Flushes that were sent in parts, by why", ["stream", "why"])
+TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which not even a parking can be written")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
+
+# Every process
+LOOP_ERRORS = Counter("argosy_loop_errors", "Errors that a loop outlived, by what they mean", ["loop", "fault"])
+LOOP_FAILING = Gauge("argosy_loop_failing", "1 while the last round of a loop failed", ["loop"])
 
 # Maintenance
 LEADER = Gauge("argosy_leader", "1 where this process leads the role", ["role"])
@@ -110,6 +116,9 @@ STORE_WARNING: Final = "store.warning"
 EMBEDDED_PART_ENDED: Final = "embedded.part_ended"
 FLUSH_REPEATED: Final = "flush.repeated"
 FLUSH_POISONED: Final = "flush.poisoned"
+FLUSH_SPLIT: Final = "flush.split"
+TURN_UNWRITABLE: Final = "turn.unwritable"
+LOOP_ERROR: Final = "loop.error"
 TURN_PARKED: Final = "turn.parked"
 TURN_REFUSED: Final = "turn.refused"
 WORKFLOWS_LOADED: Final = "workflows.loaded"

@@ -21,7 +21,6 @@ from argosy.store import log as log_store
 
 log = structlog.get_logger()
 
-_SIZE_BYTES_MAX: Final = 8_388_608  # of one fetch, beyond its first record
 _RETRY_S: Final = 0.2
 
 _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
@@ -43,6 +42,7 @@ class PostgresReader:
     def __init__(self, settings: Settings, dsn: str, clock: Clock) -> None:
         self._topic = settings.topic
         self._batch_max = settings.log_batch_max
+        self._size_bytes_max = settings.log_batch_size_bytes_max
         self._poll_s = settings.log_poll_s
         self._session_timeout_s = settings.log_lease_ttl_s
         self._clock = clock
@@ -184,7 +184,9 @@ class PostgresReader:
         order = sorted(reading)
         first = next(self._turn) % len(order)
         starts = {partition: reading[partition].position for partition in order[first:] + order[:first]}
-        rows = await self._connection.call(log_store.fetch, self._topic_id, starts, self._batch_max, _SIZE_BYTES_MAX)
+        rows = await self._connection.call(
+            log_store.fetch, self._topic_id, starts, self._batch_max, self._size_bytes_max
+        )
         for partition, found in itertools.groupby(rows, lambda row: row.partition):
             # Read again what was fetched for a claim that is over, or while paused: nothing moved.
             if self._readings.get(partition) is reading[partition] and partition in self._held and not self._is_paused:

@@ -6,19 +6,25 @@ the old backend's row lock, and either does the work or returns the stored answe
 
 Invariants:
 - one call at a time; the next number is used only after the last one's answer is here;
-- a call that Postgres refuses for its contents took no number: the next call has it.
+- a call that Postgres refuses for its contents took no number: the next call has it;
+- a call that is given up because Postgres does not get done with it is first made void: an empty one is sent under its
+  number. It takes the number, so that the given-up one never takes effect however late it arrives; or it is answered
+  with the answer of the other, which had taken effect, and is none of nothing (`held` is not empty).
 """
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Any, Final, NamedTuple
 
 import asyncpg
 import structlog
 
 from argosy import telemetry
-from argosy.errors import FlushRefusedError, OwnershipLostError, StoreUnavailableError
+from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError
+from argosy.store.fault import Fault, fault_of
 from argosy.store.pool import UNAVAILABLE, connect, unavailable
 from argosy.store.queries import load_queries
 
@@ -30,13 +36,15 @@ _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 _WRONG_NUMBER: Final = "AR001"
 # Whoever stands between has changed the session's isolation: another session may have what it asks for.
 _WRONG_ISOLATION: Final = "AR004"
-# Nothing is wrong with the call: the same one may succeed later, on the same connection.
-_AGAIN: Final = (
+# Nothing is wrong with the connection.
+_SAME_CONNECTION: Final = (
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
-    asyncpg.InsufficientResourcesError,  # the disk is full
+    asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
     asyncpg.PostgresSystemError,
 )
+_TRIES_MAX: Final = 2  # of a call that Postgres does not get done with, before less is sent at once
 
 
 class Answer(NamedTuple):
@@ -48,6 +56,12 @@ class Answer(NamedTuple):
     applied: list[bool] | None
     places: list[int | None] | None
     heads: list[bool] | None
+
+
+class _Trouble(Enum):
+    AWAY = "away"  # the same again
+    UNDONE = "undone"  # Postgres did not get done with it, and undid it
+    UNKNOWN = "unknown"  # it was sent, and nobody knows what became of it
 
 
 class NumberedStream:
@@ -62,6 +76,7 @@ class NumberedStream:
         self._connection: Any = None
         self._statements: dict[str, Any] = {}
         self._is_calling = False
+        self._is_asked = False
         self._count_repeated = telemetry.FLUSHES_REPEATED.labels(stream=_NAMES[stream]).inc
 
     async def open(self) -> datetime:
@@ -73,47 +88,77 @@ class NumberedStream:
             raise unavailable(error) from error
         return at
 
-    async def call(self, statement: str, *arguments: Any) -> Answer:
-        """Send until there is an answer; goes on while Postgres is away.
+    async def call(self, statement: str, *arguments: Any, void: Sequence[Any] | None = None) -> Answer:
+        """Send until there is an answer; goes on while Postgres is away. void: the arguments of a call that does
+        nothing, about no partition; with it, what Postgres does not get done with is given up in the end.
 
         Raises OwnershipLostError when the database does not know the last number (it went back in time: everything
-        owned is void), FlushRefusedError when it refuses what the call contains (nothing was changed, no number
-        was used).
+        owned is void), FlushRefusedError when it refuses what the call contains, FlushSlowError when it does not get
+        done with it (nothing was changed).
         """
         if self._is_calling:
             raise RuntimeError("one call at a time")
         self._is_calling = True
-        no = self._no + 1
-        delay_s = 0.0
         try:
-            while True:
-                if delay_s:
-                    self._count_repeated()
-                    log.warning(telemetry.FLUSH_REPEATED, stream=_NAMES[self._stream], no=no)
-                    await asyncio.sleep(delay_s)
-                try:
-                    row = await self._send(statement, no, arguments)
-                except asyncpg.PostgresError as error:
-                    if error.sqlstate == _WRONG_NUMBER:
-                        raise OwnershipLostError(str(error)) from error
-                    if not isinstance(error, (*UNAVAILABLE, *_AGAIN)) and error.sqlstate != _WRONG_ISOLATION:
-                        raise FlushRefusedError(f"{error.sqlstate}: {error}") from error
-                    log.warning(telemetry.STORE_UNAVAILABLE, error=str(unavailable(error)))
-                    if not isinstance(error, _AGAIN):
-                        self._drop()
-                except asyncpg.InterfaceError as error:
-                    if self._connection is not None and not self._connection.is_closed():
-                        raise FlushRefusedError(str(error)) from error  # the client could not encode it
-                    self._drop()
-                except (*UNAVAILABLE, StoreUnavailableError) as error:
-                    log.warning(telemetry.STORE_UNAVAILABLE, error=f"{type(error).__name__}: {error}")
-                    self._drop()
-                else:
-                    self._no = no
-                    return Answer(*row)
-                delay_s = min(max(_RETRY_S_MIN, delay_s * 2), _RETRY_S_MAX)
+            return await self._insist(statement, self._no + 1, arguments, void)
         finally:
             self._is_calling = False
+
+    async def _insist(self, statement: str, no: int, arguments: Sequence[Any], void: Sequence[Any] | None) -> Answer:
+        delay_s, failures, is_unknown = 0.0, 0, False
+        given_up: Exception | None = None
+        while True:
+            if delay_s:
+                self._count_repeated()
+                log.warning(telemetry.FLUSH_REPEATED, stream=_NAMES[self._stream], no=no)
+                await asyncio.sleep(delay_s)
+            self._is_asked = False
+            try:
+                row = await self._send(statement, no, arguments if given_up is None or void is None else void)
+            except Exception as error:
+                trouble = self._judge(error, is_void=given_up is not None)
+                failures += trouble is not _Trouble.AWAY
+                is_unknown = is_unknown or trouble is _Trouble.UNKNOWN
+                if void is not None and failures >= _TRIES_MAX and given_up is None:
+                    if not is_unknown:
+                        raise FlushSlowError(f"{type(error).__name__}: {error}") from error
+                    given_up = error
+            else:
+                self._no = no
+                answer = Answer(*row)
+                if given_up is not None and not answer.held:
+                    is_slow = fault_of(given_up) in (Fault.AWAY, Fault.SLOW)
+                    kind = FlushSlowError if is_slow else FlushRefusedError
+                    raise kind(f"{type(given_up).__name__}: {given_up}") from given_up
+                return answer
+            delay_s = min(max(_RETRY_S_MIN, delay_s * 2), _RETRY_S_MAX)
+
+    def _judge(self, error: Exception, *, is_void: bool) -> "_Trouble":
+        """What became of a call that was not answered. Raises OwnershipLostError, FlushRefusedError."""
+        fault = fault_of(error)
+        sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
+        if sqlstate == _WRONG_NUMBER:
+            raise OwnershipLostError(str(error)) from error
+        log.warning(
+            telemetry.STORE_UNAVAILABLE,
+            error=str(unavailable(error)),
+            exc_info=error if fault is Fault.BUG and sqlstate is None else None,
+        )
+        if sqlstate == _WRONG_ISOLATION:
+            self._drop()
+            return _Trouble.AWAY
+        if sqlstate and fault in (Fault.CONTENT, Fault.BUG) and not is_void:
+            raise FlushRefusedError(f"{sqlstate}: {error}") from error
+        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError) and not is_void:
+            raise FlushRefusedError(str(error)) from error  # the client could not encode it
+        if isinstance(error, _SAME_CONNECTION):
+            return _Trouble.UNDONE if fault is Fault.SLOW else _Trouble.AWAY
+        self._drop()
+        if isinstance(error, TimeoutError):
+            return _Trouble.UNKNOWN if self._is_asked else _Trouble.AWAY
+        if fault is Fault.SLOW:
+            return _Trouble.UNDONE
+        return _Trouble.AWAY if fault is Fault.AWAY else _Trouble.UNKNOWN
 
     async def close(self) -> None:
         """Close the connection and forget the stream."""
@@ -126,7 +171,7 @@ class NumberedStream:
         except UNAVAILABLE:
             self._drop()
 
-    async def _send(self, statement: str, no: int, arguments: tuple[Any, ...]) -> Any:
+    async def _send(self, statement: str, no: int, arguments: Sequence[Any]) -> Any:
         async with asyncio.timeout(self._timeout_s):
             if self._connection is None or self._connection.is_closed():
                 await self._connect()
@@ -135,6 +180,7 @@ class NumberedStream:
             prepared = self._statements.get(statement)
             if prepared is None:
                 prepared = self._statements[statement] = await self._connection.prepare(statement)
+            self._is_asked = True
             return await prepared.fetchrow(self._worker_id, no, *arguments)
 
     async def _connect(self) -> None:

@@ -14,8 +14,9 @@ from typing import Any, Final
 import asyncpg
 
 from argosy.config import Settings
-from argosy.errors import SettingError, StoreNotReadyError, StoreReadOnlyError, StoreUnavailableError
+from argosy.errors import SettingError, StoreNotReadyError, StoreReadOnlyError, StoreSlowError, StoreUnavailableError
 from argosy.store.dsn import check_dsn
+from argosy.store.fault import Fault, fault_of
 from argosy.store.queries import load_queries
 from argosy.store.session_settings import SESSION_SETTINGS
 
@@ -37,10 +38,6 @@ UNAVAILABLE: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
-
-
-# What a database looks like that is being restored: whoever waits finds it when it is whole.
-_NOT_THERE_YET: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError)
 
 
 # It is there, and does not take us yet.
@@ -141,11 +138,13 @@ class Pool:
             self._idle.clear()
 
     async def _read(self, how: str, statement: str, arguments: tuple[Any, ...]) -> Any:
+        is_asked = False
         try:
             async with asyncio.timeout(self._timeout_s), self._free:
                 if self._is_closed:
                     raise StoreUnavailableError("this process ends: nothing more is read")
                 connection = self._take() or await connect(self._dsn)
+                is_asked = True
                 try:
                     return await getattr(connection, how)(statement, *arguments)
                 except BaseException as error:
@@ -157,8 +156,16 @@ class Pool:
                     raise
                 finally:
                     self._give_back(connection)
-        except (*UNAVAILABLE, *_NOT_THERE_YET) as error:
-            raise unavailable(error) from error
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            fault = fault_of(error)
+            if fault is Fault.SLOW or (is_asked and isinstance(error, TimeoutError)):
+                words = f"Postgres did not get done with a read: {type(error).__name__}: {error}"
+                raise StoreSlowError(words) from error
+            if fault is Fault.AWAY:
+                raise unavailable(error) from error
+            raise
 
     def _take(self) -> Any:
         """One that is open, or None."""

@@ -11,6 +11,7 @@ from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import Limits
+from argosy.workers.dispatch.flush.bounds import Bounds
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.scheduling.pager import Pager
@@ -69,10 +70,11 @@ class Stream:
         self.calls = []
         self.refuse = lambda arguments: False
         self.apply = lambda arguments: None
+        self.before = lambda: asyncio.sleep(0)
         self.error = FlushRefusedError("22021: refused")
 
-    async def call(self, statement, *arguments):
-        await asyncio.sleep(0)
+    async def call(self, statement, *arguments, void=None):
+        await self.before()
         self.calls.append(arguments)
         if self.refuse(arguments):
             raise self.error
@@ -107,7 +109,15 @@ class NobodyHeld:
 class Parts:
     """The worker's parts over a stub of the store, joined like workers/dispatch/parts.py does."""
 
-    def __init__(self, functions, *, rows_max=100):
+    def __init__(
+        self,
+        functions,
+        *,
+        rows_max=100,
+        size_bytes_max=10**6,
+        queue_size_bytes_max=10**7,
+        history_size_bytes_max=10**8,
+    ):
         self.owned = {0: make_owned()}
         self.is_watched = False
         self.heads, self.stream, clock = HeadsStub(), Stream(), SystemClock()
@@ -116,8 +126,7 @@ class Parts:
             self.stream,
             "default",
             clock,
-            rows_max=100,
-            wait_ms=1,
+            Bounds(100, size_bytes_max, queue_size_bytes_max, 1),
             word_s=3.0,
             on_written=lambda turns: self.executor.written(turns),
             on_moved=lambda i: self.inbox.moved(i),
@@ -142,7 +151,7 @@ class Parts:
             ThreadPoolExecutor(1),
             slots=4,
             flush_queue_max=100,
-            limits=Limits(10**6, 60, 1000, ChannelBounds(10**5, 10**6, 10**6, 64)),
+            limits=Limits(10**6, 60, 1000, history_size_bytes_max, ChannelBounds(10**5, 10**6, 10**6, 64)),
             database_time_s=lambda: 0.0,
             load=self.pager.load,
             again=lambda t: self.inbox.again(t),

@@ -5,19 +5,61 @@ import uuid
 
 import pytest
 
-from argosy.errors import FlushRefusedError, OwnershipLostError
+from argosy.errors import OwnershipLostError
 from argosy.turn.status import Status
-from argosy.workers.dispatch.flush.flusher import LooseMove
+from argosy.workers.dispatch.flush.batch import LooseMove
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
 
 
-async def test_a_refused_loose_move_is_said_as_what_it_is():
+async def test_a_refused_loose_move_is_left_and_others_are_written():
     async with Parts(catalog()) as parts:
-        parts.stream.refuse = lambda arguments: True
-        parts.flusher.move(LooseMove(parts.owned[0], uuid.uuid4(), "late"))
-        with pytest.raises(FlushRefusedError):
-            await asyncio.wait_for(asyncio.shield(parts.tasks[0]), 10)
-        assert len(parts.stream.calls) <= 3
+        bad, good = uuid.uuid4(), uuid.uuid4()
+        parts.stream.refuse = lambda arguments: str(bad) in repr(arguments)
+        for inbox_id in (bad, good):
+            parts.flusher.move(LooseMove(parts.owned[0], inbox_id, "late"))
+
+        await parts.flusher.drained()
+
+        assert [*parts.stream.calls[-1][32]] == [good]
+        assert not parts.tasks[0].done()
+
+
+async def test_a_turn_of_which_not_even_a_parking_can_be_written_ends_nothing():
+    async def returns(context):
+        return 1
+
+    async with Parts(catalog(returns)) as parts:
+        bad, good = make_turn(parts.owned[0], "boom"), make_turn(parts.owned[0], "boom")
+        parts.stream.refuse = lambda arguments: str(bad.turn_id) in repr(arguments)
+        parts.scheduler.accepted(bad, True)
+        parts.scheduler.accepted(good, True)
+
+        parts.executor.fill()
+        await until(lambda: good.status is Status.COMPLETED and good.durable_seq == good.seq)
+
+        await until(lambda: bad.is_refused)
+        assert not parts.tasks[0].done()
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("k"), MemoryError(), RecursionError(), UnicodeDecodeError("u", b"", 0, 1, "r")]
+)
+async def test_an_error_that_nobody_thought_of_costs_the_turns_of_that_flush_and_nobody_else(error: Exception):
+    async def returns(context):
+        return 1
+
+    async with Parts(catalog(returns)) as parts:
+        lost, later = make_turn(parts.owned[0], "boom"), make_turn(parts.owned[0], "boom")
+        parts.stream.refuse, parts.stream.error = lambda arguments: str(lost.turn_id) in repr(arguments), error
+        parts.scheduler.accepted(lost, True)
+        parts.executor.fill()
+        await until(lambda: lost.is_refused)
+
+        parts.scheduler.accepted(later, True)
+        parts.executor.fill()
+
+        await until(lambda: later.status is Status.COMPLETED and later.durable_seq == later.seq)
+        assert not parts.tasks[0].done()
 
 
 async def test_a_poisoned_turn_ends_its_task_quietly():

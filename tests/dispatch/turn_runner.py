@@ -23,6 +23,7 @@ class FlusherStub:
     """Everything is durable at once, and stays in turn.events."""
 
     waiting = 0
+    is_full = False
 
     def add(self, turn: Turn) -> None:
         turn.durable_seq = turn.seq
@@ -60,7 +61,7 @@ class Runner:
             self.threads,
             slots=8,
             flush_queue_max=100,
-            limits=Limits(10_000, 60, 1_000, ChannelBounds(1_000, 10_000, 20_000, 16)),
+            limits=Limits(10_000, 60, 1_000, 10**7, ChannelBounds(1_000, 10_000, 20_000, 16)),
             database_time_s=lambda: 1_000.0,
             load=lambda turn: self.executor.begin(turn),
             again=lambda turn: None,

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from argosy.errors import FlushRefusedError, OwnershipLostError, StoreUnavailableError
+from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError, StoreUnavailableError
 from argosy.store.numbered_stream import Answer, NumberedStream
 from tests.harness.tcp_proxy import PostgresProxy
 from tests.store.hand import CLAIM, FLUSH_SQL, LANE, LOG, PARTITION_COUNT, Hand, New, accept_arguments
@@ -29,6 +29,10 @@ class Accepting:
         answer = await self.stream.call(ACCEPT, *self.arguments(*turns))
         self.position += len(turns)
         return answer
+
+    async def accept_or_give_up(self, *turns: New, statement: str = ACCEPT) -> Answer:
+        nothing = accept_arguments(LANE, LOG, [], self.hand.epochs, [], [], [])
+        return await self.stream.call(statement, *self.arguments(*turns), void=nothing)
 
     def arguments(self, *turns: New) -> list[Any]:
         return accept_arguments(LANE, LOG, [self.partition], self.hand.epochs, [self.position], [len(turns)], turns)
@@ -232,3 +236,44 @@ async def test_one_call_at_a_time(accepting: Accepting) -> None:
     with pytest.raises(RuntimeError, match="one call at a time"):
         await accepting.accept(New("a"))
     await first
+
+
+async def test_what_postgres_does_not_get_done_with_is_made_void_before_less_is_sent(accepting: Accepting) -> None:
+    held = await accepting.hold()  # both tries wait for the lock longer than timeout_s
+    calling = asyncio.create_task(accepting.accept_or_give_up(New("a"), New("b")))
+    await until(lambda: is_no(accepting, 1))  # the void one took the number; it asks for no lock
+
+    with pytest.raises(FlushSlowError):
+        await calling
+    await held.rollback()
+
+    assert await accepting.turn_count() == 0
+    await accepting.accept(New("a"))
+    assert await accepting.no() == 2
+    assert await accepting.turn_count() == 1
+
+
+async def test_a_call_that_took_effect_after_all_is_not_given_up(accepting: Accepting) -> None:
+    await accepting.accept(New("a"), New("a"))
+    accepting.stream._no = accepting.position = 0  # it is committed, and its answer was never heard
+    is_slow_with_partitions = ACCEPT.replace("FROM accept(", "FROM pg_sleep(3 * cardinality($5::integer[])), accept(")
+
+    answer = await accepting.accept_or_give_up(New("a"), New("a"), statement=is_slow_with_partitions)
+
+    assert answer.heads == [True, False]
+    assert await accepting.turn_count() == 2
+    assert await accepting.no() == 1
+
+
+@pytest.mark.parametrize("sqlstate", ["53200", "57014"])
+async def test_what_postgres_has_no_memory_or_no_time_for_is_given_up_after_two_tries(
+    accepting: Accepting, sqlstate: str
+) -> None:
+    await accepting.sql.execute(
+        "CREATE OR REPLACE FUNCTION always_fail(p_worker uuid, p_no bigint, p_state text) RETURNS flush_answer AS $$"
+        " BEGIN RAISE EXCEPTION 'too much' USING ERRCODE = p_state; END $$ LANGUAGE plpgsql"
+    )
+    statement = "SELECT lineage, at, held, applied, places, heads FROM always_fail($1, $2, $3)"
+
+    with pytest.raises(FlushSlowError):
+        await accepting.stream.call(statement, sqlstate, void=[sqlstate])

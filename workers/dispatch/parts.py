@@ -22,7 +22,9 @@ from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.exchange import Exchange
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import limits_of
-from argosy.workers.dispatch.flush.flusher import Flusher, Placement
+from argosy.workers.dispatch.flush.batch import Placement
+from argosy.workers.dispatch.flush.bounds import bounds_of
+from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.loop_watch import LoopWatch
 from argosy.workers.dispatch.ownership.handover import Handover
@@ -90,8 +92,7 @@ class Parts:
             self.flushes,
             settings.lane,
             self.clock,
-            rows_max=settings.flush_rows_max,
-            wait_ms=settings.flush_wait_ms,
+            bounds_of(settings),
             word_s=settings.heartbeat_ttl_s / 3,
             on_written=lambda turns: self.executor.written(turns),
             on_moved=lambda inbox_ids: self.inbox.moved(inbox_ids),
@@ -160,6 +161,7 @@ class Parts:
             lane=settings.lane,
             owned=self.owned,
             batch_max=settings.log_batch_max,
+            batch_size_bytes_max=settings.log_batch_size_bytes_max,
             ready_sessions_max=settings.ready_sessions_max,
             head_input_size_bytes_max=settings.head_input_size_bytes_max,
             restart=lambda owned: self.reading.restart(owned),

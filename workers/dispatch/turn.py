@@ -129,6 +129,8 @@ class Turn:
         "awaits_start",
         "bucket",
         "channels",
+        "consumed",
+        "counted_bytes",
         "crashes",
         "deferred",
         "durable",
@@ -139,6 +141,7 @@ class Turn:
         "fired",
         "found_running_seq",
         "history",
+        "history_bytes",
         "inbox",
         "input",
         "is_queued_to_flush",
@@ -148,6 +151,7 @@ class Turn:
         "moves",
         "needs_load",
         "owned",
+        "pending_bytes",
         "place",
         "priority",
         "reason",
@@ -172,6 +176,7 @@ class Turn:
         "written_attempt",
         "written_seq",
         "written_status",
+        "written_waits",
     )
 
     def __init__(
@@ -211,6 +216,7 @@ class Turn:
         self.result: bytes | None = None
         self.error: bytes | None = None
         self.waits: bytes | None = None
+        self.written_waits: bytes | None = None
         self.reason: str | None = None
         self.needs_load = input is None or status is not Status.QUEUED
         # It was running in Postgres when it came into memory, with so many events.
@@ -221,6 +227,10 @@ class Turn:
         self.events: list[EventWrite] = []
         self.inbox: list[InboxWrite] = []
         self.moves: dict[uuid.UUID, str] = {}
+        # Signals among the moves: the number of the event that holds each.
+        self.consumed: dict[uuid.UUID, int] = {}
+        # Data of `events`, and what of it the flusher has counted.
+        self.pending_bytes = self.counted_bytes = 0
         # Signals nobody has taken yet, and timers that came due, by the key of their wait.
         self.signals: list[Signal] = []
         self.fired: dict[str, uuid.UUID] = {}
@@ -231,6 +241,8 @@ class Turn:
         # Inbox rows that memory has taken in, so that a second read of one is recognised.
         self.seen: set[uuid.UUID] = set()
         self.history: list[Any] = []
+        # Data of all its events, those of history included.
+        self.history_bytes = 0
         # Outcomes from a former owner, to be recorded before the code asks for them.
         self.results: list[Result] = []
         # Events of a flush that was refused because its partition was lost: a successor hears their outcomes.
@@ -278,5 +290,7 @@ class Turn:
         """Add a durable event; it goes with the next flush."""
         self.seq += 1
         self.events.append(EventWrite(self.seq, self.attempt, event, key, data))
+        self.pending_bytes += len(data)
+        self.history_bytes += len(data)
         if self.channels is not None:
             self.channels.follow()

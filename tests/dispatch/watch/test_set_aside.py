@@ -20,7 +20,7 @@ class Store:
 
     refuses_turns = False
 
-    async def call(self, _: str, *arguments: Any) -> Answer:
+    async def call(self, _: str, *arguments: Any, void: Any = None) -> Answer:
         turn_ids = arguments[8]
         if self.refuses_turns and turn_ids:
             raise FlushRefusedError("a character that it does not have")
@@ -59,6 +59,7 @@ async def test_who_waits_for_a_turn_that_is_kept_aside_is_told(lane: str, refuse
         lane="default",
         owned={0: owned},
         batch_max=10,
+        batch_size_bytes_max=10_000,
         ready_sessions_max=10,
         head_input_size_bytes_max=1000,
         restart=lambda _: None,

@@ -16,16 +16,17 @@ import structlog
 
 from argosy import crash_points, record, telemetry
 from argosy.clock import Clock
-from argosy.errors import FlushRefusedError, OwnershipLostError, RecordError
+from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError, RecordError
 from argosy.log import Batch, LogReader, Record
+from argosy.rounds import Rounds
+from argosy.store.fault import Fault, fault_of
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
+from argosy.workers.dispatch.accept.backlog import Backlog
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Turn
 
 log = structlog.get_logger()
-
-_BACKLOG_FACTOR = 4  # batches that may wait in memory before the reader is told to pause
 
 # A partition, its new position (None: as it is), and the database time through which it is accepted (None: as it is).
 Move = tuple[Owned, int | None, float | None]
@@ -46,6 +47,7 @@ class Intake:
         lane: str,
         owned: dict[int, Owned],
         batch_max: int,
+        batch_size_bytes_max: int,
         ready_sessions_max: int,
         head_input_size_bytes_max: int,
         restart: Callable[[Owned], None],
@@ -61,7 +63,8 @@ class Intake:
         self._clock = clock
         self._lane = lane
         self._owned = owned
-        self._batch_max = batch_max
+        self._backlog = Backlog(owned, batch_max=batch_max, batch_size_bytes_max=batch_size_bytes_max)
+        self._rounds = Rounds("intake", clock)
         self._ready_sessions_max = ready_sessions_max
         self._input_max = head_input_size_bytes_max
         self._restart = restart
@@ -72,7 +75,6 @@ class Intake:
         self._on_settled = on_settled
         self.log_id = ""
         self.partition_count = 0
-        self._waiting = 0
         self._sent_s: float | None = None
         self._is_paused = False
         self._work = asyncio.Event()
@@ -97,9 +99,7 @@ class Intake:
                 self.rewind(owned)
                 self._restart(owned)
                 return
-            owned.backlog.append(each)
-            owned.next_read = each.position + 1
-            self._waiting += 1
+            self._backlog.add(owned, each)
         self._work.set()
         self.balance()
 
@@ -117,19 +117,16 @@ class Intake:
 
     def forget(self, owned: Owned) -> None:
         """A partition is not ours any more."""
-        self._waiting -= len(owned.backlog)
-        owned.backlog.clear()
+        self._backlog.forget(owned)
 
     def balance(self) -> None:
         """Back-pressure by ready sessions and by what waits to be accepted; never by one session's backlog."""
         too_many = self._scheduler.ready_count > self._ready_sessions_max
-        if not self._is_paused and (too_many or self._waiting > _BACKLOG_FACTOR * self._batch_max):
+        if not self._is_paused and (too_many or self._backlog.is_long):
             self._is_paused = True
             self._reader.pause()
         elif (
-            self._is_paused
-            and self._scheduler.ready_count <= self._ready_sessions_max * 0.7
-            and self._waiting <= self._batch_max
+            self._is_paused and self._scheduler.ready_count <= self._ready_sessions_max * 0.7 and self._backlog.is_short
         ):
             self._is_paused = False
             self._reader.resume()
@@ -137,13 +134,13 @@ class Intake:
     async def run(self) -> None:
         while True:
             await self._work.wait()
-            taken = self._gather()
+            taken = self._backlog.take()
             if not taken:
-                if self._waiting == 0:
+                if not self._backlog.count:
                     self._work.clear()
                 continue
-            async with self._calling:
-                await self._accept(taken)
+            async with self._rounds, self._calling:
+                await self._accept_or_read_again(taken)
             self.balance()
 
     async def move(self, moves: list[Move]) -> None:
@@ -158,24 +155,19 @@ class Intake:
             if arrays.partitions:
                 await self._call(arrays, [])
 
-    def _gather(self) -> list[tuple[Owned, list[Record]]]:
-        taken: list[tuple[Owned, list[Record]]] = []
-        room = self._batch_max
-        for owned in self._owned.values():
-            if not owned.backlog or room <= 0:
-                continue
-            if owned.is_void:
-                self.forget(owned)
-                continue
-            part, owned.backlog = owned.backlog[:room], owned.backlog[room:]
-            self._waiting -= len(part)
-            part = [each for each in part if each.position >= owned.position]
-            room -= len(part)
-            if part:
-                taken.append((owned, part))
-        return taken
+    async def _accept_or_read_again(self, taken: list[tuple[Owned, list[Record]]]) -> None:
+        try:
+            await self._accept(taken)
+        except Exception as error:
+            if fault_of(error) is not Fault.END:  # nobody thought of it: what was taken and not accepted is read again
+                for owned, _ in taken:
+                    if not owned.is_void and owned.is_reading:
+                        self.rewind(owned)
+                        self._restart(owned)
+            raise
 
-    async def _accept(self, taken: list[tuple[Owned, list[Record]]]) -> None:
+    async def _accept(self, taken: list[tuple[Owned, list[Record]]], *, is_last_resort: bool = False) -> None:
+        """is_last_resort: it is sent until it is answered."""
         arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
         turns: list[Turn] = []
         aside: list[Record] = []
@@ -188,7 +180,8 @@ class Intake:
             for each in records:
                 try:
                     turns.append(arrays.add(owned, each, self.partition_count))
-                except RecordError as error:
+                except Exception as unknown:  # whatever is wrong with one record, the others go on
+                    error = unknown if isinstance(unknown, RecordError) else RecordError(f"{unknown!r:.500}")
                     arrays.add_dead_letter(owned, each, error)
                     aside.append(each)
                     telemetry.DEAD_LETTERS.labels(code=error.code).inc()
@@ -200,7 +193,7 @@ class Intake:
                     )
         self._scheduler.accept_begins(turn.session_id for turn in turns)
         try:
-            await self._call(arrays, turns)
+            await self._call(arrays, turns, is_last_resort=is_last_resort)
         except FlushRefusedError as error:
             # Not one of the checks above caught it: find the record at fault, and keep it aside like one that
             # cannot be decoded.
@@ -212,6 +205,7 @@ class Intake:
         self._on_accepted()
 
     async def _halve(self, taken: list[tuple[Owned, list[Record]]], error: FlushRefusedError) -> None:
+        telemetry.FLUSHES_SPLIT.labels(stream="accept", why=type(error).__name__).inc()
         if len(taken) > 1:
             for part in taken:
                 await self._accept([part])
@@ -224,6 +218,9 @@ class Intake:
             await self._accept([(owned, records[:half])])
             if not owned.is_void:
                 await self._accept([(owned, records[half:])])
+            return
+        if isinstance(error, FlushSlowError):
+            await self._accept(taken, is_last_resort=True)
             return
         arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
         arrays.add_partition(owned, records[0].position + 1, None)
@@ -241,11 +238,13 @@ class Intake:
             with contextlib.suppress(RecordError):
                 self._on_settled(uuid.UUID(bytes=record.decode(each.value).turn_id))
 
-    async def _call(self, arrays: AcceptArrays, turns: list[Turn]) -> None:
+    async def _call(self, arrays: AcceptArrays, turns: list[Turn], *, is_last_resort: bool = True) -> None:
         crash_points.reach("before_accept")
         began_s = self._sent_s = self._clock.monotonic_s()
         try:
-            answer = await self._stream.call(STATEMENT, *arrays.arguments())
+            nothing = AcceptArrays(self._lane, self.log_id, self._input_max).arguments()
+            void = None if is_last_resort else nothing
+            answer = await self._stream.call(STATEMENT, *arrays.arguments(), void=void)
         except OwnershipLostError:
             # As for a flush: a new process with a new id begins anew.
             self._void([owned for owned, _ in arrays.partitions])

@@ -82,7 +82,8 @@ class Executor:
         """Start heads while slots are free."""
         if self.is_draining or self.is_cut_off or self._alone.is_wanted:
             return
-        while len(self._running) < self._slots and self._flusher.waiting < self._flush_queue_max:
+        flusher = self._flusher
+        while len(self._running) < self._slots and flusher.waiting < self._flush_queue_max and not flusher.is_full:
             turn = self._scheduler.pick()
             if turn is None:
                 return
@@ -115,8 +116,7 @@ class Executor:
             turn,
             self._flusher,
             database_time_s=self._database_time_s,
-            events_max=self._limits.events_max,
-            channel_bounds=self._limits.channels,
+            limits=self._limits,
             listener_of=self._listener_of,
             on_quiet=self.suspend,
         )

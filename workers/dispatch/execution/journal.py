@@ -1,7 +1,8 @@
 """A running turn's hand on its history: argosy.workflow.journal.Journal over the worker's flusher.
 
 Rules:
-- An operation starts when all before it is durable, on no old word that the turn is ours. Its result is not waited for.
+- An operation starts when all before it is durable, on no old word that the turn is ours, and while not too much waits
+  to be written, of whomever. Its result is not waited for.
 - A turn is suspended when all that its code awaits are waits: no operation is active, and nothing happened for a few
   passes of the loop. Code that awaits something else beside a wait is cancelled with it and awaits it again on replay.
 - Nothing new starts while history has outcomes that the code has not asked for. Concurrent branches may ask in another
@@ -18,11 +19,11 @@ from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
 from argosy.workers.dispatch.execution.asked import Asked
 from argosy.workers.dispatch.execution.kept_channels import kept_channels
+from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.quiet import Quiet
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.turn import EventWrite, Signal, Stop, Turn
-from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, Park, Recorded, WaitKind
 
@@ -37,9 +38,9 @@ class TurnJournal:
     __slots__ = (
         "_asked",
         "_database_time_s",
-        "_events_max",
         "_flusher",
         "_is_closed",
+        "_limits",
         "_listener_of",
         "_on_handed_over",
         "_quiet",
@@ -58,16 +59,15 @@ class TurnJournal:
         flusher: Flusher,
         *,
         database_time_s: Callable[[], float],
-        events_max: int,
-        channel_bounds: ChannelBounds,
+        limits: Limits,
         listener_of: Callable[[Turn], Callable[[], None] | None],
         on_quiet: Callable[[Turn], None],
     ) -> None:
         self._turn = turn
         self._flusher = flusher
         self._database_time_s = database_time_s
-        self._events_max = events_max
-        self.bounds = channel_bounds
+        self._limits = limits
+        self.bounds = limits.channels
         self.is_new = not (turn.history or turn.is_taken_over)
         self._listener_of = listener_of
         self._quiet = Quiet(self._may_rest, lambda: on_quiet(turn))
@@ -145,6 +145,9 @@ class TurnJournal:
         if self._recorded_seq > self._turn.durable_seq or self._flusher.is_word_old(self._turn.owned):
             await self._written_down(key)
             await self._go_on(key)
+        while self._flusher.is_full:
+            await self._flusher.room()
+            await self._go_on(key)
 
     def record(self, event: Event, key: str, data: bytes) -> None:
         turn = self._turn
@@ -152,9 +155,16 @@ class TurnJournal:
             self._keep(event, key, data)
             return
         self._check()
-        if turn.seq >= self._events_max:
+        limits = self._limits
+        if turn.seq >= limits.events_max:
             raise WorkflowError(
-                f"the turn has {turn.seq} durable events, the bound is EVENTS_PER_TURN_MAX={self._events_max}"
+                f"the turn has {turn.seq} durable events, the bound is EVENTS_PER_TURN_MAX={limits.events_max}"
+            )
+        if turn.history_bytes + len(data) > limits.history_size_bytes_max:
+            raise WorkflowError(
+                f"the turn's events have {turn.history_bytes} bytes of data and one of {len(data)} comes, the bound is "
+                f"HISTORY_SIZE_BYTES_MAX={limits.history_size_bytes_max}: keep large results elsewhere, and return "
+                "where they are"
             )
         if event in STEP_OUTCOMES:
             turn.crashes = 0

@@ -7,11 +7,14 @@ from argosy.workflow.channel_bounds import ChannelBounds
 
 
 class Limits(NamedTuple):
-    """step_timeout_s_max: no step may declare a longer timeout_s. events_max: durable events of one turn."""
+    """step_timeout_s_max: no step may declare a longer timeout_s. events_max, history_size_bytes_max: durable events of
+    one turn, and their data.
+    """
 
     payload_size_bytes_max: int
     step_timeout_s_max: float
     events_max: int
+    history_size_bytes_max: int
     channels: ChannelBounds
 
 
@@ -20,6 +23,7 @@ def limits_of(settings: Settings) -> Limits:
         settings.payload_size_bytes_max,
         settings.step_timeout_s_max,
         settings.events_per_turn_max,
+        settings.history_size_bytes_max,
         ChannelBounds(
             settings.emit_size_bytes_max,
             settings.payload_size_bytes_max,

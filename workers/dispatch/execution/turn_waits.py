@@ -135,6 +135,7 @@ class TurnWaits:
     def _complete(self, key: str, signal: Signal) -> None:
         self._record(Event.WAIT_COMPLETED, key, b'{"payload":' + (signal.payload or b"null") + b"}")
         self._turn.moves[signal.inbox_id] = "consumed"
+        self._turn.consumed[signal.inbox_id] = self._turn.seq
 
     def _time_out(self, wait: Wait, inbox_id: uuid.UUID) -> None:
         self._turn.moves[inbox_id] = "deleted"

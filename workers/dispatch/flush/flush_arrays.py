@@ -43,11 +43,11 @@ class FlushArrays:
                 entry.status,
                 entry.attempt,
                 entry.seq,
-                turn.crashes,
-                turn.version,
-                turn.result,
-                turn.error,
-                turn.waits,
+                entry.crashes,
+                entry.version,
+                entry.result,
+                entry.error,
+                entry.waits,
                 entry.reason,
             )
         )

@@ -1,5 +1,8 @@
 """One turn's part in one flush."""
 
+from typing import Final
+
+import msgspec
 import structlog
 
 from argosy import telemetry
@@ -9,54 +12,131 @@ from argosy.workers.dispatch.turn import EventWrite, Stop, Turn
 
 log = structlog.get_logger()
 
+_WORDS_MAX: Final = 500
+_BEGINS: Final = frozenset({Event.TURN_STARTED, Event.TURN_RESUMED, Event.TURN_RESET})
+
 
 class Entry:
-    """One turn's part in one flush: what was, what is, what is new. Taking it empties the turn's lists."""
+    """What was, what is, what is new: all that the turn has to write. Making it empties the turn's lists."""
 
     __slots__ = (
         "attempt",
+        "consumed",
+        "crashes",
         "durable",
+        "error",
         "events",
+        "has_rest",
         "inbox",
         "is_poison",
         "moves",
         "old_attempt",
         "old_seq",
         "old_status",
+        "old_waits",
         "reason",
+        "result",
         "seq",
+        "size_bytes",
         "status",
         "turn",
+        "version",
+        "waits",
     )
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.old_status, self.old_attempt, self.old_seq = turn.written_status, turn.written_attempt, turn.written_seq
+        self.old_waits = turn.written_waits
         self.status, self.attempt, self.seq = turn.status, turn.attempt, turn.seq
-        self.reason = turn.reason
+        self.crashes, self.version = turn.crashes, turn.version
+        self.result, self.error, self.waits, self.reason = turn.result, turn.error, turn.waits, turn.reason
+        self.size_bytes = turn.pending_bytes if turn.result is None else turn.pending_bytes + len(turn.result)
+        turn.pending_bytes = 0
         self.events, turn.events = turn.events, []
         self.inbox, turn.inbox = turn.inbox, []
         self.moves, turn.moves = turn.moves, {}
+        self.consumed, turn.consumed = turn.consumed, {}
         self.durable, turn.durable = turn.durable, None
         turn.written_status, turn.written_attempt, turn.written_seq = turn.status, turn.attempt, turn.seq
+        turn.written_waits = turn.waits
         self.is_poison = False
+        self.has_rest = False
+
+    def split(self, size_bytes: int) -> "Entry":
+        """The first of its events, one at the least and not all, up to so many bytes, as an entry that must be written
+        before it; what is left of it comes after them.
+
+        Every event is a fact of its own, so they may be written apart, in order. What must not come apart: a signal is
+        consumed with the event that holds it; a wait begins when its timer is there, and not before; what the turn
+        comes to in the end is written with the last of its events.
+        """
+        count = events_within(self.events, size_bytes)
+        first: Entry = object.__new__(Entry)
+        first.turn = self.turn
+        first.events, self.events = self.events[:count], self.events[count:]
+        last = first.events[-1]
+        first.old_status, first.old_attempt, first.old_seq = self.old_status, self.old_attempt, self.old_seq
+        begins = any(event.type in _BEGINS for event in first.events)
+        first.status = Status.RUNNING if begins else self.old_status
+        first.attempt, first.seq = last.attempt, last.seq
+        first.crashes, first.version = self.crashes, self.version
+        first.result = first.error = first.reason = None
+        first.waits = first.old_waits = self.old_waits
+        first.inbox, self.inbox = self.inbox, []
+        first.consumed = {}
+        first.moves = {each: to for each, to in self.moves.items() if self.consumed.get(each, self.seq) <= first.seq}
+        self.moves = {each: to for each, to in self.moves.items() if each not in first.moves}
+        first.durable = None
+        first.size_bytes = sum(len(event.data) for event in first.events)
+        self.size_bytes -= first.size_bytes
+        self.old_status, self.old_attempt, self.old_seq = first.status, first.attempt, first.seq
+        first.is_poison, first.has_rest = False, True
+        return first
+
+    def give_back(self) -> None:
+        """To the turn, as what it has to write next: an entry whose first part is written before it."""
+        turn = self.turn
+        turn.events = self.events + turn.events
+        turn.inbox = self.inbox + turn.inbox
+        turn.moves = self.moves | turn.moves
+        turn.consumed = self.consumed | turn.consumed
+        turn.durable = self.durable
+        turn.pending_bytes += sum(len(event.data) for event in self.events)
+        turn.written_status, turn.written_attempt, turn.written_seq = self.old_status, self.old_attempt, self.old_seq
+        turn.written_waits = self.old_waits
 
     def poisoned(self, message: str) -> "Entry":
         """The same turn, parked, with nothing of what Postgres refused."""
         log.error(telemetry.FLUSH_POISONED, turn_id=str(self.turn.turn_id), error=message)
         telemetry.PARKED.labels(reason="unwritable").inc()
         turn = self.turn
-        self.is_poison = True
-        turn.result = turn.error = turn.waits = None
+        self.is_poison, self.has_rest = True, False
+        words = f"Postgres refuses what the turn came to write ({message[:_WORDS_MAX]}). What was recorded before "
+        detail = {"reason": "unwritable", "message": f"{words}stands: resume it to run the rest again, or cancel it"}
+        turn.result = turn.waits = self.result = self.waits = None
+        turn.error = self.error = msgspec.json.encode(detail)
         turn.status = turn.written_status = self.status = Status.PARKED
         turn.attempt = turn.written_attempt = self.attempt = max(self.attempt, 1)
         turn.seq = turn.written_seq = self.seq = self.old_seq + 1
         turn.reason = self.reason = "unwritable"
-        self.events = [EventWrite(self.seq, self.attempt, Event.TURN_PARKED, "", b'{"reason":"unwritable"}')]
+        turn.written_waits = None
+        self.events = [EventWrite(self.seq, self.attempt, Event.TURN_PARKED, "", self.error)]
         self.inbox = []
         self.moves = {}
-        turn.events, turn.inbox, turn.moves = [], [], {}
+        self.size_bytes = len(self.error)
+        turn.events, turn.inbox, turn.moves, turn.pending_bytes = [], [], {}, 0
         if turn.task is not None:
             turn.stop = turn.stop or Stop.DROP
             turn.task.cancel()
         return self
+
+
+def events_within(events: list[EventWrite], size_bytes: int) -> int:
+    """How many of the first events have so many bytes: one at the least, and not all."""
+    room = size_bytes
+    for count, event in enumerate(events[:-1]):
+        room -= len(event.data)
+        if room < 0:
+            return max(count, 1)
+    return len(events) - 1

@@ -1,47 +1,41 @@
 """Group commit: what all of a worker's turns want written goes out as one flush, one flush at a time.
 
-Rule: a turn is in at most one flush in flight, and in it with one row: what it was when the flush before it was sent,
-what it is now, and all its events between. Flushes of the stream are numbered, so an unknown outcome is cured
-by sending
-the same again (argosy/store/numbered_stream.py), and nobody is told anything before the answer is there.
-
-- at once when little waits; after a busy flush it collects up to flush_wait_ms, up to flush_rows_max turns;
-- a turn whose fence or whose row was not as expected is refused: it may never write again from this memory;
-- a flush that Postgres refuses for what is in it is halved until the entry at fault stands alone, which is parked.
+Rules:
+- A turn is in at most one flush in flight, and in it with one row: what it was when the flush before it was sent, what
+  it is now, and all its events between; or, of more than FLUSH_SIZE_BYTES_MAX, the first of them (Entry.split).
+- Flushes of the stream are numbered, so an unknown outcome is cured by sending the same again
+  (argosy/store/numbered_stream.py), and nobody is told anything before the answer is there.
+- It goes out at once when little waits; after a busy flush it collects up to flush_wait_ms.
+- A turn whose fence or whose row was not as expected is refused: it may never write again from this memory.
+- A flush that Postgres refuses for what is in it is halved until what is at fault stands alone: a turn is parked, an
+  inbox row is left as it is. One that Postgres does not get done with is halved, too; alone it is only sent again.
+- No error ends the loop but the loss of everything (Fault.END).
 """
 
 import asyncio
 import uuid
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final
 
 from argosy import crash_points, telemetry
 from argosy.clock import Clock
-from argosy.errors import FlushRefusedError, OwnershipLostError
+from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError
+from argosy.rounds import Rounds
+from argosy.store.fault import Fault, fault_of
 from argosy.store.numbered_stream import Answer, NumberedStream
+from argosy.workers.dispatch.flush.batch import Batch, LooseMove, Placement
+from argosy.workers.dispatch.flush.bounds import Bounds
 from argosy.workers.dispatch.flush.flush_arrays import STATEMENT, FlushArrays
 from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.flush.flush_queue import FlushQueue, tell_lost
+from argosy.workers.dispatch.flush.telling import Telling
 from argosy.workers.dispatch.turn import Owned, Turn
 
-_BUSY_TURNS = 16  # a flush of more turns than this was a busy one: waiting for company pays
-_LAZY_S = 0.02  # how long a start that nobody waits for may ride along with others' flushes
+_BUSY_TURNS: Final = 16  # a flush of more turns than this was a busy one: waiting for company pays
+_SLOW_S: Final = 1.0
+_LAZY_S: Final = 0.02  # how long a start that nobody waits for may ride along with others' flushes
 
-
-class LooseMove(NamedTuple):
-    """An inbox row that takes effect without a row of its turn: a signal is buffered, or came late."""
-
-    owned: Owned
-    inbox_id: uuid.UUID
-    to: str
-
-
-class Placement(NamedTuple):
-    """A delayed turn that fell due."""
-
-    owned: Owned
-    turn_id: uuid.UUID
-    session_id: uuid.UUID
-    bucket: int
+log = telemetry.logger()
 
 
 class Flusher:
@@ -56,9 +50,8 @@ class Flusher:
         stream: NumberedStream,
         lane: str,
         clock: Clock,
+        bounds: Bounds,
         *,
-        rows_max: int,
-        wait_ms: float,
         word_s: float,
         on_written: Callable[[list[Turn]], None],
         on_moved: Callable[[list[uuid.UUID]], None],
@@ -71,22 +64,21 @@ class Flusher:
         self._stream = stream
         self._lane = lane
         self._clock = clock
-        self._rows_max = rows_max
-        self._wait_s = wait_ms / 1000
+        self._queue = FlushQueue(rows_max=bounds.rows_max, size_bytes_max=bounds.size_bytes_max)
+        self._queue_size_bytes_max = bounds.queue_size_bytes_max
+        self._void = FlushArrays(lane).arguments()
+        self._rounds = Rounds("flusher", clock)
+        self._wait_s = bounds.wait_ms / 1000
         self._word_s = word_s
-        self._on_written = on_written
         self._on_moved = on_moved
-        self._on_placed = on_placed
         self._on_refused = on_refused
         self._on_answer = on_answer
-        self._on_timers = on_timers
-        self._on_events = on_events
-        self._turns: list[Turn] = []
-        self._moves: list[LooseMove] = []
-        self._placements: list[Placement] = []
+        self._telling = Telling(self._rounds, on_events, on_timers, on_moved, on_placed, on_written)
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
         self._answered = asyncio.Event()
         self._answered.set()
         self._sent_s = 0.0
@@ -98,32 +90,42 @@ class Flusher:
     @property
     def waiting(self) -> int:
         """Turns that wait to be written."""
-        return len(self._turns)
+        return len(self._queue)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many bytes wait to be written that nothing new should begin."""
+        return self._queue.size_bytes > self._queue_size_bytes_max
+
+    async def room(self) -> None:
+        """Returns when it is not full any more."""
+        while self.is_full:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     def add(self, turn: Turn) -> None:
         """Write the turn's changes with the next flush."""
-        if not turn.is_queued_to_flush:
-            turn.is_queued_to_flush = True
-            self._turns.append(turn)
-            self._idle.clear()
-        self._work.set()
+        self._queue.add(turn)
+        self._wake()
 
     def add_lazily(self, turn: Turn) -> None:
-        """Write the turn's changes with the next flush that somebody else wants, or soon."""
-        if not turn.is_queued_to_flush:
-            turn.is_queued_to_flush = True
-            self._turns.append(turn)
-            self._idle.clear()
-        if self._lazy is None:
+        """Write the turn's changes with the next flush that somebody else wants, or soon; at once when it is much."""
+        self._queue.add(turn)
+        self._idle.clear()
+        if self._queue.is_full_batch:
+            self._work.set()
+        elif self._lazy is None:
             self._lazy = asyncio.get_running_loop().call_later(_LAZY_S, self._wake_lazily)
 
     def move(self, move: LooseMove) -> None:
-        self._moves.append(move)
-        self._idle.clear()
-        self._work.set()
+        self._queue.move(move)
+        self._wake()
 
     def place(self, placement: Placement) -> None:
-        self._placements.append(placement)
+        self._queue.place(placement)
+        self._wake()
+
+    def _wake(self) -> None:
         self._idle.clear()
         self._work.set()
 
@@ -142,7 +144,7 @@ class Flusher:
 
     async def drained(self) -> None:
         """Returns when nothing waits and nothing is in flight."""
-        if self._turns or self._moves or self._placements:
+        if self._queue:
             self._work.set()
         await self._idle.wait()
 
@@ -160,44 +162,42 @@ class Flusher:
         self._work.set()
 
     async def run(self) -> None:
-        size = 0
+        count = 0
         while True:
             await self._work.wait()
-            if size > _BUSY_TURNS and len(self._turns) < self._rows_max:
+            if count > _BUSY_TURNS and not self._queue.is_full_batch:
                 await self._clock.sleep(self._wait_s)
             else:
                 # Two passes of the loop: what became runnable by the last answer joins this flush.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            turns, self._turns = self._turns[: self._rows_max], self._turns[self._rows_max :]
-            moves, self._moves = self._moves, []
-            placements, self._placements = self._placements, []
-            if not self._turns:
+            batch = self._queue.take()
+            if not self._queue:
                 self._work.clear()
-            size = len(turns)
-            if turns or moves or placements:
+            if not self.is_full:
+                self._has_room.set()
+            count = len(batch.entries)
+            if batch.row_count:
                 self._sent_s = self._clock.monotonic_s()
                 self._answered.clear()
-                await self._flush(turns, moves, placements)
+                async with self._rounds:
+                    await self._flush(batch)
                 self._answered.set()
-            if not (self._turns or self._moves or self._placements):
+            if not self._queue:
                 self._idle.set()
 
-    async def _flush(self, turns: list[Turn], moves: list[LooseMove], placements: list[Placement]) -> None:
-        entries: list[Entry] = []
-        for turn in turns:
-            turn.is_queued_to_flush = False
-            if turn.is_live:
-                entries.append(Entry(turn))
-            else:
-                _tell(turn, turn.durable)
-                turn.durable = None
-        moves = [move for move in moves if not move.owned.is_void]
-        placements = [placement for placement in placements if not placement.owned.is_void]
-        if entries or moves or placements:
-            await self._write(entries, moves, placements)
+    async def _flush(self, batch: Batch) -> None:
+        try:
+            await self._write(batch)
+        except Exception as error:
+            if fault_of(error) is not Fault.END:  # nobody thought of it: what Postgres has of these turns is right
+                lost = [each for each in batch.entries if each.turn.is_live and each.turn.durable_seq < each.seq]
+                self._refuse([each.turn for each in lost], lost, [])
+            raise
 
-    async def _write(self, entries: list[Entry], moves: list[LooseMove], placements: list[Placement]) -> None:
+    async def _write(self, batch: Batch, *, is_last_resort: bool = False) -> None:
+        """is_last_resort: it is sent until it is answered."""
+        entries, moves, placements = batch
         arrays = FlushArrays(self._lane)
         for entry in entries:
             arrays.add(entry)
@@ -208,9 +208,11 @@ class Flusher:
         crash_points.reach("before_flush")
         began_s = self._clock.monotonic_s()
         try:
-            answer = await self._stream.call(STATEMENT, *arrays.arguments())
+            answer = await self._stream.call(
+                STATEMENT, *arrays.arguments(), void=None if is_last_resort else self._void
+            )
         except FlushRefusedError as error:
-            await self._halve(entries, moves, placements, error)
+            await self._halve(batch, error)
             return
         except OwnershipLostError:
             # The database went back in time, or has forgotten this worker: nothing that this process holds is true.
@@ -240,18 +242,7 @@ class Flusher:
             entry.turn.durable_seq = entry.seq
             if entry.durable is not None and not entry.durable.done():
                 entry.durable.set_result(None)
-        self._on_events(answer, entries)
-        await asyncio.sleep(0)  # who watches is told before all that a flush sets going
-        if timers := [row.due_s for entry in entries for row in entry.inbox]:
-            self._on_timers(timers)
-        moved = [move.inbox_id for move in moves]
-        for entry in entries:
-            moved.extend(entry.moves)
-        if moved:
-            self._on_moved(moved)
-        if placements:
-            self._on_placed(placements)
-        self._on_written([entry.turn for entry in entries])
+        await self._telling.tell(Batch(entries, moves, placements), answer)
 
     def _refuse(self, turns: list[Turn], entries: list[Entry], lost: list[Owned]) -> None:
         for owned in lost:
@@ -259,33 +250,47 @@ class Flusher:
         for entry in entries:
             entry.turn.is_refused = True
             entry.turn.unwritten += entry.events
-            _tell(entry.turn, entry.durable)
+            tell_lost(entry.turn, entry.durable)
             # What it had in hand is due as before: it is looked at again.
             self._on_moved([*entry.moves, *entry.turn.seen, *entry.turn.deferred])
         self._on_refused(turns, lost)
 
-    async def _halve(
-        self, entries: list[Entry], moves: list[LooseMove], placements: list[Placement], error: FlushRefusedError
-    ) -> None:
-        """Somebody's entry is at fault; the others must not wait for it."""
-        if not entries:
-            raise error
-        if moves or placements:
-            await self._write([], moves, placements)
-        if len(entries) == 1:
-            entry = entries[0]
-            if entry.is_poison:
-                raise error
+    async def _halve(self, batch: Batch, error: FlushRefusedError) -> None:
+        """Something in it is at fault, or it is too much at once; the others must not wait for it."""
+        why = "slow" if isinstance(error, FlushSlowError) else "refused"
+        telemetry.FLUSHES_SPLIT.labels(stream="flush", why=why).inc()
+        log.warning(telemetry.FLUSH_SPLIT, why=why, turns=len(batch.entries), rows=batch.row_count, error=str(error))
+        if len(parts := batch.halves()) > 1:
+            for part in parts:
+                await self._write(part)
+        elif batch.entries and len(batch.entries[0].events) > 1:
+            await self._write_apart(batch.entries[0])
+        elif isinstance(error, FlushSlowError):
+            await self._clock.sleep(_SLOW_S)
+            await self._write(batch, is_last_resort=True)
+        elif batch.entries:
+            await self._give_up(batch.entries[0], error)
+        else:
+            # Whoever reads the row next time finds it as it was.
+            self._rounds.say(error, rows=[str(each[1]) for each in (*batch.moves, *batch.placements)])
+
+    async def _write_apart(self, entry: Entry) -> None:
+        first = entry.split(entry.size_bytes // 2)
+        await self._write(Batch([first], [], []))
+        if entry.turn.is_live and not first.is_poison:
+            await self._write(Batch([entry], [], []))
+        else:
+            entry.turn.unwritten += entry.events
+            tell_lost(entry.turn, entry.durable)
+
+    async def _give_up(self, entry: Entry, error: FlushRefusedError) -> None:
+        """One event of one turn cannot be written."""
+        if not entry.is_poison:
             self._on_moved([*entry.moves, *entry.turn.seen])  # due as before
-            await self._write([entry.poisoned(str(error))], [], [])
+            await self._write(Batch([entry.poisoned(str(error))], [], []))
             return
-        half = len(entries) // 2
-        for part in (entries[:half], entries[half:]):
-            if part:
-                await self._write(part, [], [])
-
-
-def _tell(turn: Turn, durable: asyncio.Future[None] | None) -> None:
-    if durable is not None and not durable.done():
-        durable.set_exception(OwnershipLostError(f"turn {turn.turn_id} belongs to another process now"))
-        durable.exception()  # nobody may be waiting any more
+        # Not even that it is parked: it stays in memory as it is, and its session waits for an operator.
+        telemetry.TURNS_UNWRITABLE.inc()
+        log.error(telemetry.TURN_UNWRITABLE, turn_id=str(entry.turn.turn_id), error=str(error))
+        entry.turn.is_refused = True
+        tell_lost(entry.turn, entry.durable)

@@ -16,7 +16,8 @@ from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.flush.flusher import Flusher, LooseMove, Placement
+from argosy.workers.dispatch.flush.batch import LooseMove, Placement
+from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.in_hand import InHand
 from argosy.workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, waits_for
 from argosy.workers.dispatch.ownership.takeover import Takeover

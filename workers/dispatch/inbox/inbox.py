@@ -20,7 +20,8 @@ from argosy.errors import UnavailableError
 from argosy.ranges import joined
 from argosy.store.head import DueRow, Heads, Queue
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.flush.flusher import Flusher, Placement
+from argosy.workers.dispatch.flush.batch import Placement
+from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.delivery import Delivery
 from argosy.workers.dispatch.inbox.in_hand import InHand
 from argosy.workers.dispatch.inbox.read_ahead import ReadAhead

@@ -288,8 +288,9 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
         return
     turn.needs_load = False
     turn.input = row.input
-    turn.waits = row.waits
+    turn.waits = turn.written_waits = row.waits
     turn.history = row.events
+    turn.history_bytes = sum(len(event[4]) for event in row.events)
     stored = [Signal(*signal) for signal in row.signals if signal[0] not in turn.seen]
     turn.signals = stored + turn.signals
     turn.seen.update(signal.inbox_id for signal in stored)

@@ -1,0 +1,74 @@
+"""Records that were read and are not accepted yet: what goes into one accept, and when there are too many."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from argosy.log import Record
+from argosy.workers.dispatch.turn import Owned
+
+_BATCHES_MAX: Final = 4  # that may wait in memory before the reader is told to pause
+
+
+class Backlog:
+    """Of all owned partitions; each keeps its own records (Owned.backlog). Bounded in records and in bytes."""
+
+    def __init__(self, owned: Mapping[int, Owned], *, batch_max: int, batch_size_bytes_max: int) -> None:
+        self._owned = owned
+        self._batch_max = batch_max
+        self._size_bytes_max = batch_size_bytes_max
+        self._size_bytes = 0
+        self.count = 0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether nothing more should be read."""
+        return self.count > _BATCHES_MAX * self._batch_max or self._size_bytes > _BATCHES_MAX * self._size_bytes_max
+
+    @property
+    def is_short(self) -> bool:
+        """Whether more may be read again."""
+        return self.count <= self._batch_max and self._size_bytes <= self._size_bytes_max
+
+    def add(self, owned: Owned, each: Record) -> None:
+        owned.backlog.append(each)
+        owned.next_read = each.position + 1
+        self.count += 1
+        self._size_bytes += size_bytes_of(each)
+
+    def forget(self, owned: Owned) -> None:
+        """What waits of a partition will be read again, or is somebody else's."""
+        self.count -= len(owned.backlog)
+        self._size_bytes -= sum(map(size_bytes_of, owned.backlog))
+        owned.backlog.clear()
+
+    def take(self) -> list[tuple[Owned, list[Record]]]:
+        """What one accept takes: so many records, and so many bytes beyond the last of them."""
+        taken: list[tuple[Owned, list[Record]]] = []
+        room, room_bytes = self._batch_max, self._size_bytes_max
+        for owned in self._owned.values():
+            if room <= 0 or room_bytes <= 0:
+                break
+            if not owned.backlog:
+                continue
+            if owned.is_void:
+                self.forget(owned)
+                continue
+            size_bytes, count = 0, 0
+            for each in owned.backlog[:room]:
+                if size_bytes >= room_bytes:
+                    break
+                size_bytes += size_bytes_of(each)
+                count += 1
+            part, owned.backlog = owned.backlog[:count], owned.backlog[count:]
+            self.count -= count
+            self._size_bytes -= size_bytes
+            part = [each for each in part if each.position >= owned.position]
+            room, room_bytes = room - len(part), room_bytes - size_bytes
+            if part:
+                taken.append((owned, part))
+        return taken
+
+
+def size_bytes_of(each: Record) -> int:
+    """What a record takes, as far as it counts."""
+    return len(each.value or b"")

@@ -1,0 +1,94 @@
+"""What waits to be written, and what of it goes out together: bounded in rows and in bytes."""
+
+import asyncio
+from collections import deque
+from typing import TypeVar
+
+from argosy.errors import OwnershipLostError
+from argosy.workers.dispatch.flush.batch import Batch, LooseMove, Placement
+from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.turn import Turn
+
+_Each = TypeVar("_Each")
+
+
+class FlushQueue:
+    """First come, first out. Rule: a turn stands in a batch once; of one that has more to write than there is room for
+    the rest goes to the end of the queue, so that a large turn holds up the others for one batch at a time.
+
+    rows_max: of each kind; size_bytes_max: of a batch beyond its first event.
+    """
+
+    def __init__(self, *, rows_max: int, size_bytes_max: int) -> None:
+        self._rows_max = rows_max
+        self._size_bytes_max = size_bytes_max
+        self._turns: deque[Turn] = deque()
+        self._moves: deque[LooseMove] = deque()
+        self._placements: deque[Placement] = deque()
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        """Turns that wait."""
+        return len(self._turns)
+
+    def __bool__(self) -> bool:
+        return bool(self._turns or self._moves or self._placements)
+
+    @property
+    def is_full_batch(self) -> bool:
+        """Whether nothing is gained by waiting for more."""
+        return len(self._turns) >= self._rows_max or self.size_bytes >= self._size_bytes_max
+
+    def add(self, turn: Turn) -> None:
+        if not turn.is_queued_to_flush:
+            turn.is_queued_to_flush = True
+            self._turns.append(turn)
+        if turn.pending_bytes != turn.counted_bytes:
+            self.size_bytes += turn.pending_bytes - turn.counted_bytes
+            turn.counted_bytes = turn.pending_bytes
+
+    def move(self, move: LooseMove) -> None:
+        self._moves.append(move)
+
+    def place(self, placement: Placement) -> None:
+        self._placements.append(placement)
+
+    def take(self) -> Batch:
+        """What goes out now. What may not be written any more is left out, and whoever waits for it is told."""
+        entries: list[Entry] = []
+        room = self._size_bytes_max
+        for _ in range(min(len(self._turns), self._rows_max)):
+            if room <= 0:
+                break
+            turn = self._turns.popleft()
+            turn.is_queued_to_flush = False
+            self.size_bytes -= turn.counted_bytes
+            turn.counted_bytes = 0
+            if not turn.is_live:
+                tell_lost(turn, turn.durable)
+                turn.durable = None
+                continue
+            entry = Entry(turn)
+            if entry.size_bytes > room and len(entry.events) > 1:
+                first = entry.split(room)
+                entry.give_back()
+                self.add(turn)
+                entry = first
+            room -= entry.size_bytes
+            entries.append(entry)
+        return Batch(
+            entries,
+            [each for each in _first(self._moves, self._rows_max) if not each.owned.is_void],
+            [each for each in _first(self._placements, self._rows_max) if not each.owned.is_void],
+        )
+
+
+def _first(waiting: "deque[_Each]", limit: int) -> list[_Each]:
+    return [waiting.popleft() for _ in range(min(limit, len(waiting)))]
+
+
+def tell_lost(turn: Turn, durable: "asyncio.Future[None] | None") -> None:
+    """To whoever waits for what the turn wrote: it never will be."""
+    if durable is not None and not durable.done():
+        durable.set_exception(OwnershipLostError(f"turn {turn.turn_id} belongs to another process now"))
+        durable.exception()  # nobody may be waiting any more
