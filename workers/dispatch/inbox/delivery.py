@@ -21,7 +21,8 @@ from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.in_hand import InHand
 from argosy.workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, waits_for
 from argosy.workers.dispatch.ownership.takeover import Takeover
-from argosy.workers.dispatch.scheduling.pager import Pager, turn_of
+from argosy.workers.dispatch.scheduling.found_turn import turn_of
+from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Result, Signal, Stop, Turn
 

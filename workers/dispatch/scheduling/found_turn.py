@@ -1,0 +1,66 @@
+"""Turns in memory, made of what Postgres says."""
+
+from argosy.store.head import Head, LoadedTurn
+from argosy.turn.status import Status
+from argosy.workers.dispatch.turn import Owned, Result, Signal, Turn
+from argosy.workers.dispatch.waits import decode_waits
+
+
+def goes_on(row: LoadedTurn) -> bool:
+    """Whether a turn that was held may run now. What came for it meanwhile was buffered, and wakes it nowhere else."""
+    status = Status(row.status)
+    if status is not Status.SUSPENDED:
+        return status in (Status.QUEUED, Status.RUNNING)
+    names = {name for _, name, _ in row.signals}
+    keys = {key for key, _, is_buffered, _ in row.timers if is_buffered}
+    return any(
+        wait.key in keys or (wait.kind == "signal" and wait.name in names)
+        for wait in (decode_waits(row.waits) if row.waits else ())
+    )
+
+
+def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
+    """A turn in memory from what Postgres says; all of it when its history was read."""
+    turn = Turn(
+        owned=owned,
+        turn_id=row.turn_id,
+        tenant=row.tenant,
+        session_id=row.session_id,
+        session_name=row.session,
+        bucket=row.bucket,
+        place=row.place or 0,
+        workflow=row.workflow,
+        priority=row.priority,
+        input=row.input,
+        status=Status(row.status),
+        attempt=row.attempt,
+        crashes=row.crashes,
+        seq=row.seq,
+        version=row.version,
+    )
+    turn.resume = owned.resume
+    if isinstance(row, LoadedTurn):
+        fill(turn, row)
+    return turn
+
+
+def fill(turn: Turn, row: LoadedTurn) -> None:
+    """Everything that Postgres has of a turn. What the row says of its state must be what memory believes."""
+    if turn.has_ended:
+        return
+    if (turn.status, turn.attempt, turn.seq) != (row.status, row.attempt, row.seq):
+        turn.is_refused = True
+        return
+    turn.needs_load = False
+    turn.input = row.input
+    turn.waits = turn.written_waits = row.waits
+    turn.history = row.events
+    turn.history_bytes = sum(len(event[4]) for event in row.events)
+    stored = [Signal(*signal) for signal in row.signals if signal[0] not in turn.seen]
+    turn.signals = stored + turn.signals
+    turn.seen.update(signal.inbox_id for signal in stored)
+    known = {result.inbox_id for result in turn.results}
+    turn.results += [Result(*result) for result in row.results if result[0] not in known]
+    turn.seen.update(result.inbox_id for result in turn.results)
+    turn.timers = {key: (inbox_id, due_at_s) for key, inbox_id, _, due_at_s in row.timers}
+    turn.fired = {key: inbox_id for key, inbox_id, is_buffered, _ in row.timers if is_buffered} | turn.fired
