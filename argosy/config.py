@@ -381,9 +381,6 @@ class Settings(BaseSettings):
         description="Shared secret that signs internal calls; empty: minted once in the data folder.",
         json_schema_extra={"secret": True},
     )
-    signing_skew_s: float = Field(
-        default=60.0, gt=0, le=3_600, description="A signed call older or newer than this is refused."
-    )
     # Maintenance
     trim_lag_s: float = Field(
         default=86_400.0,

@@ -4,51 +4,52 @@ A poke is a hint and nothing more. It is sent at once when its worker has not be
 what came meanwhile otherwise; one per worker is in flight; a lost one costs the worker's poll interval. `poke` never
 waits and never raises.
 
-Bounds: one stream per address, closed after IDLE_S without a poke; what waits for an address is three sets of numbers
-and TURN_IDS_MAX ids.
+A poke that is refused (another secret, another version, another worker at the address) is one that was lost.
+
+Bounds: one stream per worker, closed after IDLE_S without a poke; what waits for a worker is three sets of numbers and
+TURNS_MAX turns.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from itertools import islice
-from typing import Any, Final, NamedTuple
-
-import grpc
-import grpc.aio
+from typing import Final, NamedTuple
 
 from argosy.clock import Clock
-from argosy.rpc import worker_pb2
-from argosy.rpc.signed_pb2 import SignedRequest
-from argosy.signing import sign
+from argosy.rpc.worker_pb2 import PokeRequest, PokeResponse, SignalledTurn
+from argosy.signed_call import Callee, CallError, SignedCall, open_channel
+from argosy.signing import SignatureError
 
-METHOD: Final = "/argosy.rpc.Worker/Poke"
+METHOD: Final = "/argosy.rpc.v2.Worker/Poke"
 SPACING_S: Final = 0.004  # 250 calls a second per worker at the most, and no one waits that long for the first
 FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is not asked more often, and its failures not told
 TIMEOUT_S: Final = 1.0
 IDLE_S: Final = 60.0
-TURN_IDS_MAX: Final = 64  # what comes in such numbers is not in such a hurry
+TURNS_MAX: Final = 64  # what comes in such numbers is not in such a hurry
 LAZY_S: Final = 0.01
 
 
 class Hint(NamedTuple):
     """What is due: buckets with new inbox rows, partitions of a Postgres log with new records, partitions that the
-    sender has claimed; turns to which a signal is being written at this moment (16 bytes each).
+    sender has claimed; turns (tenant, id) to which a signal is being written at this moment.
     """
 
     inbox_buckets: frozenset[int] = frozenset()
     log_partitions: frozenset[int] = frozenset()
     claimed_partitions: frozenset[int] = frozenset()
-    signalled_turn_ids: frozenset[bytes] = frozenset()
+    signalled_turns: frozenset[tuple[str, uuid.UUID]] = frozenset()
 
 
 class _Line:
-    """What waits for one address, and the task that delivers it."""
+    """What waits for one worker, and the task that delivers it."""
 
     def __init__(self) -> None:
         self.inbox_buckets: set[int] = set()
         self.log_partitions: set[int] = set()
         self.claimed_partitions: set[int] = set()
-        self.signalled_turn_ids: set[bytes] = set()
+        self.signalled_turns: set[tuple[str, uuid.UUID]] = set()
         self.news = asyncio.Event()
         self.lazy: asyncio.TimerHandle | None = None
         self.task: asyncio.Task[None] | None = None
@@ -58,12 +59,12 @@ class _Line:
             frozenset(self.inbox_buckets),
             frozenset(self.log_partitions),
             frozenset(self.claimed_partitions),
-            frozenset(self.signalled_turn_ids),
+            frozenset(self.signalled_turns),
         )
         self.inbox_buckets.clear()
         self.log_partitions.clear()
         self.claimed_partitions.clear()
-        self.signalled_turn_ids.clear()
+        self.signalled_turns.clear()
         self.news.clear()
         if self.lazy is not None:
             self.lazy.cancel()
@@ -79,34 +80,34 @@ class Poker:
     """Sends pokes for one lane. Used from one event loop; close it there."""
 
     def __init__(
-        self, secret: bytes, lane: str, clock: Clock, on_failure: Callable[[str, Hint], None] = lambda *_: None
+        self, key: bytes, lane: str, clock: Clock, on_failure: Callable[[Callee, Hint], None] = lambda *_: None
     ) -> None:
-        """on_failure: called with the address and the hint that did not arrive there."""
-        self._secret = secret
+        """key: Keys.calls. on_failure: called with the worker and the hint that did not arrive there."""
+        self._key = key
         self._lane = lane
         self._clock = clock
         self._on_failure = on_failure
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[Callee, _Line] = {}
 
     def poke(
         self,
-        address: str,
+        callee: Callee,
         inbox_buckets: Iterable[int] = (),
         log_partitions: Iterable[int] = (),
         claimed_partitions: Iterable[int] = (),
-        signalled_turn_ids: Iterable[bytes] = (),
+        signalled_turns: Iterable[tuple[str, uuid.UUID]] = (),
         *,
         is_urgent: bool = True,
     ) -> None:
-        """Tell the worker at address, soon. Not urgent: with the next poke that is, or LAZY_S later."""
-        line = self._lines.get(address)
+        """Tell this worker, soon. Not urgent: with the next poke that is, or LAZY_S later."""
+        line = self._lines.get(callee)
         if line is None:
-            line = self._lines[address] = _Line()
-            line.task = asyncio.get_running_loop().create_task(self._deliver(address, line))
+            line = self._lines[callee] = _Line()
+            line.task = asyncio.get_running_loop().create_task(self._deliver(callee, line))
         line.inbox_buckets.update(inbox_buckets)
         line.log_partitions.update(log_partitions)
         line.claimed_partitions.update(claimed_partitions)
-        line.signalled_turn_ids.update(islice(signalled_turn_ids, TURN_IDS_MAX - len(line.signalled_turn_ids)))
+        line.signalled_turns.update(islice(signalled_turns, TURNS_MAX - len(line.signalled_turns)))
         if is_urgent:
             line.news.set()
         elif line.lazy is None:
@@ -120,24 +121,20 @@ class Poker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _deliver(self, address: str, line: _Line) -> None:
+    async def _deliver(self, callee: Callee, line: _Line) -> None:
         try:
-            async with grpc.aio.insecure_channel(address) as channel:
-                open_call = channel.stream_stream(
-                    METHOD,
-                    request_serializer=SignedRequest.SerializeToString,
-                    response_deserializer=worker_pb2.PokeResponse.FromString,
-                )
+            async with open_channel(callee.address) as channel:
+                open_call = partial(SignedCall.open, channel, self._key, METHOD, callee, PokeResponse)
                 call = None
                 while await self._has_news(line):
                     hint = line.take()
                     call = await self._send(call, open_call, hint)
                     if call is None:
-                        self._on_failure(address, hint)
+                        self._on_failure(callee, hint)
                     await self._clock.sleep(FAILED_PAUSE_S if call is None else SPACING_S)
         finally:
-            if self._lines.get(address) is line:
-                del self._lines[address]
+            if self._lines.get(callee) is line:
+                del self._lines[callee]
 
     async def _has_news(self, line: _Line) -> bool:
         """True when there is something to send; False after IDLE_S without."""
@@ -148,34 +145,41 @@ class Poker:
             return line.news.is_set() or line.lazy is not None
         return True
 
-    async def _send(self, call: Any, open_call: Callable[[], Any], hint: Hint) -> Any:
+    async def _send(
+        self, call: SignedCall | None, open_call: Callable[[], Awaitable[SignedCall]], hint: Hint
+    ) -> SignedCall | None:
         """The call on which the worker has heard it: this one, or a new one where this one had ended unnoticed, with
         its worker or at its behest. None: it was not heard.
         """
-        body = worker_pb2.PokeRequest(
+        request = PokeRequest(
             lane=self._lane,
             inbox_buckets=sorted(hint.inbox_buckets),
             log_partitions=sorted(hint.log_partitions),
             claimed_partitions=sorted(hint.claimed_partitions),
-            signalled_turn_ids=sorted(hint.signalled_turn_ids),
-        ).SerializeToString()
-        request = sign(self._secret, METHOD, body, self._clock.unix_ms() // 1000)
+            signalled_turns=[
+                SignalledTurn(turn_id=turn_id.bytes, tenant=tenant) for tenant, turn_id in sorted(hint.signalled_turns)
+            ],
+        )
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 if call is not None and await _is_heard(call, request):
                     return call
-                call = open_call()
+                call = await open_call()
                 if await _is_heard(call, request):
                     return call
+        except CallError:
+            return None
         except TimeoutError:
+            pass
+        if call is not None:
             call.cancel()
         return None
 
 
-async def _is_heard(call: Any, request: SignedRequest) -> bool:
+async def _is_heard(call: SignedCall, request: PokeRequest) -> bool:
     """False: the call has ended."""
     try:
         await call.write(request)
-        return await call.read() is not grpc.aio.EOF
-    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        return await call.read() is not None
+    except (CallError, SignatureError):
         return False

@@ -1,170 +1,96 @@
-"""Signed messages between our own processes: HMAC-SHA256 over method, time and the digest of the message.
+"""Signed streams between our own processes: who signed a message, for whom, in which stream, and as the how manieth.
 
-A signature says that the caller holds the shared secret, that it meant this method and these bytes, and that it did
-so within SIGNING_SKEW_S of now. It does not keep a message secret (TLS does), and within the skew the same message may
-be played again: what is signed must be safe to repeat.
+Rules:
+- A stream has two keys, one a direction, made of the fleet's key, the method, the callee's worker id, and a number used
+  once of each side (`nonce`). Only who holds the secret has them, and no other stream ever has the same: a recorded
+  message fits no other stream, worker or method, nor the other direction.
+- A message is signed with its number in the stream, from 0. The number is not sent, both sides count: a message that
+  is repeated, left out or moved fits no more, and nothing after it does.
+- The callee's nonce is its challenge. So nothing depends on a clock, and nobody has to remember what was heard before;
+  it costs one round trip when a stream is opened, which lives for long.
 
-Units: times are whole Unix seconds.
+Not promised: that a message stays secret (TLS does that), and that one that was cut off at a stream's end is missed by
+anything but what it does not do.
 """
 
-import asyncio
 import hashlib
 import hmac
-import os
 import secrets
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
-import grpc
-import grpc.aio
-import structlog
 from google.protobuf.message import DecodeError
 
-from argosy import telemetry
-from argosy.clock import Clock
-from argosy.errors import ArgosyError, SettingError
-from argosy.rpc.signed_pb2 import SignedRequest
+from argosy.errors import ArgosyError
+from argosy.rpc.signed_pb2 import Signed
 
-log = structlog.get_logger()
-
-UNSIGNED_MAX: Final = 256
-UNSIGNED_S: Final = 5.0
-SECRET_FILE_NAME: Final = "signing-secret"  # noqa: S105 (a file name)
+NONCE_SIZE_BYTES: Final = 16
+# In the metadata that begin a call: see proto/argosy/rpc/signed.proto.
+NONCE_HEADER: Final = "argosy-nonce-bin"
+WORKER_HEADER: Final = "argosy-worker-bin"
 
 
 class SignatureError(ArgosyError):
-    """A message is not signed, not by us, or not now."""
+    """A message was not signed by one of us, for this stream, as its next."""
 
     code = "bad_signature"
 
 
-def load_secret(configured: str, data_dir: Path) -> bytes:
-    """The shared secret: the configured one, or the one of the data folder, minted there (0600) on first use.
+class StreamKeys(NamedTuple):
+    """One a direction: nobody is told by an echo of what it said."""
 
-    Any number of processes may call this at once for one folder: they all get the same secret. Raises SettingError.
-    """
-    if configured:
-        return configured.encode()
-    path = data_dir / SECRET_FILE_NAME
-    try:
-        if not path.exists():
-            _mint_secret(path)
-        secret = path.read_bytes().strip()
-    except OSError as error:
-        raise SettingError(f"the shared secret {path} cannot be read or made: {error.strerror}") from error
-    if len(secret) < 32:
-        raise SettingError(f"the shared secret {path} is shorter than 32 bytes: delete it, and a new one is made")
-    return secret
+    requests: bytes
+    responses: bytes
 
 
-def _mint_secret(path: Path) -> None:
-    """A link either makes the name or finds it taken: nobody ever reads half a secret, and the first one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{SECRET_FILE_NAME}-")  # mkstemp makes it 0600
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        Path(draft).unlink()
+def nonce() -> bytes:
+    """A number that is used once."""
+    return secrets.token_bytes(NONCE_SIZE_BYTES)
 
 
-def sign(secret: bytes, method: str, body: bytes, now_s: int) -> SignedRequest:
-    """One message of a stream. method: the full gRPC name, "/package.Service/Method"."""
-    time_s = str(now_s)
-    return SignedRequest(body=body, time_s=time_s, signature=_signature(secret, method, time_s, body))
+def stream_keys(key: bytes, method: str, callee_id: bytes, caller_nonce: bytes, callee_nonce: bytes) -> StreamKeys:
+    """method: the full gRPC name, "/package.Service/Method"; the others have 16 bytes each."""
+    stream = callee_id + caller_nonce + callee_nonce + method.encode()
+    return StreamKeys(
+        hmac.digest(key, b"requests" + stream, hashlib.sha256), hmac.digest(key, b"responses" + stream, hashlib.sha256)
+    )
 
 
-def verify(secret: bytes, method: str, request: SignedRequest, now_s: int, skew_s: float) -> None:
-    """Returns when the message was signed with the secret, for this method, within skew_s of now.
+class _Numbered:
+    """The codes of one direction's messages, in order."""
 
-    Raises SignatureError. The comparison takes the same time whatever is wrong with the signature.
-    """
-    if not request.signature or not request.time_s.isdecimal():
-        raise SignatureError("the message is not signed")
-    expected = _signature(secret, method, request.time_s, request.body)
-    if not hmac.compare_digest(request.signature.encode(), expected.encode()):
-        raise SignatureError("the signature does not fit the message")
-    age_s = now_s - int(request.time_s)
-    if abs(age_s) > skew_s:
-        raise SignatureError(f"the message was signed {age_s} s ago by this machine's clock")
+    def __init__(self, key: bytes) -> None:
+        self._begun = hmac.new(key, digestmod=hashlib.sha256)
+        self._number = 0
 
-
-def _signature(secret: bytes, method: str, time_s: str, body: bytes) -> str:
-    text = f"{method}\n{time_s}\n{hashlib.sha256(body).hexdigest()}"
-    return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
+    def _mac(self, body: bytes) -> bytes:
+        """Of the next message."""
+        mac = self._begun.copy()
+        mac.update(self._number.to_bytes(8, "big"))
+        mac.update(body)
+        self._number += 1
+        return mac.digest()
 
 
-class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Answers UNAUTHENTICATED to everything that is not signed, and says so; the servicer never sees it.
+class Signer(_Numbered):
+    """Signs what one side of a stream says. What is signed must be sent, in this order, and by one at a time."""
 
-    Every call is a stream in both directions, and each of its messages is a SignedRequest; the first that is not signed
-    ends it. A message's bytes are checked as they came, so an older callee verifies a newer caller. A call reaches its
-    servicer with its first message: whoever says nothing that is signed takes no room from those who do. Of such calls
-    UNSIGNED_MAX are kept, and for UNSIGNED_S; one too many ends the oldest.
-    """
+    def sign(self, body: bytes) -> bytes:
+        """A Signed, encoded."""
+        encoded: bytes = Signed(body=body, mac=self._mac(body)).SerializeToString()
+        return encoded
 
-    def __init__(self, secret: bytes, skew_s: float, clock: Clock) -> None:
-        self._secret = secret
-        self._skew_s = skew_s
-        self._clock = clock
-        self._unsigned: dict[asyncio.Future[SignedRequest | None], None] = {}
 
-    async def intercept_service(
-        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
-    ) -> grpc.RpcMethodHandler | None:
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None:
-            return None
-        if handler.stream_stream is None:
-            raise NotImplementedError(f"{method}: calls of this kind cannot be verified")
+class Verifier(_Numbered):
+    """Believes what one side of a stream said, message by message."""
 
-        async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
-            requests = self._verified(messages, method)
-            try:
-                first = await self._first(requests)
-                if first is not None:
-                    await handler.stream_stream(_chained(first, requests), context)
-                else:
-                    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "nothing signed came in time")
-            except SignatureError as error:
-                telemetry.CALLS_REFUSED.inc()
-                log.warning(telemetry.CALL_REFUSED, method=method, caller=context.peer(), error=str(error))
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
-
-        return grpc.stream_stream_rpc_method_handler(answer, None, handler.response_serializer)
-
-    async def _verified(self, messages: AsyncIterator[bytes], method: str) -> AsyncIterator[SignedRequest]:
-        async for message in messages:
-            try:
-                request = SignedRequest.FromString(message)
-            except DecodeError:
-                raise SignatureError("the message is none of ours") from None
-            verify(self._secret, method, request, self._clock.unix_ms() // 1000, self._skew_s)
-            yield request
-
-    async def _first(self, requests: AsyncIterator[SignedRequest]) -> SignedRequest | None:
-        """None: none came in time, or there were too many who wait for theirs. Raises SignatureError."""
-        coming = asyncio.ensure_future(anext(requests, None))
-        self._unsigned[coming] = None
-        if len(self._unsigned) > UNSIGNED_MAX:
-            next(iter(self._unsigned)).cancel()
+    def body_of(self, message: bytes) -> bytes:
+        """Of a Signed, encoded. Raises SignatureError; after that the stream must end."""
         try:
-            done, _ = await asyncio.wait((coming,), timeout=UNSIGNED_S)
-            return coming.result() if done and not coming.cancelled() else None
-        finally:
-            del self._unsigned[coming]
-            coming.cancel()
-
-
-async def _chained(first: SignedRequest, rest: AsyncIterator[SignedRequest]) -> AsyncIterator[SignedRequest]:
-    yield first
-    async for request in rest:
-        yield request
+            signed = Signed.FromString(message)
+        except DecodeError:
+            raise SignatureError("the message is none of ours") from None
+        # The comparison takes the same time whatever is wrong with the code.
+        if not hmac.compare_digest(signed.mac, self._mac(signed.body)):
+            raise SignatureError("the signature does not fit: another secret, another stream, or not its next message")
+        body: bytes = signed.body
+        return body

@@ -21,7 +21,7 @@ from argosy.gateway.state import State, make_state
 from argosy.gateway.stop_signal import on_stop
 from argosy.gateway.turn_request import BatchLine, TurnPosted
 from argosy.logs.open import open_writer
-from argosy.signing import load_secret
+from argosy.secret import load_keys
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
 
@@ -85,12 +85,12 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        secret = load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
+        keys = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir)
         reading = settings.model_copy(update={"state_db_timeout_s": min(settings.state_db_timeout_s, READ_S_MAX)})
         async with open_pool(reading, settings.state_db_uri) as pool:
             writer = await when_ready(lambda: open_writer(settings, settings.state_db_uri))
             try:
-                state = make_state(settings, clock, pool, writer, secret)
+                state = make_state(settings, clock, pool, writer, keys)
                 app.state.gateway = state
                 async with _running(state, has_signals):
                     yield

@@ -7,6 +7,7 @@ its filters, for its tenant) that gave it out, and is signed, so that what it ho
 import base64
 import binascii
 import hashlib
+import hmac
 from typing import Any, Final
 
 import msgspec
@@ -19,10 +20,10 @@ ListName = tuple[str | None, ...]
 
 
 class Cursors:
-    """Makes and reads cursors. Every process with the same secret reads the others'."""
+    """Makes and reads cursors. Every process with the same key reads the others'. key: Keys.cursors."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._key = hashlib.blake2b(secret, digest_size=32, person=b"argosy-cursor").digest()
+    def __init__(self, key: bytes) -> None:
+        self._key = key
 
     def encode(self, list_name: ListName, place: tuple[Any, ...]) -> str:
         """list_name: the list, its tenant and filters. place: of the last row of a page (times in microseconds)."""
@@ -34,7 +35,7 @@ class Cursors:
         try:
             raw = base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
             content = raw[_SIGNATURE_SIZE_BYTES:]
-            if raw[:_SIGNATURE_SIZE_BYTES] == self._signature(list_name, content):
+            if hmac.compare_digest(raw[:_SIGNATURE_SIZE_BYTES], self._signature(list_name, content)):
                 return msgspec.msgpack.decode(content, type=place_type)
         except (binascii.Error, ValueError, msgspec.MsgspecError):
             pass

@@ -19,6 +19,7 @@ from argosy.gateway.watch.history import Pulse, pulse_of
 from argosy.gateway.watch.lines import Lines
 from argosy.gateway.watch.streams import Streams
 from argosy.log import LogWriter
+from argosy.secret import Keys
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
 
@@ -56,13 +57,13 @@ class State:
         return names.DEFAULT_TENANT if given is None else names.tenant(given)
 
 
-def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, secret: bytes) -> State:
+def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, keys: Keys) -> State:
     """Composes; nothing is opened."""
     read_timeout_s = min(settings.state_db_timeout_s, 2.0)
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
-    poking = Poking(secret, settings.lane, clock, catalog, writer.partition_count)
+    poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count)
     log_watch = LogWatch(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
-    lines = Lines(catalog, secret, clock)
+    lines = Lines(catalog, keys.calls, clock)
     return State(
         settings=settings,
         clock=clock,
@@ -78,7 +79,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_watch, pool, catalog, poking, clock),
         rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),
-        cursors=Cursors(secret),
+        cursors=Cursors(keys.cursors),
     )
 
 

@@ -71,7 +71,7 @@ class Waiting:
     ) -> uuid.UUID | None:
         """turn_id once it has ended; another one that it turned out to be a duplicate of; None when nobody waits."""
         partition = ids.partition_of(ids.turn_bucket(turn_id), self._partition_count)
-        watch = Watch(self._lines, Wanted(partition, turn_id=turn_id, is_ending_only=True), lambda: (0, 0))
+        watch = Watch(self._lines, Wanted(tenant, partition, turn_id=turn_id, is_ending_only=True), lambda: (0, 0))
         interval_s = INTERVAL_S_MIN
         self._watches.add(watch)
 

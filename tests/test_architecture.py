@@ -112,6 +112,17 @@ def _is_pause_of_nothing(call: ast.Call) -> bool:
     return bool(call.args) and isinstance(call.args[0], ast.Constant) and call.args[0].value == 0
 
 
+def test_channels_to_our_own_processes_are_opened_in_one_place() -> None:
+    """There every message is signed both ways, and proxies of the environment are left alone."""
+    found = {
+        name
+        for name, text in _modules()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute) and node.attr in ("insecure_channel", "secure_channel")
+    }
+    assert found == {"argosy/signed_call.py"}
+
+
 def test_time_is_injected() -> None:
     watched = {"time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.sleep", "asyncio.sleep"}
     found = []

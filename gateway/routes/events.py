@@ -62,6 +62,7 @@ async def get_turn_events(
     story = TurnStory(
         state.lines,
         _history(state, tenant),
+        tenant,
         requested,
         _last_event_id(request, begin, partial(parse, has_place=False), parse_from) or BEGIN,
         partition=partition_of(state, requested),
@@ -83,6 +84,7 @@ async def get_session_events(session: str, request: Request, begin: From = None)
     story = SessionStory(
         state.lines,
         _history(state, tenant),
+        tenant,
         session_id,
         _last_event_id(request, begin, partial(parse, has_place=True), _parse_place),
         partition=ids.partition_of(ids.bucket_of(session_id), state.writer.partition_count),

@@ -50,7 +50,7 @@ async def post_signal(request: Request) -> Response:
     signal_id = uuid.uuid4()
     key = checked_key(request.headers.get("idempotency-key")) or str(signal_id)
     written = _request(requested, None, "signal", name, key, payload)
-    state.poking.new_signal(requested)
+    state.poking.new_signal(requested, tenant)
     head = await inbox.send_signal(state.pool, written, signal_id, tenant, state.settings.lane)
     if head is not None:
         state.poking.new_inbox_row(written.bucket, is_urgent=head.status != Status.SUSPENDED)

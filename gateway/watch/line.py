@@ -1,23 +1,21 @@
 """One gRPC stream to one worker, for every client of this process that watches something there.
 
 What is heard is handed on at once: a client that does not take is bounded by its own credit, and holds up nobody else.
-A worker that says nothing for SILENT_S (it speaks each second) is given up: it was stopped, or its host is gone.
+A worker that says nothing for SILENT_S (it speaks each second) is given up: it was stopped, or its host is gone. So is
+who says something that the worker did not sign: whoever subscribed reads Postgres and finds the owner again.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-import grpc
-import grpc.aio
-
 from argosy.clock import Clock
 from argosy.gateway.watch.subscription import Subscription
-from argosy.rpc.signed_pb2 import SignedRequest
 from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
-from argosy.signing import sign
+from argosy.signed_call import Callee, CallError, SignedCall, open_channel
+from argosy.signing import SignatureError
 
-METHOD: Final = "/argosy.rpc.Watch/Watch"
+METHOD: Final = "/argosy.rpc.v2.Watch/Watch"
 SILENT_S: Final = 2.5
 IDLE_S: Final = 60.0
 # Subscriptions in one message; a worker refuses messages above 1 MiB.
@@ -35,10 +33,10 @@ class Line:
     on_end: called with it, once.
     """
 
-    def __init__(self, address: str, secret: bytes, clock: Clock, on_end: Callable[["Line"], None]) -> None:
-        self.address = address
+    def __init__(self, callee: Callee, key: bytes, clock: Clock, on_end: Callable[["Line"], None]) -> None:
+        self.callee = callee
         self.is_over = False
-        self._secret = secret
+        self._key = key
         self._clock = clock
         self._on_end = on_end
         self._next_id = 0
@@ -48,7 +46,7 @@ class Line:
         self._gone: list[int] = []
         self._news = asyncio.Event()
         self._idle_since_s: float | None = clock.monotonic_s()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"watch {address}")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"watch {callee.address}")
 
     def subscribe(self, subscription: Subscription) -> None:
         """Ask for it; it is told what became of that, or lost."""
@@ -84,12 +82,9 @@ class Line:
 
     async def _run(self) -> None:
         try:
-            async with grpc.aio.insecure_channel(self.address, _OPTIONS) as channel:
-                call = channel.stream_stream(
-                    METHOD,
-                    request_serializer=SignedRequest.SerializeToString,
-                    response_deserializer=WatchResponse.FromString,
-                )()
+            async with open_channel(self.callee.address, _OPTIONS) as channel:
+                async with asyncio.timeout(SILENT_S):
+                    call = await SignedCall.open(channel, self._key, METHOD, self.callee, WatchResponse)
                 writing = asyncio.get_running_loop().create_task(self._write(call))
                 try:
                     await self._read(call)
@@ -97,7 +92,7 @@ class Line:
                     writing.cancel()
                     call.cancel()
                     await asyncio.gather(writing, return_exceptions=True)
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, TimeoutError):
+        except (CallError, SignatureError, TimeoutError):
             pass  # whoever subscribed finds the owner again
         finally:
             self._end()
@@ -110,33 +105,28 @@ class Line:
         for subscription in lost:
             subscription.hearer.lose(subscription)
 
-    async def _read(self, call: Any) -> None:
+    async def _read(self, call: SignedCall) -> None:
         while not self._is_idle():
             async with asyncio.timeout(SILENT_S):
                 response = await call.read()
-            if response is grpc.aio.EOF:
+            if response is None:
                 return
-            worker_id = response.worker_id
             for item in response.items:
                 subscription = self._subscriptions.get(item.subscription)
-                if subscription is None:
-                    continue
-                # Whoever has the address of a worker that is gone refuses what was meant for it.
-                if subscription.worker_id == worker_id or item.WhichOneof("what") == "refused":
+                if subscription is not None:
                     subscription.hearer.hear(subscription, item)
 
     def _is_idle(self) -> bool:
         since_s = self._idle_since_s
         return since_s is not None and self._clock.monotonic_s() - since_s > IDLE_S
 
-    async def _write(self, call: Any) -> None:
+    async def _write(self, call: SignedCall) -> None:
         """The first message is sent at once: a worker ends a stream that says nothing."""
         try:
             while True:
-                body = self._take().SerializeToString()
-                await call.write(sign(self._secret, METHOD, body, self._clock.unix_ms() // 1000))
+                await call.write(self._take())
                 await self._news.wait()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        except CallError:
             call.cancel()  # the reader ends, and with it the line
 
     def _take(self) -> Any:
@@ -162,7 +152,7 @@ def _subscribe(each: Subscription) -> Any:
         turn_id=wanted.turn_id.bytes if wanted.turn_id else b"",
         session_id=wanted.session_id.bytes if wanted.session_id else b"",
         partition=wanted.partition,
-        worker_id=each.worker_id,
+        tenant=wanted.tenant,
         epoch=each.epoch,
         attempt=attempt,
         n=n,

@@ -8,6 +8,7 @@ from argosy.clock import Clock
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.watch.line import Line
 from argosy.gateway.watch.subscription import Subscription
+from argosy.signed_call import Callee
 from argosy.store.catalog import Owner
 
 # Owners that were read so lately are not read again: many clients lose one owner at once.
@@ -17,11 +18,11 @@ _FRESH_S: Final = 0.05
 class Lines:
     """Used from one event loop."""
 
-    def __init__(self, catalog: Catalog, secret: bytes, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, key: bytes, clock: Clock) -> None:
         self.clock = clock
         self._catalog = catalog
-        self._secret = secret
-        self._lines: dict[str, Line] = {}
+        self._key = key
+        self._lines: dict[Callee, Line] = {}
         self._line_of: dict[Subscription, Line] = {}
 
     def owner_of(self, partition: int) -> Owner | None:
@@ -37,10 +38,10 @@ class Lines:
 
     def subscribe(self, subscription: Subscription) -> None:
         """Ask for it at its worker."""
-        address = subscription.address
-        line = self._lines.get(address)
+        callee = subscription.callee
+        line = self._lines.get(callee)
         if line is None:
-            line = self._lines[address] = Line(address, self._secret, self.clock, self._ended)
+            line = self._lines[callee] = Line(callee, self._key, self.clock, self._ended)
             telemetry.WATCH_LINES.set(len(self._lines))
         self._line_of[subscription] = line
         line.subscribe(subscription)
@@ -57,6 +58,6 @@ class Lines:
         await asyncio.gather(*(line.close() for line in list(self._lines.values())))
 
     def _ended(self, line: Line) -> None:
-        if self._lines.get(line.address) is line:
-            del self._lines[line.address]
+        if self._lines.get(line.callee) is line:
+            del self._lines[line.callee]
             telemetry.WATCH_LINES.set(len(self._lines))

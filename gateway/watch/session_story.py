@@ -27,13 +27,14 @@ class SessionStory(Story):
         self,
         lines: Lines,
         history: History,
+        tenant: str,
         session_id: uuid.UUID,
         after: EventId | None,
         *,
         partition: int,
         heartbeat_s: float,
     ) -> None:
-        super().__init__(lines, Wanted(partition, session_id=session_id), heartbeat_s)
+        super().__init__(lines, Wanted(tenant, partition, session_id=session_id), heartbeat_s)
         self._history = history
         self._session_id = session_id
         self._after = after

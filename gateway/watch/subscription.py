@@ -3,10 +3,13 @@
 import uuid
 from typing import Any, NamedTuple, Protocol
 
+from argosy.signed_call import Callee
+
 
 class Wanted(NamedTuple):
-    """Exactly one of turn_id and session_id is there. is_ending_only: nothing but the turn's end."""
+    """Exactly one of turn_id and session_id is there, the tenant's. is_ending_only: nothing but the turn's end."""
 
+    tenant: str
     partition: int
     turn_id: uuid.UUID | None = None
     session_id: uuid.UUID | None = None
@@ -26,12 +29,12 @@ class Hearer(Protocol):
 
 
 class Subscription:
-    """worker_id, address, epoch: whom it is meant for. resume: (attempt, n) of the last frame had. is_live: it was
+    """callee, epoch: whom it is meant for. resume: (attempt, n) of the last frame had. is_live: it was
     answered. owed_bytes: taken by the client, and not given back to the worker yet.
     """
 
     __slots__ = (
-        "address",
+        "callee",
         "credit_bytes",
         "epoch",
         "hearer",
@@ -41,15 +44,13 @@ class Subscription:
         "owed_bytes",
         "resume",
         "wanted",
-        "worker_id",
     )
 
     def __init__(
         self,
         hearer: Hearer,
         wanted: Wanted,
-        worker_id: bytes,
-        address: str,
+        callee: Callee,
         *,
         epoch: int,
         resume: tuple[int, int],
@@ -59,8 +60,7 @@ class Subscription:
         self.id = 0
         self.hearer = hearer
         self.wanted = wanted
-        self.worker_id = worker_id
-        self.address = address
+        self.callee = callee
         self.epoch = epoch
         self.resume = resume
         self.credit_bytes = credit_bytes

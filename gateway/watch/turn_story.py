@@ -25,6 +25,7 @@ class TurnStory(Story):
         self,
         lines: Lines,
         history: History,
+        tenant: str,
         turn_id: uuid.UUID,
         after: EventId,
         *,
@@ -32,7 +33,7 @@ class TurnStory(Story):
         find: Callable[[], Awaitable[TurnHead | None]],
         heartbeat_s: float,
     ) -> None:
-        super().__init__(lines, Wanted(partition, turn_id=turn_id), heartbeat_s)
+        super().__init__(lines, Wanted(tenant, partition, turn_id=turn_id), heartbeat_s)
         self._history = history
         self._find = find
         self._tale = Tale(turn_id, after)

@@ -9,12 +9,14 @@ What waits here when its worker is lost is dropped: whoever is asked next tells 
 
 import asyncio
 import random
+import uuid
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from argosy.gateway.watch.lines import Lines
 from argosy.gateway.watch.subscription import Subscription, Wanted
+from argosy.signed_call import Callee
 from argosy.store.catalog import Owner
 
 CREDIT_BYTES: Final = 65_536
@@ -37,9 +39,9 @@ class Watch:
         self._taken: Subscription | None = None
         self._news = asyncio.Event()
         self._answer = asyncio.Event()
-        # At the owner; and at former owners where a step goes on, by their worker ids.
+        # At the owner; and at former owners where a step goes on.
         self._main: Subscription | None = None
-        self._asides: dict[bytes, Subscription] = {}
+        self._asides: dict[Callee, Subscription] = {}
         self._task: asyncio.Task[None] | None = None
         self._asked: Owner | None = None
         self._left: Owner | None = None
@@ -115,7 +117,7 @@ class Watch:
         elif what == "moved":
             self._moved(subscription, item.moved.still_streams)
         elif what == "at":
-            self._follow_aside(item.at.worker_id, item.at.address)
+            self._follow_aside(Callee(uuid.UUID(bytes=item.at.worker_id), item.at.address))
         else:
             if what == "subscribed":
                 subscription.is_live = True
@@ -130,17 +132,17 @@ class Watch:
         self._items = deque(each for each in self._items if each[0] is not subscription)
         if subscription is self._taken:
             self._taken = None
-        is_aside = self._asides.get(subscription.worker_id) is subscription
+        is_aside = self._asides.get(subscription.callee) is subscription
         self._leave(subscription)
         # The owner says but once where else a step goes on. Who answered may do so again; who did not is given up.
         if is_aside and subscription.is_live:
-            self._follow_aside(subscription.worker_id, subscription.address)
+            self._follow_aside(subscription.callee)
 
     def _leave(self, subscription: Subscription) -> None:
         """Hear nothing more of it; what it told already stands."""
         self._lines.unsubscribe(subscription)
-        if self._asides.get(subscription.worker_id) is subscription:
-            del self._asides[subscription.worker_id]
+        if self._asides.get(subscription.callee) is subscription:
+            del self._asides[subscription.callee]
         if subscription is self._main:
             self._main = None
             self._answer.set()
@@ -153,21 +155,20 @@ class Watch:
         if not still_streams:
             self._leave(subscription)
         elif subscription is self._main:
-            if before := self._asides.get(subscription.worker_id):
+            if before := self._asides.get(subscription.callee):
                 self._lines.unsubscribe(before)
-            self._asides[subscription.worker_id], self._main = subscription, None
+            self._asides[subscription.callee], self._main = subscription, None
             self._news.set()
             self._seek()
 
-    def _follow_aside(self, worker_id: bytes, address: str) -> None:
+    def _follow_aside(self, callee: Callee) -> None:
         """A step goes on elsewhere; of a session, maybe: the one who runs it knows whose it is."""
-        if worker_id in self._asides or len(self._asides) >= _ASIDES_MAX:
+        if callee in self._asides or len(self._asides) >= _ASIDES_MAX:
             return
-        aside = self._asides[worker_id] = Subscription(
+        aside = self._asides[callee] = Subscription(
             self,
             self._wanted,
-            worker_id,
-            address,
+            callee,
             epoch=0,
             resume=self._resume(),
             credit_bytes=CREDIT_BYTES,
@@ -203,8 +204,7 @@ class Watch:
         self._main = subscription = Subscription(
             self,
             self._wanted,
-            owner.worker_id.bytes,
-            owner.address,
+            Callee(owner.worker_id, owner.address),
             epoch=owner.epoch,
             resume=self._resume(),
             credit_bytes=_ENDING_CREDIT_BYTES if self._wanted.is_ending_only else CREDIT_BYTES,

@@ -1,6 +1,7 @@
 """The worker's side of pokes: who is heard, and who is not."""
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import AsyncIterator
 
@@ -8,13 +9,16 @@ import grpc
 import grpc.aio
 import pytest
 
-from argosy import signing
+from argosy import verify_calls
 from argosy.clock import SystemClock
 from argosy.poke import METHOD, Hint, Poker
+from argosy.signed_call import Callee
+from argosy.signing import NONCE_HEADER, nonce
 from argosy.workers.dispatch.poke import PokeService
 from argosy.workers.dispatch.rpc_server import RpcServer
 
-SECRET = b"s" * 32
+KEY = b"k" * 32
+NONCE = ((NONCE_HEADER, nonce()),)
 
 
 class Worker:
@@ -26,7 +30,9 @@ class Worker:
         self.service = PokeService(
             lambda: put("inbox"), lambda ids: put(list(ids)), lambda: put("log"), lambda p: put(list(p)), streams_max=2
         )
-        self.server = RpcServer(secret=SECRET, skew_s=60, clock=SystemClock(), host="127.0.0.1", port=0)
+        worker_id = uuid.uuid4()
+        self.server = RpcServer(key=KEY, worker_id=worker_id, host="127.0.0.1", port=0)
+        self.callee = Callee(worker_id, self.server.address)
 
     async def next(self) -> object:
         async with asyncio.timeout(5):
@@ -44,7 +50,7 @@ async def worker() -> AsyncIterator[Worker]:
 
 @pytest.fixture
 async def pokers() -> AsyncIterator[list[Poker]]:
-    pokers = [Poker(SECRET, "default", SystemClock()) for _ in range(3)]
+    pokers = [Poker(KEY, "default", SystemClock()) for _ in range(3)]
     yield pokers
     for each in pokers:
         await each.close()
@@ -53,33 +59,33 @@ async def pokers() -> AsyncIterator[list[Poker]]:
 async def test_everything_that_a_poke_names_is_told(worker: Worker, pokers: list[Poker]) -> None:
     turn_id = uuid.uuid4()
 
-    pokers[0].poke(worker.server.address, [1], [2], [3], [turn_id.bytes, b"no id"])
+    pokers[0].poke(worker.callee, [1], [2], [3], [("acme", turn_id)])
 
-    assert [await worker.next() for _ in range(4)] == [[turn_id], "inbox", "log", [3]]
+    assert [await worker.next() for _ in range(4)] == [[("acme", turn_id)], "inbox", "log", [3]]
 
 
 async def test_a_poke_that_is_not_urgent_goes_with_the_next_that_is(worker: Worker, pokers: list[Poker]) -> None:
-    pokers[0].poke(worker.server.address, inbox_buckets=[1], is_urgent=False)
-    pokers[0].poke(worker.server.address, claimed_partitions=[3])
+    pokers[0].poke(worker.callee, inbox_buckets=[1], is_urgent=False)
+    pokers[0].poke(worker.callee, claimed_partitions=[3])
 
     assert [await worker.next() for _ in range(2)] == ["inbox", [3]]
 
 
 async def test_a_poke_that_is_not_urgent_goes_soon(worker: Worker, pokers: list[Poker]) -> None:
-    pokers[0].poke(worker.server.address, inbox_buckets=[1], is_urgent=False)
+    pokers[0].poke(worker.callee, inbox_buckets=[1], is_urgent=False)
 
     assert await worker.next() == "inbox"
 
 
 async def test_a_process_too_many_is_told_so(worker: Worker) -> None:
-    failed: asyncio.Queue[tuple[str, Hint]] = asyncio.Queue()
-    first, second = (Poker(SECRET, "default", SystemClock()) for _ in range(2))
-    third = Poker(SECRET, "default", SystemClock(), lambda address, hint: failed.put_nowait((address, hint)))
+    failed: asyncio.Queue[tuple[Callee, Hint]] = asyncio.Queue()
+    first, second = (Poker(KEY, "default", SystemClock()) for _ in range(2))
+    third = Poker(KEY, "default", SystemClock(), lambda callee, hint: failed.put_nowait((callee, hint)))
     for each in (first, second):
-        each.poke(worker.server.address, inbox_buckets=[1])
+        each.poke(worker.callee, inbox_buckets=[1])
         await worker.next()
 
-    third.poke(worker.server.address, inbox_buckets=[7])
+    third.poke(worker.callee, inbox_buckets=[7])
 
     async with asyncio.timeout(5):
         assert (await failed.get())[1].inbox_buckets == {7}
@@ -90,23 +96,51 @@ async def test_a_process_too_many_is_told_so(worker: Worker) -> None:
 async def test_who_says_nothing_that_is_signed_takes_no_room(
     worker: Worker, pokers: list[Poker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signing, "UNSIGNED_MAX", 4)
+    """Calls that begin together arrive in any order: which of them are kept is open, how many is not."""
+    monkeypatch.setattr(verify_calls, "UNSIGNED_MAX", 4)
+    monkeypatch.setattr(verify_calls, "UNSIGNED_S", 600)
     async with grpc.aio.insecure_channel(worker.server.address) as channel:
-        silent = [channel.stream_stream(METHOD)() for _ in range(20)]
-        for each in silent:
-            await each.initial_metadata() if each.done() else None
-        pokers[0].poke(worker.server.address, inbox_buckets=[1])
+        silent = [channel.stream_stream(METHOD)(metadata=NONCE) for _ in range(20)]
+        codes = [asyncio.create_task(each.code()) for each in silent]
+        pokers[0].poke(worker.callee, inbox_buckets=[1])
 
         assert await worker.next() == "inbox"
         async with asyncio.timeout(5):
-            assert await silent[0].code() is grpc.StatusCode.UNAUTHENTICATED
+            ended = [await each for each in itertools.islice(asyncio.as_completed(codes), 16)]
+        assert set(ended) == {grpc.StatusCode.UNAUTHENTICATED}
+        pokers[1].poke(worker.callee, inbox_buckets=[1])
+        assert await worker.next() == "inbox"
+        assert sum(each.done() for each in codes) in (16, 17)
         for each in silent:
             each.cancel()
+        await asyncio.gather(*codes)
+
+
+async def test_as_many_silent_calls_as_come_at_once_leave_no_more_than_the_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verify_calls, "UNSIGNED_MAX", 4)
+    monkeypatch.setattr(verify_calls, "UNSIGNED_S", 600)
+    calls = verify_calls.VerifyCalls(KEY, uuid.uuid4())
+    begun: list[int] = []
+
+    async def silent(number: int) -> None:
+        begun.append(number)
+        await asyncio.Event().wait()
+
+    waiting = [asyncio.create_task(calls._in_time(silent(number))) for number in range(7)]  # type: ignore[arg-type]
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    assert [each.done() for each in waiting] == [True] * 3 + [False] * 4
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_bytes_that_are_no_message_are_unauthenticated(worker: Worker) -> None:
     async with grpc.aio.insecure_channel(worker.server.address) as channel:
-        call = channel.stream_stream(METHOD)(timeout=5)
+        call = channel.stream_stream(METHOD)(timeout=5, metadata=NONCE)
         await call.write(b"\xff\xff\xff")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
@@ -115,13 +149,13 @@ async def test_bytes_that_are_no_message_are_unauthenticated(worker: Worker) -> 
 
 
 async def test_a_worker_that_ends_takes_no_new_stream_and_ends_at_once(worker: Worker, pokers: list[Poker]) -> None:
-    pokers[0].poke(worker.server.address, inbox_buckets=[1])
+    pokers[0].poke(worker.callee, inbox_buckets=[1])
     await worker.next()
     worker.service.close()
     failed = asyncio.Event()
-    late = Poker(SECRET, "default", SystemClock(), lambda *_: failed.set())
+    late = Poker(KEY, "default", SystemClock(), lambda *_: failed.set())
 
-    late.poke(worker.server.address, inbox_buckets=[2])
+    late.poke(worker.callee, inbox_buckets=[2])
 
     async with asyncio.timeout(5):
         await failed.wait()

@@ -7,6 +7,7 @@ from typing import Any
 from argosy.store.head import LoadedTurn, SentSignal
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_owned, make_turn
 
+TENANT = "a"  # of `loaded`
 WAITS_FOR_GO = b'[{"key":"signal:go","kind":"signal","name":"go"}]'
 
 
@@ -36,8 +37,8 @@ def answers(parts: Parts, signals: list[SentSignal], *turns: LoadedTurn) -> list
     return asked
 
 
-async def read(parts: Parts, *turn_ids: uuid.UUID) -> None:
-    parts.inbox.ahead.poke(turn_ids)
+async def read(parts: Parts, *turn_ids: uuid.UUID, tenant: str = TENANT) -> None:
+    parts.inbox.ahead.poke((tenant, turn_id) for turn_id in turn_ids)
     async with asyncio.timeout(3):
         await parts.inbox.ahead.read()
 
@@ -53,6 +54,18 @@ async def test_a_turn_is_read_and_its_signal_awaited_at_once() -> None:
         assert asked == [[turn_id]]
         assert [each.inbox_id for each in parts.scheduler.live[turn_id].signals] == [sent.inbox_id]
         assert sent.inbox_id in parts.inbox._in_hand
+
+
+async def test_a_turn_of_another_tenant_than_was_named_is_not_woken() -> None:
+    async with Parts(catalog()) as parts:
+        turn_id = uuid.uuid4()
+        sent = signal(turn_id)
+        answers(parts, [sent], waiting(turn_id, sent))
+
+        await read(parts, turn_id, tenant="other")
+
+        assert turn_id not in parts.scheduler.live
+        assert sent.inbox_id not in parts.inbox._in_hand
 
 
 async def test_a_turn_that_was_read_before_its_signal_was_committed_has_it_all_the_same() -> None:
@@ -156,7 +169,7 @@ async def test_turns_that_are_named_are_bounded_and_asked_for_once_and_only_when
     async with Parts(catalog()) as parts:
         asked = answers(parts, [])
         for _ in range(2):
-            parts.inbox.ahead.poke(uuid.uuid4() for _ in range(50))
+            parts.inbox.ahead.poke((TENANT, uuid.uuid4()) for _ in range(50))
         await read(parts)
         await read(parts)
         parts.inbox._partition_of = lambda bucket: 7  # somebody else's

@@ -11,24 +11,25 @@ import grpc.aio
 import pytest
 
 from argosy import ids
-from argosy.clock import SystemClock
 from argosy.rpc import worker_pb2, worker_pb2_grpc
-from argosy.signing import VerifyCalls
+from argosy.secret import keys_of
+from argosy.verify_calls import VerifyCalls
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import LANE, Rows
 
-SECRET = "a secret of the tests"
+SECRET = "a secret of the tests, long enough"
 
 
 class Ear(worker_pb2_grpc.WorkerServicer):
     """A worker that only listens."""
 
     def __init__(self) -> None:
+        self.worker_id = uuid.uuid4()
         self.heard: asyncio.Queue[Any] = asyncio.Queue()
 
     async def Poke(self, requests: Any, context: Any) -> None:  # noqa: N802
         async for request in requests:
-            self.heard.put_nowait(worker_pb2.PokeRequest.FromString(request.body))
+            self.heard.put_nowait(request)
             await context.write(worker_pb2.PokeResponse())
 
     async def next(self) -> Any:
@@ -45,7 +46,7 @@ async def listen() -> AsyncIterator[Listen]:
 
     async def start() -> tuple[Ear, str]:
         ear = Ear()
-        server = grpc.aio.server(interceptors=[VerifyCalls(SECRET.encode(), 60, SystemClock())])
+        server = grpc.aio.server(interceptors=[VerifyCalls(keys_of(SECRET.encode()).calls, ear.worker_id)])
         worker_pb2_grpc.add_WorkerServicer_to_server(ear, server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -57,13 +58,13 @@ async def listen() -> AsyncIterator[Listen]:
         await server.stop(None)
 
 
-async def own(rows: Rows, address: str) -> None:
+async def own(rows: Rows, address: str, worker_id: uuid.UUID | None = None) -> None:
     """A worker at this address owns every partition."""
     await rows.connection.execute(
         "INSERT INTO partitions (lane, partition, epoch, owner, address)"
         " SELECT $1, p, 1, $2, $3 FROM generate_series(0, 63) AS p"
         " ON CONFLICT (lane, partition) DO UPDATE SET owner = $2, address = $3, epoch = partitions.epoch + 1",
-        LANE, uuid.uuid4(), address,
+        LANE, worker_id or uuid.uuid4(), address,
     )  # fmt: skip
 
 
@@ -77,15 +78,16 @@ async def test_the_owner_hears_of_a_signal_before_and_after_it_is_written(
     open_gateway: OpenGateway, rows: Rows, listen: Listen
 ) -> None:
     ear, address = await listen()
-    await own(rows, address)
+    await own(rows, address, ear.worker_id)
     client = await open_gateway(graph_service_auth_secret=SECRET)
     turn_id = await rows.turn("s", "running", attempt=1)
 
     await client.post(f"/v1/turns/{turn_id}/signals/go", json=1)
 
     before, after = await ear.next(), await ear.next()
-    assert (before.lane, list(before.signalled_turn_ids), list(before.inbox_buckets)) == (LANE, [turn_id.bytes], [])
-    assert (after.lane, list(after.signalled_turn_ids)) == (LANE, [])
+    assert (before.lane, list(before.inbox_buckets)) == (LANE, [])
+    assert [(each.turn_id, each.tenant) for each in before.signalled_turns] == [(turn_id.bytes, rows.tenant)]
+    assert (after.lane, list(after.signalled_turns)) == (LANE, [])
     assert list(after.inbox_buckets) == [ids.turn_bucket(turn_id)]
 
 
@@ -93,7 +95,7 @@ async def test_an_owner_that_moved_is_found(open_gateway: OpenGateway, rows: Row
     await own(rows, "127.0.0.1:1")
     client = await open_gateway(graph_service_auth_secret=SECRET, gateway_cache_s=60.0)
     ear, address = await listen()
-    await own(rows, address)
+    await own(rows, address, ear.worker_id)
     turn_id = await rows.turn("s", "running", attempt=1)
 
     await client.post(f"/v1/turns/{turn_id}/cancel")
@@ -105,7 +107,7 @@ async def test_new_records_of_a_postgres_log_poke_their_owner(
     open_gateway: OpenGateway, rows: Rows, listen: Listen
 ) -> None:
     ear, address = await listen()
-    await own(rows, address)
+    await own(rows, address, ear.worker_id)
     client = await open_gateway(graph_service_auth_secret=SECRET)
 
     answer = await client.post("/v1/sessions/s/turns", json={"workflow": "echo"})

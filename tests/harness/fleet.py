@@ -51,7 +51,7 @@ class Fleet:
             "KAFKA_GROUP_SESSION_TIMEOUT_MS": f"{eligible_s * 1000:.0f}",
             "RECONCILE_INTERVAL_S": "0.2",
             "GATEWAY_CACHE_S": "0.2",
-            "GRAPH_SERVICE_AUTH_SECRET": "a secret of the tests",
+            "GRAPH_SERVICE_AUTH_SECRET": "a secret of the tests, long enough",
             **settings,
         }
         if dsn:

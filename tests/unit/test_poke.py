@@ -1,6 +1,7 @@
 """Pokes over real gRPC: signed, at once, together, and never in the way."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from argosy.clock import SystemClock
 from argosy.poke import METHOD, Hint, Poker
 from argosy.rpc import worker_pb2, worker_pb2_grpc
-from argosy.signing import VerifyCalls
+from argosy.signed_call import Callee
+from argosy.verify_calls import VerifyCalls
 
-SECRET = b"s" * 32
+KEY = b"k" * 32
 
 
 class Worker(worker_pb2_grpc.WorkerServicer):
@@ -29,7 +31,7 @@ class Worker(worker_pb2_grpc.WorkerServicer):
     async def Poke(self, requests: Any, context: Any) -> None:  # noqa: N802
         self.streams += 1
         async for request in requests:
-            self.heard.append(worker_pb2.PokeRequest.FromString(request.body))
+            self.heard.append(request)
             self.news.set()
             await asyncio.sleep(self.delay_s)
             await context.write(worker_pb2.PokeResponse())
@@ -44,21 +46,21 @@ class Worker(worker_pb2_grpc.WorkerServicer):
 
 
 @pytest.fixture
-async def worker() -> AsyncIterator[tuple[Worker, str]]:
-    servicer = Worker()
-    server = grpc.aio.server(interceptors=[VerifyCalls(SECRET, 60, SystemClock())])
+async def worker() -> AsyncIterator[tuple[Worker, Callee]]:
+    servicer, worker_id = Worker(), uuid.uuid4()
+    server = grpc.aio.server(interceptors=[VerifyCalls(KEY, worker_id)])
     worker_pb2_grpc.add_WorkerServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    yield servicer, f"127.0.0.1:{port}"
+    yield servicer, Callee(worker_id, f"127.0.0.1:{port}")
     await server.stop(None)
 
 
-async def test_a_poke_arrives(worker: tuple[Worker, str]) -> None:
-    servicer, address = worker
-    poker = Poker(SECRET, "default", SystemClock())
+async def test_a_poke_arrives(worker: tuple[Worker, Callee]) -> None:
+    servicer, callee = worker
+    poker = Poker(KEY, "default", SystemClock())
 
-    poker.poke(address, inbox_buckets=[7], log_partitions=[1, 2])
+    poker.poke(callee, inbox_buckets=[7], log_partitions=[1, 2])
     await servicer.until({7})
 
     (request,) = servicer.heard
@@ -66,13 +68,13 @@ async def test_a_poke_arrives(worker: tuple[Worker, str]) -> None:
     await poker.close()
 
 
-async def test_pokes_of_a_moment_go_together(worker: tuple[Worker, str]) -> None:
-    servicer, address = worker
+async def test_pokes_of_a_moment_go_together(worker: tuple[Worker, Callee]) -> None:
+    servicer, callee = worker
     servicer.delay_s = 0.05
-    poker = Poker(SECRET, "default", SystemClock())
+    poker = Poker(KEY, "default", SystemClock())
 
     for bucket in range(500):
-        poker.poke(address, inbox_buckets=[bucket])
+        poker.poke(callee, inbox_buckets=[bucket])
         await asyncio.sleep(0)
     await servicer.until(set(range(500)))
 
@@ -80,26 +82,26 @@ async def test_pokes_of_a_moment_go_together(worker: tuple[Worker, str]) -> None
     await poker.close()
 
 
-async def test_pokes_share_a_stream(worker: tuple[Worker, str]) -> None:
-    servicer, address = worker
-    poker = Poker(SECRET, "default", SystemClock())
+async def test_pokes_share_a_stream(worker: tuple[Worker, Callee]) -> None:
+    servicer, callee = worker
+    poker = Poker(KEY, "default", SystemClock())
 
     for bucket in range(5):
-        poker.poke(address, inbox_buckets=[bucket])
+        poker.poke(callee, inbox_buckets=[bucket])
         await servicer.until({bucket})
 
     assert servicer.streams == 1
     await poker.close()
 
 
-async def test_a_stream_that_its_worker_has_ended_loses_no_poke(worker: tuple[Worker, str]) -> None:
-    servicer, address = worker
+async def test_a_stream_that_its_worker_has_ended_loses_no_poke(worker: tuple[Worker, Callee]) -> None:
+    servicer, callee = worker
     servicer.is_impatient = True
     failed = asyncio.Event()
-    poker = Poker(SECRET, "default", SystemClock(), lambda *_: failed.set())
+    poker = Poker(KEY, "default", SystemClock(), lambda *_: failed.set())
 
     for bucket in range(5):
-        poker.poke(address, inbox_buckets=[bucket])
+        poker.poke(callee, inbox_buckets=[bucket])
         await servicer.until({bucket})
 
     assert servicer.streams == 5
@@ -108,22 +110,23 @@ async def test_a_stream_that_its_worker_has_ended_loses_no_poke(worker: tuple[Wo
 
 
 async def test_a_poke_that_does_not_arrive_is_told() -> None:
-    failed: asyncio.Queue[tuple[str, Hint]] = asyncio.Queue()
-    poker = Poker(SECRET, "default", SystemClock(), lambda address, hint: failed.put_nowait((address, hint)))
+    failed: asyncio.Queue[tuple[Callee, Hint]] = asyncio.Queue()
+    poker = Poker(KEY, "default", SystemClock(), lambda callee, hint: failed.put_nowait((callee, hint)))
 
-    poker.poke("127.0.0.1:1", inbox_buckets=[3])
+    nobody = Callee(uuid.uuid4(), "127.0.0.1:1")
+    poker.poke(nobody, inbox_buckets=[3])
 
     async with asyncio.timeout(5):
-        assert await failed.get() == ("127.0.0.1:1", Hint(inbox_buckets=frozenset((3,))))
+        assert await failed.get() == (nobody, Hint(inbox_buckets=frozenset((3,))))
     await poker.close()
 
 
-async def test_a_poke_with_another_secret_is_not_heard(worker: tuple[Worker, str]) -> None:
-    servicer, address = worker
+async def test_a_poke_with_another_secret_is_not_heard(worker: tuple[Worker, Callee]) -> None:
+    servicer, callee = worker
     failed = asyncio.Event()
     poker = Poker(b"x" * 32, "default", SystemClock(), lambda *_: failed.set())
 
-    poker.poke(address, inbox_buckets=[3])
+    poker.poke(callee, inbox_buckets=[3])
 
     async with asyncio.timeout(5):
         await failed.wait()
@@ -131,10 +134,10 @@ async def test_a_poke_with_another_secret_is_not_heard(worker: tuple[Worker, str
     await poker.close()
 
 
-async def test_an_unsigned_call_is_unauthenticated(worker: tuple[Worker, str]) -> None:
-    servicer, address = worker
+async def test_an_unsigned_call_is_unauthenticated(worker: tuple[Worker, Callee]) -> None:
+    servicer, callee = worker
 
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with grpc.aio.insecure_channel(callee.address) as channel:
         call = channel.stream_stream(METHOD)(timeout=5)
         await call.write(b"")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -145,17 +148,17 @@ async def test_an_unsigned_call_is_unauthenticated(worker: tuple[Worker, str]) -
 
 
 async def test_a_channel_that_nobody_uses_is_closed(
-    worker: tuple[Worker, str], monkeypatch: pytest.MonkeyPatch
+    worker: tuple[Worker, Callee], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    servicer, address = worker
+    servicer, callee = worker
     monkeypatch.setattr("argosy.poke.IDLE_S", 0.05)
-    poker = Poker(SECRET, "default", SystemClock())
-    poker.poke(address, inbox_buckets=[1])
+    poker = Poker(KEY, "default", SystemClock())
+    poker.poke(callee, inbox_buckets=[1])
     await servicer.until({1})
 
     async with asyncio.timeout(5):
         await asyncio.wait([line.task for line in poker._lines.values() if line.task])
-    poker.poke(address, inbox_buckets=[2])
+    poker.poke(callee, inbox_buckets=[2])
     await servicer.until({1, 2})
 
     await poker.close()

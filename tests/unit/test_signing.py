@@ -1,89 +1,81 @@
-"""Signed calls: who signed what, when."""
-
-import stat
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
+"""Signed streams: a message is believed in its own stream, direction and place, and nowhere else."""
 
 import pytest
 
-from argosy.errors import SettingError
-from argosy.rpc.signed_pb2 import SignedRequest
-from argosy.signing import SECRET_FILE_NAME, SignatureError, load_secret, sign, verify
+from argosy.rpc.signed_pb2 import Signed
+from argosy.signing import SignatureError, Signer, Verifier, nonce, stream_keys
 
-SECRET, METHOD, MESSAGE, NOW_S = b"s" * 32, "/argosy.rpc.Worker/Poke", b"message", 1_800_000_000
-
-
-def test_a_signed_message_is_believed() -> None:
-    verify(SECRET, METHOD, sign(SECRET, METHOD, MESSAGE, NOW_S), NOW_S + 59, 60)
+KEY, METHOD, CALLEE, OTHER = b"k" * 32, "/argosy.rpc.v2.Worker/Poke", b"c" * 16, b"o" * 16
+CALLER_NONCE, CALLEE_NONCE = nonce(), nonce()
+STREAM = (KEY, METHOD, CALLEE, CALLER_NONCE, CALLEE_NONCE)
+BODIES = [b"first", b"", b"third" * 100_000]
 
 
-@pytest.mark.parametrize(
-    ("secret", "method", "message", "now_s"),
-    [
-        (b"other" * 8, METHOD, MESSAGE, NOW_S),
-        (SECRET, "/argosy.rpc.Worker/Other", MESSAGE, NOW_S),
-        (SECRET, METHOD, b"another message", NOW_S),
-        (SECRET, METHOD, MESSAGE, NOW_S + 61),
-        (SECRET, METHOD, MESSAGE, NOW_S - 61),
-    ],
-    ids=["another secret", "another method", "another message", "too old", "from the future"],
-)
-def test_what_was_not_signed_is_refused(secret: bytes, method: str, message: bytes, now_s: int) -> None:
-    request = sign(SECRET, METHOD, MESSAGE, NOW_S)
-    request.body = message
+def test_messages_are_believed_in_the_order_in_which_they_were_signed() -> None:
+    signer, verifier = Signer(stream_keys(*STREAM).requests), Verifier(stream_keys(*STREAM).requests)
 
-    with pytest.raises(SignatureError):
-        verify(secret, method, request, now_s, 60)
-
-
-SIGNATURE = sign(SECRET, METHOD, MESSAGE, NOW_S).signature
+    assert [verifier.body_of(signer.sign(body)) for body in BODIES] == BODIES
 
 
 @pytest.mark.parametrize(
-    ("time_s", "signature"),
-    [
-        ("", ""),
-        (str(NOW_S), ""),
-        ("", SIGNATURE),
-        ("now", SIGNATURE),
-        (str(NOW_S), "ü"),
-        (str(NOW_S + 1), SIGNATURE),
-        (f" {NOW_S}", SIGNATURE),
-    ],
+    ("place", "value"),
+    [(0, b"x" * 32), (1, "/argosy.rpc.v2.Watch/Watch"), (2, OTHER), (3, nonce()), (4, nonce())],
+    ids=["another secret", "another method", "another worker", "another caller's stream", "another stream of a callee"],
 )
-def test_what_is_no_signature_is_refused(time_s: str, signature: str) -> None:
-    request = SignedRequest(body=MESSAGE, time_s=time_s, signature=signature)
+@pytest.mark.parametrize("direction", ["requests", "responses"])
+def test_a_message_fits_no_other_stream(place: int, value: object, direction: str) -> None:
+    message = Signer(getattr(stream_keys(*STREAM), direction)).sign(b"body")
+    other = [value if number == place else each for number, each in enumerate(STREAM)]
 
     with pytest.raises(SignatureError):
-        verify(SECRET, METHOD, request, NOW_S, 60)
+        Verifier(getattr(stream_keys(*other), direction)).body_of(message)  # type: ignore[arg-type]
 
 
-def test_the_configured_secret_wins(tmp_path: Path) -> None:
-    assert load_secret("configured", tmp_path) == b"configured"
-    assert list(tmp_path.iterdir()) == []
+def test_what_one_side_said_is_no_answer_to_it() -> None:
+    keys = stream_keys(*STREAM)
+
+    with pytest.raises(SignatureError):
+        Verifier(keys.responses).body_of(Signer(keys.requests).sign(b"body"))
 
 
-def test_processes_that_start_at_once_mint_one_secret(tmp_path: Path) -> None:
-    folder = tmp_path / "data" / "argosy"
+@pytest.mark.parametrize("order", [(1,), (0, 0), (0, 2), (0, 1, 0)], ids=str)
+def test_a_message_that_is_left_out_repeated_or_moved_is_refused(order: tuple[int, ...]) -> None:
+    keys = stream_keys(*STREAM)
+    signer, verifier = Signer(keys.requests), Verifier(keys.requests)
+    messages = [signer.sign(body) for body in BODIES]
 
-    with ProcessPoolExecutor(6, mp_context=get_context("spawn")) as processes:
-        secrets = set(processes.map(load_secret, [""] * 24, [folder] * 24))
-
-    assert len(secrets) == 1
-    assert [path.name for path in folder.iterdir()] == [SECRET_FILE_NAME]
-    assert stat.S_IMODE((folder / SECRET_FILE_NAME).stat().st_mode) == 0o600
-
-
-def test_a_secret_that_is_too_short_is_refused(tmp_path: Path) -> None:
-    (tmp_path / SECRET_FILE_NAME).write_text("short")
-
-    with pytest.raises(SettingError, match="shorter than 32 bytes"):
-        load_secret("", tmp_path)
+    for number in order[:-1]:
+        verifier.body_of(messages[number])
+    with pytest.raises(SignatureError):
+        verifier.body_of(messages[order[-1]])
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def _changed(message: bytes, **fields: bytes) -> bytes:
+    signed = Signed.FromString(message)
+    return bytes(Signed(**{"body": signed.body, "mac": signed.mac, **fields}).SerializeToString())
 
-    with pytest.raises(SettingError, match="cannot be read or made"):
-        load_secret("", tmp_path / "file" / "below")
+
+MESSAGE = Signer(stream_keys(*STREAM).requests).sign(b"body")
+MAC = Signed.FromString(MESSAGE).mac
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\xff\xff\xff",
+        _changed(MESSAGE, body=b"bodY"),
+        _changed(MESSAGE, mac=b""),
+        _changed(MESSAGE, mac=MAC[:16]),
+        _changed(MESSAGE, mac=MAC + b"\0"),
+        _changed(MESSAGE, mac=bytes([MAC[0] ^ 1]) + MAC[1:]),
+    ],
+    ids=["nothing", "no message", "another body", "no code", "half a code", "a longer code", "another code"],
+)
+def test_what_was_not_signed_is_refused(message: bytes) -> None:
+    with pytest.raises(SignatureError):
+        Verifier(stream_keys(*STREAM).requests).body_of(message)
+
+
+def test_every_nonce_is_another() -> None:
+    assert len({nonce() for _ in range(1_000)}) == 1_000

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.poke import Poker
-from argosy.signing import load_secret
+from argosy.secret import load_keys
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.others import Others
@@ -33,7 +33,7 @@ class Exchange:
         *,
         owned: Mapping[int, Owned],
         on_inbox: Callable[[], None],
-        on_signalled: Callable[[Sequence[uuid.UUID]], None],
+        on_signalled: Callable[[Sequence[tuple[str, uuid.UUID]]], None],
         on_log: Callable[[], None],
         on_claimed: Callable[[Sequence[int]], None],
         running: Callable[[uuid.UUID], Turn | None],
@@ -42,17 +42,11 @@ class Exchange:
         address_of: Callable[[uuid.UUID], str],
         partition_of: Callable[[int], int],
     ) -> None:
-        secret = load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
-        self._server = RpcServer(
-            secret=secret,
-            skew_s=settings.signing_skew_s,
-            clock=clock,
-            host=settings.grpc_host,
-            port=settings.grpc_port,
-        )
+        key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).calls
+        self._server = RpcServer(key=key, worker_id=worker_id, host=settings.grpc_host, port=settings.grpc_port)
         self.address = self._server.address
         self.others = Others(
-            Poker(secret, settings.lane, clock), pool, settings.lane, address=self.address, on_mine=on_inbox
+            Poker(key, settings.lane, clock), pool, settings.lane, address=self.address, on_mine=on_inbox
         )
         self._poke_service = PokeService(
             on_inbox, on_signalled, on_log, on_claimed, streams_max=settings.watch_streams_max
@@ -67,7 +61,6 @@ class Exchange:
         self.hub = Hub(
             watchers,
             feeder,
-            worker_id=worker_id,
             owned=owned,
             running=running,
             running_of=running_of,
@@ -78,7 +71,6 @@ class Exchange:
         )
         self._watch_service = WatchService(
             self.hub,
-            worker_id,
             streams_max=settings.watch_streams_max,
             size_bytes_max=settings.watch_buffer_size_bytes_max,
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from argosy.errors import StoreUnavailableError
 from argosy.poke import Poker
+from argosy.signed_call import Callee
 from argosy.store import catalog
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.turn import Turn
@@ -25,7 +26,7 @@ class Others:
         for worker_id, partitions in partitions_of.items():
             address = address_of(worker_id)
             if address and address != self._address:
-                self._poker.poke(address, claimed_partitions=partitions)
+                self._poker.poke(Callee(worker_id, address), claimed_partitions=partitions)
 
     async def tell(self, turn: Turn) -> None:
         """Something of a turn lies in the inbox of whoever owns it now."""
@@ -38,7 +39,7 @@ class Others:
         if owner.address == self._address:
             self._on_mine()
         else:
-            self._poker.poke(owner.address, inbox_buckets=[turn.bucket])
+            self._poker.poke(Callee(owner.worker_id, owner.address), inbox_buckets=[turn.bucket])
 
     async def close(self) -> None:
         await self._poker.close()

@@ -70,7 +70,7 @@ class Parts:
             self.worker_id,
             owned=self.owned,
             on_inbox=lambda: self.inbox.poke(),
-            on_signalled=lambda turn_ids: self.inbox.ahead.poke(turn_ids),
+            on_signalled=lambda turns: self.inbox.ahead.poke(turns),
             on_log=lambda: self.reader.wake(),
             on_claimed=lambda partitions: self.ownership.claimed_by_others(partitions),
             running=lambda turn_id: self.scheduler.live.get(turn_id),

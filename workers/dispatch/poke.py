@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from argosy import telemetry
-from argosy.poke import TURN_IDS_MAX
+from argosy.poke import TURNS_MAX
 from argosy.rpc import worker_pb2, worker_pb2_grpc
 
 _ENDS: Final = "the worker ends"
@@ -18,12 +18,14 @@ _HEARD: Final = worker_pb2.PokeResponse()
 
 
 class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
-    """Poke is a hint: whatever it says, a worker only looks at what it owns. streams_max: processes that poke."""
+    """Poke is a hint: whatever it says, a worker only looks at what it owns. streams_max: processes that poke.
+    on_signalled is told turns with the tenant that the caller names.
+    """
 
     def __init__(
         self,
         on_inbox: Callable[[], None],
-        on_signalled: Callable[[Sequence[uuid.UUID]], None],
+        on_signalled: Callable[[Sequence[tuple[str, uuid.UUID]]], None],
         on_log: Callable[[], None],
         on_claimed: Callable[[Sequence[int]], None],
         *,
@@ -55,7 +57,7 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
         self._streams.add(task)
         try:
             async for request in requests:
-                self._hear(worker_pb2.PokeRequest.FromString(request.body))
+                self._hear(request)
                 await asyncio.sleep(0)  # to look comes first
                 await context.write(_HEARD)
         except asyncio.CancelledError:
@@ -67,9 +69,11 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
 
     def _hear(self, request: worker_pb2.PokeRequest) -> None:
         telemetry.POKES.inc()
-        if request.signalled_turn_ids:
-            named = islice(request.signalled_turn_ids, TURN_IDS_MAX)
-            self._on_signalled([uuid.UUID(bytes=each) for each in named if len(each) == 16])
+        if request.signalled_turns:
+            named = islice(request.signalled_turns, TURNS_MAX)
+            self._on_signalled(
+                [(each.tenant, uuid.UUID(bytes=each.turn_id)) for each in named if len(each.turn_id) == 16]
+            )
         if request.inbox_buckets:
             self._on_inbox()
         if request.log_partitions:

@@ -1,12 +1,13 @@
 """The worker's gRPC server: what other processes ask of it, every message signed."""
 
+import uuid
 from typing import Any, Final, Protocol
 
 import grpc.aio
 
-from argosy.clock import Clock
+from argosy.address import host_port
 from argosy.errors import SettingError
-from argosy.signing import VerifyCalls
+from argosy.verify_calls import VerifyCalls
 
 _STOP_S: Final = 1.0
 _MESSAGE_SIZE_BYTES_MAX: Final = 1_048_576
@@ -28,13 +29,14 @@ class Service(Protocol):
 class RpcServer:
     """Serves signed calls from `start` to `stop`; `address` is where others reach it."""
 
-    def __init__(self, *, secret: bytes, skew_s: float, clock: Clock, host: str, port: int) -> None:
-        self._server = grpc.aio.server(interceptors=[VerifyCalls(secret, skew_s, clock)], options=_OPTIONS)
+    def __init__(self, *, key: bytes, worker_id: uuid.UUID, host: str, port: int) -> None:
+        """key: Keys.calls."""
+        self._server = grpc.aio.server(interceptors=[VerifyCalls(key, worker_id)], options=_OPTIONS)
         try:
-            bound = self._server.add_insecure_port(f"{host}:{port}")
+            bound = self._server.add_insecure_port(host_port(host, port))
         except RuntimeError as error:
             raise SettingError(f"GRPC_HOST={host}, GRPC_PORT={port}: {error}") from error
-        self.address = f"{host}:{bound}"
+        self.address = host_port(host, bound)
 
     async def start(self, *services: Service) -> None:
         for service in services:

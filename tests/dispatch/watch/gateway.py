@@ -8,37 +8,34 @@ from typing import Any
 
 import grpc.aio
 
-from argosy.rpc.signed_pb2 import SignedRequest
 from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
-from argosy.signing import sign
+from argosy.signed_call import Callee, CallError, SignedCall, open_channel
+from argosy.signing import SignatureError
 
-METHOD = "/argosy.rpc.Watch/Watch"
-SECRET = b"a secret of the tests"
+METHOD = "/argosy.rpc.v2.Watch/Watch"
+KEY = b"a key of the tests"
+TENANT = "default"
 CREDIT_BYTES = 1 << 24
 
 
 class Gateway:
     """Opens a stream to a worker; `items` are those that came, in order. is_reading: whether it takes what comes.
 
-    is_generous: what came is given back as credit at once.
+    is_generous: what came is given back as credit at once. error: what ended the stream.
     """
 
-    def __init__(self, address: str, worker_id: uuid.UUID | None = None, secret: bytes = SECRET) -> None:
-        self.worker_id = worker_id
+    def __init__(self, address: str, worker_id: uuid.UUID, key: bytes = KEY) -> None:
         self.items: list[Any] = []
         self.heard: list[tuple[float, Any]] = []
-        self.spoke_as: set[bytes] = set()
         self.is_generous = True
-        self.error: grpc.aio.AioRpcError | None = None
-        self.clock_ahead_s = 0
-        self._secret = secret
+        self.error: CallError | SignatureError | None = None
+        self._callee = Callee(worker_id, address)
+        self._key = key
         self._next = 0
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._channel = grpc.aio.insecure_channel(address, options=[("grpc.max_receive_message_length", 1 << 24)])
-        self._call = self._channel.stream_stream(
-            METHOD, request_serializer=SignedRequest.SerializeToString, response_deserializer=WatchResponse.FromString
-        )()
+        self._channel = open_channel(address, [("grpc.max_receive_message_length", 1 << 24)])
+        self._call: SignedCall | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Gateway":
@@ -49,7 +46,8 @@ class Gateway:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._call.cancel()
+        if self._call is not None:
+            self._call.cancel()
         await self._channel.close()
 
     def read(self) -> None:
@@ -57,30 +55,34 @@ class Gateway:
 
     async def _read(self) -> None:
         try:
-            async for message in self._call:
-                self.spoke_as.add(message.worker_id)
+            call = await self.call()
+            while (message := await call.read()) is not None:
                 self.heard.append((time.monotonic(), message))
                 self.items += message.items
                 self._news.set()
                 if self.is_generous and message.items:
                     credit = [Credit(subscription=each.subscription, bytes=each.ByteSize()) for each in message.items]
                     await self.send(credit=credit)
-        except grpc.aio.AioRpcError as error:
+        except (CallError, SignatureError) as error:
             self.error = error
             self._news.set()
 
-    async def send(self, signature: str = "", **fields: Any) -> None:
-        body = WatchRequest(**fields).SerializeToString()
-        request = sign(self._secret, METHOD, body, int(time.time()) + self.clock_ahead_s)
-        request.signature = signature or request.signature
+    async def call(self) -> SignedCall:
+        """The stream, opened when it is used first."""
+        async with self._writing:
+            if self._call is None:
+                self._call = await SignedCall.open(self._channel, self._key, METHOD, self._callee, WatchResponse)
+            return self._call
+
+    async def send(self, **fields: Any) -> None:
+        call = await self.call()
         async with self._writing:  # gRPC takes one message at a time
-            await self._call.write(request)
+            await call.write(WatchRequest(**fields))
 
     def wish(self, credit_bytes: int = CREDIT_BYTES, **fields: Any) -> Subscribe:
         """turn_id and session_id as UUIDs; the number of the subscription is the next one."""
         self._next += 1
-        if self.worker_id is not None:
-            fields.setdefault("worker_id", self.worker_id)
+        fields.setdefault("tenant", TENANT)
         values = {name: each.bytes if isinstance(each, uuid.UUID) else each for name, each in fields.items()}
         return Subscribe(subscription=self._next, credit_bytes=credit_bytes, **values)
 
@@ -130,4 +132,5 @@ class Gateway:
             while self.error is None:
                 self._news.clear()
                 await self._news.wait()
-        return self.error.code()
+        cause = self.error.__cause__
+        return cause.code() if isinstance(cause, grpc.aio.AioRpcError) else grpc.StatusCode.UNAVAILABLE

@@ -23,7 +23,7 @@ from argosy.workflow.current import Try
 from argosy.workflow.emit import emit
 from argosy.workflow.journal import Emitter
 from argosy.workflow.open_attempt import OpenAttempt
-from tests.dispatch.watch.gateway import SECRET
+from tests.dispatch.watch.gateway import KEY
 from tests.workflow.emitting import inside
 
 BOUNDS = ChannelBounds(1 << 24, 1 << 24, 1 << 26, 64)
@@ -78,7 +78,6 @@ class Owner:
         self.hub = Hub(
             self.watchers,
             self.feeder,
-            worker_id=self.worker_id,
             owned=self.owned,
             running=self.live.get,
             running_of=lambda session: next((t for t in self.live.values() if t.session_id == session), None),
@@ -87,7 +86,7 @@ class Owner:
             partition_of=lambda _: 0,
             subscriptions_max=100,
         )
-        self.service = WatchService(self.hub, self.worker_id, streams_max=3, size_bytes_max=SIZE_BYTES_MAX)
+        self.service = WatchService(self.hub, streams_max=3, size_bytes_max=SIZE_BYTES_MAX)
         self.server: RpcServer | None = None
         self._attempts: dict[Turn, OpenAttempt] = {}
         self._tries: dict[tuple[Turn, str, int], Try] = {}
@@ -98,7 +97,7 @@ class Owner:
         return self.server.address
 
     async def start(self) -> None:
-        self.server = RpcServer(secret=SECRET, skew_s=30, clock=SystemClock(), host="127.0.0.1", port=0)
+        self.server = RpcServer(key=KEY, worker_id=self.worker_id, host="127.0.0.1", port=0)
         await self.server.start(self.service)
 
     async def stop(self) -> None:

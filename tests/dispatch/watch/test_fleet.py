@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from argosy.ids import session_id_of
+from argosy.secret import keys_of
 from tests.dispatch.watch.gateway import Gateway
 from tests.harness.client import Client
 from tests.harness.effects import Latch, until_reached
@@ -63,8 +64,8 @@ def _row_of(event: Any) -> tuple[Any, ...]:
 
 
 def watch(fleet: Fleet, found: Found) -> Gateway:
-    secret = fleet.environment["GRAPH_SERVICE_AUTH_SECRET"].encode()
-    return Gateway(found.address, found.worker_id, secret)
+    key = keys_of(fleet.environment["GRAPH_SERVICE_AUTH_SECRET"].encode()).calls
+    return Gateway(found.address, found.worker_id, key)
 
 
 def told(gateway: Gateway, number: int) -> list[str]:

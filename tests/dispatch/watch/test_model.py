@@ -15,6 +15,7 @@ from argosy.turn.events import Event
 from argosy.workers.dispatch.watch.hub import Wanted
 from argosy.workers.dispatch.watch.line import Line
 from argosy.workflow.channels import WORKFLOW
+from tests.dispatch.watch.gateway import TENANT
 from tests.dispatch.watch.owner import Owner
 from tests.dispatch.watch.running import STEPS, Running, decode
 
@@ -105,9 +106,7 @@ class Gateway:
         self._owner.hub.close(self._line)
         self._line = Line(LINE_SIZE_BYTES)
         for number, reader in enumerate(self.readers):
-            wanted = Wanted(
-                number, reader.turn_id, False, self._owner.worker_id, 0, reader.last, False, False, credit_bytes
-            )
+            wanted = Wanted(number, reader.turn_id, False, TENANT, 0, reader.last, False, False, credit_bytes)
             self._owner.hub.subscribe(self._line, wanted)
             reader.read()
 

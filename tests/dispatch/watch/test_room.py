@@ -23,7 +23,7 @@ class Room:
         for number, credit_bytes in enumerate(credits_bytes):
             turn = self.owner.turn(f"session {number}")
             self.turns.append(turn)
-            wanted = Wanted(number, turn.turn_id, False, self.owner.worker_id, 0, (0, 0), False, False, LINE_SIZE_BYTES)
+            wanted = Wanted(number, turn.turn_id, False, turn.tenant, 0, (0, 0), False, False, LINE_SIZE_BYTES)
             self.owner.hub.subscribe(self.line, wanted)
             self.line.subscriptions[number].credit_bytes = credit_bytes
         self.line.take()

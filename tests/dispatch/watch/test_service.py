@@ -6,7 +6,7 @@ import uuid
 import grpc
 import pytest
 
-from argosy import signing
+from argosy import verify_calls
 from argosy.rpc.watch_pb2 import Refused
 from argosy.turn.events import Event
 from argosy.workers.dispatch.watch import service
@@ -26,7 +26,6 @@ async def test_a_durable_event_is_told_as_postgres_has_it(owner: Owner, gateway:
     assert (event.turn_id, event.place, event.lineage) == (turn.turn_id.bytes, 7, 77)
     assert (event.seq, event.attempt, event.type, event.key) == (1, 1, "step.completed", "step")
     assert (event.data, event.at_us) == (b'{"result":1}', round(AT.timestamp()) * 1_000_000 - 1_000_000 + 678_901)
-    assert gateway.spoke_as == {owner.worker_id.bytes}
 
 
 async def test_every_event_of_ten_thousand_is_told_once_and_in_order(owner: Owner, gateway: Gateway) -> None:
@@ -50,21 +49,18 @@ async def test_a_worker_says_that_it_lives(owner: Owner, gateway: Gateway) -> No
 
     times = [at_s for at_s, _ in gateway.heard]
     assert 0.9 < times[2] - times[1] < 1.8
-    assert gateway.spoke_as == {owner.worker_id.bytes}
 
 
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"worker_id": uuid.uuid4()}, Refused.OTHER_WORKER),
-        ({"worker_id": b"short"}, Refused.OTHER_WORKER),
         ({"epoch": 11}, Refused.NOT_OWNER),
         ({"session_id": uuid.uuid4()}, Refused.UNKNOWN),
         ({"turn_id": b"short"}, Refused.UNKNOWN),
     ],
-    ids=["another worker", "no worker", "a newer claim", "turn and session", "no turn"],
+    ids=["a newer claim", "turn and session", "no turn"],
 )
-async def test_what_is_not_meant_for_this_worker_is_refused(
+async def test_what_cannot_be_watched_here_is_refused(
     owner: Owner, gateway: Gateway, fields: dict[str, object], reason: int
 ) -> None:
     number = await gateway.subscribe(**{"turn_id": owner.turn().turn_id, **fields})
@@ -114,30 +110,29 @@ async def test_a_stream_that_ends_leaves_nothing(owner: Owner) -> None:
     await owner.until_watched(0)
 
 
-@pytest.mark.parametrize("kind", ["another secret", "a broken signature", "too old"])
-async def test_what_is_not_signed_ends_the_stream(owner: Owner, kind: str) -> None:
-    secret = b"another" if kind == "another secret" else b"a secret of the tests"
-    async with Gateway(owner.address, owner.worker_id, secret) as gateway:
-        gateway.clock_ahead_s = -60 if kind == "too old" else 0
-        wish = gateway.wish(turn_id=owner.turn().turn_id)
-        await gateway.send(subscribe=[wish], signature="00" if kind == "a broken signature" else "")
+async def test_a_turn_of_another_tenant_is_not_told(owner: Owner, gateway: Gateway) -> None:
+    """Neither one that is in memory when it is asked for, nor one that comes later."""
+    running, later = owner.turn("now"), owner.turn("later")
+    del owner.live[later.turn_id]
 
-        assert await gateway.until_ended() is grpc.StatusCode.UNAUTHENTICATED
-    assert owner.watchers.count == 0
+    refused = await gateway.subscribe(turn_id=running.turn_id, tenant="other")
+    unknown = await gateway.subscribe(turn_id=later.turn_id, tenant="other")
+    of_session = await gateway.subscribe(session_id=later.session_id, tenant="other")
+    owner.live[later.turn_id] = later
+    for turn in (running, later):
+        owner.write(turn)
+        owner.emit(turn, "secret")
+    mine = await gateway.subscribe(turn_id=later.turn_id)
+    owner.write(later)
+    await gateway.until(lambda: bool(gateway.of(mine, "event")))
 
-
-async def test_every_message_is_signed_for_itself(owner: Owner, gateway: Gateway) -> None:
-    await gateway.subscribe(turn_id=owner.turn().turn_id)
-
-    await gateway.send(subscribe=[gateway.wish(turn_id=owner.turn().turn_id)], signature="00")
-
-    assert await gateway.until_ended() is grpc.StatusCode.UNAUTHENTICATED
-    assert owner.watchers.count == 0
+    assert gateway.kinds(refused) == ["refused"]
+    assert gateway.kinds(unknown) == gateway.kinds(of_session) == ["subscribed"]
 
 
 async def test_who_says_nothing_signed_is_not_kept(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing, "UNSIGNED_S", 0.05)
-    async with Gateway(owner.address) as gateway:
+    monkeypatch.setattr(verify_calls, "UNSIGNED_S", 0.05)
+    async with Gateway(owner.address, owner.worker_id) as gateway:
         assert await gateway.until_ended() is grpc.StatusCode.UNAUTHENTICATED
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import asyncpg
 import grpc.aio
 
-from argosy.clock import SystemClock
 from argosy.rpc import watch_pb2_grpc
 from argosy.rpc.watch_pb2 import (
     At,
@@ -22,10 +21,10 @@ from argosy.rpc.watch_pb2 import (
     Moved,
     Refused,
     Subscribed,
-    WatchRequest,
     WatchResponse,
 )  # fmt: skip
-from argosy.signing import VerifyCalls
+from argosy.secret import keys_of
+from argosy.verify_calls import VerifyCalls
 from tests.gateway.watch.until import until
 
 
@@ -46,8 +45,20 @@ class Asked:
         self.outgoing.put_nowait([item])
 
 
+class Calls(VerifyCalls):
+    """Counts those that begin."""
+
+    count = 0
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        self.count += 1
+        return await super().intercept_service(continuation, handler_call_details)
+
+
 class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
-    """asked: every subscription so far. is_silent: it says nothing at all, as if stopped. refuses: NOT_OWNER to all."""
+    """asked: every subscription so far. is_silent: it says nothing at all, as if stopped. refuses: NOT_OWNER to all.
+    streams: those that go on.
+    """
 
     def __init__(self, secret: bytes) -> None:
         self.worker_id = uuid.uuid4()
@@ -57,10 +68,16 @@ class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
         self.refuses = False
         self.answers = True
         self.streams = 0
-        self._server = grpc.aio.server(interceptors=[VerifyCalls(secret, 60.0, SystemClock())])
+        self._calls = Calls(keys_of(secret).calls, self.worker_id)
+        self._server = grpc.aio.server(interceptors=[self._calls])
         watch_pb2_grpc.add_WatchServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self.address = f"127.0.0.1:{self.port}"
+
+    @property
+    def calls(self) -> int:
+        """Those that began so far, whatever became of them."""
+        return self._calls.count
 
     async def __aenter__(self) -> "Owner":
         await self._server.start()
@@ -89,7 +106,7 @@ class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
         self.streams += 1
         listening = asyncio.create_task(self._listen(messages, outgoing))
         try:
-            await context.write(WatchResponse(worker_id=self.worker_id.bytes))
+            await context.write(WatchResponse())
             while True:
                 try:
                     async with asyncio.timeout(0.5):
@@ -97,19 +114,18 @@ class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
                 except TimeoutError:
                     items = []
                 await until(lambda: not self.is_silent, within_s=60)
-                await context.write(WatchResponse(worker_id=self.worker_id.bytes, items=items))
+                await context.write(WatchResponse(items=items))
         finally:
             self.streams -= 1
             listening.cancel()
 
     async def _listen(self, messages: AsyncIterator[Any], outgoing: "asyncio.Queue[Any]") -> None:
         mine: dict[int, Asked] = {}
-        async for message in messages:
-            request = WatchRequest.FromString(message.body)
+        async for request in messages:
             for wanted in request.subscribe:
                 asked = mine[wanted.subscription] = Asked(wanted, outgoing)
                 self.asked.append(asked)
-                if self.refuses or wanted.worker_id != self.worker_id.bytes:
+                if self.refuses:
                     asked.say(refused=Refused(reason=Refused.NOT_OWNER))
                 elif self.answers:
                     asked.say(subscribed=Subscribed(epoch=self.epoch))

@@ -81,11 +81,12 @@ async def test_another_worker_at_the_address_is_not_taken_for_the_owner(
     await rows.connection.execute("UPDATE partitions SET owner = $1", uuid.uuid4())
     await gateway.state.catalog.refresh()
     async with gateway.read(path_of(turn_id)) as reader:
-        await owner.until_asked()
         await reader.until(1)
+        await until(lambda: owner.calls > 0)
+        assert owner.asked == []
         await owner.own(rows.connection)
-        await until(lambda: owner.asked[-1].wanted.worker_id == owner.worker_id.bytes)
-        owner.asked[-1].say(event=event(turn_id, 2, "turn.completed"))
+        asked = await owner.until_asked()
+        asked.say(event=event(turn_id, 2, "turn.completed"))
         await reader.until_closed()
 
     assert reader.seqs == [1, 2]

@@ -7,11 +7,12 @@ from argosy.clock import SystemClock
 from argosy.gateway.watch.subscription import Subscription, Wanted
 from argosy.gateway.watch.watch import Watch
 from argosy.rpc.watch_pb2 import At, Frame, Item, Moved, Refused, Subscribed
+from argosy.signed_call import Callee
 from argosy.store.catalog import Owner
 from tests.gateway.watch.until import until
 
 OWNER = Owner(uuid.uuid4(), 1, "127.0.0.1:1")
-FORMER = uuid.uuid4().bytes
+FORMER = uuid.uuid4()
 
 
 class Lines:
@@ -48,7 +49,7 @@ def frame(n: int) -> Any:
 
 async def watching(lines: Lines) -> tuple[Watch, Subscription]:
     """One whose owner has answered."""
-    watch = Watch(lines, Wanted(1, turn_id=uuid.uuid4()), lambda: (1, 100))  # type: ignore[arg-type]
+    watch = Watch(lines, Wanted("default", 1, turn_id=uuid.uuid4()), lambda: (1, 100))  # type: ignore[arg-type]
     watch.open()
     main = await lines.until_asked(1)
     say(main, subscribed=Subscribed())
@@ -95,7 +96,7 @@ async def test_what_waits_when_the_owner_refuses_is_dropped_and_when_it_moved_it
 async def test_a_step_that_goes_on_elsewhere_is_sought_again_when_its_line_breaks() -> None:
     lines = Lines()
     watch, main = await watching(lines)
-    say(main, at=At(worker_id=FORMER, address="127.0.0.1:2"))
+    say(main, at=At(worker_id=FORMER.bytes, address="127.0.0.1:2"))
     aside = await lines.until_asked(2)
     say(aside, subscribed=Subscribed())
     say(aside, frame=frame(101))
@@ -105,7 +106,7 @@ async def test_a_step_that_goes_on_elsewhere_is_sought_again_when_its_line_break
     again.hearer.lose(again)  # it does not answer: it is gone
 
     assert watch.take() is None
-    assert (again.worker_id, again.address, again.is_frames_only) == (FORMER, "127.0.0.1:2", True)
+    assert (again.callee, again.is_frames_only) == (Callee(FORMER, "127.0.0.1:2"), True)
     assert (len(lines.asked), watch.is_live) == (3, True)
     watch.close()
 
@@ -113,7 +114,7 @@ async def test_a_step_that_goes_on_elsewhere_is_sought_again_when_its_line_break
 async def test_a_step_whose_former_owner_is_done_with_it_is_not_sought_again() -> None:
     lines = Lines()
     watch, main = await watching(lines)
-    say(main, at=At(worker_id=FORMER, address="127.0.0.1:2"))
+    say(main, at=At(worker_id=FORMER.bytes, address="127.0.0.1:2"))
     aside = await lines.until_asked(2)
     say(aside, subscribed=Subscribed())
     say(aside, frame=frame(101))

@@ -51,14 +51,16 @@ class ReadAhead:
         self._takeover = takeover
         self._owned_of = owned_of
         self._take = take
-        self._named: set[uuid.UUID] = set()
+        self._named: set[tuple[str, uuid.UUID]] = set()
         # While something is read; None otherwise.
         self._touched: set[uuid.UUID] | None = None
         self._work = asyncio.Event()
 
-    def poke(self, turn_ids: Iterable[uuid.UUID]) -> None:
-        """Signals to these turns are being written. They may be anybody's, and named twice or never."""
-        self._named.update(islice(turn_ids, _TURNS_MAX - len(self._named)))
+    def poke(self, turns: Iterable[tuple[str, uuid.UUID]]) -> None:
+        """Signals to these turns are being written. They may be anybody's, whatever tenant is named, and named twice or
+        never.
+        """
+        self._named.update(islice(turns, _TURNS_MAX - len(self._named)))
         self._work.set()
 
     def touched(self, turn_id: uuid.UUID) -> None:
@@ -77,9 +79,10 @@ class ReadAhead:
 
     async def read(self) -> None:
         """Read what was named, and wake what can go on."""
-        claims = {each: self._claim_of(each) for each in self._named if each not in self._scheduler.live}
-        named = [turn_id for turn_id, owned in claims.items() if owned is not None]
+        asked = set(self._named)
         self._named.clear()
+        claims = {each: self._claim_of(each) for _, each in asked if each not in self._scheduler.live}
+        named = [turn_id for turn_id, owned in claims.items() if owned is not None]
         if not named:
             return
         touched = self._touched = set()
@@ -96,7 +99,7 @@ class ReadAhead:
         for turn in turns:
             owned = claims[turn.turn_id]
             is_as_read = turn.turn_id not in departed | touched and self._claim_of(turn.turn_id) is owned
-            if owned is not None and is_as_read and turn.turn_id in sent:
+            if owned is not None and is_as_read and turn.turn_id in sent and (turn.tenant, turn.turn_id) in asked:
                 self._wake(turn, owned, sent[turn.turn_id])
 
     def _claim_of(self, turn_id: uuid.UUID) -> Owned | None:

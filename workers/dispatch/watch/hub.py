@@ -1,6 +1,7 @@
 """Who watches what here, and what they are told of it. On the event loop; nothing in here waits.
 
 Rules:
+- A subscription is told of turns of its tenant alone, whatever it asks for.
 - A subscription belongs to the claim under which it was taken. When that is lost it is told so (MOVED), and ends; only
   frames of a step that still runs here go on, until it has ended.
 - Durable events are told right after the flush that made them so, or become one LOOK when there is no room.
@@ -42,13 +43,13 @@ _ENDINGS = frozenset(
 
 class Wanted(NamedTuple):
     """What a gateway asks for; see Subscribe in proto/argosy/rpc/watch.proto. target: of a turn or a session; None: no
-    id. resume: (attempt, n).
+    id. tenant: whose it has to be. resume: (attempt, n).
     """
 
     id: int
     target: uuid.UUID | None
     is_session: bool
-    worker_id: uuid.UUID | None
+    tenant: str
     epoch: int
     resume: tuple[int, int]
     is_ending_only: bool
@@ -66,7 +67,6 @@ class Hub:
         watchers: Watchers,
         feeder: Feeder,
         *,
-        worker_id: uuid.UUID,
         owned: Mapping[int, Owned],
         running: Callable[[uuid.UUID], Turn | None],
         running_of: Callable[[uuid.UUID], Turn | None],
@@ -77,7 +77,6 @@ class Hub:
     ) -> None:
         self._watchers = watchers
         self._feeder = feeder
-        self._worker_id = worker_id
         self._owned = owned
         self._running = running
         self._running_of = running_of
@@ -95,8 +94,6 @@ class Hub:
         target = wanted.target
         if target is None or wanted.id in line.subscriptions:
             line.send(items.refused(wanted.id, Refused.UNKNOWN))
-        elif wanted.worker_id != self._worker_id:
-            line.send(items.refused(wanted.id, Refused.OTHER_WORKER))
         elif self._watchers.count >= self._subscriptions_max:
             line.send(items.refused(wanted.id, Refused.TOO_MANY))
         else:
@@ -104,6 +101,7 @@ class Hub:
                 wanted.id,
                 line,
                 target=target,
+                tenant=wanted.tenant,
                 is_session=wanted.is_session,
                 is_ending_only=wanted.is_ending_only,
                 credit_bytes=wanted.credit_bytes,
@@ -120,12 +118,15 @@ class Hub:
         if owned is None or owned.is_void or wanted.epoch > owned.epoch:
             each.line.send(items.refused(each.id, Refused.NOT_OWNER))
             return
+        turn = self._running_of(target) if each.is_session else self._running(target)
+        if turn is not None and turn.tenant != each.tenant:
+            each.line.send(items.refused(each.id, Refused.UNKNOWN))
+            return
         each.owned = owned
         self._watchers.add(each)
         each.send(items.subscribed(each.id, owned.epoch))
         if held := self._held():
             self._tell_held(each, held)
-        turn = self._running_of(target) if each.is_session else self._running(target)
         if turn is not None and not each.is_ending_only:
             self._feeder.begin(each, turn)
 
@@ -245,8 +246,10 @@ class Hub:
         if not self._leaving:
             return None
         if not each.is_session:
-            return self._leaving.get(each.target)
-        return next((turn for turn in self._leaving.values() if turn.session_id == each.target), None)
+            turn = self._leaving.get(each.target)
+            return turn if turn is not None and turn.tenant == each.tenant else None
+        of_session = (turn for turn in self._leaving.values() if turn.session_id == each.target)
+        return next((turn for turn in of_session if turn.tenant == each.tenant), None)
 
     def _tell(self, watchers: list[Subscription], turn: Turn, kind: Event, message: Any) -> None:
         is_too_large = len(message.data) > _EVENT_SIZE_BYTES_MAX

@@ -93,11 +93,11 @@ class Line:
 class Subscription:
     """One gateway's interest in one turn, or in one session, and how much it may be sent.
 
-    target: the id of the turn or session. owned: the claim under which it was taken; None: of a turn that this process
-    does not own any more, and of which a step still runs here: frames alone are sent. credit_bytes: may be overdrawn by
-    one item. resume: the last frame (attempt, n) that the watcher had when it came; n = 0: none. owed_turn: something
-    durable happened to it that was not told. turn, attempt, n, seen: whose channels it is sent, the last number, and
-    what it was sent of them.
+    target: the id of the turn or session, which is the tenant's. owned: the claim under which it was taken; None: of a
+    turn that this process does not own any more, and of which a step still runs here: frames alone are sent.
+    credit_bytes: may be overdrawn by one item. resume: the last frame (attempt, n) that the watcher had when it came;
+    n = 0: none. owed_turn: something durable happened to it that was not told. turn, attempt, n, seen: whose channels
+    it is sent, the last number, and what it was sent of them.
     """
 
     __slots__ = (
@@ -113,6 +113,7 @@ class Subscription:
         "resume",
         "seen",
         "target",
+        "tenant",
         "turn",
     )
 
@@ -122,6 +123,7 @@ class Subscription:
         line: Line,
         *,
         target: uuid.UUID,
+        tenant: str,
         is_session: bool = False,
         owned: Owned | None = None,
         is_ending_only: bool = False,
@@ -131,6 +133,7 @@ class Subscription:
         self.id = id
         self.line = line
         self.target = target
+        self.tenant = tenant
         self.is_session = is_session
         self.owned = owned
         self.is_ending_only = is_ending_only

@@ -1,7 +1,7 @@
 """The gRPC side of watching: a stream per gateway process, what it asks and what it is told.
 
 A stream too many, and one whose gateway takes nothing for a long time, are ended; the gateway opens another one, or
-finds the owner anew. Who speaks is said at the gateway's first message, and each second from then on.
+finds the owner anew. That it lives the worker says at the gateway's first message, and each second from then on.
 """
 
 import asyncio
@@ -28,9 +28,8 @@ _FIRST_COMPLETED: Final = asyncio.FIRST_COMPLETED
 class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
     """size_bytes_max: what may wait for one gateway process."""
 
-    def __init__(self, hub: Hub, worker_id: uuid.UUID, *, streams_max: int, size_bytes_max: int) -> None:
+    def __init__(self, hub: Hub, *, streams_max: int, size_bytes_max: int) -> None:
         self._hub = hub
-        self._worker_id = worker_id
         self._streams_max = streams_max
         self._size_bytes_max = size_bytes_max
         self._streams = 0
@@ -49,7 +48,7 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
         if self._streams >= self._streams_max:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self._streams} streams are open")
         self._count(1)
-        stream = Stream(self._hub, Line(self._size_bytes_max), self._worker_id, context)
+        stream = Stream(self._hub, Line(self._size_bytes_max), context)
         try:
             ended = await stream.serve(messages, self._closing)
         except asyncio.CancelledError:
@@ -69,10 +68,9 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
 class Stream:
     """One gateway process, from its first message to its last."""
 
-    def __init__(self, hub: Hub, line: Line, worker_id: uuid.UUID, context: Any) -> None:
+    def __init__(self, hub: Hub, line: Line, context: Any) -> None:
         self._hub = hub
         self._line = line
-        self._worker_id = worker_id.bytes
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._is_over = False
@@ -106,7 +104,7 @@ class Stream:
     async def _listen(self, messages: AsyncIterator[Any]) -> str:
         """Until the gateway ends the stream."""
         async for message in messages:
-            self._heard(watch_pb2.WatchRequest.FromString(message.body))
+            self._heard(message)
             await self._line.until_room()
         return ""
 
@@ -131,7 +129,7 @@ class Stream:
     async def _speak(self) -> str:
         """Until the stream is over. Raises what writing raises when the gateway is gone."""
         line = self._line
-        message = watch_pb2.WatchResponse(worker_id=self._worker_id)
+        message = watch_pb2.WatchResponse()
         while True:
             self._writing_since_s = self._loop.time()
             await self._context.write(message)
@@ -141,7 +139,7 @@ class Stream:
             if self._is_over:
                 return ""
             was_full = line.is_full
-            message = watch_pb2.WatchResponse(worker_id=self._worker_id, items=line.take())
+            message = watch_pb2.WatchResponse(items=line.take())
             if was_full and not line.is_full:
                 self._hub.drained(line)
 
@@ -153,7 +151,7 @@ def _wanted(wish: Any) -> Wanted:
         id=wish.subscription,
         target=target,
         is_session=is_session,
-        worker_id=_id(wish.worker_id),
+        tenant=wish.tenant,
         epoch=wish.epoch,
         resume=(wish.attempt, wish.n),
         is_ending_only=wish.ending_only,

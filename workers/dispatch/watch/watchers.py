@@ -40,7 +40,8 @@ class Watchers:
 
     def look_on(self, turn: Turn) -> bool:
         """Whether anybody wants more of it than its end."""
-        return self.count > 0 and any(not each.is_ending_only for each in self.of(turn.turn_id, turn.session_id))
+        watchers = self.of(turn.turn_id, turn.session_id) if self.count else ()
+        return any(not each.is_ending_only and each.tenant == turn.tenant for each in watchers)
 
     def of(self, turn_id: uuid.UUID, session_id: uuid.UUID | None) -> list[Subscription]:
         """Those of the turn, and those of its session."""
@@ -54,7 +55,7 @@ class Watchers:
         return [
             each
             for each in self.of(turn.turn_id, turn.session_id)
-            if each.owned is turn.owned or (each.owned is None and turn.owned.is_void)
+            if each.tenant == turn.tenant and (each.owned is turn.owned or (each.owned is None and turn.owned.is_void))
         ]
 
     def all(self) -> Iterator[Subscription]:

@@ -1,0 +1,111 @@
+"""The caller's side of a call between our own processes: one stream, every message signed, both ways.
+
+An answer is believed when it was signed for this very stream: who has the address of a worker that is gone is not that
+worker, with the secret or without.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import grpc
+import grpc.aio
+import structlog
+
+from argosy import telemetry
+from argosy.errors import UnavailableError
+from argosy.signing import (
+    NONCE_HEADER,
+    NONCE_SIZE_BYTES,
+    WORKER_HEADER,
+    SignatureError,
+    Signer,
+    Verifier,
+    nonce,
+    stream_keys,
+)
+
+log = structlog.get_logger()
+
+# Our processes reach each other directly: http_proxy and all_proxy of the environment are meant for what is elsewhere.
+_OPTIONS: Final = (("grpc.enable_http_proxy", 0),)
+_ENDED: Final = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
+
+
+class Callee(NamedTuple):
+    """The worker that is meant, and where it answered last."""
+
+    worker_id: uuid.UUID
+    address: str
+
+
+class CallError(UnavailableError):
+    """The worker that is meant does not answer at its address (any more): it is gone, or of another version."""
+
+
+def open_channel(address: str, options: Sequence[tuple[str, Any]] = ()) -> Any:
+    """A channel to one of our own processes. Close it, or use it with `async with`."""
+    return grpc.aio.insecure_channel(address, [*_OPTIONS, *options])
+
+
+class SignedCall:
+    """An open stream. Used from one event loop; one task writes at a time, and one reads."""
+
+    def __init__(self, call: Any, address: str, method: str, signer: Signer, verifier: Verifier, answer: Any) -> None:
+        self._call = call
+        self._address = address
+        self._method = method
+        self._signer = signer
+        self._verifier = verifier
+        self._answer = answer
+
+    @classmethod
+    async def open(cls, channel: Any, key: bytes, method: str, callee: Callee, answer: Any) -> "SignedCall":
+        """One round trip. answer: the class of the callee's messages. Raises CallError; never ends by itself where the
+        callee says nothing.
+        """
+        caller_nonce = nonce()
+        call = channel.stream_stream(method)(metadata=((NONCE_HEADER, caller_nonce),))
+        try:
+            greeting = dict(await call.initial_metadata() or ())
+            callee_nonce = greeting.get(NONCE_HEADER)
+            if not isinstance(callee_nonce, bytes) or len(callee_nonce) != NONCE_SIZE_BYTES:
+                raise CallError(f"{callee.address} does not speak as this version does")
+            if greeting.get(WORKER_HEADER) != callee.worker_id.bytes:
+                raise CallError(f"{callee.address} is another worker's by now")
+        except _ENDED as error:
+            raise CallError(f"{callee.address} ended the call at once") from error
+        except BaseException:
+            call.cancel()
+            raise
+        keys = stream_keys(key, method, callee.worker_id.bytes, caller_nonce, callee_nonce)
+        return cls(call, callee.address, method, Signer(keys.requests), Verifier(keys.responses), answer)
+
+    async def write(self, message: Any) -> None:
+        """Raises CallError when the stream has ended."""
+        try:
+            await self._call.write(self._signer.sign(message.SerializeToString()))
+        except _ENDED as error:
+            raise CallError(f"{self._address}: the stream has ended") from error
+
+    async def read(self) -> Any:
+        """The next answer; None: the callee has ended the stream. Raises CallError, and SignatureError when the worker
+        did not sign it.
+        """
+        try:
+            message = await self._call.read()
+        except _ENDED as error:
+            raise CallError(f"{self._address}: the stream has ended") from error
+        if message is grpc.aio.EOF:
+            return None
+        try:
+            return self._answer.FromString(self._verifier.body_of(message))
+        except SignatureError as error:
+            self._call.cancel()
+            telemetry.CALLS_REFUSED.inc()
+            log.warning(telemetry.CALL_REFUSED, method=self._method, callee=self._address, error=str(error))
+            raise
+
+    def cancel(self) -> None:
+        self._call.cancel()
