@@ -202,6 +202,18 @@ class Settings(BaseSettings):
     gateway_rate_burst: float = Field(
         default=0.0, ge=0, le=10_000_000, description="Turns at once above the rate; 0: twice the rate."
     )
+    gateway_signal_rate_limit: float = Field(
+        default=0.0,
+        ge=0,
+        le=1_000_000,
+        description="Signals, cancels and resumes per second of one tenant through one gateway process; 0: no limit.",
+    )
+    gateway_signal_rate_burst: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_000_000,
+        description="Signals, cancels and resumes at once above the rate; 0: twice the rate.",
+    )
     gateway_allow_remote: bool = Field(
         default=False, description="Bind other addresses than loopback although nobody is authenticated."
     )

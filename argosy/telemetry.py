@@ -22,7 +22,9 @@ _LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 REQUESTS = Counter("argosy_gateway_requests", "HTTP requests", ["route", "status"])
 REQUEST_S = Histogram("argosy_gateway_request_seconds", "Time until an answer begins", ["route"], buckets=_LATENCY_S)
 APPENDS = Counter("argosy_gateway_appends", "Turns handed to the log, by outcome", ["outcome"])
-RATE_LIMITED = Counter("argosy_gateway_rate_limited", "Turns refused by the rate limit of a tenant")
+RATE_LIMITED = Counter(
+    "argosy_gateway_rate_limited", "Turns, signals, cancels and resumes refused by the rate limit of a tenant"
+)
 STREAMS = Gauge("argosy_gateway_streams", "Event streams that clients have open")
 STREAMS_REFUSED = Counter("argosy_gateway_streams_refused", "Event streams refused for want of room")
 STREAM_READS = Counter("argosy_gateway_stream_reads", "Reads of history for event streams", ["why"])

@@ -41,6 +41,7 @@ class Parked(msgspec.Struct):
     message: str = ""
 
 
+_NAMES_SHOWN = 5
 START_A_WORKER = "Start a worker for this lane (`argosy worker dispatch`)."
 ADOPTION = "Nothing: a living worker takes its partition over, within a second of its owner's death."
 
@@ -62,7 +63,29 @@ def verdict_of_accepted(facts: PartitionFacts, minted_at: datetime) -> Verdict:
 
 
 def verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict:
-    """Of a turn that has a row. Total: every status has an answer."""
+    """Of a turn that has a row, and what became of signals that it did not take. Total: every status has an answer."""
+    found = _verdict(facts, turn_id, waits)
+    if not facts.signals:
+        return found
+    signals = {
+        state: {name: count for each, name, count in facts.signals if each == state} for state, _, _ in facts.signals
+    }
+    why = found.why
+    if unread := signals.get("unread"):
+        why += f" It has not taken {_listed(unread)}."
+    if late := signals.get("late"):
+        why += f" It ended without {_listed(late)}."
+    return found._replace(why=why, details=found.details | {"signals": signals})
+
+
+def _listed(signals: dict[str, int]) -> str:
+    """A few of the names, with how often, and how many more there are."""
+    names = [f"{name!r} ({count})" if count > 1 else repr(name) for name, count in signals.items()]
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"the signal{'s' if len(names) > 1 else ''} {', '.join(names[:_NAMES_SHOWN])}{more}"
+
+
+def _verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict:
     status = Status(facts.status)
     if status in ENDED:
         return _ended(facts, status)

@@ -146,7 +146,9 @@ PLAIN_PATHS: Final[dict[str, Any]] = {
                 _TENANT,
             ],
             "requestBody": {"required": False, "content": {"application/json": {"schema": {}}}},
-            "responses": {str(status): answer for status, answer in answers("Sent", 404, 408, 409, 413, 415).items()},
+            "responses": {
+                str(status): answer for status, answer in answers("Sent", 404, 408, 409, 413, 415, 429).items()
+            },
         }
     },
 }

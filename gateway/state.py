@@ -42,6 +42,7 @@ class State:
     admission: Admission
     enqueue: Enqueue
     rate_limit: RateLimit
+    signal_rate_limit: RateLimit
     cursors: Cursors
 
     def drain(self) -> None:
@@ -79,6 +80,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_watch, pool, catalog, poking, clock),
         rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),
+        signal_rate_limit=RateLimit(settings.gateway_signal_rate_limit, settings.gateway_signal_rate_burst, clock),
         cursors=Cursors(keys.cursors),
     )
 

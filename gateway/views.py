@@ -46,6 +46,13 @@ class Wait(msgspec.Struct, kw_only=True):
     due_at: datetime | None = None
 
 
+class Signals(msgspec.Struct, kw_only=True):
+    """How many signals a turn was sent that it did not take. unread: they wait for it; late: it ended without them."""
+
+    unread: int = 0
+    late: int = 0
+
+
 class Turn(msgspec.Struct, kw_only=True):
     """A turn. requested_turn_id is there when the id in the address was a duplicate's, resolved to this one."""
 
@@ -63,6 +70,7 @@ class Turn(msgspec.Struct, kw_only=True):
     steps: list[Step] = []
     steps_truncated: bool = False
     waits: list[Wait] = []
+    signals: Signals = msgspec.field(default_factory=Signals)
     on_busy: str | None = None
     priority: int = 0
     not_before: datetime | None = None
@@ -160,6 +168,7 @@ def turn(row: TurnRow, requested: uuid.UUID) -> Turn:
         steps=steps(row.step_events),
         steps_truncated=row.has_more_steps,
         waits=waits(row.waits),
+        signals=Signals(unread=row.signals_unread, late=row.signals_late),
         on_busy=row.on_busy,
         priority=row.priority,
         not_before=row.not_before,

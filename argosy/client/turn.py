@@ -44,6 +44,13 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None
 
 
+class Signals(msgspec.Struct, frozen=True, kw_only=True):
+    """How many signals a turn was sent that it did not take. unread: they wait for it; late: it ended without them."""
+
+    unread: int = 0
+    late: int = 0
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """A turn at one moment. A turn that is only in the log yet has an id, a status and a time."""
 
@@ -60,6 +67,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
     steps_truncated: bool = False
     waits: tuple[Wait, ...] = ()
+    signals: Signals = Signals()
     priority: int = 0
     tags: tuple[str, ...] = ()
     accepted_at: datetime | None = None

@@ -56,6 +56,8 @@ class TurnRow(NamedTuple):
     result: bytes | None
     error: bytes | None
     waits: bytes | None
+    signals_unread: int
+    signals_late: int
     step_events: list[EventRow]
     has_more_steps: bool
 
@@ -109,7 +111,8 @@ class PlacedEvent(NamedTuple):
 
 class TurnFacts(NamedTuple):
     """What decides whether a turn runs. parked: data of its last turn.parked event; undelivered: kinds of due inbox
-    rows; runner: WORKER/EPOCH, a former owner at which a step of it still runs, until runner_until at the most.
+    rows; runner: WORKER/EPOCH, a former owner at which a step of it still runs, until runner_until at the most;
+    signals: ("unread" or "late", name, how many).
     """
 
     at: datetime
@@ -133,6 +136,7 @@ class TurnFacts(NamedTuple):
     is_workflow_known: bool
     runner: str | None
     runner_until: datetime | None
+    signals: list[tuple[str, str, int]]
 
 
 class PartitionFacts(NamedTuple):

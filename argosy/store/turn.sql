@@ -1,9 +1,9 @@
 -- name: get_turn
--- One turn as a client sees it, with the first events of its steps, in order: $4 at the most, and none after $5 bytes of
--- data; whether there are more.
+-- One turn as a client sees it, with how many signals it has not taken, and how many came too late; with the first events of
+-- its steps, in order: $4 at the most, and none after $5 bytes of data; whether there are more.
 SELECT t.turn_id, t.session_id, s.name AS session, t.bucket, t.place, t.workflow, t.version, t.status, t.attempt,
        t.crashes, t.seq, t.priority, t.on_busy, t.not_before, t.deadline_s, t.duplicate_of, t.reason, t.started_at,
-       t.ended_at, t.tags, t.input, t.result, t.error, t.waits, told.steps,
+       t.ended_at, t.tags, t.input, t.result, t.error, t.waits, sent.unread, sent.late, told.steps,
        told.found > coalesce(cardinality(told.steps), 0)
 FROM turns AS t
 JOIN sessions AS s ON s.session_id = t.session_id
@@ -19,6 +19,11 @@ CROSS JOIN LATERAL (
       WHERE e.turn_id = t.turn_id AND e.type IN ('step.intended', 'step.completed', 'step.failed', 'step.retrying')
       ORDER BY e.seq
       LIMIT $4::integer + 1) AS first) AS sized) AS told
+CROSS JOIN LATERAL (
+  SELECT count(*) FILTER (WHERE b.state <> 'late') AS unread, count(*) FILTER (WHERE b.state = 'late') AS late
+  FROM inbox AS b
+  WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant
+    AND b.kind = 'signal' AND b.state IN ('due', 'buffered', 'late')) AS sent
 WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
 
 -- name: find_turn
@@ -187,7 +192,13 @@ SELECT now() AS at,
        (SELECT array_agg(DISTINCT b.kind ORDER BY b.kind) FROM inbox AS b
         WHERE b.turn_id = t.turn_id AND b.kind <> 'timer' AND b.state = 'due') AS undelivered,
        EXISTS (SELECT 1 FROM workflows AS f WHERE f.lane = t.lane AND f.name = t.workflow) AS is_workflow_known,
-       held.runner, held.until AS runner_until
+       held.runner, held.until AS runner_until,
+       -- By names, the first of the alphabet: [state, name, how many].
+       ARRAY(SELECT ROW(sent.state, sent.name, sent.count) FROM (
+          SELECT CASE b.state WHEN 'late' THEN 'late' ELSE 'unread' END AS state, b.name, count(*) AS count FROM inbox AS b
+          WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant
+            AND b.kind = 'signal' AND b.state IN ('due', 'buffered', 'late')
+          GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 100) AS sent) AS signals
 FROM turns AS t
 LEFT JOIN partitions AS mine ON mine.lane = t.lane AND mine.partition = $5
 LEFT JOIN LATERAL (

@@ -165,6 +165,8 @@ class TurnView {
       turn.started_at && `${turn.ended_at ? "took" : "for"} ${duration(ended - Date.parse(turn.started_at))}`,
       attempt > 1 && `attempt ${attempt}`,
       turn.reason && `reason ${turn.reason}`,
+      turn.signals?.unread && `signals not taken: ${turn.signals.unread}`,
+      turn.signals?.late && `signals that came too late: ${turn.signals.late}`,
       turn.requested_turn_id && `${turn.requested_turn_id} is a duplicate of it`,
       turn.turn_id,
     ].filter(Boolean).join(" · ");

@@ -43,6 +43,7 @@ async def post_signal(request: Request) -> Response:
     if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")
     requested = turn_id_of(request.path_params["turn_id"], tenant, state.settings.lane)
+    _check_rate(state, tenant)
     name = names.signal_name(names.path_segment(request.scope, 4))
     size_bytes_max = state.settings.payload_size_bytes_max
     payload = await body.read(request, size_bytes_max) or b"null"
@@ -62,12 +63,13 @@ async def post_signal(request: Request) -> Response:
     return _answer(202, head, requested, signal_id=sent_id, name=name)
 
 
-@router.post("/{turn_id}/cancel", status_code=202, responses=answers("Sent", 404, 409))
+@router.post("/{turn_id}/cancel", status_code=202, responses=answers("Sent", 404, 409, 429))
 async def post_cancel(turn_id: str, request: Request) -> Response:
     """Ask for the end of a turn. It ends as `cancelled`, unless it ends in another way first."""
     state = state_of(request)
     tenant = state.tenant_of(request)
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    _check_rate(state, tenant)
     head = await resolve(state, turns.find_turn, requested, tenant)
     if head is not None and head.status == Status.CANCELLED:
         return _answer(200, head, requested, cancel_id=None)
@@ -77,13 +79,14 @@ async def post_cancel(turn_id: str, request: Request) -> Response:
     return _answer(202, head, requested, cancel_id=cancel_id)
 
 
-@router.post("/{turn_id}/resume", status_code=202, responses=answers("Sent", 404, 409))
+@router.post("/{turn_id}/resume", status_code=202, responses=answers("Sent", 404, 409, 429))
 async def post_resume(turn_id: str, request: Request) -> Response:
     """Run a parked turn on: once for an idempotency key; without one, once for each time that it was parked."""
     state = state_of(request)
     tenant = state.tenant_of(request)
     key = checked_key(request.headers.get("idempotency-key"))
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    _check_rate(state, tenant)
     head = await resolve(state, turns.find_turn, requested, tenant)
     written = _request(requested, head, "resume", "", key or f"parked-{head.seq if head else 0}", None)
     if head is not None and (head.status == Status.PARKED or head.status in ENDED):
@@ -94,6 +97,12 @@ async def post_resume(turn_id: str, request: Request) -> Response:
         status = Status.ACCEPTED if head is None else head.status
         raise Problem("not_parked", f"the turn is {status}: only a parked one can be resumed")
     return _answer(202, head, requested, resume_id=earlier.inbox_id)
+
+
+def _check_rate(state: State, tenant: str) -> None:
+    if not state.signal_rate_limit.take(tenant):
+        detail = f"more than {state.settings.gateway_signal_rate_limit:g} signals, cancels and resumes a second"
+        raise Problem("rate_limited", detail, retry_after_s=state.signal_rate_limit.retry_after_s(tenant))
 
 
 def _request(

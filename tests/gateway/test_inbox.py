@@ -6,6 +6,7 @@ import uuid
 import httpx
 import pytest
 
+from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
 
 
@@ -177,3 +178,44 @@ async def test_an_unknown_turn_gets_nothing(client: httpx.AsyncClient) -> None:
     answers = [await client.post(f"/v1/turns/{uuid.uuid4()}/{what}") for what in ("cancel", "resume", "signals/x")]
 
     assert [answer.status_code for answer in answers] == [404] * 3
+
+
+async def test_signals_that_a_turn_did_not_take_are_shown(client: httpx.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "running", attempt=1)
+    repeated = await rows.turn("s", "duplicate", duplicate_of=turn_id)
+    for name in ("kept", "kept", "new", "taken", "late"):
+        await client.post(f"/v1/turns/{turn_id}/signals/{name}", json=1)
+    await rows.connection.execute(
+        "UPDATE inbox SET turn_id = $2 WHERE turn_id = $1 AND name = 'new'", turn_id, repeated
+    )
+    for name, state in (("kept", "buffered"), ("taken", "consumed"), ("late", "late")):
+        await rows.connection.execute(
+            "UPDATE inbox SET state = $2 WHERE turn_id = $1 AND name = $3", turn_id, state, name
+        )
+
+    shown = (await client.get(f"/v1/turns/{turn_id}")).json()
+    explained = (await client.get(f"/v1/turns/{turn_id}/explain")).json()
+    fresh = (await client.get(f"/v1/turns/{rows.mint('other')}")).json()
+
+    assert shown["signals"] == {"unread": 3, "late": 1}
+    assert explained["details"]["signals"] == {"unread": {"kept": 2, "new": 1}, "late": {"late": 1}}
+    assert fresh["signals"] == {"unread": 0, "late": 0}
+
+
+async def test_signals_cancels_and_resumes_over_the_rate_of_their_tenant_are_told_when_to_come_again(
+    open_gateway: OpenGateway, rows: Rows
+) -> None:
+    client = await open_gateway(gateway_signal_rate_limit=1.0, gateway_signal_rate_burst=3.0)
+    turn_id = await rows.turn("s", "parked", attempt=1)
+    url = f"/v1/turns/{turn_id}"
+
+    taken = [await client.post(f"{url}/{what}") for what in ("signals/go", "cancel", "resume")]
+    refused = [await client.post(f"{url}/{what}") for what in ("signals/go", "cancel", "resume")]
+    turn = await client.post("/v1/sessions/s/turns", json={"workflow": "echo"})
+    others = await client.post(f"{url}/cancel", headers={"x-argosy-tenant": "somebody-else"})
+
+    assert [answer.status_code for answer in taken] == [202] * 3
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(429, "rate_limited")] * 3
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+    assert (turn.status_code, others.status_code) == (202, 404)
+    assert len(await rows.inbox(turn_id)) == 3

@@ -22,7 +22,7 @@ def facts(status: str, **changes: Any) -> TurnFacts:
         "not_before": None, "waits": None, "is_workflow_known": True,
         "workflow": "echo", "parked": None, "head_turn_id": ME, "head_status": status, "turns_ahead": 0,
         "workers_alive": 2, "owner": OTHER, "is_owner_alive": True, "next_timer_at": None, "undelivered": None,
-        "runner": None, "runner_until": None,
+        "runner": None, "runner_until": None, "signals": [],
     }  # fmt: skip
     return TurnFacts(**(base | changes))
 
@@ -114,3 +114,17 @@ def test_a_turn_that_is_only_in_the_log_is_explained(changes: dict[str, Any], co
 
     assert explained.code == code
     assert explained.details["behind_s"] == (None if changes.get("accepted_through", 1) is None else 3.0)
+
+
+def test_signals_that_were_not_taken_are_named_with_every_answer() -> None:
+    unread = [("unread", f"s{number}", 1) for number in range(7)]
+
+    waiting = verdict(facts("suspended", signals=[("unread", "other", 3)]), ME, [SIGNAL])
+    ended = verdict(facts("completed", signals=[("late", "go", 1), ("unread", "x", 1)]), ME, [])
+    many = verdict(facts("parked", signals=unread), ME, [])
+
+    assert (waiting.code, waiting.details["signals"]) == ("waiting_for_signal", {"unread": {"other": 3}})
+    assert waiting.why.endswith("It has not taken the signal 'other' (3).")
+    assert ended.why.endswith("It has not taken the signal 'x'. It ended without the signal 'go'.")
+    assert many.why.endswith("It has not taken the signals 's0', 's1', 's2', 's3', 's4' and 2 more.")
+    assert "signals" not in verdict(facts("completed"), ME, []).details
