@@ -182,12 +182,12 @@ def broker(
 def _call(
     method: str, url: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None, wait_s: int = 0
 ) -> None:
-    import httpx
+    import httpx2
 
     try:
-        with httpx.Client(base_url=url, timeout=_ANSWER_S + wait_s, trust_env=False) as client:
+        with httpx2.Client(base_url=url, timeout=_ANSWER_S + wait_s, trust_env=False) as client:
             answer = client.request(method, path, headers=headers, content=None if body is None else json.dumps(body))
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         raise SettingError(f"no gateway answers at {url}: {error}") from error
     try:
         content = answer.json()

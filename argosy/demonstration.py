@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
+import httpx2
 from rich.console import Console
 
 from argosy.clock import SystemClock
@@ -30,7 +30,7 @@ def read_turns(path: Path) -> list[dict[str, Any]]:
 def show(path: Path, url: str, console: Console) -> bool:
     """Post, watch and explain. True when every turn completed."""
     turns = read_turns(path)
-    with httpx.Client(base_url=url, timeout=10.0, trust_env=False) as client:
+    with httpx2.Client(base_url=url, timeout=10.0, trust_env=False) as client:
         shown = Conversation(client, console)
         for turn in turns:
             shown.post(turn)
@@ -45,7 +45,7 @@ def show(path: Path, url: str, console: Console) -> bool:
 class Conversation:
     """The turns that were posted, how far each was seen, and how it ended."""
 
-    def __init__(self, client: httpx.Client, console: Console) -> None:
+    def __init__(self, client: httpx2.Client, console: Console) -> None:
         self._client = client
         self._console = console
         self._session: dict[str, str] = {}

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 from rich.console import Console
 
 from argosy.broker import Broker
@@ -119,7 +119,7 @@ class Tree:
         """The gateway answers, and a worker owns what there is. Returns the URL."""
         url = f"http://{self._settings.host}:{self._port}"
         deadline_s = self._clock.monotonic_s() + _READY_WITHIN_S
-        with httpx.Client(timeout=2.0, trust_env=False) as client:
+        with httpx2.Client(timeout=2.0, trust_env=False) as client:
             while not self._stopping.wait(0.05):
                 for name, child in self._children.items():
                     if (code := child.poll()) is not None:
@@ -163,12 +163,12 @@ def _free_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _is_ready(client: httpx.Client, url: str) -> bool:
+def _is_ready(client: httpx2.Client, url: str) -> bool:
     try:
         if client.get(f"{url}/readyz").status_code != 200:
             return False
         return bool(client.get(f"{url}/v1/workflows").json()["workflows"])
-    except (httpx.HTTPError, ValueError, KeyError):
+    except (httpx2.HTTPError, ValueError, KeyError):
         return False
 
 

@@ -5,7 +5,7 @@ import threading
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import httpx
+import httpx2
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -33,8 +33,8 @@ def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> in
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_PIPE
     try:
-        client = httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
-    except (httpx.InvalidURL, ValueError) as error:
+        client = httpx2.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
+    except (httpx2.InvalidURL, ValueError) as error:
         raise CallerError(f"{url!r} is no address of a gateway: {error}") from error
     with client:
         first = read_fleet(client, url)
@@ -48,11 +48,11 @@ def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> in
     return 0
 
 
-def read_fleet(client: httpx.Client, url: str) -> Fleet:
+def read_fleet(client: httpx2.Client, url: str) -> Fleet:
     """The first page of the gateway's list. Raises UnavailableError, CallerError."""
     try:
         answer = client.get("/v1/fleet", params={"limit": _WORKERS_MAX})
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise UnavailableError(f"no gateway answers at {url}: {error}") from error
     try:
         content = answer.json()
@@ -146,7 +146,7 @@ def _now(clock: Clock) -> datetime:
 
 
 def _watch(
-    client: httpx.Client, url: str, fleet: Fleet, console: Console, stopping: threading.Event, clock: Clock
+    client: httpx2.Client, url: str, fleet: Fleet, console: Console, stopping: threading.Event, clock: Clock
 ) -> None:
     read_at_s = clock.monotonic_s()
     with Live(draw(fleet, _now(clock)), console=console, auto_refresh=False, transient=False) as live:

@@ -4,18 +4,17 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Self, Unpack
 
-import httpx
-from httpx_sse import EventSource
+import httpx2
 
 from argosy.client import calls
 from argosy.client.calls import Call, WorkflowName
 from argosy.client.connection import (
-    BROKEN,
     LIMITS,
     OK,
     STREAM_TIMEOUT,
     UNREACHABLE,
     answer_of,
+    messages_of,
     options,
     socket_of,
     timeout_of,
@@ -51,8 +50,8 @@ class AsyncClient:
         self._retry_s = retry_s
         self._clock = clock or SystemClock()
         self._http = [
-            httpx.AsyncClient(
-                transport=httpx.AsyncHTTPTransport(uds=socket_of(each), limits=LIMITS, trust_env=False),
+            httpx2.AsyncClient(
+                transport=httpx2.AsyncHTTPTransport(uds=socket_of(each), limits=LIMITS, trust_env=False),
                 **options(each, tenant, headers),
             )
             for each in self._gateways.urls
@@ -147,7 +146,7 @@ class AsyncClient:
                 async with http.stream("GET", path, headers=following.headers, timeout=STREAM_TIMEOUT) as response:
                     if response.status_code == OK:
                         following.connected()
-                        async for message in EventSource(response).aiter_sse():
+                        async for message in messages_of(response):
                             if (event := following.heard(message)) is not None:
                                 yield event
                             if following.is_over:
@@ -156,7 +155,7 @@ class AsyncClient:
                     else:
                         await response.aread()
                         pause_s = following.refused(answer_of(response))
-            except BROKEN as error:
+            except UNREACHABLE as error:
                 pause_s = following.broken(error)
             await self._clock.sleep(pause_s)
 

@@ -1,10 +1,9 @@
-"""How httpx is set up for a gateway, for both clients."""
+"""How httpx2 is set up for a gateway, for both clients."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-import httpx
-from httpx_sse import SSEError
+import httpx2
 
 from argosy.client.calls import Call, header
 from argosy.client.following import SILENT_S
@@ -17,21 +16,23 @@ _SCHEMES: Final = ("http", "https")
 ANSWER_S: Final = 20.0
 CONNECT_S: Final = 5.0
 # A stream holds its connection for as long as it lasts: only idle ones are bounded.
-LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0)
-STREAM_TIMEOUT: Final = httpx.Timeout(CONNECT_S, read=SILENT_S)
+LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0)
+STREAM_TIMEOUT: Final = httpx2.Timeout(CONNECT_S, read=SILENT_S)
+
+# One message of a stream: an event that holds all channels of a turn (CHANNELS_SIZE_BYTES_MAX), escaped.
+_MESSAGE_SIZE_BYTES_MAX: Final = 128 * 1024 * 1024
 
 OK: Final = 200
-# Whatever keeps an answer from coming; and what ends a stream besides.
-UNREACHABLE: Final = (httpx.TransportError,)
-BROKEN: Final = (httpx.TransportError, SSEError)
+# Whatever keeps an answer from coming, or ends a stream (an SSEError is one, too).
+UNREACHABLE: Final = (httpx2.TransportError,)
 
 
 def urls_of(urls: tuple[str, ...]) -> tuple[str, ...]:
     """The addresses of gateways, checked: http://…, https://…, or unix:/path/of/a/socket. Raises CallerError."""
     for url in urls:
         try:
-            is_address = url.startswith(f"{UNIX}/") or (httpx.URL(url).host and httpx.URL(url).scheme in _SCHEMES)
-        except (httpx.InvalidURL, TypeError):
+            is_address = url.startswith(f"{UNIX}/") or (httpx2.URL(url).host and httpx2.URL(url).scheme in _SCHEMES)
+        except (httpx2.InvalidURL, TypeError):
             is_address = False
         if not is_address:
             raise CallerError(f"{url!r} is no address of a gateway, such as http://127.0.0.1:9000 or unix:/path")
@@ -39,7 +40,7 @@ def urls_of(urls: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def options(url: str, tenant: str | None, headers: Mapping[str, str] | None) -> dict[str, Any]:
-    """Of one httpx client. Proxies of the environment are not used: a gateway is asked as it is named.
+    """Of one httpx2 client. Proxies of the environment are not used: a gateway is asked as it is named.
 
     Raises CallerError: a header that is none.
     """
@@ -56,12 +57,17 @@ def socket_of(url: str) -> str | None:
     return url.removeprefix(UNIX) if url.startswith(UNIX) else None
 
 
-def timeout_of(call: Call, left_s: float) -> httpx.Timeout:
+def timeout_of(call: Call, left_s: float) -> httpx2.Timeout:
     """left_s: nobody waits for longer."""
     answer_s = min(ANSWER_S + call.wait_s, left_s)
-    return httpx.Timeout(min(CONNECT_S, left_s), read=answer_s, write=min(ANSWER_S, left_s))
+    return httpx2.Timeout(min(CONNECT_S, left_s), read=answer_s, write=min(ANSWER_S, left_s))
 
 
-def answer_of(response: httpx.Response) -> Answer:
+def answer_of(response: httpx2.Response) -> Answer:
     """Its content must have been read."""
     return Answer(response.status_code, response.content, response.headers.get("retry-after", ""))
+
+
+def messages_of(response: httpx2.Response) -> httpx2.EventSource:
+    """Return the messages of a stream, each of bounded size. Iterating raises httpx2.TransportError."""
+    return httpx2.EventSource(response, max_event_size=_MESSAGE_SIZE_BYTES_MAX)

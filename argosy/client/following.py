@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from httpx_sse import ServerSentEvent, SSEError
+from httpx2 import ServerSentEvent, SSEError
 
 from argosy.client.calls import EVENT_STREAM, header
 from argosy.client.events import Event, StreamEvent, decode_event

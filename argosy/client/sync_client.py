@@ -4,18 +4,17 @@ import threading
 from collections.abc import Generator, Mapping
 from typing import Any, Self, Unpack
 
-import httpx
-from httpx_sse import EventSource
+import httpx2
 
 from argosy.client import calls
 from argosy.client.calls import Call, WorkflowName
 from argosy.client.connection import (
-    BROKEN,
     LIMITS,
     OK,
     STREAM_TIMEOUT,
     UNREACHABLE,
     answer_of,
+    messages_of,
     options,
     socket_of,
     timeout_of,
@@ -51,8 +50,8 @@ class Client:
         self._retry_s = retry_s
         self._clock = clock or SystemClock()
         self._http = [
-            httpx.Client(
-                transport=httpx.HTTPTransport(uds=socket_of(each), limits=LIMITS, trust_env=False),
+            httpx2.Client(
+                transport=httpx2.HTTPTransport(uds=socket_of(each), limits=LIMITS, trust_env=False),
                 **options(each, tenant, headers),
             )
             for each in self._gateways.urls
@@ -144,7 +143,7 @@ class Client:
                 with http.stream("GET", path, headers=following.headers, timeout=STREAM_TIMEOUT) as response:
                     if response.status_code == OK:
                         following.connected()
-                        for message in EventSource(response).iter_sse():
+                        for message in messages_of(response):
                             if (event := following.heard(message)) is not None:
                                 yield event
                             if following.is_over:
@@ -153,7 +152,7 @@ class Client:
                     else:
                         response.read()
                         pause_s = following.refused(answer_of(response))
-            except BROKEN as error:
+            except UNREACHABLE as error:
                 pause_s = following.broken(error)
             _rest(pause_s)
 

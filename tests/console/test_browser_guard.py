@@ -1,6 +1,6 @@
 """Which requests a gateway refuses because a browser may have sent them for somebody else."""
 
-import httpx
+import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
 
@@ -89,7 +89,7 @@ def test_which_requests_are_another_pages(what: str, method: str, headers: dict[
     assert is_foreign(method, HOST | headers, frozenset({"argosy.example"})) is expected, what
 
 
-def test_a_name_that_is_not_the_gateways_is_refused_wherever_it_could_read(http: httpx.Client) -> None:
+def test_a_name_that_is_not_the_gateways_is_refused_wherever_it_could_read(http: httpx2.Client) -> None:
     for path in ("/", "/console/app.js", "/v1/sessions", "/docs", "/openapi.json", "/nowhere"):
         answer = http.get(path, headers={"host": "rebound.example"})
 
@@ -97,7 +97,7 @@ def test_a_name_that_is_not_the_gateways_is_refused_wherever_it_could_read(http:
         assert "GATEWAY_HOSTS" in answer.json()["detail"]
 
 
-def test_what_asks_for_a_gateways_health_may_call_it_anything(http: httpx.Client) -> None:
+def test_what_asks_for_a_gateways_health_may_call_it_anything(http: httpx2.Client) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         assert http.get(path, headers={"host": "pool-7.balancer.example"}).status_code == 200
 
@@ -107,15 +107,15 @@ async def test_an_error_that_should_not_happen_is_no_script_of_another_page_eith
         raise RuntimeError
 
     guarded = Boundary(BrowserGuard(broken, load({})), SystemClock(), [])
-    transport = httpx.ASGITransport(guarded)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    transport = httpx2.ASGITransport(guarded)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/v1/sessions")
 
     assert (answer.status_code, answer.headers["x-content-type-options"]) == (500, "nosniff")
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
-def test_no_answer_invites_another_origin(http: httpx.Client) -> None:
+def test_no_answer_invites_another_origin(http: httpx2.Client) -> None:
     asked = {"origin": "http://127.0.0.1:1", "access-control-request-method": "POST"}
     answers = [
         http.get("/v1/sessions"), http.get("/"), http.options("/v1/sessions/s/turns", headers=asked),

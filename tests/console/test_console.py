@@ -4,7 +4,7 @@ import json
 import uuid
 from pathlib import Path
 
-import httpx
+import httpx2
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -13,18 +13,18 @@ from tests.console.browser import Console
 MARKUP = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>'
 
 
-def post(http: httpx.Client, session: str, workflow: str, content: object) -> str:
+def post(http: httpx2.Client, session: str, workflow: str, content: object) -> str:
     answer = http.post(f"/v1/sessions/{session}/turns", json={"workflow": workflow, "input": content})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["turn_id"])
 
 
-def status_of(http: httpx.Client, turn_id: str) -> str:
+def status_of(http: httpx2.Client, turn_id: str) -> str:
     return str(http.get(f"/v1/turns/{turn_id}").json()["status"])
 
 
 def test_a_turn_is_posted_watched_signalled_and_read(
-    console: Console, http: httpx.Client, session: str, tmp_path: Path
+    console: Console, http: httpx2.Client, session: str, tmp_path: Path
 ) -> None:
     browser = console.browser
     console.open()
@@ -56,7 +56,7 @@ def test_a_turn_is_posted_watched_signalled_and_read(
     assert http.get(f"/v1/turns/{turn_id}").json()["result"]["review"] == {"by": "Ada", "approved": True}
 
 
-def test_a_turn_is_cancelled(console: Console, http: httpx.Client, session: str, tmp_path: Path) -> None:
+def test_a_turn_is_cancelled(console: Console, http: httpx2.Client, session: str, tmp_path: Path) -> None:
     browser = console.browser
     turn_id = post(http, session, "desk", {"counter": str(tmp_path / "counter")})
     console.open_turn(turn_id)
@@ -76,17 +76,17 @@ def test_a_turn_is_cancelled(console: Console, http: httpx.Client, session: str,
     assert json.loads(str(begin)) == {"counter": str(tmp_path / "counter")}
 
 
-def test_markup_in_any_value_is_text(console: Console, http: httpx.Client, tmp_path: Path) -> None:
+def test_markup_in_any_value_is_text(console: Console, http: httpx2.Client, tmp_path: Path) -> None:
     browser = console.browser
     session = f"{MARKUP}{uuid.uuid4().hex[:8]}"
-    url = f"/v1/sessions/{httpx.QueryParams({'q': session})}".replace("q=", "").replace("+", "%20") + "/turns"
+    url = f"/v1/sessions/{httpx2.QueryParams({'q': session})}".replace("q=", "").replace("+", "%20") + "/turns"
     content = {MARKUP: MARKUP, "nested": [{MARKUP: f"javascript:{MARKUP}"}]}
     echoed = http.post(url, json={"workflow": "echo", "input": content, "tags": ["<b>"]}).json()["turn_id"]
     failed = http.post(
         url, json={"workflow": "desk", "input": {"counter": str(tmp_path / "c"), "says": MARKUP}}
     ).json()["turn_id"]
 
-    for place in (f"#/turns/{echoed}", f"#/turns/{failed}", "#/new?" + str(httpx.QueryParams({"session": session}))):
+    for place in (f"#/turns/{echoed}", f"#/turns/{failed}", "#/new?" + str(httpx2.QueryParams({"session": session}))):
         console.open(place)
         browser.until_text(session, "#sessions")
     console.open_session(session)
@@ -113,7 +113,7 @@ def test_an_address_that_shows_nothing_says_so(console: Console) -> None:
     assert [line for line in browser.log() if "400" not in line] == []
 
 
-def test_the_api_is_described_and_tried(console: Console, http: httpx.Client, session: str) -> None:
+def test_the_api_is_described_and_tried(console: Console, http: httpx2.Client, session: str) -> None:
     browser = console.browser
     turn_id = post(http, session, "echo", "hello")
     console.open("docs")
@@ -129,7 +129,7 @@ def test_the_api_is_described_and_tried(console: Console, http: httpx.Client, se
 
 
 def test_a_stream_without_end_is_tried_as_often_as_one_likes(
-    console: Console, http: httpx.Client, session: str
+    console: Console, http: httpx2.Client, session: str
 ) -> None:
     browser = console.browser
     post(http, session, "echo", "hello")
@@ -150,7 +150,7 @@ def test_a_stream_without_end_is_tried_as_often_as_one_likes(
     browser.until(lambda: "argosy_gateway_streams 0.0" in http.get("/metrics").text, "end of the streams")
 
 
-def test_the_console_is_used_with_the_keyboard(console: Console, http: httpx.Client, session: str) -> None:
+def test_the_console_is_used_with_the_keyboard(console: Console, http: httpx2.Client, session: str) -> None:
     browser = console.browser
     turn_id = post(http, session, "echo", "hello")
     console.open()
@@ -172,7 +172,7 @@ def test_the_console_is_used_with_the_keyboard(console: Console, http: httpx.Cli
     assert browser.until_text("hello", ".detail:not([hidden])")
 
 
-def test_everything_fits_a_narrow_screen(console: Console, http: httpx.Client, session: str, tmp_path: Path) -> None:
+def test_everything_fits_a_narrow_screen(console: Console, http: httpx2.Client, session: str, tmp_path: Path) -> None:
     browser = console.browser
     browser.resize(400, 800)
     turn_id = post(http, session, "desk", {"counter": str(tmp_path / "counter"), "word": "w" * 300})

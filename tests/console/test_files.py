@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from argosy.gateway.routes import console
 
@@ -16,7 +16,7 @@ def _imports(path: Path) -> list[str]:
     return [name.removeprefix("./") for name in IMPORT.findall(path.read_text())]
 
 
-def test_the_page_and_all_its_files_are_there(http: httpx.Client) -> None:
+def test_the_page_and_all_its_files_are_there(http: httpx2.Client) -> None:
     page = http.get("/")
 
     assert page.status_code == 200
@@ -27,7 +27,7 @@ def test_the_page_and_all_its_files_are_there(http: httpx.Client) -> None:
         assert http.get(f"/console/{name}").status_code == 404, name
 
 
-def test_a_page_may_load_and_call_its_gateway_alone(http: httpx.Client) -> None:
+def test_a_page_may_load_and_call_its_gateway_alone(http: httpx2.Client) -> None:
     for path in ("/", "/console/app.js", "/console/style.css"):
         headers = http.get(path).headers
 
@@ -39,7 +39,7 @@ def test_a_page_may_load_and_call_its_gateway_alone(http: httpx.Client) -> None:
         assert headers["referrer-policy"] == "no-referrer"
 
 
-def test_what_a_browser_has_is_not_sent_again(http: httpx.Client) -> None:
+def test_what_a_browser_has_is_not_sent_again(http: httpx2.Client) -> None:
     first = http.get("/console/app.js")
 
     again = http.get("/console/app.js", headers={"if-none-match": f'"other", W/{first.headers["etag"]}'})

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import asyncpg
-import httpx
+import httpx2
 
 from tests.conftest import in_thread
 from tests.console.browser import Console
@@ -25,7 +25,7 @@ def lose_worker(fleet: Fleet) -> None:
 
 
 def test_text_is_there_before_its_step_has_ended(
-    console: Console, http: httpx.Client, session: str, tmp_path: Path
+    console: Console, http: httpx2.Client, session: str, tmp_path: Path
 ) -> None:
     browser = console.browser
     release = tmp_path / "release"
@@ -44,7 +44,7 @@ def test_text_is_there_before_its_step_has_ended(
 
 
 def test_what_a_killed_worker_said_is_thrown_away_and_said_again(
-    console: Console, http: httpx.Client, fleet: Fleet, session: str, tmp_path: Path
+    console: Console, http: httpx2.Client, fleet: Fleet, session: str, tmp_path: Path
 ) -> None:
     browser = console.browser
     release = tmp_path / "release"
@@ -63,7 +63,7 @@ def test_what_a_killed_worker_said_is_thrown_away_and_said_again(
 
 
 def test_a_parked_turn_is_resumed(
-    console: Console, http: httpx.Client, fleet: Fleet, session: str, tmp_path: Path
+    console: Console, http: httpx2.Client, fleet: Fleet, session: str, tmp_path: Path
 ) -> None:
     browser = console.browser
     begun, release = tmp_path / "begun", tmp_path / "release"
@@ -84,7 +84,7 @@ def test_a_parked_turn_is_resumed(
 
 
 def test_a_turn_whose_first_events_are_kept_no_longer_is_shown_as_it_stands(
-    console: Console, http: httpx.Client, fleet: Fleet, session: str, tmp_path: Path
+    console: Console, http: httpx2.Client, fleet: Fleet, session: str, tmp_path: Path
 ) -> None:
     browser = console.browser
     turn_id = post(http, session, "desk", {"counter": str(tmp_path / "counter")})
@@ -116,7 +116,7 @@ def test_a_turn_whose_first_events_are_kept_no_longer_is_shown_as_it_stands(
 
 
 def test_the_page_goes_on_by_itself_when_a_gateway_that_drained_is_back(
-    console: Console, http: httpx.Client, fleet: Fleet, session: str, tmp_path: Path
+    console: Console, http: httpx2.Client, fleet: Fleet, session: str, tmp_path: Path
 ) -> None:
     browser = console.browser
     release = tmp_path / "release"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.console.browser import REBOUND_NAME, Console
@@ -68,7 +68,7 @@ def other_site() -> Iterator[str]:
 
 
 def test_another_site_neither_reads_nor_drives(
-    console: Console, http: httpx.Client, other_site: str, session: str, tmp_path: Path
+    console: Console, http: httpx2.Client, other_site: str, session: str, tmp_path: Path
 ) -> None:
     browser = console.browser
     turn_id = post(http, session, "desk", {"counter": str(tmp_path / "counter")})

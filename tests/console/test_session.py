@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.console.browser import Browser, Console
 from tests.console.scripted import SESSION, STREAM, Act, Scripted, message
@@ -79,7 +79,7 @@ def test_while_there_is_no_stream_the_list_is_asked_for(browser: Browser) -> Non
 
 
 def test_two_tabs_on_one_session_see_the_same(
-    console: Console, http: httpx.Client, session: str, tmp_path: Path
+    console: Console, http: httpx2.Client, session: str, tmp_path: Path
 ) -> None:
     browser = console.browser
     turn_id = post(http, session, "desk", {"counter": str(tmp_path / "counter")})

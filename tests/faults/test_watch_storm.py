@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from argosy import AsyncClient
@@ -92,7 +92,7 @@ async def test_every_client_is_told_everything_while_gateways_and_workers_come_a
 async def _watch(
     client: Client,
     ours: AsyncClient | None,
-    http: httpx.AsyncClient,
+    http: httpx2.AsyncClient,
     urls: list[str],
     number: int,
     words: int,

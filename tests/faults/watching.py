@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 
 from argosy import AsyncClient
@@ -23,7 +23,7 @@ _MESSAGES = (30, 400)
 Listener = Callable[[Heard], None]
 
 
-async def read(http: httpx.AsyncClient, urls: Sequence[str], turn_id: str, seed: int, listener: Listener) -> Watched:
+async def read(http: httpx2.AsyncClient, urls: Sequence[str], turn_id: str, seed: int, listener: Listener) -> Watched:
     """By the bytes on the wire: whoever is silent, refuses or breaks is left for the other, with the last id."""
     dice = random.Random(f"{seed} {turn_id}")
     heard: list[Heard] = []
@@ -53,7 +53,7 @@ async def read(http: httpx.AsyncClient, urls: Sequence[str], turn_id: str, seed:
                         if heard[-1].type in _ENDINGS or (left <= 0 and "id" in message):
                             break
                     message = {}
-        except httpx.TransportError:
+        except httpx2.TransportError:
             pass
         if heard and heard[-1].type in _ENDINGS:
             return Watched(turn_id, tuple(heard))
@@ -70,7 +70,7 @@ async def follow(client: AsyncClient, turn_id: str, listener: Listener) -> Watch
     assembler = Assembler()
     connection = 0
 
-    async def count(response: httpx.Response) -> None:
+    async def count(response: httpx2.Response) -> None:
         nonlocal connection
         connection += turn_id in response.request.url.path
 
@@ -104,7 +104,7 @@ def _of_event(connection: int, event: StreamEvent) -> Heard:
 _MEMBERS = ("step", "channel", "n", "offset", "text", "json", "patch")
 
 
-def http_of() -> httpx.AsyncClient:
+def http_of() -> httpx2.AsyncClient:
     """For many readers at once."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(10, read=_SILENT_S), trust_env=False)
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+    return httpx2.AsyncClient(limits=limits, timeout=httpx2.Timeout(10, read=_SILENT_S), trust_env=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 
 from argosy import config
@@ -18,7 +18,7 @@ from argosy.store import migrate
 from tests.conftest import fresh_database, in_thread
 from tests.gateway.rows import Rows
 
-OpenGateway = Callable[..., Awaitable[httpx.AsyncClient]]
+OpenGateway = Callable[..., Awaitable[httpx2.AsyncClient]]
 
 
 @pytest.fixture(scope="session")
@@ -51,13 +51,13 @@ def settings(gateway_dsn: str, tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx.AsyncClient]:
+async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a gateway in this process."""
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app),
             base_url="http://localhost",
             headers={"x-argosy-tenant": tenant},
             timeout=30,
@@ -72,14 +72,14 @@ async def open_gateway(settings: Settings, tenant: str) -> AsyncIterator[OpenGat
     """Opens gateways with other settings."""
     async with AsyncExitStack() as stack:
 
-        async def open_one(**changes: Any) -> httpx.AsyncClient:
+        async def open_one(**changes: Any) -> httpx2.AsyncClient:
             return await stack.enter_async_context(gateway_of(settings.model_copy(update=changes), tenant))
 
         yield open_one
 
 
 @pytest.fixture
-async def client(open_gateway: OpenGateway) -> httpx.AsyncClient:
+async def client(open_gateway: OpenGateway) -> httpx2.AsyncClient:
     return await open_gateway()
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
+import httpx2
 
 from argosy.log import Appended, Entry, Outcome
 
@@ -30,7 +30,7 @@ class StubbornWriter:
         return [Appended(self._outcome, reason="because")] * len(entries)
 
 
-def watch(client: httpx.AsyncClient, outcome: Outcome = Outcome.APPENDED) -> StubbornWriter:
+def watch(client: httpx2.AsyncClient, outcome: Outcome = Outcome.APPENDED) -> StubbornWriter:
     """See what a gateway appends from here on, and say what becomes of it."""
     enqueue = client.state.enqueue  # type: ignore[attr-defined]
     enqueue._writer = StubbornWriter(enqueue._writer, outcome)

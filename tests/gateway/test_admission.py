@@ -3,7 +3,7 @@
 import json
 import uuid
 
-import httpx
+import httpx2
 import pytest
 
 from tests.gateway.conftest import OpenGateway
@@ -65,7 +65,7 @@ async def test_new_turns_are_refused_while_accepting_is_too_far_behind(
     assert answer.status_code == status, answer.text
 
 
-async def test_a_workflow_that_was_registered_a_moment_ago_is_known(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_workflow_that_was_registered_a_moment_ago_is_known(client: httpx2.AsyncClient, rows: Rows) -> None:
     name = f"new-{uuid.uuid4().hex}"
     before = await client.post("/v1/sessions/s/turns", json={"workflow": name})
     await rows.connection.execute(

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -159,7 +159,7 @@ async def turn(rows: Rows) -> uuid.UUID:
 
 
 @pytest.mark.parametrize("bad", TABLE, ids=[bad.name for bad in TABLE])
-async def test_bad_input_is_a_clear_error(client: httpx.AsyncClient, turn: uuid.UUID, bad: Bad) -> None:
+async def test_bad_input_is_a_clear_error(client: httpx2.AsyncClient, turn: uuid.UUID, bad: Bad) -> None:
     content = json.dumps(bad.body).encode() if bad.body is not None else bad.content
     headers = {name: value.encode() for name, value in bad.headers.items()}
 
@@ -177,7 +177,7 @@ async def test_bad_input_is_a_clear_error(client: httpx.AsyncClient, turn: uuid.
     assert 'File "' not in answer.text
 
 
-async def test_a_body_without_a_length_is_bounded(client: httpx.AsyncClient) -> None:
+async def test_a_body_without_a_length_is_bounded(client: httpx2.AsyncClient) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -193,7 +193,7 @@ async def test_a_body_without_a_length_is_bounded(client: httpx.AsyncClient) -> 
     assert sent < 1024 * KiB
 
 
-async def test_a_body_in_many_chunks_is_one_body(client: httpx.AsyncClient) -> None:
+async def test_a_body_in_many_chunks_is_one_body(client: httpx2.AsyncClient) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for byte in b'{"workflow":"echo","input":[1,2]}':
             yield bytes([byte])
@@ -204,7 +204,7 @@ async def test_a_body_in_many_chunks_is_one_body(client: httpx.AsyncClient) -> N
 
 
 async def test_an_error_of_our_own_is_a_problem_without_a_trace(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> None:
         raise ZeroDivisionError("secret detail")
@@ -218,7 +218,7 @@ async def test_an_error_of_our_own_is_a_problem_without_a_trace(
     assert "secret" not in answers[0].text + answers[1].text
 
 
-async def test_our_own_page_may_ask(client: httpx.AsyncClient) -> None:
+async def test_our_own_page_may_ask(client: httpx2.AsyncClient) -> None:
     answer = await client.post(TURNS, content=b'{"workflow":"echo"}', headers={"origin": "http://localhost"})
 
     assert answer.status_code == 202
@@ -238,7 +238,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize("content", GOOD, ids=[content[:40] for content in GOOD])
-async def test_unusual_input_is_taken(client: httpx.AsyncClient, content: bytes) -> None:
+async def test_unusual_input_is_taken(client: httpx2.AsyncClient, content: bytes) -> None:
     answer = await client.post(TURNS, content=content)
 
     assert answer.status_code == 202, answer.text
@@ -270,7 +270,7 @@ names = st.text(min_size=1, max_size=20).filter(lambda name: name not in {".", "
 )
 @given(content=bodies, session=names, key=st.none() | st.text(max_size=20))
 async def test_no_body_brings_the_gateway_down(
-    client: httpx.AsyncClient, content: bytes, session: str, key: str | None
+    client: httpx2.AsyncClient, content: bytes, session: str, key: str | None
 ) -> None:
     from urllib.parse import quote
 

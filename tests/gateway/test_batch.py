@@ -4,7 +4,7 @@ import json
 import uuid
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 
@@ -14,7 +14,7 @@ from tests.gateway.rows import Rows
 from tests.gateway.stubborn_writer import ECHO, watch
 
 
-async def test_a_batch_is_answered_line_by_line_in_order(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_batch_is_answered_line_by_line_in_order(client: httpx2.AsyncClient, rows: Rows) -> None:
     seen = watch(client)
     digest = await digest_of(client, ECHO)
     known = await rows.turn("s", idempotency_key="known", request_digest=digest)
@@ -45,13 +45,13 @@ async def test_a_batch_is_answered_line_by_line_in_order(client: httpx.AsyncClie
     assert [str(turn_id) for turn_id in appended] == [answers[0]["turn_id"], answers[7]["turn_id"]]
 
 
-async def digest_of(client: httpx.AsyncClient, body: dict[str, Any]) -> bytes:
+async def digest_of(client: httpx2.AsyncClient, body: dict[str, Any]) -> bytes:
     seen = client.state.enqueue._writer  # type: ignore[attr-defined]
     await client.post("/v1/sessions/digest/turns", json=body, headers={"idempotency-key": "x"})
     return record.decode(seen.entries[-1].value).digest
 
 
-async def test_a_large_batch_keeps_its_order(client: httpx.AsyncClient) -> None:
+async def test_a_large_batch_keeps_its_order(client: httpx2.AsyncClient) -> None:
     seen = watch(client)
     lines = [
         msgspec.json.encode({"session": f"s{number % 7}", "workflow": "echo", "input": number})
@@ -83,7 +83,7 @@ async def test_a_batch_over_its_bounds_is_refused_whole(open_gateway: OpenGatewa
 
 
 @pytest.mark.parametrize("torn", ["\u0085", "\u2028", "\n", "\0", "x" * 100_000])
-async def test_what_a_client_sent_does_not_tear_the_answer(client: httpx.AsyncClient, torn: str) -> None:
+async def test_what_a_client_sent_does_not_tear_the_answer(client: httpx2.AsyncClient, torn: str) -> None:
     line = json.dumps({"workflow": "echo", "session": "s", torn: 1}).encode()
 
     answer = await client.post("/v1/turns:batch", content=line + b"\n" + line)
@@ -92,7 +92,7 @@ async def test_what_a_client_sent_does_not_tear_the_answer(client: httpx.AsyncCl
     assert len(answer.content) < 3_000
 
 
-async def test_an_empty_batch_is_nothing(client: httpx.AsyncClient) -> None:
+async def test_an_empty_batch_is_nothing(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/v1/turns:batch", content=b"\n\n")
 
     assert (answer.status_code, answer.content) == (200, b"")

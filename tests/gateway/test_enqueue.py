@@ -4,7 +4,7 @@ import asyncio
 import json
 import uuid
 
-import httpx
+import httpx2
 import pytest
 
 from argosy import ids, record
@@ -13,7 +13,7 @@ from tests.gateway.rows import Rows
 from tests.gateway.stubborn_writer import ECHO, watch
 
 
-async def test_a_turn_is_in_the_log_when_it_is_accepted(client: httpx.AsyncClient, rows: Rows, tenant: str) -> None:
+async def test_a_turn_is_in_the_log_when_it_is_accepted(client: httpx2.AsyncClient, rows: Rows, tenant: str) -> None:
     seen = watch(client)
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     body = ECHO | {
@@ -54,7 +54,7 @@ async def test_a_turn_is_in_the_log_when_it_is_accepted(client: httpx.AsyncClien
     [(Outcome.NOT_APPENDED, 503, "log_unavailable"), (Outcome.UNKNOWN, 504, "outcome_unknown")],
 )
 async def test_a_turn_that_is_not_surely_in_the_log_is_no_202(
-    client: httpx.AsyncClient, outcome: Outcome, status: int, code: str
+    client: httpx2.AsyncClient, outcome: Outcome, status: int, code: str
 ) -> None:
     watch(client, outcome)
 
@@ -64,7 +64,7 @@ async def test_a_turn_that_is_not_surely_in_the_log_is_no_202(
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_a_key_that_was_used_before_is_the_same_turn(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_key_that_was_used_before_is_the_same_turn(client: httpx2.AsyncClient, rows: Rows) -> None:
     seen = watch(client)
     key = {"idempotency-key": "k"}
     first = await client.post("/v1/sessions/s/turns", content=b'{"workflow":"echo","input":{"a":1,"b":2}}', headers=key)
@@ -88,7 +88,7 @@ async def test_a_key_that_was_used_before_is_the_same_turn(client: httpx.AsyncCl
     assert len(seen.entries) == 2
 
 
-async def test_everything_that_matters_is_in_the_digest(client: httpx.AsyncClient) -> None:
+async def test_everything_that_matters_is_in_the_digest(client: httpx2.AsyncClient) -> None:
     seen = watch(client)
     bodies = [
         ECHO, ECHO | {"input": 1}, ECHO | {"on_busy": "reject"}, ECHO | {"priority": 1}, ECHO | {"deadline_s": 1},
@@ -103,7 +103,7 @@ async def test_everything_that_matters_is_in_the_digest(client: httpx.AsyncClien
     assert {len(digest) for digest in digests} == {16}
 
 
-async def test_a_turn_that_ends_in_time_is_answered_whole(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_turn_that_ends_in_time_is_answered_whole(client: httpx2.AsyncClient, rows: Rows) -> None:
     seen = watch(client)
 
     async def complete() -> None:
@@ -121,14 +121,14 @@ async def test_a_turn_that_ends_in_time_is_answered_whole(client: httpx.AsyncCli
     assert (answer.json()["status"], answer.json()["result"]) == ("completed", 42)
 
 
-async def test_a_turn_that_does_not_end_in_time_is_accepted(client: httpx.AsyncClient) -> None:
+async def test_a_turn_that_does_not_end_in_time_is_accepted(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/v1/sessions/s/turns", json=ECHO, headers={"prefer": "wait=1"})
 
     assert answer.status_code == 202
     assert "preference-applied" not in answer.headers
 
 
-async def test_a_waiter_for_a_duplicate_gets_the_original(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_waiter_for_a_duplicate_gets_the_original(client: httpx2.AsyncClient, rows: Rows) -> None:
     original = await rows.turn("s", "completed", result=1)
     duplicate = await rows.turn("s", "duplicate", duplicate_of=original)
 

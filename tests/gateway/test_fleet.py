@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 
 from argosy import ids
@@ -68,14 +68,14 @@ async def fleet(gateway_dsn: str, rows: Rows) -> AsyncIterator[Fleet]:
     await fleet.close()
 
 
-async def shown(client: httpx.AsyncClient, path: str) -> Any:
+async def shown(client: httpx2.AsyncClient, path: str) -> Any:
     answer = await client.get(path, headers=OPERATOR)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 async def test_a_worker_is_shown_with_what_it_owns_and_how_it_lives(
-    client: httpx.AsyncClient, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fleet_views, "SERVER_GRACE_S", 0)
     alive = await fleet.worker(in_flight=3, ready_sessions=2, lag=40, draining=True)
@@ -109,7 +109,7 @@ async def test_a_worker_is_shown_with_what_it_owns_and_how_it_lives(
     assert page["next"] is None
 
 
-async def test_many_workers_are_paged(client: httpx.AsyncClient, fleet: Fleet) -> None:
+async def test_many_workers_are_paged(client: httpx2.AsyncClient, fleet: Fleet) -> None:
     workers = sorted([await fleet.worker(lives=False) for _ in range(5)])
 
     seen, cursor = [], ""
@@ -122,7 +122,7 @@ async def test_many_workers_are_paged(client: httpx.AsyncClient, fleet: Fleet) -
 
 
 async def test_the_gateways_own_lane_shows_partitions_that_nobody_ever_claimed(
-    client: httpx.AsyncClient, fleet: Fleet
+    client: httpx2.AsyncClient, fleet: Fleet
 ) -> None:
     lane = next(each for each in (await shown(client, "/v1/fleet"))["lanes"] if each["lane"] == "default")
     first = await shown(client, "/v1/fleet/partitions?limit=40")
@@ -134,7 +134,7 @@ async def test_the_gateways_own_lane_shows_partitions_that_nobody_ever_claimed(
 
 
 async def test_a_partition_shows_its_owner_its_position_and_what_waits_in_it(
-    client: httpx.AsyncClient, fleet: Fleet, rows: Rows
+    client: httpx2.AsyncClient, fleet: Fleet, rows: Rows
 ) -> None:
     session = "the session"
     partition = ids.partition_of(ids.bucket_of(await rows.session(session)), 64)
@@ -157,12 +157,12 @@ async def test_a_partition_shows_its_owner_its_position_and_what_waits_in_it(
     assert (mine["open_turns"] >= 2, mine["is_bounded"]) == (True, False)
 
 
-async def _cursor_before(client: httpx.AsyncClient, partition: int) -> str:
+async def _cursor_before(client: httpx2.AsyncClient, partition: int) -> str:
     return str(client.state.cursors.encode(("partitions", "default"), (partition,)))  # type: ignore[attr-defined]
 
 
 async def test_the_oldest_turn_that_could_run_counts_from_when_it_fell_due(
-    client: httpx.AsyncClient, rows: Rows
+    client: httpx2.AsyncClient, rows: Rows
 ) -> None:
     session = f"due-{uuid.uuid4()}"
     partition = ids.partition_of(ids.bucket_of(await rows.session(session)), 64)
@@ -175,7 +175,7 @@ async def test_the_oldest_turn_that_could_run_counts_from_when_it_fell_due(
 
 
 async def test_a_turn_says_which_former_owner_still_runs_a_step_of_it(
-    client: httpx.AsyncClient, fleet: Fleet, rows: Rows
+    client: httpx2.AsyncClient, fleet: Fleet, rows: Rows
 ) -> None:
     session = f"handed-{uuid.uuid4()}"
     partition = ids.partition_of(ids.bucket_of(await rows.session(session)), 64)
@@ -204,7 +204,7 @@ async def test_a_turn_says_which_former_owner_still_runs_a_step_of_it(
 
 
 @pytest.mark.parametrize("path", ["/v1/fleet", "/v1/fleet/partitions"])
-async def test_tenants_are_not_shown_the_fleet(client: httpx.AsyncClient, path: str) -> None:
+async def test_tenants_are_not_shown_the_fleet(client: httpx2.AsyncClient, path: str) -> None:
     answer = await client.get(path)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "operators_only")
@@ -220,13 +220,13 @@ async def test_tenants_are_not_shown_the_fleet(client: httpx.AsyncClient, path: 
         ("/v1/fleet/partitions?cursor=AAAA", "invalid_cursor"),
     ],
 )
-async def test_what_cannot_be_read_is_a_problem(client: httpx.AsyncClient, path: str, code: str) -> None:
+async def test_what_cannot_be_read_is_a_problem(client: httpx2.AsyncClient, path: str, code: str) -> None:
     answer = await client.get(path, headers=OPERATOR)
 
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-async def test_a_lane_that_nobody_works_for_is_empty(client: httpx.AsyncClient) -> None:
+async def test_a_lane_that_nobody_works_for_is_empty(client: httpx2.AsyncClient) -> None:
     assert (await shown(client, "/v1/fleet?lane=nowhere"))["lanes"] == []
     assert (await shown(client, "/v1/fleet/partitions?lane=nowhere"))["partitions"] == []
 

@@ -3,14 +3,14 @@
 import asyncio
 import uuid
 
-import httpx
+import httpx2
 import pytest
 
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
 
 
-async def test_a_signal_is_one_row_of_the_turns_inbox(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_signal_is_one_row_of_the_turns_inbox(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "suspended", attempt=1)
 
     answer = await client.post(f"/v1/turns/{turn_id}/signals/approve%2Fit", json={"ok": True})
@@ -24,7 +24,7 @@ async def test_a_signal_is_one_row_of_the_turns_inbox(client: httpx.AsyncClient,
     assert row["session_id"] == await rows.session("s")
 
 
-async def test_a_signal_sent_twice_is_one_signal(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_signal_sent_twice_is_one_signal(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
     url, key = f"/v1/turns/{turn_id}/signals/go", {"idempotency-key": "k"}
 
@@ -38,7 +38,7 @@ async def test_a_signal_sent_twice_is_one_signal(client: httpx.AsyncClient, rows
     assert len(await rows.inbox(turn_id)) == 1
 
 
-async def test_signals_at_once_with_one_key_are_one_signal(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_signals_at_once_with_one_key_are_one_signal(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
 
     answers = await asyncio.gather(
@@ -50,7 +50,7 @@ async def test_signals_at_once_with_one_key_are_one_signal(client: httpx.AsyncCl
     assert len(await rows.inbox(turn_id)) == 1
 
 
-async def test_signals_without_a_key_are_signals_of_their_own(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_signals_without_a_key_are_signals_of_their_own(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
 
     for _ in range(2):
@@ -59,7 +59,7 @@ async def test_signals_without_a_key_are_signals_of_their_own(client: httpx.Asyn
     assert [row["payload"] for row in await rows.inbox(turn_id)] == [b"null", b"null"]
 
 
-async def test_an_early_signal_waits_for_its_turn(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_an_early_signal_waits_for_its_turn(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = rows.mint("s")
 
     answer = await client.post(f"/v1/turns/{turn_id}/signals/go", json=1)
@@ -70,7 +70,7 @@ async def test_an_early_signal_waits_for_its_turn(client: httpx.AsyncClient, row
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "expired", "rejected"])
-async def test_a_signal_to_an_ended_turn_is_refused(client: httpx.AsyncClient, rows: Rows, status: str) -> None:
+async def test_a_signal_to_an_ended_turn_is_refused(client: httpx2.AsyncClient, rows: Rows, status: str) -> None:
     turn_id = await rows.turn("s", status)
 
     answer = await client.post(f"/v1/turns/{turn_id}/signals/go", json=1)
@@ -79,7 +79,7 @@ async def test_a_signal_to_an_ended_turn_is_refused(client: httpx.AsyncClient, r
     assert await rows.inbox(turn_id) == []
 
 
-async def test_a_repeated_signal_is_answered_as_the_first_after_the_end(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_repeated_signal_is_answered_as_the_first_after_the_end(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
     url, key = f"/v1/turns/{turn_id}/signals/go", {"idempotency-key": "k"}
     first = await client.post(url, json=1, headers=key)
@@ -90,7 +90,7 @@ async def test_a_repeated_signal_is_answered_as_the_first_after_the_end(client: 
     assert (again.status_code, again.json()["signal_id"]) == (202, first.json()["signal_id"])
 
 
-async def test_what_is_sent_to_a_duplicate_reaches_the_original(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_what_is_sent_to_a_duplicate_reaches_the_original(client: httpx2.AsyncClient, rows: Rows) -> None:
     original = await rows.turn("s", "running", attempt=1)
     duplicate = await rows.turn("s", "duplicate", duplicate_of=original)
 
@@ -104,7 +104,7 @@ async def test_what_is_sent_to_a_duplicate_reaches_the_original(client: httpx.As
     assert await rows.inbox(duplicate) == []
 
 
-async def test_cancels_are_one_row_however_often_they_are_asked_for(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_cancels_are_one_row_however_often_they_are_asked_for(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "queued")
 
     answers = [await client.post(f"/v1/turns/{turn_id}/cancel") for _ in range(3)]
@@ -114,7 +114,7 @@ async def test_cancels_are_one_row_however_often_they_are_asked_for(client: http
     assert len(await rows.inbox(turn_id)) == 1
 
 
-async def test_a_cancelled_turn_is_as_it_was_asked_for(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_cancelled_turn_is_as_it_was_asked_for(client: httpx2.AsyncClient, rows: Rows) -> None:
     cancelled, completed = await rows.turn("s", "cancelled"), await rows.turn("s", "completed")
 
     answers = [await client.post(f"/v1/turns/{turn_id}/cancel") for turn_id in (cancelled, completed)]
@@ -122,7 +122,7 @@ async def test_a_cancelled_turn_is_as_it_was_asked_for(client: httpx.AsyncClient
     assert [answer.status_code for answer in answers] == [200, 409]
 
 
-async def test_only_a_parked_turn_is_resumed(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_only_a_parked_turn_is_resumed(client: httpx2.AsyncClient, rows: Rows) -> None:
     parked = await rows.turn("s1", "parked", attempt=1, seq=4, reason="poison")
     others = [await rows.turn(f"s-{status}", status) for status in ("queued", "running", "suspended", "completed")]
 
@@ -134,7 +134,7 @@ async def test_only_a_parked_turn_is_resumed(client: httpx.AsyncClient, rows: Ro
     assert [answer.json()["code"] for answer in refused] == ["not_parked"] * 3 + ["turn_ended", "not_parked"]
 
 
-async def test_a_turn_that_is_parked_again_is_resumed_again(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_turn_that_is_parked_again_is_resumed_again(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "parked", attempt=1, seq=4)
     await client.post(f"/v1/turns/{turn_id}/resume")
     await rows.connection.execute("UPDATE turns SET seq = 9 WHERE turn_id = $1", turn_id)
@@ -144,7 +144,9 @@ async def test_a_turn_that_is_parked_again_is_resumed_again(client: httpx.AsyncC
     assert len(await rows.inbox(turn_id)) == 2
 
 
-async def test_a_resume_that_is_repeated_under_its_key_takes_effect_once(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_resume_that_is_repeated_under_its_key_takes_effect_once(
+    client: httpx2.AsyncClient, rows: Rows
+) -> None:
     turn_id = await rows.turn("s", "parked", attempt=1, seq=4)
     url, key = f"/v1/turns/{turn_id}/resume", {"idempotency-key": "k"}
     first = await client.post(url, headers=key)
@@ -163,7 +165,7 @@ async def test_a_resume_that_is_repeated_under_its_key_takes_effect_once(client:
     assert len(await rows.inbox(turn_id)) == 1
 
 
-async def test_a_payload_over_its_bound_is_refused(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_payload_over_its_bound_is_refused(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
 
     answers = [
@@ -174,7 +176,7 @@ async def test_a_payload_over_its_bound_is_refused(client: httpx.AsyncClient, ro
     assert [answer.status_code for answer in answers] == [202, 413, 413]
 
 
-async def test_an_unknown_turn_gets_nothing(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_turn_gets_nothing(client: httpx2.AsyncClient) -> None:
     answers = [await client.post(f"/v1/turns/{uuid.uuid4()}/{what}") for what in ("cancel", "resume", "signals/x")]
 
     assert [answer.status_code for answer in answers] == [404] * 3

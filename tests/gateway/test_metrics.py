@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import REGISTRY
 
@@ -18,7 +18,7 @@ def count(text: str, route: str, status: int) -> float:
     return float(found[1]) if found else 0.0
 
 
-async def test_requests_are_counted_by_route_and_status(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_requests_are_counted_by_route_and_status(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "completed")
     seen = [
         ("/v1/sessions/{session}/turns", 202), ("/v1/turns:batch", 200), ("/v1/turns/{turn_id}", 200), ("none", 404),

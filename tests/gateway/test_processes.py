@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -106,9 +106,9 @@ def test_several_processes_serve_one_socket(start: Start) -> None:
     gateway.wait_ready()
     url = gateway.ready_url.removesuffix("/readyz")
 
-    answers = [httpx.post(f"{url}/v1/sessions/s{n}/turns", json={"workflow": "echo"}).status_code for n in range(20)]
-    slashed = httpx.post(f"{url}/v1/sessions/a%2Fb%20%C3%BC/turns", json={"workflow": "echo"})
-    broken = httpx.post(f"{url}/v1/sessions/a%FF/turns", json={"workflow": "echo"})
+    answers = [httpx2.post(f"{url}/v1/sessions/s{n}/turns", json={"workflow": "echo"}).status_code for n in range(20)]
+    slashed = httpx2.post(f"{url}/v1/sessions/a%2Fb%20%C3%BC/turns", json={"workflow": "echo"})
+    broken = httpx2.post(f"{url}/v1/sessions/a%FF/turns", json={"workflow": "echo"})
     children = serving(gateway)
 
     assert answers == [202] * 20
@@ -184,9 +184,9 @@ def test_it_ends_with_the_one_that_started_it(gateway_dsn: str, tmp_path: Path, 
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
+                if httpx2.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
                     break
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 time.sleep(0.05)
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
 

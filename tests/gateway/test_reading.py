@@ -3,12 +3,12 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-import httpx
+import httpx2
 
 from tests.gateway.rows import Rows
 
 
-async def test_a_completed_turn_is_shown_with_its_steps(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_completed_turn_is_shown_with_its_steps(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "completed", input={"a": 1}, result={"b": [2]}, attempt=1, version="v1", tags=["x"])
     await rows.events(
         turn_id,
@@ -46,7 +46,7 @@ async def test_a_completed_turn_is_shown_with_its_steps(client: httpx.AsyncClien
     assert "requested_turn_id" not in shown
 
 
-async def test_a_suspended_turn_says_what_it_waits_for(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_suspended_turn_says_what_it_waits_for(client: httpx2.AsyncClient, rows: Rows) -> None:
     waits = [{"key": "w1", "kind": "signal", "name": "approve", "timer_id": "x", "due_at_s": 2_000_000_000.0}]
     turn_id = await rows.turn("s", "suspended", waits=waits, attempt=1)
 
@@ -55,7 +55,7 @@ async def test_a_suspended_turn_says_what_it_waits_for(client: httpx.AsyncClient
     assert shown["waits"] == [{"key": "w1", "kind": "signal", "name": "approve", "due_at": "2033-05-18T03:33:20Z"}]
 
 
-async def test_a_duplicate_shows_the_original(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_duplicate_shows_the_original(client: httpx2.AsyncClient, rows: Rows) -> None:
     original = await rows.turn("s", "completed", result=7)
     duplicate = await rows.turn("s", "duplicate", duplicate_of=original)
 
@@ -64,7 +64,7 @@ async def test_a_duplicate_shows_the_original(client: httpx.AsyncClient, rows: R
     assert (shown["turn_id"], shown["requested_turn_id"], shown["result"]) == (str(original), str(duplicate), 7)
 
 
-async def test_events_are_read_page_by_page(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_events_are_read_page_by_page(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
     await rows.events(turn_id, *[("value.recorded", f"k{n}", {"value": n}) for n in range(5)], lineage=7)
 
@@ -78,7 +78,7 @@ async def test_events_are_read_page_by_page(client: httpx.AsyncClient, rows: Row
     assert (third["events"], third["next"]) == ([], 5)
 
 
-async def test_one_answer_is_bounded_however_large_the_events_are(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_one_answer_is_bounded_however_large_the_events_are(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
     result = "x" * 250_000
     await rows.events(turn_id, *[("step.completed", f"s{n}", {"result": result, "attempts": 1}) for n in range(40)])
@@ -95,7 +95,7 @@ async def test_one_answer_is_bounded_however_large_the_events_are(client: httpx.
     assert len(pages) == 3
 
 
-async def test_a_turn_that_is_only_in_the_log_is_accepted(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_turn_that_is_only_in_the_log_is_accepted(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = rows.mint("s")
 
     turn = await client.get(f"/v1/turns/{turn_id}")
@@ -107,7 +107,7 @@ async def test_a_turn_that_is_only_in_the_log_is_accepted(client: httpx.AsyncCli
     assert explained.json()["status"] == "accepted"
 
 
-async def test_an_id_that_the_log_was_read_past_is_nobodys(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_an_id_that_the_log_was_read_past_is_nobodys(client: httpx2.AsyncClient, rows: Rows) -> None:
     session = f"s-{uuid.uuid4()}"
     turn_id = rows.mint(session, age_s=20)
     await rows.accepted_through(session, datetime.now(UTC) - timedelta(seconds=6))
@@ -121,13 +121,13 @@ async def test_an_id_that_the_log_was_read_past_is_nobodys(client: httpx.AsyncCl
     assert after.json()["code"] == "turn_not_found"
 
 
-async def test_an_id_from_the_future_is_nobodys(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_an_id_from_the_future_is_nobodys(client: httpx2.AsyncClient, rows: Rows) -> None:
     answers = [await client.get(f"/v1/turns/{rows.mint('s', age_s=-age_s)}") for age_s in (3_600, 86_400 * 365 * 7_000)]
 
     assert [answer.status_code for answer in answers] == [404, 404]
 
 
-async def test_sessions_are_listed_newest_first_page_by_page(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_sessions_are_listed_newest_first_page_by_page(client: httpx2.AsyncClient, rows: Rows) -> None:
     begin = datetime.now(UTC)
     for number in range(5):
         await rows.session(f"s{number}", begin + timedelta(microseconds=number // 2))
@@ -145,7 +145,7 @@ async def test_sessions_are_listed_newest_first_page_by_page(client: httpx.Async
     assert set(names[1:3]) == {"s2", "s3"}
 
 
-async def test_a_session_shows_its_head_and_what_waits(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_session_shows_its_head_and_what_waits(client: httpx2.AsyncClient, rows: Rows) -> None:
     head = await rows.turn("a/b ü", "running", attempt=1)
     await rows.turn("a/b ü", "queued")
     await rows.turn("a/b ü", "queued")
@@ -157,7 +157,7 @@ async def test_a_session_shows_its_head_and_what_waits(client: httpx.AsyncClient
     assert shown["turns_queued"] == 2
 
 
-async def test_turns_of_a_session_are_filtered(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_turns_of_a_session_are_filtered(client: httpx2.AsyncClient, rows: Rows) -> None:
     done = await rows.turn("s", "completed", tags=["red", "blue"])
     failed = await rows.turn("s", "failed", tags=["red"])
     await rows.turn("s", "completed")
@@ -173,7 +173,7 @@ async def test_turns_of_a_session_are_filtered(client: httpx.AsyncClient, rows: 
     assert len(await listed("")) == 3
 
 
-async def test_turns_of_a_session_are_paged(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_turns_of_a_session_are_paged(client: httpx2.AsyncClient, rows: Rows) -> None:
     turns = [str(await rows.turn("s", "completed")) for _ in range(3)]
 
     first = (await client.get("/v1/sessions/s/turns?limit=2")).json()
@@ -183,7 +183,7 @@ async def test_turns_of_a_session_are_paged(client: httpx.AsyncClient, rows: Row
     assert second["next"] is None
 
 
-async def test_a_cursor_fits_only_its_list(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_cursor_fits_only_its_list(client: httpx2.AsyncClient, rows: Rows) -> None:
     for _ in range(3):
         await rows.turn("s", "completed")
     cursor = (await client.get("/v1/sessions/s/turns?limit=1&status=completed")).json()["next"]
@@ -202,13 +202,13 @@ async def test_a_cursor_fits_only_its_list(client: httpx.AsyncClient, rows: Rows
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(400, "invalid_cursor")] * 5
 
 
-async def test_workflows_are_listed(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_workflows_are_listed(client: httpx2.AsyncClient, rows: Rows) -> None:
     answer = (await client.get("/v1/workflows?limit=1")).json()
 
     assert answer["workflows"][0]["name"] == "echo"
 
 
-async def test_dead_letters_are_the_operators(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_dead_letters_are_the_operators(client: httpx2.AsyncClient, rows: Rows) -> None:
     log_id = uuid.uuid4().hex
     for position in range(3):
         await rows.connection.execute(

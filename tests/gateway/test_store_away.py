@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from argosy import config
@@ -26,7 +26,7 @@ async def proxy(gateway_dsn: str) -> AsyncIterator[PostgresProxy]:
     await proxy.close()
 
 
-async def answers_again(client: httpx.AsyncClient, url: str) -> httpx.Response:
+async def answers_again(client: httpx2.AsyncClient, url: str) -> httpx2.Response:
     """The first answer that is no 503."""
     async with asyncio.timeout(15):
         while True:

@@ -3,7 +3,7 @@
 import re
 import uuid
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 
@@ -26,7 +26,7 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
 
 
 async def test_another_tenants_id_is_nobodys_in_every_route(
-    client: httpx.AsyncClient, rows: Rows, settings: Settings
+    client: httpx2.AsyncClient, rows: Rows, settings: Settings
 ) -> None:
     turns = {status: await rows.turn(f"session-{status}", status, attempt=1) for status in ("parked", "completed")}
     turns["accepted"] = rows.mint("session-accepted")
@@ -47,7 +47,7 @@ async def test_another_tenants_id_is_nobodys_in_every_route(
     assert [await rows.inbox(turn_id) for turn_id in turns.values()] == [[], [], []]
 
 
-async def test_every_route_is_documented(client: httpx.AsyncClient, settings: Settings) -> None:
+async def test_every_route_is_documented(client: httpx2.AsyncClient, settings: Settings) -> None:
     document = (await client.get("/openapi.json")).json()
 
     assert document["openapi"].startswith("3.1")
@@ -61,7 +61,7 @@ async def test_every_route_is_documented(client: httpx.AsyncClient, settings: Se
     assert posted["additionalProperties"] is False
 
 
-async def test_lists_show_the_tenants_own(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_lists_show_the_tenants_own(client: httpx2.AsyncClient, rows: Rows) -> None:
     await rows.turn("mine", "completed")
 
     mine = (await client.get("/v1/sessions")).json()
@@ -71,7 +71,7 @@ async def test_lists_show_the_tenants_own(client: httpx.AsyncClient, rows: Rows)
     assert theirs["sessions"] == []
 
 
-async def test_a_cursor_of_another_tenant_fits_nothing(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_cursor_of_another_tenant_fits_nothing(client: httpx2.AsyncClient, rows: Rows) -> None:
     for number in range(2):
         await rows.session(f"s{number}")
     cursor = (await client.get("/v1/sessions?limit=1")).json()["next"]
@@ -91,5 +91,5 @@ async def test_the_header_means_nothing_unless_it_is_allowed(open_gateway: OpenG
 
 
 @pytest.mark.parametrize("path", sorted(WITHOUT_IDS - {"/v1/turns:batch"}))
-async def test_pages_without_ids_answer(client: httpx.AsyncClient, path: str) -> None:
+async def test_pages_without_ids_answer(client: httpx2.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 200

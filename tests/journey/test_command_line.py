@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -175,9 +175,9 @@ def test_a_long_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def refuse(**options: Any) -> None:
         timeouts_s.append(options["timeout"])
-        raise httpx.ConnectError("nobody is there")
+        raise httpx2.ConnectError("nobody is there")
 
-    monkeypatch.setattr(httpx, "Client", refuse)
+    monkeypatch.setattr(httpx2, "Client", refuse)
     CliRunner().invoke(cli.app, ["turn", "submit", "session", "echo", "--wait", "600"])
 
     assert timeouts_s == [690]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.harness.fleet import Fleet
@@ -23,7 +23,7 @@ def seen(look: Callable[[], Any], within_s: float = 20) -> Any:
 
 def partitions_on_metrics(worker: Managed) -> set[int]:
     """The partitions that it mentions; none while it mentions some in one gauge and others in another."""
-    text = httpx.get(worker.ready_url.replace("/readyz", "/metrics")).text
+    text = httpx2.get(worker.ready_url.replace("/readyz", "/metrics")).text
     gauges = [
         {int(each) for each in re.findall(rf'^argosy_partition_{name}\{{partition="(\d+)"\}}', text, re.M)}
         for name in ("epoch", "ready_sessions")
@@ -42,11 +42,11 @@ def test_partitions_and_signs_of_life_are_shown_as_workers_come_and_die(fleet: F
     second.kill()
 
     def workers() -> dict[int, dict[str, Any]]:
-        return {each["pid"]: each for each in httpx.get(f"{fleet.url}/v1/fleet").json()["workers"]}
+        return {each["pid"]: each for each in httpx2.get(f"{fleet.url}/v1/fleet").json()["workers"]}
 
     adopted = seen(lambda: (found := workers())[first.pid]["partition_count"] == 8 and found)
-    page = httpx.get(f"{fleet.url}/v1/fleet").json()
-    owners = {each["owner"] for each in httpx.get(f"{fleet.url}/v1/fleet/partitions").json()["partitions"]}
+    page = httpx2.get(f"{fleet.url}/v1/fleet").json()
+    owners = {each["owner"] for each in httpx2.get(f"{fleet.url}/v1/fleet/partitions").json()["partitions"]}
 
     assert both == set(range(8))
     assert (adopted[first.pid]["state"], adopted[second.pid]["state"]) == ("alive", "dead")

@@ -4,7 +4,7 @@ import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from rich.console import Console
 
@@ -69,14 +69,14 @@ def test_durations_are_short(seconds: float, words: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "text"),
     [
-        (httpx.Response(503, json={"detail": "Postgres is away"}), UnavailableError, "Postgres is away"),
-        (httpx.Response(200, text="<html>"), CallerError, "no gateway of Argosy: 200"),
-        (httpx.Response(200, json=[]), CallerError, "no gateway of Argosy: 200"),
-        (httpx.Response(404, json={"no": "detail"}), CallerError, "no gateway of Argosy: 404"),
+        (httpx2.Response(503, json={"detail": "Postgres is away"}), UnavailableError, "Postgres is away"),
+        (httpx2.Response(200, text="<html>"), CallerError, "no gateway of Argosy: 200"),
+        (httpx2.Response(200, json=[]), CallerError, "no gateway of Argosy: 200"),
+        (httpx2.Response(404, json={"no": "detail"}), CallerError, "no gateway of Argosy: 404"),
     ],
 )
-def test_what_is_no_answer_is_one_line(answer: httpx.Response, error: type[ArgosyError], text: str) -> None:
-    transport = httpx.MockTransport(lambda _: answer)
+def test_what_is_no_answer_is_one_line(answer: httpx2.Response, error: type[ArgosyError], text: str) -> None:
+    transport = httpx2.MockTransport(lambda _: answer)
 
-    with httpx.Client(base_url="http://gateway", transport=transport) as client, pytest.raises(error, match=text):
+    with httpx2.Client(base_url="http://gateway", transport=transport) as client, pytest.raises(error, match=text):
         read_fleet(client, "http://gateway")

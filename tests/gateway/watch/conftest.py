@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import uvicorn
 
@@ -31,7 +31,7 @@ class Gateway:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.headers = {"x-argosy-tenant": tenant}
-        self.client = httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=20)
+        self.client = httpx2.AsyncClient(base_url=self.url, headers=self.headers, timeout=20)
 
     def read(self, path: str, last: str = "", **headers: str) -> Reader:
         """A stream; use it with `async with`."""

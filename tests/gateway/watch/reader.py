@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any, NamedTuple
 
-import httpx
+import httpx2
 
 
 class Told(NamedTuple):
@@ -25,12 +25,12 @@ class Reader:
     """One connection. told: every message so far; comments, retry_ms: what else was said; is_closed: by the server."""
 
     def __init__(self, url: str, path: str, headers: dict[str, str]) -> None:
-        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=60)
+        self._client = httpx2.AsyncClient(base_url=url, headers=headers, timeout=60)
         self._path = path
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self.status = 0
-        self.headers: httpx.Headers = httpx.Headers()
+        self.headers: httpx2.Headers = httpx2.Headers()
         self.told: list[Told] = []
         self.comments: list[str] = []
         self.retry_ms: list[int] = []
@@ -50,7 +50,7 @@ class Reader:
             await asyncio.gather(self._task, return_exceptions=True)
         await self._client.aclose()
 
-    async def _read(self, response: httpx.Response) -> None:
+    async def _read(self, response: httpx2.Response) -> None:
         message: dict[str, str] = {}
         try:
             async for line in response.aiter_lines():

@@ -2,7 +2,7 @@
 
 import asyncio
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -35,7 +35,7 @@ async def test_two_thousand_idle_streams_cost_less_than_100_mb(idle_fleet: Fleet
 
     for _ in range(0, STREAMS, 50):
         await asyncio.gather(*(open_one() for _ in range(50)))
-    async with httpx.AsyncClient() as other:
+    async with httpx2.AsyncClient() as other:
         metrics = (await other.get(f"{fleet.url}/metrics")).text
     after_bytes = process.memory_info().rss
     for writer in writers:
