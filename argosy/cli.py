@@ -12,6 +12,7 @@ import typer
 from argosy import config, telemetry
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
+from argosy.extras import needed
 from argosy.printable import printable
 
 app = typer.Typer(
@@ -34,7 +35,8 @@ Url = Annotated[str, typer.Option("--url", help="The gateway.")]
 def main() -> None:
     """Entry point. What is wrong with settings or with what they name is one line on stderr and exit code 1."""
     try:
-        app()
+        with needed():
+            app()
     except (ArgosyError, OSError) as error:  # a folder that cannot be used is the user's to mend, too
         sys.stderr.write(f"argosy: {printable(str(error))}\n")
         sys.exit(1)

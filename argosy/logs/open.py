@@ -1,17 +1,20 @@
 """Which log it is: the one place that knows both adapters. Each is imported only when it is the one.
+Raises SettingError when it is Kafka and argosy[kafka] is not installed.
 
 dsn: the Postgres of the Postgres log; unused by Kafka.
 """
 
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
+from argosy.extras import needed
 from argosy.log import LogAdmin, LogReader, LogWriter, Recovery
 
 
 async def open_writer(settings: Settings, dsn: str, clock: Clock | None = None) -> LogWriter:
     """A writer for the lane's topic. Raises LogUnavailableError, or SettingError when the topic is not there."""
     if settings.log_backend == "kafka":
-        from argosy.logs.kafka_writer import KafkaWriter
+        with needed():
+            from argosy.logs.kafka_writer import KafkaWriter
 
         return await KafkaWriter.open(settings, clock or SystemClock())
     from argosy.logs.postgres_writer import PostgresWriter
@@ -22,7 +25,8 @@ async def open_writer(settings: Settings, dsn: str, clock: Clock | None = None) 
 def open_reader(settings: Settings, dsn: str, clock: Clock | None = None) -> LogReader:
     """A reader of the lane's topic; it does nothing before its `open`."""
     if settings.log_backend == "kafka":
-        from argosy.logs.kafka_reader import KafkaReader
+        with needed():
+            from argosy.logs.kafka_reader import KafkaReader
 
         return KafkaReader(settings, clock or SystemClock())
     from argosy.logs.postgres_reader import PostgresReader
@@ -33,7 +37,8 @@ def open_reader(settings: Settings, dsn: str, clock: Clock | None = None) -> Log
 def open_admin(settings: Settings, dsn: str, clock: Clock | None = None) -> LogAdmin:
     """Creates, checks and trims the lane's topic; it connects when it is asked something."""
     if settings.log_backend == "kafka":
-        from argosy.logs.kafka_admin import KafkaAdmin
+        with needed():
+            from argosy.logs.kafka_admin import KafkaAdmin
 
         return KafkaAdmin(settings, clock or SystemClock())
     from argosy.logs.postgres_admin import PostgresAdmin

