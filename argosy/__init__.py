@@ -54,7 +54,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (reason := explained(error)) is None:
             raise
-        raise ImportError(f"argosy.{name}: {reason}", name=error.name) from error
+        raise reason from error
 
 
 def __dir__() -> list[str]:

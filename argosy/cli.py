@@ -1,7 +1,10 @@
 """The command line: every process of Argosy starts here."""
 
 import asyncio
+import contextlib
+import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -32,18 +35,50 @@ ParentFd = Annotated[int | None, typer.Option(hidden=True, help="End when this p
 Url = Annotated[str, typer.Option("--url", help="The gateway.")]
 
 
+# What migrations depend on; a value that is bad for another process is that one's to report.
+_MIGRATE: Final = frozenset({"state_db_uri", "heartbeat_ttl_s", "heartbeat_interval_s", "log_level", "log_format"})
+_PIPE_CLOSED: Final = 141  # as the shell says it of a program that SIGPIPE ended
+
+
 def main() -> None:
     """Entry point. What is wrong with settings or with what they name is one line on stderr and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows what it can
+    sys.exit(_run())
+
+
+def _run() -> int | str | None:
+    """Run the command, and write out what it says. Returns the exit code."""
+    code: int | str | None = 0
     try:
-        with needed():
-            app()
+        try:
+            with needed():
+                app()
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return _PIPE_CLOSED
     except (ArgosyError, OSError) as error:  # a folder that cannot be used is the user's to mend, too
+        if isinstance(error, OSError):
+            _let_go_of_stdout()  # it may be what is full
         sys.stderr.write(f"argosy: {printable(str(error))}\n")
-        sys.exit(1)
+        return 1
+    return code
 
 
-def _settings(**overrides: Any) -> Settings:
-    settings = config.load(**overrides)
+def _let_go_of_stdout() -> None:
+    """What is still to be written goes nowhere, or the interpreter would try again when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _settings(used: frozenset[str] | None = None, **overrides: Any) -> Settings:
+    settings = config.load(used=used, **overrides)
     telemetry.set_up_logging(settings.log_level, settings.log_format)
     if unused := config.names_without_use():
         telemetry.logger().info(telemetry.SETTINGS_WITHOUT_USE, names=", ".join(unused))
@@ -124,7 +159,7 @@ def migrate(
     from argosy.store import migrate as migrations
     from argosy.store import preflight
 
-    settings = _settings()
+    settings = _settings(_MIGRATE)
     dsn = _dsn(settings)
     if after_restore:
         asyncio.run(preflight.check(dsn))

@@ -8,14 +8,25 @@ or two settings that contradict each other raise SettingError with one line that
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from argosy.ambient import is_of_others
 from argosy.errors import SettingError
+
+_LEVELS: Final = {"warn": "warning", "critical": "error", "fatal": "error", "notset": "debug", "trace": "debug"}
+
+
+def _level(value: Any) -> Any:
+    """A level as anybody writes it."""
+    if not isinstance(value, str):
+        return value
+    lower = value.strip().lower()
+    return _LEVELS.get(lower, lower)
 
 
 def _split(value: Any) -> Any:
@@ -52,18 +63,32 @@ LADDER_NAMES_WITHOUT_USE: Final = frozenset(
 BOOTSTRAP_NAMES: Final = frozenset({"ARGOSY_CONFIG_DIR"})
 
 
-def config_dir(environ: Mapping[str, str]) -> Path:
-    """Where config.json is looked for."""
+def config_dir(environ: Mapping[str, str]) -> Path | None:
+    """Return where config.json is looked for; None: nowhere, since this user has no home."""
     if configured := environ.get("ARGOSY_CONFIG_DIR"):
         return Path(configured)
-    return Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "argosy"
+    if configured := environ.get("XDG_CONFIG_HOME"):
+        return Path(configured) / "argosy"
+    home = _home()
+    return None if home is None else home / ".config" / "argosy"
 
 
 def default_data_dir() -> Path:
-    """Root's data must be reachable by the uid that Postgres runs as; everybody else's is XDG."""
-    if os.geteuid() == 0:
+    """Return where data is kept: XDG's place, or, for root and for users without a home, the system's.
+
+    Root's data must be reachable by the uid that Postgres runs as.
+    """
+    home = _home()
+    if home is None or (os.name == "posix" and os.geteuid() == 0):
         return Path("/var/lib/argosy")
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "argosy"
+    return Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "argosy"
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home()
+    except RuntimeError:  # HOME is not set, and the uid has no name
+        return None
 
 
 class Settings(BaseSettings):
@@ -422,7 +447,7 @@ class Settings(BaseSettings):
         description="A leader that stopped, or whose connection hangs, is ended after this; another one leads.",
     )
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_level)] = Field(
         default="info", description="Least severe log event that is printed."
     )
     log_format: Literal["console", "json"] = Field(default="console", description="How log events are printed.")
@@ -467,19 +492,32 @@ class Settings(BaseSettings):
         return self
 
 
-def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """The settings of this process. overrides (the command line's) win over everything. Raises SettingError."""
+def load(
+    environ: Mapping[str, str] | None = None,
+    *,
+    used: Collection[str] | None = None,
+    is_embedded: bool = False,
+    **overrides: Any,
+) -> Settings:
+    """Return the settings of this process. overrides (the command line's) win over everything. Raises SettingError.
+
+    used: the names, in lower case, of what is read; everything else keeps its default (None: all is read).
+    is_embedded: the process is somebody's program, and so are its `.env` and its environment, but for ARGOSY_ names.
+    """
     environ = os.environ if environ is None else environ
-    known = {name.upper(): name for name in Settings.model_fields}
+    known = {name.upper(): name for name in Settings.model_fields if used is None or name in used}
+    ours = BOOTSTRAP_NAMES | {name.upper() for name in Settings.model_fields}
     if unknown := overrides.keys() - Settings.model_fields.keys():
         raise SettingError(f"{min(unknown)} is not a setting of Argosy")
     values: dict[str, Any] = {}
-    for source, layer in _layers(environ):
+    for source, layer in _layers(environ, is_embedded=is_embedded):
         for raw_name, value in layer.items():
             name = raw_name.upper()
+            if is_of_others(name, value):
+                continue
             if name in known and value != "":
                 values[known[name]] = value
-            elif name.startswith("ARGOSY_") and name not in known and name not in BOOTSTRAP_NAMES:
+            elif name.startswith("ARGOSY_") and name not in ours:
                 raise SettingError(f"{raw_name} (in {source}) is not a setting of Argosy")
     values.update({name: value for name, value in overrides.items() if value is not None})
     try:
@@ -498,20 +536,36 @@ def names_without_use(environ: Mapping[str, str] | None = None) -> list[str]:
     return sorted(LADDER_NAMES_WITHOUT_USE & {name.upper() for _, layer in _layers(environ) for name in layer})
 
 
-def _layers(environ: Mapping[str, str]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Where settings are read from, by name, the strongest last. Raises SettingError."""
+def _layers(environ: Mapping[str, str], *, is_embedded: bool = False) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return where settings are read from, by name, the strongest last. Raises SettingError."""
     layers: list[tuple[str, Mapping[str, Any]]] = []
-    config_file = config_dir(environ) / "config.json"
-    if config_file.is_file():
+    folder = config_dir(environ)
+    config_file = None if folder is None else folder / "config.json"
+    if config_file is not None and _is_file(config_file):
         try:
-            content = json.loads(config_file.read_text())
+            content = json.loads(config_file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise SettingError(f"{config_file}: {error}") from error
         if not isinstance(content, dict):
             raise SettingError(f"{config_file}: must hold one JSON object")
         layers.append((str(config_file), content))
-    if Path(".env").is_file():
-        dotenv = DotEnvSettingsSource(Settings, env_file=Path(".env"), case_sensitive=True)
+    if is_embedded:
+        own = {name: value for name, value in environ.items() if name.upper().startswith("ARGOSY_")}
+        return [*layers, ("the environment", own)]
+    if _is_file(Path(".env")):
+        try:
+            dotenv = DotEnvSettingsSource(
+                Settings, env_file=Path(".env"), env_file_encoding="utf-8-sig", case_sensitive=True
+            )
+        except (OSError, ValueError) as error:
+            raise SettingError(f".env in {Path.cwd()}: {error}") from error
         layers.append((".env", {name: value for name, value in dotenv.env_vars.items() if value is not None}))
     layers.append(("the environment", environ))
     return layers
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:  # a folder that this user may not enter has nothing for it
+        return False

@@ -64,7 +64,9 @@ class Argosy(AsyncClient):
             raise SettingError(f"{min(refused)} is not for the caller to set here: a fleet in process has its own")
         folder = None if data_dir is None else Path(data_dir).expanduser().absolute()
         self._workflows = tuple(workflows)
-        self._settings = config.load(**{"drain_timeout_s": DRAIN_S, **settings, **_ITS_OWN, "argosy_data_dir": folder})
+        self._settings = config.load(
+            is_embedded=True, **{"drain_timeout_s": DRAIN_S, **settings, **_ITS_OWN, "argosy_data_dir": folder}
+        )
         self._socket = _socket_path(self._settings.argosy_data_dir)
         self._stack = AsyncExitStack()
         self.url = f"{UNIX}{self._socket}"

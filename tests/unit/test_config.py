@@ -48,3 +48,108 @@ def test_an_unknown_name_of_ours_stops_the_start_and_says_where_it_stands(enviro
 
     with pytest.raises(SettingError, match=r"ARGOSY_WORKFLOW \(in .env\) is not a setting"):
         config.load(environ)
+
+
+SERVICE_LINKS = {
+    "SERVICE_HOST": "10.0.0.7",
+    "SERVICE_PORT": "9000",
+    "SERVICE_PORT_HTTP": "9000",
+    "PORT": "tcp://10.0.0.7:9000",
+    "PORT_9000_TCP": "tcp://10.0.0.7:9000",
+    "PORT_9000_TCP_PROTO": "tcp",
+    "PORT_9000_TCP_PORT": "9000",
+    "PORT_9000_TCP_ADDR": "10.0.0.7",
+}
+
+
+@pytest.mark.parametrize("service", ["ARGOSY", "ARGOSY_GATEWAY", "GRPC", "METRICS"])
+def test_what_kubernetes_says_of_a_service_is_no_setting(environ: dict[str, str], service: str) -> None:
+    links = {f"{service}_{name}": value for name, value in SERVICE_LINKS.items()}
+
+    assert config.load(environ | links) == config.load(environ)
+
+
+def test_a_name_of_ours_that_only_resembles_a_service_link_stops_the_start(environ: dict[str, str]) -> None:
+    for name, value in {
+        "ARGOSY_PORT": "9000",
+        "ARGOSY_SERVICE": "x",
+        "ARGOSY_PORT_9000": "tcp://10.0.0.7:9000",
+    }.items():
+        with pytest.raises(SettingError, match=rf"{name} \(in the environment\) is not a setting"):
+            config.load(environ | {name: value})
+
+
+def test_a_port_that_is_neither_a_number_nor_a_service_link_stops_the_start(environ: dict[str, str]) -> None:
+    assert config.load(environ | {"PORT": "tcp://10.0.0.7:80"}).port == 9000
+    with pytest.raises(SettingError, match="PORT='http://x'"):
+        config.load(environ | {"PORT": "http://x"})
+
+
+@pytest.mark.parametrize(
+    ("given", "level"),
+    [("INFO", "info"), ("Warn", "warning"), ("WARNING", "warning"), ("critical", "error"), (" debug ", "debug")],
+)
+def test_a_level_may_be_written_as_anybody_writes_it(environ: dict[str, str], given: str, level: str) -> None:
+    assert config.load(environ | {"LOG_LEVEL": given}).log_level == level
+
+
+def test_a_log_format_is_passed_over_when_it_is_a_template_and_refused_when_it_is_a_typo(
+    environ: dict[str, str],
+) -> None:
+    for template in ("%(asctime)s %(message)s", "{time} {level}", "%h %l %u"):
+        assert config.load(environ | {"LOG_FORMAT": template}).log_format == "console"
+    with pytest.raises(SettingError, match="LOG_FORMAT='jsno'"):
+        config.load(environ | {"LOG_FORMAT": "jsno"})
+
+
+def test_inside_somebodys_program_only_names_that_begin_with_argosy_are_read(environ: dict[str, str]) -> None:
+    Path(".env").write_text("LOG_LEVEL=nonsense\nPORT=8000\nDISPATCH_SLOTS=7\n")
+    others = {
+        "LANE": "EU West",
+        "HOST": "x86_64-conda-linux-gnu",
+        "PORT": "x",
+        "DISPATCH_SLOTS": "9",
+        "LOG_FORMAT": "x",
+    }
+
+    settings = config.load(environ | others | {"ARGOSY_BUILD": "mine"}, is_embedded=True)
+
+    assert settings == config.load(environ | {"ARGOSY_BUILD": "mine"}, is_embedded=True)
+    assert settings.argosy_build == "mine"
+    with pytest.raises(SettingError, match="ARGOSY_WORKFLOW"):
+        config.load(environ | {"ARGOSY_WORKFLOW": "typo"}, is_embedded=True)
+
+
+def test_what_a_process_does_not_use_cannot_stop_it(environ: dict[str, str]) -> None:
+    used = {"state_db_uri", "log_level"}
+
+    settings = config.load(environ | {"LANE": "EU West", "STATE_DB_URI": "postgresql://h/d"}, used=used)
+
+    assert (settings.lane, settings.state_db_uri) == ("default", "postgresql://h/d")
+    with pytest.raises(SettingError, match="LOG_LEVEL"):
+        config.load(environ | {"LOG_LEVEL": "x"}, used=used)
+
+
+def test_a_dotenv_of_another_editor_counts(environ: dict[str, str]) -> None:
+    Path(".env").write_bytes(b"\xef\xbb\xbfLOG_LEVEL=debug\r\nPORT = '8' # eight\r\n")
+
+    settings = config.load(environ)
+
+    assert (settings.log_level, settings.port) == ("debug", 8)
+
+
+def test_a_dotenv_that_is_no_text_is_one_line(environ: dict[str, str]) -> None:
+    Path(".env").write_bytes(b"PORT=\xff\xfe\n")
+
+    with pytest.raises(SettingError, match=r"\.env in /"):
+        config.load(environ)
+
+
+def test_a_user_without_a_home_needs_none(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+
+    assert config.load({}).port == 9000
+    assert config.default_data_dir() == Path("/var/lib/argosy")
