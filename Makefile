@@ -34,11 +34,11 @@ run: .venv
 test: .venv/installed-dev
 	@sh tests/install_needs.sh
 	@$(BIN)/python -c 'from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")'
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not packages" $(ARGS)
 
 lowest: .venv-lowest/installed
 	@sh tests/install_needs.sh
-	.venv-lowest/bin/python -m pytest -m "not slow" tests/unit tests/workflow tests/client tests/gateway tests/journey $(ARGS)
+	.venv-lowest/bin/python -m pytest -m "not slow" tests/packaging tests/unit tests/workflow tests/client tests/gateway tests/journey $(ARGS)
 
 lock: .venv/installed-dev
 	$(LOCK) --upgrade -o constraints.txt

@@ -47,7 +47,10 @@ def load_secret(configured: str, data_dir: Path) -> bytes:
             _mint_secret(path)
         secret = path.read_bytes().strip()
     except OSError as error:
-        raise SettingError(f"the shared secret {path} cannot be read or made: {error.strerror}") from error
+        raise SettingError(
+            f"the shared secret {path} cannot be read or made: {error.strerror}: set "
+            "GRAPH_SERVICE_AUTH_SECRET, or ARGOSY_DATA_DIR to a folder that can be written"
+        ) from error
     if len(secret) < SECRET_LENGTH_MIN:
         raise SettingError(f"the shared secret {path} is shorter than 32 bytes: delete it, and a new one is made")
     return secret

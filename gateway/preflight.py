@@ -10,6 +10,7 @@ from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.gateway.log_watch import check_start
 from argosy.logs.open import open_writer
+from argosy.secret import load_secret
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
 from argosy.store.lane_log import LaneLogs
@@ -24,6 +25,7 @@ async def preflight(settings: Settings) -> None:
     dsn = settings.state_db_uri
     if not dsn:
         raise SettingError("STATE_DB_URI is not set: name the Postgres that holds the truth, or run `argosy up`")
+    load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
     for warning in await store_preflight.check(dsn):
         log.warning(telemetry.STORE_WARNING, warning=warning)
     if missing := await migrate.pending(dsn):
