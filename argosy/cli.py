@@ -1,10 +1,7 @@
 """The command line: every process of Argosy starts here."""
 
 import asyncio
-import contextlib
-import io
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,9 +11,9 @@ import typer
 
 from argosy import config, telemetry
 from argosy.config import Settings
-from argosy.errors import ArgosyError, SettingError
-from argosy.extras import needed
+from argosy.errors import SettingError
 from argosy.printable import printable
+from argosy.terminal import run_command
 
 app = typer.Typer(
     help="Durable execution for agent sessions.",
@@ -37,44 +34,11 @@ Url = Annotated[str, typer.Option("--url", help="The gateway.")]
 
 # What migrations depend on; a value that is bad for another process is that one's to report.
 _MIGRATE: Final = frozenset({"state_db_uri", "heartbeat_ttl_s", "heartbeat_interval_s", "log_level", "log_format"})
-_PIPE_CLOSED: Final = 141  # as the shell says it of a program that SIGPIPE ended
 
 
 def main() -> None:
     """Entry point. What is wrong with settings or with what they name is one line on stderr and exit code 1."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows what it can
-    sys.exit(_run())
-
-
-def _run() -> int | str | None:
-    """Run the command, and write out what it says. Returns the exit code."""
-    code: int | str | None = 0
-    try:
-        try:
-            with needed():
-                app()
-        except SystemExit as end:
-            code = end.code
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _let_go_of_stdout()
-        return _PIPE_CLOSED
-    except (ArgosyError, OSError) as error:  # a folder that cannot be used is the user's to mend, too
-        if isinstance(error, OSError):
-            _let_go_of_stdout()  # it may be what is full
-        sys.stderr.write(f"argosy: {printable(str(error))}\n")
-        return 1
-    return code
-
-
-def _let_go_of_stdout() -> None:
-    """What is still to be written goes nowhere, or the interpreter would try again when it ends."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    sys.exit(run_command(app))
 
 
 def _settings(used: frozenset[str] | None = None, **overrides: Any) -> Settings:

@@ -182,7 +182,7 @@ async def test_an_unknown_turn_gets_nothing(client: httpx2.AsyncClient) -> None:
     assert [answer.status_code for answer in answers] == [404] * 3
 
 
-async def test_signals_that_a_turn_did_not_take_are_shown(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_signals_that_a_turn_did_not_take_are_shown(client: httpx2.AsyncClient, rows: Rows) -> None:
     turn_id = await rows.turn("s", "running", attempt=1)
     repeated = await rows.turn("s", "duplicate", duplicate_of=turn_id)
     for name in ("kept", "kept", "new", "taken", "late"):

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,3 +183,41 @@ def test_a_long_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     CliRunner().invoke(cli.app, ["turn", "submit", "session", "echo", "--wait", "600"])
 
     assert timeouts_s == [690]
+
+
+SURROUNDINGS = {
+    "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0"},
+    "cp1252": {"PYTHONIOENCODING": "cp1252"},
+    "dumb and narrow": {"TERM": "dumb", "COLUMNS": "5"},
+    "warnings are errors": {"PYTHONWARNINGS": "error"},
+}
+
+
+@pytest.mark.parametrize("log_name", ["postgres"])
+def test_a_terminal_that_is_not_utf_8_shows_what_it_can(fleet: Fleet) -> None:
+    fleet.worker()
+    code, output = fleet.run("turn", "submit", "ß✓", "echo", '"日本"', "--wait", "20", "--url", fleet.url)
+    assert code == 0, output
+    turn_id = json.loads(output[output.index("{") :])["turn_id"]
+
+    for name, environment in SURROUNDINGS.items():
+        for command in (("turn", "get", turn_id), ("turn", "watch", turn_id)):
+            ended = subprocess.run(
+                [ARGOSY, *command, "--url", fleet.url],
+                env={**os.environ, **environment},
+                capture_output=True,
+                check=False,
+            )
+            assert ended.returncode == 0, (name, ended.stderr)
+            assert b"Traceback" not in ended.stdout + ended.stderr
+
+
+def test_a_closed_pipe_and_a_full_disk_end_a_command_without_a_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed, Path("/dev/full").open("wb") as full:
+        piped = subprocess.run([ARGOSY, "--help"], stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+        filled = subprocess.run([ARGOSY, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (piped.returncode, piped.stderr) == (1, "")
+    assert (filled.returncode, filled.stderr) == (1, "argosy: [Errno 28] No space left on device\n")
