@@ -369,6 +369,19 @@ class Settings(BaseSettings):
     events_per_turn_max: int = Field(
         default=50_000, ge=10, le=1_000_000, description="Durable events of one turn; then it fails."
     )
+    load_size_bytes_max: int = Field(
+        default=8_388_608,
+        ge=65_536,
+        le=268_435_456,
+        description="Data of the turns whose histories one read brings; a larger one is read alone, page by page.",
+    )
+    loaded_size_bytes_max: int = Field(
+        default=536_870_912,
+        ge=65_536,
+        le=68_719_476_736,
+        description="Data of the histories of a worker's running turns at which those wait that are larger than "
+        "LOAD_SIZE_BYTES_MAX.",
+    )
     history_size_bytes_max: int = Field(
         default=134_217_728,
         ge=65_536,

@@ -13,6 +13,8 @@ from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 
 _SQL = load_queries("head")
+_EVENTS_PER_PAGE: Final = 5_000
+_ANY_SIZE: Final = 2**62
 _DUE_COLUMNS: Final = 8  # of a row of the inbox; what follows is of its turn
 
 
@@ -48,6 +50,8 @@ class Head(NamedTuple):
 class LoadedTurn(NamedTuple):
     """All of a turn. events: (seq, attempt, type, key, data); signals: (inbox_id, name, payload) in the order they were
     sent; timers: (key of the wait, inbox_id, whether it is buffered, due_at_s); results: (inbox_id, type, key, data).
+    size_bytes: of its input, events, signals and results. events None: that was too much, and of the signals there is
+    but what they are.
     """
 
     turn_id: uuid.UUID
@@ -65,10 +69,11 @@ class LoadedTurn(NamedTuple):
     priority: int
     input: bytes | None
     waits: bytes | None
-    events: list[Any]
+    size_bytes: int
+    events: list[Any] | None
     signals: list[Any]
     timers: list[Any]
-    results: list[Any]
+    results: list[Any] | None
 
 
 class DueRow(NamedTuple):
@@ -108,10 +113,13 @@ class SentSignal(NamedTuple):
 class Heads:
     """The reads of one lane."""
 
-    def __init__(self, pool: Pool, lane: str, *, input_size_bytes_max: int) -> None:
+    def __init__(
+        self, pool: Pool, lane: str, *, input_size_bytes_max: int, load_size_bytes_max: int = 8_388_608
+    ) -> None:
         self._pool = pool
         self._lane = lane
         self._input_max = input_size_bytes_max
+        self.load_size_bytes_max = load_size_bytes_max
 
     async def load_heads(self, bucket: int, after: uuid.UUID, last_bucket: int, limit: int) -> list[Head]:
         """The head of each session after (bucket, after), in that order, at most limit."""
@@ -127,14 +135,33 @@ class Heads:
         return [Head(*row) for row in rows]
 
     async def load_turns(self, turn_ids: Sequence[uuid.UUID]) -> list[LoadedTurn]:
+        """Whole, as far as LOAD_SIZE_BYTES_MAX goes, in the order in which they are asked for."""
         return await self._load(turn_ids, None)
 
     async def load_suspended(self, turn_ids: Sequence[uuid.UUID], events_max: int) -> list[LoadedTurn]:
-        """Those of the turns that are suspended and have no more events than that."""
-        return await self._load(turn_ids, events_max)
+        """Those of the turns that are suspended and have no more events than that; whole, as far as that goes."""
+        return [each for each in await self._load(turn_ids, events_max) if each.events is not None]
 
-    async def _load(self, turn_ids: Sequence[uuid.UUID], events_max: int | None) -> list[LoadedTurn]:
-        rows = await self._pool.fetch(_SQL["load_turns"], turn_ids, self._lane, events_max)
+    async def load_whole(self, turn_id: uuid.UUID) -> LoadedTurn | None:
+        """One turn that nobody changes meanwhile, however large: its history page by page, the rest after it."""
+        events: list[Any] = []
+        while page := await self._pool.fetch(
+            _SQL["load_history"], turn_id, events[-1][0] if events else 0, _EVENTS_PER_PAGE, self.load_size_bytes_max
+        ):
+            events += page
+        rows = await self._load([turn_id], None, size_bytes_max=_ANY_SIZE, with_events=False)
+        return rows[0]._replace(events=events) if rows else None
+
+    async def _load(
+        self,
+        turn_ids: Sequence[uuid.UUID],
+        events_max: int | None,
+        *,
+        size_bytes_max: int | None = None,
+        with_events: bool = True,
+    ) -> list[LoadedTurn]:
+        size_bytes_max = self.load_size_bytes_max if size_bytes_max is None else size_bytes_max
+        rows = await self._pool.fetch(_SQL["load_turns"], turn_ids, self._lane, events_max, size_bytes_max, with_events)
         return [LoadedTurn(*row) for row in rows]
 
     async def await_signals(self, turn_ids: Sequence[uuid.UUID]) -> list[SentSignal]:

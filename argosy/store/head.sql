@@ -41,22 +41,53 @@ ORDER BY asked.ord, t.place
 -- name: load_turns
 -- All that running these turns needs: their rows, histories, the signals nobody has taken, the timers of their waits
 -- (buffered: it came due while the turn was parked), what steps came to at a former owner. $3: NULL, or only those that are
--- suspended and have so many events at the most.
-SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket, t.place,
-       t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, t.input, t.waits,
-       ARRAY(SELECT ROW(e.seq, e.attempt, e.type, e.key, e.data) FROM events AS e WHERE e.turn_id = t.turn_id ORDER BY e.seq) AS events,
-       ARRAY(SELECT ROW(b.inbox_id, b.name, b.payload) FROM inbox AS b
-             WHERE b.turn_id = ANY (n.names) AND b.kind = 'signal' AND b.state IN ('due', 'buffered')
+-- suspended and have so many events at the most. $4: what they may have together, in the order in which they are asked for;
+-- of one that is beyond that come no events, no results and no payloads of signals, only how much there is. $5: with events.
+SELECT s.turn_id, s.tenant, s.session_id, (SELECT n.name FROM sessions AS n WHERE n.session_id = s.session_id), s.bucket, s.place,
+       s.workflow, s.version, s.status, s.attempt, s.crashes, s.seq, s.priority, CASE WHEN s.fits THEN s.input END, s.waits,
+       s.size_bytes,
+       CASE WHEN s.fits AND $5 THEN
+         ARRAY(SELECT ROW(e.seq, e.attempt, e.type, e.key, e.data) FROM events AS e WHERE e.turn_id = s.turn_id ORDER BY e.seq) END AS events,
+       ARRAY(SELECT ROW(b.inbox_id, b.name, CASE WHEN s.fits THEN b.payload END) FROM inbox AS b
+             WHERE b.turn_id = ANY (s.names) AND b.kind = 'signal' AND b.state IN ('due', 'buffered')
              ORDER BY b.sent_at, b.inbox_id) AS signals,
        ARRAY(SELECT ROW(b.correlation, b.inbox_id, b.state = 'buffered', extract(epoch FROM b.due_at)::double precision)
              FROM inbox AS b
-             WHERE b.turn_id = t.turn_id AND b.kind = 'timer' AND b.state IN ('due', 'buffered') AND b.correlation <> '') AS timers,
-       ARRAY(SELECT ROW(b.inbox_id, b.name, b.correlation, b.payload) FROM inbox AS b
-             WHERE b.turn_id = ANY (n.names) AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) AS results
-FROM turns AS t
-CROSS JOIN LATERAL (SELECT turn_names(t.turn_id) AS names OFFSET 0) AS n -- asked once
-WHERE t.turn_id = ANY ($1::uuid[]) AND t.lane = $2
-  AND ($3::integer IS NULL OR (t.status = 'suspended' AND t.seq <= $3))
+             WHERE b.turn_id = s.turn_id AND b.kind = 'timer' AND b.state IN ('due', 'buffered') AND b.correlation <> '') AS timers,
+       CASE WHEN s.fits THEN
+         ARRAY(SELECT ROW(b.inbox_id, b.name, b.correlation, b.payload) FROM inbox AS b
+               WHERE b.turn_id = ANY (s.names) AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) END AS results
+FROM (
+  SELECT sized.*, sum(sized.size_bytes) OVER (ORDER BY sized.ord) <= $4::bigint AS fits
+  FROM (
+    SELECT t.*, n.names, asked.ord,
+           (coalesce(octet_length(t.input), 0)
+             + (SELECT coalesce(sum(octet_length(e.data) + 100), 0) FROM events AS e WHERE e.turn_id = t.turn_id)
+             + (SELECT coalesce(sum(coalesce(octet_length(b.payload), 0) + 100), 0) FROM inbox AS b
+                WHERE b.turn_id = ANY (n.names) AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
+           )::bigint AS size_bytes
+    FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (turn_id, ord)
+    CROSS JOIN LATERAL (
+      SELECT o.* FROM turns AS o
+      WHERE o.turn_id = asked.turn_id AND o.lane = $2
+        AND ($3::integer IS NULL OR (o.status = 'suspended' AND o.seq <= $3))
+      LIMIT 1) AS t
+    CROSS JOIN LATERAL (SELECT turn_names(t.turn_id) AS names OFFSET 0) AS n -- asked once
+  ) AS sized) AS s
+ORDER BY s.ord
+
+-- name: load_history
+-- The events of a turn after one of them ($2), in order: $3 rows at the most, and none after $4 bytes.
+SELECT seq, attempt, type, key, data
+FROM (
+  SELECT first.*, sum(octet_length(data) + 100) OVER (ORDER BY seq) - octet_length(data) - 100 AS bytes_before
+  FROM (
+    SELECT e.seq, e.attempt, e.type, e.key, e.data FROM events AS e
+    WHERE e.turn_id = $1 AND e.seq > $2
+    ORDER BY e.seq
+    LIMIT $3) AS first) AS sized
+WHERE bytes_before < $4
+ORDER BY seq
 
 -- name: await_signals
 -- The signals of these turns that are due, those too that are being written. See functions/signal.sql.
@@ -65,15 +96,16 @@ SELECT inbox_id, turn_id, bucket, name, payload FROM await_signals($1::uuid[], $
 -- name: due_inbox
 -- What is due in these buckets, queue by queue, the oldest first, with the turn it is meant for (a duplicate's rows are its
 -- original's). $4: rows that the caller knows already; $5, $6: queues (head.py) and how many rows of each. Of a queue's
--- payloads no more than $7 bytes, but for the last one.
+-- payloads and waits no more than $7 bytes, but for the last one.
 -- Rows for turns that may still be in the log are left out: all until its partition is accepted through ten minutes after
 -- they were sent, however long that takes. Whose turn is not here then never comes.
 SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload, waits,
        tenant, session_id, session, place, workflow, version, status, attempt, crashes, seq, priority
 FROM (
   SELECT d.*, q.queue,
-         sum(coalesce(octet_length(d.payload), 0)) OVER (PARTITION BY q.queue ORDER BY d.due_at, d.inbox_id)
-           - coalesce(octet_length(d.payload), 0) AS bytes_before
+         sum(coalesce(octet_length(d.payload), 0) + coalesce(octet_length(d.waits), 0))
+           OVER (PARTITION BY q.queue ORDER BY d.due_at, d.inbox_id)
+           - coalesce(octet_length(d.payload), 0) - coalesce(octet_length(d.waits), 0) AS bytes_before
   FROM unnest($5::integer[], $6::integer[]) AS q (queue, rows_max)
   CROSS JOIN LATERAL (
     SELECT b.inbox_id, coalesce(t.duplicate_of, b.turn_id) AS turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload,

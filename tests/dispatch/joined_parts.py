@@ -14,6 +14,8 @@ from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.flush.bounds import Bounds
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
+from argosy.workers.dispatch.scheduling.histories import Bounds as HistoryBounds
+from argosy.workers.dispatch.scheduling.histories import Histories
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Turn
@@ -51,7 +53,8 @@ def loaded(turn_id, session_id=None, **known):
     fields = {
         "turn_id": turn_id, "tenant": "a", "session_id": session_id or uuid.uuid4(), "session": "s", "bucket": 0,
         "place": 1, "workflow": "echo", "version": None, "status": "queued", "attempt": 0, "crashes": 0, "seq": 0,
-        "priority": 0, "input": b"null", "waits": None, "events": [], "signals": [], "timers": [], "results": [],
+        "priority": 0, "input": b"null", "waits": None, "size_bytes": 0, "events": [], "signals": [],
+        "timers": [], "results": [],
     }  # fmt: skip
     return LoadedTurn(**(fields | known))
 
@@ -84,6 +87,7 @@ class Stream:
 class HeadsStub:
     def __init__(self):
         self.due, self.turns = [], {}
+        self.load_size_bytes_max = 10**5
 
     async def due_inbox(self, ranges, known, rows_max, size_bytes_max):
         fresh = [row for row in self.due if row.inbox_id not in known]
@@ -134,6 +138,14 @@ class Parts:
             on_refused=self.refused,
             on_answer=lambda a: None,
         )
+        self.histories = Histories(
+            self.heads,
+            clock,
+            HistoryBounds(10**6, 10**7),
+            begin=lambda t: self.executor.begin(t),
+            set_aside=lambda t, why: self.executor.set_aside(t, why),
+            loaded_size_bytes=lambda: self.executor.loaded_size_bytes,
+        )
         self.pager = Pager(
             self.heads,
             self.scheduler,
@@ -141,7 +153,7 @@ class Parts:
             look_ahead_turns=8,
             ready_sessions_max=100,
             is_held=lambda turn_id: False,
-            begin=lambda t: self.executor.begin(t),
+            histories=self.histories,
             on_ready=lambda: self.executor.fill(),
         )
         self.executor = Executor(

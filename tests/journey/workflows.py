@@ -244,3 +244,18 @@ async def say(job: dict[str, Any]) -> str:
 async def says(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """A step whose result is `text`."""
     return {"text": await ctx.run(say, job)}
+
+
+@step
+async def make_large(number: int, size: int) -> str:
+    return chr(97 + number % 26) * size
+
+
+@workflow
+async def gathers(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """`n` results of `size` bytes at once, and then, unless `is_waiting` is false, a signal "go"."""
+    await ctx.run(touch, job)
+    parts = await asyncio.gather(*(ctx.run(make_large, number, job["size"]) for number in range(job["n"])))
+    word = await ctx.wait_signal("go") if job.get("is_waiting", True) else None
+    await ctx.run(touch, job)
+    return {"size": sum(map(len, parts)), "word": word}

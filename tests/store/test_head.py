@@ -401,3 +401,62 @@ async def test_whatever_the_planner_believes_heads_are_read_in_the_order_of_thei
 
     await connection.close()
     assert {(plan.count('"turns_open"'), plan.count('"turns_of_session"')) for plan in plans} == {(3, 0)}
+
+
+async def with_events(hand: Hand, session: str, count: int, size_bytes: int) -> New:
+    """A running turn with so many events of so many bytes."""
+    turn = New(session)
+    await running(hand, turn)
+    events = [("step.completed", f"s{number}") for number in range(count)]
+    await hand.flush(Change(turn, RUNNING, "running", events=events))
+    await hand.rows(
+        "UPDATE events SET data = convert_to(repeat('x', $2), 'UTF8') WHERE turn_id = $1", turn.turn_id, size_bytes
+    )
+    return turn
+
+
+@pytest.fixture
+def small_reads(heads: Heads) -> Heads:
+    heads.load_size_bytes_max = 10_000
+    return heads
+
+
+async def test_one_read_brings_so_many_bytes_and_of_the_others_says_how_much_there_is(
+    hand: Hand, small_reads: Heads
+) -> None:
+    turns = [await with_events(hand, session, 3, 1_000) for session in "abcd"]
+    await send(hand, turns[3])
+
+    loaded = await small_reads.load_turns([each.turn_id for each in turns])
+
+    assert [each.turn_id for each in loaded] == [each.turn_id for each in turns]
+    assert [each.events is not None for each in loaded] == [True, True, False, False]
+    assert all(4_000 <= each.size_bytes <= 5_000 for each in loaded)
+    assert (loaded[3].results, loaded[3].input) == (None, None)
+    assert [(name, payload) for _, name, payload in loaded[3].signals] == [("s1", None)]
+
+
+async def test_a_turn_larger_than_a_read_is_read_page_by_page(hand: Hand, small_reads: Heads) -> None:
+    turn = await with_events(hand, "a", 50, 1_000)
+    await send(hand, turn)
+
+    (told,) = await small_reads.load_turns([turn.turn_id])
+    whole = await small_reads.load_whole(turn.turn_id)
+
+    assert told.events is None
+    assert whole is not None
+    assert whole.events is not None
+    assert [event[0] for event in whole.events] == list(range(1, 52))
+    assert {len(event[4]) for event in whole.events} == {1_000}
+    assert len(whole.signals) == 1
+    assert whole.size_bytes == told.size_bytes
+
+
+async def test_what_is_read_ahead_of_a_signal_is_no_large_history(hand: Hand, small_reads: Heads) -> None:
+    large, small = await with_events(hand, "a", 50, 1_000), await with_events(hand, "b", 2, 100)
+    for turn in (small, large):
+        await hand.rows("UPDATE turns SET status = 'suspended', waits = '[]' WHERE turn_id = $1", turn.turn_id)
+
+    found = await small_reads.load_suspended([small.turn_id, large.turn_id], 100)
+
+    assert [each.turn_id for each in found] == [small.turn_id]

@@ -33,6 +33,7 @@ from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.reading import Reading
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
+from argosy.workers.dispatch.scheduling.histories import Bounds, Histories
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_watch import StoreWatch
@@ -81,7 +82,12 @@ class Parts:
         )
         self.others, self.hub = self.exchange.others, self.exchange.hub
         self.partitions = Partitions(pool, self.worker_id, self.exchange.address, settings.lane)
-        self.heads = Heads(pool, settings.lane, input_size_bytes_max=settings.head_input_size_bytes_max)
+        self.heads = Heads(
+            pool,
+            settings.lane,
+            input_size_bytes_max=settings.head_input_size_bytes_max,
+            load_size_bytes_max=settings.load_size_bytes_max,
+        )
         self._make_execution(catalog, self.heads)
         self._make_ownership()
 
@@ -112,6 +118,14 @@ class Parts:
             on_open=self._opened,
             on_released=self._released,
         )
+        histories = Histories(
+            heads,
+            self.clock,
+            Bounds(settings.history_size_bytes_max, settings.loaded_size_bytes_max),
+            begin=lambda turn: self.executor.begin(turn),
+            set_aside=lambda turn, why: self.executor.set_aside(turn, why),
+            loaded_size_bytes=lambda: self.executor.loaded_size_bytes,
+        )
         self.pager = Pager(
             heads,
             self.scheduler,
@@ -119,7 +133,7 @@ class Parts:
             look_ahead_turns=settings.look_ahead_turns,
             ready_sessions_max=settings.ready_sessions_max,
             is_held=self.takeover.is_held,
-            begin=lambda turn: self.executor.begin(turn),
+            histories=histories,
             on_ready=lambda: self.executor.fill(),
         )
         self.executor = Executor(

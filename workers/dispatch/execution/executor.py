@@ -24,6 +24,7 @@ from argosy.workers.dispatch.execution.crash_rule import Run
 from argosy.workers.dispatch.execution.journal import TurnJournal
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.scheduling.histories import Unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Resume, Stop, Turn
 from argosy.workflow.catalog import Catalog
@@ -125,6 +126,21 @@ class Executor:
         else:
             self._flusher.add_lazily(turn)
         turn.task = asyncio.create_task(self._run(turn, definition, journal))
+
+    @property
+    def loaded_size_bytes(self) -> int:
+        """What the events of the running turns have."""
+        return sum(turn.history_bytes for turn in self._running)
+
+    def set_aside(self, turn: Turn, why: Unreadable) -> None:
+        """It cannot be read: it is parked, and nothing of it is run."""
+        if turn not in self._running or not turn.is_live or turn.has_ended:
+            self.begin(turn)
+            return
+        if turn.status is Status.PARKED:
+            turn.become(Status.RUNNING)
+        turn_change.park(turn, Park(why.reason, why.message))
+        self._flusher.add(turn)
 
     def stop(self, turn: Turn, why: Stop) -> None:
         """Cancel a running turn's task; what it becomes is decided by why."""

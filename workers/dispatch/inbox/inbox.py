@@ -147,7 +147,7 @@ class Inbox:
         size_bytes = 0
         for row in due:
             found[row.queue] += 1
-            size_bytes += len(row.payload or b"")
+            size_bytes += len(row.payload or b"") + len(row.waits or b"")
         full = {queue for queue in Queue if 0 < wanted[queue] <= found[queue]}
         if size_bytes >= self._size_bytes_max:
             full.add(Queue.SAID)

@@ -39,7 +39,7 @@ def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
         version=row.version,
     )
     turn.resume = owned.resume
-    if isinstance(row, LoadedTurn):
+    if isinstance(row, LoadedTurn) and row.events is not None:
         fill(turn, row)
     return turn
 
@@ -54,13 +54,13 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     turn.needs_load = False
     turn.input = row.input
     turn.waits = turn.written_waits = row.waits
-    turn.history = row.events
-    turn.history_bytes = sum(len(event[4]) for event in row.events)
+    turn.history = row.events or []
+    turn.history_bytes = sum(len(event[4]) for event in turn.history)
     stored = [Signal(*signal) for signal in row.signals if signal[0] not in turn.seen]
     turn.signals = stored + turn.signals
     turn.seen.update(signal.inbox_id for signal in stored)
     known = {result.inbox_id for result in turn.results}
-    turn.results += [Result(*result) for result in row.results if result[0] not in known]
+    turn.results += [Result(*result) for result in row.results or () if result[0] not in known]
     turn.seen.update(result.inbox_id for result in turn.results)
     turn.timers = {key: (inbox_id, due_at_s) for key, inbox_id, _, due_at_s in row.timers}
     turn.fired = {key: inbox_id for key, inbox_id, is_buffered, _ in row.timers if is_buffered} | turn.fired

@@ -1,8 +1,9 @@
 """What waits in Postgres comes into memory when it can be used, and never the backlog.
 
-Three loops, so that none waits for another: histories of turns that are about to run, the next turns of sessions whose
-queue ran dry, and the heads of partitions that were claimed (a page at a time, while fewer sessions are ready than
-READY_SESSIONS_MAX). Each reads for many at once; a read that fails is repeated until it succeeds.
+Loops, so that none waits for another: histories of turns that are about to run (histories.py), the next turns of
+sessions whose queue ran dry, and the heads of partitions that were claimed (a page at a time, while fewer sessions are
+ready than READY_SESSIONS_MAX). Each reads for many at once; a read that fails is repeated until it succeeds. One that
+fails for what it reads is tried with half as much, until what is at fault stands alone and is passed over.
 """
 
 import asyncio
@@ -12,23 +13,20 @@ from collections.abc import Awaitable, Callable, Coroutine
 from itertools import groupby
 from typing import Any
 
-import structlog
-
-from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import UnavailableError
+from argosy.rounds import Rounds
+from argosy.store.fault import Fault, fault_of
 from argosy.store.head import Head, Heads
 from argosy.turn.status import HELD, Status
-from argosy.workers.dispatch.scheduling.found_turn import fill, goes_on, turn_of
+from argosy.workers.dispatch.scheduling.found_turn import goes_on, turn_of
+from argosy.workers.dispatch.scheduling.histories import Histories
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Resume, Turn
 
-log = structlog.get_logger()
-
-_TURNS_PER_READ = 64
 _SESSIONS_PER_READ = 128
 _HEADS_PER_READ = 500
 _RETRY_S = 0.5
+_CONTENT_FAILURES_MAX = 5
 _BUSY_S = 0.01
 
 
@@ -55,7 +53,7 @@ class Pager:
         look_ahead_turns: int,
         ready_sessions_max: int,
         is_held: Callable[[uuid.UUID], bool],
-        begin: Callable[[Turn], None],
+        histories: Histories,
         on_ready: Callable[[], None],
     ) -> None:
         self._heads = heads
@@ -64,22 +62,17 @@ class Pager:
         self._limit = look_ahead_turns + 1
         self._ready_max = ready_sessions_max
         self._is_held = is_held
-        self._begin = begin
+        self._histories = histories
+        self.load = histories.load
         self._on_ready = on_ready
-        self._turns: list[Turn] = []
         self._cursors: deque[Cursor] = deque()
-        self._turns_work = asyncio.Event()
+        self._sessions_per_read, self._heads_per_read = _SESSIONS_PER_READ, _HEADS_PER_READ
         self._sessions_work = asyncio.Event()
         self._heads_work = asyncio.Event()
         # Turns not in memory for which a signal came: their history must be read before they run.
         self._signalled: dict[uuid.UUID, Owned] = {}
         # Turns that were held and may go on now: on their way into memory.
         self._taking_up: dict[uuid.UUID, tuple[Owned, Resume]] = {}
-
-    def load(self, turn: Turn) -> None:
-        """Read the turn's history and waiting signals, then begin it."""
-        self._turns.append(turn)
-        self._turns_work.set()
 
     def claimed(self, owned: list[Owned]) -> None:
         self._cursors.extend(Cursor(each) for each in owned)
@@ -99,12 +92,16 @@ class Pager:
         return any(each is owned and resume is not Resume.MOVED for each, resume in self._taking_up.values())
 
     async def _take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
+        failures = 0
         try:
             while not owned.is_void and turn_id not in self._scheduler.live:
                 try:
                     with self._scheduler.watch() as departed:
                         rows = await self._heads.load_turns([turn_id])
-                except UnavailableError:
+                except Exception as error:
+                    if fault_of(error) is Fault.END or (is_content(error) and failures >= _CONTENT_FAILURES_MAX):
+                        raise
+                    failures += 1
                     await self._clock.sleep(_RETRY_S)
                     continue
                 if self._signalled.pop(turn_id, None) is not None:
@@ -143,53 +140,41 @@ class Pager:
             self._sessions_work.set()
         if self._cursors:
             self._heads_work.set()
+        self._histories.nudge()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._loop(self._turns_work, self._read_turns))
-            group.create_task(self._loop(self._sessions_work, self._read_sessions))
-            group.create_task(self._loop(self._heads_work, self._read_heads))
+            group.create_task(self._histories.run())
+            group.create_task(self._loop("sessions", self._sessions_work, self._read_sessions))
+            group.create_task(self._loop("heads", self._heads_work, self._read_heads))
 
-    async def _loop(self, work: asyncio.Event, read: Callable[[], Awaitable[bool]]) -> None:
+    async def _loop(self, name: str, work: asyncio.Event, read: Callable[[], Awaitable[bool]]) -> None:
+        rounds = Rounds(name, self._clock)
         while True:
             await work.wait()
             work.clear()
-            try:
+            async with rounds:
                 while await read():
                     pass
-            except UnavailableError as error:
-                log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
-                await self._clock.sleep(_RETRY_S)
-                work.set()
-
-    async def _read_turns(self) -> bool:
-        turns = self._turns[:_TURNS_PER_READ]
-        if not turns:
-            return False
-        rows = {row.turn_id: row for row in await self._heads.load_turns([turn.turn_id for turn in turns])}
-        del self._turns[: len(turns)]
-        for turn in turns:
-            row = rows.get(turn.turn_id)
-            if row is not None:
-                fill(turn, row)
-            else:
-                turn.is_refused = True
-            self._begin(turn)
-        return True
+                continue
+            work.set()  # it failed, and has waited
 
     async def _read_sessions(self) -> bool:
-        sessions = self._scheduler.take_to_page(_SESSIONS_PER_READ)
+        sessions = self._scheduler.take_to_page(self._sessions_per_read)
         if not sessions:
             return False
         try:
             with self._scheduler.watch() as departed:
                 keys = [(each.bucket, each.session_id) for each in sessions]
                 rows = await self._heads.load_sessions(keys, self._limit)
-        except UnavailableError:
+        except Exception as error:
+            is_at_fault = len(sessions) == 1 and is_content(error)
             for each in sessions:
-                each.page_again = True
-                self._scheduler.paged(each, [], is_all=False, is_held=False)
+                each.page_again = not is_at_fault  # it leaves memory, and is read again when something comes for it
+                self._scheduler.paged(each, [], is_all=False, is_held=is_at_fault)
+            self._sessions_per_read = less(self._sessions_per_read, len(sessions), error)
             raise
+        self._sessions_per_read = min(2 * self._sessions_per_read, _SESSIONS_PER_READ)
         found = {session_id: list(group) for session_id, group in groupby(rows, key=lambda row: row.session_id)}
         for each in sessions:
             mine = found.get(each.session_id, [])
@@ -208,7 +193,15 @@ class Pager:
         cursor = self._cursors[0]
         owned = cursor.owned
         with self._scheduler.watch() as departed:
-            rows = await self._heads.load_heads(cursor.bucket, cursor.session_id, owned.last_bucket, _HEADS_PER_READ)
+            limit = self._heads_per_read
+            try:
+                rows = await self._heads.load_heads(cursor.bucket, cursor.session_id, owned.last_bucket, limit)
+            except Exception as error:
+                self._heads_per_read = less(limit, limit, error)
+                if limit == 1 and is_content(error):  # one head cannot be read: those behind it can
+                    self._pass_over(cursor)
+                raise
+        self._heads_per_read = min(2 * limit, _HEADS_PER_READ)
         if owned.is_void:
             return True
         for row in rows:
@@ -222,13 +215,19 @@ class Pager:
                 # After a crash a head may be what caused it, before its start was durable.
                 turn.awaits_start = owned.resume is Resume.CRASHED
                 self._scheduler.found(turn)
-        if len(rows) < _HEADS_PER_READ:
+        if len(rows) < limit:
             self._cursors.popleft()
         else:
             cursor.bucket, cursor.session_id = rows[-1].bucket, rows[-1].session_id
         self.nudge()
         self._on_ready()
         return True
+
+    def _pass_over(self, cursor: Cursor) -> None:
+        """The sessions of a bucket, from the cursor on: they are found when something comes for them."""
+        cursor.bucket, cursor.session_id = cursor.bucket + 1, uuid.UUID(int=0)
+        if cursor.bucket > cursor.owned.last_bucket:
+            self._cursors.popleft()
 
     def _comes_by_itself(self, turn_id: uuid.UUID) -> bool:
         """A step of it still runs elsewhere, or it is on its way into memory, which knows how it goes on."""
@@ -239,3 +238,13 @@ class Pager:
         turn.needs_load = turn.needs_load or row.has_rows
         self.entered(turn)
         return turn
+
+
+def is_content(error: Exception) -> bool:
+    """Whether what was read is at fault, and not that it could not be read now."""
+    return fault_of(error) in (Fault.CONTENT, Fault.BUG)
+
+
+def less(now: int, asked: int, error: Exception) -> int:
+    """How many to read after an error, when so many were asked for."""
+    return now if fault_of(error) is Fault.AWAY else max(1, asked // 2)

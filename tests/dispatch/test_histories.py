@@ -1,0 +1,111 @@
+"""Reads of histories that fail: what is at fault is found and set aside, and everybody else is served."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from argosy.errors import StoreSlowError, StoreUnavailableError
+from argosy.turn.status import Status
+from tests.dispatch.joined_parts import Parts, catalog, loaded, make_turn, until
+
+CONTENT = (
+    asyncpg.InternalServerError("invalid memory alloc request size 1200000000"),
+    asyncpg.ProgramLimitExceededError("too many"),
+    KeyError("bug"),
+    MemoryError(),
+    RecursionError(),
+    UnicodeDecodeError("utf-8", b"", 0, 1, "r"),
+)
+
+
+async def returns(context):
+    return 1
+
+
+async def run(parts, turns, raise_for):
+    """The turns, whose histories are read at once; raise_for(ids) fails reads."""
+    reads = []
+    for turn in turns:
+        turn.needs_load = True
+        parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id, workflow="boom")
+
+    async def load_turns(ids):
+        reads.append(list(ids))
+        if (error := raise_for(ids)) is not None:
+            raise error
+        return [parts.heads.turns[each] for each in ids]
+
+    parts.heads.load_turns = load_turns
+    parts.tasks.append(asyncio.create_task(parts.pager.run()))
+    for turn in turns:
+        parts.scheduler.accepted(turn, True)
+    parts.executor.fill()
+    return reads
+
+
+def make_turns(parts, count):
+    return [make_turn(parts.owned[0], "boom", place=place) for place in range(1, count + 1)]
+
+
+def is_over(turn):
+    return turn.status is Status.COMPLETED and turn.durable_seq == turn.seq
+
+
+@pytest.mark.parametrize("error", CONTENT)
+async def test_a_turn_that_cannot_be_read_is_parked_alone(error):
+    async with Parts(catalog(returns)) as parts:
+        bad, *others = make_turns(parts, 4)
+
+        await run(parts, [bad, *others], lambda ids: error if bad.turn_id in ids else None)
+
+        await until(lambda: all(map(is_over, others)) and bad.status is Status.PARKED)
+        assert bad.reason == "unreadable"
+        assert b"resume" in bad.error
+        assert not any(task.done() for task in parts.tasks)
+
+
+async def test_a_read_that_takes_too_long_twice_is_tried_with_half():
+    async with Parts(catalog(returns)) as parts:
+        turns = make_turns(parts, 4)
+
+        reads = await run(parts, turns, lambda ids: StoreSlowError("slow") if len(ids) > 1 else None)
+
+        await until(lambda: all(map(is_over, turns)))
+        assert [len(each) for each in reads[:5]] == [4, 4, 2, 2, 1]
+        assert not any(turn.status is Status.PARKED for turn in turns)
+
+
+async def test_nobody_is_at_fault_while_postgres_is_away():
+    async with Parts(catalog(returns)) as parts:
+        turns, away = make_turns(parts, 2), [StoreUnavailableError("away")] * 4
+
+        reads = await run(parts, turns, lambda ids: away.pop() if away else None)
+
+        await until(lambda: all(map(is_over, turns)))
+        assert [len(each) for each in reads] == [2] * 5
+
+
+async def test_a_history_that_cannot_be_understood_parks_its_turn_alone():
+    async with Parts(catalog(returns)) as parts:
+        bad, good = make_turns(parts, 2)
+        parts.executor._limits = parts.executor._limits._replace(events_max=10)
+
+        reads = await run(parts, [bad, good], lambda ids: None)
+        parts.heads.turns[bad.turn_id] = parts.heads.turns[bad.turn_id]._replace(events=[("not", "an event")])
+
+        await until(lambda: is_over(good) and bad.status is Status.PARKED)
+        assert bad.reason == "unreadable"
+        assert reads
+
+
+async def test_a_turn_larger_than_its_bound_is_parked_and_says_how_to_go_on():
+    async with Parts(catalog(returns)) as parts:
+        (turn,) = make_turns(parts, 1)
+
+        await run(parts, [turn], lambda ids: None)
+        parts.heads.turns[turn.turn_id] = parts.heads.turns[turn.turn_id]._replace(events=None, size_bytes=2 * 10**6)
+
+        await until(lambda: turn.status is Status.PARKED)
+        assert turn.reason == "history_too_large"
+        assert b"HISTORY_SIZE_BYTES_MAX=1000000" in turn.error

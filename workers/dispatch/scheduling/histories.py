@@ -1,0 +1,201 @@
+"""Histories of turns that are about to run are read: many small ones at once, large ones alone.
+
+Rules:
+- One read brings LOAD_SIZE_BYTES_MAX at the most. What does not go into it is read with the next one; a turn that alone
+  has more is read page by page, and only while the running turns' histories leave room (LOADED_SIZE_BYTES_MAX).
+- A read that Postgres does not get done with, twice, is tried with half the turns, down to one; so is one that fails
+  for what it reads. Then the one turn at fault is set aside: it is parked, and the message says how to go on.
+- While Postgres is away nobody is at fault.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from argosy.clock import Clock
+from argosy.rounds import Rounds
+from argosy.store.fault import Fault, fault_of
+from argosy.store.head import Heads, LoadedTurn
+from argosy.workers.dispatch.scheduling.found_turn import fill
+from argosy.workers.dispatch.turn import Turn
+
+_TURNS_PER_READ: Final = 64
+_SLOW_MAX: Final = 2  # reads of many that Postgres does not get done with, before fewer are read
+_SLOW_ALONE_MAX: Final = 5  # of one turn, before that is at fault
+_WORDS_MAX: Final = 500
+
+
+class Bounds(NamedTuple):
+    """history_size_bytes_max: of one turn, with its unread signals; loaded_size_bytes_max: of all that run."""
+
+    history_size_bytes_max: int
+    loaded_size_bytes_max: int
+
+
+class Unreadable(NamedTuple):
+    """Why a turn cannot be run: a reason of turn.parked, and words that say how to go on."""
+
+    reason: str
+    message: str
+
+
+class Histories:
+    """`run` until cancelled. begin(turn): all of it is in memory; set_aside(turn, why): it cannot be read;
+    loaded_size_bytes(): what the running turns' histories have.
+    """
+
+    def __init__(
+        self,
+        heads: Heads,
+        clock: Clock,
+        bounds: Bounds,
+        *,
+        begin: Callable[[Turn], None],
+        set_aside: Callable[[Turn, Unreadable], None],
+        loaded_size_bytes: Callable[[], int],
+    ) -> None:
+        self._heads = heads
+        self._clock = clock
+        self._bounds = bounds
+        self._begin = begin
+        self._set_aside = set_aside
+        self._loaded_size_bytes = loaded_size_bytes
+        self._turns: deque[Turn] = deque()
+        self._large: deque[tuple[Turn, int]] = deque()
+        self._work = asyncio.Event()
+        self._large_work = asyncio.Event()
+        self._per_read = _TURNS_PER_READ
+        self._slow = 0
+
+    def load(self, turn: Turn) -> None:
+        """Read the turn's history and waiting signals, then begin it."""
+        self._turns.append(turn)
+        self._work.set()
+
+    def nudge(self) -> None:
+        """There may be room for a large one."""
+        if self._large:
+            self._large_work.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._loop("histories", self._work, self._read))
+            group.create_task(self._loop("large histories", self._large_work, self._read_large))
+
+    async def _loop(self, name: str, work: asyncio.Event, read: Callable[[Rounds], Awaitable[bool]]) -> None:
+        rounds = Rounds(name, self._clock)
+        while True:
+            await work.wait()
+            work.clear()
+            async with rounds:
+                while await read(rounds):
+                    pass
+                continue
+            work.set()  # it failed, and has waited
+
+    async def _read(self, rounds: Rounds) -> bool:
+        turns = [self._turns[number] for number in range(min(self._per_read, len(self._turns)))]
+        if not turns:
+            return False
+        try:
+            rows = {row.turn_id: row for row in await self._heads.load_turns([turn.turn_id for turn in turns])}
+        except Exception as error:
+            if not self._narrow(turns, error, rounds):
+                raise
+            return True
+        self._per_read, self._slow = min(2 * self._per_read, _TURNS_PER_READ), 0
+        for _ in turns:
+            self._turns.popleft()
+        later: list[Turn] = []
+        for turn in turns:
+            row = rows.get(turn.turn_id)
+            if row is None or row.events is not None:
+                self._enter(turn, row, rounds)
+            elif row.size_bytes > self._heads.load_size_bytes_max:
+                self._large.append((turn, row.size_bytes))
+                self._large_work.set()
+            else:
+                later.append(turn)
+        self._turns.extendleft(reversed(later))
+        return True
+
+    def _narrow(self, turns: list[Turn], error: Exception, rounds: Rounds) -> bool:
+        """After a read that failed: whether the next one is another one, at once. Otherwise the same is read, later."""
+        fault = fault_of(error)
+        if fault in (Fault.AWAY, Fault.END):
+            return False
+        if fault is Fault.SLOW:
+            self._slow += 1
+            if self._slow < (_SLOW_MAX if len(turns) > 1 else _SLOW_ALONE_MAX):
+                return False
+        rounds.say(error, turns=len(turns))
+        self._slow = 0
+        if len(turns) > 1:
+            self._per_read = len(turns) // 2
+        else:
+            self._give_up(self._turns.popleft(), error, rounds)
+        return True
+
+    async def _read_large(self, rounds: Rounds) -> bool:
+        if not self._large:
+            return False
+        turn, size_bytes = self._large[0]
+        if size_bytes > self._bounds.history_size_bytes_max:
+            self._large.popleft()
+            self._set_aside(turn, too_large(size_bytes, self._bounds.history_size_bytes_max))
+            return True
+        loaded = self._loaded_size_bytes()
+        if loaded and loaded + size_bytes > self._bounds.loaded_size_bytes_max:
+            return False  # until one that runs is gone
+        row = None
+        try:
+            if turn.is_live and not turn.has_ended:
+                row = await self._heads.load_whole(turn.turn_id)
+        except Exception as error:
+            fault = fault_of(error)
+            if fault in (Fault.AWAY, Fault.END, Fault.SLOW):
+                self._large.rotate(-1)  # others may be read meanwhile
+                raise
+            self._large.popleft()
+            self._give_up(turn, error, rounds)
+            return True
+        self._large.popleft()
+        self._enter(turn, row, rounds)
+        return True
+
+    def _enter(self, turn: Turn, row: LoadedTurn | None, rounds: Rounds) -> None:
+        """It begins; what is wrong with one turn is nobody else's."""
+        try:
+            if row is not None:
+                fill(turn, row)
+            else:
+                turn.is_refused = True
+            self._begin(turn)
+        except Exception as error:
+            if fault_of(error) is Fault.END:
+                raise
+            self._give_up(turn, error, rounds)
+
+    def _give_up(self, turn: Turn, error: Exception, rounds: Rounds) -> None:
+        rounds.say(error, turn_id=str(turn.turn_id))
+        try:
+            self._set_aside(turn, unreadable(error))
+        except Exception as another:  # a bug: it keeps its slot, and everybody else goes on
+            rounds.say(another, turn_id=str(turn.turn_id))
+
+
+def too_large(size_bytes: int, bound: int) -> Unreadable:
+    return Unreadable(
+        "history_too_large",
+        f"its events and unread signals have {size_bytes} bytes, the bound is HISTORY_SIZE_BYTES_MAX={bound}: raise it "
+        "at the workers and resume the turn, or cancel it",
+    )
+
+
+def unreadable(error: Exception) -> Unreadable:
+    return Unreadable(
+        "unreadable",
+        f"what it has recorded cannot be read ({type(error).__name__}: {error}"[:_WORDS_MAX] + "). Nothing of it was "
+        "run: see what is wrong with it in Postgres and resume it, or cancel it",
+    )
