@@ -23,6 +23,7 @@ import psutil
 
 from argosy.clock import SystemClock
 from argosy.errors import SettingError, UnavailableError
+from argosy.process import fork
 from argosy.process import postgres_cluster as cluster
 from argosy.process.child import Child
 from argosy.process.postgres_programs import postgres_bin_dir
@@ -96,6 +97,7 @@ class EmbeddedPostgres:
             self._child.stop(_STOP_GRACE_S + 5)
             self._child = None
         if self._lock is not None:
+            fork.disown_fd(self._lock.fileno())
             self._lock.close()
             self._lock = None
 
@@ -153,6 +155,7 @@ class EmbeddedPostgres:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        fork.own_fd(lock.fileno())
         self._lock = lock
 
     def _wait_for_predecessor(self) -> None:

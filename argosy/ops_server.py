@@ -13,6 +13,7 @@ import msgspec
 
 from argosy import telemetry
 from argosy.errors import SettingError
+from argosy.process import fork
 
 Answer = Callable[[], tuple[bool, dict[str, Any]]]
 _REQUEST_TIMEOUT_S: Final = 5.0
@@ -30,6 +31,7 @@ class OpsServer:
             self._server = _Server((host, port), _Handler)
         except OSError as error:
             raise SettingError(f"METRICS_HOST={host}, METRICS_PORT={port}: {error.strerror or error}") from error
+        fork.own_name(self.port)
         self._server.answers = {"/healthz": health, "/readyz": ready}
         self._thread = threading.Thread(target=self._server.serve_forever, name="ops-server", daemon=True)
 

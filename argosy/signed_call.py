@@ -15,6 +15,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import UnavailableError
+from argosy.process import fork
 from argosy.signing import (
     NONCE_HEADER,
     NONCE_SIZE_BYTES,
@@ -46,6 +47,7 @@ class CallError(UnavailableError):
 
 def open_channel(address: str, options: Sequence[tuple[str, Any]] = ()) -> Any:
     """A channel to one of our own processes. Close it, or use it with `async with`."""
+    fork.own_peer_address(address)
     return grpc.aio.insecure_channel(address, [*_OPTIONS, *options])
 
 

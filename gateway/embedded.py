@@ -12,6 +12,7 @@ import uvicorn
 from argosy.config import Settings
 from argosy.errors import UnavailableError
 from argosy.gateway.app import create_app
+from argosy.process import fork
 
 _LOOK_S: Final = 0.005
 _STOP_S: Final = 5
@@ -61,6 +62,7 @@ def _bound(path: Path) -> Iterator[socket.socket]:
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path))
+        fork.own_name(str(path))
         try:
             yield bound
         finally:

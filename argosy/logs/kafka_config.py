@@ -1,5 +1,6 @@
 """What every Kafka client of Argosy is told: where the brokers are, who we are, and where its messages go."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
@@ -9,6 +10,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError
+from argosy.process import fork
 
 log = structlog.get_logger()
 
@@ -33,6 +35,7 @@ def message_bytes_max(settings: Settings) -> int:
 
 def client_config(settings: Settings) -> dict[str, Any]:
     """The part that producers, consumers and admin clients share."""
+    own_brokers(settings.kafka_bootstrap_servers.split(","))
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "security.protocol": settings.kafka_security_protocol,
@@ -46,6 +49,12 @@ def client_config(settings: Settings) -> dict[str, Any]:
         if value := getattr(settings, setting):
             config[name] = value
     return config
+
+
+def own_brokers(addresses: Iterable[str]) -> None:
+    """host:port, as users and librdkafka write them: connections to these are not for the children of a fork."""
+    for address in addresses:
+        fork.own_peer_address(address.strip().rpartition("://")[2])
 
 
 def admin_config(settings: Settings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from argosy.clock import Clock
+from argosy.logs.kafka_config import own_brokers
 
 STATISTICS_INTERVAL_S: Final = 0.25
 _AHEAD_S: Final = 0.75  # of the broker: what was heard is known a quarter of a second later, and looked at as often
@@ -40,6 +41,7 @@ class Silence:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._heard_at_s: float | None = None
+        self._brokers: frozenset[str] = frozenset()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -54,7 +56,11 @@ class Silence:
 
     def on_statistics(self, text: str) -> None:
         """librdkafka's JSON; rxidle: microseconds since something was received, below 0 when nothing ever was."""
-        coordinator = _decoder.decode(text).brokers.get("GroupCoordinator")
+        brokers = _decoder.decode(text).brokers
+        if brokers.keys() != self._brokers:
+            self._brokers = frozenset(brokers)
+            own_brokers(name.partition("/")[0] for name in brokers)  # host:port/id
+        coordinator = brokers.get("GroupCoordinator")
         if coordinator is not None and coordinator.rxidle >= 0:
             self._heard_at_s = self._clock.monotonic_s() - coordinator.rxidle / 1_000_000
 

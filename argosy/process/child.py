@@ -13,6 +13,7 @@ import psutil
 
 from argosy.clock import SystemClock
 from argosy.errors import UnavailableError
+from argosy.process import fork
 
 _GUARD: Final = Path(__file__).with_name("guard.py")
 _READY_POLL_S: Final = 0.02
@@ -84,6 +85,7 @@ class Child:
         log_path: Path | None,
     ) -> "Child":
         read_fd, write_fd = os.pipe()
+        fork.own_fd(write_fd)  # a child of a fork that held it would keep our child alive after us
         try:
             with contextlib.ExitStack() as files:
                 output: IO[bytes] | None = files.enter_context(log_path.open("ab")) if log_path else None
@@ -97,6 +99,7 @@ class Child:
                     start_new_session=True,
                 )
         except BaseException:
+            fork.disown_fd(write_fd)
             os.close(write_fd)
             raise
         finally:
@@ -172,6 +175,7 @@ class Child:
     def _bury(self, code: int) -> None:
         """Close the pipe once; what a killed process left in its group is killed."""
         if self._pipe_fd >= 0:
+            fork.disown_fd(self._pipe_fd)
             os.close(self._pipe_fd)
             self._pipe_fd = -1
             if code < 0:

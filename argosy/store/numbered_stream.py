@@ -24,6 +24,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError
+from argosy.process import fork
 from argosy.store.fault import Fault, fault_of
 from argosy.store.pool import UNAVAILABLE, connect, unavailable
 from argosy.store.queries import load_queries
@@ -72,6 +73,7 @@ class NumberedStream:
         self._worker_id = worker_id
         self._stream = stream
         self._timeout_s = timeout_s
+        self._generation = fork.generation
         self._no = 0
         self._connection: Any = None
         self._statements: dict[str, Any] = {}
@@ -184,6 +186,8 @@ class NumberedStream:
             return await prepared.fetchrow(self._worker_id, no, *arguments)
 
     async def _connect(self) -> None:
+        if self._generation != fork.generation:
+            raise RuntimeError("this stream was opened before a fork: its numbers are the parent's")
         self._drop()
         self._connection = await connect(self._dsn, application=f"argosy {_NAMES[self._stream]} {self._worker_id}")
 

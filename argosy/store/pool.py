@@ -15,6 +15,7 @@ import asyncpg
 
 from argosy.config import Settings
 from argosy.errors import SettingError, StoreNotReadyError, StoreReadOnlyError, StoreSlowError, StoreUnavailableError
+from argosy.process import fork
 from argosy.store.dsn import check_dsn
 from argosy.store.fault import Fault, fault_of
 from argosy.store.queries import load_queries
@@ -67,6 +68,7 @@ async def connect(dsn: str, *, application: str = "argosy", timeout_s: float = C
     try:
         async with asyncio.timeout(timeout_s):
             connection = await asyncpg.connect(dsn, timeout=timeout_s, server_settings=settings)
+            fork.own_peer(connection._transport.get_extra_info("peername"))  # asyncpg has no other way to ask
             await connection.execute(_SQL["complete_session"])
             return connection
     except BaseException as error:

@@ -6,6 +6,7 @@ is handed to the journal. The value goes on to the workflow before that is durab
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
@@ -13,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from argosy import crash_points, telemetry
 from argosy.errors import OwnershipLostError, StepFailedError, StepTimeoutError, WorkflowError
+from argosy.process import fork
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload, retry
 from argosy.workflow.current import Try, current_try
@@ -39,7 +41,7 @@ class Limits(NamedTuple):
 class StepRunner:
     """The steps of one attempt. threads: where synchronous steps run. random: uniform in [0, 1), for the jitter."""
 
-    __slots__ = ("_journal", "_limits", "_loop", "_open", "_random", "_threads", "_time_s")
+    __slots__ = ("_generation", "_journal", "_limits", "_loop", "_open", "_random", "_threads", "_time_s")
 
     def __init__(
         self, journal: Journal, attempt: OpenAttempt, threads: Executor, limits: Limits, random: Callable[[], float]
@@ -50,6 +52,7 @@ class StepRunner:
         self._limits = limits
         self._random = random
         self._loop = asyncio.get_running_loop()
+        self._generation = fork.generation
         self._time_s = self._loop.time
 
     async def run(
@@ -77,6 +80,8 @@ class StepRunner:
                     )
                     encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
                 finally:
+                    if self._generation != fork.generation:
+                        fork.end_child(sys.exc_info()[1])
                     current_try.reset(token)
                     this.is_over = True
                     this.tail = None
@@ -172,6 +177,9 @@ class StepRunner:
                 return context.run(function, *args, **kwargs)
             except StopIteration as error:  # no future can hold one
                 raise RuntimeError("the step raised StopIteration") from error
+            finally:
+                if self._generation != fork.generation:
+                    fork.end_child(sys.exc_info()[1])
 
         try:
             submitted = self._threads.submit(call)

@@ -14,6 +14,7 @@ from contextvars import copy_context
 from datetime import datetime
 from typing import Any, Final, ParamSpec, TypeVar
 
+from argosy.process import fork
 from argosy.workflow.context import Context
 
 Parameters = ParamSpec("Parameters")
@@ -101,6 +102,7 @@ async def run_in_own_thread(function: Callable[..., Any], context: Context, argu
     loop = asyncio.get_running_loop()
     facade = SyncContext(context, loop)
     ended: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+    generation = fork.generation
 
     def end(result: Any, error: BaseException | None) -> None:
         if not ended.done():
@@ -112,6 +114,8 @@ async def run_in_own_thread(function: Callable[..., Any], context: Context, argu
             result = function(facade, *arguments)
         except BaseException as raised:  # the edge of user code: it is raised again, on the loop
             error = raised
+        if generation != fork.generation:
+            fork.end_child(error)
         try:
             loop.call_soon_threadsafe(end, result, error)
         except RuntimeError:

@@ -10,6 +10,7 @@ import uvloop
 from argosy import crash_points, garbage, telemetry
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
+from argosy.process import fork
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import open_pool
@@ -17,6 +18,8 @@ from argosy.workers.dispatch.worker import Worker
 from argosy.workflow.catalog import Catalog
 
 log = structlog.get_logger()
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
@@ -42,8 +45,9 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
     async with open_pool(settings, dsn) as pool:
         worker = Worker(settings, dsn, catalog, pool)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, worker.stop)
+        fork.protect(loop, _STOP_SIGNALS)
         if parent_fd is not None:
             # Whoever started us is gone without a word, and our Postgres may be gone too: there is nobody to drain for.
             watch_parent(parent_fd, lambda: None, 0.0)

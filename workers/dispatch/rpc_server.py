@@ -7,6 +7,7 @@ import grpc.aio
 
 from argosy.address import host_port
 from argosy.errors import SettingError
+from argosy.process import fork
 from argosy.verify_calls import VerifyCalls
 
 _STOP_S: Final = 1.0
@@ -36,6 +37,7 @@ class RpcServer:
             bound = self._server.add_insecure_port(host_port(host, port))
         except RuntimeError as error:
             raise SettingError(f"GRPC_HOST={host}, GRPC_PORT={port}: {error}") from error
+        fork.own_name(bound)
         self.address = host_port(host, bound)
 
     async def start(self, *services: Service) -> None:

@@ -1,0 +1,244 @@
+"""What a forked child of this process does not inherit: sockets of Argosy, and its signals.
+
+User code forks (multiprocessing, ProcessPoolExecutor, os.fork), and a child that lives on would hold our sockets open:
+Postgres would not notice that we were killed, and the lock that is our sign of life would stay held. And a signal that
+is sent to a child would be written to the descriptor that wakes up our event loop.
+
+Rules:
+- A socket is ours when one of its ends is an address that we listen on or connect to. librdkafka and gRPC open theirs
+  in threads of their own and show them to nobody, so addresses are all that can be known. Pipes and socket pairs of the
+  user, and sockets of his to anybody else, stay as they are.
+- In a child each of ours becomes /dev/null under the same number: a number that was free would be given to somebody
+  else, and closed by what remains of its former owner.
+- A child is no twin: what comes back from user code there into ours ends (`end_child`).
+- In somebody else's program (argosy.Argosy) only sockets and descriptors are cared for: its signals and its loop are
+  not ours.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import stat
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+_MAPPED: Final = "::ffff:"
+_FD_FOLDERS: Final = (Path("/proc/self/fd"), Path("/dev/fd"))
+
+# How often this process's ancestors forked to come to it: what was made under another number belongs to a parent.
+generation = 0
+
+
+class _Own:
+    """What is ours in this process. Only ever added to, but for descriptors."""
+
+    def __init__(self) -> None:
+        self.peers: set[tuple[str, int] | str] = set()
+        self.peer_ports: set[int] = set()
+        self.names: set[int | str] = set()
+        self.fds: set[int] = set()
+        self.signals: dict[int, Any] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop_thread: int | None = None
+        self.mask = threading.local()
+        self.is_registered = False
+
+
+_own: Final = _Own()
+
+
+def own_peer(peername: Any) -> None:
+    """We connect to this address: what socket.getpeername() answers."""
+    if isinstance(peername, str) and peername:
+        _own.peers.add(peername)
+    elif isinstance(peername, tuple):
+        _own.peers.add((_plain(peername[0]), peername[1]))
+    _register()
+
+
+def own_peer_address(address: str) -> None:
+    """We connect to `host:port`. Of a host that is a name only the port is compared: asking for it takes time."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return
+    host = host.strip("[]")
+    if _is_address(host):
+        _own.peers.add((_plain(host), int(port)))
+    else:
+        _own.peer_ports.add(int(port))
+    _register()
+
+
+def own_name(name: int | str) -> None:
+    """We listen on this port, or on the socket at this path."""
+    _own.names.add(name)
+    if isinstance(name, str):
+        _own.peers.add(name)
+    _register()
+
+
+def own_fd(fd: int) -> None:
+    """A pipe or a lock that says that this process lives: until `disown_fd`, which comes before it is closed."""
+    _own.fds.add(fd)
+    _register()
+
+
+def disown_fd(fd: int) -> None:
+    _own.fds.discard(fd)
+
+
+def protect(loop: asyncio.AbstractEventLoop, numbers: Sequence[int]) -> None:
+    """This process is ours alone: a child has Python's own handlers of these signals, wakes up nobody, and ends where
+    it comes back to the loop. From the loop's thread, when the handlers are set.
+    """
+    _own.loop = loop
+    _own.loop_thread = threading.get_ident()
+    _own.signals = {number: signal.getsignal(number) for number in numbers}
+    _register()
+
+
+def end_child(error: BaseException | None) -> NoReturn:
+    """A forked child comes back from user code: end it as Python would end a program that came to its end there."""
+    code = 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        traceback.print_exception(error)
+        code = 1
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # nobody is left to hear of it
+            stream.flush()
+    os._exit(code)
+
+
+def _register() -> None:
+    if not _own.is_registered:
+        _own.is_registered = True
+        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+
+
+def _before() -> None:
+    """A child may be sent a signal before it has run at all: it waits until `_in_child` has put the handlers right."""
+    if _own.signals:
+        _own.mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, _own.signals)
+
+
+def _in_parent() -> None:
+    _unmask()
+
+
+def _in_child() -> None:
+    global generation
+    generation += 1
+    for step in (_drop_sockets, _drop_signals, _drop_loop):
+        _safely(step)
+    _own.peers.clear()
+    _own.peer_ports.clear()
+    _own.names.clear()
+    _unmask()
+    _own.signals = {}
+
+
+def _unmask() -> None:
+    before = _own.mask.__dict__.pop("before", None)
+    if before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _safely(step: Callable[[], None]) -> None:
+    try:
+        step()
+    except Exception:
+        traceback.print_exc()
+
+
+def _drop_sockets() -> None:
+    doomed = {fd for fd in _open_fds() if fd in _own.fds or _is_ours(fd)}
+    _own.fds.clear()
+    if not doomed:
+        return
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for fd in doomed:
+        os.dup2(null, fd, inheritable=False)
+    os.close(null)
+
+
+def _drop_signals() -> None:
+    if not _own.signals:
+        return
+    signal.set_wakeup_fd(-1)
+    for number, ours in _own.signals.items():
+        if signal.getsignal(number) == ours:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def _drop_loop() -> None:
+    loop, _own.loop = _own.loop, None
+    if loop is not None and _own.loop_thread == threading.get_ident():
+        loop.call_soon(_come_back)
+
+
+def _come_back() -> None:
+    sys.stderr.write("argosy: a forked child of a step came back to the worker's event loop: it ends (use os._exit)\n")
+    _exit(1)
+
+
+def _open_fds() -> list[int]:
+    for folder in _FD_FOLDERS:
+        with contextlib.suppress(OSError):
+            return [int(each.name) for each in folder.iterdir() if each.name.isdecimal()]
+    return []
+
+
+def _is_ours(fd: int) -> bool:
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return False
+        found = socket.socket(fileno=fd)
+    except OSError:
+        return False
+    try:
+        return _is_own_name(_ask(found.getsockname)) or _is_own_peer(_ask(found.getpeername))
+    finally:
+        found.detach()
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except OSError:  # it is not connected
+        return None
+
+
+def _is_own_name(name: Any) -> bool:
+    return (name[1] if isinstance(name, tuple) and len(name) > 1 else name) in _own.names
+
+
+def _is_own_peer(peer: Any) -> bool:
+    if isinstance(peer, tuple) and len(peer) > 1:
+        return peer[1] in _own.peer_ports or (_plain(peer[0]), peer[1]) in _own.peers
+    return peer in _own.peers
+
+
+def _plain(host: Any) -> str:
+    return str(host).removeprefix(_MAPPED).partition("%")[0]
+
+
+def _is_address(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return True
+    return False
