@@ -1,7 +1,8 @@
 """From an id in a path to the turn it means (I8, and DESIGN's accepted-through rule).
 
-An id with another tenant's tag means nothing here. A duplicate's id means the first turn's. An id without a row means
-a turn that may still come out of the log, until the log was read past the moment of its mint; then nothing.
+An id with another tenant's tag means nothing here, nor does one whose row is another tenant's. A duplicate's id means
+the first turn's. An id without a row means a turn that may still come out of the log, until the log was read past the
+moment of its mint; then nothing.
 """
 
 import uuid
@@ -47,7 +48,7 @@ async def resolve(state: State, read: Read[Row], turn_id: uuid.UUID, tenant: str
     settings = state.settings
     partition = partition_of(state, turn_id)
     if await turns.is_turn_expected(
-        state.pool, settings.lane, partition, minted_at(turn_id), settings.log_append_timeout_s
+        state.pool, turn_id, settings.lane, partition, minted_at(turn_id), settings.log_append_timeout_s
     ):
         return None
     # It may have come between the two questions.

@@ -16,7 +16,7 @@ WITH RECURSIVE found AS (
 ), page AS (SELECT bucket, session_id FROM found LIMIT $5)
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $6 THEN t.input END,
-       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
+       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
 FROM page
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h
@@ -29,7 +29,7 @@ ORDER BY t.bucket, t.session_id
 -- The first turns of these sessions that have not ended, in order.
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $5 THEN t.input END,
-       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
+       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
 FROM unnest($2::smallint[], $3::uuid[]) WITH ORDINALITY AS asked (bucket, session_id, ord)
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h
@@ -49,14 +49,14 @@ SELECT s.turn_id, s.tenant, s.session_id, (SELECT n.name FROM sessions AS n WHER
        CASE WHEN s.fits AND $5 THEN
          ARRAY(SELECT ROW(e.seq, e.attempt, e.type, e.key, e.data) FROM events AS e WHERE e.turn_id = s.turn_id ORDER BY e.seq) END AS events,
        ARRAY(SELECT ROW(b.inbox_id, b.name, CASE WHEN s.fits THEN b.payload END) FROM inbox AS b
-             WHERE b.turn_id = ANY (s.names) AND b.kind = 'signal' AND b.state IN ('due', 'buffered')
+             WHERE b.turn_id = ANY (s.names) AND b.tenant = s.tenant AND b.kind = 'signal' AND b.state IN ('due', 'buffered')
              ORDER BY b.sent_at, b.inbox_id) AS signals,
        ARRAY(SELECT ROW(b.correlation, b.inbox_id, b.state = 'buffered', extract(epoch FROM b.due_at)::double precision)
              FROM inbox AS b
              WHERE b.turn_id = s.turn_id AND b.kind = 'timer' AND b.state IN ('due', 'buffered') AND b.correlation <> '') AS timers,
        CASE WHEN s.fits THEN
          ARRAY(SELECT ROW(b.inbox_id, b.name, b.correlation, b.payload) FROM inbox AS b
-               WHERE b.turn_id = ANY (s.names) AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) END AS results
+               WHERE b.turn_id = ANY (s.names) AND b.tenant = s.tenant AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) END AS results
 FROM (
   SELECT sized.*, sum(sized.size_bytes) OVER (ORDER BY sized.ord) <= $4::bigint AS fits
   FROM (
@@ -64,7 +64,7 @@ FROM (
            (coalesce(octet_length(t.input), 0)
              + (SELECT coalesce(sum(octet_length(e.data) + 100), 0) FROM events AS e WHERE e.turn_id = t.turn_id)
              + (SELECT coalesce(sum(coalesce(octet_length(b.payload), 0) + 100), 0) FROM inbox AS b
-                WHERE b.turn_id = ANY (n.names) AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
+                WHERE b.turn_id = ANY (n.names) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
            )::bigint AS size_bytes
     FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (turn_id, ord)
     CROSS JOIN LATERAL (

@@ -15,7 +15,7 @@ _SQL = load_queries("inbox")
 
 
 class InboxRequest(NamedTuple):
-    """What somebody sends to a turn. kind: signal, cancel or resume; session_id None when nobody knows it yet."""
+    """What somebody sends to a turn. kind: signal, cancel or resume; session_id None while it is not here."""
 
     turn_id: uuid.UUID
     session_id: uuid.UUID | None
@@ -47,6 +47,26 @@ async def insert_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, t
         request.payload,
     )
     return row is not None
+
+
+async def send_early(
+    pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str, partition: int
+) -> InboxWritten | None:
+    """The row of this request, or an earlier one's, to a turn that is not here. None: it is here now."""
+    row = await pool.fetchrow(
+        _SQL["send_early"],
+        partition,
+        inbox_id,
+        lane,
+        request.bucket,
+        tenant,
+        request.turn_id,
+        request.kind,
+        request.name,
+        request.request_id,
+        request.payload,
+    )
+    return None if row is None else InboxWritten(*row)
 
 
 async def send_signal(

@@ -11,6 +11,10 @@ SELECT inbox_id, payload
 FROM inbox
 WHERE turn_id = $1 AND kind = $2 AND name = $3 AND request_id = $4 AND tenant = $5 AND lane = $6
 
+-- name: send_early
+-- The row of a request to a turn that is not here yet; none when it is. See functions/early.sql.
+SELECT sent_id, sent_payload FROM send_early($1, $2, $3, $4::smallint, $5, $6, $7, $8, $9, $10)
+
 -- name: send_signal
 -- The usual case in one statement: the row for a turn that is accepted, no duplicate, and has not ended. No row back: it
 -- is none of these, or the request has a row already. Held until the commit: signal_lock (functions/signal.sql).

@@ -197,12 +197,14 @@ async def find_turns_by_key(
     return [KeyedTurn(row[0] - 1, row[1], row[2]) for row in rows]
 
 
-async def is_turn_expected(pool: Pool, lane: str, partition: int, minted_at: datetime, append_timeout_s: float) -> bool:
-    """Whether a turn that has no row may still come from the log.
+async def is_turn_expected(
+    pool: Pool, turn_id: uuid.UUID, lane: str, partition: int, minted_at: datetime, append_timeout_s: float
+) -> bool:
+    """Whether a turn that the caller does not see may still come from the log: nobody has it.
 
     False is certain for what was read before: whoever acts on it looks for the row once more, after this.
     """
-    row = await pool.fetchrow(_SQL["is_turn_expected"], lane, partition, minted_at, append_timeout_s)
+    row = await pool.fetchrow(_SQL["is_turn_expected"], lane, partition, minted_at, append_timeout_s, turn_id)
     return row is not None and bool(row[0])
 
 

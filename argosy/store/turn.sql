@@ -63,8 +63,10 @@ CROSS JOIN LATERAL (
 
 -- name: is_turn_expected
 -- Whether a turn that is not here may still come: the log was not yet read up to when it was appended at the latest.
--- $3: when its id was minted; $4: for how long an append may take, seconds. An id from the future is nobody's.
+-- $3: when its id was minted; $4: for how long an append may take, seconds; $5: its id. An id from the future is nobody's,
+-- and one that is here is its own tenant's.
 SELECT $3::timestamptz < now() + interval '5 minutes'
+   AND NOT EXISTS (SELECT 1 FROM turns WHERE turn_id = $5)
    AND coalesce(max(accepted_through), '-infinity') <= $3::timestamptz + make_interval(secs => $4)
 FROM positions
 WHERE lane = $1 AND partition = $2
@@ -188,9 +190,9 @@ SELECT now() AS at,
        mine.owner,
        EXISTS (SELECT 1 FROM living WHERE living.worker_id = mine.owner) AS is_owner_alive,
        (SELECT min(b.due_at) FROM inbox AS b
-        WHERE b.turn_id = t.turn_id AND b.kind = 'timer' AND b.state = 'due') AS next_timer_at,
+        WHERE b.turn_id = t.turn_id AND b.tenant = t.tenant AND b.kind = 'timer' AND b.state = 'due') AS next_timer_at,
        (SELECT array_agg(DISTINCT b.kind ORDER BY b.kind) FROM inbox AS b
-        WHERE b.turn_id = t.turn_id AND b.kind <> 'timer' AND b.state = 'due') AS undelivered,
+        WHERE b.turn_id = t.turn_id AND b.tenant = t.tenant AND b.kind <> 'timer' AND b.state = 'due') AS undelivered,
        EXISTS (SELECT 1 FROM workflows AS f WHERE f.lane = t.lane AND f.name = t.workflow) AS is_workflow_known,
        held.runner, held.until AS runner_until,
        -- By names, the first of the alphabet: [state, name, how many].
@@ -232,7 +234,7 @@ living AS MATERIALIZED (
     AND (pg_postmaster_start_time() > now() - interval '5 seconds'
          OR EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no))))
 SELECT now() AS at,
-       (SELECT max(p.accepted_through) FROM positions AS p WHERE p.lane = $1 AND p.partition = $2) AS accepted_through,
+       (SELECT nullif(max(p.accepted_through), '-infinity') FROM positions AS p WHERE p.lane = $1 AND p.partition = $2) AS accepted_through,
        (SELECT count(*) FROM living) AS workers_alive,
        EXISTS (SELECT 1 FROM partitions AS mine JOIN living ON living.worker_id = mine.owner
                WHERE mine.lane = $1 AND mine.partition = $2) AS is_owner_alive,

@@ -12,7 +12,7 @@ A repeated request (the same key) gets the answer of the first, whatever the tur
 """
 
 import uuid
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -24,7 +24,7 @@ from argosy.gateway import body, json_value, names
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import strict
 from argosy.gateway.problems import Problem
-from argosy.gateway.resolve import resolve, turn_id_of
+from argosy.gateway.resolve import not_found, partition_of, resolve, turn_id_of
 from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import checked_key
 from argosy.gateway.views import encode
@@ -50,7 +50,7 @@ async def post_signal(request: Request) -> Response:
     json_value.check(payload, size_bytes_max, "the payload")
     signal_id = uuid.uuid4()
     key = checked_key(request.headers.get("idempotency-key")) or str(signal_id)
-    written = _request(requested, None, "signal", name, key, payload)
+    written = _request(requested, None, _Said("signal", name, key, payload))
     state.poking.new_signal(requested, tenant)
     head = await inbox.send_signal(state.pool, written, signal_id, tenant, state.settings.lane)
     if head is not None:
@@ -58,8 +58,7 @@ async def post_signal(request: Request) -> Response:
         return _answer(202, head, requested, signal_id=signal_id, name=name)
     # Not accepted yet, a duplicate, ended, or sent before: looked at step by step.
     head = await resolve(state, turns.find_turn, requested, tenant)
-    written = _request(requested, head, "signal", name, key, payload)
-    sent_id = await _send(state, tenant, written, signal_id, head)
+    head, sent_id = await _deliver(state, tenant, requested, head, _Said("signal", name, key, payload), signal_id)
     return _answer(202, head, requested, signal_id=sent_id, name=name)
 
 
@@ -74,8 +73,7 @@ async def post_cancel(turn_id: str, request: Request) -> Response:
     if head is not None and head.status == Status.CANCELLED:
         return _answer(200, head, requested, cancel_id=None)
     # One row however often it is asked for: a cancel that was taken has ended the turn.
-    written = _request(requested, head, "cancel", "", "cancel", None)
-    cancel_id = await _send(state, tenant, written, uuid.uuid4(), head)
+    head, cancel_id = await _deliver(state, tenant, requested, head, _Said("cancel", "", "cancel", None), uuid.uuid4())
     return _answer(202, head, requested, cancel_id=cancel_id)
 
 
@@ -88,9 +86,9 @@ async def post_resume(turn_id: str, request: Request) -> Response:
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
     _check_rate(state, tenant)
     head = await resolve(state, turns.find_turn, requested, tenant)
-    written = _request(requested, head, "resume", "", key or f"parked-{head.seq if head else 0}", None)
+    written = _request(requested, head, _Said("resume", "", key or f"parked-{head.seq if head else 0}", None))
     if head is not None and (head.status == Status.PARKED or head.status in ENDED):
-        resume_id = await _send(state, tenant, written, uuid.uuid4(), head)
+        resume_id = await _send(state, tenant, head, written, uuid.uuid4())
         return _answer(202, head, requested, resume_id=resume_id)
     earlier = await inbox.find_inbox_request(state.pool, written, tenant, state.settings.lane) if key else None
     if earlier is None:
@@ -105,27 +103,50 @@ def _check_rate(state: State, tenant: str) -> None:
         raise Problem("rate_limited", detail, retry_after_s=state.signal_rate_limit.retry_after_s(tenant))
 
 
-def _request(
-    requested: uuid.UUID, head: TurnHead | None, kind: str, name: str, key: str, payload: bytes | None
-) -> inbox.InboxRequest:
+class _Said(NamedTuple):
+    """What somebody says to a turn. key: of the request."""
+
+    kind: str
+    name: str
+    key: str
+    payload: bytes | None
+
+
+def _request(requested: uuid.UUID, head: TurnHead | None, said: _Said) -> inbox.InboxRequest:
     """The row for the turn that the id means; a turn that is only in the log yet has no session id here."""
     return inbox.InboxRequest(
         turn_id=head.turn_id if head else requested,
         session_id=head.session_id if head else None,
         bucket=ids.turn_bucket(requested),
-        kind=kind,
-        name=name,
-        request_id=key,
-        payload=payload,
+        kind=said.kind,
+        name=said.name,
+        request_id=said.key,
+        payload=said.payload,
     )
 
 
+async def _deliver(
+    state: State, tenant: str, requested: uuid.UUID, head: TurnHead | None, said: _Said, inbox_id: uuid.UUID
+) -> tuple[TurnHead | None, uuid.UUID]:
+    """The turn, None while it is not here; and the id of the row as `_send` has it. Raises Problem."""
+    if head is None:
+        written = _request(requested, None, said)
+        partition = partition_of(state, requested)
+        early = await inbox.send_early(state.pool, written, inbox_id, tenant, state.settings.lane, partition)
+        if early is not None:
+            return None, _same(early, written)
+        head = await resolve(state, turns.find_turn, requested, tenant)  # it has come, or another tenant's has
+        if head is None:
+            raise not_found(requested)
+    return head, await _send(state, tenant, head, _request(requested, head, said), inbox_id)
+
+
 async def _send(
-    state: State, tenant: str, written: inbox.InboxRequest, inbox_id: uuid.UUID, head: TurnHead | None
+    state: State, tenant: str, head: TurnHead, written: inbox.InboxRequest, inbox_id: uuid.UUID
 ) -> uuid.UUID:
     """The id of the row: this one's, or that of an earlier request with its key. Raises Problem."""
     lane = state.settings.lane
-    if head is not None and head.status in ENDED:
+    if head.status in ENDED:
         earlier = await inbox.find_inbox_request(state.pool, written, tenant, lane)
         if earlier is None:
             raise Problem("turn_ended", f"the turn is {head.status}", turn_status=head.status)
@@ -141,7 +162,8 @@ async def _send(
 
 
 def _same(earlier: inbox.InboxWritten, written: inbox.InboxRequest) -> uuid.UUID:
-    if _canonical(earlier.payload) != _canonical(written.payload):
+    is_kept = earlier.payload is not None  # the payload of what came too late is not
+    if is_kept and _canonical(earlier.payload) != _canonical(written.payload):
         raise Problem("idempotency_mismatch", "the key was used for this signal with another payload")
     return earlier.inbox_id
 

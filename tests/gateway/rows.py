@@ -85,5 +85,8 @@ class Rows:
     async def inbox(self, turn_id: uuid.UUID) -> list[asyncpg.Record]:
         return await self.connection.fetch("SELECT * FROM inbox WHERE turn_id = $1 ORDER BY sent_at", turn_id)
 
+    async def early(self, turn_id: uuid.UUID) -> list[asyncpg.Record]:
+        return await self.connection.fetch("SELECT * FROM early WHERE turn_id = $1 ORDER BY sent_at", turn_id)
+
 
 JSON = {"input", "result", "error", "waits", "tags"}

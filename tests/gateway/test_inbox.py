@@ -64,9 +64,10 @@ async def test_an_early_signal_waits_for_its_turn(client: httpx2.AsyncClient, ro
 
     answer = await client.post(f"/v1/turns/{turn_id}/signals/go", json=1)
 
-    (row,) = await rows.inbox(turn_id)
+    (row,) = await rows.early(turn_id)
     assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
-    assert (row["session_id"], row["state"]) == (None, "due")
+    assert (row["tenant"], row["kind"], row["name"], row["payload"]) == (rows.tenant, "signal", "go", b"1")
+    assert await rows.inbox(turn_id) == []
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "expired", "rejected"])

@@ -15,7 +15,7 @@ from argosy.store.maintenance import FIRST_PLACE, EndedTurn, Maintenance, Place
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.retention import Retention, batches
 from tests.maintenance.term import term_of
-from tests.store.hand import LANE, PARTITION_COUNT, Change, Hand, New
+from tests.store.hand import LANE, PARTITION_COUNT, TENANT, Change, Hand, New
 from tests.store.test_flush import QUEUED, RUNNING, STARTED
 
 MONTH_S = 30 * 86_400.0
@@ -202,6 +202,32 @@ async def test_strays_go_when_they_are_old(keeping: Keeping) -> None:
 
     assert await hand.rows("SELECT position FROM dead_letters") == [(1,)]
     assert await keeping.left("inbox") == 1
+
+
+async def test_what_was_sent_to_a_turn_that_never_comes_goes_when_its_partition_was_read_past_it(
+    keeping: Keeping,
+) -> None:
+    hand, here = keeping.hand, New("here")
+    await hand.rows(
+        "INSERT INTO early (inbox_id, lane, bucket, tenant, turn_id, kind, name, request_id, sent_at)"
+        " SELECT gen_random_uuid(), 'default', 0, 't', gen_random_uuid(), 'signal', 'go', 'k',"
+        " now() - n * interval '1 minute' FROM generate_series(1, 21, 10) AS n RETURNING 1"
+    )
+    await keeping.role.tick(keeping.term)
+    assert await keeping.left("early") == 3
+
+    await hand.rows("UPDATE positions SET accepted_through = now() RETURNING 1")
+    await accept(hand, here)
+    for tenant in (TENANT, "another"):  # as if the accept had not seen them
+        await hand.rows(
+            "INSERT INTO early (inbox_id, lane, bucket, tenant, turn_id, kind, name, request_id)"
+            " VALUES (gen_random_uuid(), 'default', $1, $2, $3, 'signal', 'go', 'k') RETURNING 1",
+            here.bucket, tenant, here.turn_id,
+        )  # fmt: skip
+    await keeping.role.tick(keeping.term)
+
+    assert await keeping.left("early") == 1
+    assert await hand.rows("SELECT turn_id, tenant, state FROM inbox") == [(here.turn_id, TENANT, "due")]
 
 
 def test_batches_hold_turns_of_one_partition_that_may_go() -> None:

@@ -116,6 +116,10 @@ BEGIN
       END LOOP;
     END IF;
 
+    IF EXISTS (SELECT 1 FROM early WHERE lane = p_lane) THEN
+      PERFORM deliver_early(t_turn);
+    END IF;
+
     -- A deadline counts from when the turn is due: a delayed one gets its timer with its place.
     INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, due_at)
     SELECT gen_random_uuid(), p_lane, u.bucket, u.tenant, u.session, u.turn, 'timer', 'deadline', now() + make_interval(secs => u.deadline_s)

@@ -55,12 +55,16 @@ $$;
 -- Accepts and placements of delayed turns give out places, in two streams: in one partition one after the other, so that
 -- each sees what the other wrote. Else a turn could take a place before one that runs already, and two that do not want
 -- to wait could both come in. Taken right after the fence, by which time nothing else is held that anybody waits for.
+CREATE OR REPLACE FUNCTION places_lock_class(lane text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+  SELECT hashtext('argosy.places/' || lane)
+$$;
+
 CREATE OR REPLACE FUNCTION lock_places(p_lane text, p_partitions integer[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   p integer;
 BEGIN
   FOR p IN SELECT DISTINCT u FROM unnest(p_partitions) AS u ORDER BY u LOOP
-    PERFORM pg_advisory_xact_lock(hashtext('argosy.places/' || p_lane), p);
+    PERFORM pg_advisory_xact_lock(places_lock_class(p_lane), p);
   END LOOP;
 END
 $$;

@@ -58,8 +58,22 @@ BEGIN
   DELETE FROM inbox WHERE inbox_id = ANY (ARRAY(
     SELECT b.inbox_id FROM inbox AS b
     WHERE b.state = 'late' AND b.sent_at < now() - make_interval(secs => p_age_s)
-      AND NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.turn_id = b.turn_id)
+      AND NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.turn_id = b.turn_id AND t.tenant = b.tenant)
     ORDER BY b.sent_at LIMIT p_limit));
+  GET DIAGNOSTICS purged_rows = ROW_COUNT;
+  purged := purged + purged_rows;
+  -- A turn that is here although an accept did not see what waited for it (the sender took another number of partitions
+  -- for the log's); and one that never comes: its partition is accepted through ten minutes after it was sent to.
+  PERFORM deliver_early(ARRAY(
+    SELECT e.turn_id FROM early AS e JOIN turns AS t ON t.turn_id = e.turn_id ORDER BY e.sent_at LIMIT p_limit));
+  DELETE FROM early WHERE inbox_id = ANY (ARRAY(
+    SELECT e.inbox_id
+    FROM early AS e
+    JOIN lane_logs AS l ON l.lane = e.lane
+    JOIN positions AS p ON p.log_id = l.cluster_id || '/' || l.topic_id AND p.partition = e.bucket * l.partition_count / 1024
+    WHERE e.sent_at < p.accepted_through - interval '10 minutes'
+      AND NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.turn_id = e.turn_id)
+    ORDER BY e.sent_at LIMIT p_limit));
   GET DIAGNOSTICS purged_rows = ROW_COUNT;
   RETURN purged + purged_rows;
 END

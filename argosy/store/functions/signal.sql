@@ -25,7 +25,8 @@ BEGIN
     END;
   END LOOP;
   RETURN QUERY
-  SELECT b.inbox_id, b.turn_id, b.bucket, b.name, b.payload FROM inbox AS b
+  SELECT b.inbox_id, b.turn_id, b.bucket, b.name, b.payload
+  FROM inbox AS b JOIN turns AS t ON t.turn_id = b.turn_id AND t.tenant = b.tenant
   WHERE b.turn_id = ANY (p_turns) AND b.lane = p_lane AND b.kind = 'signal' AND b.state = 'due'
   ORDER BY b.sent_at, b.inbox_id;
 END
