@@ -3,6 +3,9 @@
 Read from the environment and `.env`, then `~/.config/argosy/config.json` (ARGOSY_CONFIG_DIR), then the defaults below.
 The names are the environment's; in config.json they may be written in lower case. A bad value, an unknown ARGOSY_ name
 or two settings that contradict each other raise SettingError with one line that names them.
+
+A setting that is a secret (`Secret`) may stand in a file: NAME_FILE, in any of these places, in place of NAME. No
+message and no repr shows its value.
 """
 
 import json
@@ -17,6 +20,8 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSe
 
 from argosy.ambient import is_of_others
 from argosy.errors import SettingError
+from argosy.secret import SECRET_LENGTH_MIN
+from argosy.secret_files import SUFFIX, InFile, read_secret
 
 _LEVELS: Final = {"warn": "warning", "critical": "error", "fatal": "error", "notset": "debug", "trace": "debug"}
 
@@ -41,6 +46,8 @@ def _split(value: Any) -> Any:
 
 StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+_SECRET: Final = {"secret": True}
+Secret = Annotated[str, Field(repr=False, json_schema_extra=_SECRET)]
 
 # Names of the configuration ladder that this version reads nothing from: listed at start, in one line.
 LADDER_NAMES_WITHOUT_USE: Final = frozenset(
@@ -94,7 +101,9 @@ def _home() -> Path | None:
 class Settings(BaseSettings):
     """Frozen; made once per process by `load`."""
 
-    model_config = SettingsConfigDict(case_sensitive=False, extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        case_sensitive=False, extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     # Where things are
     argosy_data_dir: Path = Field(
@@ -112,7 +121,7 @@ class Settings(BaseSettings):
     )
 
     # Truth
-    state_db_uri: str = Field(
+    state_db_uri: Secret = Field(
         default="", description="Postgres that holds the truth; empty: an embedded one, for `argosy up`."
     )
     state_db_pool_size: int = Field(
@@ -155,7 +164,7 @@ class Settings(BaseSettings):
     )
     kafka_sasl_mechanism: str = Field(default="", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.")
     kafka_sasl_username: str = Field(default="", description="SASL user.")
-    kafka_sasl_password: str = Field(default="", description="SASL password.", json_schema_extra={"secret": True})
+    kafka_sasl_password: Secret = Field(default="", description="SASL password.")
     kafka_ssl_ca_location: str = Field(default="", description="File of the CA that signed the brokers' certificates.")
     kafka_ssl_certificate_location: str = Field(default="", description="Client certificate (mTLS).")
     kafka_ssl_key_location: str = Field(default="", description="Client key (mTLS).")
@@ -426,10 +435,10 @@ class Settings(BaseSettings):
         le=1_073_741_824,
         description="What may wait at a worker for one gateway process that does not read.",
     )
-    graph_service_auth_secret: str = Field(
+    graph_service_auth_secret: Secret = Field(
         default="",
-        description="Shared secret that signs internal calls; empty: minted once in the data folder.",
-        json_schema_extra={"secret": True},
+        description="Secret of all processes, 32 characters or more, that signs internal calls and page cursors; "
+        "empty: minted once in the data folder.",
     )
     # Maintenance
     trim_lag_s: float = Field(
@@ -496,6 +505,11 @@ class Settings(BaseSettings):
         for host in self.gateway_hosts:
             if not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", host):
                 raise ValueError(f"GATEWAY_HOSTS has names as in a URL, host or host:port: {host!r} is none")
+        if 0 < len(self.graph_service_auth_secret) < SECRET_LENGTH_MIN:
+            raise ValueError(
+                f"GRAPH_SERVICE_AUTH_SECRET has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one "
+                "with `openssl rand -hex 32`"
+            )
         if self.heartbeat_interval_s * 3 > self.heartbeat_ttl_s:
             raise ValueError(
                 "HEARTBEAT_TTL_S must be at least three times HEARTBEAT_INTERVAL_S, or one late beat looks like a death"
@@ -518,29 +532,50 @@ def load(
     is_embedded: the process is somebody's program, and so are its `.env` and its environment, but for ARGOSY_ names.
     """
     environ = os.environ if environ is None else environ
-    known = {name.upper(): name for name in Settings.model_fields if used is None or name in used}
-    ours = BOOTSTRAP_NAMES | {name.upper() for name in Settings.model_fields}
     if unknown := overrides.keys() - Settings.model_fields.keys():
         raise SettingError(f"{min(unknown)} is not a setting of Argosy")
+    names = Settings.model_fields.keys() if used is None else used
     values: dict[str, Any] = {}
     for source, layer in _layers(environ, is_embedded=is_embedded):
-        for raw_name, value in layer.items():
-            name = raw_name.upper()
-            if is_of_others(name, value):
-                continue
-            if name in known and value != "":
-                values[known[name]] = value
-            elif name.startswith("ARGOSY_") and name not in ours:
-                raise SettingError(f"{raw_name} (in {source}) is not a setting of Argosy")
+        values.update(_given(source, layer, names))
     values.update({name: value for name, value in overrides.items() if value is not None})
+    values = {name: read_secret(value) if isinstance(value, InFile) else value for name, value in values.items()}
     try:
         return Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper() if first["loc"] else ""
         message = first["msg"].removeprefix("Value error, ")
-        shown = f"{name}={first['input']!r}: " if name else ""
+        value = "" if name.lower() in secret_names() else f"={first['input']!r}"
+        shown = f"{name}{value}: " if name else ""
         raise SettingError(f"{shown}{message}") from error
+
+
+def _given(source: str, layer: Mapping[str, Any], used: Collection[str]) -> dict[str, Any]:
+    """The settings among those used that stand in one place, secrets in files as InFile. Raises SettingError."""
+    known = {name.upper(): name for name in used}
+    known_files = {f"{name.upper()}{SUFFIX}": name for name in secret_names() if name in used}
+    ours = BOOTSTRAP_NAMES | {name.upper() for name in Settings.model_fields}
+    values: dict[str, Any] = {}
+    in_files: dict[str, InFile] = {}
+    for raw_name, value in layer.items():
+        name = raw_name.upper()
+        if is_of_others(name, value):
+            continue
+        if name in known and value != "":
+            values[known[name]] = value
+        elif name in known_files and value != "":
+            in_files[known_files[name]] = InFile(name, source, value)
+        elif name.startswith("ARGOSY_") and name not in ours:
+            raise SettingError(f"{raw_name} (in {source}) is not a setting of Argosy")
+    if both := sorted(values.keys() & in_files.keys()):
+        raise SettingError(f"{both[0].upper()} and {in_files[both[0]].name} (both in {source}): give one of the two")
+    return values | in_files
+
+
+def secret_names() -> list[str]:
+    """The settings that are secrets, in lower case."""
+    return [name for name, field in Settings.model_fields.items() if field.json_schema_extra == _SECRET]
 
 
 def names_without_use(environ: Mapping[str, str] | None = None) -> list[str]:

@@ -81,11 +81,12 @@ class Tree:
     def _prepare(self, stack: ExitStack) -> None:
         settings = self._settings
         self._port = _free_port(settings.host, settings.port)
-        dsn = settings.state_db_uri
+        dsn, own = settings.state_db_uri, dict[str, str]()
         if not dsn:
             self._say(f"starting Postgres in {settings.argosy_data_dir / 'postgres'}")
             self._postgres = stack.enter_context(EmbeddedPostgres(settings.argosy_data_dir / "postgres"))
             dsn = self._postgres.dsn
+            own["STATE_DB_URI"] = dsn  # any other they find where we found it
         for warning in asyncio.run(preflight.check(dsn)):
             self._say(f"[yellow]warning:[/] {warning}")
         for name in asyncio.run(migrate.migrate(dsn)):
@@ -94,7 +95,6 @@ class Tree:
             self._say(f"[yellow]warning:[/] {warning}")
         self._environment = {
             **os.environ,
-            "STATE_DB_URI": dsn,
             "HOST": settings.host,
             "PORT": str(self._port),
             "ARGOSY_WORKFLOWS": ",".join(settings.argosy_workflows),
@@ -102,6 +102,7 @@ class Tree:
             "AGENT_DISPATCH_BACKEND": "queue",
             # This terminal is the user's: what children say in the ordinary course of things stays out of it.
             "LOG_LEVEL": "warning" if settings.log_level == "info" else settings.log_level,
+            **own,
         }
 
     def _start_children(self) -> None:

@@ -1,6 +1,7 @@
 """Where settings are read from."""
 
 import json
+import traceback
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,112 @@ def test_a_user_without_a_home_needs_none(environ: dict[str, str], monkeypatch: 
 
     assert config.load({}).port == 9000
     assert config.default_data_dir() == Path("/var/lib/argosy")
+
+
+SECRETS = {
+    "STATE_DB_URI": "postgresql://user:p4ssword@host/db",
+    "KAFKA_SASL_PASSWORD": "p4ssword, with a blank",
+    "GRAPH_SERVICE_AUTH_SECRET": "0123456789abcdef0123456789abcdef",
+}
+SHORT = "hunter2" * 4
+
+
+def test_every_secret_may_stand_in_a_file(environ: dict[str, str], tmp_path: Path) -> None:
+    """One that is added has to be added here."""
+    for name, value in SECRETS.items():
+        (tmp_path / name).write_text(f"{value}\n")
+
+    settings = config.load(environ | {f"{name}_FILE": str(tmp_path / name) for name in SECRETS})
+
+    assert {name: getattr(settings, name.lower()) for name in SECRETS} == SECRETS
+    assert {name.upper() for name in config.secret_names()} == SECRETS.keys()
+
+
+def test_no_setting_that_is_called_a_secret_is_forgotten() -> None:
+    suspicious = {
+        name
+        for name in config.Settings.model_fields
+        if any(word in name for word in ("password", "secret", "token", "_uri", "_dsn"))
+    }
+
+    assert suspicious - set(config.secret_names()) == set()
+
+
+def test_a_secret_of_a_stronger_place_wins_however_it_is_given(environ: dict[str, str], tmp_path: Path) -> None:
+    secret_file = tmp_path / "uri"
+    secret_file.write_text("postgresql://of/a-file")
+    Path(".env").write_text("STATE_DB_URI=postgresql://of/dotenv\nKAFKA_SASL_PASSWORD_FILE=/nowhere\n")
+
+    in_a_file = config.load(environ | {"STATE_DB_URI_FILE": str(secret_file), "KAFKA_SASL_PASSWORD": "p"})
+    overridden = config.load(environ | {"STATE_DB_URI_FILE": "/nowhere", "KAFKA_SASL_PASSWORD": "p"}, state_db_uri="")
+
+    assert (in_a_file.state_db_uri, in_a_file.kafka_sasl_password) == ("postgresql://of/a-file", "p")
+    assert overridden.state_db_uri == ""
+
+
+def test_a_secret_given_twice_in_one_place_is_refused(environ: dict[str, str]) -> None:
+    with pytest.raises(
+        SettingError, match=r"^KAFKA_SASL_PASSWORD and KAFKA_SASL_PASSWORD_FILE \(both in the env"
+    ) as both:
+        config.load(environ | {"KAFKA_SASL_PASSWORD": "p4ssword", "KAFKA_SASL_PASSWORD_FILE": "/nowhere"})
+
+    assert "p4ssword" not in str(both.value)
+    assert (
+        config.load(environ | {"KAFKA_SASL_PASSWORD": "p", "KAFKA_SASL_PASSWORD_FILE": ""}).kafka_sasl_password == "p"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file"),
+        (b"", "the file is empty"),
+        (b" \n", "the file is empty"),
+        (b"two\nlines\n", "holds more than one line"),
+        (b"nul\0", "characters that cannot be printed"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"x" * 65_537, "is larger than 65536 bytes"),
+    ],
+    ids=["missing", "empty", "blank", "two lines", "nul", "no text", "large"],
+)
+def test_a_file_that_holds_no_secret_is_one_line(
+    environ: dict[str, str], tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+
+    with pytest.raises(SettingError, match=message) as caught:
+        config.load(environ | {"STATE_DB_URI_FILE": str(tmp_path / "secret")})
+
+    assert str(caught.value).startswith(f"STATE_DB_URI_FILE={tmp_path / 'secret'} (in the environment): ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/tmp", "/dev/zero", "/etc/\0x", "x" * 5_000, 7])
+def test_what_is_no_file_is_one_line(environ: dict[str, str], path: object) -> None:
+    write_config(environ, {"state_db_uri_file": path})
+
+    with pytest.raises(SettingError, match=r"^STATE_DB_URI_FILE=") as caught:
+        config.load(environ)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_short_secret_is_refused_in_one_line_that_does_not_show_it(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingError, match=r"^GRAPH_SERVICE_AUTH_SECRET has less than 32 characters") as caught:
+        config.load(environ | {**SECRETS, "GRAPH_SERVICE_AUTH_SECRET": SHORT})
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert "\n" not in str(caught.value)
+    assert SHORT not in told
+    assert "p4ss" not in told
+
+
+def test_secrets_are_in_no_message_and_no_repr(environ: dict[str, str]) -> None:
+    write_config(environ, {"state_db_uri": ["p4ssword"]})
+
+    with pytest.raises(SettingError, match=r"^STATE_DB_URI: ") as caught:
+        config.load(environ)
+
+    assert "p4ssword" not in "".join(traceback.format_exception(caught.value))
+    assert "p4ss" not in repr(config.load(environ | SECRETS))
