@@ -15,9 +15,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from argosy.address import bare_host
 from argosy.ambient import is_of_others
 from argosy.errors import SettingError
 from argosy.secret import SECRET_LENGTH_MIN
@@ -45,6 +46,7 @@ def _split(value: Any) -> Any:
 
 
 StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Host = Annotated[str, AfterValidator(bare_host)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 _SECRET: Final = {"secret": True}
 Secret = Annotated[str, Field(repr=False, json_schema_extra=_SECRET)]
@@ -223,7 +225,7 @@ class Settings(BaseSettings):
     )
 
     # Gateway
-    host: str = Field(default="127.0.0.1", description="Address that the gateway binds.")
+    host: Host = Field(default="127.0.0.1", description="Address that the gateway binds.")
     port: int = Field(default=9000, ge=0, le=65_535, description="Port that the gateway binds; 0: a free one.")
     gateway_workers: int = Field(default=1, ge=1, le=64, description="Gateway processes on the one socket.")
     gateway_metrics: bool = Field(default=True, description="Serve /metrics on the gateway.")
@@ -411,12 +413,12 @@ class Settings(BaseSettings):
     channels_per_turn_max: int = Field(
         default=256, ge=1, le=10_000, description="Channels that a turn fills at once, of all its steps."
     )
-    grpc_host: str = Field(default="127.0.0.1", description="Address that a worker's gRPC server binds and announces.")
+    grpc_host: Host = Field(default="127.0.0.1", description="Address that a worker's gRPC server binds and announces.")
     grpc_port: int = Field(default=0, ge=0, le=65_535, description="Port of a worker's gRPC server; 0: a free one.")
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="Port of a worker's /healthz, /readyz and /metrics; 0: a free one."
     )
-    metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's /healthz, /readyz and /metrics.")
+    metrics_host: Host = Field(default="127.0.0.1", description="Address of a worker's /healthz, /readyz and /metrics.")
     watch_coalesce_ms: float = Field(
         default=30.0, ge=5, le=1_000, description="What is emitted within so long is sent together, milliseconds."
     )

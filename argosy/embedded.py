@@ -18,6 +18,7 @@ from typing import Final
 import httpx2
 from rich.console import Console
 
+from argosy.address import host_port, http_url, to_bind
 from argosy.broker import Broker
 from argosy.clock import SystemClock
 from argosy.config import Settings
@@ -118,7 +119,7 @@ class Tree:
 
     def _wait_ready(self) -> str:
         """The gateway answers, and a worker owns what there is. Returns the URL."""
-        url = f"http://{self._settings.host}:{self._port}"
+        url = http_url(self._settings.host, self._port)
         deadline_s = self._clock.monotonic_s() + _READY_WITHIN_S
         with httpx2.Client(timeout=2.0, trust_env=False) as client:
             while not self._stopping.wait(0.05):
@@ -155,13 +156,14 @@ class Tree:
 
 def _free_port(host: str, port: int) -> int:
     """The port, or a free one for 0. Raises SettingError when somebody has it: we must not take him for our gateway."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SettingError(f"{host}:{port} cannot be bound: {error.strerror} (HOST, PORT)") from error
-        return int(probe.getsockname()[1])
+    try:
+        family, address = to_bind(host, port)
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise SettingError(f"{host_port(host, port)} cannot be bound: {error.strerror} (HOST, PORT)") from error
 
 
 def _is_ready(client: httpx2.Client, url: str) -> bool:

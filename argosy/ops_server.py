@@ -5,6 +5,7 @@ is read from memory by the two callables, which must not wait for anything.
 """
 
 import http.server
+import socketserver
 import threading
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -12,6 +13,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from argosy import telemetry
+from argosy.address import to_bind
 from argosy.errors import SettingError
 from argosy.process import fork
 
@@ -28,7 +30,7 @@ class OpsServer:
 
     def __init__(self, host: str, port: int, health: Answer, ready: Answer) -> None:
         try:
-            self._server = _Server((host, port), _Handler)
+            self._server = _Server(host, port)
         except OSError as error:
             raise SettingError(f"METRICS_HOST={host}, METRICS_PORT={port}: {error.strerror or error}") from error
         fork.own_name(self.port)
@@ -54,6 +56,14 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a client that never finishes its request must not hold up our end
     answers: dict[str, Answer]
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address_family, address = to_bind(host, port)
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Without the look in the DNS for our own name that http.server would have."""
+        socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Nothing: a client that went away is no news."""

@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from argosy import garbage, telemetry
+from argosy.address import host_port, http_url, to_bind
 from argosy.config import Settings
 from argosy.errors import ArgosyError
 from argosy.gateway.app import create_app
@@ -57,22 +58,25 @@ def bind(settings: Settings) -> socket.socket:
             f"HOST={host} is not a loopback address, and nobody is authenticated: bind 127.0.0.1, or set "
             "GATEWAY_ALLOW_REMOTE=1 where the network is trusted"
         )
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        family, address = to_bind(host, port)
+        bound = socket.socket(family)
+    except OSError as error:
+        raise CannotStartError(f"{host_port(host, port)} cannot be bound: {error.strerror} (HOST, PORT)") from error
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
+        bound.bind(address)
         bound.listen(BACKLOG)
         bound.set_inheritable(True)
     except OSError as error:
         bound.close()
-        raise CannotStartError(f"{host}:{port} cannot be bound: {error.strerror} (HOST, PORT)") from error
+        raise CannotStartError(f"{host_port(host, port)} cannot be bound: {error.strerror} (HOST, PORT)") from error
     return bound
 
 
 def address_of(bound: socket.socket) -> str:
     """Where clients reach it."""
-    host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return http_url(*bound.getsockname()[:2])
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from argosy import config
+from argosy.address import bare_host, http_url
 from argosy.logs.open import ensure
 from argosy.store import migrate
 from tests.harness.processes import ROOT, Managed, free_port
@@ -64,12 +65,16 @@ class Fleet:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return http_url(bare_host(self.environment.get("HOST", "127.0.0.1")), self.port)
 
-    def _start(self, name: str, arguments: list[str], ready_port: int, settings: dict[str, str]) -> Managed:
+    def _start(
+        self, name: str, arguments: list[str], ready_port: int, settings: dict[str, str], host_setting: str = "HOST"
+    ) -> Managed:
         self._started += 1
         log = self.folder / f"{self._started:02}-{name}.log"
-        process = Managed(name, arguments, self.environment | settings, f"http://127.0.0.1:{ready_port}/readyz", log)
+        environment = self.environment | settings
+        ready_url = http_url(bare_host(environment.get(host_setting, "127.0.0.1")), ready_port, "/readyz")
+        process = Managed(name, arguments, environment, ready_url, log)
         self.processes.append(process)
         return process
 
@@ -102,7 +107,7 @@ class Fleet:
         settings = {"METRICS_PORT": str(port), **settings}
         if crash_at:
             settings["ARGOSY_CRASH_AT"] = crash_at
-        process = self._start("worker", ["worker", "dispatch"], port, settings)
+        process = self._start("worker", ["worker", "dispatch"], port, settings, "METRICS_HOST")
         if is_awaited:
             process.wait_ready()
         return process

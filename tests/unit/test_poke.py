@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -14,6 +14,7 @@ from argosy.poke import METHOD, Hint, Poker
 from argosy.rpc import worker_pb2, worker_pb2_grpc
 from argosy.signed_call import Callee
 from argosy.verify_calls import VerifyCalls
+from argosy.workers.dispatch.rpc_server import RpcServer
 
 KEY = b"k" * 32
 
@@ -43,6 +44,15 @@ class Worker(worker_pb2_grpc.WorkerServicer):
             while not inbox_buckets <= {bucket for request in self.heard for bucket in request.inbox_buckets}:
                 self.news.clear()
                 await self.news.wait()
+
+
+class Served(NamedTuple):
+    """As RpcServer takes it."""
+
+    servicer: Worker
+
+    def add_to(self, server: Any) -> None:
+        worker_pb2_grpc.add_WorkerServicer_to_server(self.servicer, server)
 
 
 @pytest.fixture
@@ -162,3 +172,32 @@ async def test_a_channel_that_nobody_uses_is_closed(
     await servicer.until({1, 2})
 
     await poker.close()
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"])
+async def test_proxies_of_the_environment_are_left_alone(
+    worker: tuple[Worker, Callee], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    servicer, callee = worker
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    poker = Poker(KEY, "default", SystemClock())
+
+    poker.poke(callee, inbox_buckets=[1])
+
+    await servicer.until({1})
+    await poker.close()
+
+
+async def test_a_worker_is_poked_by_ipv6() -> None:
+    servicer, worker_id = Worker(), uuid.uuid4()
+    server = RpcServer(key=KEY, worker_id=worker_id, host="::1", port=0)
+    await server.start(Served(servicer))
+    poker = Poker(KEY, "default", SystemClock())
+
+    poker.poke(Callee(worker_id, server.address), inbox_buckets=[1])
+
+    await servicer.until({1})
+    assert server.address.startswith("[::1]:")
+    await poker.close()
+    await server.stop()

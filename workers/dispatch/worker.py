@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from argosy import telemetry
+from argosy.address import http_url
 from argosy.config import Settings
 from argosy.ops_server import OpsServer
 from argosy.store.patience import when_ready
@@ -83,7 +84,7 @@ class Worker:
             lane=settings.lane,
             slots=settings.dispatch_slots,
             grpc=parts.exchange.address,
-            metrics=f"http://{settings.metrics_host}:{ops.port}/metrics",
+            metrics=http_url(settings.metrics_host, ops.port, "/metrics"),
         )
         tasks = parts.loops()
         try:

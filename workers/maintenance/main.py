@@ -11,6 +11,7 @@ import structlog
 import uvloop
 
 from argosy import telemetry
+from argosy.address import http_url
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
@@ -80,7 +81,7 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
         telemetry.MAINTENANCE_STARTED,
         worker_id=str(worker_id),
         roles=[role.name for role in roles],
-        metrics=f"http://{settings.metrics_host}:{ops.port}/metrics",
+        metrics=http_url(settings.metrics_host, ops.port, "/metrics"),
     )
     try:
         waiting = asyncio.create_task(stopping.wait())
