@@ -273,6 +273,15 @@ class Settings(BaseSettings):
         le=8_388_608,
         description="Bound of one input, result or signal; 413 or a step error.",
     )
+    signals_unread_max: int = Field(
+        default=1_000, ge=1, le=100_000, description="Signals of one turn that it has not taken; then 429."
+    )
+    signals_unread_size_bytes_max: int = Field(
+        default=8_388_608,
+        ge=1_024,
+        le=268_435_456,
+        description="Bytes of the signals of one turn that it has not taken; then 429.",
+    )
     batch_size_bytes_max: int = Field(
         default=33_554_432, ge=1_024, le=1_073_741_824, description="Bound of the body of one batch."
     )
@@ -518,6 +527,8 @@ class Settings(BaseSettings):
             )
         if self.payload_size_bytes_max > self.batch_size_bytes_max:
             raise ValueError("BATCH_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
+        if self.payload_size_bytes_max > self.signals_unread_size_bytes_max:
+            raise ValueError("SIGNALS_UNREAD_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
         return self
 
 

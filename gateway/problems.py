@@ -45,6 +45,7 @@ KINDS: Final[dict[str, Kind]] = {
     "unknown_workflow": Kind(422, "No worker has registered this workflow"),
     "idempotency_mismatch": Kind(422, "The key was used before, for something else"),
     "rate_limited": Kind(429, "Too many requests at once", True),
+    "too_many_signals": Kind(429, "The turn has as many signals as it may have before it takes some", True),
     "internal": Kind(500, "An error of Argosy's own"),
     "too_many_streams": Kind(503, "The gateway has no room for another event stream", True),
     "log_unavailable": Kind(503, "The log did not take the turn: nothing was accepted", True),

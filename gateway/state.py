@@ -20,6 +20,7 @@ from argosy.gateway.watch.lines import Lines
 from argosy.gateway.watch.streams import Streams
 from argosy.log import LogWriter
 from argosy.secret import Keys
+from argosy.store.inbox import UnreadBounds
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
 
@@ -44,6 +45,11 @@ class State:
     rate_limit: RateLimit
     signal_rate_limit: RateLimit
     cursors: Cursors
+
+    @property
+    def unread_bounds(self) -> UnreadBounds:
+        """Of the signals of one turn."""
+        return UnreadBounds(self.settings.signals_unread_max, self.settings.signals_unread_size_bytes_max)
 
     def drain(self) -> None:
         """This process is about to end: whoever waits or watches goes elsewhere. Returns at once."""

@@ -31,6 +31,27 @@ class InboxWritten(NamedTuple):
     payload: bytes | None
 
 
+class UnreadBounds(NamedTuple):
+    """Of the signals of one turn that it has not taken."""
+
+    rows_max: int
+    size_bytes_max: int
+
+
+class EarlySent(NamedTuple):
+    """written: the row of this request, or of an earlier one with its key; is_full: there is no room for it."""
+
+    written: InboxWritten
+    is_full: bool
+
+
+class SignalSent(NamedTuple):
+    """is_full: the turn has no room for it, and it was not written."""
+
+    head: TurnHead
+    is_full: bool
+
+
 async def insert_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str) -> bool:
     """True when the row was written, False when the request has one already."""
     row = await pool.fetchrow(
@@ -50,9 +71,15 @@ async def insert_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, t
 
 
 async def send_early(
-    pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str, partition: int
-) -> InboxWritten | None:
-    """The row of this request, or an earlier one's, to a turn that is not here. None: it is here now."""
+    pool: Pool,
+    request: InboxRequest,
+    inbox_id: uuid.UUID,
+    tenant: str,
+    lane: str,
+    partition: int,
+    unread: UnreadBounds,
+) -> EarlySent | None:
+    """What came of a request to a turn that is not here. None: it is here now."""
     row = await pool.fetchrow(
         _SQL["send_early"],
         partition,
@@ -65,14 +92,17 @@ async def send_early(
         request.name,
         request.request_id,
         request.payload,
+        *unread,
     )
-    return None if row is None else InboxWritten(*row)
+    return None if row is None else EarlySent(InboxWritten(row[0], row[1]), is_full=row[2])
 
 
 async def send_signal(
-    pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str
-) -> TurnHead | None:
-    """The turn, when it is accepted, no duplicate, not ended, and the row was written. None: nothing was done."""
+    pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str, unread: UnreadBounds
+) -> SignalSent | None:
+    """What came of it, when the turn is accepted, no duplicate, not ended, and has no row of this request. None: it is
+    not so, and nothing was done.
+    """
     row = await pool.fetchrow(
         _SQL["send_signal"],
         request.turn_id,
@@ -82,8 +112,12 @@ async def send_signal(
         request.name,
         request.request_id,
         request.payload,
+        *unread,
     )
-    return None if row is None else TurnHead(*row)
+    if row is None:
+        return None
+    session_id, status, attempt, seq, is_full = row
+    return SignalSent(TurnHead(request.turn_id, session_id, status, attempt, seq, duplicate_of=None), is_full)
 
 
 async def find_inbox_request(pool: Pool, request: InboxRequest, tenant: str, lane: str) -> InboxWritten | None:

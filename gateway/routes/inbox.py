@@ -8,7 +8,8 @@
 | cancelled     | 409 turn_ended | 200: it is what was asked for | 409 turn_ended |
 | other, ended  | 409 turn_ended | 409 turn_ended               | 409 turn_ended |
 
-A repeated request (the same key) gets the answer of the first, whatever the turn is by then.
+A repeated request (the same key) gets the answer of the first, whatever the turn is by then. A turn that has not taken
+SIGNALS_UNREAD_MAX signals (or SIGNALS_UNREAD_SIZE_BYTES_MAX) is sent no more of them: 429.
 """
 
 import uuid
@@ -33,6 +34,8 @@ from argosy.store import turn as turns
 from argosy.store.turn import TurnHead
 from argosy.turn.status import ENDED, Status
 
+_FULL_RETRY_AFTER_S: Final = 1.0
+
 router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
 
 
@@ -52,10 +55,10 @@ async def post_signal(request: Request) -> Response:
     key = checked_key(request.headers.get("idempotency-key")) or str(signal_id)
     written = _request(requested, None, _Said("signal", name, key, payload))
     state.poking.new_signal(requested, tenant)
-    head = await inbox.send_signal(state.pool, written, signal_id, tenant, state.settings.lane)
-    if head is not None:
-        state.poking.new_inbox_row(written.bucket, is_urgent=head.status != Status.SUSPENDED)
-        return _answer(202, head, requested, signal_id=signal_id, name=name)
+    sent = await _send_signal(state, tenant, written, signal_id)
+    if sent is not None:
+        state.poking.new_inbox_row(written.bucket, is_urgent=sent.status != Status.SUSPENDED)
+        return _answer(202, sent, requested, signal_id=signal_id, name=name)
     # Not accepted yet, a duplicate, ended, or sent before: looked at step by step.
     head = await resolve(state, turns.find_turn, requested, tenant)
     head, sent_id = await _deliver(state, tenant, requested, head, _Said("signal", name, key, payload), signal_id)
@@ -132,9 +135,12 @@ async def _deliver(
     if head is None:
         written = _request(requested, None, said)
         partition = partition_of(state, requested)
-        early = await inbox.send_early(state.pool, written, inbox_id, tenant, state.settings.lane, partition)
+        unread = state.unread_bounds
+        early = await inbox.send_early(state.pool, written, inbox_id, tenant, state.settings.lane, partition, unread)
         if early is not None:
-            return None, _same(early, written)
+            if early.is_full:
+                raise _full(unread)
+            return None, _same(early.written, written)
         head = await resolve(state, turns.find_turn, requested, tenant)  # it has come, or another tenant's has
         if head is None:
             raise not_found(requested)
@@ -151,7 +157,7 @@ async def _send(
         if earlier is None:
             raise Problem("turn_ended", f"the turn is {head.status}", turn_status=head.status)
         return _same(earlier, written)
-    if await inbox.insert_inbox(state.pool, written, inbox_id, tenant, lane):
+    if await _write(state, tenant, written, inbox_id):
         state.poking.new_inbox_row(written.bucket)
         return inbox_id
     earlier = await inbox.find_inbox_request(state.pool, written, tenant, lane)
@@ -159,6 +165,30 @@ async def _send(
         raise Problem("turn_ended", "the turn has ended, and what was sent to it is gone")
     state.poking.new_inbox_row(written.bucket)
     return _same(earlier, written)
+
+
+async def _write(state: State, tenant: str, written: inbox.InboxRequest, inbox_id: uuid.UUID) -> bool:
+    """Whether the row was written: the request has none yet, and the turn has not ended meanwhile. Raises Problem."""
+    if written.kind == "signal":
+        return await _send_signal(state, tenant, written, inbox_id) is not None
+    return await inbox.insert_inbox(state.pool, written, inbox_id, tenant, state.settings.lane)
+
+
+async def _send_signal(state: State, tenant: str, written: inbox.InboxRequest, inbox_id: uuid.UUID) -> TurnHead | None:
+    """The turn that the signal was written for, None: see store.inbox.send_signal. Raises Problem."""
+    unread = state.unread_bounds
+    sent = await inbox.send_signal(state.pool, written, inbox_id, tenant, state.settings.lane, unread)
+    if sent is not None and sent.is_full:
+        raise _full(unread)
+    return None if sent is None else sent.head
+
+
+def _full(unread: inbox.UnreadBounds) -> Problem:
+    detail = (
+        f"a turn may have {unread.rows_max} signals of {unread.size_bytes_max} bytes that it has not taken: "
+        "send again when it has taken some"
+    )
+    return Problem("too_many_signals", detail, retry_after_s=_FULL_RETRY_AFTER_S)
 
 
 def _same(earlier: inbox.InboxWritten, written: inbox.InboxRequest) -> uuid.UUID:

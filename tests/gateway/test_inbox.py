@@ -222,3 +222,55 @@ async def test_signals_cancels_and_resumes_over_the_rate_of_their_tenant_are_tol
     assert {answer.headers["retry-after"] for answer in refused} == {"1"}
     assert (turn.status_code, others.status_code) == (202, 404)
     assert len(await rows.inbox(turn_id)) == 3
+
+
+async def test_a_turn_that_has_too_many_signals_is_sent_no_more_of_them(open_gateway: OpenGateway, rows: Rows) -> None:
+    client = await open_gateway(signals_unread_max=3)
+    turn_id = await rows.turn("s", "running", attempt=1)
+    repeated = await rows.turn("s", "duplicate", duplicate_of=turn_id)
+    url = f"/v1/turns/{turn_id}/signals/go"
+    first = await client.post(url, json=1, headers={"idempotency-key": "k"})
+
+    answers = await asyncio.gather(*(client.post(url, json=1) for _ in range(9)))
+    again = await client.post(url, json=1, headers={"idempotency-key": "k"})
+    by_another_name = await client.post(f"/v1/turns/{repeated}/signals/go", json=1)
+    cancel = await client.post(f"/v1/turns/{turn_id}/cancel")
+
+    assert sorted(answer.status_code for answer in answers) == [202] * 2 + [429] * 7
+    refused = [answer for answer in (*answers, by_another_name) if answer.status_code != 202]
+    assert {(each.json()["code"], each.json()["retryable"], each.headers["retry-after"]) for each in refused} == {
+        ("too_many_signals", True, "1")
+    }
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert cancel.status_code == 202
+
+
+async def test_a_repeated_signal_that_came_late_is_answered_as_the_first(
+    client: httpx2.AsyncClient, rows: Rows
+) -> None:
+    turn_id = await rows.turn("s", "running", attempt=1)
+    url, key = f"/v1/turns/{turn_id}/signals/go", {"idempotency-key": "k"}
+    first = await client.post(url, json=1, headers=key)
+    await rows.connection.execute("UPDATE turns SET status = 'completed', ended_at = now() WHERE turn_id = $1", turn_id)
+    await rows.connection.execute("UPDATE inbox SET state = 'late', payload = NULL WHERE turn_id = $1", turn_id)
+
+    again = await client.post(url, json=1, headers=key)
+
+    assert (again.status_code, again.json()["signal_id"]) == (202, first.json()["signal_id"])
+
+
+async def test_a_turn_that_is_not_here_yet_is_sent_no_more_signals_than_it_may_have(
+    open_gateway: OpenGateway, rows: Rows
+) -> None:
+    client = await open_gateway(signals_unread_max=3)
+    turn_id = rows.mint("s")
+    url = f"/v1/turns/{turn_id}/signals/go"
+    first = await client.post(url, json=1, headers={"idempotency-key": "k"})
+
+    answers = await asyncio.gather(*(client.post(url, json=1) for _ in range(9)))
+    again = await client.post(url, json=1, headers={"idempotency-key": "k"})
+    cancel = await client.post(f"/v1/turns/{turn_id}/cancel")
+
+    assert sorted(answer.status_code for answer in answers) == [202] * 2 + [429] * 7
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert cancel.status_code == 202

@@ -177,7 +177,7 @@ async def test_an_accept_waits_for_a_signal_that_is_being_written(
     transaction = writer.transaction()
     await transaction.start()
     row_id = await writer.fetchval(
-        "SELECT sent_id FROM send_early($1, $2, $3, $4, $5, $6, 'signal', 'go', 'S1', '1')",
+        "SELECT sent_id FROM send_early($1, $2, $3, $4, $5, $6, 'signal', 'go', 'S1', '1', 10, 1000)",
         second.partition, uuid.uuid4(), LANE, second.bucket, TENANT, second.turn_id,
     )  # fmt: skip
 

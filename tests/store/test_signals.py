@@ -9,13 +9,14 @@ import asyncpg
 import pytest
 
 from argosy.store.head import Heads, SentSignal
-from argosy.store.inbox import InboxRequest, send_signal
+from argosy.store.inbox import InboxRequest, SignalSent, UnreadBounds, send_signal
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 from tests.store.hand import LANE, TENANT, Change, Hand, New
 from tests.store.test_flush import QUEUED, STARTED
 
 SEND = load_queries("inbox")["send_signal"]
+PLENTY = UnreadBounds(1_000, 1_000_000)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ async def write(connection: Any, turn: New, name: str) -> SentSignal:
     """As send_signal does, on a connection of our own."""
     sent = SentSignal(uuid.uuid4(), turn.turn_id, turn.bucket, name, b"1")
     request_id = str(sent.inbox_id)
-    assert await connection.fetchrow(SEND, turn.turn_id, TENANT, LANE, sent.inbox_id, name, request_id, b"1")
+    assert await connection.fetchrow(SEND, turn.turn_id, TENANT, LANE, sent.inbox_id, name, request_id, b"1", *PLENTY)
     return sent
 
 
@@ -111,10 +112,10 @@ async def test_a_turn_that_has_ended_or_a_request_that_was_seen_gets_no_row(
 ) -> None:
     request = InboxRequest(turn.turn_id, None, turn.bucket, "signal", "go", "key", b"1")
 
-    first = await send_signal(pool, request, uuid.uuid4(), TENANT, LANE)
-    again = await send_signal(pool, request, uuid.uuid4(), TENANT, LANE)
+    first = await send_signal(pool, request, uuid.uuid4(), TENANT, LANE, PLENTY)
+    again = await send_signal(pool, request, uuid.uuid4(), TENANT, LANE, PLENTY)
     await hand.flush(Change(turn, ("suspended", 1, 1), "cancelled", events=[("turn.cancelled", "")]))
-    late = await send_signal(pool, request._replace(request_id="other"), uuid.uuid4(), TENANT, LANE)
+    late = await send_signal(pool, request._replace(request_id="other"), uuid.uuid4(), TENANT, LANE, PLENTY)
 
     assert first is not None
     assert (again, late) == (None, None)
@@ -142,16 +143,75 @@ async def test_who_waits_for_one_turn_holds_up_nobody_who_writes_to_another(
     await beside.close()
 
 
-async def test_signals_to_one_turn_are_written_beside_each_other(store_dsn: str, writer: Any, turn: New) -> None:
-    transaction = writer.transaction()
-    await transaction.start()
-    await write(writer, turn, "one")
-    beside = await asyncpg.connect(store_dsn, server_settings={"search_path": "argosy", "lock_timeout": "1ms"})
+async def send(
+    pool: Pool, turn: New, bounds: UnreadBounds, payload: bytes = b"1", key: str = "", name: str = "go"
+) -> SignalSent | None:
+    signal_id = uuid.uuid4()
+    request = InboxRequest(turn.turn_id, None, turn.bucket, "signal", name, key or str(signal_id), payload)
+    return await send_signal(pool, request, signal_id, TENANT, LANE, bounds)
 
-    assert await write(beside, turn, "two")
 
-    await transaction.rollback()
-    await beside.close()
+def verdicts(sent: list[SignalSent | None]) -> list[str]:
+    return sorted("none" if each is None else "full" if each.is_full else "written" for each in sent)
+
+
+async def test_however_many_signals_come_at_once_a_turn_has_no_more_than_its_bound(
+    store_dsn: str, hand: Hand, turn: New
+) -> None:
+    pools = [Pool(store_dsn, 8, 30.0) for _ in range(2)]
+
+    sent = await asyncio.gather(*(send(pools[n % 2], turn, UnreadBounds(5, 1_000)) for n in range(40)))
+
+    assert verdicts(sent) == ["full"] * 35 + ["written"] * 5
+    assert await hand.rows("SELECT count(*) FROM inbox") == [(5,)]
+    for pool in pools:
+        await pool.close()
+
+
+async def test_signals_are_bounded_in_bytes(pool: Pool, hand: Hand, turn: New) -> None:
+    bounds = UnreadBounds(100, 1_000)
+
+    sent = [await send(pool, turn, bounds, b"x" * size) for size in (600, 401, 400, 1)]
+
+    assert [each and each.is_full for each in sent] == [False, True, False, True]
+
+
+async def test_what_was_taken_or_came_late_makes_room_and_what_is_kept_does_not(
+    pool: Pool, hand: Hand, turn: New
+) -> None:
+    bounds = UnreadBounds(2, 1_000)
+    for name in ("a", "b"):
+        await send(pool, turn, bounds, name=name)
+    await hand.rows("UPDATE inbox SET state = 'buffered' RETURNING 1")
+    before = await send(pool, turn, bounds)
+
+    await hand.rows("UPDATE inbox SET state = 'consumed' WHERE name = 'a' RETURNING 1")
+    after = [await send(pool, turn, bounds) for _ in range(2)]
+
+    assert verdicts([before, *after]) == ["full", "full", "written"]
+
+
+async def test_a_repeated_request_is_found_whether_there_is_room_or_not(pool: Pool, hand: Hand, turn: New) -> None:
+    bounds = UnreadBounds(1, 1_000)
+
+    sent = [await send(pool, turn, bounds, key="k") for _ in range(3)]
+
+    assert [each and each.is_full for each in sent] == [False, None, None]
+
+
+async def test_what_was_sent_to_a_duplicate_counts_and_other_turns_do_not(pool: Pool, hand: Hand) -> None:
+    first, again, other = New("b", key="k"), New("b", key="k"), New("c")
+    await hand.accept(first, again, other)
+    await hand.rows(
+        "INSERT INTO inbox (inbox_id, lane, bucket, tenant, turn_id, kind, name, payload)"
+        " SELECT gen_random_uuid(), 'default', $1, $2, $3, 'signal', 'x', '1' FROM generate_series(1, 2) RETURNING 1",
+        again.bucket, TENANT, again.turn_id,
+    )  # fmt: skip
+    bounds = UnreadBounds(2, 1_000)
+
+    sent = [await send(pool, each, bounds) for each in (first, other)]
+
+    assert [each and each.is_full for each in sent] == [True, False]
 
 
 async def test_only_a_suspended_turn_of_few_events_is_read_ahead(heads: Heads, hand: Hand, turn: New) -> None:
