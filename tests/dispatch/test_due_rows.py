@@ -48,6 +48,25 @@ async def test_a_signal_that_meets_a_turn_before_its_accept_has_answered_is_read
         assert turn.needs_load
 
 
+async def test_a_turn_that_is_woken_gets_signals_in_the_order_in_which_they_were_sent() -> None:
+    """The first wakes it, the second meets it before its history is read, the third is read with that."""
+
+    async def waits(context):
+        return [await context.wait_signal("go") for _ in range(3)]
+
+    async with Parts(catalog(waits, "waits")) as parts:
+        signals = [(uuid.uuid4(), "go", b"%d" % number) for number in range(3)]
+        suspended = loaded(uuid.uuid4(), **waiting_for("signal:go", "signal", uuid.uuid4(), signals=signals))
+        parts.heads.turns[suspended.turn_id] = suspended
+        parts.heads.due = [due_row(suspended, row_id, "signal", "go", payload=data) for row_id, _, data in signals[:2]]
+
+        await parts.inbox.look()
+        turn = parts.scheduler.live[suspended.turn_id]
+        await until(lambda: turn.has_ended)
+
+        assert turn.result == b"[0,1,2]"
+
+
 async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> None:
     """It entered memory, ran and left it while the answer was on its way: its row is looked at again."""
     async with Parts(catalog()) as parts:

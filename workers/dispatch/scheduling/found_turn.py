@@ -56,9 +56,10 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     turn.waits = turn.written_waits = row.waits
     turn.history = row.events or []
     turn.history_bytes = sum(len(event[4]) for event in turn.history)
-    stored = [Signal(*signal) for signal in row.signals if signal[0] not in turn.seen]
-    turn.signals = stored + turn.signals
-    turn.seen.update(signal.inbox_id for signal in stored)
+    # In the order in which they were sent: what memory took in meanwhile stands among them, or came after them all.
+    stored = {signal[0]: Signal(*signal) for signal in row.signals}
+    turn.signals = [*stored.values(), *(signal for signal in turn.signals if signal.inbox_id not in stored)]
+    turn.seen.update(stored)
     known = {result.inbox_id for result in turn.results}
     turn.results += [Result(*result) for result in row.results or () if result[0] not in known]
     turn.seen.update(result.inbox_id for result in turn.results)
