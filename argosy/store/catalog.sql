@@ -9,7 +9,12 @@ SELECT partition, owner, epoch, address FROM partitions WHERE lane = $1 AND owne
 -- name: find_accept_lag
 -- For how long the lane's partitions have not been known to be accepted, the slowest of them; NULL: nothing was ever read.
 SELECT extract(epoch FROM now() - min(greatest(p.accepted_through, l.since)))::double precision
-FROM lane_logs AS l JOIN positions AS p ON p.log_id = l.cluster_id || '/' || l.topic_id AND p.lane = l.lane
+FROM lane_logs AS l
+CROSS JOIN LATERAL generate_series(0, l.partition_count - 1) AS g (partition)
+CROSS JOIN LATERAL (
+  SELECT n.accepted_through FROM positions AS n
+  WHERE n.log_id = l.cluster_id || '/' || l.topic_id AND n.partition = g.partition
+  ORDER BY n.position DESC LIMIT 1) AS p
 WHERE l.lane = $1
 
 -- name: list_workflows

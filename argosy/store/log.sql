@@ -13,8 +13,11 @@ SELECT i.cluster_id, t.topic_id, t.partition_count FROM log_identity AS i, log_t
 -- name: list_spans
 -- What partitions hold.
 SELECT l.partition, l.begin_position, l.next_position
-FROM log_topics AS t JOIN log_partitions AS l ON l.topic_id = t.topic_id
-WHERE t.topic = $1 AND l.partition = ANY ($2::integer[])
+FROM log_topics AS t CROSS JOIN unnest($2::integer[]) AS u (partition)
+CROSS JOIN LATERAL (
+  SELECT * FROM log_partitions AS n WHERE n.topic_id = t.topic_id AND n.partition = u.partition
+  ORDER BY n.next_position DESC LIMIT 1) AS l
+WHERE t.topic = $1
 
 -- name: make_topic
 -- Creates the topic unless it is there; how many partitions it has.

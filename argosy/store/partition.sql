@@ -40,11 +40,14 @@ FROM unnest($2::smallint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::
 ON CONFLICT (turn_id, kind, name, request_id) WHERE request_id IS NOT NULL DO NOTHING
 
 -- name: open_positions
--- The first position of partitions that have none in this log.
+-- The first position of partitions that have none in this log: see functions/position.sql.
 INSERT INTO positions (log_id, partition, lane, position)
 SELECT $1, u.partition, $2, u.position FROM unnest($3::integer[], $4::bigint[]) AS u (partition, position)
 ON CONFLICT DO NOTHING
 
 -- name: list_positions
 -- Where these partitions of a log are accepted up to.
-SELECT partition, position FROM positions WHERE log_id = $1 AND partition = ANY ($2::integer[])
+SELECT u.partition, p.position FROM unnest($2::integer[]) AS u (partition)
+CROSS JOIN LATERAL (
+  SELECT n.position FROM positions AS n WHERE n.log_id = $1 AND n.partition = u.partition
+  ORDER BY n.position DESC LIMIT 1) AS p

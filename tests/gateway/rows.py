@@ -78,7 +78,7 @@ class Rows:
         bucket = ids.bucket_of(ids.session_id_of(self.tenant, LANE, session))
         await self.connection.execute(
             "INSERT INTO positions (log_id, partition, lane, position, accepted_through) VALUES ('test', $1, $2, 1, $3)"
-            " ON CONFLICT (log_id, partition) DO UPDATE SET accepted_through = $3",
+            " ON CONFLICT (log_id, partition, position) DO UPDATE SET accepted_through = $3",
             ids.partition_of(bucket, partition_count), LANE, moment,
         )  # fmt: skip
 

@@ -104,7 +104,7 @@ class Hand:
         await self.connections[2].execute(statement, log, self.lane, list(self.epochs), [0] * len(self.epochs))
 
     async def position(self, partition: int, log: str = LOG) -> int:
-        query = "SELECT position FROM positions WHERE log_id = $1 AND partition = $2"
+        query = "SELECT position_of($1, $2)"
         return int(await self.connections[1].fetchval(query, log, partition))
 
     async def accept(

@@ -14,28 +14,29 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   result flush_answer;
   n integer := cardinality(t_turn);
-  moved integer[];
+  moved integer[] := '{}';
   inserted bigint[];
   is_contested boolean;
   earlier record;
   i integer;
 BEGIN
   IF is_repeated(p_worker, 1::smallint, p_no) THEN
-    SELECT (answer).* INTO result FROM flush_streams WHERE worker_id = p_worker AND stream = 1;
+    SELECT (answer).* INTO result FROM flush_streams WHERE worker_id = p_worker AND stream = 1 AND no = p_no;
     RETURN result;
   END IF;
   result.held := fence(p_worker, p_lane, p_partitions, p_epochs);
   PERFORM lock_places(p_lane, p_partitions);
 
-  -- The compare: a position moves only from where the caller believes it to be.
-  WITH done AS (
-    UPDATE positions AS mine SET
-      position = u.new_position,
-      accepted_through = greatest(mine.accepted_through, u.through)
-    FROM unnest(p_partitions, p_from, p_to, p_through, result.held) AS u (partition, old_position, new_position, through, held)
-    WHERE mine.log_id = p_log AND mine.partition = u.partition AND mine.position = u.old_position AND u.held
-    RETURNING mine.partition)
-  SELECT coalesce(array_agg(partition), '{}') INTO moved FROM done;
+  -- The compare: a position moves only from where the caller believes it to be. One by one: for a join the planner may
+  -- go through the whole index, dead versions too, of a table that has a row per partition.
+  FOR i IN 1..cardinality(p_partitions) LOOP
+    CONTINUE WHEN NOT result.held[i];
+    UPDATE positions SET position = p_to[i], accepted_through = greatest(accepted_through, p_through[i])
+    WHERE log_id = p_log AND partition = p_partitions[i] AND position = p_from[i];
+    IF FOUND THEN
+      moved := moved || p_partitions[i];
+    END IF;
+  END LOOP;
   IF cardinality(moved) < cardinality(p_partitions) THEN
     result.held := ARRAY(SELECT u.partition = ANY (moved) FROM unnest(p_partitions) WITH ORDINALITY AS u (partition, ord) ORDER BY u.ord);
   END IF;
@@ -134,7 +135,7 @@ BEGIN
 
   result.lineage := lineage();
   result.at := clock_timestamp();
-  UPDATE flush_streams SET no = p_no, answer = result, at = now() WHERE worker_id = p_worker AND stream = 1;
+  UPDATE flush_streams SET no = p_no, answer = result, at = now() WHERE worker_id = p_worker AND stream = 1 AND no = p_no - 1;
   RETURN result;
 END
 $$;

@@ -16,12 +16,14 @@ $$;
 
 -- The number: `no` follows the stream's last number, or equals it (the same call sent again after an unknown outcome:
 -- the row lock makes it wait for the first one's backend; the stored answer is returned). Any other number means that
--- the database went back in time: everything the worker owns is void (SQLSTATE AR001).
+-- the database went back in time: everything the worker owns is void (SQLSTATE AR001). The row is looked for by its newest
+-- number, and written by its old one: its dead versions are never gone through (migrations/0015_growing_keys.sql).
 CREATE OR REPLACE FUNCTION is_repeated(p_worker uuid, p_stream smallint, p_no bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   last_no bigint;
 BEGIN
-  SELECT no INTO last_no FROM flush_streams WHERE worker_id = p_worker AND stream = p_stream FOR UPDATE;
+  SELECT no INTO last_no FROM flush_streams WHERE worker_id = p_worker AND stream = p_stream
+  ORDER BY no DESC LIMIT 1 FOR UPDATE;
   IF last_no = p_no - 1 THEN
     RETURN false;
   ELSIF last_no = p_no THEN

@@ -28,11 +28,13 @@ DECLARE
   all_held boolean;
   done_index bigint[];
   ended uuid[];
+  moved_to text;
+  moved uuid[];
   i integer;
   delayed turns%ROWTYPE;
 BEGIN
   IF is_repeated(p_worker, 2::smallint, p_no) THEN
-    SELECT (answer).* INTO result FROM flush_streams WHERE worker_id = p_worker AND stream = 2;
+    SELECT (answer).* INTO result FROM flush_streams WHERE worker_id = p_worker AND stream = 2 AND no = p_no;
     RETURN result;
   END IF;
   result.held := fence(p_worker, p_lane, p_partitions, p_epochs);
@@ -102,23 +104,27 @@ BEGIN
     END IF;
   END LOOP;
 
-  IF cardinality(x_id) > 0 THEN
-    DELETE FROM inbox AS b
-    USING unnest(x_index, x_partition, x_id, x_to) AS x (index, partition, id, new_state)
-    WHERE b.inbox_id = x.id AND x.new_state = 'deleted'
-      AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]);
-    UPDATE inbox AS b SET state = x.new_state, payload = CASE WHEN x.new_state <> 'late' THEN b.payload END
-    FROM unnest(x_index, x_partition, x_id, x_to) AS x (index, partition, id, new_state)
-    WHERE b.inbox_id = x.id AND x.new_state <> 'deleted' AND b.state IN ('due', 'buffered')
-      AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]);
-  END IF;
+  -- By lists, not by joins: for a join the planner may go through the whole index of a table that holds little, and
+  -- much that is dead.
+  FOR moved_to IN SELECT DISTINCT u FROM unnest(x_to) AS u ORDER BY u LOOP
+    moved := ARRAY(
+      SELECT x.id FROM unnest(x_index, x_partition, x_id, x_to) AS x (index, partition, id, new_state)
+      WHERE x.new_state = moved_to
+        AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]));
+    IF moved_to = 'deleted' THEN
+      DELETE FROM inbox WHERE inbox_id = ANY (moved);
+    ELSE
+      UPDATE inbox SET state = moved_to, payload = CASE WHEN moved_to <> 'late' THEN payload END
+      WHERE inbox_id = ANY (moved) AND state IN ('due', 'buffered');
+    END IF;
+  END LOOP;
 
   IF ended IS NOT NULL THEN
     PERFORM close_inbox(ended);
   END IF;
 
   result.lineage := here;
-  UPDATE flush_streams SET no = p_no, answer = result, at = now() WHERE worker_id = p_worker AND stream = 2;
+  UPDATE flush_streams SET no = p_no, answer = result, at = now() WHERE worker_id = p_worker AND stream = 2 AND no = p_no - 1;
   RETURN result;
 END
 $$;

@@ -26,7 +26,8 @@ END
 $$;
 
 -- Appends records; answers their positions in the order they were given, NULL for one whose partition does not exist.
--- Locks partitions in ascending order: appends of several gateways queue, and never deadlock.
+-- Locks partitions in ascending order: appends of several gateways queue, and never deadlock. The row of a partition is
+-- looked for by its newest next_position, and written by that (migrations/0015_growing_keys.sql).
 CREATE OR REPLACE FUNCTION log_append(p_topic text, p_partitions integer[], p_keys bytea[], p_values bytea[], p_headers bytea[])
 RETURNS bigint[] LANGUAGE plpgsql VOLATILE
 SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -34,7 +35,8 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   this uuid;
   locked integer[];
-  firsts bigint[];
+  firsts bigint[] := '{}';
+  first bigint;
   result bigint[];
   counts integer[];
 BEGIN
@@ -42,14 +44,15 @@ BEGIN
   SELECT array_agg(u.partition ORDER BY u.partition), array_agg(u.n ORDER BY u.partition) INTO locked, counts
   FROM (SELECT partition, count(*)::integer AS n FROM unnest(p_partitions) AS partition GROUP BY partition) AS u;
 
-  PERFORM 1 FROM log_partitions WHERE topic_id = this AND partition = ANY (locked) ORDER BY partition FOR NO KEY UPDATE;
-
-  WITH taken AS (
-    UPDATE log_partitions AS l SET next_position = l.next_position + u.n
-    FROM unnest(locked, counts) AS u (partition, n)
-    WHERE l.topic_id = this AND l.partition = u.partition
-    RETURNING l.partition, l.next_position - u.n AS first)
-  SELECT array_agg(taken.partition), array_agg(taken.first) INTO locked, firsts FROM taken;
+  -- One by one: for a join the planner may go through the whole index, dead versions too, of a table that has a row per
+  -- partition.
+  FOR i IN 1..cardinality(locked) LOOP
+    SELECT next_position INTO first FROM log_partitions WHERE topic_id = this AND partition = locked[i]
+    ORDER BY next_position DESC LIMIT 1 FOR UPDATE;
+    UPDATE log_partitions SET next_position = first + counts[i]
+    WHERE topic_id = this AND partition = locked[i] AND next_position = first;
+    firsts := firsts || first;
+  END LOOP;
 
   -- At the time of the lock, so that times grow with positions.
   WITH numbered AS (
@@ -100,14 +103,19 @@ LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET plan_cache_mode = force_g
 DECLARE
   this uuid;
   old_begin bigint;
+  old_next bigint;
   new_begin bigint;
 BEGIN
-  SELECT l.topic_id, l.begin_position, least(greatest(p_position, l.begin_position), l.begin_position + p_limit, l.next_position)
-  INTO this, old_begin, new_begin
-  FROM log_partitions AS l JOIN log_topics AS t USING (topic_id)
-  WHERE t.topic = p_topic AND l.partition = p_partition FOR NO KEY UPDATE OF l;
+  SELECT l.topic_id, l.begin_position, least(greatest(p_position, l.begin_position), l.begin_position + p_limit, l.next_position),
+    l.next_position
+  INTO this, old_begin, new_begin, old_next
+  FROM log_topics AS t CROSS JOIN LATERAL (
+    SELECT * FROM log_partitions AS n WHERE n.topic_id = t.topic_id AND n.partition = p_partition
+    ORDER BY n.next_position DESC LIMIT 1 FOR UPDATE) AS l
+  WHERE t.topic = p_topic;
   IF new_begin > old_begin THEN
-    UPDATE log_partitions SET begin_position = new_begin WHERE topic_id = this AND partition = p_partition;
+    UPDATE log_partitions SET begin_position = new_begin
+    WHERE topic_id = this AND partition = p_partition AND next_position = old_next;
     DELETE FROM log_records
     WHERE topic_id = this AND partition = p_partition AND position >= old_begin AND position < new_begin;
   END IF;

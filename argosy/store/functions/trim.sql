@@ -42,7 +42,10 @@ $$;
 CREATE OR REPLACE FUNCTION gone_from_log(p_lane text, p_partition integer) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (SELECT p.trimmed_through - interval '10 minutes'
-          FROM lane_logs AS l JOIN positions AS p ON p.log_id = l.cluster_id || '/' || l.topic_id
-          WHERE l.lane = p_lane AND p.partition = p_partition);
+          FROM lane_logs AS l CROSS JOIN LATERAL (
+            SELECT n.trimmed_through FROM positions AS n
+            WHERE n.log_id = l.cluster_id || '/' || l.topic_id AND n.partition = p_partition
+            ORDER BY n.position DESC LIMIT 1) AS p
+          WHERE l.lane = p_lane);
 END
 $$;
