@@ -4,9 +4,12 @@ import asyncio
 import signal
 import time
 
+import asyncpg
 import pytest
 
+from tests.gateway.watch.impostor import Impostor, with_another_secret
 from tests.gateway.watch.reader import Reader, Told
+from tests.gateway.watch.until import until
 from tests.harness.client import Client
 from tests.harness.effects import Latch
 from tests.harness.fixtures import *  # noqa: F403
@@ -163,3 +166,31 @@ async def test_a_gateway_that_is_told_to_stop_sends_its_clients_away_at_once(
             assert (len(reader.retry_ms), code) == (2, 0)
             assert time.monotonic() - began_s < 5
     latch.release()
+
+
+@ONE_LOG
+@pytest.mark.slow
+async def test_whoever_takes_the_address_of_a_killed_worker_is_not_believed(
+    idle_fleet: Fleet, client: Client, latch: Latch, database: str
+) -> None:
+    fleet = idle_fleet
+    address = f"127.0.0.1:{free_port()}"
+    fleet.gateway(is_awaited=False)
+    doomed = fleet.worker(GRPC_PORT=address.rpartition(":")[2])
+    turn_id = await client.post("said", "tells", effects=2, until=latch.path)
+    connection = await asyncpg.connect(database)
+    worker_id = await connection.fetchval("SELECT DISTINCT owner FROM partitions WHERE address = $1", address)
+    await connection.close()
+    async with stream(fleet.url, turn_id) as reader:
+        await reader.until(5, within_s=20)
+        doomed.kill()
+        async with Impostor(with_another_secret, worker_id, address) as impostor:
+            await until(lambda: len(impostor.heard) > 2, within_s=20)
+            fleet.worker()
+            await reader.until_type("turn.reset", within_s=30)
+            latch.release()
+            await reader.until_closed(within_s=20)
+
+    assert seqs_of(reader.told) == list(range(1, 6))
+    assert text_of(reader.told) == (await client.turn(turn_id))["result"]["text"]
+    assert "forged" not in str(reader.told)
