@@ -516,7 +516,7 @@ class Settings(BaseSettings):
         for host in self.gateway_hosts:
             if not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", host):
                 raise ValueError(f"GATEWAY_HOSTS has names as in a URL, host or host:port: {host!r} is none")
-        if 0 < len(self.graph_service_auth_secret) < SECRET_LENGTH_MIN:
+        if self.graph_service_auth_secret and len(self.graph_service_auth_secret.strip()) < SECRET_LENGTH_MIN:
             raise ValueError(
                 f"GRAPH_SERVICE_AUTH_SECRET has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one "
                 "with `openssl rand -hex 32`"

@@ -36,8 +36,8 @@ def load_keys(configured: str, data_dir: Path) -> Keys:
 
 
 def load_secret(configured: str, data_dir: Path) -> bytes:
-    """The shared secret. As load_keys."""
-    if configured:
+    """The shared secret, without blanks around it: somebody's `echo` puts a line's end there. As load_keys."""
+    if configured := configured.strip():
         if len(configured) < SECRET_LENGTH_MIN:
             raise SettingError(f"GRAPH_SERVICE_AUTH_SECRET has less than {SECRET_LENGTH_MIN} characters")
         return configured.encode()

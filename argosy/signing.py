@@ -1,4 +1,4 @@
-"""Signed streams between our own processes: who signed a message, for whom, in which stream, and as the how manieth.
+"""Signed streams between our own processes: who signed a message, for whom, in which stream, and in which place there.
 
 Rules:
 - A stream has two keys, one a direction, made of the fleet's key, the method, the callee's worker id, and a number used
@@ -9,8 +9,8 @@ Rules:
 - The callee's nonce is its challenge. So nothing depends on a clock, and nobody has to remember what was heard before;
   it costs one round trip when a stream is opened, which lives for long.
 
-Not promised: that a message stays secret (TLS does that), and that one that was cut off at a stream's end is missed by
-anything but what it does not do.
+Not promised: that a message stays secret (TLS does that), nor that the last messages before a stream's end arrive: who
+stands between two processes may end a stream at any time, and both sides must be able to live with that.
 """
 
 import hashlib

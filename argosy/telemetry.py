@@ -71,7 +71,9 @@ WATCH_STREAMS = Gauge("argosy_watch_streams", "Gateway processes that watch this
 WATCH_SUBSCRIPTIONS = Gauge("argosy_watch_subscriptions", "Turns and sessions that gateways watch here")
 WATCH_LOOKS = Counter("argosy_watch_looks", "Durable events that a watcher was told to read in Postgres")
 FRAMES = Counter("argosy_frames", "Frames sent to gateways")
-CALLS_REFUSED = Counter("argosy_calls_refused", "Calls refused for their signature: who made them, or when")
+CALLS_REFUSED = Counter(
+    "argosy_calls_refused", "Calls that ended because a message was not signed for them, of callers and of callees"
+)
 FLUSHES_SPLIT = Counter("argosy_flushes_split", "Flushes that were sent in parts, by why", ["stream", "why"])
 TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which not even a parking can be written")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")

@@ -31,7 +31,7 @@ def test_each_purpose_has_a_key_of_its_own_that_is_the_same_for_ever() -> None:
 
 
 def test_the_configured_secret_wins(tmp_path: Path) -> None:
-    assert load_secret(CONFIGURED, tmp_path) == CONFIGURED.encode()
+    assert load_secret(CONFIGURED, tmp_path) == load_secret(f" {CONFIGURED}\n", tmp_path) == CONFIGURED.encode()
     assert list(tmp_path.iterdir()) == []
 
 
