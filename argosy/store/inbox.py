@@ -52,8 +52,12 @@ class SignalSent(NamedTuple):
     is_full: bool
 
 
-async def insert_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str) -> bool:
-    """True when the row was written, False when the request has one already."""
+async def insert_inbox(
+    pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str, rows_max: int
+) -> bool:
+    """True when the row was written, False when the request has one already, or the turn has rows_max of its kind that
+    it has not taken (give or take those that are written at this moment).
+    """
     row = await pool.fetchrow(
         _SQL["insert_inbox"],
         inbox_id,
@@ -66,6 +70,7 @@ async def insert_inbox(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, t
         request.name,
         request.request_id,
         request.payload,
+        rows_max,
     )
     return row is not None
 

@@ -1,7 +1,9 @@
 -- name: insert_inbox
--- One row to the owner of a turn, once per (turn, kind, name, request). No row back: it was there already.
+-- One row to the owner of a turn, once per (turn, kind, name, request). No row back: it was there already, or the turn has so
+-- many of this kind ($11) that it has not taken.
 INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, request_id, payload)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+WHERE (SELECT count(*) FROM inbox AS b WHERE b.turn_id = $6 AND b.kind = $7 AND b.state IN ('due', 'buffered')) < $11::integer
 ON CONFLICT (turn_id, kind, name, request_id) WHERE request_id IS NOT NULL DO NOTHING
 RETURNING inbox_id
 

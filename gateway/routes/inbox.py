@@ -161,6 +161,8 @@ async def _send(
         state.poking.new_inbox_row(written.bucket)
         return inbox_id
     earlier = await inbox.find_inbox_request(state.pool, written, tenant, lane)
+    if earlier is None and written.kind == "resume":
+        raise Problem("too_many_signals", "its worker has not taken earlier ones", retry_after_s=_FULL_RETRY_AFTER_S)
     if earlier is None:
         raise Problem("turn_ended", "the turn has ended, and what was sent to it is gone")
     state.poking.new_inbox_row(written.bucket)
@@ -171,7 +173,8 @@ async def _write(state: State, tenant: str, written: inbox.InboxRequest, inbox_i
     """Whether the row was written: the request has none yet, and the turn has not ended meanwhile. Raises Problem."""
     if written.kind == "signal":
         return await _send_signal(state, tenant, written, inbox_id) is not None
-    return await inbox.insert_inbox(state.pool, written, inbox_id, tenant, state.settings.lane)
+    rows_max = state.unread_bounds.rows_max
+    return await inbox.insert_inbox(state.pool, written, inbox_id, tenant, state.settings.lane, rows_max)
 
 
 async def _send_signal(state: State, tenant: str, written: inbox.InboxRequest, inbox_id: uuid.UUID) -> TurnHead | None:

@@ -274,3 +274,16 @@ async def test_a_turn_that_is_not_here_yet_is_sent_no_more_signals_than_it_may_h
     assert sorted(answer.status_code for answer in answers) == [202] * 2 + [429] * 7
     assert (again.status_code, again.json()) == (202, first.json())
     assert cancel.status_code == 202
+
+
+async def test_a_parked_turn_that_nobody_takes_up_is_sent_no_more_resumes_than_it_may_have(
+    open_gateway: OpenGateway, rows: Rows
+) -> None:
+    client = await open_gateway(signals_unread_max=2)
+    turn_id = await rows.turn("s", "parked", attempt=1)
+    url = f"/v1/turns/{turn_id}/resume"
+
+    answers = [await client.post(url, headers={"idempotency-key": key}) for key in ("a", "b", "c", "a")]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 429, 202]
+    assert len(await rows.inbox(turn_id)) == 2
