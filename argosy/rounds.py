@@ -4,6 +4,8 @@ What each error means stands in argosy/store/fault.py. Only Fault.END, and what 
 the loop.
 """
 
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ from argosy.store.fault import Fault, fault_of
 log = structlog.get_logger()
 
 _DELAY_S_MIN, _DELAY_S_MAX = 0.05, 2.0
+_AWAY_S_MAX: Final = 0.5  # who is away may be back at any moment
 _SAY_AGAIN_S: Final = 60.0  # the same error of the same place
 _PLACES_MAX: Final = 100
 _WORDS_MAX: Final = 2_000
@@ -58,11 +61,22 @@ class Rounds:
 
     def failed(self, error: Exception, **what: Any) -> Fault:
         """Say it, with what it is about, and let the next pause be longer. Returns what it means."""
-        self._delay_s = min(max(_DELAY_S_MIN, self._delay_s * 2), _DELAY_S_MAX)
+        is_away = fault_of(error) is Fault.AWAY
+        self._delay_s = min(max(_DELAY_S_MIN, self._delay_s * 2), _AWAY_S_MAX if is_away else _DELAY_S_MAX)
         self._is_failing.set(1)
         return self.say(error, **what)
 
-    def say(self, error: Exception, **what: Any) -> Fault:
+    @contextlib.contextmanager
+    def outlive(self, **what: Any) -> Iterator[None]:
+        """Around what is done for one of many: its error is said, and keeps nothing from the others."""
+        try:
+            yield
+        except Exception as error:
+            if fault_of(error) is Fault.END:
+                raise
+            self.say(error, **what)
+
+    def say(self, error: BaseException, **what: Any) -> Fault:
         """Say an error that is dealt with, with what it is about. Returns what it means."""
         fault = fault_of(error)
         telemetry.LOOP_ERRORS.labels(loop=self._name, fault=fault.value).inc()
@@ -80,7 +94,7 @@ class Rounds:
             )
         return fault
 
-    def _is_news(self, error: Exception, what: dict[str, Any]) -> bool:
+    def _is_news(self, error: BaseException, what: dict[str, Any]) -> bool:
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
             place = place.tb_next
@@ -92,3 +106,15 @@ class Rounds:
             self._said_at_s.clear()
         self._said_at_s[key] = now_s
         return True
+
+
+async def kept(name: str, run: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """`run` as long as it goes on: begun again after every error that need not end the process. The net below loops,
+    each of which outlives the errors of its rounds by itself.
+    """
+    rounds = Rounds(name, clock)
+    is_over = False
+    while not is_over:
+        async with rounds:
+            await run()
+            is_over = True

@@ -8,7 +8,7 @@ import asyncio
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import StoreUnavailableError
+from argosy.rounds import Rounds
 from argosy.store import catalog
 from argosy.store.pool import Pool
 
@@ -27,6 +27,7 @@ class Catalog:
         self._interval_s = interval_s
         self._read_timeout_s = read_timeout_s
         self._clock = clock
+        self._rounds = Rounds("catalog", clock)
         self._workflows: frozenset[str] | None = None
         self._owners: dict[int, catalog.Owner] = {}
         self._accept_lag_s: float | None = None
@@ -98,7 +99,8 @@ class Catalog:
                 workflows = await catalog.list_workflow_names(self._pool, self._lane)
                 self._owners = await catalog.list_owners(self._pool, self._lane)
                 self._accept_lag_s = await catalog.find_accept_lag_s(self._pool, self._lane)
-        except (StoreUnavailableError, TimeoutError):
+        except Exception as error:
+            self._rounds.say(error)  # the last answer stands, and its age is shown
             return
         self._workflows = workflows
         self._read_at_s = self._clock.monotonic_s()
@@ -107,7 +109,8 @@ class Catalog:
         was_reachable = True
         while True:
             await self._clock.sleep(self._interval_s)
-            await self.refresh()
+            async with self._rounds:
+                await self.refresh()
             age_s = self.age_s
             telemetry.CACHE_AGE_S.set(-1 if age_s is None else age_s)
             if self.is_fresh != was_reachable:

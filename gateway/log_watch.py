@@ -17,6 +17,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import ArgosyError
 from argosy.log import Identity, LogWriter
+from argosy.rounds import Rounds
 from argosy.store.lane_log import LaneLog, LaneLogs
 
 log = structlog.get_logger()
@@ -76,11 +77,10 @@ class LogWatch:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
+        rounds = Rounds("log watch", self._clock)
         while True:
-            try:
+            async with rounds:
                 await self.look()
-            except Exception as error:
-                log.exception(telemetry.TASK_FAILED, task="log watch", error=str(error))
             await self._clock.sleep(_LOG_INTERVAL_S)
 
     async def look(self) -> None:

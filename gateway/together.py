@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from argosy.errors import StoreUnavailableError
+from argosy.clock import SystemClock
+from argosy.rounds import Rounds
+from argosy.store.fault import Fault
 
 Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
@@ -15,6 +17,7 @@ class Together(Generic[Question, Answer]):
 
     def __init__(self, answer: Callable[[list[Question]], Awaitable[dict[Question, Answer]]]) -> None:
         self._answer = answer
+        self._rounds = Rounds("questions", SystemClock())
         self._asked: dict[Question, asyncio.Future[Answer | None]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -36,10 +39,17 @@ class Together(Generic[Question, Answer]):
     async def _run(self) -> None:
         while self._asked:
             asked, self._asked = self._asked, {}
-            try:
-                answers = await self._answer(list(asked))
-            except (StoreUnavailableError, TimeoutError):
-                answers = {}
+            answers = await self._answers(list(asked))
             for question, future in asked.items():
                 if not future.done():
                     future.set_result(answers.get(question))
+
+    async def _answers(self, questions: list[Question]) -> dict[Question, Answer]:
+        """Of a question that cannot be asked there is no answer; the others are asked without it."""
+        try:
+            return await self._answer(questions)
+        except Exception as error:
+            if self._rounds.say(error) in (Fault.AWAY, Fault.SLOW) or len(questions) == 1:
+                return {}
+        half = len(questions) // 2
+        return await self._answers(questions[:half]) | await self._answers(questions[half:])

@@ -19,6 +19,7 @@ from argosy.logs.kafka_metadata import KafkaMetadata
 from argosy.logs.kafka_poller import Poller, Round
 from argosy.logs.kafka_retention import Retention
 from argosy.logs.kafka_silence import STATISTICS_INTERVAL_S, Silence, is_out
+from argosy.rounds import Rounds
 
 log = structlog.get_logger()
 
@@ -153,6 +154,7 @@ class KafkaReader:
     async def _watch_group(self) -> None:
         """What the group gave us is given up when it must have put us out, and ours again when it has not."""
         looks = 0
+        rounds = Rounds("kafka group", self._clock)
         while True:
             await self._clock.sleep(STATISTICS_INTERVAL_S)
             is_silent = is_out(self._silence.silent_s, self._session_timeout_s)
@@ -162,7 +164,8 @@ class KafkaReader:
             self._is_out, looks = is_silent, 0
             if self._assigned:
                 self._messages.say("group silent", "partitions are given up" if is_silent else "it still counts us")
-                self._on_eligible(frozenset() if is_silent else self._assigned)
+                async with rounds:
+                    self._on_eligible(frozenset() if is_silent else self._assigned)
 
     def _on_round(self, found: Round) -> None:
         """From the poller's thread."""

@@ -23,6 +23,7 @@ from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Appended, Entry, Identity, Outcome
 from argosy.logs.postgres_connection import PostgresConnection
+from argosy.rounds import Rounds
 from argosy.store import log as log_store
 from argosy.store.pool import is_read_only, unavailable
 
@@ -166,18 +167,25 @@ class PostgresWriter:
         return ""
 
     async def _run(self) -> None:
+        rounds = Rounds("postgres log writer", self._clock)
         while True:
             await self._work.wait()
-            try:
-                connection = await self._connection.open()
-            except LogUnavailableError as error:
-                await self._be_down(str(error))
-                continue
-            self._down_reason = ""
-            if requests := self._gather():
-                await self._send(connection, requests)
-            else:
-                self._work.clear()
+            async with rounds:
+                await self._run_once()
+
+    async def _run_once(self) -> None:
+        try:
+            connection = await self._connection.open()
+        except Exception as error:
+            if not isinstance(error, LogUnavailableError):
+                log.exception(telemetry.TASK_FAILED, task="postgres log writer", error=str(error))
+            await self._be_down(str(error) or type(error).__name__)
+            return
+        self._down_reason = ""
+        if requests := self._gather():
+            await self._send(connection, requests)
+        else:
+            self._work.clear()
 
     async def _be_down(self, reason: str) -> None:
         """Nothing can be sent: what waits and what comes until the next try is refused at once."""
@@ -211,11 +219,11 @@ class PostgresWriter:
 
     async def _send(self, connection: asyncpg.Connection, requests: list[_Request]) -> None:
         entries = [entry for request in requests for entry in request.entries]
-        partitions, keys, values, headers = zip(*entries, strict=True)
-        encoded = [_encode_headers(each) if each else None for each in headers]
         for request in requests:
             request.is_sent = True
         try:
+            partitions, keys, values, headers = zip(*entries, strict=True)
+            encoded = [_encode_headers(each) if each else None for each in headers]
             positions = await log_store.append(
                 connection, self._topic, partitions, keys, values, encoded, self._call_timeout_s
             )

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from argosy.clock import Clock
 from argosy.gateway.watch.subscription import Subscription
+from argosy.rounds import Rounds
 from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
 from argosy.signed_call import Callee, CallError, SignedCall, open_channel
 from argosy.signing import SignatureError
@@ -38,6 +39,7 @@ class Line:
         self.is_over = False
         self._key = key
         self._clock = clock
+        self._rounds = Rounds("watch line", clock)
         self._on_end = on_end
         self._next_id = 0
         self._subscriptions: dict[int, Subscription] = {}
@@ -94,6 +96,8 @@ class Line:
                     await asyncio.gather(writing, return_exceptions=True)
         except (CallError, SignatureError, TimeoutError):
             pass  # whoever subscribed finds the owner again
+        except Exception as error:
+            self._rounds.say(error, worker=self.callee.address)
         finally:
             self._end()
 
@@ -103,7 +107,8 @@ class Line:
         lost = list(self._subscriptions.values())
         self._subscriptions.clear()
         for subscription in lost:
-            subscription.hearer.lose(subscription)
+            with self._rounds.outlive(worker=self.callee.address):
+                subscription.hearer.lose(subscription)
 
     async def _read(self, call: SignedCall) -> None:
         while not self._is_idle():
@@ -114,7 +119,8 @@ class Line:
             for item in response.items:
                 subscription = self._subscriptions.get(item.subscription)
                 if subscription is not None:
-                    subscription.hearer.hear(subscription, item)
+                    with self._rounds.outlive(worker=self.callee.address):
+                        subscription.hearer.hear(subscription, item)
 
     def _is_idle(self) -> bool:
         since_s = self._idle_since_s
@@ -128,6 +134,9 @@ class Line:
                 await self._news.wait()
         except CallError:
             call.cancel()  # the reader ends, and with it the line
+        except Exception as error:
+            self._rounds.say(error, worker=self.callee.address)
+            call.cancel()
 
     def _take(self) -> Any:
         new, self._new = self._new[:_MESSAGE_SUBSCRIPTIONS_MAX], self._new[_MESSAGE_SUBSCRIPTIONS_MAX:]

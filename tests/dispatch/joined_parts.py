@@ -144,7 +144,7 @@ class Parts:
             HistoryBounds(10**6, 10**7),
             begin=lambda t: self.executor.begin(t),
             set_aside=lambda t, why: self.executor.set_aside(t, why),
-            loaded_size_bytes=lambda: self.executor.loaded_size_bytes,
+            loaded_size_bytes=lambda: sum(each.history_bytes for each in self.scheduler.live.values()),
         )
         self.pager = Pager(
             self.heads,
@@ -177,6 +177,7 @@ class Parts:
             self.flusher,
             self.pager,
             NobodyHeld(),
+            clock,
             owned=self.owned,
             partition_of=lambda b: 0,
             interval_s=lambda: 0.05,

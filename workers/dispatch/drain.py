@@ -9,6 +9,7 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import LogReader
+from argosy.rounds import Rounds
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.ownership.handover import Handover
@@ -53,6 +54,7 @@ class Drain:
         self._background = background
         self._clock = clock
         self._owned = owned
+        self._rounds = Rounds("drain", clock)
         self._handover_s = handover_s
         self._drain_timeout_s = drain_timeout_s
 
@@ -61,7 +63,8 @@ class Drain:
         log.info(telemetry.WORKER_DRAINING, running=self._executor.running)
         has_company = self._ownership.fleet.has_company
         self._ownership.is_draining = True
-        await self._reader.leave()
+        with self._rounds.outlive():
+            await self._reader.leave()
         if has_company:
             await self._until(lambda: not self._owned, _CLAIM_WAIT_S)
         self._executor.is_draining = True

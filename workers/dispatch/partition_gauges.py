@@ -12,6 +12,7 @@ from typing import Final
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import StoreUnavailableError
+from argosy.rounds import Rounds
 from argosy.store import fleet
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
@@ -43,9 +44,11 @@ class PartitionGauges:
         self._measured_at_s: float | None = None
 
     async def run(self) -> None:
+        rounds = Rounds("gauges", self._clock)
         while True:
-            self.look()
-            await self._measure_when_due()
+            async with rounds:
+                self.look()
+                await self._measure_when_due()
             await self._clock.sleep(_LOOK_S)
 
     def look(self) -> None:

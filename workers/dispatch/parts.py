@@ -12,6 +12,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.log import LogReader
 from argosy.logs.open import open_reader
+from argosy.rounds import Rounds, kept
 from argosy.store.head import Heads
 from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import Answer, NumberedStream
@@ -56,9 +57,10 @@ class Parts:
         self.owned: dict[int, Owned] = {}
         self.partition_count = 0
         self.clock = SystemClock()
+        self.rounds = Rounds("wires", self.clock)
         self.database_clock = DatabaseClock(self.clock)
         self.loop_watch = LoopWatch(self.clock, settings.loop_stuck_s)
-        self.background = Background()
+        self.background = Background(self.clock)
         self.threads = ThreadPoolExecutor(settings.dispatch_threads, thread_name_prefix="step")
         self.reader: LogReader = open_reader(settings, dsn, self.clock)
         self.accepts = NumberedStream(dsn, self.worker_id, _ACCEPTS, timeout_s=settings.flush_timeout_s)
@@ -124,7 +126,7 @@ class Parts:
             Bounds(settings.history_size_bytes_max, settings.loaded_size_bytes_max),
             begin=lambda turn: self.executor.begin(turn),
             set_aside=lambda turn, why: self.executor.set_aside(turn, why),
-            loaded_size_bytes=lambda: self.executor.loaded_size_bytes,
+            loaded_size_bytes=lambda: sum(each.history_bytes for each in self.scheduler.live.values()),
         )
         self.pager = Pager(
             heads,
@@ -150,6 +152,7 @@ class Parts:
             on_freed=self._moved_on,
             listener_of=self.hub.listener_of,
             is_watched=self.hub.is_watched,
+            say=self.rounds.say,
         )
         self.inbox = Inbox(
             heads,
@@ -158,6 +161,7 @@ class Parts:
             self.flusher,
             self.pager,
             self.takeover,
+            self.clock,
             owned=self.owned,
             partition_of=self._partition_of,
             interval_s=self._inbox_interval_s,
@@ -219,6 +223,7 @@ class Parts:
             self.background,
             self.worker_id,
             bound_s=settings.handover_s,
+            size_bytes_max=settings.flush_size_bytes_max,
             until_known=self.takeover.until_known,
             held_of=self.takeover.forget,
             has_unread=self.pager.has_unread,
@@ -259,14 +264,17 @@ class Parts:
     def _placed(self, placements: list[Placement]) -> None:
         self.inbox.placed(placements)
         for each in placements:
-            self.hub.look(each.turn_id, each.session_id)
+            with self.rounds.outlive(turn_id=str(each.turn_id)):
+                self.hub.look(each.turn_id, each.session_id)
 
     def _handed_over(self, turn: Turn) -> None:
         self.executor.handed_over(turn)
-        self.hub.done(turn)
+        with self.rounds.outlive(turn_id=str(turn.turn_id)):
+            self.hub.done(turn)
 
     def _opened(self, opened: list[Owned]) -> None:
-        self.hub.opened(opened)
+        with self.rounds.outlive():
+            self.hub.opened(opened)
         self.pager.claimed(opened)
         self.inbox.poke()
 
@@ -292,7 +300,8 @@ class Parts:
     def _void(self, gone: list[Owned]) -> None:
         parts = [(owned, self.scheduler.void(owned)) for owned in gone]
         self.handover.begin(parts)
-        self.hub.gone(parts)
+        with self.rounds.outlive():
+            self.hub.gone(parts)
         for owned in gone:
             self.executor.forget(owned)
             self.inbox.void(owned)
@@ -304,7 +313,7 @@ class Parts:
             self.flusher, self.pager, self.inbox, self.intake, self.takeover, self.ownership, self.store_watch,
             self.gauges, self.loop_watch, self.background,
         )  # fmt: skip
-        return [asyncio.create_task(part.run()) for part in parts]
+        return [asyncio.create_task(kept(type(part).__name__.lower(), part.run, self.clock)) for part in parts]
 
     async def close(self) -> None:
         await self.reader.close()

@@ -9,6 +9,7 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import LogReader
+from argosy.rounds import Rounds
 from argosy.workers.dispatch.execution.executor import Executor
 
 log = structlog.get_logger()
@@ -34,16 +35,21 @@ class StoreWatch:
         self._stalled_s = stalled_s
 
     async def run(self) -> None:
+        rounds = Rounds("store watch", self._clock)
         while True:
             await self._clock.sleep(_LOOK_S)
-            cut_off = is_cut_off(self._stalled_s(), self._bound_s)
-            if cut_off == self._executor.is_cut_off:
-                continue
-            self._executor.is_cut_off = cut_off
-            if cut_off:
-                log.error(telemetry.OWNER_CUT_OFF, without_answer_s=round(self._stalled_s(), 1))
-                await self._reader.leave()
-            else:
-                log.warning(telemetry.STORE_RECONNECTED)
-                await self._reader.join()
-                self._executor.fill()
+            async with rounds:
+                await self.look()
+
+    async def look(self) -> None:
+        cut_off = is_cut_off(self._stalled_s(), self._bound_s)
+        if cut_off == self._executor.is_cut_off:
+            return
+        self._executor.is_cut_off = cut_off
+        if cut_off:
+            log.error(telemetry.OWNER_CUT_OFF, without_answer_s=round(self._stalled_s(), 1))
+            await self._reader.leave()
+        else:
+            log.warning(telemetry.STORE_RECONNECTED)
+            await self._reader.join()
+            self._executor.fill()

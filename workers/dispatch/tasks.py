@@ -4,6 +4,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from argosy.clock import Clock
+from argosy.rounds import Rounds
+from argosy.store.fault import Fault, fault_of
+
 
 async def first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") -> None:
     """Until `until` returns; a task that ends before is a bug or a lost cause, and its error is raised."""
@@ -15,9 +19,10 @@ async def first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") -
 
 
 class Background:
-    """Tasks that nobody awaits. An error of one ends the worker, by `run`: it is a bug, or a lost cause."""
+    """Tasks that nobody awaits. An error of one is said; one that must end the process does, by `run`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._rounds = Rounds("background", clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -27,7 +32,7 @@ class Background:
         task.add_done_callback(self._done)
 
     async def run(self) -> None:
-        """Until cancelled, or until one of them fails. Raises its error."""
+        """Until cancelled, or until one of them fails in a way that must end the process. Raises its error."""
         await self._failed
 
     async def until_idle(self) -> None:
@@ -36,5 +41,9 @@ class Background:
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, Exception) and fault_of(error) is not Fault.END:
+            self._rounds.say(error, task=getattr(task.get_coro(), "__qualname__", ""))
+        elif not self._failed.done():
             self._failed.set_exception(error)

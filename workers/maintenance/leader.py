@@ -22,6 +22,7 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import OwnershipLostError, UnavailableError
+from argosy.rounds import Rounds
 from argosy.store.leader import LeaderSession
 from argosy.workers.maintenance.role import Role, Ticked
 
@@ -77,14 +78,13 @@ class Leader:
         return self._role.name
 
     async def run(self) -> None:
+        rounds = Rounds(f"leader {self.name}", self._clock)
         delay_s = _RETRY_S_MIN
         while True:
-            try:
+            delay_s = min(delay_s * 2, _RETRY_S_MAX)
+            async with rounds:
                 await self._stand()
                 delay_s = _RETRY_S_MIN
-            except UnavailableError as error:
-                log.warning(telemetry.STORE_UNAVAILABLE, role=self.name, error=str(error))
-                delay_s = min(delay_s * 2, _RETRY_S_MAX)
             await self._clock.sleep(delay_s)
 
     async def _stand(self) -> None:
@@ -118,7 +118,7 @@ class Leader:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
-        except UnavailableError as error:
+        except (UnavailableError, OwnershipLostError) as error:
             return str(error)
         finally:
             await _give_up(tasks)

@@ -13,8 +13,10 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
+from argosy.rounds import Rounds
 from argosy.store import worker
-from argosy.store.pool import UNAVAILABLE, Pool, connect
+from argosy.store.fault import Fault
+from argosy.store.pool import Pool, connect
 from argosy.store.worker import Beat, Workers
 
 log = structlog.get_logger()
@@ -38,6 +40,7 @@ class Life:
 
     async def run(self, metrics_port: int) -> None:
         """With a connection of its own, opened anew when it is lost."""
+        rounds = Rounds("maintenance life", self._clock)
         while True:
             connection = None
             try:
@@ -47,8 +50,10 @@ class Life:
                 while await worker.beat(connection, self._worker_id, _NOTHING) is not None:
                     has_lock = has_lock or await worker.take_lock(connection, number)
                     await self._clock.sleep(self._settings.heartbeat_ttl_s / _BEATS_PER_TTL)
-            except (StoreUnavailableError, *UNAVAILABLE) as error:
-                log.warning(telemetry.HEARTBEAT_FAILED, error=str(error))
+            except Exception as error:
+                log.warning(telemetry.HEARTBEAT_FAILED, error=f"{type(error).__name__}: {error}")
+                if rounds.say(error) is Fault.END:
+                    raise
                 await self._clock.sleep(_RETRY_S)
             finally:
                 if connection is not None:

@@ -235,7 +235,7 @@ class Intake:
     def _say_aside(self, records: list[Record]) -> None:
         """Somebody may wait for the turn of a record that is sound and kept aside all the same."""
         for each in records:
-            with contextlib.suppress(RecordError):
+            with contextlib.suppress(RecordError), self._rounds.outlive():
                 self._on_settled(uuid.UUID(bytes=record.decode(each.value).turn_id))
 
     async def _call(self, arrays: AcceptArrays, turns: list[Turn], *, is_last_resort: bool = True) -> None:
@@ -265,13 +265,16 @@ class Intake:
                 owned.position = position
                 self._reader.accepted(owned.partition, position)
         for turn, place, is_head in zip(turns, answer.places or (), answer.heads or (), strict=False):
-            if place is None:
-                self._on_settled(turn.turn_id)
-            elif not turn.owned.is_void:
-                turn.place = place
-                # A signal may have found the turn in Postgres before this answer came.
-                self._on_entered(turn)
-                self._scheduler.accepted(turn, is_head)
+            try:
+                if place is None:
+                    self._on_settled(turn.turn_id)
+                elif not turn.owned.is_void:
+                    turn.place = place
+                    # A signal may have found the turn in Postgres before this answer came.
+                    self._on_entered(turn)
+                    self._scheduler.accepted(turn, is_head)
+            except Exception as error:  # it is in Postgres; the others come into memory
+                self._rounds.say(error, turn_id=str(turn.turn_id))
         if lost:
             self._void(lost)
 

@@ -24,7 +24,7 @@ from argosy.workers.dispatch.execution.crash_rule import Run
 from argosy.workers.dispatch.execution.journal import TurnJournal
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.flush.flusher import Flusher
-from argosy.workers.dispatch.scheduling.histories import Unreadable
+from argosy.workers.dispatch.scheduling.histories import Unreadable, unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Resume, Stop, Turn
 from argosy.workflow.catalog import Catalog
@@ -54,6 +54,7 @@ class Executor:
         on_freed: Callable[[], None],
         listener_of: Callable[[Turn], Callable[[], None] | None] = lambda _: None,
         is_watched: Callable[[Turn], bool] = lambda _: False,
+        say: Callable[..., object] = lambda *_, **__: None,
     ) -> None:
         self._scheduler = scheduler
         self._flusher = flusher
@@ -68,6 +69,7 @@ class Executor:
         self._on_freed = on_freed
         self._listener_of = listener_of
         self._is_watched = is_watched
+        self._say = say
         self._running: set[Turn] = set()
         self._alone = Alone(begin=self.begin, on_over=on_freed)
         self._count_ended = {status: telemetry.ENDED.labels(status=status.value).inc for status in ENDED}
@@ -89,10 +91,11 @@ class Executor:
             if turn is None:
                 return
             self._running.add(turn)
-            if turn.needs_load:
-                self._load(turn)
-            else:
-                self.begin(turn)
+            try:
+                (self._load if turn.needs_load else self.begin)(turn)
+            except Exception as error:  # of this turn; the others start
+                self._say(error, turn_id=str(turn.turn_id))
+                self.set_aside(turn, unreadable(error))
 
     def begin(self, turn: Turn) -> None:
         """Everything of the turn is in memory: run it, unless something ended it meanwhile."""
@@ -125,12 +128,7 @@ class Executor:
             self._flusher.add(turn)
         else:
             self._flusher.add_lazily(turn)
-        turn.task = asyncio.create_task(self._run(turn, definition, journal))
-
-    @property
-    def loaded_size_bytes(self) -> int:
-        """What the events of the running turns have."""
-        return sum(turn.history_bytes for turn in self._running)
+        turn.task = asyncio.create_task(self._run_to_its_end(turn, definition, journal))
 
     def set_aside(self, turn: Turn, why: Unreadable) -> None:
         """It cannot be read: it is parked, and nothing of it is run."""
@@ -216,6 +214,15 @@ class Executor:
         turn.journal = turn.task = turn.channels = turn.emitter = None
         if turn.deferred:
             self._again(turn)
+
+    async def _run_to_its_end(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
+        try:
+            await self._run(turn, definition, journal)
+        except Exception as error:  # a bug of ours: what Postgres has of the turn is right, and is read again
+            self._say(error, turn_id=str(turn.turn_id))
+            if turn.is_live:
+                turn.is_refused = True
+                self.begin(turn)
 
     async def _run(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
         try:

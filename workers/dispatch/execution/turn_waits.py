@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from argosy.errors import OwnershipLostError, WaitTimeoutError
+from argosy.errors import OwnershipLostError, WaitTimeoutError, WorkflowError
 from argosy.turn.events import Event
 from argosy.workers.dispatch.execution.asked import Asked
 from argosy.workers.dispatch.turn import InboxWrite, Signal, Turn
@@ -85,7 +85,11 @@ class TurnWaits:
         turn = self._turn
         for wait in self.open.values():
             if wait.kind == "signal" and wait.name == signal.name and not wait.future.done():
-                self._complete(wait.key, signal)
+                try:
+                    self._complete(wait.key, signal)
+                except WorkflowError as error:  # there is no room for it in the turn's history: the turn hears that
+                    wait.future.set_exception(error)
+                    break
                 if wait.timer_id is not None:
                     turn.drop_timer(wait.timer_id)
                 wait.future.set_result(signal.payload)
@@ -139,11 +143,16 @@ class TurnWaits:
 
     def _time_out(self, wait: Wait, inbox_id: uuid.UUID) -> None:
         self._turn.moves[inbox_id] = "deleted"
+        event = Event.WAIT_TIMED_OUT if wait.kind == "signal" else Event.WAIT_COMPLETED
+        is_hidden = wait.kind != "signal" and self._asked.is_hidden(wait.key)
+        try:
+            self._record(event, wait.key, _PRIVATE if is_hidden else b"{}")
+        except WorkflowError as error:  # as for a signal
+            wait.future.set_exception(error)
+            return
         if wait.kind == "signal":
-            self._record(Event.WAIT_TIMED_OUT, wait.key, b"{}")
             wait.future.set_exception(WaitTimeoutError(f"no signal {wait.name!r} came in time"))
         else:
-            self._record(Event.WAIT_COMPLETED, wait.key, _PRIVATE if self._asked.is_hidden(wait.key) else b"{}")
             wait.future.set_result(None)
 
     def _timer(

@@ -1,9 +1,8 @@
 """Who hears what a flush has made durable."""
 
 import asyncio
-import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from argosy.rounds import Rounds
@@ -25,27 +24,20 @@ class Telling(NamedTuple):
 
     async def tell(self, written: Batch, answer: Answer) -> None:
         entries, moves, placements = written
-        with self._outlived():
+        with self.rounds.outlive():
             self.on_events(answer, entries)
         await asyncio.sleep(0)  # who watches is told before all that a flush sets going
         if timers := [row.due_s for entry in entries for row in entry.inbox]:
-            with self._outlived():
+            with self.rounds.outlive():
                 self.on_timers(timers)
         moved = [move.inbox_id for move in moves]
         for entry in entries:
             moved.extend(entry.moves)
         if moved:
-            with self._outlived():
+            with self.rounds.outlive():
                 self.on_moved(moved)
         if placements:
-            with self._outlived():
+            with self.rounds.outlive():
                 self.on_placed(placements)
-        with self._outlived():
+        with self.rounds.outlive():
             self.on_written([entry.turn for entry in entries if not entry.has_rest])
-
-    @contextlib.contextmanager
-    def _outlived(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            self.rounds.say(error)

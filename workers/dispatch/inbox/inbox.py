@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from argosy import telemetry
-from argosy.errors import UnavailableError
+from argosy.clock import Clock
 from argosy.ranges import joined
+from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Heads, Queue
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.batch import Placement
@@ -32,6 +32,7 @@ from argosy.workers.dispatch.turn import Owned, Turn
 
 log = structlog.get_logger()
 
+_FAILURES_MAX, _FAILURES_KEPT = 5, 1_000
 _TIMER_SLACK_S = 0.005  # a look that comes a moment early would wait for the next one
 
 
@@ -49,6 +50,7 @@ class Inbox:
         flusher: Flusher,
         pager: Pager,
         takeover: Takeover,
+        clock: Clock,
         *,
         owned: dict[int, Owned],
         partition_of: Callable[[int], int],
@@ -65,8 +67,13 @@ class Inbox:
         self._interval_s = interval_s
         self._size_bytes_max = size_bytes_max
         self._in_hand = InHand(rows_max, lambda turn: scheduler.live.get(turn.turn_id) is turn)
+        self._rounds = Rounds("inbox", clock)
+        # How often a row could not be taken.
+        self._failures: dict[uuid.UUID, int] = {}
         self._work = asyncio.Event()
-        self.ahead = ReadAhead(heads, scheduler, takeover, self._owned_of, self._take_ahead)
+        self.ahead = ReadAhead(
+            heads, scheduler, takeover, self._owned_of, self._take_ahead, Rounds("read ahead", clock)
+        )
         self._delivery = Delivery(
             scheduler, executor, flusher, pager, takeover, self._in_hand, on_absent=self.ahead.touched
         )
@@ -110,12 +117,11 @@ class Inbox:
         while True:
             wait_s = self._interval_s()
             self._work.clear()
-            try:
+            next_due_s: float | None = 0.0  # after an error at once: its pause is over
+            async with self._rounds:
                 next_due_s = await self.look()
-                if next_due_s is not None:
-                    wait_s = min(wait_s, next_due_s + _TIMER_SLACK_S)
-            except UnavailableError as error:
-                log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
+            if next_due_s is not None:
+                wait_s = min(wait_s, next_due_s + _TIMER_SLACK_S)
             try:
                 async with asyncio.timeout(wait_s):
                     await self._work.wait()
@@ -165,10 +171,24 @@ class Inbox:
         if row.turn_id in departed:  # it came, ran and left while we read: what was read is older than that
             self._work.set()
         elif owned is not None:
+            self._deliver(row, owned)
+
+    def _deliver(self, row: DueRow, owned: Owned) -> None:
+        """One row that cannot be taken stays due, and keeps none behind it from their turns. It is tried again with the
+        next looks; in the end it is kept in hand, and is for the next claim.
+        """
+        try:
             self._delivery.take(row, owned)
+        except Exception as error:
+            self._rounds.say(error, inbox_id=str(row.inbox_id), turn_id=str(row.turn_id), kind=row.kind)
+            self._failures[row.inbox_id] = failures = self._failures.pop(row.inbox_id, 0) + 1
+            if failures >= _FAILURES_MAX:
+                self._in_hand.take(row.inbox_id, owned)
+            if len(self._failures) > _FAILURES_KEPT:
+                del self._failures[next(iter(self._failures))]
 
     def _take_ahead(self, row: DueRow, owned: Owned) -> None:
-        self._delivery.take(row, owned)
+        self._deliver(row, owned)
         self._executor.fill()
 
 

@@ -17,18 +17,14 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
-import structlog
-
-from argosy import ids, telemetry
-from argosy.errors import UnavailableError
+from argosy import ids
+from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Heads, LoadedTurn, SentSignal
 from argosy.turn.status import Status
 from argosy.workers.dispatch.inbox.inbox_rule import waits_for
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned
-
-log = structlog.get_logger()
 
 _TURNS_MAX: Final = 64  # for one read; the others are found when they are due
 # What a signal may cause to be read before anybody knows whether it is taken.
@@ -45,7 +41,9 @@ class ReadAhead:
         takeover: Takeover,
         owned_of: Callable[[int], Owned | None],
         take: Callable[[DueRow, Owned], None],
+        rounds: Rounds,
     ) -> None:
+        self._rounds = rounds
         self._heads = heads
         self._scheduler = scheduler
         self._takeover = takeover
@@ -72,10 +70,8 @@ class ReadAhead:
         while True:
             await self._work.wait()
             self._work.clear()
-            try:
+            async with self._rounds:  # what was missed is found when it is due
                 await self.read()
-            except UnavailableError as error:
-                log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
 
     async def read(self) -> None:
         """Read what was named, and wake what can go on."""

@@ -10,15 +10,17 @@ Rules:
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import UnavailableError
 from argosy.ranges import in_ranges
+from argosy.rounds import Rounds
+from argosy.store.fault import Fault
 from argosy.store.partition import Partitions, ResultRow
 from argosy.workers.dispatch.execution.journal import STEP_OUTCOMES
 from argosy.workers.dispatch.flush.flusher import Flusher
@@ -28,6 +30,7 @@ from argosy.workers.dispatch.turn import EventWrite, Owned, Resume, Stop, Turn
 log = structlog.get_logger()
 
 _RETRY_S = 0.25
+_FAILURES_MAX = 5
 
 # (turn_id, runner) of turns that were held here for somebody else's step.
 Held = list[tuple[uuid.UUID, str]]
@@ -80,6 +83,20 @@ def rows_of(turn: Turn, outcomes: Iterable[EventWrite], runner: str, *, is_last:
     return rows
 
 
+def parts_of(rows: list[ResultRow], size_bytes_max: int) -> Iterator[list[ResultRow]]:
+    """The rows in order, in parts of so many bytes beyond their last row."""
+    part: list[ResultRow] = []
+    room = size_bytes_max
+    for row in rows:
+        part.append(row)
+        room -= len(row.payload or b"")
+        if room <= 0:
+            yield part
+            part, room = [], size_bytes_max
+    if part:
+        yield part
+
+
 class Handover:
     """Gives partitions away. on_done(turn) is called when nothing of a turn runs here any more; on_told(turn) when
     there is something to be read by its owner. until_known(owned) returns when it is known what the owner before left;
@@ -95,6 +112,7 @@ class Handover:
         worker_id: uuid.UUID,
         *,
         bound_s: float,
+        size_bytes_max: int,
         until_known: Callable[[Owned], Awaitable[None]],
         held_of: Callable[[Owned], Held],
         has_unread: Callable[[Owned], bool],
@@ -107,6 +125,7 @@ class Handover:
         self._clock = clock
         self._worker_id = worker_id
         self._bound_s = bound_s
+        self._size_bytes_max = size_bytes_max
         self._until_known = until_known
         self._held_of = held_of
         self._has_unread = has_unread
@@ -114,6 +133,7 @@ class Handover:
         self._on_done = on_done
         self._on_told = on_told
         self._background = background
+        self._rounds = Rounds("handover", clock)
 
     def stop_starting(self, turns: Iterable[Turn]) -> None:
         """Nothing new begins in those of them that run."""
@@ -148,7 +168,8 @@ class Handover:
                     kept.append((turn, runner))
                     note.append((owned.partition, turn.turn_id, runner))
                 else:
-                    self._on_done(turn)
+                    with self._rounds.outlive(turn_id=str(turn.turn_id)):
+                        self._on_done(turn)
             note += [(owned.partition, *each) for each in self._held_of(owned)]
         partitions, epochs = [each.owned.partition for each in losses], [each.owned.epoch for each in losses]
         # Only now is it known what Postgres has of them.
@@ -187,15 +208,22 @@ class Handover:
             self._on_done(turn)
 
     async def _tell(self, turn: Turn, rows: list[ResultRow]) -> None:
-        await self._insist(lambda: self._partitions.write_results(rows))
+        for part in parts_of(rows, self._size_bytes_max):
+            await self._insist(partial(self._partitions.write_results, part))
         self._on_told(turn)
 
     async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Until it is written: what is said here is known nowhere else."""
+        """Until it is written: what is said here is known nowhere else. What can never be written is given up, and
+        said: whoever waits for it waits no longer than HANDOVER_S, and runs the step again.
+        """
+        failures = 0
         while True:
             try:
                 await write()
                 return
-            except UnavailableError as error:
-                log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
+            except Exception as error:
+                fault = self._rounds.say(error)
+                failures += fault in (Fault.CONTENT, Fault.BUG)
+                if fault is Fault.END or failures >= _FAILURES_MAX:
+                    raise
                 await self._clock.sleep(_RETRY_S)

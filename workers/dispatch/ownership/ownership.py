@@ -20,9 +20,10 @@ import structlog
 
 from argosy import ids, telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, CallerError, OwnershipLostError, UnavailableError
+from argosy.errors import UnavailableError
 from argosy.log import Identity
 from argosy.ranges import in_ranges
+from argosy.rounds import Rounds
 from argosy.store.partition import Claimed, Orphan, Partitions
 from argosy.workers.dispatch.life import Member, adopter
 from argosy.workers.dispatch.ownership.members import Members
@@ -162,16 +163,11 @@ class Ownership:
         return left
 
     async def _again_and_again(self, work: Callable[[], Awaitable[None]], has_to: asyncio.Event) -> None:
+        rounds = Rounds(f"ownership {work.__name__.strip('_')}", self._clock)
         while True:
             has_to.clear()
-            try:
+            async with rounds:
                 await work()
-            except UnavailableError as error:
-                log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
-            except (OwnershipLostError, CallerError):
-                raise
-            except ArgosyError as error:
-                log.error(telemetry.TASK_FAILED, task="ownership", error=str(error))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval_s):
                     await has_to.wait()
@@ -209,7 +205,11 @@ class Ownership:
     async def _look_for_losses(self) -> None:
         """A partition that we do not read may be claimed without our hearing of it."""
         self._has_to_look_for_losses = False
-        mine = await self._partitions.owned()
+        try:
+            mine = await self._partitions.owned()
+        except Exception:
+            self._has_to_look_for_losses = True
+            raise
         gone = [each for each in self._owned.values() if mine.get(each.partition) != each.epoch]
         if gone:
             log.info(telemetry.PARTITIONS_TAKEN, partitions=in_ranges(sorted(each.partition for each in gone)))
@@ -230,7 +230,7 @@ class Ownership:
             mine = to_adopt(orphans, self.fleet.all, self._lane, self._worker_id)
             asked_s = self._clock.monotonic_s()
             adopted = await self._partitions.adopt(mine) if mine else {}
-        except UnavailableError:
+        except Exception:
             self._has_to_look_for_orphans = True
             raise
         if adopted:

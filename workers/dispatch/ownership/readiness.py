@@ -5,8 +5,8 @@ and has looked at the log once. A log that goes away later does not take that ba
 from collections.abc import Awaitable, Callable, Collection
 
 from argosy.clock import Clock
-from argosy.errors import UnavailableError
 from argosy.ranges import in_ranges
+from argosy.store.fault import Fault, fault_of
 
 _LOOK_S = 0.25
 
@@ -40,6 +40,8 @@ class Readiness:
             try:
                 self.has_joined = await has_joined() or self.has_joined
                 self.log_error = ""
-            except UnavailableError as error:
-                self.log_error = str(error)
+            except Exception as error:
+                if fault_of(error) is Fault.END:
+                    raise
+                self.log_error = str(error) or type(error).__name__
             await self._clock.sleep(_LOOK_S)

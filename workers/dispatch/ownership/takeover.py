@@ -16,19 +16,17 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import structlog
-
-from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import UnavailableError
+from argosy.ranges import in_ranges
+from argosy.rounds import Rounds
+from argosy.store.fault import Fault, fault_of
 from argosy.store.partition import Claimed, Note, Partitions
 from argosy.workers.dispatch.turn import Owned, Resume
-
-log = structlog.get_logger()
 
 _LOOK_S = 0.02
 _RETRY_S = 0.25
 _HELD_LOOK_S = 0.1
+_NOBODY = uuid.UUID(int=0)
 
 
 class HeldTurn(NamedTuple):
@@ -41,7 +39,11 @@ class HeldTurn(NamedTuple):
 
     @property
     def runner_id(self) -> uuid.UUID:
-        return uuid.UUID(self.runner.partition("/")[0])
+        """Nobody, when the note does not name one."""
+        try:
+            return uuid.UUID(self.runner.partition("/")[0])
+        except ValueError:
+            return _NOBODY
 
 
 class Waiting(NamedTuple):
@@ -94,6 +96,7 @@ class Takeover:
     ) -> None:
         self._partitions = partitions
         self._clock = clock
+        self._rounds = Rounds("takeover", clock)
         self._note_s = note_s
         self._bound_s = bound_s
         self._is_living = is_living
@@ -141,10 +144,12 @@ class Takeover:
 
     async def run(self) -> None:
         while True:
-            if self._waiting:
-                await self._look_for_notes()
-            if self.held:
-                await self._look_after_held()
+            async with self._rounds:
+                if self._waiting:
+                    await self._look_for_notes()
+            async with self._rounds:
+                if self.held:
+                    await self._look_after_held()
             self._work.clear()
             if self._waiting:
                 await self._clock.sleep(_LOOK_S)
@@ -159,9 +164,9 @@ class Takeover:
         gone = {turn_id: each for turn_id, each in self.held.items() if not self._is_living(each.runner_id)}
         if gone:
             # Its last words were committed before it ended: they count, whether we have come to read them or not.
-            notes = await self._notes(sorted({each.owned.partition for each in gone.values()}))
+            notes = await self._notes(sorted({each.owned.partition for each in gone.values()}), None)
             if notes is None:
-                return
+                gone, notes = {}, []
             unsaid = {running for note in notes for running in note.running}
             for turn_id, each in gone.items():
                 if self.held.get(turn_id) is each:
@@ -170,13 +175,17 @@ class Takeover:
         for turn_id in late & self.held.keys():
             self._release(turn_id, self.held[turn_id], Resume.UNHEARD)
 
-    async def _notes(self, partitions: list[int]) -> list[Note] | None:
+    async def _notes(self, partitions: list[int], unreadable: list[Note] | None) -> list[Note] | None:
+        """None: they cannot be read now. unreadable: what stands for those that can never be read."""
         try:
             return await self._partitions.notes(partitions)
-        except UnavailableError as error:
-            log.warning(telemetry.STORE_UNAVAILABLE, error=str(error))
+        except Exception as error:
+            fault = fault_of(error)
+            if fault is Fault.END:
+                raise
+            self._rounds.say(error, partitions=in_ranges(partitions))
             await self._clock.sleep(_RETRY_S)
-            return None
+            return None if fault in (Fault.AWAY, Fault.SLOW) else unreadable
 
     def _release(self, turn_id: uuid.UUID, held: HeldTurn, resume: Resume) -> None:
         if held.owned.is_void:
@@ -186,7 +195,7 @@ class Takeover:
 
     async def _look_for_notes(self) -> None:
         asked = dict(self._waiting)
-        notes = await self._notes(sorted({owned.partition for owned in asked}))
+        notes = await self._notes(sorted({owned.partition for owned in asked}), [])
         if notes is None:
             return
         now_s = self._clock.monotonic_s()
