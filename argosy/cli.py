@@ -13,6 +13,7 @@ from argosy import config, telemetry
 from argosy.config import Settings
 from argosy.errors import SettingError
 from argosy.printable import printable
+from argosy.process.ending import leave
 from argosy.terminal import run_command
 
 app = typer.Typer(
@@ -86,7 +87,8 @@ def gateway(parent_fd: ParentFd = None) -> None:
     settings = _settings()
     _dsn(settings)
     with inline_worker(settings):
-        sys.exit(run(settings, parent_fd))
+        code = run(settings, parent_fd)
+    leave(code)
 
 
 @app.command()
@@ -95,7 +97,7 @@ def maintain(parent_fd: ParentFd = None) -> None:
     from argosy.workers.maintenance.main import run
 
     settings = _settings()
-    sys.exit(run(settings, _dsn(settings), parent_fd))
+    leave(run(settings, _dsn(settings), parent_fd))
 
 
 @worker_app.command()
@@ -109,7 +111,7 @@ def dispatch(
     from argosy.workers.dispatch.main import run
 
     settings = _settings(argosy_workflows=tuple(workflows) if workflows else None)
-    sys.exit(run(settings, _dsn(settings), parent_fd))
+    leave(run(settings, _dsn(settings), parent_fd))
 
 
 @app.command()

@@ -313,6 +313,12 @@ class Settings(BaseSettings):
     )
     dispatch_slots: int = Field(default=256, ge=1, le=100_000, description="Turns that one worker runs at once.")
     dispatch_threads: int = Field(default=32, ge=1, le=1_000, description="Threads for synchronous steps.")
+    dispatch_threads_abandoned_max: int = Field(
+        default=256,
+        ge=0,
+        le=10_000,
+        description="Threads held by steps that were given up, and likewise by workflows, that are replaced by others.",
+    )
     ready_sessions_max: int = Field(
         default=10_000, ge=10, le=1_000_000, description="Ready sessions at which a worker stops reading the log."
     )

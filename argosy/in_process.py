@@ -46,7 +46,8 @@ class Argosy(AsyncClient):
     fleet of its own decides for itself (state_db_uri, port, …) is refused.
 
     Steps run on the caller's event loop: a loop that is blocked stops them, too. At the end steps in flight have 5 s
-    (drain_timeout_s) to end; a plain `def` that still runs then cannot be stopped, and the interpreter waits for it.
+    (drain_timeout_s) to end; a plain `def` that still runs then cannot be stopped: it goes on
+    until the interpreter ends, which does not wait for it.
     `url` is its address, for other processes of this user.
 
     Raises SettingError (another Argosy has the folder), WorkflowError (a workflow is broken), UnavailableError.

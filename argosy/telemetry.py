@@ -63,6 +63,10 @@ FLUSH_TURNS = Histogram(
     "argosy_flush_turns", "Turns in one flush", ["stream"], buckets=(1, 2, 5, 10, 25, 50, 100, 200, 400, 1000)
 )
 FLUSH_S = Histogram("argosy_flush_seconds", "Time of one flush", ["stream"], buckets=_LATENCY_S)
+THREADS_ABANDONED = Gauge(
+    "argosy_threads_abandoned", "Threads with a call that nobody waits for any more: step, workflow", ["kind"]
+)
+THREADS_WAITED_FOR = Gauge("argosy_threads_waited_for", "Calls that wait for a thread: step, workflow", ["kind"])
 STEPS = Counter("argosy_steps", "Tries of steps, by outcome", ["outcome"])
 STEP_S = Histogram("argosy_step_seconds", "Time of one try of a step", buckets=(*_LATENCY_S, 60, 300, 1800))
 INBOX = Counter("argosy_inbox_rows", "Inbox rows taken, by kind and what became of them", ["kind", "outcome"])
@@ -129,6 +133,8 @@ WORKFLOWS_LOADED: Final = "workflows.loaded"
 WORKFLOWS_BROKEN: Final = "workflows.broken"
 HEARTBEAT_FAILED: Final = "heartbeat.failed"
 LINEAGE_CHANGED: Final = "lineage.changed"
+THREAD_ABANDONED: Final = "thread.abandoned"
+THREADS_REFUSED: Final = "threads.refused"
 LOOP_STUCK: Final = "loop.stuck"
 OWNER_CUT_OFF: Final = "owner.cut_off"
 LOOP_BLOCKED: Final = "loop.blocked"
@@ -141,6 +147,8 @@ TRIM_FAILED: Final = "trim.failed"
 SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
 CALL_REFUSED: Final = "call.refused"
+
+_AWAY: Final = (STORE_UNAVAILABLE, STORE_NOT_READY, LOG_UNAVAILABLE, HEARTBEAT_FAILED, CALL_REFUSED)
 
 
 def exposition() -> tuple[bytes, str]:
@@ -158,7 +166,7 @@ def set_up_logging(level: str, log_format: str) -> None:
     structlog.configure(
         processors=[
             Quiet(
-                {STORE_UNAVAILABLE, STORE_NOT_READY, LOG_UNAVAILABLE, HEARTBEAT_FAILED, CALL_REFUSED},
+                {*_AWAY, THREAD_ABANDONED, THREADS_REFUSED},
                 _QUIET_S,
                 SystemClock(),
             ),

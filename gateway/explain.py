@@ -102,7 +102,21 @@ def _verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict
         return _suspended(facts, waits, turn_id)
     if facts.runner is not None:
         return _unless_nobody_works(facts, _handing_over(facts, facts.runner))
+    if facts.threads_abandoned is not None:
+        return _unless_nobody_works(facts, _waiting_for_thread(facts, facts.threads_abandoned))
     return _unless_nobody_works(facts, Verdict("running", f"It is running: attempt {facts.attempt}."))
+
+
+def _waiting_for_thread(facts: TurnFacts, abandoned: int) -> Verdict:
+    """Its synchronous code is due, and every thread of its worker is taken."""
+    why = f"It is running (attempt {facts.attempt}), and its synchronous code waits for a thread of its worker."
+    to_do = "Nothing: it goes on when a thread is free. More of them: DISPATCH_THREADS."
+    if abandoned:
+        why += f" {abandoned} are held by calls that were given up after a time-out or a cancellation and go on."
+        to_do = (
+            "Give what blocks a time-out of its own; a restart of the worker ends such calls (log: thread.abandoned)."
+        )
+    return Verdict("waiting_for_thread", why, to_do, {"threads_abandoned": abandoned})
 
 
 def _handing_over(facts: TurnFacts, runner: str) -> Verdict:

@@ -28,6 +28,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from argosy.process.exiting import end_now
+
 _MAPPED: Final = "::ffff:"
 _FD_FOLDERS: Final = (Path("/proc/self/fd"), Path("/dev/fd"))
 
@@ -111,14 +113,7 @@ def end_child(error: BaseException | None) -> NoReturn:
     elif error is not None:
         traceback.print_exception(error)
         code = 1
-    _exit(code)
-
-
-def _exit(code: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # nobody is left to hear of it
-            stream.flush()
-    os._exit(code)
+    end_now(code)
 
 
 def _register() -> None:
@@ -190,7 +185,7 @@ def _drop_loop() -> None:
 
 def _come_back() -> None:
     sys.stderr.write("argosy: a forked child of a step came back to the worker's event loop: it ends (use os._exit)\n")
-    _exit(1)
+    end_now(1)
 
 
 def _open_fds() -> list[int]:

@@ -200,7 +200,10 @@ SELECT now() AS at,
           SELECT CASE b.state WHEN 'late' THEN 'late' ELSE 'unread' END AS state, b.name, count(*) AS count FROM inbox AS b
           WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant
             AND b.kind = 'signal' AND b.state IN ('due', 'buffered', 'late')
-          GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 100) AS sent) AS signals
+          GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 100) AS sent) AS signals,
+       -- NULL: it does not wait for a thread.
+       (SELECT max(h.threads_abandoned) FROM heartbeats AS h JOIN living ON living.worker_id = h.worker_id
+        WHERE t.turn_id = ANY (h.thread_waits)) AS threads_abandoned
 FROM turns AS t
 LEFT JOIN partitions AS mine ON mine.lane = t.lane AND mine.partition = $5
 LEFT JOIN LATERAL (

@@ -19,13 +19,15 @@ FLEET_CHANNEL: Final = "argosy_fleet"
 
 
 class Beat(NamedTuple):
-    """What a worker says of itself."""
+    """What a worker says of itself. thread_waits: turns that wait for a thread."""
 
     in_flight: int
     is_draining: bool
     owned: list[int]
     ready_sessions: int
     lag: int
+    threads_abandoned: int = 0
+    thread_waits: Sequence[uuid.UUID] = ()
 
 
 class Told(NamedTuple):
@@ -92,7 +94,15 @@ async def beat(connection: Any, worker_id: uuid.UUID, said: Beat) -> Told | None
     """Say that the worker lives, over a connection of the caller's own; None when it has just been removed."""
     try:
         row = await connection.fetchrow(
-            _SQL["beat"], worker_id, said.is_draining, said.in_flight, said.owned, said.ready_sessions, said.lag
+            _SQL["beat"],
+            worker_id,
+            said.is_draining,
+            said.in_flight,
+            said.owned,
+            said.ready_sessions,
+            said.lag,
+            said.threads_abandoned,
+            list(said.thread_waits),
         )
     except asyncpg.ForeignKeyViolationError:
         return None

@@ -15,9 +15,11 @@ ON CONFLICT (lane, name, version) DO UPDATE SET build = excluded.build, descript
 -- The worker lives. Answers the lineage (a database that was promoted or restored is noticed by an idle worker, too) and
 -- the log that its lane is on (so is one that another fleet put there).
 WITH beat AS (
-  INSERT INTO heartbeats (worker_id, draining, in_flight, owned, ready_sessions, lag) VALUES ($1, $2, $3, $4, $5, $6)
+  INSERT INTO heartbeats (worker_id, draining, in_flight, owned, ready_sessions, lag, threads_abandoned, thread_waits)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
   ON CONFLICT (worker_id) DO UPDATE SET at = now(), draining = excluded.draining, in_flight = excluded.in_flight,
-    owned = excluded.owned, ready_sessions = excluded.ready_sessions, lag = excluded.lag
+    owned = excluded.owned, ready_sessions = excluded.ready_sessions, lag = excluded.lag,
+    threads_abandoned = excluded.threads_abandoned, thread_waits = excluded.thread_waits
   RETURNING worker_id)
 SELECT lineage(), l.cluster_id, l.topic
 FROM beat LEFT JOIN workers AS w ON w.worker_id = beat.worker_id LEFT JOIN lane_logs AS l ON l.lane = w.lane

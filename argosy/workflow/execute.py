@@ -2,7 +2,6 @@
 
 import random as randomness
 from collections.abc import Callable
-from concurrent.futures import Executor
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from argosy.workflow.journal import Journal, Park
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.step_runner import Limits, StepRunner
 from argosy.workflow.sync_context import run_in_own_thread
+from argosy.workflow.threads import Threads
 
 
 async def execute(
@@ -23,7 +23,7 @@ async def execute(
     journal: Journal,
     input_bytes: bytes,
     *,
-    threads: Executor,
+    threads: Threads,
     payload_size_bytes_max: int,
     step_timeout_s_max: float = TIMEOUT_S_MAX,
     random: Callable[[], float] = randomness.random,
@@ -31,7 +31,7 @@ async def execute(
     """The result of the workflow, as JSON bytes. When this returns or raises, nothing of the workflow runs any more,
     but threads that cannot be stopped; they can record nothing.
 
-    input_bytes: JSON. threads: for synchronous steps. Raises what the workflow raises; Park; OwnershipLostError;
+    input_bytes: JSON. threads: for what is synchronous. Raises what the workflow raises; Park; OwnershipLostError;
     EncodingError and PayloadTooLargeError when the result cannot be recorded; CancelledError when it is cancelled.
     """
     current_try.set(None)  # whatever started this task is not a step of this turn
@@ -39,13 +39,15 @@ async def execute(
     open_attempt = OpenAttempt(journal)
     current_attempt.set(open_attempt)
     journal.open(open_attempt)
-    runner = StepRunner(journal, open_attempt, threads, Limits(payload_size_bytes_max, step_timeout_s_max), random)
+    runner = StepRunner(
+        journal, open_attempt, threads.steps, Limits(payload_size_bytes_max, step_timeout_s_max), random
+    )
     context = Context(journal, runner, open_attempt)
     try:
         if definition.is_async:
             result = await definition.function(context, *arguments)
         else:
-            result = await run_in_own_thread(definition.function, context, arguments)
+            result = await run_in_own_thread(definition.function, context, arguments, threads.workflows)
     except BaseExceptionGroup as group:
         raise _root(group) from group
     finally:

@@ -8,8 +8,8 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Callable
-from concurrent.futures import Executor
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from argosy import crash_points, telemetry
@@ -22,6 +22,7 @@ from argosy.workflow.definition import Step
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.replay import UNCERTAIN_EFFECT
+from argosy.workflow.threads import Label, Pool
 
 _TOLD_S: Final = 0.01  # a try that took less is not told how long: most do, and each event would be larger for it
 
@@ -44,7 +45,7 @@ class StepRunner:
     __slots__ = ("_generation", "_journal", "_limits", "_loop", "_open", "_random", "_threads", "_time_s")
 
     def __init__(
-        self, journal: Journal, attempt: OpenAttempt, threads: Executor, limits: Limits, random: Callable[[], float]
+        self, journal: Journal, attempt: OpenAttempt, threads: Pool, limits: Limits, random: Callable[[], float]
     ) -> None:
         self._journal = journal
         self._open = attempt
@@ -76,7 +77,7 @@ class StepRunner:
             try:
                 try:
                     value = await (
-                        function(*args, **kwargs) if step.is_plain else self._call(step, function, args, kwargs)
+                        function(*args, **kwargs) if step.is_plain else self._call(step, function, key, args, kwargs)
                     )
                     encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
                 finally:
@@ -149,18 +150,19 @@ class StepRunner:
         await journal.durable(key)
 
     async def _call(
-        self, step: Step, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, step: Step, function: Callable[..., Any], key: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """One try that needs a thread, a timeout, or both."""
+        """One try that needs a thread, a timeout, or both. The timeout begins when a thread does."""
         if step.timeout_s is not None and step.timeout_s > self._limits.step_timeout_s_max:
             raise WorkflowError(
                 f"timeout_s={step.timeout_s:g} is above STEP_TIMEOUT_S_MAX={self._limits.step_timeout_s_max:g}"
             )
         try:
-            async with asyncio.timeout(step.timeout_s) as timeout:
+            async with asyncio.timeout(step.timeout_s if step.is_async else None) as timeout:
                 if step.is_async:
                     return await function(*args, **kwargs)
-                value = await self._call_in_thread(function, args, kwargs)
+                bound = None if step.timeout_s is None else partial(self._bound, timeout, step.timeout_s)
+                value = await self._call_in_thread(partial(function, *args, **kwargs), key, bound)
                 # A wrapper that is no coroutine function may still hand one out.
                 return await value if inspect.iscoroutine(value) else value
         except TimeoutError:
@@ -168,34 +170,31 @@ class StepRunner:
                 raise StepTimeoutError(f"one try took longer than timeout_s={step.timeout_s:g}") from None
             raise
 
-    async def _call_in_thread(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _bound(self, timeout: asyncio.Timeout, timeout_s: float) -> None:
+        timeout.reschedule(self._time_s() + timeout_s)
+
+    async def _call_in_thread(self, function: Callable[[], Any], key: str, on_begin: Callable[[], None] | None) -> Any:
         """After a timeout or a cancellation the thread goes on, and nobody hears of what it returns."""
-        context = copy_context()
-
-        def call() -> Any:
-            try:
-                return context.run(function, *args, **kwargs)
-            except StopIteration as error:  # no future can hold one
-                raise RuntimeError("the step raised StopIteration") from error
-            finally:
-                if self._generation != fork.generation:
-                    fork.end_child(sys.exc_info()[1])
-
+        job = self._threads.submit(
+            partial(copy_context().run, _call_plain, function), Label(self._journal.turn_id, key), on_begin
+        )
         try:
-            submitted = self._threads.submit(call)
-        except RuntimeError as error:
-            raise OwnershipLostError("the worker is stopping") from error
-        try:
-            return await asyncio.wrap_future(submitted)
-        except asyncio.CancelledError:
-            if submitted.cancelled() and not _is_cancelling():
-                raise OwnershipLostError("the worker is stopping") from None
-            raise
+            return await job.ended
+        finally:
+            if job.ended.cancelled():
+                self._threads.give_up(job)
 
     def _refuse_late(self, key: str) -> None:
         if self._open.is_closed:
             self._open.clear(key)
             raise asyncio.CancelledError("the workflow has ended")
+
+
+def _call_plain(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except StopIteration as error:  # no future can hold one
+        raise RuntimeError("the step raised StopIteration") from error
 
 
 def _is_interruption(error: BaseException) -> bool:

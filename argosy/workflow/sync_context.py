@@ -6,16 +6,16 @@ line.
 """
 
 import asyncio
-import threading
 import uuid as uuids
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError as FutureCancelledError
 from contextvars import copy_context
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
-from argosy.process import fork
 from argosy.workflow.context import Context
+from argosy.workflow.threads import Label, Pool
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -95,39 +95,30 @@ class SyncContext:
             raise Unwind from None
 
 
-async def run_in_own_thread(function: Callable[..., Any], context: Context, arguments: tuple[Any, ...]) -> Any:
+async def run_in_own_thread(
+    function: Callable[..., Any], context: Context, arguments: tuple[Any, ...], threads: Pool
+) -> Any:
     """The result of a synchronous workflow. When this is cancelled the thread unwinds at its next use of ctx; a thread
-    that never comes to it is left behind after a second, and cannot write anything.
+    that never comes to it is abandoned after a second, and cannot write anything.
     """
-    loop = asyncio.get_running_loop()
-    facade = SyncContext(context, loop)
-    ended: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
-    generation = fork.generation
-
-    def end(result: Any, error: BaseException | None) -> None:
-        if not ended.done():
-            ended.set_result((result, error))
-
-    def work() -> None:
-        result, error = None, None
-        try:
-            result = function(facade, *arguments)
-        except BaseException as raised:  # the edge of user code: it is raised again, on the loop
-            error = raised
-        if generation != fork.generation:
-            fork.end_child(error)
-        try:
-            loop.call_soon_threadsafe(end, result, error)
-        except RuntimeError:
-            return  # the worker has stopped, and its loop with it
-
-    threading.Thread(target=copy_context().run, args=(work,), name="workflow", daemon=True).start()
+    facade = SyncContext(context, asyncio.get_running_loop())
+    call = partial(copy_context().run, _work, function, facade, arguments)
+    job = threads.submit(call, Label(context.turn_id))
     try:
-        result, error = await asyncio.shield(ended)
+        return await asyncio.shield(job.ended)
+    except Unwind:
+        raise asyncio.CancelledError from None
     finally:
         facade.close()
-        if not ended.done():
-            await asyncio.wait([ended], timeout=_UNWIND_TIMEOUT_S)
-    if error is not None:
-        raise asyncio.CancelledError if isinstance(error, Unwind) else error
-    return result
+        if not job.ended.done():
+            if not threads.is_waiting(job):
+                await asyncio.wait([job.ended], timeout=_UNWIND_TIMEOUT_S)
+            if not job.ended.done():
+                threads.give_up(job)
+
+
+def _work(function: Callable[..., Any], facade: SyncContext, arguments: tuple[Any, ...]) -> Any:
+    try:
+        return function(facade, *arguments)
+    except StopIteration as error:  # no future can hold one
+        raise RuntimeError("the workflow raised StopIteration") from error

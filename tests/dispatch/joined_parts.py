@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from argosy.clock import SystemClock
@@ -21,6 +20,7 @@ from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
+from argosy.workflow.threads import make_threads
 
 
 def make_owned():
@@ -160,7 +160,7 @@ class Parts:
             self.scheduler,
             self.flusher,
             functions,
-            ThreadPoolExecutor(1),
+            make_threads(steps=1, workflows=4, abandoned_max=4),
             slots=4,
             flush_queue_max=100,
             limits=Limits(10**6, 60, 1000, history_size_bytes_max, ChannelBounds(10**5, 10**6, 10**6, 64)),

@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Resume, Signal, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
+from argosy.workflow.threads import make_threads
 
 
 class FlusherStub:
@@ -47,7 +47,7 @@ class Runner:
         definition = Workflow("flow", "1", "", function, True, False, False)
         self.asked: list[Turn] = []
         self.is_watched = False
-        self.threads = ThreadPoolExecutor(2)
+        self.threads = make_threads(steps=2, workflows=8, abandoned_max=4)
         self.scheduler = Scheduler(8)
 
         class Found:
@@ -127,7 +127,7 @@ async def runner(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[Call
 
     yield make
     for each in runners:
-        each.threads.shutdown(wait=False)
+        each.threads.close()
 
 
 async def until(condition: Callable[[], Any]) -> None:

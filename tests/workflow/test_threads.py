@@ -1,9 +1,9 @@
 """Synchronous steps and synchronous workflows."""
 
 import asyncio
+import contextlib
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
@@ -14,6 +14,7 @@ from argosy.errors import OwnershipLostError
 from argosy.workflow.definition import workflow, workflow_of
 from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
+from argosy.workflow.threads import make_threads
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
 
@@ -94,8 +95,8 @@ async def test_a_coroutine_that_a_wrapper_hands_out_is_awaited() -> None:
 
 
 async def test_a_pool_that_is_closed_means_that_the_turn_goes_on_elsewhere() -> None:
-    threads = ThreadPoolExecutor(1)
-    threads.shutdown()
+    threads = make_threads(steps=1, workflows=1, abandoned_max=0)
+    threads.close()
 
     def touch() -> None:
         raise AssertionError("must not run")
@@ -155,7 +156,7 @@ async def test_more_synchronous_workflows_than_threads_do_not_wait_for_each_othe
 
     definition = workflow_of(flow)
     assert definition is not None
-    with ThreadPoolExecutor(1) as threads:
+    with contextlib.closing(make_threads(steps=1, workflows=20, abandoned_max=0)) as threads:
         runs = [
             execute(definition, ListJournal(), b"%d" % number, threads=threads, payload_size_bytes_max=999)
             for number in range(20)

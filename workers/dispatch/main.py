@@ -11,6 +11,7 @@ from argosy import crash_points, garbage, telemetry
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
 from argosy.process import fork
+from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import open_pool
@@ -52,4 +53,7 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
             # Whoever started us is gone without a word, and our Postgres may be gone too: there is nobody to drain for.
             watch_parent(parent_fd, lambda: None, 0.0)
         garbage.settle()
-        await worker.run()
+        try:
+            await worker.run()
+        finally:  # tasks of user code that go on when they are cancelled, and threads, do not hold up the end
+            end_within(END_S, code_in_flight())

@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -22,7 +21,7 @@ from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.exchange import Exchange
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.execution.limits import limits_of
+from argosy.workers.dispatch.execution.limits import limits_of, threads_of
 from argosy.workers.dispatch.flush.batch import Placement
 from argosy.workers.dispatch.flush.bounds import bounds_of
 from argosy.workers.dispatch.flush.flusher import Flusher
@@ -61,7 +60,7 @@ class Parts:
         self.database_clock = DatabaseClock(self.clock)
         self.loop_watch = LoopWatch(self.clock, settings.loop_stuck_s)
         self.background = Background(self.clock)
-        self.threads = ThreadPoolExecutor(settings.dispatch_threads, thread_name_prefix="step")
+        self.threads = threads_of(settings)
         self.reader: LogReader = open_reader(settings, dsn, self.clock)
         self.accepts = NumberedStream(dsn, self.worker_id, _ACCEPTS, timeout_s=settings.flush_timeout_s)
         self.flushes = NumberedStream(dsn, self.worker_id, _FLUSHES, timeout_s=settings.flush_timeout_s)
@@ -320,4 +319,4 @@ class Parts:
         await self.exchange.close()
         await self.accepts.close()
         await self.flushes.close()
-        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.threads.close()

@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 _LOOP_BLOCKED_S = 5.0
 _KIND = "dispatch"
+_THREAD_WAITS_TOLD = 256  # of the turns that wait for a thread, for explain: 4 KiB a beat at the most
 
 
 class Worker:
@@ -145,6 +146,8 @@ class Worker:
             owned=sorted(each.partition for each in owned),
             ready_sessions=self._parts.scheduler.ready_count,
             lag=sum(each.lag for each in owned),
+            threads_abandoned=self._parts.threads.abandoned,
+            thread_waits=self._parts.threads.waiting[:_THREAD_WAITS_TOLD],
         )
 
     def _health(self) -> tuple[bool, dict[str, Any]]:
@@ -155,11 +158,15 @@ class Worker:
         """Asked from another thread. waits_for: what is missing, in words."""
         has_store = self._signs is not None and self._signs.is_heard
         is_draining = self._stopping.is_set()
+        threads = self._parts.threads
         lacks = "an answer of Postgres to its beats" if not has_store else self._parts.ownership.lacks()
+        if not lacks and threads.steps.is_exhausted:
+            lacks = "a thread for synchronous steps: calls that were given up hold all of them"
         return not lacks and not is_draining, {
             "partitions": sorted(self._parts.owned),
             "running": self._parts.executor.running,
             "draining": is_draining,
             "store": "ok" if has_store else "read_only" if self._is_store_read_only else "unavailable",
+            "threads_abandoned": threads.abandoned,
             "waits_for": lacks or None,
         }

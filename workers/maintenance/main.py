@@ -16,6 +16,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
 from argosy.ops_server import OpsServer
+from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import Pool, open_pool
@@ -51,7 +52,10 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with open_pool(settings, dsn) as pool:
-        await stand(settings, dsn, pool, stopping)
+        try:
+            await stand(settings, dsn, pool, stopping)
+        finally:  # a call to brokers that are away, in a thread, does not hold up the end
+            end_within(END_S, code_in_flight())
 
 
 async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Event) -> None:

@@ -10,7 +10,6 @@ Rules:
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor as Threads
 
 import structlog
 
@@ -31,6 +30,7 @@ from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
 from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
+from argosy.workflow.threads import Threads
 
 log = structlog.get_logger()
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy.config import Settings
 from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.threads import Threads, make_threads
 
 
 class Limits(NamedTuple):
@@ -30,4 +31,13 @@ def limits_of(settings: Settings) -> Limits:
             settings.channels_size_bytes_max,
             settings.channels_per_turn_max,
         ),
+    )
+
+
+def threads_of(settings: Settings) -> Threads:
+    """Those of one worker."""
+    return make_threads(
+        steps=settings.dispatch_threads,
+        workflows=settings.dispatch_slots,
+        abandoned_max=settings.dispatch_threads_abandoned_max,
     )
