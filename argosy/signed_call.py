@@ -19,11 +19,13 @@ from argosy.process import fork
 from argosy.signing import (
     NONCE_HEADER,
     NONCE_SIZE_BYTES,
+    PROOF_HEADER,
     WORKER_HEADER,
     SignatureError,
     Signer,
     Verifier,
     nonce,
+    proof,
     stream_keys,
 )
 
@@ -68,7 +70,9 @@ class SignedCall:
         callee says nothing.
         """
         caller_nonce = nonce()
-        call = channel.stream_stream(method)(metadata=((NONCE_HEADER, caller_nonce),))
+        call = channel.stream_stream(method)(
+            metadata=((NONCE_HEADER, caller_nonce), (PROOF_HEADER, proof(key, method, caller_nonce)))
+        )
         try:
             greeting = dict(await call.initial_metadata() or ())
             callee_nonce = greeting.get(NONCE_HEADER)

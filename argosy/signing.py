@@ -8,6 +8,8 @@ Rules:
   is repeated, left out or moved fits no more, and nothing after it does.
 - The callee's nonce is its challenge. So nothing depends on a clock, and nobody has to remember what was heard before;
   it costs one round trip when a stream is opened, which lives for long.
+- Before that round trip the caller proves that it has the key (`proof`). A recorded proof can be shown again, and is
+  good for nothing but to be answered with a challenge; without one a call is refused at once and takes no room.
 
 Not promised: that a message stays secret (TLS does that), nor that the last messages before a stream's end arrive: who
 stands between two processes may end a stream at any time, and both sides must be able to live with that.
@@ -16,7 +18,8 @@ stands between two processes may end a stream at any time, and both sides must b
 import hashlib
 import hmac
 import secrets
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -27,6 +30,7 @@ NONCE_SIZE_BYTES: Final = 16
 # In the metadata that begin a call: see proto/argosy/rpc/signed.proto.
 NONCE_HEADER: Final = "argosy-nonce-bin"
 WORKER_HEADER: Final = "argosy-worker-bin"
+PROOF_HEADER: Final = "argosy-proof-bin"
 
 
 class SignatureError(ArgosyError):
@@ -45,6 +49,21 @@ class StreamKeys(NamedTuple):
 def nonce() -> bytes:
     """A number that is used once."""
     return secrets.token_bytes(NONCE_SIZE_BYTES)
+
+
+def proof(key: bytes, method: str, caller_nonce: bytes) -> bytes:
+    """Of a caller, that it has the key."""
+    return hmac.digest(key, b"proof" + caller_nonce + method.encode(), hashlib.sha256)
+
+
+def caller_nonce_of(metadata: Mapping[str, Any], key: bytes, method: str) -> bytes:
+    """What a call begins with. Raises SignatureError when that was not made by one of us for this method."""
+    caller_nonce, proven = metadata.get(NONCE_HEADER), metadata.get(PROOF_HEADER)
+    if not isinstance(caller_nonce, bytes) or len(caller_nonce) != NONCE_SIZE_BYTES or not isinstance(proven, bytes):
+        raise SignatureError(f"the call does not begin with {NONCE_HEADER} and {PROOF_HEADER}")
+    if not hmac.compare_digest(proven, proof(key, method, caller_nonce)):
+        raise SignatureError("the caller has another secret")
+    return caller_nonce
 
 
 def stream_keys(key: bytes, method: str, callee_id: bytes, caller_nonce: bytes, callee_nonce: bytes) -> StreamKeys:

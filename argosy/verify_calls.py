@@ -12,11 +12,11 @@ import structlog
 from argosy import telemetry
 from argosy.signing import (
     NONCE_HEADER,
-    NONCE_SIZE_BYTES,
     WORKER_HEADER,
     SignatureError,
     Signer,
     Verifier,
+    caller_nonce_of,
     nonce,
     stream_keys,
 )
@@ -32,17 +32,18 @@ _Opened = tuple[AsyncIterator[Any], "_SigningContext"]
 class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Answers UNAUTHENTICATED to everything that is not signed, and says so; a servicer sees the messages alone.
 
-    Every call is a stream in both directions; the first message that does not fit ends it. A call reaches its servicer
-    with its first message: whoever says nothing that is signed takes no room from those who do. Of such calls
-    UNSIGNED_MAX are kept, and for UNSIGNED_S; one too many ends the oldest at once.
+    Every call is a stream in both directions; the first message that does not fit ends it. Whoever cannot prove to be
+    one of us is refused before anything else, and takes no room from others. A call reaches its servicer with its first
+    message, which a recorded proof does not have: of calls that wait for theirs UNSIGNED_MAX are kept, and for
+    UNSIGNED_S; one too many ends the oldest at once, and no two have the same nonce.
     """
 
     def __init__(self, key: bytes, worker_id: uuid.UUID) -> None:
         """key: Keys.calls; worker_id: who is called here."""
         self._key = key
         self._worker_id = worker_id.bytes
-        # Calls that have said nothing that is signed yet, the oldest first. What is taken out is ended.
-        self._unsigned: dict[asyncio.Future[Any], None] = {}
+        # Calls that wait for their first message, by the caller's nonce, the oldest first. What is taken out is ended.
+        self._unsigned: dict[bytes, asyncio.Future[Any]] = {}
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
@@ -56,8 +57,11 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
             try:
-                opening = self._open(method, handler, messages, context)
-                if (opened := await self._in_time(opening)) is None:
+                caller_nonce = caller_nonce_of(dict(context.invocation_metadata() or ()), self._key, method)
+                if caller_nonce in self._unsigned:
+                    raise SignatureError("another call began with the same nonce")
+                opening = self._open(method, caller_nonce, handler, messages, context)
+                if (opened := await self._in_time(caller_nonce, opening)) is None:
                     await context.abort(grpc.StatusCode.UNAUTHENTICATED, "nothing signed came in time")
                     return
                 await handler.stream_stream(*opened)
@@ -68,13 +72,12 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         return grpc.stream_stream_rpc_method_handler(answer)
 
-    async def _open(self, method: str, handler: Any, messages: AsyncIterator[bytes], context: Any) -> _Opened | None:
+    async def _open(
+        self, method: str, caller_nonce: bytes, handler: Any, messages: AsyncIterator[bytes], context: Any
+    ) -> _Opened | None:
         """What a servicer is given, once the first message has come; None: the caller went away. Raises
         SignatureError.
         """
-        caller_nonce = dict(context.invocation_metadata() or ()).get(NONCE_HEADER)
-        if not isinstance(caller_nonce, bytes) or len(caller_nonce) != NONCE_SIZE_BYTES:
-            raise SignatureError(f"the call does not begin with a nonce ({NONCE_HEADER})")
         callee_nonce = nonce()
         keys = stream_keys(self._key, method, self._worker_id, caller_nonce, callee_nonce)
         await context.send_initial_metadata(((NONCE_HEADER, callee_nonce), (WORKER_HEADER, self._worker_id)))
@@ -84,20 +87,19 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return None
         return _chained(first, requests), _SigningContext(context, Signer(keys.responses), handler.response_serializer)
 
-    async def _in_time(self, opening: Coroutine[Any, Any, _Opened | None]) -> _Opened | None:
+    async def _in_time(self, caller_nonce: bytes, opening: Coroutine[Any, Any, _Opened | None]) -> _Opened | None:
         """None: it took too long, or there were too many. Raises what it raises."""
         coming = asyncio.ensure_future(opening)
         while len(self._unsigned) >= UNSIGNED_MAX:
             # Taken out here and not when it has ended: many may come before that, and each ends another one.
-            oldest = next(iter(self._unsigned))
-            del self._unsigned[oldest]
-            oldest.cancel()
-        self._unsigned[coming] = None
+            self._unsigned.pop(next(iter(self._unsigned))).cancel()
+        self._unsigned[caller_nonce] = coming
         try:
             done, _ = await asyncio.wait((coming,), timeout=UNSIGNED_S)
             return coming.result() if done and not coming.cancelled() else None
         finally:
-            self._unsigned.pop(coming, None)
+            if self._unsigned.get(caller_nonce) is coming:
+                del self._unsigned[caller_nonce]
             coming.cancel()
 
 

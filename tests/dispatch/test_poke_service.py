@@ -13,12 +13,17 @@ from argosy import verify_calls
 from argosy.clock import SystemClock
 from argosy.poke import METHOD, Hint, Poker
 from argosy.signed_call import Callee
-from argosy.signing import NONCE_HEADER, nonce
+from argosy.signing import NONCE_HEADER, PROOF_HEADER, nonce, proof
 from argosy.workers.dispatch.poke import PokeService
 from argosy.workers.dispatch.rpc_server import RpcServer
 
 KEY = b"k" * 32
-NONCE = ((NONCE_HEADER, nonce()),)
+
+
+def begun(key: bytes = KEY) -> tuple[tuple[str, bytes], ...]:
+    """The metadata of a call that begins now."""
+    caller_nonce = nonce()
+    return ((NONCE_HEADER, caller_nonce), (PROOF_HEADER, proof(key, METHOD, caller_nonce)))
 
 
 class Worker:
@@ -96,24 +101,48 @@ async def test_a_process_too_many_is_told_so(worker: Worker) -> None:
 async def test_who_says_nothing_that_is_signed_takes_no_room(
     worker: Worker, pokers: list[Poker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(verify_calls, "UNSIGNED_MAX", 4)
+    monkeypatch.setattr(verify_calls, "UNSIGNED_S", 600)
+    async with grpc.aio.insecure_channel(worker.server.address) as channel:
+        silent = [channel.stream_stream(METHOD)(metadata=begun(b"guess")) for _ in range(20)]
+        pokers[0].poke(worker.callee, inbox_buckets=[1])
+
+        assert await worker.next() == "inbox"
+        async with asyncio.timeout(30):
+            assert {await each.code() for each in silent} == {grpc.StatusCode.UNAUTHENTICATED}
+
+
+async def test_recorded_beginnings_of_calls_take_no_more_room_than_the_bound(
+    worker: Worker, pokers: list[Poker], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Calls that begin together arrive in any order: which of them are kept is open, how many is not."""
     monkeypatch.setattr(verify_calls, "UNSIGNED_MAX", 4)
     monkeypatch.setattr(verify_calls, "UNSIGNED_S", 600)
     async with grpc.aio.insecure_channel(worker.server.address) as channel:
-        silent = [channel.stream_stream(METHOD)(metadata=NONCE) for _ in range(20)]
+        silent = [channel.stream_stream(METHOD)(metadata=begun()) for _ in range(20)]
         codes = [asyncio.create_task(each.code()) for each in silent]
-        pokers[0].poke(worker.callee, inbox_buckets=[1])
 
-        assert await worker.next() == "inbox"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             ended = [await each for each in itertools.islice(asyncio.as_completed(codes), 16)]
         assert set(ended) == {grpc.StatusCode.UNAUTHENTICATED}
-        pokers[1].poke(worker.callee, inbox_buckets=[1])
+        pokers[0].poke(worker.callee, inbox_buckets=[1])
         assert await worker.next() == "inbox"
         assert sum(each.done() for each in codes) in (16, 17)
         for each in silent:
             each.cancel()
         await asyncio.gather(*codes)
+
+
+async def test_a_recorded_beginning_of_a_call_does_not_disturb_the_one_that_waits(worker: Worker) -> None:
+    beginning = begun()
+    async with grpc.aio.insecure_channel(worker.server.address) as channel:
+        first = channel.stream_stream(METHOD)(metadata=beginning)
+        await first.initial_metadata()
+
+        async with asyncio.timeout(30):
+            assert await channel.stream_stream(METHOD)(metadata=beginning).code() is grpc.StatusCode.UNAUTHENTICATED
+        assert not first.done()
+        first.cancel()
 
 
 async def test_as_many_silent_calls_as_come_at_once_leave_no_more_than_the_bound(
@@ -128,7 +157,7 @@ async def test_as_many_silent_calls_as_come_at_once_leave_no_more_than_the_bound
         begun.append(number)
         await asyncio.Event().wait()
 
-    waiting = [asyncio.create_task(calls._in_time(silent(number))) for number in range(7)]  # type: ignore[arg-type]
+    waiting = [asyncio.create_task(calls._in_time(nonce(), silent(number))) for number in range(7)]  # type: ignore[arg-type]
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -140,7 +169,7 @@ async def test_as_many_silent_calls_as_come_at_once_leave_no_more_than_the_bound
 
 async def test_bytes_that_are_no_message_are_unauthenticated(worker: Worker) -> None:
     async with grpc.aio.insecure_channel(worker.server.address) as channel:
-        call = channel.stream_stream(METHOD)(timeout=5, metadata=NONCE)
+        call = channel.stream_stream(METHOD)(timeout=5, metadata=begun())
         await call.write(b"\xff\xff\xff")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()

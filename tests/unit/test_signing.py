@@ -3,7 +3,17 @@
 import pytest
 
 from argosy.rpc.signed_pb2 import Signed
-from argosy.signing import SignatureError, Signer, Verifier, nonce, stream_keys
+from argosy.signing import (
+    NONCE_HEADER,
+    PROOF_HEADER,
+    SignatureError,
+    Signer,
+    Verifier,
+    caller_nonce_of,
+    nonce,
+    proof,
+    stream_keys,
+)  # fmt: skip
 
 KEY, METHOD, CALLEE, OTHER = b"k" * 32, "/argosy.rpc.v2.Worker/Poke", b"c" * 16, b"o" * 16
 CALLER_NONCE, CALLEE_NONCE = nonce(), nonce()
@@ -75,6 +85,35 @@ MAC = Signed.FromString(MESSAGE).mac
 def test_what_was_not_signed_is_refused(message: bytes) -> None:
     with pytest.raises(SignatureError):
         Verifier(stream_keys(*STREAM).requests).body_of(message)
+
+
+def test_a_call_begins_with_the_proof_of_its_caller() -> None:
+    metadata = {NONCE_HEADER: CALLER_NONCE, PROOF_HEADER: proof(KEY, METHOD, CALLER_NONCE)}
+
+    assert caller_nonce_of(metadata, KEY, METHOD) == CALLER_NONCE
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {NONCE_HEADER: b""},
+        {NONCE_HEADER: CALLER_NONCE + b"x"},
+        {NONCE_HEADER: "text of 16 bytes"},
+        {NONCE_HEADER: nonce()},
+        {PROOF_HEADER: b""},
+        {PROOF_HEADER: "text"},
+        {PROOF_HEADER: proof(b"x" * 32, METHOD, CALLER_NONCE)},
+        {PROOF_HEADER: proof(KEY, "/another/Method", CALLER_NONCE)},
+        {PROOF_HEADER: None},
+        {NONCE_HEADER: None},
+    ],
+    ids=str,
+)
+def test_a_call_that_begins_otherwise_is_refused(changed: dict[str, object]) -> None:
+    metadata = {NONCE_HEADER: CALLER_NONCE, PROOF_HEADER: proof(KEY, METHOD, CALLER_NONCE)} | changed
+
+    with pytest.raises(SignatureError):
+        caller_nonce_of(metadata, KEY, METHOD)
 
 
 def test_every_nonce_is_another() -> None:
