@@ -96,6 +96,20 @@ async def naps(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
 
 
 @workflow
+async def races(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """`n` times a signal "go" or a month, whatever comes first, written by hand; then a signal with a timeout."""
+    payloads = []
+    for _ in range(job["n"]):
+        message = asyncio.ensure_future(ctx.wait_signal("go"))
+        alarm = asyncio.ensure_future(ctx.sleep(30 * 86_400))
+        await asyncio.wait({message, alarm}, return_when=asyncio.FIRST_COMPLETED)
+        alarm.cancel()
+        payloads.append(message.result())
+    payloads.append(await ctx.wait_signal("go", timeout_s=30 * 86_400))
+    return {"payloads": payloads}
+
+
+@workflow
 async def stumbles(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """A step that fails `fail_times` times and then succeeds."""
     return {"number": await ctx.run(stumble, job)}
