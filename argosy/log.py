@@ -4,7 +4,8 @@ Promises that every adapter keeps and tests/contract/ shows:
 - APPENDED means durable: the record survives the loss of any process at once after (I1).
 - NOT_APPENDED is certain; everything that is not certain is UNKNOWN.
 - Positions of a partition grow with the order of appends; a reader sees each record from its start position on once,
-  in order. A position may be missing for good (Kafka: a producer that used transactions), never swapped.
+  in order. Positions may hold no record for good (Kafka: what belongs to transactions, what was compacted), never
+  another.
 - A record belongs to the claim under which it was polled: `Batch.claim` is the number given to `start`, and nothing
   that was polled before a `start` is ever delivered with its number.
 - Being eligible for a partition is the log's word on who should own it; owning it is Postgres's (see workers/dispatch).
@@ -51,11 +52,28 @@ class Record(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Records of one partition, in order, polled under one claim."""
+    """Records of one partition, in order, polled under one claim; there may be none.
+
+    begin, end: what was delivered before ends at begin, what comes next begins at end, and the log gave nothing else in
+    between. is_fresh: it is the first since the reader went to a place (a start, a resume), where what it had fetched
+    for another place may be in its way: what seems to be missing right after begin may be there. What is missing
+    between two records, or behind the last, is not in the log.
+    """
 
     partition: int
     claim: int
     records: list[Record]
+    begin: int
+    end: int
+    is_fresh: bool
+
+
+class Gap(NamedTuple):
+    """Positions begin..end without a record; has_record: one stood at the end, else nothing had come behind it."""
+
+    begin: int
+    end: int
+    has_record: bool
 
 
 class Identity(NamedTuple):

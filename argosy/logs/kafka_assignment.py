@@ -6,6 +6,9 @@ Rules:
 - A wish (partition, position, claim) outlives a revocation that the loop never noticed: when the partition comes back
   it goes on where it was. The loop ends a wish; whether it may still write is for Postgres to say.
 - Rebalance callbacks never wait: partitions are assigned paused, at an explicit offset.
+- Positions without a record are told, those at the end of a partition, too (Batch.begin, Batch.end): markers of
+  transactions, aborted and compacted records. What librdkafka gives right after it went to a place (a seek, a resume)
+  or after an error may lack what is there: that is said with it (Batch.is_fresh).
 """
 
 from collections.abc import Sequence
@@ -23,15 +26,20 @@ _NUDGE_TIMEOUT_S: Final = 0.2
 
 
 class _Wish:
-    """What the loop wants of a partition: records from `position` on under `claim`."""
+    """What the loop wants of a partition: records from `position` on under `claim`. is_fresh: see Batch."""
 
-    __slots__ = ("claim", "is_reading", "position", "seeks")
+    __slots__ = ("claim", "is_fresh", "is_reading", "position", "seeks")
 
     def __init__(self, position: int, claim: int) -> None:
         self.position = position
         self.claim = claim
+        self.is_fresh = True
         self.is_reading = False
         self.seeks = 0
+
+    def begin_batch(self, partition: int) -> Batch:
+        is_fresh, self.is_fresh = self.is_fresh, False
+        return Batch(partition, self.claim, [], self.position, self.position, is_fresh)
 
 
 class Assignment:
@@ -103,23 +111,32 @@ class Assignment:
 
     def tag(self, messages: Sequence[Any]) -> list[Batch]:
         """What poll and consume have just returned, by partition, under the claim that holds now."""
+        ended: list[Batch] = []
         batches: dict[int, Batch] = {}
         for message in messages:
-            error = message.error()
-            if error is not None:
-                self._on_message_error(message, error)
-                continue
-            partition, position = message.partition(), message.offset()
+            partition, position, error = message.partition(), message.offset(), message.error()
             wish = self._wishes.get(partition)
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                self._on_message_error(message, error)
+                if wish is not None:
+                    wish.is_fresh = True
+                if (batch := batches.pop(partition, None)) is not None and wish is not None:
+                    ended.append(batch._replace(end=wish.position))
+                continue
             if wish is None or not wish.is_reading or position < wish.position:
                 continue
-            wish.position = position + 1
+            if error is not None and position == wish.position:
+                continue  # the end, and nothing is missing before it
             batch = batches.get(partition)
             if batch is None:
-                batch = batches[partition] = Batch(partition, wish.claim, [])
+                batch = batches[partition] = wish.begin_batch(partition)
+            if error is not None:
+                wish.position = position
+                continue
+            wish.position = position + 1
             headers = tuple(message.headers() or ())
             batch.records.append(Record(position, message.timestamp()[1], message.key(), message.value(), headers))
-        return list(batches.values())
+        return ended + [batch._replace(end=self._wishes[partition].position) for partition, batch in batches.items()]
 
     @property
     def _is_quiet(self) -> bool:
@@ -128,11 +145,11 @@ class Assignment:
     def _apply_quiet(self, was_quiet: bool) -> None:
         if was_quiet == self._is_quiet:
             return
-        reading = [
-            TopicPartition(self._topic, partition, OFFSET_END)
-            for partition, wish in self._wishes.items()
-            if wish.is_reading and partition in self._assigned
-        ]
+        reading = []
+        for partition, wish in self._wishes.items():
+            if wish.is_reading and partition in self._assigned:
+                wish.is_fresh = True
+                reading.append(TopicPartition(self._topic, partition, OFFSET_END))
         if reading and self._is_quiet:
             self._consumer.pause(reading)
         elif reading:
@@ -175,6 +192,7 @@ class Assignment:
         for partition in partitions:
             if wish := self._wishes.get(partition):
                 wish.is_reading = False
+                wish.is_fresh = True
                 wish.seeks = 0
 
     def _on_message_error(self, message: Any, error: KafkaError) -> None:

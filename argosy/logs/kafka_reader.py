@@ -40,6 +40,8 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
         "enable.auto.offset.store": False,
         "auto.commit.interval.ms": 1_000,
         "auto.offset.reset": "error",
+        "isolation.level": "read_committed",  # what a foreign producer aborted was never in the log
+        "enable.partition.eof": True,  # says how far a partition goes whose last positions hold no record
         # Little is fetched ahead, since a pause throws it away; then the fetcher must look again soon, not after 1 s.
         "queued.min.messages": 2 * settings.log_batch_max,
         "queued.max.messages.kbytes": 16_384,

@@ -29,11 +29,12 @@ _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 class _Reading:
     """One `start`: a new one takes the place of the last, so what was fetched for that is told apart."""
 
-    __slots__ = ("claim", "position")
+    __slots__ = ("claim", "is_fresh", "position")
 
     def __init__(self, position: int, claim: int) -> None:
         self.position = position
         self.claim = claim
+        self.is_fresh = True
 
 
 class PostgresReader:
@@ -194,9 +195,10 @@ class PostgresReader:
         return bool(rows)
 
     def _deliver(self, partition: int, reading: _Reading, found: list[Any]) -> None:
-        reading.position = found[-1].position + 1
+        begin, reading.position = reading.position, found[-1].position + 1
+        is_fresh, reading.is_fresh = reading.is_fresh, False
         records = [
             Record(row.position, row.at_ms, row.key, row.value, _decode_headers(row.headers) if row.headers else ())
             for row in found
         ]
-        self._on_batch(Batch(partition, reading.claim, records))
+        self._on_batch(Batch(partition, reading.claim, records, begin, reading.position, is_fresh))

@@ -38,6 +38,11 @@ class Thread:
             for batch in each.batches
         ]
 
+    @property
+    def spans(self) -> list[tuple[int, int, bool]]:
+        """(begin, end, is_fresh) of every batch."""
+        return [(batch.begin, batch.end, batch.is_fresh) for each in self.rounds for batch in each.batches]
+
 
 @pytest.fixture
 def thread() -> Thread:
@@ -67,6 +72,35 @@ def test_what_was_polled_before_a_seek_keeps_the_old_claim_although_the_new_one_
 
     assert thread.seen == [(0, 1, [5, 6]), (0, 2, [5, 6, 7])]
     assert [call for call in thread.consumer.calls if call[0] == "seek"] == [("seek", 0, 5), ("seek", 0, 5)]
+
+
+def test_a_batch_says_where_it_begins_and_ends_and_whether_the_reader_has_just_gone_there(thread: Thread) -> None:
+    thread.assigned(0)
+    thread.poller.read(0, 5, claim=1)
+    thread.consumer.plays(*messages(0, 7, 9))
+    thread.consumer.plays(*messages(0, 12), FakeMessage(0, 15, KafkaError(KafkaError._PARTITION_EOF)))
+    thread.consumer.plays(FakeMessage(0, 15, KafkaError(KafkaError._PARTITION_EOF)))
+    thread.consumer.plays(FakeMessage(0, 17, KafkaError(KafkaError._PARTITION_EOF)))
+    thread.run(4)
+    thread.poller.pause(True)
+    thread.poller.pause(False)
+    thread.consumer.plays(*messages(0, 20))
+    thread.run()
+
+    assert thread.spans == [(5, 10, True), (10, 15, False), (15, 17, False), (17, 21, True)]
+    assert [positions for _, _, positions in thread.seen] == [[7, 9], [12], [], [20]]
+
+
+def test_what_comes_after_an_error_of_a_partition_may_lack_what_is_there(thread: Thread) -> None:
+    thread.assigned(0, 1)
+    thread.poller.read(0, 0, claim=1)
+    thread.poller.read(1, 0, claim=1)
+    broken = FakeMessage(0, 1, KafkaError(KafkaError._BAD_MSG))
+    thread.consumer.plays(*messages(0, 0), *messages(1, 0), broken, *messages(0, 5), *messages(1, 2))
+
+    thread.run()
+
+    assert thread.spans == [(0, 1, True), (0, 3, True), (1, 6, True)]
 
 
 def test_a_record_that_belongs_to_no_claim_is_dropped(thread: Thread) -> None:

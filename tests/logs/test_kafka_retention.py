@@ -20,7 +20,7 @@ def test_it_is_loud_from_half_of_what_is_kept(age_s: float, kept_s: float, is_lo
 
 def test_it_is_said_once_in_a_while_and_never_of_a_topic_that_keeps_everything() -> None:
     clock = SystemClock()
-    old = Batch(3, 1, [Record(0, clock.unix_ms() - 60_000, b"", b"", ())])
+    old = Batch(3, 1, [Record(0, clock.unix_ms() - 60_000, b"", b"", ())], 0, 1, is_fresh=True)
     keeps_all, forgets = Retention("turns", clock), Retention("turns", clock)
     forgets.kept_s = 80.0
 

@@ -5,6 +5,7 @@ import uuid
 from enum import Enum
 from typing import Any, NamedTuple
 
+from argosy.log import Gap
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.turn.transitions import advance
@@ -34,10 +35,11 @@ class Owned:
     """A partition under one claim in Postgres. A new one makes a new Owned; `is_void` is for ever.
 
     log_id, position: the next record to be accepted, in which log; lag: records behind it at the last look; next_read:
-    the next one expected from the reader; claim: the number under which it is read, 0 for not at all; is_reading: the
-    reader was told to deliver it. is_open: what the former owner left is known, so what waits in Postgres may be run;
-    is_closing: it is being handed over, and still ours. resume: how turns go on that are running in Postgres.
-    held_at_s: when the last call was sent to which Postgres answered that it is ours, monotonic.
+    the next one expected from the reader; gap: where the last reading showed no record, and is not believed yet;
+    claim: the number under which it is read, 0 for not at all; is_reading: the reader was told to deliver it. is_open:
+    what the former owner left is known, so what waits in Postgres may be run; is_closing: it is being handed over, and
+    still ours. resume: how turns go on that are running in Postgres. held_at_s: when the last call was sent to which
+    Postgres answered that it is ours, monotonic.
     """
 
     __slots__ = (
@@ -71,7 +73,7 @@ class Owned:
         self.next_read = 0
         self.lag = 0
         self.backlog: list[Any] = []
-        self.gap: tuple[int, int] | None = None
+        self.gap: Gap | None = None
         self.mark: tuple[int, float] | None = None
         self.is_void = False
         self.is_closing = False

@@ -1,12 +1,22 @@
 """Records that were read and are not accepted yet: what goes into one accept, and when there are too many."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from argosy.log import Record
 from argosy.workers.dispatch.turn import Owned
 
 _BATCHES_MAX: Final = 4  # that may wait in memory before the reader is told to pause
+
+
+class Hole(NamedTuple):
+    """The last of positions that hold no record, and behind which none was read yet."""
+
+    position: int
+
+
+# What one accept takes of a partition.
+Taken = tuple[Owned, list[Record | Hole]]
 
 
 class Backlog:
@@ -29,7 +39,7 @@ class Backlog:
         """Whether more may be read again."""
         return self.count <= self._batch_max and self._size_bytes <= self._size_bytes_max
 
-    def add(self, owned: Owned, each: Record) -> None:
+    def add(self, owned: Owned, each: Record | Hole) -> None:
         owned.backlog.append(each)
         owned.next_read = each.position + 1
         self.count += 1
@@ -41,9 +51,9 @@ class Backlog:
         self._size_bytes -= sum(map(size_bytes_of, owned.backlog))
         owned.backlog.clear()
 
-    def take(self) -> list[tuple[Owned, list[Record]]]:
+    def take(self) -> list[Taken]:
         """What one accept takes: so many records, and so many bytes beyond the last of them."""
-        taken: list[tuple[Owned, list[Record]]] = []
+        taken: list[Taken] = []
         room, room_bytes = self._batch_max, self._size_bytes_max
         for owned in self._owned.values():
             if room <= 0 or room_bytes <= 0:
@@ -69,6 +79,6 @@ class Backlog:
         return taken
 
 
-def size_bytes_of(each: Record) -> int:
+def size_bytes_of(each: Record | Hole) -> int:
     """What a record takes, as far as it counts."""
-    return len(each.value or b"")
+    return 0 if isinstance(each, Hole) else len(each.value or b"")

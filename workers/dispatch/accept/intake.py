@@ -2,8 +2,11 @@
 
 Rules (I1, and the one turn in 35,000 that a spike of this lost):
 - A record counts only if it was polled under the claim that owns its partition now.
-- What is accepted begins at the partition's position and has no gap. A gap is read again from the position under a new
-  claim number, and is believed only when the second reading shows the same one (a foreign producer's transactions).
+- What is accepted begins at the partition's position, and nothing that was read is left out: each batch goes on where
+  the one before ended (Batch.begin), or all is read again from the position under a new claim number.
+- Positions without a record (transactions of a foreign producer, compaction) are passed, any number of them, where the
+  reader says that the log has none there. Where it has just gone to a place (Batch.is_fresh) a record may have been
+  dropped: what is missing there is read again, too, and believed when a second reading shows it.
 - A record that cannot be a turn is kept aside with its bytes, in the same transaction; the position passes it.
 """
 
@@ -22,7 +25,8 @@ from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
-from argosy.workers.dispatch.accept.backlog import Backlog
+from argosy.workers.dispatch.accept.backlog import Backlog, Hole, Taken
+from argosy.workers.dispatch.accept.gaps import is_continued
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Turn
 
@@ -89,17 +93,18 @@ class Intake:
         owned = self._owned.get(batch.partition)
         if owned is None or owned.is_void or owned.claim != batch.claim:
             return
+        if not is_continued(owned, batch):
+            found = batch.records[0].position if batch.records else batch.end
+            telemetry.GAPS.inc()
+            log.warning(telemetry.LOG_GAP, partition=owned.partition, expected=owned.next_read, found=found)
+            self.rewind(owned)
+            self._restart(owned)
+            return
         for each in batch.records:
-            if each.position < owned.next_read:
-                continue
-            if each.position > owned.next_read and owned.gap != (owned.next_read, each.position):
-                owned.gap = (owned.next_read, each.position)
-                telemetry.GAPS.inc()
-                log.warning(telemetry.LOG_GAP, partition=owned.partition, expected=owned.next_read, found=each.position)
-                self.rewind(owned)
-                self._restart(owned)
-                return
-            self._backlog.add(owned, each)
+            if each.position >= owned.next_read:
+                self._backlog.add(owned, each)
+        if batch.end > owned.next_read:
+            self._backlog.add(owned, Hole(batch.end - 1))
         self._work.set()
         self.balance()
 
@@ -155,7 +160,7 @@ class Intake:
             if arrays.partitions:
                 await self._call(arrays, [])
 
-    async def _accept_or_read_again(self, taken: list[tuple[Owned, list[Record]]]) -> None:
+    async def _accept_or_read_again(self, taken: list[Taken]) -> None:
         try:
             await self._accept(taken)
         except Exception as error:
@@ -166,7 +171,7 @@ class Intake:
                         self._restart(owned)
             raise
 
-    async def _accept(self, taken: list[tuple[Owned, list[Record]]], *, is_last_resort: bool = False) -> None:
+    async def _accept(self, taken: list[Taken], *, is_last_resort: bool = False) -> None:
         """is_last_resort: it is sent until it is answered."""
         arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
         turns: list[Turn] = []
@@ -178,6 +183,8 @@ class Intake:
                 owned.mark = None
             arrays.add_partition(owned, records[-1].position + 1, through_s)
             for each in records:
+                if isinstance(each, Hole):
+                    continue
                 try:
                     turns.append(arrays.add(owned, each, self.partition_count))
                 except Exception as unknown:  # whatever is wrong with one record, the others go on
@@ -204,7 +211,7 @@ class Intake:
             self._scheduler.accept_ends()
         self._on_accepted()
 
-    async def _halve(self, taken: list[tuple[Owned, list[Record]]], error: FlushRefusedError) -> None:
+    async def _halve(self, taken: list[Taken], error: FlushRefusedError) -> None:
         telemetry.FLUSHES_SPLIT.labels(stream="accept", why=type(error).__name__).inc()
         if len(taken) > 1:
             for part in taken:
@@ -222,15 +229,16 @@ class Intake:
         if isinstance(error, FlushSlowError):
             await self._accept(taken, is_last_resort=True)
             return
+        refused = records[0]
+        if isinstance(refused, Hole):
+            raise error
         arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
-        arrays.add_partition(owned, records[0].position + 1, None)
-        arrays.add_dead_letter(owned, records[0], RecordError(f"Postgres refuses it: {error}"))
+        arrays.add_partition(owned, refused.position + 1, None)
+        arrays.add_dead_letter(owned, refused, RecordError(f"Postgres refuses it: {error}"))
         telemetry.DEAD_LETTERS.labels(code="refused_by_store").inc()
-        log.error(
-            telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=records[0].position, reason=str(error)
-        )
+        log.error(telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=refused.position, reason=str(error))
         await self._call(arrays, [])
-        self._say_aside(records)
+        self._say_aside([refused])
 
     def _say_aside(self, records: list[Record]) -> None:
         """Somebody may wait for the turn of a record that is sound and kept aside all the same."""
