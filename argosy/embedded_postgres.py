@@ -5,7 +5,7 @@ Layout of its folder (only `data` and `run` belong to the account that PostgreSQ
     pg_hba.conf     who may connect: this user, by the socket's peer credentials
     data/           the cluster, 0700; appears whole or not at all
     run/            the socket, 0700 (in the machine's temporary folder when this path is too long for a socket)
-    postgres.log    what the server says
+    postgres.log    what the server says, 0600
 """
 
 import contextlib
@@ -55,8 +55,8 @@ class EmbeddedPostgres:
     """One server over one folder.
 
     Promises: at most one server per folder; a start after any kind of death finds all that was committed; as root the
-    server runs as `nobody`; only this user can connect, by a Unix socket (and, with tcp_port, by password over
-    127.0.0.1). start and stop block; both are bounded.
+    server runs as a user id of its own; only this user can connect, by a Unix socket (and, with tcp_port, by password
+    over 127.0.0.1). start and stop block; both are bounded.
     """
 
     def __init__(self, folder: Path, *, bin_dir: Path | None = None, tcp_port: int | None = None) -> None:
@@ -85,6 +85,7 @@ class EmbeddedPostgres:
             if not self._data.exists():
                 cluster.create_cluster(self._data, bin_dir, self._account, self.log_path, self._password_file)
             cluster.check_version(self._data, bin_dir)
+            cluster.adopt(self._data, self._account)
             cluster.make_socket_dir(self.socket_dir, self._account)
             self._start_server(bin_dir)
         except BaseException:

@@ -41,7 +41,7 @@ def need(thing: object, what: str) -> None:
 
 @contextlib.contextmanager
 def open_folder() -> Iterator[Path]:
-    """A new folder with a short path that every user may enter: PostgreSQL runs as `nobody` when the tests run as root.
+    """A new folder with a short path that every user may enter: PostgreSQL runs as another when the tests run as root.
 
     pytest's own tmp_path may be entered by its owner alone.
     """

@@ -28,6 +28,13 @@ class Account(NamedTuple):
     gid: int
 
 
+def _private(log_path: Path) -> IO[bytes]:
+    """For appending, and for us alone, also when an older version left it readable: programs quote what they are told."""
+    log_fd = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(log_fd, 0o600)
+    return os.fdopen(log_fd, "ab")
+
+
 class Child:
     """One process, in a session of its own: Ctrl-C in our terminal reaches us alone, and we decide who ends when.
 
@@ -88,7 +95,7 @@ class Child:
         fork.own_fd(write_fd)  # a child of a fork that held it would keep our child alive after us
         try:
             with contextlib.ExitStack() as files:
-                output: IO[bytes] | None = files.enter_context(log_path.open("ab")) if log_path else None
+                output: IO[bytes] | None = files.enter_context(_private(log_path)) if log_path else None
                 process = subprocess.Popen(
                     make_command(read_fd),
                     stdin=subprocess.DEVNULL,

@@ -1,12 +1,14 @@
 """The folder of an embedded PostgreSQL: who runs it, who may connect, whether a server lives in it."""
 
 import contextlib
+import grp
 import os
 import pwd
 import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -18,15 +20,45 @@ from argosy.process.child import Account, Child
 
 _INITDB_WITHIN_S: Final = 120.0
 _START_TIME_TOLERANCE_S: Final = 15.0
+_ACCOUNT_NAME: Final = "argosy-postgres"
+# Which neither distributions nor systemd give to anybody (systemd.io/UIDS-GIDS), and which containers have.
+_OWN_NUMBERS: Final = range(60_706, 61_184)
+_NAMED: Final = "nobody"
 _ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def unprivileged_account() -> Account | None:
-    """Whom PostgreSQL, which refuses root, runs as: `nobody` when we are root, else ourselves (None)."""
+    """Whom PostgreSQL, which refuses root, runs as when we are root, else ourselves (None).
+
+    An account of its own, shared with no daemon of this machine: `argosy-postgres` where somebody has made it, else a
+    number without a name, which nothing gives out.
+    """
     if os.geteuid() != 0:
         return None
-    entry = pwd.getpwnam("nobody")
-    return Account(entry.pw_uid, entry.pw_gid)
+    with contextlib.suppress(KeyError):
+        entry = pwd.getpwnam(_ACCOUNT_NAME)
+        return Account(entry.pw_uid, entry.pw_gid)
+    taken = {entry.pw_uid for entry in pwd.getpwall()} | {entry.gr_gid for entry in grp.getgrall()}
+    free = next((number for number in _OWN_NUMBERS if number not in taken and not _has_name(number)), None)
+    if free is None:
+        raise SettingError(f"no user id is free for PostgreSQL: make a user {_ACCOUNT_NAME}")
+    return Account(free, free)
+
+
+def _has_name(uid: int) -> bool:
+    """Also in a directory that does not list its users."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _account_of_initdb(account: Account | None) -> Account | None:
+    """initdb wants a user with a name: `nobody`, but in our own group, so that others of that name cannot come near."""
+    if account is None or _has_name(account.uid):
+        return account
+    return Account(pwd.getpwnam(_NAMED).pw_uid, account.gid)
 
 
 def make_reachable(folder: Path, account: Account | None) -> None:
@@ -38,15 +70,37 @@ def make_reachable(folder: Path, account: Account | None) -> None:
     for path in (folder, *folder.parents) if account else ():
         if not path.stat().st_mode & 0o001:
             raise SettingError(
-                f"ARGOSY_DATA_DIR: {path} may not be entered by `nobody`, as whom PostgreSQL runs when root starts it; "
-                f"choose another folder, or chmod o+x {path}"
+                f"ARGOSY_DATA_DIR: {path} may not be entered by others than root, and PostgreSQL, when root starts it, "
+                f"runs as another user: choose another folder, or chmod o+x {path}"
             )
 
 
 def give(path: Path, account: Account | None) -> None:
-    """Make path the account's. None: it is ours and stays so."""
-    if account is not None:
+    """Make path the account's. None: it is ours and stays so. Raises SettingError where there is no such user id."""
+    if account is None:
+        return
+    try:
         os.chown(path, *account, follow_symlinks=False)
+    except OSError as error:
+        raise SettingError(
+            f"{path} cannot be given to user id {account.uid}, as whom PostgreSQL runs when root starts it "
+            f"({error.strerror}): make a user {_ACCOUNT_NAME}, or set STATE_DB_URI"
+        ) from error
+
+
+def adopt(data: Path, account: Account | None) -> None:
+    """Make a whole cluster the account's that was another one's before, and in which no server runs. Cut short, it is
+    done again: the folder itself comes last. Raises SettingError for a file that has a name elsewhere, too.
+    """
+    if account is None or data.stat().st_uid == account.uid:
+        return
+    for _, folders, files, fd in os.fwalk(data):
+        for name in (*folders, *files):
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink != 1:
+                raise SettingError(f"{data}: {name} is linked from elsewhere, and is not given away")
+            os.chown(name, *account, dir_fd=fd, follow_symlinks=False)
+    give(data, account)
 
 
 def run_as(
@@ -68,24 +122,31 @@ def create_cluster(data: Path, bin_dir: Path, account: Account | None, log_path:
     """initdb beside its place, then one rename: a cluster cut short is never taken for one. Raises UnavailableError."""
     for left in data.parent.glob(f"{data.name}.new-*"):
         shutil.rmtree(left)
-    work = data.with_name(f"{data.name}.new-{secrets.token_hex(4)}")
+    shelter = data.with_name(f"{data.name}.new-{secrets.token_hex(4)}")
+    shelter.mkdir(mode=0o700)
+    shelter.chmod(0o710)  # whatever our umask is: its group is the account's
+    maker = _account_of_initdb(account)
+    work, password = shelter / "data", shelter / "password"
     work.mkdir(mode=0o700)
-    give(work, account)
-    password_file.unlink(missing_ok=True)
-    with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(24) + "\n")
-    give(password_file, account)
+    give(work, maker)
+    give(password, maker)
+    give(shelter, Account(0, account.gid) if account else None)
     options = ["-E", "UTF8", "--locale=C", "-k", "-U", "argosy", "-A", "scram-sha-256"]
-    command = [str(bin_dir / "initdb"), "-D", str(work), *options, "--pwfile", str(password_file)]
-    child = run_as("initdb", command, account, log_path, stop_signal=signal.SIGTERM, grace_s=5)
+    command = [str(bin_dir / "initdb"), "-D", str(work), *options, "--pwfile", str(password)]
+    child = run_as("initdb", command, maker, log_path, stop_signal=signal.SIGTERM, grace_s=5)
     try:
         code = child.wait(_INITDB_WITHIN_S)
     finally:
         child.stop(within_s=10)
     if code != 0:
         raise UnavailableError(f"initdb did not come to its end (exit code {code}){child.log_tail()}")
-    os.chown(password_file, os.geteuid(), os.getegid())
+    os.chown(password, os.geteuid(), os.getegid())
+    password.rename(password_file)
+    adopt(work, account)
     work.rename(data)
+    shelter.rmdir()
     parent_fd = os.open(data.parent, os.O_RDONLY)
     with contextlib.suppress(OSError):
         os.fsync(parent_fd)
@@ -123,6 +184,8 @@ def write_access_rules(folder: Path) -> None:
 
 def make_socket_dir(folder: Path, account: Account | None) -> None:
     """0700 and the account's. Raises SettingError: one that a stranger put there would hand him our connections."""
+    if account and folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == pwd.getpwnam(_NAMED).pw_uid:
+        shutil.rmtree(folder)  # of a version that ran as that one
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
         give(folder, account)

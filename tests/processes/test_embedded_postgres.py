@@ -201,14 +201,54 @@ def test_a_cluster_of_another_version_is_named(folder: Path) -> None:
 
 
 @as_root
-def test_root_runs_the_server_as_nobody_with_data_of_its_own(server: EmbeddedPostgres) -> None:
+def test_root_runs_the_server_as_a_user_of_its_own(server: EmbeddedPostgres) -> None:
     server.start()
 
-    assert psutil.Process(server.pid).username() == "nobody"
-    assert psutil.Process(server.pid).gids().real != 0
+    uid = psutil.Process(server.pid).uids().real
+    assert uid in range(60_706, 61_184)
+    assert set(psutil.Process(server.pid).gids()) == {uid}
+    with pytest.raises(KeyError):
+        pwd.getpwuid(uid)
+    assert {path.lstat().st_uid for path in (server.folder / "data").rglob("*")} == {uid}
     assert (server.folder / "data").stat().st_mode & 0o777 == 0o700
-    assert (server.folder / "data").owner() == "nobody"
     assert (server.folder / "pg_hba.conf").owner() == "root"
+
+
+@as_root
+def test_a_cluster_of_a_version_that_ran_as_nobody_is_taken_over_with_what_is_in_it(folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    with EmbeddedPostgres(folder) as server:
+        ask(server.dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+    for path in (server.socket_dir, folder / "data", *(folder / "data").rglob("*")):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
+
+    with EmbeddedPostgres(folder) as again:
+        assert ask(again.dsn, "SELECT answer FROM kept") == 42
+        assert psutil.Process(again.pid).uids().real == (folder / "data").stat().st_uid != nobody.pw_uid
+
+
+@as_root
+def test_a_file_that_is_linked_from_elsewhere_is_not_given_away(folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    with EmbeddedPostgres(folder):
+        pass
+    os.chown(folder / "data", nobody.pw_uid, nobody.pw_gid)
+    of_root = folder / "of root"
+    of_root.write_text("secret")
+    os.link(of_root, folder / "data" / "mine")
+
+    with pytest.raises(SettingError, match="mine is linked from elsewhere"):
+        EmbeddedPostgres(folder).start()
+
+    assert of_root.owner() == "root"
+
+
+def test_what_the_server_says_is_for_us_alone_also_after_an_older_version(folder: Path) -> None:
+    (folder / "postgres.log").touch(mode=0o644)
+
+    with EmbeddedPostgres(folder) as server:
+        assert server.log_path.stat().st_mode & 0o777 == 0o600
+        assert server.log_path.read_text()
 
 
 @as_root
@@ -223,11 +263,11 @@ def test_not_even_nobody_can_connect_to_roots_server(server: EmbeddedPostgres) -
 
 
 @as_root
-def test_a_folder_that_nobody_may_not_enter_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_a_folder_that_others_may_not_enter_is_named_with_the_remedy(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
 
-    with pytest.raises(SettingError, match=r"^ARGOSY_DATA_DIR: \S+ may not be entered by `nobody`.*chmod o\+x"):
+    with pytest.raises(SettingError, match=r"^ARGOSY_DATA_DIR: \S+ may not be entered by others than root.*chmod o\+x"):
         EmbeddedPostgres(closed / "postgres").start()
 
 
