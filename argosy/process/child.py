@@ -29,7 +29,7 @@ class Account(NamedTuple):
 
 
 def _private(log_path: Path) -> IO[bytes]:
-    """For appending, and for us alone, also when an older version left it readable: programs quote what they are told."""
+    """For appending, and for us alone, also when an older version left it readable: programs quote what they hear."""
     log_fd = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.fchmod(log_fd, 0o600)
     return os.fdopen(log_fd, "ab")
