@@ -1,8 +1,9 @@
 """The callee's side of calls between our own processes: what is not signed for this process, now, is not heard."""
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import grpc
@@ -15,6 +16,7 @@ from argosy.signing import (
     WORKER_HEADER,
     SignatureError,
     Signer,
+    StreamKeys,
     Verifier,
     caller_nonce_of,
     nonce,
@@ -25,8 +27,6 @@ log = structlog.get_logger()
 
 UNSIGNED_MAX: Final = 256
 UNSIGNED_S: Final = 5.0
-
-_Opened = tuple[AsyncIterator[Any], "_SigningContext"]
 
 
 class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -42,8 +42,8 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         """key: Keys.calls; worker_id: who is called here."""
         self._key = key
         self._worker_id = worker_id.bytes
-        # Calls that wait for their first message, by the caller's nonce, the oldest first. What is taken out is ended.
-        self._unsigned: dict[bytes, asyncio.Future[Any]] = {}
+        # Calls that wait for their first message, by the caller's nonce, the oldest first; the futures end them.
+        self._unsigned: dict[bytes, asyncio.Future[None]] = {}
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
@@ -58,13 +58,15 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
             try:
                 caller_nonce = caller_nonce_of(dict(context.invocation_metadata() or ()), self._key, method)
-                if caller_nonce in self._unsigned:
-                    raise SignatureError("another call began with the same nonce")
-                opening = self._open(method, caller_nonce, handler, messages, context)
-                if (opened := await self._in_time(caller_nonce, opening)) is None:
+                with self._waiting(caller_nonce) as is_over:
+                    keys = await self._greet(method, caller_nonce, context)
+                    requests = _bodies(messages, Verifier(keys.requests), handler.request_deserializer)
+                    first = await _first(requests, is_over)
+                if first is None:
                     await context.abort(grpc.StatusCode.UNAUTHENTICATED, "nothing signed came in time")
                     return
-                await handler.stream_stream(*opened)
+                speaking = _SigningContext(context, Signer(keys.responses), handler.response_serializer)
+                await handler.stream_stream(_chained(first, requests), speaking)
             except SignatureError as error:
                 telemetry.CALLS_REFUSED.inc()
                 log.warning(telemetry.CALL_REFUSED, method=method, caller=context.peer(), error=str(error))
@@ -72,35 +74,40 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         return grpc.stream_stream_rpc_method_handler(answer)
 
-    async def _open(
-        self, method: str, caller_nonce: bytes, handler: Any, messages: AsyncIterator[bytes], context: Any
-    ) -> _Opened | None:
-        """What a servicer is given, once the first message has come; None: the caller went away. Raises
-        SignatureError.
+    async def _greet(self, method: str, caller_nonce: bytes, context: Any) -> StreamKeys:
+        """Say who is called here, and challenge the caller. Not to be cancelled: while gRPC sends the beginning of an
+        answer it can send no status, and the call would stay.
         """
         callee_nonce = nonce()
-        keys = stream_keys(self._key, method, self._worker_id, caller_nonce, callee_nonce)
         await context.send_initial_metadata(((NONCE_HEADER, callee_nonce), (WORKER_HEADER, self._worker_id)))
-        requests = _bodies(messages, Verifier(keys.requests), handler.request_deserializer)
-        first = await anext(requests, None)
-        if first is None:
-            return None
-        return _chained(first, requests), _SigningContext(context, Signer(keys.responses), handler.response_serializer)
+        return stream_keys(self._key, method, self._worker_id, caller_nonce, callee_nonce)
 
-    async def _in_time(self, caller_nonce: bytes, opening: Coroutine[Any, Any, _Opened | None]) -> _Opened | None:
-        """None: it took too long, or there were too many. Raises what it raises."""
-        coming = asyncio.ensure_future(opening)
+    @contextlib.contextmanager
+    def _waiting(self, caller_nonce: bytes) -> Iterator[asyncio.Future[None]]:
+        """A place among those who wait for their first message. The future is done when another one has taken it.
+        Raises SignatureError when a call with this nonce has one.
+        """
+        if caller_nonce in self._unsigned:
+            raise SignatureError("another call began with the same nonce")
         while len(self._unsigned) >= UNSIGNED_MAX:
             # Taken out here and not when it has ended: many may come before that, and each ends another one.
-            self._unsigned.pop(next(iter(self._unsigned))).cancel()
-        self._unsigned[caller_nonce] = coming
+            self._unsigned.pop(next(iter(self._unsigned))).set_result(None)
+        is_over = self._unsigned[caller_nonce] = asyncio.get_running_loop().create_future()
         try:
-            done, _ = await asyncio.wait((coming,), timeout=UNSIGNED_S)
-            return coming.result() if done and not coming.cancelled() else None
+            yield is_over
         finally:
-            if self._unsigned.get(caller_nonce) is coming:
+            if self._unsigned.get(caller_nonce) is is_over:
                 del self._unsigned[caller_nonce]
-            coming.cancel()
+
+
+async def _first(requests: AsyncIterator[Any], is_over: asyncio.Future[None]) -> Any:
+    """The first message; None: none came in time. Raises SignatureError."""
+    coming = asyncio.ensure_future(anext(requests, None))
+    try:
+        await asyncio.wait((coming, is_over), timeout=UNSIGNED_S, return_when=asyncio.FIRST_COMPLETED)
+        return coming.result() if coming.done() else None
+    finally:
+        coming.cancel()
 
 
 class _SigningContext:
