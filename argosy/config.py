@@ -287,6 +287,27 @@ class Settings(BaseSettings):
     )
     batch_turns_max: int = Field(default=5_000, ge=1, le=100_000, description="Lines of one batch at the most.")
     wait_s_max: float = Field(default=60.0, ge=0, le=600, description="Longest `Prefer: wait`.")
+    gateway_connections_max: int = Field(
+        default=20_000,
+        ge=16,
+        le=1_000_000,
+        description="Connections open at one gateway process, if so many files may be; then the longest idle one goes.",
+    )
+    gateway_head_size_bytes_max: int = Field(
+        default=32_768, ge=4_096, le=1_048_576, description="Bound of a request's address and header fields; 431."
+    )
+    gateway_head_fields_max: int = Field(
+        default=100, ge=16, le=10_000, description="Header fields of a request at the most; 431."
+    )
+    gateway_head_timeout_s: Seconds = Field(
+        default=10.0, description="After this a connection without a whole head of a request is closed; 408."
+    )
+    gateway_pipeline_max: int = Field(
+        default=8, ge=0, le=1_000, description="Requests that may wait on a connection behind the one being answered."
+    )
+    gateway_write_timeout_s: Seconds = Field(
+        default=60.0, description="A client that does not take what waits for it is cut off after this."
+    )
     gateway_streams_max: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Event streams open at one gateway process; then 503."
     )

@@ -25,6 +25,9 @@ APPENDS = Counter("argosy_gateway_appends", "Turns handed to the log, by outcome
 RATE_LIMITED = Counter(
     "argosy_gateway_rate_limited", "Turns, signals, cancels and resumes refused by the rate limit of a tenant"
 )
+CONNECTIONS_REFUSED = Counter(
+    "argosy_gateway_connections_refused", "Connections that were broken off, by the bound that they passed", ["why"]
+)
 STREAMS = Gauge("argosy_gateway_streams", "Event streams that clients have open")
 STREAMS_REFUSED = Counter("argosy_gateway_streams_refused", "Event streams refused for want of room")
 STREAM_READS = Counter("argosy_gateway_stream_reads", "Reads of history for event streams", ["why"])
@@ -100,6 +103,7 @@ WORKER_DRAINING: Final = "worker.draining"
 WORKER_STOPPED: Final = "worker.stopped"
 GATEWAY_STARTED: Final = "gateway.started"
 GATEWAY_STOPPED: Final = "gateway.stopped"
+GATEWAY_FEW_FILES: Final = "gateway.few_files"
 GATEWAY_UNAUTHENTICATED: Final = "gateway.unauthenticated"
 REQUEST_FAILED: Final = "request.failed"
 PARTITIONS_CLAIMED: Final = "partitions.claimed"

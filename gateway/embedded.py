@@ -12,6 +12,7 @@ import uvicorn
 from argosy.config import Settings
 from argosy.errors import UnavailableError
 from argosy.gateway.app import create_app
+from argosy.gateway.server import server_config
 from argosy.process import fork
 
 _LOOK_S: Final = 0.005
@@ -31,16 +32,7 @@ async def serving(settings: Settings, path: Path) -> AsyncIterator[None]:
     caller knows that nobody else serves there, and that its folder is his alone. Raises UnavailableError.
     """
     app = create_app(settings, has_signals=False)
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=_STOP_S,
-    )
+    config = server_config(app, settings, is_own_process=False, timeout_graceful_shutdown=_STOP_S)
     server = _Server(config)
     with _bound(path) as bound:
         task = asyncio.create_task(_serve(server, bound))

@@ -21,6 +21,7 @@ from argosy.config import Settings
 from argosy.errors import ArgosyError
 from argosy.gateway.app import create_app
 from argosy.gateway.preflight import preflight
+from argosy.gateway.server import server_config
 from argosy.process.parent import EXIT_CODE_ABANDONED, watch_parent
 
 log = telemetry.logger()
@@ -94,17 +95,13 @@ def _serve(settings: Settings, bound: socket.socket, parent_fd: int | None) -> i
     sys.stdout.flush()
     log.info(telemetry.GATEWAY_STARTED, address=address, processes=settings.gateway_workers, log=settings.log_backend)
     log.warning(telemetry.GATEWAY_UNAUTHENTICATED, address=address, tenant_header=settings.allow_tenant_header)
-    config = uvicorn.Config(
+    config = server_config(
         partial(_app_of_process, settings),
+        settings,
+        is_own_process=True,
         factory=True,
         workers=settings.gateway_workers,
         loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(STOP_S / 2),

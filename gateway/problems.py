@@ -23,6 +23,7 @@ class Kind(NamedTuple):
 
 
 KINDS: Final[dict[str, Kind]] = {
+    "invalid_http": Kind(400, "This is no HTTP/1.1 request"),
     "invalid_json": Kind(400, "The body is not valid JSON"),
     "invalid_parameter": Kind(400, "A parameter or header cannot be read"),
     "invalid_cursor": Kind(400, "The cursor is not one that this list gave out"),
@@ -34,7 +35,7 @@ KINDS: Final[dict[str, Kind]] = {
     "turn_not_found": Kind(404, "There is no such turn"),
     "session_not_found": Kind(404, "There is no such session"),
     "method_not_allowed": Kind(405, "This address does not answer this method"),
-    "request_timeout": Kind(408, "The body did not arrive in time", True),
+    "request_timeout": Kind(408, "The request did not arrive in time", True),
     "turn_ended": Kind(409, "The turn has ended"),
     "not_parked": Kind(409, "The turn is not parked"),
     "payload_too_large": Kind(413, "The body, or the input in it, is over its bound"),
@@ -46,8 +47,10 @@ KINDS: Final[dict[str, Kind]] = {
     "idempotency_mismatch": Kind(422, "The key was used before, for something else"),
     "rate_limited": Kind(429, "Too many requests at once", True),
     "too_many_signals": Kind(429, "The turn has as many signals as it may have before it takes some", True),
+    "head_too_large": Kind(431, "The request's head is over its bound"),
     "internal": Kind(500, "An error of Argosy's own"),
     "too_many_streams": Kind(503, "The gateway has no room for another event stream", True),
+    "too_many_connections": Kind(503, "The gateway has no room for another connection", True),
     "log_unavailable": Kind(503, "The log did not take the turn: nothing was accepted", True),
     "store_unavailable": Kind(503, "Postgres cannot be asked", True),
     "outcome_unknown": Kind(504, "The turn may have been accepted: repeat it with the same key", True),

@@ -11,6 +11,7 @@ import uvicorn
 
 from argosy.config import Settings
 from argosy.gateway.app import create_app
+from argosy.gateway.server import server_config
 from argosy.gateway.watch import points
 from tests.gateway.rows import Rows
 from tests.gateway.watch.owner import Owner
@@ -44,7 +45,7 @@ class Gateway:
 @asynccontextmanager
 async def served(settings: Settings, tenant: str) -> AsyncIterator[Gateway]:
     app = create_app(settings)
-    config = uvicorn.Config(app, port=0, http="httptools", lifespan="on", log_config=None, timeout_graceful_shutdown=5)
+    config = server_config(app, settings, is_own_process=False, port=0, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     await until(lambda: server.started, within_s=20)

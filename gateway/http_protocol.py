@@ -1,0 +1,313 @@
+"""HTTP/1.1 of a gateway, bounded before anything of a request is looked at.
+
+uvicorn reads a request's head, its trailers and whatever is pipelined behind it without a bound on size, number or
+time. This is uvicorn's protocol with bounds, each of them a setting:
+
+- A head (address and fields, and later on its trailers) has at the most GATEWAY_HEAD_SIZE_BYTES_MAX bytes and
+  GATEWAY_HEAD_FIELDS_MAX fields: 431. Trailers are read and dropped: nothing that a head decided is changed by what
+  comes after it. What may stand once in a head does: 400.
+- A head is whole within GATEWAY_HEAD_TIMEOUT_S: 408, or nothing to a client that said nothing.
+- GATEWAY_PIPELINE_MAX requests may wait behind the one that is answered. Of a client that sends more, those are
+  answered and nothing more is read.
+- A client takes what waits for it within GATEWAY_WRITE_TIMEOUT_S, or the connection is cut.
+- Of GATEWAY_CONNECTIONS_MAX connections the longest idle one makes room for another; when none is idle: 503.
+
+Bytes are fed to the parser in slices: what it holds before it says anything (half a field) is bounded by a slice more
+than the head's bound. A client that breaks off is noticed by every request of its connection, not only by the last one.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, ClassVar, Final, NamedTuple
+
+import httptools
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from argosy import telemetry
+from argosy.config import Settings
+from argosy.gateway.problems import CONTENT_TYPE, Problem
+
+_SLICE_SIZE_BYTES: Final = 16_384
+# A field costs this much besides its name and value: ": " and the end of its line.
+_FIELD_SIZE_BYTES: Final = 4
+# A client that is refused has so long to take the reason before the connection is closed; what it sends is dropped.
+_LINGER_S: Final = 1.0
+_ONCE: Final = frozenset(
+    {
+        b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"last-event-id", b"origin",
+        b"traceparent", b"transfer-encoding", b"x-argosy-tenant",
+    }
+)  # fmt: skip
+
+
+class HttpBounds(NamedTuple):
+    """Of one connection, but for connections_max, which is of the process."""
+
+    head_size_bytes_max: int
+    head_fields_max: int
+    head_timeout_s: float
+    pipeline_max: int
+    write_timeout_s: float
+    connections_max: int
+
+
+def http_bounds_of(settings: Settings, connections_max: int) -> HttpBounds:
+    """connections_max: what this process may have, GATEWAY_CONNECTIONS_MAX or less (see open_files.py)."""
+    return HttpBounds(
+        settings.gateway_head_size_bytes_max,
+        settings.gateway_head_fields_max,
+        settings.gateway_head_timeout_s,
+        settings.gateway_pipeline_max,
+        settings.gateway_write_timeout_s,
+        connections_max,
+    )
+
+
+def http_protocol(bounds: HttpBounds) -> type[HttpToolsProtocol]:
+    """Return the protocol of a server's connections, for uvicorn.Config(http=…). One for each server."""
+
+    class OfServer(BoundedHttpProtocol):
+        _bounds = bounds
+        # Those that wait for a request, the one that has waited longest first.
+        _idle: ClassVar[dict[BoundedHttpProtocol, None]] = {}
+
+    return OfServer
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    _bounds: ClassVar[HttpBounds]
+    _idle: ClassVar[dict["BoundedHttpProtocol", None]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_refused = False
+        self._is_in_head = False
+        self._head_size_bytes = 0
+        self._head_fields = 0
+        # Callbacks of the parser so far, and bytes fed since the last one.
+        self._told = 0
+        self._silent_size_bytes = 0
+        self._running: RequestResponseCycle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+
+    # A connection begins and ends
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._bounds.connections_max:
+            self._make_room()
+            if self._is_refused:
+                return
+        self._idle[self] = None
+        self._arm_head_timer()
+
+    def _make_room(self) -> None:
+        longest = next(iter(self._idle), None)
+        if longest is None:
+            self._refuse("too_many_connections", f"{self._bounds.connections_max} clients are connected")
+            return
+        del self._idle[longest]
+        longest._disarm_head_timer()
+        longest.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._idle.pop(self, None)
+        self._disarm_head_timer()
+        self._disarm_write_timer()
+        for cycle in (self._running, *(queued for queued, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    # A request comes in
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        self._unset_keepalive_if_required()
+        self._idle.pop(self, None)
+        for begin in range(0, len(data), _SLICE_SIZE_BYTES):
+            self._feed(data if len(data) <= _SLICE_SIZE_BYTES else data[begin : begin + _SLICE_SIZE_BYTES])
+            if self._is_refused or self.transport.is_closing():
+                return
+        if self._is_in_head or self.cycle is None or (self.cycle.response_complete and not self.pipeline):
+            self._arm_head_timer()
+        else:
+            self._disarm_head_timer()
+
+    def _feed(self, data: bytes) -> None:
+        told = self._told
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # no protocol but this one is spoken here: the request is answered as what it is
+        except httptools.HttpParserError:
+            self._refuse("invalid_http", "this is no HTTP/1.1 request")
+            return
+        self._silent_size_bytes = self._silent_size_bytes + len(data) if self._told == told else 0
+        if self._silent_size_bytes > self._bounds.head_size_bytes_max:
+            self._refuse_head(f"a field has more than {self._bounds.head_size_bytes_max} bytes")
+
+    def on_message_begin(self) -> None:
+        self._told += 1
+        self._is_in_head = True
+        self._head_size_bytes = self._head_fields = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._told += 1
+        if self._is_within(len(url)):
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._told += 1
+        self._head_fields += 1
+        if self._is_within(len(name) + len(value) + _FIELD_SIZE_BYTES) and self._is_in_head:
+            super().on_header(name, value)
+
+    def _is_within(self, size_bytes: int) -> bool:
+        """Count what belongs to a head or to trailers; refuse what is too much."""
+        bounds = self._bounds
+        self._head_size_bytes += size_bytes
+        if self._head_size_bytes > bounds.head_size_bytes_max:
+            self._refuse_head(f"it has more than {bounds.head_size_bytes_max} bytes")
+        elif self._head_fields > bounds.head_fields_max:
+            self._refuse_head(f"it has more than {bounds.head_fields_max} fields")
+        return not self._is_refused
+
+    def on_headers_complete(self) -> None:
+        self._told += 1
+        self._is_in_head = False
+        if self._is_refused:
+            return
+        if why := _ambiguity(self.headers, self.parser.get_http_version()):
+            self._refuse("invalid_http", why)
+            return
+        is_behind = self.cycle is not None and not self.cycle.response_complete
+        if is_behind and len(self.pipeline) >= self._bounds.pipeline_max:
+            self._refuse("rate_limited", f"{len(self.pipeline)} requests wait on this connection already")
+            return
+        try:
+            super().on_headers_complete()
+            if is_behind:
+                self.flow.resume_reading()  # who does not read does not hear that the client has gone
+        except (httptools.HttpParserError, ValueError):
+            self._refuse("invalid_http", "the address cannot be read")
+
+    def on_body(self, body: bytes) -> None:
+        self._told += 1
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_chunk_header(self) -> None:
+        """A part of a body begins; after the last one come trailers."""
+        self._told += 1
+
+    def on_message_complete(self) -> None:
+        self._told += 1
+        if not self._is_refused:
+            super().on_message_complete()
+
+    # It is answered
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self.timeout_keep_alive_task is not None and not self._is_in_head:
+            self._idle[self] = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._disarm_write_timer()
+        self._write_timer = self.loop.call_later(self._bounds.write_timeout_s, self._cut)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._disarm_write_timer()
+
+    def _cut(self) -> None:
+        """Let go of a client that does not take what waits for it."""
+        telemetry.CONNECTIONS_REFUSED.labels(why="write_timeout").inc()
+        self.transport.abort()
+
+    # It is refused
+
+    def _refuse_head(self, why: str) -> None:
+        self._refuse("head_too_large", f"the request's head is too large: {why}")
+
+    def _refuse(self, code: str, why: str) -> None:
+        """Take no more of this connection. What was taken before is still answered; else this is the answer."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        self._idle.pop(self, None)
+        self._disarm_head_timer()
+        telemetry.CONNECTIONS_REFUSED.labels(why=code).inc()
+        last = self.pipeline[0][0] if self.pipeline else self._running
+        if last is not None and not last.response_complete:
+            last.keep_alive = False  # its answer ends the connection
+            if not last.more_body or last is not self._running or last.response_started:
+                return
+            last.disconnected = True  # the rest of its body is not taken: nobody shall wait for it
+            last.message_event.set()
+        self.transport.write(_answer(Problem(code, why)))
+        self.loop.call_later(_LINGER_S, self.transport.close)
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's answer to what it cannot read."""
+        self._refuse("invalid_http", msg)
+
+    # Time
+
+    def _arm_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self._bounds.head_timeout_s, self._head_is_late)
+
+    def _disarm_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _disarm_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._is_in_head or self._silent_size_bytes:
+            self._refuse("request_timeout", f"the request's head did not come within {self._bounds.head_timeout_s:g} s")
+        elif self._running is None or self._running.response_complete:
+            self.transport.close()  # it has said nothing, or goes on with a body that was answered already
+
+
+def _ambiguity(headers: list[tuple[bytes, bytes]], version: str) -> str:
+    """Return why a head could be understood in two ways, or nothing: proxies and servers differ in which they take."""
+    names = {name for name, _ in headers}
+    if version != "1.0" and b"host" not in names:
+        return "HTTP/1.1 asks for a Host field"
+    if len(names) < len(headers):
+        for once in _ONCE & names:
+            if sum(name == once for name, _ in headers) > 1:
+                return f"the field {once.decode().title()} may stand once only"
+    return ""
+
+
+def _answer(problem: Problem) -> bytes:
+    body, status = msgspec.json.encode(problem.body()), problem.kind.status
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"
+        f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body

@@ -1,0 +1,32 @@
+"""How uvicorn serves a gateway, whoever starts it."""
+
+from typing import Any
+
+import uvicorn
+
+from argosy import telemetry
+from argosy.config import Settings
+from argosy.gateway.http_protocol import http_bounds_of, http_protocol
+from argosy.open_files import OTHERS, open_files_max
+
+log = telemetry.logger()
+
+
+def server_config(app: Any, settings: Settings, *, is_own_process: bool, **more: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration. more: of uvicorn.Config. is_own_process: the process is there to be a gateway."""
+    possible = max(16, open_files_max(is_own_process=is_own_process) - OTHERS)
+    connections_max = min(settings.gateway_connections_max, possible)
+    if is_own_process and possible < settings.gateway_connections_max:
+        log.warning(
+            telemetry.GATEWAY_FEW_FILES, connections_max=connections_max, wanted=settings.gateway_connections_max
+        )
+    return uvicorn.Config(
+        app,
+        http=http_protocol(http_bounds_of(settings, connections_max)),
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        **more,
+    )
