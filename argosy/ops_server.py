@@ -90,12 +90,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._send(404, b'{"code":"not_found"}', "application/json")
 
+    def do_HEAD(self) -> None:
+        """As GET, without the body: what load balancers ask."""
+        self.do_GET()
+
     def _send(self, status: int, body: bytes, content_type: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing: probes come every second."""

@@ -21,10 +21,13 @@ _SALT: Final = b"argosy"
 
 
 class Keys(NamedTuple):
-    """calls: of calls between our processes (signing.py); cursors: of the gateway's pages (gateway/cursor.py)."""
+    """calls: of calls between our processes (signing.py); cursors: of the gateway's pages (gateway/cursor.py);
+    places: of turns in the ids of a session's events (gateway/watch/places.py).
+    """
 
     calls: bytes
     cursors: bytes
+    places: bytes
 
 
 def load_keys(configured: str, data_dir: Path) -> Keys:
@@ -58,7 +61,11 @@ def load_secret(configured: str, data_dir: Path) -> bytes:
 
 def keys_of(secret: bytes) -> Keys:
     """Made anew they are the same. Another label makes another key: a new scheme has a new label."""
-    return Keys(calls=hkdf(secret, _SALT, b"calls v2"), cursors=hkdf(secret, _SALT, b"cursors v2"))
+    return Keys(
+        calls=hkdf(secret, _SALT, b"calls v2"),
+        cursors=hkdf(secret, _SALT, b"cursors v2"),
+        places=hkdf(secret, _SALT, b"places v1"),
+    )
 
 
 def hkdf(secret: bytes, salt: bytes, label: bytes) -> bytes:

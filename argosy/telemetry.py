@@ -16,6 +16,8 @@ from argosy.quiet import Quiet
 
 # What repeats while something is away is said this often.
 _QUIET_S: Final = 5.0
+# Whose lines are printed like our own.
+_LIBRARIES: Final = ("asyncio", "grpc", "uvicorn")
 _LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 # Gateway
@@ -160,13 +162,23 @@ def exposition() -> tuple[bytes, str]:
     return generate_latest(), CONTENT_TYPE_PLAIN_0_0_4
 
 
-def set_up_logging(level: str, log_format: str) -> None:
-    """Print structured events to stderr from here on. level and log_format are settings of the same names."""
+def set_up_logging(level: str, log_format: str, *, is_own_process: bool = True) -> None:
+    """Print structured events to stderr from here on. level and log_format are settings of the same names.
+
+    is_own_process: what our libraries log is printed in the same form, from warnings on. Inside somebody's program that
+    is the program's affair.
+    """
     renderer: structlog.types.Processor
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer()
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
         processors=[
             Quiet(
@@ -174,16 +186,24 @@ def set_up_logging(level: str, log_format: str) -> None:
                 _QUIET_S,
                 SystemClock(),
             ),
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            *shared,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    if is_own_process:
+        formatter = structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(formatter)
+        handler.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
+        for name in _LIBRARIES:  # not the root: user code in a worker has its own way to log
+            library = logging.getLogger(name)
+            library.handlers[:], library.propagate = [handler], False
 
 
 def logger() -> structlog.stdlib.BoundLogger:

@@ -21,6 +21,8 @@ from argosy.gateway.problems import Problem
 log = telemetry.logger()
 
 RETRY_AFTER_S: Final = 1.0
+# What a tenant is shown is kept by nobody on the way.
+_NOT_KEPT: Final = (b"cache-control", b"no-store")
 # No page of another origin may take an answer for a script, a style or an image (see browser_guard.py).
 _EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
 
@@ -85,7 +87,10 @@ class Boundary:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answered_s = self._clock.monotonic_s()  # a stream may go on for hours
-                message["headers"] = [*message.get("headers", ()), *_EVERYWHERE]
+                headers = [*message.get("headers", ()), *_EVERYWHERE]
+                if scope["path"].startswith("/v1/") and all(name != b"cache-control" for name, _ in headers):
+                    headers.append(_NOT_KEPT)
+                message["headers"] = headers
             await send(message)
 
         try:

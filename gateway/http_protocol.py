@@ -17,8 +17,10 @@ than the head's bound. A client that breaks off is noticed by every request of i
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import httptools
 import msgspec
@@ -26,6 +28,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from argosy import telemetry
 from argosy.config import Settings
+from argosy.gateway.http_head import ambiguity
 from argosy.gateway.problems import CONTENT_TYPE, Problem
 
 _SLICE_SIZE_BYTES: Final = 16_384
@@ -33,12 +36,6 @@ _SLICE_SIZE_BYTES: Final = 16_384
 _FIELD_SIZE_BYTES: Final = 4
 # A client that is refused has so long to take the reason before the connection is closed; what it sends is dropped.
 _LINGER_S: Final = 1.0
-_ONCE: Final = frozenset(
-    {
-        b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"last-event-id", b"origin",
-        b"traceparent", b"transfer-encoding", b"x-argosy-tenant",
-    }
-)  # fmt: skip
 
 
 class HttpBounds(NamedTuple):
@@ -52,9 +49,12 @@ class HttpBounds(NamedTuple):
     connections_max: int
 
 
-def http_bounds_of(settings: Settings, connections_max: int) -> HttpBounds:
-    """connections_max: what this process may have, GATEWAY_CONNECTIONS_MAX or less (see open_files.py)."""
-    return HttpBounds(
+def http_protocol(settings: Settings, connections_max: int) -> Callable[..., HttpToolsProtocol]:
+    """Return what makes the protocol of each connection of one server, for uvicorn.Config(http=…).
+
+    connections_max: what this process may have, GATEWAY_CONNECTIONS_MAX or less (see server.py).
+    """
+    bounds = HttpBounds(
         settings.gateway_head_size_bytes_max,
         settings.gateway_head_fields_max,
         settings.gateway_head_timeout_s,
@@ -62,27 +62,17 @@ def http_bounds_of(settings: Settings, connections_max: int) -> HttpBounds:
         settings.gateway_write_timeout_s,
         connections_max,
     )
-
-
-def http_protocol(bounds: HttpBounds) -> type[HttpToolsProtocol]:
-    """Return the protocol of a server's connections, for uvicorn.Config(http=…). One for each server."""
-
-    class OfServer(BoundedHttpProtocol):
-        _bounds = bounds
-        # Those that wait for a request, the one that has waited longest first.
-        _idle: ClassVar[dict[BoundedHttpProtocol, None]] = {}
-
-    return OfServer
+    idle: dict[BoundedHttpProtocol, None] = {}
+    return partial(BoundedHttpProtocol, bounds, idle)  # it is sent to processes of their own: no class made here can be
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection. idle: those of its server that wait for a request, the one that has waited longest first."""
 
-    _bounds: ClassVar[HttpBounds]
-    _idle: ClassVar[dict["BoundedHttpProtocol", None]]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, bounds: HttpBounds, idle: dict["BoundedHttpProtocol", None], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._bounds = bounds
+        self._idle = idle
         self._is_refused = False
         self._is_in_head = False
         self._head_size_bytes = 0
@@ -186,7 +176,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         if self._is_refused:
             return
-        if why := _ambiguity(self.headers, self.parser.get_http_version()):
+        if why := ambiguity(self.headers, self.parser.get_http_version()):
             self._refuse("invalid_http", why)
             return
         is_behind = self.cycle is not None and not self.cycle.response_complete
@@ -290,18 +280,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse("request_timeout", f"the request's head did not come within {self._bounds.head_timeout_s:g} s")
         elif self._running is None or self._running.response_complete:
             self.transport.close()  # it has said nothing, or goes on with a body that was answered already
-
-
-def _ambiguity(headers: list[tuple[bytes, bytes]], version: str) -> str:
-    """Return why a head could be understood in two ways, or nothing: proxies and servers differ in which they take."""
-    names = {name for name, _ in headers}
-    if version != "1.0" and b"host" not in names:
-        return "HTTP/1.1 asks for a Host field"
-    if len(names) < len(headers):
-        for once in _ONCE & names:
-            if sum(name == once for name, _ in headers) > 1:
-                return f"the field {once.decode().title()} may stand once only"
-    return ""
 
 
 def _answer(problem: Problem) -> bytes:

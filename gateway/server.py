@@ -6,7 +6,7 @@ import uvicorn
 
 from argosy import telemetry
 from argosy.config import Settings
-from argosy.gateway.http_protocol import http_bounds_of, http_protocol
+from argosy.gateway.http_protocol import http_protocol
 from argosy.open_files import OTHERS, open_files_max
 
 log = telemetry.logger()
@@ -22,7 +22,7 @@ def server_config(app: Any, settings: Settings, *, is_own_process: bool, **more:
         )
     return uvicorn.Config(
         app,
-        http=http_protocol(http_bounds_of(settings, connections_max)),
+        http=http_protocol(settings, connections_max),  # type: ignore[arg-type]  # it is called, as a class is
         ws="none",
         lifespan="on",
         access_log=False,

@@ -45,6 +45,7 @@ class State:
     rate_limit: RateLimit
     signal_rate_limit: RateLimit
     cursors: Cursors
+    places_key: bytes
 
     @property
     def unread_bounds(self) -> UnreadBounds:
@@ -88,6 +89,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),
         signal_rate_limit=RateLimit(settings.gateway_signal_rate_limit, settings.gateway_signal_rate_burst, clock),
         cursors=Cursors(keys.cursors),
+        places_key=keys.places,
     )
 
 

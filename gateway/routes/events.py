@@ -25,6 +25,7 @@ from argosy.gateway.state import State, state_of
 from argosy.gateway.watch.event_id import BEGIN, EventId, parse, parse_from
 from argosy.gateway.watch.event_stream import EventStream
 from argosy.gateway.watch.history import History
+from argosy.gateway.watch.places import Places
 from argosy.gateway.watch.session_story import SessionStory
 from argosy.gateway.watch.sse import SSE, format_of
 from argosy.gateway.watch.turn_story import TurnStory
@@ -64,7 +65,7 @@ async def get_turn_events(
         _history(state, tenant),
         tenant,
         requested,
-        _last_event_id(request, begin, partial(parse, has_place=False), parse_from) or BEGIN,
+        _last_event_id(request, begin, parse, parse_from) or BEGIN,
         partition=partition_of(state, requested),
         find=partial(resolve, state, turns.find_turn, requested, tenant),
         heartbeat_s=state.settings.sse_heartbeat_s,
@@ -81,12 +82,14 @@ async def get_session_events(session: str, request: Request, begin: From = None)
     tenant = state.tenant_of(request)
     name = names.session_name(names.path_segment(request.scope, 2))
     session_id = ids.session_id_of(tenant, state.settings.lane, name)
+    places = Places(state.places_key, session_id)
     story = SessionStory(
         state.lines,
         _history(state, tenant),
         tenant,
         session_id,
-        _last_event_id(request, begin, partial(parse, has_place=True), _parse_place),
+        _last_event_id(request, begin, partial(parse, places=places), partial(_parse_begin, places)),
+        places,
         partition=ids.partition_of(ids.bucket_of(session_id), state.writer.partition_count),
         heartbeat_s=state.settings.sse_heartbeat_s,
     )
@@ -117,8 +120,8 @@ def _history(state: State, tenant: str) -> History:
     return History(state.pool, tenant, state.settings.lane, state.pulse, snapshot)
 
 
-def _parse_place(text: str) -> EventId | None:
-    return None if text == NOW else parse(text, has_place=True)
+def _parse_begin(places: Places, text: str) -> EventId | None:
+    return None if text == NOW else parse(text, places)
 
 
 def _last_event_id(

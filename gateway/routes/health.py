@@ -25,12 +25,14 @@ metrics_router: Final = APIRouter(tags=["health"])  # with GATEWAY_METRICS only
 PROBE_S: Final = 1.0
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> Response:
     """The process answers."""
     return PlainTextResponse("ok\n")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """200 when turns can be taken, 503 when the log does not answer."""
@@ -61,6 +63,7 @@ def is_ready_to_append(settings: Settings, backlog_age_s: float, *, has_store: b
     return backlog_age_s <= settings.log_append_timeout_s
 
 
+@metrics_router.head("/metrics", include_in_schema=False)
 @metrics_router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
     """Prometheus's text format."""

@@ -1,12 +1,16 @@
 """Ids of what a stream tells: `LINEAGE-SEQ` of a durable event, `LINEAGE-SEQ.ATTEMPT.N` of a frame that came after it.
 
-In a session's stream the turn's place comes first: `PLACE:LINEAGE-SEQ`. Pure.
+In a session's stream the turn's place comes first, sealed (places.py): `PLACE:LINEAGE-SEQ`. Pure.
 """
 
 import re
 from typing import Final, NamedTuple
 
-_ID = re.compile(r"(?:([0-9]{1,19}):)?([0-9]{1,19})-([0-9]{1,10})(?:\.([0-9]{1,10})\.([0-9]{1,16}))?")
+from argosy.gateway.watch.places import Places
+
+_ID = re.compile(
+    r"(?:([0-9]{1,19}|p[A-Za-z0-9_-]{22}):)?([0-9]{1,19})-([0-9]{1,10})(?:\.([0-9]{1,10})\.([0-9]{1,16}))?"
+)
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _BIGINT_MAX: Final = 2**63 - 1
 _INTEGER_MAX: Final = 2**31 - 1
@@ -26,9 +30,9 @@ class EventId(NamedTuple):
     n: int = 0
     place: int = 0
 
-    @property
-    def text(self) -> str:
-        place = f"{self.place}:" if self.place else ""
+    def text(self, sealed_place: str) -> str:
+        """sealed_place: the place as clients see it; empty in the stream of a turn."""
+        place = f"{sealed_place}:" if sealed_place else ""
         frame = f".{self.attempt}.{self.n}" if self.n else ""
         return f"{place}{self.lineage}-{self.seq}{frame}"
 
@@ -36,13 +40,14 @@ class EventId(NamedTuple):
 BEGIN: Final = EventId(ANY_LINEAGE, 0)
 
 
-def parse(text: str, *, has_place: bool) -> EventId:
-    """An id as a stream gave it out. has_place: it is of a session's. Raises ValueError."""
+def parse(text: str, places: Places | None = None) -> EventId:
+    """Return an id as a stream gave it out. places: of the session whose stream it was. Raises ValueError."""
     found = _ID.fullmatch(text)
-    if found is None or (found[1] is not None) != has_place:
-        shape = "PLACE:LINEAGE-SEQ" if has_place else "LINEAGE-SEQ"
+    if found is None or (found[1] is None) != (places is None):
+        shape = "LINEAGE-SEQ" if places is None else "PLACE:LINEAGE-SEQ"
         raise ValueError(f"an id of this stream looks like {shape} or {shape}.ATTEMPT.N")
-    place, lineage, seq, attempt, n = (int(each or 0) for each in found.groups())
+    place = 0 if places is None else places.unseal(found[1])
+    lineage, seq, attempt, n = (int(each or 0) for each in found.groups()[1:])
     if max(place, lineage) > _BIGINT_MAX or max(seq, attempt) > _INTEGER_MAX:
         raise ValueError("a number in the id is larger than any that was given out")
     return EventId(lineage, seq, attempt, n, place)
@@ -51,5 +56,5 @@ def parse(text: str, *, has_place: bool) -> EventId:
 def parse_from(text: str) -> EventId:
     """An id of a turn's stream, or only the number of the last event seen (0: everything). Raises ValueError."""
     if _NUMBER.fullmatch(text):
-        return parse(f"{ANY_LINEAGE}-{text}", has_place=False)
-    return parse(text, has_place=False)
+        return parse(f"{ANY_LINEAGE}-{text}")
+    return parse(text)

@@ -13,6 +13,7 @@ from argosy.gateway.watch.event_id import BEGIN, EventId
 from argosy.gateway.watch.history import History
 from argosy.gateway.watch.lines import Lines
 from argosy.gateway.watch.message import Message
+from argosy.gateway.watch.places import Places
 from argosy.gateway.watch.seam import ENDING
 from argosy.gateway.watch.story import Story
 from argosy.gateway.watch.subscription import Wanted
@@ -30,6 +31,7 @@ class SessionStory(Story):
         tenant: str,
         session_id: uuid.UUID,
         after: EventId | None,
+        places: Places,
         *,
         partition: int,
         heartbeat_s: float,
@@ -38,6 +40,7 @@ class SessionStory(Story):
         self._history = history
         self._session_id = session_id
         self._after = after
+        self._places = places
         # The turn that is told now; None: every turn up to this place was.
         self._tale: Tale | None = None
         self._place = 0
@@ -64,10 +67,10 @@ class SessionStory(Story):
         found = await self._history.placed(self._session_id, last.place)
         await points.reach("found")
         if found is not None and found[1] == last.place:
-            self._tale = Tale(found[0], last, last.place)
+            self._tale = self._tale_of(found[0], last, last.place)
         else:
             # Nothing is there any more. It was forgotten, unless something from before is still there.
-            self._tale = Tale(uuid.UUID(int=0), last, last.place)
+            self._tale = self._tale_of(uuid.UUID(int=0), last, last.place)
             self._tale.is_lost = True
 
     async def _read(self) -> AsyncIterator[list[Message]]:
@@ -79,7 +82,7 @@ class SessionStory(Story):
                 found = await self._history.placed(self._session_id, self._place + 1)
                 if found is None:
                     return
-                tale = self._tale = Tale(found[0], BEGIN, found[1])
+                tale = self._tale = self._tale_of(found[0], BEGIN, found[1])
             if not tale.is_lost:
                 async for messages in self._history.read(tale):
                     yield messages
@@ -123,7 +126,7 @@ class SessionStory(Story):
         last = EventId(tale.lineage, tale.seq, place=tale.place)
         common = await self._history.common(self._session_id, last)
         if common is not None:
-            self._tale = Tale(common.turn_id, BEGIN, common.place)
+            self._tale = self._tale_of(common.turn_id, BEGIN, common.place)
             return [self._tale.resync(common.lineage, common.seq)]
         if tale.turn_id.int and not await self._is_at(tale.place):
             # It was forgotten after it was found and before its history was read: both go in one transaction.
@@ -134,6 +137,9 @@ class SessionStory(Story):
             return []
         nowhere = message.told(WireEvent.RESYNC, "0:0-0", str(tale.turn_id), 0, 0, None, message.resync_data(0))
         return [nowhere]
+
+    def _tale_of(self, turn_id: uuid.UUID, after: EventId, place: int) -> Tale:
+        return Tale(turn_id, after, place, self._places.seal(place))
 
     async def _is_at(self, place: int) -> bool:
         """Whether a turn has this place."""
@@ -150,7 +156,7 @@ class SessionStory(Story):
         what = getattr(item, field)
         tale = self._tale
         if tale is None and not has_read and field == "event" and self._is_next(what):
-            tale = self._tale = Tale(uuid.UUID(bytes=what.turn_id), BEGIN, what.place)
+            tale = self._tale = self._tale_of(uuid.UUID(bytes=what.turn_id), BEGIN, what.place)
         if tale is not None and what.turn_id == tale.turn_id.bytes:
             told = tale.heard(item, has_read=has_read)
             if tale.is_over:

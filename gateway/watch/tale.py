@@ -27,7 +27,8 @@ _CHANNEL_ITEMS: Final = {
 
 
 class Tale:
-    """after: the last that the client has. place: of the turn in a session's stream; 0 in its own.
+    """after: the last that the client has. place: of the turn in a session's stream, sealed_place as clients see it; 0
+    and empty in its own.
 
     is_over: the ending was told. is_lost: history has nothing of what the client knows of it. n: of the last frame that
     the client has of this attempt.
@@ -37,6 +38,7 @@ class Tale:
         "_channels",
         "_has_attempt",
         "_last_id",
+        "_sealed_place",
         "_text",
         "attempt",
         "checked",
@@ -49,9 +51,10 @@ class Tale:
         "turn_id",
     )
 
-    def __init__(self, turn_id: uuid.UUID, after: EventId, place: int = 0) -> None:
+    def __init__(self, turn_id: uuid.UUID, after: EventId, place: int = 0, sealed_place: str = "") -> None:
         self.turn_id = turn_id
         self.place = place
+        self._sealed_place = sealed_place
         self.lineage, self.seq = after.lineage, after.seq
         self.checked = 0 if after.lineage == ANY_LINEAGE else after.lineage
         self.attempt, self.n = after.attempt, after.n
@@ -167,7 +170,7 @@ class Tale:
         return self._last_id
 
     def _id(self, n: int = 0) -> str:
-        return EventId(self.lineage, self.seq, self.attempt if n else 0, n, self.place).text
+        return EventId(self.lineage, self.seq, self.attempt if n else 0, n).text(self._sealed_place)
 
 
 def _part_of(field: str, what: Any) -> Part:

@@ -56,7 +56,7 @@ HELD = """
 @pytest.fixture(autouse=True)
 def unchanged_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it sets up would outlive the test."""
-    monkeypatch.setattr(telemetry, "set_up_logging", lambda *_: None)
+    monkeypatch.setattr(telemetry, "set_up_logging", lambda *_, **__: None)
 
 
 @workflow

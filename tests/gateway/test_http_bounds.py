@@ -304,3 +304,19 @@ def test_more_idle_connections_than_the_soft_limit_of_files_leave_it_hearing(sta
         for _ in range(700):  # below our own limit; the gateway's is raised, which is what is looked at
             stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
         assert httpx2.get(f"{url}/healthz", timeout=5).status_code == 200
+
+
+async def test_what_a_tenant_is_shown_is_kept_by_nobody(serve: Serve) -> None:
+    gateway = await serve()
+
+    for path in ("/v1/workflows", "/v1/turns/nothing", "/v1/sessions", "/v1/fleet"):
+        assert (await gateway.client.get(path)).headers["cache-control"] == "no-store", path
+
+
+async def test_health_is_told_without_a_body_to_load_balancers(serve: Serve) -> None:
+    gateway = await serve()
+
+    for path in ("/healthz", "/readyz", "/metrics"):
+        asked, shown = await gateway.client.head(path), await gateway.client.get(path)
+        assert (asked.status_code, asked.content) == (shown.status_code, b""), path
+        assert asked.headers["content-type"] == shown.headers["content-type"]

@@ -115,3 +115,13 @@ def test_a_client_that_never_finishes_its_request_holds_nobody_up() -> None:
 def test_a_port_that_is_taken_is_named(server: OpsServer) -> None:
     with pytest.raises(SettingError, match=rf"METRICS_PORT={server.port}: Address already in use"):
         OpsServer("127.0.0.1", server.port, lambda: (True, {}), lambda: (True, {}))
+
+
+def test_a_load_balancer_may_ask_without_wanting_a_body(server: OpsServer, state: State) -> None:
+    for path, expected in (("/healthz", 200), ("/readyz", 503), ("/metrics", 200), ("/nothing", 404)):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+            connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert answer.startswith(f"HTTP/1.1 {expected}".encode())
+        assert answer.endswith(b"\r\n\r\n")
+        assert answer.count(b"\r\n\r\n") == 1

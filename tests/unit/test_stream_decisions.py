@@ -1,16 +1,23 @@
 """What a stream decides, as tables: ids, the seam, channels, and bytes on the wire."""
 
 import json
+import uuid
 import zlib
+from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from argosy.gateway.watch.channels_told import ChannelsTold, Heard, Telling
 from argosy.gateway.watch.event_id import ANY_LINEAGE, EventId, parse, parse_from
 from argosy.gateway.watch.message import Message, Part
+from argosy.gateway.watch.places import Places
 from argosy.gateway.watch.seam import Found, Last, Next, of_event, of_frame, of_history
 from argosy.gateway.watch.sse import NDJSON, SSE, event_stream, format_of, lines
 from argosy.turn.events import Event, WireEvent
+
+PLACES: Final = Places(bytes(32), uuid.UUID(int=1))
 
 
 @pytest.mark.parametrize(
@@ -24,8 +31,29 @@ from argosy.turn.events import Event, WireEvent
     ],
 )
 def test_an_id_is_read_as_it_was_written(text: str, has_place: bool, expected: EventId) -> None:
-    assert parse(text, has_place=has_place) == expected
-    assert parse(text, has_place=has_place).text == text.removeprefix("0:")
+    assert parse(text, PLACES if has_place else None) == expected
+
+
+@given(place=st.integers(1, 2**63 - 1), frame=st.booleans())
+def test_an_id_of_a_session_comes_back_as_it_was_given_out(place: int, frame: bool) -> None:
+    given_out = EventId(7, 12, 3 if frame else 0, 9 if frame else 0, place)
+
+    text = given_out.text(PLACES.seal(place))
+
+    assert parse(text, PLACES) == given_out
+    assert str(place) not in text.partition(":")[0][1:] or place < 10_000  # digits may stand there by chance
+    with pytest.raises(ValueError, match="not given out by a stream of this session"):
+        parse(text, Places(bytes(32), uuid.UUID(int=2)))
+    with pytest.raises(ValueError, match="not given out by a stream of this session"):
+        parse(text, Places(b"k" * 32, uuid.UUID(int=1)))
+
+
+def test_places_one_after_the_other_look_like_any_others() -> None:
+    seals = [PLACES.seal(place) for place in range(1_000, 1_200)]
+
+    assert len(set(seals)) == 200
+    assert seals != sorted(seals)
+    assert len({seal[1:3] for seal in seals}) > 100
 
 
 @pytest.mark.parametrize(
@@ -40,7 +68,7 @@ def test_an_id_is_read_as_it_was_written(text: str, has_place: bool, expected: E
 )  # fmt: skip
 def test_what_no_stream_gave_out_is_refused(text: str, has_place: bool) -> None:
     with pytest.raises(ValueError, match="id"):
-        parse(text, has_place=has_place)
+        parse(text, PLACES if has_place else None)
 
 
 def test_a_stream_may_begin_after_a_number() -> None:

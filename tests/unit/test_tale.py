@@ -130,7 +130,7 @@ class Client:
 
     def connect(self) -> None:
         last = next((each.id for each in reversed(self.told) if each.id), "")
-        after = parse(last, has_place=False) if last else BEGIN
+        after = parse(last) if last else BEGIN
         self.tale = Tale(TURN, after)
         if not after.n:
             self.told.append(Told(BEGUN_ANEW, "", 0, "", {}))

@@ -2,12 +2,19 @@
 
 import uuid
 
-from tests.gateway.rows import Rows
+from argosy import ids
+from argosy.gateway.watch.places import Places
+from tests.gateway.rows import LANE, Rows
 from tests.gateway.watch.conftest import Gateway
 from tests.gateway.watch.owner import Owner, event, frame, look
 
 PATH = "/v1/sessions/chat/events"
 ENDED = (("turn.started", "", {}), ("turn.completed", "", {}))
+
+
+def sealed(gateway: Gateway, rows: Rows, place: int) -> str:
+    """A place of the session as its clients see it."""
+    return Places(gateway.state.places_key, ids.session_id_of(rows.tenant, LANE, "chat")).seal(place)
 
 
 async def ended(rows: Rows, status: str = "completed", *, lineage: int = 1) -> tuple[uuid.UUID, int]:
@@ -29,7 +36,7 @@ async def test_turns_are_told_one_after_the_other(gateway: Gateway, owner: Owner
 
     assert asked.wanted.session_id
     assert [each.body["turn_id"] for each in reader.told] == [str(first)] * 2 + [str(running)] * 2
-    assert reader.told[0].id == f"{place}:1-1"
+    assert reader.told[0].id == f"{sealed(gateway, rows, place)}:1-1"
     assert reader.told[3].id.endswith(":1-1.1.100")
 
 
@@ -63,7 +70,7 @@ async def test_the_next_turn_is_told_from_its_start(gateway: Gateway, owner: Own
         await reader.until(4)
 
     assert reader.types[2:] == ["turn.started", "frame"]
-    assert reader.told[2].id == f"{place}:1-1"
+    assert reader.told[2].id == f"{sealed(gateway, rows, place)}:1-1"
 
 
 async def test_a_session_that_is_not_there_yet_is_watched(gateway: Gateway, owner: Owner, rows: Rows) -> None:
@@ -83,7 +90,8 @@ async def test_a_stream_goes_on_after_its_last_id_and_may_begin_now(gateway: Gat
     running = await rows.turn("chat", "running", attempt=1)
     await rows.events(running, ("turn.started", "", {}))
 
-    async with gateway.read(PATH, last=f"{place}:1-2") as after, gateway.read(f"{PATH}?from=now") as now:
+    last = f"{sealed(gateway, rows, place)}:1-2"
+    async with gateway.read(PATH, last=last) as after, gateway.read(f"{PATH}?from=now") as now:
         await after.until(3)
         await now.until(1)
 
@@ -106,7 +114,10 @@ async def test_a_turn_that_was_lost_with_the_databases_tail_is_a_resync(
 
     for reader in (reused, lost):
         assert reader.told[0].type == "resync"
-        assert (reader.told[0].id, reader.told[0].body["turn_id"]) == (f"{place}:1-2", str(first))
+        assert (reader.told[0].id, reader.told[0].body["turn_id"]) == (
+            f"{sealed(gateway, rows, place)}:1-2",
+            str(first),
+        )
         assert [each.body["turn_id"] for each in reader.told[1:]] == [str(again)] * 2
 
 

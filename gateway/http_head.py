@@ -1,0 +1,22 @@
+"""Whether the head of a request says one thing. Pure."""
+
+from typing import Final
+
+_ONCE: Final = frozenset(
+    {
+        b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"last-event-id", b"origin",
+        b"traceparent", b"transfer-encoding", b"x-argosy-tenant",
+    }
+)  # fmt: skip
+
+
+def ambiguity(headers: list[tuple[bytes, bytes]], version: str) -> str:
+    """Return why a head could be understood in two ways, or nothing: proxies and servers differ in which they take."""
+    names = {name for name, _ in headers}
+    if version != "1.0" and b"host" not in names:
+        return "HTTP/1.1 asks for a Host field"
+    if len(names) < len(headers):
+        for once in _ONCE & names:
+            if sum(name == once for name, _ in headers) > 1:
+                return f"the field {once.decode().title()} may stand once only"
+    return ""
