@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from argosy.clock import SystemClock
 from argosy.errors import FlushRefusedError
+from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.execution.executor import Executor
@@ -169,6 +170,7 @@ class Parts:
             again=lambda t: self.inbox.again(t),
             on_freed=lambda: self.executor.fill(),
             is_watched=lambda _: self.is_watched,
+            say=Rounds("wires", clock).say,
         )
         self.inbox = Inbox(
             self.heads,

@@ -1,0 +1,369 @@
+"""Each kind of error, thrown at each loop of a worker: the loop goes on, and others are served."""
+
+import asyncio
+import uuid
+from contextlib import asynccontextmanager
+
+import asyncpg
+import msgspec
+import pytest
+import structlog
+
+from argosy import telemetry
+from argosy.clock import SystemClock
+from argosy.errors import FlushRefusedError, OwnershipLostError, StoreSlowError, StoreUnavailableError
+from argosy.log import Batch, Record
+from argosy.store.partition import Claimed
+from argosy.turn.status import Status
+from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.ownership.handover import Handover
+from argosy.workers.dispatch.ownership.takeover import Takeover
+from argosy.workers.dispatch.partition_gauges import PartitionGauges
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.store_watch import StoreWatch
+from argosy.workers.dispatch.tasks import Background
+from argosy.workers.dispatch.turn import Owned
+from tests.dispatch.joined_parts import SUSPENDED, Parts, Stream, catalog, loaded, make_owned, make_turn, until
+from tests.dispatch.test_due_rows import due_row
+from tests.dispatch.test_ownership import Worker
+
+KINDS = (
+    asyncpg.DataError("bad"),
+    asyncpg.ProgramLimitExceededError("too many"),
+    asyncpg.OutOfMemoryError("out of memory"),
+    asyncpg.InternalServerError("invalid memory alloc request size"),
+    asyncpg.DeadlockDetectedError("deadlock"),
+    asyncpg.SerializationError("serialization"),
+    asyncpg.QueryCanceledError("timeout"),
+    asyncpg.ConnectionDoesNotExistError("lost"),
+    asyncpg.InterfaceError("closed"),
+    asyncpg.PostgresError("unknown"),
+    StoreUnavailableError("away"),
+    StoreSlowError("slow"),
+    FlushRefusedError("refused"),
+    MemoryError(),
+    RecursionError(),
+    KeyError("a bug"),
+    UnicodeDecodeError("utf-8", b"", 0, 1, "no"),
+    msgspec.DecodeError("no"),
+)
+EACH_KIND = pytest.mark.parametrize("error", KINDS, ids=lambda error: type(error).__name__)
+
+
+@pytest.fixture(autouse=True)
+def said():
+    """Whatever failed is said, in a log event that names the loop or the turn."""
+    with structlog.testing.capture_logs() as events:
+        yield events
+    names = {event["event"] for event in events}
+    assert names & {telemetry.LOOP_ERROR, telemetry.STORE_UNAVAILABLE, telemetry.FLUSH_SPLIT}
+
+
+class Fails:
+    """Raises the error the first times that it is asked, and answers then."""
+
+    def __init__(self, error, answer=None, times=3):
+        self.error, self.answer, self.times, self.calls = error, answer, times, 0
+
+    def __call__(self, *args, **kwargs):
+        self.calls += 1
+        if self.calls <= self.times:
+            raise self.error
+        return self.answer(*args, **kwargs) if callable(self.answer) else self.answer
+
+    async def asynchronously(self, *args, **kwargs):
+        await asyncio.sleep(0)
+        return self(*args, **kwargs)
+
+
+@asynccontextmanager
+async def running(*loops):
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield tasks
+        assert not any(task.done() for task in tasks), [task for task in tasks if task.done()]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def returns(context):
+    return 1
+
+
+def is_over(turn):
+    return turn.status is Status.COMPLETED and turn.durable_seq == turn.seq
+
+
+@EACH_KIND
+async def test_sessions_are_read_although_one_cannot_be(error):
+    async with Parts(catalog(returns)) as parts:
+        bad, good = make_turn(parts.owned[0], "boom"), loaded(uuid.uuid4(), workflow="boom")
+        fails = Fails(error, lambda sessions: [head_of(good)] if good.session_id in sessions else [])
+
+        async def load_sessions(sessions, limit):
+            asked = [session_id for _, session_id in sessions]
+            return fails(asked) if bad.session_id in asked else fails.answer(asked)
+
+        parts.heads.load_sessions = load_sessions
+        for session_id in (bad.session_id, good.session_id):
+            parts.scheduler.more(session_id, 0, parts.owned[0])
+        async with running(parts.pager.run()):
+            parts.pager.nudge()
+
+            await until(
+                lambda: parts.executor.running == 0 and any(good.turn_id in call[4] for call in parts.stream.calls)
+            )
+
+
+def head_of(turn):
+    return due_row(turn, uuid.uuid4(), "signal").head._replace(input=b"null", has_rows=False)
+
+
+@EACH_KIND
+async def test_heads_are_read_after_reads_that_failed(error):
+    async with Parts(catalog(returns)) as parts:
+        head = head_of(loaded(uuid.uuid4(), workflow="boom"))
+        fails = Fails(error, [head])
+        parts.heads.load_heads = fails.asynchronously
+        async with running(parts.pager.run()):
+            parts.pager.claimed([parts.owned[0]])
+
+            await until(lambda: any(head.turn_id in call[4] for call in parts.stream.calls))
+
+
+@EACH_KIND
+async def test_the_inbox_is_read_after_reads_that_failed(error):
+    async with Parts(catalog(returns)) as parts:
+        due = parts.heads.due_inbox
+        parts.heads.due_inbox = Fails(error, due, times=2)
+        turn = loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom"})
+        parts.heads.due = [due_row(turn, uuid.uuid4(), "cancel")]
+        async with running(parts.inbox.run()):
+            await until(lambda: any(turn.turn_id in call[4] for call in parts.stream.calls))
+
+
+@pytest.mark.parametrize("error", [*KINDS, OwnershipLostError("the turn's")], ids=lambda error: type(error).__name__)
+async def test_a_row_that_cannot_be_taken_keeps_no_other_from_its_turn(error):
+    async with Parts(catalog(returns)) as parts:
+        bad, good = (loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom"}) for _ in range(2))
+        parts.heads.due = [due_row(turn, uuid.uuid4(), "cancel") for turn in (bad, good)]
+        take, tries = parts.inbox._delivery.take, []
+
+        def take_or_fail(row, owned):
+            if row.turn_id == bad.turn_id:
+                tries.append(row)
+                raise error
+            take(row, owned)
+
+        parts.inbox._delivery.take = take_or_fail
+        async with running(parts.inbox.run()):
+            await until(lambda: any(good.turn_id in call[4] for call in parts.stream.calls))
+            await until(lambda: len(tries) == 5)
+            await asyncio.sleep(0.1)
+            assert len(tries) == 5, "tried for ever"
+
+
+@EACH_KIND
+async def test_signals_are_read_ahead_after_reads_that_failed(error):
+    async with Parts(catalog(returns)) as parts:
+        fails = Fails(error, [], times=2)
+        parts.heads.await_signals, parts.heads.load_suspended = fails.asynchronously, fails.asynchronously
+        async with running(parts.inbox.ahead.run()):
+            for _ in range(100):
+                parts.inbox.ahead.poke([("a", uuid.uuid4())])
+                await asyncio.sleep(0.01)
+                if fails.calls > 3:
+                    break
+            assert fails.calls > 3
+
+
+class Reader:
+    """The log's reader, as far as an intake needs it."""
+
+    def accepted(self, partition, position):
+        pass
+
+    def pause(self):
+        pass
+
+    def resume(self):
+        pass
+
+
+@EACH_KIND
+async def test_a_takeover_opens_after_notes_that_could_not_be_read(error):
+    opened, owned = [], make_owned()
+    owned.is_open = False
+    fails = Fails(error, [], times=2)
+
+    class Partitions:
+        notes = fails.asynchronously
+
+    takeover = Takeover(
+        Partitions(), SystemClock(), note_s=60.0, bound_s=60.0, is_living=lambda _: False, ask=lambda _: None,
+        on_open=opened.extend, on_released=lambda *_: None,
+    )  # fmt: skip
+    async with running(takeover.run()):
+        takeover.begin([(owned, Claimed(7, uuid.uuid4(), 6))])
+
+        await until(lambda: opened == [owned])
+
+
+@EACH_KIND
+async def test_partitions_are_claimed_and_read_after_rounds_that_failed(error):
+    worker = Worker()
+    claim = worker.store.claim
+    worker.store.claim = Fails(error, claim, times=2)
+    worker.reading.answer = Fails(error, None, times=2)
+    worker.ownership.members([])
+    async with running(worker.ownership.run()):
+        worker.ownership.eligible(frozenset({0, 1}))
+
+        await until(lambda: len(worker.reading.looks) >= 3 and all(each.is_reading for each in worker.owned.values()))
+        assert sorted(worker.owned) == [0, 1]
+
+
+@EACH_KIND
+async def test_who_is_cut_off_comes_back_although_the_log_could_not_be_told(error):
+    class Log:
+        leave = Fails(error, None).asynchronously
+        joined = 0
+
+        async def join(self):
+            self.joined += 1
+
+    class Runs:
+        is_cut_off = False
+
+        def fill(self):
+            pass
+
+    class Soon(SystemClock):
+        async def sleep(self, delay_s):
+            await asyncio.sleep(0)
+
+    log, stalled = Log(), [100.0]
+    watch = StoreWatch(log, Runs(), Soon(), bound_s=30.0, stalled_s=lambda: stalled[0])
+    async with running(watch.run()):
+        await until(lambda: watch._executor.is_cut_off)
+        stalled[0] = 0.0
+        await until(lambda: log.joined == 1)
+
+
+@EACH_KIND
+async def test_gauges_are_looked_at_after_a_measure_that_failed(error):
+    class Soon(SystemClock):
+        async def sleep(self, delay_s):
+            await asyncio.sleep(0)
+
+    gauges = PartitionGauges(None, "default", Scheduler(1), Soon(), owned={})
+    gauges.look = looks = Fails(error, None)
+    async with running(gauges.run()):
+        await until(lambda: looks.calls > 5)
+
+
+@EACH_KIND
+async def test_a_note_is_left_after_writes_that_failed_and_who_waits_is_told(error):
+    given, done = [], []
+    fails = Fails(error, lambda partitions, *_: given.append(partitions), times=2)
+
+    class Partitions:
+        give = fails.asynchronously
+
+    class Answered:
+        async def answered(self):
+            pass
+
+    async def known(_):
+        pass
+
+    background = Background(SystemClock())
+    handover = Handover(
+        Partitions(), Answered(), SystemClock(), background, uuid.uuid4(), bound_s=1.0, size_bytes_max=10**6,
+        until_known=known, held_of=lambda _: [], has_unread=lambda _: False, is_taking_up=lambda _: False,
+        on_done=done.append, on_told=lambda _: None,
+    )  # fmt: skip
+    owned = make_owned()
+    async with running(background.run()):
+        turn = make_turn(owned)
+        handover.begin([(owned, [turn])])
+
+        await until(lambda: given == [[0]] and done == [turn])
+
+
+@EACH_KIND
+async def test_a_task_in_the_background_that_fails_ends_nothing(error):
+    async def fails():
+        raise error
+
+    background = Background(SystemClock())
+    async with running(background.run()) as (task,):
+        background.spawn(fails())
+        await background.until_idle()
+        await asyncio.sleep(0)
+        assert not task.done()
+
+
+@EACH_KIND
+async def test_a_listener_that_fails_keeps_no_turn_from_its_end(error):
+    async with Parts(catalog(returns)) as parts:
+        parts.flusher._telling = parts.flusher._telling._replace(on_events=Fails(error, None, times=10**6))
+        turn = make_turn(parts.owned[0], "boom")
+        parts.scheduler.accepted(turn, True)
+        parts.executor.fill()
+
+        await until(lambda: is_over(turn) and parts.executor.running == 0)
+
+
+@EACH_KIND
+async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(error):
+    async with Parts(catalog(returns)) as parts:
+        bad, good = (make_turn(parts.owned[0], "boom", place=place) for place in (1, 2))
+
+        def is_watched(turn):
+            if turn is bad:
+                raise error
+            return False
+
+        parts.executor._is_watched = is_watched
+        for turn in (bad, good):
+            parts.scheduler.accepted(turn, True)
+        parts.executor.fill()
+
+        await until(lambda: is_over(good) and bad.status is Status.PARKED and parts.executor.running == 0)
+
+
+class Reread:
+    """An intake whose reader reads again from the position when it is told to."""
+
+    def __init__(self, stream):
+        self.owned = Owned(0, epoch=1, buckets=(0, 1023))
+        self.owned.claim, self.owned.is_reading = 1, True
+        self.entered = []
+        self.intake = Intake(
+            stream, Reader(), Scheduler(8), SystemClock(), lane="default", owned={0: self.owned}, batch_max=10,
+            batch_size_bytes_max=10**6, ready_sessions_max=10, head_input_size_bytes_max=1000, restart=self.restart,
+            on_entered=self.entered.append, on_accepted=lambda: None, on_lost=lambda _: None, on_answer=lambda _: None,
+        )  # fmt: skip
+        self.intake.partition_count = 1
+        self.read()
+
+    def read(self):
+        undecodable = [Record(position, 0, None, b"\x01?", ()) for position in range(self.owned.position, 3)]
+        self.intake.take(Batch(0, self.owned.claim, undecodable))
+
+    def restart(self, owned):
+        owned.claim += 1
+        asyncio.get_running_loop().call_soon(self.read)
+
+
+@EACH_KIND
+async def test_records_are_accepted_after_calls_that_failed(error):
+    stream = Stream()
+    refused = Fails(error, False, times=2)
+    stream.refuse, stream.error = refused, error
+    reread = Reread(stream)
+    async with running(reread.intake.run()):
+        await until(lambda: reread.owned.position == 3)

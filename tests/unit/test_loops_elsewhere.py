@@ -1,0 +1,158 @@
+"""Each kind of error, thrown at the loops of gateways, of maintenance and of the Postgres log: they go on."""
+
+import asyncio
+import uuid
+from types import SimpleNamespace
+
+import pytest
+import structlog
+
+from argosy.config import load
+from argosy.gateway import catalog as gateway_catalog
+from argosy.gateway.catalog import Catalog
+from argosy.gateway.log_watch import LogWatch
+from argosy.gateway.together import Together
+from argosy.gateway.watch.line import Line
+from argosy.gateway.watch.subscription import Subscription, Wanted
+from argosy.log import Entry, Identity, Outcome
+from argosy.logs.postgres_writer import PostgresWriter
+from argosy.signed_call import Callee
+from argosy.workers.maintenance import leader as leader_module
+from argosy.workers.maintenance.leader import Leader
+from argosy.workers.maintenance.life import Life
+from tests.dispatch.test_loops_outlive_errors import EACH_KIND, Fails, running, until
+from tests.harness.hand_clock import HandClock
+
+
+class Soon(HandClock):
+    """A sleep is over at once, and others have their turn."""
+
+    async def sleep(self, delay_s: float) -> None:
+        await super().sleep(delay_s)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(autouse=True)
+def said():
+    with structlog.testing.capture_logs() as events:
+        yield events
+
+
+@EACH_KIND
+async def test_a_catalog_is_read_again_after_reads_that_failed(error, monkeypatch):
+    fails = Fails(error, frozenset({"echo"}))
+
+    async def nothing(*_):
+        return {}
+
+    monkeypatch.setattr(gateway_catalog.catalog, "list_workflow_names", fails.asynchronously)
+    monkeypatch.setattr(gateway_catalog.catalog, "list_owners", nothing)
+    monkeypatch.setattr(gateway_catalog.catalog, "find_accept_lag_s", nothing)
+    catalog = Catalog(None, "default", 1.0, 5.0, Soon())
+
+    await catalog.open()
+    await until(lambda: catalog.workflow_count == 1)
+
+    await catalog.close()
+
+
+@EACH_KIND
+async def test_a_question_that_cannot_be_asked_has_no_answer_and_the_others_do(error):
+    async def answer(questions):
+        if "bad" in questions:
+            raise error
+        return {each: each.upper() for each in questions}
+
+    together = Together(answer)
+    first = asyncio.create_task(together.ask("bad"))
+    others = [asyncio.create_task(together.ask(each)) for each in ("a", "b")]
+
+    assert await first is None
+    answers = [await each for each in others]
+
+    assert answers in (["A", "B"], [None, None])  # away is away for all that were asked with it
+    assert await together.ask("c") == "C"
+    await together.close()
+
+
+@EACH_KIND
+async def test_the_log_is_watched_after_looks_that_failed(error):
+    watch = LogWatch(None, None, "turns", 1.0, Soon())
+    watch.look = looks = Fails(error, None).asynchronously
+    async with running(watch._run()):
+        await until(lambda: looks.__self__.calls > 5)
+
+
+@EACH_KIND
+async def test_a_watcher_that_fails_keeps_no_other_from_hearing(error):
+    class Hearer:
+        def __init__(self):
+            self.heard, self.lost = [], False
+
+        def hear(self, subscription, item):
+            self.heard.append(item)
+
+        def lose(self, subscription):
+            self.lost = True
+
+    class Broken(Hearer):
+        def hear(self, subscription, item):
+            raise error
+
+        lose = Fails(error, None, times=10)
+
+    items = [SimpleNamespace(subscription=number) for number in (1, 2, 1, 2)]
+    responses = [SimpleNamespace(items=items), None]
+
+    class Call:
+        async def read(self):
+            return responses.pop(0)
+
+    line = Line(Callee(uuid.uuid4(), "127.0.0.1:9"), b"k" * 32, HandClock(), lambda _: None)
+    await line.close()
+    line.is_over = False
+    broken, whole = Broken(), Hearer()
+    wanted = Wanted("a", 0, turn_id=uuid.uuid4())
+    for hearer in (broken, whole):
+        line.subscribe(Subscription(hearer, wanted, line.callee, epoch=1, resume=(0, 0), credit_bytes=100))
+
+    await line._read(Call())
+    line._end()
+
+    assert len(whole.heard) == 2
+    assert whole.lost
+
+
+@EACH_KIND
+async def test_a_role_is_stood_for_after_elections_that_failed(error, monkeypatch):
+    stood = asyncio.Event()
+
+    async def stands(*_):
+        stood.set()
+        await asyncio.Event().wait()
+
+    fails = Fails(error, SimpleNamespace(wait=stands, close=lambda: None))
+    monkeypatch.setattr(leader_module.LeaderSession, "open", fails.asynchronously)
+    leader = Leader("", SimpleNamespace(name="trim"), Soon(), worker_id=uuid.uuid4(), tick_s=1, timeout_s=1, silent_s=1)
+    async with running(leader.run()):
+        async with asyncio.timeout(5):
+            await stood.wait()
+
+
+@EACH_KIND
+async def test_maintenance_says_that_it_lives_after_beats_that_failed(error):
+    life = Life(load({}), "postgresql://127.0.0.1:9/nobody", None, Soon(), uuid.uuid4())
+    life._register = fails = Fails(error, None, times=10).asynchronously
+    async with running(life.run(1)):
+        await until(lambda: fails.__self__.calls > 5)
+
+
+@EACH_KIND
+async def test_the_writer_of_the_postgres_log_goes_on_after_connections_that_failed(error):
+    writer = PostgresWriter(load({}), "", Soon())
+    writer._identity = Identity("cluster", "topic", 1)
+    writer._connection.open = fails = Fails(error, None, times=10**9).asynchronously
+    async with running(writer._run()):
+        (refused,) = await writer.append([Entry(0, b"k", b"v", ())])
+        assert refused.outcome is Outcome.NOT_APPENDED
+        await until(lambda: fails.__self__.calls > 0)
