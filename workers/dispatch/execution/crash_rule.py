@@ -1,27 +1,136 @@
-"""A crash is not an attempt: how a turn that was running when its worker died runs again. Pure.
+"""What a crash says of the turns that ran in it, and how each of them runs again. Pure.
 
-After a crash everything runs again at once. A turn that was running in two of them since it last made progress (an
-outcome of a step was recorded) may be what kills workers: it runs with its start durable first and with nobody else's
-code in the process. Two such runs that end in a crash park it; one could be somebody else's kill.
+A crash is not an attempt, and it accuses few. What is known against a turn is durable with its start (turns.crashes,
+turns.trial) before any of its code runs, so the search goes on at whatever worker has the turn next:
+
+- It was in one or two crashes since it last made progress (an outcome of a step was recorded): it runs again at once,
+  with everybody else. One crash is an accident; after two it is a suspect, and the first group is all of them.
+- Three: suspects are tried in groups, one group at a time in a process (suspects.py), each at most a quarter of what
+  was accused together. A crash while a group is on trial is the group's, and its members go on in groups of a quarter
+  of that; from eight downwards each by itself. Whoever waited meanwhile did not run, and is not accused.
+- Whoever ran beside a group on trial begins again at once, and is accused only by every second such crash in a row: so
+  the innocent are left alone, and one that kills beside others' trials is found all the same.
+- It was the only one on trial in two crashes: it is parked. One of the two may be somebody else's doing.
+- It recorded an outcome: it is free. It lived through its trial, half as long again as it ran before its last crash with
+  the others: it stands as after one crash. Accused again, it is watched for at least twice that long, so that what kills
+  later, or by chance, is found, too.
+
+Of 256 suspects one that kills is found in 3 crashes + groups of 64, 16, 4 + 2 alone: 8, of n <= slots in no more than
+log2(slots) + 2 from eight slots on. (One more when it kills within the 20 ms before its first start is recorded.)
 """
 
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
-FREE_CRASHES: Final = 2
+import msgspec
+
+TOGETHER_CRASHES: Final = 2
 ALONE_CRASHES: Final = 2
+BESIDE_CRASHES: Final = 5
+SPARED_CRASHES: Final = 1
+MARGIN: Final = 1.5  # what kills after some time does not do so to the second
+WATCH_S_MIN: Final = 2.0
 
 PARK_REASON: Final = "crashes_its_worker"
+
+_SHARE: Final = 4  # 64, 16, 4: quarters cost less workers than halves, and three waits more than one
+_SINGLY_MAX: Final = 8
 
 
 class Run(Enum):
     FREE = "free"
-    ALONE = "alone"
+    TOGETHER = "together"  # at once, with all that a crash accused for the first or second time
+    TRIED = "tried"
     PARK = "park"
 
 
-def decide(crashes: int) -> Run:
-    """crashes: in how many crashes it was running since it last made progress."""
-    if crashes < FREE_CRASHES:
-        return Run.FREE
-    return Run.ALONE if crashes < FREE_CRASHES + ALONE_CRASHES else Run.PARK
+class Kind(Enum):
+    """What the last thing was that happened to an accused turn."""
+
+    TOGETHER = "together"  # it began with all the others
+    WAITS = "waits"  # it did not begin again since the last crash
+    BESIDE = "beside"  # the same, and then a trial of others began in its process
+    TRIED = "tried"  # it began in a group of `size`
+    ADJOURNED = "adjourned"  # the trial of that group was broken off: a crash is not the group's
+    SPARED = "spared"  # it lived through its trial
+
+
+class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What turns.trial holds. It is about the attempt that it names, and void when the turn's crashes are forgiven.
+
+    at_s: database time of its start, or since when it waits; size: turns of its group, or (WAITS) the most that there
+    may be, 0 for not known yet; alone: crashes in which it was the only one on trial; watch_s: how long its trial is, or
+    (TOGETHER, BESIDE) was at least to be; beside: crashes in a row that were laid at the door of others.
+    For people: behind: groups that are tried before its own; until_s: when it goes on at the latest, if those behave.
+    """
+
+    kind: Kind
+    attempt: int
+    at_s: float
+    size: int = 0
+    alone: int = 0
+    watch_s: float = 0.0
+    beside: int = 0
+    behind: int = 0
+    until_s: float = 0.0
+
+
+class Standing(NamedTuple):
+    """What is known against a turn that is to begin. size: of the largest group that it may be in, 0: not known yet;
+    ran_s: for how long it ran before its last crash, 0 when nobody knows; watch_s: how long it is watched; outlived_s: what
+    it once lived through, twice; beside: see Trial.
+    """
+
+    run: Run
+    crashes: int = 0
+    size: int = 0
+    alone: int = 0
+    ran_s: float = 0.0
+    watch_s: float = WATCH_S_MIN
+    outlived_s: float = 0.0
+    beside: int = 0
+
+
+def shrunk(size: int) -> int:
+    """How many of `size` turns that were accused together are tried at once."""
+    return 1 if size <= _SINGLY_MAX else -(-size // _SHARE)
+
+
+def spared(standing: Standing) -> Standing:
+    """How a turn stands that lived through its trial."""
+    return Standing(
+        Run.TOGETHER, SPARED_CRASHES, ran_s=standing.ran_s, watch_s=standing.watch_s, outlived_s=2 * standing.watch_s
+    )
+
+
+def weigh(
+    crashes: int, trial: Trial | None, attempt: int, *, is_crash: bool, now_s: float, watch_s_max: float
+) -> Standing:
+    """How a turn begins of which Postgres has these crashes, this trial and this attempt. is_crash: it was running
+    there, and its owner died; now_s: database time.
+    """
+    if trial is not None and trial.attempt != attempt:
+        trial = None  # a worker of an earlier version has had it since
+    kind = None if trial is None else trial.kind
+    if trial is not None and crashes and kind is Kind.WAITS:
+        if crashes <= TOGETHER_CRASHES:
+            return Standing(Run.TOGETHER, crashes, outlived_s=trial.watch_s, beside=trial.beside)
+        return Standing(Run.TRIED, crashes, trial.size, trial.alone, watch_s=trial.watch_s)
+    if trial is not None and crashes > TOGETHER_CRASHES and kind in (Kind.TRIED, Kind.ADJOURNED):
+        size, alone = trial.size, trial.alone
+        if is_crash and kind is Kind.TRIED:
+            size, alone = shrunk(size), alone + (size == 1)
+        run = Run.PARK if alone >= ALONE_CRASHES else Run.TRIED
+        return Standing(run, crashes + is_crash, size, alone, watch_s=trial.watch_s)
+    if not is_crash:
+        return Standing(Run.FREE, crashes)
+    ran_s, outlived_s, beside = 0.0, 0.0, 0
+    if trial is not None:
+        ran_s = max(0.0, now_s - trial.at_s)
+        outlived_s = trial.watch_s * (2 if kind is Kind.SPARED else 1)
+        if kind is Kind.BESIDE and trial.beside < BESIDE_CRASHES:
+            beside = trial.beside + 1
+    crashes += not beside
+    run = Run.TOGETHER if crashes <= TOGETHER_CRASHES else Run.TRIED
+    watch_s = max(WATCH_S_MIN, MARGIN * ran_s, outlived_s if run is Run.TRIED else 0.0)
+    return Standing(run, crashes, 0, 0, ran_s, min(watch_s, watch_s_max), outlived_s, beside)

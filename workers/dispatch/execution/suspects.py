@@ -1,0 +1,281 @@
+"""Which of the accused turns in one process begin when. Pure: it is told what happened and what time it is.
+
+Rules:
+- One group is on trial at a time, and beside it runs nothing that a crash accused lately but has not been told apart
+  yet: otherwise one that kills would let the group pay for it, again and again. Turns that nothing is known against
+  start and run as ever.
+- Turns of a first or second crash begin at once; while a group is on trial, when that is over. After _PATIENCE_S they do
+  not wait any longer: the trial is adjourned, so that a crash is nobody's of that group.
+- A group begins when those have made progress, have gone, or have lived for twice the time after which they were in the
+  crash. Of one that ran for much longer than the trial takes, it is believed that it will do so again.
+- A trial is over when each of its turns has made progress, has gone, or has lived through the time of the trial.
+- First the largest groups, which are the least suspicious, then those who were alone in fewer crashes, then the shortest
+  trials; tenants take turns. In a group everybody bears its size, and no trial is more than twice as long as another's.
+- Who waits holds no slot. A group takes free slots only; when there are too few, up to half of all are kept for it.
+"""
+
+from collections import Counter
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from argosy.workers.dispatch.execution.crash_rule import MARGIN, WATCH_S_MIN, Run, Standing, shrunk, spared
+
+_GATHER_S: Final = 0.25  # partitions and pages come one after the other: who comes soon after belongs to it
+_GATHER_S_MAX: Final = 1.0
+_PATIENCE_S: Final = 5.0
+_ROOM_S: Final = 2.0  # how long a group waits for as many slots as it could use
+
+T = TypeVar("T")
+
+
+class Entry(Generic[T]):
+    """An accused turn in this process. began_s: None while it waits."""
+
+    __slots__ = ("began_s", "came_s", "is_beside", "is_written", "standing", "tenant", "turn")
+
+    def __init__(self, turn: T, standing: Standing, tenant: str, came_s: float) -> None:
+        self.turn = turn
+        self.standing = standing
+        self.tenant = tenant
+        self.came_s = came_s
+        self.began_s: float | None = None
+        # What is written of it says that a trial of others began while it ran.
+        self.is_beside = False
+        # What it waits for was given to be written.
+        self.is_written = False
+
+
+class Wait(NamedTuple, Generic[T]):
+    """A turn that waits. behind: groups before its own; until_s: when it begins at the latest, if those behave."""
+
+    turn: T
+    standing: Standing
+    behind: int
+    until_s: float
+
+
+class Moves(NamedTuple, Generic[T]):
+    """What is to be done now, in this order. begin: (turn, standing, turns of its group or 0 for none)."""
+
+    spared: list[tuple[T, Standing]]
+    adjourned: list[tuple[T, Standing, int]]
+    beside: list[tuple[T, Standing]]
+    begin: list[tuple[T, Standing, int]]
+    waits: list[Wait[T]]
+
+
+class Suspects(Generic[T]):
+    """`look` whenever something happened, and in `due_s`."""
+
+    def __init__(self, slots: int) -> None:
+        self._half = max(1, slots // 2)
+        self._waiting: dict[T, Entry[T]] = {}
+        # Those that begin at once when no group is on trial.
+        self._held: dict[T, Entry[T]] = {}
+        self._running: dict[T, Entry[T]] = {}
+        self._group: dict[T, Entry[T]] = {}
+        self._group_size = 0
+        self._group_since_s = self._watch_s = 0.0
+        self._first_came_s = self._last_came_s = 0.0
+        self._room_since_s: float | None = None
+        self._wakes: list[float] = []
+        # Slots that are kept for the next group.
+        self.reserved = 0
+
+    @property
+    def resting(self) -> int:
+        """Turns that wait."""
+        return len(self._waiting) + len(self._held)
+
+    @property
+    def on_trial(self) -> int:
+        return len(self._group)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is to be looked at: somebody waits, or is on trial."""
+        return bool(self._waiting or self._held or self._group)
+
+    def is_resting(self, turn: T) -> bool:
+        return turn in self._waiting or turn in self._held
+
+    def meet(self, turn: T, standing: Standing, tenant: str, now_s: float) -> bool:
+        """A turn that is accused (TOGETHER or TRIED) is to begin. Whether it does so now; otherwise it waits."""
+        entry = Entry(turn, standing, tenant, now_s)
+        if standing.run is Run.TOGETHER:
+            if not self._group:
+                self._begin(entry, now_s)
+                return True
+            self._held[turn] = entry
+            return False
+        if not self._waiting:
+            self._first_came_s = now_s
+        self._last_came_s = now_s
+        self._waiting[turn] = entry
+        return False
+
+    def started(self, turn: T, now_s: float) -> None:
+        """Its code begins: only now, when it had to be loaded first."""
+        if (entry := self._running.get(turn)) is not None:
+            entry.began_s = now_s
+        elif (entry := self._group.get(turn)) is not None:
+            entry.began_s = self._group_since_s = now_s
+
+    def gone(self, turn: T) -> None:
+        """It made progress, or does not run here any more."""
+        for each in (self._waiting, self._held, self._running, self._group):
+            each.pop(turn, None)
+
+    def running(self) -> list[T]:
+        """Those that are accused and run."""
+        return [*self._running, *self._group]
+
+    def look(self, now_s: float, room: int) -> Moves[T]:
+        """What is to be done now. room: free slots."""
+        moves: Moves[T] = Moves([], [], [], [], [])
+        self._wakes = []
+        self._look_after_group(now_s, moves)
+        if not self._group:
+            for entry in list(self._held.values())[: max(0, room)]:
+                del self._held[entry.turn]
+                self._begin(entry, now_s)
+                moves.begin.append((entry.turn, entry.standing, 0))
+            if not self._held:
+                self._look_for_group(now_s, room - len(moves.begin), moves)
+        self._tell(now_s, moves)
+        return moves
+
+    def due_s(self, now_s: float) -> float | None:
+        """In how many seconds to look again although nothing happens."""
+        return max(0.0, min(self._wakes) - now_s) if self._wakes else None
+
+    # Inside
+
+    def _begin(self, entry: Entry[T], now_s: float) -> None:
+        entry.began_s = now_s
+        self._running[entry.turn] = entry
+
+    def _look_after_group(self, now_s: float, moves: Moves[T]) -> None:
+        if not self._group:
+            return
+        over_s = self._group_since_s + self._watch_s
+        impatient_s = min((each.came_s + _PATIENCE_S for each in self._held.values()), default=float("inf"))
+        if now_s >= over_s:
+            for each in self._group.values():
+                each.standing = spared(each.standing)
+                moves.spared.append((each.turn, each.standing))
+            self._running |= self._group
+            self._group = {}
+        elif now_s >= impatient_s:
+            moves.adjourned.extend((each.turn, each.standing, self._group_size) for each in self._group.values())
+            self._running |= self._group
+            self._group = {}
+        else:
+            self._wakes.append(min(over_s, impatient_s))
+
+    def _look_for_group(self, now_s: float, room: int, moves: Moves[T]) -> None:
+        self.reserved = 0
+        if not self._waiting:
+            self._room_since_s = None
+            return
+        gathered_s = min(self._last_came_s + _GATHER_S, self._first_came_s + _GATHER_S_MAX)
+        if now_s < gathered_s:
+            self._wakes.append(gathered_s)
+            return
+        new = [each for each in self._waiting.values() if not each.standing.size]
+        for each in new:
+            each.standing = each.standing._replace(size=shrunk(len(new)))
+        group = _plan(list(self._waiting.values()), is_first=True)[0]
+        watch_s = max(each.standing.watch_s for each in group)
+        if (free_s := self._free_at_s(now_s, watch_s, is_alone=len(group) == 1)) > now_s:
+            self._wakes.append(free_s)
+            return
+        wanted = min(len(group), self._half)
+        if room < wanted:
+            self._room_since_s = now_s if self._room_since_s is None else self._room_since_s
+            if room < 1 or now_s < self._room_since_s + _ROOM_S:
+                self.reserved = wanted
+                self._wakes.append(max(now_s + _GATHER_S, self._room_since_s + _ROOM_S))
+                return
+        group = group[:room]
+        self._room_since_s = None
+        for each in self._running.values():
+            if not each.is_beside and each.standing.run is Run.TOGETHER:
+                each.is_beside = True
+                moves.beside.append((each.turn, each.standing))
+        self._group_since_s, self._watch_s, self._group_size = now_s, watch_s, len(group)
+        for each in group:
+            del self._waiting[each.turn]
+            each.standing = each.standing._replace(watch_s=watch_s)
+            each.began_s = now_s
+            self._group[each.turn] = each
+            moves.begin.append((each.turn, each.standing, len(group)))
+        self._wakes.append(now_s + watch_s)
+        for each in self._waiting.values():
+            each.is_written = False
+
+    def _free_at_s(self, now_s: float, watch_s: float, *, is_alone: bool) -> float:
+        """When all that runs and is accused is told apart from a group that is watched for so long: it was in a crash
+        sooner or much later than the trial takes. Who is alone could be parked for it: there it is looked at closely.
+        """
+        told_s = now_s
+        for each in self._running.values():
+            ran_s = each.standing.ran_s
+            is_later = ran_s > 2 * watch_s and (
+                not is_alone or now_s + watch_s < (each.began_s or now_s) + ran_s / MARGIN
+            )
+            if not is_later:
+                told_s = max(told_s, _told_at_s(each))
+        return told_s
+
+    def _tell(self, now_s: float, moves: Moves[T]) -> None:
+        """What those wait for who have not been told yet, when it is known."""
+        news = [each for each in self._held.values() if not each.is_written]
+        if all(each.standing.size for each in self._waiting.values()):
+            news += [each for each in self._waiting.values() if not each.is_written]
+        if not news:
+            return
+        over_s = self._group_since_s + self._watch_s if self._group else now_s
+        for each in news:
+            each.is_written = True
+            if each.turn in self._held:
+                until_s = min(over_s, each.came_s + _PATIENCE_S)
+                moves.waits.append(Wait(each.turn, each.standing, int(bool(self._group)), until_s))
+        if any(each.turn in self._waiting for each in news):
+            moves.waits.extend(self._waits(self._free_at_s(over_s, float("inf"), is_alone=False), {each.turn for each in news}))
+
+    def _waits(self, from_s: float, turns: set[T]) -> list[Wait[T]]:
+        found, behind, until_s = [], int(bool(self._group)), from_s
+        for group in _plan(list(self._waiting.values())):
+            found += [Wait(each.turn, each.standing, behind, until_s) for each in group if each.turn in turns]
+            behind += 1
+            until_s += max(each.standing.watch_s for each in group)
+        return found
+
+
+def _told_at_s(entry: Entry[T]) -> float:
+    """When a turn that runs has lived for twice the time after which it was in a crash."""
+    return (entry.began_s or 0.0) + max(WATCH_S_MIN, entry.standing.watch_s)
+
+
+def _plan(waiting: list[Entry[T]], *, is_first: bool = False) -> list[list[Entry[T]]]:
+    """The groups in which they are tried, in order. is_first: only the first of them."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for number, each in enumerate(waiting):
+        standing = each.standing
+        rank = (-standing.size, standing.alone, standing.watch_s, seen[each.tenant], number)
+        seen[each.tenant] += 1
+        ranked.append((rank, each))
+    left = [each for _, each in sorted(ranked, key=lambda each: each[0])]
+    groups: list[list[Entry[T]]] = []
+    while left and not (is_first and groups):
+        group: list[Entry[T]] = []
+        for each in left:
+            if each.standing.size <= len(group):
+                break
+            if each.standing.watch_s <= 2 * left[0].standing.watch_s:
+                group.append(each)
+        groups.append(group)
+        taken = set(map(id, group))
+        left = [each for each in left if id(each) not in taken]
+    return groups
