@@ -400,6 +400,12 @@ class Settings(BaseSettings):
         le=300,
         description="How long a new owner waits for what a living former one leaves, before it runs turns again.",
     )
+    suspect_watch_s_max: float = Field(
+        default=120.0,
+        ge=2,
+        le=3_600,
+        description="Turns that may be what ends workers are tried for so long at the most, while others of them wait.",
+    )
     owner_lost_s: float = Field(
         default=30.0,
         gt=0,

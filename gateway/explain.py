@@ -4,14 +4,16 @@ Promise (I5): every turn has ended, or waits for something that is named here, w
 """
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
 from argosy.gateway.views import Wait
 from argosy.store.turn import PartitionFacts, TurnFacts
+from argosy.turn import trial
 from argosy.turn.status import ENDED, Status
+from argosy.turn.trial import Kind
 
 
 class Explanation(msgspec.Struct, kw_only=True):
@@ -102,6 +104,8 @@ def _verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict
         return _suspended(facts, waits, turn_id)
     if facts.runner is not None:
         return _unless_nobody_works(facts, _handing_over(facts, facts.runner))
+    if (found := _tried(facts)) is not None:
+        return _unless_nobody_works(facts, found)
     if facts.threads_abandoned is not None:
         return _unless_nobody_works(facts, _waiting_for_thread(facts, facts.threads_abandoned))
     return _unless_nobody_works(facts, Verdict("running", f"It is running: attempt {facts.attempt}."))
@@ -117,6 +121,41 @@ def _waiting_for_thread(facts: TurnFacts, abandoned: int) -> Verdict:
             "Give what blocks a time-out of its own; a restart of the worker ends such calls (log: thread.abandoned)."
         )
     return Verdict("waiting_for_thread", why, to_do, {"threads_abandoned": abandoned})
+
+
+def _tried(facts: TurnFacts) -> Verdict | None:
+    """Of a turn that may be what ends workers, while it waits for its group or is on trial with it."""
+    known = trial.decode(facts.trial)
+    if known is None or not facts.crashes or known.attempt != facts.attempt:
+        return None
+    accused = f"It was running in {facts.crashes} crashes of workers without recording what a step came to in between"
+    details = {"crashes": facts.crashes, "group_size": known.size, "groups_before": known.behind}
+    if known.kind is Kind.WAITS:
+        until = _at(known.until_s)
+        if not known.size:
+            goes_on = "when the turns that are on trial now are told apart from it"
+        elif known.size == 1:
+            goes_on = f"by itself, after {_groups(known.behind)} before it"
+        else:
+            goes_on = f"in a group of at most {known.size}, after {_groups(known.behind)} before it"
+        why = f"{accused}, so it may be what ends them: it goes on {goes_on}, by {_text(until)} if those end none."
+        to_do = "Nothing: the innocent go on, and what ends workers is parked. To end it now: POST …/cancel."
+        return Verdict("waiting_for_trial", why, to_do, details | {"since": _at(known.at_s), "until": until})
+    if known.kind is Kind.TRIED:
+        until = _at(known.at_s + known.watch_s)
+        company = "by itself" if known.size == 1 else f"in a group of {known.size}"
+        why = f"{accused}: it runs on trial, {company}, watched until {_text(until)} at the most."
+        to_do = "Nothing: whoever records what a step came to, or lives through its trial, is free again."
+        return Verdict("on_trial", why, to_do, details | {"since": _at(known.at_s), "until": until})
+    return None
+
+
+def _groups(count: int) -> str:
+    return "1 group" if count == 1 else f"{count} groups"
+
+
+def _at(at_s: float) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)
 
 
 def _handing_over(facts: TurnFacts, runner: str) -> Verdict:

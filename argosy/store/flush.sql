@@ -12,8 +12,8 @@ SELECT lineage, at, held, applied, places, heads FROM flush(
   $1::uuid, $2::bigint, $3::text, $4::integer[], $5::bigint[],
   $6::integer[], $7::uuid[], $8::text[], $9::integer[], $10::integer[],
   $11::text[], $12::integer[], $13::integer[], $14::smallint[], $15::text[],
-  $16::bytea[], $17::bytea[], $18::bytea[], $19::text[],
-  $20::integer[], $21::integer[], $22::integer[], $23::text[], $24::text[], $25::bytea[],
-  $26::integer[], $27::uuid[], $28::text[], $29::text[], $30::text[], $31::bytea[], $32::double precision[],
-  $33::integer[], $34::integer[], $35::uuid[], $36::text[],
-  $37::integer[], $38::uuid[])
+  $16::bytea[], $17::bytea[], $18::bytea[], $19::text[], $20::bytea[],
+  $21::integer[], $22::integer[], $23::integer[], $24::text[], $25::text[], $26::bytea[],
+  $27::integer[], $28::uuid[], $29::text[], $30::text[], $31::text[], $32::bytea[], $33::double precision[],
+  $34::integer[], $35::integer[], $36::uuid[], $37::text[],
+  $38::integer[], $39::uuid[])

@@ -69,6 +69,7 @@ class LoadedTurn(NamedTuple):
     priority: int
     input: bytes | None
     waits: bytes | None
+    trial: bytes | None
     size_bytes: int
     events: list[Any] | None
     signals: list[Any]

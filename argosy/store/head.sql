@@ -45,7 +45,7 @@ ORDER BY asked.ord, t.place
 -- of one that is beyond that come no events, no results and no payloads of signals, only how much there is. $5: with events.
 SELECT s.turn_id, s.tenant, s.session_id, (SELECT n.name FROM sessions AS n WHERE n.session_id = s.session_id), s.bucket, s.place,
        s.workflow, s.version, s.status, s.attempt, s.crashes, s.seq, s.priority, CASE WHEN s.fits THEN s.input END, s.waits,
-       s.size_bytes,
+       s.trial, s.size_bytes,
        CASE WHEN s.fits AND $5 THEN
          ARRAY(SELECT ROW(e.seq, e.attempt, e.type, e.key, e.data) FROM events AS e WHERE e.turn_id = s.turn_id ORDER BY e.seq) END AS events,
        ARRAY(SELECT ROW(b.inbox_id, b.name, CASE WHEN s.fits THEN b.payload END) FROM inbox AS b

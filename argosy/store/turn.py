@@ -112,7 +112,8 @@ class PlacedEvent(NamedTuple):
 class TurnFacts(NamedTuple):
     """What decides whether a turn runs. parked: data of its last turn.parked event; undelivered: kinds of due inbox
     rows; runner: WORKER/EPOCH, a former owner at which a step of it still runs, until runner_until at the most;
-    signals: ("unread" or "late", name, how many). threads_abandoned: where it waits for a thread, else None.
+    trial: argosy.turn.trial.Trial; signals: ("unread" or "late", name, how many). threads_abandoned: where it waits for
+    a thread, else None.
     """
 
     at: datetime
@@ -136,6 +137,7 @@ class TurnFacts(NamedTuple):
     is_workflow_known: bool
     runner: str | None
     runner_until: datetime | None
+    trial: bytes | None
     signals: list[tuple[str, str, int]]
     threads_abandoned: int | None = None
 

@@ -194,7 +194,7 @@ SELECT now() AS at,
        (SELECT array_agg(DISTINCT b.kind ORDER BY b.kind) FROM inbox AS b
         WHERE b.turn_id = t.turn_id AND b.tenant = t.tenant AND b.kind <> 'timer' AND b.state = 'due') AS undelivered,
        EXISTS (SELECT 1 FROM workflows AS f WHERE f.lane = t.lane AND f.name = t.workflow) AS is_workflow_known,
-       held.runner, held.until AS runner_until,
+       held.runner, held.until AS runner_until, t.trial,
        -- By names, the first of the alphabet: [state, name, how many].
        ARRAY(SELECT ROW(sent.state, sent.name, sent.count) FROM (
           SELECT CASE b.state WHEN 'late' THEN 'late' ELSE 'unread' END AS state, b.name, count(*) AS count FROM inbox AS b

@@ -111,7 +111,7 @@ class TurnView {
   }
 
   async #explain() {
-    if (this.status === "running" || ENDED.has(this.status)) return void (this.parts.why.hidden = true);
+    if (ENDED.has(this.status)) return void (this.parts.why.hidden = true);
     const found = await explain(this.turnId).catch(() => null);
     if (!found || this.isClosed) return;
     if (found.status !== this.#turn?.status && !this.#story.seq) this.#turn = await getTurn(this.turnId).catch(() => this.#turn);

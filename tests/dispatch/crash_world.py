@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import NamedTuple
 
-from argosy.workers.dispatch.execution.crash_rule import Kind, Run, Standing, Trial, weigh
+from argosy.turn.trial import Kind, Trial
+from argosy.workers.dispatch.execution.crash_rule import Run, Standing, weigh
 from argosy.workers.dispatch.execution.suspects import Suspects
 
 ADOPTED_S, ADOPTED_S_MORE, RESTARTED_S = 0.3, 0.4, 1.5
@@ -45,7 +46,9 @@ class Worker:
 class World:
     """run() until nothing is left to do. deaths: (time, who did it: None for somebody outside)."""
 
-    def __init__(self, codes: Iterable[Code], *, seed: int, workers: int, slots: int, kills: Sequence[float] = ()) -> None:
+    def __init__(
+        self, codes: Iterable[Code], *, seed: int, workers: int, slots: int, kills: Sequence[float] = ()
+    ) -> None:
         self.random = random.Random(seed)
         self.slots = slots
         self.now_s = 0.0
@@ -96,7 +99,17 @@ class World:
         for row, standing, behind, until_s in moves.waits:
             watch_s = standing.outlived_s if standing.run is Run.TOGETHER else standing.watch_s
             row.crashes = standing.crashes
-            row.trial = Trial(Kind.WAITS, row.attempt, self.now_s, standing.size, standing.alone, watch_s, standing.beside, behind, until_s)
+            row.trial = Trial(
+                Kind.WAITS,
+                row.attempt,
+                self.now_s,
+                standing.size,
+                standing.alone,
+                watch_s,
+                standing.beside,
+                behind,
+                until_s,
+            )
         while worker.queue and self._room(worker) > suspects.reserved:
             row, is_crash = worker.queue.pop(0)
             self._meet(worker, row, is_crash)
@@ -183,7 +196,10 @@ class World:
         assert len(self.deaths) < 2_000, "it never ends"
         worker.is_alive = False
         resting = [row for row in self.rows if worker.suspects.is_resting(row)]
-        crashed = [*((row, True) for row in sorted(worker.active, key=lambda row: row.number)), *((row, True) for row in resting)]
+        crashed = [
+            *((row, True) for row in sorted(worker.active, key=lambda row: row.number)),
+            *((row, True) for row in resting),
+        ]
         orphans = crashed + worker.queue
         index = self.workers.index(worker)
 

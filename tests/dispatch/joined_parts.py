@@ -54,7 +54,7 @@ def loaded(turn_id, session_id=None, **known):
     fields = {
         "turn_id": turn_id, "tenant": "a", "session_id": session_id or uuid.uuid4(), "session": "s", "bucket": 0,
         "place": 1, "workflow": "echo", "version": None, "status": "queued", "attempt": 0, "crashes": 0, "seq": 0,
-        "priority": 0, "input": b"null", "waits": None, "size_bytes": 0, "events": [], "signals": [],
+        "priority": 0, "input": b"null", "waits": None, "trial": None, "size_bytes": 0, "events": [], "signals": [],
         "timers": [], "results": [],
     }  # fmt: skip
     return LoadedTurn(**(fields | known))

@@ -8,8 +8,6 @@ from argosy.log import Span
 from argosy.ranges import in_ranges
 from argosy.store.partition import Note
 from argosy.turn.status import ENDED, Status
-from argosy.workers.dispatch.execution import crash_rule
-from argosy.workers.dispatch.execution.crash_rule import Run
 from argosy.workers.dispatch.inbox.inbox_rule import Action, decide_held
 from argosy.workers.dispatch.inbox.inbox_rule import decide as decide_inbox
 from argosy.workers.dispatch.ownership.handover import is_settled
@@ -113,14 +111,6 @@ def test_a_partition_is_settled_when_every_running_turn_of_it_may_go_on_with_the
     owned.resume, owned.is_open = resume, is_open
 
     assert is_settled(owned, turns, has_unread=has_unread, is_taking_up=is_taking_up) is expected
-
-
-@pytest.mark.parametrize(
-    ("crashes", "expected"),
-    [(0, Run.FREE), (1, Run.FREE), (2, Run.ALONE), (3, Run.ALONE), (4, Run.PARK), (9, Run.PARK)],
-)
-def test_a_turn_that_was_in_too_many_crashes_runs_alone_and_then_no_more(crashes: int, expected: Run) -> None:
-    assert crash_rule.decide(crashes) is expected
 
 
 @pytest.mark.parametrize(("stalled_s", "expected"), [(0.0, False), (29.9, False), (30.0, True), (300.0, True)])

@@ -5,6 +5,7 @@ two sides of an effect at which a test may kill the worker.
 """
 
 import asyncio
+import ctypes
 import os
 import signal
 import time
@@ -208,6 +209,10 @@ def _die(job: dict[str, Any]) -> None:
     if died < job.get("deaths", 1_000):
         with counter.open("ab") as file:
             file.write(b".")
+        if job.get("how") == "exit":
+            os._exit(1)
+        if job.get("how") == "segv":
+            ctypes.string_at(0)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -190,7 +190,7 @@ def flush_arguments(
         turns.append(
             (
                 each.turn.partition, each.turn.turn_id, *each.old, each.status, each.attempt, each.seq, 0, None,
-                None, None, b"[]" if each.status == "suspended" else None, None,
+                None, None, b"[]" if each.status == "suspended" else None, None, None,
             )
         )  # fmt: skip
         seqs = itertools.count(each.old[2] + 1)
@@ -199,6 +199,6 @@ def flush_arguments(
         moved += [(index, each.turn.partition, row_id, to) for row_id, to in each.moves]
     return [
         lane, partitions, [epochs.get(each, 0) for each in partitions],
-        *columns(turns, 14), *columns(events, 6), *columns(rows, 7), *columns(moved, 4),
+        *columns(turns, 15), *columns(events, 6), *columns(rows, 7), *columns(moved, 4),
         *columns([(each.partition, each.turn_id) for each in placements], 2),
     ]  # fmt: skip

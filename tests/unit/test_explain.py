@@ -10,6 +10,7 @@ from argosy.gateway.explain import Verdict, verdict, verdict_of_accepted
 from argosy.gateway.views import Wait
 from argosy.store.turn import PartitionFacts, TurnFacts
 from argosy.turn.status import Status
+from argosy.turn.trial import Kind, Trial, encode
 
 ME, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,7 +23,7 @@ def facts(status: str, **changes: Any) -> TurnFacts:
         "not_before": None, "waits": None, "is_workflow_known": True,
         "workflow": "echo", "parked": None, "head_turn_id": ME, "head_status": status, "turns_ahead": 0,
         "workers_alive": 2, "owner": OTHER, "is_owner_alive": True, "next_timer_at": None, "undelivered": None,
-        "runner": None, "runner_until": None, "signals": [],
+        "runner": None, "runner_until": None, "trial": None, "signals": [],
     }  # fmt: skip
     return TurnFacts(**(base | changes))
 
@@ -32,6 +33,14 @@ SLEEP = Wait(key="w", kind="sleep", due_at=SOON)
 RETRY = Wait(key="w", kind="retry", due_at=SOON)
 PARKED = b'{"reason":"poison","message":"it crashed"}'
 NOBODY = {"workers_alive": 0}
+ACCUSED = {"attempt": 4, "crashes": 3}
+AT_S = NOW.timestamp()
+WAITS = encode(Trial(Kind.WAITS, 4, AT_S, 25, behind=2, until_s=SOON.timestamp()))
+WAITS_ALONE = encode(Trial(Kind.WAITS, 4, AT_S, 1, behind=1, until_s=SOON.timestamp()))
+WAITS_FOR_TRIAL = encode(Trial(Kind.WAITS, 4, AT_S, behind=1, until_s=SOON.timestamp()))
+TRIED = encode(Trial(Kind.TRIED, 4, AT_S, 25, watch_s=10.0))
+TRIED_ALONE = encode(Trial(Kind.TRIED, 4, AT_S, 1, watch_s=10.0))
+TRIED_BEFORE = encode(Trial(Kind.TRIED, 3, AT_S, 25, watch_s=10.0))
 HANDED = {"runner": f"{OTHER}/77", "runner_until": SOON}
 SIGNALLED = {"undelivered": ["signal"]}
 BEHIND = {"head_turn_id": OTHER, "head_status": "suspended", "turns_ahead": 3}
@@ -47,6 +56,18 @@ TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
     ("nobody has its workflow", facts("queued", is_workflow_known=False), [], "unknown_workflow", "'echo'"),
     ("running", facts("running"), [], "running", "attempt 1"),
     ("running at a dead owner", facts("running", is_owner_alive=False), [], "no_owner", "running"),
+    ("waits for its group", facts("running", **ACCUSED, trial=WAITS), [], "waiting_for_trial", "2 groups before it"),
+    ("waits for its group, until", facts("running", **ACCUSED, trial=WAITS), [], "waiting_for_trial", "01:30Z"),
+    ("waits for its trial", facts("running", **ACCUSED, trial=WAITS_ALONE), [], "waiting_for_trial", "by itself"),
+    ("waits for others' trial", facts("running", attempt=4, crashes=2, trial=WAITS_FOR_TRIAL), [],
+     "waiting_for_trial", "on trial now"),
+    ("waits, nobody alive", facts("running", **ACCUSED, trial=WAITS, **NOBODY), [], "no_worker", "3 crashes"),
+    ("on trial", facts("running", **ACCUSED, trial=TRIED), [], "on_trial", "group of 25"),
+    ("on trial, until", facts("running", **ACCUSED, trial=TRIED), [], "on_trial", "2026-01-01T00:00:10Z"),
+    ("on trial by itself", facts("running", **ACCUSED, trial=TRIED_ALONE), [], "on_trial", "by itself"),
+    ("on trial long ago", facts("running", **ACCUSED, trial=TRIED_BEFORE), [], "running", "attempt 4"),
+    ("on trial and forgiven", facts("running", attempt=4, trial=TRIED), [], "running", "attempt 4"),
+    ("tried by a later version", facts("running", **ACCUSED, trial=b'{"kind":"new"}'), [], "running", "attempt 4"),
     ("handed over in a step", facts("running", **HANDED), [], "handing_over", f"{OTHER}, which owned"),
     ("handed over in a step, until when", facts("running", **HANDED), [], "handing_over", "2026-01-01T00:01:30Z"),
     ("handed over, nobody alive", facts("running", **HANDED, **NOBODY), [], "no_worker", "still runs"),

@@ -170,6 +170,7 @@ class Turn:
         "task",
         "tenant",
         "timers",
+        "trial",
         "turn_id",
         "unwritten",
         "version",
@@ -214,6 +215,7 @@ class Turn:
         self.attempt = self.written_attempt = attempt
         self.seq = self.written_seq = self.durable_seq = seq
         self.crashes = crashes
+        self.trial: bytes | None = None  # what it is tried for: execution/crash_rule.py
         self.version = version
         self.result: bytes | None = None
         self.error: bytes | None = None

@@ -13,7 +13,7 @@ CREATE OR REPLACE FUNCTION flush(
   p_partitions integer[], p_epochs bigint[],
   u_partition integer[], u_turn uuid[], u_old_status text[], u_old_attempt integer[], u_old_seq integer[],
   u_status text[], u_attempt integer[], u_seq integer[], u_crashes smallint[], u_version text[],
-  u_result bytea[], u_error bytea[], u_waits bytea[], u_reason text[],
+  u_result bytea[], u_error bytea[], u_waits bytea[], u_reason text[], u_trial bytea[],
   e_index integer[], e_seq integer[], e_attempt integer[], e_type text[], e_key text[], e_data bytea[],
   i_index integer[], i_id uuid[], i_kind text[], i_name text[], i_correlation text[], i_payload bytea[], i_due_s double precision[],
   x_index integer[], x_partition integer[], x_id uuid[], x_to text[],
@@ -49,13 +49,13 @@ BEGIN
     WITH done AS (
       UPDATE turns AS t SET
         status = u.status, attempt = u.attempt, seq = u.seq, crashes = u.crashes, version = coalesce(u.version, t.version),
-        result = u.result, error = u.error, waits = u.waits, reason = u.reason,
+        result = u.result, error = u.error, waits = u.waits, reason = u.reason, trial = u.trial,
         started_at = CASE WHEN u.attempt > 0 THEN coalesce(t.started_at, now()) END,
         ended_at = CASE WHEN has_ended(u.status) THEN now() END
       FROM unnest(u_partition, u_turn, u_old_status, u_old_attempt, u_old_seq, u_status, u_attempt, u_seq, u_crashes,
-                  u_version, u_result, u_error, u_waits, u_reason) WITH ORDINALITY
+                  u_version, u_result, u_error, u_waits, u_reason, u_trial) WITH ORDINALITY
         AS u (partition, turn, old_status, old_attempt, old_seq, status, attempt, seq, crashes,
-              version, result, error, waits, reason, ord)
+              version, result, error, waits, reason, trial, ord)
       WHERE t.turn_id = u.turn AND t.status = u.old_status AND t.attempt = u.old_attempt AND t.seq = u.old_seq
         AND may_become(u.old_status, u.status)
         AND (all_held OR u.partition = ANY (held))

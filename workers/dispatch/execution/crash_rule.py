@@ -8,12 +8,12 @@ turns.trial) before any of its code runs, so the search goes on at whatever work
 - Three: suspects are tried in groups, one group at a time in a process (suspects.py), each at most a quarter of what
   was accused together. A crash while a group is on trial is the group's, and its members go on in groups of a quarter
   of that; from eight downwards each by itself. Whoever waited meanwhile did not run, and is not accused.
-- Whoever ran beside a group on trial begins again at once, and is accused only by every second such crash in a row: so
+- Whoever ran beside a group on trial begins again at once, and is accused only by every sixth such crash in a row: so
   the innocent are left alone, and one that kills beside others' trials is found all the same.
 - It was the only one on trial in two crashes: it is parked. One of the two may be somebody else's doing.
-- It recorded an outcome: it is free. It lived through its trial, half as long again as it ran before its last crash with
-  the others: it stands as after one crash. Accused again, it is watched for at least twice that long, so that what kills
-  later, or by chance, is found, too.
+- It recorded an outcome: it is free. It lived through its trial, half as long again as it ran before its last crash
+  with the others: it stands as after one crash. Accused again, it is watched for at least twice that long, so that
+  what kills later, or by chance, is found, too.
 
 Of 256 suspects one that kills is found in 3 crashes + groups of 64, 16, 4 + 2 alone: 8, of n <= slots in no more than
 log2(slots) + 2 from eight slots on. (One more when it kills within the 20 ms before its first start is recorded.)
@@ -22,7 +22,7 @@ log2(slots) + 2 from eight slots on. (One more when it kills within the 20 ms be
 from enum import Enum
 from typing import Final, NamedTuple
 
-import msgspec
+from argosy.turn.trial import Kind, Trial
 
 TOGETHER_CRASHES: Final = 2
 ALONE_CRASHES: Final = 2
@@ -44,41 +44,10 @@ class Run(Enum):
     PARK = "park"
 
 
-class Kind(Enum):
-    """What the last thing was that happened to an accused turn."""
-
-    TOGETHER = "together"  # it began with all the others
-    WAITS = "waits"  # it did not begin again since the last crash
-    BESIDE = "beside"  # the same, and then a trial of others began in its process
-    TRIED = "tried"  # it began in a group of `size`
-    ADJOURNED = "adjourned"  # the trial of that group was broken off: a crash is not the group's
-    SPARED = "spared"  # it lived through its trial
-
-
-class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What turns.trial holds. It is about the attempt that it names, and void when the turn's crashes are forgiven.
-
-    at_s: database time of its start, or since when it waits; size: turns of its group, or (WAITS) the most that there
-    may be, 0 for not known yet; alone: crashes in which it was the only one on trial; watch_s: how long its trial is, or
-    (TOGETHER, BESIDE) was at least to be; beside: crashes in a row that were laid at the door of others.
-    For people: behind: groups that are tried before its own; until_s: when it goes on at the latest, if those behave.
-    """
-
-    kind: Kind
-    attempt: int
-    at_s: float
-    size: int = 0
-    alone: int = 0
-    watch_s: float = 0.0
-    beside: int = 0
-    behind: int = 0
-    until_s: float = 0.0
-
-
 class Standing(NamedTuple):
     """What is known against a turn that is to begin. size: of the largest group that it may be in, 0: not known yet;
-    ran_s: for how long it ran before its last crash, 0 when nobody knows; watch_s: how long it is watched; outlived_s: what
-    it once lived through, twice; beside: see Trial.
+    ran_s: for how long it ran before its last crash, 0 when nobody knows; watch_s: how long it is watched; outlived_s:
+    what it once lived through, twice; beside: see Trial.
     """
 
     run: Run

@@ -4,7 +4,7 @@ Rules:
 - A turn holds a slot from `start` until its end, its suspension or its parking is durable (or its partition is lost).
 - Only after that its session's next turn starts and inbox rows that met its last flush are looked at again.
 - A turn that was running when its owner died runs again with a higher attempt, and says so first (turn.reset); one that
-  was in too many crashes runs alone, or not at all (crash_rule.py).
+  was in several crashes waits for its group, without a slot, or is parked (crash_rule.py, suspects.py).
 - A turn that is handed over keeps its slot until its last step in flight has ended here.
 """
 
@@ -17,15 +17,14 @@ from argosy import crash_points, telemetry
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
-from argosy.workers.dispatch.execution import crash_rule, turn_change
-from argosy.workers.dispatch.execution.alone import Alone
-from argosy.workers.dispatch.execution.crash_rule import Run
+from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.execution.journal import TurnJournal
 from argosy.workers.dispatch.execution.limits import Limits
+from argosy.workers.dispatch.execution.trials import Trials
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.scheduling.histories import Unreadable, unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Resume, Stop, Turn
+from argosy.workers.dispatch.turn import Owned, Stop, Turn
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
 from argosy.workflow.execute import execute
@@ -71,7 +70,13 @@ class Executor:
         self._is_watched = is_watched
         self._say = say
         self._running: set[Turn] = set()
-        self._alone = Alone(begin=self.begin, on_over=on_freed)
+        self._trials = Trials(
+            flusher,
+            slots=slots,
+            watch_s_max=limits.suspect_watch_s_max,
+            database_time_s=database_time_s,
+            fill=on_freed,
+        )
         self._count_ended = {status: telemetry.ENDED.labels(status=status.value).inc for status in ENDED}
         # Nothing new is started: the worker drains, or Postgres has been away for too long.
         self.is_draining = False
@@ -79,23 +84,34 @@ class Executor:
 
     @property
     def running(self) -> int:
-        return len(self._running)
+        """Turns that hold a slot."""
+        return len(self._running) - self._trials.resting
 
     def fill(self) -> None:
         """Start heads while slots are free."""
-        if self.is_draining or self.is_cut_off or self._alone.is_wanted:
+        if self.is_draining or self.is_cut_off:
             return
-        flusher = self._flusher
-        while len(self._running) < self._slots and flusher.waiting < self._flush_queue_max and not flusher.is_full:
+        flusher, trials = self._flusher, self._trials
+        if trials.has_work:
+            for tried in trials.look(self._slots - self.running):
+                self._enter(tried)
+        while (
+            len(self._running) - trials.resting + trials.reserved < self._slots
+            and flusher.waiting < self._flush_queue_max
+            and not flusher.is_full
+        ):
             turn = self._scheduler.pick()
             if turn is None:
                 return
             self._running.add(turn)
-            try:
-                (self._load if turn.needs_load else self.begin)(turn)
-            except Exception as error:  # of this turn; the others start
-                self._say(error, turn_id=str(turn.turn_id))
-                self.set_aside(turn, unreadable(error))
+            self._enter(turn)
+
+    def _enter(self, turn: Turn) -> None:
+        try:
+            (self._load if turn.needs_load else self.begin)(turn)
+        except Exception as error:  # of this turn; the others start
+            self._say(error, turn_id=str(turn.turn_id))
+            self.set_aside(turn, unreadable(error))
 
     def begin(self, turn: Turn) -> None:
         """Everything of the turn is in memory: run it, unless something ended it meanwhile."""
@@ -112,10 +128,11 @@ class Executor:
         if definition is None:
             self._park_before_start(turn)
             return
-        if not self._may_begin(turn):
+        if not self._trials.may_begin(turn):
             return
         turn.awaits_start = turn.awaits_start or self._flusher.is_word_old(turn.owned)
         turn_change.start(turn, definition.version)
+        self._trials.started(turn)
         journal = turn.journal = TurnJournal(
             turn,
             self._flusher,
@@ -168,6 +185,8 @@ class Executor:
             is_freed = True
         if is_freed:
             self._on_freed()
+        elif self._trials.has_work:
+            self.fill()
 
     def end(self, turn: Turn, status: Status, event: Event) -> None:
         """End a turn that is not running: it was cancelled, or its deadline passed."""
@@ -177,14 +196,16 @@ class Executor:
     def dropped(self, turn: Turn) -> None:
         """The turn is not ours any more, or ended without running: its slot is free."""
         self._running.discard(turn)
-        self._alone.left(self._running)
+        self._trials.gone(turn)
         self.stop(turn, Stop.DROP)
         self._on_freed()
 
     def forget(self, owned: Owned) -> None:
         """A partition is not ours any more: the slots of its turns are free, but for those that are handed over."""
-        self._running = {turn for turn in self._running if turn.owned is not owned or turn.stop is Stop.HANDOVER}
-        self._alone.left(self._running)
+        gone = {turn for turn in self._running if turn.owned is owned and turn.stop is not Stop.HANDOVER}
+        self._running -= gone
+        for turn in gone:
+            self._trials.gone(turn)
         self._on_freed()
 
     def handed_over(self, turn: Turn) -> None:
@@ -192,14 +213,14 @@ class Executor:
         if turn.task is not None:
             turn.task.cancel()
         self._running.discard(turn)
-        self._alone.left(self._running)
+        self._trials.gone(turn)
         self._on_freed()
 
     def _settled(self, turn: Turn) -> None:
         crash_points.reach("before_settle_seen")
         ran = turn in self._running
         self._running.discard(turn)
-        self._alone.left(self._running)
+        self._trials.gone(turn)
         if turn.has_ended:
             self._count_ended[turn.status]()
             if ran:
@@ -262,23 +283,6 @@ class Executor:
             turn_change.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
         elif turn.stop is Stop.EXPIRE:
             turn_change.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
-
-    def _may_begin(self, turn: Turn) -> bool:
-        """Whether a turn may run now. One that was in a crash begins only when its start is durable: otherwise it could
-        kill worker after worker and never be counted. One that was in several waits until it is alone.
-        """
-        if turn.status is not Status.RUNNING or turn.resume is not Resume.CRASHED:
-            return True
-        if not self._alone.is_admitted(turn):
-            turn.crashes += 1
-            turn.awaits_start = True
-        run = crash_rule.decide(turn.crashes)
-        if run is Run.PARK:
-            message = f"{turn.crashes} workers died while it ran. Look into its code, then resume or cancel it"
-            turn_change.park(turn, Park(crash_rule.PARK_REASON, message))
-            self._flusher.add(turn)
-            return False
-        return run is Run.FREE or self._alone.admit(turn, self._running)
 
     def _park_before_start(self, turn: Turn) -> None:
         known = self._catalog.get(turn.workflow, None)

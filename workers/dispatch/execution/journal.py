@@ -167,7 +167,7 @@ class TurnJournal:
                 "where they are"
             )
         if event in STEP_OUTCOMES:
-            turn.crashes = 0
+            turn.crashes, turn.trial = 0, None
         turn.write(event, key, data)
         self._recorded_seq = turn.seq
         self._quiet.stir()

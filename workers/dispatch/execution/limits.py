@@ -9,7 +9,7 @@ from argosy.workflow.threads import Threads, make_threads
 
 class Limits(NamedTuple):
     """step_timeout_s_max: no step may declare a longer timeout_s. events_max, history_size_bytes_max: durable events of
-    one turn, and their data.
+    one turn, and their data. suspect_watch_s_max: the longest trial of turns that may be what ends workers.
     """
 
     payload_size_bytes_max: int
@@ -17,6 +17,7 @@ class Limits(NamedTuple):
     events_max: int
     history_size_bytes_max: int
     channels: ChannelBounds
+    suspect_watch_s_max: float = 120.0
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -31,6 +32,7 @@ def limits_of(settings: Settings) -> Limits:
             settings.channels_size_bytes_max,
             settings.channels_per_turn_max,
         ),
+        settings.suspect_watch_s_max,
     )
 
 

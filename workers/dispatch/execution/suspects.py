@@ -4,13 +4,14 @@ Rules:
 - One group is on trial at a time, and beside it runs nothing that a crash accused lately but has not been told apart
   yet: otherwise one that kills would let the group pay for it, again and again. Turns that nothing is known against
   start and run as ever.
-- Turns of a first or second crash begin at once; while a group is on trial, when that is over. After _PATIENCE_S they do
-  not wait any longer: the trial is adjourned, so that a crash is nobody's of that group.
-- A group begins when those have made progress, have gone, or have lived for twice the time after which they were in the
-  crash. Of one that ran for much longer than the trial takes, it is believed that it will do so again.
+- Turns of a first or second crash begin at once; while a group is on trial, when that is over. After _PATIENCE_S they
+  do not wait any longer: the trial is adjourned, so that a crash is nobody's of that group.
+- A group begins when those have made progress, have gone, or have lived half as long again as they had when they were
+  in the crash. Of one that ran for much longer than the trial takes it is believed that it will do so again.
 - A trial is over when each of its turns has made progress, has gone, or has lived through the time of the trial.
-- First the largest groups, which are the least suspicious, then those who were alone in fewer crashes, then the shortest
-  trials; tenants take turns. In a group everybody bears its size, and no trial is more than twice as long as another's.
+- First the largest groups, which are the least suspicious, then those who were alone in fewer crashes, then the
+  shortest trials; tenants take turns. In a group everybody bears its size, and no trial is more than twice as long as
+  another's.
 - Who waits holds no slot. A group takes free slots only; when there are too few, up to half of all are kept for it.
 """
 
@@ -241,7 +242,9 @@ class Suspects(Generic[T]):
                 until_s = min(over_s, each.came_s + _PATIENCE_S)
                 moves.waits.append(Wait(each.turn, each.standing, int(bool(self._group)), until_s))
         if any(each.turn in self._waiting for each in news):
-            moves.waits.extend(self._waits(self._free_at_s(over_s, float("inf"), is_alone=False), {each.turn for each in news}))
+            moves.waits.extend(
+                self._waits(self._free_at_s(over_s, float("inf"), is_alone=False), {each.turn for each in news})
+            )
 
     def _waits(self, from_s: float, turns: set[T]) -> list[Wait[T]]:
         found, behind, until_s = [], int(bool(self._group)), from_s

@@ -51,7 +51,7 @@ def take_results(turn: Turn) -> None:
             turn.moves[result.inbox_id] = "late"
             continue
         turn.write(Event(result.type), result.key, result.data)
-        turn.crashes = 0
+        turn.crashes, turn.trial = 0, None
         turn.history.append((turn.seq, turn.attempt, result.type, result.key, result.data))
         turn.moves[result.inbox_id] = "consumed"
         if result.type in SETTLED_OUTCOMES:

@@ -49,6 +49,7 @@ class FlushArrays:
                 entry.error,
                 entry.waits,
                 entry.reason,
+                entry.trial,
             )
         )
         index = len(self._turns)
@@ -74,7 +75,7 @@ class FlushArrays:
             self._lane,
             [each.partition for each in owned],
             [each.epoch for each in owned],
-            *_columns(self._turns, 14),
+            *_columns(self._turns, 15),
             *_columns(self._events, 6),
             *_columns(self._inbox, 7),
             *_columns(list(self._moves.values()), 4),

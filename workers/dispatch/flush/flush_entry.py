@@ -39,6 +39,7 @@ class Entry:
         "seq",
         "size_bytes",
         "status",
+        "trial",
         "turn",
         "version",
         "waits",
@@ -49,7 +50,7 @@ class Entry:
         self.old_status, self.old_attempt, self.old_seq = turn.written_status, turn.written_attempt, turn.written_seq
         self.old_waits = turn.written_waits
         self.status, self.attempt, self.seq = turn.status, turn.attempt, turn.seq
-        self.crashes, self.version = turn.crashes, turn.version
+        self.crashes, self.trial, self.version = turn.crashes, turn.trial, turn.version
         self.result, self.error, self.waits, self.reason = turn.result, turn.error, turn.waits, turn.reason
         self.size_bytes = turn.pending_bytes if turn.result is None else turn.pending_bytes + len(turn.result)
         turn.pending_bytes = 0
@@ -80,7 +81,7 @@ class Entry:
         begins = any(event.type in _BEGINS for event in first.events)
         first.status = Status.RUNNING if begins else self.old_status
         first.attempt, first.seq = last.attempt, last.seq
-        first.crashes, first.version = self.crashes, self.version
+        first.crashes, first.trial, first.version = self.crashes, self.trial, self.version
         first.result = first.error = first.reason = None
         first.waits = first.old_waits = self.old_waits
         first.inbox, self.inbox = self.inbox, []

@@ -53,6 +53,7 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
         return
     turn.needs_load = False
     turn.input = row.input
+    turn.trial = row.trial
     turn.waits = turn.written_waits = row.waits
     turn.history = row.events or []
     turn.history_bytes = sum(len(event[4]) for event in turn.history)

@@ -1,0 +1,224 @@
+"""Turns that were in crashes, as this worker runs them: what is known against them is written before they begin.
+
+Rules (what a crash says is in crash_rule.py, who begins when in suspects.py):
+- A turn that was in a crash begins only when its start is durable, and with it what it is tried for: otherwise it could
+  kill worker after worker and never be counted. Nothing else waits for that.
+- What is written of a trial's end goes into the queue of flushes before what is written of the next one's beginning.
+- Who waits holds no slot and no history: it is read again when its time has come.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from argosy import telemetry
+from argosy.turn import trial
+from argosy.turn.status import Status
+from argosy.turn.trial import Kind, Trial
+from argosy.workers.dispatch.execution import crash_rule, turn_change
+from argosy.workers.dispatch.execution.crash_rule import Run, Standing
+from argosy.workers.dispatch.execution.suspects import Moves, Suspects
+from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.turn import Resume, Turn
+from argosy.workflow.journal import Park
+
+log = structlog.get_logger()
+
+_SLACK_S = 0.002  # a look that comes a moment early would come twice
+
+
+class Trials:
+    """fill() starts what may start: called when the time of somebody who waits may have come."""
+
+    def __init__(
+        self,
+        flusher: Flusher,
+        *,
+        slots: int,
+        watch_s_max: float,
+        database_time_s: Callable[[], float],
+        fill: Callable[[], None],
+    ) -> None:
+        self._flusher = flusher
+        self._watch_s_max = watch_s_max
+        self._database_time_s = database_time_s
+        self._fill = fill
+        self._suspects: Suspects[Turn] = Suspects(slots)
+        # Those whose time has come, until their code begins: what they stand accused of, and the turns of their group.
+        self._admitted: dict[Turn, tuple[Standing, int]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at_s = 0.0
+        self._is_used = False
+
+    @property
+    def has_work(self) -> bool:
+        return self._suspects.has_work
+
+    @property
+    def resting(self) -> int:
+        """Turns that wait, and hold no slot."""
+        return self._suspects.resting
+
+    @property
+    def reserved(self) -> int:
+        """Slots that are kept for those who wait."""
+        return self._suspects.reserved
+
+    def may_begin(self, turn: Turn) -> bool:
+        """Whether a turn may run now; otherwise it is parked, or waits and is named by `look` when it may."""
+        if turn in self._admitted:
+            return True
+        is_crash = turn.status is Status.RUNNING and turn.resume is Resume.CRASHED
+        if not is_crash and not turn.crashes:
+            return True
+        if turn.status not in (Status.RUNNING, Status.SUSPENDED):
+            return True  # an operator resumed it
+        known = trial.decode(turn.trial)
+        standing = crash_rule.weigh(
+            turn.crashes,
+            known,
+            turn.attempt,
+            is_crash=is_crash,
+            now_s=self._database_time_s(),
+            watch_s_max=self._watch_s_max,
+        )
+        turn.crashes = standing.crashes
+        turn.awaits_start = True
+        if standing.run is Run.FREE:
+            return True
+        if standing.run is Run.PARK:
+            self._park(turn)
+            return False
+        if known is not None and known.kind is Kind.WAITS and turn.resume is Resume.MOVED:
+            turn.resume = Resume.UNHEARD  # its owner handed it over without having begun it again
+        self._is_used = True
+        if self._suspects.meet(turn, standing, turn.tenant, _now_s()):
+            self._admitted[turn] = standing, 0
+            return True
+        turn.history, turn.history_bytes, turn.needs_load = [], 0, True
+        self._wake(0.0)
+        return False
+
+    def started(self, turn: Turn) -> None:
+        """Its attempt is known, and nothing of its code has run."""
+        if not self._is_used and turn.trial is None:
+            return
+        admitted = self._admitted.pop(turn, None)
+        if admitted is None:
+            turn.trial = None
+            return
+        self._suspects.started(turn, _now_s())
+        standing, size = admitted
+        kind, watch_s = Kind.TOGETHER, standing.outlived_s
+        if standing.run is Run.TRIED:
+            kind, watch_s = Kind.TRIED, standing.watch_s
+        self._know(turn, kind, standing, watch_s, size=size, at_s=self._database_time_s())
+        turn.awaits_start = True
+
+    def gone(self, turn: Turn) -> None:
+        """It does not run here any more."""
+        if self._is_used:
+            self._admitted.pop(turn, None)
+            self._suspects.gone(turn)
+
+    def look(self, room: int) -> list[Turn]:
+        """Turns whose time has come; what there is to say of the others is written. room: free slots."""
+        suspects, now_s = self._suspects, _now_s()
+        for turn in suspects.running():
+            if not turn.crashes and turn not in self._admitted:  # it recorded what a step came to
+                suspects.gone(turn)
+        on_trial = suspects.on_trial
+        moves = suspects.look(now_s, room)
+        self._write(moves, now_s)
+        self._tell(moves, on_trial)
+        if (due_s := suspects.due_s(now_s)) is not None:
+            self._wake(due_s)
+        for turn, standing, size in moves.begin:
+            self._admitted[turn] = standing, size
+        return [turn for turn, _, _ in moves.begin]
+
+    def _wake(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        at_s = loop.time() + delay_s + _SLACK_S
+        if self._timer is not None:
+            if self._timer_at_s <= at_s:
+                return
+            self._timer.cancel()
+        self._timer, self._timer_at_s = loop.call_at(at_s, self._woken), at_s
+
+    def _woken(self) -> None:
+        self._timer = None
+        self._fill()
+
+    def _write(self, moves: Moves[Turn], now_s: float) -> None:
+        for turn, standing in moves.spared:
+            turn.crashes = standing.crashes
+            self._rewrite(turn, Kind.SPARED, standing, standing.watch_s)
+        for turn, standing, size in moves.adjourned:
+            self._rewrite(turn, Kind.ADJOURNED, standing, standing.watch_s, size)
+        for turn, standing in moves.beside:
+            self._rewrite(turn, Kind.BESIDE, standing, standing.outlived_s)
+        here_s = self._database_time_s()
+        for each in moves.waits:
+            turn, standing = each.turn, each.standing
+            if turn.status is Status.RUNNING and turn.is_live and turn.stop is None:
+                watch_s = standing.watch_s if standing.run is Run.TRIED else standing.outlived_s
+                until_s = here_s + each.until_s - now_s
+                self._know(turn, Kind.WAITS, standing, watch_s, standing.size, here_s, each.behind, until_s)
+                self._flusher.add(turn)
+
+    def _rewrite(self, turn: Turn, kind: Kind, standing: Standing, watch_s: float, size: int = 0) -> None:
+        """Of a turn that runs; what has ended, rests or is handed over is not written here."""
+        if turn.status is Status.RUNNING and turn.is_live and turn.stop is None and turn.trial is not None:
+            self._know(turn, kind, standing, watch_s, size, _known_at_s(turn))
+            self._flusher.add(turn)
+
+    def _know(
+        self,
+        turn: Turn,
+        kind: Kind,
+        standing: Standing,
+        watch_s: float,
+        size: int,
+        at_s: float,
+        behind: int = 0,
+        until_s: float = 0.0,
+    ) -> None:
+        beside = standing.beside if kind is not Kind.TRIED else 0
+        known = Trial(kind, turn.attempt, at_s, size, standing.alone, watch_s, beside, behind, until_s)
+        turn.trial = trial.encode(known)
+
+    def _tell(self, moves: Moves[Turn], on_trial: int) -> None:
+        suspects = self._suspects
+        if on_trial and not suspects.on_trial - len(moves.begin):
+            outcome = "lived_through" if moves.spared else "adjourned" if moves.adjourned else "progress"
+            telemetry.TRIALS_ENDED.labels(outcome=outcome).inc()
+            log.warning(telemetry.SUSPECTS_CLEARED, outcome=outcome, turns=on_trial)
+        if group := [standing for _, standing, size in moves.begin if size]:
+            log.warning(
+                telemetry.SUSPECTS_TRIED,
+                turns=len(group),
+                watch_s=round(group[0].watch_s, 1),
+                waiting=suspects.resting,
+            )
+        telemetry.SUSPECTS.labels(state="waiting").set(suspects.resting)
+        telemetry.SUSPECTS.labels(state="on_trial").set(suspects.on_trial)
+        telemetry.TRIALS.set(1 if suspects.on_trial else 0)
+
+    def _park(self, turn: Turn) -> None:
+        message = (
+            f"{turn.crashes} workers died while it ran, {crash_rule.ALONE_CRASHES} of them while it was the only one "
+            "on trial. Look into its code, then resume or cancel it"
+        )
+        turn_change.park(turn, Park(crash_rule.PARK_REASON, message))
+        self._flusher.add(turn)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _known_at_s(turn: Turn) -> float:
+    known = trial.decode(turn.trial)
+    return 0.0 if known is None else known.at_s
