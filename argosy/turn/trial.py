@@ -25,7 +25,8 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
 
     at_s: database time of its start, or since when it waits; size: turns of its group, or (WAITS) the most that there
     may be, 0 for not known yet; alone: crashes in which it was the only one on trial; watch_s: how long its trial is,
-    or (TOGETHER, BESIDE) was at least to be; beside: crashes in a row that were laid at the door of others.
+    or (TOGETHER, BESIDE) was at least to be; beside: crashes in a row that were laid at the door of others;
+    longest_s: the longest that it ran before any of its crashes.
     For people: behind: groups that are tried before its own; until_s: when it goes on at the latest, if those behave.
     """
 
@@ -36,6 +37,7 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     alone: int = 0
     watch_s: float = 0.0
     beside: int = 0
+    longest_s: float = 0.0
     behind: int = 0
     until_s: float = 0.0
 

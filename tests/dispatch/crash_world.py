@@ -87,12 +87,19 @@ class World:
         moves = suspects.look(self.now_s, self._room(worker))
         for row, standing in moves.spared:
             row.crashes = standing.crashes
-            row.trial = Trial(Kind.SPARED, row.attempt, row.began_s[-1], watch_s=standing.watch_s)
+            row.trial = Trial(
+                Kind.SPARED, row.attempt, row.began_s[-1], watch_s=standing.watch_s, longest_s=standing.longest_s
+            )
         for row, standing, size in moves.adjourned:
             row.trial = Trial(Kind.ADJOURNED, row.attempt, self.now_s, size, standing.alone, standing.watch_s)
         for row, standing in moves.beside:
             row.trial = Trial(
-                Kind.BESIDE, row.attempt, row.began_s[-1], watch_s=standing.outlived_s, beside=standing.beside
+                Kind.BESIDE,
+                row.attempt,
+                row.began_s[-1],
+                watch_s=standing.outlived_s,
+                beside=standing.beside,
+                longest_s=standing.longest_s,
             )
         for row, standing, size in moves.begin:
             self._begin(worker, row, standing, size)
@@ -107,6 +114,7 @@ class World:
                 standing.alone,
                 watch_s,
                 standing.beside,
+                standing.longest_s,
                 behind,
                 until_s,
             )
@@ -152,7 +160,9 @@ class World:
             row.crashes = standing.crashes
             kind = Kind.TRIED if standing.run is Run.TRIED else Kind.TOGETHER
             watch_s = standing.watch_s if kind is Kind.TRIED else standing.outlived_s
-            row.trial = Trial(kind, row.attempt, self.now_s, size, standing.alone, watch_s, standing.beside)
+            row.trial = Trial(
+                kind, row.attempt, self.now_s, size, standing.alone, watch_s, standing.beside, standing.longest_s
+            )
         attempt, code = row.attempt, row.code
 
         def is_on() -> bool:

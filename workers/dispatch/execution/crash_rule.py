@@ -47,7 +47,7 @@ class Run(Enum):
 class Standing(NamedTuple):
     """What is known against a turn that is to begin. size: of the largest group that it may be in, 0: not known yet;
     ran_s: for how long it ran before its last crash, 0 when nobody knows; watch_s: how long it is watched; outlived_s:
-    what it once lived through, twice; beside: see Trial.
+    what it once lived through, twice; beside, longest_s: see Trial.
     """
 
     run: Run
@@ -58,6 +58,7 @@ class Standing(NamedTuple):
     watch_s: float = WATCH_S_MIN
     outlived_s: float = 0.0
     beside: int = 0
+    longest_s: float = 0.0
 
 
 def shrunk(size: int) -> int:
@@ -68,7 +69,12 @@ def shrunk(size: int) -> int:
 def spared(standing: Standing) -> Standing:
     """How a turn stands that lived through its trial."""
     return Standing(
-        Run.TOGETHER, SPARED_CRASHES, ran_s=standing.ran_s, watch_s=standing.watch_s, outlived_s=2 * standing.watch_s
+        Run.TOGETHER,
+        SPARED_CRASHES,
+        ran_s=standing.ran_s,
+        watch_s=standing.watch_s,
+        outlived_s=2 * standing.watch_s,
+        longest_s=standing.longest_s,
     )
 
 
@@ -83,7 +89,9 @@ def weigh(
     kind = None if trial is None else trial.kind
     if trial is not None and crashes and kind is Kind.WAITS:
         if crashes <= TOGETHER_CRASHES:
-            return Standing(Run.TOGETHER, crashes, outlived_s=trial.watch_s, beside=trial.beside)
+            return Standing(
+                Run.TOGETHER, crashes, outlived_s=trial.watch_s, beside=trial.beside, longest_s=trial.longest_s
+            )
         return Standing(Run.TRIED, crashes, trial.size, trial.alone, watch_s=trial.watch_s)
     if trial is not None and crashes > TOGETHER_CRASHES and kind in (Kind.TRIED, Kind.ADJOURNED):
         size, alone = trial.size, trial.alone
@@ -93,13 +101,15 @@ def weigh(
         return Standing(run, crashes + is_crash, size, alone, watch_s=trial.watch_s)
     if not is_crash:
         return Standing(Run.FREE, crashes)
-    ran_s, outlived_s, beside = 0.0, 0.0, 0
+    ran_s = outlived_s = longest_s = 0.0
+    beside = 0
     if trial is not None:
         ran_s = max(0.0, now_s - trial.at_s)
+        longest_s = min(max(ran_s, trial.longest_s), watch_s_max / MARGIN)
         outlived_s = trial.watch_s * (2 if kind is Kind.SPARED else 1)
         if kind is Kind.BESIDE and trial.beside < BESIDE_CRASHES:
             beside = trial.beside + 1
     crashes += not beside
     run = Run.TOGETHER if crashes <= TOGETHER_CRASHES else Run.TRIED
     watch_s = max(WATCH_S_MIN, MARGIN * ran_s, outlived_s if run is Run.TRIED else 0.0)
-    return Standing(run, crashes, 0, 0, ran_s, min(watch_s, watch_s_max), outlived_s, beside)
+    return Standing(run, crashes, 0, 0, ran_s, min(watch_s, watch_s_max), outlived_s, beside, longest_s)

@@ -220,12 +220,14 @@ class Suspects(Generic[T]):
         """
         told_s = now_s
         for each in self._running.values():
-            ran_s = each.standing.ran_s
-            is_later = ran_s > 2 * watch_s and (
-                not is_alone or now_s + watch_s < (each.began_s or now_s) + ran_s / MARGIN
-            )
+            began_s, ran_s = now_s if each.began_s is None else each.began_s, each.standing.ran_s
+            each_s = _told_at_s(each)
+            if is_alone:
+                ran_s = max(ran_s, each.standing.longest_s)
+                each_s = max(each_s, began_s + MARGIN * ran_s)
+            is_later = ran_s > 2 * watch_s and not (is_alone and now_s + watch_s >= began_s + ran_s / MARGIN)
             if not is_later:
-                told_s = max(told_s, _told_at_s(each))
+                told_s = max(told_s, each_s)
         return told_s
 
     def _tell(self, now_s: float, moves: Moves[T]) -> None:

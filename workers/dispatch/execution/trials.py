@@ -185,8 +185,8 @@ class Trials:
         behind: int = 0,
         until_s: float = 0.0,
     ) -> None:
-        beside = standing.beside if kind is not Kind.TRIED else 0
-        known = Trial(kind, turn.attempt, at_s, size, standing.alone, watch_s, beside, behind, until_s)
+        alone, beside, longest_s = standing.alone, standing.beside, standing.longest_s
+        known = Trial(kind, turn.attempt, at_s, size, alone, watch_s, beside, longest_s, behind, until_s)
         turn.trial = trial.encode(known)
 
     def _tell(self, moves: Moves[Turn], on_trial: int) -> None:
