@@ -92,9 +92,8 @@ class Executor:
         if self.is_draining or self.is_cut_off:
             return
         flusher, trials = self._flusher, self._trials
-        if trials.has_work:
-            for tried in trials.look(self._slots - self.running):
-                self._enter(tried)
+        for tried in trials.look(self._slots - self.running) if trials.has_work else ():
+            self._enter(tried)
         while (
             len(self._running) - trials.resting + trials.reserved < self._slots
             and flusher.waiting < self._flush_queue_max
@@ -183,10 +182,8 @@ class Executor:
                 continue
             self._settled(turn)
             is_freed = True
-        if is_freed:
+        if is_freed or self._trials.has_work:
             self._on_freed()
-        elif self._trials.has_work:
-            self.fill()
 
     def end(self, turn: Turn, status: Status, event: Event) -> None:
         """End a turn that is not running: it was cancelled, or its deadline passed."""
