@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -62,7 +62,8 @@ async def test_beyond_the_bound_they_take_threads_from_others_and_that_shows(stu
     assert threads.waiting == [LABEL.turn_id]
     stuck.set()
     assert await asyncio.wait_for(waiting.ended, 5) == 7
-    assert (threads.abandoned, threads.waiting, threads.is_exhausted) == (0, [], False)
+    await _until(lambda: threads.abandoned == 0)
+    assert (threads.waiting, threads.is_exhausted) == ([], False)
 
 
 async def test_threads_that_took_the_place_of_others_end_when_those_come_back(stuck: threading.Event) -> None:
@@ -74,12 +75,8 @@ async def test_threads_that_took_the_place_of_others_end_when_those_come_back(st
     assert count() == 5
 
     stuck.set()
-    for _ in range(500):
-        if count() == 1:
-            break
-        await asyncio.sleep(0.01)
+    await _until(lambda: (count(), threads.abandoned) == (1, 0))
 
-    assert (count(), threads.abandoned) == (1, 0)
     assert await asyncio.wait_for(threads.submit(lambda: 7, LABEL).ended, 5) == 7
 
 
@@ -198,3 +195,11 @@ async def test_synchronous_workflows_that_never_come_back_are_counted(stuck: thr
 
     assert threads.workflows.abandoned == 1
     assert await run(works, None, ListJournal(), threads=threads) == 7
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if is_so():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it does not become so within 5 s")
