@@ -121,15 +121,19 @@ class StepError(ArgosyError):
 
 class StepFailedError(StepError):
     """error_type: the name of the exception class that the last try raised. is_private: of a private step: clients are
-    told neither.
+    told neither. traceback: where it came from, as it was recorded; for people, not for decisions: an older version
+    recorded none.
     """
 
     code = "step_failed"
 
-    def __init__(self, message: str, error_type: str = "StepFailedError", *, is_private: bool = False) -> None:
+    def __init__(
+        self, message: str, error_type: str = "StepFailedError", *, is_private: bool = False, traceback: str = ""
+    ) -> None:
         super().__init__(message)
         self.error_type = error_type
         self.is_private = is_private
+        self.traceback = traceback
 
 
 class StepTimeoutError(StepError):

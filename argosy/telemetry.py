@@ -18,6 +18,8 @@ from argosy.quiet import Quiet
 _QUIET_S: Final = 5.0
 # Whose lines are printed like our own.
 _LIBRARIES: Final = ("asyncio", "grpc", "uvicorn")
+# A workflow that always fails must not cost more for its log lines than for its turns: so many of a kind are printed.
+_FAILURES_S, _FAILURES_MAX = 1.0, 20
 _LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 # Gateway
@@ -144,6 +146,9 @@ WORKFLOWS_LOADED: Final = "workflows.loaded"
 WORKFLOWS_BROKEN: Final = "workflows.broken"
 HEARTBEAT_FAILED: Final = "heartbeat.failed"
 LINEAGE_CHANGED: Final = "lineage.changed"
+STEP_FAILED: Final = "step.failed"
+STEP_RETRIED: Final = "step.retried"
+TURN_FAILED: Final = "turn.failed"
 THREAD_ABANDONED: Final = "thread.abandoned"
 THREADS_REFUSED: Final = "threads.refused"
 LOOP_STUCK: Final = "loop.stuck"
@@ -186,6 +191,7 @@ def set_up_logging(level: str, log_format: str, *, is_own_process: bool = True) 
     ]
     structlog.configure(
         processors=[
+            Quiet({STEP_FAILED, STEP_RETRIED, TURN_FAILED}, _FAILURES_S, SystemClock(), lines_max=_FAILURES_MAX),
             Quiet(
                 {*_AWAY, THREAD_ABANDONED, THREADS_REFUSED},
                 _QUIET_S,

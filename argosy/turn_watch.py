@@ -13,7 +13,18 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from argosy.client import Assembler, Client, Event, Frame, Resync, Snapshot, StreamEvent, Turn, TurnError
+from argosy.client import (
+    Assembler,
+    Client,
+    Event,
+    Frame,
+    Resync,
+    Snapshot,
+    StreamEvent,
+    Turn,
+    TurnError,
+    TurnFailedError,
+)
 from argosy.client.turn import result_of
 from argosy.clock import SystemClock
 from argosy.fleet_table import in_words
@@ -205,6 +216,8 @@ def _say_end(console: Console, turn: Turn) -> int:
         result = result_of(turn)
     except TurnError as error:
         console.print(_text(str(error), "red"))
+        if isinstance(error, TurnFailedError) and error.traceback:
+            console.print(_text(error.traceback), soft_wrap=True)
         return 1
     console.print(_text(_json(result)), soft_wrap=True)
     return 0

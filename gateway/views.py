@@ -130,6 +130,7 @@ class _StepData(msgspec.Struct):
     result: msgspec.Raw = msgspec.field(default_factory=null)
     type: msgspec.Raw = msgspec.field(default_factory=null)
     message: msgspec.Raw = msgspec.field(default_factory=null)
+    traceback: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     attempts: int = 0
 
 
@@ -217,7 +218,10 @@ _WITHOUT_ERROR: Final = frozenset({Event.STEP_INTENDED, Event.STEP_COMPLETED})
 
 
 def _error(data: _StepData) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode({"type": data.type, "message": data.message}))
+    members = {"type": data.type, "message": data.message}
+    if data.traceback is not msgspec.UNSET:
+        members["traceback"] = data.traceback
+    return msgspec.Raw(msgspec.json.encode(members))
 
 
 def waits(written: bytes | None) -> list[Wait]:

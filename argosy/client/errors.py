@@ -59,14 +59,21 @@ class TurnError(ArgosyError):
 
 
 class TurnFailedError(TurnError):
-    """error_type: the name of the exception's class in the workflow; message: what it said."""
+    """error_type: the name of the exception's class in the workflow; message: what it said; traceback: where in its
+    code it came from, the innermost frame first (shown where this error is printed, too); empty: nobody may see.
+    """
 
     code = "turn_failed"
 
-    def __init__(self, turn_id: str, error_type: str, message: str, reason: str | None = None) -> None:
+    def __init__(
+        self, turn_id: str, error_type: str, message: str, reason: str | None = None, traceback: str = ""
+    ) -> None:
         super().__init__(turn_id, "failed", f"{error_type}: {message}" if message else error_type, reason)
         self.error_type = error_type
         self.message = message
+        self.traceback = traceback
+        if traceback:
+            self.add_note(f"in the workflow:\n{traceback}")
 
 
 class TurnCancelledError(TurnError):

@@ -116,6 +116,8 @@ def result_of(turn: Turn) -> Any:
     error = turn.error if isinstance(turn.error, dict) else {}
     message = str(error.get("message", ""))
     if turn.status == Status.FAILED:
-        raise TurnFailedError(turn.turn_id, str(error.get("type", "Error")), message, turn.reason)
+        raise TurnFailedError(
+            turn.turn_id, str(error.get("type", "Error")), message, turn.reason, str(error.get("traceback") or "")
+        )
     kind = _ERRORS.get(turn.status, TurnError)
     raise kind(turn.turn_id, turn.status, message or turn.reason or "", turn.reason)

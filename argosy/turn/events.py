@@ -7,20 +7,22 @@
 | turn.suspended   |          | {"channels"?, "emits"?}: of the workflow, those that changed since the suspend before |
 | turn.resumed     |          | {}                                                       |
 | turn.completed   |          | {"channels"?}: the result is the turn's own              |
-| turn.failed      |          | {"type", "message", "channels"?}                         |
+| turn.failed      |          | {"type", "message", "traceback"?, "channels"?}           |
 | turn.cancelled   |          | {"reason"?, "channels"?}                                 |
 | turn.expired     |          | {"channels"?}                                            |
 | turn.rejected    |          | {"reason"}                                               |
 | turn.parked      | (a step) | {"reason", "message", "channels"?}                       |
 | step.intended    | step key | {}: an at_most_once step is about to run                 |
 | step.completed   | step key | {"result": any, "attempts": n, "took_ms"?, "channels"?}  |
-| step.failed      | step key | {"type", "message", "attempts", "took_ms"?, "channels"?}: for good |
+| step.failed      | step key | {"type", "message", "attempts", "traceback"?, "took_ms"?, "channels"?}: for good |
 | step.retrying    | step key | {"type", "message", "attempts", "took_ms"?, "delay_s"}   |
 | wait.started     | wait key | {"kind": "signal"|"sleep"|"retry", "name"?, "timeout_s"?} |
 | wait.completed   | wait key | {"payload"?: any}                                        |
 | wait.timed_out   | wait key | {}                                                       |
 | value.recorded   | key      | {"value": any}: now() and uuid()                         |
 
+"traceback": where in user code the error came from (argosy/workflow/frames.py), 2 KiB at the most; whoever may read the
+turn may read it, of a private step nobody.
 "took_ms": of the last try, when it was 10 or more. "channels": whole values, {NAME: {"text": "…"} | {"json": any}}.
 Two members are for ourselves and never leave (argosy/turn/projection.py): "private", true or the fields of the result
 that are, in the events of a step that is declared so (true also where it parked the turn, and in its retries' waits);

@@ -6,6 +6,7 @@ import msgspec
 
 from argosy.errors import StepFailedError, WaitTimeoutError
 from argosy.turn.events import Event
+from argosy.workflow.frames import clipped, kind_of, words_of
 from argosy.workflow.journal import Recorded
 
 MESSAGE_SIZE_BYTES_MAX: Final = 2_048
@@ -20,6 +21,7 @@ class _Failed(msgspec.Struct, gc=False):
     type: str
     message: str
     private: Any = None
+    traceback: str = ""
 
 
 class _Received(msgspec.Struct, gc=False):
@@ -38,12 +40,15 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 class Failure(msgspec.Struct, omit_defaults=True):
-    """What is written of a try that failed. attempts: tries so far; delay_s: until the next, None after the last."""
+    """What is written of a try that failed. attempts: tries so far; delay_s: until the next, None after the last.
+    traceback: of the last.
+    """
 
     type: str
     message: str
     attempts: int
     delay_s: float | None = None
+    traceback: str = ""
 
 
 def completed(result: bytes, attempts: int) -> bytes:
@@ -70,13 +75,8 @@ def value(value: str) -> bytes:
 
 def failure_of(error: BaseException, attempts: int) -> Failure:
     """An error as it is written: its type's name and its message, bounded and valid Unicode whatever it holds."""
-    try:
-        message = str(error)
-    except Exception as broken:  # a foreign __str__ must not cost the turn
-        message = f"(its __str__ raised {type(broken).__name__})"
-    clean = message.encode(errors="replace")[:MESSAGE_SIZE_BYTES_MAX].decode(errors="ignore")
-    kind = error.error_type if isinstance(error, StepFailedError) else type(error).__name__
-    return Failure(kind.encode(errors="replace").decode()[:_TYPE_CHARACTERS_MAX], clean, attempts)
+    kind = error.error_type if isinstance(error, StepFailedError) else kind_of(error)
+    return Failure(kind[:_TYPE_CHARACTERS_MAX], clipped(words_of(error), MESSAGE_SIZE_BYTES_MAX), attempts)
 
 
 def value_of(found: Recorded, key: str) -> Any:
@@ -85,7 +85,9 @@ def value_of(found: Recorded, key: str) -> Any:
         return _decode_completed(found.data).result
     if found.type is Event.STEP_FAILED:
         failed = _decode_failed(found.data)
-        raise StepFailedError(failed.message, failed.type, is_private=failed.private is True)
+        raise StepFailedError(
+            failed.message, failed.type, is_private=failed.private is True, traceback=failed.traceback
+        )
     if found.type is Event.WAIT_COMPLETED:
         return _decode_received(found.data).payload
     if found.type is Event.VALUE_RECORDED:

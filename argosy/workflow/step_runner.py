@@ -12,6 +12,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+import structlog
+
 from argosy import crash_points, telemetry
 from argosy.errors import OwnershipLostError, StepFailedError, StepTimeoutError, WorkflowError
 from argosy.process import fork
@@ -19,10 +21,13 @@ from argosy.turn.events import Event
 from argosy.workflow import outcome, payload, retry
 from argosy.workflow.current import Try, current_try
 from argosy.workflow.definition import Step
+from argosy.workflow.frames import traceback_of
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.replay import UNCERTAIN_EFFECT
 from argosy.workflow.threads import Label, Pool
+
+log = structlog.get_logger()
 
 _TOLD_S: Final = 0.01  # a try that took less is not told how long: most do, and each event would be larger for it
 
@@ -114,14 +119,27 @@ class StepRunner:
         delay_s = retry.decide(step.policy, tries, error, self._random, journal.database_time_s())
         failure = outcome.failure_of(error, tries)
         if delay_s is None:
+            failure.traceback = traceback_of(error)
+            self._say(telemetry.STEP_FAILED, step, key, failure, failure.traceback)
             journal.record(Event.STEP_FAILED, key, self._at_end(step, key, outcome.encode(failure), took_s))
             _count_failed()
-            raise StepFailedError(failure.message, failure.type, is_private=step.is_private) from error
+            # Not `from error`: a replay has only what was recorded.
+            raise StepFailedError(
+                failure.message, failure.type, is_private=step.is_private, traceback=failure.traceback
+            )
+        if tries == 1:
+            self._say(telemetry.STEP_RETRIED, step, key, failure, traceback_of(error))
         failure.delay_s = delay_s
         self._open.clear(key)
         journal.record(Event.STEP_RETRYING, key, self._at_end(step, key, outcome.encode(failure), took_s))
         _count_retried()
         await journal.wait(f"{key}~{tries}", "retry", "", delay_s)
+
+    def _say(self, event: str, step: Step, key: str, failure: outcome.Failure, traceback: str) -> None:
+        """In the log. What a private step said is for history alone, and its traceback begins with that."""
+        told = {} if step.is_private else {"message": failure.message, "traceback": traceback}
+        turn_id = str(self._journal.turn_id)
+        log.warning(event, turn_id=turn_id, step=key, type=failure.type, tries=failure.attempts, **told)
 
     def _at_end(self, step: Step, key: str, data: bytes, took_s: float) -> bytes:
         """The data of the event that ends a try, with how long it took and what it has emitted."""

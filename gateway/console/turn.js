@@ -181,8 +181,9 @@ class TurnView {
     if (!outcome.hidden || !ENDED.has(status) || !ENDED.has(turn.status)) return;
     outcome.hidden = false;
     if (turn.error) {
-      const { type, message } = turn.error;
+      const { type, message, traceback } = turn.error;
       outcome.append(element("h2", {}, "Error"), element("p", { class: "problem" }, element("b", {}, type ?? ""), ` ${message ?? ""}`));
+      if (traceback) outcome.append(element("pre", { class: "traceback" }, traceback));
     } else if (turn.status === "completed") {
       outcome.append(element("h2", {}, "Result"), element("div", { class: "card" }, value(turn.result)));
     } else outcome.hidden = true;

@@ -130,10 +130,11 @@ function draw(made, row, { scale, end, folds, resets }, open) {
 function fill(detail, row) {
   if (detail.hidden || detail.shown === row.data || !row.data) return;
   detail.shown = row.data;
-  const { result, value: recorded, payload, type, message, kind, ...rest } = row.data;
+  const { result, value: recorded, payload, type, message, traceback, kind, ...rest } = row.data;
   const shown = result ?? recorded ?? payload;
   detail.content.replaceChildren(
     ...(type || message ? [element("p", { class: "problem" }, element("b", {}, type ?? "error"), ` ${message ?? ""}`)] : []),
+    ...(traceback ? [element("pre", { class: "traceback" }, traceback)] : []),
     ...[shown === undefined ? (type || message ? [] : value(rest)) : value(shown)].flat(),
   );
 }

@@ -174,8 +174,10 @@ async def test_a_turn_that_fails_leaves_what_its_workflow_said(runner: Any) -> N
 
     turn = await runner(flow).run()
 
-    assert data_of(turn, "turn.failed") == {"type": "ValueError", "message": "no", "channels": {"log": {"text": "a"}}}
-    assert msgspec.json.decode(turn.error) == {"type": "ValueError", "message": "no"}
+    error = msgspec.json.decode(turn.error)
+    assert data_of(turn, "turn.failed") == error | {"channels": {"log": {"text": "a"}}}
+    assert 'in flow: raise ValueError("no")' in error.pop("traceback")
+    assert error == {"type": "ValueError", "message": "no"}
 
 
 async def test_a_turn_that_emits_nothing_writes_what_it_always_wrote(runner: Any) -> None:

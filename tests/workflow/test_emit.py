@@ -134,7 +134,9 @@ async def test_a_step_that_fails_for_good_leaves_what_it_emitted() -> None:
     with pytest.raises(StepFailedError):
         await run(flow, None, journal)
 
-    assert journal.data("step.failed", "answer") == {
+    recorded = journal.data("step.failed", "answer")
+    del recorded["traceback"]
+    assert recorded == {
         "type": "ValueError",
         "message": "no",
         "attempts": 1,

@@ -118,7 +118,9 @@ async def test_a_failed_step_raises_the_same_when_it_fails_and_when_it_is_replay
     await run(flow, None, ListJournal(journal.rows))
 
     assert seen == [("no such account", "BankError")] * 2
-    assert journal.data("step.failed", "charge") == {"type": "BankError", "message": "no such account", "attempts": 1}
+    recorded = journal.data("step.failed", "charge")
+    assert "in charge: raise BankError" in recorded.pop("traceback")
+    assert recorded == {"type": "BankError", "message": "no such account", "attempts": 1}
 
 
 @pytest.mark.parametrize(

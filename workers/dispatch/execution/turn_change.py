@@ -8,12 +8,19 @@ from argosy.errors import StepFailedError
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.turn import Resume, Turn
+from argosy.workflow.frames import kind_of, traceback_of, words_of
 from argosy.workflow.journal import Park
 from argosy.workflow.outcome import extended, with_channels
 
 log = structlog.get_logger()
 
 _MESSAGE_CHARACTERS_MAX = 2_000
+
+
+class _Failure(msgspec.Struct, omit_defaults=True):
+    type: str
+    message: str
+    traceback: str = ""
 
 
 def start(turn: Turn, version: str | None) -> None:
@@ -83,14 +90,23 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
 
 
 def fail(turn: Turn, error: BaseException) -> None:
-    kind, message = type(error).__name__, ""
+    """The error, and where in user code it came from; of a private step only that one failed."""
     if not isinstance(error, StepFailedError):
-        message = _words_of(error)
+        failure = _Failure(kind_of(error), words_of(error)[:_MESSAGE_CHARACTERS_MAX], traceback_of(error))
     elif error.is_private:
-        message = "a private step failed"
+        failure = _Failure(kind_of(error), "a private step failed")
     else:
-        kind, message = error.error_type, _words_of(error)
-    turn.error = msgspec.json.encode({"type": kind, "message": message[:_MESSAGE_CHARACTERS_MAX]})
+        failure = _Failure(error.error_type, words_of(error)[:_MESSAGE_CHARACTERS_MAX], traceback_of(error))
+    if not isinstance(error, StepFailedError):  # what a step failed of was said when it did
+        log.warning(
+            telemetry.TURN_FAILED,
+            turn_id=str(turn.turn_id),
+            workflow=turn.workflow,
+            type=failure.type,
+            message=failure.message,
+            traceback=failure.traceback,
+        )
+    turn.error = msgspec.json.encode(failure)
     end(turn, Status.FAILED, Event.TURN_FAILED, turn.error)
 
 
@@ -117,11 +133,3 @@ def keep_rows(turn: Turn) -> None:
 def _with_channels(turn: Turn, data: bytes) -> bytes:
     """The data of an event after which the code does not go on, with what the workflow has emitted."""
     return data if turn.channels is None else with_channels(data, turn.channels.own())
-
-
-def _words_of(error: BaseException) -> str:
-    """What an error of user code says: whatever that is, it can be written."""
-    try:
-        return str(error).encode("utf-8", "backslashreplace").decode()
-    except Exception:  # its own __str__ is broken
-        return "the error has no message that can be read"
