@@ -206,8 +206,7 @@ async def read_through(hand: Hand, turn: New, age_s: float) -> None:
     )
     await hand.rows(
         "INSERT INTO positions (log_id, partition, lane, position, accepted_through)"
-        " VALUES ('l', $1, $2, 1, now() - make_interval(secs => $3))"
-        " ON CONFLICT (log_id, partition, position) DO UPDATE SET accepted_through = excluded.accepted_through",
+        " VALUES ('l', $1, $2, 1, now() - make_interval(secs => $3))",
         turn.bucket * 64 // 1024,
         LANE,
         age_s,
