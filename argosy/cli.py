@@ -93,7 +93,7 @@ def gateway(parent_fd: ParentFd = None) -> None:
 
 @app.command()
 def maintain(parent_fd: ParentFd = None) -> None:
-    """Maintenance: stands for every role (trim, retention) and leads where nobody else does."""
+    """Maintenance: stands for every role (trim, retention, horizon) and leads where nobody else does."""
     from argosy.workers.maintenance.main import run
 
     settings = _settings()

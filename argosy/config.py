@@ -500,6 +500,10 @@ class Settings(BaseSettings):
     retention_batch_max: int = Field(
         default=200, ge=1, le=10_000, description="Turns that are forgotten in one transaction."
     )
+    snapshot_held_s: Seconds = Field(
+        default=600.0,
+        description="A transaction of anybody that keeps dead rows for longer is said (`store.snapshot_held`).",
+    )
     maintenance_tick_s: float = Field(
         default=60.0, gt=0, le=86_400, description="How long a leader rests between two ticks."
     )

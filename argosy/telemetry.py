@@ -103,6 +103,7 @@ LEADER_TICKS = Counter("argosy_leader_ticks", "Ticks of leaders, by outcome", ["
 LEADER_TICK_S = Histogram("argosy_leader_tick_seconds", "Time of one tick", ["role"], buckets=_LATENCY_S)
 LOG_RECORDS = Gauge("argosy_log_records", "Records that the log of a lane holds", ["lane"])
 LOG_SIZE_BYTES = Gauge("argosy_log_size_bytes", "Disk that the log of a lane takes, replicas not counted", ["lane"])
+SNAPSHOT_HELD_S = Gauge("argosy_snapshot_held_seconds", "Age of the oldest transaction that keeps dead rows")
 
 # Log events: the closed list. `log.info(events.X, ...)`.
 WORKER_STARTED: Final = "worker.started"
@@ -158,6 +159,7 @@ MAINTENANCE_STARTED: Final = "maintenance.started"
 LEADER_ELECTED: Final = "leader.elected"
 LEADER_RESIGNED: Final = "leader.resigned"
 LEADER_ENDED: Final = "leader.ended"
+SNAPSHOT_HELD: Final = "store.snapshot_held"
 LEADER_TICK_FAILED: Final = "leader.tick_failed"
 TRIM_FAILED: Final = "trim.failed"
 SETTINGS_WITHOUT_USE: Final = "settings.without_use"

@@ -39,6 +39,18 @@ class Place(NamedTuple):
     turn_id: uuid.UUID
 
 
+class Holder(NamedTuple):
+    """What keeps dead row versions. kind: session (name: its pid), prepared, slot or standby; age_s: None where nobody
+    knows; transactions: begun since; who: user, application and state of a session.
+    """
+
+    kind: str
+    name: str
+    age_s: float | None
+    transactions: int
+    who: str
+
+
 FIRST_PLACE: Final = Place(datetime.min.replace(tzinfo=UTC), uuid.UUID(int=0))
 
 
@@ -49,6 +61,11 @@ class EndedTurn(NamedTuple):
     lane: str
     partition: int | None
     may_go: bool
+
+
+async def list_holders(pool: Pool) -> list[Holder]:
+    """As far as this user may see them, the oldest first, 20 at the most."""
+    return [Holder(*row) for row in await pool.fetch(_SQL["list_holders"])]
 
 
 class Maintenance:

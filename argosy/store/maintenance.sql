@@ -37,3 +37,23 @@ SELECT purge_turns($1::text, $2::bigint, $3::text, $4::integer, $5::uuid[], $6::
 -- name: purge_strays
 -- What belongs to no turn, after as long.
 SELECT purge_strays($1::text, $2::bigint, $3::double precision, $4::integer)
+
+-- name: list_holders
+-- What keeps vacuum from this database's dead rows: transactions with a snapshot or an id, prepared ones, slots, standbys.
+SELECT kind, name, age_s, transactions, who FROM (
+  SELECT 'session' AS kind, a.pid::text AS name,
+         extract(epoch FROM clock_timestamp() - a.xact_start)::double precision AS age_s,
+         coalesce(greatest(age(a.backend_xmin), age(a.backend_xid)), 0) AS transactions,
+         format('%s, %s, %s', a.usename, nullif(a.application_name, ''), a.state) AS who
+  FROM pg_stat_activity AS a
+  WHERE (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL) AND a.xact_start IS NOT NULL
+    AND a.backend_type = 'client backend' AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+  UNION ALL
+  SELECT 'prepared', p.gid, extract(epoch FROM clock_timestamp() - p.prepared)::double precision, age(p.transaction), p.owner
+  FROM pg_prepared_xacts AS p WHERE p.database = current_database()
+  UNION ALL
+  SELECT 'slot', s.slot_name, NULL, age(s.xmin), s.slot_type FROM pg_replication_slots AS s WHERE s.xmin IS NOT NULL
+  UNION ALL
+  SELECT 'standby', coalesce(nullif(r.application_name, ''), r.pid::text), NULL, age(r.backend_xmin), r.usename
+  FROM pg_stat_replication AS r WHERE r.backend_xmin IS NOT NULL) AS holder
+ORDER BY age_s DESC NULLS LAST, transactions DESC LIMIT 20

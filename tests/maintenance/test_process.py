@@ -16,7 +16,7 @@ from tests.harness.fleet import Fleet
 from tests.harness.processes import Managed, free_port
 
 QUICK = {"MAINTENANCE_TICK_S": "0.2", "MAINTENANCE_TIMEOUT_S": "5", "LEADER_SILENT_S": "0.9"}
-ROLES = {"trim", "retention"}
+ROLES = {"trim", "retention", "horizon"}
 on_postgres = pytest.mark.parametrize("log_name", ["postgres"])
 
 
@@ -78,7 +78,7 @@ async def test_a_leader_is_shown_and_so_is_its_process(fleet: Fleet, client: Cli
 
     found = await until_led_by(client, process)
 
-    assert process.metric("argosy_leader") == 2
+    assert process.metric("argosy_leader") == len(ROLES)
     assert process.metric("argosy_leader_term") == sum(each["term"] for each in found.values())
     page = json.loads((await client.get("/v1/fleet")).text)
     shown = [(each["kind"], each["pid"], each["state"], each["worker_id"]) for each in page["workers"]]
@@ -146,6 +146,7 @@ async def test_up_maintains_too(fleet: Fleet, client: Client) -> None:
         "0 lanes trimmed",
         "1 lanes trimmed",
         "0 turns and 0 stray rows forgotten",
+        "nobody keeps dead rows",
     }
 
 
@@ -204,4 +205,4 @@ async def test_of_three_processes_one_leads_whatever_happens_to_them(fleet: Flee
         await asyncio.sleep(1)
 
     await until_led(client, lambda each: each["ticked_at"] is not None)
-    assert sum(process.metric("argosy_leader") for process in living) == 2
+    assert sum(process.metric("argosy_leader") for process in living) == len(ROLES)

@@ -20,6 +20,7 @@ from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import Pool, open_pool
+from argosy.workers.maintenance.horizon import Horizon
 from argosy.workers.maintenance.leader import Leader
 from argosy.workers.maintenance.life import Life
 from argosy.workers.maintenance.retention import Retention
@@ -62,7 +63,11 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
     """Stand for every role until stopping is set. Raises what a role cannot go on after."""
     clock, worker_id = SystemClock(), uuid.uuid4()
     share_s = settings.maintenance_timeout_s * _SHARE
-    roles: list[Role] = [Trim(settings, dsn, pool, clock, share_s), Retention(settings, pool, clock, share_s)]
+    roles: list[Role] = [
+        Trim(settings, dsn, pool, clock, share_s),
+        Retention(settings, pool, clock, share_s),
+        Horizon(settings, pool, clock),
+    ]
     leaders = [
         Leader(
             dsn,

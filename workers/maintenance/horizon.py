@@ -1,0 +1,67 @@
+"""Role horizon: says who keeps dead row versions from being cleaned up.
+
+A transaction, a prepared one, a slot or a standby that holds an old snapshot makes tables and indexes grow for as long
+as it does, and every queue-like read slower. What each flush writes bears it (docs/architecture.md, Postgres sessions);
+the disk does not for ever. Sessions of other users are seen by a member of pg_monitor alone.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.store.maintenance import Holder, list_holders
+from argosy.store.pool import Pool
+from argosy.workers.maintenance.role import Ticked
+
+log = structlog.get_logger()
+
+_SAY_AGAIN_S: Final = 3_600.0
+# Of a slot or a standby nobody knows since when.
+_TRANSACTIONS_MAX: Final = 1_000_000
+
+
+def held_too_long(holders: Sequence[Holder], age_s_max: float) -> list[Holder]:
+    return [
+        each
+        for each in holders
+        if (each.transactions >= _TRANSACTIONS_MAX if each.age_s is None else each.age_s >= age_s_max)
+    ]
+
+
+class Horizon:
+    """See workers/maintenance/role.py."""
+
+    name = "horizon"
+
+    def __init__(self, settings: Settings, pool: Pool, clock: Clock) -> None:
+        self._age_s_max = settings.snapshot_held_s
+        self._pool = pool
+        self._clock = clock
+        self._said_at_s: dict[tuple[str, str], float] = {}
+
+    async def tick(self, term: int) -> Ticked:
+        holders = await list_holders(self._pool)
+        telemetry.SNAPSHOT_HELD_S.set(max((each.age_s or 0.0 for each in holders), default=0.0))
+        held = held_too_long(holders, self._age_s_max)
+        now_s = self._clock.monotonic_s()
+        self._said_at_s = {key: at_s for key, at_s in self._said_at_s.items() if now_s - at_s < _SAY_AGAIN_S}
+        for each in held:
+            if (each.kind, each.name) not in self._said_at_s:
+                self._said_at_s[each.kind, each.name] = now_s
+                self._say(each)
+        names = ", ".join(f"{each.kind} {each.name}" for each in held)
+        return Ticked(f"kept from cleaning up by {names}" if held else "nobody keeps dead rows")
+
+    def _say(self, holder: Holder) -> None:
+        log.warning(
+            telemetry.SNAPSHOT_HELD,
+            holder=f"{holder.kind} {holder.name}",
+            age_s=None if holder.age_s is None else round(holder.age_s),
+            transactions=holder.transactions,
+            who=holder.who,
+            consequence="dead rows stay: end it (pg_terminate_backend, ROLLBACK PREPARED), or drop the slot",
+        )
