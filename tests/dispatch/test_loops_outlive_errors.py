@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import asyncpg
 import msgspec
@@ -13,6 +14,7 @@ from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.errors import FlushRefusedError, OwnershipLostError, StoreSlowError, StoreUnavailableError
 from argosy.log import Batch, Record
+from argosy.store.numbered_stream import Answer
 from argosy.store.partition import Claimed
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.intake import Intake
@@ -23,7 +25,7 @@ from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_watch import StoreWatch
 from argosy.workers.dispatch.tasks import Background
 from argosy.workers.dispatch.turn import Owned
-from tests.dispatch.joined_parts import SUSPENDED, Parts, Stream, catalog, loaded, make_owned, make_turn, until
+from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
 from tests.dispatch.test_due_rows import due_row
 from tests.dispatch.test_ownership import Worker
 
@@ -56,7 +58,12 @@ def said():
     with structlog.testing.capture_logs() as events:
         yield events
     names = {event["event"] for event in events}
-    assert names & {telemetry.LOOP_ERROR, telemetry.STORE_UNAVAILABLE, telemetry.FLUSH_SPLIT}
+    assert names & {
+        telemetry.LOOP_ERROR,
+        telemetry.STORE_UNAVAILABLE,
+        telemetry.FLUSH_SPLIT,
+        telemetry.RECORD_KEPT_ASIDE,
+    }
 
 
 class Fails:
@@ -351,19 +358,25 @@ class Reread:
         self.read()
 
     def read(self):
-        undecodable = [Record(position, 0, None, b"\x01?", ()) for position in range(self.owned.position, 3)]
-        self.intake.take(Batch(0, self.owned.claim, undecodable))
+        begin = self.owned.position
+        undecodable = [Record(position, 0, None, b"\x01?", ()) for position in range(begin, 3)]
+        self.intake.take(Batch(0, self.owned.claim, undecodable, begin, 3, True))
 
     def restart(self, owned):
         owned.claim += 1
         asyncio.get_running_loop().call_soon(self.read)
 
 
+class AcceptsAfterwards:
+    def __init__(self, error):
+        self.call = Fails(error, self.accepted, times=2).asynchronously
+
+    def accepted(self, statement, lane, log_id, partitions, *_, void=None):
+        return Answer(1, datetime.now(UTC), [True] * len(partitions), None, [], [])
+
+
 @EACH_KIND
 async def test_records_are_accepted_after_calls_that_failed(error):
-    stream = Stream()
-    refused = Fails(error, False, times=2)
-    stream.refuse, stream.error = refused, error
-    reread = Reread(stream)
+    reread = Reread(AcceptsAfterwards(error))
     async with running(reread.intake.run()):
         await until(lambda: reread.owned.position == 3)

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import msgspec
 import pytest
+import structlog
 
 from argosy import errors
 from argosy.rounds import Rounds, kept
@@ -96,16 +97,17 @@ async def test_a_loop_that_ended_by_an_error_is_begun_again() -> None:
     assert len(runs) == 4
 
 
-async def test_an_error_with_a_bug_is_said_once_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_error_with_a_bug_is_said_once_with_its_traceback() -> None:
     rounds = Rounds("a loop", HandClock())
 
-    for _ in range(3):
-        async with rounds:
-            raise KeyError("nobody thought of it")
+    with structlog.testing.capture_logs() as said:
+        for _ in range(3):
+            async with rounds:
+                raise KeyError("nobody thought of it")
 
-    said = capsys.readouterr().out
-    assert said.count("loop.error") == 1
-    assert "Traceback" in said
+    (event,) = said
+    assert (event["event"], event["loop"], event["fault"]) == ("loop.error", "a loop", "bug")
+    assert isinstance(event["exc_info"], KeyError)
 
 
 async def test_a_task_in_the_background_that_must_end_the_process_does():
