@@ -7,7 +7,8 @@
     │   ├── EncodingError           a value cannot be written down as JSON
     │   ├── WorkflowError           a workflow or step is declared or used wrongly
     │   └── RecordError             a log record cannot be decoded
-    │       └── NewerRecordError    … because a newer Argosy wrote it
+    │       ├── NewerRecordError    … because a newer Argosy wrote it
+    │       └── InvalidRecordError  it can, and says what the API would have refused
     ├── FlushRefusedError           Postgres refuses what a flush contains; nothing was changed
     │   └── FlushSlowError          it did not get done with it: less at once may work; nothing was changed
     ├── UnavailableError            try again; nothing was changed
@@ -63,6 +64,10 @@ class RecordError(CallerError):
 
 class NewerRecordError(RecordError):
     code = "newer_record"
+
+
+class InvalidRecordError(RecordError):
+    code = "invalid_record"
 
 
 class FlushRefusedError(ArgosyError):

@@ -11,6 +11,7 @@ import hashlib
 import os
 import time
 import uuid
+from functools import lru_cache
 from typing import Final
 
 BUCKET_COUNT: Final = 1024
@@ -47,11 +48,13 @@ def buckets_of(partition: int, partition_count: int) -> tuple[int, int]:
     return first, last
 
 
+@lru_cache(maxsize=4_096)
 def tenant_tag(tenant: str) -> int:
     """16 bits that a tenant's turn ids carry."""
     return int.from_bytes(_digest("tenant", tenant, size_bytes=2), "big")
 
 
+@lru_cache(maxsize=256)
 def lane_tag(lane: str) -> int:
     """8 bits that a lane's turn ids carry."""
     return _digest("lane", lane, size_bytes=1)[0]

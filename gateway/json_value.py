@@ -3,18 +3,15 @@
 A value is stored as the bytes that came; the canonical form is only compared.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from argosy.gateway.problems import Problem
-
-# Workers decode deeper in the stack than gateways: a bound far below the recursion limit holds for both.
-NESTING_MAX: Final = 100
+from argosy.json_text import NESTING_MAX, is_too_deep
 
 _decoder = msgspec.json.Decoder()
 _canonical = msgspec.json.Encoder(order="sorted")
-_CONTAINERS: Final = (dict, list)
 
 
 def check(raw: bytes, size_bytes_max: int, what: str) -> Any:
@@ -24,7 +21,7 @@ def check(raw: bytes, size_bytes_max: int, what: str) -> Any:
     if len(raw) > size_bytes_max:
         raise Problem("payload_too_large", f"{what} has {len(raw)} bytes, the bound is {size_bytes_max}")
     value = decode(raw, _decoder, what, "invalid_json")
-    if type(value) in _CONTAINERS and raw.count(b"[") + raw.count(b"{") > NESTING_MAX and is_deeper(value, NESTING_MAX):
+    if is_too_deep(raw, value):
         raise Problem("invalid_json", f"{what} is nested deeper than {NESTING_MAX}")
     return value
 
@@ -44,17 +41,3 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[Any], what: str, misfit_cod
 def canonical(value: Any) -> bytes:
     """The one form of equal values: keys sorted, no spaces."""
     return _canonical.encode(value)
-
-
-def is_deeper(value: Any, depth_max: int) -> bool:
-    """Whether containers stand in each other more than depth_max times; level by level, so nothing recurses."""
-    level = [value]
-    for _ in range(depth_max):
-        below: list[Any] = []
-        for container in level:
-            items = container.values() if type(container) is dict else container
-            below.extend(item for item in items if type(item) in _CONTAINERS)
-        if not below:
-            return False
-        level = below
-    return True

@@ -11,19 +11,15 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import Scope
 
 from argosy.gateway.problems import Problem
+from argosy.names import fault_of_name, is_key, is_tenant
 
-NAME_SIZE_BYTES_MAX: Final = 256
 DEFAULT_TENANT: Final = "default"
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_KEY = re.compile(r"[\x21-\x7e]{1,256}")
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _TURN_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def session_name(name: str) -> str:
-    """1..256 bytes of UTF-8 without control characters; "." and ".." would vanish from a URL on the way."""
+    """The rules are in argosy/names.py."""
     return _name(name, "a session's name", "invalid_session")
 
 
@@ -33,29 +29,21 @@ def signal_name(name: str) -> str:
 
 
 def _name(name: str, what: str, code: str) -> str:
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise Problem(code, f"{what} must be valid Unicode: it has a lone surrogate") from None
-    if not 1 <= size <= NAME_SIZE_BYTES_MAX:
-        raise Problem(code, f"{what} has 1 to {NAME_SIZE_BYTES_MAX} bytes, this one has {size}")
-    if _CONTROL.search(name):
-        raise Problem(code, f"{what} must not have control characters")
-    if name in {".", ".."}:
-        raise Problem(code, f"{what} must not be {name!r}: no URL can hold it")
+    if fault := fault_of_name(name):
+        raise Problem(code, f"{what} {fault}")
     return name
 
 
 def idempotency_key(key: str) -> str:
     """1..256 visible ASCII characters."""
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise Problem("invalid_request", "an idempotency key has 1 to 256 visible ASCII characters, without spaces")
     return key
 
 
 def tenant(name: str) -> str:
     """Letters, digits, dot, underscore and dash, 63 at the most."""
-    if not _TENANT.fullmatch(name):
+    if not is_tenant(name):
         raise Problem("invalid_parameter", "X-Argosy-Tenant has 1 to 63 letters, digits, dots, underscores or dashes")
     return name
 
@@ -65,11 +53,6 @@ def turn_id(text: str) -> uuid.UUID:
     if not _TURN_ID.fullmatch(text):
         raise Problem("invalid_id", "a turn id looks like 01234567-89ab-8cde-8f01-23456789abcd")
     return uuid.UUID(text)
-
-
-def traceparent(value: bytes | None) -> bytes | None:
-    """The trace context to pass on; None when it is not one."""
-    return value if value and _TRACEPARENT.fullmatch(value) else None
 
 
 def path_segment(scope: Scope, index: int) -> str:

@@ -19,11 +19,16 @@ from argosy.gateway import json_value, names
 from argosy.gateway.problems import Problem
 from argosy.gateway.views import null
 from argosy.log import Entry
+from argosy.names import (
+    DEADLINE_S_MAX,
+    NOT_BEFORE_MS_MAX,
+    TAG_LENGTH_MAX,
+    TAG_PATTERN,
+    TAGS_MAX,
+    WORKFLOW_LENGTH_MAX,
+)  # fmt: skip
 
-NOT_BEFORE_MS_MAX: Final = 366 * 86_400_000  # ahead of now
-DEADLINE_S_MAX: Final = 366 * 86_400
-
-Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[^\x00-\x1f\x7f-\x9f]*$")]
+Tag = Annotated[str, Meta(min_length=1, max_length=TAG_LENGTH_MAX, pattern=TAG_PATTERN)]
 
 
 class TurnPosted(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
@@ -32,13 +37,13 @@ class TurnPosted(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=Fa
     not_before: RFC 3339 with an offset, a year ahead at the most. deadline_s: seconds from when the turn is due.
     """
 
-    workflow: Annotated[str, Meta(min_length=1, max_length=200)]
+    workflow: Annotated[str, Meta(min_length=1, max_length=WORKFLOW_LENGTH_MAX)]
     input: msgspec.Raw = msgspec.field(default_factory=null)
     on_busy: Literal["enqueue", "reject"] = "enqueue"
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     not_before: Annotated[datetime, Meta(tz=True)] | None = None
     deadline_s: Annotated[float, Meta(gt=0, le=DEADLINE_S_MAX)] | None = None
-    tags: Annotated[tuple[Tag, ...], Meta(max_length=16)] = ()
+    tags: Annotated[tuple[Tag, ...], Meta(max_length=TAGS_MAX)] = ()
 
 
 class BatchLine(TurnPosted, forbid_unknown_fields=True, kw_only=True, gc=False):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from argosy import ids
+from argosy.json_text import is_sound
 from argosy.store.turn import EventRow, TurnListed, TurnRow
 from argosy.turn.events import Event, WireEvent
 from argosy.turn.projection import shown
@@ -162,7 +163,7 @@ def turn(row: TurnRow, requested: uuid.UUID) -> Turn:
         version=row.version,
         status=row.status,
         reason=row.reason,
-        input=_raw(row.input),
+        input=_stored(row.input),
         result=_raw(row.result),
         error=_raw(row.error),
         attempt=row.attempt,
@@ -174,7 +175,7 @@ def turn(row: TurnRow, requested: uuid.UUID) -> Turn:
         priority=row.priority,
         not_before=row.not_before,
         deadline_s=row.deadline_s,
-        tags=_raw(row.tags, b"[]"),
+        tags=_stored(row.tags, b"[]"),
         accepted_at=minted_at(row.turn_id),
         started_at=row.started_at,
         ended_at=row.ended_at,
@@ -191,7 +192,7 @@ def summary(row: TurnListed) -> TurnSummary:
         duplicate_of=row.duplicate_of,
         attempt=row.attempt,
         priority=row.priority,
-        tags=_raw(row.tags, b"[]"),
+        tags=_stored(row.tags, b"[]"),
         accepted_at=minted_at(row.turn_id),
         started_at=row.started_at,
         ended_at=row.ended_at,
@@ -253,6 +254,11 @@ def event(row: EventRow) -> TurnEvent:
 
 def _raw(value: bytes | None, when_none: bytes = b"null") -> msgspec.Raw:
     return msgspec.Raw(when_none if value is None else value)
+
+
+def _stored(value: bytes | None, when_none: bytes = b"null") -> msgspec.Raw:
+    """What came with a record: an older version took any bytes, and one row must not spoil the answer that it is in."""
+    return _raw(value if value is None or is_sound(value) else None, when_none)
 
 
 def encode(view: Any) -> bytes:

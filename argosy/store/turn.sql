@@ -157,7 +157,7 @@ SELECT turn_id, session_id, place, workflow, version, status, attempt, priority,
 FROM turns
 WHERE session_id = $1 AND tenant = $2 AND lane = $3
   AND ($4::text IS NULL OR status = $4)
-  AND ($5::text IS NULL OR (tags IS NOT NULL AND convert_from(tags, 'UTF8')::jsonb ? $5))
+  AND ($5::text IS NULL OR (tags IS NOT NULL AND has_tag(tags, $5)))
   AND (accepted_at, turn_id) < ($6::timestamptz, $7::uuid)
 ORDER BY accepted_at DESC, turn_id DESC
 LIMIT $8

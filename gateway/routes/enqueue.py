@@ -14,6 +14,7 @@ from argosy.gateway.routes.turns import read_turn, wait_for_end
 from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import checked_key, posted_decoder
 from argosy.gateway.views import encode
+from argosy.names import traceparent
 
 # The body is the input and at most this much around it.
 ENVELOPE_SIZE_BYTES_MAX: Final = 65_536
@@ -54,7 +55,7 @@ async def post_turn(request: Request) -> Response:
 def trace_headers(request: Request) -> tuple[tuple[str, bytes], ...]:
     """The caller's trace context, for the record."""
     given = request.headers.get("traceparent")
-    trace = names.traceparent(given.encode("latin-1")) if given else None
+    trace = traceparent(given.encode("latin-1")) if given else None
     return (("traceparent", trace),) if trace else ()
 
 

@@ -4,12 +4,14 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from argosy import ids, record
-from argosy.errors import RecordError
+from argosy import ids, names, record
+from argosy.errors import InvalidRecordError, RecordError
 from argosy.log import Record
 from argosy.store.queries import load_queries
+from argosy.workers.dispatch.accept import record_rule
 from argosy.workers.dispatch.turn import Owned, Turn
 
+REASON_LENGTH_MAX: Final = 500
 STATEMENT: Final = load_queries("flush")["accept"]
 
 
@@ -34,22 +36,14 @@ class AcceptArrays:
     def add(self, owned: Owned, each: Record, partition_count: int) -> Turn:
         """The turn in a record. Raises RecordError when it cannot be one."""
         asked = record.decode(each.value)
+        turn_id = uuid.UUID(bytes=asked.turn_id)
+        record_rule.check(asked, turn_id, self._lane)
         session_id = ids.session_id_of(asked.tenant, asked.lane, asked.session)
         bucket = ids.bucket_of(session_id)
-        turn_id = uuid.UUID(bytes=asked.turn_id)
-        if asked.lane != self._lane:
-            raise RecordError(f"the record is for lane {asked.lane!r}")
         if ids.partition_of(bucket, partition_count) != owned.partition or ids.turn_bucket(turn_id) != bucket:
-            raise RecordError(f"the record's session belongs to bucket {bucket}, which is not in this partition")
-        if "\0" in asked.session or "\0" in asked.tenant or "\0" in asked.workflow or "\0" in asked.idempotency_key:
-            raise RecordError("a name in the record has a NUL character")
-        try:
-            not_before = datetime.fromtimestamp(asked.not_before_ms / 1000, UTC) if asked.not_before_ms else None
-        except (ValueError, OverflowError, OSError) as error:
-            raise RecordError(f"not_before_ms is {asked.not_before_ms}") from error
-        if not -100 <= asked.priority <= 100 or not 0 <= asked.deadline_s < 1e9:
-            raise RecordError(f"priority {asked.priority} or deadline_s {asked.deadline_s} is out of range")
-        trace = next((value.decode("ascii", "replace") for name, value in each.headers if name == "traceparent"), None)
+            raise InvalidRecordError(f"the record's session belongs to bucket {bucket}, which is not in this partition")
+        not_before = record_rule.not_before(asked, turn_id)
+        trace = names.traceparent(next((value for name, value in each.headers if name == "traceparent"), None))
         self._rows.append(
             (
                 owned.partition,
@@ -67,7 +61,7 @@ class AcceptArrays:
                 asked.idempotency_key,
                 asked.digest or None,
                 asked.tags or None,
-                trace,
+                trace.decode() if trace else None,
             )
         )
         return Turn(
@@ -84,7 +78,9 @@ class AcceptArrays:
         )
 
     def add_dead_letter(self, owned: Owned, each: Record, error: RecordError) -> None:
-        self._dead.append((owned.partition, each.position, each.value or b"", error.code, str(error)))
+        self._dead.append(
+            (owned.partition, each.position, each.value or b"", error.code, str(error)[:REASON_LENGTH_MAX])
+        )
 
     def arguments(self) -> list[Any]:
         """Everything after worker and number."""

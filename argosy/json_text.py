@@ -1,0 +1,41 @@
+"""Whether bytes are JSON that everybody here can read again, whoever wrote them."""
+
+from typing import Any, Final
+
+import msgspec
+
+# Workers decode deeper in the stack than gateways: a bound far below the recursion limit holds for both.
+NESTING_MAX: Final = 100
+
+_decode = msgspec.json.Decoder().decode
+_CONTAINERS: Final = (dict, list)
+
+
+def is_sound(raw: bytes) -> bool:
+    """Whether every reader can decode it: JSON in UTF-8, without lone surrogates, NaN, Infinity and numbers that no
+    double holds, not nested deeper than NESTING_MAX.
+    """
+    try:
+        return not is_too_deep(raw, _decode(raw))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def is_too_deep(raw: bytes, value: Any) -> bool:
+    """value: what raw is, decoded."""
+    has_room = type(value) in _CONTAINERS and raw.count(b"[") + raw.count(b"{") > NESTING_MAX
+    return has_room and is_deeper(value, NESTING_MAX)
+
+
+def is_deeper(value: Any, depth_max: int) -> bool:
+    """Whether containers stand in each other more than depth_max times; level by level, so nothing recurses."""
+    level = [value]
+    for _ in range(depth_max):
+        below: list[Any] = []
+        for container in level:
+            items = container.values() if type(container) is dict else container
+            below.extend(item for item in items if type(item) in _CONTAINERS)
+        if not below:
+            return False
+        level = below
+    return True

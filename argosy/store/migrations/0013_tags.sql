@@ -1,0 +1,2 @@
+-- functions/has_tag.sql
+SELECT 1;
