@@ -464,6 +464,12 @@ class Settings(BaseSettings):
     watch_coalesce_ms: float = Field(
         default=30.0, ge=5, le=1_000, description="What is emitted within so long is sent together, milliseconds."
     )
+    event_result_size_bytes_max: int = Field(
+        default=65_536,
+        ge=0,
+        le=8_388_608,
+        description="Largest result that turn.completed carries to clients; of a larger one its size and a link.",
+    )
     watch_subscriptions_max: int = Field(
         default=50_000, ge=1, le=10_000_000, description="Turns and sessions that gateways watch at one worker."
     )

@@ -24,8 +24,8 @@ from argosy.client import (
     Turn,
     TurnError,
     TurnFailedError,
+    TurnHandle,
 )
-from argosy.client.turn import result_of
 from argosy.clock import SystemClock
 from argosy.fleet_table import in_words
 from argosy.printable import printable
@@ -189,7 +189,7 @@ def watch_turn(urls: Sequence[str], turn_id: str, *, console: Console | None = N
         with Client(*urls, retry_s=_RETRY_S) as client:
             handle = client.turn(turn_id)
             _watch(console, Watched(handle.get()), handle.events())
-            return _say_end(console, handle.get())
+            return _say_end(console, handle)
     except KeyboardInterrupt:
         console.print(_text(f"the turn goes on: argosy turn watch {turn_id}"))
         return _INTERRUPTED
@@ -211,9 +211,9 @@ def _watch(console: Console, watched: Watched, events: Iterable[StreamEvent]) ->
             watched.take(event)
 
 
-def _say_end(console: Console, turn: Turn) -> int:
+def _say_end(console: Console, handle: TurnHandle) -> int:
     try:
-        result = result_of(turn)
+        result = handle.result()
     except TurnError as error:
         console.print(_text(str(error), "red"))
         if isinstance(error, TurnFailedError) and error.traceback:

@@ -21,7 +21,7 @@ from argosy.client.connection import (
     urls_of,
 )
 from argosy.client.deadline import Deadline
-from argosy.client.events import StreamEvent
+from argosy.client.events import StreamEvent, ended_of
 from argosy.client.following import Following
 from argosy.client.options import TurnOptions
 from argosy.client.patience import Answer, Gateways, Patience
@@ -166,6 +166,7 @@ class AsyncTurnHandle:
     def __init__(self, client: AsyncClient, turn_id: str) -> None:
         self._client = client
         self.turn_id = turn_id
+        self._ended: Turn | None = None
 
     def __repr__(self) -> str:
         return f"<turn {self.turn_id}>"
@@ -178,9 +179,14 @@ class AsyncTurnHandle:
         """Wait for the end, and return the result. Raises TurnError, also when it is parked; TimeoutError."""
         return await self._result(Deadline(self._client._clock, timeout_s))
 
-    def events(self, *, after: str = "") -> AsyncGenerator[StreamEvent, None]:
-        """What happens in the turn, from its beginning or after an event's id, until it has ended."""
-        return self._client._follow(calls.turn_events(self.turn_id), after)
+    async def events(self, *, after: str = "") -> AsyncGenerator[StreamEvent, None]:
+        """What happens in the turn, from its beginning or after an event's id, until it has ended; `result` need
+        not ask for it then, unless it is large.
+        """
+        async with aclosing(self._client._follow(calls.turn_events(self.turn_id), after)) as events:
+            async for event in events:
+                self._ended = ended_of(event) or self._ended
+                yield event
 
     async def cancel(self) -> None:
         """Ask for its end. Raises TurnEndedError: it has ended in another way."""
@@ -195,6 +201,8 @@ class AsyncTurnHandle:
         await self._client._ask(calls.resume(self.turn_id, key))
 
     async def _result(self, deadline: Deadline) -> Any:
+        if self._ended is not None:
+            return result_of(self._ended)
         while True:
             call = calls.get(self.turn_id, deadline.wait_s())
             turn = decode_turn((await self._client._ask(call, deadline)).content)

@@ -101,3 +101,10 @@ def decode_event(kind: str, event_id: str, data: str) -> StreamEvent:
         return msgspec.convert((inner if isinstance(inner, dict) else {}) | members, shape)
     except msgspec.MsgspecError as error:
         raise ValueError(f"a message of a stream cannot be read: {error}") from error
+
+
+def ended_of(event: StreamEvent) -> Turn | None:
+    """The turn, as far as its result needs it, when the event tells that; else None."""
+    if isinstance(event, Event) and event.type == "turn.completed" and "result" in event.data:
+        return Turn(turn_id=event.turn_id, status="completed", result=event.data["result"])
+    return None

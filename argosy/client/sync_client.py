@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator, Mapping
+from contextlib import closing
 from typing import Any, Self, Unpack
 
 import httpx2
@@ -21,7 +22,7 @@ from argosy.client.connection import (
     urls_of,
 )
 from argosy.client.deadline import Deadline
-from argosy.client.events import StreamEvent
+from argosy.client.events import StreamEvent, ended_of
 from argosy.client.following import Following
 from argosy.client.options import TurnOptions
 from argosy.client.patience import Answer, Gateways, Patience
@@ -163,6 +164,7 @@ class TurnHandle:
     def __init__(self, client: Client, turn_id: str) -> None:
         self._client = client
         self.turn_id = turn_id
+        self._ended: Turn | None = None
 
     def __repr__(self) -> str:
         return f"<turn {self.turn_id}>"
@@ -176,8 +178,13 @@ class TurnHandle:
         return self._result(Deadline(self._client._clock, timeout_s))
 
     def events(self, *, after: str = "") -> Generator[StreamEvent, None, None]:
-        """What happens in the turn, from its beginning or after an event's id, until it has ended."""
-        return self._client._follow(calls.turn_events(self.turn_id), after)
+        """What happens in the turn, from its beginning or after an event's id, until it has ended; `result` need
+        not ask for it then, unless it is large.
+        """
+        with closing(self._client._follow(calls.turn_events(self.turn_id), after)) as events:
+            for event in events:
+                self._ended = ended_of(event) or self._ended
+                yield event
 
     def cancel(self) -> None:
         """Ask for its end. Raises TurnEndedError: it has ended in another way."""
@@ -192,6 +199,8 @@ class TurnHandle:
         self._client._ask(calls.resume(self.turn_id, key))
 
     def _result(self, deadline: Deadline) -> Any:
+        if self._ended is not None:
+            return result_of(self._ended)
         while True:
             call = calls.get(self.turn_id, deadline.wait_s())
             turn = decode_turn(self._client._ask(call, deadline).content)

@@ -211,24 +211,6 @@ async def is_turn_expected(
     return row is not None and bool(row[0])
 
 
-async def list_turn_events(
-    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, after: int, limit: int, size_bytes_max: int
-) -> list[EventRow]:
-    """The first events with a seq above `after`: `limit` and (but for the last one) size_bytes_max at the most."""
-    rows = await pool.fetch(_SQL["list_turn_events"], turn_id, tenant, lane, after, limit, size_bytes_max)
-    return [EventRow(*row) for row in rows]
-
-
-async def list_turn_story(
-    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, begin: int, limit: int, size_bytes_max: int
-) -> list[EventRow]:
-    """The events from number `begin` on, that one without its data: `limit` and (but for the last one) size_bytes_max
-    at the most.
-    """
-    rows = await pool.fetch(_SQL["list_turn_story"], turn_id, tenant, lane, begin, limit, size_bytes_max)
-    return [EventRow(*row) for row in rows]
-
-
 async def find_common_event(
     pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, seq: int, lineage: int
 ) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@
 | turn.reset       |          | {"from_seq": n}: what an earlier attempt left unrecorded is void |
 | turn.suspended   |          | {"channels"?, "emits"?}: of the workflow, those that changed since the suspend before |
 | turn.resumed     |          | {}                                                       |
-| turn.completed   |          | {"channels"?}: the result is the turn's own              |
+| turn.completed   |          | {"channels"?}; clients are told "result", or its size: argosy/turn/ended.py |
 | turn.failed      |          | {"type", "message", "traceback"?, "channels"?}           |
 | turn.cancelled   |          | {"reason"?, "channels"?}                                 |
 | turn.expired     |          | {"channels"?}                                            |

@@ -29,6 +29,7 @@ from argosy.gateway.watch.places import Places
 from argosy.gateway.watch.session_story import SessionStory
 from argosy.gateway.watch.sse import SSE, format_of
 from argosy.gateway.watch.turn_story import TurnStory
+from argosy.store import event as stored
 from argosy.store import turn as turns
 
 router: Final = APIRouter(prefix="/v1", tags=["events"], dependencies=[strict])
@@ -100,7 +101,7 @@ async def _page(state: State, requested: uuid.UUID, tenant: str, after: int, lim
     found = await resolve(state, turns.find_turn, requested, tenant)
     if found is None:
         return json_response(views.TurnEvents(turn_id=requested, events=[], next=after))
-    rows = await turns.list_turn_events(
+    rows = await stored.list_turn_events(
         state.pool,
         found.turn_id,
         tenant,
@@ -108,6 +109,7 @@ async def _page(state: State, requested: uuid.UUID, tenant: str, after: int, lim
         after=after,
         limit=page_size(limit, EVENTS_MAX, EVENTS_MAX),
         size_bytes_max=ANSWER_SIZE_BYTES_MAX,
+        result_size_bytes_max=state.settings.event_result_size_bytes_max,
     )
     events = [views.event(row) for row in rows]
     return json_response(views.TurnEvents(turn_id=found.turn_id, events=events, next=rows[-1].seq if rows else after))
@@ -117,7 +119,8 @@ def _history(state: State, tenant: str) -> History:
     async def snapshot(turn_id: uuid.UUID) -> bytes:
         return views.encode(await read_turn(state, turn_id, tenant))
 
-    return History(state.pool, tenant, state.settings.lane, state.pulse, snapshot)
+    settings = state.settings
+    return History(state.pool, tenant, settings.lane, state.pulse, snapshot, settings.event_result_size_bytes_max)
 
 
 def _parse_begin(places: Places, text: str) -> EventId | None:

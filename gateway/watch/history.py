@@ -13,6 +13,7 @@ from argosy.gateway.watch.event_id import EventId
 from argosy.gateway.watch.message import Message
 from argosy.gateway.watch.seam import Found
 from argosy.gateway.watch.tale import Tale
+from argosy.store import event as stored
 from argosy.store import turn as turns
 from argosy.store.pool import Pool
 
@@ -40,20 +41,27 @@ class History:
     """Of one tenant. snapshot(turn_id): the turn as GET shows it, JSON."""
 
     def __init__(
-        self, pool: Pool, tenant: str, lane: str, pulse: Pulse, snapshot: Callable[[uuid.UUID], Awaitable[bytes]]
+        self,
+        pool: Pool,
+        tenant: str,
+        lane: str,
+        pulse: Pulse,
+        snapshot: Callable[[uuid.UUID], Awaitable[bytes]],
+        result_size_bytes_max: int,
     ) -> None:
         self._pool = pool
         self._pulse = pulse
         self._tenant = tenant
         self._lane = lane
         self._snapshot = snapshot
+        self._result_size_bytes_max = result_size_bytes_max
 
     async def read(self, tale: Tale) -> AsyncIterator[list[Message]]:
         """Tell everything that Postgres has after what was told. It ends when there is no more, when the ending was
         told, and when it is not the history that the client knows, and nothing of it is (tale.is_lost).
         """
         while True:
-            rows = await turns.list_turn_story(
+            rows = await stored.list_turn_story(
                 self._pool,
                 tale.turn_id,
                 self._tenant,
@@ -61,6 +69,7 @@ class History:
                 begin=tale.seq,
                 limit=_PAGE_ROWS_MAX,
                 size_bytes_max=_PAGE_SIZE_BYTES_MAX,
+                result_size_bytes_max=self._result_size_bytes_max,
             )
             await points.reach("read")
             is_last = len(rows) < _PAGE_ROWS_MAX and sum(len(row.data) for row in rows) < _PAGE_SIZE_BYTES_MAX

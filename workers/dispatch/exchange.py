@@ -68,6 +68,7 @@ class Exchange:
             address_of=address_of,
             partition_of=partition_of,
             subscriptions_max=settings.watch_subscriptions_max,
+            result_size_bytes_max=settings.event_result_size_bytes_max,
         )
         self._watch_service = WatchService(
             self.hub,

@@ -84,6 +84,7 @@ class Owner:
             held=lambda: self.held,
             address_of=lambda _: "127.0.0.1:7",
             partition_of=lambda _: 0,
+            result_size_bytes_max=1_000,
             subscriptions_max=100,
         )
         self.service = WatchService(self.hub, streams_max=3, size_bytes_max=SIZE_BYTES_MAX)

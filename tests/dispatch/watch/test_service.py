@@ -1,6 +1,7 @@
 """The Watch service over real gRPC: who may ask, who answers, and what a stream costs."""
 
 import asyncio
+import json
 import uuid
 
 import grpc
@@ -216,3 +217,21 @@ async def test_a_worker_that_ends_says_its_last_words(owner: Owner, gateway: Gat
 
     assert await gateway.until_ended() is grpc.StatusCode.UNAVAILABLE
     assert [event.type for event in gateway.of(number, "event")] == ["turn.completed"]
+
+
+@pytest.mark.parametrize(
+    ("result", "told"), [(b"[1]", {"result": [1]}), (b'"' + b"x" * 1_000 + b'"', {"result_size_bytes": 1_002})]
+)
+async def test_the_end_carries_the_result_up_to_the_bound(
+    result: bytes, told: dict[str, object], owner: Owner, gateway: Gateway
+) -> None:
+    turn = owner.turn()
+    turn.result = result
+    number = await gateway.subscribe(turn_id=turn.turn_id)
+
+    owner.write(turn, Event.TURN_COMPLETED)
+    await gateway.until(lambda: bool(gateway.of(number, "event")))
+
+    data = json.loads(gateway.of(number, "event")[-1].data)
+    data.pop("links", None)
+    assert data == told

@@ -163,6 +163,30 @@ async def test_what_is_private_is_told_without_what_it_says(gateway: Gateway, ow
     assert (await gateway.client.get(f"/v1/turns/{turn_id}")).json()["steps"] == []
 
 
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({"n": 1}, {"result": {"n": 1}}),
+        ({"private": True, "emits": 3}, {"result": {"private": True, "emits": 3}}),
+        ("x" * 99, {"result_size_bytes": 101, "links": {"turn": "/v1/turns/{}"}}),
+    ],
+)
+async def test_the_end_carries_the_result_or_its_size_and_where_it_is(
+    result: object, told: dict[str, object], serve: Serve, owner: Owner, rows: Rows
+) -> None:
+    gateway = await serve(event_result_size_bytes_max=100)
+    turn_id = await rows.turn("s", "completed", attempt=1, result=result)
+    await rows.events(turn_id, ("turn.started", "", {}), ("turn.completed", "", {"channels": {"a": {"text": "b"}}}))
+
+    async with gateway.read(path_of(turn_id)) as reader:
+        last = (await reader.until_closed())[-1]
+    page = (await gateway.client.get(path_of(turn_id))).json()["events"]
+
+    expected = json.loads(json.dumps({"channels": {"a": {"text": "b"}}, **told}).replace("{}", str(turn_id)))
+    assert (last.type, last.data) == ("turn.completed", expected)
+    assert page[-1]["data"] == expected
+
+
 async def test_ndjson_has_the_same_members_and_the_id(gateway: Gateway, owner: Owner, rows: Rows) -> None:
     turn_id = await rows.turn("s", "completed", attempt=1)
     await rows.events(turn_id, ("turn.started", "", {}), ("turn.completed", "", {}))

@@ -10,6 +10,7 @@ Rules:
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from argosy import ids, telemetry
@@ -29,16 +30,10 @@ from argosy.workers.dispatch.watch.watchers import Watchers
 _EVENT_SIZE_BYTES_MAX = 262_144
 _ENDS_STEP = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
 # What is told to who waits for the end alone: a turn that is parked comes to none by itself.
-_ENDINGS = frozenset(
-    {
-        Event.TURN_COMPLETED,
-        Event.TURN_FAILED,
-        Event.TURN_CANCELLED,
-        Event.TURN_EXPIRED,
-        Event.TURN_REJECTED,
-        Event.TURN_PARKED,
-    }
-)
+_ENDINGS = frozenset({
+    Event.TURN_COMPLETED, Event.TURN_FAILED, Event.TURN_CANCELLED, Event.TURN_EXPIRED, Event.TURN_REJECTED,
+    Event.TURN_PARKED,
+})  # fmt: skip
 
 
 class Wanted(NamedTuple):
@@ -74,6 +69,7 @@ class Hub:
         address_of: Callable[[uuid.UUID], str],
         partition_of: Callable[[int], int],
         subscriptions_max: int,
+        result_size_bytes_max: int,
     ) -> None:
         self._watchers = watchers
         self._feeder = feeder
@@ -84,6 +80,7 @@ class Hub:
         self._address_of = address_of
         self._partition_of = partition_of
         self._subscriptions_max = subscriptions_max
+        self._item = partial(items.event, result_size_bytes_max=result_size_bytes_max)
         # Turns that were handed over, and of which a step still runs here.
         self._leaving: dict[uuid.UUID, Turn] = {}
 
@@ -185,7 +182,7 @@ class Hub:
                 at_us = at_us or items.us_of(answer.at)
                 watchers = [each for each in self._watchers.of_turn(turn) if each.owned is not None]
                 for event in entry.events:
-                    self._tell(watchers, turn, event.type, items.event(turn, event, answer.lineage, at_us))
+                    self._tell(watchers, turn, event.type, self._item(turn, event, answer.lineage, at_us))
                 if turn.channels is not None:
                     self._feeder.stir(turn)
 

@@ -16,6 +16,8 @@ from argosy.rpc.watch_pb2 import (
     Refused,
     Subscribed,
 )
+from argosy.turn.ended import with_result
+from argosy.turn.events import Event as Written
 from argosy.workers.dispatch.turn import EventWrite, Turn
 from argosy.workers.dispatch.watch.cut import Cut, Kind
 
@@ -35,7 +37,11 @@ def us_of(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def event(turn: Turn, each: EventWrite, lineage: int, at_us: int) -> Any:
+def event(turn: Turn, each: EventWrite, lineage: int, at_us: int, result_size_bytes_max: int) -> Any:
+    data = each.data
+    if each.type is Written.TURN_COMPLETED and turn.result is not None:
+        size_bytes = len(turn.result)
+        data = with_result(data, turn.turn_id, turn.result, size_bytes, size_bytes_max=result_size_bytes_max)
     return Event(
         turn_id=turn.turn_id.bytes,
         place=turn.place,
@@ -44,7 +50,7 @@ def event(turn: Turn, each: EventWrite, lineage: int, at_us: int) -> Any:
         attempt=each.attempt,
         type=each.type.value,
         key=each.key,
-        data=each.data,
+        data=data,
         at_us=at_us,
     )
 

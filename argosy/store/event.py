@@ -1,0 +1,59 @@
+"""The durable events of a turn, page by page, as clients are told them.
+
+Raises: StoreUnavailableError
+"""
+
+import uuid
+from typing import Any, Final
+
+from argosy.store.pool import Pool
+from argosy.store.queries import load_queries
+from argosy.store.turn import EventRow
+from argosy.turn.ended import with_result
+
+_SQL: Final = load_queries("event")
+
+
+async def list_turn_events(
+    pool: Pool,
+    turn_id: uuid.UUID,
+    tenant: str,
+    lane: str,
+    *,
+    after: int,
+    limit: int,
+    size_bytes_max: int,
+    result_size_bytes_max: int,
+) -> list[EventRow]:
+    """The first events with a seq above `after`: `limit` and (but for the last one) size_bytes_max at the most.
+    turn.completed has the turn's result when that is result_size_bytes_max at the most.
+    """
+    bounds = (limit, size_bytes_max, result_size_bytes_max)
+    rows = await pool.fetch(_SQL["list_turn_events"], turn_id, tenant, lane, after, *bounds)
+    return [_event(turn_id, row, result_size_bytes_max) for row in rows]
+
+
+async def list_turn_story(
+    pool: Pool,
+    turn_id: uuid.UUID,
+    tenant: str,
+    lane: str,
+    *,
+    begin: int,
+    limit: int,
+    size_bytes_max: int,
+    result_size_bytes_max: int,
+) -> list[EventRow]:
+    """The events from number `begin` on, that one without its data, as list_turn_events has them."""
+    bounds = (limit, size_bytes_max, result_size_bytes_max)
+    rows = await pool.fetch(_SQL["list_turn_story"], turn_id, tenant, lane, begin, *bounds)
+    return [_event(turn_id, row, result_size_bytes_max) for row in rows]
+
+
+def _event(turn_id: uuid.UUID, row: Any, result_size_bytes_max: int) -> EventRow:
+    *event, size_bytes, result = row
+    found = EventRow(*event)
+    if size_bytes is None or not found.data:
+        return found
+    data = with_result(found.data, turn_id, result, size_bytes, size_bytes_max=result_size_bytes_max)
+    return found._replace(data=data)
