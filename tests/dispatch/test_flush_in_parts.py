@@ -19,7 +19,7 @@ def events_of(calls, turn):
     """(seq, bytes) of its events, flush by flush."""
     found = []
     for arguments in calls:
-        turns, indexes, seqs, data = arguments[4], arguments[17], arguments[18], arguments[22]
+        turns, indexes, seqs, data = arguments[4], arguments[18], arguments[19], arguments[23]
         mine = [
             (seq, len(each))
             for index, seq, each in zip(indexes, seqs, data, strict=True)
@@ -161,7 +161,7 @@ async def test_what_postgres_does_not_get_done_with_is_halved_and_nobody_is_park
 
     async with Parts(catalog(two), size_bytes_max=1_000 * KB) as parts:
         parts.stream.error = FlushSlowError("TimeoutError")
-        parts.stream.refuse = lambda arguments: sum(map(len, arguments[22])) > 25 * KB
+        parts.stream.refuse = lambda arguments: sum(map(len, arguments[23])) > 25 * KB
         turns = [make_turn(parts.owned[0], "boom", place=place) for place in (1, 2)]
         for turn in turns:
             parts.scheduler.accepted(turn, True)
@@ -183,7 +183,7 @@ async def test_a_turn_with_one_event_too_large_is_parked_with_words_that_help():
         return "x" * 10 * KB
 
     async with Parts(catalog(loud)) as parts:
-        parts.stream.refuse = lambda arguments: any(len(each) > 5 * KB for each in arguments[22])
+        parts.stream.refuse = lambda arguments: any(len(each) > 5 * KB for each in arguments[23])
         turn = make_turn(parts.owned[0], "boom")
         parts.scheduler.accepted(turn, True)
         parts.executor.fill()
