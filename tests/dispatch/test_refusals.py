@@ -20,7 +20,7 @@ async def test_a_refused_loose_move_is_left_and_others_are_written():
 
         await parts.flusher.drained()
 
-        assert [*parts.stream.calls[-1][32]] == [good]
+        assert [*parts.stream.calls[-1][33]] == [good]
         assert not parts.tasks[0].done()
 
 
