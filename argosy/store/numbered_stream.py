@@ -26,7 +26,7 @@ from argosy import telemetry
 from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError
 from argosy.process import fork
 from argosy.store.fault import Fault, fault_of
-from argosy.store.pool import UNAVAILABLE, connect, unavailable
+from argosy.store.pool import UNAVAILABLE, connect, is_of_session, unavailable
 from argosy.store.queries import load_queries
 
 log = structlog.get_logger()
@@ -35,8 +35,6 @@ _SQL: Final = load_queries("stream")
 _NAMES: Final = {1: "accept", 2: "flush"}
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 _WRONG_NUMBER: Final = "AR001"
-# Whoever stands between has changed the session's isolation: another session may have what it asks for.
-_WRONG_ISOLATION: Final = "AR004"
 # Nothing is wrong with the connection.
 _SAME_CONNECTION: Final = (
     asyncpg.TransactionRollbackError,
@@ -146,7 +144,7 @@ class NumberedStream:
             error=str(unavailable(error)),
             exc_info=error if fault is Fault.BUG and sqlstate is None else None,
         )
-        if sqlstate == _WRONG_ISOLATION:
+        if is_of_session(error):
             self._drop()
             return _Trouble.AWAY
         if sqlstate and fault in (Fault.CONTENT, Fault.BUG) and not is_void:

@@ -45,6 +45,15 @@ UNAVAILABLE: Final = (
 _NOT_READY: Final = (asyncpg.TooManyConnectionsError, asyncpg.CannotConnectNowError)
 
 
+# Whoever stands between has changed a session's isolation (functions/fence.sql).
+WRONG_ISOLATION: Final = "AR004"
+
+
+def is_of_session(error: BaseException) -> bool:
+    """Whether another session may do what this one refused: it began read-only, or its isolation was changed."""
+    return is_read_only(error) or getattr(error, "sqlstate", None) == WRONG_ISOLATION
+
+
 def is_read_only(error: BaseException) -> bool:
     """Whether the server refused a write of any kind."""
     return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
@@ -152,9 +161,10 @@ class Pool:
                 except BaseException as error:
                     # What was given up in the middle is cut: asyncpg would first ask the server to cancel it, and wait
                     # for a server that may be silent.
-                    # A session that began read-only stays so.
-                    if not isinstance(error, asyncpg.PostgresError) or is_read_only(error):
+                    if not isinstance(error, asyncpg.PostgresError) or is_of_session(error):
                         connection.terminate()
+                    if is_of_session(error):
+                        raise unavailable(error) from error
                     raise
                 finally:
                     self._give_back(connection)

@@ -7,10 +7,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from argosy.errors import SettingError
+from argosy.errors import SettingError, StoreUnavailableError
 from argosy.store import preflight
 from argosy.store.migrate import migrate
 from argosy.store.numbered_stream import NumberedStream
+from argosy.store.partition import Partitions
 from argosy.store.pool import Pool, connect
 from argosy.store.session_settings import SESSION_SETTINGS
 from tests.conftest import fresh_database
@@ -104,6 +105,18 @@ async def test_a_stream_whose_session_was_changed_goes_on_with_another(store_dsn
 
     assert (answer.held, answer.applied) == ([True], None)
     await stream.close()
+
+
+async def test_a_session_of_the_pool_that_was_changed_is_given_up(store_dsn: str, hand: Hand) -> None:
+    pool = Pool(store_dsn, 1, 5.0)
+    await pool.execute("SET default_transaction_isolation = 'serializable'")
+    partitions = Partitions(pool, hand.worker_id, "127.0.0.1:1", "default")
+
+    with pytest.raises(StoreUnavailableError, match="this session runs serializable"):
+        await partitions.claim([0])
+
+    assert list(await partitions.claim([0])) == [0]
+    await pool.close()
 
 
 async def test_a_database_of_foreign_defaults_is_migrated_and_taken_without_a_word(own_database: str) -> None:
