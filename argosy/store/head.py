@@ -188,6 +188,13 @@ class Heads:
         )
         return [DueRow._make((*row[:_DUE_COLUMNS], _head_of(row))) for row in rows]
 
+    async def due_of_turns(
+        self, turn_ids: Sequence[uuid.UUID], known: Collection[uuid.UUID], rows_max: int, size_bytes_max: int
+    ) -> list[DueRow]:
+        """Rows due of these turns, but for those that are known: the oldest, and in bytes as in due_inbox."""
+        rows = await self._pool.fetch(_SQL["due_of_turns"], self._lane, turn_ids, known, rows_max, size_bytes_max)
+        return [DueRow._make((*row[:_DUE_COLUMNS], _head_of(row))) for row in rows]
+
     async def next_due_s(self, ranges: Sequence[tuple[int, int]]) -> float | None:
         """In how many seconds the next row of these ranges falls due; None when none is waiting."""
         firsts, lasts = zip(*ranges, strict=True)

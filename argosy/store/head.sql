@@ -128,6 +128,25 @@ FROM (
 WHERE bytes_before < $7
 ORDER BY queue, due_at, inbox_id
 
+-- name: due_of_turns
+-- What is due of these turns ($2), whichever queue it stands in: $4 rows at the most, and (but for the last one) $5 bytes of
+-- payloads. $3: rows that the caller knows already.
+SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload, waits,
+       tenant, session_id, session, place, workflow, version, status, attempt, crashes, seq, priority
+FROM (
+  SELECT d.*, sum(coalesce(octet_length(d.payload), 0)) OVER (ORDER BY d.due_at, d.inbox_id) - coalesce(octet_length(d.payload), 0) AS bytes_before
+  FROM (
+    SELECT b.inbox_id, b.turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload, b.due_at, h.waits, h.tenant, h.session_id,
+           (SELECT s.name FROM sessions AS s WHERE s.session_id = h.session_id) AS session,
+           h.place, h.workflow, h.version, h.status, h.attempt, h.crashes, h.seq, h.priority
+    FROM inbox AS b
+    JOIN turns AS h ON h.turn_id = b.turn_id AND h.tenant = b.tenant
+    WHERE b.turn_id = ANY ($2::uuid[]) AND b.lane = $1 AND b.state = 'due' AND b.due_at <= now()
+      AND b.inbox_id NOT IN (SELECT unnest($3::uuid[]))
+    ORDER BY b.due_at LIMIT $4) AS d) AS found
+WHERE bytes_before < $5
+ORDER BY due_at, inbox_id
+
 -- name: next_due
 -- Seconds until the next row of these buckets falls due.
 SELECT extract(epoch FROM b.due_at - now())::double precision FROM inbox AS b

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from tests.harness.client import Client
-from tests.harness.effects import Latch, hold_steps
+from tests.harness.effects import Latch, hold_steps, until_reached
 from tests.harness.fleet import Fleet
 
 SLOTS = 4
@@ -47,7 +47,11 @@ async def until_count(truth: asyncpg.Connection, condition: str, count: int, wit
 
 
 async def all_fall_due(truth: asyncpg.Connection) -> None:
-    await truth.execute("UPDATE inbox SET due_at = now() WHERE kind = 'timer' AND name = 'sleep' AND state = 'due'")
+    await truth.execute(
+        "UPDATE inbox AS b SET due_at = now() FROM turns AS t"
+        " WHERE b.kind = 'timer' AND b.name = 'sleep' AND b.state = 'due'"
+        " AND t.turn_id = b.turn_id AND t.workflow = 'naps'"
+    )
 
 
 async def falls_due(truth: asyncpg.Connection, turn_id: str, name: str) -> None:
@@ -70,17 +74,21 @@ async def test_cancels_deadlines_and_signals_take_effect_while_thousands_wait_fo
     idle_fleet.start(1)
     await asleep(client, truth, 3_000)
     cancelled, ended = await with_deadline(client, "c", 3_600), await with_deadline(client, "d", 3_600)
-    holders = await hold_steps(client, latch, [f"h{number}" for number in range(SLOTS)])
+    holders = await hold_steps(client, latch, [f"h{number}" for number in range(SLOTS - 1)])
+    racing = await client.post("r", "holds_or_stops", until=latch.path)
+    await until_reached(client.sink, [racing])
     await all_fall_due(truth)
     await asyncio.sleep(2.5)  # the worker has looked, and looked again
 
     await falls_due(truth, ended, "deadline")
     answer = await client.post_to(f"/v1/turns/{cancelled}/cancel")
     stopped = await client.post_to(f"/v1/turns/{holders[0]}/cancel")
+    await falls_due(truth, racing, "sleep")
 
     assert (answer.status_code, stopped.status_code) == (202, 202)
-    found = await client.until_status([cancelled, ended, holders[0]], within_s=3)
+    found = await client.until_status([cancelled, ended, holders[0], racing], within_s=3)
     assert [found[each]["status"] for each in (cancelled, ended, holders[0])] == ["cancelled", "expired", "cancelled"]
+    assert found[racing]["result"] == "stopped"
     latch.release()
     await until_count(truth, "status = 'completed' AND workflow = 'naps'", 3_000, 30)
 

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from argosy.clock import SystemClock
 from argosy.errors import FlushRefusedError
@@ -94,6 +95,9 @@ class HeadsStub:
         fresh = [row for row in self.due if row.inbox_id not in known]
         return [row for queue, count in rows_max.items() for row in [r for r in fresh if r.queue is queue][:count]]
 
+    async def due_of_turns(self, turn_ids, known, rows_max, size_bytes_max):
+        return [row for row in self.due if row.turn_id in turn_ids and row.inbox_id not in known][:rows_max]
+
     async def load_turns(self, ids):
         return [self.turns[each] for each in ids if each in self.turns]
 
@@ -106,6 +110,8 @@ class HeadsStub:
 
 class NobodyHeld:
     """No step runs at a former owner."""
+
+    held: ClassVar = {}
 
     def is_held(self, turn_id):
         return False

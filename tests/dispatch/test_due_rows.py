@@ -287,6 +287,39 @@ async def test_a_queue_that_is_full_rests_until_half_of_it_is_done_and_the_other
         assert parts.inbox._work.is_set()
 
 
+@pytest.mark.parametrize("kind", ["signal", "timer"])
+async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a_slot(kind: str) -> None:
+    """It is of the same kind, and needs no slot."""
+    go_on = asyncio.Event()
+
+    async def hold() -> None:
+        await go_on.wait()
+
+    async def waits(context):
+        wait = context.wait_signal("go") if kind == "signal" else context.sleep(3_600)
+        held = asyncio.ensure_future(context.run(hold))
+        await wait
+        held.cancel()
+
+    async with Parts(catalog(waits, "waits"), rows_max=10) as parts:
+        running = make_turn(parts.owned[0], "waits")
+        parts.scheduler.accepted(running, True)
+        parts.executor.fill()
+        await until(lambda: running.journal is not None and running.journal.waits.open)
+        parts.executor.is_cut_off = True  # nothing else starts
+        asleep = [loaded(uuid.uuid4(), **waiting_for("wait", kind, uuid.uuid4())) for _ in range(30)]
+        rows = [due_row(each, uuid.uuid4(), kind, "go", "wait", b"1") for each in asleep]
+        key = next(iter(running.journal.waits.open))
+        known = {"status": "running", "attempt": 1, "seq": 1, "version": "1"}
+        parts.heads.due = [*rows, due_row(loaded(running.turn_id, **known), uuid.uuid4(), kind, "go", key, b"1")]
+
+        await parts.inbox.look()
+        await until(lambda: running.has_ended)
+        await parts.inbox.look()
+
+        assert len(parts.inbox._in_hand.known) == 10
+
+
 async def test_a_row_in_hand_of_a_turn_that_left_memory_without_it_is_read_again() -> None:
     async with Parts(catalog()) as parts:
         parts.executor.is_cut_off = True

@@ -111,6 +111,15 @@ async def races(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
 
 
 @workflow
+async def holds_or_stops(ctx: Context, job: dict[str, Any]) -> Any:
+    """A step that is held, or an hour, whatever comes first."""
+    held = asyncio.ensure_future(ctx.run(hold, job))
+    hour = asyncio.ensure_future(ctx.sleep(3_600))
+    await asyncio.wait({held, hour}, return_when=asyncio.FIRST_COMPLETED)
+    return "stopped" if hour.done() else "held"
+
+
+@workflow
 async def stumbles(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """A step that fails `fail_times` times and then succeeds."""
     return {"number": await ctx.run(stumble, job)}

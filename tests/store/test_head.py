@@ -291,6 +291,22 @@ async def test_rows_of_another_tenants_turn_are_nobodys(hand: Hand, heads: Heads
     assert await due(heads) == []
 
 
+async def test_what_is_due_of_some_turns_is_found_behind_all_that_is_due_of_others(hand: Hand, heads: Heads) -> None:
+    mine, other = New("a"), New("b")
+    await hand.accept(mine, other)
+    await write(hand, other, "timer", "sleep", 50)
+    await write(hand, mine, "timer", "sleep")
+    await write(hand, mine, "signal", "go", 2, b"x" * 600)
+
+    rows = await heads.due_of_turns([mine.turn_id], [], 10, 1_000)
+    (rest,) = await heads.due_of_turns([mine.turn_id], [each.inbox_id for each in rows[:2]], 10, 1_000)
+
+    assert sorted(each.name for each in rows) == ["go", "go", "sleep"]
+    assert rest.inbox_id == rows[2].inbox_id
+    assert len(await heads.due_of_turns([mine.turn_id], [], 10, 500)) < 3
+    assert await heads.due_of_turns([], [], 10, 1_000) == []
+
+
 async def test_due_rows_are_read_by_the_index_of_their_queue(store_dsn: str, hand: Hand) -> None:
     turn = New("a")
     await hand.accept(turn)

@@ -4,7 +4,8 @@ Rules:
 - A row in hand is due in Postgres as before; it is not read again (`known`), and not taken twice.
 - Of each queue so many at the most wait here for something: for their turn's slot, or for a flush. What a turn has that
   runs does not count: slots bound it.
-- A queue that is full rests until half of what it had in hand is gone: each read passes over what is in hand.
+- A queue that is full rests until half of what it had in hand is gone: each read passes over what is in hand. Meanwhile
+  what is due of turns that need no slot (they run, or wait for a former owner's word) is read by their ids.
 - A row whose turn left memory without it is let go: it is due, and is read again.
 """
 
@@ -15,7 +16,7 @@ from typing import Final
 from argosy.store.head import Queue
 from argosy.workers.dispatch.turn import Owned, Turn
 
-_ROWS_PER_READ: Final = 500
+ROWS_PER_READ: Final = 500
 
 
 class InHand:
@@ -64,8 +65,13 @@ class InHand:
                 self._resting.add(queue)
             elif 2 * room >= self._rows_max:
                 self._resting.discard(queue)
-            wanted[queue] = 0 if queue in self._resting else min(_ROWS_PER_READ, room)
+            wanted[queue] = 0 if queue in self._resting else min(ROWS_PER_READ, room)
         return wanted
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether a queue rests: what is due may be hidden in it."""
+        return bool(self._resting)
 
     def has_room_again(self) -> bool:
         """Whether a queue that rests may be read on."""

@@ -4,6 +4,7 @@ Rules (I7):
 - A row stays due until a flush says what became of it; what is in hand is not read again.
 - Nothing hides anything: rows are read queue by queue (cancels, deadlines, what was said, timers), and each read passes
   over what is in hand and what this look has found that cannot be taken yet.
+- Nor do rows of one queue that wait for a slot hide those that need none: of turns that run.
 - No cursor over ids or times: rows become visible in any order, so every look begins anew.
 - How much is read is bounded by what waits here to be worked on (in_hand.py), never by pages: a look goes on until
   nothing is left or a queue is full, and goes on again when half of that is done.
@@ -23,7 +24,7 @@ from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.batch import Placement
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.delivery import Delivery
-from argosy.workers.dispatch.inbox.in_hand import InHand
+from argosy.workers.dispatch.inbox.in_hand import ROWS_PER_READ, InHand
 from argosy.workers.dispatch.inbox.read_ahead import ReadAhead
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.pager import Pager
@@ -62,6 +63,7 @@ class Inbox:
         self._scheduler = scheduler
         self._executor = executor
         self._pager = pager
+        self._takeover = takeover
         self._owned = owned
         self._partition_of = partition_of
         self._interval_s = interval_s
@@ -136,17 +138,26 @@ class Inbox:
             if not ranges:
                 return None
             wanted = self._in_hand.rows_wanted()
+            was_resting = self._in_hand.is_resting
             with self._scheduler.watch() as departed:
                 known = [*self._in_hand.known, *aside]
                 due = await self._heads.due_inbox(ranges, known, wanted, self._size_bytes_max)
-            for row in due:
+                of_running = await self._due_of_running(known) if was_resting else []
+            for row in (*of_running, *due):
                 self._take(row, departed)
                 if row.inbox_id not in self._in_hand:
                     aside.add(row.inbox_id)
             self._pager.nudge()
             self._executor.fill()
-            if not self._has_more(due, wanted):
+            has_more = self._has_more(due, wanted) or len(of_running) >= ROWS_PER_READ
+            if not has_more and self._in_hand.is_resting == was_resting:
                 return await self._heads.next_due_s(ranges)
+
+    async def _due_of_running(self, known: list[uuid.UUID]) -> list[DueRow]:
+        """What is due of turns that need no slot for it: thousands that wait for one do not hide it."""
+        turn_ids = [each.turn_id for each in self._scheduler.live.values() if each.journal is not None]
+        turn_ids += self._takeover.held
+        return await self._heads.due_of_turns(turn_ids, known, ROWS_PER_READ, self._size_bytes_max)
 
     def _has_more(self, due: list[DueRow], wanted: dict[Queue, int]) -> bool:
         found = dict.fromkeys(Queue, 0)
