@@ -167,9 +167,11 @@ class Heads:
 
     async def await_signals(self, turn_ids: Sequence[uuid.UUID]) -> list[SentSignal]:
         """Signals of these turns that are due, in the order in which they were sent. Those that are being written now
-        are waited for, but not for long.
+        are waited for, but not for long. LOAD_SIZE_BYTES_MAX of them: the first; the others are found when they are
+        due.
         """
-        return [SentSignal(*row) for row in await self._pool.fetch(_SQL["await_signals"], turn_ids, self._lane)]
+        rows = await self._pool.fetch(_SQL["await_signals"], turn_ids, self._lane, self.load_size_bytes_max)
+        return [SentSignal(*row) for row in rows]
 
     async def due_inbox(
         self,

@@ -90,8 +90,13 @@ WHERE bytes_before < $4
 ORDER BY seq
 
 -- name: await_signals
--- The signals of these turns that are due, those too that are being written. See functions/signal.sql.
-SELECT inbox_id, turn_id, bucket, name, payload FROM await_signals($1::uuid[], $2::text)
+-- The signals of these turns that are due, those too that are being written, in order. See functions/signal.sql. Of their
+-- payloads no more than $3 bytes, but for the last one.
+SELECT inbox_id, turn_id, bucket, name, payload
+FROM (
+  SELECT a.*, sum(coalesce(octet_length(a.payload), 0)) OVER (ROWS UNBOUNDED PRECEDING) - coalesce(octet_length(a.payload), 0) AS bytes_before
+  FROM await_signals($1::uuid[], $2::text) AS a) AS sized
+WHERE bytes_before < $3::bigint
 
 -- name: due_inbox
 -- What is due in these buckets, queue by queue, the oldest first, with the turn it is meant for (a duplicate's rows are its

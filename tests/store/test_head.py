@@ -475,3 +475,17 @@ async def test_what_is_read_ahead_of_a_signal_is_no_large_history(hand: Hand, sm
     found = await small_reads.load_suspended([small.turn_id, large.turn_id], 100)
 
     assert [each.turn_id for each in found] == [small.turn_id]
+
+
+async def test_unread_signals_count_like_history_and_are_not_read_with_what_is_too_large(
+    hand: Hand, small_reads: Heads
+) -> None:
+    turn = await with_events(hand, "a", 1, 100)
+    await send(hand, turn, 20)
+    await hand.rows("UPDATE inbox SET payload = convert_to(repeat('x', 1000), 'UTF8') WHERE turn_id = $1", turn.turn_id)
+
+    (loaded,) = await small_reads.load_turns([turn.turn_id])
+
+    assert loaded.events is None
+    assert loaded.size_bytes > 20_000
+    assert [payload for _, _, payload in loaded.signals] == [None] * 20

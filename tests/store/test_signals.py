@@ -222,3 +222,10 @@ async def test_only_a_suspended_turn_of_few_events_is_read_ahead(heads: Heads, h
     assert [each.turn_id for each in await heads.load_suspended(both, 1)] == [turn.turn_id]
     assert await heads.load_suspended(both, 0) == []
     assert {each.turn_id for each in await heads.load_turns(both)} == set(both)
+
+
+async def test_what_is_read_ahead_is_bounded_and_is_what_was_sent_first(writer: Any, heads: Heads, turn: New) -> None:
+    sent = [await write(writer, turn, name) for name in "abc"]
+    heads.load_size_bytes_max = 2  # each has one byte
+
+    assert await heads.await_signals([turn.turn_id]) == sent[:2]
