@@ -1,18 +1,18 @@
 """The command line: every process of Argosy starts here."""
 
 import asyncio
-import json
 import sys
+import uuid
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import typer
 
 from argosy import config, telemetry
 from argosy.config import Settings
 from argosy.errors import SettingError
-from argosy.printable import printable
+from argosy.gateway_call import ask, call, json_of, segment, show
 from argosy.process.ending import leave
 from argosy.terminal import run_command
 
@@ -27,7 +27,6 @@ turn_app = typer.Typer(help="Turns, through a gateway.", no_args_is_help=True)
 app.add_typer(worker_app, name="worker")
 app.add_typer(turn_app, name="turn")
 
-_ANSWER_S: Final = 90.0
 
 ParentFd = Annotated[int | None, typer.Option(hidden=True, help="End when this pipe closes.")]
 Url = Annotated[str, typer.Option("--url", help="The gateway.")]
@@ -105,13 +104,16 @@ def dispatch(
     workflows: Annotated[
         list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option(help="End when a workflow cannot be loaded, instead of standing aside.")
+    ] = False,
     parent_fd: ParentFd = None,
 ) -> None:
     """A dispatch worker: runs turns of one lane."""
     from argosy.workers.dispatch.main import run
 
     settings = _settings(argosy_workflows=tuple(workflows) if workflows else None)
-    leave(run(settings, _dsn(settings), parent_fd))
+    leave(run(settings, _dsn(settings), parent_fd, is_strict=strict))
 
 
 @app.command()
@@ -182,38 +184,6 @@ def broker(
     sys.exit(serve_broker(settings, nodes, port))
 
 
-def _call(
-    method: str, url: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None, wait_s: int = 0
-) -> None:
-    import httpx2
-
-    try:
-        with httpx2.Client(base_url=url, timeout=_ANSWER_S + wait_s, trust_env=False) as client:
-            answer = client.request(method, path, headers=headers, content=None if body is None else json.dumps(body))
-    except httpx2.HTTPError as error:
-        raise SettingError(f"no gateway answers at {url}: {error}") from error
-    try:
-        content = answer.json()
-    except ValueError as error:
-        raise SettingError(f"what answers at {url} is no gateway of Argosy: {answer.status_code}") from error
-    typer.echo(printable(json.dumps(content, indent=2, ensure_ascii=False)))
-    sys.exit(0 if answer.is_success else 1)
-
-
-def _segment(text: str) -> str:
-    """An id or a name as one segment of an address, whatever is in it."""
-    if text in {"", ".", ".."}:
-        raise SettingError(f"{text!r} is neither an id nor a name: no address can hold it")
-    return quote(text, safe="", errors="surrogateescape")
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise SettingError(f"{text!r} is not JSON: {error}") from error
-
-
 @turn_app.command()
 def submit(
     session: str,
@@ -229,14 +199,14 @@ def submit(
         headers["idempotency-key"] = key
     if wait is not None:
         headers["prefer"] = f"wait={wait}"
-    body = {"workflow": workflow, "input": _json(input)}
-    _call("POST", url, f"/v1/sessions/{_segment(session)}/turns", headers=headers, body=body, wait_s=wait or 0)
+    body = {"workflow": workflow, "input": json_of(input)}
+    call("POST", url, f"/v1/sessions/{segment(session)}/turns", headers=headers, body=body, wait_s=wait or 0)
 
 
 @turn_app.command()
 def get(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
     """Show a turn."""
-    _call("GET", url, f"/v1/turns/{_segment(turn_id)}")
+    call("GET", url, f"/v1/turns/{segment(turn_id)}")
 
 
 @turn_app.command()
@@ -255,13 +225,34 @@ def watch(
 @turn_app.command()
 def cancel(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
     """Cancel a turn."""
-    _call("POST", url, f"/v1/turns/{_segment(turn_id)}/cancel")
+    call("POST", url, f"/v1/turns/{segment(turn_id)}/cancel")
 
 
 @turn_app.command()
-def resume(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
-    """Run a parked turn on."""
-    _call("POST", url, f"/v1/turns/{_segment(turn_id)}/resume")
+def resume(
+    turn_id: Annotated[str | None, typer.Argument(help="One turn; or --all.")] = None,
+    is_all: Annotated[bool, typer.Option("--all", help="All parked turns that match.")] = False,
+    reason: Annotated[str | None, typer.Option(help="With --all: those that were parked for this reason.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="With --all: those of this workflow.")] = None,
+    url: Url = "http://127.0.0.1:9000",
+) -> None:
+    """Run a parked turn on, or many."""
+    if is_all == (turn_id is not None) or (turn_id is not None and (reason or workflow)):
+        raise SettingError(
+            "name one turn, or say --all, with --reason and --workflow if it is not to be every parked one"
+        )
+    if turn_id is not None:
+        call("POST", url, f"/v1/turns/{segment(turn_id)}/resume")
+        return
+    asked = {name: value for name, value in (("reason", reason), ("workflow", workflow)) if value}
+    headers, resumed, has_more = {"idempotency-key": uuid.uuid4().hex}, 0, True
+    while has_more:
+        content, is_success = ask("POST", url, f"/v1/turns:resume?{urlencode(asked)}", headers=headers)
+        if not is_success:
+            show(content)
+            sys.exit(1)
+        resumed, has_more = resumed + content["resumed"], content["has_more"]
+    show({"resumed": resumed})
 
 
 @turn_app.command("signal")
@@ -274,4 +265,4 @@ def send_signal(
 ) -> None:
     """Signal a turn."""
     headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
-    _call("POST", url, f"/v1/turns/{_segment(turn_id)}/signals/{_segment(name)}", headers=headers, body=_json(payload))
+    call("POST", url, f"/v1/turns/{segment(turn_id)}/signals/{segment(name)}", headers=headers, body=json_of(payload))

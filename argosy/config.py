@@ -394,6 +394,18 @@ class Settings(BaseSettings):
         le=86_400,
         description="How long steps in flight may go on at an owner that hands their partition over.",
     )
+    build_wait_s: float = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="A turn is parked when no worker of its lane has had its workflow or version for so long.",
+    )
+    lent_turns_max: int = Field(
+        default=256,
+        ge=1,
+        le=100_000,
+        description="Turns that one owner lets others run at once, because it lacks their workflow or version.",
+    )
     handover_note_s: float = Field(
         default=5.0,
         gt=0,
@@ -568,6 +580,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "HEARTBEAT_TTL_S must be at least three times HEARTBEAT_INTERVAL_S, or one late beat looks like a death"
             )
+        if self.build_wait_s < self.heartbeat_ttl_s:
+            raise ValueError("BUILD_WAIT_S must not be below HEARTBEAT_TTL_S: who lives is not known sooner")
         if self.payload_size_bytes_max > self.batch_size_bytes_max:
             raise ValueError("BATCH_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
         if self.payload_size_bytes_max > self.signals_unread_size_bytes_max:

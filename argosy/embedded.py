@@ -34,9 +34,10 @@ from argosy.store import migrate, preflight
 _READY_WITHIN_S: Final = 60.0
 _LOOK_S: Final = 0.2
 _STOP_S: Final = 40.0
+_BROKEN_CODE: Final = 3  # of a worker that cannot load a workflow
 
 _ARGOSY: Final = (sys.executable, "-P", "-m", "argosy")
-_COMMANDS: Final = {"gateway": ["gateway"], "worker": ["worker", "dispatch"], "maintenance": ["maintain"]}
+_COMMANDS: Final = {"gateway": ["gateway"], "worker": ["worker", "dispatch", "--strict"], "maintenance": ["maintain"]}
 
 
 class Tree:
@@ -125,6 +126,8 @@ class Tree:
             while not self._stopping.wait(0.05):
                 for name, child in self._children.items():
                     if (code := child.poll()) is not None:
+                        if name == "worker" and code == _BROKEN_CODE:
+                            sys.exit(1)  # it has said what is broken
                         raise UnavailableError(f"the {name} ended with exit code {code} before it was ready")
                 if _is_ready(client, url):
                     return url

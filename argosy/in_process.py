@@ -99,7 +99,7 @@ def _catalog(workflows: Sequence[str | Path | Callable[..., Any]]) -> Catalog:
             raise WorkflowError(f"{each!r} is no workflow: declare it with @workflow")
         catalog.add(declared, each.__module__)
     for broken in catalog.broken:
-        raise WorkflowError(f"{broken.entry}: {broken.error} ({broken.where})")
+        raise WorkflowError(str(broken))
     return catalog
 
 

@@ -41,6 +41,11 @@ CACHE_AGE_S = Gauge("argosy_gateway_cache_age_seconds", "Age of the cache of wor
 # Dispatch worker
 ACCEPTED = Counter("argosy_turns_accepted", "Records that became turns")
 ENDED = Counter("argosy_turns_ended", "Turns that ended, by status", ["status"])
+TURNS_WAITING_FOR_BUILD = Gauge(
+    "argosy_turns_waiting_for_build", "Turns of this owner that it cannot run, and nobody runs for it"
+)
+TURNS_LENT = Gauge("argosy_turns_lent", "Turns of this owner that another worker runs, because it has their build")
+TURNS_BORROWED = Gauge("argosy_turns_borrowed", "Turns of other owners that this worker runs")
 PARKED = Counter("argosy_turns_parked", "Turns that were parked, by reason", ["reason"])
 SUSPECTS = Gauge("argosy_suspects", "Turns that may be what ends workers, by what they do", ["state"])
 TRIALS = Gauge("argosy_trials", "Groups of suspects on trial: 0 or 1")
@@ -139,6 +144,7 @@ FLUSH_POISONED: Final = "flush.poisoned"
 FLUSH_SPLIT: Final = "flush.split"
 TURN_UNWRITABLE: Final = "turn.unwritable"
 LOOP_ERROR: Final = "loop.error"
+LOANS_TAKEN_BACK: Final = "loans.taken_back"
 TURN_PARKED: Final = "turn.parked"
 SUSPECTS_TRIED: Final = "suspects.tried"
 SUSPECTS_CLEARED: Final = "suspects.cleared"

@@ -16,7 +16,19 @@ from argosy.gateway.boundary import Boundary, answer_problem
 from argosy.gateway.browser_guard import BrowserGuard
 from argosy.gateway.explain import Explanation
 from argosy.gateway.problems import Problem, ProblemBody
-from argosy.gateway.routes import batch, console, enqueue, events, fleet, health, inbox, leaders, sessions, turns
+from argosy.gateway.routes import (
+    batch,
+    console,
+    enqueue,
+    events,
+    fleet,
+    health,
+    inbox,
+    leaders,
+    resume,
+    sessions,
+    turns,
+)
 from argosy.gateway.state import State, make_state
 from argosy.gateway.stop_signal import on_stop
 from argosy.gateway.turn_request import BatchLine, TurnPosted
@@ -68,7 +80,7 @@ def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: b
         redoc_url=None,
         routes=list(plain),
     )
-    for routes in (turns, events, inbox, sessions, fleet, leaders, health, console):
+    for routes in (turns, events, inbox, resume, sessions, fleet, leaders, health, console):
         app.include_router(routes.router)
     if settings.gateway_metrics:
         app.include_router(health.metrics_router)

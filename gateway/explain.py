@@ -92,7 +92,7 @@ def _verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict
     if status in ENDED:
         return _ended(facts, status)
     if status is Status.PARKED:
-        return _parked(facts)
+        return _parked(facts, turn_id)
     if status is Status.QUEUED and facts.place is None:
         why = f"It is delayed until {_text(facts.not_before or facts.next_timer_at)}."
         return _unless_nobody_works(facts, Verdict("not_due", why, details={"not_before": facts.not_before}))
@@ -104,6 +104,8 @@ def _verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict
         return _suspended(facts, waits, turn_id)
     if facts.runner is not None:
         return _unless_nobody_works(facts, _handing_over(facts, facts.runner))
+    if not facts.is_owner_able:
+        return _elsewhere(facts)
     if (found := _tried(facts)) is not None:
         return _unless_nobody_works(facts, found)
     if facts.threads_abandoned is not None:
@@ -158,6 +160,28 @@ def _at(at_s: float) -> datetime:
     return datetime.fromtimestamp(at_s, UTC)
 
 
+def _elsewhere(facts: TurnFacts) -> Verdict:
+    """It could run now, and its owner lacks its workflow, or the version that it began with."""
+    what = f"the workflow {facts.workflow!r}" + (f" version {facts.version!r}" if facts.version else "")
+    details = {
+        "workflow": facts.workflow,
+        "version": facts.version,
+        "able_workers": facts.able,
+        "lacking_since": facts.lacking_since,
+        "runner": facts.lent_to,
+    }
+    if facts.lent_to is not None and facts.is_borrower_alive:
+        why = f"It runs, or will, at worker {facts.lent_to}, which has {what}; its owner {facts.owner} does not."
+        return Verdict("running_elsewhere", why, details=details)
+    if facts.able:
+        why = f"Its owner {facts.owner} does not have {what}; worker {facts.able[0]} has it, and gets it at once."
+        return _unless_nobody_works(facts, Verdict("waiting_for_build", why, details=details))
+    since = _text(facts.lacking_since)
+    why = f"No living worker of its lane has {what} (since {since}). It waits, and is parked after BUILD_WAIT_S."
+    to_do = "Start a worker that has it (`argosy worker dispatch --workflows …`), or cancel the turn."
+    return _unless_nobody_works(facts, Verdict("waiting_for_build", why, to_do, details))
+
+
 def _handing_over(facts: TurnFacts, runner: str) -> Verdict:
     """Its partition changed hands while a step of it ran."""
     worker_id = runner.partition("/")[0]
@@ -190,11 +214,15 @@ def _head(facts: TurnFacts) -> Verdict:
         why = f"It is next, and no worker has registered the workflow {facts.workflow!r}."
         to_do = "Start a worker that has it, or cancel the turn."
         return Verdict("unknown_workflow", why, to_do, {"workflow": facts.workflow})
+    if not facts.is_owner_able:
+        return _elsewhere(facts)
     return _unless_nobody_works(facts, Verdict("waiting_for_slot", "It is next in its session and waits for a slot."))
 
 
 def _suspended(facts: TurnFacts, waits: list[Wait], turn_id: uuid.UUID) -> Verdict:
     details = {"waits": waits, "undelivered": facts.undelivered or [], "next_timer_at": facts.next_timer_at}
+    if (facts.undelivered or (facts.next_timer_at and facts.next_timer_at <= facts.at)) and not facts.is_owner_able:
+        return _elsewhere(facts)
     if facts.undelivered:
         why = f"What it waits for may be here ({', '.join(facts.undelivered)}): its worker has not taken it yet."
         return _unless_nobody_works(facts, Verdict("resuming", why, details=details))
@@ -212,14 +240,19 @@ def _suspended(facts: TurnFacts, waits: list[Wait], turn_id: uuid.UUID) -> Verdi
     return _unless_nobody_works(facts, Verdict("sleeping", why, details=details))
 
 
-def _parked(facts: TurnFacts) -> Verdict:
+def _parked(facts: TurnFacts, turn_id: uuid.UUID) -> Verdict:
     parked = msgspec.json.decode(facts.parked, type=Parked) if facts.parked else Parked()
     reason = facts.reason or parked.reason or "unknown"
     why = f"It is parked ({reason}){': ' + parked.message if parked.message else '.'}"
+    cause = "Start a worker that has its build" if reason == "no_build" else "Mend the cause"
     to_do = (
-        "Mend the cause, then POST …/resume to run it on, or POST …/cancel to end it; it holds its session until then."
+        f"{cause}, then run it on: `argosy turn resume {turn_id}` (POST /v1/turns/{turn_id}/resume), or all like it: "
+        f"`argosy turn resume --all --reason {reason}` (POST /v1/turns:resume?reason={reason}). "
+        "POST …/cancel ends it; it holds its session until then."
     )
     details = {"reason": reason, "message": parked.message, "crashes": facts.crashes}
+    if "resume" in (facts.undelivered or ()) and not facts.is_owner_able:
+        return _elsewhere(facts)
     if facts.undelivered:
         return _unless_nobody_works(
             facts, Verdict("resuming", f"{why} A {facts.undelivered[0]} is on its way.", details=details)

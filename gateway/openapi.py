@@ -33,7 +33,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def answers(schema_name: str, *problem_statuses: int) -> dict[int | str, dict[str, Any]]:
     """The answers of a route: a shape, and problems."""
-    status = 202 if schema_name == "Sent" else 200
+    status = 202 if schema_name in {"Sent", "Resumed"} else 200
     shown = {"description": schema_name, "content": _content("application/json", schema_name)}
     return {status: shown} | problems(*problem_statuses)
 
@@ -60,6 +60,13 @@ class Sent(msgspec.Struct, kw_only=True):
     signal_id: str | None = None
     cancel_id: str | None = None
     resume_id: str | None = None
+
+
+class Resumed(msgspec.Struct, kw_only=True):
+    """So many parked turns run on. has_more: others match, too."""
+
+    resumed: int
+    has_more: bool
 
 
 class Links(msgspec.Struct, kw_only=True):

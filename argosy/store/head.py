@@ -45,6 +45,7 @@ class Head(NamedTuple):
     priority: int
     input: bytes | None
     has_rows: bool
+    lent_to: uuid.UUID | None = None
 
 
 class LoadedTurn(NamedTuple):

@@ -131,3 +131,18 @@ async def find_inbox_request(pool: Pool, request: InboxRequest, tenant: str, lan
         _SQL["find_inbox_request"], request.turn_id, request.kind, request.name, request.request_id, tenant, lane
     )
     return None if row is None else InboxWritten(*row)
+
+
+class ResumedTurns(NamedTuple):
+    """resumed: how many were given a resume; buckets: theirs; has_more: others match."""
+
+    resumed: int
+    buckets: list[int]
+    has_more: bool
+
+
+async def resume_parked(
+    pool: Pool, tenant: str, lane: str, *, reason: str | None, workflow: str | None, key: str | None, limit: int
+) -> ResumedTurns:
+    """A resume for each of at most limit parked turns that match and have none on its way; under a key once each."""
+    return ResumedTurns(*await pool.fetchrow(_SQL["resume_parked"], tenant, lane, reason, workflow, key, limit))

@@ -112,8 +112,9 @@ class PlacedEvent(NamedTuple):
 class TurnFacts(NamedTuple):
     """What decides whether a turn runs. parked: data of its last turn.parked event; undelivered: kinds of due inbox
     rows; runner: WORKER/EPOCH, a former owner at which a step of it still runs, until runner_until at the most;
-    trial: argosy.turn.trial.Trial; signals: ("unread" or "late", name, how many). threads_abandoned: where it waits for
-    a thread, else None.
+    lent_to: who runs it for its owner; able: living workers that have its workflow (ten at the most); lacking_since:
+    when one was last heard of, or it began to want one, whichever is later; trial: argosy.turn.trial.Trial; signals:
+    ("unread" or "late", name, how many). threads_abandoned: where it waits for a thread, else None.
     """
 
     at: datetime
@@ -138,6 +139,12 @@ class TurnFacts(NamedTuple):
     runner: str | None
     runner_until: datetime | None
     trial: bytes | None
+    version: str | None
+    lent_to: uuid.UUID | None
+    is_borrower_alive: bool
+    is_owner_able: bool
+    able: list[uuid.UUID]
+    lacking_since: datetime
     signals: list[tuple[str, str, int]]
     threads_abandoned: int | None = None
 

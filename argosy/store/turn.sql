@@ -166,6 +166,15 @@ SELECT now() AS at,
         WHERE b.turn_id = t.turn_id AND b.tenant = t.tenant AND b.kind <> 'timer' AND b.state = 'due') AS undelivered,
        EXISTS (SELECT 1 FROM workflows AS f WHERE f.lane = t.lane AND f.name = t.workflow) AS is_workflow_known,
        held.runner, held.until AS runner_until, t.trial,
+       t.version, t.lent_to,
+       EXISTS (SELECT 1 FROM living WHERE living.worker_id = t.lent_to) AS is_borrower_alive,
+       -- Of an owner that says nothing of what it can run nothing is known.
+       NOT EXISTS (SELECT 1 FROM abilities AS a WHERE a.worker_id = mine.owner) OR EXISTS (
+         SELECT 1 FROM abilities AS a
+         WHERE a.worker_id = mine.owner AND a.name = t.workflow AND (t.version IS NULL OR a.version = t.version)) AS is_owner_able,
+       ARRAY(SELECT DISTINCT a.worker_id FROM abilities AS a JOIN living ON living.worker_id = a.worker_id
+             WHERE a.name = t.workflow AND (t.version IS NULL OR a.version = t.version) ORDER BY a.worker_id LIMIT 10) AS able,
+       lacks_build_since(t.turn_id) AS lacking_since,
        -- By names, the first of the alphabet: [state, name, how many].
        ARRAY(SELECT ROW(sent.state, sent.name, sent.count) FROM (
           SELECT CASE b.state WHEN 'late' THEN 'late' ELSE 'unread' END AS state, b.name, count(*) AS count FROM inbox AS b

@@ -71,11 +71,14 @@ class Workers:
         slots: int,
         workflows: Sequence[tuple[str, str, str]],
     ) -> int:
-        """The process begins; its number, of which it holds the lock. workflows: (name, version, description)."""
-        worker_no: int = await self._pool.fetchval(
-            _SQL["register_worker"], worker_id, kind, lane, build, host, pid, address, metrics_port, slots
-        )
+        """The process begins; its number, of which it holds the lock. workflows: (name, version, description), of each
+        name the one last that it runs new turns with.
+        """
         names, versions, descriptions = zip(*workflows, strict=True) if workflows else ((), (), ())
+        last = {name: index for index, name in enumerate(names)}
+        is_latest = [last[name] == index for index, name in enumerate(names)]
+        about = (worker_id, kind, lane, build, host, pid, address, metrics_port, slots)
+        worker_no: int = await self._pool.fetchval(_SQL["register_worker"], *about, names, versions, is_latest)
         await self._pool.execute(_SQL["upsert_workflows"], lane, build, names, versions, descriptions)
         await self._pool.execute(_SQL["notify_fleet"])
         return worker_no

@@ -1,7 +1,13 @@
 -- name: register_worker
--- A worker process begins.
-INSERT INTO workers (worker_id, kind, lane, build, host, pid, address, metrics_port, slots)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING worker_no
+-- A worker process begins, and what it can run: whoever sees the one sees the other.
+WITH begun AS (
+  INSERT INTO workers (worker_id, kind, lane, build, host, pid, address, metrics_port, slots)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING worker_id, worker_no),
+able AS (
+  INSERT INTO abilities (worker_id, name, version, is_latest)
+  SELECT begun.worker_id, u.name, u.version, u.is_latest
+  FROM begun, unnest($10::text[], $11::text[], $12::boolean[]) AS u (name, version, is_latest))
+SELECT worker_no FROM begun
 
 -- name: upsert_workflows
 -- What it can run.
@@ -62,7 +68,11 @@ WHERE w.kind = 'dispatch' AND coalesce(h.at, w.started_at) > now() - interval '1
 ORDER BY w.worker_no
 
 -- name: remove_worker
--- The worker is gone in an orderly way.
+-- The worker is gone in an orderly way: until now there was one that could run this.
+WITH had AS (
+  UPDATE workflows AS f SET last_seen_at = now()
+  FROM workers AS w JOIN abilities AS a ON a.worker_id = w.worker_id
+  WHERE w.worker_id = $1 AND f.lane = w.lane AND f.name = a.name AND f.version = a.version)
 DELETE FROM workers WHERE worker_id = $1
 
 -- name: forget_workers

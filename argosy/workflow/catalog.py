@@ -32,6 +32,9 @@ class Broken(NamedTuple):
     error: str
     where: str
 
+    def __str__(self) -> str:
+        return f"{self.entry}: {self.error}{f' ({self.where})' if self.where else ''}"
+
 
 class Catalog:
     """Workflows by name and version."""
@@ -52,8 +55,6 @@ class Catalog:
         catalog = cls()
         for entry in (*SHIPPED, *dict.fromkeys(entries)):
             catalog._add(entry)
-        for broken in catalog.broken:
-            log.error(telemetry.WORKFLOWS_BROKEN, entry=broken.entry, error=broken.error, where=broken.where)
         log.info(telemetry.WORKFLOWS_LOADED, names=sorted(catalog._latest), broken=len(catalog.broken))
         return catalog
 

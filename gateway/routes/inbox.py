@@ -46,7 +46,7 @@ async def post_signal(request: Request) -> Response:
     if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")
     requested = turn_id_of(request.path_params["turn_id"], tenant, state.settings.lane)
-    _check_rate(state, tenant)
+    check_rate(state, tenant)
     name = names.signal_name(names.path_segment(request.scope, 4))
     size_bytes_max = state.settings.payload_size_bytes_max
     payload = await body.read(request, size_bytes_max) or b"null"
@@ -71,7 +71,7 @@ async def post_cancel(turn_id: str, request: Request) -> Response:
     state = state_of(request)
     tenant = state.tenant_of(request)
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
-    _check_rate(state, tenant)
+    check_rate(state, tenant)
     head = await resolve(state, turns.find_turn, requested, tenant)
     if head is not None and head.status == Status.CANCELLED:
         return _answer(200, head, requested, cancel_id=None)
@@ -87,7 +87,7 @@ async def post_resume(turn_id: str, request: Request) -> Response:
     tenant = state.tenant_of(request)
     key = checked_key(request.headers.get("idempotency-key"))
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
-    _check_rate(state, tenant)
+    check_rate(state, tenant)
     head = await resolve(state, turns.find_turn, requested, tenant)
     written = _request(requested, head, _Said("resume", "", key or f"parked-{head.seq if head else 0}", None))
     if head is not None and (head.status == Status.PARKED or head.status in ENDED):
@@ -100,7 +100,8 @@ async def post_resume(turn_id: str, request: Request) -> Response:
     return _answer(202, head, requested, resume_id=earlier.inbox_id)
 
 
-def _check_rate(state: State, tenant: str) -> None:
+def check_rate(state: State, tenant: str) -> None:
+    """Raises Problem."""
     if not state.signal_rate_limit.take(tenant):
         detail = f"more than {state.settings.gateway_signal_rate_limit:g} signals, cancels and resumes a second"
         raise Problem("rate_limited", detail, retry_after_s=state.signal_rate_limit.retry_after_s(tenant))

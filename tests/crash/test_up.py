@@ -71,3 +71,15 @@ async def test_up_ends_cleanly_when_it_is_told_to(idle_fleet: Fleet, client: Cli
     await client.signal(turn, "go", None)
     await client.until_status([turn])
     await client.judge()
+
+
+async def test_up_does_not_start_with_a_workflow_that_cannot_be_loaded(idle_fleet: Fleet) -> None:
+    broken = idle_fleet.folder / "broken.py"
+    broken.write_text("import no_such_module_at_all\n")
+
+    code, output = await asyncio.to_thread(lambda: idle_fleet.run("up", "--workflows", str(broken)))
+
+    assert code == 1
+    (line,) = [line for line in output.splitlines() if "no_such_module_at_all" in line]
+    assert line.startswith(f"argosy worker: {broken}: ModuleNotFoundError")
+    assert "Traceback" not in output

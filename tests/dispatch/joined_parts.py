@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -153,6 +154,7 @@ class Parts:
             set_aside=lambda t, why: self.executor.set_aside(t, why),
             loaded_size_bytes=lambda: sum(each.history_bytes for each in self.scheduler.live.values()),
         )
+        self.on_lacking: Callable[[Turn], None] = lambda turn: None
         self.pager = Pager(
             self.heads,
             self.scheduler,
@@ -160,6 +162,7 @@ class Parts:
             look_ahead_turns=8,
             ready_sessions_max=100,
             is_held=lambda turn_id: False,
+            on_lent=lambda row, owned: None,
             histories=self.histories,
             on_ready=lambda: self.executor.fill(),
         )
@@ -175,6 +178,7 @@ class Parts:
             load=self.pager.load,
             again=lambda t: self.inbox.again(t),
             on_freed=lambda: self.executor.fill(),
+            on_lacking=lambda turn: self.on_lacking(turn),
             is_watched=lambda _: self.is_watched,
             say=Rounds("wires", clock).say,
         )
@@ -191,6 +195,8 @@ class Parts:
             interval_s=lambda: 0.05,
             rows_max=rows_max,
             size_bytes_max=10**6,
+            is_lent=lambda turn_id: False,
+            on_lent=lambda turn_id: None,
         )
 
     def refused(self, turns, lost):  # as Worker._refused

@@ -66,6 +66,7 @@ class Runner:
             load=lambda turn: self.executor.begin(turn),
             again=lambda turn: None,
             on_freed=lambda: None,
+            on_lacking=lambda turn: None,
             listener_of=self._listener_of,
         )
 

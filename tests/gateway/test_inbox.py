@@ -287,3 +287,42 @@ async def test_a_parked_turn_that_nobody_takes_up_is_sent_no_more_resumes_than_i
 
     assert [answer.status_code for answer in answers] == [202, 202, 429, 202]
     assert len(await rows.inbox(turn_id)) == 2
+
+
+async def test_parked_turns_of_one_reason_are_resumed_together(client: httpx2.AsyncClient, rows: Rows) -> None:
+    mine = [await rows.turn(f"s{number}", "parked", attempt=1, seq=4, reason="no_build") for number in range(3)]
+    others = [await rows.turn("t", "parked", attempt=1, reason="poison"), await rows.turn("u", "suspended")]
+
+    first = await client.post("/v1/turns:resume?reason=no_build&limit=2")
+    second = await client.post("/v1/turns:resume?reason=no_build&limit=2")
+    third = await client.post("/v1/turns:resume?reason=no_build")
+
+    said = [each.json() for each in (first, second, third)]
+    assert [each.status_code for each in (first, second, third)] == [202] * 3
+    assert said == [
+        {"resumed": 2, "has_more": True},
+        {"resumed": 1, "has_more": False},
+        {"resumed": 0, "has_more": False},
+    ]
+    assert [[row["kind"] for row in await rows.inbox(each)] for each in mine] == [["resume"]] * 3
+    assert [await rows.inbox(each) for each in others] == [[], []]
+
+
+async def test_under_one_key_a_turn_is_resumed_once_also_when_it_is_parked_again(
+    client: httpx2.AsyncClient, rows: Rows
+) -> None:
+    turn_id = await rows.turn("s", "parked", attempt=1, seq=4, reason="no_build")
+    url, key = "/v1/turns:resume?workflow=echo", {"idempotency-key": "sweep"}
+    await client.post(url, headers=key)
+    await rows.connection.execute("UPDATE inbox SET state = 'consumed'")
+    await rows.connection.execute("UPDATE turns SET seq = 9 WHERE turn_id = $1", turn_id)
+
+    again = await client.post(url, headers=key)
+    other = await client.post(url, headers={"idempotency-key": "another"})
+
+    assert (again.json()["resumed"], other.json()["resumed"]) == (0, 1)
+
+
+@pytest.mark.parametrize("query", ["reason=", "limit=0", "limit=1001", "reasons=x", "workflow=" + "x" * 300])
+async def test_a_resume_of_many_that_is_not_meant_so_is_refused(client: httpx2.AsyncClient, query: str) -> None:
+    assert (await client.post(f"/v1/turns:resume?{query}")).status_code == 400

@@ -24,6 +24,8 @@ def facts(status: str, **changes: Any) -> TurnFacts:
         "workflow": "echo", "parked": None, "head_turn_id": ME, "head_status": status, "turns_ahead": 0,
         "workers_alive": 2, "owner": OTHER, "is_owner_alive": True, "next_timer_at": None, "undelivered": None,
         "runner": None, "runner_until": None, "trial": None, "signals": [],
+        "version": "1", "lent_to": None, "is_borrower_alive": False, "is_owner_able": True, "able": [],
+        "lacking_since": NOW,
     }  # fmt: skip
     return TurnFacts(**(base | changes))
 
@@ -43,6 +45,9 @@ TRIED_ALONE = encode(Trial(Kind.TRIED, 4, AT_S, 1, watch_s=10.0))
 TRIED_BEFORE = encode(Trial(Kind.TRIED, 3, AT_S, 25, watch_s=10.0))
 HANDED = {"runner": f"{OTHER}/77", "runner_until": SOON}
 SIGNALLED = {"undelivered": ["signal"]}
+UNABLE = {"is_owner_able": False}
+LENT = {"lent_to": ME, "is_borrower_alive": True}
+LENT_TO_DEAD = {"lent_to": ME}
 BEHIND = {"head_turn_id": OTHER, "head_status": "suspended", "turns_ahead": 3}
 
 TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
@@ -55,6 +60,13 @@ TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
     ("its owner is dead", facts("queued", is_owner_alive=False), [], "no_owner", "partition"),
     ("nobody has its workflow", facts("queued", is_workflow_known=False), [], "unknown_workflow", "'echo'"),
     ("running", facts("running"), [], "running", "attempt 1"),
+    ("nobody has its build", facts("queued", **UNABLE), [], "waiting_for_build", "'echo' version '1' (since 2026"),
+    ("its build is elsewhere", facts("queued", **UNABLE, able=[ME]), [], "waiting_for_build", f"worker {ME} has it"),
+    ("it is lent", facts("running", **UNABLE, **LENT), [], "running_elsewhere", f"at worker {ME}"),
+    ("its borrower died", facts("running", **UNABLE, **LENT_TO_DEAD), [], "waiting_for_build", "No living worker"),
+    ("no build for its signal", facts("suspended", **UNABLE, **SIGNALLED), [SIGNAL], "waiting_for_build", "'echo'"),
+    ("no build, and nothing came", facts("suspended", **UNABLE), [SIGNAL], "waiting_for_signal", "approve"),
+    ("resumed, no build", facts("parked", **UNABLE, undelivered=["resume"]), [], "waiting_for_build", "'echo'"),
     ("running at a dead owner", facts("running", is_owner_alive=False), [], "no_owner", "running"),
     ("waits for its group", facts("running", **ACCUSED, trial=WAITS), [], "waiting_for_trial", "2 groups before it"),
     ("waits for its group, until", facts("running", **ACCUSED, trial=WAITS), [], "waiting_for_trial", "01:30Z"),

@@ -10,6 +10,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.log import LogReader
 from argosy.rounds import Rounds
+from argosy.workers.dispatch.builds.borrowing import Borrowing
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.ownership.handover import Handover
@@ -42,6 +43,7 @@ class Drain:
         clock: Clock,
         *,
         owned: dict[int, Owned],
+        borrowing: Borrowing,
         handover_s: float,
         drain_timeout_s: float,
     ) -> None:
@@ -55,6 +57,7 @@ class Drain:
         self._clock = clock
         self._owned = owned
         self._rounds = Rounds("drain", clock)
+        self._borrowing = borrowing
         self._handover_s = handover_s
         self._drain_timeout_s = drain_timeout_s
 
@@ -62,7 +65,7 @@ class Drain:
         """Bounded. What did not end by then goes on elsewhere."""
         log.info(telemetry.WORKER_DRAINING, running=self._executor.running)
         has_company = self._ownership.fleet.has_company
-        self._ownership.is_draining = True
+        self._ownership.is_draining = self._borrowing.is_draining = True
         with self._rounds.outlive():
             await self._reader.leave()
         if has_company:
@@ -77,6 +80,7 @@ class Drain:
         with contextlib.suppress(TimeoutError):  # Postgres is away: what could not be written is told by the notes
             async with asyncio.timeout(_WRITE_S):
                 await self._flusher.drained()
+        self._handover.give_back(list(self._borrowing.turns.values()), self._borrowing.give_back)
         self._ownership.give_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._handover_s if has_company else _WRITE_S):

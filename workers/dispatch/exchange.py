@@ -32,7 +32,7 @@ class Exchange:
         worker_id: uuid.UUID,
         *,
         owned: Mapping[int, Owned],
-        on_inbox: Callable[[], None],
+        on_inbox: Callable[[Sequence[int]], None],
         on_signalled: Callable[[Sequence[tuple[str, uuid.UUID]]], None],
         on_log: Callable[[], None],
         on_claimed: Callable[[Sequence[int]], None],

@@ -3,46 +3,58 @@
 import asyncio
 import signal
 import sys
+from typing import Final
 
 import structlog
 import uvloop
 
 from argosy import crash_points, garbage, telemetry
 from argosy.config import Settings
-from argosy.errors import ArgosyError, SettingError
+from argosy.errors import ArgosyError, SettingError, WorkflowError
 from argosy.process import fork
 from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import open_pool
+from argosy.workers.dispatch.aside import stand_aside
 from argosy.workers.dispatch.worker import Worker
 from argosy.workflow.catalog import Catalog
 
 log = structlog.get_logger()
 
+BROKEN_CODE: Final = 3  # a workflow cannot be loaded
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
+def run(settings: Settings, dsn: str, parent_fd: int | None = None, *, is_strict: bool = False) -> int:
     """Run a worker until SIGTERM or SIGINT (a second one ends it at once), or until the pipe parent_fd closes.
 
-    Returns the exit code. What cannot work from the start ends it with one line on stderr.
+    Returns the exit code. What cannot work from the start ends it with one line on stderr; so does a workflow that
+    cannot be loaded, if is_strict. Else the process stands aside with it, and /readyz says why.
     """
     crash_points.arm(settings.argosy_crash_at)
     try:
-        uvloop.run(_serve(settings, dsn, parent_fd))
+        uvloop.run(_serve(settings, dsn, parent_fd, is_strict))
+    except WorkflowError as error:
+        sys.stderr.write(f"argosy worker: {error}\n")
+        return BROKEN_CODE
     except ArgosyError as error:
         sys.stderr.write(f"argosy worker: {error}\n")
         return 1
     return 0
 
 
-async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
+async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict: bool) -> None:
     for warning in await preflight.check(dsn):
         log.warning(telemetry.STORE_WARNING, warning=warning)
     if missing := await migrate.pending(dsn):
         raise SettingError(f"the database lacks migration {missing[0]}: run `argosy migrate`")
     catalog = Catalog.load(settings.argosy_workflows)
+    if catalog.broken:
+        if is_strict:
+            raise WorkflowError("; ".join(map(str, catalog.broken)))
+        await stand_aside(settings, catalog.broken, _STOP_SIGNALS, parent_fd)
+        return
     async with open_pool(settings, dsn) as pool:
         worker = Worker(settings, dsn, catalog, pool)
         loop = asyncio.get_running_loop()

@@ -1,7 +1,9 @@
 """What a worker tells other workers: hints, so that they look at once instead of at their next poll."""
 
+import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from argosy.errors import StoreUnavailableError
 from argosy.poke import Poker
@@ -10,16 +12,23 @@ from argosy.store import catalog
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.turn import Turn
 
+# Who hears nothing because its partition moved meanwhile looks by itself.
+_OWNERS_S: Final = 0.5
+
 
 class Others:
     """address: our own; on_mine is called when the one to be told is ourselves."""
 
-    def __init__(self, poker: Poker, pool: Pool, lane: str, *, address: str, on_mine: Callable[[], None]) -> None:
+    def __init__(
+        self, poker: Poker, pool: Pool, lane: str, *, address: str, on_mine: Callable[[Sequence[int]], None]
+    ) -> None:
         self._poker = poker
         self._pool = pool
         self._lane = lane
         self._address = address
         self._on_mine = on_mine
+        self._owners: dict[int, catalog.Owner] = {}
+        self._owners_at_s = float("-inf")
 
     def ask(self, partitions_of: dict[uuid.UUID, list[int]], address_of: Callable[[uuid.UUID], str]) -> None:
         """Former owners hear that they are asked; one that does not finds out by itself, later."""
@@ -37,9 +46,30 @@ class Others:
         if owner is None:
             return
         if owner.address == self._address:
-            self._on_mine()
+            self._on_mine([turn.bucket])
         else:
             self._poker.poke(Callee(owner.worker_id, owner.address), inbox_buckets=[turn.bucket])
+
+    def poke(self, worker_id: uuid.UUID, address: str, buckets: Iterable[int]) -> None:
+        """A worker has something in these buckets, whose owner it need not be."""
+        if address == self._address:
+            self._on_mine(list(buckets))
+        elif address:
+            self._poker.poke(Callee(worker_id, address), inbox_buckets=buckets)
+
+    async def tell_owners(self, buckets: Iterable[int], partition_of: Callable[[int], int]) -> None:
+        """Whoever owns these buckets now looks at what became of turns there."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._owners_at_s > _OWNERS_S:
+            try:
+                self._owners = await catalog.list_owners(self._pool, self._lane)
+            except StoreUnavailableError:
+                return
+            self._owners_at_s = now_s
+        owners = self._owners
+        for bucket in buckets:
+            if (owner := owners.get(partition_of(bucket))) is not None:
+                self.poke(owner.worker_id, owner.address, [bucket])
 
     async def close(self) -> None:
         await self._poker.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -12,12 +12,16 @@ from argosy.config import Settings
 from argosy.log import LogReader
 from argosy.logs.open import open_reader
 from argosy.rounds import Rounds, kept
-from argosy.store.head import Heads
+from argosy.store.build import Builds, Loans
+from argosy.store.head import Head, Heads
 from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.builds.abilities import Abilities
+from argosy.workers.dispatch.builds.borrowing import Borrowing, Taken
+from argosy.workers.dispatch.builds.lending import Lending, Told
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.exchange import Exchange
 from argosy.workers.dispatch.execution.executor import Executor
@@ -26,6 +30,7 @@ from argosy.workers.dispatch.flush.batch import Placement
 from argosy.workers.dispatch.flush.bounds import bounds_of
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
+from argosy.workers.dispatch.life import Member
 from argosy.workers.dispatch.loop_watch import LoopWatch
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
@@ -71,7 +76,7 @@ class Parts:
             self.database_clock,
             self.worker_id,
             owned=self.owned,
-            on_inbox=lambda: self.inbox.poke(),
+            on_inbox=self._poked,
             on_signalled=lambda turns: self.inbox.ahead.poke(turns),
             on_log=lambda: self.reader.wake(),
             on_claimed=lambda partitions: self.ownership.claimed_by_others(partitions),
@@ -91,6 +96,7 @@ class Parts:
         )
         self._make_execution(catalog, self.heads)
         self._make_ownership()
+        self._make_builds()
 
     def _make_execution(self, catalog: Catalog, heads: Heads) -> None:
         settings = self._settings
@@ -101,7 +107,7 @@ class Parts:
             self.clock,
             bounds_of(settings),
             word_s=settings.heartbeat_ttl_s / 3,
-            on_written=lambda turns: self.executor.written(turns),
+            on_written=self._written,
             on_moved=lambda inbox_ids: self.inbox.moved(inbox_ids),
             on_placed=self._placed,
             on_refused=self._refused,
@@ -133,7 +139,8 @@ class Parts:
             self.clock,
             look_ahead_turns=settings.look_ahead_turns,
             ready_sessions_max=settings.ready_sessions_max,
-            is_held=self.takeover.is_held,
+            is_held=lambda turn_id: self.takeover.is_held(turn_id) or self.lending.is_lent(turn_id),
+            on_lent=self._found_lent,
             histories=histories,
             on_ready=lambda: self.executor.fill(),
         )
@@ -149,6 +156,7 @@ class Parts:
             load=self.pager.load,
             again=lambda turn: self.inbox.again(turn),
             on_freed=self._moved_on,
+            on_lacking=lambda turn: self.lending.lacks(turn),
             listener_of=self.hub.listener_of,
             is_watched=self.hub.is_watched,
             say=self.rounds.say,
@@ -166,6 +174,8 @@ class Parts:
             interval_s=self._inbox_interval_s,
             rows_max=settings.inbox_rows_max,
             size_bytes_max=settings.inbox_size_bytes_max,
+            is_lent=lambda turn_id: self.lending.is_lent(turn_id),
+            on_lent=lambda turn_id: self.lending.row_came(turn_id),
         )
 
     def _make_ownership(self) -> None:
@@ -239,7 +249,85 @@ class Parts:
         )
         self.gauges = PartitionGauges(self._pool, settings.lane, self.scheduler, self.clock, owned=self.owned)
 
+    def _make_builds(self) -> None:
+        settings, worker_id, lane = self._settings, self.worker_id, self._settings.lane
+        builds = Builds(self._pool)
+        loans = Loans(self._pool, worker_id, lane, input_size_bytes_max=settings.head_input_size_bytes_max)
+        self.lending = Lending(
+            builds,
+            loans,
+            Abilities(builds, worker_id, lane, members=lambda: self.ownership.fleet.all),
+            self.clock,
+            Told(
+                set_apart=self.inbox.set_apart,
+                release=self._released_rows,
+                left=self.scheduler.left,
+                more=self._more,
+                take_up=lambda turn_id, owned, resume: self.background.spawn(
+                    self.pager.take_up(turn_id, owned, resume)
+                ),
+                look_at_heads=self._looked_for,
+                park=self.executor.park,
+                poke=lambda each, buckets: self.others.poke(each, self.ownership.fleet.address_of(each), buckets),
+                happened=self.hub.look,
+            ),
+            is_living=lambda each: self.ownership.fleet.is_living(each),
+            may_lend=lambda owned: not (owned.is_closing or self.executor.is_draining or self.executor.is_cut_off),
+            wait_s=settings.build_wait_s,
+            lent_max=settings.lent_turns_max,
+        )
+        self.borrowing = Borrowing(
+            loans,
+            self.clock,
+            Taken(
+                found=self.scheduler.found,
+                entered=self.pager.entered,
+                take=self.inbox.take_borrowed,
+                hold=self.inbox.hold,
+                known=self.inbox.known,
+                release=self.inbox.moved,
+                fill=self.executor.fill,
+                tell=lambda buckets: self.background.spawn(self.others.tell_owners(buckets, self._partition_of)),
+            ),
+            turns_max=settings.dispatch_slots,
+            partition_of=self._partition_of,
+        )
+
     # What the parts tell each other
+
+    def members(self, members: list[Member]) -> None:
+        self.ownership.members(members)
+        self.lending.poke()
+
+    def _poked(self, buckets: Sequence[int]) -> None:
+        """Rows are due, or turns were lent, or came back. What is in a bucket of others is about what is lent to us."""
+        mine = sum(self._partition_of(each) in self.owned for each in buckets) if self.partition_count else 0
+        if mine:
+            self.inbox.poke()
+            self.lending.poke()
+        if self.borrowing.turns or mine < len(buckets):
+            self.borrowing.poke()
+
+    def _written(self, turns: list[Turn]) -> None:
+        self.executor.written(turns)
+        self.borrowing.written(turns)
+
+    def _found_lent(self, row: Head, owned: Owned) -> None:
+        if row.lent_to is not None:
+            self.lending.found(row.turn_id, row.session_id, row.bucket, row.lent_to, owned)
+
+    def _released_rows(self, inbox_ids: Collection[uuid.UUID]) -> None:
+        self.inbox.moved(inbox_ids)
+        self.inbox.poke()
+
+    def _more(self, session_id: uuid.UUID, bucket: int, owned: Owned) -> None:
+        self.scheduler.more(session_id, bucket, owned)
+        self.pager.nudge()
+        self.inbox.poke()
+
+    def _looked_for(self, owned: list[Owned]) -> None:
+        self.pager.claimed(owned)
+        self.pager.nudge()
 
     def _answered(self, answer: Answer) -> None:
         self.database_clock.heard(answer.at)
@@ -290,6 +378,9 @@ class Parts:
                 # Read again, alone: what Postgres has of it is right. What ran here was broken off.
                 self.executor.dropped(turn)
                 self.scheduler.left(turn)
+                if turn.owned.is_lent:
+                    self.borrowing.refused(turn)
+                    continue
                 self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
                 self.background.spawn(self.pager.take_up(turn.turn_id, turn.owned, Resume.UNHEARD))
         if lost:
@@ -305,12 +396,13 @@ class Parts:
             self.executor.forget(owned)
             self.inbox.void(owned)
             self.pager.void(owned)
+            self.lending.void(owned)
 
     def loops(self) -> Sequence[asyncio.Task[None]]:
         """Everything that runs until the worker ends."""
         parts = (
             self.flusher, self.pager, self.inbox, self.intake, self.takeover, self.ownership, self.store_watch,
-            self.gauges, self.loop_watch, self.background,
+            self.lending, self.borrowing, self.gauges, self.loop_watch, self.background,
         )  # fmt: skip
         return [asyncio.create_task(kept(type(part).__name__.lower(), part.run, self.clock)) for part in parts]
 

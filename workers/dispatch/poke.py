@@ -24,7 +24,7 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
 
     def __init__(
         self,
-        on_inbox: Callable[[], None],
+        on_inbox: Callable[[Sequence[int]], None],
         on_signalled: Callable[[Sequence[tuple[str, uuid.UUID]]], None],
         on_log: Callable[[], None],
         on_claimed: Callable[[Sequence[int]], None],
@@ -75,7 +75,7 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
                 [(each.tenant, uuid.UUID(bytes=each.turn_id)) for each in named if len(each.turn_id) == 16]
             )
         if request.inbox_buckets:
-            self._on_inbox()
+            self._on_inbox(request.inbox_buckets)
         if request.log_partitions:
             self._on_log()
         if request.claimed_partitions:

@@ -50,6 +50,7 @@ class Owned:
         "gap",
         "held_at_s",
         "is_closing",
+        "is_lent",
         "is_open",
         "is_reading",
         "is_void",
@@ -77,6 +78,7 @@ class Owned:
         self.mark: tuple[int, float] | None = None
         self.is_void = False
         self.is_closing = False
+        self.is_lent = False
         self.is_open = False
         self.is_reading = False
         self.resume = Resume.CRASHED

@@ -69,7 +69,7 @@ class Worker:
             interval_s=settings.heartbeat_interval_s,
             ttl_s=settings.heartbeat_ttl_s,
             state=self._beat,
-            on_members=parts.ownership.members,
+            on_members=parts.members,
             on_lineage=parts.ownership.lineage,
             on_log=parts.log_guard.heard,
         )
@@ -127,6 +127,7 @@ class Worker:
             parts.background,
             parts.clock,
             owned=parts.owned,
+            borrowing=parts.borrowing,
             handover_s=self._settings.handover_s,
             drain_timeout_s=self._settings.drain_timeout_s,
         )

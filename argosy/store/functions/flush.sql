@@ -4,6 +4,8 @@
 -- (applied = false) and is read again by the caller. A turn that ends takes along what was addressed to it and is still
 -- open: its timers are deleted, all else came late. (A plain one, queued before this flush and completed or failed by it,
 -- can have neither a timer nor a row that the caller does not know: it is not looked for.)
+-- A turn of partition -1 is a borrowed one: its fence is lent_to in its own row. It is its owner's again once it rests or
+-- ends; and an owner that writes a turn takes it back.
 --   i_: new inbox rows; i_due_s: seconds from now
 --   x_: inbox rows that take effect here; x_to: consumed | buffered | late | deleted
 --   l_: delayed turns that fell due: each gets its place, or is rejected when busy
@@ -51,14 +53,16 @@ BEGIN
         status = u.status, attempt = u.attempt, seq = u.seq, crashes = u.crashes, version = coalesce(u.version, t.version),
         result = u.result, error = u.error, waits = u.waits, reason = u.reason, trial = u.trial,
         started_at = CASE WHEN u.attempt > 0 THEN coalesce(t.started_at, now()) END,
-        ended_at = CASE WHEN has_ended(u.status) THEN now() END
+        ended_at = CASE WHEN has_ended(u.status) THEN now() END,
+        lent_to = CASE WHEN u.partition < 0 AND u.status IN ('queued', 'running') THEN t.lent_to END,
+        lent_as = CASE WHEN u.partition < 0 AND u.status IN ('queued', 'running') THEN t.lent_as END
       FROM unnest(u_partition, u_turn, u_old_status, u_old_attempt, u_old_seq, u_status, u_attempt, u_seq, u_crashes,
                   u_version, u_result, u_error, u_waits, u_reason, u_trial) WITH ORDINALITY
         AS u (partition, turn, old_status, old_attempt, old_seq, status, attempt, seq, crashes,
               version, result, error, waits, reason, trial, ord)
       WHERE t.turn_id = u.turn AND t.status = u.old_status AND t.attempt = u.old_attempt AND t.seq = u.old_seq
         AND may_become(u.old_status, u.status)
-        AND (all_held OR u.partition = ANY (held))
+        AND CASE WHEN u.partition < 0 THEN t.lent_to = p_worker ELSE all_held OR u.partition = ANY (held) END
       RETURNING u.ord, CASE WHEN has_ended(u.status) AND NOT (
         u.old_status = 'queued' AND u.status IN ('completed', 'failed') AND t.not_before IS NULL AND t.deadline_s IS NULL)
         THEN t.turn_id END AS ended)
@@ -110,7 +114,7 @@ BEGIN
     moved := ARRAY(
       SELECT x.id FROM unnest(x_index, x_partition, x_id, x_to) AS x (index, partition, id, new_state)
       WHERE x.new_state = moved_to
-        AND (all_held OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]));
+        AND (all_held OR x.partition < 0 OR x.partition = ANY (held)) AND (x.index = 0 OR result.applied IS NULL OR result.applied[x.index]));
     IF moved_to = 'deleted' THEN
       DELETE FROM inbox WHERE inbox_id = ANY (moved);
     ELSE

@@ -51,6 +51,7 @@ class Executor:
         load: Callable[[Turn], None],
         again: Callable[[Turn], None],
         on_freed: Callable[[], None],
+        on_lacking: Callable[[Turn], None],
         listener_of: Callable[[Turn], Callable[[], None] | None] = lambda _: None,
         is_watched: Callable[[Turn], bool] = lambda _: False,
         say: Callable[..., object] = lambda *_, **__: None,
@@ -66,6 +67,7 @@ class Executor:
         self._load = load
         self._again = again
         self._on_freed = on_freed
+        self._on_lacking = on_lacking
         self._listener_of = listener_of
         self._is_watched = is_watched
         self._say = say
@@ -102,6 +104,9 @@ class Executor:
             turn = self._scheduler.pick()
             if turn is None:
                 return
+            if self._catalog.get(turn.workflow, turn.version) is None:
+                self._on_lacking(turn)
+                continue
             self._running.add(turn)
             self._enter(turn)
 
@@ -125,7 +130,9 @@ class Executor:
             return
         definition = self._catalog.get(turn.workflow, turn.version)
         if definition is None:
-            self._park_before_start(turn)
+            self._running.discard(turn)
+            self._trials.gone(turn)
+            self._on_lacking(turn)
             return
         if not self._trials.may_begin(turn):
             return
@@ -151,9 +158,13 @@ class Executor:
         if turn not in self._running or not turn.is_live or turn.has_ended:
             self.begin(turn)
             return
+        self.park(turn, Park(why.reason, why.message))
+
+    def park(self, turn: Turn, why: Park) -> None:
+        """Park a turn of which nothing runs."""
         if turn.status is Status.PARKED:
             turn.become(Status.RUNNING)
-        turn_change.park(turn, Park(why.reason, why.message))
+        turn_change.park(turn, why)
         self._flusher.add(turn)
 
     def stop(self, turn: Turn, why: Stop) -> None:
@@ -220,6 +231,7 @@ class Executor:
         self._trials.gone(turn)
         if turn.has_ended:
             self._count_ended[turn.status]()
+        if turn.has_ended and not turn.owned.is_lent:
             if ran:
                 self._scheduler.ended(turn)
             else:
@@ -281,19 +293,3 @@ class Executor:
         elif turn.stop is Stop.EXPIRE:
             turn_change.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
 
-    def _park_before_start(self, turn: Turn) -> None:
-        known = self._catalog.get(turn.workflow, None)
-        if known is None:
-            park = Park("unknown_workflow", f"this worker does not have the workflow {turn.workflow!r}")
-        else:
-            park = Park(
-                "no_compatible_build",
-                f"the turn began with {turn.workflow!r} version {turn.version!r}; "
-                f"this worker has version {known.version!r}",
-            )
-        if turn.status is Status.PARKED:
-            self.dropped(turn)
-            self._scheduler.left(turn)
-            return
-        turn_change.park(turn, park)
-        self._flusher.add(turn)

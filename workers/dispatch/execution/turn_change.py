@@ -33,7 +33,6 @@ def start(turn: Turn, version: str | None) -> None:
     if turn.status is Status.QUEUED:
         turn.become(Status.RUNNING)
         turn.attempt += 1
-        turn.version = version
         turn.write(Event.TURN_STARTED)
     elif turn.status is Status.SUSPENDED:
         turn.become(Status.RUNNING)
@@ -47,6 +46,7 @@ def start(turn: Turn, version: str | None) -> None:
             turn.crashes = 0  # an operator decided
         turn.attempt += 1
         turn.write(Event.TURN_RESET, data=b'{"from_seq":%d}' % (turn.seq + 1))
+    turn.version = turn.version or version  # one that was parked before it began has none yet
     take_results(turn)
 
 

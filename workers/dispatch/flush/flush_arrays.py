@@ -9,6 +9,8 @@ from argosy.workers.dispatch.turn import Owned
 
 STATEMENT: Final = load_queries("flush")["flush"]
 
+_LENT: Final = -1  # instead of a partition: the turn is borrowed, and its row says so
+
 
 class FlushArrays:
     """Collects entries and moves; each partition stands in the call once, with the epoch it is held under."""
@@ -31,8 +33,11 @@ class FlushArrays:
 
     def add(self, entry: Entry) -> None:
         turn = entry.turn
-        partition = turn.owned.partition
-        self._owned[partition] = turn.owned
+        if turn.owned.is_lent:
+            partition = _LENT
+        else:
+            partition = turn.owned.partition
+            self._owned[partition] = turn.owned
         self._turns.append(
             (
                 partition,

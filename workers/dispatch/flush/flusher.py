@@ -240,6 +240,8 @@ class Flusher:
             entries = [entry for entry in entries if id(entry) not in dropped]
         for entry in entries:
             entry.turn.durable_seq = entry.seq
+            if entry.turn.owned.is_lent:
+                entry.turn.owned.held_at_s = began_s
             if entry.durable is not None and not entry.durable.done():
                 entry.durable.set_result(None)
         await self._telling.tell(Batch(entries, moves, placements), answer)

@@ -28,7 +28,9 @@ from argosy.workers.dispatch.turn import Owned, Result, Signal, Stop, Turn
 
 
 class Delivery:
-    """on_absent(turn_id): a row of a turn that memory does not hold is being taken."""
+    """on_absent(turn_id): a row of a turn that memory does not hold is being taken; on_lent(turn_id): one of a turn
+    that another worker runs, and takes the rows of.
+    """
 
     def __init__(
         self,
@@ -40,6 +42,8 @@ class Delivery:
         in_hand: InHand,
         *,
         on_absent: Callable[[uuid.UUID], None],
+        is_lent: Callable[[uuid.UUID], bool],
+        on_lent: Callable[[uuid.UUID], None],
     ) -> None:
         self._scheduler = scheduler
         self._executor = executor
@@ -48,9 +52,14 @@ class Delivery:
         self._takeover = takeover
         self._in_hand = in_hand
         self._on_absent = on_absent
+        self._is_lent = is_lent
+        self._on_lent = on_lent
 
     def take(self, row: DueRow, owned: Owned) -> None:
         """What becomes of the row; one that is not in hand afterwards stays due."""
+        if self._is_lent(row.turn_id):
+            self._on_lent(row.turn_id)
+            return
         turn = self._scheduler.live.get(row.turn_id)
         if row.head is None:
             self._move(row, owned, "late")  # the log was read far enough: its turn never comes
@@ -58,6 +67,10 @@ class Delivery:
             self._take_absent(row, owned, row.head)
         elif turn.owned is owned and row.inbox_id not in turn.seen:
             self._take_present(row, owned, turn)
+
+    def take_borrowed(self, row: DueRow, turn: Turn) -> None:
+        """A row of a turn that runs here for another owner."""
+        self._take_present(row, turn.owned, turn)
 
     def _take_absent(self, row: DueRow, owned: Owned, head: Head | LoadedTurn) -> None:
         """The turn waits in Postgres: delayed, behind others, suspended, parked, ended, or held for a former owner."""
@@ -120,7 +133,7 @@ class Delivery:
         if action in (Action.CANCEL, Action.EXPIRE):
             self._end(row, owned, turn, action)
         elif action in (Action.LATE, Action.DELETE):
-            self._move(row, owned, "late" if action is Action.LATE else "deleted")
+            self._move(row, owned, "late" if action is Action.LATE else "deleted", turn)
         elif row.kind == "timer":
             turn.seen.add(row.inbox_id)
             if has_begun:
@@ -134,7 +147,7 @@ class Delivery:
                 turn.journal.deliver(signal)
             else:
                 turn.signals.append(signal)
-                self._move(row, owned, "buffered")
+                self._move(row, owned, "buffered", turn)
 
     def _end(self, row: DueRow, owned: Owned, turn: Turn, action: Action) -> None:
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
@@ -146,7 +159,14 @@ class Delivery:
         else:
             self._executor.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
 
-    def _move(self, row: DueRow, owned: Owned, to: str) -> None:
+    def _move(self, row: DueRow, owned: Owned, to: str, turn: Turn | None = None) -> None:
         telemetry.INBOX.labels(kind=row.kind, outcome=to).inc()
+        if owned.is_lent and turn is not None:  # written under the fence of its turn, with the turn
+            self._in_hand.take(row.inbox_id, owned)
+            turn.seen.add(row.inbox_id)
+            turn.moves[row.inbox_id] = to
+            if turn.journal is not None:
+                self._flusher.add(turn)
+            return
         self._in_hand.hold(row.inbox_id, owned, row.queue)
         self._flusher.move(LooseMove(owned, row.inbox_id, to))

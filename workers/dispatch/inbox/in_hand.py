@@ -46,6 +46,16 @@ class InHand:
         self._owned[inbox_id] = owned
         self._waiting[queue][inbox_id] = turn
 
+    def set_apart(self, turn: Turn) -> list[uuid.UUID]:
+        """The turn waits for something else than a slot: its rows stay in hand, and take no room."""
+        mine = []
+        for waiting in self._waiting.values():
+            mine += [inbox_id for inbox_id, each in waiting.items() if each is turn]
+        for inbox_id in mine:
+            for waiting in self._waiting.values():
+                waiting.pop(inbox_id, None)
+        return mine
+
     def drop(self, inbox_ids: Iterable[uuid.UUID]) -> None:
         """A flush says what became of them, or they are to be read again."""
         for inbox_id in inbox_ids:

@@ -58,6 +58,8 @@ class Inbox:
         interval_s: Callable[[], float],
         rows_max: int,
         size_bytes_max: int,
+        is_lent: Callable[[uuid.UUID], bool],
+        on_lent: Callable[[uuid.UUID], None],
     ) -> None:
         self._heads = heads
         self._scheduler = scheduler
@@ -77,8 +79,20 @@ class Inbox:
             heads, scheduler, takeover, self._owned_of, self._take_ahead, Rounds("read ahead", clock)
         )
         self._delivery = Delivery(
-            scheduler, executor, flusher, pager, takeover, self._in_hand, on_absent=self.ahead.touched
+            scheduler,
+            executor,
+            flusher,
+            pager,
+            takeover,
+            self._in_hand,
+            on_absent=self.ahead.touched,
+            is_lent=is_lent,
+            on_lent=on_lent,
         )
+        # For turns that lack their build here, and those that are borrowed from others.
+        self.set_apart = self._in_hand.set_apart
+        self.hold = self._in_hand.take
+        self.take_borrowed = self._delivery.take_borrowed
 
     def poke(self) -> None:
         """Something is due, or what was found may be taken now. A hint: it may come twice, or never."""
@@ -100,6 +114,10 @@ class Inbox:
         self._in_hand.drop(inbox_ids)
         if self._in_hand.has_room_again():
             self._work.set()
+
+    def known(self) -> Iterable[uuid.UUID]:
+        """Rows that are in hand."""
+        return self._in_hand.known
 
     def placed(self, placements: list[Placement]) -> None:
         """Delayed turns got their places: their sessions may have a new head."""

@@ -155,6 +155,35 @@ class Handover:
             if not each.owned.is_open:  # what the owner before left goes on to the next one with our own note
                 self._background.spawn(self._give([each]))
 
+    def give_back(self, turns: list[Turn], back: Callable[[list[Turn]], Awaitable[None]]) -> None:
+        """Borrowed turns go back to their owners, once nothing of them runs here and all is told. One of which it is
+        not certain how it goes on stays lent: its owner finds out when this process is gone.
+        """
+        certain = [
+            turn
+            for turn in turns
+            if (turn.task is None or turn.stop is Stop.HANDOVER)
+            and not turn.has_ended
+            and not (turn.goes_on_as_found and turn.resume is not Resume.MOVED)
+        ]
+        self._background.spawn(self._give_back(certain, back))
+
+    async def _give_back(self, turns: list[Turn], back: Callable[[list[Turn]], Awaitable[None]]) -> None:
+        await self._flusher.answered()
+        idle = [turn for turn in turns if not (in_flight(turn) or undelivered(turn))]
+        for turn in turns:
+            if turn not in idle:
+                self._background.spawn(self._deliver_and_give_back(turn, back))
+        for turn in idle:
+            self._on_done(turn)
+        if idle:
+            await self._insist(lambda: back(idle))
+
+    async def _deliver_and_give_back(self, turn: Turn, back: Callable[[list[Turn]], Awaitable[None]]) -> None:
+        await self._deliver(turn, f"{self._worker_id}/lent")
+        if not in_flight(turn):
+            await self._insist(lambda: back([turn]))
+
     async def _give(self, losses: list[Loss]) -> None:
         await self._flusher.answered()
         for each in losses:

@@ -42,7 +42,7 @@ class Cursor:
 
 
 class Pager:
-    """is_held(turn_id): a step of the turn still runs at a former owner."""
+    """is_held(turn_id): the turn still runs elsewhere; on_lent: a head that somebody borrows was found."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Pager:
         look_ahead_turns: int,
         ready_sessions_max: int,
         is_held: Callable[[uuid.UUID], bool],
+        on_lent: Callable[[Head, Owned], None],
         histories: Histories,
         on_ready: Callable[[], None],
     ) -> None:
@@ -62,6 +63,7 @@ class Pager:
         self._limit = look_ahead_turns + 1
         self._ready_max = ready_sessions_max
         self._is_held = is_held
+        self._on_lent = on_lent
         self._histories = histories
         self.load = histories.load
         self._on_ready = on_ready
@@ -208,6 +210,9 @@ class Pager:
             status = Status(row.status)
             if row.session_id in departed:  # it came, ran and left while we read: Postgres knows better now
                 self._scheduler.more(row.session_id, row.bucket, owned)
+                continue
+            if row.lent_to is not None and status is Status.RUNNING:
+                self._on_lent(row, owned)
                 continue
             is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
             if status in (Status.QUEUED, Status.RUNNING) and not is_known:

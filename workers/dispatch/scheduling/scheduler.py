@@ -114,8 +114,8 @@ class Scheduler:
 
     def more(self, session_id: uuid.UUID, bucket: int, owned: Owned) -> None:
         """Postgres may hold a turn of this session that memory does not know (a delayed one got its place)."""
-        if owned.is_void:
-            return  # the flush that says so was under way when the partition was lost
+        if owned.is_void or owned.is_lent:
+            return  # the flush that says so was under way when the partition was lost; or it is its owner's affair
         session = self.sessions.get(session_id)
         if session is None:
             session = self.sessions[session_id] = Session(session_id, bucket, owned)

@@ -1,0 +1,97 @@
+"""Who can run which version of which workflow, and which turns nobody can run.
+
+Raises: StoreUnavailableError
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from argosy.store.head import DueRow, Head
+from argosy.store.pool import Pool
+from argosy.store.queries import load_queries
+
+_SQL: Final = load_queries("build")
+
+
+class Ability(NamedTuple):
+    """is_latest: what a turn of the name that has begun nowhere yet runs there."""
+
+    worker_id: uuid.UUID
+    name: str
+    version: str
+    is_latest: bool
+
+
+class Builds:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def abilities(self, worker_ids: Iterable[uuid.UUID]) -> list[Ability]:
+        """Of a worker that is known these never change."""
+        return [Ability(*row) for row in await self._pool.fetch(_SQL["list_abilities"], list(worker_ids))]
+
+    async def lacking(self, turn_ids: Sequence[uuid.UUID], wait_s: float) -> set[uuid.UUID]:
+        """Those of the turns that no worker of their lane could run for wait_s, by the database's clock."""
+        return {row[0] for row in await self._pool.fetch(_SQL["find_lacking"], turn_ids, wait_s)}
+
+
+class Loan(NamedTuple):
+    """A change of who runs a turn. taken_from: None when it is lent; lent_to: None when it is taken back."""
+
+    partition: int
+    epoch: int
+    turn_id: uuid.UUID
+    taken_from: uuid.UUID | None
+    lent_to: uuid.UUID | None
+    seq: int
+    lent_as: str
+
+
+class LentTurn(NamedTuple):
+    """A turn that was lent, as Postgres has it."""
+
+    turn_id: uuid.UUID
+    status: str
+    seq: int
+    lent_to: uuid.UUID | None
+
+
+class Borrowed(NamedTuple):
+    head: Head
+    lent_as: str
+
+
+class Loans:
+    """One worker's hand on turns that it lends and borrows."""
+
+    def __init__(self, pool: Pool, worker_id: uuid.UUID, lane: str, *, input_size_bytes_max: int) -> None:
+        self._pool = pool
+        self._worker_id = worker_id
+        self._lane = lane
+        self._input_max = input_size_bytes_max
+
+    async def change(self, loans: Sequence[Loan]) -> set[uuid.UUID]:
+        """Lend turns, or take them back; those of which it was done."""
+        held = {each.partition: each.epoch for each in loans}
+        columns = zip(*((each.partition, *each[2:]) for each in loans), strict=True)
+        rows = await self._pool.fetch(
+            _SQL["lend"], self._worker_id, self._lane, list(held), list(held.values()), *columns
+        )
+        return {row[0] for row in rows}
+
+    async def lent(self, turn_ids: Sequence[uuid.UUID]) -> list[LentTurn]:
+        return [LentTurn(*row) for row in await self._pool.fetch(_SQL["list_lent"], turn_ids)]
+
+    async def borrowed(self, known: Sequence[uuid.UUID], limit: int) -> list[Borrowed]:
+        """Turns that were lent to this worker, without those that it knows."""
+        arguments = (self._worker_id, self._lane, known, self._input_max, limit)
+        rows = await self._pool.fetch(_SQL["load_borrowed"], *arguments)
+        return [Borrowed(Head(*row[:15]), row[15]) for row in rows]
+
+    async def due(self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID]) -> list[DueRow]:
+        rows = await self._pool.fetch(_SQL["due_of_turns"], turn_ids, known)
+        return [DueRow(*(*row, None, None)) for row in rows]
+
+    async def give_back(self, turn_ids: Sequence[uuid.UUID]) -> None:
+        await self._pool.execute(_SQL["give_back"], turn_ids, self._worker_id)

@@ -1,0 +1,46 @@
+"""POST /v1/turns:resume: many parked turns run on. Each gets the row that POST …/resume writes (inbox.py).
+
+One call resumes `limit` turns at the most and says whether there are more. An idempotency key names a sweep: under it a
+turn is resumed once, however often it is repeated, also when it is parked again meanwhile. Without a key a turn is
+resumed once for each time that it was parked.
+"""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from argosy.gateway.openapi import Resumed, answers
+from argosy.gateway.parameters import strict
+from argosy.gateway.routes.inbox import check_rate
+from argosy.gateway.state import state_of
+from argosy.gateway.turn_request import checked_key
+from argosy.gateway.views import encode
+from argosy.store import inbox
+
+router: Final = APIRouter(prefix="/v1", tags=["turns"], dependencies=[strict])
+
+TURNS_MAX: Final = 1_000
+
+_Text = Annotated[str | None, Query(min_length=1, max_length=256)]
+
+
+@router.post("/turns:resume", status_code=202, responses=answers("Resumed", 429))
+async def post_resume_all(
+    request: Request,
+    reason: _Text = None,
+    workflow: _Text = None,
+    limit: Annotated[int, Query(ge=1, le=TURNS_MAX)] = TURNS_MAX,
+) -> Response:
+    """Run parked turns on: those parked for this reason, of this workflow. Repeat it while has_more is true."""
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    key = checked_key(request.headers.get("idempotency-key"))
+    check_rate(state, tenant)
+    done = await inbox.resume_parked(
+        state.pool, tenant, state.settings.lane, reason=reason, workflow=workflow, key=key or None, limit=limit
+    )
+    for bucket in done.buckets:
+        state.poking.new_inbox_row(bucket)
+    return Response(encode(Resumed(resumed=done.resumed, has_more=done.has_more)), 202, media_type="application/json")

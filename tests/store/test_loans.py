@@ -1,0 +1,144 @@
+"""A turn that is lent is written by its borrower alone, until it rests, ends or is taken back; and nobody waits."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from argosy.config import load
+from argosy.store.build import Builds, Loan, Loans
+from argosy.store.pool import Pool, open_pool
+from tests.store.conftest import OpenHand
+from tests.store.hand import LANE, Change, Hand, New, flush_arguments
+from tests.store.test_flush import QUEUED, RUNNING, STARTED, running
+
+LENT = -1
+
+
+@pytest.fixture
+async def pool(hand: Hand) -> AsyncIterator[Pool]:
+    async with open_pool(load({}), hand.dsn) as pool:
+        yield pool
+
+
+def _loan(hand: Hand, turn: New, *, taken_from: Hand | None = None, to: Hand | None = None, seq: int = 0) -> Loan:
+    ids = [None if each is None else each.worker_id for each in (taken_from, to)]
+    return Loan(turn.partition, hand.epochs[turn.partition], turn.turn_id, *ids, seq, "moved")
+
+
+def _loans(pool: Pool, hand: Hand) -> Loans:
+    return Loans(pool, hand.worker_id, LANE, input_size_bytes_max=100)
+
+
+class Borrower:
+    """Writes turns that are lent to a worker."""
+
+    def __init__(self, hand: Hand) -> None:
+        self.hand = hand
+
+    async def flush(self, change: Change) -> bool:
+        """Whether it was written."""
+        arguments = list(flush_arguments(LANE, {change.turn.partition: 0}, [change], (), ()))
+        arguments[1], arguments[2], arguments[3] = [], [], [LENT]
+        answer = await self.hand.call(2, *arguments)
+        return answer.applied is None
+
+
+@pytest.fixture
+async def borrower(open_hand: OpenHand) -> Hand:
+    return await open_hand()
+
+
+async def _lent_to(hand: Hand, turn: New) -> uuid.UUID | None:
+    found: uuid.UUID | None = (await hand.turn(turn))["lent_to"]
+    return found
+
+
+async def test_a_borrower_writes_what_is_lent_to_it_and_nothing_else(hand: Hand, borrower: Hand, pool: Pool) -> None:
+    lent, own = New("a"), New("b")
+    await hand.accept(lent, own)
+
+    done = await _loans(pool, hand).change([_loan(hand, lent, to=borrower)])
+
+    assert done == {lent.turn_id}
+    assert await Borrower(borrower).flush(Change(lent, QUEUED, "running", events=STARTED))
+    assert not await Borrower(borrower).flush(Change(own, QUEUED, "running", events=STARTED))
+    assert await _lent_to(hand, lent) == borrower.worker_id
+
+
+@pytest.mark.parametrize("status", ["completed", "suspended", "parked"])
+async def test_a_turn_that_rests_or_ends_is_its_owners_again(
+    hand: Hand, borrower: Hand, pool: Pool, status: str
+) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    await _loans(pool, hand).change([_loan(hand, turn, to=borrower)])
+
+    assert await Borrower(borrower).flush(Change(turn, QUEUED, status, events=STARTED))
+
+    assert await _lent_to(hand, turn) is None
+    assert not await Borrower(borrower).flush(Change(turn, (status, 1, 1), "running", events=[("turn.resumed", "")]))
+
+
+async def test_what_a_borrower_says_after_its_loan_was_taken_back_is_refused(
+    hand: Hand, borrower: Hand, pool: Pool
+) -> None:
+    turn = New("a")
+    await running(hand, turn)
+    loans = _loans(pool, hand)
+    await loans.change([_loan(hand, turn, to=borrower, seq=1)])
+
+    assert await loans.change([_loan(hand, turn, taken_from=borrower)]) == {turn.turn_id}
+
+    assert not await Borrower(borrower).flush(Change(turn, RUNNING, "completed", events=[("turn.completed", "")]))
+
+
+async def test_a_write_of_the_owner_takes_a_turn_back(hand: Hand, borrower: Hand, pool: Pool) -> None:
+    turn = New("a")
+    await running(hand, turn)
+    await _loans(pool, hand).change([_loan(hand, turn, to=borrower, seq=1)])
+
+    await hand.flush(Change(turn, RUNNING, "running", attempt=2, events=[("turn.reset", "")]))
+
+    assert await _lent_to(hand, turn) is None
+    assert not await Borrower(borrower).flush(Change(turn, RUNNING, "completed", events=[("turn.completed", "")]))
+
+
+async def test_who_lost_the_partition_lends_nothing_of_it_and_takes_nothing_back(
+    hand: Hand, borrower: Hand, open_hand: OpenHand, pool: Pool
+) -> None:
+    turn, other = New("a"), New("a2")
+    await running(hand, turn, other)
+    loans = _loans(pool, hand)
+    await loans.change([_loan(hand, turn, to=borrower, seq=1)])
+    successor = await open_hand()
+    await successor.claim()
+
+    refused = await loans.change([_loan(hand, other, to=borrower, seq=1), _loan(hand, turn, taken_from=borrower)])
+
+    assert refused == set()
+    assert await Borrower(borrower).flush(Change(turn, RUNNING, "completed", events=[("turn.completed", "")]))
+
+
+async def test_a_turn_that_changed_meanwhile_is_not_lent(hand: Hand, borrower: Hand, pool: Pool) -> None:
+    turn = New("a")
+    await running(hand, turn)
+
+    assert await _loans(pool, hand).change([_loan(hand, turn, to=borrower, seq=0)]) == set()
+
+
+async def test_a_turn_lacks_its_build_from_when_somebody_was_last_heard_of_who_has_it(hand: Hand, pool: Pool) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    connection, builds = hand.connections[1], Builds(pool)
+    await connection.execute("UPDATE turns SET accepted_at = now() - interval '1 hour'")
+    nobody = await builds.lacking([turn.turn_id], 60)
+    await connection.execute(
+        "INSERT INTO workers (worker_id, kind, lane, build, host, pid, address, metrics_port, slots, started_at)"
+        " VALUES ($1, 'dispatch', $2, 'b', 'h', 1, 'a', 1, 1, now() - interval '30 seconds')", hand.worker_id, LANE,
+    )  # fmt: skip
+    await connection.execute("INSERT INTO abilities VALUES ($1, 'echo', '1', true)", hand.worker_id)
+
+    assert nobody == {turn.turn_id}
+    assert await builds.lacking([turn.turn_id], 60) == set()
+    assert await builds.lacking([turn.turn_id], 20) == {turn.turn_id}

@@ -1,0 +1,45 @@
+"""A worker with a workflow that cannot be loaded is not the build that it was to be: it takes no part.
+
+It registers nothing, joins no group, claims and borrows nothing, and holds no connection: workers that are well keep
+what they have, and whoever rolls it out sees at /readyz that it is not ready, and why. It is mended by a start with a
+workflow that loads, or without it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from signal import Signals
+from typing import Any
+
+import structlog
+
+from argosy import telemetry
+from argosy.config import Settings
+from argosy.ops_server import OpsServer
+from argosy.process.parent import watch_parent
+from argosy.workflow.catalog import Broken
+
+log = structlog.get_logger()
+
+
+async def stand_aside(
+    settings: Settings, broken: Sequence[Broken], stop_signals: Sequence[Signals], parent_fd: int | None
+) -> None:
+    """Until one of the signals comes, or the pipe parent_fd closes."""
+    stopping = asyncio.Event()
+    for number in stop_signals:
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    if parent_fd is not None:
+        watch_parent(parent_fd, lambda: None, 0.0)
+    for each in broken:
+        log.error(telemetry.WORKFLOWS_BROKEN, entry=each.entry, error=each.error, where=each.where)
+    what = "; ".join(map(str, broken))
+    ops = OpsServer(settings.metrics_host, settings.metrics_port, health=lambda: (True, {}), ready=lambda: _not(what))
+    ops.start()
+    try:
+        await stopping.wait()
+    finally:
+        ops.stop()
+
+
+def _not(what: str) -> tuple[bool, dict[str, Any]]:
+    return False, {"waits_for": f"workflows that can be loaded: {what}"}

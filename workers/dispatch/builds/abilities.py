@@ -1,0 +1,48 @@
+"""Who can run what, of the living workers of this lane. What a worker can run never changes while it lives."""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+
+from argosy.store.build import Builds
+from argosy.workers.dispatch.life import Member
+
+
+class Abilities:
+    """members: of all lanes, as they are known now."""
+
+    def __init__(
+        self, builds: Builds, worker_id: uuid.UUID, lane: str, *, members: Callable[[], Sequence[Member]]
+    ) -> None:
+        self._builds = builds
+        self._worker_id = worker_id
+        self._lane = lane
+        self._members = members
+        # By worker: every (name, version), and (name, None) for turns that have begun nowhere yet.
+        self._known: dict[uuid.UUID, set[tuple[str, str | None]]] = {}
+        self._able: dict[tuple[str, str | None], list[uuid.UUID]] = {}  # as of the last look
+
+    async def look(self) -> None:
+        """Read what those can run that came since the last look. Raises StoreUnavailableError."""
+        self._able.clear()
+        living = {each.worker_id for each in self._members() if each.is_alive and each.lane == self._lane}
+        self._known = {worker_id: can for worker_id, can in self._known.items() if worker_id in living}
+        new = living - self._known.keys() - {self._worker_id}
+        if not new:
+            return
+        found: dict[uuid.UUID, set[tuple[str, str | None]]] = {worker_id: set() for worker_id in new}
+        for each in await self._builds.abilities(new):
+            found[each.worker_id] |= {(each.name, each.version), (each.name, None)}
+        self._known |= found
+
+    def borrower(self, workflow: str, version: str | None, turn_id: uuid.UUID) -> uuid.UUID | None:
+        """Another worker that takes turns and has this, the same one for a turn while it lives; None: there is none."""
+        wanted = workflow, version
+        if wanted not in self._able:
+            free = {each.worker_id for each in self._members() if each.is_alive and not each.is_draining}
+            self._able[wanted] = [each for each, can in self._known.items() if each in free and wanted in can]
+        return max(self._able[wanted], key=lambda each: _weight(each, turn_id), default=None)
+
+
+def _weight(worker_id: uuid.UUID, turn_id: uuid.UUID) -> bytes:
+    return hashlib.blake2b(worker_id.bytes + turn_id.bytes, digest_size=8).digest()

@@ -1,0 +1,285 @@
+"""The owner's side of turns that it cannot run, because it lacks their workflow or version of it.
+
+Rules (docs/architecture.md, "Builds"):
+- Such a turn waits in memory without a slot: its session waits with it, and cancels and deadlines find it.
+- A living worker of the lane that has what it needs borrows it: from the commit of the loan on the borrower writes it,
+  and takes what is addressed to it, until the turn rests or has ended; here it is only remembered.
+- A borrower that died, or was silent for too long, loses its loans first; what they became is read then.
+- A turn is parked when no worker could run it for BUILD_WAIT_S, by the database's clock, whoever owned it meanwhile.
+- What is beyond LENT_TURNS_MAX waits here; what is beyond WAITING_MAX waits in Postgres, and is looked for again.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Collection, Iterable
+from itertools import islice
+from typing import Final, NamedTuple
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.rounds import Rounds
+from argosy.store.build import Builds, LentTurn, Loan, Loans
+from argosy.turn.status import ENDED, Status
+from argosy.workers.dispatch.builds.abilities import Abilities
+from argosy.workers.dispatch.turn import Owned, Resume, Turn
+from argosy.workflow.journal import Park
+
+log = telemetry.logger()
+
+PARK_REASON: Final = "no_build"
+WAITING_MAX: Final = 10_000
+_LOOK_S: Final = 0.5
+_PAUSE_S: Final = 0.01  # what comes meanwhile is read at once
+_LOANS_MAX: Final = 200  # in one statement
+_ASKED_MAX: Final = 100
+
+
+class Lent(NamedTuple):
+    """A turn that somebody borrows. seq: how many events it had when it was looked at last."""
+
+    owned: Owned
+    session_id: uuid.UUID
+    bucket: int
+    borrower: uuid.UUID
+    resume: Resume
+    seq: int
+
+
+class Told(NamedTuple):
+    """What others do when something becomes of a turn."""
+
+    set_apart: Callable[[Turn], list[uuid.UUID]]  # its inbox rows stay in hand, and count no more
+    release: Callable[[Collection[uuid.UUID]], None]  # inbox rows are due as before
+    left: Callable[[Turn], None]  # it leaves memory, and its session with it
+    more: Callable[[uuid.UUID, int, Owned], None]  # a session is read again
+    take_up: Callable[[uuid.UUID, Owned, Resume], None]  # a turn that is running in Postgres comes into memory
+    look_at_heads: Callable[[list[Owned]], None]
+    park: Callable[[Turn, Park], None]
+    poke: Callable[[uuid.UUID, Iterable[int]], None]  # a worker is told that it has something in these buckets
+    happened: Callable[[uuid.UUID, uuid.UUID], None]  # something durable, for who watches
+
+
+class Lending:
+    """Runs until cancelled. may_lend(owned): whether turns of it may be given to others now."""
+
+    def __init__(
+        self,
+        builds: Builds,
+        loans: Loans,
+        abilities: Abilities,
+        clock: Clock,
+        told: Told,
+        *,
+        is_living: Callable[[uuid.UUID], bool],
+        may_lend: Callable[[Owned], bool],
+        wait_s: float,
+        lent_max: int,
+    ) -> None:
+        self._builds = builds
+        self._loans = loans
+        self._abilities = abilities
+        self._clock = clock
+        self._told = told
+        self._is_living = is_living
+        self._may_lend = may_lend
+        self._wait_s = wait_s
+        self._lent_max = lent_max
+        # With the rows of the inbox that came for it before it waited.
+        self._waiting: dict[Turn, list[uuid.UUID]] = {}
+        self._elsewhere: set[Owned] = set()  # of these more turns wait than memory holds
+        self.lent: dict[uuid.UUID, Lent] = {}
+        self._asked_at_s = float("-inf")
+        self._work = asyncio.Event()
+
+    def lacks(self, turn: Turn) -> None:
+        """A head cannot run here. It has no slot."""
+        rows = self._told.set_apart(turn)
+        if len(self._waiting) >= WAITING_MAX:
+            self._elsewhere.add(turn.owned)
+            self._told.left(turn)
+            return
+        self._waiting[turn] = rows
+        self._work.set()
+
+    def is_lent(self, turn_id: uuid.UUID) -> bool:
+        return turn_id in self.lent
+
+    def found(self, turn_id: uuid.UUID, session_id: uuid.UUID, bucket: int, borrower: uuid.UUID, owned: Owned) -> None:
+        """A head that somebody runs for whoever owns it."""
+        self.lent.setdefault(turn_id, Lent(owned, session_id, bucket, borrower, Resume.CRASHED, 0))
+        self._work.set()
+
+    def row_came(self, turn_id: uuid.UUID) -> None:
+        """Something is due for a turn that is lent: its borrower takes it."""
+        each = self.lent[turn_id]
+        self._told.poke(each.borrower, [each.bucket])
+
+    def poke(self) -> None:
+        """A borrower says something, or somebody came or went."""
+        if self.lent or self._waiting:
+            self._work.set()
+
+    def void(self, owned: Owned) -> None:
+        """The partition is not ours any more: loans go on under whoever has it."""
+        self._waiting = {turn: rows for turn, rows in self._waiting.items() if turn.owned is not owned}
+        self.lent = {turn_id: each for turn_id, each in self.lent.items() if each.owned is not owned}
+        self._elsewhere.discard(owned)
+
+    async def run(self) -> None:
+        rounds = Rounds("lending", self._clock)
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            async with rounds:
+                await self.look()
+            telemetry.TURNS_WAITING_FOR_BUILD.set(len(self._waiting))
+            telemetry.TURNS_LENT.set(len(self.lent))
+            await self._clock.sleep(_PAUSE_S)
+            if self.lent or self._waiting:
+                try:
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._work.wait()
+                except TimeoutError:
+                    self._work.set()
+
+    async def look(self) -> None:
+        """What became of the loans, what may be lent now, and what has waited for too long."""
+        await self._abilities.look()
+        if self.lent:
+            await self._look_after_lent()
+        self._waiting = {turn: rows for turn, rows in self._waiting.items() if turn.is_live and not turn.has_ended}
+        await self._lend()
+        if self._clock.monotonic_s() - self._asked_at_s >= min(self._wait_s / 4, 5.0):
+            self._asked_at_s = self._clock.monotonic_s()
+            await self._park()
+        if self._elsewhere and len(self._waiting) < WAITING_MAX // 2:
+            again, self._elsewhere = [each for each in self._elsewhere if not each.is_void], set()
+            self._told.look_at_heads(again)
+
+    # Lending
+
+    async def _lend(self) -> None:
+        wanted: list[tuple[Turn, Loan]] = []
+        room = min(_LOANS_MAX, self._lent_max - len(self.lent))
+        for turn in self._waiting:
+            if len(wanted) >= room:
+                break
+            borrower = self._abilities.borrower(turn.workflow, turn.version, turn.turn_id)
+            if borrower is None or turn.is_queued_to_flush or not self._may_lend(turn.owned):
+                continue
+            owned = turn.owned
+            as_found = turn.resume.value
+            loan = Loan(owned.partition, owned.epoch, turn.turn_id, None, borrower, turn.seq, as_found)
+            wanted.append((turn, loan))
+        if not wanted:
+            return
+        done = await self._loans.change([loan for _, loan in wanted])
+        lent: dict[uuid.UUID, set[int]] = {}
+        for turn, loan in wanted:
+            if turn.turn_id in done and loan.lent_to is not None:
+                lent.setdefault(loan.lent_to, set()).add(turn.bucket)
+                self._gave(turn, loan.lent_to)
+        for borrower, buckets in lent.items():
+            self._told.poke(borrower, buckets)
+        if len(wanted) == _LOANS_MAX:
+            self._work.set()
+        if refused := [turn for turn, _ in wanted if turn.turn_id not in done and turn in self._waiting]:
+            await self._compare(refused)
+
+    async def _compare(self, refused: list[Turn]) -> None:
+        """They are not as memory has them, or somebody was writing them: what Postgres has is right."""
+        rows = {row.turn_id: row for row in await self._loans.lent([turn.turn_id for turn in refused])}
+        for turn in refused:
+            row = rows.get(turn.turn_id)
+            is_as_here = row is not None and (row.status, row.seq) == (turn.status, turn.seq)
+            is_lent = row is not None and row.lent_to is not None and row.status == Status.RUNNING
+            if turn not in self._waiting or turn.is_queued_to_flush or (is_as_here and not is_lent):
+                continue
+            released = [*self._waiting.pop(turn), *turn.seen, *turn.moves]
+            self._told.left(turn)
+            if row is not None and row.lent_to is not None and row.status == Status.RUNNING:
+                self.found(turn.turn_id, turn.session_id, turn.bucket, row.lent_to, turn.owned)
+            elif row is not None and row.status == Status.RUNNING:
+                self._told.take_up(turn.turn_id, turn.owned, Resume.UNHEARD)
+            else:
+                self._told.more(turn.session_id, turn.bucket, turn.owned)
+            self._told.release(released)
+
+    def _gave(self, turn: Turn, borrower: uuid.UUID) -> None:
+        rows = self._waiting.pop(turn, [])
+        if turn.owned.is_void or turn.has_ended or not turn.is_live:
+            return  # what became of it meanwhile is written: that takes it back
+        self.lent[turn.turn_id] = Lent(turn.owned, turn.session_id, turn.bucket, borrower, turn.resume, turn.seq)
+        self._told.left(turn)
+        self._told.release([*rows, *turn.seen, *turn.moves])
+
+    # Loans
+
+    async def _look_after_lent(self) -> None:
+        asked = dict(self.lent)
+        rows = {row.turn_id: row for row in await self._loans.lent(list(asked))}
+        gone: list[tuple[uuid.UUID, Lent]] = []
+        borrowers: dict[uuid.UUID, set[int]] = {}
+        for turn_id, each in asked.items():
+            row = rows.get(turn_id)
+            if self.lent.get(turn_id) is not each:
+                continue
+            if row is None or row.lent_to != each.borrower or Status(row.status) in ENDED:
+                self._is_back(turn_id, each, row)
+                continue
+            if row.seq != each.seq:
+                self.lent[turn_id] = each._replace(seq=row.seq)
+                self._told.happened(turn_id, each.session_id)
+            if not self._is_living(each.borrower):
+                gone.append((turn_id, self.lent[turn_id]))
+            else:
+                borrowers.setdefault(each.borrower, set()).add(each.bucket)
+        for borrower, buckets in borrowers.items():
+            self._told.poke(borrower, buckets)  # a poke may have been lost
+        for first in range(0, len(gone), _LOANS_MAX):
+            await self._take_back(gone[first : first + _LOANS_MAX])
+
+    async def _take_back(self, gone: list[tuple[uuid.UUID, Lent]]) -> None:
+        """Their borrowers are dead: from the commit on nothing that they still say is written."""
+        loans = [
+            Loan(each.owned.partition, each.owned.epoch, turn_id, each.borrower, None, 0, "") for turn_id, each in gone
+        ]
+        done = await self._loans.change(loans)
+        if not done:
+            return
+        log.warning(telemetry.LOANS_TAKEN_BACK, turns=len(done))
+        rows = {row.turn_id: row for row in await self._loans.lent(list(done))}
+        for turn_id, each in gone:
+            if turn_id in done and self.lent.get(turn_id) is each:
+                self._is_back(turn_id, each, rows.get(turn_id), Resume.CRASHED)
+
+    def _is_back(self, turn_id: uuid.UUID, each: Lent, row: LentTurn | None, resume: Resume = Resume.MOVED) -> None:
+        """It rests, has ended, or its borrower runs it no more. resume: how it goes on if it was running."""
+        del self.lent[turn_id]
+        self._told.happened(turn_id, each.session_id)
+        if row is not None and row.status == Status.RUNNING:
+            self._told.take_up(turn_id, each.owned, resume)
+        else:
+            self._told.more(each.session_id, each.bucket, each.owned)
+
+    # Waiting for too long
+
+    async def _park(self) -> None:
+        asked = [turn for turn in islice(self._waiting, _ASKED_MAX) if not turn.is_queued_to_flush]
+        if not asked:
+            return
+        late = await self._builds.lacking([turn.turn_id for turn in asked], self._wait_s)
+        for turn in asked:
+            rows = self._waiting.pop(turn, None)
+            if rows is None:
+                continue
+            if turn.turn_id not in late or turn.has_ended or not turn.is_live or turn.is_queued_to_flush:
+                self._waiting[turn] = rows  # behind the others, so that all are asked for in turn
+                continue
+            what = f"{turn.workflow!r}" + (f" version {turn.version!r}" if turn.version else "")
+            message = f"no worker of its lane has had the workflow {what} for {self._wait_s:g} s (BUILD_WAIT_S)"
+            self._told.park(turn, Park(PARK_REASON, message))
+            self._told.release(rows)
+        if late:
+            self._asked_at_s = float("-inf")
+            self._work.set()
