@@ -34,7 +34,11 @@ class Worker:
         self.heard: asyncio.Queue[object] = asyncio.Queue()
         put = self.heard.put_nowait
         self.service = PokeService(
-            lambda buckets: put("inbox"), lambda ids: put(list(ids)), lambda: put("log"), lambda p: put(list(p)), streams_max=2
+            lambda buckets: put("inbox"),
+            lambda ids: put(list(ids)),
+            lambda: put("log"),
+            lambda p: put(list(p)),
+            streams_max=2,
         )
         worker_id = uuid.uuid4()
         self.server = RpcServer(key=KEY, worker_id=worker_id, host="127.0.0.1", port=0)
