@@ -292,4 +292,3 @@ class Executor:
             turn_change.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
         elif turn.stop is Stop.EXPIRE:
             turn_change.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
-
