@@ -76,11 +76,8 @@ class Owned:
         self.backlog: list[Any] = []
         self.gap: Gap | None = None
         self.mark: tuple[int, float] | None = None
-        self.is_void = False
-        self.is_closing = False
-        self.is_lent = False
-        self.is_open = False
-        self.is_reading = False
+        self.is_void = self.is_closing = self.is_lent = False
+        self.is_open = self.is_reading = False
         self.resume = Resume.CRASHED
         self.held_at_s = float("-inf")
 
