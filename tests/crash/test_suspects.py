@@ -106,3 +106,17 @@ async def test_one_of_many_that_kills_its_workers_is_found_and_the_others_comple
     assert "may be what ends them" in codes["waiting_for_trial"]
     assert "on trial" in codes["on_trial"]
     await client.judge(disruptions=len(workers.deaths))
+
+
+@BOTH_IN_FAULTS
+@pytest.mark.scenario("F34 poison that wakes up", "a turn that kills its worker whenever it wakes up is parked")
+async def test_one_that_kills_its_worker_whenever_it_wakes_up_is_found(
+    idle_fleet: Fleet, client: Client, tmp_path: Path
+) -> None:
+    idle_fleet.gateway(is_awaited=False)
+    async with Supervisor(idle_fleet, 2) as workers:
+        poison = await client.post("poisoned", "dies_after_nap", counter=str(tmp_path / "deaths"))
+        parked = await client.until_status([poison], {"parked"}, within_s=90)
+
+    assert parked[poison]["reason"] == "crashes_its_worker"
+    assert len(workers.deaths) <= DEATHS_MAX

@@ -240,6 +240,14 @@ async def dies(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
 
 
 @workflow
+async def dies_after_nap(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
+    """Kills its worker each time that it wakes up, before anything of that is recorded."""
+    await ctx.sleep(0.3)
+    _die(job)
+    return {"number": await ctx.run(touch, job)}
+
+
+@workflow
 async def dies_in_body(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     """Kills its worker before its first durable operation."""
     _die(job)
