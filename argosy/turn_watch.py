@@ -226,7 +226,10 @@ def _say_end(console: Console, handle: TurnHandle) -> int:
 def _line(event: StreamEvent) -> str:
     at = event.at.isoformat(timespec="milliseconds") if event.at else ""
     if isinstance(event, Event):
-        what = f"{event.key} {_json(event.data) if event.data else ''}".strip()
+        data = event.data
+        if event.type == "turn.completed":  # the result is shown when all is over
+            data = {name: value for name, value in data.items() if name != "result"}
+        what = f"{event.key} {_json(data) if data else ''}".strip()
     else:
         what = getattr(event, "channel", "") or str(getattr(event, "from_seq", ""))
     return printable(f"{at} {event.seq:>4} {event.type:<16} {what[:_SHOWN_CHARACTERS_MAX]}".rstrip())

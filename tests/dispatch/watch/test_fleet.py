@@ -45,11 +45,12 @@ async def find_owner(fleet: Fleet, session: str) -> Found:
 
 
 async def find_rows(fleet: Fleet, turn_id: str) -> list[tuple[Any, ...]]:
-    """The durable events of a turn, as Postgres has them."""
+    """The durable events of a turn, as Postgres has them, and with the last of them the turn's result."""
     connection = await asyncpg.connect(fleet.environment["STATE_DB_URI"])
     try:
         rows = await connection.fetch(
-            """SELECT place, lineage, events.seq, events.attempt, type, key, data,
+            """SELECT place, lineage, events.seq, events.attempt, type, key,
+                      CASE type WHEN 'turn.completed' THEN '{"result":'::bytea || result || '}'::bytea ELSE data END,
                       (extract(epoch FROM at) * 1000000)::bigint
                FROM events JOIN turns USING (turn_id) WHERE turn_id = $1 ORDER BY events.seq""",
             uuid.UUID(turn_id),
