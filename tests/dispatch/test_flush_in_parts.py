@@ -241,3 +241,26 @@ async def test_a_turn_whose_history_grows_too_large_fails_and_says_why():
         await until(lambda: turn.status is Status.FAILED and turn.durable_seq == turn.seq)
 
         assert b"HISTORY_SIZE_BYTES_MAX=100000" in turn.error
+
+
+async def test_once_a_history_is_full_none_of_the_turns_steps_begins():
+    begun = []
+
+    async def hoards(context):
+        await asyncio.gather(*(context.run(large, number) for number in range(300)))
+
+    @step
+    async def large(number):
+        begun.append(number)
+        return "x" * 10 * KB
+
+    async with Parts(catalog(hoards), history_size_bytes_max=100 * KB) as parts:
+        turn = make_turn(parts.owned[0], "boom")
+        parts.scheduler.accepted(turn, True)
+        parts.executor.fill()
+
+        await until(lambda: turn.status is Status.FAILED and turn.durable_seq == turn.seq)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+        assert len(begun) <= 11

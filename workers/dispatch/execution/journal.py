@@ -43,6 +43,7 @@ class TurnJournal:
         "_limits",
         "_listener_of",
         "_on_handed_over",
+        "_overgrown",
         "_quiet",
         "_recorded_seq",
         "_replay",
@@ -67,6 +68,8 @@ class TurnJournal:
         self._flusher = flusher
         self._database_time_s = database_time_s
         self._limits = limits
+        # Why nothing more can be recorded; empty while it can.
+        self._overgrown = ""
         self.bounds = limits.channels
         self.is_new = not (turn.history or turn.is_taken_over)
         self._listener_of = listener_of
@@ -145,9 +148,11 @@ class TurnJournal:
         if self._recorded_seq > self._turn.durable_seq or self._flusher.is_word_old(self._turn.owned):
             await self._written_down(key)
             await self._go_on(key)
-        while self._flusher.is_full:
+        while self._flusher.is_full and not self._overgrown:
             await self._flusher.room()
             await self._go_on(key)
+        if self._overgrown:  # what it would come to could not be recorded
+            raise WorkflowError(self._overgrown)
 
     def record(self, event: Event, key: str, data: bytes) -> None:
         turn = self._turn
@@ -157,15 +162,17 @@ class TurnJournal:
         self._check()
         limits = self._limits
         if turn.seq >= limits.events_max:
-            raise WorkflowError(
+            self._overgrown = (
                 f"the turn has {turn.seq} durable events, the bound is EVENTS_PER_TURN_MAX={limits.events_max}"
             )
+            raise WorkflowError(self._overgrown)
         if turn.history_bytes + len(data) > limits.history_size_bytes_max:
-            raise WorkflowError(
+            self._overgrown = (
                 f"the turn's events have {turn.history_bytes} bytes of data and one of {len(data)} comes, the bound is "
                 f"HISTORY_SIZE_BYTES_MAX={limits.history_size_bytes_max}: keep large results elsewhere, and return "
                 "where they are"
             )
+            raise WorkflowError(self._overgrown)
         if event in STEP_OUTCOMES:
             turn.crashes, turn.trial = 0, None
         turn.write(event, key, data)
