@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from argosy import cli, telemetry
+from argosy.errors import SettingError
 from tests.harness.fleet import Fleet
 from tests.harness.processes import ARGOSY
 from tests.harness.terminal import in_terminal
@@ -151,7 +152,7 @@ def test_what_cannot_be_done_is_one_line(
 
 def test_ids_and_names_are_quoted_in_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(cli, "_call", lambda method, _url, path, **_: asked.append((method, path)))
+    monkeypatch.setattr(cli, "call", lambda method, _url, path, **_: asked.append((method, path)))
     runner = CliRunner()
 
     for arguments in (
@@ -170,6 +171,31 @@ def test_ids_and_names_are_quoted_in_addresses(monkeypatch: pytest.MonkeyPatch) 
         ("POST", "/v1/turns/a%2Fb/signals/%C3%A9%20%2F%3F"),
         ("POST", "/v1/sessions/s%2F..%2F%C3%BC/turns"),
     ]
+
+
+def test_all_parked_turns_that_match_are_resumed_under_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, left = [], [(1000, True), (7, False)]
+
+    def answer(method: str, _url: str, path: str, *, headers: dict[str, str]) -> tuple[Any, bool]:
+        asked.append((method, path, headers["idempotency-key"]))
+        resumed, has_more = left.pop(0)
+        return {"resumed": resumed, "has_more": has_more}, True
+
+    monkeypatch.setattr(cli, "ask", answer)
+
+    result = CliRunner().invoke(cli.app, ["turn", "resume", "--all", "--reason", "no_build", "--workflow", "a b"])
+
+    assert (result.exit_code, json.loads(result.output)) == (0, {"resumed": 1007})
+    path = "/v1/turns:resume?reason=no_build&workflow=a+b"
+    assert [each[:2] for each in asked] == [("POST", path)] * 2
+    assert len({each[2] for each in asked}) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["x", "--all"], ["x", "--reason", "no_build"]])
+def test_a_resume_names_one_turn_or_says_all(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli.app, ["turn", "resume", *arguments])
+
+    assert isinstance(result.exception, SettingError)
 
 
 def test_a_long_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
