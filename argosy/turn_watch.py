@@ -227,8 +227,8 @@ def _line(event: StreamEvent) -> str:
     at = event.at.isoformat(timespec="milliseconds") if event.at else ""
     if isinstance(event, Event):
         data = event.data
-        if event.type == "turn.completed":  # the result is shown when all is over
-            data = {name: value for name, value in data.items() if name != "result"}
+        if event.is_ending:  # they are shown when all is over
+            data = {name: value for name, value in data.items() if name not in ("result", "traceback")}
         what = f"{event.key} {_json(data) if data else ''}".strip()
     else:
         what = getattr(event, "channel", "") or str(getattr(event, "from_seq", ""))

@@ -139,7 +139,9 @@ async def test_a_turn_is_watched_by_command_to_its_end(idle_fleet: Fleet) -> Non
     lines = output.splitlines()
     assert (code, lines[-1]) == (0, json.dumps(STORY)), output
     assert [" ".join(line.split()[2:4]) for line in lines if " turn." in line] == ["turn.started", "turn.completed"]
-    assert (failed_code, "LookupError: why not" in failed_output.splitlines()[-1]) == (1, True), failed_output
+    said, kind, where = failed_output.splitlines()[-3:]
+    assert (failed_code, "LookupError: why not" in said, kind) == (1, True, "LookupError: why not"), failed_output
+    assert where.endswith("in fails: raise LookupError(why)")
     assert "Traceback" not in output + failed_output
 
 
