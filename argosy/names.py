@@ -13,11 +13,15 @@ TAG_LENGTH_MAX: Final = 64
 NOT_BEFORE_MS_MAX: Final = 366 * 86_400_000  # ahead of when it is posted
 DEADLINE_S_MAX: Final = 366 * 86_400
 
-TAG_PATTERN: Final = "^[^\x00-\x1f\x7f-\x9f]*$"
+TAG_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_KEY = re.compile(r"[\x21-\x7e]{1,256}")
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+# Anchored, as the OpenAPI document has them, too.
+NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
+KEY_PATTERN: Final = r"^[\x21-\x7e]{1,256}$"
+TENANT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+_KEY = re.compile(KEY_PATTERN)
+_TENANT = re.compile(TENANT_PATTERN)
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
-from argosy.gateway import fleet_views, openapi, views
+from argosy.gateway import fleet_views, openapi, openapi_document, views
 from argosy.gateway.boundary import Boundary, answer_problem
 from argosy.gateway.browser_guard import BrowserGuard
 from argosy.gateway.explain import Explanation
@@ -76,6 +76,7 @@ def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: b
         description="Durable turns of agent sessions: accepted means durable, one at a time, in order.",
         lifespan=_lifespan(settings, clock, has_signals),
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,  # see routes/console.py
         redoc_url=None,
         routes=list(plain),
@@ -88,7 +89,7 @@ def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: b
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(BrowserGuard, settings=settings)
     app.add_middleware(Boundary, clock=clock, plain=plain)
-    openapi.install(app, SHAPES)
+    openapi_document.install(app, SHAPES)
     return app
 
 

@@ -135,6 +135,7 @@ class _StepData(msgspec.Struct):
     attempts: int = 0
 
 
+WAIT_KINDS: Final = ("signal", "sleep", "retry")
 _decode_waits = msgspec.json.Decoder(list[_WrittenWait]).decode
 _decode_step = msgspec.json.Decoder(_StepData).decode
 _STEP_STATUS: Final = {
@@ -143,6 +144,7 @@ _STEP_STATUS: Final = {
     Event.STEP_COMPLETED: "completed",
     Event.STEP_FAILED: "failed",
 }
+STEP_STATUSES: Final = tuple(_STEP_STATUS.values())
 
 
 def minted_at(turn_id: uuid.UUID) -> datetime:

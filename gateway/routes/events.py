@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from argosy import ids
 from argosy.gateway import names, views
-from argosy.gateway.openapi import answers, or_stream
+from argosy.gateway.openapi import answers, or_stream, problems
 from argosy.gateway.parameters import INTEGER_MAX, Limit, page_size, strict
 from argosy.gateway.problems import Problem
 from argosy.gateway.resolve import partition_of, resolve, turn_id_of
@@ -74,7 +74,7 @@ async def get_turn_events(
     return EventStream(state.streams, tenant, story, shape)
 
 
-@router.get("/sessions/{session}/events", responses=or_stream({}))
+@router.get("/sessions/{session}/events", responses=or_stream(problems(404, 422)))
 async def get_session_events(session: str, request: Request, begin: From = None) -> Response:
     """A stream of what happens to the turns of a session, one turn after the other, in the order in which they start;
     `from=now`: from the first that has not ended. A session begins with its first turn: until then nothing happens.

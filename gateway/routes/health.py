@@ -26,14 +26,14 @@ PROBE_S: Final = 1.0
 
 
 @router.head("/healthz", include_in_schema=False)
-@router.get("/healthz")
+@router.get("/healthz", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
 async def healthz() -> Response:
     """The process answers."""
     return PlainTextResponse("ok\n")
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "Not now", "content": {"application/json": {"schema": {}}}}})
 async def readyz(request: Request) -> Response:
     """200 when turns can be taken, 503 when the log does not answer."""
     state = state_of(request)

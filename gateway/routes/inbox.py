@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from argosy import ids
 from argosy.gateway import body, json_value, names
-from argosy.gateway.openapi import answers
+from argosy.gateway.openapi import answers, content
 from argosy.gateway.parameters import strict
 from argosy.gateway.problems import Problem
 from argosy.gateway.resolve import not_found, partition_of, resolve, turn_id_of
@@ -65,7 +65,12 @@ async def post_signal(request: Request) -> Response:
     return _answer(202, head, requested, signal_id=sent_id, name=name)
 
 
-@router.post("/{turn_id}/cancel", status_code=202, responses=answers("Sent", 404, 409, 429))
+_CANCELLED: Final[dict[int | str, Any]] = {
+    200: {"description": "It was cancelled before", "content": content("application/json", "Sent")}
+}
+
+
+@router.post("/{turn_id}/cancel", status_code=202, responses=answers("Sent", 404, 409, 429) | _CANCELLED)
 async def post_cancel(turn_id: str, request: Request) -> Response:
     """Ask for the end of a turn. It ends as `cancelled`, unless it ends in another way first."""
     state = state_of(request)
@@ -80,7 +85,7 @@ async def post_cancel(turn_id: str, request: Request) -> Response:
     return _answer(202, head, requested, cancel_id=cancel_id)
 
 
-@router.post("/{turn_id}/resume", status_code=202, responses=answers("Sent", 404, 409, 429))
+@router.post("/{turn_id}/resume", status_code=202, responses=answers("Sent", 404, 409, 422, 429))
 async def post_resume(turn_id: str, request: Request) -> Response:
     """Run a parked turn on: once for an idempotency key; without one, once for each time that it was parked."""
     state = state_of(request)

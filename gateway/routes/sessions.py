@@ -78,7 +78,7 @@ async def list_sessions(request: Request, limit: Limit = None, cursor: Cursor = 
     )
 
 
-@router.get("/{session}", responses=answers("SessionDetail", 404))
+@router.get("/{session}", responses=answers("SessionDetail", 404, 422))
 async def get_session(session: str, request: Request) -> Response:
     """A session: what it runs, and how much waits."""
     state = state_of(request)
@@ -92,7 +92,7 @@ async def get_session(session: str, request: Request) -> Response:
     )
 
 
-@router.get("/{session}/turns", responses=answers("TurnPage", 404))
+@router.get("/{session}/turns", responses=answers("TurnPage", 404, 422))
 async def list_session_turns(
     session: str,
     request: Request,

@@ -16,6 +16,7 @@ from argosy.gateway.app import create_app
 from argosy.logs.open import ensure
 from argosy.store import migrate
 from tests.conftest import fresh_database, in_thread
+from tests.gateway.conformance import Document
 from tests.gateway.rows import Rows
 
 OpenGateway = Callable[..., Awaitable[httpx2.AsyncClient]]
@@ -61,6 +62,7 @@ async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx2.As
             base_url="http://localhost",
             headers={"x-argosy-tenant": tenant},
             timeout=30,
+            event_hooks={"response": [Document(app.openapi()).check]},
         ) as client,
     ):
         client.state = app.state.gateway  # type: ignore[attr-defined]

@@ -1,0 +1,223 @@
+"""The OpenAPI document (3.1) as a whole: FastAPI's part, the routes that it does not know, and the code's own words.
+
+Enums, patterns and formats are those that the code checks by: what a generated client takes for valid is valid.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from argosy.gateway.openapi import REF, answers, content, problems
+from argosy.gateway.openapi_examples import EXAMPLES
+from argosy.gateway.problems import KINDS
+from argosy.gateway.views import STEP_STATUSES, WAIT_KINDS
+from argosy.names import KEY_PATTERN, NAME_PATTERN, NAME_SIZE_BYTES_MAX, TENANT_PATTERN
+from argosy.turn.events import Event, WireEvent
+from argosy.turn.status import Status
+
+_TAGS: Final = [
+    {"name": "turns", "description": "Requests to sessions: posted, watched, steered."},
+    {"name": "sessions", "description": "Ordered streams of turns."},
+    {"name": "events", "description": "What happened and what happens: pages of history, and live streams."},
+    {"name": "fleet", "description": "For operators: workers, partitions, leaders, what could not be read."},
+    {"name": "health", "description": "Of the process that answers."},
+]
+# Fields that hold one of a closed list of words.
+_WORDS: Final[dict[tuple[str, str], Sequence[str]]] = {
+    ("Explanation", "status"): tuple(Status),
+    ("Head", "status"): tuple(Status),
+    ("Problem", "code"): tuple(KINDS),
+    ("Sent", "status"): tuple(Status),
+    ("Step", "status"): STEP_STATUSES,
+    ("Turn", "status"): tuple(Status),
+    ("TurnAccepted", "status"): (Status.ACCEPTED,),
+    ("TurnEvent", "type"): (*Event, WireEvent.STEP_PRIVATE),
+    ("TurnSummary", "status"): tuple(Status),
+    ("Wait", "kind"): WAIT_KINDS,
+}
+# Fields and parameters that hold the id of a turn or a session's, a signal's name, as text.
+_ID: Final = {"type": "string", "format": "uuid"}
+_NAME: Final = {"type": "string", "minLength": 1, "maxLength": NAME_SIZE_BYTES_MAX, "pattern": NAME_PATTERN}
+_PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {"turn_id": _ID, "session": _NAME, "name": _NAME}
+_ID_FIELDS: Final = re.compile(r"(requested_)?turn_id|(signal|cancel|resume)_id")
+
+
+_TIME_FIELDS: Final = re.compile(r"(.+_)?at|since|accepted_through|not_before")
+
+
+def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    given = {"type": "string", **schema}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": given}
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
+
+
+_TRACE = _header("traceparent", "W3C trace context, passed on with the turn.", maxLength=55)
+_KEY = _header(
+    "Idempotency-Key", "The same key and body again is the same request; another body is refused.", pattern=KEY_PATTERN
+)
+_TENANT = _header("X-Argosy-Tenant", "Believed with ALLOW_TENANT_HEADER=1 only.", pattern=TENANT_PATTERN)
+_PREFER = _header("Prefer", "`wait=N`: answer 200 with the ended turn when it ends within N seconds.")
+_LAST_EVENT_ID = _header("Last-Event-ID", "A stream: it goes on after this event; it beats `from`.", maxLength=100)
+# Headers that routes of FastAPI read without its knowledge, by operation.
+_READ_HEADERS: Final = {
+    "get_session_events": _LAST_EVENT_ID,
+    "get_turn_events": _LAST_EVENT_ID,
+    "post_resume": _KEY,
+}
+
+# A line is the one or the other: a batch is answered 200 as a whole.
+_LINES: Final = {
+    "application/x-ndjson": {
+        "schema": {"anyOf": [{"$ref": REF.format(name=name)} for name in ("LineAnswer", "Problem")]}
+    }
+}
+
+PLAIN_PATHS: Final[dict[str, Any]] = {
+    "/v1/sessions/{session}/turns": {
+        "post": {
+            "tags": ["turns"],
+            "summary": "Post Turn",
+            "operationId": "post_turn",
+            "description": "202: the log has the turn; 503: certainly not; 504: perhaps, repeat it with the same key.",
+            "parameters": [
+                _in_path("session"),
+                _KEY,
+                _PREFER,
+                _TRACE,
+            ],
+            "requestBody": {"required": True, "content": content("application/json", "TurnPosted")},
+            "responses": {
+                "202": {"description": "Accepted", "content": content("application/json", "TurnAccepted")},
+                "200": {"description": "Ended while waited for", "content": content("application/json", "Turn")},
+            }
+            | {str(status): answer for status, answer in problems(408, 413, 415, 422, 429, 504).items()},
+        }
+    },
+    "/v1/turns:batch": {
+        "post": {
+            "tags": ["turns"],
+            "summary": "Post Batch",
+            "operationId": "post_batch",
+            "description": "A turn per line in, an answer per line out, in the same order.",
+            "parameters": [_TRACE],
+            "requestBody": {"required": True, "content": content("application/x-ndjson", "BatchLine")},
+            "responses": {
+                "200": {
+                    "description": "A LineAnswer or a Problem per line",
+                    "content": _LINES,
+                }
+            }
+            | {str(status): answer for status, answer in problems(408, 413, 415).items()},
+        }
+    },
+    "/v1/turns/{turn_id}/signals/{name}": {
+        "post": {
+            "tags": ["turns"],
+            "summary": "Post Signal",
+            "operationId": "post_signal",
+            "description": "Deliver a signal to one turn, once. The body (any JSON, null without one) is its payload.",
+            "parameters": [
+                _in_path("turn_id"),
+                _in_path("name"),
+                _KEY,
+            ],
+            "requestBody": {
+                "required": False,
+                "content": {"application/json": {"schema": {}, "example": {"approved": True}}},
+            },
+            "responses": {
+                str(status): answer for status, answer in answers("Sent", 404, 408, 409, 413, 415, 422, 429).items()
+            },
+        }
+    },
+}
+
+
+def install(app: FastAPI, shapes: Sequence[Any]) -> None:
+    """Make app describe itself. shapes: every struct that a route reads or answers."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, shapes)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI, shapes: Sequence[Any]) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS
+    )
+    document["paths"] = dict(sorted((document["paths"] | _merged(document["paths"])).items()))
+    for path, operation in _operations(document):
+        _complete(path, operation)
+    of_fastapi = document.get("components", {}).get("schemas", {})
+    own = {name: schema for name, schema in of_fastapi.items() if "ValidationError" not in name}
+    document["components"] = {"schemas": dict(sorted((own | _schemas(shapes)).items()))}
+    plain: dict[str, Any] = msgspec.json.decode(
+        msgspec.json.encode(document)
+    )  # as JSON has it: no tuples, keys are text
+    return plain
+
+
+def _merged(paths: dict[str, Any]) -> dict[str, Any]:
+    return {path: paths.get(path, {}) | methods for path, methods in PLAIN_PATHS.items()}
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            yield path, operation
+
+
+def _complete(path: str, operation: dict[str, Any]) -> None:
+    """Say what FastAPI does not know of a route: what names may be, and headers that are read below it."""
+    if _is_of_fastapi(operation):
+        del operation["responses"]["422"]
+    given = operation.get("parameters", [])
+    parameters = [
+        each | {"schema": _PATH_PARAMETERS.get(each["name"], each["schema"])} if each["in"] == "path" else each
+        for each in given
+    ]
+    if path.startswith("/v1/"):
+        read = _READ_HEADERS.get(operation["operationId"])
+        parameters += [_TENANT] if read is None else [read, _TENANT]
+    if parameters:
+        operation["parameters"] = parameters
+
+
+def _is_of_fastapi(operation: dict[str, Any]) -> bool:
+    """Whether its 422 is FastAPI's own word for a parameter that cannot be read: ours is 400."""
+    return "HTTPValidationError" in str(operation["responses"].get("422", ""))
+
+
+def _schemas(shapes: Sequence[Any]) -> dict[str, Any]:
+    _, schemas = msgspec.json.schema_components(shapes, ref_template=REF)
+    schemas["Problem"] = schemas.pop("ProblemBody") | {"title": "Problem"}
+    for (name, field), words in _WORDS.items():
+        schemas[name]["properties"][field] |= {"enum": [str(word) for word in words]}
+    for name, schema in schemas.items():
+        for field, described in schema.get("properties", {}).items():
+            for each in (described, *described.get("anyOf", ())):
+                _set_format(field, each)
+        if name in EXAMPLES:
+            schema["examples"] = EXAMPLES[name]
+    for name, field in (("BatchLine", "session"), ("TurnAccepted", "session")):
+        schemas[name]["properties"][field] |= _NAME
+    return dict(schemas)
+
+
+def _set_format(field: str, described: dict[str, Any]) -> None:
+    """Name the format of a text, where msgspec does not."""
+    if described.get("type") == "string" and "format" not in described:
+        if _ID_FIELDS.fullmatch(field):
+            described["format"] = "uuid"
+        elif _TIME_FIELDS.fullmatch(field):
+            described["format"] = "date-time"

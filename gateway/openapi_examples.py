@@ -1,0 +1,49 @@
+"""Examples of the OpenAPI document, by shape: each is valid against its schema (a test looks)."""
+
+from typing import Any, Final
+
+_TURN_ID: Final = "01977b1c-5a80-8a3f-a63e-72d17dd3991d"
+_LINKS: Final = {
+    "self": f"/v1/turns/{_TURN_ID}",
+    "events": f"/v1/turns/{_TURN_ID}/events",
+    "explain": f"/v1/turns/{_TURN_ID}/explain",
+    "cancel": f"/v1/turns/{_TURN_ID}/cancel",
+}
+
+EXAMPLES: Final[dict[str, list[Any]]] = {
+    "TurnPosted": [
+        {"workflow": "echo", "input": {"text": "hello"}},
+        {"workflow": "checkout", "input": {"order": 7}, "on_busy": "reject", "deadline_s": 3600, "tags": ["shop"]},
+    ],
+    "BatchLine": [{"session": "customer-7", "idempotency_key": "order-7", "workflow": "echo", "input": "hello"}],
+    "TurnAccepted": [{"turn_id": _TURN_ID, "session": "customer-7", "status": "accepted", "links": _LINKS}],
+    "LineAnswer": [{"status": 202, "turn_id": _TURN_ID}],
+    "Sent": [
+        {
+            "turn_id": _TURN_ID,
+            "status": "suspended",
+            "name": "reviewed",
+            "signal_id": "6f1c1f0e-5a52-4e0f-9c55-0f6f5f5b8d11",
+        }
+    ],
+    "Explanation": [
+        {
+            "turn_id": _TURN_ID,
+            "status": "suspended",
+            "code": "waiting",
+            "why": "It waits for a signal 'reviewed'.",
+            "what_to_do": "Send the signal.",
+            "details": {},
+        }
+    ],
+    "Problem": [
+        {
+            "type": "urn:argosy:problem:turn_not_found",
+            "title": "There is no such turn",
+            "status": 404,
+            "detail": f"{_TURN_ID} is not a turn of yours",
+            "code": "turn_not_found",
+            "retryable": False,
+        }
+    ],
+}
