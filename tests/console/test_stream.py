@@ -126,3 +126,18 @@ def test_what_was_unwritten_by_a_restore_is_thrown_away(browser: Browser) -> Non
     )
 
     assert asked[1] == (STREAM, "1-2", "")
+
+
+def test_a_turn_that_waits_for_its_trial_says_so_although_it_counts_as_running(browser: Browser) -> None:
+    with Scripted(Act(200, STREAM, told(STARTED))) as gateway:
+        gateway.pages[f"/v1/turns/{TURN_ID}/explain"] = {
+            "status": "running", "code": "waiting_for_trial", "why": "It was running in 3 crashes of workers.",
+            "what_to_do": "Nothing: the innocent go on.",
+        }  # fmt: skip
+        console = Console(browser, gateway.url)
+        console.open_turn(TURN_ID)
+
+        browser.until_text("It was running in 3 crashes of workers.", ".why")
+        assert "the innocent go on" in browser.text(".why")
+        console.open("#/nowhere")
+        browser.log()
