@@ -11,7 +11,7 @@ from tests.checker.sink import Sink
 from tests.harness.fleet import Fleet
 from tests.harness.same_tag import same_tag
 
-pytestmark = pytest.mark.parametrize("settings", [{"ALLOW_TENANT_HEADER": "1"}])
+pytestmark = pytest.mark.parametrize("settings", [{"ALLOW_TENANT_HEADER": "1", "SSE_HEARTBEAT_S": "1"}])
 VICTIM = "victim"
 KEY = {"idempotency-key": "k"}
 
