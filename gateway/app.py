@@ -52,6 +52,7 @@ SHAPES: Final = [
     leaders.LeaderList,
     openapi.LineAnswer,
     openapi.Sent,
+    openapi.Resumed,
     openapi.TurnAccepted,
     sessions.SessionDetail,
     sessions.SessionPage,

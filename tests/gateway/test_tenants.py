@@ -190,3 +190,12 @@ async def test_the_header_means_nothing_unless_it_is_allowed(open_gateway: OpenG
 @pytest.mark.parametrize("path", sorted(WITHOUT_IDS - {"/v1/turns:batch"}))
 async def test_pages_without_ids_answer(client: httpx2.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 200
+
+
+async def test_a_resume_of_many_concerns_the_turns_of_its_tenant_alone(client: httpx2.AsyncClient, rows: Rows) -> None:
+    turn_id = await rows.turn("s", "parked", attempt=1, seq=4, reason="no_build")
+
+    theirs = await client.post("/v1/turns:resume", headers={"x-argosy-tenant": same_tag(rows.tenant)})
+
+    assert (theirs.status_code, theirs.json()["resumed"]) == (202, 0)
+    assert await rows.inbox(turn_id) == []
