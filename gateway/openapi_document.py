@@ -39,6 +39,8 @@ _WORDS: Final[dict[tuple[str, str], Sequence[str]]] = {
     ("TurnSummary", "status"): tuple(Status),
     ("Wait", "kind"): WAIT_KINDS,
 }
+# Shapes that clients send.
+_POSTED: Final = ("BatchLine", "TurnPosted")
 # Fields and parameters that hold the id of a turn or a session's, a signal's name, as text.
 _ID: Final = {"type": "string", "format": "uuid"}
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": NAME_SIZE_BYTES_MAX, "pattern": NAME_PATTERN}
@@ -211,7 +213,17 @@ def _schemas(shapes: Sequence[Any]) -> dict[str, Any]:
             schema["examples"] = EXAMPLES[name]
     for name, field in (("BatchLine", "session"), ("TurnAccepted", "session")):
         schemas[name]["properties"][field] |= _NAME
+    for name in _POSTED:
+        for described in schemas[name]["properties"].values():
+            _set_optional(described)
     return dict(schemas)
+
+
+def _set_optional(described: dict[str, Any]) -> None:
+    """Say a field's default in words: generators take a field with a default for one that is always there."""
+    default = described.pop("default", None)
+    if default:
+        described["description"] = f"{default!r} unless it is given."
 
 
 def _set_format(field: str, described: dict[str, Any]) -> None:
