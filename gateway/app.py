@@ -82,10 +82,12 @@ def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: b
         redoc_url=None,
         routes=list(plain),
     )
-    for routes in (turns, events, inbox, resume, sessions, fleet, leaders, health, console):
-        app.include_router(routes.router)
+    routers = [each.router for each in (turns, events, inbox, resume, sessions, fleet, leaders, health, console)]
     if settings.gateway_metrics:
-        app.include_router(health.metrics_router)
+        routers.append(health.metrics_router)
+    for router in routers:
+        app.include_router(router)
+    app.state.routes = [*plain, *(route for router in routers for route in router.routes)]
     for error in (Problem, StoreUnavailableError, TimeoutError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(BrowserGuard, settings=settings)

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from argosy import telemetry
@@ -61,7 +61,19 @@ def _of_status(error: HTTPException) -> Problem:
 async def answer_problem(request: Request, error: Exception) -> Response:
     """The handler of every error that a route raises."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
+    if headers is not None and "Allow" in headers:
+        headers["Allow"] = _allowed(request)
     return problem_of(error).response(headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of an address. Routes of one address know of their own alone.
+
+    app.state.routes: all of them, for what an app includes of a router it does not show as routes.
+    """
+    routes = (route for route in request.app.state.routes if isinstance(route, Route))
+    known = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for methods in known for method in methods}))
 
 
 class Boundary:

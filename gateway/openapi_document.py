@@ -5,6 +5,7 @@ Enums, patterns and formats are those that the code checks by: what a generated 
 
 import re
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any, Final
 
 import msgspec
@@ -60,7 +61,7 @@ def _in_path(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
 
 
-_TRACE = _header("traceparent", "W3C trace context, passed on with the turn.", maxLength=55)
+_TRACE = _header("traceparent", "W3C trace context, passed on with the turn; what is none is dropped.")
 _KEY = _header(
     "Idempotency-Key", "The same key and body again is the same request; another body is refused.", pattern=KEY_PATTERN
 )
@@ -170,7 +171,7 @@ def _document(app: FastAPI, shapes: Sequence[Any]) -> dict[str, Any]:
 
 
 def _merged(paths: dict[str, Any]) -> dict[str, Any]:
-    return {path: paths.get(path, {}) | methods for path, methods in PLAIN_PATHS.items()}
+    return {path: paths.get(path, {}) | deepcopy(methods) for path, methods in PLAIN_PATHS.items()}
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

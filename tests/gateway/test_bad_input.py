@@ -289,3 +289,16 @@ async def test_no_body_brings_the_gateway_down(
     assert single.status_code in {202, 400, 404, 413, 422}, single.text
     assert batch.status_code == 200
     assert {json.loads(line)["status"] for line in batch.text.splitlines()} <= {202, 400, 413, 422}
+
+
+@pytest.mark.parametrize(
+    ("url", "methods"),
+    [(TURNS, "GET, POST"), ("/v1/turns:batch", "POST"), ("/v1/workflows", "GET"), ("/healthz", "GET, HEAD")],
+)
+async def test_a_method_that_an_address_does_not_have_is_answered_with_those_it_has(
+    client: httpx2.AsyncClient, url: str, methods: str
+) -> None:
+    answer = await client.request("DELETE", url)
+
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == methods

@@ -73,3 +73,7 @@ def test_examples_fit_their_shapes(document: dict[str, Any]) -> None:
         )
         for example in schema["examples"]:
             assert [error.message for error in validator.iter_errors(example)] == [], name
+
+
+def test_a_second_app_of_a_process_has_the_same_document(document: dict[str, Any]) -> None:
+    assert create_app(config.load({}, state_db_uri="postgresql://nowhere/x")).openapi() == document
