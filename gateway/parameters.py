@@ -28,6 +28,9 @@ def _only_known(request: Request) -> None:
     twice = [name for name in known if len(request.query_params.getlist(name)) > 1]
     if twice:
         raise Problem("invalid_parameter", f"{twice[0]!r} is given more than once")
+    # No text of Postgres can hold it, so nothing that is looked for can have it.
+    if broken := [name for name, value in request.query_params.items() if "\0" in value and name != "cursor"]:
+        raise Problem("invalid_parameter", f"{broken[0]!r} has a NUL in it")
 
 
 strict: Final[Any] = Depends(_only_known)

@@ -302,3 +302,18 @@ async def test_a_method_that_an_address_does_not_have_is_answered_with_those_it_
 
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert answer.headers["allow"] == methods
+
+
+async def test_no_parameter_of_any_address_brings_postgres_what_it_cannot_hold(client: httpx2.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    asked = 0
+    for path, methods in document["paths"].items():
+        url = path.format(turn_id=uuid.UUID(int=1), session="s", name="n")
+        for method, operation in methods.items():
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] == "query":
+                    answer = await client.request(method, url, params={parameter["name"]: "a\0\x80"})
+                    asked += 1
+                    is_refused = answer.status_code in (400, 403)  # what operators are shown is nobody else's
+                    assert is_refused, (method, path, parameter["name"], answer.text)
+    assert asked > 15
