@@ -64,6 +64,31 @@ async def test_a_worker_ends_in_order_whatever_threads_of_user_code_do(
     assert "worker.stopped" in worker.tail(50_000)
 
 
+@BOTH_IN_FAULTS
+@pytest.mark.parametrize("settings", [_WORKFLOWS | {"DRAIN_TIMEOUT_S": "1"}])
+async def test_a_lone_worker_waits_for_its_steps_as_long_as_it_was_told_and_they_run_again_at_the_next(
+    idle_fleet: Fleet, client: Client, tmp_path: Path
+) -> None:
+    (worker,) = idle_fleet.start(1)
+    turn_id = await client.post("in_step", "in_step", folder=str(tmp_path))
+    await asyncio.to_thread(_until_there, tmp_path, {"step"})
+
+    told_at_s = time.monotonic()
+    code = await asyncio.to_thread(worker.terminate)
+    took_s = time.monotonic() - told_at_s
+
+    assert code == 0
+    assert 1 <= took_s < 1 + 3 + 3  # DRAIN_TIMEOUT_S, the 3 s of threads and exit handlers, and what else an end takes
+    assert "handover.late" in worker.tail(50_000)
+
+    (tmp_path / "step").unlink()
+    idle_fleet.worker()
+    await asyncio.to_thread(_until_there, tmp_path, {"step"})
+
+    await client.post_to(f"/v1/turns/{turn_id}/cancel")
+    await client.until_status([turn_id])
+
+
 async def _explained(client: Client, turn_id: str, code: str) -> Any:
     """Why a turn does not go on, once it is for this."""
     for _ in range(200):

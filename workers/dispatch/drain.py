@@ -28,7 +28,8 @@ _WRITE_S = 10.0
 
 class Drain:
     """With company: others claim, or adopt what is left after a second; steps in flight run to their end here, and
-    their outcomes follow the turns (HANDOVER_S at the most). Alone: running turns go on for DRAIN_TIMEOUT_S.
+    their outcomes follow the turns (HANDOVER_S at the most). Alone: running turns go on for DRAIN_TIMEOUT_S, and steps
+    that are in flight then are not waited for.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class Drain:
         with contextlib.suppress(TimeoutError):  # Postgres is away: what could not be written is told by the notes
             async with asyncio.timeout(_WRITE_S):
                 await self._flusher.drained()
+        if not (has_company or self._ownership.fleet.has_company):
+            self._handover.wait_no_longer()
         self._handover.give_back(list(self._borrowing.turns.values()), self._borrowing.give_back)
         self._ownership.give_all()
         with contextlib.suppress(TimeoutError):

@@ -134,6 +134,14 @@ class Handover:
         self._on_told = on_told
         self._background = background
         self._rounds = Rounds("handover", clock)
+        # Whether steps in flight are waited for.
+        self._is_patient = True
+
+    def wait_no_longer(self) -> None:
+        """From here on what steps have come to is delivered, and those in flight are not waited for: nobody is there
+        whom it would help, and whoever comes next finds this worker dead and runs them again.
+        """
+        self._is_patient = False
 
     def stop_starting(self, turns: Iterable[Turn]) -> None:
         """Nothing new begins in those of them that run."""
@@ -229,6 +237,9 @@ class Handover:
                         told.update(each.key for each in fresh)
                     if is_over:
                         await self._tell(turn, rows_of(turn, fresh, runner, is_last=True))
+                        break
+                    if not self._is_patient:
+                        log.warning(telemetry.HANDOVER_LATE, turn_id=str(turn.turn_id), bound_s=0)
                         break
                     await moved.wait()
         except TimeoutError:
