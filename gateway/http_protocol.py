@@ -29,6 +29,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.gateway.http_head import ambiguity
+from argosy.gateway.http_upgrade import reread
 from argosy.gateway.problems import CONTENT_TYPE, Problem
 
 _SLICE_SIZE_BYTES: Final = 16_384
@@ -36,6 +37,8 @@ _SLICE_SIZE_BYTES: Final = 16_384
 _FIELD_SIZE_BYTES: Final = 4
 # A client that is refused has so long to take the reason before the connection is closed; what it sends is dropped.
 _LINGER_S: Final = 1.0
+# So many at once are told that there are too many of them; more are cut off: each is an open file until it is gone.
+_REFUSED_MAX: Final = 64
 
 
 class HttpBounds(NamedTuple):
@@ -99,6 +102,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         longest = next(iter(self._idle), None)
         if longest is None:
             self._refuse("too_many_connections", f"{self._bounds.connections_max} clients are connected")
+            if len(self.connections) > self._bounds.connections_max + _REFUSED_MAX:
+                self.transport.abort()
             return
         del self._idle[longest]
         longest._disarm_head_timer()
@@ -134,15 +139,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         told = self._told
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # no protocol but this one is spoken here: the request is answered as what it is
+            self._parse(data)
         except httptools.HttpParserError:
             self._refuse("invalid_http", "this is no HTTP/1.1 request")
             return
         self._silent_size_bytes = self._silent_size_bytes + len(data) if self._told == told else 0
         if self._silent_size_bytes > self._bounds.head_size_bytes_max:
-            self._refuse_head(f"a field has more than {self._bounds.head_size_bytes_max} bytes")
+            self._refuse("head_too_large", f"a field has more than {self._bounds.head_size_bytes_max} bytes")
+
+    def _parse(self, data: bytes) -> None:
+        while not self._is_refused:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as end:
+                self.parser, head = reread(self, self.headers)
+                data = head + data[end.args[0] :]
 
     def on_message_begin(self) -> None:
         self._told += 1
@@ -166,9 +178,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         bounds = self._bounds
         self._head_size_bytes += size_bytes
         if self._head_size_bytes > bounds.head_size_bytes_max:
-            self._refuse_head(f"it has more than {bounds.head_size_bytes_max} bytes")
+            self._refuse("head_too_large", f"the head of the request has more than {bounds.head_size_bytes_max} bytes")
         elif self._head_fields > bounds.head_fields_max:
-            self._refuse_head(f"it has more than {bounds.head_fields_max} fields")
+            self._refuse("head_too_large", f"the head of the request has more than {bounds.head_fields_max} fields")
         return not self._is_refused
 
     def on_headers_complete(self) -> None:
@@ -201,7 +213,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._told += 1
-        if not self._is_refused:
+        if not self._is_refused and not self.parser.should_upgrade():
             super().on_message_complete()
 
     # It is answered
@@ -231,11 +243,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         telemetry.CONNECTIONS_REFUSED.labels(why="write_timeout").inc()
         self.transport.abort()
 
-    # It is refused
-
-    def _refuse_head(self, why: str) -> None:
-        self._refuse("head_too_large", f"the request's head is too large: {why}")
-
     def _refuse(self, code: str, why: str) -> None:
         """Take no more of this connection. What was taken before is still answered; else this is the answer."""
         if self._is_refused:
@@ -244,6 +251,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._idle.pop(self, None)
         self._disarm_head_timer()
         telemetry.CONNECTIONS_REFUSED.labels(why=code).inc()
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()  # the rest of its body is not taken: it would wait for it
         last = self.pipeline[0][0] if self.pipeline else self._running
         if last is not None and not last.response_complete:
             last.keep_alive = False  # its answer ends the connection
@@ -255,7 +264,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.loop.call_later(_LINGER_S, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's answer to what it cannot read."""
         self._refuse("invalid_http", msg)
 
     # Time

@@ -320,3 +320,72 @@ async def test_health_is_told_without_a_body_to_load_balancers(serve: Serve) -> 
         asked, shown = await gateway.client.head(path), await gateway.client.get(path)
         assert (asked.status_code, asked.content) == (shown.status_code, b""), path
         assert asked.headers["content-type"] == shown.headers["content-type"]
+
+
+POST = b"POST /v1/sessions/s/turns HTTP/1.1\r\nHost: localhost\r\n"
+JAVA = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\nUpgrade: h2c\r\n"
+BODY = b'{"workflow":"no such one"}'
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 26\r\n\r\n" + BODY,
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n"
+        + BODY[:5]
+        + b"\r\n15\r\n"
+        + BODY[5:]
+        + b"\r\n0\r\nX-Trailer: 1\r\n\r\n",
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("piece_size_bytes", [1, 16, 10_000])
+async def test_a_request_that_asks_for_another_protocol_is_answered_with_its_body_and_so_is_the_next_one(
+    serve: Serve, rest: bytes, piece_size_bytes: int
+) -> None:
+    gateway = await serve()
+    sent = (POST + JAVA + rest) * 2 + GET + JAVA + b"\r\n" + GET + b"\r\n"
+    async with wire(gateway) as client:
+        for begin in range(0, len(sent), piece_size_bytes):
+            await client.send(sent[begin : begin + piece_size_bytes])
+            await asyncio.sleep(0)
+
+        assert [(await client.answer())[0] for _ in range(4)] == [422, 422, 200, 200]
+
+
+async def test_another_protocol_is_no_way_around_the_bounds(serve: Serve) -> None:
+    gateway = await serve()
+    begun = POST + JAVA + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
+
+    assert await refusal(gateway, begun, b"".join(b"X-%d: 1\r\n" % n for n in range(200))) == (431, "head_too_large")
+    assert await refusal(gateway, POST + JAVA + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}") == (
+        400,
+        "invalid_http",
+    )
+    async with wire(gateway) as client:
+        await client.send((GET + JAVA + b"\r\n") * 20)
+        assert [(await client.answer())[0] for _ in range(9)] == [200] * 9
+        assert await client.is_closed()
+
+
+async def test_a_request_behind_another_that_breaks_in_its_body_is_waited_for_by_nobody(serve: Serve) -> None:
+    gateway = await serve()
+    async with wire(gateway) as client:
+        await client.send(GET + b"\r\n" + POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\nno size\r\n")
+
+        assert (await client.answer())[0] == 200
+        assert await client.is_closed(within_s=5)
+
+
+async def test_a_flood_of_connections_beyond_the_bound_keeps_few_files_open(serve: Serve) -> None:
+    gateway = await serve(gateway_connections_max=16)
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(16):
+            busy = await stack.enter_async_context(wire(gateway))
+            await busy.send(b"GET /v1/sessions/s/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await busy.reader.readline()).startswith(b"HTTP/1.1 200")
+
+        flood = await asyncio.gather(*[stack.enter_async_context(wire(gateway)) for _ in range(300)])
+
+        assert len(gateway.server.server_state.connections) <= 16 + 64
+        assert {status for status, _ in await asyncio.gather(*[one.answer() for one in flood])} <= {0, 503}
