@@ -76,6 +76,27 @@ async def test_a_read_that_takes_too_long_twice_is_tried_with_half():
         assert not any(turn.status is Status.PARKED for turn in turns)
 
 
+async def test_nobody_is_at_fault_while_postgres_gets_done_with_nothing():
+    async with Parts(catalog(returns)) as parts:
+        turns, slow = make_turns(parts, 1), [StoreSlowError("slow")] * 6
+
+        reads = await run(parts, turns, lambda ids: slow.pop() if slow else None)
+
+        await until(lambda: all(map(is_over, turns)) or turns[0].status is Status.PARKED)
+        assert is_over(turns[0])
+        assert len(reads) == 7
+
+
+async def test_one_that_takes_too_long_alone_while_others_do_not_is_parked():
+    async with Parts(catalog(returns)) as parts:
+        bad, *others = make_turns(parts, 3)
+
+        await run(parts, [bad, *others], lambda ids: StoreSlowError("slow") if bad.turn_id in ids else None)
+
+        await until(lambda: all(map(is_over, others)) and bad.status is Status.PARKED)
+        assert bad.reason == "unreadable"
+
+
 async def test_nobody_is_at_fault_while_postgres_is_away():
     async with Parts(catalog(returns)) as parts:
         turns, away = make_turns(parts, 2), [StoreUnavailableError("away")] * 4

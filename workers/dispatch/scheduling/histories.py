@@ -5,10 +5,11 @@ Rules:
   has more is read page by page, and only while the running turns' histories leave room (LOADED_SIZE_BYTES_MAX).
 - A read that Postgres does not get done with, twice, is tried with half the turns, down to one; so is one that fails
   for what it reads. Then the one turn at fault is set aside: it is parked, and the message says how to go on.
-- While Postgres is away nobody is at fault.
+- While Postgres is away nobody is at fault; nor is one for being slow, while Postgres gets done with nobody else.
 """
 
 import asyncio
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
@@ -67,6 +68,9 @@ class Histories:
         self._large_work = asyncio.Event()
         self._per_read = _TURNS_PER_READ
         self._slow = 0
+        self._reads = 0  # that Postgres got done with
+        # Turns that it did not get done with alone: how often, and how many reads it had got done with before.
+        self._slow_alone: dict[uuid.UUID, tuple[int, int]] = {}
 
     def load(self, turn: Turn) -> None:
         """Read the turn's history and waiting signals, then begin it."""
@@ -105,8 +109,9 @@ class Histories:
                 raise
             return True
         self._per_read, self._slow = min(2 * self._per_read, _TURNS_PER_READ), 0
+        self._reads += 1
         for _ in turns:
-            self._turns.popleft()
+            self._slow_alone.pop(self._turns.popleft().turn_id, None)
         later: list[Turn] = []
         for turn in turns:
             row = rows.get(turn.turn_id)
@@ -125,10 +130,8 @@ class Histories:
         fault = fault_of(error)
         if fault in (Fault.AWAY, Fault.END):
             return False
-        if fault is Fault.SLOW:
-            self._slow += 1
-            if self._slow < (_SLOW_MAX if len(turns) > 1 else _SLOW_ALONE_MAX):
-                return False
+        if fault is Fault.SLOW and not self._is_too_slow(turns):
+            return False
         rounds.say(error, turns=len(turns))
         self._slow = 0
         if len(turns) > 1:
@@ -136,6 +139,19 @@ class Histories:
         else:
             self._give_up(self._turns.popleft(), error, rounds)
         return True
+
+    def _is_too_slow(self, turns: list[Turn]) -> bool:
+        """Whether the same read is not tried again. One that is alone lets the others go first."""
+        if len(turns) > 1:
+            self._slow += 1
+            return self._slow >= _SLOW_MAX
+        turn_id = turns[0].turn_id
+        failures, reads = self._slow_alone.pop(turn_id, (0, self._reads))
+        if failures + 1 >= _SLOW_ALONE_MAX and self._reads > reads:
+            return True
+        self._slow_alone[turn_id] = failures + 1, reads
+        self._turns.rotate(-1)
+        return False
 
     async def _read_large(self, rounds: Rounds) -> bool:
         if not self._large:
