@@ -19,18 +19,17 @@ than the head's bound. A client that breaks off is noticed by every request of i
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import httptools
-import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.gateway.http_head import ambiguity
+from argosy.gateway.http_refusal import refusal
 from argosy.gateway.http_upgrade import reread
-from argosy.gateway.problems import CONTENT_TYPE, Problem
+from argosy.gateway.problems import Problem
 
 _SLICE_SIZE_BYTES: Final = 16_384
 # A field costs this much besides its name and value: ": " and the end of its line.
@@ -107,7 +106,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         del self._idle[longest]
         longest._disarm_head_timer()
-        longest.transport.close()
+        longest._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._idle.pop(self, None)
@@ -225,6 +224,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.is_closing():
+            self._end()
             return
         if self.timeout_keep_alive_task is not None and not self._is_in_head:
             self._idle[self] = None
@@ -233,6 +233,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._disarm_write_timer()
         self._write_timer = self.loop.call_later(self._bounds.write_timeout_s, self._cut)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """Close the connection once the client took what waits for it, which it is given a time for."""
+        self.transport.close()
+        if self._write_timer is None and self.transport.get_write_buffer_size():
+            self._write_timer = self.loop.call_later(self._bounds.write_timeout_s, self._cut)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -260,8 +269,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 return
             last.disconnected = True  # the rest of its body is not taken: nobody shall wait for it
             last.message_event.set()
-        self.transport.write(_answer(Problem(code, why)))
-        self.loop.call_later(_LINGER_S, self.transport.close)
+        self.transport.write(refusal(Problem(code, why)))
+        self.loop.call_later(_LINGER_S, self._end)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse("invalid_http", msg)
@@ -287,13 +296,4 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._is_in_head or self._silent_size_bytes:
             self._refuse("request_timeout", f"the request's head did not come within {self._bounds.head_timeout_s:g} s")
         elif self._running is None or self._running.response_complete:
-            self.transport.close()  # it has said nothing, or goes on with a body that was answered already
-
-
-def _answer(problem: Problem) -> bytes:
-    body, status = msgspec.json.encode(problem.body()), problem.kind.status
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"
-        f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode("ascii") + body
+            self._end()  # it has said nothing, or goes on with a body that was answered already

@@ -389,3 +389,19 @@ async def test_a_flood_of_connections_beyond_the_bound_keeps_few_files_open(serv
 
         assert len(gateway.server.server_state.connections) <= 16 + 64
         assert {status for status, _ in await asyncio.gather(*[one.answer() for one in flood])} <= {0, 503}
+
+
+async def test_a_client_that_takes_nothing_of_little_is_cut_off_when_its_connection_ends(serve: Serve) -> None:
+    gateway = await serve(gateway_write_timeout_s=0.5)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.connect(("127.0.0.1", gateway.port))
+    await until(lambda: len(gateway.server.server_state.connections) == 1)
+    (served,) = gateway.server.server_state.connections
+    served.transport.write(b"x" * 8 * MIB)  # more than the system holds for it
+    served.transport.set_write_buffer_limits(high=16 * MIB)  # and less than what pauses an answer
+    served.resume_writing()
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+
+    await until(lambda: not gateway.server.server_state.connections, within_s=5)
+    connection.close()
