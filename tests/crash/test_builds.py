@@ -3,7 +3,10 @@
 import asyncio
 import urllib.error
 import urllib.request
+import uuid
+from collections import Counter
 
+import asyncpg
 import pytest
 
 from tests.harness.client import Client
@@ -11,12 +14,13 @@ from tests.harness.effects import Latch, until_reached
 from tests.harness.fleet import Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
 from tests.harness.owners import owned_turns, sessions_over, until_shared
-from tests.harness.processes import ROOT, Managed
+from tests.harness.processes import ROOT, Managed, stopped
 
 PARTITIONS = 8
 _BUILDS = ROOT / "tests" / "crash" / "builds"
 V1 = {"ARGOSY_WORKFLOWS": str(_BUILDS / "v1.py"), "ARGOSY_BUILD": "v1"}
 V2 = {"ARGOSY_WORKFLOWS": str(_BUILDS / "v2.py"), "ARGOSY_BUILD": "v2"}
+_SOON_SILENT = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
 _SHORT_WAIT = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "2", "BUILD_WAIT_S": "3"}
 
 
@@ -174,6 +178,92 @@ async def test_a_worker_that_cannot_load_a_workflow_stands_aside(idle_fleet: Fle
     assert "broken.py:1" in said
     await until_shared(client, [first], PARTITIONS)
     assert await asyncio.to_thread(aside.terminate) == 0
+
+
+@BOTH_IN_FAULTS
+@pytest.mark.parametrize("settings", [_SOON_SILENT])
+@pytest.mark.scenario("SIGSTOP of a borrower in a step", "its turns go on at another one; what it says late is refused")
+async def test_what_a_borrower_says_after_it_was_stopped_is_not_taken(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    first, zombie = await _both_builds(idle_fleet, client)
+    third = await asyncio.to_thread(lambda: idle_fleet.worker(**V2))
+    await until_shared(client, [first, zombie, third], PARTITIONS)
+    turns = await _post(client, "added", each=3, effects=2, until=latch.path)
+    await until_reached(client.sink, turns)
+    hit = await _lent_to(idle_fleet, client, zombie)
+    assert hit & set(turns)
+
+    with stopped(zombie):
+        await _until_reset(client, hit)
+        latch.release()
+        await client.until_status(turns, within_s=25)
+    after = await _post(client, "added", each=1, effects=2)
+
+    await client.until_status(after, within_s=25)
+    history = await client.judge(disruptions=1, repeatable=turns)
+    assert {read.events[-1].attempt for read in history.reads.values() if read.turn_id in hit} == {2}
+
+
+@BOTH_IN_FAULTS
+@pytest.mark.scenario("hand-over of a lender", "what it lent goes on where it runs, under the next owner, undisturbed")
+async def test_turns_that_are_lent_outlive_the_orderly_end_of_their_owner(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    first, second = await _both_builds(idle_fleet, client)
+    turns = await _post(client, "added", each=3, effects=2, until=latch.path)
+    await until_reached(client.sink, turns)
+    lent = await _lent_to(idle_fleet, client, second)
+    assert lent & set(turns)
+
+    third = await asyncio.to_thread(lambda: idle_fleet.worker(**V1))
+    assert await asyncio.to_thread(first.terminate) == 0
+    await until_shared(client, [second, third], PARTITIONS)
+    assert await _lent_to(idle_fleet, client, second) >= lent
+    latch.release()
+
+    await client.until_status(turns, within_s=25)
+    history = await client.judge(disruptions=0)
+    assert not [e for read in history.reads.values() for e in read.events if e.type == "turn.reset"]
+
+
+@BOTH_IN_FAULTS
+@pytest.mark.scenario("kill -9 of a borrower in an at_most_once step", "its turn is parked, and the step not repeated")
+async def test_a_step_that_must_not_be_repeated_is_not_when_its_borrower_is_killed(
+    idle_fleet: Fleet, client: Client, latch: Latch
+) -> None:
+    first, second = await _both_builds(idle_fleet, client)
+    turns = await _post(client, "added_once", each=2, effects=3, until=latch.path)
+    await until_reached(client.sink, turns, times=2)
+    assert await _lent_to(idle_fleet, client, second)
+
+    second.kill()
+    third = await asyncio.to_thread(lambda: idle_fleet.worker(**V2))
+    await until_shared(client, [first, third], PARTITIONS)
+    latch.release()
+
+    parked = await client.until_status(turns, {"parked"}, within_s=25)
+    assert {each["reason"] for each in parked.values()} == {"uncertain_effect"}
+    reached = Counter(effect.turn_id for effect in client.sink.effects())
+    assert {reached[turn] for turn in turns} == {2}
+
+
+async def _lent_to(fleet: Fleet, client: Client, worker: Managed) -> set[str]:
+    """Turns that this worker borrows."""
+    workers = (await client.get("/v1/fleet?limit=200")).json()["workers"]
+    (worker_id,) = [each["worker_id"] for each in workers if each["pid"] == worker.pid]
+    postgres = await asyncpg.connect(fleet.environment["STATE_DB_URI"])
+    rows = await postgres.fetch("SELECT turn_id FROM argosy.turns WHERE lent_to = $1", uuid.UUID(worker_id))
+    await postgres.close()
+    return {str(row[0]) for row in rows}
+
+
+async def _until_reset(client: Client, turns: set[str], within_s: float = 15.0) -> None:
+    """Returns when each of them has begun again."""
+    async with asyncio.timeout(within_s):
+        for turn in turns:
+            while not any(event.type == "turn.reset" for event in await client.events(turn)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 async def _explained_as(client: Client, turn: str, code: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy import Context, workflow
-from tests.journey.workflows import touch
+from tests.journey.workflows import hold_at_most_once, touch
 
 
 @workflow(version="2")
@@ -22,6 +22,15 @@ async def added(ctx: Context, job: dict[str, Any]) -> str:
     """New in this build: a step that is held until a file is there, in the middle."""
     await ctx.run(touch, job)
     await ctx.run(_held, job)
+    await ctx.run(touch, job)
+    return "2"
+
+
+@workflow(version="2")
+async def added_once(ctx: Context, job: dict[str, Any]) -> str:
+    """New in this build: the step in the middle must never be repeated."""
+    await ctx.run(touch, job)
+    await ctx.run(hold_at_most_once, job)
     await ctx.run(touch, job)
     return "2"
 
