@@ -37,7 +37,9 @@ class Builds:
 
 
 class Loan(NamedTuple):
-    """A change of who runs a turn. taken_from: None when it is lent; lent_to: None when it is taken back."""
+    """A change of who runs a turn. taken_from: None when it is lent; lent_to: None when it is taken back; lent_as: how
+    it goes on then, when it is running.
+    """
 
     partition: int
     epoch: int
@@ -49,12 +51,13 @@ class Loan(NamedTuple):
 
 
 class LentTurn(NamedTuple):
-    """A turn that was lent, as Postgres has it."""
+    """A turn that was lent, as Postgres has it. lent_as, when nobody borrows it: how it goes on (None: as it is)."""
 
     turn_id: uuid.UUID
     status: str
     seq: int
     lent_to: uuid.UUID | None
+    lent_as: str | None
 
 
 class Borrowed(NamedTuple):
@@ -93,5 +96,6 @@ class Loans:
         rows = await self._pool.fetch(_SQL["due_of_turns"], turn_ids, known)
         return [DueRow(*(*row, None, None)) for row in rows]
 
-    async def give_back(self, turn_ids: Sequence[uuid.UUID]) -> None:
-        await self._pool.execute(_SQL["give_back"], turn_ids, self._worker_id)
+    async def give_back(self, turn_ids: Sequence[uuid.UUID], goes_on_as: str | None = None) -> None:
+        """goes_on_as: None: with the same attempt."""
+        await self._pool.execute(_SQL["give_back"], turn_ids, self._worker_id, goes_on_as)

@@ -13,7 +13,7 @@ SELECT lend FROM lend($1::uuid, $2::text, $3::integer[], $4::bigint[], $5::integ
 
 -- name: list_lent
 -- What became of turns that were lent.
-SELECT turn_id, status, seq, lent_to FROM turns WHERE turn_id = ANY ($1::uuid[])
+SELECT turn_id, status, seq, lent_to, lent_as FROM turns WHERE turn_id = ANY ($1::uuid[])
 
 -- name: load_borrowed
 -- Turns that are lent to this worker and that it does not know yet ($3).
@@ -37,5 +37,6 @@ ORDER BY b.due_at, b.inbox_id
 LIMIT 500
 
 -- name: give_back
--- The borrower does not run these any more: they are as it wrote them last.
-UPDATE turns SET lent_to = NULL, lent_as = NULL WHERE turn_id = ANY ($1::uuid[]) AND lent_to = $2
+-- The borrower does not run these any more: they are as it wrote them last. $3: how they go on when they are running; NULL:
+-- with the same attempt.
+UPDATE turns SET lent_to = NULL, lent_as = $3 WHERE turn_id = ANY ($1::uuid[]) AND lent_to = $2

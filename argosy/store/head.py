@@ -46,6 +46,7 @@ class Head(NamedTuple):
     input: bytes | None
     has_rows: bool
     lent_to: uuid.UUID | None = None
+    lent_as: str | None = None
 
 
 class LoadedTurn(NamedTuple):

@@ -17,7 +17,7 @@ WITH RECURSIVE found AS (
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $6 THEN t.input END,
        EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered')),
-       t.lent_to
+       t.lent_to, t.lent_as
 FROM page
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h

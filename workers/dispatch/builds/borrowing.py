@@ -103,7 +103,7 @@ class Borrowing:
 
     async def look(self) -> None:
         if self._refused:
-            await self._loans.give_back(list(self._refused))
+            await self._loans.give_back(list(self._refused), Resume.UNHEARD.value)
             self._refused.clear()
         if self._changed:
             changed, self._changed = self._changed, set()

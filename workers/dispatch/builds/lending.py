@@ -242,7 +242,8 @@ class Lending:
     async def _take_back(self, gone: list[tuple[uuid.UUID, Lent]]) -> None:
         """Their borrowers are dead: from the commit on nothing that they still say is written."""
         loans = [
-            Loan(each.owned.partition, each.owned.epoch, turn_id, each.borrower, None, 0, "") for turn_id, each in gone
+            Loan(each.owned.partition, each.owned.epoch, turn_id, each.borrower, None, 0, Resume.CRASHED.value)
+            for turn_id, each in gone
         ]
         done = await self._loans.change(loans)
         if not done:
@@ -251,11 +252,15 @@ class Lending:
         rows = {row.turn_id: row for row in await self._loans.lent(list(done))}
         for turn_id, each in gone:
             if turn_id in done and self.lent.get(turn_id) is each:
-                self._is_back(turn_id, each, rows.get(turn_id), Resume.CRASHED)
+                self._is_back(turn_id, each, rows.get(turn_id))
 
-    def _is_back(self, turn_id: uuid.UUID, each: Lent, row: LentTurn | None, resume: Resume = Resume.MOVED) -> None:
-        """It rests, has ended, or its borrower runs it no more. resume: how it goes on if it was running."""
+    def _is_back(self, turn_id: uuid.UUID, each: Lent, row: LentTurn | None) -> None:
+        """It rests, has ended, or its borrower runs it no more. How it goes on if it was running stands in its row: the
+        answer to the take-back may have been lost.
+        """
         del self.lent[turn_id]
+        word = None if row is None or row.lent_to is not None else row.lent_as
+        resume = Resume(word or Resume.MOVED)
         self._told.happened(turn_id, each.session_id)
         if row is not None and row.status == Status.RUNNING:
             self._told.take_up(turn_id, each.owned, resume)
