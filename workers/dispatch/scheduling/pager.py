@@ -217,7 +217,8 @@ class Pager:
             is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
             if status in (Status.QUEUED, Status.RUNNING) and not is_known:
                 turn = self.turn_of(row, owned)
-                if row.lent_as is not None:  # it was taken back, and that was all that the owner before did with it
+                # It was taken back, and that was all that the owner before did with it.
+                if row.lent_as and row.lent_to is None:
                     turn.resume = Resume(row.lent_as)
                 # After a crash a head may be what caused it, before its start was durable.
                 turn.awaits_start = owned.resume is Resume.CRASHED
