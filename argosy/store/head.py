@@ -4,6 +4,7 @@ Promise: no read costs more for a longer backlog behind a head. Every read is of
 Raises: StoreUnavailableError
 """
 
+import math
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum
@@ -28,7 +29,9 @@ class Queue(IntEnum):
 
 
 class Head(NamedTuple):
-    """A turn that has not ended. input is None when it is larger than the bound; has_rows: signals or results wait."""
+    """A turn that has not ended. input is None when it is larger than the bound; has_rows: signals or results wait;
+    written_at_s: of its last event, or when it was accepted, where that was asked for.
+    """
 
     turn_id: uuid.UUID
     tenant: str
@@ -47,13 +50,14 @@ class Head(NamedTuple):
     has_rows: bool
     lent_to: uuid.UUID | None = None
     lent_as: str | None = None
+    written_at_s: float = math.inf
 
 
 class LoadedTurn(NamedTuple):
     """All of a turn. events: (seq, attempt, type, key, data); signals: (inbox_id, name, payload) in the order they were
     sent; timers: (key of the wait, inbox_id, whether it is buffered, due_at_s); results: (inbox_id, type, key, data).
     size_bytes: of its input, events, signals and results. events None: that was too much, and of the signals there is
-    but what they are.
+    but what they are. written_at_s: of its last event, or when it was accepted.
     """
 
     turn_id: uuid.UUID
@@ -77,6 +81,7 @@ class LoadedTurn(NamedTuple):
     signals: list[Any]
     timers: list[Any]
     results: list[Any] | None
+    written_at_s: float = math.inf
 
 
 class DueRow(NamedTuple):

@@ -17,7 +17,9 @@ WITH RECURSIVE found AS (
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $6 THEN t.input END,
        EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered')),
-       t.lent_to, t.lent_as
+       t.lent_to, t.lent_as, extract(epoch FROM coalesce(
+         CASE WHEN t.status <> 'queued' THEN (SELECT e.at FROM events AS e WHERE e.turn_id = t.turn_id ORDER BY e.seq DESC LIMIT 1) END,
+         t.accepted_at))::double precision
 FROM page
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h
@@ -57,7 +59,9 @@ SELECT s.turn_id, s.tenant, s.session_id, (SELECT n.name FROM sessions AS n WHER
              WHERE b.turn_id = s.turn_id AND b.kind = 'timer' AND b.state IN ('due', 'buffered') AND b.correlation <> '') AS timers,
        CASE WHEN s.fits THEN
          ARRAY(SELECT ROW(b.inbox_id, b.name, b.correlation, b.payload) FROM inbox AS b
-               WHERE b.turn_id = ANY (s.names) AND b.tenant = s.tenant AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) END AS results
+               WHERE b.turn_id = ANY (s.names) AND b.tenant = s.tenant AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) END AS results,
+       extract(epoch FROM coalesce(
+         (SELECT e.at FROM events AS e WHERE e.turn_id = s.turn_id ORDER BY e.seq DESC LIMIT 1), s.accepted_at))::double precision AS written_at_s
 FROM (
   SELECT sized.*, sum(sized.size_bytes) OVER (ORDER BY sized.ord) <= $4::bigint AS fits
   FROM (

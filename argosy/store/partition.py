@@ -112,6 +112,13 @@ class Partitions:
         rows: list[Any] = await self._pool.fetch(_SQL["load_notes"], self._lane, partitions)
         return [Note(row[0], row[1], row[2], [tuple(each) for each in row[3]]) for row in rows]
 
+    async def crashes(self, partitions: Sequence[int], dead: Sequence[int]) -> dict[int, float]:
+        """Partition → when an owner of it died last, database time, 0 for never. dead: those of which the owner before
+        died, which is written down, whoever owns them now.
+        """
+        rows = await self._pool.fetch(_SQL["mark_crashes"], self._lane, partitions, dead)
+        return {row[0]: row[1] for row in rows}
+
     async def write_results(self, rows: Sequence[ResultRow]) -> None:
         """Deliver what a former owner still has to say. Repeating it changes nothing."""
         if rows:

@@ -30,6 +30,19 @@ SELECT h.partition, h.epoch, h.is_settled,
 FROM handovers AS h
 WHERE h.lane = $1 AND h.partition = ANY ($2::integer[])
 
+-- name: mark_crashes
+-- When an owner of these partitions ($2) died last; of some of them ($3) the one before has died, which is only known now:
+-- after the claim, so that nothing which the dead one wrote is younger. The rows are locked in the order in which claims do.
+WITH dead AS (
+  SELECT partition FROM partitions WHERE lane = $1 AND partition = ANY ($3::integer[]) ORDER BY partition FOR UPDATE),
+marked AS (
+  UPDATE partitions SET crashed_at = clock_timestamp()
+  WHERE lane = $1 AND partition = ANY (ARRAY(SELECT d.partition FROM dead AS d))
+  RETURNING partition, crashed_at)
+SELECT p.partition, coalesce(extract(epoch FROM coalesce(m.crashed_at, p.crashed_at)), 0)::double precision
+FROM partitions AS p LEFT JOIN marked AS m ON m.partition = p.partition
+WHERE p.lane = $1 AND p.partition = ANY ($2::integer[])
+
 -- name: insert_results
 -- What a former owner still has to say about turns: outcomes of steps, and that it is done. Once per outcome, or per
 -- turn and runner.

@@ -119,7 +119,7 @@ class NobodyHeld:
 
 
 class Parts:
-    """The worker's parts over a stub of the store, joined like workers/dispatch/parts.py does."""
+    """The worker's parts over a stub of the store, or over the store, joined like workers/dispatch/parts.py does."""
 
     def __init__(
         self,
@@ -129,10 +129,12 @@ class Parts:
         size_bytes_max=10**6,
         queue_size_bytes_max=10**7,
         history_size_bytes_max=10**8,
+        heads=None,
+        stream=None,
     ):
         self.owned = {0: make_owned()}
         self.is_watched = False
-        self.heads, self.stream, clock = HeadsStub(), Stream(), SystemClock()
+        self.heads, self.stream, clock = heads or HeadsStub(), stream or Stream(), SystemClock()
         self.scheduler = Scheduler(8)
         self.flusher = Flusher(
             self.stream,

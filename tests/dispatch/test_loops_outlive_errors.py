@@ -200,13 +200,15 @@ class Reader:
 
 
 @EACH_KIND
-async def test_a_takeover_opens_after_notes_that_could_not_be_read(error):
+async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(error):
     opened, owned = [], make_owned()
     owned.is_open = False
-    fails = Fails(error, [], times=2)
+    notes, crashes = Fails(error, [], times=2), Fails(error, {0: 5.0}, times=2)
+    notes_read, crashes_marked = notes.asynchronously, crashes.asynchronously
 
     class Partitions:
-        notes = fails.asynchronously
+        notes = notes_read
+        crashes = crashes_marked
 
     takeover = Takeover(
         Partitions(), SystemClock(), note_s=60.0, bound_s=60.0, is_living=lambda _: False, ask=lambda _: None,
@@ -216,6 +218,7 @@ async def test_a_takeover_opens_after_notes_that_could_not_be_read(error):
         takeover.begin([(owned, Claimed(7, uuid.uuid4(), 6))])
 
         await until(lambda: opened == [owned])
+        assert owned.crashed_at_s >= 5.0  # what cannot be told counts as a death just now
 
 
 @EACH_KIND

@@ -149,6 +149,27 @@ async def test_a_claim_says_from_whom_it_has_a_partition(store_dsn: str, hand: H
     await pool.close()
 
 
+async def test_the_death_of_an_owner_is_known_to_whoever_has_the_partition_later(
+    store_dsn: str, hand: Hand, open_hand: OpenHand
+) -> None:
+    other = await open_hand()
+    pool = Pool(store_dsn, 2, 10.0)
+    first, second = (Partitions(pool, each.worker_id, "", LANE) for each in (hand, other))
+    before_s = await hand.connections[1].fetchval("SELECT extract(epoch FROM clock_timestamp())::double precision")
+
+    never = await first.crashes([0, 1], [])
+    marked = await first.crashes([0, 1], [1])
+    claimed = await second.claim([0, 1])
+    await second.give([1], [claimed[1].epoch], [True])
+    await first.claim([1])
+
+    assert never == {0: 0.0, 1: 0.0}
+    assert marked[0] == 0.0
+    assert marked[1] > before_s
+    assert await first.crashes([0, 1], []) == marked
+    await pool.close()
+
+
 async def test_of_two_that_adopt_one_partition_the_first_keeps_it(
     store_dsn: str, hand: Hand, open_hand: OpenHand
 ) -> None:

@@ -37,14 +37,15 @@ class Owned:
     log_id, position: the next record to be accepted, in which log; lag: records behind it at the last look; next_read:
     the next one expected from the reader; gap: where the last reading showed no record, and is not believed yet;
     claim: the number under which it is read, 0 for not at all; is_reading: the reader was told to deliver it. is_open:
-    what the former owner left is known, so what waits in Postgres may be run; is_closing: it is being handed over, and
-    still ours. resume: how turns go on that are running in Postgres. held_at_s: when the last call was sent to which
-    Postgres answered that it is ours, monotonic.
+    what the former owner left is known, so what waits in Postgres may be run; is_closing: it is handed over, and still
+    ours. resume: how turns go on that are running in Postgres; crashed_at_s: when an owner of it died last, database
+    time, 0: never. held_at_s: when the last call was sent to which Postgres answered that it is ours, monotonic.
     """
 
     __slots__ = (
         "backlog",
         "claim",
+        "crashed_at_s",
         "epoch",
         "first_bucket",
         "gap",
@@ -79,6 +80,7 @@ class Owned:
         self.is_void = self.is_closing = self.is_lent = False
         self.is_open = self.is_reading = False
         self.resume = Resume.CRASHED
+        self.crashed_at_s = 0.0
         self.held_at_s = float("-inf")
 
 
@@ -122,7 +124,7 @@ class Turn:
     """One turn in memory. Changed on the event loop only; `written_*` is what the last flush sent has said.
 
     Invariants: status moves along argosy/turn/transitions.py; seq grows by one per event; what is in `events`, `inbox`
-    and `moves` goes with the next flush, in one row of it.
+    and `moves` goes with the next flush, in one row.
     """
 
     __slots__ = (
@@ -222,7 +224,7 @@ class Turn:
         self.written_waits: bytes | None = None
         self.reason: str | None = None
         self.needs_load = input is None or status is not Status.QUEUED
-        # It was running in Postgres when it came into memory, with so many events.
+        # Running in Postgres when it came into memory, with so many events.
         self.found_running_seq = seq if status is Status.RUNNING else None
         self.is_refused = False
         self.is_queued_to_flush = False
@@ -248,17 +250,16 @@ class Turn:
         self.history_bytes = 0
         # Outcomes from a former owner, to be recorded before the code asks for them.
         self.results: list[Result] = []
-        # Events of a flush that was refused because its partition was lost: a successor hears their outcomes.
+        # Events of a flush that was refused, its partition lost: a successor hears their outcomes.
         self.unwritten: list[EventWrite] = []
         self.resume = Resume.CRASHED
-        # Its attempt began elsewhere and goes on here.
-        self.is_taken_over = False
+        self.is_taken_over = False  # its attempt began elsewhere and goes on here
         # Nothing of its code runs before its start is durable: it may be what killed a worker.
         self.awaits_start = False
         self.task: asyncio.Task[None] | None = None
         self.journal: Any = None
-        # What its code has emitted and no durable event holds yet; set in whatever thread emits. None: nothing, or
-        # nobody needed to see it; then its attempt has it, while its code runs.
+        # What its code has emitted and no durable event holds yet; set in whatever thread emits. None: nothing, or its
+        # attempt has it, because nobody needed to see it.
         self.channels: Channels | None = None
         self.emitter: Emitter | None = None
         # Why its task was told to stop.

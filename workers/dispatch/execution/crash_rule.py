@@ -17,6 +17,11 @@ turns.trial) before any of its code runs, so the search goes on at whatever work
 
 Of 256 suspects one that kills is found in 3 crashes + groups of 64, 16, 4 + 2 alone: 8, of n <= slots in no more than
 log2(slots) + 2 from eight slots on. (One more when it kills within the 20 ms before its first start is recorded.)
+
+A turn that begins or wakes up, and kills before that is recorded, leaves no trace of its own. What is left is that an
+owner of its partition died (partitions.crashed_at), and nothing of the turn was written since: until something is, its
+start is awaited, whoever has its partition (scheduling/found_turn.py). So one flush tells the innocent apart, and the
+guilty is counted.
 """
 
 from enum import Enum

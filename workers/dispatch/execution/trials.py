@@ -2,9 +2,9 @@
 
 Rules (what a crash says is in crash_rule.py, who begins when in suspects.py):
 - A turn that was in a crash begins only when its start is durable, and with it what it is tried for: otherwise it could
-  kill worker after worker and never be counted. Nothing else waits for that.
-- So does one that is woken when its partition was just taken over from an owner that died (for _WAKES_S from the first
-  such turn on): it may kill each worker that wakes it, before anything of that is recorded.
+  kill worker after worker and never be counted.
+- So does one of which nothing was written since an owner of its partition died (found_turn.py): it may kill each
+  worker that wakes it, before anything of that is recorded.
 - What is written of a trial's end goes into the queue of flushes before what is written of the next one's beginning.
 - Who waits holds no slot and no history: it is read again when its time has come.
 """
@@ -22,12 +22,11 @@ from argosy.workers.dispatch.execution import crash_rule, turn_change
 from argosy.workers.dispatch.execution.crash_rule import Run, Standing
 from argosy.workers.dispatch.execution.suspects import Moves, Suspects
 from argosy.workers.dispatch.flush.flusher import Flusher
-from argosy.workers.dispatch.turn import Owned, Resume, Turn
+from argosy.workers.dispatch.turn import Resume, Turn
 from argosy.workflow.journal import Park
 
 log = structlog.get_logger()
 
-_WAKES_S = 30.0
 _SLACK_S = 0.002  # a look that comes a moment early would come twice
 
 
@@ -53,8 +52,6 @@ class Trials:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_s = 0.0
         self._is_used = False
-        # Since when turns of a partition are woken here whose owner before died.
-        self._wakes_since_s: dict[Owned, float] = {}
 
     @property
     def has_work(self) -> bool:
@@ -76,8 +73,6 @@ class Trials:
             return True
         is_crash = turn.status is Status.RUNNING and turn.resume is Resume.CRASHED
         if not is_crash and not turn.crashes:
-            if turn.status is Status.SUSPENDED and turn.resume is Resume.CRASHED and self._wakes_first(turn.owned):
-                turn.awaits_start = True
             return True
         if turn.status not in (Status.RUNNING, Status.SUSPENDED):
             return True  # an operator resumed it
@@ -144,15 +139,6 @@ class Trials:
         for turn, standing, size in moves.begin:
             self._admitted[turn] = standing, size
         return [turn for turn, _, _ in moves.begin]
-
-    def _wakes_first(self, owned: Owned) -> bool:
-        """Whether turns of the partition have been woken under this claim for a moment only."""
-        now_s = _now_s()
-        since_s = self._wakes_since_s.get(owned)
-        if since_s is None:
-            self._wakes_since_s = {each: at_s for each, at_s in self._wakes_since_s.items() if not each.is_void}
-            since_s = self._wakes_since_s[owned] = now_s
-        return now_s - since_s < _WAKES_S
 
     def _wake(self, delay_s: float) -> None:
         loop = asyncio.get_running_loop()

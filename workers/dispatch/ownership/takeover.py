@@ -6,12 +6,15 @@ Rules (one place each, as pure decisions):
 - A partition that is lost before that is known is handed on when it is.
 - A turn of the note is held until its runner says that it is done, dies, or HANDOVER_S has passed. Every other turn of
   the partition goes on at once, and none of them begins again when there is a note.
+- That the former owner died is written down before the partition opens (partitions.crashed_at): it concerns turns that
+  may wake up long after, at another owner (execution/crash_rule.py).
 - A note that is older than the last owner's says where steps run, not how turns go on: that owner may have taken them
   up again, and died.
 - What is held of a partition that was lost is the next owner's to release: it stays for the note.
 """
 
 import asyncio
+import math
 import uuid
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -199,7 +202,7 @@ class Takeover:
         if notes is None:
             return
         now_s = self._clock.monotonic_s()
-        opened = []
+        known: dict[Owned, tuple[Resume, Note | None]] = {}
         for owned, each in asked.items():
             # The newest counts alone: it passes on what older ones said. One whose writer died is the one before it.
             mine = (note for note in notes if note.partition == owned.partition)
@@ -211,12 +214,17 @@ class Takeover:
                 is_former_alive=former is not None and self._is_living(former),
                 has_time=now_s < each.until_s,
             )
-            if resume is None:
-                continue
-            del self._waiting[owned]
-            owned.resume = resume
+            if resume is not None:
+                known[owned] = resume, newest
+        crashed_at_s = await self._crashes({owned: resume for owned, (resume, _) in known.items()})
+        if crashed_at_s is None:
+            return
+        opened = []
+        for owned, (resume, newest) in known.items():
+            claim = self._waiting.pop(owned).claim
+            owned.resume, owned.crashed_at_s = resume, crashed_at_s.get(owned.partition, 0.0)
             if newest is not None:
-                self._hold(owned, newest, each.claim)
+                self._hold(owned, newest, claim)
             if not owned.is_void:
                 owned.is_open = True
                 opened.append(owned)
@@ -224,6 +232,25 @@ class Takeover:
         self._known = asyncio.Event()
         if opened:
             self._on_open(opened)
+
+    async def _crashes(self, known: dict[Owned, Resume]) -> dict[int, float] | None:
+        """When owners of these partitions died last; None: that cannot be told now. A death that was found out just now
+        is written down before anybody hears of it, be the partition ours or not: before our own note to the next owner.
+        """
+        if not known:
+            return {}
+        partitions = sorted({owned.partition for owned in known})
+        dead = sorted({owned.partition for owned, resume in known.items() if resume is Resume.CRASHED})
+        try:
+            return await self._partitions.crashes(partitions, dead)
+        except Exception as error:
+            fault = fault_of(error)
+            if fault is Fault.END:
+                raise
+            self._rounds.say(error, partitions=in_ranges(partitions))
+            await self._clock.sleep(_RETRY_S)
+            # What can never be told counts as a death that nothing was written after.
+            return None if fault in (Fault.AWAY, Fault.SLOW) else dict.fromkeys(partitions, math.inf)
 
     def _hold(self, owned: Owned, note: Note, claim: Claimed) -> None:
         """Whose runner does not live is found out as for every held turn."""

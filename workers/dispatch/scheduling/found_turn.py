@@ -2,7 +2,7 @@
 
 from argosy.store.head import Head, LoadedTurn
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Owned, Result, Signal, Turn
+from argosy.workers.dispatch.turn import Owned, Result, Resume, Signal, Turn
 from argosy.workers.dispatch.waits import decode_waits
 
 
@@ -17,6 +17,16 @@ def goes_on(row: LoadedTurn) -> bool:
         wait.key in keys or (wait.kind == "signal" and wait.name in names)
         for wait in (decode_waits(row.waits) if row.waits else ())
     )
+
+
+def may_have_killed(row: Head | LoadedTurn, owned: Owned) -> bool:
+    """Whether nothing of a turn was written since an owner of its partition died last: that may be of this turn."""
+    return row.written_at_s < owned.crashed_at_s
+
+
+def awaits_start(row: Head | LoadedTurn, owned: Owned) -> bool:
+    """Whether a turn runs only when its start is recorded. Of a borrowed one the row alone says where it runs."""
+    return owned.is_lent or may_have_killed(row, owned)
 
 
 def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
@@ -39,6 +49,9 @@ def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
         version=row.version,
     )
     turn.resume = owned.resume
+    turn.awaits_start = awaits_start(row, owned)
+    if turn.status is Status.RUNNING and turn.resume is Resume.UNHEARD and may_have_killed(row, owned):
+        turn.resume = Resume.CRASHED  # whoever has had it since said nothing, for it did not begin it again
     if isinstance(row, LoadedTurn) and row.events is not None:
         fill(turn, row)
     return turn
@@ -52,6 +65,7 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
         turn.is_refused = True
         return
     turn.needs_load = False
+    turn.awaits_start = awaits_start(row, turn.owned)
     turn.input = row.input
     turn.trial = row.trial
     turn.waits = turn.written_waits = row.waits

@@ -220,8 +220,6 @@ class Pager:
                 # It was taken back, and that was all that the owner before did with it.
                 if row.lent_as and row.lent_to is None:
                     turn.resume = Resume(row.lent_as)
-                # After a crash a head may be what caused it, before its start was durable.
-                turn.awaits_start = owned.resume is Resume.CRASHED
                 self._scheduler.found(turn)
         if len(rows) < limit:
             self._cursors.popleft()
