@@ -1,15 +1,17 @@
 # make run     set up, start everything on this machine, show a first conversation, keep serving (ARGS=--once: end after it)
 # make test    set up, then every test but the slow suites, on a real Kafka and a real Postgres
-# make lowest  tests with the lowest versions of everything that Argosy says it works with
+# make lowest  tests of what the lowest versions of everything that Argosy says it works with could break
+# make packages  what needs the package index: the wheel, frameworks beside it, clients that others generate
 # make lock    resolve the versions anew: constraints.txt (what is installed here), constraints-lowest.txt
 # make faults  the slow suites: storms of faults; ends with a table of scenarios (ARGS="--storm-seeds 10": more storms)
 # make bench   measure, side by side with the floor (ARGS="turns workers recovery stall idle watch backlog": some of it)
 # make check   format, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
+JARS := from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml
 
-.PHONY: run test lowest lock faults bench check clean
+.PHONY: run test lowest packages lock faults bench check clean
 
 run: .venv
 	@$(BIN)/argosy up --demo examples/support_tickets.jsonl $(ARGS)
@@ -33,12 +35,30 @@ run: .venv
 
 test: .venv/installed-dev
 	@sh tests/install_needs.sh
-	@$(BIN)/python -c 'from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")'
+	@$(BIN)/python -c '$(JARS)'
 	$(BIN)/python -m pytest -m "not slow and not packages" $(ARGS)
+
+# Each dependency at work: pydantic-settings, structlog, prometheus, rich, msgspec, jsonpatch (unit), typer and rich
+# (command line), httpx2 (client), fastapi, uvicorn and httptools (gateway), grpc and protobuf (calls, streams), asyncpg
+# (store), confluent-kafka (logs, journey), the embedded PostgreSQL and psutil (in process, processes), all of them (journey).
+LOWEST := tests/unit tests/workflow/test_payload.py tests/workflow/test_emit.py \
+  tests/client/test_fleet.py tests/client/test_streams.py tests/client/test_retries.py tests/client/test_in_process.py \
+  tests/gateway/test_openapi.py tests/gateway/test_bad_input.py tests/gateway/test_enqueue.py tests/gateway/test_batch.py \
+  tests/gateway/test_http_bounds.py tests/gateway/test_metrics.py tests/gateway/watch/test_turn_stream.py \
+  tests/dispatch/test_poke_service.py tests/dispatch/watch/test_service.py tests/dispatch/watch/test_signed_streams.py \
+  tests/store/test_pool.py tests/store/test_accept.py tests/store/test_session_settings.py \
+  tests/logs/test_kafka_admin.py tests/logs/test_kafka_writer.py tests/processes/test_child.py \
+  tests/journey/test_command_line.py tests/journey/test_emit.py \
+  tests/journey/test_journey.py::test_every_kind_of_step_and_wait_completes \
+  tests/journey/test_journey.py::test_running_suspended_and_queued_turns_can_be_cancelled
 
 lowest: .venv-lowest/installed
 	@sh tests/install_needs.sh
-	.venv-lowest/bin/python -m pytest -m "not slow" tests/packaging tests/unit tests/workflow tests/client tests/gateway tests/journey $(ARGS)
+	@.venv-lowest/bin/python -c '$(JARS)'
+	.venv-lowest/bin/python -m pytest -m "not slow and not packages" $(LOWEST) $(ARGS)
+
+packages: .venv/installed-dev
+	$(BIN)/python -m pytest -m "packages and not slow" tests/packaging $(ARGS)
 
 lock: .venv/installed-dev
 	$(LOCK) --upgrade -o constraints.txt
@@ -46,12 +66,12 @@ lock: .venv/installed-dev
 
 faults: .venv/installed-dev
 	@sh tests/install_needs.sh
-	@$(BIN)/python -c 'from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")'
+	@$(BIN)/python -c '$(JARS)'
 	$(BIN)/python -m pytest -m slow --timeout 900 --faults-table faults.txt $(ARGS)
 
 bench: .venv/installed-dev
 	@sh tests/install_needs.sh
-	@$(BIN)/python -c 'from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")'
+	@$(BIN)/python -c '$(JARS)'
 	$(BIN)/python -m bench $(ARGS)
 
 check: .venv/installed-dev

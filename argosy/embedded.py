@@ -19,7 +19,6 @@ import httpx2
 from rich.console import Console
 
 from argosy.address import host_port, http_url, to_bind
-from argosy.broker import Broker
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.demonstration import show
@@ -180,6 +179,8 @@ def _is_ready(client: httpx2.Client, url: str) -> bool:
 
 def serve_broker(settings: Settings, nodes: int, port: int) -> int:
     """A broker until Ctrl-C. Raises SettingError, UnavailableError."""
+    from argosy.broker import Broker  # `up` needs nothing of Kafka
+
     if nodes not in (1, 3):
         raise SettingError(f"--nodes {nodes}: a broker has 1 node, or 3 to survive the loss of one")
     stopping = threading.Event()

@@ -217,6 +217,7 @@ def _schemas(shapes: Sequence[Any]) -> dict[str, Any]:
     for name in _POSTED:
         for described in schemas[name]["properties"].values():
             _set_optional(described)
+            _set_integer(described)
     return dict(schemas)
 
 
@@ -225,6 +226,13 @@ def _set_optional(described: dict[str, Any]) -> None:
     default = described.pop("default", None)
     if default:
         described["description"] = f"{default!r} unless it is given."
+
+
+def _set_integer(described: dict[str, Any]) -> None:
+    """Call a whole number what it is to a client: a route takes it with a fraction of zero, too."""
+    if described.get("multipleOf") == 1:
+        del described["multipleOf"]
+        described["type"] = "integer"
 
 
 def _set_format(field: str, described: dict[str, Any]) -> None:

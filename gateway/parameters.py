@@ -11,6 +11,8 @@ from argosy.gateway.problems import Problem
 # What a Postgres integer holds.
 INTEGER_MAX: Final = 2_147_483_647
 PAGE_SIZE: Final = 50
+# No text of Postgres can hold a NUL, so nothing that is looked for can have it.
+NO_NUL_PATTERN: Final = r"^[^\x00]*$"
 
 Limit = Annotated[int | None, Query(ge=1, le=INTEGER_MAX, description="Rows of a page at the most; there is a bound.")]
 Cursor = Annotated[str | None, Query(max_length=2_000, description="The `next` of the page before.")]
@@ -28,7 +30,7 @@ def _only_known(request: Request) -> None:
     twice = [name for name in known if len(request.query_params.getlist(name)) > 1]
     if twice:
         raise Problem("invalid_parameter", f"{twice[0]!r} is given more than once")
-    # No text of Postgres can hold it, so nothing that is looked for can have it.
+    # What has a pattern says so in its own words.
     if broken := [name for name, value in request.query_params.items() if "\0" in value and name != "cursor"]:
         raise Problem("invalid_parameter", f"{broken[0]!r} has a NUL in it")
 

@@ -29,6 +29,8 @@ from argosy.names import (
 )  # fmt: skip
 
 Tag = Annotated[str, Meta(min_length=1, max_length=TAG_LENGTH_MAX, pattern=TAG_PATTERN)]
+# 7.0 is the integer 7 in JSON Schema, and how some languages write it: `int` would refuse it.
+Priority = Annotated[float, Meta(ge=-100, le=100, multiple_of=1)]
 
 
 class TurnPosted(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
@@ -40,7 +42,7 @@ class TurnPosted(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=Fa
     workflow: Annotated[str, Meta(min_length=1, max_length=WORKFLOW_LENGTH_MAX)]
     input: msgspec.Raw = msgspec.field(default_factory=null)
     on_busy: Literal["enqueue", "reject"] = "enqueue"
-    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    priority: Priority = 0
     not_before: Annotated[datetime, Meta(tz=True)] | None = None
     deadline_s: Annotated[float, Meta(gt=0, le=DEADLINE_S_MAX)] | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=TAGS_MAX)] = ()
@@ -111,7 +113,7 @@ class Admission:
             posted.workflow,
             raw,
             posted.on_busy,
-            posted.priority,
+            int(posted.priority),
             not_before_ms,
             posted.deadline_s or 0.0,
             _encoder.encode(posted.tags) if posted.tags else b"",
@@ -144,7 +146,7 @@ def _digest(posted: TurnPosted, value: Any, not_before_ms: int) -> bytes:
         posted.workflow,
         msgspec.Raw(json_value.canonical(value)),
         posted.on_busy,
-        posted.priority,
+        int(posted.priority),
         not_before_ms,
         posted.deadline_s,
         posted.tags,

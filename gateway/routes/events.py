@@ -17,7 +17,7 @@ from starlette.responses import Response
 from argosy import ids
 from argosy.gateway import names, views
 from argosy.gateway.openapi import answers, or_stream, problems
-from argosy.gateway.parameters import INTEGER_MAX, Limit, page_size, strict
+from argosy.gateway.parameters import INTEGER_MAX, NO_NUL_PATTERN, Limit, page_size, strict
 from argosy.gateway.problems import Problem
 from argosy.gateway.resolve import partition_of, resolve, turn_id_of
 from argosy.gateway.routes.turns import ANSWER_SIZE_BYTES_MAX, json_response, read_turn
@@ -40,7 +40,12 @@ NOW: Final = "now"
 After = Annotated[int | None, Query(ge=0, le=INTEGER_MAX, description="A page: number of the last event seen.")]
 From = Annotated[
     str | None,
-    Query(alias="from", max_length=100, description="A stream: id of the last event seen; Last-Event-ID beats it."),
+    Query(
+        alias="from",
+        max_length=100,
+        pattern=NO_NUL_PATTERN,
+        description="A stream: id of the last event seen; Last-Event-ID beats it.",
+    ),
 ]
 
 
@@ -56,8 +61,9 @@ async def get_turn_events(
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
     shape = format_of(request.headers.get("accept", ""))
     if shape is None:
-        if begin is not None:
-            raise Problem("invalid_parameter", "`from` is of a stream: say in Accept which one, or use `after`")
+        if begin is not None or request.headers.get("last-event-id"):
+            detail = "`from` and Last-Event-ID are of a stream: say in Accept which one, or use `after`"
+            raise Problem("invalid_parameter", detail)
         return await _page(state, requested, tenant, after or 0, limit)
     if after is not None or limit is not None:
         raise Problem("invalid_parameter", "`after` and `limit` are of a page: a stream has `from`")

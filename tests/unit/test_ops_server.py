@@ -125,3 +125,15 @@ def test_a_load_balancer_may_ask_without_wanting_a_body(server: OpsServer, state
         assert answer.startswith(f"HTTP/1.1 {expected}".encode())
         assert answer.endswith(b"\r\n\r\n")
         assert answer.count(b"\r\n\r\n") == 1
+
+
+def test_a_process_that_ends_does_not_wait_for_it() -> None:
+    began_s = time.monotonic()
+
+    for _ in range(6):
+        ops = OpsServer("127.0.0.1", 0, lambda: (True, {}), lambda: (True, {}))
+        ops.start()
+        time.sleep(0.02)  # its loop waits
+        ops.stop()
+
+    assert time.monotonic() - began_s < 1.5  # half a second each, if it waited for the loop to look around

@@ -41,6 +41,13 @@ def test_the_digest_is_the_same_for_ever() -> None:
     assert digests == ["2a735139bc84e82c3744accd3ab94761", "4bf074cf85b9e9367634463e821f8afa"]
 
 
+def test_a_whole_number_is_the_same_one_with_a_fraction_of_zero() -> None:
+    whole, written_otherwise = admit(b'{"workflow":"echo","priority":7}'), admit(b'{"workflow":"echo","priority":7.0}')
+
+    assert written_otherwise.digest == whole.digest
+    assert record.decode(written_otherwise.entry.value).priority == 7
+
+
 @given(value=json_values)
 def test_how_a_value_is_written_does_not_change_its_digest(value: Any) -> None:
     plain = admit(body(value)).digest

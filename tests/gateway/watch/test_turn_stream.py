@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,15 @@ async def test_an_id_that_no_stream_gave_out_is_a_400(gateway: Gateway, rows: Ro
     answer = await gateway.client.get(path_of(turn_id), headers={"accept": "text/event-stream", "last-event-id": last})
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_event_id")
+
+
+@pytest.mark.parametrize("asked", [{"params": {"from": "1-1"}}, {"headers": {"last-event-id": "1-1"}}])
+async def test_the_place_of_a_stream_is_none_in_a_page(gateway: Gateway, rows: Rows, asked: dict[str, Any]) -> None:
+    turn_id = await running(rows)
+
+    answer = await gateway.client.get(path_of(turn_id), **asked)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
 
 
 async def test_unknown_and_foreign_turns_are_404(gateway: Gateway, rows: Rows) -> None:

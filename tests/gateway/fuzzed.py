@@ -1,0 +1,107 @@
+"""What a fuzzer cannot know: which refusals of a valid request are right. Schemathesis loads this (SCHEMATHESIS_HOOKS).
+
+A schema says how a request looks, not what there is: of each operation these are the codes that it may answer to a
+request that fits its schema, and what must be true of the request then. Anything else is a mismatch of document and
+route.
+"""
+
+import time
+from typing import Any, Final
+
+import schemathesis
+
+# A session is there once a worker has accepted its first turn.
+ACCEPTED_WITHIN_S: Final = 10.0
+# A workflow that a worker of the fleet has.
+WORKFLOW: Final = "echo"
+REFUSALS: Final[dict[str, frozenset[str]]] = {
+    "explain_turn": frozenset({"turn_not_found"}),
+    "get_fleet": frozenset({"invalid_cursor", "operators_only"}),
+    "get_healthz": frozenset(),
+    "get_leaders": frozenset({"operators_only"}),
+    "get_readyz": frozenset(),
+    "get_session": frozenset({"invalid_session", "session_not_found"}),
+    "get_turn": frozenset({"turn_not_found"}),
+    "get_turn_events": frozenset({"invalid_event_id", "invalid_parameter", "turn_not_found"}),
+    "list_dead_letters": frozenset({"invalid_cursor"}),
+    "list_partitions": frozenset({"invalid_cursor", "operators_only"}),
+    "list_session_turns": frozenset({"invalid_cursor", "invalid_session", "session_not_found"}),
+    "list_sessions": frozenset({"invalid_cursor"}),
+    "list_workflows": frozenset({"invalid_cursor"}),
+    "post_cancel": frozenset({"turn_ended", "turn_not_found"}),
+    "post_resume": frozenset({"not_parked", "turn_ended", "turn_not_found"}),
+    "post_resume_all": frozenset(),
+    "post_signal": frozenset({"idempotency_mismatch", "invalid_request", "turn_ended", "turn_not_found"}),
+    "post_turn": frozenset({"idempotency_mismatch", "invalid_request", "invalid_session", "unknown_workflow"}),
+}
+
+_turns: set[tuple[str, str]] = set()
+_sessions: dict[tuple[str, str], float] = {}
+
+
+@schemathesis.hook
+def map_case(context: Any, case: Any) -> Any:
+    """Ask for a workflow that there is: of a made-up one nothing but its name would be looked at."""
+    if _operation_of(case) == "post_turn" and isinstance(case.body, dict):
+        workflow = case.body.get("workflow")
+        if isinstance(workflow, str) and 1 <= len(workflow) <= 200:
+            case.body["workflow"] = WORKFLOW
+    return case
+
+
+@schemathesis.check
+def refused_for_what_a_schema_cannot_say(ctx: Any, response: Any, case: Any) -> None:
+    """Raises AssertionError."""
+    operation = _operation_of(case)
+    _remember(operation, response, case)
+    if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code < 400:
+        return
+    code = response.json()["code"]
+    assert code in REFUSALS[operation], f"{operation} says {code} to a request that fits its schema"
+    assert _is_true(code, case), f"{operation} says {code}, which is not so"
+
+
+def _remember(operation: str, response: Any, case: Any) -> None:
+    if operation == "post_turn" and response.status_code in (200, 202):
+        tenant = _tenant_of(case)
+        _turns.add((tenant, response.json()["turn_id"]))
+        _sessions.setdefault((tenant, str(case.path_parameters["session"])), time.monotonic())
+
+
+def _is_true(code: str, case: Any) -> bool:
+    """Whether what a code says can be so. What cannot be known here is believed."""
+    tenant, path, query = _tenant_of(case), case.path_parameters or {}, case.query or {}
+    headers = {name.lower() for name in case.headers or {}}
+    match code:
+        case "invalid_cursor":
+            return "cursor" in query
+        case "invalid_event_id" | "invalid_parameter":  # both are of a stream; Accept may ask for a page
+            return "from" in query or "last-event-id" in headers
+        case "invalid_session":  # its bound is in bytes
+            return len(str(path["session"]).encode()) > 256
+        case "invalid_request":  # so is that of a signal's name; not_before has a bound that moves
+            return len(str(path.get("name", "")).encode()) > 256 or bool(_body_of(case).get("not_before"))
+        case "operators_only":
+            return tenant != "default"
+        case "turn_not_found":
+            return (tenant, str(path["turn_id"]).lower()) not in _turns
+        case "session_not_found":
+            posted_at_s = _sessions.get((tenant, str(path["session"])))
+            return posted_at_s is None or time.monotonic() - posted_at_s < ACCEPTED_WITHIN_S
+        case "unknown_workflow":
+            return bool(_body_of(case).get("workflow") != WORKFLOW)
+        case "idempotency_mismatch":
+            return "idempotency-key" in headers
+    return True
+
+
+def _body_of(case: Any) -> dict[str, Any]:
+    return case.body if isinstance(case.body, dict) else {}
+
+
+def _tenant_of(case: Any) -> str:
+    return str((case.headers or {}).get("X-Argosy-Tenant", "default"))
+
+
+def _operation_of(case: Any) -> str:
+    return str(case.operation.definition.raw["operationId"])
