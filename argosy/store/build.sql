@@ -16,13 +16,14 @@ SELECT lend FROM lend($1::uuid, $2::text, $3::integer[], $4::bigint[], $5::integ
 SELECT turn_id, status, seq, lent_to, lent_as FROM turns WHERE turn_id = ANY ($1::uuid[])
 
 -- name: load_borrowed
--- Turns that are lent to this worker and that it does not know yet ($3).
+-- Turns that are lent to this worker and that it does not know yet ($3). One that has ended was ended by an owner of a
+-- version before loans, and nobody takes that back.
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $4 THEN t.input END,
        EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered')),
        t.lent_as
 FROM turns AS t
-WHERE t.lent_to = $1 AND t.lane = $2 AND t.turn_id <> ALL ($3::uuid[])
+WHERE t.lent_to = $1 AND t.lane = $2 AND t.turn_id <> ALL ($3::uuid[]) AND NOT has_ended(t.status)
 LIMIT $5
 
 -- name: due_of_turns

@@ -82,6 +82,7 @@ class LoadedTurn(NamedTuple):
     timers: list[Any]
     results: list[Any] | None
     written_at_s: float = math.inf
+    lent_to: uuid.UUID | None = None
 
 
 class DueRow(NamedTuple):
@@ -141,6 +142,11 @@ class Heads:
         buckets, session_ids = zip(*sessions, strict=True)
         rows = await self._pool.fetch(_SQL["load_sessions"], self._lane, buckets, session_ids, limit, self._input_max)
         return [Head(*row) for row in rows]
+
+    async def load_head(self, turn_id: uuid.UUID) -> Head | None:
+        """One turn without its input or anything that it has recorded: what is left of one that cannot be loaded."""
+        rows = await self._pool.fetch(_SQL["load_head"], turn_id, self._lane)
+        return Head(*rows[0]) if rows else None
 
     async def load_turns(self, turn_ids: Sequence[uuid.UUID]) -> list[LoadedTurn]:
         """Whole, as far as LOAD_SIZE_BYTES_MAX goes, in the order in which they are asked for."""

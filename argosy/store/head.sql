@@ -32,7 +32,8 @@ ORDER BY t.bucket, t.session_id
 -- The first turns of these sessions that have not ended, in order.
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $5 THEN t.input END,
-       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered'))
+       EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered')),
+       t.lent_to, t.lent_as
 FROM unnest($2::smallint[], $3::uuid[]) WITH ORDINALITY AS asked (bucket, session_id, ord)
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h
@@ -40,6 +41,13 @@ CROSS JOIN LATERAL (
     AND h.status IN ('queued', 'running', 'suspended', 'parked') AND h.place IS NOT NULL
   ORDER BY h.place LIMIT $4) AS t
 ORDER BY asked.ord, t.place
+
+-- name: load_head
+-- One turn without anything of what it has recorded.
+SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
+       t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, NULL::bytea, true, t.lent_to, t.lent_as
+FROM turns AS t
+WHERE t.turn_id = $1 AND t.lane = $2
 
 -- name: load_turns
 -- All that running these turns needs: their rows, histories, the signals nobody has taken, the timers of their waits
@@ -61,7 +69,8 @@ SELECT s.turn_id, s.tenant, s.session_id, (SELECT n.name FROM sessions AS n WHER
          ARRAY(SELECT ROW(b.inbox_id, b.name, b.correlation, b.payload) FROM inbox AS b
                WHERE b.turn_id = ANY (s.names) AND b.tenant = s.tenant AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) END AS results,
        extract(epoch FROM coalesce(
-         (SELECT e.at FROM events AS e WHERE e.turn_id = s.turn_id ORDER BY e.seq DESC LIMIT 1), s.accepted_at))::double precision AS written_at_s
+         (SELECT e.at FROM events AS e WHERE e.turn_id = s.turn_id ORDER BY e.seq DESC LIMIT 1), s.accepted_at))::double precision AS written_at_s,
+       s.lent_to
 FROM (
   SELECT sized.*, sum(sized.size_bytes) OVER (ORDER BY sized.ord) <= $4::bigint AS fits
   FROM (

@@ -157,6 +157,7 @@ class Parts:
             loaded_size_bytes=lambda: sum(each.history_bytes for each in self.scheduler.live.values()),
         )
         self.on_lacking: Callable[[Turn], None] = lambda turn: None
+        self.on_lent: Callable[..., None] = lambda row, owned: None
         self.pager = Pager(
             self.heads,
             self.scheduler,
@@ -164,7 +165,7 @@ class Parts:
             look_ahead_turns=8,
             ready_sessions_max=100,
             is_held=lambda turn_id: False,
-            on_lent=lambda row, owned: None,
+            on_lent=lambda row, owned: self.on_lent(row, owned),
             histories=self.histories,
             on_ready=lambda: self.executor.fill(),
         )

@@ -5,9 +5,13 @@ import uuid
 
 import pytest
 
+from argosy.clock import SystemClock
+from argosy.store.build import Borrowed
 from argosy.store.head import Head
 from argosy.turn.status import Status
+from argosy.workers.dispatch.builds.borrowing import Borrowing, Taken
 from argosy.workers.dispatch.flush import flusher
+from argosy.workers.dispatch.scheduling import pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Resume
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
@@ -101,6 +105,98 @@ async def test_a_turn_that_was_held_goes_on_when_what_it_waits_for_came_meanwhil
         await parts.pager.take_up(turn_id, owned, Resume.MOVED)
 
         assert (turn_id in parts.scheduler.live) is is_woken
+
+
+async def test_a_turn_that_was_held_and_cannot_be_read_is_parked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else would look at it again, and its session waits behind it."""
+    monkeypatch.setattr(pager, "_RETRY_S", 0.001)
+    async with Parts(catalog(lambda context: None, "echo")) as parts:
+        turn_id, owned = uuid.uuid4(), parts.owned[0]
+        row = loaded(turn_id, status="running", attempt=1, seq=2, version="1")
+        known = {name: value for name, value in row._asdict().items() if name in Head._fields}
+
+        async def load_turns(_):
+            raise KeyError("bug")
+
+        async def load_head(_):
+            return Head(**known | {"has_rows": False})
+
+        parts.heads.load_turns, parts.heads.load_head = load_turns, load_head
+
+        await parts.pager.take_up(turn_id, owned, Resume.MOVED)
+
+        turn = parts.scheduler.live[turn_id]
+        await until(lambda: turn.written_status is Status.PARKED)
+        assert turn.reason == "unreadable"
+        assert not parts.pager.is_coming(turn_id)
+
+
+@pytest.mark.parametrize("status", ["queued", "suspended", "running"])
+@pytest.mark.parametrize("read", ["a head", "a session", "a turn that was held"])
+async def test_a_lent_turn_is_left_alone_whether_its_start_is_recorded_or_not(status: str, read: str) -> None:
+    """Its borrower runs it, or will; two of them would run the same step."""
+    async with Parts(catalog()) as parts:
+        found, owned = [], parts.owned[0]
+        parts.on_lent = lambda row, owned: found.append(row.turn_id)
+        waits = b'[{"key":"signal:go","kind":"signal","name":"go"}]'
+        row = loaded(
+            uuid.uuid4(), version="1", status=status, seq=1, waits=waits, lent_to=uuid.uuid4(),
+            signals=[(uuid.uuid4(), "go", b"1")],
+        )  # fmt: skip
+        head = Head(
+            **{name: value for name, value in row._asdict().items() if name in Head._fields} | {"has_rows": True}
+        )
+
+        async def load(*_):
+            return [head]
+
+        parts.heads.load_heads = parts.heads.load_sessions = load
+        parts.heads.turns[row.turn_id] = row
+        if read == "a head":
+            parts.pager.claimed([owned])
+        elif read == "a session":
+            parts.scheduler.more(row.session_id, 0, owned)
+            parts.pager.nudge()
+        else:
+            await parts.pager.take_up(row.turn_id, owned, Resume.UNHEARD)
+
+        await until(lambda: found == [row.turn_id])
+        assert row.turn_id not in parts.scheduler.live
+
+
+async def test_nothing_of_a_borrowed_turn_runs_before_its_start_is_recorded() -> None:
+    """Until then a new owner of its partition could not see that it runs elsewhere, nor what its borrower died of."""
+    ran, is_answered = asyncio.Event(), asyncio.Event()
+    head = Head(uuid.uuid4(), "a", uuid.uuid4(), "s", 0, 1, "echo", None, "queued", 0, 0, 0, 0, b"null", False)
+
+    class Loans:
+        async def borrowed(self, known, limit):
+            return [Borrowed(head, "moved")]
+
+        async def due(self, turn_ids, known):
+            return []
+
+    async def runs(context):
+        ran.set()
+
+    async with Parts(catalog(runs, "echo")) as parts:
+        parts.stream.before = is_answered.wait
+        taken = Taken(
+            found=parts.scheduler.found, entered=parts.pager.entered, take=parts.inbox.take_borrowed,
+            hold=parts.inbox.hold, known=parts.inbox.known, release=parts.inbox.moved, fill=parts.executor.fill,
+            tell=lambda _: None,
+        )  # fmt: skip
+        borrowing = Borrowing(Loans(), SystemClock(), taken, turns_max=4, partition_of=lambda _: 0)
+        borrowing.poke()
+        await borrowing.look()
+        await until(lambda: borrowing.turns[head.turn_id].written_status is not Status.QUEUED)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        had_run = ran.is_set()
+        is_answered.set()
+        await until(ran.is_set)
+
+    assert not had_run
 
 
 @pytest.mark.parametrize("is_watched", [True, False])

@@ -7,6 +7,7 @@ import pytest
 
 from argosy.config import load
 from argosy.store.build import Builds, Loan, Loans
+from argosy.store.head import Heads
 from argosy.store.pool import Pool, open_pool
 from tests.store.conftest import OpenHand
 from tests.store.hand import LANE, Change, Hand, New, flush_arguments
@@ -142,3 +143,33 @@ async def test_a_turn_lacks_its_build_from_when_somebody_was_last_heard_of_who_h
     assert nobody == {turn.turn_id}
     assert await builds.lacking([turn.turn_id], 60) == set()
     assert await builds.lacking([turn.turn_id], 20) == {turn.turn_id}
+
+
+async def test_a_lent_turn_that_an_owner_of_a_version_before_loans_has_ended_is_not_borrowed(
+    hand: Hand, borrower: Hand, pool: Pool
+) -> None:
+    ended, lent = New("a"), New("b")
+    await running(hand, ended, lent)
+    await _loans(pool, hand).change([_loan(hand, each, to=borrower, seq=1) for each in (ended, lent)])
+    await hand.rows(
+        "UPDATE turns SET status = 'completed', ended_at = now() WHERE turn_id = $1 RETURNING 1", ended.turn_id
+    )
+
+    found = await _loans(pool, borrower).borrowed([], 10)
+
+    assert [each.head.turn_id for each in found] == [lent.turn_id]
+
+
+async def test_every_read_of_a_turn_says_who_borrows_it(hand: Hand, borrower: Hand, pool: Pool) -> None:
+    turn, heads = New("a"), Heads(pool, LANE, input_size_bytes_max=100)
+    await hand.accept(turn)
+    await _loans(pool, hand).change([_loan(hand, turn, to=borrower)])
+
+    found = [
+        *await heads.load_heads(0, uuid.UUID(int=0), 1023, 10),
+        *await heads.load_sessions([(turn.bucket, turn.session_id)], 10),
+        *await heads.load_turns([turn.turn_id]),
+        await heads.load_head(turn.turn_id),
+    ]
+
+    assert [each and (each.turn_id, each.lent_to) for each in found] == [(turn.turn_id, borrower.worker_id)] * 4

@@ -13,7 +13,7 @@ from argosy.log import LogReader
 from argosy.logs.open import open_reader
 from argosy.rounds import Rounds, kept
 from argosy.store.build import Builds, Loans
-from argosy.store.head import Head, Heads
+from argosy.store.head import Head, Heads, LoadedTurn
 from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.partition import Partitions
@@ -312,7 +312,7 @@ class Parts:
         self.executor.written(turns)
         self.borrowing.written(turns)
 
-    def _found_lent(self, row: Head, owned: Owned) -> None:
+    def _found_lent(self, row: Head | LoadedTurn, owned: Owned) -> None:
         if row.lent_to is not None:
             self.lending.found(row.turn_id, row.session_id, row.bucket, row.lent_to, owned)
 

@@ -16,7 +16,7 @@ from typing import Any
 from argosy.clock import Clock
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
-from argosy.store.head import Head, Heads
+from argosy.store.head import Head, Heads, LoadedTurn
 from argosy.turn.status import HELD, Status
 from argosy.workers.dispatch.scheduling.found_turn import goes_on, turn_of
 from argosy.workers.dispatch.scheduling.histories import Histories
@@ -28,6 +28,7 @@ _HEADS_PER_READ = 500
 _RETRY_S = 0.5
 _CONTENT_FAILURES_MAX = 5
 _BUSY_S = 0.01
+_GO_ON = frozenset({Status.QUEUED, Status.RUNNING, Status.SUSPENDED})
 
 
 class Cursor:
@@ -53,7 +54,7 @@ class Pager:
         look_ahead_turns: int,
         ready_sessions_max: int,
         is_held: Callable[[uuid.UUID], bool],
-        on_lent: Callable[[Head, Owned], None],
+        on_lent: Callable[[Head | LoadedTurn, Owned], None],
         histories: Histories,
         on_ready: Callable[[], None],
     ) -> None:
@@ -99,19 +100,23 @@ class Pager:
             while not owned.is_void and turn_id not in self._scheduler.live:
                 try:
                     with self._scheduler.watch() as departed:
-                        rows = await self._heads.load_turns([turn_id])
+                        row = await self._read_alone(turn_id, is_readable=failures < _CONTENT_FAILURES_MAX)
+                    turn = None if row is None else turn_of(row, owned)
                 except Exception as error:
                     if fault_of(error) is Fault.END or (is_content(error) and failures >= _CONTENT_FAILURES_MAX):
                         raise
-                    failures += 1
+                    failures += is_content(error)
                     await self._clock.sleep(_RETRY_S)
                     continue
                 if self._signalled.pop(turn_id, None) is not None:
                     continue  # a signal was buffered meanwhile, and may be missing in what was read
-                if turn_id in departed or not rows or not goes_on(rows[0]):
+                if turn_id in departed or row is None or turn is None:
                     return  # it ran here meanwhile, or what it waits for wakes it when it comes
-                turn = turn_of(rows[0], owned)
+                if row.lent_to is not None:
+                    self._on_lent(row, owned)
+                    return
                 turn.resume = resume
+                turn.needs_load = turn.needs_load or failures >= _CONTENT_FAILURES_MAX
                 if owned.is_void or self._scheduler.found(turn):
                     self._on_ready()
                     return
@@ -119,6 +124,16 @@ class Pager:
         finally:
             if self._taking_up.get(turn_id) == (owned, resume):
                 del self._taking_up[turn_id]
+
+    async def _read_alone(self, turn_id: uuid.UUID, *, is_readable: bool) -> Head | LoadedTurn | None:
+        """A turn that was held, when it goes on. One that cannot be read comes without what it has recorded: it is
+        parked when that is looked for again (histories.py).
+        """
+        if not is_readable:
+            head = await self._heads.load_head(turn_id)
+            return head if head is not None and Status(head.status) in _GO_ON else None
+        rows = await self._heads.load_turns([turn_id])
+        return rows[0] if rows and goes_on(rows[0]) else None
 
     def has_unread(self, owned: Owned) -> bool:
         """Whether heads of a claimed partition were never looked at."""
@@ -182,6 +197,9 @@ class Pager:
             mine = found.get(each.session_id, [])
             each.page_again = each.page_again or any(row.turn_id in departed for row in mine)
             is_held = bool(mine) and (Status(mine[0].status) in HELD or self._comes_by_itself(mine[0].turn_id))
+            if mine and mine[0].lent_to is not None:
+                is_held = True
+                self._on_lent(mine[0], each.owned)
             turns = [self.turn_of(row, each.owned) for row in mine if row.turn_id not in self._scheduler.live]
             self._scheduler.paged(each, turns, is_all=len(mine) < self._limit, is_held=is_held)
         self._on_ready()
@@ -211,7 +229,7 @@ class Pager:
             if row.session_id in departed:  # it came, ran and left while we read: Postgres knows better now
                 self._scheduler.more(row.session_id, row.bucket, owned)
                 continue
-            if row.lent_to is not None and status is Status.RUNNING:
+            if row.lent_to is not None:
                 self._on_lent(row, owned)
                 continue
             is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
