@@ -308,6 +308,15 @@ class Settings(BaseSettings):
     gateway_write_timeout_s: Seconds = Field(
         default=60.0, description="A client that does not take what waits for it is cut off after this."
     )
+    gateway_body_timeout_s: Seconds = Field(
+        default=60.0, description="The body of a request comes within this, or is answered 408."
+    )
+    gateway_connections_refused_max: int = Field(
+        default=64,
+        ge=0,
+        le=10_000,
+        description="Connections beyond GATEWAY_CONNECTIONS_MAX that are told so (503), at once; others are cut off.",
+    )
     gateway_streams_max: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Event streams open at one gateway process; then 503."
     )

@@ -7,14 +7,17 @@ from starlette.requests import ClientDisconnect, Request
 
 from argosy.gateway.problems import Problem
 
-BODY_TIMEOUT_S: Final = 60.0
+JSON: Final = ("application/json",)
 
 
-async def read(request: Request, size_bytes_max: int, media_types: tuple[str, ...] = ("application/json",)) -> bytes:
+async def read(request: Request, size_bytes_max: int, timeout_s: float, media_types: tuple[str, ...] = JSON) -> bytes:
     """The whole body. media_types: what a Content-Type may be; a missing one is believed to be right.
 
     Raises: Problem, ClientDisconnect
     """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise Problem("unsupported_media_type", f"Content-Encoding is {encoding[:80]!r}, send the body as it is")
     content_type = request.headers.get("content-type")
     if content_type is not None and not _is_one_of(content_type, media_types):
         raise Problem("unsupported_media_type", f"Content-Type is {content_type[:80]!r}, send {media_types[0]}")
@@ -27,14 +30,14 @@ async def read(request: Request, size_bytes_max: int, media_types: tuple[str, ..
     first: bytes = message.get("body", b"")
     if len(first) > size_bytes_max:
         raise _too_large(size_bytes_max)
-    return await _rest(request, first, size_bytes_max) if message.get("more_body") else first
+    return await _rest(request, first, size_bytes_max, timeout_s) if message.get("more_body") else first
 
 
-async def _rest(request: Request, first: bytes, size_bytes_max: int) -> bytes:
+async def _rest(request: Request, first: bytes, size_bytes_max: int, timeout_s: float) -> bytes:
     body = bytearray(first)
     more = True
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             while more:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
@@ -44,7 +47,7 @@ async def _rest(request: Request, first: bytes, size_bytes_max: int) -> bytes:
                     raise _too_large(size_bytes_max)
                 more = message.get("more_body", False)
     except TimeoutError:
-        raise Problem("request_timeout", f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None
+        raise Problem("request_timeout", f"the body did not arrive within {timeout_s:g} s") from None
     return bytes(body)
 
 

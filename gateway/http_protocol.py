@@ -36,12 +36,10 @@ _SLICE_SIZE_BYTES: Final = 16_384
 _FIELD_SIZE_BYTES: Final = 4
 # A client that is refused has so long to take the reason before the connection is closed; what it sends is dropped.
 _LINGER_S: Final = 1.0
-# So many at once are told that there are too many of them; more are cut off: each is an open file until it is gone.
-_REFUSED_MAX: Final = 64
 
 
 class HttpBounds(NamedTuple):
-    """Of one connection, but for connections_max, which is of the process."""
+    """Of one connection, but for the last two, which are of the process."""
 
     head_size_bytes_max: int
     head_fields_max: int
@@ -49,6 +47,7 @@ class HttpBounds(NamedTuple):
     pipeline_max: int
     write_timeout_s: float
     connections_max: int
+    refused_max: int
 
 
 def http_protocol(settings: Settings, connections_max: int) -> Callable[..., HttpToolsProtocol]:
@@ -63,6 +62,7 @@ def http_protocol(settings: Settings, connections_max: int) -> Callable[..., Htt
         settings.gateway_pipeline_max,
         settings.gateway_write_timeout_s,
         connections_max,
+        settings.gateway_connections_refused_max,
     )
     idle: dict[BoundedHttpProtocol, None] = {}
     return partial(BoundedHttpProtocol, bounds, idle)  # it is sent to processes of their own: no class made here can be
@@ -101,7 +101,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         longest = next(iter(self._idle), None)
         if longest is None:
             self._refuse("too_many_connections", f"{self._bounds.connections_max} clients are connected")
-            if len(self.connections) > self._bounds.connections_max + _REFUSED_MAX:
+            if len(self.connections) > self._bounds.connections_max + self._bounds.refused_max:
                 self.transport.abort()
             return
         del self._idle[longest]
@@ -187,7 +187,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         if self._is_refused:
             return
-        if why := ambiguity(self.headers, self.parser.get_http_version()):
+        if why := ambiguity(self.url, self.headers, self.parser.get_http_version()):
             self._refuse("invalid_http", why)
             return
         is_behind = self.cycle is not None and not self.cycle.response_complete

@@ -39,7 +39,7 @@ KINDS: Final[dict[str, Kind]] = {
     "turn_ended": Kind(409, "The turn has ended"),
     "not_parked": Kind(409, "The turn is not parked"),
     "payload_too_large": Kind(413, "The body, or the input in it, is over its bound"),
-    "unsupported_media_type": Kind(415, "The body must be JSON"),
+    "unsupported_media_type": Kind(415, "The body must be plain JSON"),
     "unknown_host": Kind(421, "The gateway does not answer to this name"),
     "invalid_request": Kind(422, "The request does not fit its schema"),
     "invalid_session": Kind(422, "The name of the session cannot be used"),

@@ -32,7 +32,9 @@ async def post_batch(request: Request) -> Response:
     tenant = state.tenant_of(request)
     if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")
-    raw = await body.read(request, state.settings.batch_size_bytes_max, _MEDIA_TYPES)
+    raw = await body.read(
+        request, state.settings.batch_size_bytes_max, state.settings.gateway_body_timeout_s, _MEDIA_TYPES
+    )
     lines = [line for line in raw.split(b"\n") if line and not line.isspace()]
     if len(lines) > state.settings.batch_turns_max:
         detail = f"the batch has {len(lines)} turns, the bound is {state.settings.batch_turns_max}"

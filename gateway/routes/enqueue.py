@@ -26,7 +26,9 @@ async def post_turn(request: Request) -> Response:
     """202 when the log has the turn; 200 when it ended within `Prefer: wait`."""
     state = state_of(request)
     tenant = state.tenant_of(request)
-    raw = await body.read(request, state.settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX)
+    settings = state.settings
+    size_bytes_max = settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX
+    raw = await body.read(request, size_bytes_max, settings.gateway_body_timeout_s)
     posted = json_value.decode(raw, posted_decoder, "the body")
     turn = state.admission.admit(
         tenant,

@@ -49,7 +49,7 @@ async def post_signal(request: Request) -> Response:
     check_rate(state, tenant)
     name = names.signal_name(names.path_segment(request.scope, 4))
     size_bytes_max = state.settings.payload_size_bytes_max
-    payload = await body.read(request, size_bytes_max) or b"null"
+    payload = await body.read(request, size_bytes_max, state.settings.gateway_body_timeout_s) or b"null"
     json_value.check(payload, size_bytes_max, "the payload")
     signal_id = uuid.uuid4()
     key = checked_key(request.headers.get("idempotency-key")) or str(signal_id)

@@ -98,6 +98,7 @@ TABLE = [
     Bad("a tag that is a number", 422, "invalid_request", body=posted(tags=[1])),
     Bad("text", 415, "unsupported_media_type", content=b"{}", headers={"content-type": "text/plain"}),
     Bad("a form", 415, "unsupported_media_type", content=b"a=1", headers=FORM),
+    Bad("compressed", 415, "unsupported_media_type", content=b"\x1f\x8b", headers={"content-encoding": "gzip"}),
     Bad("a session name of 10 kB", 422, "invalid_session", url=session("s" * 10_000), body=posted()),
     Bad("a session name of 257 bytes", 422, "invalid_session", url=session("%C3%BC" * 128 + "s"), body=posted()),
     Bad("a session name with NUL", 422, "invalid_session", url=session("a%00b"), body=posted()),

@@ -156,6 +156,16 @@ async def test_a_request_whose_head_came_in_time_may_take_longer(serve: Serve) -
         assert (await client.answer())[0] == 200
 
 
+async def test_a_body_that_does_not_come_in_time_is_waited_for_no_longer(serve: Serve) -> None:
+    gateway = await serve(gateway_body_timeout_s=0.3)
+    async with wire(gateway) as client:
+        await client.send(b"POST /v1/sessions/s/turns HTTP/1.1\r\nHost: localhost\r\nContent-Length: 26\r\n\r\n{")
+        status, problem = await client.answer()
+
+    assert isinstance(problem, dict)
+    assert (status, problem["code"], problem["retryable"]) == (408, "request_timeout", True)
+
+
 async def test_pipelined_requests_are_answered_in_order_up_to_the_bound(serve: Serve) -> None:
     gateway = await serve(gateway_pipeline_max=3)
     async with wire(gateway) as client:
@@ -184,7 +194,7 @@ async def test_the_longest_idle_connection_makes_room_for_another(serve: Serve) 
 
 
 async def test_a_connection_beyond_the_bound_is_refused_while_none_is_idle(serve: Serve) -> None:
-    gateway = await serve(gateway_connections_max=16)
+    gateway = await serve(gateway_connections_max=16, gateway_connections_refused_max=8)
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(16):
             busy = await stack.enter_async_context(wire(gateway))
@@ -218,6 +228,20 @@ async def test_a_client_that_takes_nothing_is_cut_off(serve: Serve) -> None:
 
     await until(lambda: not gateway.server.server_state.connections, within_s=10)
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("http://localhost", 200), ("HTTP://LOCALHOST", 200), ("http://evil.example", 400), ("http://a@localhost", 400)],
+)
+async def test_an_address_that_names_another_host_than_the_head_is_refused(
+    serve: Serve, address: str, status: int
+) -> None:
+    gateway = await serve()
+    async with wire(gateway) as client:
+        await client.send(f"GET {address}/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+        assert (await client.answer())[0] == status
 
 
 @pytest.mark.parametrize("field", ["Host: localhost", "X-Argosy-Tenant: a", "Idempotency-Key: a", "Last-Event-ID: 1-1"])
@@ -378,7 +402,7 @@ async def test_a_request_behind_another_that_breaks_in_its_body_is_waited_for_by
 
 
 async def test_a_flood_of_connections_beyond_the_bound_keeps_few_files_open(serve: Serve) -> None:
-    gateway = await serve(gateway_connections_max=16)
+    gateway = await serve(gateway_connections_max=16, gateway_connections_refused_max=8)
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(16):
             busy = await stack.enter_async_context(wire(gateway))
@@ -387,7 +411,7 @@ async def test_a_flood_of_connections_beyond_the_bound_keeps_few_files_open(serv
 
         flood = await asyncio.gather(*[stack.enter_async_context(wire(gateway)) for _ in range(300)])
 
-        assert len(gateway.server.server_state.connections) <= 16 + 64
+        assert len(gateway.server.server_state.connections) <= 16 + 8
         assert {status for status, _ in await asyncio.gather(*[one.answer() for one in flood])} <= {0, 503}
 
 
