@@ -11,6 +11,7 @@ from argosy.workers.dispatch.execution.crash_rule import Run, Standing, weigh
 from argosy.workers.dispatch.execution.suspects import Suspects
 
 ADOPTED_S, ADOPTED_S_MORE, RESTARTED_S = 0.3, 0.4, 1.5
+RECORDED_S = 0.02  # a start that nobody waits for is durable after so long
 WATCH_S_MAX = 120.0
 
 
@@ -30,6 +31,8 @@ class Row:
         self.status = "queued"
         self.attempt = self.crashes = self.kills = 0
         self.trial: Trial | None = None
+        # When anything of it was written last, and when an owner of it died last.
+        self.written_s = self.crashed_s = 0.0
         self.began_s: list[float] = []
         self.ended_s: float | None = None
 
@@ -39,16 +42,26 @@ class Worker:
         self.is_alive = True
         self.suspects: Suspects[Row] = Suspects(slots)
         self.queue: list[tuple[Row, bool]] = []
-        self.active: set[Row] = set()
+        self.active: dict[Row, int] = {}  # which attempt runs here
         self.wakes_s = float("inf")
 
 
 class World:
-    """run() until nothing is left to do. deaths: (time, who did it: None for somebody outside)."""
+    """run() until nothing is left to do. deaths: (time, who did it: None for somebody outside). handed_on: the share of
+    turns that go on from who took them over from the dead to somebody else, in order, before anything of them began.
+    """
 
     def __init__(
-        self, codes: Iterable[Code], *, seed: int, workers: int, slots: int, kills: Sequence[float] = ()
+        self,
+        codes: Iterable[Code],
+        *,
+        seed: int,
+        workers: int,
+        slots: int,
+        kills: Sequence[float] = (),
+        handed_on: float = 0.0,
     ) -> None:
+        self.handed_on = handed_on
         self.random = random.Random(seed)
         self.slots = slots
         self.now_s = 0.0
@@ -151,22 +164,25 @@ class World:
             self._wake(worker, self.now_s + 0.3)
 
     def _begin(self, worker: Worker, row: Row, standing: Standing | None, size: int) -> None:
-        worker.active.add(row)
+        attempt, code = row.attempt + 1, row.code
+        worker.active[row] = attempt
         assert len(worker.active) <= self.slots
-        row.status = "running"
-        row.attempt += 1
         row.began_s.append(self.now_s)
-        if standing is not None:
-            row.crashes = standing.crashes
-            kind = Kind.TRIED if standing.run is Run.TRIED else Kind.TOGETHER
-            watch_s = standing.watch_s if kind is Kind.TRIED else standing.outlived_s
-            row.trial = Trial(
-                kind, row.attempt, self.now_s, size, standing.alone, watch_s, standing.beside, standing.longest_s
-            )
-        attempt, code = row.attempt, row.code
 
         def is_on() -> bool:
-            return worker.is_alive and row in worker.active and row.attempt == attempt
+            return worker.is_alive and worker.active.get(row) == attempt
+
+        def record() -> None:
+            if not is_on() or row.status not in ("queued", "running"):
+                return
+            row.status, row.attempt, row.written_s = "running", attempt, self.now_s
+            if standing is not None:
+                row.crashes = standing.crashes
+                kind = Kind.TRIED if standing.run is Run.TRIED else Kind.TOGETHER
+                watch_s = standing.watch_s if kind is Kind.TRIED else standing.outlived_s
+                row.trial = Trial(
+                    kind, attempt, row.began_s[-1], size, standing.alone, watch_s, standing.beside, standing.longest_s
+                )
 
         def end() -> None:
             if is_on():
@@ -183,6 +199,10 @@ class World:
             if is_on():
                 self._die(worker, row)
 
+        if standing is not None or row.written_s < row.crashed_s:
+            record()
+        else:
+            self._at(self.now_s + RECORDED_S, record)
         if code.kills_s is not None:
             self._at(self.now_s + code.kills_s(self.random), kill)
             return
@@ -191,7 +211,7 @@ class World:
             self._at(self.now_s + code.progress_s, progress)
 
     def _leave(self, worker: Worker, row: Row) -> None:
-        worker.active.discard(row)
+        worker.active.pop(row, None)
         worker.suspects.gone(row)
         self._fill(worker)
 
@@ -207,7 +227,7 @@ class World:
         worker.is_alive = False
         resting = [row for row in self.rows if worker.suspects.is_resting(row)]
         crashed = [
-            *((row, True) for row in sorted(worker.active, key=lambda row: row.number)),
+            *((row, row.status == "running") for row in sorted(worker.active, key=lambda row: row.number)),
             *((row, True) for row in resting),
         ]
         orphans = crashed + worker.queue
@@ -226,7 +246,20 @@ class World:
         if not living:
             self._at(self.now_s + 0.2, lambda: self._adopt(orphan))
             return
-        worker = self.random.choice(living)
+        row, _ = orphan
+        row.crashed_s = self.now_s
+        if self.random.random() < self.handed_on:
+            # Who takes it next knows of the death from what is durable.
+            self._at(self.now_s + 0.1, lambda: self._take(row))
+        else:
+            self._take(row)
+
+    def _take(self, row: Row) -> None:
+        living = [each for each in self.workers if each.is_alive]
+        if not living:
+            self._at(self.now_s + 0.2, lambda: self._take(row))
+            return
+        worker, orphan = self.random.choice(living), (row, row.status == "running" and row.written_s < row.crashed_s)
         if orphan[1]:
             worker.queue.insert(0, orphan)
         else:

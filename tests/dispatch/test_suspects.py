@@ -38,9 +38,15 @@ def bound(slots: int) -> float:
 
 
 def run(
-    codes: Sequence[Code], *, seed: int = 1, workers: int = 2, slots: int = 256, kills: Sequence[float] = ()
+    codes: Sequence[Code],
+    *,
+    seed: int = 1,
+    workers: int = 2,
+    slots: int = 256,
+    kills: Sequence[float] = (),
+    handed_on: float = 0.0,
 ) -> World:
-    world = World(codes, seed=seed, workers=workers, slots=slots, kills=kills)
+    world = World(codes, seed=seed, workers=workers, slots=slots, kills=kills, handed_on=handed_on)
     world.run()
     return world
 
@@ -110,6 +116,22 @@ def test_whatever_runs_the_guilty_are_parked_and_nobody_else(
     assert [row.number for row in innocent_of(world) if row.status != "completed"] == []
     # Those that kill sooner hide the others for a while: of several it is the sum that is bounded.
     assert len(world.deaths) <= bound(slots) * len(delays_s) + 2 * (len(delays_s) - 1)
+
+
+@pytest.mark.parametrize("handed_on", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("delay_s", [0.001, 0.05, 1.0])
+def test_one_that_kills_is_found_though_the_log_hands_turns_on_between_its_kills(
+    delay_s: float, handed_on: float
+) -> None:
+    """Also when it kills before its start is recorded: the first such death alone leaves nothing that counts."""
+    for seed in range(5):
+        codes = [*([Code(LONG_S)] * 60), *([Code(60.0, 1.0)] * 3), kills_after(delay_s)]
+
+        world = run(codes, seed=seed, slots=64, handed_on=handed_on)
+
+        assert [row.status for row in guilty_of(world)] == ["parked"]
+        assert len(world.deaths) <= bound(64) + 1
+        assert all(row.status == "completed" for row in innocent_of(world))
 
 
 def test_all_that_ran_at_two_kills_begin_again_as_soon_as_somebody_has_them() -> None:

@@ -36,6 +36,7 @@ async def rehearse(
         accepts.call(accept_arrays.STATEMENT, *_accept(lane).arguments()),
         flushes.call(flush_arrays.STATEMENT, *_flush(lane).arguments()),
         partitions.notes([]),
+        partitions.crashes([], []),
         partitions.open_positions("", {}),
         heads.load_heads(0, uuid.UUID(int=0), 0, 1),
         heads.due_inbox([(0, 0)], [], dict.fromkeys(Queue, 1), 1),
