@@ -494,6 +494,15 @@ class Settings(BaseSettings):
     watch_subscriptions_max: int = Field(
         default=50_000, ge=1, le=10_000_000, description="Turns and sessions that gateways watch at one worker."
     )
+    rpc_silent_calls_max: int = Field(
+        default=256,
+        ge=4,
+        le=100_000,
+        description="Calls to one worker that say nothing after their proof; one too many ends the oldest.",
+    )
+    rpc_silent_s: Seconds = Field(
+        default=5.0, description="A call that says nothing for longer after its proof is ended."
+    )
     watch_streams_max: int = Field(
         default=256,
         ge=1,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -25,8 +25,12 @@ from argosy.signing import (
 
 log = structlog.get_logger()
 
-UNSIGNED_MAX: Final = 256
-UNSIGNED_S: Final = 5.0
+
+class SilentBounds(NamedTuple):
+    """Of the calls that have proved to be one of us and wait for their first message."""
+
+    calls_max: int
+    timeout_s: float
 
 
 class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -34,14 +38,15 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     Every call is a stream in both directions; the first message that does not fit ends it. Whoever cannot prove to be
     one of us is refused before anything else, and takes no room from others. A call reaches its servicer with its first
-    message, which a recorded proof does not have: of calls that wait for theirs UNSIGNED_MAX are kept, and for
-    UNSIGNED_S; one too many ends the oldest at once, and no two have the same nonce.
+    message, which a recorded proof does not have: calls that wait for theirs have bounds (RPC_SILENT_CALLS_MAX,
+    RPC_SILENT_S); one too many ends the oldest at once, and no two have the same nonce.
     """
 
-    def __init__(self, key: bytes, worker_id: uuid.UUID) -> None:
+    def __init__(self, key: bytes, worker_id: uuid.UUID, bounds: SilentBounds) -> None:
         """key: Keys.calls; worker_id: who is called here."""
         self._key = key
         self._worker_id = worker_id.bytes
+        self._bounds = bounds
         # Calls that wait for their first message, by the caller's nonce, the oldest first; the futures end them.
         self._unsigned: dict[bytes, asyncio.Future[None]] = {}
 
@@ -61,7 +66,7 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 with self._waiting(caller_nonce) as is_over:
                     keys = await self._greet(method, caller_nonce, context)
                     requests = _bodies(messages, Verifier(keys.requests), handler.request_deserializer)
-                    first = await _first(requests, is_over)
+                    first = await _first(requests, is_over, self._bounds.timeout_s)
                 if first is None:
                     await context.abort(grpc.StatusCode.UNAUTHENTICATED, "nothing signed came in time")
                     return
@@ -89,7 +94,7 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         """
         if caller_nonce in self._unsigned:
             raise SignatureError("another call began with the same nonce")
-        while len(self._unsigned) >= UNSIGNED_MAX:
+        while len(self._unsigned) >= self._bounds.calls_max:
             # Taken out here and not when it has ended: many may come before that, and each ends another one.
             self._unsigned.pop(next(iter(self._unsigned))).set_result(None)
         is_over = self._unsigned[caller_nonce] = asyncio.get_running_loop().create_future()
@@ -100,11 +105,11 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 del self._unsigned[caller_nonce]
 
 
-async def _first(requests: AsyncIterator[Any], is_over: asyncio.Future[None]) -> Any:
+async def _first(requests: AsyncIterator[Any], is_over: asyncio.Future[None], timeout_s: float) -> Any:
     """The first message; None: none came in time. Raises SignatureError."""
     coming = asyncio.ensure_future(anext(requests, None))
     try:
-        await asyncio.wait((coming, is_over), timeout=UNSIGNED_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((coming, is_over), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         return coming.result() if coming.done() else None
     finally:
         coming.cancel()

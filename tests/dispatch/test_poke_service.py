@@ -10,13 +10,14 @@ import grpc
 import grpc.aio
 import pytest
 
-from argosy import verify_calls
 from argosy.clock import SystemClock
 from argosy.poke import METHOD, Hint, Poker
 from argosy.signed_call import Callee
 from argosy.signing import NONCE_HEADER, PROOF_HEADER, nonce, proof
+from argosy.verify_calls import SilentBounds, VerifyCalls
 from argosy.workers.dispatch.poke import PokeService
 from argosy.workers.dispatch.rpc_server import RpcServer
+from tests.harness.silent import SILENT
 
 KEY = b"k" * 32
 
@@ -30,7 +31,7 @@ def begun(key: bytes = KEY) -> tuple[tuple[str, bytes], ...]:
 class Worker:
     """As much of a worker as hears pokes."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent: SilentBounds) -> None:
         self.heard: asyncio.Queue[object] = asyncio.Queue()
         put = self.heard.put_nowait
         self.service = PokeService(
@@ -41,7 +42,7 @@ class Worker:
             streams_max=2,
         )
         worker_id = uuid.uuid4()
-        self.server = RpcServer(key=KEY, worker_id=worker_id, host="127.0.0.1", port=0)
+        self.server = RpcServer(key=KEY, worker_id=worker_id, host="127.0.0.1", port=0, silent=silent)
         self.callee = Callee(worker_id, self.server.address)
 
     async def next(self) -> object:
@@ -50,8 +51,13 @@ class Worker:
 
 
 @pytest.fixture
-async def worker() -> AsyncIterator[Worker]:
-    worker = Worker()
+def silent() -> SilentBounds:
+    return SILENT
+
+
+@pytest.fixture
+async def worker(silent: SilentBounds) -> AsyncIterator[Worker]:
+    worker = Worker(silent)
     await worker.server.start(worker.service)
     yield worker
     worker.service.close()
@@ -103,11 +109,8 @@ async def test_a_process_too_many_is_told_so(worker: Worker) -> None:
         await each.close()
 
 
-async def test_who_says_nothing_that_is_signed_takes_no_room(
-    worker: Worker, pokers: list[Poker], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(verify_calls, "UNSIGNED_MAX", 4)
-    monkeypatch.setattr(verify_calls, "UNSIGNED_S", 600)
+@pytest.mark.parametrize("silent", [SilentBounds(4, 600)])
+async def test_who_says_nothing_that_is_signed_takes_no_room(worker: Worker, pokers: list[Poker]) -> None:
     async with grpc.aio.insecure_channel(worker.server.address) as channel:
         silent = [channel.stream_stream(METHOD)(metadata=begun(b"guess")) for _ in range(20)]
         pokers[0].poke(worker.callee, inbox_buckets=[1])
@@ -117,12 +120,11 @@ async def test_who_says_nothing_that_is_signed_takes_no_room(
             assert {await each.code() for each in silent} == {grpc.StatusCode.UNAUTHENTICATED}
 
 
+@pytest.mark.parametrize("silent", [SilentBounds(4, 600)])
 async def test_recorded_beginnings_of_calls_take_no_more_room_than_the_bound(
-    worker: Worker, pokers: list[Poker], monkeypatch: pytest.MonkeyPatch
+    worker: Worker, pokers: list[Poker]
 ) -> None:
     """Calls that begin together arrive in any order: which of them are kept is open, how many is not."""
-    monkeypatch.setattr(verify_calls, "UNSIGNED_MAX", 4)
-    monkeypatch.setattr(verify_calls, "UNSIGNED_S", 600)
     async with grpc.aio.insecure_channel(worker.server.address) as channel:
         silent = [channel.stream_stream(METHOD)(metadata=begun()) for _ in range(20)]
         codes = [asyncio.create_task(each.code()) for each in silent]
@@ -150,10 +152,9 @@ async def test_a_recorded_beginning_of_a_call_does_not_disturb_the_one_that_wait
         first.cancel()
 
 
-async def test_as_many_calls_as_begin_at_once_end_as_many_others(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_as_many_calls_as_begin_at_once_end_as_many_others() -> None:
     """Each another one: nothing of those that are ended runs before the last has come."""
-    monkeypatch.setattr(verify_calls, "UNSIGNED_MAX", 4)
-    calls = verify_calls.VerifyCalls(KEY, uuid.uuid4())
+    calls = VerifyCalls(KEY, uuid.uuid4(), SilentBounds(4, 600))
 
     with contextlib.ExitStack() as stack:
         waiting = [stack.enter_context(calls._waiting(nonce())) for _ in range(7)]

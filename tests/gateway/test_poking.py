@@ -16,6 +16,7 @@ from argosy.secret import keys_of
 from argosy.verify_calls import VerifyCalls
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import LANE, Rows
+from tests.harness.silent import SILENT
 
 SECRET = "a secret of the tests, long enough"
 
@@ -46,7 +47,7 @@ async def listen() -> AsyncIterator[Listen]:
 
     async def start() -> tuple[Ear, str]:
         ear = Ear()
-        server = grpc.aio.server(interceptors=[VerifyCalls(keys_of(SECRET.encode()).calls, ear.worker_id)])
+        server = grpc.aio.server(interceptors=[VerifyCalls(keys_of(SECRET.encode()).calls, ear.worker_id, SILENT)])
         worker_pb2_grpc.add_WorkerServicer_to_server(ear, server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

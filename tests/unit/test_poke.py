@@ -15,6 +15,7 @@ from argosy.rpc import worker_pb2, worker_pb2_grpc
 from argosy.signed_call import Callee
 from argosy.verify_calls import VerifyCalls
 from argosy.workers.dispatch.rpc_server import RpcServer
+from tests.harness.silent import SILENT
 
 KEY = b"k" * 32
 
@@ -58,7 +59,7 @@ class Served(NamedTuple):
 @pytest.fixture
 async def worker() -> AsyncIterator[tuple[Worker, Callee]]:
     servicer, worker_id = Worker(), uuid.uuid4()
-    server = grpc.aio.server(interceptors=[VerifyCalls(KEY, worker_id)])
+    server = grpc.aio.server(interceptors=[VerifyCalls(KEY, worker_id, SILENT)])
     worker_pb2_grpc.add_WorkerServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -191,7 +192,7 @@ async def test_proxies_of_the_environment_are_left_alone(
 
 async def test_a_worker_is_poked_by_ipv6() -> None:
     servicer, worker_id = Worker(), uuid.uuid4()
-    server = RpcServer(key=KEY, worker_id=worker_id, host="::1", port=0)
+    server = RpcServer(key=KEY, worker_id=worker_id, host="::1", port=0, silent=SILENT)
     await server.start(Served(servicer))
     poker = Poker(KEY, "default", SystemClock())
 

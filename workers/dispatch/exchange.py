@@ -8,6 +8,7 @@ from argosy.config import Settings
 from argosy.poke import Poker
 from argosy.secret import load_keys
 from argosy.store.pool import Pool
+from argosy.verify_calls import SilentBounds
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
@@ -43,7 +44,13 @@ class Exchange:
         partition_of: Callable[[int], int],
     ) -> None:
         key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).calls
-        self._server = RpcServer(key=key, worker_id=worker_id, host=settings.grpc_host, port=settings.grpc_port)
+        self._server = RpcServer(
+            key=key,
+            worker_id=worker_id,
+            host=settings.grpc_host,
+            port=settings.grpc_port,
+            silent=SilentBounds(settings.rpc_silent_calls_max, settings.rpc_silent_s),
+        )
         self.address = self._server.address
         self.others = Others(
             Poker(key, settings.lane, clock), pool, settings.lane, address=self.address, on_mine=on_inbox

@@ -8,7 +8,7 @@ import grpc.aio
 from argosy.address import host_port
 from argosy.errors import SettingError
 from argosy.process import fork
-from argosy.verify_calls import VerifyCalls
+from argosy.verify_calls import SilentBounds, VerifyCalls
 
 _STOP_S: Final = 1.0
 _MESSAGE_SIZE_BYTES_MAX: Final = 1_048_576
@@ -30,9 +30,9 @@ class Service(Protocol):
 class RpcServer:
     """Serves signed calls from `start` to `stop`; `address` is where others reach it."""
 
-    def __init__(self, *, key: bytes, worker_id: uuid.UUID, host: str, port: int) -> None:
+    def __init__(self, *, key: bytes, worker_id: uuid.UUID, host: str, port: int, silent: SilentBounds) -> None:
         """key: Keys.calls."""
-        self._server = grpc.aio.server(interceptors=[VerifyCalls(key, worker_id)], options=_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[VerifyCalls(key, worker_id, silent)], options=_OPTIONS)
         try:
             bound = self._server.add_insecure_port(host_port(host, port))
         except RuntimeError as error:

@@ -9,6 +9,7 @@ from argosy.clock import SystemClock
 from argosy.store.numbered_stream import Answer
 from argosy.turn.events import Event
 from argosy.turn.status import Status
+from argosy.verify_calls import SilentBounds
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.rpc_server import RpcServer
@@ -24,6 +25,7 @@ from argosy.workflow.emit import emit
 from argosy.workflow.journal import Emitter
 from argosy.workflow.open_attempt import OpenAttempt
 from tests.dispatch.watch.gateway import KEY
+from tests.harness.silent import SILENT
 from tests.workflow.emitting import inside
 
 BOUNDS = ChannelBounds(1 << 24, 1 << 24, 1 << 26, 64)
@@ -68,7 +70,7 @@ class Emits:
 class Owner:
     """Owns every partition, under epoch 10."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent: SilentBounds = SILENT) -> None:
         self.worker_id = uuid.uuid4()
         self.owned = {0: Owned(0, 10, (0, 1023))}
         self.live: dict[uuid.UUID, Turn] = {}
@@ -89,6 +91,7 @@ class Owner:
         )
         self.service = WatchService(self.hub, streams_max=3, size_bytes_max=SIZE_BYTES_MAX)
         self.server: RpcServer | None = None
+        self._silent = silent
         self._attempts: dict[Turn, OpenAttempt] = {}
         self._tries: dict[tuple[Turn, str, int], Try] = {}
 
@@ -98,7 +101,7 @@ class Owner:
         return self.server.address
 
     async def start(self) -> None:
-        self.server = RpcServer(key=KEY, worker_id=self.worker_id, host="127.0.0.1", port=0)
+        self.server = RpcServer(key=KEY, worker_id=self.worker_id, host="127.0.0.1", port=0, silent=self._silent)
         await self.server.start(self.service)
 
     async def stop(self) -> None:

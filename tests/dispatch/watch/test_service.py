@@ -7,9 +7,9 @@ import uuid
 import grpc
 import pytest
 
-from argosy import verify_calls
 from argosy.rpc.watch_pb2 import Refused
 from argosy.turn.events import Event
+from argosy.verify_calls import SilentBounds
 from argosy.workers.dispatch.watch import service
 from tests.dispatch.watch.gateway import METHOD, Gateway
 from tests.dispatch.watch.owner import AT, SIZE_BYTES_MAX, Owner
@@ -131,10 +131,12 @@ async def test_a_turn_of_another_tenant_is_not_told(owner: Owner, gateway: Gatew
     assert gateway.kinds(unknown) == gateway.kinds(of_session) == ["subscribed"]
 
 
-async def test_who_says_nothing_signed_is_not_kept(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify_calls, "UNSIGNED_S", 0.05)
+async def test_who_says_nothing_signed_is_not_kept() -> None:
+    owner = Owner(silent=SilentBounds(4, 0.05))
+    await owner.start()
     async with Gateway(owner.address, owner.worker_id) as gateway:
         assert await gateway.until_ended() is grpc.StatusCode.UNAUTHENTICATED
+    await owner.stop()
 
 
 async def test_streams_have_a_bound(owner: Owner) -> None:

@@ -16,6 +16,7 @@ from argosy.workers.dispatch.rpc_server import RpcServer
 from tests.dispatch.watch.gateway import KEY, METHOD, Gateway
 from tests.dispatch.watch.owner import Owner
 from tests.harness.relay import Change, Relay
+from tests.harness.silent import SILENT
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ async def test_recorded_messages_mean_nothing_to_another_method(owner: Owner, re
     await through.until(lambda: bool(through.heard))
     heard: list[object] = []
     poke = PokeService(lambda: heard.append(1), heard.append, lambda: heard.append(2), heard.append, streams_max=1)
-    server = RpcServer(key=KEY, worker_id=owner.worker_id, host="127.0.0.1", port=0)
+    server = RpcServer(key=KEY, worker_id=owner.worker_id, host="127.0.0.1", port=0, silent=SILENT)
     await server.start(poke)
 
     code, answers = await say_again(server.address, relay.calls[0].requests, relay.calls[0].metadata, POKE)

@@ -26,6 +26,7 @@ from argosy.rpc.watch_pb2 import (
 from argosy.secret import keys_of
 from argosy.verify_calls import VerifyCalls
 from tests.gateway.watch.until import until
+from tests.harness.silent import SILENT
 
 
 class Asked:
@@ -68,7 +69,7 @@ class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
         self.refuses = False
         self.answers = True
         self.streams = 0
-        self._calls = Calls(keys_of(secret).calls, self.worker_id)
+        self._calls = Calls(keys_of(secret).calls, self.worker_id, SILENT)
         self._server = grpc.aio.server(interceptors=[self._calls])
         watch_pb2_grpc.add_WatchServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
