@@ -171,7 +171,9 @@ class Executor:
         """Cancel a running turn's task; what it becomes is decided by why."""
         if turn.stop is None and turn.task is not None:
             turn.stop = why
-            turn.task.cancel()
+            # Not at once: a task that is cancelled before its first step never runs a line, and nobody would write what
+            # the turn becomes. Its first step was scheduled before this.
+            asyncio.get_running_loop().call_soon(turn.task.cancel)
 
     def suspend(self, turn: Turn) -> None:
         """Nothing but waits is left: write them, free everything."""
@@ -256,6 +258,8 @@ class Executor:
 
     async def _run(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
         try:
+            if turn.stop is not None:
+                raise asyncio.CancelledError
             if turn.awaits_start:
                 await self._flusher.durable(turn)
             result = await execute(
