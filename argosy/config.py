@@ -188,6 +188,12 @@ class Settings(BaseSettings):
     kafka_topic_prefix: str = Field(
         default="turns", pattern=r"^[A-Za-z0-9._-]{1,180}$", description="Topic of a lane: PREFIX.LANE."
     )
+    kafka_topic_visible_s: float = Field(
+        default=10.0,
+        ge=0.1,
+        le=60.0,
+        description="For how long who begins to use a topic asks again while brokers do not know it.",
+    )
     kafka_replication: int = Field(
         default=0,
         ge=0,

@@ -11,10 +11,9 @@ from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Fence, Held, Identity, Recovery
 from argosy.logs.kafka_config import admin_config, code_of, message_bytes_max, reason_of, unavailable
 from argosy.logs.kafka_group import KafkaGroup, how_to_lower
-from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer
+from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer, heard
 
 _REPLICATION_WANTED: Final = 3
-_VISIBLE_WITHIN_S: Final = 10.0
 _REFUSALS: Final = (KafkaError.POLICY_VIOLATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.INVALID_CONFIG)
 
 
@@ -25,7 +24,7 @@ class KafkaAdmin:
         self._settings = settings
         self._topic = settings.topic
         self._clock = clock
-        self._metadata = KafkaMetadata(settings)
+        self._metadata = KafkaMetadata(settings, clock)
         self._admin = AdminClient(admin_config(settings))
 
     async def ensure_topic(self) -> list[str]:
@@ -44,7 +43,7 @@ class KafkaAdmin:
         """What is wrong with the topic that is there, in plain words. Raises LogUnavailableError."""
         try:
             cluster = await answer(self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_S))
-            topic = await self._metadata.describe()
+            topic = await self._metadata.first()
             return [] if topic is None else self._warnings(topic, await self._read_config(), len(cluster.nodes))
         except (KafkaException, TimeoutError) as error:
             raise unavailable(error) from error
@@ -109,8 +108,8 @@ class KafkaAdmin:
             raise
 
     async def _wait_visible(self) -> Any:
-        """A new topic is known to all brokers a moment later."""
-        deadline_s = self._clock.monotonic_s() + _VISIBLE_WITHIN_S
+        """A new topic is known to the brokers, and has leaders, a moment later."""
+        deadline_s = self._clock.monotonic_s() + self._settings.kafka_topic_visible_s
         while True:
             topic = await self._metadata.describe()
             if topic is not None and all(each.leader is not None for each in topic.partitions):
@@ -120,9 +119,15 @@ class KafkaAdmin:
             await self._clock.sleep(0.1)
 
     async def _read_config(self) -> dict[str, str]:
-        resource = ConfigResource(ResourceType.TOPIC, self._topic)
-        entries = await answer(self._admin.describe_configs([resource], request_timeout=REQUEST_TIMEOUT_S)[resource])
+        """Of a topic that a broker knows; this may be another one's answer."""
+        entries = await heard(self._ask_config, self._clock, self._settings.kafka_topic_visible_s)
         return {name: entry.value for name, entry in entries.items()}
+
+    async def _ask_config(self) -> dict[str, Any]:
+        resource = ConfigResource(ResourceType.TOPIC, self._topic)
+        futures = self._admin.describe_configs([resource], request_timeout=REQUEST_TIMEOUT_S)
+        entries: dict[str, Any] = await answer(futures[resource])
+        return entries
 
     def _check(self, topic: Any, config: dict[str, str], broker_count: int) -> list[str]:
         """Warnings about what is there. Raises SettingError for what contradicts the settings."""

@@ -57,7 +57,7 @@ class KafkaReader:
     def __init__(
         self, settings: Settings, clock: Clock, make_consumer: Callable[[dict[str, Any]], Any] = Consumer
     ) -> None:
-        self._metadata = KafkaMetadata(settings)
+        self._metadata = KafkaMetadata(settings, clock)
         self._admin = KafkaAdmin(settings, clock)
         self._retention = Retention(settings.topic, clock)
         self._clock = clock
@@ -82,7 +82,7 @@ class KafkaReader:
         self._on_eligible: Callable[[frozenset[int]], None] = lambda partitions: None
 
     async def open(self, on_batch: Callable[[Batch], None], on_eligible: Callable[[frozenset[int]], None]) -> Identity:
-        identity = await self._metadata.identity()
+        identity = await self._metadata.first_identity()
         for warning in await self._admin.warnings():
             log.warning(telemetry.TOPIC_WARNING, warning=warning)
         self._retention.kept_s = await self._admin.kept_s()

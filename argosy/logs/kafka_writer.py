@@ -25,10 +25,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
-from argosy.errors import LogUnavailableError, SettingError
+from argosy.errors import SettingError
 from argosy.log import Appended, Entry, Identity, Outcome
 from argosy.logs.kafka_config import Messages, client_config, message_bytes_max, reason_of, unavailable
-from argosy.logs.kafka_metadata import KafkaMetadata
+from argosy.logs.kafka_metadata import KafkaMetadata, heard
 
 log = structlog.get_logger()
 
@@ -122,7 +122,7 @@ class KafkaWriter:
             "error_cb": self._on_error,
         }
         self._producer: Any = Producer(self._config)
-        self._metadata = KafkaMetadata(settings)
+        self._metadata = KafkaMetadata(settings, clock)
         self._identity = Identity("", "", 0)
         self._in_flight: dict[_Request, None] = {}
         self._linger_s = settings.kafka_linger_ms / 1000
@@ -140,9 +140,12 @@ class KafkaWriter:
             writer = cls(settings, clock)
         except KafkaException as error:
             raise SettingError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
-        writer._identity = await writer.look()
+        writer._identity = await writer._metadata.first_identity()
         # The producer knows the topic, too, before the first append waits for it.
-        await asyncio.to_thread(writer._read_metadata)
+        try:
+            await heard(writer._read_metadata, clock, settings.kafka_topic_visible_s)
+        except KafkaException as error:
+            raise unavailable(error) from error
         writer._thread.start()
         return writer
 
@@ -241,16 +244,11 @@ class KafkaWriter:
             self._is_fatal = True
             self._messages.say("fatal", error.str())
 
-    def _read_metadata(self) -> None:
-        """Raises LogUnavailableError, SettingError."""
-        try:
-            topic = self._producer.list_topics(self._topic, _METADATA_TIMEOUT_S).topics[self._topic]
-        except KafkaException as error:
-            raise unavailable(error) from error
-        if topic.error is not None and topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
-        if topic.error is not None:
-            raise LogUnavailableError(f"{topic.error.name()}: {topic.error.str()}")
+    async def _read_metadata(self) -> None:
+        """Raises KafkaException."""
+        found = await asyncio.to_thread(self._producer.list_topics, self._topic, _METADATA_TIMEOUT_S)
+        if (error := found.topics[self._topic].error) is not None:
+            raise KafkaException(error)
 
     def _run(self) -> None:
         """The poll thread: delivers results; while all brokers are down it looks for one."""

@@ -2,16 +2,18 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
-from confluent_kafka import TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from argosy.broker import Broker
 from argosy.config import Settings, load
-from argosy.log import Outcome
-from argosy.logs.open import ensure
+from argosy.log import Outcome, Span
+from argosy.logs.open import ensure, open_admin
 from tests.conftest import open_folder
 from tests.contract.conftest import Log, entries, until
 
@@ -36,15 +38,46 @@ def settings(cluster: Broker) -> Settings:
     )
 
 
+async def known(ask: Callable[[], "Future[Any]"]) -> Any:
+    """The answer of a broker that has heard of the topic."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await asyncio.wrap_future(ask())
+            except KafkaException as error:
+                assert error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART, error  # noqa: PT017
+            await asyncio.sleep(0.05)
+
+
 async def test_a_topic_gets_three_replicas_of_which_two_must_have_a_record(settings: Settings) -> None:
     assert await ensure(settings, "") == []
 
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
-    topic = await asyncio.wrap_future(admin.describe_topics(TopicCollection([settings.topic]))[settings.topic])
     resource = ConfigResource(ResourceType.TOPIC, settings.topic)
-    config = await asyncio.wrap_future(admin.describe_configs([resource])[resource])
+    topic = await known(lambda: admin.describe_topics(TopicCollection([settings.topic]))[settings.topic])
+    config = await known(lambda: admin.describe_configs([resource])[resource])
     assert {len(partition.replicas) for partition in topic.partitions} == {3}
     assert config["min.insync.replicas"].value == "2"
+
+
+async def test_topics_that_were_just_made_are_known_to_all_who_begin_to_use_them(settings: Settings) -> None:
+    """Each broker hears of a topic in its own time: on a busy machine one of six was refused."""
+
+    async def begin(number: int) -> None:
+        fresh = settings.model_copy(update={"kafka_topic_prefix": f"{settings.kafka_topic_prefix}-{number}"})
+        assert await ensure(fresh, "") == []
+        admin = open_admin(fresh, "")
+        log = Log(fresh, "")
+        writer, owner, warnings = await asyncio.gather(log.writer(), log.owner(), admin.warnings())
+        assert warnings == []
+        assert writer.identity == owner.identity
+        assert await owner.reader.spans(range(4)) == {partition: Span(0, 0) for partition in range(4)}
+        [result] = await writer.append(entries(0, 1))
+        assert result.outcome is Outcome.APPENDED
+        await log.close()
+
+    for round_no in range(6):
+        await asyncio.gather(*(begin(6 * round_no + each) for each in range(6)))
 
 
 async def test_one_replica_on_three_brokers_is_never_silent(settings: Settings) -> None:

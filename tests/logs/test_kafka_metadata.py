@@ -1,4 +1,4 @@
-"""What Kafka answers about offsets, played by a script: only what it really knows counts."""
+"""What Kafka answers about a topic and its offsets, played by a script: only what it really knows counts."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -6,14 +6,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
+from argosy.clock import SystemClock
 from argosy.config import load
-from argosy.errors import LogUnavailableError
-from argosy.log import Span
+from argosy.errors import LogUnavailableError, SettingError
+from argosy.log import Identity, Span
 from argosy.logs import kafka_metadata
 from argosy.logs.kafka_metadata import KafkaMetadata
+from tests.harness.hand_clock import HandClock
 
 INVALID = -1001  # what librdkafka answers, without an error, for a partition that has no leader
 LEADERLESS = {0: INVALID, 1: 12}
@@ -46,7 +48,79 @@ EARLIEST = object()
 def metadata(monkeypatch: pytest.MonkeyPatch) -> KafkaMetadata:
     """Its client is made of settings and asks nobody."""
     monkeypatch.setattr(OffsetSpec, "earliest", staticmethod(lambda: EARLIEST))
-    return KafkaMetadata(load({}, kafka_bootstrap_servers="127.0.0.1:1"))
+    return KafkaMetadata(load({}, kafka_bootstrap_servers="127.0.0.1:1"), SystemClock())
+
+
+class Brokers:
+    """Each question goes to the next broker, and then to the last again: it knows the topic, or says what it says."""
+
+    def __init__(self, *says: KafkaException | None) -> None:
+        self._says = list(says)
+        self.asked = 0
+
+    def describe_topics(self, asked: TopicCollection, **_: Any) -> "dict[str, Future[Any]]":
+        said = self._says[min(self.asked, len(self._says) - 1)]
+        self.asked += 1
+        future: Future[Any] = Future()
+        if said is None:
+            future.set_result(SimpleNamespace(topic_id="id", partitions=[0, 1]))
+        else:
+            future.set_exception(said)
+        return {"argosy.default": future}
+
+    def describe_cluster(self, **_: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        future.set_result(SimpleNamespace(cluster_id="cluster"))
+        return future
+
+
+UNKNOWN = KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def patient(clock: HandClock) -> KafkaMetadata:
+    """Asks again for 10 s, which take no time."""
+    settings = load({}, kafka_bootstrap_servers="127.0.0.1:1", kafka_topic_prefix="argosy", kafka_topic_visible_s=10)
+    return KafkaMetadata(settings, clock)
+
+
+async def test_who_begins_to_use_a_topic_asks_again_while_brokers_have_not_heard_of_it(patient: KafkaMetadata) -> None:
+    patient._admin = Brokers(UNKNOWN, UNKNOWN, None)
+
+    assert await patient.first_identity() == Identity("cluster", "id", 2)
+
+
+async def test_a_topic_that_nobody_knows_for_the_bound_does_not_exist(patient: KafkaMetadata, clock: HandClock) -> None:
+    patient._admin = Brokers(UNKNOWN)
+    began_s = clock.now_s
+
+    with pytest.raises(SettingError, match="run `argosy topics`"):
+        await patient.first_identity()
+
+    assert clock.now_s - began_s == pytest.approx(10, abs=0.2)
+
+
+async def test_who_looks_every_second_asks_once(patient: KafkaMetadata) -> None:
+    patient._admin = brokers = Brokers(UNKNOWN)
+
+    with pytest.raises(SettingError):
+        await patient.identity()
+
+    assert brokers.asked == 1
+
+
+async def test_a_broker_that_is_away_is_not_asked_again_for_the_topic(patient: KafkaMetadata) -> None:
+    patient._admin = brokers = Brokers(KafkaException(KafkaError(KafkaError._TRANSPORT)))
+
+    with pytest.raises(LogUnavailableError):
+        await patient.first_identity()
+
+    assert brokers.asked == 1
 
 
 async def test_a_span_is_what_both_ends_are_known_of(metadata: KafkaMetadata) -> None:
