@@ -24,6 +24,7 @@ from argosy.workers.dispatch.execution.trials import Trials
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.scheduling.histories import Unreadable, unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.tasks import has_begun
 from argosy.workers.dispatch.turn import Owned, Stop, Turn
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
@@ -171,9 +172,9 @@ class Executor:
         """Cancel a running turn's task; what it becomes is decided by why."""
         if turn.stop is None and turn.task is not None:
             turn.stop = why
-            # Not at once: a task that is cancelled before its first step never runs a line, and nobody would write what
-            # the turn becomes. Its first step was scheduled before this.
-            asyncio.get_running_loop().call_soon(turn.task.cancel)
+            turn.task.cancel()
+            if not has_begun(turn.task):  # begun and stopped in one pass of the loop: the task will say nothing
+                self._stopped(turn)
 
     def suspend(self, turn: Turn) -> None:
         """Nothing but waits is left: write them, free everything."""
@@ -258,8 +259,6 @@ class Executor:
 
     async def _run(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
         try:
-            if turn.stop is not None:
-                raise asyncio.CancelledError
             if turn.awaits_start:
                 await self._flusher.durable(turn)
             result = await execute(
@@ -288,11 +287,12 @@ class Executor:
             if turn.stop is None:
                 turn_change.fail(turn, error)
         self._stopped(turn)
-        if turn.is_live and turn.stop not in (Stop.DROP, Stop.SUSPEND, Stop.HANDOVER):
-            self._flusher.add(turn)
 
     def _stopped(self, turn: Turn) -> None:
+        """Nothing of its code runs any more: what it came to is written."""
         if turn.stop is Stop.CANCEL:
             turn_change.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
         elif turn.stop is Stop.EXPIRE:
             turn_change.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
+        if turn.is_live and turn.stop not in (Stop.DROP, Stop.SUSPEND, Stop.HANDOVER):
+            self._flusher.add(turn)
