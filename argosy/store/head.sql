@@ -33,7 +33,9 @@ ORDER BY t.bucket, t.session_id
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $5 THEN t.input END,
        EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered')),
-       t.lent_to, t.lent_as
+       t.lent_to, t.lent_as, extract(epoch FROM coalesce(
+         CASE WHEN t.status <> 'queued' THEN (SELECT e.at FROM events AS e WHERE e.turn_id = t.turn_id ORDER BY e.seq DESC LIMIT 1) END,
+         t.accepted_at))::double precision
 FROM unnest($2::smallint[], $3::uuid[]) WITH ORDINALITY AS asked (bucket, session_id, ord)
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h

@@ -19,7 +19,7 @@ from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.batch import LooseMove, Placement
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.in_hand import InHand
-from argosy.workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, waits_for
+from argosy.workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, decide_unread, waits_for
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
 from argosy.workers.dispatch.scheduling.pager import Pager
@@ -110,7 +110,7 @@ class Delivery:
         if self._takeover.is_held(row.turn_id) and status not in ENDED:
             return decide_held(row.kind, row.name, status, waits_for(row.waits, row))
         if status is Status.RUNNING:  # it ran before a claim, and its head is not read yet
-            return {"step_result": Action.BUFFER, "handover": Action.LATE}.get(row.kind, Action.STAY)
+            return decide_unread(row.kind, row.name)
         return decide(row.kind, row.name, status, waits_for(row.waits, row))
 
     def _take_present(self, row: DueRow, owned: Owned, turn: Turn) -> None:

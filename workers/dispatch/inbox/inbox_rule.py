@@ -72,6 +72,17 @@ def decide_held(kind: str, name: str, status: Status, waits_for: bool) -> Action
     return Action.SAID if kind == "handover" else Action.BUFFER
 
 
+def decide_unread(kind: str, name: str) -> Action:
+    """What becomes of a due row of a turn that was running before a claim, and that memory does not hold yet. Who wants
+    it to end waits neither for its head to be read nor for a slot; what it is to hear waits for it.
+    """
+    if kind == "cancel":
+        return Action.CANCEL
+    if kind == "timer" and name == "deadline":
+        return Action.EXPIRE
+    return {"step_result": Action.BUFFER, "handover": Action.LATE}.get(kind, Action.STAY)
+
+
 def waits_for(waits: bytes | None, row: DueRow) -> bool:
     """Whether a suspended turn waits for what this row brings."""
     return any(

@@ -4,6 +4,9 @@ Loops, so that none waits for another: histories of turns that are about to run 
 sessions whose queue ran dry, and the heads of partitions that were claimed (a page at a time, while fewer sessions are
 ready than READY_SESSIONS_MAX). Each reads for many at once; a read that fails is repeated until it succeeds. One that
 fails for what it reads is tried with half as much, until what is at fault stands alone and is passed over.
+
+Each turn that is running in Postgres and in nobody's memory is taken up by whichever of these reads finds it: none of
+them leaves it to another, for that may have passed by, or have been told that the session is being read.
 """
 
 import asyncio
@@ -182,6 +185,7 @@ class Pager:
             return False
         try:
             with self._scheduler.watch() as departed:
+                opened = {each.owned for each in sessions if each.owned.is_open}
                 keys = [(each.bucket, each.session_id) for each in sessions]
                 rows = await self._heads.load_sessions(keys, self._limit)
         except Exception as error:
@@ -195,8 +199,9 @@ class Pager:
         found = {session_id: list(group) for session_id, group in groupby(rows, key=lambda row: row.session_id)}
         for each in sessions:
             mine = found.get(each.session_id, [])
-            each.page_again = each.page_again or any(row.turn_id in departed for row in mine)
-            is_held = bool(mine) and (Status(mine[0].status) in HELD or self._comes_by_itself(mine[0].turn_id))
+            was_opened = each.owned.is_open and each.owned not in opened
+            each.page_again = each.page_again or was_opened or any(row.turn_id in departed for row in mine)
+            is_held = bool(mine) and self._is_held_up(mine[0], each.owned)
             if mine and mine[0].lent_to is not None:
                 is_held = True
                 self._on_lent(mine[0], each.owned)
@@ -234,11 +239,7 @@ class Pager:
                 continue
             is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
             if status in (Status.QUEUED, Status.RUNNING) and not is_known:
-                turn = self.turn_of(row, owned)
-                # It was taken back, and that was all that the owner before did with it.
-                if row.lent_as and row.lent_to is None:
-                    turn.resume = Resume(row.lent_as)
-                self._scheduler.found(turn)
+                self._scheduler.found(self.turn_of(row, owned))  # or it is found with its session, which is being read
         if len(rows) < limit:
             self._cursors.popleft()
         else:
@@ -257,8 +258,18 @@ class Pager:
         """A step of it still runs elsewhere, or it is on its way into memory, which knows how it goes on."""
         return self.is_coming(turn_id) or self._is_held(turn_id)
 
+    def _is_held_up(self, head: Head, owned: Owned) -> bool:
+        """Whether nothing of a session may start, as its head rests, or goes on elsewhere. One that is running in
+        Postgres and in nobody's memory waits for us as after a claim: whichever read finds it first takes it up.
+        """
+        if head.status == Status.RUNNING and owned.is_open and head.turn_id not in self._scheduler.live:
+            return self._comes_by_itself(head.turn_id)
+        return Status(head.status) in HELD or self._comes_by_itself(head.turn_id)
+
     def turn_of(self, row: Head, owned: Owned) -> Turn:
         turn = turn_of(row, owned)
+        if row.lent_as and row.lent_to is None:  # it was taken back, and that was all that its owner before did with it
+            turn.resume = Resume(row.lent_as)
         turn.needs_load = turn.needs_load or row.has_rows
         self.entered(turn)
         return turn
