@@ -20,7 +20,7 @@ from argosy.workers.dispatch.scheduling.histories import Bounds as HistoryBounds
 from argosy.workers.dispatch.scheduling.histories import Histories
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Owned, Resume, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
 from argosy.workflow.threads import make_threads
@@ -134,6 +134,7 @@ class Parts:
     ):
         self.owned = {0: make_owned()}
         self.is_watched = False
+        self.background = set()
         self.heads, self.stream, clock = heads or HeadsStub(), stream or Stream(), SystemClock()
         self.scheduler = Scheduler(8)
         self.flusher = Flusher(
@@ -180,6 +181,7 @@ class Parts:
             database_time_s=lambda: 0.0,
             load=self.pager.load,
             again=lambda t: self.inbox.again(t),
+            read_anew=self.read_anew,
             on_freed=lambda: self.executor.fill(),
             on_lacking=lambda turn: self.on_lacking(turn),
             is_watched=lambda _: self.is_watched,
@@ -206,17 +208,23 @@ class Parts:
         for turn in turns:
             if not turn.owned.is_void:
                 self.executor.dropped(turn)
-                self.scheduler.left(turn)
-                self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
+                self.read_anew(turn)
+
+    def read_anew(self, turn):  # as Worker._read_anew
+        self.scheduler.left(turn)
+        self.inbox.moved([*turn.moves, *turn.seen, *turn.deferred])
+        self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
+        self.background.add(asyncio.create_task(self.pager.take_up(turn.turn_id, turn.owned, Resume.UNHEARD)))
+        self.pager.nudge()
 
     async def __aenter__(self):
         self.tasks = [asyncio.create_task(each.run()) for each in (self.flusher, self.pager)]
         return self
 
     async def __aexit__(self, *_):
-        for task in self.tasks:
+        for task in (*self.tasks, *self.background):
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.gather(*self.tasks, *self.background, return_exceptions=True)
 
 
 def catalog(function=None, name="boom"):

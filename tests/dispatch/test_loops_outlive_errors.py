@@ -18,6 +18,7 @@ from argosy.store.numbered_stream import Answer
 from argosy.store.partition import Claimed
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
@@ -343,6 +344,44 @@ async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(error):
         parts.executor.fill()
 
         await until(lambda: is_over(good) and bad.status is Status.PARKED and parts.executor.running == 0)
+
+
+async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_crash(monkeypatch):
+    """What Postgres has of it is right: it is running there, and in nobody's memory."""
+    bugs = [KeyError("bug"), KeyError("bug")]  # not even that it failed can be said
+    end, gate = turn_change.end, asyncio.Event()
+
+    def ends(turn, *args, **kwargs):
+        if bugs:
+            raise bugs.pop()
+        end(turn, *args, **kwargs)
+
+    monkeypatch.setattr(turn_change, "end", ends)
+
+    async def waits(context):
+        await gate.wait()
+        return 1
+
+    async with Parts(catalog(waits)) as parts:
+        turn = make_turn(parts.owned[0], "boom")
+        started = (1, 1, "turn.started", "", b"{}")
+        known = {"workflow": "boom", "version": "1", "status": "running", "attempt": 1, "seq": 1, "events": [started]}
+        stored = loaded(turn.turn_id, turn.session_id, **known)
+
+        async def load_sessions(sessions, limit):
+            return [head_of(stored)]
+
+        parts.heads.load_sessions, parts.heads.turns[turn.turn_id] = load_sessions, stored
+        parts.scheduler.accepted(turn, True)
+        parts.executor.fill()
+        await until(lambda: turn.durable_seq == 1)
+        gate.set()
+        await until(lambda: not bugs)
+
+        await until(lambda: turn.turn_id in parts.scheduler.live)
+        again = parts.scheduler.live[turn.turn_id]
+        await until(lambda: is_over(again) and parts.executor.running == 0)
+        assert (again.attempt, again.crashes) == (2, 0)
 
 
 class Reread:

@@ -8,9 +8,10 @@ import pytest
 from argosy.clock import SystemClock
 from argosy.store.head import Head
 from argosy.store.partition import Claimed, Note
+from argosy.turn.status import Status
 from argosy.workers.dispatch.ownership.takeover import Takeover, resumes_as
 from argosy.workers.dispatch.turn import Resume
-from tests.dispatch.joined_parts import Parts, catalog, loaded, make_owned, until
+from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_owned, until
 
 FORMER, OLDER, TURN = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
 RUNNER = f"{OLDER}/5"
@@ -128,3 +129,35 @@ async def test_a_turn_on_its_way_into_memory_is_not_paged_in_as_if_it_had_been_h
 
         await until(lambda: turn_id in parts.scheduler.live)
         assert parts.scheduler.live[turn_id].resume is Resume.UNHEARD
+
+
+@pytest.mark.parametrize("is_written", [False, True], ids=["in flight", "written"])
+async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_is_not_run(is_written: bool) -> None:
+    """Its runner said that it is done, and the cancel was taken beside the read."""
+    ran = []
+
+    async def says(context: object) -> None:
+        ran.append(context)
+
+    async with Parts(catalog(says, "echo")) as parts:
+        row = loaded(uuid.uuid4(), status="running", attempt=1, seq=2, version="1")
+        parts.heads.due = [due_row(row, uuid.uuid4(), "cancel")]
+        answered = asyncio.Event()
+        if not is_written:
+            parts.stream.before = answered.wait
+
+        async def load_turns(_):
+            await parts.inbox.look()
+            if is_written:
+                await until(lambda: parts.stream.calls and row.turn_id not in parts.scheduler.live)
+            return [row]
+
+        parts.heads.load_turns = load_turns
+        await parts.pager.take_up(row.turn_id, parts.owned[0], Resume.UNHEARD)
+        await asyncio.sleep(0.05)
+        answered.set()
+        await until(lambda: parts.stream.calls and row.turn_id not in parts.scheduler.live)
+
+        assert not ran
+        assert [status for call in parts.stream.calls for status in call[8]] == [Status.CANCELLED]
+        assert parts.executor.running == 0

@@ -65,6 +65,7 @@ class Runner:
             database_time_s=lambda: 1_000.0,
             load=lambda turn: self.executor.begin(turn),
             again=lambda turn: None,
+            read_anew=lambda turn: None,
             on_freed=lambda: None,
             on_lacking=lambda turn: None,
             listener_of=self._listener_of,

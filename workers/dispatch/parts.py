@@ -155,6 +155,7 @@ class Parts:
             database_time_s=self.database_clock.now_s,
             load=self.pager.load,
             again=lambda turn: self.inbox.again(turn),
+            read_anew=self._read_anew,
             on_freed=self._moved_on,
             on_lacking=lambda turn: self.lending.lacks(turn),
             listener_of=self.hub.listener_of,
@@ -375,17 +376,25 @@ class Parts:
             telemetry.TURNS_REFUSED.inc()
             if not turn.owned.is_void:
                 log.warning(telemetry.TURN_REFUSED, turn_id=str(turn.turn_id), status=turn.status)
-                # Read again, alone: what Postgres has of it is right. What ran here was broken off.
                 self.executor.dropped(turn)
-                self.scheduler.left(turn)
-                if turn.owned.is_lent:
-                    self.borrowing.refused(turn)
-                    continue
-                self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
-                self.background.spawn(self.pager.take_up(turn.turn_id, turn.owned, Resume.UNHEARD))
+                self._read_anew(turn)
         if lost:
             self.ownership.lost(lost)
         self.pager.nudge()
+
+    def _read_anew(self, turn: Turn) -> None:
+        """What Postgres has of a turn is right: it is read again, alone. What ran here was broken off, and that is no
+        crash; what it had in hand is due as before.
+        """
+        self.scheduler.left(turn)
+        self.inbox.moved([*turn.moves, *turn.seen, *turn.deferred])
+        if turn.owned.is_lent:
+            self.borrowing.refused(turn)
+            return
+        self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
+        self.background.spawn(self.pager.take_up(turn.turn_id, turn.owned, Resume.UNHEARD))
+        self.pager.nudge()
+        self.inbox.poke()
 
     def _void(self, gone: list[Owned]) -> None:
         parts = [(owned, self.scheduler.void(owned)) for owned in gone]

@@ -51,6 +51,7 @@ class Executor:
         database_time_s: Callable[[], float],
         load: Callable[[Turn], None],
         again: Callable[[Turn], None],
+        read_anew: Callable[[Turn], None],
         on_freed: Callable[[], None],
         on_lacking: Callable[[Turn], None],
         listener_of: Callable[[Turn], Callable[[], None] | None] = lambda _: None,
@@ -67,6 +68,7 @@ class Executor:
         self._database_time_s = database_time_s
         self._load = load
         self._again = again
+        self._read_anew = read_anew
         self._on_freed = on_freed
         self._on_lacking = on_lacking
         self._listener_of = listener_of
@@ -125,9 +127,7 @@ class Executor:
         if not turn.is_live or turn.has_ended:
             self.dropped(turn)
             if turn.is_refused and not turn.owned.is_void:
-                # Postgres does not have it as memory did: what it has of the session is read again.
-                self._scheduler.left(turn)
-                self._scheduler.more(turn.session_id, turn.bucket, turn.owned)
+                self._read_anew(turn)  # Postgres does not have it as memory did
             return
         definition = self._catalog.get(turn.workflow, turn.version)
         if definition is None:

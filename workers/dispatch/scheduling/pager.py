@@ -113,8 +113,8 @@ class Pager:
                     continue
                 if self._signalled.pop(turn_id, None) is not None:
                     continue  # a signal was buffered meanwhile, and may be missing in what was read
-                if turn_id in departed or row is None or turn is None:
-                    return  # it ran here meanwhile, or what it waits for wakes it when it comes
+                if turn_id in departed or turn_id in self._scheduler.live or row is None or turn is None:
+                    return  # it ran or was ended here meanwhile, or what it waits for wakes it when it comes
                 if row.lent_to is not None:
                     self._on_lent(row, owned)
                     return
