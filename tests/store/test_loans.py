@@ -1,21 +1,16 @@
 """A turn that is lent is written by its borrower alone, until it rests, ends or is taken back; and nobody waits."""
 
-import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any
 
-import asyncpg
 import pytest
 
 from argosy.config import load
 from argosy.store.build import Builds, Loan, Loans
 from argosy.store.head import Heads
-from argosy.store.numbered_stream import NumberedStream
-from argosy.store.pool import Pool, connect, open_pool
+from argosy.store.pool import Pool, open_pool
 from tests.store.conftest import OpenHand
-from tests.store.hand import FLUSH_SQL, LANE, Change, Hand, New, flush_arguments
+from tests.store.hand import LANE, Change, Hand, New, flush_arguments
 from tests.store.test_flush import QUEUED, RUNNING, STARTED, running
 
 LENT = -1
@@ -108,72 +103,6 @@ async def test_a_write_of_the_owner_takes_a_turn_back(hand: Hand, borrower: Hand
 
     assert await _lent_to(hand, turn) is None
     assert not await Borrower(borrower).flush(Change(turn, RUNNING, "completed", events=[("turn.completed", "")]))
-
-
-class _Stream(NumberedStream):
-    """Counts what it had to send again."""
-
-    repeats = 0
-
-    def _judge(self, error: Exception, *, is_void: bool) -> Any:
-        assert isinstance(error, asyncpg.DeadlockDetectedError)
-        self.repeats += 1
-        return super()._judge(error, is_void=is_void)
-
-
-@contextlib.asynccontextmanager
-async def _stream(hand: Hand) -> AsyncIterator[_Stream]:
-    """The flushes of a worker that has written nothing yet by another way."""
-    await hand.connections[2].execute("DELETE FROM flush_streams WHERE worker_id = $1 AND stream = 2", hand.worker_id)
-    stream = _Stream(hand.dsn, hand.worker_id, 2, timeout_s=20.0)
-    await stream.open()
-    yield stream
-    await stream.close()
-
-
-async def _until_waiting(connection: Any, count: int) -> None:
-    """Returns when so many flushes wait for a lock."""
-    query = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        " AND application_name LIKE 'argosy flush %'"
-    )
-    async with asyncio.timeout(20):
-        while await connection.fetchval(query) < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-async def test_an_owner_and_a_borrower_that_lock_turns_crosswise_both_get_through(
-    hand: Hand, borrower: Hand, pool: Pool
-) -> None:
-    """One of them is the victim of a deadlock, changes nothing by it, and is sent again under its number."""
-    x, y = New("a"), New("a2")
-    await running(hand, x, y)
-    await _loans(pool, hand).change([_loan(hand, each, to=borrower, seq=1) for each in (x, y)])
-    changes = {each.turn_id: Change(each, RUNNING, "completed", events=[("turn.completed", "")]) for each in (x, y)}
-    owners, borrowers = [changes[x.turn_id], changes[y.turn_id]], [changes[y.turn_id], changes[x.turn_id]]
-    # Whoever holds y lets the borrower queue for it before the owner, which has x by then.
-    holder = await connect(hand.dsn)
-    held = holder.transaction()
-    await held.start()
-    await holder.execute("SELECT FROM turns WHERE turn_id = $1 FOR UPDATE", y.turn_id)
-
-    of_borrower = flush_arguments(LANE, {each.partition: 0 for each in (x, y)}, borrowers)
-    of_borrower[1:4] = [], [], [LENT, LENT]
-    async with _stream(borrower) as lent, _stream(hand) as own:
-        lent_written = asyncio.create_task(lent.call(FLUSH_SQL["flush"], *of_borrower))
-        await _until_waiting(holder, 1)
-        own_written = asyncio.create_task(own.call(FLUSH_SQL["flush"], *flush_arguments(LANE, hand.epochs, owners)))
-        await _until_waiting(holder, 2)
-        await held.commit()
-        answers = await lent_written, await own_written
-    await holder.close()
-
-    assert lent.repeats + own.repeats == 1
-    applied = [[True, True] if each.applied is None else each.applied for each in answers]
-    assert sorted(applied) == [[False, False], [True, True]]
-    for turn in (x, y):
-        row = await hand.turn(turn)
-        assert (row["status"], row["seq"], row["lent_to"]) == ("completed", 2, None)
 
 
 async def test_who_lost_the_partition_lends_nothing_of_it_and_takes_nothing_back(
