@@ -183,12 +183,7 @@ class Takeover:
         try:
             return await self._partitions.notes(partitions)
         except Exception as error:
-            fault = fault_of(error)
-            if fault is Fault.END:
-                raise
-            self._rounds.say(error, partitions=in_ranges(partitions))
-            await self._clock.sleep(_RETRY_S)
-            return None if fault in (Fault.AWAY, Fault.SLOW) else unreadable
+            return None if await self._is_for_now(error, partitions) else unreadable
 
     def _release(self, turn_id: uuid.UUID, held: HeldTurn, resume: Resume) -> None:
         if held.owned.is_void:
@@ -244,13 +239,17 @@ class Takeover:
         try:
             return await self._partitions.crashes(partitions, dead)
         except Exception as error:
-            fault = fault_of(error)
-            if fault is Fault.END:
-                raise
-            self._rounds.say(error, partitions=in_ranges(partitions))
-            await self._clock.sleep(_RETRY_S)
             # What can never be told counts as a death that nothing was written after.
-            return None if fault in (Fault.AWAY, Fault.SLOW) else dict.fromkeys(partitions, math.inf)
+            return None if await self._is_for_now(error, partitions) else dict.fromkeys(partitions, math.inf)
+
+    async def _is_for_now(self, error: Exception, partitions: list[int]) -> bool:
+        """Whether what Postgres did not tell may be told later; said and waited out. Raises what must end the process."""
+        fault = fault_of(error)
+        if fault is Fault.END:
+            raise error
+        self._rounds.say(error, partitions=in_ranges(partitions))
+        await self._clock.sleep(_RETRY_S)
+        return fault in (Fault.AWAY, Fault.SLOW)
 
     def _hold(self, owned: Owned, note: Note, claim: Claimed) -> None:
         """Whose runner does not live is found out as for every held turn."""
