@@ -273,7 +273,7 @@ async def _until_reset(client: Client, turns: set[str], within_s: float = 15.0) 
     """Returns when each of them has begun again."""
     async with asyncio.timeout(within_s):
         for turn in turns:
-            while not any(event.type == "turn.reset" for event in await client.events(turn)):  # noqa: ASYNC110
+            while not any(event.type == "turn.reset" for event in await client.events(turn)):  # noqa: ASYNC110 — others write it
                 await asyncio.sleep(0.05)
 
 

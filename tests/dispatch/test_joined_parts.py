@@ -13,7 +13,7 @@ from argosy.workers.dispatch.builds.borrowing import Borrowing, Taken
 from argosy.workers.dispatch.flush import flusher
 from argosy.workers.dispatch.scheduling import pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Resume, Stop
+from argosy.workers.dispatch.turn import Resume
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
 
 
@@ -38,27 +38,6 @@ async def test_whatever_a_workflow_raises_its_slot_is_freed(error):
         await until(lambda: turn.task is None or turn.task.done())
         await until(lambda: parts.executor.running == 0)
         assert turn.status is Status.FAILED
-
-
-@pytest.mark.parametrize(("why", "becomes"), [(Stop.CANCEL, Status.CANCELLED), (Stop.EXPIRE, Status.EXPIRED)])
-@pytest.mark.parametrize("awaits_start", [False, True])
-async def test_a_turn_that_is_stopped_before_its_first_line_ends(why, becomes, awaits_start):
-    ran = []
-
-    async def boom(context):
-        ran.append(1)
-
-    async with Parts(catalog(boom)) as parts:
-        turn = make_turn(parts.owned[0], "boom")
-        turn.awaits_start = awaits_start
-        parts.scheduler.accepted(turn, True)
-        parts.executor.fill()
-
-        parts.executor.stop(turn, why)
-
-        await until(lambda: parts.executor.running == 0)
-        assert turn.status is becomes
-        assert ran == []
 
 
 @pytest.mark.parametrize("how", ["more", "removed"])

@@ -7,12 +7,14 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from argosy.broker import Broker
+from argosy.clock import SystemClock
 from argosy.config import Settings, load
 from argosy.log import Outcome, Span
+from argosy.logs.kafka_metadata import answer, heard
 from argosy.logs.open import ensure, open_admin
 from tests.conftest import open_folder
 from tests.contract.conftest import Log, entries, until
@@ -40,13 +42,7 @@ def settings(cluster: Broker) -> Settings:
 
 async def known(ask: Callable[[], "Future[Any]"]) -> Any:
     """The answer of a broker that has heard of the topic."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return await asyncio.wrap_future(ask())
-            except KafkaException as error:
-                assert error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART, error  # noqa: PT017
-            await asyncio.sleep(0.05)
+    return await heard(lambda: answer(ask()), SystemClock(), 20)
 
 
 async def test_a_topic_gets_three_replicas_of_which_two_must_have_a_record(settings: Settings) -> None:
