@@ -243,7 +243,7 @@ class Takeover:
             return None if await self._is_for_now(error, partitions) else dict.fromkeys(partitions, math.inf)
 
     async def _is_for_now(self, error: Exception, partitions: list[int]) -> bool:
-        """Whether what Postgres did not tell may be told later; said and waited out. Raises what must end the process."""
+        """Whether what Postgres did not tell may be told later; said and waited out. Raises what ends the process."""
         fault = fault_of(error)
         if fault is Fault.END:
             raise error
