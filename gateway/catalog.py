@@ -1,10 +1,13 @@
 """What this process remembers of the fleet: the names of workflows, and where partitions are owned.
 
 Read again every GATEWAY_CACHE_S, and at once when somebody finds it wrong. While Postgres is away the last answer
-stands, and its age is shown; before the first answer nothing is known, and nothing is refused for that.
+stands, and its age is shown; before the first answer nothing is known, and nothing is refused for that. What is
+remembered says yes at any age, for names are never taken back; it says no only to a question that is older than the
+read it comes from: a worker may have registered the name since.
 """
 
 import asyncio
+import math
 
 from argosy import telemetry
 from argosy.clock import Clock
@@ -32,8 +35,9 @@ class Catalog:
         self._owners: dict[int, catalog.Owner] = {}
         self._accept_lag_s: float | None = None
         self._read_at_s: float | None = None
+        self._read_began_s = -math.inf
         self._task: asyncio.Task[None] | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[bool] | None = None
 
     async def open(self) -> None:
         """Read once, if Postgres answers, and then again and again."""
@@ -78,22 +82,30 @@ class Catalog:
         """Returns when Postgres answered and takes writes. Raises StoreUnavailableError."""
         await catalog.probe(self._pool)
 
-    async def has_workflow_now(self, name: str) -> bool:
-        """The same, after another look when the name is missing: a worker may have registered it a moment ago."""
-        if not self.has_workflow(name):
+    def is_newer_than(self, asked_s: float) -> bool:
+        """Whether the read that is remembered began at asked_s, of the clock, or later."""
+        return self._read_began_s >= asked_s
+
+    async def look_for(self, name: str, asked_s: float) -> None:
+        """Returns when the name is known, or a read that began after asked_s has not found it, or Postgres does not
+        answer: `is_newer_than` tells the last two apart.
+        """
+        while not self.has_workflow(name) and not self.is_newer_than(asked_s):
+            # A read that is under way may have begun before asked_s: it is waited for, and then there is one more.
             age_s = self.age_s
             if age_s is not None and age_s < _AGE_S_MIN:
                 await self._clock.sleep(_AGE_S_MIN - age_s)
-            await self.refresh()
-        return self.has_workflow(name)
+            if not await self.refresh():
+                return
 
-    async def refresh(self) -> None:
-        """Read now; several callers share one read. Returns when it was read or Postgres did not answer in time."""
+    async def refresh(self) -> bool:
+        """Read now; several callers share one read. Whether Postgres answered in time."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.get_running_loop().create_task(self._read())
-        await asyncio.shield(self._reading)
+        return await asyncio.shield(self._reading)
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
+        began_s = self._clock.monotonic_s()
         try:
             async with asyncio.timeout(self._read_timeout_s):
                 workflows = await catalog.list_workflow_names(self._pool, self._lane)
@@ -101,9 +113,11 @@ class Catalog:
                 self._accept_lag_s = await catalog.find_accept_lag_s(self._pool, self._lane)
         except Exception as error:
             self._rounds.say(error)  # the last answer stands, and its age is shown
-            return
+            return False
         self._workflows = workflows
+        self._read_began_s = began_s
         self._read_at_s = self._clock.monotonic_s()
+        return True
 
     async def _refresh_forever(self) -> None:
         was_reachable = True

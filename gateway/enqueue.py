@@ -79,11 +79,17 @@ class Enqueue:
             detail = f"accepting is more than {self._lag_s_max} s behind: what is posted now would wait for long"
             raise Problem("log_unavailable", detail, retry_after_s=RETRY_AFTER_S)
 
-    async def check_workflow(self, name: str, is_looked_for: bool = True) -> None:
-        """Raises Problem when the lane has no workflow of this name. is_looked_for: not only in what is remembered."""
-        if self._catalog.has_workflow(name) or (is_looked_for and await self._catalog.has_workflow_now(name)):
+    async def check_workflow(self, name: str, asked_s: float, is_looked_for: bool = True) -> None:
+        """Raises Problem when the lane has no workflow of this name, or nobody can say. asked_s: when the question
+        came, by the clock. is_looked_for: not only in what is remembered.
+        """
+        if self._catalog.has_workflow(name):
             return
-        if not self._catalog.is_fresh:
+        if is_looked_for:
+            await self._catalog.look_for(name, asked_s)
+            if self._catalog.has_workflow(name):
+                return
+        if not self._catalog.is_newer_than(asked_s):
             detail = f"the workflow {name!r} is not among the known ones, and Postgres cannot be asked for newer ones"
             raise Problem("store_unavailable", detail, retry_after_s=RETRY_AFTER_S)
         raise Problem("unknown_workflow", f"{name!r} is not among the {self._catalog.workflow_count} known workflows")

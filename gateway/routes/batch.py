@@ -44,10 +44,10 @@ async def post_batch(request: Request) -> Response:
 
 
 async def _answers(state: State, tenant: str, lines: list[bytes], headers: Headers) -> AsyncIterator[bytes]:
-    unknown: set[str] = set()
+    asked_s, unknown = state.clock.monotonic_s(), set[str]()
     for begin in range(0, len(lines), CHUNK_TURNS_MAX):
         chunk = lines[begin : begin + CHUNK_TURNS_MAX]
-        checked = [await _admit(state, tenant, line, headers, unknown) for line in chunk]
+        checked = [await _admit(state, tenant, line, headers, asked_s, unknown) for line in chunk]
         admitted = [one for one in checked if not isinstance(one, Problem)]
         granted = state.rate_limit.take(tenant, len(admitted))
         results = iter(await state.enqueue.enqueue(tenant, admitted[:granted]))
@@ -57,8 +57,12 @@ async def _answers(state: State, tenant: str, lines: list[bytes], headers: Heade
         )
 
 
-async def _admit(state: State, tenant: str, line: bytes, headers: Headers, unknown: set[str]) -> Admitted | Problem:
-    """unknown: workflows that the lane does not have. One batch looks for one of them, and believes it for the rest."""
+async def _admit(
+    state: State, tenant: str, line: bytes, headers: Headers, asked_s: float, unknown: set[str]
+) -> Admitted | Problem:
+    """asked_s: when the batch came, by the clock. unknown: workflows that the lane does not have. One batch looks for
+    one of them, and believes it for the rest.
+    """
     try:
         if len(line) > state.settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX:
             return Problem("payload_too_large", f"the line has {len(line)} bytes")
@@ -67,7 +71,7 @@ async def _admit(state: State, tenant: str, line: bytes, headers: Headers, unkno
         if not state.catalog.has_workflow(posted.workflow):
             is_first = not unknown
             unknown.add(posted.workflow)
-            await state.enqueue.check_workflow(posted.workflow, is_looked_for=is_first)
+            await state.enqueue.check_workflow(posted.workflow, asked_s, is_looked_for=is_first)
     except Problem as problem:
         return problem
     return turn

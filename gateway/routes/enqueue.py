@@ -39,7 +39,7 @@ async def post_turn(request: Request) -> Response:
     )
     if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")
-    await state.enqueue.check_workflow(posted.workflow)
+    await state.enqueue.check_workflow(posted.workflow, state.clock.monotonic_s())
     await state.enqueue.check_log()
     if not state.rate_limit.take(tenant):
         raise rate_limited(state, tenant)

@@ -1,6 +1,7 @@
 """Postgres goes away and comes back: reads say 503 in time, turns are taken all the same, nothing is restarted."""
 
 import asyncio
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -26,11 +27,11 @@ async def proxy(gateway_dsn: str) -> AsyncIterator[PostgresProxy]:
     await proxy.close()
 
 
-async def answers_again(client: httpx2.AsyncClient, url: str) -> httpx2.Response:
-    """The first answer that is no 503."""
+async def answers_again(client: httpx2.AsyncClient, url: str, body: dict[str, object] | None = None) -> httpx2.Response:
+    """The first answer that is no 503. body: to post; None: the address is read."""
     async with asyncio.timeout(15):
         while True:
-            answer = await client.get(url)
+            answer = await (client.get(url) if body is None else client.post(url, json=body))
             if answer.status_code != 503:
                 return answer
             await asyncio.sleep(0.05)
@@ -83,6 +84,28 @@ async def test_a_gateway_whose_log_is_postgres_is_not_ready_without_it(
 
 
 @pytest.mark.parametrize("how", ["refused", "silent"])
+async def test_a_workflow_that_was_registered_while_postgres_cannot_be_asked_is_not_called_unknown(
+    open_gateway: OpenGateway, rows: Rows, proxy: PostgresProxy, how: str
+) -> None:
+    client = await open_gateway(state_db_uri=proxy.dsn)
+    name = f"new_{uuid.uuid4().hex}"
+    await rows.connection.execute(
+        "INSERT INTO workflows (lane, name, version, build) VALUES ('default', $1, '1', 'b')", name
+    )
+    if how == "refused":
+        await proxy.refuse()
+    else:
+        proxy.hold()
+
+    away = await client.post("/v1/sessions/s/turns", json={"workflow": name})
+    await proxy.allow()
+    back = await answers_again(client, "/v1/sessions/s/turns", {"workflow": name})
+
+    assert (away.status_code, away.json()["code"], away.json()["retryable"]) == (503, "store_unavailable", True)
+    assert back.status_code == 202
+
+
+@pytest.mark.parametrize("how", ["refused", "silent"])
 async def test_turns_are_taken_into_kafka_while_postgres_is_away(
     broker: str, gateway_dsn: str, proxy: PostgresProxy, tenant: str, tmp_path: Path, how: str
 ) -> None:
@@ -104,14 +127,15 @@ async def test_turns_are_taken_into_kafka_while_postgres_is_away(
             for number in range(5)
         ]
         elapsed_s = time.monotonic() - began_s
-        batch = await client.post("/v1/turns:batch", content=b'{"session":"s","workflow":"echo"}')
+        lines = b"\n".join(b'{"session":"s","workflow":"%b"}' % name for name in (b"nope", b"echo", b"neither"))
+        batch = await client.post("/v1/turns:batch", content=lines)
         unknown = await client.post("/v1/sessions/s/turns", json={"workflow": "nope"})
         ready = await client.get("/readyz")
 
     assert [answer.status_code for answer in (single, *keyed)] == [202] * 6
     assert elapsed_s < 1.5
-    assert batch.json()["status"] == 202
-    assert unknown.status_code in (422, 503)
+    assert [json.loads(line)["status"] for line in batch.text.splitlines()] == [503, 202, 503]
+    assert unknown.status_code == 503
     assert (ready.status_code, ready.json()["store"], ready.json()["log"]) == (200, "unavailable", "kafka")
     assert ready.json()["cache_age_s"] > 0
 

@@ -56,6 +56,39 @@ async def test_a_catalog_is_read_again_after_reads_that_failed(error, monkeypatc
     await catalog.close()
 
 
+async def test_a_name_that_was_registered_during_a_read_is_looked_for_once_more(monkeypatch):
+    reads, go_on = [], asyncio.Event()
+
+    async def names(*_):
+        reads.append(None)
+        if len(reads) == 2:
+            await go_on.wait()
+        return frozenset({"echo"}) if len(reads) > 2 else frozenset()
+
+    async def nothing(*_):
+        return {}
+
+    clock = Soon()
+    monkeypatch.setattr(gateway_catalog.catalog, "list_workflow_names", names)
+    monkeypatch.setattr(gateway_catalog.catalog, "list_owners", nothing)
+    monkeypatch.setattr(gateway_catalog.catalog, "find_accept_lag_s", nothing)
+    catalog = Catalog(None, "default", 1_000_000.0, 5.0, clock)
+    await catalog.refresh()
+    clock.now_s += 1
+    older = asyncio.ensure_future(catalog.refresh())
+    await until(lambda: len(reads) == 2)
+
+    clock.now_s += 1
+    looking = asyncio.ensure_future(catalog.look_for("echo", clock.now_s))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(older, looking)
+
+    assert catalog.has_workflow("echo")
+    assert len(reads) == 3
+    await catalog.close()
+
+
 @EACH_KIND
 async def test_a_question_that_cannot_be_asked_has_no_answer_and_the_others_do(error):
     async def answer(questions):
