@@ -99,6 +99,10 @@ class StoreReadOnlyError(StoreUnavailableError):
     pass
 
 
+class StoreBusyError(StoreUnavailableError):
+    """Postgres was reached, and somebody else held for too long what a statement needs."""
+
+
 class StoreSlowError(StoreUnavailableError):
     """Postgres was reached, and did not get done with one statement, for want of time or memory."""
 

@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import asyncpg
 import structlog
 
 from argosy import telemetry
+from argosy.errors import StoreBusyError
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 
@@ -81,7 +81,7 @@ class Partitions:
         arguments = (self._worker_id, self._address, self._lane, partitions, expected)
         try:
             rows = await self._pool.fetch(_SQL["claim"], *arguments)
-        except asyncpg.LockNotAvailableError:
+        except StoreBusyError:
             ended = await self._pool.fetchval(_SQL["end_holders"], self._lane, partitions)
             log.warning(telemetry.FLUSH_HOLDERS_ENDED, backends=ended)
             rows = await self._pool.fetch(_SQL["claim"], *arguments)

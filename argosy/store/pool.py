@@ -14,7 +14,14 @@ from typing import Any, Final
 import asyncpg
 
 from argosy.config import Settings
-from argosy.errors import SettingError, StoreNotReadyError, StoreReadOnlyError, StoreSlowError, StoreUnavailableError
+from argosy.errors import (
+    SettingError,
+    StoreBusyError,
+    StoreNotReadyError,
+    StoreReadOnlyError,
+    StoreSlowError,
+    StoreUnavailableError,
+)
 from argosy.process import fork
 from argosy.store.dsn import check_dsn
 from argosy.store.fault import Fault, fault_of
@@ -60,12 +67,16 @@ def is_read_only(error: BaseException) -> bool:
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
-    """The error in our words: whether Postgres does not take us yet, takes no writes, or cannot be reached."""
+    """The error in our words: whether Postgres does not take us yet, takes no writes, is held up by somebody, or cannot
+    be reached.
+    """
     said = f"{type(error).__name__}: {error}"
     if is_read_only(error):
         return StoreReadOnlyError(f"Postgres is read-only now (a standby, or default_transaction_read_only): {said}")
     if isinstance(error, _NOT_READY):
         return StoreNotReadyError(f"Postgres has no free connection, or is starting: {said}")
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return StoreBusyError(f"somebody else holds what a statement needs: {said}")
     return StoreUnavailableError(f"Postgres cannot be reached: {said}")
 
 

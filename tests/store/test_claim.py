@@ -115,6 +115,26 @@ async def test_a_claim_that_was_given_up_takes_no_effect_later(store_dsn: str, h
     await pool.close()
 
 
+async def test_a_claim_ends_the_backend_of_an_owner_that_stopped_in_the_middle_of_its_flush(
+    store_dsn: str, hand: Hand, open_hand: OpenHand
+) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    other = await open_hand()
+    pool = Pool(store_dsn, 2, 10.0)
+    await hand.connections[2].transaction().start()
+    await hand.flush(Change(turn, ("queued", 0, 0), "running"))
+
+    claimed = await Partitions(pool, other.worker_id, "127.0.0.1:1", LANE).claim([turn.partition])
+
+    assert claimed[turn.partition].epoch > hand.epochs[turn.partition]
+    assert await other.status(turn) == "queued"
+    async with asyncio.timeout(5):
+        while not hand.connections[2].is_closed():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await pool.close()
+
+
 async def test_giving_under_an_older_claim_leaves_a_note_and_takes_nothing_away(
     store_dsn: str, hand: Hand, open_hand: OpenHand
 ) -> None:
