@@ -18,7 +18,7 @@ from argosy.store.pool import Pool
 log = telemetry.logger()
 
 # A name that is missing is looked for again, but not more often than this: wrong names must not load Postgres.
-_AGE_S_MIN = 0.2
+_BETWEEN_S_MIN = 0.2
 
 
 class Catalog:
@@ -35,9 +35,10 @@ class Catalog:
         self._owners: dict[int, catalog.Owner] = {}
         self._accept_lag_s: float | None = None
         self._read_at_s: float | None = None
-        self._read_began_s = -math.inf
+        # When the last read began of which there is an answer, and the last one at all that is over.
+        self._read_began_s = self._tried_s = -math.inf
         self._task: asyncio.Task[None] | None = None
-        self._reading: asyncio.Task[bool] | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Read once, if Postgres answers, and then again and again."""
@@ -61,7 +62,7 @@ class Catalog:
         return 0.0 if self._accept_lag_s is None else self._accept_lag_s + (self.age_s or 0.0)
 
     @property
-    def is_fresh(self) -> bool:
+    def _is_fresh(self) -> bool:
         """Whether what is remembered can be believed to be complete."""
         age_s = self.age_s
         return age_s is not None and age_s <= 2 * self._interval_s + self._read_timeout_s
@@ -87,24 +88,24 @@ class Catalog:
         return self._read_began_s >= asked_s
 
     async def look_for(self, name: str, asked_s: float) -> None:
-        """Returns when the name is known, or a read that began after asked_s has not found it, or Postgres does not
-        answer: `is_newer_than` tells the last two apart.
+        """Returns when the name is known, or a read that began at asked_s or later is over; `is_newer_than` tells
+        whether Postgres answered that.
         """
-        while not self.has_workflow(name) and not self.is_newer_than(asked_s):
+        while not self.has_workflow(name) and self._tried_s < asked_s:
             # A read that is under way may have begun before asked_s: it is waited for, and then there is one more.
-            age_s = self.age_s
-            if age_s is not None and age_s < _AGE_S_MIN:
-                await self._clock.sleep(_AGE_S_MIN - age_s)
-            if not await self.refresh():
-                return
+            wait_s = self._tried_s + _BETWEEN_S_MIN - self._clock.monotonic_s()
+            if wait_s > 0:
+                await self._clock.sleep(wait_s)
+            else:
+                await self.refresh()
 
-    async def refresh(self) -> bool:
-        """Read now; several callers share one read. Whether Postgres answered in time."""
+    async def refresh(self) -> None:
+        """Read now; several callers share one read. Returns when it was read or Postgres did not answer in time."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.get_running_loop().create_task(self._read())
-        return await asyncio.shield(self._reading)
+        await asyncio.shield(self._reading)
 
-    async def _read(self) -> bool:
+    async def _read(self) -> None:
         began_s = self._clock.monotonic_s()
         try:
             async with asyncio.timeout(self._read_timeout_s):
@@ -113,11 +114,11 @@ class Catalog:
                 self._accept_lag_s = await catalog.find_accept_lag_s(self._pool, self._lane)
         except Exception as error:
             self._rounds.say(error)  # the last answer stands, and its age is shown
-            return False
-        self._workflows = workflows
-        self._read_began_s = began_s
-        self._read_at_s = self._clock.monotonic_s()
-        return True
+        else:
+            self._workflows = workflows
+            self._read_began_s = began_s
+            self._read_at_s = self._clock.monotonic_s()
+        self._tried_s = began_s
 
     async def _refresh_forever(self) -> None:
         was_reachable = True
@@ -127,6 +128,6 @@ class Catalog:
                 await self.refresh()
             age_s = self.age_s
             telemetry.CACHE_AGE_S.set(-1 if age_s is None else age_s)
-            if self.is_fresh != was_reachable:
-                was_reachable = self.is_fresh
+            if self._is_fresh != was_reachable:
+                was_reachable = self._is_fresh
                 log.warning(telemetry.STORE_RECONNECTED if was_reachable else telemetry.STORE_UNAVAILABLE)

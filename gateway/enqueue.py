@@ -79,16 +79,15 @@ class Enqueue:
             detail = f"accepting is more than {self._lag_s_max} s behind: what is posted now would wait for long"
             raise Problem("log_unavailable", detail, retry_after_s=RETRY_AFTER_S)
 
-    async def check_workflow(self, name: str, asked_s: float, is_looked_for: bool = True) -> None:
+    async def check_workflow(self, name: str, asked_s: float) -> None:
         """Raises Problem when the lane has no workflow of this name, or nobody can say. asked_s: when the question
-        came, by the clock. is_looked_for: not only in what is remembered.
+        came, by the clock; questions of one moment share one look.
         """
         if self._catalog.has_workflow(name):
             return
-        if is_looked_for:
-            await self._catalog.look_for(name, asked_s)
-            if self._catalog.has_workflow(name):
-                return
+        await self._catalog.look_for(name, asked_s)
+        if self._catalog.has_workflow(name):
+            return
         if not self._catalog.is_newer_than(asked_s):
             detail = f"the workflow {name!r} is not among the known ones, and Postgres cannot be asked for newer ones"
             raise Problem("store_unavailable", detail, retry_after_s=RETRY_AFTER_S)

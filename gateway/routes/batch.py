@@ -44,10 +44,10 @@ async def post_batch(request: Request) -> Response:
 
 
 async def _answers(state: State, tenant: str, lines: list[bytes], headers: Headers) -> AsyncIterator[bytes]:
-    asked_s, unknown = state.clock.monotonic_s(), set[str]()
+    asked_s = state.clock.monotonic_s()
     for begin in range(0, len(lines), CHUNK_TURNS_MAX):
         chunk = lines[begin : begin + CHUNK_TURNS_MAX]
-        checked = [await _admit(state, tenant, line, headers, asked_s, unknown) for line in chunk]
+        checked = [await _admit(state, tenant, line, headers, asked_s) for line in chunk]
         admitted = [one for one in checked if not isinstance(one, Problem)]
         granted = state.rate_limit.take(tenant, len(admitted))
         results = iter(await state.enqueue.enqueue(tenant, admitted[:granted]))
@@ -57,21 +57,14 @@ async def _answers(state: State, tenant: str, lines: list[bytes], headers: Heade
         )
 
 
-async def _admit(
-    state: State, tenant: str, line: bytes, headers: Headers, asked_s: float, unknown: set[str]
-) -> Admitted | Problem:
-    """asked_s: when the batch came, by the clock. unknown: workflows that the lane does not have. One batch looks for
-    one of them, and believes it for the rest.
-    """
+async def _admit(state: State, tenant: str, line: bytes, headers: Headers, asked_s: float) -> Admitted | Problem:
+    """asked_s: when the batch came, by the clock: however many unknown names it has, they are looked for once."""
     try:
         if len(line) > state.settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX:
             return Problem("payload_too_large", f"the line has {len(line)} bytes")
         posted = json_value.decode(line, line_decoder, "the line")
         turn = state.admission.admit(tenant, posted.session, posted, checked_key(posted.idempotency_key), headers)
-        if not state.catalog.has_workflow(posted.workflow):
-            is_first = not unknown
-            unknown.add(posted.workflow)
-            await state.enqueue.check_workflow(posted.workflow, asked_s, is_looked_for=is_first)
+        await state.enqueue.check_workflow(posted.workflow, asked_s)
     except Problem as problem:
         return problem
     return turn

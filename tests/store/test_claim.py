@@ -122,6 +122,8 @@ async def test_a_claim_ends_the_backend_of_an_owner_that_stopped_in_the_middle_o
     await hand.accept(turn)
     other = await open_hand()
     pool = Pool(store_dsn, 2, 10.0)
+    has_ended = asyncio.Event()
+    hand.connections[2].add_termination_listener(lambda _: has_ended.set())
     await hand.connections[2].transaction().start()
     await hand.flush(Change(turn, ("queued", 0, 0), "running"))
 
@@ -130,8 +132,7 @@ async def test_a_claim_ends_the_backend_of_an_owner_that_stopped_in_the_middle_o
     assert claimed[turn.partition].epoch > hand.epochs[turn.partition]
     assert await other.status(turn) == "queued"
     async with asyncio.timeout(5):
-        while not hand.connections[2].is_closed():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await has_ended.wait()
     await pool.close()
 
 

@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from argosy.config import load
+from argosy.errors import StoreUnavailableError
 from argosy.gateway import catalog as gateway_catalog
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.log_watch import LogWatch
@@ -86,6 +87,36 @@ async def test_a_name_that_was_registered_during_a_read_is_looked_for_once_more(
 
     assert catalog.has_workflow("echo")
     assert len(reads) == 3
+    await catalog.close()
+
+
+@pytest.mark.parametrize("error", [None, StoreUnavailableError("away")], ids=["answered", "away"])
+async def test_questions_of_one_moment_share_one_look_whatever_comes_of_it(error, monkeypatch):
+    reads = []
+
+    async def names(*_):
+        reads.append(None)
+        if error is not None and len(reads) > 1:
+            raise error
+        return frozenset()
+
+    async def nothing(*_):
+        return {}
+
+    clock = Soon()
+    monkeypatch.setattr(gateway_catalog.catalog, "list_workflow_names", names)
+    monkeypatch.setattr(gateway_catalog.catalog, "list_owners", nothing)
+    monkeypatch.setattr(gateway_catalog.catalog, "find_accept_lag_s", nothing)
+    catalog = Catalog(None, "default", 1_000_000.0, 5.0, clock)
+    await catalog.refresh()
+    clock.now_s += 1
+    asked_s = clock.now_s
+
+    for name in ("one", "another", "a third"):
+        await catalog.look_for(name, asked_s)
+
+    assert len(reads) == 2
+    assert catalog.is_newer_than(asked_s) is (error is None)
     await catalog.close()
 
 
