@@ -58,18 +58,24 @@ class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
             self.calls.append(recorded)
             async with grpc.aio.insecure_channel(self.target) as channel:
                 call = channel.stream_stream(recorded.method)(metadata=metadata)
-                greeting = self.greeting(dict(await call.initial_metadata()))
-                await context.send_initial_metadata(tuple(greeting.items()))
-                sending = asyncio.create_task(_pump(requests, call.write, recorded.requests, self.requests))
                 try:
-                    await _pump(call, context.write, recorded.responses, self.responses)
-                except grpc.aio.AioRpcError as error:
-                    await context.abort(error.code(), error.details())
+                    await self._between(call, requests, context, recorded)
                 finally:
-                    sending.cancel()
-                    await asyncio.gather(sending, return_exceptions=True)
+                    call.cancel()  # a channel that is closed in the middle of a write leaves it open
 
         return grpc.stream_stream_rpc_method_handler(relay)
+
+    async def _between(self, call: Any, requests: AsyncIterator[bytes], context: Any, recorded: Recorded) -> None:
+        greeting = self.greeting(dict(await call.initial_metadata()))
+        await context.send_initial_metadata(tuple(greeting.items()))
+        sending = asyncio.create_task(_pump(requests, call.write, recorded.requests, self.requests))
+        try:
+            await _pump(call, context.write, recorded.responses, self.responses)
+        except grpc.aio.AioRpcError as error:
+            await context.abort(error.code(), error.details())
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
 
 
 async def _pump(source: AsyncIterator[bytes], write: Any, recorded: list[bytes], change: Change) -> None:
