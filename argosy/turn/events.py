@@ -16,13 +16,17 @@
 | step.completed   | step key | {"result": any, "attempts": n, "took_ms"?, "channels"?}  |
 | step.failed      | step key | {"type", "message", "attempts", "traceback"?, "took_ms"?, "channels"?}: for good |
 | step.retrying    | step key | {"type", "message", "attempts", "took_ms"?, "delay_s"}   |
+| step.cancelled   | step key | {}: it had begun, and the code gave it up before it had an outcome |
 | wait.started     | wait key | {"kind": "signal"|"sleep"|"retry", "name"?, "timeout_s"?} |
 | wait.completed   | wait key | {"payload"?: any}                                        |
 | wait.timed_out   | wait key | {}                                                       |
+| wait.cancelled   | wait key | {}: as step.cancelled                                     |
 | value.recorded   | key      | {"value": any}: now() and uuid()                         |
 
 "traceback": where in user code the error came from (argosy/workflow/frames.py), 2 KiB at the most; whoever may read the
 turn may read it, of a private step nobody.
+"causes"?: of a step.failed, [[type, message], …], what the error was raised from. "args": in the events that end a
+step, a digest of its arguments, for ourselves.
 "took_ms": of the last try, when it was 10 or more. "channels": whole values, {NAME: {"text": "…"} | {"json": any}}.
 Two members are for ourselves and never leave (argosy/turn/projection.py): "private", true or the fields of the result
 that are, in the events of a step that is declared so (true also where it parked the turn, and in its retries' waits);
@@ -56,9 +60,11 @@ class Event(StrEnum):
     STEP_COMPLETED = "step.completed"
     STEP_FAILED = "step.failed"
     STEP_RETRYING = "step.retrying"
+    STEP_CANCELLED = "step.cancelled"
     WAIT_STARTED = "wait.started"
     WAIT_COMPLETED = "wait.completed"
     WAIT_TIMED_OUT = "wait.timed_out"
+    WAIT_CANCELLED = "wait.cancelled"
     VALUE_RECORDED = "value.recorded"
 
 

@@ -1,16 +1,21 @@
-"""What a running turn writes down and waits for: the contract between `Context` and the executor of a worker.
+"""What a running turn writes down and waits for: the contract between the driver of its code and a worker.
 
 Order: what `record` writes becomes durable in the order of the calls, in one flush or in several.
-Fence: every coroutine here raises OwnershipLostError once this process may no longer write for the turn; or, while the
-turn is handed over and a step of it still runs here, never returns: nothing new begins, and the step is not disturbed.
+Fence: what is recorded, and every coroutine here, raises OwnershipLostError once this process may no longer write for
+the turn. While the turn is handed over and a step of it still runs here `ready` and `durable` never return: nothing new
+begins, and the step is not disturbed.
 """
 
 import uuid
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from argosy.turn.events import Event
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
+
+if TYPE_CHECKING:
+    from argosy.workflow.replay import Replay
 
 WaitKind = Literal["signal", "sleep", "retry"]
 
@@ -23,7 +28,7 @@ class Recorded(NamedTuple):
 
 
 class Park(BaseException):
-    """Stops the turn for an operator. Not an Exception, so that no `except Exception` in user code swallows it.
+    """Stops the turn for an operator.
 
     key: of the operation that cannot go on; turn.parked is written under it, so that a resume concerns it alone.
     is_private: the key is not shown to clients.
@@ -49,13 +54,16 @@ class Journal(Protocol):
     """One attempt's hand on its turn's history. Used from the event loop only, but for its properties, `channels` and
     `show`.
 
-    bounds: of what it emits; is_new: it does not go on from anything that was emitted before.
+    bounds: of what it emits; is_new: it does not go on from anything that was emitted before; replay: the history that
+    it goes on from.
     """
 
     @property
     def bounds(self) -> ChannelBounds: ...
     @property
     def is_new(self) -> bool: ...
+    @property
+    def replay(self) -> "Replay": ...
     @property
     def turn_id(self) -> uuid.UUID: ...
     @property
@@ -65,32 +73,56 @@ class Journal(Protocol):
     @property
     def attempt(self) -> int: ...
 
-    def recorded(self, key: str) -> Recorded | None:
-        """The settled outcome of an operation, or None. Marks the key as asked for."""
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the code must not go on: the turn is handed over, ends from outside, rests, or is not ours."""
         ...
 
-    def is_intended(self, key: str) -> bool:
-        """Whether history holds step.intended for an at_most_once step (with no outcome: its effect is uncertain)."""
-        ...
-
-    def tries(self, key: str) -> int:
-        """How many tries of a step history holds as failed (its step.retrying events)."""
+    def follow(self, advance: Callable[[], None]) -> None:
+        """advance is called whenever a wait may be over."""
         ...
 
     async def ready(self, key: str) -> None:
-        """Returns when a new operation may start: all recorded before is durable, and the code has asked for every
-        key that history has. Otherwise parks the turn (reason history_mismatch, a message that names both keys).
-        """
+        """Returns when a step may begin: all recorded before is durable. From then on it is in flight, until `left`."""
+        ...
+
+    def left(self, key: str) -> None:
+        """The try of the step is over, whatever it came to."""
         ...
 
     def record(self, event: Event, key: str, data: bytes) -> None:
         """Write a durable event. Returns at once; it is durable after `durable`, before the next `ready`, and before
-        the turn's end is.
+        the turn's end is. While the turn is handed over, what a step came to is kept for whoever owns it now. Raises
+        WorkflowError when there is no room for it in the turn's history.
         """
+        ...
+
+    async def durable(self, key: str) -> None:
+        """Returns when everything recorded so far is in Postgres. key: of the operation that waits for it."""
+        ...
+
+    def begin_wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
+        """Wait durably: the turn may rest meanwhile. A wait that began in an earlier attempt goes on."""
+        ...
+
+    def end_wait(self, key: str) -> None:
+        """The code does not wait any more: it gave up."""
+        ...
+
+    def next_over(self) -> tuple[str, Recorded] | None:
+        """A wait that is over: its key and its outcome, recorded by the time this returns."""
+        ...
+
+    def rest(self) -> None:
+        """The code is at rest, and waits for nothing but waits."""
         ...
 
     def hide(self, key: str) -> None:
         """The operation is a private step: nothing that clients are shown may name it."""
+        ...
+
+    def is_hidden(self, key: str) -> bool:
+        """Whether it is the key of a private step, or of the wait between two of its tries."""
         ...
 
     def open(self, emitter: Emitter) -> None:
@@ -103,22 +135,6 @@ class Journal(Protocol):
 
     def show(self, channels: Channels) -> None:
         """The attempt emits to these, and whoever watches sees them."""
-        ...
-
-    def abandon(self, key: str) -> None:
-        """The operation is over for the code, also when it was cancelled and has no outcome: it keeps nothing awake."""
-        ...
-
-    async def durable(self, key: str) -> None:
-        """Returns when everything recorded so far is in Postgres. key: of the operation that waits for it."""
-        ...
-
-    async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:
-        """Wait durably; the turn may be suspended meanwhile, and this call then never returns (it is cancelled, and
-        made again by the replay). signal: the payload of the signal `name` (JSON bytes). sleep, retry: None when
-        timeout_s passed. The outcome is recorded under key by the time this returns. Raises WaitTimeoutError for a
-        signal that did not come.
-        """
         ...
 
     def database_time_s(self) -> float:

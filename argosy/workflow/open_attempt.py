@@ -1,12 +1,9 @@
-"""One attempt of a turn, for as long as its code runs: what is under way in it, and what it has emitted.
+"""One attempt of a turn, for as long as its code runs: what it has emitted.
 
 Rule: the first text has no Channels. Most steps fill one channel and nobody watches: then the list of its tokens is all
 there is, and goes into the event that ends the step. Whoever needs Channels (who watches, anything else that is
 emitted) calls `reveal`, and they go on with that same list.
 """
-
-import asyncio
-from typing import Any
 
 from argosy.errors import WorkflowError
 from argosy.workflow.channel import text_member
@@ -25,14 +22,13 @@ _LOCK = make_lock()
 class OpenAttempt:
     """argosy.workflow.current.Attempt. Changed on the event loop only, but for what emits use: that is from any thread.
 
-    operations: under way, by key. tail: a text that has no Channels; filled: the Channels. Nothing is in both.
+    tail: a text that has no Channels; filled: the Channels. Nothing is in both.
     """
 
-    __slots__ = ("_journal", "filled", "is_closed", "operations", "tail")
+    __slots__ = ("_journal", "filled", "is_closed", "tail")
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self.operations: dict[str, asyncio.Task[Any] | None] = {}
         self.tail: Tail | None = None
         self.filled: Channels | None = None
         self.is_closed = False

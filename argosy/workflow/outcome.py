@@ -8,9 +8,12 @@ from argosy.errors import StepFailedError, WaitTimeoutError
 from argosy.turn.events import Event
 from argosy.workflow.frames import clipped, kind_of, words_of
 from argosy.workflow.journal import Recorded
+from argosy.workflow.keys import signal_of
 
 MESSAGE_SIZE_BYTES_MAX: Final = 2_048
 _TYPE_CHARACTERS_MAX: Final = 200
+_CAUSE_SIZE_BYTES_MAX: Final = 500
+_CAUSES_MAX: Final = 5
 
 
 class _Completed(msgspec.Struct, gc=False):
@@ -22,6 +25,7 @@ class _Failed(msgspec.Struct, gc=False):
     message: str
     private: Any = None
     traceback: str = ""
+    causes: list[tuple[str, str]] = []
 
 
 class _Received(msgspec.Struct, gc=False):
@@ -41,7 +45,7 @@ encode: Final = msgspec.json.Encoder().encode
 
 class Failure(msgspec.Struct, omit_defaults=True):
     """What is written of a try that failed. attempts: tries so far; delay_s: until the next, None after the last.
-    traceback: of the last.
+    traceback: of the last; causes: type and message of what it was raised from, and so on.
     """
 
     type: str
@@ -49,6 +53,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
     attempts: int
     delay_s: float | None = None
     traceback: str = ""
+    causes: list[tuple[str, str]] = []
 
 
 def completed(result: bytes, attempts: int) -> bytes:
@@ -85,15 +90,38 @@ def value_of(found: Recorded, key: str) -> Any:
         return _decode_completed(found.data).result
     if found.type is Event.STEP_FAILED:
         failed = _decode_failed(found.data)
-        raise StepFailedError(
-            failed.message, failed.type, is_private=failed.private is True, traceback=failed.traceback
-        )
+        is_private = failed.private is True
+        error = StepFailedError(failed.message, failed.type, is_private=is_private, traceback=failed.traceback)
+        cause: BaseException = error
+        for kind, message in failed.causes:
+            cause.__cause__ = StepFailedError(message, kind, is_private=is_private)
+            cause = cause.__cause__
+        raise error
     if found.type is Event.WAIT_COMPLETED:
         return _decode_received(found.data).payload
     if found.type is Event.VALUE_RECORDED:
         return _decode_value(found.data).value
-    raise WaitTimeoutError(f"no signal {_signal_of(key)!r} came in time")
+    raise WaitTimeoutError(f"no signal {signal_of(key)!r} came in time")
 
 
-def _signal_of(key: str) -> str:
-    return key.removeprefix("signal:").partition("#")[0]
+def causes_of(error: BaseException) -> list[tuple[str, str]]:
+    """Type and message of what an error was raised from, and that from, and so on; the nearest first, bounded."""
+    found: list[tuple[str, str]] = []
+    cause = error.__cause__
+    while cause is not None and len(found) < _CAUSES_MAX:
+        kind = cause.error_type if isinstance(cause, StepFailedError) else kind_of(cause)
+        found.append((kind[:_TYPE_CHARACTERS_MAX], clipped(words_of(cause), _CAUSE_SIZE_BYTES_MAX)))
+        cause = cause.__cause__
+    return found
+
+
+def with_digest(data: bytes, digest: str) -> bytes:
+    """The data with the digest of a step's arguments, which is for ourselves: the last member, of fixed length, so that
+    it is found and left out (argosy/turn/projection.py) without decoding anything.
+    """
+    return b'%b,"args":"%b"}' % (data[:-1], digest.encode()) if digest else data
+
+
+def digest_of(data: bytes) -> str:
+    """The digest that `with_digest` wrote, or nothing."""
+    return data[-10:-2].decode() if data[-19:-10] == b',"args":"' else ""

@@ -1,16 +1,18 @@
-"""A turn's history as the code that runs again asks for it: pure.
+"""A turn's history as the code that runs again gets it: pure.
 
-Promise: an outcome is found under its key however often it is asked for; what was never asked for is known, in the
-order of history. Every question is answered in the same time, however long the history.
+Promise: the outcomes that the code awaits are delivered one by one, in the order in which they were recorded (`next`);
+what is recorded under a key is found in the same time, however long the history.
 """
 
-from collections.abc import Iterable, KeysView
+from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.workflow.journal import Recorded
+from argosy.workflow.keys import is_awaited
 
 UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn parks over an at_most_once step
 
@@ -25,7 +27,7 @@ class _Marked(msgspec.Struct):
 class Replay:
     """The history that an attempt begins with. What the attempt records itself is not added: no key is asked twice."""
 
-    __slots__ = ("_intended", "_settled", "_started", "_tries", "_unasked")
+    __slots__ = ("_intended", "_order", "_settled", "_started", "_tries")
 
     def __init__(self, events: Iterable[Row] | Iterable[Any]) -> None:
         """events: history rows (seq, attempt, type, key, data). Types that are not known here are passed over."""
@@ -47,7 +49,7 @@ class Replay:
                 self._intended[key] = None
             elif kind == Event.TURN_PARKED:
                 self._parked(key, data)
-        self._unasked = dict.fromkeys(self._settled)
+        self._order = deque(key for key in self._settled if is_awaited(key))
 
     def _parked(self, key: str, data: bytes) -> None:
         """A turn that goes on after it was parked over an uncertain effect was told to by an operator: the step may run
@@ -59,20 +61,25 @@ class Replay:
             else:
                 self._intended.clear()
 
+    @property
+    def next(self) -> str | None:
+        """The key of the outcome that is to be delivered next; None: all were."""
+        return self._order[0] if self._order else None
+
+    def take(self) -> Recorded:
+        """The outcome that is next; the one after it is, then."""
+        return self._settled[self._order.popleft()]
+
     def recorded(self, key: str) -> Recorded | None:
-        """The settled outcome under a key. Marks the key as asked for; with a step's key the waits of its retries."""
-        if self._unasked:
-            self._unasked.pop(key, None)
-            for number in range(1, self._tries.get(key, 0) + 1):
-                self._unasked.pop(f"{key}~{number}", None)
+        """The outcome under a key, delivered or not."""
         return self._settled.get(key)
 
     def is_settled(self, key: str) -> bool:
-        """Whether there is an outcome. Marks nothing."""
+        """Whether there is an outcome."""
         return key in self._settled
 
     def is_private(self, key: str) -> bool:
-        """Whether the outcome, or the start, that there is under a key is marked as a private step's. Marks nothing."""
+        """Whether the outcome, or the start, that there is under a key is marked as a private step's."""
         found = self._settled.get(key)
         data = self._started.get(key, b"{}") if found is None else found.data
         return msgspec.json.decode(data, type=_Marked).private is True
@@ -88,10 +95,6 @@ class Replay:
     def tries(self, key: str) -> int:
         """How many tries of a step failed and were to be followed by another."""
         return self._tries.get(key, 0)
-
-    def unasked(self) -> KeysView[str]:
-        """Keys with an outcome that nobody has asked for, in the order of history. A live view; empty is falsy."""
-        return self._unasked.keys()
 
     def pending_waits(self) -> dict[str, bytes]:
         """Waits that started and have no outcome: key → data of wait.started."""

@@ -1,7 +1,8 @@
-"""Runs one step of a turn: its tries, their timeout, and the record of how it came out.
+"""Runs a try of a step: its timeout, its thread, and what it came to.
 
-Order of one try: everything before it is durable → (at_most_once: its intent is durable) → the code runs → its outcome
-is handed to the journal. The value goes on to the workflow before that is durable; what comes next waits for it.
+Order of one try: everything before it is durable → (at_most_once: its intent is durable) → the code runs → what it
+came to goes to the driver, which records and delivers it. The value goes on to the workflow before that is durable;
+what comes next waits for it.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from argosy import crash_points, telemetry
-from argosy.errors import OwnershipLostError, StepFailedError, StepTimeoutError, WorkflowError
+from argosy.errors import OwnershipLostError, StepTimeoutError, WorkflowError
 from argosy.process import fork
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload, retry
@@ -24,6 +25,7 @@ from argosy.workflow.definition import Step
 from argosy.workflow.frames import traceback_of
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.open_attempt import OpenAttempt
+from argosy.workflow.operation import StepOperation
 from argosy.workflow.replay import UNCERTAIN_EFFECT
 from argosy.workflow.threads import Label, Pool
 
@@ -44,10 +46,21 @@ class Limits(NamedTuple):
     step_timeout_s_max: float
 
 
+class Tried(NamedTuple):
+    """What one try came to: step.completed, step.failed or step.retrying, and its data. value: what it returned, as it
+    is decoded from that; delay_s: until the next try.
+    """
+
+    event: Event
+    data: bytes
+    value: Any = None
+    delay_s: float = 0.0
+
+
 class StepRunner:
     """The steps of one attempt. threads: where synchronous steps run. random: uniform in [0, 1), for the jitter."""
 
-    __slots__ = ("_generation", "_journal", "_limits", "_loop", "_open", "_random", "_threads", "_time_s")
+    __slots__ = ("_generation", "_journal", "_limits", "_open", "_random", "_threads", "_time_s")
 
     def __init__(
         self, journal: Journal, attempt: OpenAttempt, threads: Pool, limits: Limits, random: Callable[[], float]
@@ -57,83 +70,70 @@ class StepRunner:
         self._threads = threads
         self._limits = limits
         self._random = random
-        self._loop = asyncio.get_running_loop()
         self._generation = fork.generation
-        self._time_s = self._loop.time
+        self._time_s = asyncio.get_running_loop().time
 
-    async def run(
-        self, step: Step, function: Callable[..., Any], key: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """The result, as it is decoded from what is recorded. Raises StepFailedError when the last try failed."""
-        journal = self._journal
-        if step.is_private:
-            journal.hide(key)
-        tries = journal.tries(key)
-        if tries:
-            await self._wait_again(step, key, tries)
-        while True:
-            await journal.ready(key)
-            if step.policy.is_at_most_once:
-                await self._intend(step, key)
-            tries += 1
-            started_s = self._time_s()
-            this = Try(self._open, key, tries, step.is_private)
-            token = current_try.set(this)
+    async def run(self, operation: StepOperation) -> Tried:
+        """Run one try, in a task of its own; operation.tries: those before it. Raises CancelledError when it was ended
+        from outside: then it has no outcome.
+        """
+        journal, step, key, tries = self._journal, operation.step, operation.key, operation.tries + 1
+        await journal.ready(key)
+        if step.policy.is_at_most_once:
+            await self._intend(step, key)
+        started_s = self._time_s()
+        this = Try(self._open, key, tries, step.is_private)
+        token = current_try.set(this)
+        try:
             try:
-                try:
-                    value = await (
-                        function(*args, **kwargs) if step.is_plain else self._call(step, function, key, args, kwargs)
-                    )
-                    encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
-                finally:
-                    if self._generation != fork.generation:
-                        fork.end_child(sys.exc_info()[1])
-                    current_try.reset(token)
-                    this.is_over = True
-                    this.tail = None
-                    took_s = self._time_s() - started_s
-                    _observe_s(took_s)
-            except BaseException as error:
-                if _is_interruption(error):
-                    self._open.clear(key)
-                    raise
-                failed = error
-            else:
-                self._refuse_late(key)
-                crash_points.reach("in_step")
-                data = outcome.completed(encoded, tries)
-                if took_s >= _TOLD_S or step.mark or self._open.tail is not None or self._open.filled is not None:
-                    data = self._at_end(step, key, data, took_s)
-                journal.record(Event.STEP_COMPLETED, key, data)
-                _count_completed()
-                return decoded
-            self._refuse_late(key)
-            try:
-                await self._failed(step, key, tries, failed, took_s)
+                value = await (
+                    operation.function(*operation.args, **operation.kwargs) if step.is_plain else self._call(operation)
+                )
+                encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
             finally:
-                del failed  # its traceback holds this frame
+                if self._generation != fork.generation:
+                    fork.end_child(sys.exc_info()[1])
+                current_try.reset(token)
+                this.is_over = True
+                this.tail = None
+                took_s = self._time_s() - started_s
+                _observe_s(took_s)
+        except BaseException as error:
+            if _is_interruption(error):
+                self._open.clear(key)
+                raise
+            self._refuse_late(key)
+            return self._failed(operation, tries, error, took_s)
+        self._refuse_late(key)
+        crash_points.reach("in_step")
+        data = outcome.completed(encoded, tries)
+        if took_s >= _TOLD_S or step.mark or self._open.tail is not None or self._open.filled is not None:
+            data = self._at_end(step, key, data, took_s)
+        _count_completed()
+        return Tried(Event.STEP_COMPLETED, outcome.with_digest(data, operation.digest), decoded)
 
-    async def _failed(self, step: Step, key: str, tries: int, error: BaseException, took_s: float) -> None:
-        """Record a failed try. Returns when the next is due; raises StepFailedError when there is none."""
-        journal = self._journal
-        delay_s = retry.decide(step.policy, tries, error, self._random, journal.database_time_s())
+    def delay_s(self, operation: StepOperation) -> float:
+        """How long to wait after a try of which only that it failed is known."""
+        return retry.backoff_s(operation.step.policy, operation.tries, self._random)
+
+    def _failed(self, operation: StepOperation, tries: int, error: BaseException, took_s: float) -> Tried:
+        """What a try that failed comes to: another one later, or the failure of the step."""
+        step, key = operation.step, operation.key
+        delay_s = retry.decide(step.policy, tries, error, self._random, self._journal.database_time_s())
         failure = outcome.failure_of(error, tries)
         if delay_s is None:
             failure.traceback = traceback_of(error)
+            failure.causes = outcome.causes_of(error)
             self._say(telemetry.STEP_FAILED, step, key, failure, failure.traceback)
-            journal.record(Event.STEP_FAILED, key, self._at_end(step, key, outcome.encode(failure), took_s))
             _count_failed()
-            # Not `from error`: a replay has only what was recorded.
-            raise StepFailedError(
-                failure.message, failure.type, is_private=step.is_private, traceback=failure.traceback
-            )
+            data = self._at_end(step, key, outcome.encode(failure), took_s)
+            return Tried(Event.STEP_FAILED, outcome.with_digest(data, operation.digest))
         if tries == 1:
             self._say(telemetry.STEP_RETRIED, step, key, failure, traceback_of(error))
         failure.delay_s = delay_s
         self._open.clear(key)
-        journal.record(Event.STEP_RETRYING, key, self._at_end(step, key, outcome.encode(failure), took_s))
         _count_retried()
-        await journal.wait(f"{key}~{tries}", "retry", "", delay_s)
+        return Tried(Event.STEP_RETRYING, self._at_end(step, key, outcome.encode(failure), took_s), None, delay_s)
 
     def _say(self, event: str, step: Step, key: str, failure: outcome.Failure, traceback: str) -> None:
         """In the log. What a private step said is for history alone, and its traceback begins with that."""
@@ -147,15 +147,10 @@ class StepRunner:
             data = outcome.extended(data, b'"took_ms":%d' % (took_s * 1000))
         return outcome.extended(outcome.with_channels(data, self._open.take(key)), step.mark)
 
-    async def _wait_again(self, step: Step, key: str, tries: int) -> None:
-        """The wait before the next try, which history may hold, or hold begun, or not at all."""
-        wait_key = f"{key}~{tries}"
-        if self._journal.recorded(wait_key) is None:
-            await self._journal.wait(wait_key, "retry", "", retry.backoff_s(step.policy, tries, self._random))
-
-    async def _intend(self, step: Step, key: str) -> None:
-        journal = self._journal
-        if journal.is_intended(key):
+    def check_certain(self, operation: StepOperation) -> None:
+        """Raises Park when the step must not run twice and may have had its effect."""
+        step, key = operation.step, operation.key
+        if step.policy.is_at_most_once and self._journal.replay.is_intended(key):
             name = "a private step" if step.is_private else f"step {key!r}"
             raise Park(
                 UNCERTAIN_EFFECT,
@@ -164,23 +159,25 @@ class StepRunner:
                 key,
                 is_private=step.is_private,
             )
-        journal.record(Event.STEP_INTENDED, key, outcome.extended(b"{}", step.mark))
-        await journal.durable(key)
 
-    async def _call(
-        self, step: Step, function: Callable[..., Any], key: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    async def _intend(self, step: Step, key: str) -> None:
+        self._journal.record(Event.STEP_INTENDED, key, outcome.extended(b"{}", step.mark))
+        await self._journal.durable(key)
+
+    async def _call(self, operation: StepOperation) -> Any:
         """One try that needs a thread, a timeout, or both. The timeout begins when a thread does."""
+        step = operation.step
         if step.timeout_s is not None and step.timeout_s > self._limits.step_timeout_s_max:
             raise WorkflowError(
                 f"timeout_s={step.timeout_s:g} is above STEP_TIMEOUT_S_MAX={self._limits.step_timeout_s_max:g}"
             )
+        function, args, kwargs = operation.function, operation.args, operation.kwargs
         try:
             async with asyncio.timeout(step.timeout_s if step.is_async else None) as timeout:
                 if step.is_async:
                     return await function(*args, **kwargs)
                 bound = None if step.timeout_s is None else partial(self._bound, timeout, step.timeout_s)
-                value = await self._call_in_thread(partial(function, *args, **kwargs), key, bound)
+                value = await self._call_in_thread(partial(function, *args, **kwargs), operation.key, bound)
                 # A wrapper that is no coroutine function may still hand one out.
                 return await value if inspect.iscoroutine(value) else value
         except TimeoutError:
@@ -221,7 +218,7 @@ def _is_interruption(error: BaseException) -> bool:
     """
     if isinstance(error, asyncio.CancelledError):
         return _is_cancelling()
-    return isinstance(error, (OwnershipLostError, Park, KeyboardInterrupt, GeneratorExit))
+    return isinstance(error, (OwnershipLostError, Park))
 
 
 def _is_cancelling() -> bool:

@@ -3,24 +3,30 @@
 A thread of its own and not one of the pool's: the pool runs the steps that such a workflow waits for, and would be
 full of workflows waiting. A suspended turn needs no thread: it unwinds, and the replay brings a new one to the same
 line.
+
+The turn's loop runs one task for it, which asks for what the thread asks for. While the thread runs between two
+operations that loop is not at rest: no outcome is delivered, nothing begins, the turn is not suspended.
 """
 
 import asyncio
+import threading
 import uuid as uuids
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError as FutureCancelledError
+from concurrent.futures import Future
 from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
 from argosy.workflow.context import Context
-from argosy.workflow.threads import Label, Pool
+from argosy.workflow.driver import Driver
+from argosy.workflow.threads import Job, Label, Pool
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 _UNWIND_TIMEOUT_S: Final = 1.0
+_UNWINDS: Final = 100  # what still asks after so many catches everything, and is not answered any more
 
 
 class Unwind(BaseException):
@@ -32,13 +38,13 @@ class Unwind(BaseException):
 class SyncContext:
     """What a synchronous workflow gets as ctx. Used from its own thread. Context says what each operation promises."""
 
-    __slots__ = ("_context", "_is_closed", "_loop", "_operation")
+    __slots__ = ("_ask", "_context", "_is_closed", "_unwinds")
 
-    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, context: Context, ask: "Callable[[_Asked], None]") -> None:
         self._context = context
-        self._loop = loop
+        self._ask = ask
         self._is_closed = False
-        self._operation: asyncio.Future[Any] | None = None
+        self._unwinds = 0
 
     @property
     def turn_id(self) -> uuids.UUID:
@@ -72,49 +78,115 @@ class SyncContext:
         return self._block(self._context.uuid)
 
     def close(self) -> None:
-        """On the loop: whatever the thread asks of ctx from now on, or is asking, unwinds it."""
+        """On the loop: whatever the thread asks of ctx from now on unwinds it."""
         self._is_closed = True
-        if self._operation is not None:
-            self._operation.cancel()
 
     def _block(self, operation: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        async def operate() -> Result:
-            if self._is_closed:
-                raise asyncio.CancelledError
-            self._operation = asyncio.current_task()
-            try:
-                return await operation()
-            finally:
-                self._operation = None
-
+        asked = _Asked(operation)
         if self._is_closed:
-            raise Unwind
+            self._unwind()
+        self._ask(asked)
         try:
-            return asyncio.run_coroutine_threadsafe(operate(), self._loop).result()
-        except (FutureCancelledError, asyncio.CancelledError):
-            raise Unwind from None
+            return asked.answer.result()  # type: ignore[no-any-return]
+        except Unwind:
+            self._unwind()
+            raise
+
+    def _unwind(self) -> None:
+        self._unwinds += 1
+        if self._unwinds > _UNWINDS:
+            threading.Event().wait()  # for ever: it is abandoned, and at least takes no time from anybody
+        raise Unwind
 
 
-async def run_in_own_thread(
-    function: Callable[..., Any], context: Context, arguments: tuple[Any, ...], threads: Pool
-) -> Any:
-    """The result of a synchronous workflow. When this is cancelled the thread unwinds at its next use of ctx; a thread
-    that never comes to it is abandoned after a second, and cannot write anything.
-    """
-    facade = SyncContext(context, asyncio.get_running_loop())
-    call = partial(copy_context().run, _work, function, facade, arguments)
-    job = threads.submit(call, Label(context.turn_id))
-    try:
-        return await asyncio.shield(job.ended)
-    except Unwind:
-        raise asyncio.CancelledError from None
-    finally:
-        facade.close()
+class _Asked:
+    """An operation that the thread has asked for."""
+
+    __slots__ = ("answer", "operation")
+
+    def __init__(self, operation: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self.operation = operation
+        self.answer: Future[Any] = Future()
+
+
+class OwnThread:
+    """The thread of one attempt. `code` is what the turn's loop runs for it."""
+
+    def __init__(
+        self, function: Callable[..., Any], context: Context, driver: Driver, arguments: tuple[Any, ...], threads: Pool
+    ) -> None:
+        self._driver = driver
+        self._threads = threads
+        self._loop = asyncio.get_running_loop()
+        self._told: asyncio.Future[None] | None = None
+        self._asked: _Asked | None = None
+        self._facade = SyncContext(context, self._hand_in)
+        call = partial(copy_context().run, _work, function, self._facade, arguments)
+        self._job: Job = threads.submit(call, Label(context.turn_id))
+        driver.hold()  # it runs
+        self._job.ended.add_done_callback(self._ended)
+
+    async def code(self) -> Any:
+        """The result of the workflow."""
+        while True:
+            if self._asked is None and not self._job.ended.done():
+                self._told = self._driver.loop.create_future()
+                await self._told
+            if self._asked is None:
+                return self._job.ended.result()
+            asked, self._asked = self._asked, None
+            try:
+                value, error = await asked.operation(), None
+            except GeneratorExit:
+                asked.answer.set_exception(Unwind())
+                raise
+            except BaseException as raised:  # whatever the operation came to is the thread's
+                value, error = None, raised
+            self._driver.hold()
+            if error is None:
+                asked.answer.set_result(value)
+            else:
+                asked.answer.set_exception(error)
+            del asked, error
+
+    async def close(self) -> None:
+        """The thread unwinds at its next use of ctx; one that does not come to it within a second is abandoned, and
+        cannot record anything.
+        """
+        self._facade.close()
+        if self._asked is not None:
+            self._asked.answer.set_exception(Unwind())
+        job = self._job
         if not job.ended.done():
-            if not threads.is_waiting(job):
+            if not self._threads.is_waiting(job):
                 await asyncio.wait([job.ended], timeout=_UNWIND_TIMEOUT_S)
             if not job.ended.done():
-                threads.give_up(job)
+                self._threads.give_up(job)
+        if not job.ended.cancelled():
+            job.ended.exception()  # it is nobody's any more
+
+    def _hand_in(self, asked: _Asked) -> None:
+        """From the thread."""
+        self._loop.call_soon_threadsafe(self._take, asked)
+
+    # On the worker's loop
+
+    def _take(self, asked: _Asked) -> None:
+        """The thread waits for an operation."""
+        if self._driver.is_closed:
+            asked.answer.set_exception(Unwind())
+            return
+        self._asked = asked
+        self._tell()
+
+    def _ended(self, ended: "asyncio.Future[Any]") -> None:
+        if not self._driver.is_closed:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._told is not None and not self._told.done():
+            self._told.set_result(None)
+        self._driver.release()
 
 
 def _work(function: Callable[..., Any], facade: SyncContext, arguments: tuple[Any, ...]) -> Any:

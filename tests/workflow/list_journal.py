@@ -1,24 +1,25 @@
 """A journal over a list: what a worker's journal promises, without a worker, a flush or a database.
 
-Everything recorded is durable at once unless `is_durable_at_once` is off. Waits end when the test says so: `signals`
-holds payloads to take, and `passes_time` lets sleeps, retries and timeouts be over at once; else a wait never returns.
+Everything recorded is durable at once. Waits end when the test says so: `signals` holds payloads to take, `say` adds
+one, and `passes_time` lets sleeps, retries and timeouts be over as soon as nothing else happens; else a wait never ends.
 """
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from argosy.errors import WaitTimeoutError
 from argosy.turn.events import Event
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.journal import Emitter, Park, Recorded, WaitKind
+from argosy.workflow.journal import Emitter, Recorded, WaitKind
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.own_emits import Kept
 from argosy.workflow.replay import Replay, Row
 
+_REAL_S_MAX = 0.1  # shorter timers than this come due by themselves, too
 TURN_ID = uuid.UUID("01934567-89ab-8cde-8f01-23456789abcd")
 
 
@@ -43,30 +44,27 @@ class ListJournal:
         self.kept: Kept | None = None
         self.emitted: Channels | None = None
         self.emitter: Emitter | None = None
-        self._replay = Replay(self.rows)
+        self.replay = Replay(self.rows)
+        self.is_stopped = False
+        self.is_resting = asyncio.Event()
+        self.open_waits: dict[str, tuple[str, str, float | None]] = {}
+        self._advance: Callable[[], None] = lambda: None
+        self._fired: list[str] = []
 
-    def recorded(self, key: str) -> Recorded | None:
-        return self._replay.recorded(key)
-
-    def is_intended(self, key: str) -> bool:
-        return self._replay.is_intended(key)
-
-    def tries(self, key: str) -> int:
-        return self._replay.tries(key)
-
-    def unasked(self) -> list[str]:
-        return list(self._replay.unasked())
+    def follow(self, advance: Callable[[], None]) -> None:
+        self._advance = advance
 
     async def ready(self, key: str) -> None:
         self.calls.append(("ready", key))
-        for _ in range(3):
-            if not self._replay.unasked():
-                return
-            await asyncio.sleep(0)
-        raise Park("history_mismatch", f"history has {self.unasked()[0]!r}, the code asks for {key!r}")
+
+    def left(self, key: str) -> None:
+        """Nothing is handed over here."""
 
     def hide(self, key: str) -> None:
         self.hidden.add(key)
+
+    def is_hidden(self, key: str) -> bool:
+        return key in self.hidden or key.rpartition("~")[0] in self.hidden
 
     @property
     def seq(self) -> int:
@@ -86,9 +84,6 @@ class ListJournal:
         assert isinstance(self.emitter, OpenAttempt)
         return self.emitter.reveal()
 
-    def abandon(self, key: str) -> None:
-        """Nothing is kept awake here."""
-
     def record(self, event: Event, key: str, data: bytes) -> None:
         self.calls.append((event.value, key))
         msgspec.json.decode(data)
@@ -99,25 +94,60 @@ class ListJournal:
     async def durable(self, key: str) -> None:
         self.calls.append(("durable", ""))
 
-    async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:
+    def begin_wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
         self.waits.append((key, kind, name, timeout_s))
+        self.open_waits[key] = (kind, name, timeout_s)
         self.is_waiting.set()
-        if not self._replay.is_started(key):
+        if self.passes_time and timeout_s is not None and timeout_s < _REAL_S_MAX:
+            asyncio.get_running_loop().call_later(timeout_s, self.fire, key)
+        if not self.replay.is_started(key):
             self.record(
                 Event.WAIT_STARTED, key, msgspec.json.encode({"kind": kind, "name": name, "timeout_s": timeout_s})
             )
-        if kind == "signal" and self.signals.get(name):
-            payload = msgspec.json.encode(self.signals[name].pop(0))
-            self.record(Event.WAIT_COMPLETED, key, b'{"payload":' + payload + b"}")
-            return payload
-        if not self.passes_time or timeout_s is None:
-            await asyncio.get_running_loop().create_future()
-        self.now_s += timeout_s or 0.0
-        if kind == "signal":
-            self.record(Event.WAIT_TIMED_OUT, key, b"{}")
-            raise WaitTimeoutError(f"no signal {name!r} came in time")
-        self.record(Event.WAIT_COMPLETED, key, b"{}")
+
+    def end_wait(self, key: str) -> None:
+        self.open_waits.pop(key, None)
+
+    def say(self, name: str, payload: Any) -> None:
+        """Send a signal."""
+        self.signals.setdefault(name, []).append(payload)
+        self._advance()
+
+    def fire(self, key: str) -> None:
+        """Let the timer of this wait come due."""
+        if key in self.open_waits:
+            self._fired.append(key)
+        self._advance()
+
+    def next_over(self) -> tuple[str, Recorded] | None:
+        for key, (kind, name, _) in self.open_waits.items():
+            if kind == "signal" and self.signals.get(name):
+                data = b'{"payload":' + msgspec.json.encode(self.signals[name].pop(0)) + b"}"
+                return self._over(key, Event.WAIT_COMPLETED, data)
+        while self._fired:
+            key = self._fired.pop(0)
+            if key in self.open_waits:
+                return self._time_out(key)
         return None
+
+    def rest(self) -> None:
+        """The timer that is due first is over, if time passes."""
+        timed = [(each[2], number, key) for number, (key, each) in enumerate(self.open_waits.items())]
+        if self.passes_time and (due := [(wait_s, number, key) for wait_s, number, key in timed if wait_s is not None]):
+            self._fired.append(min(due)[2])
+            asyncio.get_running_loop().call_soon(self._advance)
+        else:
+            self.is_resting.set()
+
+    def _time_out(self, key: str) -> tuple[str, Recorded]:
+        kind, _, timeout_s = self.open_waits[key]
+        self.now_s += timeout_s or 0.0
+        return self._over(key, Event.WAIT_TIMED_OUT if kind == "signal" else Event.WAIT_COMPLETED, b"{}")
+
+    def _over(self, key: str, event: Event, data: bytes) -> tuple[str, Recorded]:
+        del self.open_waits[key]
+        self.record(event, key, data)
+        return key, Recorded(event, data)
 
     def database_time_s(self) -> float:
         return self.now_s
@@ -130,4 +160,5 @@ class ListJournal:
         """The data of the last event of this type under this key, but for how long a try took."""
         data = next(msgspec.json.decode(row[4]) for row in reversed(self.rows) if row[2:4] == (kind, key))
         data.pop("took_ms", None)
+        data.pop("args", None)
         return data

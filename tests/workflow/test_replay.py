@@ -105,7 +105,7 @@ def test_any_prefix_of_history_replays_to_the_same_result_and_runs_no_recorded_s
     assert _steady(rounds, result_again) == _steady(rounds, result)
     assert sorted(key for _, key in later.outcomes()) == sorted(key for _, key in whole.outcomes())
     assert not recorded & {key for _seq, _attempt, kind, key, _data in later.rows[cut:] if kind.startswith("step.")}
-    assert later.unasked() == []
+    assert later.replay.next is None
     if cut == len(whole.rows):
         assert result_again == result
         assert again.runs == []
@@ -119,38 +119,31 @@ def _steady(rounds: list[list[Operation]], result: list[list[Any]]) -> list[list
     ]
 
 
-def test_what_was_not_asked_for_is_known_in_order() -> None:
+def test_outcomes_come_in_the_order_of_history() -> None:
     rows = [
         (1, 1, "turn.started", "", b"{}"),
         (2, 1, "step.completed", "b", b'{"result":1,"attempts":1}'),
         (3, 1, "value.recorded", "now", b'{"value":"x"}'),
-        (4, 1, "step.failed", "a", b'{"type":"E","message":"m","attempts":1}'),
-        (5, 1, "wait.started", "sleep", b'{"kind":"sleep"}'),
-        (6, 1, "of.the.future", "c", b"{}"),
+        (4, 1, "value.recorded", "@time", b'{"value":"5.0"}'),
+        (5, 1, "step.retrying", "a", b"{}"),
+        (6, 1, "wait.started", "a~1", b'{"kind":"retry"}'),
+        (7, 1, "wait.completed", "a~1", b"{}"),
+        (8, 1, "step.failed", "a", b'{"type":"E","message":"m","attempts":2}'),
+        (9, 1, "wait.started", "sleep", b'{"kind":"sleep"}'),
+        (10, 1, "of.the.future", "c", b"{}"),
     ]
     replay = Replay(rows)
 
-    assert list(replay.unasked()) == ["b", "now", "a"]
-    replay.recorded("now")
-    replay.recorded("now")
-    assert list(replay.unasked()) == ["b", "a"]
+    found = []
+    while (key := replay.next) is not None:
+        found.append((key, replay.take().type.value))
+
+    assert found == [("b", "step.completed"), ("now", "value.recorded"), ("a", "step.failed")]
     assert replay.recorded("sleep") is None
+    assert replay.recorded("@time") is not None
+    assert (replay.tries("a"), replay.tries("b")) == (1, 0)
     assert replay.pending_waits() == {"sleep": b'{"kind":"sleep"}'}
     assert (replay.is_started("sleep"), replay.is_settled("sleep"), replay.is_started("b")) == (True, False, True)
-
-
-def test_asking_for_a_step_asks_for_the_waits_of_its_retries() -> None:
-    rows = [
-        (1, 1, "step.retrying", "a", b"{}"),
-        (2, 1, "wait.started", "a~1", b"{}"),
-        (3, 1, "wait.completed", "a~1", b"{}"),
-    ]
-    forgotten, asked = Replay(rows), Replay(rows)
-    asked.recorded("a")
-
-    assert list(forgotten.unasked()) == ["a~1"]
-    assert not asked.unasked()
-    assert (asked.tries("a"), asked.tries("b")) == (1, 0)
 
 
 def test_an_operator_s_leave_concerns_the_step_that_was_parked() -> None:
@@ -167,13 +160,11 @@ def test_an_operator_s_leave_concerns_the_step_that_was_parked() -> None:
     assert [Replay([*rows, unnamed]).is_intended(key) for key in "ab"] == [False, False]
 
 
-def test_a_long_history_is_asked_in_linear_time() -> None:
+def test_a_long_history_is_gone_through_in_linear_time() -> None:
     rows = [(number, 1, "step.completed", f"a#{number}", b"{}") for number in range(50_000)]
     began_s = time.perf_counter()
     replay = Replay(rows)
-    for row in rows:
-        assert replay.unasked()
-        replay.recorded(row[3])
+    while replay.next is not None:
+        replay.take()
 
-    assert not replay.unasked()
     assert time.perf_counter() - began_s < 2.0

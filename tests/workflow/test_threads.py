@@ -59,14 +59,14 @@ async def test_what_a_thread_returns_after_its_timeout_is_ignored() -> None:
             await ctx.run(dawdle)
         except StepFailedError as error:
             go_on.set()
-            await asyncio.to_thread(returned.wait, 5)
+            await ctx.run(returned.wait, 5)
             return error.error_type
         return ""
 
     journal = ListJournal()
 
     assert await run(flow, None, journal) == "StepTimeoutError"
-    assert journal.outcomes() == [("step.failed", "dawdle")]
+    assert journal.outcomes() == [("step.failed", "dawdle"), ("step.completed", "wait")]
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), StopIteration(), SystemExit(1), Park("x", "y")])

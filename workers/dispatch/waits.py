@@ -1,12 +1,11 @@
-"""Waits that a turn is in: as memory has them, and as turns.waits has them; and when history and code have parted."""
+"""Waits that a turn is in: as memory has them, and as turns.waits has them."""
 
-import asyncio
 import uuid
 from typing import NamedTuple
 
 import msgspec
 
-from argosy.workflow.journal import Park, WaitKind
+from argosy.workflow.journal import WaitKind
 
 
 class Wait(NamedTuple):
@@ -15,7 +14,6 @@ class Wait(NamedTuple):
     key: str
     kind: WaitKind
     name: str
-    future: "asyncio.Future[bytes | None]"
     timer_id: uuid.UUID | None
     due_at_s: float | None
 
@@ -32,13 +30,3 @@ class WrittenWait(msgspec.Struct, omit_defaults=True):
 
 
 decode_waits = msgspec.json.Decoder(list[WrittenWait]).decode
-
-
-def mismatch(recorded: str, wanted: list[str]) -> Park:
-    """History and code have parted: recorded names what nobody asks for any more, wanted what is, if anything."""
-    instead = f"asks for {', '.join(wanted)} instead" if wanted else "returned"
-    return Park(
-        "history_mismatch",
-        f"history has the outcome of {recorded}, which the code no longer asks for; it {instead}. "
-        "Deploy the code that the turn began with (or cancel the turn), then resume it",
-    )

@@ -178,13 +178,9 @@ class Executor:
 
     def suspend(self, turn: Turn) -> None:
         """Nothing but waits is left: write them, free everything."""
-        journal: TurnJournal = turn.journal
         if turn.stop is not None or not turn.is_live or turn.status is not Status.RUNNING:
             return
-        if parted := journal.parted():
-            turn_change.park(turn, parted)
-        else:
-            turn_change.suspend(turn)
+        turn_change.suspend(turn)
         self._flusher.add(turn)
         self.stop(turn, Stop.SUSPEND)
 
@@ -270,11 +266,8 @@ class Executor:
                 step_timeout_s_max=self._limits.step_timeout_s_max,
             )
             if turn.stop is None:
-                if parted := journal.parted():
-                    turn_change.park(turn, parted)
-                else:
-                    turn.result = result
-                    turn_change.end(turn, Status.COMPLETED, Event.TURN_COMPLETED)
+                turn.result = result
+                turn_change.end(turn, Status.COMPLETED, Event.TURN_COMPLETED)
         except Park as park:
             if turn.stop is None:
                 turn_change.park(turn, park)

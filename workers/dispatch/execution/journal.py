@@ -1,12 +1,9 @@
 """A running turn's hand on its history: argosy.workflow.journal.Journal over the worker's flusher.
 
 Rules:
-- An operation starts when all before it is durable, on no old word that the turn is ours, and while not too much waits
-  to be written, of whomever. Its result is not waited for.
-- A turn is suspended when all that its code awaits are waits: no operation is active, and nothing happened for a few
-  passes of the loop. Code that awaits something else beside a wait is cancelled with it and awaits it again on replay.
-- Nothing new starts while history has outcomes that the code has not asked for. Concurrent branches may ask in another
-  order than they were recorded in, so they get a moment before the turn is parked.
+- A step begins when all before it is durable, on no old word that the turn is ours, and while not too much waits to be
+  written, of whomever. What it comes to is not waited for.
+- A turn is suspended when its code is at rest and waits for nothing but waits (argosy/workflow/driver.py knows).
 - While the turn is handed over nothing new starts and nothing is written: what the code asks for never comes, steps in
   flight run to their end, and their outcomes are kept for whoever owns the turn now.
 """
@@ -17,40 +14,41 @@ from collections.abc import Callable
 
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
-from argosy.workers.dispatch.execution.asked import Asked
 from argosy.workers.dispatch.execution.kept_channels import kept_channels
 from argosy.workers.dispatch.execution.limits import Limits
-from argosy.workers.dispatch.execution.quiet import Quiet
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.turn import EventWrite, Signal, Stop, Turn
 from argosy.workflow.channels import Channels
-from argosy.workflow.journal import Emitter, Park, Recorded, WaitKind
+from argosy.workflow.journal import Emitter, Recorded, WaitKind
+from argosy.workflow.keys import step_key
+from argosy.workflow.replay import Replay
 
 # What a step may come to. It counts as progress: the crashes before it are forgiven.
 STEP_OUTCOMES = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})
-_ENDS_OPERATION = STEP_OUTCOMES | {Event.VALUE_RECORDED}
 
 
 class TurnJournal:
     """See argosy.workflow.journal.Journal."""
 
     __slots__ = (
-        "_asked",
+        "_advance",
         "_database_time_s",
         "_flusher",
+        "_hidden",
         "_is_closed",
         "_limits",
         "_listener_of",
         "_on_handed_over",
+        "_on_quiet",
         "_overgrown",
-        "_quiet",
         "_recorded_seq",
-        "_replay",
         "_turn",
+        "active",
         "bounds",
         "is_new",
         "outcomes",
+        "replay",
         "waits",
     )
 
@@ -73,14 +71,17 @@ class TurnJournal:
         self.bounds = limits.channels
         self.is_new = not (turn.history or turn.is_taken_over)
         self._listener_of = listener_of
-        self._quiet = Quiet(self._may_rest, lambda: on_quiet(turn))
-        self._on_handed_over: Callable[[], None] = lambda: None
-        self._asked = Asked(turn.history)
+        self._on_quiet = on_quiet
+        self._on_handed_over: Callable[[], None] = _nothing
+        self._advance: Callable[[], None] = _nothing
+        self._hidden: frozenset[str] = frozenset()
         self._is_closed = False
-        self._replay = self._asked.replay
+        self.replay = Replay(turn.history)
+        # Keys of steps that are in flight.
+        self.active: set[str] = set()
         # What was written before the code began must be durable before anything starts, if it was waited for.
         self._recorded_seq = turn.seq if turn.awaits_start or turn.results else 0
-        self.waits = TurnWaits(turn, self._asked, database_time_s, self.record)
+        self.waits = TurnWaits(turn, self.replay, self.is_hidden, database_time_s, self.record)
         # What steps came to after the turn was handed over.
         self.outcomes: list[EventWrite] = []
 
@@ -103,22 +104,19 @@ class TurnJournal:
     def database_time_s(self) -> float:
         return self._database_time_s()
 
-    def recorded(self, key: str) -> Recorded | None:
-        self._quiet.stir()
-        return self._asked.recorded(key)
+    @property
+    def is_stopped(self) -> bool:
+        turn = self._turn
+        return turn.stop is not None or not turn.is_live
 
-    def is_intended(self, key: str) -> bool:
-        return self._replay.is_intended(key)
-
-    def tries(self, key: str) -> int:
-        return self._replay.tries(key)
+    def follow(self, advance: Callable[[], None]) -> None:
+        self._advance = advance
 
     def hide(self, key: str) -> None:
-        self._asked.hide(key)
+        self._hidden |= {key}
 
-    def parted(self) -> Park | None:
-        """Why the code cannot rest or end here while history has an outcome that it has not asked for, or None."""
-        return self._asked.parted(*self.waits.open)
+    def is_hidden(self, key: str) -> bool:
+        return bool(self._hidden) and (key in self._hidden or step_key(key) in self._hidden)
 
     def open(self, emitter: Emitter) -> None:
         self._turn.emitter = emitter
@@ -141,10 +139,7 @@ class TurnJournal:
 
     async def ready(self, key: str) -> None:
         await self._go_on(key)
-        self._quiet.begin(key)
-        if self._replay.unasked():
-            await self._asked.until_all(key)
-            await self._go_on(key)
+        self.active.add(key)
         if self._recorded_seq > self._turn.durable_seq or self._flusher.is_word_old(self._turn.owned):
             await self._written_down(key)
             await self._go_on(key)
@@ -177,14 +172,11 @@ class TurnJournal:
             turn.crashes, turn.trial = 0, None
         turn.write(event, key, data)
         self._recorded_seq = turn.seq
-        self._quiet.stir()
         self._flusher.add_lazily(turn)
-        if event in _ENDS_OPERATION:
-            self._quiet.end(key)
 
-    def abandon(self, key: str) -> None:
-        if key in self._quiet.active:
-            self._quiet.end(key)
+    def left(self, key: str) -> None:
+        if key in self.active:
+            self.active.discard(key)
             self._on_handed_over()
 
     async def durable(self, key: str) -> None:
@@ -192,34 +184,34 @@ class TurnJournal:
         if self._recorded_seq > self._turn.durable_seq:
             await self._written_down(key)
 
-    async def wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> bytes | None:
-        await self._go_on(key)
-        self._quiet.stir()
-        wait = self.waits.begin(key, kind, name, timeout_s)
-        if not wait.future.done():
-            self._quiet.look()
-        try:
-            payload = await wait.future
-        finally:
-            self.waits.leave(wait)
-            self._quiet.look()  # nothing else may be left of the turn
-        if kind == "retry":
-            self._quiet.begin(key.rpartition("~")[0])
-        return payload
+    def begin_wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
+        self.waits.begin(key, kind, name, timeout_s)
+
+    def end_wait(self, key: str) -> None:
+        self.waits.leave(key)
+
+    def next_over(self) -> tuple[str, Recorded] | None:
+        return self.waits.next_over()
+
+    def rest(self) -> None:
+        self._on_quiet(self._turn)
 
     # What comes from outside
 
     def deliver(self, signal: Signal) -> None:
         """A signal met the running turn: the wait that is in for it takes it, or it is kept for the next one."""
-        if self.waits.deliver(signal):
+        self.waits.deliver(signal)
+        self._advance()
+        if self._turn.moves.get(signal.inbox_id) == "consumed":
             self._flusher.add_lazily(self._turn)
         else:
             self._flusher.add(self._turn)
 
     def fire(self, key: str, inbox_id: uuid.UUID) -> None:
         """A timer of this turn came due."""
-        if not self.waits.fire(key, inbox_id):
-            self._flusher.add(self._turn)
+        self.waits.fire(key, inbox_id)
+        self._flusher.add(self._turn)
+        self._advance()
 
     def hand_over(self, on_done: Callable[[], None]) -> None:
         """From here on (turn.stop is HANDOVER) on_done is called whenever a step has come to its end."""
@@ -228,14 +220,14 @@ class TurnJournal:
     @property
     def in_flight(self) -> bool:
         """Whether a step runs."""
-        return bool(self._quiet.active)
+        return bool(self.active)
 
     def close(self) -> None:
         """The turn has ended or rests, durably: what this holds does not hold this any more. Its code may still go on,
         in a `finally` or in a thread.
         """
         self._is_closed = True
-        self._quiet.close()
+        self._advance = self._on_handed_over = _nothing
         self.waits.close()
 
     # Inside
@@ -243,7 +235,7 @@ class TurnJournal:
     async def _go_on(self, key: str) -> None:
         """Returns when the code may do something new; while the turn is handed over, never."""
         if self._turn.stop is Stop.HANDOVER:
-            self._quiet.active.discard(key)
+            self.active.discard(key)
             self._on_handed_over()
             await asyncio.get_running_loop().create_future()
         self._check()
@@ -266,12 +258,8 @@ class TurnJournal:
         """The turn is handed over: what a step came to is for its owner to record; an intent is void."""
         if event in STEP_OUTCOMES:
             self.outcomes.append(EventWrite(0, self._turn.attempt, event, key, data))
-        self._quiet.active.discard(key)
+        self.active.discard(key)
         self._on_handed_over()
-
-    def _may_rest(self) -> bool:
-        """Whether the turn is in waits, and none of them is over."""
-        return self._turn.stop is None and self.waits.may_rest
 
     def _check(self) -> None:
         turn = self._turn
@@ -279,3 +267,7 @@ class TurnJournal:
             raise OwnershipLostError(f"turn {turn.turn_id} belongs to another process now")
         if turn.stop is not None:
             raise asyncio.CancelledError
+
+
+def _nothing() -> None:
+    pass

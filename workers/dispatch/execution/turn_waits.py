@@ -10,19 +10,19 @@ Rules:
   in what is written.
 """
 
-import asyncio
 import uuid
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from argosy.errors import OwnershipLostError, WaitTimeoutError, WorkflowError
+from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
-from argosy.workers.dispatch.execution.asked import Asked
 from argosy.workers.dispatch.turn import InboxWrite, Signal, Turn
 from argosy.workers.dispatch.waits import Wait, WrittenWait
-from argosy.workflow.journal import WaitKind
+from argosy.workflow.journal import Recorded, WaitKind
+from argosy.workflow.replay import Replay
 
 _PRIVATE: Final = b'{"private":true}'
 
@@ -32,83 +32,98 @@ _encode = msgspec.json.encode
 class TurnWaits:
     """open: those the code is in, by key. record(event, key, data) writes a durable event of the turn."""
 
-    __slots__ = ("_asked", "_database_time_s", "_given_up", "_record", "_turn", "open")
+    __slots__ = (
+        "_by_name",
+        "_database_time_s",
+        "_given_up",
+        "_is_hidden",
+        "_over",
+        "_record",
+        "_replay",
+        "_turn",
+        "open",
+    )
 
     def __init__(
         self,
         turn: Turn,
-        asked: Asked,
+        replay: Replay,
+        is_hidden: Callable[[str], bool],
         database_time_s: Callable[[], float],
         record: Callable[[Event, str, bytes], None],
     ) -> None:
         self._turn = turn
-        self._asked = asked
+        self._replay = replay
+        self._is_hidden = is_hidden
         self._database_time_s = database_time_s
         self._record = record
         self._given_up: set[str] = set()
+        # What may be over, in the order in which it came: a wait (its key), or one for this signal (its name).
+        self._over: deque[tuple[str, str]] = deque()
+        self._by_name: dict[str, dict[str, None]] = {}
         self.open: dict[str, Wait] = {}
 
-    @property
-    def may_rest(self) -> bool:
-        """Whether the turn is in waits, and none of them is over."""
-        return bool(self.open) and not any(wait.future.done() for wait in self.open.values())
+    def begin(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
+        """The code is in this wait. It may be over at once: `next_over` tells."""
+        if kind == "signal":
+            if self._has_more_than(len(self._by_name.get(name, ())), name):
+                # It is over as soon as it begins: nothing of that need be written.
+                self.open[key] = Wait(key, kind, name, *(self._turn.timers.get(key) or (None, None)))
+                self._over.append(("", name))
+            self._by_name.setdefault(name, {})[key] = None
+        if key not in self.open:
+            self.open[key] = Wait(key, kind, name, *self._timer(key, kind, name, timeout_s))
+        if key in self._turn.fired:
+            self._over.append((key, ""))
 
-    def begin(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> Wait:
-        """The wait as it is now; it may be over at once."""
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        if kind == "signal" and (signal := self._take(name)) is not None:
-            self._complete(key, signal)
-            if (timer := self._turn.timers.pop(key, None)) is not None:
-                self._turn.drop_timer(timer[0])
-            future.set_result(signal.payload)
-            return Wait(key, kind, name, future, None, None)
-        wait = Wait(key, kind, name, future, *self._timer(key, kind, name, timeout_s))
-        self.open[key] = wait
-        if (fired := self._turn.fired.pop(key, None)) is not None:
-            self._time_out(wait, fired)
-        return wait
-
-    def leave(self, wait: Wait) -> None:
-        """The code does not wait any more: what it waited for came, or it gave up, or it is broken off."""
+    def next_over(self) -> tuple[str, Recorded] | None:
+        """See Journal.next_over. The signal that came first is taken first, by the wait that began first."""
         turn = self._turn
-        self.open.pop(wait.key, None)
-        is_over = wait.future.done() and not wait.future.cancelled()
-        if is_over or turn.stop is not None or turn.has_ended or not turn.is_live:
+        while self._over:
+            key, name = self._over[0]
+            if key:
+                inbox_id = turn.fired.get(key)
+                if (wait := self.open.get(key)) is not None and inbox_id is not None:
+                    found = self._time_out(wait, inbox_id)
+                    del turn.fired[key]
+                    self._over.popleft()
+                    return found
+            elif (waiting := self._by_name.get(name)) and (signal := self._first(name)) is not None:
+                wait = self.open[next(iter(waiting))]
+                found = self._complete(wait, signal)
+                turn.signals.remove(signal)
+                self._over.popleft()
+                return found
+            self._over.popleft()
+        return None
+
+    def leave(self, key: str) -> None:
+        """The code does not wait any more: it gave up, or what it waited for came."""
+        turn = self._turn
+        wait = self._forget(key)
+        if wait is None or turn.stop is not None or turn.has_ended or not turn.is_live:
             return
-        self._given_up.add(wait.key)
-        turn.timers.pop(wait.key, None)
-        if wait.timer_id is not None:
+        self._given_up.add(key)
+        if (fired := turn.fired.pop(key, None)) is not None:
+            turn.moves[fired] = "deleted"
+        elif wait.timer_id is not None:
             turn.drop_timer(wait.timer_id)
 
-    def deliver(self, signal: Signal) -> bool:
-        """A signal met the running turn. False: nothing waits for it yet, and it is kept."""
-        turn = self._turn
-        for wait in self.open.values():
-            if wait.kind == "signal" and wait.name == signal.name and not wait.future.done():
-                try:
-                    self._complete(wait.key, signal)
-                except WorkflowError as error:  # there is no room for it in the turn's history: the turn hears that
-                    wait.future.set_exception(error)
-                    break
-                if wait.timer_id is not None:
-                    turn.drop_timer(wait.timer_id)
-                wait.future.set_result(signal.payload)
-                return True
-        turn.signals.append(signal)
-        turn.moves[signal.inbox_id] = "buffered"
-        return False
+    def deliver(self, signal: Signal) -> None:
+        """A signal met the running turn; it is kept until a wait for it takes it."""
+        self._turn.signals.append(signal)
+        self._turn.moves[signal.inbox_id] = "buffered"
+        if signal.name in self._by_name:
+            self._over.append(("", signal.name))
 
-    def fire(self, key: str, inbox_id: uuid.UUID) -> bool:
-        """A timer of this turn came due. False: no wait is in for it any more."""
-        wait = self.open.get(key)
-        if wait is not None and not wait.future.done():
-            self._time_out(wait, inbox_id)
-        elif wait is None and key not in self._given_up and not self._asked.replay.is_settled(key):
-            self._turn.fired[key] = inbox_id  # the replay has not come to this wait again yet
-        else:
-            self._turn.moves[inbox_id] = "deleted"
-            return False
-        return True
+    def fire(self, key: str, inbox_id: uuid.UUID) -> None:
+        """A timer of this turn came due."""
+        if key in self._given_up or (key not in self.open and self._replay.is_settled(key)):
+            self._turn.moves[inbox_id] = "deleted"  # no wait is in for it any more
+            return
+        self._turn.fired[key] = inbox_id  # if the replay has not come to this wait yet, it finds it
+        if key in self.open:
+            self._over.append((key, ""))
 
     def close(self) -> None:
         """Nothing more is recorded."""
@@ -124,36 +139,54 @@ class TurnWaits:
                     wait.name,
                     str(wait.timer_id or ""),
                     wait.due_at_s or 0.0,
-                    self._asked.is_hidden(wait.key),
+                    self._is_hidden(wait.key),
                 )
                 for wait in self.open.values()
             ]
         )
 
-    def _take(self, name: str) -> Signal | None:
-        for index, signal in enumerate(self._turn.signals):
-            if signal.name == name:
-                return self._turn.signals.pop(index)
-        return None
+    def _has_more_than(self, taken: int, name: str) -> bool:
+        """Whether there are signals of this name beside so many that others will take."""
+        found = 0
+        for signal in self._turn.signals:
+            found += signal.name == name
+            if found > taken:
+                return True
+        return False
 
-    def _complete(self, key: str, signal: Signal) -> None:
-        self._record(Event.WAIT_COMPLETED, key, b'{"payload":' + (signal.payload or b"null") + b"}")
-        self._turn.moves[signal.inbox_id] = "consumed"
-        self._turn.consumed[signal.inbox_id] = self._turn.seq
+    def _first(self, name: str) -> Signal | None:
+        return next((signal for signal in self._turn.signals if signal.name == name), None)
 
-    def _time_out(self, wait: Wait, inbox_id: uuid.UUID) -> None:
-        self._turn.moves[inbox_id] = "deleted"
+    def _forget(self, key: str) -> Wait | None:
+        wait = self.open.pop(key, None)
+        self._turn.timers.pop(key, None)
+        if wait is not None and wait.kind == "signal":
+            waiting = self._by_name[wait.name]
+            waiting.pop(key, None)
+            if not waiting:
+                del self._by_name[wait.name]
+        return wait
+
+    def _complete(self, wait: Wait, signal: Signal) -> tuple[str, Recorded]:
+        turn = self._turn
+        data = b'{"payload":' + (signal.payload or b"null") + b"}"
+        self._record(Event.WAIT_COMPLETED, wait.key, data)
+        turn.moves[signal.inbox_id] = "consumed"
+        turn.consumed[signal.inbox_id] = turn.seq
+        self._forget(wait.key)
+        if (fired := turn.fired.pop(wait.key, None)) is not None:
+            turn.moves[fired] = "deleted"
+        elif wait.timer_id is not None:
+            turn.drop_timer(wait.timer_id)
+        return wait.key, Recorded(Event.WAIT_COMPLETED, data)
+
+    def _time_out(self, wait: Wait, inbox_id: uuid.UUID) -> tuple[str, Recorded]:
         event = Event.WAIT_TIMED_OUT if wait.kind == "signal" else Event.WAIT_COMPLETED
-        is_hidden = wait.kind != "signal" and self._asked.is_hidden(wait.key)
-        try:
-            self._record(event, wait.key, _PRIVATE if is_hidden else b"{}")
-        except WorkflowError as error:  # as for a signal
-            wait.future.set_exception(error)
-            return
-        if wait.kind == "signal":
-            wait.future.set_exception(WaitTimeoutError(f"no signal {wait.name!r} came in time"))
-        else:
-            wait.future.set_result(None)
+        data = _PRIVATE if wait.kind != "signal" and self._is_hidden(wait.key) else b"{}"
+        self._record(event, wait.key, data)
+        self._turn.moves[inbox_id] = "deleted"
+        self._forget(wait.key)
+        return wait.key, Recorded(event, data)
 
     def _timer(
         self, key: str, kind: WaitKind, name: str, timeout_s: float | None
@@ -161,13 +194,13 @@ class TurnWaits:
         """The timer of a wait: the one it began with before a suspension or a crash, or a new one."""
         if (known := self._turn.timers.get(key)) is not None:
             return known
-        if not self._asked.replay.is_started(key):
+        if not self._replay.is_started(key):
             data: dict[str, object] = {"kind": kind}
             if name:
                 data["name"] = name
             if timeout_s is not None:
                 data["timeout_s"] = timeout_s
-            if self._asked.is_hidden(key):
+            if self._is_hidden(key):
                 data["private"] = True
             self._record(Event.WAIT_STARTED, key, _encode(data))
         if timeout_s is None:

@@ -1,0 +1,58 @@
+"""What a step is given: a copy, so that nothing it changes comes back to the workflow, and a digest of it.
+
+Rules:
+- The copy has the types of the original (marshal for what Python has built in, pickle for the rest). What cannot be
+  copied (a client, a lock, a lambda) is shared with the step: whoever passes such a thing keeps it unchanged.
+- The digest is the same in every process for arguments that are equal as JSON; of an object that has no JSON only its
+  class counts. A replay compares it with what was recorded.
+"""
+
+import marshal
+import pickle
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+_IMMUTABLE: Final = frozenset({str, int, float, bool, bytes, complex, type(None)})
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+def copied(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Copies of both."""
+    if all(each.__class__ in _IMMUTABLE for each in args) and (
+        not kwargs or all(each.__class__ in _IMMUTABLE for each in kwargs.values())
+    ):
+        return args, kwargs
+    return tuple(_copied(each) for each in args), {name: _copied(each) for name, each in kwargs.items()}
+
+
+def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NOTHING) -> str:
+    """Eight hexadecimal digits; empty without arguments, and for what cannot be written down."""
+    if not args and not kwargs:
+        return ""
+    try:
+        return f"{zlib.crc32(_encode((args, kwargs) if kwargs else args)):08x}"
+    except (TypeError, ValueError, OverflowError, RecursionError, NotImplementedError):
+        return ""
+
+
+def _copied(value: Any) -> Any:
+    if value.__class__ in _IMMUTABLE:
+        return value
+    try:
+        return marshal.loads(marshal.dumps(value))  # noqa: S302 — bytes that were made in this very line
+    except (ValueError, EOFError, TypeError):
+        pass
+    try:
+        return pickle.loads(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))  # noqa: S301 — as above
+    except Exception:  # whatever the object's class does when it is asked
+        return value
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+_encode: Final = msgspec.json.Encoder(enc_hook=_kind, order="deterministic").encode

@@ -1,0 +1,318 @@
+"""The event loop of one turn: what its workflow does between two outcomes, and nothing else.
+
+Promise: the same calls give the same order of everything that runs here, in every process. What is ready runs in the
+order in which it became ready; tasks and futures are numbered as they are made, and a set of them is gone through by
+those numbers, however it is filled (asyncio.wait, TaskGroup). Time stands still while the loop runs; `call_later`, and
+so asyncio.sleep, asyncio.timeout and wait_for, are durable timers of the host. There is no I/O and no thread: whatever
+would need one raises WorkflowError and says where it belongs.
+
+Not a loop that runs for itself: `run` runs what is ready, on the worker's thread, and returns. Source: asyncio's
+BaseEventLoop; what asyncio.Task and asyncio.Future call of it is here.
+"""
+
+import asyncio
+import sys
+from asyncio.events import _get_running_loop, _set_running_loop
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any, Final, NoReturn, Protocol
+
+from argosy.errors import WorkflowError
+
+_SWEEP_FROM: Final = 64
+
+
+class Host(Protocol):
+    """Who runs the loop."""
+
+    def time_s(self) -> float:
+        """The turn's time, the same in a replay."""
+        ...
+
+    def begin_timer(self, timer: "Timer", delay_s: float) -> None:
+        """Calls the loop's `fire` after so many seconds, unless the timer is cancelled."""
+        ...
+
+    def end_timer(self, timer: "Timer") -> None:
+        """The timer was cancelled."""
+        ...
+
+    def unhandled(self, context: dict[str, Any]) -> None:
+        """Something raised that nobody awaits: as for loop.set_exception_handler."""
+        ...
+
+
+class Handle:
+    """asyncio.Handle, as far as it is used."""
+
+    __slots__ = ("_args", "_callback", "_context", "_is_cancelled")
+
+    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...], context: Context) -> None:
+        self._callback = callback
+        self._args = args
+        self._context = context
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+
+    def cancelled(self) -> bool:
+        return self._is_cancelled
+
+    def get_context(self) -> Context:
+        return self._context
+
+
+class Timer(Handle):
+    """asyncio.TimerHandle. key: of the durable timer that it is."""
+
+    __slots__ = ("_host", "_when_s", "key")
+
+    def __init__(self, host: Host, when_s: float, callback: Callable[..., Any], args: Any, context: Context) -> None:
+        super().__init__(callback, args, context)
+        self._host = host
+        self._when_s = when_s
+        self.key = ""
+
+    def when(self) -> float:
+        return self._when_s
+
+    def cancel(self) -> None:
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self._host.end_timer(self)
+
+
+class TurnTask(asyncio.Task[Any]):
+    """A task of a workflow. number: in the order in which the turn's tasks are made, from 0."""
+
+    __slots__ = ("context", "number")
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], number: int, context: Context, **options: Any) -> None:
+        self.number = number
+        self.context = context
+        super().__init__(coro, context=context, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class TurnFuture(asyncio.Future[Any]):
+    """A future that the code of a workflow made, directly or by a Queue, Event, Lock …"""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int, loop: "TurnLoop") -> None:
+        self.number = number
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class TurnLoop(asyncio.AbstractEventLoop):
+    """See above. Used from one thread."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._ready: deque[Handle] = deque()
+        self._tasks: dict[int, TurnTask] = {}
+        self._tasks_made = 0
+        self._futures_made = 0
+        self._sweep_at = _SWEEP_FROM
+        self._is_closed = False
+
+    # What the host does
+
+    def run(self, handles_max: int) -> bool:
+        """Run what is ready, and what becomes ready by that. False: it was more than handles_max, and goes on with the
+        next call.
+        """
+        ready = self._ready
+        if not ready:
+            return True
+        outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
+        _set_running_loop(self)
+        sys.set_asyncgen_hooks(firstiter=None, finalizer=self._finalize)
+        try:
+            while ready and handles_max:
+                handles_max -= 1
+                handle = ready.popleft()
+                if handle._is_cancelled:
+                    continue
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                # asyncio lets SystemExit and KeyboardInterrupt of a task out of its loop; the task has them, too.
+                except BaseException as error:
+                    self._raised(handle, error)
+        finally:
+            _set_running_loop(outer)
+            sys.set_asyncgen_hooks(*hooks)
+        return not ready
+
+    def fire(self, timer: Timer) -> None:
+        """A timer is over."""
+        self._ready.append(timer)
+
+    def current_task(self) -> TurnTask | None:
+        """The task that runs now."""
+        return asyncio.current_task(self)  # type: ignore[return-value]
+
+    def end(self) -> list[BaseException]:
+        """Nothing of the workflow runs any more: its frames are closed (GeneratorExit, not CancelledError, so that no
+        clean-up of a cancellation runs), and whatever they try meanwhile is refused. Returns what they raised.
+        """
+        self._is_closed = True
+        raised: list[BaseException] = []
+        self._ready.clear()
+        outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
+        _set_running_loop(self)
+        sys.set_asyncgen_hooks(firstiter=None, finalizer=_leave)
+        try:
+            for task in self._tasks.values():
+                if task.done():
+                    continue
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                try:
+                    task.context.run(task.get_coro().close)
+                except BaseException as error:  # the edge of user code
+                    raised.append(error)
+        finally:
+            _set_running_loop(outer)
+            sys.set_asyncgen_hooks(*hooks)
+        self._tasks.clear()
+        return raised
+
+    # What asyncio and user code do
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
+        handle = Handle(callback, args, copy_context() if context is None else context)
+        if not self._is_closed:
+            self._ready.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Timer:
+        return self._timer(max(0.0, delay), 0.0, callback, args, context)
+
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Timer:  # type: ignore[override]
+        return self._timer(max(0.0, when - self.time()), when, callback, args, context)
+
+    def time(self) -> float:
+        """The turn's time in seconds since 1970, by the database's clock: when the last outcome came, recorded."""
+        return self._host.time_s()
+
+    def create_future(self) -> TurnFuture:
+        self._futures_made += 1
+        return TurnFuture(self._futures_made, self)
+
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
+    ) -> TurnTask:
+        if self._is_closed:
+            coro.close()
+            _refuse_closed()
+        number = self._tasks_made
+        self._tasks_made += 1
+        task = TurnTask(
+            coro, number, copy_context() if context is None else context, loop=self, name=name or str(number)
+        )
+        self._tasks[number] = task
+        if len(self._tasks) >= self._sweep_at:
+            self._tasks = {number: task for number, task in self._tasks.items() if not task.done()}
+            self._sweep_at = max(_SWEEP_FROM, 2 * len(self._tasks))
+        return task
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """asyncio's debug mode is the worker's affair."""
+
+    def is_running(self) -> bool:
+        return not self._is_closed
+
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    def get_task_factory(self) -> None:
+        return None
+
+    def get_exception_handler(self) -> None:
+        return None
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        self.call_exception_handler(context)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if not self._is_closed:
+            self._host.unhandled(context)
+
+    # Inside
+
+    def _timer(
+        self, delay_s: float, when_s: float, callback: Callable[..., Any], args: Any, context: Context | None
+    ) -> Timer:
+        timer = Timer(self._host, when_s, callback, args, copy_context() if context is None else context)
+        if self._is_closed:
+            return timer
+        if delay_s <= 0:
+            self._ready.append(timer)
+        else:
+            self._host.begin_timer(timer, delay_s)
+        return timer
+
+    def _raised(self, handle: Handle, error: BaseException) -> None:
+        if isinstance(getattr(handle._callback, "__self__", None), asyncio.Future):
+            return  # a step of a task: whoever awaits the task gets it
+        self.call_exception_handler({"message": "a callback raised", "exception": error})
+
+    def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if not self._is_closed:
+            self.create_task(generator.aclose())
+
+
+def _leave(generator: AsyncGenerator[Any, Any]) -> None:
+    """Of a closed loop: nothing of its code runs."""
+
+
+def _refuse_closed() -> NoReturn:
+    raise WorkflowError("the turn rests or has ended: nothing of it begins any more, also not in a `finally`")
+
+
+def _refusal(name: str, where: str) -> Callable[..., NoReturn]:
+    def refuse(self: TurnLoop, *args: Any, **kwargs: Any) -> NoReturn:
+        raise WorkflowError(f"{name} cannot be used in a workflow: {where}")
+
+    refuse.__name__ = name
+    return refuse
+
+
+_IN_A_STEP: Final = "I/O, processes and threads belong in a step (ctx.run), whose result is recorded"
+_OF_THE_TURN: Final = "its loop is run by the worker, from outcome to outcome"
+
+for _name in (
+    *("run_in_executor", "set_default_executor", "shutdown_default_executor", "call_soon_threadsafe"),
+    *("getaddrinfo", "getnameinfo", "create_connection", "create_server", "create_unix_connection"),
+    *("create_unix_server", "create_datagram_endpoint", "connect_accepted_socket", "start_tls", "sendfile"),
+    *("connect_read_pipe", "connect_write_pipe", "subprocess_shell", "subprocess_exec"),
+    *("add_reader", "remove_reader", "add_writer", "remove_writer", "add_signal_handler", "remove_signal_handler"),
+    *("sock_recv", "sock_recv_into", "sock_recvfrom", "sock_recvfrom_into", "sock_sendall", "sock_sendto"),
+    *("sock_connect", "sock_accept", "sock_sendfile"),
+):
+    setattr(TurnLoop, _name, _refusal(_name, _IN_A_STEP))
+for _name in (
+    *(
+        "run_forever",
+        "run_until_complete",
+        "stop",
+        "close",
+        "shutdown_asyncgens",
+        "set_task_factory",
+        "set_exception_handler",
+    ),
+):
+    setattr(TurnLoop, _name, _refusal(_name, _OF_THE_TURN))
+del _name
