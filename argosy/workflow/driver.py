@@ -33,7 +33,7 @@ from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park, Recorded
 from argosy.workflow.keys import TIME, TIMER, key_of, retry_key, step_key
-from argosy.workflow.mismatch import mismatch
+from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import Operation, StepOperation, ValueOperation, WaitOperation
 from argosy.workflow.step_runner import StepRunner, Tried
@@ -44,6 +44,7 @@ log = structlog.get_logger()
 _SLICE: Final = 1_000  # handles of one turn before the worker's loop has its turn again: a few ms
 _SLICES_MAX: Final = 1_000
 _REFUSALS: Final = 3
+_WORDS_MAX: Final = 200
 _CLOSE_TIMEOUT_S: Final = 5.0
 _TIMER_S_MAX: Final = 366 * 86_400.0
 
@@ -72,6 +73,7 @@ class Driver:
         # What tries of steps came to, in the order in which they did.
         self._arrived: deque[tuple[StepOperation, Tried]] = deque()
         self._trying: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[None]] = set()
         # Whoever runs beside the loop and will ask it for something (the thread of a synchronous workflow).
         self._beside = 0
         self._is_advancing = False
@@ -114,7 +116,7 @@ class Driver:
                 operation.future.cancel()  # it and the task that awaits it hold each other
         self._pending.clear()
         self._unstarted.clear()
-        left = {task for task in self._trying if task is not asyncio.current_task()}
+        left = (self._trying | self._given_up) - {asyncio.current_task()}
         for task in left:
             task.cancel()
         if left:
@@ -233,14 +235,16 @@ class Driver:
 
     def _returned(self) -> None:
         """The code has ended. What it gave up by that needs no outcome, what it never asked for does."""
-        while (key := self._replay.next) is not None:
-            if key not in self._asked:
-                raise self._mismatch(key)
-            self._replay.take()
         root = self._root
         if root is None or root.cancelled():
-            self._end(error=asyncio.CancelledError("the workflow cancelled itself"))
-        elif (error := root.exception()) is not None:
+            error: BaseException | None = asyncio.CancelledError("the workflow cancelled itself")
+        else:
+            error = root.exception()
+        while (key := self._replay.next) is not None:
+            if key not in self._asked:
+                raise self._mismatch(key, instead="returned" if error is None else f"raised {_told(error)}")
+            self._replay.take()
+        if root is None or error is not None:
             self._end(error=error)
         else:
             self._end(result=root.result())
@@ -288,7 +292,6 @@ class Driver:
     def _try(self, operation: StepOperation) -> None:
         task = operation.task = self._worker_loop.create_task(self._tried(operation), context=operation.context)
         self._trying.add(task)
-        task.add_done_callback(self._trying.discard)
 
     async def _tried(self, operation: StepOperation) -> None:
         """One try, and what it came to."""
@@ -327,6 +330,9 @@ class Driver:
                 self._journal.end_wait(operation.wait_key)
             elif operation.task is not None:
                 operation.task.cancel()
+                self._trying.discard(operation.task)
+                self._given_up.add(operation.task)
+                operation.task.add_done_callback(self._given_up.discard)
             self._journal.record(Event.STEP_CANCELLED, operation.key, outcome.extended(b"{}", operation.step.mark))
         else:
             self._journal.end_wait(operation.key)
@@ -349,7 +355,7 @@ class Driver:
         if isinstance(operation, StepOperation):
             recorded = outcome.digest_of(found.data)
             if recorded and operation.digest and recorded != operation.digest:
-                raise self._mismatch(operation.key, recorded, operation.digest)
+                raise self._mismatch(operation.key, (recorded, operation.digest))
         try:
             value = outcome.value_of(found, operation.key)
         except Exception as error:  # what the operation raised
@@ -395,12 +401,14 @@ class Driver:
 
     # Inside: refusals
 
-    def _mismatch(self, key: str, recorded: str = "", digest: str = "") -> Park:
+    def _mismatch(self, key: str, digests: tuple[str, str] | None = None, instead: str = "") -> Park:
         def name_of(key: str) -> str:
             is_hidden = self._journal.is_hidden(key) or self._replay.is_private(key)
             return "a private step" if is_hidden else repr(key)
 
-        return mismatch(name_of(key), [name_of(each) for each in self._pending], recorded, digest)
+        if digests is not None:
+            return other_arguments(name_of(key), *digests)
+        return mismatch(name_of(key), instead or asks_for([name_of(each) for each in self._pending]))
 
     def _refuse(self) -> None:
         self._refused += 1
@@ -415,6 +423,10 @@ class Driver:
             type=type(error).__name__,
             message=words_of(error),
         )
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {words_of(error)[:_WORDS_MAX]}"
 
 
 @coroutine

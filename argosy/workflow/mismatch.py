@@ -5,20 +5,26 @@ from argosy.workflow.journal import Park
 _NAMES_MAX = 5
 
 
-def mismatch(recorded: str, wanted: list[str], digest: str = "", digest_now: str = "") -> Park:
-    """recorded: what history has next; wanted: what the code asks for instead, nothing when it returned. digest: of the
-    arguments of the recorded step, when the code asks for it with others.
-    """
-    if digest:
-        what = (
-            f"history has {recorded} with arguments of digest {digest}, which the code now calls with arguments of "
-            f"digest {digest_now}"
-        )
-    else:
-        more = "" if len(wanted) <= _NAMES_MAX else f" and {len(wanted) - _NAMES_MAX} more"
-        instead = f"asks for {', '.join(wanted[:_NAMES_MAX])}{more} instead" if wanted else "returned"
-        what = f"history has the outcome of {recorded}, which the code does not ask for at this place; it {instead}"
+def mismatch(recorded: str, instead: str) -> Park:
+    """recorded: what history has next; instead: what the code does at this place."""
+    return _park(f"history has the outcome of {recorded}, which the code does not ask for at this place; it {instead}")
+
+
+def asks_for(wanted: list[str]) -> str:
+    """What the code does that waits for these."""
+    more = "" if len(wanted) <= _NAMES_MAX else f" and {len(wanted) - _NAMES_MAX} more"
+    return f"asks for {', '.join(wanted[:_NAMES_MAX]) or 'nothing'}{more} instead"
+
+
+def other_arguments(recorded: str, digest: str, digest_now: str) -> Park:
+    """recorded: the step that history has next; digest: of the arguments that it had; digest_now: of those it gets."""
+    return _park(
+        f"history has the outcome of {recorded} with arguments of digest {digest}; the code now gives it arguments of "
+        f"digest {digest_now}"
+    )
+
+
+def _park(what: str) -> Park:
     return Park(
-        "history_mismatch",
-        f"{what}. Deploy the code that the turn began with (or cancel the turn), then resume it",
+        "history_mismatch", f"{what}. Deploy the code that the turn began with (or cancel the turn), then resume it"
     )

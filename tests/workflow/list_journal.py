@@ -1,7 +1,7 @@
 """A journal over a list: what a worker's journal promises, without a worker, a flush or a database.
 
 Everything recorded is durable at once. Waits end when the test says so: `signals` holds payloads to take, `say` adds
-one, and `passes_time` lets sleeps, retries and timeouts be over as soon as nothing else happens; else a wait never ends.
+one, and `passes_time` lets sleeps, retries and timeouts be over as soon as nothing else happens.
 """
 
 import asyncio

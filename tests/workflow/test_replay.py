@@ -81,7 +81,7 @@ def _flow(program: Program) -> Any:
 
 def _journal(program: Program, rows: list[Any], attempt: int) -> ListJournal:
     journal = ListJournal(rows, attempt=attempt)
-    received = sum(row[2] == "wait.completed" and row[3].startswith("signal:") for row in rows)
+    received = sum(row[2] == "wait.completed" and "signal:" in row[3] for row in rows)
     count = sum(kind == "signal" for branches in program.rounds for kind, _ in branches)
     journal.signals = {"go": list(range(received, count))}
     return journal
