@@ -15,9 +15,7 @@ Rules:
 
 import asyncio
 from asyncio.events import _get_running_loop
-from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from contextvars import Context as Variables
 from contextvars import copy_context
 from types import coroutine
@@ -27,19 +25,20 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import OwnershipLostError, WorkflowError
-from argosy.turn.events import Event
-from argosy.workflow import arguments, outcome
+from argosy.workflow import arguments
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
-from argosy.workflow.journal import Journal, Park, Recorded
-from argosy.workflow.keys import TIME, TIMER, key_of, retry_key, step_key
-from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
+from argosy.workflow.journal import Journal, Park
+from argosy.workflow.keys import TIMER, key_of
 from argosy.workflow.open_attempt import OpenAttempt
-from argosy.workflow.operation import Operation, StepOperation, ValueOperation, WaitOperation
-from argosy.workflow.step_runner import StepRunner, Tried
+from argosy.workflow.operation import Operation, StepOperation, WaitOperation
+from argosy.workflow.operations import Operations
+from argosy.workflow.step_runner import StepRunner
 from argosy.workflow.turn_loop import Timer, TurnLoop
+from argosy.workflow.turn_time import TurnTime
 
 log = structlog.get_logger()
+as_completed.install()
 
 _SLICE: Final = 1_000  # handles of one turn before the worker's loop has its turn again: a few ms
 _SLICES_MAX: Final = 1_000
@@ -59,29 +58,18 @@ class Driver:
         self.is_closed = False
         self._journal = journal
         self._replay = journal.replay
-        self._runner = runner
         self._attempt = attempt
         self._on_done = on_done
         self._worker_loop = asyncio.get_running_loop()
+        self._operations = Operations(journal, runner, self.loop, advance=self.advance, fail=self._fail)
+        self._time = TurnTime(journal)
         self._root: asyncio.Task[Any] | None = None
         self._counts: dict[tuple[int, str], int] = {}
-        # What the code waits for, by key, in the order in which it asked; and what of it has not begun.
-        self._pending: dict[str, Operation] = {}
-        self._unstarted: deque[Operation] = deque()
-        # Keys of everything that it ever asked for: what of it is not pending was delivered or given up.
-        self._asked: set[str] = set()
-        # What tries of steps came to, in the order in which they did.
-        self._arrived: deque[tuple[StepOperation, Tried]] = deque()
-        self._trying: set[asyncio.Task[None]] = set()
-        self._given_up: set[asyncio.Task[None]] = set()
         # Whoever runs beside the loop and will ask it for something (the thread of a synchronous workflow).
         self._beside = 0
         self._is_advancing = False
         self._is_done = False
         self._slices = 0
-        self._time_s: float | None = None
-        self._times = 0
-        self._last_time_s = 0.0
         self._refused = 0
 
     # Its life
@@ -107,20 +95,11 @@ class Driver:
 
     async def close(self) -> None:
         """When this returns nothing of the workflow runs any more, but for steps that cannot be stopped in time."""
-        self.is_closed = self._is_done = True
+        self.is_closed = self._is_done = self._operations.is_closed = True
         self._attempt.close()
         for error in self.loop.end():
             self._unclosed(error)
-        for operation in self._pending.values():
-            if operation.future is not None:
-                operation.future.cancel()  # it and the task that awaits it hold each other
-        self._pending.clear()
-        self._unstarted.clear()
-        left = (self._trying | self._given_up) - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=_CLOSE_TIMEOUT_S)
+        await self._operations.close()
         self._root = None
 
     # What the code asks
@@ -147,11 +126,11 @@ class Driver:
                 operation.context = copy_context()
             if operation.step.is_private:
                 self._journal.hide(operation.key)
-        self._add(operation)
+        self._operations.add(operation)
         try:
             return await future
         finally:
-            self._give_up(operation)
+            self._operations.give_up(operation)
 
     def hold(self) -> None:
         """Somebody runs beside the loop: it is not at rest before `release`."""
@@ -164,27 +143,16 @@ class Driver:
     # argosy.workflow.turn_loop.Host
 
     def time_s(self) -> float:
-        if self._time_s is None and not self.is_closed:
-            self._times += 1
-            key = key_of(0, TIME, self._times)
-            found = self._replay.recorded(key)
-            if found is not None:
-                self._last_time_s = float(outcome.value_of(found, key))
-            elif self._replay.next is None:
-                self._last_time_s = max(self._last_time_s, self._journal.database_time_s())
-                self._journal.record(Event.VALUE_RECORDED, key, outcome.value(repr(self._last_time_s)))
-            self._time_s = self._last_time_s
-        return self._last_time_s
+        return self._time.now_s()
 
     def begin_timer(self, timer: Timer, delay_s: float) -> None:
         operation = WaitOperation(self._key(TIMER), "sleep", "", min(delay_s, _TIMER_S_MAX))
         operation.timer = timer
         timer.key = operation.key
-        self._add(operation)
+        self._operations.add(operation)
 
     def end_timer(self, timer: Timer) -> None:
-        if (operation := self._pending.get(timer.key)) is not None:
-            self._give_up(operation)
+        self._operations.end_timer(timer.key)
 
     def unhandled(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -195,7 +163,7 @@ class Driver:
             type=None if error is None else type(error).__name__,
         )
 
-    # Inside: what comes next
+    # Inside
 
     def _go_on(self) -> bool:
         """One step of the way. False: nothing to do until something comes."""
@@ -212,24 +180,19 @@ class Driver:
             return False
         if self._beside:
             return False
+        operations = self._operations
+        self._time.pass_on()
         if (key := self._replay.next) is not None:
-            self._deliver_next(key)
+            operations.deliver_recorded(key)
             return True
-        while self._unstarted:
-            if self._start(self._unstarted.popleft()):
-                return True
-        if self._arrived:
-            self._settle_try(*self._arrived.popleft())
+        if operations.start_next() or operations.deliver_arrived():
             return True
-        if (over := self._journal.next_over()) is not None:
-            self._settle_wait(*over)
-            return True
-        if not self._pending:
+        if operations.is_empty:
             raise WorkflowError(
                 "the workflow waits for what nothing can bring: no step, wait or timer of it is under way "
                 "(I/O, threads and other loops belong in a step)"
             )
-        if not self._trying:
+        if not operations.is_busy:
             self._journal.rest()
         return False
 
@@ -240,10 +203,7 @@ class Driver:
             error: BaseException | None = asyncio.CancelledError("the workflow cancelled itself")
         else:
             error = root.exception()
-        while (key := self._replay.next) is not None:
-            if key not in self._asked:
-                raise self._mismatch(key, instead="returned" if error is None else f"raised {_told(error)}")
-            self._replay.take()
+        self._operations.pass_over_rest("returned" if error is None else f"raised {_told(error)}")
         if root is None or error is not None:
             self._end(error=error)
         else:
@@ -255,160 +215,14 @@ class Driver:
             self.result, self.error = result, error
             self._on_done()
 
-    # Inside: operations
+    def _fail(self, error: BaseException) -> None:
+        self._end(error=error)
 
     def _key(self, name: str) -> str:
         task = self.loop.current_task()
         scope = 0 if task is None else task.number
         count = self._counts[scope, name] = self._counts.get((scope, name), 0) + 1
         return key_of(scope, name, count)
-
-    def _add(self, operation: Operation) -> None:
-        self._pending[operation.key] = operation
-        self._asked.add(operation.key)
-        self._unstarted.append(operation)
-
-    def _start(self, operation: Operation) -> bool:
-        """Begin what the code asked for. True: it is over by that."""
-        if self._pending.get(operation.key) is not operation:
-            return False  # it was given up before it began
-        operation.is_started = True
-        if isinstance(operation, WaitOperation):
-            self._journal.begin_wait(operation.key, operation.kind, operation.name, operation.timeout_s)
-        elif isinstance(operation, ValueOperation):
-            value = operation.make()
-            self._journal.record(Event.VALUE_RECORDED, operation.key, outcome.value(value))
-            self._settle(operation, value)
-            return True
-        elif isinstance(operation, StepOperation):
-            self._runner.check_certain(operation)
-            operation.tries = self._replay.tries(operation.key)
-            if operation.tries and not self._replay.is_settled(retry_key(operation.key, operation.tries)):
-                self._wait_again(operation, self._runner.delay_s(operation))
-            else:
-                self._try(operation)
-        return False
-
-    def _try(self, operation: StepOperation) -> None:
-        task = operation.task = self._worker_loop.create_task(self._tried(operation), context=operation.context)
-        self._trying.add(task)
-
-    async def _tried(self, operation: StepOperation) -> None:
-        """One try, and what it came to."""
-        arrived: Tried | None = None
-        try:
-            arrived = await self._runner.run(operation)
-        except (Park, OwnershipLostError, WorkflowError) as error:
-            if self._is_awaited(operation) and not self._journal.is_stopped:
-                self._end(error=error)
-        finally:
-            if operation.task is not None:
-                self._trying.discard(operation.task)
-                operation.task = None
-            is_awaited = arrived is not None and self._is_awaited(operation)
-            if arrived is not None and is_awaited and self._journal.is_stopped:
-                is_awaited = False
-                with suppress(OwnershipLostError, asyncio.CancelledError):  # kept for whoever has the turn now
-                    self._journal.record(arrived.event, operation.key, arrived.data)
-            self._journal.left(operation.key)
-        if arrived is not None and is_awaited:
-            self._arrived.append((operation, arrived))
-            self.advance()
-
-    def _is_awaited(self, operation: Operation) -> bool:
-        return not self.is_closed and self._pending.get(operation.key) is operation
-
-    def _give_up(self, operation: Operation) -> None:
-        """The code does not wait for it any more; nothing to do when it was settled."""
-        if not self._is_awaited(operation):
-            return
-        del self._pending[operation.key]
-        if not operation.is_started:
-            return
-        if isinstance(operation, StepOperation):
-            if operation.wait_key:
-                self._journal.end_wait(operation.wait_key)
-            elif operation.task is not None:
-                operation.task.cancel()
-                self._trying.discard(operation.task)
-                self._given_up.add(operation.task)
-                operation.task.add_done_callback(self._given_up.discard)
-            self._journal.record(Event.STEP_CANCELLED, operation.key, outcome.extended(b"{}", operation.step.mark))
-        else:
-            self._journal.end_wait(operation.key)
-            if operation.timer is None:
-                self._journal.record(Event.WAIT_CANCELLED, operation.key, b"{}")
-
-    # Inside: outcomes
-
-    def _deliver_next(self, key: str) -> None:
-        """What history has next: the outcome with this key."""
-        operation = self._pending.get(key)
-        if operation is None:
-            if key not in self._asked:
-                raise self._mismatch(key)
-            self._replay.take()
-            return
-        self._deliver(operation, self._replay.take())
-
-    def _deliver(self, operation: Operation, found: Recorded) -> None:
-        if isinstance(operation, StepOperation):
-            recorded = outcome.digest_of(found.data)
-            if recorded and operation.digest and recorded != operation.digest:
-                raise self._mismatch(operation.key, (recorded, operation.digest))
-        try:
-            value = outcome.value_of(found, operation.key)
-        except Exception as error:  # what the operation raised
-            self._settle(operation, error=error)
-        else:
-            self._settle(operation, value)
-
-    def _settle_try(self, operation: StepOperation, tried: Tried) -> None:
-        if self._pending.get(operation.key) is not operation:
-            return
-        operation.tries += 1
-        self._journal.record(tried.event, operation.key, tried.data)
-        if tried.event is Event.STEP_RETRYING:
-            self._wait_again(operation, tried.delay_s)
-        elif tried.event is Event.STEP_COMPLETED:
-            self._settle(operation, tried.value)
-        else:
-            self._deliver(operation, Recorded(tried.event, tried.data))
-
-    def _settle_wait(self, key: str, found: Recorded) -> None:
-        if (operation := self._pending.get(key)) is not None:
-            self._deliver(operation, found)
-        elif isinstance(again := self._pending.get(step_key(key)), StepOperation) and again.wait_key == key:
-            again.wait_key = ""
-            self._try(again)
-
-    def _settle(self, operation: Operation, value: Any = None, error: BaseException | None = None) -> None:
-        del self._pending[operation.key]
-        self._time_s = None
-        future = operation.future
-        if operation.timer is not None:
-            self.loop.fire(operation.timer)
-        elif future is None or future.done():
-            pass
-        elif error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)
-
-    def _wait_again(self, operation: StepOperation, delay_s: float) -> None:
-        operation.wait_key = retry_key(operation.key, operation.tries)
-        self._journal.begin_wait(operation.wait_key, "retry", "", delay_s)
-
-    # Inside: refusals
-
-    def _mismatch(self, key: str, digests: tuple[str, str] | None = None, instead: str = "") -> Park:
-        def name_of(key: str) -> str:
-            is_hidden = self._journal.is_hidden(key) or self._replay.is_private(key)
-            return "a private step" if is_hidden else repr(key)
-
-        if digests is not None:
-            return other_arguments(name_of(key), *digests)
-        return mismatch(name_of(key), instead or asks_for([name_of(each) for each in self._pending]))
 
     def _refuse(self) -> None:
         self._refused += 1

@@ -8,23 +8,14 @@ begins, and the step is not disturbed.
 
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from argosy.turn.events import Event
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-
-if TYPE_CHECKING:
-    from argosy.workflow.replay import Replay
+from argosy.workflow.replay import Recorded, Replay
 
 WaitKind = Literal["signal", "sleep", "retry"]
-
-
-class Recorded(NamedTuple):
-    """A settled outcome of history: one of SETTLED_OUTCOMES and its data (JSON bytes)."""
-
-    type: Event
-    data: bytes
 
 
 class Park(BaseException):
@@ -63,7 +54,7 @@ class Journal(Protocol):
     @property
     def is_new(self) -> bool: ...
     @property
-    def replay(self) -> "Replay": ...
+    def replay(self) -> Replay: ...
     @property
     def turn_id(self) -> uuid.UUID: ...
     @property

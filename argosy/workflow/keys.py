@@ -29,7 +29,7 @@ def retry_key(key: str, tries: int) -> str:
 
 def is_awaited(key: str) -> bool:
     """Whether the code of a workflow awaits the outcome: not the wait between two tries, nor the loop's time."""
-    return "~" not in key and not key.startswith(TIME)
+    return "~" not in key and key.partition("#")[0] != TIME
 
 
 def step_key(retry: str) -> str:

@@ -7,8 +7,8 @@ import msgspec
 from argosy.errors import StepFailedError, WaitTimeoutError
 from argosy.turn.events import Event
 from argosy.workflow.frames import clipped, kind_of, words_of
-from argosy.workflow.journal import Recorded
 from argosy.workflow.keys import signal_of
+from argosy.workflow.replay import Recorded
 
 MESSAGE_SIZE_BYTES_MAX: Final = 2_048
 _TYPE_CHARACTERS_MAX: Final = 200

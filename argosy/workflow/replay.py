@@ -6,18 +6,24 @@ what is recorded under a key is found in the same time, however long the history
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from argosy.turn.events import SETTLED_OUTCOMES, Event
-from argosy.workflow.journal import Recorded
 from argosy.workflow.keys import is_awaited
 
 UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn parks over an at_most_once step
 
 # (seq, attempt, type, key, data), in the order of seq.
 Row = tuple[int, int, str, str, bytes]
+
+
+class Recorded(NamedTuple):
+    """A settled outcome of history: one of SETTLED_OUTCOMES and its data (JSON bytes)."""
+
+    type: Event
+    data: bytes
 
 
 class _Marked(msgspec.Struct):

@@ -19,6 +19,7 @@ from contextvars import Context, copy_context
 from typing import Any, Final, NoReturn, Protocol
 
 from argosy.errors import WorkflowError
+from argosy.workflow.loop_refusals import refuse_all
 
 _SWEEP_FROM: Final = 64
 
@@ -282,37 +283,4 @@ def _refuse_closed() -> NoReturn:
     raise WorkflowError("the turn rests or has ended: nothing of it begins any more, also not in a `finally`")
 
 
-def _refusal(name: str, where: str) -> Callable[..., NoReturn]:
-    def refuse(self: TurnLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise WorkflowError(f"{name} cannot be used in a workflow: {where}")
-
-    refuse.__name__ = name
-    return refuse
-
-
-_IN_A_STEP: Final = "I/O, processes and threads belong in a step (ctx.run), whose result is recorded"
-_OF_THE_TURN: Final = "its loop is run by the worker, from outcome to outcome"
-
-for _name in (
-    *("run_in_executor", "set_default_executor", "shutdown_default_executor", "call_soon_threadsafe"),
-    *("getaddrinfo", "getnameinfo", "create_connection", "create_server", "create_unix_connection"),
-    *("create_unix_server", "create_datagram_endpoint", "connect_accepted_socket", "start_tls", "sendfile"),
-    *("connect_read_pipe", "connect_write_pipe", "subprocess_shell", "subprocess_exec"),
-    *("add_reader", "remove_reader", "add_writer", "remove_writer", "add_signal_handler", "remove_signal_handler"),
-    *("sock_recv", "sock_recv_into", "sock_recvfrom", "sock_recvfrom_into", "sock_sendall", "sock_sendto"),
-    *("sock_connect", "sock_accept", "sock_sendfile"),
-):
-    setattr(TurnLoop, _name, _refusal(_name, _IN_A_STEP))
-for _name in (
-    *(
-        "run_forever",
-        "run_until_complete",
-        "stop",
-        "close",
-        "shutdown_asyncgens",
-        "set_task_factory",
-        "set_exception_handler",
-    ),
-):
-    setattr(TurnLoop, _name, _refusal(_name, _OF_THE_TURN))
-del _name
+refuse_all(TurnLoop)

@@ -14,10 +14,10 @@ import msgspec
 from argosy.turn.events import Event
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.journal import Emitter, Recorded, WaitKind
+from argosy.workflow.journal import Emitter, WaitKind
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.own_emits import Kept
-from argosy.workflow.replay import Replay, Row
+from argosy.workflow.replay import Recorded, Replay, Row
 
 _REAL_S_MAX = 0.1  # shorter timers than this come due by themselves, too
 TURN_ID = uuid.UUID("01934567-89ab-8cde-8f01-23456789abcd")

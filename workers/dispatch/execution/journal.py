@@ -20,9 +20,9 @@ from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.turn import EventWrite, Signal, Stop, Turn
 from argosy.workflow.channels import Channels
-from argosy.workflow.journal import Emitter, Recorded, WaitKind
+from argosy.workflow.journal import Emitter, WaitKind
 from argosy.workflow.keys import step_key
-from argosy.workflow.replay import Replay
+from argosy.workflow.replay import Recorded, Replay
 
 # What a step may come to. It counts as progress: the crashes before it are forgiven.
 STEP_OUTCOMES = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})

@@ -21,8 +21,8 @@ from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
 from argosy.workers.dispatch.turn import InboxWrite, Signal, Turn
 from argosy.workers.dispatch.waits import Wait, WrittenWait
-from argosy.workflow.journal import Recorded, WaitKind
-from argosy.workflow.replay import Replay
+from argosy.workflow.journal import WaitKind
+from argosy.workflow.replay import Recorded, Replay
 
 _PRIVATE: Final = b'{"private":true}'
 

@@ -1,0 +1,45 @@
+"""What an event loop has and the loop of a turn does not: each says where it belongs."""
+
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from argosy.errors import WorkflowError
+
+_IN_A_STEP: Final = "I/O, processes and threads belong in a step (ctx.run), whose result is recorded"
+_OF_THE_TURN: Final = "its loop is run by the worker, from outcome to outcome"
+
+_REFUSED: Final = (
+    *(
+        (name, _IN_A_STEP)
+        for name in (
+            *("run_in_executor", "set_default_executor", "shutdown_default_executor", "call_soon_threadsafe"),
+            *("getaddrinfo", "getnameinfo", "create_connection", "create_server", "create_unix_connection"),
+            *("create_unix_server", "create_datagram_endpoint", "connect_accepted_socket", "start_tls", "sendfile"),
+            *("connect_read_pipe", "connect_write_pipe", "subprocess_shell", "subprocess_exec"),
+            *("add_reader", "remove_reader", "add_writer", "remove_writer", "add_signal_handler"),
+            *("remove_signal_handler", "sock_recv", "sock_recv_into", "sock_recvfrom", "sock_recvfrom_into"),
+            *("sock_sendall", "sock_sendto", "sock_connect", "sock_accept", "sock_sendfile"),
+        )
+    ),
+    *(
+        (name, _OF_THE_TURN)
+        for name in (
+            *("run_forever", "run_until_complete", "stop", "close", "shutdown_asyncgens"),
+            *("set_task_factory", "set_exception_handler"),
+        )
+    ),
+)
+
+
+def refuse_all(loop_class: type) -> None:
+    """Give the class a method that raises WorkflowError for each of them."""
+    for name, why in _REFUSED:
+        setattr(loop_class, name, _refusal(name, why))
+
+
+def _refusal(name: str, why: str) -> Callable[..., NoReturn]:
+    def refuse(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        raise WorkflowError(f"{name} cannot be used in a workflow: {why}")
+
+    refuse.__name__ = name
+    return refuse

@@ -1,0 +1,253 @@
+"""The operations of one attempt: what its code waits for, how each begins, and how its outcome comes to the code.
+
+Rules: argosy/workflow/driver.py has them; it decides what comes next.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from argosy.errors import OwnershipLostError, WorkflowError
+from argosy.turn.events import Event
+from argosy.workflow import outcome
+from argosy.workflow.journal import Journal, Park
+from argosy.workflow.keys import retry_key, step_key
+from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
+from argosy.workflow.operation import Operation, StepOperation, ValueOperation, WaitOperation
+from argosy.workflow.replay import Recorded
+from argosy.workflow.step_runner import StepRunner, Tried
+from argosy.workflow.turn_loop import TurnLoop
+
+_CLOSE_TIMEOUT_S: Final = 5.0
+
+
+class Operations:
+    """advance() is called when an outcome has come; fail(error) when the turn cannot go on. is_closed: the code has
+    ended, and nothing of it is recorded any more.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        runner: StepRunner,
+        loop: TurnLoop,
+        *,
+        advance: Callable[[], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.is_closed = False
+        self._journal = journal
+        self._replay = journal.replay
+        self._runner = runner
+        self._loop = loop
+        self._advance = advance
+        self._fail = fail
+        self._worker_loop = asyncio.get_running_loop()
+        # What the code waits for, by key, in the order in which it asked; and what of it has not begun.
+        self._pending: dict[str, Operation] = {}
+        self._unstarted: deque[Operation] = deque()
+        # Keys of everything that it ever asked for: what of it is not pending was delivered or given up.
+        self._asked: set[str] = set()
+        # What tries of steps came to, in the order in which they did.
+        self._arrived: deque[tuple[StepOperation, Tried]] = deque()
+        # Tries that somebody waits for, and those that nobody does any more.
+        self._trying: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the code waits for nothing."""
+        return not self._pending
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a try runs."""
+        return bool(self._trying)
+
+    def add(self, operation: Operation) -> None:
+        self._pending[operation.key] = operation
+        self._asked.add(operation.key)
+        self._unstarted.append(operation)
+
+    def start_next(self) -> bool:
+        """Begin what the code asked for. True: one is over by that, and the code is not at rest."""
+        while self._unstarted:
+            if self._start(self._unstarted.popleft()):
+                return True
+        return False
+
+    def deliver_recorded(self, key: str) -> None:
+        """Deliver what history has next: the outcome with this key. Raises Park when the code has not asked for it."""
+        operation = self._pending.get(key)
+        if operation is None:
+            if key not in self._asked:
+                raise self.mismatch(key)
+            self._replay.take()
+            return
+        self._deliver(operation, self._replay.take())
+
+    def deliver_arrived(self) -> bool:
+        """Record and deliver what came first: the outcome of a try, else of a wait. False: nothing came."""
+        if self._arrived:
+            self._settle_try(*self._arrived.popleft())
+            return True
+        if (over := self._journal.next_over()) is not None:
+            self._settle_wait(*over)
+            return True
+        return False
+
+    def pass_over_rest(self, ended: str) -> None:
+        """The code has ended: what it gave up by that needs no outcome. Raises Park for what it never asked for."""
+        while (key := self._replay.next) is not None:
+            if key not in self._asked:
+                raise self.mismatch(key, instead=ended)
+            self._replay.take()
+
+    def end_timer(self, key: str) -> None:
+        """The code has cancelled a timer."""
+        if (operation := self._pending.get(key)) is not None:
+            self.give_up(operation)
+
+    def give_up(self, operation: Operation) -> None:
+        """The code does not wait for it any more; nothing to do when it was settled."""
+        if not self._is_awaited(operation):
+            return
+        del self._pending[operation.key]
+        if not operation.is_started:
+            return
+        if isinstance(operation, StepOperation):
+            if operation.wait_key:
+                self._journal.end_wait(operation.wait_key)
+            elif operation.task is not None:
+                operation.task.cancel()
+                self._trying.discard(operation.task)
+                self._given_up.add(operation.task)
+                operation.task.add_done_callback(self._given_up.discard)
+            self._journal.record(Event.STEP_CANCELLED, operation.key, outcome.extended(b"{}", operation.step.mark))
+        else:
+            self._journal.end_wait(operation.key)
+            if operation.timer is None:
+                self._journal.record(Event.WAIT_CANCELLED, operation.key, b"{}")
+
+    async def close(self) -> None:
+        """When this returns no step runs any more, but for those that cannot be stopped in time."""
+        for operation in self._pending.values():
+            if operation.future is not None:
+                operation.future.cancel()  # it and the task that awaits it hold each other
+        self._pending.clear()
+        self._unstarted.clear()
+        left = (self._trying | self._given_up) - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_CLOSE_TIMEOUT_S)
+
+    def mismatch(self, key: str, digests: tuple[str, str] | None = None, instead: str = "") -> Park:
+        def name_of(key: str) -> str:
+            is_hidden = self._journal.is_hidden(key) or self._replay.is_private(key)
+            return "a private step" if is_hidden else repr(key)
+
+        if digests is not None:
+            return other_arguments(name_of(key), *digests)
+        return mismatch(name_of(key), instead or asks_for([name_of(each) for each in self._pending]))
+
+    # Inside
+
+    def _is_awaited(self, operation: Operation) -> bool:
+        return not self.is_closed and self._pending.get(operation.key) is operation
+
+    def _start(self, operation: Operation) -> bool:
+        """Begin what the code asked for. True: it is over by that."""
+        if self._pending.get(operation.key) is not operation:
+            return False  # it was given up before it began
+        operation.is_started = True
+        if isinstance(operation, WaitOperation):
+            self._journal.begin_wait(operation.key, operation.kind, operation.name, operation.timeout_s)
+        elif isinstance(operation, ValueOperation):
+            value = operation.make()
+            self._journal.record(Event.VALUE_RECORDED, operation.key, outcome.value(value))
+            self._settle(operation, value)
+            return True
+        elif isinstance(operation, StepOperation):
+            self._runner.check_certain(operation)
+            operation.tries = self._replay.tries(operation.key)
+            if operation.tries and not self._replay.is_settled(retry_key(operation.key, operation.tries)):
+                self._wait_again(operation, self._runner.delay_s(operation))
+            else:
+                self._try(operation)
+        return False
+
+    def _try(self, operation: StepOperation) -> None:
+        task = operation.task = self._worker_loop.create_task(self._tried(operation), context=operation.context)
+        self._trying.add(task)
+
+    async def _tried(self, operation: StepOperation) -> None:
+        """One try, and what it came to."""
+        arrived: Tried | None = None
+        try:
+            arrived = await self._runner.run(operation)
+        except (Park, OwnershipLostError, WorkflowError) as error:
+            if self._is_awaited(operation) and not self._journal.is_stopped:
+                self._fail(error)
+        finally:
+            if operation.task is not None:
+                self._trying.discard(operation.task)
+                operation.task = None
+            is_awaited = arrived is not None and self._is_awaited(operation)
+            if arrived is not None and is_awaited and self._journal.is_stopped:
+                is_awaited = False
+                with suppress(OwnershipLostError, asyncio.CancelledError):  # kept for whoever has the turn now
+                    self._journal.record(arrived.event, operation.key, arrived.data)
+            self._journal.left(operation.key)
+        if arrived is not None and is_awaited:
+            self._arrived.append((operation, arrived))
+            self._advance()
+
+    def _deliver(self, operation: Operation, found: Recorded) -> None:
+        if isinstance(operation, StepOperation):
+            recorded = outcome.digest_of(found.data)
+            if recorded and operation.digest and recorded != operation.digest:
+                raise self.mismatch(operation.key, (recorded, operation.digest))
+        try:
+            value = outcome.value_of(found, operation.key)
+        except Exception as error:  # what the operation raised
+            self._settle(operation, error=error)
+        else:
+            self._settle(operation, value)
+
+    def _settle_try(self, operation: StepOperation, tried: Tried) -> None:
+        if self._pending.get(operation.key) is not operation:
+            return
+        operation.tries += 1
+        self._journal.record(tried.event, operation.key, tried.data)
+        if tried.event is Event.STEP_RETRYING:
+            self._wait_again(operation, tried.delay_s)
+        elif tried.event is Event.STEP_COMPLETED:
+            self._settle(operation, tried.value)
+        else:
+            self._deliver(operation, Recorded(tried.event, tried.data))
+
+    def _settle_wait(self, key: str, found: Recorded) -> None:
+        if (operation := self._pending.get(key)) is not None:
+            self._deliver(operation, found)
+        elif isinstance(again := self._pending.get(step_key(key)), StepOperation) and again.wait_key == key:
+            again.wait_key = ""
+            self._try(again)
+
+    def _settle(self, operation: Operation, value: Any = None, error: BaseException | None = None) -> None:
+        del self._pending[operation.key]
+        future = operation.future
+        if operation.timer is not None:
+            self._loop.fire(operation.timer)
+        elif future is None or future.done():
+            pass
+        elif error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    def _wait_again(self, operation: StepOperation, delay_s: float) -> None:
+        operation.wait_key = retry_key(operation.key, operation.tries)
+        self._journal.begin_wait(operation.wait_key, "retry", "", delay_s)

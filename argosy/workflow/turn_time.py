@@ -1,0 +1,36 @@
+"""The time of a turn: that of its loop, in every replay the same."""
+
+from argosy.turn.events import Event
+from argosy.workflow import outcome
+from argosy.workflow.journal import Journal
+from argosy.workflow.keys import TIME, key_of
+
+
+class TurnTime:
+    """Stands still between two outcomes. Recorded when it is first asked for after one, so it costs only who asks."""
+
+    __slots__ = ("_asked", "_is_known", "_journal", "_now_s")
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._asked = 0
+        self._is_known = False
+        self._now_s = 0.0
+
+    def pass_on(self) -> None:
+        """An outcome is delivered."""
+        self._is_known = False
+
+    def now_s(self) -> float:
+        """Seconds since 1970 by the database's clock; never less than before."""
+        if not self._is_known:
+            self._is_known = True
+            self._asked += 1
+            key = key_of(0, TIME, self._asked)
+            replay = self._journal.replay
+            if (found := replay.recorded(key)) is not None:
+                self._now_s = float(outcome.value_of(found, key))
+            elif replay.next is None:
+                self._now_s = max(self._now_s, self._journal.database_time_s())
+                self._journal.record(Event.VALUE_RECORDED, key, outcome.value(repr(self._now_s)))
+        return self._now_s
