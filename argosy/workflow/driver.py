@@ -25,7 +25,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import OwnershipLostError, WorkflowError
-from argosy.workflow import arguments
+from argosy.workflow import arguments, as_completed
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
