@@ -95,7 +95,7 @@ class Driver:
 
     async def close(self) -> None:
         """When this returns nothing of the workflow runs any more, but for steps that cannot be stopped in time."""
-        self.is_closed = self._is_done = self._operations.is_closed = True
+        self.is_closed = self._is_done = self._operations.is_closed = self._time.is_closed = True
         self._attempt.close()
         for error in self.loop.end():
             self._unclosed(error)

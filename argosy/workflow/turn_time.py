@@ -7,11 +7,14 @@ from argosy.workflow.keys import TIME, key_of
 
 
 class TurnTime:
-    """Stands still between two outcomes. Recorded when it is first asked for after one, so it costs only who asks."""
+    """Stands still between two outcomes. Recorded when it is first asked for after one, so it costs only who asks: also
+    in a replay, where a crash took what was recorded and a step in flight ended after it (a hand-over).
+    """
 
-    __slots__ = ("_asked", "_is_known", "_journal", "_now_s")
+    __slots__ = ("_asked", "_is_known", "_journal", "_now_s", "is_closed")
 
     def __init__(self, journal: Journal) -> None:
+        self.is_closed = False
         self._journal = journal
         self._asked = 0
         self._is_known = False
@@ -23,14 +26,13 @@ class TurnTime:
 
     def now_s(self) -> float:
         """Seconds since 1970 by the database's clock; never less than before."""
-        if not self._is_known:
+        if not self._is_known and not self.is_closed:
             self._is_known = True
             self._asked += 1
             key = key_of(0, TIME, self._asked)
-            replay = self._journal.replay
-            if (found := replay.recorded(key)) is not None:
+            if (found := self._journal.replay.recorded(key)) is not None:
                 self._now_s = float(outcome.value_of(found, key))
-            elif replay.next is None:
+            else:
                 self._now_s = max(self._now_s, self._journal.database_time_s())
                 self._journal.record(Event.VALUE_RECORDED, key, outcome.value(repr(self._now_s)))
         return self._now_s
