@@ -19,6 +19,7 @@ from contextvars import Context, copy_context
 from typing import Any, Final, NoReturn, Protocol
 
 from argosy.errors import WorkflowError
+from argosy.workflow import frame_ends
 from argosy.workflow.loop_refusals import refuse_all
 
 _SWEEP_FROM: Final = 64
@@ -175,9 +176,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
                 if task.done():
                     continue
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                try:
-                    task.context.run(task.get_coro().close)
-                except BaseException as error:  # the edge of user code
+                if (error := task.context.run(frame_ends.close, task.get_coro())) is not None:  # type: ignore[arg-type]
                     raised.append(error)
         finally:
             _set_running_loop(outer)
@@ -271,7 +270,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
         self.call_exception_handler({"message": "a callback raised", "exception": error})
 
     def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
-        if not self._is_closed:
+        if not self._is_closed and _get_running_loop() is self and not frame_ends.is_collecting():
             self.create_task(generator.aclose())
 
 

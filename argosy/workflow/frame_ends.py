@@ -1,0 +1,45 @@
+"""How frames of a workflow end that its code did not end itself.
+
+Rules:
+- A frame is closed until it is: what awaits in a `finally` is closed there, too, some times over.
+- A generator that nobody holds any more ends at once, on the turn's loop, at the same place in every process. One that
+  only the garbage collector finds is found at another place in each, so nothing of it runs.
+"""
+
+import gc
+import threading
+from collections.abc import Coroutine
+from typing import Any, Final
+
+_CLOSES_MAX: Final = 20
+
+# The thread in which the garbage collector runs; 0: it does not.
+_collecting = 0
+
+
+def close(code: Coroutine[Any, Any, Any]) -> BaseException | None:
+    """What it raised instead of its end, if it did."""
+    raised: BaseException | None = None
+    for _ in range(_CLOSES_MAX):
+        try:
+            code.close()
+        except BaseException as error:  # the edge of user code
+            raised = error
+            if getattr(code, "cr_frame", None) is not None:
+                continue  # it awaits something else now
+            return raised
+        return None
+    return raised
+
+
+def is_collecting() -> bool:
+    """Whether the garbage collector runs in this thread."""
+    return _collecting == threading.get_ident()
+
+
+def _collects(phase: str, _: dict[str, int]) -> None:
+    global _collecting
+    _collecting = threading.get_ident() if phase == "start" else 0
+
+
+gc.callbacks.append(_collects)
