@@ -7,8 +7,9 @@ Rules:
 """
 
 import gc
+import inspect
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, Final
 
 _CLOSES_MAX: Final = 20
@@ -30,6 +31,14 @@ def close(code: Coroutine[Any, Any, Any]) -> BaseException | None:
             return raised
         return None
     return raised
+
+
+def close_awaited(generator: AsyncGenerator[Any, Any]) -> BaseException | None:
+    """Close what a generator awaits. Until Python 3.13 closing who iterates it does not: that would end once, and with
+    nobody to hear of it, when the generator is freed.
+    """
+    awaited = getattr(generator, "ag_await", None)
+    return close(awaited) if inspect.iscoroutine(awaited) else None
 
 
 def is_collecting() -> bool:

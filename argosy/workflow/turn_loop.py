@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any, Final, NoReturn, Protocol
+from weakref import WeakKeyDictionary
 
 from argosy.errors import WorkflowError
 from argosy.workflow import frame_ends
@@ -122,6 +123,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
         self._tasks: dict[int, TurnTask] = {}
         self._tasks_made = 0
         self._futures_made = 0
+        self._generators: WeakKeyDictionary[AsyncGenerator[Any, Any], Context] = WeakKeyDictionary()
         self._sweep_at = _SWEEP_FROM
         self._is_closed = False
 
@@ -136,7 +138,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
             return True
         outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
         _set_running_loop(self)
-        sys.set_asyncgen_hooks(firstiter=None, finalizer=self._finalize)
+        sys.set_asyncgen_hooks(firstiter=self._iterates, finalizer=self._finalize)
         try:
             while ready and handles_max:
                 handles_max -= 1
@@ -172,6 +174,9 @@ class TurnLoop(asyncio.AbstractEventLoop):
         _set_running_loop(self)
         sys.set_asyncgen_hooks(firstiter=None, finalizer=_leave)
         try:
+            for generator, context in list(self._generators.items()):
+                if (error := context.run(frame_ends.close_awaited, generator)) is not None:
+                    raised.append(error)
             for task in self._tasks.values():
                 if task.done():
                     continue
@@ -268,6 +273,10 @@ class TurnLoop(asyncio.AbstractEventLoop):
         if isinstance(getattr(handle._callback, "__self__", None), asyncio.Future):
             return  # a step of a task: whoever awaits the task gets it
         self.call_exception_handler({"message": "a callback raised", "exception": error})
+
+    def _iterates(self, generator: AsyncGenerator[Any, Any]) -> None:
+        task = self.current_task()
+        self._generators[generator] = copy_context() if task is None else task.context
 
     def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
         if not self._is_closed and _get_running_loop() is self and not frame_ends.is_collecting():

@@ -24,7 +24,7 @@ from argosy.workflow.journal import Park
 from argosy.workflow.replay import Row
 from tests.workflow import programs
 from tests.workflow.programs import Choices, Node
-from tests.workflow.world import OUTCOMES, STEP_OUTCOMES, Broken, Kept, WorldJournal
+from tests.workflow.world import OUTCOMES, STEP_OUTCOMES, BrokenError, Kept, WorldJournal
 
 _THREADS: Final = SimpleNamespace(steps=None, workflows=None)
 _ATTEMPTS_MAX: Final = 12
@@ -42,6 +42,8 @@ class Ended(NamedTuple):
     rows: list[Row]
     ran: list[tuple[str, int]]
     attempts: int
+    # Outcomes came while the code heard of none: in an order that no undisturbed run has.
+    is_handed_over: bool = False
 
     def outcomes(self) -> list[tuple[str, str, bytes]]:
         """What history has, but for the digests of how long it took."""
@@ -73,6 +75,7 @@ class Play:
         self._journal = WorldJournal(self._kept, 1)
         self._is_open = False
         self._signals = 0
+        self._handed = False
 
     # programs.Host
 
@@ -84,7 +87,7 @@ class Play:
         if what[0] == "time" and not what[2]:
             self._break(f"the time went back to {what[1]}")
         if at < len(self._must_see) and self._must_see[at] != what:
-            raise Broken(f"saw {what} where an earlier attempt saw {self._must_see[at]}")
+            raise BrokenError(f"saw {what} where an earlier attempt saw {self._must_see[at]}")
 
     async def work(self, fails: int) -> str:
         info = step_info()
@@ -115,8 +118,10 @@ class Play:
                     self._may_disturb = False
                 told = await self._attempt(attempt, is_over=False)
                 if told is not None:
-                    return Ended(told, [what for _, what in self._saw], self._journal.rows, self._ran, attempt)
-            raise Broken("it never ends")
+                    return Ended(
+                        told, [what for _, what in self._saw], self._journal.rows, self._ran, attempt, self._handed
+                    )
+            raise BrokenError("it never ends")
         finally:
             programs.HOSTS.pop()
 
@@ -170,12 +175,12 @@ class Play:
             if task.done():
                 return _told(task)
             if is_over:
-                raise Broken(f"the replay waits for {list(journal.waits.open)} and {list(self._gates)}")
+                raise BrokenError(f"the replay waits for {list(journal.waits.open)} and {list(self._gates)}")
             if disturbs:
                 await self._disturb(task)
                 return None
             self._one_thing()
-        raise Broken("it never ends")
+        raise BrokenError("it never ends")
 
     def _one_thing(self) -> None:
         """Let one thing happen."""
@@ -192,7 +197,7 @@ class Play:
         if self._signals < _SIGNALS_MAX:
             can += [("send", "a"), ("send", "b")]
         if not can:
-            raise Broken("nothing can happen, and it has not ended")
+            raise BrokenError("nothing can happen, and it has not ended")
         more = 1 + self._below(3) // 2
         for _ in range(more):
             what, key = can[self._below(len(can))]
@@ -217,18 +222,18 @@ class Play:
             return
         at = sum(row[2] in OUTCOMES for row in journal.rows)
         if at >= len(script):
-            raise Broken("it goes on where the undisturbed run had ended")
+            raise BrokenError("it goes on where the undisturbed run had ended")
         kind, key, data = script[at]
         if kind in STEP_OUTCOMES:
             if key not in self._gates:
-                raise Broken(f"{key} does not run, although its outcome is next")
+                raise BrokenError(f"{key} does not run, although its outcome is next")
             self._gates[key].set_result(None)
         elif kind == Event.WAIT_COMPLETED and "signal:" in key:
             journal.send(key.partition("signal:")[2].partition("#")[0], msgspec.json.decode(data)["payload"])
         elif key in journal.due():
             journal.fire(key)
         else:
-            raise Broken(f"{key} cannot come, although it is next")
+            raise BrokenError(f"{key} cannot come, although it is next")
 
     # Interruptions
 
@@ -248,16 +253,17 @@ class Play:
         self._is_open = False
         seen = [what for at, what in self._saw if at <= rows]
         if len(seen) < min(len(self._must_see), len(self._saw)):
-            raise Broken("an attempt saw less of what is durable")
+            raise BrokenError("an attempt saw less of what is durable")
         self._must_see = max(self._must_see, seen, key=len)
         task.cancel()
         await asyncio.wait([task])
-        if not task.cancelled() and isinstance(broken := task.exception(), Broken | Park):
+        if not task.cancelled() and isinstance(broken := task.exception(), BrokenError | Park):
             raise broken
         self._check(journal)
         journal.keep(self._kept, rows)
         if self._script is not None:
             self._kept.signals = []
+        self._handed = self._handed or bool(journal.outcomes)
         for event, key, data in journal.outcomes:
             if not any(row[3] == key and row[2] in SETTLED_OUTCOMES for row in self._kept.rows):
                 self._kept.rows.append((len(self._kept.rows) + 1, journal.attempt, event.value, key, data))
@@ -287,7 +293,7 @@ class Play:
 
     def _check(self, journal: WorldJournal) -> None:
         if broken := self._broken or journal.broken:
-            raise Broken(broken)
+            raise BrokenError(broken)
 
     def _break(self, how: str) -> None:
         self._broken = self._broken or how
@@ -306,6 +312,6 @@ def _told(task: "asyncio.Task[bytes]") -> str:
     if task.cancelled():
         return "CancelledError"
     error = task.exception()
-    if isinstance(error, Park | Broken):
-        raise Broken(f"{type(error).__name__}: {error}")
+    if isinstance(error, Park | BrokenError):
+        raise BrokenError(f"{type(error).__name__}: {error}")
     return task.result().decode() if error is None else f"{type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from argosy import Context, step, step_info, telemetry
 from argosy.turn.events import Event
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
+
+_VARIABLE: ContextVar[int] = ContextVar("variable", default=0)
 
 
 @step
@@ -49,6 +52,32 @@ async def test_a_task_group_that_rests_leaves_no_frame_and_no_warning() -> None:
     assert [each for each in logged if each["event"] == telemetry.WORKFLOW_UNCLOSED] == []
     gc.collect()
     assert [each() for each in alive] == [None]
+
+
+async def test_what_a_generator_awaits_ends_with_the_frames() -> None:
+    reached: list[str] = []
+
+    async def wait(ctx: Context) -> None:
+        token = _VARIABLE.set(1)
+        try:
+            await ctx.wait_signal("a")
+        finally:
+            try:
+                await asyncio.sleep(1)
+            finally:
+                _VARIABLE.reset(token)
+                reached.append("end")
+
+    async def waits(ctx: Context) -> AsyncIterator[None]:
+        yield await wait(ctx)
+
+    async def code(ctx: Context) -> None:
+        async for _ in waits(ctx):
+            pass
+
+    await _rest(code, ListJournal())
+
+    assert reached == ["end"]
 
 
 async def test_awaits_in_a_finally_end_with_the_frame() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 from collections.abc import Iterator
 from types import CoroutineType
 
@@ -17,8 +16,12 @@ from tests.workflow import programs
 from tests.workflow.play import Ended, Play
 from tests.workflow.programs import Choices, program_of
 
-_PROGRAMS = st.binary(min_size=24, max_size=160)
-_MOMENTS = st.binary(min_size=60, max_size=300)
+# asyncio.gather in a `finally` is refused when the frame is closed; what it was given is nobody's then.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+
+_PROGRAMS = st.binary(min_size=20, max_size=140)
+_MOMENTS = st.binary(min_size=40, max_size=250)
+_GARBAGE_EVERY = 32
 _SETTINGS = settings(
     deadline=None, database=None, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -27,31 +30,31 @@ _SETTINGS = settings(
 @pytest.fixture
 def world_loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.SelectorEventLoop()
-    with structlog.testing.capture_logs():
+    with structlog.testing.capture_logs() as logged:
         yield loop
+        logged.clear()
     loop.close()
 
 
 def check(loop: asyncio.AbstractEventLoop, program: bytes, moments: bytes) -> None:
-    loop.run_until_complete(_check(program, moments))
+    """What must hold of one program, with these moments of everything."""
+    loop.run_until_complete(_check(program_of(program), moments))
+    if sum(program) % _GARBAGE_EVERY == 0:
+        gc.collect()
+        assert [each for each in gc.get_objects() if _is_left(each)] == []
 
 
-async def _check(program_bytes: bytes, moments: bytes) -> None:
-    program = program_of(program_bytes)
+async def _check(program: programs.Node, moments: bytes) -> None:
     note(repr(program))
     plain = await Play(program, Choices(moments), may_disturb=False).play()
     note(f"undisturbed: {plain.told}")
     await _check_over_again(program, plain)
-    # The same order of outcomes, with any number of interruptions.
-    same = await Play(program, Choices(moments[::-1]), plain.outcomes(), may_disturb=True).play()
-    assert same.outcomes() == plain.outcomes()
-    assert same.saw == plain.saw
-    assert same.told == plain.told
-    # Any order.
-    other = await Play(program, Choices(moments[20:]), may_disturb=True).play()
-    await _check_over_again(program, other)
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert not left
+    await _check_same_order(program, moments[::-1], plain)
+    interrupted = await Play(program, Choices(moments[20:]), may_disturb=True).play()
+    note(f"interrupted: {interrupted.told}")
+    await _check_over_again(program, interrupted)
+    await _check_same_order(program, moments, interrupted)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def _check_over_again(program: programs.Node, first: Ended) -> None:
@@ -62,9 +65,39 @@ async def _check_over_again(program: programs.Node, first: Ended) -> None:
     assert again.rows == first.rows
 
 
+async def _check_same_order(program: programs.Node, moments: bytes, first: Ended) -> None:
+    """With any number of interruptions, but the outcomes in the same order."""
+    if first.is_handed_over:
+        return
+    again = await Play(program, Choices(moments), first.outcomes(), may_disturb=True).play()
+    assert again.outcomes() == first.outcomes()
+    assert again.saw == first.saw
+    assert again.told == first.told
+
+
+def _is_left(thing: object) -> bool:
+    """Whether it is of an attempt."""
+    if isinstance(thing, CoroutineType):
+        return thing.cr_code.co_filename == programs.__file__
+    return isinstance(thing, Driver | TurnLoop | TurnTask)
+
+
 @given(program=_PROGRAMS, moments=_MOMENTS)
-@settings(_SETTINGS, max_examples=int(os.environ.get("PROGRAMS", "250")))
+@settings(_SETTINGS, max_examples=600)
 def test_programs_see_in_every_replay_what_they_saw_at_first(
     world_loop: asyncio.AbstractEventLoop, program: bytes, moments: bytes
 ) -> None:
     check(world_loop, program, moments)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", range(10))
+def test_twenty_thousand_programs(world_loop: asyncio.AbstractEventLoop, number: int) -> None:
+    @seed(number)
+    @given(program=_PROGRAMS, moments=_MOMENTS)
+    @settings(_SETTINGS, max_examples=2_000)
+    def holds(program: bytes, moments: bytes) -> None:
+        check(world_loop, program, moments)
+
+    holds()

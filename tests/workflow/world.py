@@ -12,7 +12,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -31,7 +31,7 @@ STEP_OUTCOMES: Final = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event
 OUTCOMES: Final = SETTLED_OUTCOMES | STEP_OUTCOMES
 
 
-class Broken(AssertionError):
+class BrokenError(AssertionError):
     """What must hold does not."""
 
 
@@ -117,7 +117,7 @@ class WorldJournal:
         self._check_open(f"{event.value} of {key} was recorded")
         if event in SETTLED_OUTCOMES:
             if any(row[2] in SETTLED_OUTCOMES and row[3] == key for row in self.rows):
-                raise Broken(f"{key} was settled twice")
+                raise BrokenError(f"{key} was settled twice")
             self._awaited += is_awaited(key)
         self.rows.append((len(self.rows) + 1, self.attempt, event.value, key, data))
         self.turn.seq = len(self.rows)
@@ -156,11 +156,11 @@ class WorldJournal:
     def _check_open(self, what: str) -> None:
         if self._is_over or self.is_closing or self.is_stopped:
             self.broken = f"{what} although nothing goes on"
-            raise Broken(self.broken)
+            raise BrokenError(self.broken)
 
     async def _go_on(self, key: str) -> None:
         if self._is_over:
-            raise Broken(f"{key} began although everything is recorded")
+            raise BrokenError(f"{key} began although everything is recorded")
         if self.turn.stop is Stop.HANDOVER:
             self.active.discard(key)
             await asyncio.get_running_loop().create_future()
