@@ -409,6 +409,12 @@ class Settings(BaseSettings):
         le=86_400,
         description="How long steps in flight may go on at an owner that hands their partition over.",
     )
+    cancel_cleanup_s: float = Field(
+        default=30.0,
+        ge=0.1,
+        le=3_600,
+        description="A cancelled turn whose code has begun waits so long for a slot, and then has so long to clean up.",
+    )
     build_wait_s: float = Field(
         default=600.0,
         gt=0,

@@ -47,6 +47,7 @@ TURNS_WAITING_FOR_BUILD = Gauge(
 TURNS_LENT = Gauge("argosy_turns_lent", "Turns of this owner that another worker runs, because it has their build")
 TURNS_BORROWED = Gauge("argosy_turns_borrowed", "Turns of other owners that this worker runs")
 PARKED = Counter("argosy_turns_parked", "Turns that were parked, by reason", ["reason"])
+CLEANUPS = Counter("argosy_cleanups", "Clean-ups of cancelled turns that were done, failed or cut off", ["outcome"])
 SUSPECTS = Gauge("argosy_suspects", "Turns that may be what ends workers, by what they do", ["state"])
 TRIALS = Gauge("argosy_trials", "Groups of suspects on trial: 0 or 1")
 TRIALS_ENDED = Counter("argosy_trials_ended", "Trials of groups of suspects that no worker died in", ["outcome"])
@@ -156,6 +157,8 @@ LINEAGE_CHANGED: Final = "lineage.changed"
 STEP_FAILED: Final = "step.failed"
 STEP_RETRIED: Final = "step.retried"
 TURN_FAILED: Final = "turn.failed"
+CLEANUP_FAILED: Final = "cleanup.failed"
+CLEANUP_CUT_OFF: Final = "cleanup.cut_off"
 WORKFLOW_UNHANDLED: Final = "workflow.unhandled"
 WORKFLOW_UNCLOSED: Final = "workflow.unclosed"
 THREAD_ABANDONED: Final = "thread.abandoned"
@@ -174,6 +177,7 @@ SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
 CALL_REFUSED: Final = "call.refused"
 
+_FAILURES: Final = {STEP_FAILED, STEP_RETRIED, TURN_FAILED, CLEANUP_FAILED, CLEANUP_CUT_OFF}
 _AWAY: Final = (STORE_UNAVAILABLE, STORE_NOT_READY, LOG_UNAVAILABLE, HEARTBEAT_FAILED, CALL_REFUSED)
 
 
@@ -201,7 +205,7 @@ def set_up_logging(level: str, log_format: str, *, is_own_process: bool = True) 
     ]
     structlog.configure(
         processors=[
-            Quiet({STEP_FAILED, STEP_RETRIED, TURN_FAILED}, _FAILURES_S, SystemClock(), lines_max=_FAILURES_MAX),
+            Quiet(_FAILURES, _FAILURES_S, SystemClock(), lines_max=_FAILURES_MAX),
             Quiet(
                 {*_AWAY, THREAD_ABANDONED, THREADS_REFUSED},
                 _QUIET_S,

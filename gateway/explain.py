@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from argosy.gateway.views import Wait
+from argosy.gateway.views import Wait, cancelling_until
 from argosy.store.turn import PartitionFacts, TurnFacts
 from argosy.turn import trial
 from argosy.turn.status import ENDED, Status
@@ -106,11 +106,19 @@ def _verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict
         return _unless_nobody_works(facts, _handing_over(facts, facts.runner))
     if not facts.is_owner_able:
         return _elsewhere(facts)
+    if (until := cancelling_until(facts.cancelling)) is not None:
+        return _unless_nobody_works(facts, _cleaning_up(facts, until))
     if (found := _tried(facts)) is not None:
         return _unless_nobody_works(facts, found)
     if facts.threads_abandoned is not None:
         return _unless_nobody_works(facts, _waiting_for_thread(facts, facts.threads_abandoned))
     return _unless_nobody_works(facts, Verdict("running", f"It is running: attempt {facts.attempt}."))
+
+
+def _cleaning_up(facts: TurnFacts, until: datetime) -> Verdict:
+    """Its code was told that it is cancelled."""
+    why = f"It was cancelled, and its code cleans up (attempt {facts.attempt}), until {_text(until)} at the most."
+    return Verdict("cancelling", why, "Nothing: it ends then, done or not.", {"until": until})
 
 
 def _waiting_for_thread(facts: TurnFacts, abandoned: int) -> Verdict:

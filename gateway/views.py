@@ -13,7 +13,7 @@ import msgspec
 from argosy import ids
 from argosy.json_text import is_sound
 from argosy.store.turn import EventRow, TurnListed, TurnRow
-from argosy.turn.events import Event, WireEvent
+from argosy.turn.events import Cancelling, Event, WireEvent
 from argosy.turn.projection import shown
 
 NULL: Final = msgspec.Raw(b"null")
@@ -55,7 +55,9 @@ class Signals(msgspec.Struct, kw_only=True):
 
 
 class Turn(msgspec.Struct, kw_only=True):
-    """A turn. requested_turn_id is there when the id in the address was a duplicate's, resolved to this one."""
+    """A turn. requested_turn_id is there when the id in the address was a duplicate's, resolved to this one;
+    cancelling_until while it runs and was cancelled: so long its code may clean up.
+    """
 
     turn_id: uuid.UUID
     requested_turn_id: uuid.UUID | msgspec.UnsetType = msgspec.UNSET
@@ -64,6 +66,7 @@ class Turn(msgspec.Struct, kw_only=True):
     version: str | None = None
     status: str
     reason: str | None = None
+    cancelling_until: datetime | None = None
     input: msgspec.Raw = msgspec.field(default_factory=null)
     result: msgspec.Raw = msgspec.field(default_factory=null)
     error: msgspec.Raw = msgspec.field(default_factory=null)
@@ -165,6 +168,7 @@ def turn(row: TurnRow, requested: uuid.UUID) -> Turn:
         version=row.version,
         status=row.status,
         reason=row.reason,
+        cancelling_until=cancelling_until(row.cancelling),
         input=_stored(row.input),
         result=_raw(row.result),
         error=_raw(row.error),
@@ -182,6 +186,11 @@ def turn(row: TurnRow, requested: uuid.UUID) -> Turn:
         started_at=row.started_at,
         ended_at=row.ended_at,
     )
+
+
+def cancelling_until(told: bytes | None) -> datetime | None:
+    """Until when the code of a cancelled turn may clean up. told: data of turn.cancelling."""
+    return None if told is None else msgspec.json.decode(told, type=Cancelling).until
 
 
 def summary(row: TurnListed) -> TurnSummary:

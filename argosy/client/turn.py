@@ -60,6 +60,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     workflow: str | None = None
     version: str | None = None
     reason: str | None = None
+    cancelling_until: datetime | None = None
     input: Any = None
     result: Any = None
     error: Any = None

@@ -29,7 +29,7 @@ class EventRow(NamedTuple):
 
 class TurnRow(NamedTuple):
     """All that a turn's row says, and the first events of its steps. tags, input, result, error and waits are JSON
-    bytes.
+    bytes; so is cancelling, the data of turn.cancelling, while its code cleans up.
     """
 
     turn_id: uuid.UUID
@@ -56,6 +56,7 @@ class TurnRow(NamedTuple):
     result: bytes | None
     error: bytes | None
     waits: bytes | None
+    cancelling: bytes | None
     signals_unread: int
     signals_late: int
     step_events: list[EventRow]
@@ -114,7 +115,8 @@ class TurnFacts(NamedTuple):
     rows; runner: WORKER/EPOCH, a former owner at which a step of it still runs, until runner_until at the most;
     lent_to: who runs it for its owner; able: living workers that have its workflow (ten at the most); lacking_since:
     when one was last heard of, or it began to want one, whichever is later; trial: argosy.turn.trial.Trial; signals:
-    ("unread" or "late", name, how many). threads_abandoned: where it waits for a thread, else None.
+    ("unread" or "late", name, how many). threads_abandoned: where it waits for a thread, else None. cancelling: data of
+    turn.cancelling, while its code cleans up.
     """
 
     at: datetime
@@ -147,6 +149,7 @@ class TurnFacts(NamedTuple):
     lacking_since: datetime
     signals: list[tuple[str, str, int]]
     threads_abandoned: int | None = None
+    cancelling: bytes | None = None
 
 
 class PartitionFacts(NamedTuple):

@@ -3,7 +3,10 @@
 -- its steps, in order: $4 at the most, and none after $5 bytes of data; whether there are more.
 SELECT t.turn_id, t.session_id, s.name AS session, t.bucket, t.place, t.workflow, t.version, t.status, t.attempt,
        t.crashes, t.seq, t.priority, t.on_busy, t.not_before, t.deadline_s, t.duplicate_of, t.reason, t.started_at,
-       t.ended_at, t.tags, t.input, t.result, t.error, t.waits, sent.unread, sent.late, told.steps,
+       t.ended_at, t.tags, t.input, t.result, t.error, t.waits,
+       CASE WHEN t.reason = 'cancelling' THEN (
+         SELECT e.data FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.cancelling' ORDER BY e.seq DESC LIMIT 1) END,
+       sent.unread, sent.late, told.steps,
        told.found > coalesce(cardinality(told.steps), 0)
 FROM turns AS t
 JOIN sessions AS s ON s.session_id = t.session_id
@@ -183,7 +186,9 @@ SELECT now() AS at,
           GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 100) AS sent) AS signals,
        -- NULL: it does not wait for a thread.
        (SELECT max(h.threads_abandoned) FROM heartbeats AS h JOIN living ON living.worker_id = h.worker_id
-        WHERE t.turn_id = ANY (h.thread_waits)) AS threads_abandoned
+        WHERE t.turn_id = ANY (h.thread_waits)) AS threads_abandoned,
+       CASE WHEN t.reason = 'cancelling' THEN (
+         SELECT e.data FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.cancelling' ORDER BY e.seq DESC LIMIT 1) END AS cancelling
 FROM turns AS t
 LEFT JOIN partitions AS mine ON mine.lane = t.lane AND mine.partition = $5
 LEFT JOIN LATERAL (

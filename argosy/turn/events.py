@@ -8,7 +8,8 @@
 | turn.resumed     |          | {}                                                       |
 | turn.completed   |          | {"channels"?}; clients are told "result", or its size: argosy/turn/ended.py |
 | turn.failed      |          | {"type", "message", "traceback"?, "channels"?}           |
-| turn.cancelled   |          | {"reason"?, "channels"?}                                 |
+| turn.cancelling  |          | {"until"}: it is cancelled, and its code may clean up until then |
+| turn.cancelled   |          | {"type"?, "message"?, "traceback"?, "channels"?}: what its clean-up failed of |
 | turn.expired     |          | {"channels"?}                                            |
 | turn.rejected    |          | {"reason"}                                               |
 | turn.parked      | (a step) | {"reason", "message", "channels"?}                       |
@@ -42,7 +43,16 @@ that are, in the events of a step that is declared so (true also where it parked
 | snapshot      | {"turn"}: as GET shows it, in place of events that are not told one by one          |
 """
 
+from datetime import datetime
 from enum import StrEnum
+
+import msgspec
+
+
+class Cancelling(msgspec.Struct):
+    """Data of turn.cancelling. until: database time."""
+
+    until: datetime
 
 
 class Event(StrEnum):
@@ -52,6 +62,7 @@ class Event(StrEnum):
     TURN_RESUMED = "turn.resumed"
     TURN_COMPLETED = "turn.completed"
     TURN_FAILED = "turn.failed"
+    TURN_CANCELLING = "turn.cancelling"
     TURN_CANCELLED = "turn.cancelled"
     TURN_EXPIRED = "turn.expired"
     TURN_REJECTED = "turn.rejected"

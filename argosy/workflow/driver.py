@@ -6,6 +6,8 @@ Rules:
   again: who won a race, which of two errors came first, how far a loop got until a signal came.
 - **Nothing begins before history is all delivered.** What the code asks for meanwhile waits. So what it gives up (a
   cancelled task, the loser of a race, what took longer than asyncio.timeout) is given up again before it would begin.
+- A cancel of the turn is an outcome, too: recorded, then delivered at rest, once, as CancelledError in the first task.
+  When that has ended, other tasks that it cancelled by that clean up to their end (asyncio.gather does not wait).
 - An outcome of an operation that the code had given up by then is passed over, now as in every replay.
 - At rest, with an outcome to deliver that the code has not asked for, history and code have parted: the turn is parked.
   At rest with nothing to wait for, no outcome can ever come: the turn fails.
@@ -29,7 +31,7 @@ from argosy.workflow import arguments, as_completed
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
-from argosy.workflow.keys import TIMER, key_of
+from argosy.workflow.keys import CANCEL, TIMER, key_of
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import Operation, StepOperation, WaitOperation
 from argosy.workflow.operations import Operations
@@ -68,7 +70,7 @@ class Driver:
         # Whoever runs beside the loop and will ask it for something (the thread of a synchronous workflow).
         self._beside = 0
         self._is_advancing = False
-        self._is_done = False
+        self._is_done = self._is_cancelled = False
         self._slices = 0
         self._refused = 0
 
@@ -175,7 +177,7 @@ class Driver:
             return False
         self._slices = 0
         root = self._root
-        if root is None or root.done():
+        if root is None or (root.done() and not (self._is_cancelled and self.loop.is_cleaning_up)):
             self._returned()
             return False
         if self._beside:
@@ -183,7 +185,14 @@ class Driver:
         operations = self._operations
         self._time.pass_on()
         if (key := self._replay.next) is not None:
-            operations.deliver_recorded(key)
+            if key == CANCEL:
+                self._replay.take()
+                self._cancel(root)
+            else:
+                operations.deliver_recorded(key)
+            return True
+        if self._journal.is_cancelled and not self._is_cancelled:
+            self._cancel(root)
             return True
         if operations.start_next() or operations.deliver_arrived():
             return True
@@ -195,6 +204,12 @@ class Driver:
         if not operations.is_busy:
             self._journal.rest()
         return False
+
+    def _cancel(self, root: asyncio.Task[Any]) -> None:
+        """Tell the code that its turn is cancelled."""
+        self._is_cancelled = True
+        self._journal.hear()
+        root.cancel()
 
     def _returned(self) -> None:
         """The code has ended. What it gave up by that needs no outcome, what it never asked for does."""

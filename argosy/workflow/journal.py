@@ -69,6 +69,15 @@ class Journal(Protocol):
         """Whether the code must not go on: the turn is handed over, ends from outside, rests, or is not ours."""
         ...
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the turn was cancelled in this attempt; that is recorded, and the code is to hear of it."""
+        ...
+
+    def hear(self) -> None:
+        """The code is told that its turn is cancelled, by this attempt or by history."""
+        ...
+
     def follow(self, advance: Callable[[], None]) -> None:
         """advance is called whenever a wait may be over."""
         ...

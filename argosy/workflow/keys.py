@@ -5,6 +5,7 @@
     signal:NAME          of ctx.wait_signal
     @timer, @time        of the turn's loop: asyncio.sleep and the like; its time, which is the whole turn's
     7/step.name          of the branch that is the turn's seventh task: each task counts its calls for itself
+    @cancel              of the turn: it is cancelled, and its code is told at this place; asked for by nobody
     step.name~2          the wait after the second try of a step; nobody awaits it but the step
 
 Names of steps begin with a letter and have no ~, # and /; those of signals have no ~ and #.
@@ -14,6 +15,7 @@ from typing import Final
 
 TIMER: Final = "@timer"
 TIME: Final = "@time"
+CANCEL: Final = "@cancel"
 
 
 def key_of(scope: int, name: str, count: int) -> str:

@@ -13,7 +13,7 @@ from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
 from argosy.workflow import outcome
 from argosy.workflow.journal import Journal, Park
-from argosy.workflow.keys import retry_key, step_key
+from argosy.workflow.keys import CANCEL, retry_key, step_key
 from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
 from argosy.workflow.operation import Operation, StepOperation, ValueOperation, WaitOperation
 from argosy.workflow.replay import Recorded
@@ -101,7 +101,7 @@ class Operations:
     def pass_over_rest(self, ended: str) -> None:
         """The code has ended: what it gave up by that needs no outcome. Raises Park for what it never asked for."""
         while (key := self._replay.next) is not None:
-            if key not in self._asked:
+            if key not in self._asked and key != CANCEL:
                 raise self.mismatch(key, instead=ended)
             self._replay.take()
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from argosy.turn.events import SETTLED_OUTCOMES, Event
-from argosy.workflow.keys import is_awaited
+from argosy.workflow.keys import CANCEL, is_awaited
 
 UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn parks over an at_most_once step
 
@@ -20,7 +20,7 @@ Row = tuple[int, int, str, str, bytes]
 
 
 class Recorded(NamedTuple):
-    """A settled outcome of history: one of SETTLED_OUTCOMES and its data (JSON bytes)."""
+    """A settled outcome of history: one of SETTLED_OUTCOMES, or turn.cancelling, and its data (JSON bytes)."""
 
     type: Event
     data: bytes
@@ -53,6 +53,8 @@ class Replay:
                 self._intended.pop(key, None)  # it failed, so its outcome is known
             elif kind == Event.STEP_INTENDED:
                 self._intended[key] = None
+            elif kind == Event.TURN_CANCELLING:
+                self._settled.setdefault(CANCEL, Recorded(Event.TURN_CANCELLING, data))
             elif kind == Event.TURN_PARKED:
                 self._parked(key, data)
         self._order = deque(key for key in self._settled if is_awaited(key))

@@ -163,6 +163,11 @@ class TurnLoop(asyncio.AbstractEventLoop):
         """The task that runs now."""
         return asyncio.current_task(self)  # type: ignore[return-value]
 
+    @property
+    def is_cleaning_up(self) -> bool:
+        """Whether a task that was cancelled has not ended."""
+        return any(task.cancelling() and not task.done() for task in self._tasks.values())
+
     def end(self) -> list[BaseException]:
         """Nothing of the workflow runs any more: its frames are closed (GeneratorExit, not CancelledError, so that no
         clean-up of a cancellation runs), and whatever they try meanwhile is refused. Returns what they raised.

@@ -30,7 +30,7 @@ async def test_rows_in_hand_of_a_refused_turn_are_looked_at_again():
     async with Parts(catalog()) as parts:
         parts.stream.apply = lambda arguments: [False] * 1
         turn_id, cancel_id = uuid.uuid4(), uuid.uuid4()
-        parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone"})
+        parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone", "status": "parked"})
         parts.heads.due = [due_row(parts.heads.turns[turn_id], cancel_id, "cancel")]
         await parts.inbox.look()
         await until(lambda: parts.stream.calls)

@@ -146,7 +146,7 @@ async def test_the_inbox_is_read_after_reads_that_failed(error):
     async with Parts(catalog(returns)) as parts:
         due = parts.heads.due_inbox
         parts.heads.due_inbox = Fails(error, due, times=2)
-        turn = loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom"})
+        turn = loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom", "status": "parked"})
         parts.heads.due = [due_row(turn, uuid.uuid4(), "cancel")]
         async with running(parts.inbox.run()):
             await until(lambda: any(turn.turn_id in call[4] for call in parts.stream.calls))
@@ -155,7 +155,7 @@ async def test_the_inbox_is_read_after_reads_that_failed(error):
 @pytest.mark.parametrize("error", [*KINDS, OwnershipLostError("the turn's")], ids=lambda error: type(error).__name__)
 async def test_a_row_that_cannot_be_taken_keeps_no_other_from_its_turn(error):
     async with Parts(catalog(returns)) as parts:
-        bad, good = (loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom"}) for _ in range(2))
+        bad, good = (loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom", "status": "parked"}) for _ in range(2))
         parts.heads.due = [due_row(turn, uuid.uuid4(), "cancel") for turn in (bad, good)]
         take, tries = parts.inbox._delivery.take, []
 
@@ -212,7 +212,8 @@ async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
         crashes = crashes_marked
 
     takeover = Takeover(
-        Partitions(), SystemClock(), note_s=60.0, bound_s=60.0, is_living=lambda _: False, ask=lambda _: None,
+        Partitions(), SystemClock(), note_s=60.0, bound_s=60.0, cancel_s=1.0,
+        is_living=lambda _: False, ask=lambda _: None,
         on_open=opened.extend, on_released=lambda *_: None,
     )  # fmt: skip
     async with running(takeover.run()):

@@ -37,6 +37,7 @@ def takeover_of(notes: Notes, living: set[uuid.UUID], released: list[Resume], bo
         SystemClock(),
         note_s=60.0,
         bound_s=bound_s,
+        cancel_s=1.0,
         is_living=lambda worker_id: worker_id in living,
         ask=lambda _: None,
         on_open=lambda _: None,

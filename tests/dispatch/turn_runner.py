@@ -43,10 +43,13 @@ class FlusherStub:
 class Runner:
     """Runs turns of one workflow, one after the other."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        definition = Workflow("flow", "1", "", function, True, False, False)
+    def __init__(
+        self, function: Callable[..., Any], *, is_async: bool = True, slots: int = 8, cancel_cleanup_s: float = 30.0
+    ) -> None:
+        definition = Workflow("flow", "1", "", function, is_async, False, False)
         self.asked: list[Turn] = []
         self.is_watched = False
+        self.now_s = 1_000.0
         self.threads = make_threads(steps=2, workflows=8, abandoned_max=4)
         self.scheduler = Scheduler(8)
 
@@ -59,10 +62,10 @@ class Runner:
             FlusherStub(),  # type: ignore[arg-type]
             Found(),  # type: ignore[arg-type]
             self.threads,
-            slots=8,
+            slots=slots,
             flush_queue_max=100,
-            limits=Limits(10_000, 60, 1_000, 10**7, ChannelBounds(1_000, 10_000, 20_000, 16)),
-            database_time_s=lambda: 1_000.0,
+            limits=Limits(10_000, 60, 1_000, 10**7, ChannelBounds(1_000, 10_000, 20_000, 16), 120.0, cancel_cleanup_s),
+            database_time_s=lambda: self.now_s,
             load=lambda turn: self.executor.begin(turn),
             again=lambda turn: None,
             read_anew=lambda turn: None,
@@ -123,8 +126,8 @@ class Runner:
 async def runner(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[Callable[..., Any]], Runner]]:
     runners: list[Runner] = []
 
-    def make(function: Callable[..., Any]) -> Runner:
-        runners.append(Runner(function))
+    def make(function: Callable[..., Any], **options: Any) -> Runner:
+        runners.append(Runner(function, **options))
         return runners[-1]
 
     yield make

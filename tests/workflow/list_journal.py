@@ -46,6 +46,8 @@ class ListJournal:
         self.emitter: Emitter | None = None
         self.replay = Replay(self.rows)
         self.is_stopped = False
+        self.is_cancelled = False
+        self.has_heard = False
         self.is_resting = asyncio.Event()
         self.open_waits: dict[str, tuple[str, str, float | None]] = {}
         self._advance: Callable[[], None] = lambda: None
@@ -53,6 +55,15 @@ class ListJournal:
 
     def follow(self, advance: Callable[[], None]) -> None:
         self._advance = advance
+
+    def cancel(self) -> None:
+        """The turn is cancelled."""
+        self.record(Event.TURN_CANCELLING, "", b'{"until":"2026-01-01T00:00:00+00:00"}')
+        self.is_cancelled = True
+        self._advance()
+
+    def hear(self) -> None:
+        self.has_heard = True
 
     async def ready(self, key: str) -> None:
         self.calls.append(("ready", key))

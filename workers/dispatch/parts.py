@@ -120,6 +120,7 @@ class Parts:
             self.clock,
             note_s=settings.handover_note_s,
             bound_s=settings.handover_s,
+            cancel_s=settings.cancel_cleanup_s,
             is_living=lambda worker_id: self.ownership.fleet.is_living(worker_id),
             ask=lambda partitions_of: self.others.ask(partitions_of, self.ownership.fleet.address_of),
             on_open=self._opened,

@@ -17,7 +17,7 @@ class Stop(Enum):
     """Why a running turn's task is ended from outside."""
 
     SUSPEND = "suspend"
-    CANCEL = "cancel"
+    CANCEL = "cancel"  # its code has had its time to clean up
     EXPIRE = "expire"
     DROP = "drop"  # this process may not write for it any more, or is closing
     HANDOVER = "handover"  # another process owns it, or will: nothing new begins, and steps in flight run to their end
@@ -77,8 +77,7 @@ class Owned:
         self.backlog: list[Any] = []
         self.gap: Gap | None = None
         self.mark: tuple[int, float] | None = None
-        self.is_void = self.is_closing = self.is_lent = False
-        self.is_open = self.is_reading = False
+        self.is_void = self.is_closing = self.is_lent = self.is_open = self.is_reading = False
         self.resume = Resume.CRASHED
         self.crashed_at_s = 0.0
         self.held_at_s = float("-inf")
@@ -131,6 +130,8 @@ class Turn:
         "attempt",
         "awaits_start",
         "bucket",
+        "cancel_id",
+        "cancel_until_s",
         "channels",
         "consumed",
         "counted_bytes",
@@ -226,8 +227,7 @@ class Turn:
         self.needs_load = input is None or status is not Status.QUEUED
         # Running in Postgres when it came into memory, with so many events.
         self.found_running_seq = seq if status is Status.RUNNING else None
-        self.is_refused = False
-        self.is_queued_to_flush = False
+        self.is_refused = self.is_queued_to_flush = False
         self.durable: asyncio.Future[None] | None = None
         self.events: list[EventWrite] = []
         self.inbox: list[InboxWrite] = []
@@ -250,12 +250,14 @@ class Turn:
         self.history_bytes = 0
         # Outcomes from a former owner, to be recorded before the code asks for them.
         self.results: list[Result] = []
-        # Events of a flush that was refused, its partition lost: a successor hears their outcomes.
+        # Events of a flush that was refused, its partition being lost: a successor hears their outcomes.
         self.unwritten: list[EventWrite] = []
         self.resume = Resume.CRASHED
-        self.is_taken_over = False  # its attempt began elsewhere and goes on here
-        # Nothing of its code runs before its start is durable: it may be what killed a worker.
-        self.awaits_start = False
+        # The row of its cancel, which stays due until it has ended; until when its code may clean up, database time.
+        self.cancel_id: uuid.UUID | None = None
+        self.cancel_until_s: float | None = None
+        # Its attempt began elsewhere and goes on here; its code waits for its start to be durable, as it may kill.
+        self.is_taken_over = self.awaits_start = False
         self.task: asyncio.Task[None] | None = None
         self.journal: Any = None
         # What its code has emitted and no durable event holds yet; set in whatever thread emits. None: nothing, or its

@@ -5,6 +5,7 @@ Rules:
 - Only after that its session's next turn starts and inbox rows that met its last flush are looked at again.
 - A turn that was running when its owner died runs again with a higher attempt, and says so first (turn.reset); one that
   was in several crashes waits for its group, without a slot, or is parked (crash_rule.py, suspects.py).
+- A cancelled turn whose code has begun is told so when it has a slot (cancels.py); its end is as ever.
 - A turn that is handed over keeps its slot until its last step in flight has ended here.
 """
 
@@ -18,6 +19,7 @@ from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.execution import turn_change
+from argosy.workers.dispatch.execution.cancels import Cancels
 from argosy.workers.dispatch.execution.journal import TurnJournal
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.trials import Trials
@@ -30,6 +32,7 @@ from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
 from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
+from argosy.workflow.keys import CANCEL
 from argosy.workflow.threads import Threads
 
 log = structlog.get_logger()
@@ -81,6 +84,14 @@ class Executor:
             watch_s_max=limits.suspect_watch_s_max,
             database_time_s=database_time_s,
             fill=on_freed,
+        )
+        self.cancels = Cancels(
+            limits.cancel_cleanup_s,
+            database_time_s,
+            may_start=lambda: not (self.is_draining or self.is_cut_off),
+            is_here=lambda turn: self._scheduler.live.get(turn.turn_id) is turn,
+            end=lambda turn: self.end(turn, Status.CANCELLED, Event.TURN_CANCELLED),
+            stop=lambda turn: self.stop(turn, Stop.CANCEL),
         )
         self._count_ended = {status: telemetry.ENDED.labels(status=status.value).inc for status in ENDED}
         # Nothing new is started: the worker drains, or Postgres has been away for too long.
@@ -136,6 +147,8 @@ class Executor:
             self._on_lacking(turn)
             return
         if not self._trials.may_begin(turn):
+            if turn.cancel_id is not None and turn.status in (Status.RUNNING, Status.SUSPENDED):
+                self.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
             return
         turn.awaits_start = turn.awaits_start or self._flusher.is_word_old(turn.owned)
         turn_change.start(turn, definition.version)
@@ -148,6 +161,8 @@ class Executor:
             listener_of=self._listener_of,
             on_quiet=self.suspend,
         )
+        if (turn.cancel_id is not None or journal.replay.is_settled(CANCEL)) and not self.cancels.tell(turn):
+            return
         if self._is_watched(turn):
             self._flusher.add(turn)
         else:
@@ -169,7 +184,7 @@ class Executor:
         self._flusher.add(turn)
 
     def stop(self, turn: Turn, why: Stop) -> None:
-        """Cancel a running turn's task; what it becomes is decided by why."""
+        """End a running turn's task; what it becomes is decided by why."""
         if turn.stop is None and turn.task is not None:
             turn.stop = why
             turn.task.cancel()
@@ -178,7 +193,7 @@ class Executor:
 
     def suspend(self, turn: Turn) -> None:
         """Nothing but waits is left: write them, free everything."""
-        if turn.stop is not None or not turn.is_live or turn.status is not Status.RUNNING:
+        if turn.stop is not None or not turn.is_live or turn.status is not Status.RUNNING or turn.cancel_until_s:
             return
         turn_change.suspend(turn)
         self._flusher.add(turn)
@@ -197,8 +212,12 @@ class Executor:
 
     def end(self, turn: Turn, status: Status, event: Event) -> None:
         """End a turn that is not running: it was cancelled, or its deadline passed."""
-        turn_change.end(turn, status, event)
+        turn_change.end(turn, status, event, turn.error if turn.cancel_until_s and turn.error else b"{}")
         self._flusher.add(turn)
+
+    def will_begin(self, turn: Turn) -> bool:
+        """Whether it waits for nothing but its slot and history: for no trial, no build."""
+        return self._scheduler.is_ready(turn) or (turn in self._running and not self._trials.is_resting(turn))
 
     def dropped(self, turn: Turn) -> None:
         """The turn is not ours any more, or ended without running: its slot is free."""
@@ -241,6 +260,8 @@ class Executor:
         if turn.journal is not None:
             turn.journal.close()
         turn.journal = turn.task = turn.channels = turn.emitter = None
+        if turn.cancel_id is not None or turn.cancel_until_s is not None:
+            self.cancels.settled(turn)
         if turn.deferred:
             self._again(turn)
 
@@ -266,26 +287,16 @@ class Executor:
                 step_timeout_s_max=self._limits.step_timeout_s_max,
             )
             if turn.stop is None:
-                turn.result = result
-                turn_change.end(turn, Status.COMPLETED, Event.TURN_COMPLETED)
-        except Park as park:
-            if turn.stop is None:
-                turn_change.park(turn, park)
+                turn_change.completed(turn, result)
         except OwnershipLostError:
             turn.stop = turn.stop or Stop.DROP
-        except asyncio.CancelledError:
-            if turn.stop is None:
-                turn_change.fail(turn, asyncio.CancelledError("the workflow cancelled itself"))
         except BaseException as error:  # the edge of user code: whatever it raises ends the turn, never the worker
             if turn.stop is None:
-                turn_change.fail(turn, error)
+                turn_change.raised(turn, error)
         self._stopped(turn)
 
     def _stopped(self, turn: Turn) -> None:
         """Nothing of its code runs any more: what it came to is written."""
-        if turn.stop is Stop.CANCEL:
-            turn_change.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
-        elif turn.stop is Stop.EXPIRE:
-            turn_change.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
+        turn_change.stopped(turn)
         if turn.is_live and turn.stop not in (Stop.DROP, Stop.SUSPEND, Stop.HANDOVER):
             self._flusher.add(turn)

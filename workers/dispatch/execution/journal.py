@@ -46,6 +46,8 @@ class TurnJournal:
         "_turn",
         "active",
         "bounds",
+        "has_heard",
+        "is_cancelled",
         "is_new",
         "outcomes",
         "replay",
@@ -76,6 +78,8 @@ class TurnJournal:
         self._advance: Callable[[], None] = _nothing
         self._hidden: frozenset[str] = frozenset()
         self._is_closed = False
+        # The turn was cancelled in this attempt; its code was told so.
+        self.is_cancelled = self.has_heard = False
         self.replay = Replay(turn.history)
         # Keys of steps that are in flight.
         self.active: set[str] = set()
@@ -111,6 +115,9 @@ class TurnJournal:
 
     def follow(self, advance: Callable[[], None]) -> None:
         self._advance = advance
+
+    def hear(self) -> None:
+        self.has_heard = True
 
     def hide(self, key: str) -> None:
         self._hidden |= {key}
@@ -211,6 +218,15 @@ class TurnJournal:
         """A timer of this turn came due."""
         self.waits.fire(key, inbox_id)
         self._flusher.add(self._turn)
+        self._advance()
+
+    def cancel(self, data: bytes) -> None:
+        """The turn is cancelled. Its code hears of it when it is at rest; it may end by that, and then in one flush."""
+        turn = self._turn
+        turn.write(Event.TURN_CANCELLING, data=data)
+        self._recorded_seq = turn.seq
+        self.is_cancelled = True
+        self._flusher.add_lazily(turn)
         self._advance()
 
     def hand_over(self, on_done: Callable[[], None]) -> None:

@@ -9,7 +9,8 @@ from argosy.workflow.threads import Threads, make_threads
 
 class Limits(NamedTuple):
     """step_timeout_s_max: no step may declare a longer timeout_s. events_max, history_size_bytes_max: durable events of
-    one turn, and their data. suspect_watch_s_max: the longest trial of turns that may be what ends workers.
+    one turn, and their data. suspect_watch_s_max: the longest trial of turns that may be what ends workers;
+    cancel_cleanup_s: how long a cancelled turn waits for a slot, and then may clean up.
     """
 
     payload_size_bytes_max: int
@@ -18,6 +19,7 @@ class Limits(NamedTuple):
     history_size_bytes_max: int
     channels: ChannelBounds
     suspect_watch_s_max: float = 120.0
+    cancel_cleanup_s: float = 30.0
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -33,6 +35,7 @@ def limits_of(settings: Settings) -> Limits:
             settings.channels_per_turn_max,
         ),
         settings.suspect_watch_s_max,
+        settings.cancel_cleanup_s,
     )
 
 

@@ -67,6 +67,10 @@ class Trials:
         """Slots that are kept for those who wait."""
         return self._suspects.reserved
 
+    def is_resting(self, turn: Turn) -> bool:
+        """Whether the turn waits for others' trials, or for its own."""
+        return self._suspects.is_resting(turn)
+
     def may_begin(self, turn: Turn) -> bool:
         """Whether a turn may run now; otherwise it is parked, or waits and is named by `look` when it may."""
         if turn in self._admitted:

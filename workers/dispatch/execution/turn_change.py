@@ -1,5 +1,7 @@
 """What happens to a turn in memory when it starts, goes on, ends or parks: changes that the next flush writes."""
 
+import asyncio
+
 import msgspec
 import structlog
 
@@ -7,7 +9,7 @@ from argosy import telemetry
 from argosy.errors import StepFailedError
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Resume, Turn
+from argosy.workers.dispatch.turn import Resume, Stop, Turn
 from argosy.workflow.frames import kind_of, traceback_of, words_of
 from argosy.workflow.journal import Park
 from argosy.workflow.outcome import extended, with_channels
@@ -77,6 +79,10 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
     """Its timers, and what was sent to it and is not known here, go in the flush that writes this (flush.sql)."""
     turn.become(status)
     turn.waits = None
+    if turn.cancel_until_s is not None:
+        turn.reason = None
+    if status is Status.CANCELLED and turn.cancel_id is not None:
+        turn.moves[turn.cancel_id] = "consumed"
     turn.write(event, data=_with_channels(turn, data))
     for signal in turn.signals:
         turn.moves[signal.inbox_id] = "late"
@@ -89,14 +95,74 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
             turn.drop_timer(wait.timer_id)
 
 
-def fail(turn: Turn, error: BaseException) -> None:
-    """The error, and where in user code it came from; of a private step only that one failed."""
-    if not isinstance(error, StepFailedError):
-        failure = _Failure(kind_of(error), words_of(error)[:_MESSAGE_CHARACTERS_MAX], traceback_of(error))
-    elif error.is_private:
-        failure = _Failure(kind_of(error), "a private step failed")
+def completed(turn: Turn, result: bytes) -> None:
+    """The code has returned; what a clean-up returns is nothing."""
+    if turn.journal.has_heard:
+        cleaned_up(turn)
+        return
+    turn.result = result
+    end(turn, Status.COMPLETED, Event.TURN_COMPLETED)
+
+
+def raised(turn: Turn, error: BaseException) -> None:
+    """The code has raised, or cannot go on."""
+    is_park = isinstance(error, Park)
+    if turn.journal.has_heard or (is_park and turn.cancel_until_s is not None):
+        cleaned_up(turn, error)
+    elif isinstance(error, Park):
+        park(turn, error)
+    elif isinstance(error, asyncio.CancelledError):
+        fail(turn, asyncio.CancelledError("the workflow cancelled itself"))
     else:
-        failure = _Failure(error.error_type, words_of(error)[:_MESSAGE_CHARACTERS_MAX], traceback_of(error))
+        fail(turn, error)
+
+
+def stopped(turn: Turn) -> None:
+    """It was ended from outside: what it has become."""
+    if turn.stop is Stop.CANCEL:
+        cancelled(turn)
+    elif turn.stop is Stop.EXPIRE:
+        end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
+
+
+def cleaned_up(turn: Turn, error: BaseException | None = None) -> None:
+    """A cancelled turn ends. error: what its code raised; anything but CancelledError is a failure of its clean-up."""
+    if error is None or isinstance(error, asyncio.CancelledError):
+        telemetry.CLEANUPS.labels(outcome="done").inc()
+        cancelled(turn)
+        return
+    failure = _failure_of(error)
+    telemetry.CLEANUPS.labels(outcome="failed").inc()
+    log.warning(
+        telemetry.CLEANUP_FAILED,
+        turn_id=str(turn.turn_id),
+        workflow=turn.workflow,
+        type=failure.type,
+        message=failure.message,
+        traceback=failure.traceback,
+    )
+    turn.error = msgspec.json.encode(failure)
+    cancelled(turn)
+
+
+def cancelled(turn: Turn) -> None:
+    """It ends as cancelled; turn.error: what its clean-up failed of."""
+    end(turn, Status.CANCELLED, Event.TURN_CANCELLED, turn.error or b"{}")
+
+
+def _failure_of(error: BaseException) -> _Failure:
+    """The error, and where in user code it came from; of a private step only that one failed."""
+    if isinstance(error, Park):
+        return _Failure(error.reason, error.message[:_MESSAGE_CHARACTERS_MAX])
+    if not isinstance(error, StepFailedError):
+        return _Failure(kind_of(error), words_of(error)[:_MESSAGE_CHARACTERS_MAX], traceback_of(error))
+    if error.is_private:
+        return _Failure(kind_of(error), "a private step failed")
+    return _Failure(error.error_type, words_of(error)[:_MESSAGE_CHARACTERS_MAX], traceback_of(error))
+
+
+def fail(turn: Turn, error: BaseException) -> None:
+    failure = _failure_of(error)
     if not isinstance(error, StepFailedError):  # what a step failed of was said when it did
         log.warning(
             telemetry.TURN_FAILED,

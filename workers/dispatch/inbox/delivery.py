@@ -3,7 +3,9 @@
 Rules (I7):
 - A row takes effect in the flush of its effect, and stays due until then.
 - A turn that a row wakes comes into memory without its history: that is read when the turn has a slot.
-- What ends a turn needs nothing of it but its row: neither its history nor room for it.
+- A deadline needs nothing of its turn but its row: neither its history nor room for it; nor does a cancel of a turn
+  whose code has not begun, is parked, or waits for something else than a slot. Other code is told of it when it has a
+  slot (execution/cancels.py), and the cancel stays due until the turn has ended.
 - What would wake a turn of which a former owner may still say something stays due.
 - A row that meets a turn between its last line of code and the commit of its last flush is looked at again afterwards.
 """
@@ -89,7 +91,9 @@ class Delivery:
             self._flusher.place(Placement(owned, row.turn_id, head.session_id, head.bucket))
         elif action in (Action.LATE, Action.DELETE):
             self._move(row, owned, "late" if action is Action.LATE else "deleted")
-        elif action in (Action.CANCEL, Action.EXPIRE):
+        elif action is Action.CANCEL:
+            self._cancel_absent(row, owned, head)
+        elif action in (Action.END, Action.EXPIRE):
             turn = turn_of(head, owned)  # one that is held stays so until Postgres has its end: the note lists it
             self._scheduler.live[turn.turn_id] = turn
             self._end(row, owned, turn, action)
@@ -130,7 +134,9 @@ class Delivery:
         action = decide(row.kind, row.name, status, waits_for=True)
         if row.name in ("deadline", "not_before") and row.kind == "timer":
             action = decide(row.kind, row.name, turn.status, waits_for=True)
-        if action in (Action.CANCEL, Action.EXPIRE):
+        if action is Action.CANCEL and (has_begun or self._executor.will_begin(turn)):
+            self._cancel(row, turn)
+        elif action in (Action.CANCEL, Action.END, Action.EXPIRE):
             self._end(row, owned, turn, action)
         elif action in (Action.LATE, Action.DELETE):
             self._move(row, owned, "late" if action is Action.LATE else "deleted", turn)
@@ -149,15 +155,33 @@ class Delivery:
                 turn.signals.append(signal)
                 self._move(row, owned, "buffered", turn)
 
+    def _cancel_absent(self, row: DueRow, owned: Owned, head: Head | LoadedTurn) -> None:
+        """It is suspended, or held. One that memory has no room for now is looked at again."""
+        if self._takeover.is_held(row.turn_id):
+            self._takeover.hurry(row.turn_id)
+            return
+        turn = turn_of(head, owned)
+        if self._scheduler.found(turn):
+            self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
+            self._cancel(row, turn)
+
+    def _cancel(self, row: DueRow, turn: Turn) -> None:
+        """Its code runs, or will, and is told; the row stays due."""
+        turn.seen.add(row.inbox_id)
+        turn.cancel_id = row.inbox_id
+        self._executor.cancels.take(turn)
+
     def _end(self, row: DueRow, owned: Owned, turn: Turn, action: Action) -> None:
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
         turn.moves[row.inbox_id] = "consumed" if row.kind == "cancel" else "deleted"
-        if turn.journal is not None:
-            self._executor.stop(turn, Stop.CANCEL if action is Action.CANCEL else Stop.EXPIRE)
-        elif action is Action.CANCEL:
+        if action is not Action.EXPIRE:
             self._executor.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
-        else:
+        elif turn.journal is None:
             self._executor.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
+        elif turn.cancel_until_s is not None:
+            self._executor.cancels.cut_off(turn, "was not done when its deadline passed")
+        else:
+            self._executor.stop(turn, Stop.EXPIRE)
 
     def _move(self, row: DueRow, owned: Owned, to: str, turn: Turn | None = None) -> None:
         telemetry.INBOX.labels(kind=row.kind, outcome=to).inc()

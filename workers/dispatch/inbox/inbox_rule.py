@@ -15,7 +15,8 @@ class Action(Enum):
     WAKE = "wake"  # the suspended turn goes on
     DELIVER = "deliver"  # the running turn gets it
     PLACE = "place"  # the delayed turn falls due
-    CANCEL = "cancel"
+    CANCEL = "cancel"  # its code is told, and may clean up
+    END = "end"  # it is cancelled, and ends without its code
     EXPIRE = "expire"
     RESUME = "resume"  # the parked turn runs again
     LATE = "late"  # the turn has ended, or the row has no use any more
@@ -49,7 +50,7 @@ def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Acti
     if kind == "handover":
         return Action.LATE
     if kind == "cancel":
-        return Action.CANCEL
+        return Action.CANCEL if status in (Status.RUNNING, Status.SUSPENDED) else Action.END
     if kind == "resume":
         return Action.RESUME if status is Status.PARKED else Action.LATE
     if status is Status.RUNNING:
@@ -60,11 +61,12 @@ def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Acti
 
 
 def decide_held(kind: str, name: str, status: Status, waits_for: bool) -> Action:
-    """What becomes of a due row while a step of its turn still runs at a former owner. Who wants the turn to end need
-    not wait for that. What would wake it stays due: once buffered, nothing looks at it again but a turn that runs.
+    """What becomes of a due row while a step of its turn still runs at a former owner. A deadline need not wait for
+    that, and a cancel does not wait for long. What would wake the turn stays due: once buffered, nothing looks at it
+    again but a turn that runs.
     """
     if kind == "cancel":
-        return Action.CANCEL
+        return decide(kind, name, status, waits_for)
     if kind == "timer" and name in ("deadline", "not_before"):
         return Action.EXPIRE if name == "deadline" else Action.DELETE
     if kind in ("timer", "resume") or (status is Status.SUSPENDED and waits_for):

@@ -4,7 +4,8 @@ Rules (one place each, as pure decisions):
 - While the former owner lives, its note is waited for (HANDOVER_NOTE_S at the most): nothing that waits in Postgres is
   run before it says what still runs there. Who is dead cannot say anything, and is not waited for.
 - A partition that is lost before that is known is handed on when it is.
-- A turn of the note is held until its runner says that it is done, dies, or HANDOVER_S has passed. Every other turn of
+- A turn of the note is held until its runner says that it is done, dies, or HANDOVER_S has passed (from a cancel on:
+  CANCEL_CLEANUP_S). Every other turn of
   the partition goes on at once, and none of them begins again when there is a note.
 - That the former owner died is written down before the partition opens (partitions.crashed_at): it concerns turns that
   may wake up long after, at another owner (execution/crash_rule.py).
@@ -33,12 +34,15 @@ _NOBODY = uuid.UUID(int=0)
 
 
 class HeldTurn(NamedTuple):
-    """A turn of which a step still runs elsewhere. runner: WORKER/EPOCH; resume: how it goes on then."""
+    """A turn of which a step still runs elsewhere. runner: WORKER/EPOCH; resume: how it goes on then; is_hurried: it
+    is cancelled.
+    """
 
     owned: Owned
     runner: str
     until_s: float
     resume: Resume
+    is_hurried: bool = False
 
     @property
     def runner_id(self) -> uuid.UUID:
@@ -92,6 +96,7 @@ class Takeover:
         *,
         note_s: float,
         bound_s: float,
+        cancel_s: float,
         is_living: Callable[[uuid.UUID], bool],
         ask: Callable[[dict[uuid.UUID, list[int]]], None],
         on_open: Callable[[list[Owned]], None],
@@ -102,6 +107,7 @@ class Takeover:
         self._rounds = Rounds("takeover", clock)
         self._note_s = note_s
         self._bound_s = bound_s
+        self._cancel_s = cancel_s
         self._is_living = is_living
         self._ask = ask
         self._on_open = on_open
@@ -128,6 +134,14 @@ class Takeover:
         held = self.held.get(turn_id)
         if held is not None and held.runner == runner:
             self._release(turn_id, held, held.resume)
+
+    def hurry(self, turn_id: uuid.UUID) -> None:
+        """A held turn is cancelled: it does not wait for its runner for long. May be called again and again."""
+        held = self.held[turn_id]
+        until_s = self._clock.monotonic_s() + self._cancel_s
+        if not held.is_hurried and until_s < held.until_s:
+            held = held._replace(until_s=until_s)
+        self.held[turn_id] = held._replace(is_hurried=True)
 
     def has_doubts(self, owned: Owned) -> bool:
         """Whether a turn is held that begins again when its runner is done."""

@@ -3,10 +3,8 @@
 Invariants:
 - A session has at most one head that is ready, starting or running (I2); the next is looked at only after its
   end is durable.
-- What memory does not hold waits in Postgres: behind a suspended or parked head nothing is held at all, behind
-  a running
-  one at most `look_ahead` turns. `is_complete` says that memory holds all there is; otherwise the session is paged in
-  when its queue is empty.
+- What memory does not hold waits in Postgres: behind a suspended or parked head nothing is held at all, behind one that
+  runs at most `look_ahead` turns. `is_complete`: memory holds all there is; otherwise an empty queue is paged in.
 - Tenants take turns (deficit round robin, every turn costs one); within a tenant priority, then age (I10).
 """
 
@@ -170,6 +168,10 @@ class Scheduler:
         self._hold(session, turn)
         return True
 
+    def is_ready(self, turn: Turn) -> bool:
+        """Whether it waits to be picked, as its session's head."""
+        return self.head_of(turn.session_id) is turn and self.sessions[turn.session_id].is_ready
+
     def pick(self) -> Turn | None:
         """The next turn to start; it is held until `freed`."""
         while self._round:
@@ -211,8 +213,7 @@ class Scheduler:
     def removed(self, turn: Turn) -> None:
         """A turn ended without running here (cancelled, expired): what stands behind it may be free now."""
         self._leave(turn)
-        session = self.sessions.get(turn.session_id)
-        if session is None:
+        if (session := self.sessions.get(turn.session_id)) is None:
             self.more(turn.session_id, turn.bucket, turn.owned)
             return
         if session.held is turn:
@@ -224,8 +225,7 @@ class Scheduler:
                 session.queue.remove(turn)
             except ValueError:
                 return
-            if session.held is None:
-                self._next(session)
+            self._next(session)
 
     def void(self, owned: Owned) -> list[Turn]:
         """A partition was lost: everything of it leaves memory. Returns the turns that were known."""
