@@ -27,9 +27,10 @@ class Operation:
 class StepOperation(Operation):
     """args, kwargs: what the step is called with; digest: of them. context: what its code runs in, a copy of the
     workflow's. tries: so far. wait_key: of the wait for the next try, while it is in one. task: the try that runs.
+    is_ended: by us, because nobody waits for it any more.
     """
 
-    __slots__ = ("args", "context", "digest", "function", "kwargs", "step", "task", "tries", "wait_key")
+    __slots__ = ("args", "context", "digest", "function", "is_ended", "kwargs", "step", "task", "tries", "wait_key")
 
     def __init__(
         self, key: str, step: Step, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -43,6 +44,7 @@ class StepOperation(Operation):
         self.context: Context | None = None
         self.tries = 0
         self.wait_key = ""
+        self.is_ended = False
         self.task: asyncio.Task[None] | None = None
 
 

@@ -121,6 +121,7 @@ class Operations:
             if operation.wait_key:
                 self._journal.end_wait(operation.wait_key)
             elif operation.task is not None:
+                operation.is_ended = True
                 operation.task.cancel()
                 self._trying.discard(operation.task)
                 self._given_up.add(operation.task)
@@ -134,6 +135,8 @@ class Operations:
     async def close(self) -> None:
         """When this returns no step runs any more, but for those that cannot be stopped in time."""
         for operation in self._pending.values():
+            if isinstance(operation, StepOperation):
+                operation.is_ended = True
             if operation.future is not None:
                 operation.future.cancel()  # it and the task that awaits it hold each other
         self._pending.clear()

@@ -99,7 +99,7 @@ class StepRunner:
                 took_s = self._time_s() - started_s
                 _observe_s(took_s)
         except BaseException as error:
-            if _is_interruption(error):
+            if _is_interruption(operation, error):
                 self._open.clear(key)
                 raise
             self._refuse_late(key)
@@ -212,15 +212,10 @@ def _call_plain(function: Callable[[], Any]) -> Any:
         raise RuntimeError("the step raised StopIteration") from error
 
 
-def _is_interruption(error: BaseException) -> bool:
+def _is_interruption(operation: StepOperation, error: BaseException) -> bool:
     """Whether a try was ended from outside, so that it has no outcome; everything else that it raises is its failure,
     sys.exit() and a cancellation that it inflicted on itself among them.
     """
     if isinstance(error, asyncio.CancelledError):
-        return _is_cancelling()
+        return operation.is_ended
     return isinstance(error, (OwnershipLostError, Park))
-
-
-def _is_cancelling() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

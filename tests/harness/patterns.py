@@ -14,7 +14,7 @@ from tests.harness.client import Client
 WORKFLOWS: Final = Path(__file__).with_name("pattern_workflows.py")
 
 
-_ARRIVED: Final = ["StepFailedError", "TimeoutError", "map of Bern", "map of Rome"]
+_ARRIVED: Final = ("StepFailedError", "map of Bern", "map of Rome")
 _EVENTS: Final = [
     "weather of Oslo; weather of Rome",
     "map of Rome; no broken",
@@ -31,6 +31,14 @@ class Expected(NamedTuple):
     result: Any | Callable[[Any], bool]
     steps: Collection[int]
     ends: str = "completed"
+
+
+def _are_in_time(arrived: list[str]) -> bool:
+    """One of four always takes too long; whoever was under way when the worker was killed may, too."""
+    in_time = [each for each in arrived if each != "TimeoutError"]
+    return (
+        len(arrived) == 4 and len(in_time) < 4 and len(set(in_time)) == len(in_time) and set(in_time) <= set(_ARRIVED)
+    )
 
 
 def _halves_are_equal(result: list[Any]) -> bool:
@@ -70,7 +78,7 @@ EXPECTED: Final[dict[str, Expected]] = {
     "agent_of_events": Expected(lambda result: result[0] == _EVENTS, {10, 11, 12}),
     "agent_of_anyio": Expected(
         # Time passes while no worker is there, so the limit of one may come before the answer of another.
-        lambda result: [sorted(result[0]), *result[1:]] == [_ARRIVED, True, "map of Oslo", "go", "fine"],
+        lambda result: _are_in_time(result[0]) and result[1:] == [True, "map of Oslo", "go", "fine"],
         (),
     ),
     "stubborn": Expected("go", {0}),

@@ -200,6 +200,24 @@ async def test_a_step_that_exits_or_cancels_itself_fails_and_does_not_end_the_wo
     assert await run(flow) == ["SystemExit", "CancelledError"]
 
 
+async def test_a_step_that_cancels_the_task_it_runs_in_fails_and_leaves_nobody_waiting() -> None:
+    async def gives_up() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    async def flow(ctx: Context) -> str:
+        with pytest.raises(StepFailedError) as failed:
+            await ctx.run(gives_up)
+        return failed.value.error_type
+
+    journal = ListJournal()
+
+    assert await run(flow, None, journal) == "CancelledError"
+    assert journal.outcomes() == [("step.failed", "gives_up")]
+
+
 async def test_a_step_that_is_cut_off_has_no_outcome() -> None:
     begun = asyncio.Event()
 
