@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 _PROGRAMS = st.binary(min_size=20, max_size=140)
 _MOMENTS = st.binary(min_size=40, max_size=250)
 _GARBAGE_EVERY = 32
+_before: list[object] = []  # what other tests have left
 _SETTINGS = settings(
     deadline=None, database=None, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -30,6 +31,8 @@ _SETTINGS = settings(
 @pytest.fixture
 def world_loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.SelectorEventLoop()
+    gc.collect()
+    _before[:] = _left()
     with structlog.testing.capture_logs() as logged:
         yield loop
         logged.clear()
@@ -41,7 +44,8 @@ def check(loop: asyncio.AbstractEventLoop, program: bytes, moments: bytes) -> No
     loop.run_until_complete(_check(program_of(program), moments))
     if sum(program) % _GARBAGE_EVERY == 0:
         gc.collect()
-        assert [each for each in gc.get_objects() if _is_left(each)] == []
+        before = {id(each) for each in _before}
+        assert [each for each in _left() if id(each) not in before] == []
 
 
 async def _check(program: programs.Node, moments: bytes) -> None:
@@ -73,6 +77,10 @@ async def _check_same_order(program: programs.Node, moments: bytes, first: Ended
     assert again.outcomes() == first.outcomes()
     assert again.saw == first.saw
     assert again.told == first.told
+
+
+def _left() -> list[object]:
+    return [each for each in gc.get_objects() if _is_left(each)]
 
 
 def _is_left(thing: object) -> bool:
