@@ -1,0 +1,99 @@
+"""What a turn costs grows with what it does, not with its square: counted, not timed."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from argosy import Context, step
+from tests.workflow.list_journal import ListJournal
+from tests.workflow.running import run
+
+
+@step
+async def load(number: int) -> int:
+    return number
+
+
+async def _at_once(ctx: Context, size: int) -> int:
+    return len(await asyncio.gather(*(ctx.run(load, number) for number in range(size))))
+
+
+async def _in_a_row(ctx: Context, size: int) -> int:
+    for number in range(size):
+        await ctx.run(load, number)
+    return size
+
+
+async def _in_tasks(ctx: Context, size: int) -> int:
+    async with asyncio.TaskGroup() as group:
+        for number in range(size):
+            group.create_task(ctx.run(load, number))
+    return size
+
+
+async def _with_time_outs(ctx: Context, size: int) -> int:
+    return len(await asyncio.gather(*(asyncio.wait_for(ctx.run(load, number), 60) for number in range(size))))
+
+
+async def _given_up(ctx: Context, size: int) -> int:
+    tasks = [asyncio.create_task(ctx.wait_signal(f"signal-{number}")) for number in range(size)]
+    await ctx.run(load, 0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return size
+
+
+Code = Callable[[Context, int], Awaitable[int]]
+
+
+async def _calls(code: Code, size: int, journal: ListJournal) -> int:
+    """How many functions of Python were entered, and lines of ours gone through in loops, to run it."""
+    lines = 0
+
+    def count(frame: Any, event: str, _: Any) -> Any:
+        nonlocal lines
+        if "argosy/workflow" not in frame.f_code.co_filename:
+            return None
+        lines += 1
+        return count
+
+    async def sized(ctx: Context) -> int:
+        return await code(ctx, size)
+
+    traced = sys.gettrace()
+    sys.settrace(count)
+    try:
+        assert await run(sized, journal=journal) == size
+    finally:
+        sys.settrace(traced)
+    return lines
+
+
+@pytest.mark.parametrize("code", [_at_once, _in_a_row, _in_tasks, _with_time_outs, _given_up])
+async def test_ten_times_as_much_costs_ten_times_as_much(code: Code) -> None:
+    small, large = ListJournal(passes_time=False), ListJournal(passes_time=False)
+
+    few = await _calls(code, 50, small)
+    many = await _calls(code, 500, large)
+    few_again = await _calls(code, 50, ListJournal(small.rows, attempt=2))
+    many_again = await _calls(code, 500, ListJournal(large.rows, attempt=2))
+
+    assert many < 11 * few
+    assert many_again < 11 * few_again
+
+
+@pytest.mark.parametrize(("code", "size"), [(_at_once, 4_000), (_in_tasks, 4_000), (_in_a_row, 5_000)])
+async def test_thousands_of_operations_complete_and_replay(code: Code, size: int) -> None:
+    async def sized(ctx: Context) -> int:
+        return await code(ctx, size)
+
+    journal = ListJournal()
+    assert await run(sized, journal=journal) == size
+
+    again = ListJournal(journal.rows, attempt=2)
+    assert await run(sized, journal=again) == size
+    assert len(again.rows) == size
