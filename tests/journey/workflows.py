@@ -9,10 +9,11 @@ import ctypes
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from argosy import Context, crash_points, emit, step, step_info, workflow
+from argosy import Context, SyncContext, crash_points, emit, step, step_info, workflow
 from tests.checker.sink_client import cause, cause_synchronously
 
 
@@ -295,3 +296,52 @@ async def gathers(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
     word = await ctx.wait_signal("go") if job.get("is_waiting", True) else None
     await ctx.run(touch, job)
     return {"size": sum(map(len, parts)), "word": word}
+
+
+@workflow
+async def compensates(ctx: Context, job: dict[str, Any]) -> None:
+    """An effect; `at` (a step, a gather, a signal) it stays until it is cancelled; three effects to clean up, of which
+    the second is in flight until it is released, in a gather two by two.
+    """
+    await ctx.run(touch, job)
+    try:
+        if job["at"] == "step":
+            await ctx.run(dawdle, {**job, "step_s": 3_600})
+        elif job["at"] == "gather":
+            await asyncio.gather(_compensated(ctx, job), _compensated(ctx, job))
+        else:
+            await ctx.wait_signal("go")
+    except asyncio.CancelledError:
+        await ctx.run(touch, job)
+        await ctx.run(hold, job)
+        await ctx.run(touch, job)
+        raise
+
+
+async def _compensated(ctx: Context, job: dict[str, Any]) -> None:
+    try:
+        await ctx.wait_signal("go")
+    except asyncio.CancelledError:
+        await ctx.run(touch, job)
+        raise
+
+
+@workflow
+def compensates_in_thread(ctx: SyncContext, job: dict[str, Any]) -> None:
+    """As `compensates` at a signal."""
+    ctx.run(touch, job)
+    try:
+        ctx.wait_signal("go")
+    except asyncio.CancelledError:
+        ctx.run(touch, job)
+        ctx.run(hold, job)
+        ctx.run(touch, job)
+        raise
+
+
+@workflow
+async def swallows(ctx: Context, job: dict[str, Any]) -> None:
+    """Hears of no cancel."""
+    while True:
+        with suppress(asyncio.CancelledError):
+            await ctx.wait_signal("go")
