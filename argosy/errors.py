@@ -19,6 +19,7 @@
     │   │   └── StoreSlowError      it did not get done with this statement: less at once may work
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
     ├── OutcomeUnknownError         try again with the same key; it may have happened
+    ├── InternalError               a bug of Argosy's: what Postgres has is right, and is read again
     ├── OwnershipLostError          this process may no longer write: drop what is held (I4)
     └── StepError                   what user code sees of a step or a wait
         ├── StepFailedError         the step failed for good, its retries are spent
@@ -118,6 +119,10 @@ class EffectNotStartedError(UnavailableError):
 class OutcomeUnknownError(ArgosyError):
     code = "outcome_unknown"
     retryable = True
+
+
+class InternalError(ArgosyError):
+    pass
 
 
 class OwnershipLostError(ArgosyError):

@@ -19,24 +19,24 @@ import asyncio
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
-from contextvars import copy_context
-from types import coroutine
 from typing import Any, Final
 
 import structlog
 
 from argosy import telemetry
-from argosy.errors import OwnershipLostError, WorkflowError
-from argosy.workflow import arguments, as_completed
+from argosy.errors import InternalError, OwnershipLostError, WorkflowError
+from argosy.workflow import as_completed
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, TIMER, key_of
+from argosy.workflow.loop_handle import Timer
 from argosy.workflow.open_attempt import OpenAttempt
-from argosy.workflow.operation import Operation, StepOperation, WaitOperation
+from argosy.workflow.operation import WaitOperation
 from argosy.workflow.operations import Operations
+from argosy.workflow.root_task import RootTask
 from argosy.workflow.step_runner import StepRunner
-from argosy.workflow.turn_loop import Timer, TurnLoop
+from argosy.workflow.turn_loop import TurnLoop
 from argosy.workflow.turn_time import TurnTime
 
 log = structlog.get_logger()
@@ -53,6 +53,28 @@ _TIMER_S_MAX: Final = 366 * 86_400.0
 class Driver:
     """turn_loop.Host. Used from the worker's loop only. on_done is called once, when `error` or `result` is set."""
 
+    __slots__ = (
+        "_attempt",
+        "_beside",
+        "_counts",
+        "_is_advancing",
+        "_is_cancelled",
+        "_is_done",
+        "_journal",
+        "_on_done",
+        "_refused",
+        "_replay",
+        "_root",
+        "_slices",
+        "_time",
+        "_worker_loop",
+        "error",
+        "is_closed",
+        "loop",
+        "operations",
+        "result",
+    )
+
     def __init__(self, journal: Journal, runner: StepRunner, attempt: OpenAttempt, on_done: Callable[[], None]) -> None:
         self.loop = TurnLoop(self)  # type: ignore[abstract]
         self.result: Any = None
@@ -63,9 +85,11 @@ class Driver:
         self._attempt = attempt
         self._on_done = on_done
         self._worker_loop = asyncio.get_running_loop()
-        self._operations = Operations(journal, runner, self.loop, advance=self.advance, fail=self._fail)
+        self.operations = Operations(
+            journal, runner, self.loop, self._worker_loop, advance=self.advance, fail=self._fail
+        )
         self._time = TurnTime(journal)
-        self._root: asyncio.Task[Any] | None = None
+        self._root: RootTask | None = None
         self._counts: dict[tuple[int, str], int] = {}
         # Whoever runs beside the loop and will ask it for something (the thread of a synchronous workflow).
         self._beside = 0
@@ -79,7 +103,7 @@ class Driver:
     def begin(self, code: Coroutine[Any, Any, Any], variables: Variables) -> None:
         """Run the code from its first line. variables: what its context variables are."""
         self._journal.follow(self.advance)
-        self._root = self.loop.create_task(code, context=variables)
+        self._root = self.loop.begin(code, variables)
         self.advance()
 
     def advance(self) -> None:
@@ -92,17 +116,27 @@ class Driver:
                 pass
         except (Park, OwnershipLostError, WorkflowError, asyncio.CancelledError) as error:
             self._end(error=error)
+        except Exception as bug:
+            internal = InternalError(f"{type(bug).__name__}: {words_of(bug)}")
+            internal.__cause__ = bug
+            self._end(error=internal)
         finally:
             self._is_advancing = False
 
-    async def close(self) -> None:
-        """When this returns nothing of the workflow runs any more, but for steps that cannot be stopped in time."""
-        self.is_closed = self._is_done = self._operations.is_closed = self._time.is_closed = True
+    def take_error(self) -> BaseException | None:
+        """What the attempt failed of. It is not kept here: its traceback holds this."""
+        error, self.error = self.error, None
+        return error
+
+    def close(self) -> set[asyncio.Task[None]]:
+        """Nothing of the workflow goes on. Returns tries of steps that were told to end, and have not yet."""
+        self.is_closed = self._is_done = self.operations.is_closed = self._time.is_closed = True
         self._attempt.close()
         for error in self.loop.end():
             self._unclosed(error)
-        await self._operations.close()
         self._root = None
+        self._on_done = _nothing
+        return self.operations.close()
 
     # What the code asks
 
@@ -115,24 +149,6 @@ class Driver:
         elif _get_running_loop() is not self.loop:
             raise WorkflowError(f"{name!r} was asked of ctx outside of its workflow: in a thread, or on another loop")
         return self._key(name)
-
-    async def perform(self, operation: Operation) -> Any:
-        """The outcome of an operation. When the code is cancelled here it gives the operation up."""
-        if self.is_closed:
-            await _never()
-        future = operation.future = asyncio.Future(loop=self.loop)
-        if isinstance(operation, StepOperation):
-            operation.digest = arguments.digest(operation.args, operation.kwargs)
-            if not self._replay.is_settled(operation.key):
-                operation.args, operation.kwargs = arguments.copied(operation.args, operation.kwargs)
-                operation.context = copy_context()
-            if operation.step.is_private:
-                self._journal.hide(operation.key)
-        self._operations.add(operation)
-        try:
-            return await future
-        finally:
-            self._operations.give_up(operation)
 
     def hold(self) -> None:
         """Somebody runs beside the loop: it is not at rest before `release`."""
@@ -148,13 +164,13 @@ class Driver:
         return self._time.now_s()
 
     def begin_timer(self, timer: Timer, delay_s: float) -> None:
-        operation = WaitOperation(self._key(TIMER), "sleep", "", min(delay_s, _TIMER_S_MAX))
+        operation = WaitOperation(self.operations, self._key(TIMER), "sleep", "", min(delay_s, _TIMER_S_MAX))
         operation.timer = timer
         timer.key = operation.key
-        self._operations.add(operation)
+        self.operations.begin(operation)
 
     def end_timer(self, timer: Timer) -> None:
-        self._operations.end_timer(timer.key)
+        self.operations.end_timer(timer.key)
 
     def unhandled(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -182,7 +198,7 @@ class Driver:
             return False
         if self._beside:
             return False
-        operations = self._operations
+        operations = self.operations
         self._time.pass_on()
         if (key := self._replay.next) is not None:
             if key == CANCEL:
@@ -205,7 +221,7 @@ class Driver:
             self._journal.rest()
         return False
 
-    def _cancel(self, root: asyncio.Task[Any]) -> None:
+    def _cancel(self, root: RootTask) -> None:
         """Tell the code that its turn is cancelled."""
         self._is_cancelled = True
         self._journal.hear()
@@ -217,8 +233,8 @@ class Driver:
         if root is None or root.cancelled():
             error: BaseException | None = asyncio.CancelledError("the workflow cancelled itself")
         else:
-            error = root.exception()
-        self._operations.pass_over_rest("returned" if error is None else f"raised {_told(error)}")
+            error = root.take_error()
+        self.operations.pass_over_rest("returned" if error is None else f"raised {_told(error)}")
         if root is None or error is not None:
             self._end(error=error)
         else:
@@ -254,11 +270,9 @@ class Driver:
         )
 
 
+def _nothing() -> None:
+    pass
+
+
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {words_of(error)[:_WORDS_MAX]}"
-
-
-@coroutine
-def _never() -> Any:
-    """Nothing comes of it: who closes the frame that awaits it is told that it goes on."""
-    yield

@@ -4,12 +4,11 @@ import asyncio
 import random as randomness
 from collections.abc import Callable
 from contextvars import copy_context
-from functools import partial
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from argosy.errors import WorkflowError
+from argosy.errors import EncodingError, OwnershipLostError, PayloadTooLargeError, WorkflowError
 from argosy.workflow import payload
 from argosy.workflow.context import Context
 from argosy.workflow.current import current_attempt, current_try
@@ -20,6 +19,130 @@ from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.step_runner import Limits, StepRunner
 from argosy.workflow.sync_context import OwnThread
 from argosy.workflow.threads import Threads
+
+_CLOSE_TIMEOUT_S: Final = 5.0
+_RESULT: Final = "the result of the workflow"
+
+
+class Bounds(NamedTuple):
+    """Of this worker. step_timeout_s_max: no step may declare a longer timeout_s."""
+
+    payload_size_bytes_max: int
+    step_timeout_s_max: float = TIMEOUT_S_MAX
+
+
+class Execution:
+    """One attempt of a turn, from its first line to its end. Used from the worker's loop.
+
+    threads: for what is synchronous. on_end is called once with the result, as JSON bytes, or with an error: what the
+    workflow raises; Park; OwnershipLostError; EncodingError and PayloadTooLargeError when the result cannot be
+    recorded; CancelledError when it was cancelled. By then nothing of the workflow runs any more, but threads that
+    cannot be stopped; they can record nothing.
+    """
+
+    __slots__ = (
+        "_bounds",
+        "_driver",
+        "_is_ending",
+        "_on_end",
+        "_random",
+        "_thread",
+        "_threads",
+        "_waiting",
+        "has_ended",
+    )
+
+    def __init__(
+        self,
+        threads: Threads,
+        bounds: Bounds,
+        on_end: Callable[[bytes | None, BaseException | None], None],
+        random: Callable[[], float] = randomness.random,
+    ) -> None:
+        self._threads = threads
+        self._bounds = bounds
+        self._on_end = on_end
+        self._random = random
+        self._driver: Driver | None = None
+        self._thread: OwnThread | None = None
+        self._is_ending = False
+        self._waiting: asyncio.Task[None] | None = None
+        self.has_ended = False
+
+    def begin(self, definition: Workflow, journal: Journal, input_bytes: bytes) -> None:
+        """Run the code from its first line. input_bytes: JSON. Nothing happens when it was cancelled before."""
+        if self._is_ending:
+            return
+        try:
+            arguments = _arguments(definition, input_bytes)
+        except WorkflowError as error:
+            self._is_ending = True
+            self._tell(None, error)
+            return
+        attempt = OpenAttempt(journal)
+        variables = copy_context()
+        variables.run(_enter, attempt)
+        journal.open(attempt)
+        limits = Limits(self._bounds.payload_size_bytes_max, self._bounds.step_timeout_s_max)
+        runner = StepRunner(journal, attempt, self._threads.steps, limits, self._random)
+        driver = self._driver = Driver(journal, runner, attempt, self._ended)
+        context = Context(journal, driver)
+        if definition.is_async:
+            code = definition.function(context, *arguments)
+        else:
+            try:
+                thread = self._thread = variables.run(
+                    OwnThread, definition.function, context, driver, arguments, self._threads.workflows
+                )
+            except OwnershipLostError as error:
+                self._is_ending = True
+                self._tell(None, error)
+                return
+            code = thread.code()
+        driver.begin(code, variables)
+
+    def cancel(self) -> None:
+        """End it from outside: its frames are closed and its steps cancelled."""
+        if not self._is_ending:
+            self._is_ending = True
+            # Not at once: whoever calls this may be called by it.
+            asyncio.get_running_loop().call_soon(self._close, None, asyncio.CancelledError())
+
+    def _ended(self) -> None:
+        """The code has ended, or cannot go on."""
+        driver = self._driver
+        if self._is_ending or driver is None:
+            return
+        self._is_ending = True
+        error, result = driver.take_error(), None
+        if error is None:
+            try:
+                result = payload.encode(driver.result, self._bounds.payload_size_bytes_max, _RESULT)[0]
+            except (EncodingError, PayloadTooLargeError) as raised:
+                error = raised
+        elif isinstance(error, BaseExceptionGroup):
+            error = _root(error)
+        self._close(result, error)
+
+    def _close(self, result: bytes | None, error: BaseException | None) -> None:
+        driver = self._driver
+        left = driver.close() if driver is not None else set()
+        if left or self._thread is not None:
+            self._waiting = asyncio.get_running_loop().create_task(self._wait(left, result, error))
+        else:
+            self._tell(result, error)
+
+    async def _wait(self, left: set[asyncio.Task[None]], result: bytes | None, error: BaseException | None) -> None:
+        if left:
+            await asyncio.wait(left, timeout=_CLOSE_TIMEOUT_S)
+        if self._thread is not None:
+            await self._thread.close()
+        self._tell(result, error)
+
+    def _tell(self, result: bytes | None, error: BaseException | None) -> None:
+        self.has_ended = True
+        self._driver = self._thread = None
+        self._on_end(result, error)
 
 
 async def execute(
@@ -32,45 +155,32 @@ async def execute(
     step_timeout_s_max: float = TIMEOUT_S_MAX,
     random: Callable[[], float] = randomness.random,
 ) -> bytes:
-    """The result of the workflow, as JSON bytes. When this returns or raises, nothing of the workflow runs any more,
-    but threads that cannot be stopped; they can record nothing.
+    """The result of the workflow, as JSON bytes: an Execution, awaited. Raises its error."""
+    ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    raised: list[BaseException] = []
 
-    input_bytes: JSON. threads: for what is synchronous. Raises what the workflow raises; Park; OwnershipLostError;
-    EncodingError and PayloadTooLargeError when the result cannot be recorded; CancelledError when it is cancelled.
-    """
-    arguments = _arguments(definition, input_bytes)
-    attempt = OpenAttempt(journal)
-    variables = copy_context()
-    variables.run(current_try.set, None)  # whatever began this turn is not a step of it
-    variables.run(current_attempt.set, attempt)
-    journal.open(attempt)
-    runner = StepRunner(journal, attempt, threads.steps, Limits(payload_size_bytes_max, step_timeout_s_max), random)
-    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    driver = Driver(journal, runner, attempt, partial(_tell, done))
-    context = Context(journal, driver)
-    thread: OwnThread | None = None
+    def end(result: bytes | None, error: BaseException | None) -> None:
+        if error is not None:
+            raised.append(error)
+        if not ended.done():
+            ended.set_result(result or b"")
+
+    execution = Execution(threads, Bounds(payload_size_bytes_max, step_timeout_s_max), end, random)
+    execution.begin(definition, journal, input_bytes)
     try:
-        if definition.is_async:
-            code = definition.function(context, *arguments)
-        else:
-            thread = variables.run(OwnThread, definition.function, context, driver, arguments, threads.workflows)
-            code = thread.code()
-        driver.begin(code, variables)
-        await done
-        if driver.error is not None:
-            raise driver.error
-        return payload.encode(driver.result, payload_size_bytes_max, "the result of the workflow")[0]
-    except BaseExceptionGroup as group:
-        raise _root(group) from group
-    finally:
-        await driver.close()
-        if thread is not None:
-            await thread.close()
+        result = await asyncio.shield(ended)
+    except asyncio.CancelledError:
+        execution.cancel()
+        await ended
+        raise
+    if raised:
+        raise raised[0]
+    return result
 
 
-def _tell(done: "asyncio.Future[None]") -> None:
-    if not done.done():
-        done.set_result(None)
+def _enter(attempt: OpenAttempt) -> None:
+    current_try.set(None)  # whatever began this turn is not a step of it
+    current_attempt.set(attempt)
 
 
 def _arguments(definition: Workflow, input_bytes: bytes) -> tuple[Any, ...]:

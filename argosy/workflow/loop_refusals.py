@@ -25,7 +25,7 @@ _REFUSED: Final = (
         (name, _OF_THE_TURN)
         for name in (
             *("run_forever", "run_until_complete", "stop", "close", "shutdown_asyncgens"),
-            *("set_task_factory", "set_exception_handler"),
+            *("set_task_factory", "set_exception_handler", "set_debug"),
         )
     ),
 )

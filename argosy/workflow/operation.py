@@ -1,27 +1,139 @@
-"""An operation that the code of a workflow has begun, until its outcome is delivered or the code gives it up."""
+"""An operation of a workflow: what ctx.run, ctx.sleep and the like return, and the code awaits.
+
+It is a coroutine without a frame: `await operation` begins it, and returns or raises its outcome. The turn's first task
+(argosy/workflow/root_task.py) gets the operation itself to wait for; any other task gets a future of its own.
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from argosy.workflow.definition import Step
 from argosy.workflow.journal import WaitKind
-from argosy.workflow.turn_loop import Timer
+from argosy.workflow.loop_handle import Timer
+from argosy.workflow.root_task import RootTask, Wakes
 
 
-class Operation:
-    """key: under which its outcome is recorded. future: of the turn's loop, awaited by the code; timer: instead, for
-    one that the loop waits for. is_started: it has begun outside of the code, so that giving it up is said.
+class Begun(Protocol):
+    """Those of an attempt, as one of them needs it: argosy/workflow/operations.py."""
+
+    is_closed: bool
+
+    def current_task(self) -> Any: ...
+    def future(self) -> "asyncio.Future[None]": ...
+    def begin(self, operation: Any) -> None: ...
+    def give_up(self, operation: Any) -> None: ...
+
+
+if TYPE_CHECKING:
+    _Awaited = Coroutine[Any, Any, Any]
+else:
+    _Awaited = object  # registered below: isinstance of a class that derives from an ABC takes a microsecond
+
+
+class Operation(Wakes, _Awaited):
+    """key: under which its outcome is recorded. value, error: its outcome, once it is settled. timer: for one that the
+    loop waits for, and no code does. is_started: it has begun outside of the code, so that giving it up is said.
     """
 
-    __slots__ = ("future", "is_started", "key", "timer")
+    __slots__ = (
+        "_is_begun",
+        "_operations",
+        "_waiter",
+        "error",
+        "is_settled",
+        "is_started",
+        "key",
+        "timer",
+        "value",
+    )
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, operations: Begun, key: str) -> None:
         self.key = key
-        self.future: asyncio.Future[Any] | None = None
+        self.value: Any = None
+        self.error: BaseException | None = None
         self.timer: Timer | None = None
+        self.is_settled = False
         self.is_started = False
+        self._is_begun = False
+        self._operations = operations
+        # Who awaits it: the turn's first task, or a future for another one.
+        self._waiter: RootTask | asyncio.Future[None] | None = None
+
+    def __await__(self) -> "Operation":
+        return self
+
+    __iter__ = __await__
+
+    def __next__(self) -> Any:
+        """Begin: what the task that awaits it has to wait for. Then the outcome, as StopIteration or as its error."""
+        if self._is_begun:
+            if not self.is_settled:
+                raise RuntimeError("the operation is being awaited already")
+            error, self.error = self.error, None
+            if error is None:
+                raise StopIteration(self.value)
+            try:
+                raise error
+            finally:
+                del error  # its traceback holds this frame
+        operations = self._operations
+        if operations.is_closed:
+            return None  # nothing comes of it: who closes the frame that awaits it is told that it goes on
+        self._is_begun = True
+        task = operations.current_task()
+        operations.begin(self)
+        if task.__class__ is RootTask:
+            self._waiter = task
+            return self
+        self._waiter = future = operations.future()
+        future._asyncio_future_blocking = True
+        return future
+
+    def send(self, value: None) -> Any:
+        return self.__next__()
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """The code is cancelled here, or its frame is closed: it gives the operation up."""
+        self.close()
+        if isinstance(kind, BaseException):
+            raise kind
+        raise kind if value is None else value
+
+    def close(self) -> None:
+        if self._is_begun:
+            self._operations.give_up(self)
+        self._is_begun = True
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        """The outcome is there: whoever awaits it goes on."""
+        self.value, self.error, self.is_settled = value, error, True
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            return
+        if waiter.__class__ is RootTask:
+            waiter.wake()
+        elif not waiter.done():
+            waiter.set_result(None)  # type: ignore[union-attr]
+
+    def let_go(self) -> None:
+        """Nobody awaits it any more; it and the task that did held each other."""
+        waiter, self._waiter = self._waiter, None
+        if isinstance(waiter, asyncio.Future):
+            waiter.cancel()
+
+    # For the turn's first task
+
+    def cancel(self, msg: Any = None) -> bool:
+        waiter, self._waiter = self._waiter, None
+        if self.is_settled or not isinstance(waiter, RootTask):
+            return False
+        waiter.wake(asyncio.CancelledError(*([] if msg is None else [msg])))
+        return True
+
+
+Coroutine.register(Operation)
 
 
 class StepOperation(Operation):
@@ -33,9 +145,15 @@ class StepOperation(Operation):
     __slots__ = ("args", "context", "digest", "function", "is_ended", "kwargs", "step", "task", "tries", "wait_key")
 
     def __init__(
-        self, key: str, step: Step, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        operations: Begun,
+        key: str,
+        step: Step,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> None:
-        super().__init__(key)
+        super().__init__(operations, key)
         self.step = step
         self.function = function
         self.args = args
@@ -53,18 +171,22 @@ class WaitOperation(Operation):
 
     __slots__ = ("kind", "name", "timeout_s")
 
-    def __init__(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
-        super().__init__(key)
+    def __init__(self, operations: Begun, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
+        super().__init__(operations, key)
         self.kind = kind
         self.name = name
         self.timeout_s = timeout_s
 
 
 class ValueOperation(Operation):
-    """make: the value, when nobody has made it yet; what JSON has as a string."""
+    """make: the value, when nobody has made it yet; what JSON has as a string. read: what the code gets for it."""
 
-    __slots__ = ("make",)
+    __slots__ = ("make", "read")
 
-    def __init__(self, key: str, make: Callable[[], str]) -> None:
-        super().__init__(key)
+    def __init__(self, operations: Begun, key: str, make: Callable[[], str], read: Callable[[str], Any]) -> None:
+        super().__init__(operations, key)
         self.make = make
+        self.read = read
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        super().settle(self.read(value) if error is None else None, error)

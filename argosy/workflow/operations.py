@@ -7,11 +7,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, Final
 
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
-from argosy.workflow import outcome
+from argosy.workflow import arguments, outcome
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, retry_key, step_key
 from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
@@ -20,7 +21,7 @@ from argosy.workflow.replay import Recorded
 from argosy.workflow.step_runner import StepRunner, Tried
 from argosy.workflow.turn_loop import TurnLoop
 
-_CLOSE_TIMEOUT_S: Final = 5.0
+_NONE: Final[set[Any]] = set()  # of most attempts, and never added to
 
 
 class Operations:
@@ -28,11 +29,29 @@ class Operations:
     ended, and nothing of it is recorded any more.
     """
 
+    __slots__ = (
+        "_advance",
+        "_arrived",
+        "_asked",
+        "_fail",
+        "_given_up",
+        "_journal",
+        "_loop",
+        "_pending",
+        "_replay",
+        "_runner",
+        "_trying",
+        "_unstarted",
+        "_worker_loop",
+        "is_closed",
+    )
+
     def __init__(
         self,
         journal: Journal,
         runner: StepRunner,
         loop: TurnLoop,
+        worker_loop: asyncio.AbstractEventLoop,
         *,
         advance: Callable[[], None],
         fail: Callable[[BaseException], None],
@@ -44,7 +63,7 @@ class Operations:
         self._loop = loop
         self._advance = advance
         self._fail = fail
-        self._worker_loop = asyncio.get_running_loop()
+        self._worker_loop = worker_loop
         # What the code waits for, by key, in the order in which it asked; and what of it has not begun.
         self._pending: dict[str, Operation] = {}
         self._unstarted: deque[Operation] = deque()
@@ -54,7 +73,7 @@ class Operations:
         self._arrived: deque[tuple[StepOperation, Tried]] = deque()
         # Tries that somebody waits for, and those that nobody does any more.
         self._trying: set[asyncio.Task[None]] = set()
-        self._given_up: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[None]] = _NONE
 
     @property
     def is_empty(self) -> bool:
@@ -66,7 +85,23 @@ class Operations:
         """Whether a try runs."""
         return bool(self._trying)
 
-    def add(self, operation: Operation) -> None:
+    def current_task(self) -> Any:
+        """The task of the workflow that runs now."""
+        return self._loop.current_task()
+
+    def future(self) -> "asyncio.Future[None]":
+        """For a task to wait for."""
+        return asyncio.Future(loop=self._loop)
+
+    def begin(self, operation: Operation) -> None:
+        """The code awaits it, or has set the timer."""
+        if isinstance(operation, StepOperation):
+            operation.digest = arguments.digest(operation.args, operation.kwargs)
+            if not self._replay.is_settled(operation.key):
+                operation.args, operation.kwargs = arguments.copied(operation.args, operation.kwargs)
+                operation.context = copy_context()
+            if operation.step.is_private:
+                self._journal.hide(operation.key)
         self._pending[operation.key] = operation
         self._asked.add(operation.key)
         self._unstarted.append(operation)
@@ -124,6 +159,8 @@ class Operations:
                 operation.is_ended = True
                 operation.task.cancel()
                 self._trying.discard(operation.task)
+                if self._given_up is _NONE:
+                    self._given_up = set()
                 self._given_up.add(operation.task)
                 operation.task.add_done_callback(self._given_up.discard)
             self._journal.record(Event.STEP_CANCELLED, operation.key, outcome.extended(b"{}", operation.step.mark))
@@ -132,20 +169,19 @@ class Operations:
             if operation.timer is None:
                 self._journal.record(Event.WAIT_CANCELLED, operation.key, b"{}")
 
-    async def close(self) -> None:
-        """When this returns no step runs any more, but for those that cannot be stopped in time."""
+    def close(self) -> set[asyncio.Task[None]]:
+        """Ends what is under way. Returns the tries that have not ended yet."""
+        self._advance, self._fail = _nothing, _nothing  # what drives this and this held each other
         for operation in self._pending.values():
             if isinstance(operation, StepOperation):
                 operation.is_ended = True
-            if operation.future is not None:
-                operation.future.cancel()  # it and the task that awaits it hold each other
+            operation.let_go()
         self._pending.clear()
         self._unstarted.clear()
-        left = (self._trying | self._given_up) - {asyncio.current_task()}
+        left = self._trying | self._given_up
         for task in left:
             task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=_CLOSE_TIMEOUT_S)
+        return left
 
     def mismatch(self, key: str, digests: tuple[str, str] | None = None, instead: str = "") -> Park:
         def name_of(key: str) -> str:
@@ -213,12 +249,8 @@ class Operations:
             recorded = outcome.digest_of(found.data)
             if recorded and operation.digest and recorded != operation.digest:
                 raise self.mismatch(operation.key, (recorded, operation.digest))
-        try:
-            value = outcome.value_of(found, operation.key)
-        except Exception as error:  # what the operation raised
-            self._settle(operation, error=error)
-        else:
-            self._settle(operation, value)
+        error = outcome.error_of(found, operation.key)
+        self._settle(operation, outcome.value_of(found) if error is None else None, error)
 
     def _settle_try(self, operation: StepOperation, tried: Tried) -> None:
         if self._pending.get(operation.key) is not operation:
@@ -241,16 +273,15 @@ class Operations:
 
     def _settle(self, operation: Operation, value: Any = None, error: BaseException | None = None) -> None:
         del self._pending[operation.key]
-        future = operation.future
         if operation.timer is not None:
             self._loop.fire(operation.timer)
-        elif future is None or future.done():
-            pass
-        elif error is not None:
-            future.set_exception(error)
         else:
-            future.set_result(value)
+            operation.settle(value, error)
 
     def _wait_again(self, operation: StepOperation, delay_s: float) -> None:
         operation.wait_key = retry_key(operation.key, operation.tries)
         self._journal.begin_wait(operation.wait_key, "retry", "", delay_s)
+
+
+def _nothing(*_: object) -> None:
+    pass

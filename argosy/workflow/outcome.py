@@ -84,24 +84,29 @@ def failure_of(error: BaseException, attempts: int) -> Failure:
     return Failure(kind[:_TYPE_CHARACTERS_MAX], clipped(words_of(error), MESSAGE_SIZE_BYTES_MAX), attempts)
 
 
-def value_of(found: Recorded, key: str) -> Any:
-    """What an operation whose outcome is recorded returns. Raises what it raised: StepFailedError, WaitTimeoutError."""
+def value_of(found: Recorded) -> Any:
+    """What an operation returned whose outcome is recorded."""
     if found.type is Event.STEP_COMPLETED:
         return _decode_completed(found.data).result
-    if found.type is Event.STEP_FAILED:
-        failed = _decode_failed(found.data)
-        is_private = failed.private is True
-        error = StepFailedError(failed.message, failed.type, is_private=is_private, traceback=failed.traceback)
-        cause: BaseException = error
-        for kind, message in failed.causes:
-            cause.__cause__ = StepFailedError(message, kind, is_private=is_private)
-            cause = cause.__cause__
-        raise error
     if found.type is Event.WAIT_COMPLETED:
         return _decode_received(found.data).payload
-    if found.type is Event.VALUE_RECORDED:
-        return _decode_value(found.data).value
-    raise WaitTimeoutError(f"no signal {signal_of(key)!r} came in time")
+    return _decode_value(found.data).value
+
+
+def error_of(found: Recorded, key: str) -> StepFailedError | WaitTimeoutError | None:
+    """What an operation raised whose outcome is recorded, or None. Not raised here: a traceback would hold who asks."""
+    if found.type is Event.WAIT_TIMED_OUT:
+        return WaitTimeoutError(f"no signal {signal_of(key)!r} came in time")
+    if found.type is not Event.STEP_FAILED:
+        return None
+    failed = _decode_failed(found.data)
+    is_private = failed.private is True
+    error = StepFailedError(failed.message, failed.type, is_private=is_private, traceback=failed.traceback)
+    cause: BaseException = error
+    for kind, message in failed.causes:
+        cause.__cause__ = StepFailedError(message, kind, is_private=is_private)
+        cause = cause.__cause__
+    return error
 
 
 def causes_of(error: BaseException) -> list[tuple[str, str]]:

@@ -16,114 +16,30 @@ from asyncio.events import _get_running_loop, _set_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
 from argosy.errors import WorkflowError
 from argosy.workflow import frame_ends
+from argosy.workflow.loop_handle import NOBODY, Handle, Host, Timer
 from argosy.workflow.loop_refusals import refuse_all
+from argosy.workflow.root_task import RootTask
+from argosy.workflow.turn_task import TurnFuture, TurnTask
 
 _SWEEP_FROM: Final = 64
-
-
-class Host(Protocol):
-    """Who runs the loop."""
-
-    def time_s(self) -> float:
-        """The turn's time, the same in a replay."""
-        ...
-
-    def begin_timer(self, timer: "Timer", delay_s: float) -> None:
-        """Calls the loop's `fire` after so many seconds, unless the timer is cancelled."""
-        ...
-
-    def end_timer(self, timer: "Timer") -> None:
-        """The timer was cancelled."""
-        ...
-
-    def unhandled(self, context: dict[str, Any]) -> None:
-        """Something raised that nobody awaits: as for loop.set_exception_handler."""
-        ...
-
-
-class Handle:
-    """asyncio.Handle, as far as it is used."""
-
-    __slots__ = ("_args", "_callback", "_context", "_is_cancelled")
-
-    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...], context: Context) -> None:
-        self._callback = callback
-        self._args = args
-        self._context = context
-        self._is_cancelled = False
-
-    def cancel(self) -> None:
-        self._is_cancelled = True
-
-    def cancelled(self) -> bool:
-        return self._is_cancelled
-
-    def get_context(self) -> Context:
-        return self._context
-
-
-class Timer(Handle):
-    """asyncio.TimerHandle. key: of the durable timer that it is."""
-
-    __slots__ = ("_host", "_when_s", "key")
-
-    def __init__(self, host: Host, when_s: float, callback: Callable[..., Any], args: Any, context: Context) -> None:
-        super().__init__(callback, args, context)
-        self._host = host
-        self._when_s = when_s
-        self.key = ""
-
-    def when(self) -> float:
-        return self._when_s
-
-    def cancel(self) -> None:
-        if not self._is_cancelled:
-            self._is_cancelled = True
-            self._host.end_timer(self)
-
-
-class TurnTask(asyncio.Task[Any]):
-    """A task of a workflow. number: in the order in which the turn's tasks are made, from 0."""
-
-    __slots__ = ("context", "number")
-
-    def __init__(self, coro: Coroutine[Any, Any, Any], number: int, context: Context, **options: Any) -> None:
-        self.number = number
-        self.context = context
-        super().__init__(coro, context=context, **options)
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-class TurnFuture(asyncio.Future[Any]):
-    """A future that the code of a workflow made, directly or by a Queue, Event, Lock …"""
-
-    __slots__ = ("number",)
-
-    def __init__(self, number: int, loop: "TurnLoop") -> None:
-        self.number = number
-        super().__init__(loop=loop)
-
-    def __hash__(self) -> int:
-        return self.number
 
 
 class TurnLoop(asyncio.AbstractEventLoop):
     """See above. Used from one thread."""
 
     def __init__(self, host: Host) -> None:
-        self._host = host
-        self._ready: deque[Handle] = deque()
+        self._host: Host = host
+        self._ready: deque[Handle | RootTask] = deque()
+        self.root: RootTask | None = None
         self._tasks: dict[int, TurnTask] = {}
-        self._tasks_made = 0
+        self._tasks_made = 1  # the first one is the root
         self._futures_made = 0
-        self._generators: WeakKeyDictionary[AsyncGenerator[Any, Any], Context] = WeakKeyDictionary()
+        self._generators: WeakKeyDictionary[AsyncGenerator[Any, Any], Context] | None = None
         self._sweep_at = _SWEEP_FROM
         self._is_closed = False
 
@@ -143,10 +59,8 @@ class TurnLoop(asyncio.AbstractEventLoop):
             while ready and handles_max:
                 handles_max -= 1
                 handle = ready.popleft()
-                if handle._is_cancelled:
-                    continue
                 try:
-                    handle._context.run(handle._callback, *handle._args)
+                    handle.run()
                 # asyncio lets SystemExit and KeyboardInterrupt of a task out of its loop; the task has them, too.
                 except BaseException as error:
                     self._raised(handle, error)
@@ -159,7 +73,16 @@ class TurnLoop(asyncio.AbstractEventLoop):
         """A timer is over."""
         self._ready.append(timer)
 
-    def current_task(self) -> TurnTask | None:
+    def begin(self, code: Coroutine[Any, Any, Any], variables: Context) -> RootTask:
+        """The first task of the turn. variables: what its context variables are."""
+        self.root = RootTask(code, self, variables)
+        return self.root
+
+    def make_ready(self, task: RootTask) -> None:
+        if not self._is_closed:
+            self._ready.append(task)
+
+    def current_task(self) -> "TurnTask | RootTask | None":
         """The task that runs now."""
         return asyncio.current_task(self)  # type: ignore[return-value]
 
@@ -179,19 +102,24 @@ class TurnLoop(asyncio.AbstractEventLoop):
         _set_running_loop(self)
         sys.set_asyncgen_hooks(firstiter=None, finalizer=_leave)
         try:
-            for generator, context in list(self._generators.items()):
+            for generator, context in list((self._generators or {}).items()):
                 if (error := context.run(frame_ends.close_awaited, generator)) is not None:
                     raised.append(error)
-            for task in self._tasks.values():
+            for task in (*((self.root,) if self.root is not None else ()), *self._tasks.values()):
                 if task.done():
                     continue
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                if (error := task.context.run(frame_ends.close, task.get_coro())) is not None:  # type: ignore[arg-type]
+                if isinstance(task, TurnTask):
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                if (error := task.context.run(frame_ends.close, task.get_coro())) is not None:
                     raised.append(error)
+                if isinstance(waiter := task._fut_waiter, asyncio.Future):
+                    waiter.cancel()  # it and the task that awaits it hold each other
         finally:
             _set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)
         self._tasks.clear()
+        self.root = None
+        self._host = NOBODY
         return raised
 
     # What asyncio and user code do
@@ -238,9 +166,6 @@ class TurnLoop(asyncio.AbstractEventLoop):
     def get_debug(self) -> bool:
         return False
 
-    def set_debug(self, enabled: bool) -> None:
-        """asyncio's debug mode is the worker's affair."""
-
     def is_running(self) -> bool:
         return not self._is_closed
 
@@ -274,13 +199,15 @@ class TurnLoop(asyncio.AbstractEventLoop):
             self._host.begin_timer(timer, delay_s)
         return timer
 
-    def _raised(self, handle: Handle, error: BaseException) -> None:
-        if isinstance(getattr(handle._callback, "__self__", None), asyncio.Future):
+    def _raised(self, handle: "Handle | RootTask", error: BaseException) -> None:
+        if isinstance(getattr(getattr(handle, "_callback", None), "__self__", None), asyncio.Future):
             return  # a step of a task: whoever awaits the task gets it
         self.call_exception_handler({"message": "a callback raised", "exception": error})
 
     def _iterates(self, generator: AsyncGenerator[Any, Any]) -> None:
         task = self.current_task()
+        if self._generators is None:
+            self._generators = WeakKeyDictionary()
         self._generators[generator] = copy_context() if task is None else task.context
 
     def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:

@@ -31,7 +31,7 @@ class TurnTime:
             self._asked += 1
             key = key_of(0, TIME, self._asked)
             if (found := self._journal.replay.recorded(key)) is not None:
-                self._now_s = float(outcome.value_of(found, key))
+                self._now_s = float(outcome.value_of(found))
             else:
                 self._now_s = max(self._now_s, self._journal.database_time_s())
                 self._journal.record(Event.VALUE_RECORDED, key, outcome.value(repr(self._now_s)))

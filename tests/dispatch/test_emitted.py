@@ -10,7 +10,7 @@ from argosy import Context, emit
 from argosy.turn.status import Status
 from argosy.workers.dispatch.turn import Resume, Stop
 from tests.dispatch.turn_runner import *  # noqa: F403
-from tests.dispatch.turn_runner import data_of, everything_shown, opened, until
+from tests.dispatch.turn_runner import data_of, everything_shown, opened, until, until_over
 
 
 async def chats(ctx: Context) -> None:
@@ -84,7 +84,7 @@ async def test_after_a_crash_filling_goes_on_from_the_last_suspend(runner: Any) 
     assert (log.text(), log.is_refilled, tokens.text()) == ("ab", False, "half")
     assert again.attempt == 2
     go_on.set()
-    await asyncio.wait([again.task, crashed.task], timeout=5)
+    await until_over(again, crashed)
     assert data_of(again, "step.completed")["channels"] == {"tokens": {"text": "half"}}
     assert data_of(again, "turn.completed") == {"channels": {"log": {"text": "abc"}}}
 
@@ -121,7 +121,7 @@ async def test_the_outcome_of_a_step_that_is_handed_over_has_its_channels(runner
     turn.stop = Stop.HANDOVER
     go_on.set()
     await until(lambda: turn.journal.outcomes)
-    turn.task.cancel()
+    turn.execution.cancel()
 
     (outcome,) = turn.journal.outcomes
     assert msgspec.json.decode(outcome.data)["channels"] == {"tokens": {"text": "half whole"}}
@@ -133,13 +133,13 @@ async def test_the_outcome_of_a_step_that_is_handed_over_has_its_channels(runner
 async def test_a_turn_that_is_stopped_leaves_what_its_workflow_said(runner: Any, why: Stop, kind: str) -> None:
     async def flow(ctx: Context) -> None:
         emit("log", text="a")
-        await asyncio.Event().wait()
+        await ctx.run(asyncio.Event().wait)
 
     turns = runner(flow)
     turn = await turns.begin()
     await until(lambda: opened(turn) == 1)
     turns.executor.stop(turn, why)
-    await asyncio.wait([turn.task], timeout=5)
+    await until_over(turn)
 
     assert data_of(turn, kind) == {"channels": {"log": {"text": "a"}}}
 
@@ -151,7 +151,7 @@ async def test_a_resumed_turn_that_is_stopped_before_it_emits_is_the_same_for_wh
     async def flow(ctx: Context) -> None:
         runs.append(ctx.attempt)
         if len(runs) == 2:
-            await asyncio.Event().wait()
+            await ctx.run(asyncio.Event().wait)
         emit("log", text="a")
         await ctx.wait_signal("go")
 
@@ -161,7 +161,7 @@ async def test_a_resumed_turn_that_is_stopped_before_it_emits_is_the_same_for_wh
     resumed = await turns.begin(first, Status.SUSPENDED, signals=("go",))
     await until(lambda: len(runs) == 2)
     turns.executor.stop(resumed, Stop.CANCEL)
-    await asyncio.wait([resumed.task], timeout=5)
+    await until_over(resumed)
 
     assert data_of(first, "turn.suspended")["channels"] == {"log": {"text": "a"}}
     assert data_of(resumed, "turn.cancelled") == {}

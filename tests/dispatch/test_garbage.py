@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from argosy import Context, StepFailedError, emit, step, workflow
+from argosy import Context, StepFailedError, WorkflowError, emit, step, workflow
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.definition import workflow_of
 from tests.dispatch.joined_parts import Parts, make_turn, until
@@ -51,28 +51,33 @@ async def says_goodbye(ctx: Context, job: Any) -> None:
     try:
         await ctx.wait_signal("go")
     finally:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(0.05)
-        emit("late", text="what nobody sees")
+        with contextlib.suppress(WorkflowError):
+            emit("late", text="what nobody sees")
+        with contextlib.suppress(WorkflowError):
+            await ctx.run(says, job)
+
+
+@workflow
+async def branches(ctx: Context, job: Any) -> None:
+    async with asyncio.timeout(5):
+        await asyncio.gather(ctx.run(says, job), ctx.run(says, job), asyncio.sleep(0.001))
 
 
 @step
-async def goes_on(begun: asyncio.Event) -> None:
+async def goes_on() -> None:
     emit("answer", text="token ")
-    begun.set()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(30)
 
 
 @workflow
 async def leaves_a_step(ctx: Context, job: Any) -> None:
-    begun = asyncio.Event()
-    left = asyncio.create_task(ctx.run(goes_on, begun))
-    await begun.wait()
+    left = asyncio.create_task(ctx.run(goes_on))
+    await ctx.run(says, job)
     del left
 
 
-@pytest.mark.parametrize("flow", [completes, fails, recovers, rests, says_goodbye, leaves_a_step])
+@pytest.mark.parametrize("flow", [completes, fails, recovers, rests, says_goodbye, branches, leaves_a_step])
 async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> None:
     definition = workflow_of(flow)
 
@@ -88,10 +93,10 @@ async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> Non
                 turn = make_turn(parts.owned[0])
                 parts.scheduler.accepted(turn, True)
                 parts.executor.fill()
-                task = turn.task
+                execution = turn.execution
                 await until(lambda turn_id=turn.turn_id: turn_id not in parts.scheduler.live)
-                await asyncio.wait((task,))
-                turn = task = None
+                await until(lambda execution=execution: execution.has_ended)
+                turn = execution = None
             gc.set_debug(gc.DEBUG_SAVEALL)
             gc.collect()
             left = [each for each in gc.garbage if isinstance(each, Turn)]

@@ -35,7 +35,7 @@ async def test_whatever_a_workflow_raises_its_slot_is_freed(error):
         turn = make_turn(parts.owned[0], "boom")
         parts.scheduler.accepted(turn, True)
         parts.executor.fill()
-        await until(lambda: turn.task is None or turn.task.done())
+        await until(lambda: turn.execution is None or turn.execution.has_ended)
         await until(lambda: parts.executor.running == 0)
         assert turn.status is Status.FAILED
 
@@ -206,14 +206,14 @@ async def test_the_start_of_a_turn_is_written_at_once_when_somebody_looks_on(
     monkeypatch.setattr(flusher, "_LAZY_S", 3_600.0)
 
     async def works_for_long(context):
-        await asyncio.Event().wait()
+        await context.run(asyncio.Event().wait)
 
     async with Parts(catalog(works_for_long)) as parts:
         parts.is_watched = is_watched
         turn = make_turn(parts.owned[0], "boom")
         parts.scheduler.accepted(turn, True)
         parts.executor.fill()
-        await until(lambda: turn.task is not None)
+        await until(lambda: turn.execution is not None)
         for _ in range(50):
             await asyncio.sleep(0)
 

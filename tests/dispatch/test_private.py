@@ -11,7 +11,7 @@ from argosy import Context, StepFailedError, emit, step
 from argosy.turn.status import Status
 from argosy.workers.dispatch.turn import Resume, Stop
 from tests.dispatch.turn_runner import *  # noqa: F403
-from tests.dispatch.turn_runner import data_of, everything_shown, told, until
+from tests.dispatch.turn_runner import data_of, everything_shown, told, until, until_over
 
 
 @step(private=True, retries=1, backoff_s=0.001, backoff_s_max=0.001)
@@ -30,7 +30,7 @@ async def test_nothing_of_a_private_step_that_failed_leaves(runner: Any) -> None
     wait = msgspec.json.decode(waiting.waits)[0]
     turn = await turns.begin(waiting, Status.SUSPENDED)
     turn.journal.fire(wait["key"], uuid.UUID(wait["timer_id"]))
-    await asyncio.wait([turn.task], timeout=5)
+    await until_over(turn)
 
     assert wait["private"] is True
     assert turn.status is Status.FAILED

@@ -117,9 +117,15 @@ class Runner:
 
     async def run(self, *args: Any, **kwargs: Any) -> Turn:
         turn = await self.begin(*args, **kwargs)
-        assert turn.task is not None
-        await asyncio.wait([turn.task], timeout=5)
+        assert turn.execution is not None
+        await until_over(turn)
         return turn
+
+
+async def until_over(*turns: Turn) -> None:
+    """Nothing of their code runs any more."""
+    for turn in turns:
+        await until(lambda turn=turn: turn.execution is None or turn.execution.has_ended)  # type: ignore[misc]
 
 
 @pytest.fixture

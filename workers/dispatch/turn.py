@@ -142,6 +142,7 @@ class Turn:
         "emitter",
         "error",
         "events",
+        "execution",
         "fired",
         "found_running_seq",
         "history",
@@ -169,7 +170,6 @@ class Turn:
         "signals",
         "status",
         "stop",
-        "task",
         "tenant",
         "timers",
         "trial",
@@ -258,7 +258,7 @@ class Turn:
         self.cancel_until_s: float | None = None
         # Its attempt began elsewhere and goes on here; its code waits for its start to be durable, as it may kill.
         self.is_taken_over = self.awaits_start = False
-        self.task: asyncio.Task[None] | None = None
+        self.execution: Any = None  # argosy.workflow.execute.Execution
         self.journal: Any = None
         # What its code has emitted and no durable event holds yet; set in whatever thread emits. None: nothing, or its
         # attempt has it, because nobody needed to see it.

@@ -90,7 +90,7 @@ class Cancels:
         log.warning(telemetry.CLEANUP_CUT_OFF, turn_id=str(turn.turn_id), workflow=turn.workflow, why=why)
         telemetry.CLEANUPS.labels(outcome="cut_off").inc()
         turn.error = msgspec.json.encode({"type": "CleanupCutOff", "message": f"its clean-up {why}"})
-        if turn.task is None:
+        if turn.execution is None:
             self._end(turn)
         else:
             self._stop(turn)

@@ -11,11 +11,12 @@ Rules:
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from argosy import crash_points, telemetry
-from argosy.errors import OwnershipLostError
+from argosy.errors import InternalError, OwnershipLostError
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.execution import turn_change
@@ -30,7 +31,7 @@ from argosy.workers.dispatch.tasks import has_begun
 from argosy.workers.dispatch.turn import Owned, Stop, Turn
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
-from argosy.workflow.execute import execute
+from argosy.workflow.execute import Bounds, Execution
 from argosy.workflow.journal import Park
 from argosy.workflow.keys import CANCEL
 from argosy.workflow.threads import Threads
@@ -77,7 +78,9 @@ class Executor:
         self._listener_of = listener_of
         self._is_watched = is_watched
         self._say = say
+        self._bounds = Bounds(limits.payload_size_bytes_max, limits.step_timeout_s_max)
         self._running: set[Turn] = set()
+        self._starting: set[asyncio.Task[None]] = set()
         self._trials = Trials(
             flusher,
             slots=slots,
@@ -167,7 +170,13 @@ class Executor:
             self._flusher.add(turn)
         else:
             self._flusher.add_lazily(turn)
-        turn.task = asyncio.create_task(self._run_to_its_end(turn, definition, journal))
+        turn.execution = Execution(self._threads, self._bounds, partial(self._ended, turn))
+        begin = partial(self._begin, turn, turn.execution, definition, journal)
+        if turn.awaits_start:
+            self._starting.add(task := asyncio.create_task(self._begin_when_written(turn, begin)))
+            task.add_done_callback(self._starting.discard)
+        else:
+            asyncio.get_running_loop().call_soon(begin)
 
     def set_aside(self, turn: Turn, why: Unreadable) -> None:
         """It cannot be read: it is parked, and nothing of it is run."""
@@ -185,11 +194,9 @@ class Executor:
 
     def stop(self, turn: Turn, why: Stop) -> None:
         """End a running turn's task; what it becomes is decided by why."""
-        if turn.stop is None and turn.task is not None:
+        if turn.stop is None and turn.execution is not None:
             turn.stop = why
-            turn.task.cancel()
-            if not has_begun(turn.task):  # begun and stopped in one pass of the loop: the task will say nothing
-                self._stopped(turn)
+            turn.execution.cancel()
 
     def suspend(self, turn: Turn) -> None:
         """Nothing but waits is left: write them, free everything."""
@@ -236,8 +243,8 @@ class Executor:
 
     def handed_over(self, turn: Turn) -> None:
         """No step of the turn runs here any more."""
-        if turn.task is not None:
-            turn.task.cancel()
+        if turn.execution is not None:
+            turn.execution.cancel()
         self._running.discard(turn)
         self._trials.gone(turn)
         self._on_freed()
@@ -259,44 +266,43 @@ class Executor:
         # A turn and what runs it hold each other: nobody but the garbage collector would ever free them.
         if turn.journal is not None:
             turn.journal.close()
-        turn.journal = turn.task = turn.channels = turn.emitter = None
+        turn.journal = turn.execution = turn.channels = turn.emitter = None
         if turn.cancel_id is not None or turn.cancel_until_s is not None:
             self.cancels.settled(turn)
         if turn.deferred:
             self._again(turn)
 
-    async def _run_to_its_end(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
+    async def _begin_when_written(self, turn: Turn, begin: Callable[[], None]) -> None:
         try:
-            await self._run(turn, definition, journal)
-        except Exception as error:  # a bug of ours: what Postgres has of the turn is right, and is read again
-            self._say(error, turn_id=str(turn.turn_id))
-            if turn.is_live:
-                turn.is_refused = True
-                self.begin(turn)
-
-    async def _run(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
-        try:
-            if turn.awaits_start:
-                await self._flusher.durable(turn)
-            result = await execute(
-                definition,
-                journal,
-                turn.input or b"null",
-                threads=self._threads,
-                payload_size_bytes_max=self._limits.payload_size_bytes_max,
-                step_timeout_s_max=self._limits.step_timeout_s_max,
-            )
-            if turn.stop is None:
-                turn_change.completed(turn, result)
+            await self._flusher.durable(turn)
         except OwnershipLostError:
             turn.stop = turn.stop or Stop.DROP
-        except BaseException as error:  # the edge of user code: whatever it raises ends the turn, never the worker
-            if turn.stop is None:
-                turn_change.raised(turn, error)
-        self._stopped(turn)
+            return
+        begin()
 
-    def _stopped(self, turn: Turn) -> None:
-        """Nothing of its code runs any more: what it came to is written."""
+    def _begin(self, turn: Turn, execution: Execution, definition: Workflow, journal: TurnJournal) -> None:
+        try:
+            execution.begin(definition, journal, turn.input or b"null")
+        except Exception as bug:
+            self._broken(turn, bug)
+
+    def _broken(self, turn: Turn, bug: Exception) -> None:  # of ours: what Postgres has is right, and is read again
+        self._say(bug, turn_id=str(turn.turn_id))
+        if turn.is_live:
+            turn.is_refused = True
+            self.begin(turn)
+
+    def _ended(self, turn: Turn, result: bytes | None, error: BaseException | None) -> None:
+        try:
+            self._end(turn, result, error)
+        except Exception as bug:
+            self._broken(turn, bug)
+
+    def _end(self, turn: Turn, result: bytes | None, error: BaseException | None) -> None:
+        if isinstance(error, InternalError):
+            raise error
+        if turn.stop is None:
+            turn_change.come_to(turn, result, error)
         turn_change.stopped(turn)
         if turn.is_live and turn.stop not in (Stop.DROP, Stop.SUSPEND, Stop.HANDOVER):
             self._flusher.add(turn)

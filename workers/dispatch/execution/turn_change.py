@@ -6,7 +6,7 @@ import msgspec
 import structlog
 
 from argosy import telemetry
-from argosy.errors import StepFailedError
+from argosy.errors import OwnershipLostError, StepFailedError
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.turn import Resume, Stop, Turn
@@ -95,8 +95,18 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
             turn.drop_timer(wait.timer_id)
 
 
-def completed(turn: Turn, result: bytes) -> None:
-    """The code has returned; what a clean-up returns is nothing."""
+def come_to(turn: Turn, result: bytes | None, error: BaseException | None) -> None:
+    """The code of the turn has ended, with its result (JSON) or with an error."""
+    if isinstance(error, OwnershipLostError):
+        turn.stop = Stop.DROP
+    elif error is not None:
+        _raised(turn, error)
+    else:
+        _completed(turn, result)
+
+
+def _completed(turn: Turn, result: bytes | None) -> None:
+    """What a clean-up returns is nothing."""
     if turn.journal.has_heard:
         cleaned_up(turn)
         return
@@ -104,7 +114,7 @@ def completed(turn: Turn, result: bytes) -> None:
     end(turn, Status.COMPLETED, Event.TURN_COMPLETED)
 
 
-def raised(turn: Turn, error: BaseException) -> None:
+def _raised(turn: Turn, error: BaseException) -> None:
     """The code has raised, or cannot go on."""
     is_park = isinstance(error, Park)
     if turn.journal.has_heard or (is_park and turn.cancel_until_s is not None):

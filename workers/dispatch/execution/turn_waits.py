@@ -127,7 +127,7 @@ class TurnWaits:
 
     def close(self) -> None:
         """Nothing more is recorded."""
-        self._record = _refuse
+        self._record, self._is_hidden = _refuse, _no
 
     def written(self) -> bytes:
         """The waits that the turn is in, as turns.waits has them."""
@@ -212,3 +212,7 @@ class TurnWaits:
 
 def _refuse(event: Event, key: str, data: bytes) -> None:
     raise OwnershipLostError("the turn has ended, or rests")
+
+
+def _no(key: str) -> bool:
+    return False

@@ -127,9 +127,9 @@ class Entry:
         self.moves = {}
         self.size_bytes = len(self.error)
         turn.events, turn.inbox, turn.moves, turn.pending_bytes = [], [], {}, 0
-        if turn.task is not None:
+        if turn.execution is not None:
             turn.stop = turn.stop or Stop.DROP
-            turn.task.cancel()
+            turn.execution.cancel()
         return self
 
 

@@ -146,7 +146,7 @@ class Handover:
     def stop_starting(self, turns: Iterable[Turn]) -> None:
         """Nothing new begins in those of them that run."""
         for turn in turns:
-            if turn.task is not None and turn.stop is None and not turn.has_ended:
+            if turn.execution is not None and turn.stop is None and not turn.has_ended:
                 turn.stop = Stop.HANDOVER
 
     def begin(self, parts: list[tuple[Owned, list[Turn]]]) -> None:
@@ -170,7 +170,7 @@ class Handover:
         certain = [
             turn
             for turn in turns
-            if (turn.task is None or turn.stop is Stop.HANDOVER)
+            if (turn.execution is None or turn.stop is Stop.HANDOVER)
             and not turn.has_ended
             and not (turn.goes_on_as_found and turn.resume is not Resume.MOVED)
         ]

@@ -1,0 +1,84 @@
+"""What a turn's loop hands out for what it is to call, and who runs the loop."""
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Final, Protocol
+
+
+class Host(Protocol):
+    """Who runs the loop."""
+
+    def time_s(self) -> float:
+        """The turn's time, the same in a replay."""
+        ...
+
+    def begin_timer(self, timer: "Timer", delay_s: float) -> None:
+        """Calls the loop's `fire` after so many seconds, unless the timer is cancelled."""
+        ...
+
+    def end_timer(self, timer: "Timer") -> None:
+        """The timer was cancelled."""
+        ...
+
+    def unhandled(self, context: dict[str, Any]) -> None:
+        """Something raised that nobody awaits: as for loop.set_exception_handler."""
+        ...
+
+
+class _Nobody:
+    """Of a loop that has ended."""
+
+    def time_s(self) -> float:
+        return 0.0
+
+    def begin_timer(self, timer: "Timer", delay_s: float) -> None: ...
+    def end_timer(self, timer: "Timer") -> None: ...
+    def unhandled(self, context: dict[str, Any]) -> None: ...
+
+
+NOBODY: Final = _Nobody()
+
+
+class Handle:
+    """asyncio.Handle, as far as it is used."""
+
+    __slots__ = ("_args", "_callback", "_context", "_is_cancelled")
+
+    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...], context: Context) -> None:
+        self._callback = callback
+        self._args = args
+        self._context = context
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+
+    def cancelled(self) -> bool:
+        return self._is_cancelled
+
+    def get_context(self) -> Context:
+        return self._context
+
+    def run(self) -> None:
+        if not self._is_cancelled:
+            self._context.run(self._callback, *self._args)
+
+
+class Timer(Handle):
+    """asyncio.TimerHandle. key: of the durable timer that it is."""
+
+    __slots__ = ("_host", "_when_s", "key")
+
+    def __init__(self, host: Host, when_s: float, callback: Callable[..., Any], args: Any, context: Context) -> None:
+        super().__init__(callback, args, context)
+        self._host = host
+        self._when_s = when_s
+        self.key = ""
+
+    def when(self) -> float:
+        return self._when_s
+
+    def cancel(self) -> None:
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self._host.end_timer(self)

@@ -1,0 +1,33 @@
+"""Tasks and futures of a turn's loop: numbered, so that a set of them has the same order in every process."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context
+from typing import Any
+
+
+class TurnTask(asyncio.Task[Any]):
+    """A task of a workflow. number: in the order in which the turn's tasks are made, from 0."""
+
+    __slots__ = ("context", "number")
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], number: int, context: Context, **options: Any) -> None:
+        self.number = number
+        self.context = context
+        super().__init__(coro, context=context, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class TurnFuture(asyncio.Future[Any]):
+    """A future that the code of a workflow made, directly or by a Queue, Event, Lock …"""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.number = number
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self.number
