@@ -4,6 +4,7 @@ Rules: argosy/workflow/driver.py has them; it decides what comes next.
 """
 
 import asyncio
+from asyncio.events import _get_running_loop
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -230,7 +231,13 @@ class Operations:
         except (Park, OwnershipLostError, WorkflowError) as error:
             if self._is_awaited(operation) and not self._journal.is_stopped:
                 self._fail(error)
+        except GeneratorExit:
+            arrived = self._runner.unheard.get(operation.key)
+            if arrived is None or _get_running_loop() is None:
+                raise
         finally:
+            if self._runner.unheard:
+                self._runner.unheard.pop(operation.key, None)
             if operation.task is not None:
                 self._trying.discard(operation.task)
                 operation.task = None

@@ -58,9 +58,13 @@ class Tried(NamedTuple):
 
 
 class StepRunner:
-    """The steps of one attempt. threads: where synchronous steps run. random: uniform in [0, 1), for the jitter."""
+    """The steps of one attempt. threads: where synchronous steps run. random: uniform in [0, 1), for the jitter.
 
-    __slots__ = ("_generation", "_journal", "_limits", "_open", "_random", "_threads", "_time_s")
+    unheard: what tries came to that ended with GeneratorExit, by key: who awaits such a try may get that in its place,
+    because Python closes what awaits a future with such an error, and raises it further out.
+    """
+
+    __slots__ = ("_generation", "_journal", "_limits", "_open", "_random", "_threads", "_time_s", "unheard")
 
     def __init__(
         self, journal: Journal, attempt: OpenAttempt, threads: Pool, limits: Limits, random: Callable[[], float]
@@ -71,6 +75,7 @@ class StepRunner:
         self._limits = limits
         self._random = random
         self._generation = fork.generation
+        self.unheard: dict[str, Tried] = {}
         self._time_s = asyncio.get_running_loop().time
 
     async def run(self, operation: StepOperation) -> Tried:
@@ -103,7 +108,10 @@ class StepRunner:
                 self._open.clear(key)
                 raise
             self._refuse_late(key)
-            return self._failed(operation, tries, error, took_s)
+            tried = self._failed(operation, tries, error, took_s)
+            if isinstance(error, GeneratorExit):
+                self.unheard[key] = tried
+            return tried
         self._refuse_late(key)
         crash_points.reach("in_step")
         data = outcome.completed(encoded, tries)

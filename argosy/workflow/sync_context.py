@@ -18,6 +18,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
+from argosy.errors import WorkflowError
+from argosy.process import fork
 from argosy.workflow.context import Context
 from argosy.workflow.driver import Driver
 from argosy.workflow.threads import Job, Label, Pool
@@ -38,12 +40,14 @@ class Unwind(BaseException):
 class SyncContext:
     """What a synchronous workflow gets as ctx. Used from its own thread. Context says what each operation promises."""
 
-    __slots__ = ("_ask", "_context", "_is_closed", "_unwinds")
+    __slots__ = ("_ask", "_context", "_generation", "_is_closed", "_thread", "_unwinds")
 
     def __init__(self, context: Context, ask: "Callable[[_Asked], None]") -> None:
         self._context = context
         self._ask = ask
+        self._generation = fork.generation
         self._is_closed = False
+        self._thread = 0
         self._unwinds = 0
 
     @property
@@ -77,15 +81,28 @@ class SyncContext:
     def uuid(self) -> uuids.UUID:
         return self._block(self._context.uuid)
 
+    def enter(self) -> None:
+        """From here on this is the thread that it is used from."""
+        self._thread = threading.get_ident()
+
     def close(self) -> None:
         """On the loop: whatever the thread asks of ctx from now on unwinds it."""
         self._is_closed = True
 
     def _block(self, operation: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        # Anybody else would wait for the loop, and the loop for him; of a child no loop hears.
+        if threading.get_ident() != self._thread or self._generation != fork.generation:
+            raise WorkflowError(
+                "ctx was used outside of the thread of its workflow (in another thread, a step or a forked child): "
+                "threads and processes belong in a step, and durable operations in the workflow"
+            )
         asked = _Asked(operation)
         if self._is_closed:
             self._unwind()
-        self._ask(asked)
+        try:
+            self._ask(asked)
+        except RuntimeError:  # the worker has stopped, and its loop with it
+            self._unwind()
         try:
             return asked.answer.result()  # type: ignore[no-any-return]
         except Unwind:
@@ -190,6 +207,7 @@ class OwnThread:
 
 
 def _work(function: Callable[..., Any], facade: SyncContext, arguments: tuple[Any, ...]) -> Any:
+    facade.enter()
     try:
         return function(facade, *arguments)
     except StopIteration as error:  # no future can hold one
