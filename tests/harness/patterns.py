@@ -146,7 +146,12 @@ class Patterns:
         """All end as they should, and no step whose outcome is recorded has run again. is_repeatable: steps that were
         in flight when a worker was killed may have run twice.
         """
-        ended = await self._client.until_status(self._turns.values())
+        try:
+            ended = await self._client.until_status(self._turns.values())
+        except AssertionError as error:
+            names = {turn: name for (name, _), turn in self._turns.items() if turn in str(error)}
+            told = [await self._client.events(turn) for turn in names]
+            raise AssertionError(f"{names}: {told}") from error
         begun = self._begun()
         wrong = []
         for (name, _), turn_id in self._turns.items():
