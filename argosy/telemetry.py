@@ -163,6 +163,9 @@ WORKFLOW_UNHANDLED: Final = "workflow.unhandled"
 WORKFLOW_UNCLOSED: Final = "workflow.unclosed"
 THREAD_ABANDONED: Final = "thread.abandoned"
 THREADS_REFUSED: Final = "threads.refused"
+LOOP_LEFT: Final = "loop.left"
+LOOP_UNHANDLED: Final = "loop.unhandled"
+UNRAISABLE: Final = "code.unraisable"
 LOOP_STUCK: Final = "loop.stuck"
 OWNER_CUT_OFF: Final = "owner.cut_off"
 LOOP_BLOCKED: Final = "loop.blocked"
@@ -177,7 +180,10 @@ SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
 CALL_REFUSED: Final = "call.refused"
 
-_FAILURES: Final = {STEP_FAILED, STEP_RETRIED, TURN_FAILED, CLEANUP_FAILED, CLEANUP_CUT_OFF}
+_FAILURES: Final = {
+    *(STEP_FAILED, STEP_RETRIED, TURN_FAILED, CLEANUP_FAILED, CLEANUP_CUT_OFF),
+    *(WORKFLOW_UNHANDLED, WORKFLOW_UNCLOSED, LOOP_LEFT, LOOP_UNHANDLED, UNRAISABLE),
+}
 _AWAY: Final = (STORE_UNAVAILABLE, STORE_NOT_READY, LOG_UNAVAILABLE, HEARTBEAT_FAILED, CALL_REFUSED)
 
 

@@ -6,7 +6,6 @@ import sys
 from typing import Final
 
 import structlog
-import uvloop
 
 from argosy import crash_points, garbage, telemetry
 from argosy.config import Settings
@@ -16,6 +15,7 @@ from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import open_pool
+from argosy.workers.dispatch import own_loop
 from argosy.workers.dispatch.aside import stand_aside
 from argosy.workers.dispatch.worker import Worker
 from argosy.workflow.catalog import Catalog
@@ -34,7 +34,7 @@ def run(settings: Settings, dsn: str, parent_fd: int | None = None, *, is_strict
     """
     crash_points.arm(settings.argosy_crash_at)
     try:
-        uvloop.run(_serve(settings, dsn, parent_fd, is_strict))
+        own_loop.run(_serve(settings, dsn, parent_fd, is_strict))
     except WorkflowError as error:
         sys.stderr.write(f"argosy worker: {error}\n")
         return BROKEN_CODE

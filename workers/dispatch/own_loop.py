@@ -1,0 +1,110 @@
+"""The event loop of a process that is ours alone: nothing that user code raises ends or stops it.
+
+asyncio lets SystemExit and KeyboardInterrupt of a task or a callback out of its loop, and `loop.stop()` stops it for
+everybody: a child task of one step would end the worker under all others. Here it is said, and the loop goes on: what
+was ready is still there, and whoever awaits the task gets its error.
+
+Rules:
+- Ctrl-C ends the process as long as nobody handles SIGINT: that KeyboardInterrupt is the user's and no code's.
+- A signal that comes while the loop is left is heard when it goes on.
+- In somebody else's program (argosy.Argosy) the loop is his, and ends as he expects it to: this is not used there.
+- What Python itself would print (a task that nobody awaits, a finalizer that raises) is said in our log, bounded.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+import uvloop
+
+from argosy import telemetry
+from argosy.workflow.frames import kind_of, traceback_of, words_of
+
+log = structlog.get_logger()
+
+_STOPPED: Final = "Event loop stopped"
+_WORDS_MAX: Final = 500
+
+
+def _say_left(error: BaseException) -> None:
+    log.error(
+        telemetry.LOOP_LEFT, type=kind_of(error), message=words_of(error)[:_WORDS_MAX], traceback=traceback_of(error)
+    )
+
+
+def run(main: Coroutine[Any, Any, None], on_left: Callable[[BaseException], None] = _say_left) -> None:
+    """Run it to its end, on a loop of its own; then cancel what else runs there. Raises what it raises.
+
+    on_left: told what left the loop, before that goes on.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        loop = runner.get_loop()
+        loop.set_exception_handler(_unhandled)
+        before, sys.unraisablehook = sys.unraisablehook, _unraisable
+        try:
+            _complete(loop, loop.create_task(main), on_left)
+        finally:
+            try:
+                _complete(loop, loop.create_task(_cancel_rest()), on_left)
+            finally:
+                sys.unraisablehook = before
+
+
+def _complete(
+    loop: asyncio.AbstractEventLoop, task: "asyncio.Task[None]", on_left: Callable[[BaseException], None]
+) -> None:
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except BaseException as error:
+            if task.done() and not _is_ctrl_c(error):
+                break
+            if not _is_left(error):
+                raise
+            on_left(error)
+            loop.call_soon(_hear_signals)
+    task.result()
+
+
+def _is_left(error: BaseException) -> bool:
+    """Whether the loop can go on after this."""
+    if isinstance(error, Exception):
+        return isinstance(error, RuntimeError) and str(error).startswith(_STOPPED)
+    return not _is_ctrl_c(error)
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _hear_signals() -> None:
+    """uvloop takes note of a signal while it is left, and looks when it is woken the next time: now."""
+    fd = signal.set_wakeup_fd(-1)
+    if fd >= 0:
+        signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+        os.write(fd, b"\0")
+
+
+async def _cancel_rest() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
+
+
+def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody awaits, or a callback, raised."""
+    error = context.get("exception")
+    log.error(telemetry.LOOP_UNHANDLED, message=str(context.get("message"))[:_WORDS_MAX], exc_info=error)
+
+
+def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """What a finalizer raised, in whatever place it ran."""
+    error = unraisable.exc_value
+    told = {} if error is None else {"message": words_of(error)[:_WORDS_MAX], "traceback": traceback_of(error)}
+    log.warning(telemetry.UNRAISABLE, type=unraisable.exc_type.__name__, **told)
