@@ -116,7 +116,7 @@ class Driver:
                 pass
         except (Park, OwnershipLostError, WorkflowError, asyncio.CancelledError) as error:
             self._end(error=error)
-        except Exception as bug:
+        except BaseException as bug:  # of ours, or of the user's where we did not expect any
             internal = InternalError(f"{type(bug).__name__}: {words_of(bug)}")
             internal.__cause__ = bug
             self._end(error=internal)

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from argosy.errors import EncodingError, OwnershipLostError, PayloadTooLargeError, WorkflowError
+from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.workflow import payload
 from argosy.workflow.context import Context
 from argosy.workflow.current import current_attempt, current_try
@@ -118,7 +118,7 @@ class Execution:
         if error is None:
             try:
                 result = payload.encode(driver.result, self._bounds.payload_size_bytes_max, _RESULT)[0]
-            except (EncodingError, PayloadTooLargeError) as raised:
+            except BaseException as raised:  # EncodingError, PayloadTooLargeError, or what the result's class does
                 error = raised
         elif isinstance(error, BaseExceptionGroup):
             error = _root(error)

@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import sys
 from collections.abc import Iterator
 from types import CoroutineType
+from unittest import mock
 
 import pytest
 import structlog
@@ -11,7 +13,8 @@ from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 
 from argosy.workflow.driver import Driver
-from argosy.workflow.turn_loop import TurnLoop, TurnTask
+from argosy.workflow.turn_loop import TurnLoop
+from argosy.workflow.turn_task import TurnTask
 from tests.workflow import programs
 from tests.workflow.play import Ended, Play
 from tests.workflow.programs import Choices, program_of
@@ -34,9 +37,9 @@ def world_loop() -> Iterator[asyncio.AbstractEventLoop]:
     gc.collect()
     _before[:] = _left()
     # What a frame raises while Python frees it: pytest would keep that, with all the frames it came through.
-    with mock.patch.object(sys, "unraisablehook", _pass_over), structlog.testing.capture_logs() as logged:
+    with mock.patch.object(sys, "unraisablehook", _pass_over), structlog.testing.capture_logs():
         yield loop
-        logged.clear()
+        gc.collect()
     loop.close()
 
 
