@@ -151,9 +151,9 @@ class Play:
         )
         close = Driver.close
 
-        async def closing(driver: Driver) -> None:
+        def closing(driver: Driver) -> set[asyncio.Task[None]]:
             self._is_open, journal.is_closing = False, True
-            await close(driver)
+            return close(driver)
 
         with mock.patch("argosy.workflow.context.uuids.uuid4", self._uuid), mock.patch.object(Driver, "close", closing):
             task = asyncio.create_task(code)
