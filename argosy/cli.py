@@ -117,6 +117,19 @@ def dispatch(
 
 
 @app.command()
+def check(
+    workflows: Annotated[list[str], typer.Argument(help="Files or modules with workflows.", metavar="FILE|MODULE...")],
+    is_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """What of workflows would not replay, told from their text: nothing is run. Exit code 1: something was found; 2: a
+    file cannot be read, or has no workflow.
+    """
+    from argosy.check.command import check_files
+
+    sys.exit(check_files(workflows, is_json=is_json))
+
+
+@app.command()
 def migrate(
     check: Annotated[bool, typer.Option(help="Only say what is missing; exit code 1 when something is.")] = False,
     after_restore: Annotated[

@@ -1,0 +1,124 @@
+"""Where modules are: the ones that a user names, and those of their own that these import.
+
+Followed is what lies beside a named file, in its package, or in the current folder. What is installed, Python's own and
+Argosy are known by their names instead (external.py).
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Final
+
+from argosy.check.external import ROOTS
+from argosy.check.module import Module
+from argosy.check.source import read
+from argosy.errors import WorkflowError
+
+_SHIPPED: Final = "argosy.workflows."
+
+
+class Library:
+    """Modules by their paths. unreadable: one line for each that is imported and is no Python."""
+
+    def __init__(self, folder: Path) -> None:
+        self.unreadable: list[str] = []
+        self._folder = folder
+        self._modules: dict[Path, Module | None] = {}
+        self._found: dict[tuple[tuple[Path, ...], str], tuple[Module, tuple[str, ...]] | None] = {}
+
+    def enter(self, entry: str) -> Module:
+        """The module that a user names: a path that ends in .py, or a dotted module. Raises WorkflowError."""
+        if entry.endswith(".py"):
+            path, name, shown = Path(entry).expanduser().resolve(), "", entry
+            package = path.parent
+            while (package / "__init__.py").is_file() and package != package.parent:
+                package = package.parent
+            roots: tuple[Path, ...] = (path.parent, package, self._folder)
+            if package != path.parent:  # it may say `from . import …`
+                name = ".".join(path.relative_to(package).with_suffix("").parts)
+        else:
+            path, name = self._locate(entry), entry
+            shown = self._shown(path)
+            depth = entry.count(".") + (path.name == "__init__.py")
+            roots = (path.parents[depth], self._folder)
+        if (known := self._modules.get(path)) is not None:
+            return known
+        name = name.removesuffix(".__init__") or path.stem
+        module = Module(read(path, shown), name, path.name == "__init__.py", tuple(dict.fromkeys(roots)))
+        self._modules[path] = module
+        return module
+
+    def find(self, module: Module, dotted: str) -> tuple[Module, tuple[str, ...]] | None:
+        """Of a dotted name as `module` knows it: the user's module that it begins with, and what is left of it."""
+        top = dotted.partition(".")[0]
+        if top in sys.stdlib_module_names or top in ROOTS or (top == "argosy" and not dotted.startswith(_SHIPPED)):
+            return None
+        key = (module.roots, dotted)
+        if key not in self._found:
+            self._found[key] = None  # while it is looked for
+            found = (self._below(root, dotted, module.roots) for root in module.roots)
+            self._found[key] = next((each for each in found if each is not None), None)
+        return self._found[key]
+
+    def _below(self, root: Path, dotted: str, roots: tuple[Path, ...]) -> tuple[Module, tuple[str, ...]] | None:
+        parts = tuple(dotted.split("."))
+        folder, best = root, None
+        for index, part in enumerate(parts, 1):
+            if best is not None and self._binds(best[0], part, ".".join(parts[:index])):
+                break  # the package has something of this name
+            here = folder / part
+            for path in (here / "__init__.py", folder / f"{part}.py"):
+                if path.is_file():
+                    loaded = self._load(path.resolve(), ".".join(parts[:index]), roots)
+                    if loaded is None:
+                        return None
+                    best = (loaded, parts[index:])
+                    break
+            else:
+                if best is None and not here.is_dir():
+                    return None
+            if not here.is_dir():
+                break
+            folder = here
+        return best
+
+    def _binds(self, module: Module, name: str, dotted: str) -> bool:
+        return any(each.kind != "import" or each.target != dotted for each in module.scope.bindings.get(name, ()))
+
+    def _load(self, path: Path, name: str, roots: tuple[Path, ...]) -> Module | None:
+        if path not in self._modules:
+            self._modules[path] = None
+            shown = self._shown(path)
+            try:
+                self._modules[path] = Module(read(path, shown), name, path.name == "__init__.py", roots)
+            except WorkflowError as error:
+                self.unreadable.append(f"{shown}: {error}")
+        return self._modules[path]
+
+    def _shown(self, path: Path) -> str:
+        return str(path.relative_to(self._folder) if path.is_relative_to(self._folder) else path)
+
+    def _locate(self, name: str) -> Path:
+        """The file of a module, found as Python finds it, without importing anything of it."""
+        if not all(part.isidentifier() for part in name.split(".")) or (self._folder / name).exists():
+            raise WorkflowError("it is neither a path that ends in .py nor a module such as shop.workflows")
+        where: Sequence[str] | None = None
+        origin: str | None = None
+        parts = name.split(".")
+        for index in range(1, len(parts) + 1):
+            prefix = ".".join(parts[:index])
+            spec = _spec(prefix, where) or (_spec(prefix, [str(self._folder)]) if index == 1 else None)
+            if spec is None:
+                raise WorkflowError(f"there is no module {prefix}")
+            where, origin = list(spec.submodule_search_locations or ()), spec.origin
+        if not origin or not origin.endswith(".py"):
+            raise WorkflowError("it has no source in a .py file")
+        return Path(origin).resolve()
+
+
+def _spec(name: str, where: Sequence[str] | None) -> ModuleSpec | None:
+    for finder in sys.meta_path:
+        if (spec := finder.find_spec(name, where)) is not None:
+            return spec
+    return None

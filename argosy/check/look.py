@@ -1,0 +1,94 @@
+"""One function of a workflow, as rules look at it."""
+
+import ast
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from argosy.check.finding import Found
+from argosy.check.meaning import CONTEXT, SYNC_CONTEXT, Meaning, Meanings, Member
+from argosy.check.module import Function
+from argosy.check.reach import Reached
+
+OPERATIONS: Final = frozenset({"run", "sleep", "wait_signal", "now", "uuid"})
+
+_COMPOUND: Final = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.Match, ast.Try, ast.TryStar),
+    *(ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith),
+)
+
+Rule = Callable[["Look"], Iterator[Found]]
+
+
+class Look:
+    """reached: every function of the workflows that are looked at; made: every call in them."""
+
+    def __init__(
+        self, reached: Reached, meanings: Meanings, functions: frozenset[Function], made: frozenset[ast.AST]
+    ) -> None:
+        self.function = reached.function
+        self.workflow = reached.workflow
+        self.module = reached.function.module
+        self.nodes = reached.function.scope.nodes
+        self.own_nodes = frozenset(self.nodes)
+        self.reached = functions
+        self.made = made
+        self.meanings = meanings
+
+    @property
+    def calls(self) -> Iterator[ast.Call]:
+        return (node for node in self.nodes if isinstance(node, ast.Call))
+
+    def meaning(self, node: ast.AST | None) -> Meaning:
+        return self.meanings.of(node, self.module)
+
+    def is_object(self, node: ast.AST | None, *kinds: str) -> bool:
+        return self.meanings.is_of(node, self.module, *kinds)
+
+    def operation(self, node: ast.AST, *kinds: str) -> str:
+        """The operation of ctx that a call asks for (of these kinds of ctx; any unless said), or nothing."""
+        if isinstance(node, ast.Call):
+            match self.meaning(node.func):
+                case Member(of=of, path=(name,)) if name in OPERATIONS and of in (kinds or (CONTEXT, SYNC_CONTEXT)):
+                    return name
+        return ""
+
+    def starts_something(self, node: ast.AST) -> bool:
+        """Whether a call asks ctx for an operation, or is given the ctx."""
+        if not isinstance(node, ast.Call):
+            return False
+        given = (*node.args, *(each.value for each in node.keywords))
+        return bool(self.operation(node)) or any(self.is_object(each, CONTEXT, SYNC_CONTEXT) for each in given)
+
+    def statement_end(self, line: int) -> int:
+        """The last line of the innermost statement that has this line and no other statements in it."""
+        simple = (each for each in self.nodes if isinstance(each, ast.stmt) and not isinstance(each, _COMPOUND))
+        return next((each.end_lineno or line for each in simple if each.lineno <= line <= (each.end_lineno or 0)), line)
+
+    def own(self, name: str) -> str:
+        """An operation as this workflow writes it."""
+        return f"await ctx.{name}" if self.workflow.is_async else f"ctx.{name}"
+
+    def found(self, node: ast.AST, code: str, message: str) -> Found:
+        line: int = node.lineno  # type: ignore[attr-defined]
+        # A handler's own text is its first line.
+        last_line = line if isinstance(node, ast.ExceptHandler) else node.end_lineno or line  # type: ignore[attr-defined]
+        return Found(line, node.col_offset, last_line, code, message)  # type: ignore[attr-defined]
+
+
+def spelled(node: ast.AST) -> str:
+    """An expression as the user wrote it, without the arguments of calls in it."""
+    parts: list[str] = []
+    while True:
+        match node:
+            case ast.Attribute(value=value, attr=attr):
+                parts.append(f".{attr}")
+                node = value
+            case ast.Call(func=func):
+                parts.append("(…)")
+                node = func
+            case ast.Await(value=value):
+                node = value
+            case ast.Name(id=name):
+                return "".join(reversed([*parts, name]))
+            case _:
+                return "".join(reversed([*parts, "(…)"]))

@@ -1,0 +1,286 @@
+"""What an expression stands for, as far as the text tells: a function or class of the user's, a name of a package, an
+object of a known kind; or None, of which nothing is reported.
+"""
+
+import ast
+import builtins
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from argosy.check.external import RESULTS, SAME
+from argosy.check.library import Library
+from argosy.check.module import Class, Function, Module
+from argosy.check.scope import Binding, Scope
+
+CONTEXT: Final = "argosy.Context"
+SYNC_CONTEXT: Final = "argosy.SyncContext"
+_DEPTH_MAX: Final = 16
+
+
+class External(NamedTuple):
+    """Something outside the user's files, by its full name."""
+
+    name: str
+
+
+class Object(NamedTuple):
+    """What a call of `of` returned, or a parameter that is annotated so. made: the call, where there is one."""
+
+    of: str | Class
+    made: ast.Call | None = None
+
+
+class Member(NamedTuple):
+    """An attribute, or an attribute's attribute …, of an object of a package."""
+
+    of: str
+    path: tuple[str, ...]
+    made: ast.Call | None = None
+
+
+class Bound(NamedTuple):
+    """A method of an object, or of a class by a class method."""
+
+    function: Function
+
+
+class _Pending(NamedTuple):
+    """A name that is being looked up already: `path = path.parent`. Its other bindings decide."""
+
+
+Meaning = External | Object | Member | Bound | Function | Class | Module | _Pending | None
+_PENDING: Final = _Pending()
+
+
+class Meanings:
+    """contexts: which parameters of which functions are a ctx, and of which kind."""
+
+    def __init__(self, library: Library) -> None:
+        self.contexts: dict[Function, dict[str, str]] = {}
+        self._library = library
+        self._open: set[tuple[object, str]] = set()
+
+    def of(self, node: ast.AST | None, module: Module, depth: int = 0) -> Meaning:
+        if depth > _DEPTH_MAX:
+            return None
+        depth += 1
+        match node:
+            case ast.Name(id=name):
+                return self._of_name(name, module.scopes.of_node.get(node, module.scope), module, depth)
+            case ast.Attribute(value=value, attr=attr):
+                return self._attribute(self.of(value, module, depth), attr, depth)
+            case ast.Call(func=func):
+                return self._called(self.of(func, module, depth), node, module, depth)
+            case ast.Await(value=value) | ast.NamedExpr(value=value):
+                return self.of(value, module, depth)
+            case ast.BinOp(left=left, op=ast.Div(), right=right):
+                sides = (self.of(left, module, depth), self.of(right, module, depth))
+                return next((Object("pathlib.Path") for each in sides if _is(each, "pathlib.Path")), None)
+            case ast.BinOp(left=left, op=ast.BitOr() | ast.BitAnd() | ast.Sub() | ast.BitXor()):
+                return Object("builtins.set") if _is(self.of(left, module, depth), "builtins.set") else None
+            case ast.Set() | ast.SetComp():
+                return Object("builtins.set")
+            case ast.Constant(value=str()) | ast.JoinedStr():
+                return Object("builtins.str")
+            case ast.Constant(value=bytes()):
+                return Object("builtins.bytes")
+            case ast.Lambda():
+                return module.functions[node]
+        return None
+
+    def is_of(self, node: ast.AST | None, module: Module, *kinds: str) -> bool:
+        """Whether it is an object of one of these kinds."""
+        found = self.of(node, module)
+        return isinstance(found, Object) and found.of in kinds
+
+    def global_of(self, module: Module, name: str) -> Meaning:
+        """What a name of a module's own namespace stands for."""
+        return self._of_name(name, module.scope, module, 0)
+
+    def module_of(self, module: Module, dotted: str) -> Module | None:
+        """The user's module of this name, as `module` would import it."""
+        found = self._resolve(module, dotted, 0)
+        return found if isinstance(found, Module) else None
+
+    def _of_name(self, name: str, scope: Scope, module: Module, depth: int) -> Meaning:
+        owner = scope.find(name)
+        if owner is None:
+            return self._unbound(name, module, depth)
+        if (owner, name) in self._open:
+            return _PENDING
+        self._open.add((owner, name))
+        try:
+            return _one(self._of_binding(each, owner, module, depth) for each in _telling(owner.bindings[name]))
+        finally:
+            self._open.discard((owner, name))
+
+    def _unbound(self, name: str, module: Module, depth: int) -> Meaning:
+        for star in module.scope.stars:
+            found = self._resolve(module, star, depth)
+            if isinstance(found, Module) and name in found.scope.bindings:
+                return self._of_name(name, found.scope, found, depth)
+        if hasattr(builtins, name):
+            return External(f"builtins.{name}")
+        outside = [each for each in module.scope.stars if self._library.find(module, each) is None]
+        return External(f"{outside[0]}.{name}") if len(outside) == 1 else None
+
+    def _of_binding(self, binding: Binding, scope: Scope, module: Module, depth: int) -> Meaning:
+        match binding.kind:
+            case "import":
+                return self._resolve(module, binding.target, depth)
+            case "function":
+                return module.functions.get(binding.node) if binding.node is not None else None
+            case "class":
+                return module.classes.get(binding.node) if binding.node is not None else None
+            case "parameter":
+                return self._parameter(binding, module.functions[scope.node], depth)
+            case "value" if binding.annotation is not None and binding.node is None:
+                return self._annotated(binding.annotation, module, depth)
+            case "value":
+                told = self.of(binding.node, module, depth)
+                return told or self._annotated(binding.annotation, module, depth)
+        return None
+
+    def _parameter(self, binding: Binding, function: Function, depth: int) -> Meaning:
+        if (kind := self.contexts.get(function, {}).get(binding.target)) is not None:
+            return Object(kind)
+        if function.owner is not None and function.positional[:1] == [binding.target]:
+            kinds = {each.id for each in function.decorators if isinstance(each, ast.Name)}
+            if "staticmethod" not in kinds:
+                return function.owner if "classmethod" in kinds else Object(function.owner)
+        return self._annotated(binding.annotation, function.module, depth)
+
+    def _annotated(self, annotation: ast.expr | None, module: Module, depth: int) -> Meaning:
+        """An object of an annotation: `Path`, `"Path"`, `Path | None`, `set[str]`, `Optional[Path]`."""
+        if depth > _DEPTH_MAX:
+            return None
+        match annotation:
+            case ast.Constant(value=str(text)):
+                return self._quoted(text, module)
+            case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
+                return self._annotated(left, module, depth + 1)
+            case ast.Subscript(value=value, slice=inner):
+                base = self.of(value, module, depth)
+                if base == External("typing.Optional"):
+                    return self._annotated(inner, module, depth + 1)
+                return _made(base, None)
+            case ast.Name() | ast.Attribute():
+                return _made(self.of(annotation, module, depth), None)
+        return None
+
+    def _quoted(self, text: str, module: Module) -> Meaning:
+        try:
+            annotation = ast.parse(text, mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        return self._annotated(annotation, module, _DEPTH_MAX - 2) if isinstance(annotation, ast.Name) else None
+
+    def _resolve(self, module: Module, dotted: str, depth: int) -> Meaning:
+        found = self._library.find(module, dotted)
+        if found is None:
+            return External(SAME.get(dotted, dotted))
+        meaning: Meaning
+        meaning, rest = found
+        for part in rest:
+            meaning = self._attribute(meaning, part, depth)
+        return meaning
+
+    def _attribute(self, base: Meaning, attr: str, depth: int) -> Meaning:
+        match base:
+            case External(name=name):
+                return External(SAME.get(f"{name}.{attr}", f"{name}.{attr}"))
+            case Member(of=of, path=path, made=made):
+                return Member(of, (*path, attr), made)
+            case Object(of=str(of), made=made):
+                return Object("pathlib.Path") if (of, attr) == ("pathlib.Path", "parent") else Member(of, (attr,), made)
+            case Object(of=Class() as owner):
+                return self._of_object(owner, attr, depth)
+            case Class():
+                found = self._of_class(base, attr, depth)
+                return Bound(found) if isinstance(found, Function) and _has(found, "classmethod") else found
+            case Module():
+                if base.scope.find(attr) is not None or base.scope.stars:
+                    found = self._of_name(attr, base.scope, base, depth)
+                    return None if isinstance(found, External) and found.name.startswith("builtins.") else found
+                return self._resolve(base, f"{base.name}.{attr}", depth)
+            case _Pending():
+                return base
+        return None
+
+    def _of_object(self, owner: Class, attr: str, depth: int) -> Meaning:
+        found = self._of_class(owner, attr, depth)
+        if isinstance(found, Function):
+            return found if _has(found, "staticmethod") else Bound(found)
+        key = (owner, attr)
+        if key in self._open:
+            return _PENDING
+        self._open.add(key)
+        try:
+            values = _telling(owner.attributes.get(attr, ()))
+            told = [self._of_binding(each, owner.scope, owner.module, depth) for each in values]
+            return _one([*told, *([found] if found is not None else [])])
+        finally:
+            self._open.discard(key)
+
+    def _of_class(self, owner: Class, attr: str, depth: int) -> Meaning:
+        if depth > _DEPTH_MAX:
+            return None
+        if attr in owner.scope.bindings:
+            return self._of_name(attr, owner.scope, owner.module, depth)
+        for each in owner.node.bases:
+            base = self.of(each, owner.module, depth)
+            if isinstance(base, Class) and (found := self._of_class(base, attr, depth + 1)) is not None:
+                return found
+        return None
+
+    def _called(self, function: Meaning, call: ast.Call, module: Module, depth: int) -> Meaning:
+        match function:
+            case External(name="typing.cast") if call.args:
+                return self._annotated(call.args[0], module, depth)
+            case Member(of=of, path=(method,)):
+                result = RESULTS.get(f"{of}.{method}")
+                return Object(result) if result is not None else None
+            case External() | Class():
+                return _made(function, call)
+            case Function() | Bound():
+                called = function.function if isinstance(function, Bound) else function
+                returns = getattr(called.node, "returns", None)
+                return self._annotated(returns, called.module, depth)
+            case _Pending():
+                return function
+        return None
+
+
+def _made(of: Meaning, call: ast.Call | None) -> Meaning:
+    match of:
+        case External(name=name):
+            return Object(RESULTS.get(name, name), call)
+        case Class():
+            return Object(of, call)
+    return None
+
+
+def _is(meaning: Meaning, kind: str) -> bool:
+    return isinstance(meaning, Object) and meaning.of == kind
+
+
+def _has(function: Function, decorator: str) -> bool:
+    return any(isinstance(each, ast.Name) and each.id == decorator for each in function.decorators)
+
+
+def _telling(bindings: Sequence[Binding]) -> list[Binding]:
+    """Without `name = None`, which only says that there is nothing yet."""
+    told = [each for each in bindings if not (isinstance(each.node, ast.Constant) and each.node.value is None)]
+    return told or list(bindings)
+
+
+def _one(meanings: Iterable[Meaning]) -> Meaning:
+    """What all of them are; None when they are not the same."""
+    found = [each for each in meanings if each is not _PENDING]
+    if not found or any(_kind(each) != _kind(found[0]) for each in found):
+        return None
+    return found[0]
+
+
+def _kind(meaning: Meaning) -> object:
+    return meaning[:-1] if isinstance(meaning, (Object, Member)) else meaning

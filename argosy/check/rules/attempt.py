@@ -1,0 +1,55 @@
+"""ctx.attempt is another number in a replay: it may be told, and must not decide."""
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from argosy.check.finding import Found
+from argosy.check.look import Look
+from argosy.check.meaning import CONTEXT, SYNC_CONTEXT, Member
+
+_WHY: Final = "ctx.attempt grows with every replay, so that this"
+_INSTEAD: Final = "let recorded results decide"
+
+
+def attempts(look: Look) -> Iterator[Found]:
+    reported: set[ast.AST] = set()
+    for node in look.nodes:
+        if isinstance(node, ast.Call) and look.operation(node):
+            given = (*node.args, *(each.value for each in node.keywords))
+            what = (
+                f"asks for another operation than the one that is recorded; {_INSTEAD}, or ask step_info() in the step"
+            )
+        else:
+            given = tuple(filter(None, _decisions(node)))
+            what = f"takes another branch than before; {_INSTEAD}"
+        for each in given:
+            for part in ast.walk(each):
+                if part not in reported and _is_attempt(part, look):
+                    reported.add(part)
+                    yield look.found(part, "attempt", f"{_WHY} {what}")
+
+
+def _decisions(node: ast.AST) -> tuple[ast.expr | None, ...]:
+    """The expressions of a node that decide what is done next."""
+    match node:
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) | ast.Assert(test=test):
+            return (test,)
+        case ast.Match(subject=subject):
+            return (subject,)
+        case ast.match_case(guard=guard):
+            return (guard,)
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            return tuple(each for part in node.generators for each in part.ifs)
+        case ast.For(iter=each):
+            return (each,)
+    return ()
+
+
+def _is_attempt(node: ast.AST, look: Look) -> bool:
+    if not isinstance(node, (ast.Attribute, ast.Name)):
+        return False
+    match look.meaning(node):
+        case Member(of=of, path=("attempt",)):
+            return of in (CONTEXT, SYNC_CONTEXT)
+    return False

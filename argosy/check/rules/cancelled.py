@@ -1,0 +1,82 @@
+"""A cancel that is caught in a loop: the turn goes on until it is abandoned."""
+
+import ast
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from argosy.check.finding import Found
+from argosy.check.look import Look, spelled
+from argosy.check.meaning import SYNC_CONTEXT, External
+
+_CANCELS: Final = frozenset({"asyncio.CancelledError", "asyncio.exceptions.CancelledError"})
+_ALL: Final = "builtins.BaseException"
+_WHY: Final = (
+    "also catches a cancel, and the loop goes on: the turn is abandoned after a bound; catch Exception, or raise"
+)
+
+
+def swallowed_cancels(look: Look) -> Iterator[Found]:
+    for node in look.nodes:
+        match node:
+            case ast.Try(body=body, handlers=handlers) | ast.TryStar(body=body, handlers=handlers):
+                if _is_in_loop(node, look) and _may_be_cancelled(body, look):
+                    yield from _handlers(handlers, look)
+            case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
+                if _is_in_loop(node, look) and _may_be_cancelled(body, look):
+                    yield from _suppressions(items, look)
+
+
+def _handlers(handlers: Sequence[ast.ExceptHandler], look: Look) -> Iterator[Found]:
+    for handler in handlers:
+        if not _catches(handler.type, look):
+            continue
+        if not _leaves(handler):
+            said = (
+                f"except {spelled(handler.type)}"
+                if handler.type and not isinstance(handler.type, ast.Tuple)
+                else "except"
+            )
+            yield look.found(handler, "swallowed-cancel", f"`{said}` {_WHY}")
+        return  # the first one that catches it has it
+
+
+def _suppressions(items: Sequence[ast.withitem], look: Look) -> Iterator[Found]:
+    for item in items:
+        call = item.context_expr
+        if not isinstance(call, ast.Call) or look.meaning(call.func) != External("contextlib.suppress"):
+            continue
+        if any(_catches(each, look) for each in call.args):
+            yield look.found(call, "swallowed-cancel", f"{spelled(call.func)}() {_WHY}")
+
+
+def _catches(kind: ast.expr | None, look: Look) -> bool:
+    if kind is None:
+        return True
+    if isinstance(kind, ast.Tuple):
+        return any(_catches(each, look) for each in kind.elts)
+    meaning = look.meaning(kind)
+    if not isinstance(meaning, External):
+        return False
+    # A thread is not cancelled by asyncio's error, but by one that only BaseException catches.
+    return meaning.name == _ALL or (meaning.name in _CANCELS and look.workflow.is_async)
+
+
+def _leaves(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler may raise, or leave the loop."""
+    return any(isinstance(node, (ast.Raise, ast.Return, ast.Break)) for part in handler.body for node in ast.walk(part))
+
+
+def _is_in_loop(node: ast.AST, look: Look) -> bool:
+    return any(isinstance(each, (ast.While, ast.For, ast.AsyncFor)) for each in look.module.ancestors(node))
+
+
+def _may_be_cancelled(body: Sequence[ast.stmt], look: Look) -> bool:
+    """Whether it waits for something: anything but a task of its own that it has cancelled itself."""
+    parts = [node for part in body for node in ast.walk(part) if node in look.own_nodes]
+    if not look.workflow.is_async:
+        return any(look.operation(node, SYNC_CONTEXT) for node in parts)
+    if any(isinstance(node, (ast.AsyncWith, ast.AsyncFor)) for node in parts):
+        return True
+    awaited = [node.value for node in parts if isinstance(node, ast.Await)]
+    cancels = any(isinstance(each.func, ast.Attribute) and each.func.attr == "cancel" for each in look.calls)
+    return any(not (cancels and isinstance(each, (ast.Name, ast.Attribute, ast.Subscript))) for each in awaited)

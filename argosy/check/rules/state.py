@@ -1,0 +1,79 @@
+"""What a workflow changes outside itself: other turns see it, and a replay at another worker does not."""
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from argosy.check.finding import Found
+from argosy.check.look import Look, spelled
+from argosy.check.meaning import External, Object
+from argosy.check.module import Class
+from argosy.check.scope import Binding, Scope
+
+_WHY: Final = (
+    "which other turns of this process share and a replay elsewhere does not have: "
+    "use a variable of the workflow, or what a step returns"
+)
+_CHANGING: Final = frozenset(
+    {
+        *("append", "appendleft", "add", "update", "extend", "extendleft", "insert", "setdefault", "pop", "popleft"),
+        *("popitem", "remove", "discard", "clear", "sort", "reverse", "subtract", "rotate", "move_to_end"),
+        *("difference_update", "intersection_update", "symmetric_difference_update"),
+    }
+)
+_CONTAINERS: Final = frozenset(
+    {
+        *(f"builtins.{name}" for name in ("list", "dict", "set", "bytearray")),
+        *(f"collections.{name}" for name in ("defaultdict", "deque", "Counter", "OrderedDict")),
+    }
+)
+
+
+def shared_state(look: Look) -> Iterator[Found]:
+    for node in look.nodes:
+        match node:
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) if _is_outer(name, look):
+                yield look.found(node, "global-state", f"assigns to {name}, {_WHY}")
+            case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) if _is_shared(value, look):
+                yield look.found(node, "global-state", f"changes {spelled(value)}, {_WHY}")
+            case ast.Attribute(value=value, ctx=ast.Store() | ast.Del()) if isinstance(look.meaning(value), Class):
+                yield look.found(node, "global-state", f"changes {spelled(node)}, {_WHY}")
+            case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in _CHANGING and _is_shared(value, look):
+                yield look.found(node, "global-state", f"changes {spelled(value)}, {_WHY}")
+            case ast.Call(func=func, args=[counter]) if look.meaning(func) == External("builtins.next"):
+                if _owner(counter, look) is not None and look.is_object(counter, "itertools.count", "itertools.cycle"):
+                    yield look.found(node, "global-state", f"takes the next of {spelled(counter)}, {_WHY}")
+
+
+def _is_outer(name: str, look: Look) -> bool:
+    """Whether the function says that the name is the module's, or that of a function that is no part of a workflow."""
+    scope = look.function.scope
+    if name in scope.globals:
+        return True
+    if name not in scope.nonlocals or scope.parent is None:
+        return False
+    owner = scope.parent.find(name)
+    return owner is not None and owner not in {each.scope for each in look.reached}
+
+
+def _is_shared(node: ast.AST, look: Look) -> bool:
+    """Whether it is a container of the module."""
+    owner = _owner(node, look)
+    return owner is not None and all(_is_container(each, look) for each in owner.bindings[getattr(node, "id", "")])
+
+
+def _owner(node: ast.AST, look: Look) -> Scope | None:
+    """The module's scope, when a name is the module's own."""
+    if not isinstance(node, ast.Name):
+        return None
+    owner = look.module.scopes.of_node[node].find(node.id)
+    return owner if owner is look.module.scope else None
+
+
+def _is_container(binding: Binding, look: Look) -> bool:
+    if isinstance(binding.node, (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)):
+        return True
+    match look.meaning(binding.node) if binding.kind == "value" else None:
+        case Object(of=str(of)):
+            return of in _CONTAINERS
+    return False

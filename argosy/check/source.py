@@ -1,0 +1,71 @@
+"""The text of a file: read, parsed, and with the remarks in it that suppress findings.
+
+Promise: whatever is wrong with a file is a WorkflowError of one line; nothing of it is run.
+"""
+
+import ast
+import io
+import re
+import tokenize
+import warnings
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from argosy.errors import WorkflowError
+
+_OK: Final = re.compile(r"#\s*argosy:\s*ok(?:\[([^\]]*)\])?(?!\S)")
+
+
+class Source(NamedTuple):
+    """path: resolved; shown: as the user knows it. suppressed: per line the codes; an empty set stands for all."""
+
+    path: Path
+    shown: str
+    tree: ast.Module
+    lines: list[str]
+    suppressed: dict[int, frozenset[str]]
+
+    def is_suppressed(self, line: int, code: str) -> bool:
+        codes = self.suppressed.get(line)
+        return codes is not None and (not codes or code in codes)
+
+    def column(self, line: int, offset: int) -> int:
+        """From 1, in characters; ast counts bytes of UTF-8 from 0."""
+        text = self.lines[line - 1] if line <= len(self.lines) else ""
+        return len(text.encode()[:offset].decode(errors="ignore")) + 1
+
+
+def read(path: Path, shown: str) -> Source:
+    if not path.is_file():
+        raise WorkflowError(f"there is no file {path}")
+    try:
+        content = path.read_bytes()
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        text = io.TextIOWrapper(io.BytesIO(content), encoding, newline=None).read()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, shown)
+            compile(tree, shown, "exec", dont_inherit=True)  # what the grammar allows and Python does not
+    except SyntaxError as error:
+        where = f" ({shown}:{error.lineno})" if error.lineno else ""
+        raise WorkflowError(f"SyntaxError: {error.msg}{where}") from error
+    except UnicodeDecodeError as error:
+        raise WorkflowError(f"it is not text in {error.encoding}: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise WorkflowError(f"it cannot be read: {error.strerror or error}") from error
+    except (RecursionError, MemoryError) as error:
+        raise WorkflowError("it is nested too deeply to be parsed") from error
+    except ValueError as error:  # a null byte
+        raise WorkflowError(f"it is no Python: {error}") from error
+    return Source(path, shown, tree, text.split("\n"), _suppressed(text))
+
+
+def _suppressed(text: str) -> dict[int, frozenset[str]]:
+    found: dict[int, frozenset[str]] = {}
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT and (mark := _OK.search(token.string)):
+                found[token.start[0]] = frozenset(filter(None, re.split(r"[,\s]+", mark[1] or "")))
+    except (tokenize.TokenError, SyntaxError):  # Python took it: what is found so far holds
+        pass
+    return found
