@@ -25,7 +25,7 @@ _DRAWN: Final = "gives something else in a replay: draw it in a step, or from ra
 _UUID: Final = "gives another id in a replay: use {uuid}"
 _OUTSIDE: Final = f"reaches outside the turn, and does so again in every replay: {STEP}"
 _HERE: Final = "may be something else at the worker that replays: read it in a step, or let it be part of the input"
-_THREAD: Final = "leaves the turn's own loop, and a replay does not wait for it in the same order: " + STEP
+_THREAD: Final = f"works with threads or processes, whose order a replay does not repeat: {STEP}"
 _OWN_LOOP: Final = "runs a loop that records nothing: make the workflow `async def` and await what it does"
 _TURN_LOOP: Final = (
     "is refused: the turn's loop is run by the worker, from outcome to outcome; await what is to be done"
@@ -98,9 +98,10 @@ CALLS: Final = (
 CLIENTS: Final = Rule(
     "io",
     "httpx.Client httpx.AsyncClient requests.Session aiohttp.ClientSession urllib3.PoolManager "
-    "http.client.HTTPConnection http.client.HTTPSConnection sqlite3.connect aiosqlite.connect socket.socket redis.Redis redis.from_url "
-    "redis.asyncio.Redis redis.asyncio.from_url pymongo.MongoClient boto3.client boto3.resource openai.OpenAI "
-    "openai.AsyncOpenAI openai.AzureOpenAI openai.AsyncAzureOpenAI anthropic.Anthropic anthropic.AsyncAnthropic",
+    "http.client.HTTPConnection http.client.HTTPSConnection sqlite3.connect aiosqlite.connect socket.socket "
+    "redis.Redis redis.from_url redis.asyncio.Redis redis.asyncio.from_url pymongo.MongoClient "
+    "boto3.client boto3.resource openai.OpenAI openai.AsyncOpenAI openai.AzureOpenAI openai.AsyncAzureOpenAI "
+    "anthropic.Anthropic anthropic.AsyncAnthropic",
     _OUTSIDE,
 )
 # Of what is made in the module: its methods only, where making it is no harm.

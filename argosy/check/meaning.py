@@ -116,7 +116,7 @@ class Meanings:
 
     def _unbound(self, name: str, module: Module, depth: int) -> Meaning:
         for star in module.scope.stars:
-            found = self._resolve(module, star, depth)
+            found = self._resolve(module, star, depth + 1)
             if isinstance(found, Module) and name in found.scope.bindings:
                 return self._of_name(name, found.scope, found, depth)
         if hasattr(builtins, name):
@@ -176,13 +176,15 @@ class Meanings:
         return self._annotated(annotation, module, _DEPTH_MAX - 2) if isinstance(annotation, ast.Name) else None
 
     def _resolve(self, module: Module, dotted: str, depth: int) -> Meaning:
+        if depth > _DEPTH_MAX:
+            return None
         found = self._library.find(module, dotted)
         if found is None:
             return External(SAME.get(dotted, dotted))
         meaning: Meaning
         meaning, rest = found
         for part in rest:
-            meaning = self._attribute(meaning, part, depth)
+            meaning = self._attribute(meaning, part, depth + 1)
         return meaning
 
     def _attribute(self, base: Meaning, attr: str, depth: int) -> Meaning:
@@ -199,13 +201,26 @@ class Meanings:
                 found = self._of_class(base, attr, depth)
                 return Bound(found) if isinstance(found, Function) and _has(found, "classmethod") else found
             case Module():
-                if base.scope.find(attr) is not None or base.scope.stars:
-                    found = self._of_name(attr, base.scope, base, depth)
-                    return None if isinstance(found, External) and found.name.startswith("builtins.") else found
-                return self._resolve(base, f"{base.name}.{attr}", depth)
+                return self._of_module(base, attr, depth)
             case _Pending():
                 return base
         return None
+
+    def _of_module(self, module: Module, attr: str, depth: int) -> Meaning:
+        """What a module binds under a name, or its submodule of that name."""
+        if module.scope.find(attr) is not None:
+            return self._of_name(attr, module.scope, module, depth)
+        submodule = self._library.find(module, f"{module.name}.{attr}")
+        if submodule is not None and not submodule[1]:
+            return submodule[0]
+        if not module.scope.stars or (module.scope, attr) in self._open:
+            return None
+        self._open.add((module.scope, attr))
+        try:
+            found = self._unbound(attr, module, depth + 1)
+        finally:
+            self._open.discard((module.scope, attr))
+        return None if isinstance(found, External) and found.name.startswith("builtins.") else found
 
     def _of_object(self, owner: Class, attr: str, depth: int) -> Meaning:
         found = self._of_class(owner, attr, depth)

@@ -36,13 +36,19 @@ def shared_state(look: Look) -> Iterator[Found]:
                 yield look.found(node, "global-state", f"assigns to {name}, {_WHY}")
             case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) if _is_shared(value, look):
                 yield look.found(node, "global-state", f"changes {spelled(value)}, {_WHY}")
-            case ast.Attribute(value=value, ctx=ast.Store() | ast.Del()) if isinstance(look.meaning(value), Class):
+            case ast.Attribute(value=value, ctx=ast.Store() | ast.Del()) if _is_class(value, look):
                 yield look.found(node, "global-state", f"changes {spelled(node)}, {_WHY}")
             case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in _CHANGING and _is_shared(value, look):
                 yield look.found(node, "global-state", f"changes {spelled(value)}, {_WHY}")
             case ast.Call(func=func, args=[counter]) if look.meaning(func) == External("builtins.next"):
                 if _owner(counter, look) is not None and look.is_object(counter, "itertools.count", "itertools.cycle"):
                     yield look.found(node, "global-state", f"takes the next of {spelled(counter)}, {_WHY}")
+
+
+def _is_class(node: ast.AST, look: Look) -> bool:
+    """Whether it is a class that no function makes anew."""
+    meaning = look.meaning(node)
+    return isinstance(meaning, Class) and meaning.scope.parent is meaning.module.scope
 
 
 def _is_outer(name: str, look: Look) -> bool:
