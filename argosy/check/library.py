@@ -101,7 +101,7 @@ class Library:
 
     def _locate(self, name: str) -> Path:
         """The file of a module, found as Python finds it, without importing anything of it."""
-        if not all(part.isidentifier() for part in name.split(".")) or (self._folder / name).exists():
+        if not all(part.isidentifier() for part in name.split(".")) or (self._folder / name).is_file():
             raise WorkflowError("it is neither a path that ends in .py nor a module such as shop.workflows")
         where: Sequence[str] | None = None
         origin: str | None = None

@@ -4,7 +4,7 @@ object of a known kind; or None, of which nothing is reported.
 
 import ast
 import builtins
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from argosy.check.external import RESULTS, SAME
@@ -97,6 +97,11 @@ class Meanings:
         """What a name of a module's own namespace stands for."""
         return self._of_name(name, module.scope, module, 0)
 
+    def method(self, owner: Class, name: str) -> Function | None:
+        """A class's own or inherited method."""
+        found = self._of_class(owner, name, 0)
+        return found if isinstance(found, Function) else None
+
     def module_of(self, module: Module, dotted: str) -> Module | None:
         """The user's module of this name, as `module` would import it."""
         found = self._resolve(module, dotted, 0)
@@ -138,7 +143,7 @@ class Meanings:
                 return self._annotated(binding.annotation, module, depth)
             case "value":
                 told = self.of(binding.node, module, depth)
-                return told or self._annotated(binding.annotation, module, depth)
+                return told if told is not None else self._annotated(binding.annotation, module, depth)
         return None
 
     def _parameter(self, binding: Binding, function: Function, depth: int) -> Meaning:
@@ -231,22 +236,28 @@ class Meanings:
             return _PENDING
         self._open.add(key)
         try:
-            values = _telling(owner.attributes.get(attr, ()))
-            told = [self._of_binding(each, owner.scope, owner.module, depth) for each in values]
-            return _one([*told, *([found] if found is not None else [])])
+            told: list[Meaning] = [found] if found is not None else []
+            for each in self._lineage(owner, depth):
+                values = _telling(each.attributes.get(attr, ()))
+                told += [self._of_binding(value, each.scope, each.module, depth) for value in values]
+            return _one(told)
         finally:
             self._open.discard(key)
 
     def _of_class(self, owner: Class, attr: str, depth: int) -> Meaning:
-        if depth > _DEPTH_MAX:
-            return None
-        if attr in owner.scope.bindings:
-            return self._of_name(attr, owner.scope, owner.module, depth)
-        for each in owner.node.bases:
-            base = self.of(each, owner.module, depth)
-            if isinstance(base, Class) and (found := self._of_class(base, attr, depth + 1)) is not None:
-                return found
+        for each in self._lineage(owner, depth):
+            if attr in each.scope.bindings:
+                return self._of_name(attr, each.scope, each.module, depth)
         return None
+
+    def _lineage(self, owner: Class, depth: int) -> Iterator[Class]:
+        """A class and, depth first, its bases that are the user's."""
+        yield owner
+        if depth > _DEPTH_MAX:
+            return
+        for each in owner.node.bases:
+            if isinstance(base := self.of(each, owner.module, depth), Class):
+                yield from self._lineage(base, depth + 1)
 
     def _called(self, function: Meaning, call: ast.Call, module: Module, depth: int) -> Meaning:
         match function:
@@ -261,7 +272,7 @@ class Meanings:
                 called = function.function if isinstance(function, Bound) else function
                 returns = getattr(called.node, "returns", None)
                 return self._annotated(returns, called.module, depth)
-            case _Pending():
+            case _Pending() | Object(of="functools.partial"):
                 return function
         return None
 

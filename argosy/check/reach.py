@@ -60,7 +60,7 @@ def reach(workflows: Iterable[Function], meanings: Meanings) -> list[Reached]:
     return list(found.values())
 
 
-def callee(meaning: Meaning) -> Function | None:
+def callee(meaning: Meaning, meanings: Meanings) -> Function | None:
     """The user's function that a call of this runs first."""
     match meaning:
         case Function():
@@ -68,8 +68,7 @@ def callee(meaning: Meaning) -> Function | None:
         case Bound(function=function):
             return function
         case Class():
-            made = meaning.scope.bindings.get("__init__", ())
-            return next((f for f in meaning.methods() if f.name.endswith(".__init__")), None) if made else None
+            return meanings.method(meaning, "__init__")
     return None
 
 
@@ -85,7 +84,7 @@ def _called(
     node: ast.Call, function: Function, meanings: Meanings
 ) -> Iterator[tuple[Function, bool, list[ast.expr], list[ast.keyword]]]:
     meaning = meanings.of(node.func, function.module)
-    if (direct := callee(meaning)) is not None:
+    if (direct := callee(meaning, meanings)) is not None:
         yield direct, isinstance(meaning, (Bound, Class)), node.args, node.keywords
         return
     place, passes = None, False
@@ -100,7 +99,7 @@ def _called(
         given += [each.value for each in node.keywords if each.arg == "key"]
     for each in given:
         handed = meanings.of(each, function.module)
-        if (called := callee(handed)) is not None:
+        if (called := callee(handed, meanings)) is not None:
             rest = node.args[place + 1 :] if passes and place is not None else []
             yield called, isinstance(handed, (Bound, Class)), rest, []
 

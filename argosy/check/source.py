@@ -45,7 +45,7 @@ def read(path: Path, shown: str) -> Source:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text, shown)
-            compile(tree, shown, "exec", dont_inherit=True)  # what the grammar allows and Python does not
+            compile(text, shown, "exec", dont_inherit=True)  # what the grammar allows and Python does not
     except SyntaxError as error:
         where = f" ({shown}:{error.lineno})" if error.lineno else ""
         raise WorkflowError(f"SyntaxError: {error.msg}{where}") from error
