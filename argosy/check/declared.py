@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from argosy.check.meaning import External, Meaning, Meanings, Object
+from argosy.check.kinds import External, Meaning, Object
+from argosy.check.meaning import Meanings
 from argosy.check.module import Function, Module
 
 WORKFLOW: Final = "argosy.workflow"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from argosy.check.finding import Found
-from argosy.check.meaning import CONTEXT, SYNC_CONTEXT, Meaning, Meanings, Member
+from argosy.check.kinds import CONTEXT, SYNC_CONTEXT, Meaning, Member
+from argosy.check.meaning import Meanings
 from argosy.check.module import Function
 from argosy.check.reach import Reached
 

@@ -4,52 +4,19 @@ object of a known kind; or None, of which nothing is reported.
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from argosy.check.external import RESULTS, SAME
+from argosy.check.kinds import PENDING, Bound, External, Meaning, Member, Object, Pending, is_object, made, one
 from argosy.check.library import Library
 from argosy.check.module import Class, Function, Module
 from argosy.check.scope import Binding, Scope
 
-CONTEXT: Final = "argosy.Context"
-SYNC_CONTEXT: Final = "argosy.SyncContext"
 _DEPTH_MAX: Final = 16
-
-
-class External(NamedTuple):
-    """Something outside the user's files, by its full name."""
-
-    name: str
-
-
-class Object(NamedTuple):
-    """What a call of `of` returned, or a parameter that is annotated so. made: the call, where there is one."""
-
-    of: str | Class
-    made: ast.Call | None = None
-
-
-class Member(NamedTuple):
-    """An attribute, or an attribute's attribute …, of an object of a package."""
-
-    of: str
-    path: tuple[str, ...]
-    made: ast.Call | None = None
-
-
-class Bound(NamedTuple):
-    """A method of an object, or of a class by a class method."""
-
-    function: Function
-
-
-class _Pending(NamedTuple):
-    """A name that is being looked up already: `path = path.parent`. Its other bindings decide."""
-
-
-Meaning = External | Object | Member | Bound | Function | Class | Module | _Pending | None
-_PENDING: Final = _Pending()
+# What else is imported with a star may hide any builtin.
+_STARS_OF_KNOWN_NAMES: Final = sys.stdlib_module_names | {"argosy"}
 
 
 class Meanings:
@@ -75,9 +42,9 @@ class Meanings:
                 return self.of(value, module, depth)
             case ast.BinOp(left=left, op=ast.Div(), right=right):
                 sides = (self.of(left, module, depth), self.of(right, module, depth))
-                return next((Object("pathlib.Path") for each in sides if _is(each, "pathlib.Path")), None)
+                return next((Object("pathlib.Path") for each in sides if is_object(each, "pathlib.Path")), None)
             case ast.BinOp(left=left, op=ast.BitOr() | ast.BitAnd() | ast.Sub() | ast.BitXor()):
-                return Object("builtins.set") if _is(self.of(left, module, depth), "builtins.set") else None
+                return Object("builtins.set") if is_object(self.of(left, module, depth), "builtins.set") else None
             case ast.Set() | ast.SetComp():
                 return Object("builtins.set")
             case ast.Constant(value=str()) | ast.JoinedStr():
@@ -112,10 +79,10 @@ class Meanings:
         if owner is None:
             return self._unbound(name, module, depth)
         if (owner, name) in self._open:
-            return _PENDING
+            return PENDING
         self._open.add((owner, name))
         try:
-            return _one(self._of_binding(each, owner, module, depth) for each in _telling(owner.bindings[name]))
+            return one(self._of_binding(each, owner, module, depth) for each in _telling(owner.bindings[name]))
         finally:
             self._open.discard((owner, name))
 
@@ -124,9 +91,10 @@ class Meanings:
             found = self._resolve(module, star, depth + 1)
             if isinstance(found, Module) and name in found.scope.bindings:
                 return self._of_name(name, found.scope, found, depth)
-        if hasattr(builtins, name):
-            return External(f"builtins.{name}")
         outside = [each for each in module.scope.stars if self._library.find(module, each) is None]
+        if hasattr(builtins, name):
+            hidden = any(each.partition(".")[0] not in _STARS_OF_KNOWN_NAMES for each in outside)
+            return None if hidden else External(f"builtins.{name}")
         return External(f"{outside[0]}.{name}") if len(outside) == 1 else None
 
     def _of_binding(self, binding: Binding, scope: Scope, module: Module, depth: int) -> Meaning:
@@ -168,9 +136,9 @@ class Meanings:
                 base = self.of(value, module, depth)
                 if base == External("typing.Optional"):
                     return self._annotated(inner, module, depth + 1)
-                return _made(base, None)
+                return made(base, None)
             case ast.Name() | ast.Attribute():
-                return _made(self.of(annotation, module, depth), None)
+                return made(self.of(annotation, module, depth), None)
         return None
 
     def _quoted(self, text: str, module: Module) -> Meaning:
@@ -207,7 +175,7 @@ class Meanings:
                 return Bound(found) if isinstance(found, Function) and _has(found, "classmethod") else found
             case Module():
                 return self._of_module(base, attr, depth)
-            case _Pending():
+            case Pending():
                 return base
         return None
 
@@ -233,14 +201,14 @@ class Meanings:
             return found if _has(found, "staticmethod") else Bound(found)
         key = (owner, attr)
         if key in self._open:
-            return _PENDING
+            return PENDING
         self._open.add(key)
         try:
             told: list[Meaning] = [found] if found is not None else []
             for each in self._lineage(owner, depth):
                 values = _telling(each.attributes.get(attr, ()))
                 told += [self._of_binding(value, each.scope, each.module, depth) for value in values]
-            return _one(told)
+            return one(told)
         finally:
             self._open.discard(key)
 
@@ -267,27 +235,14 @@ class Meanings:
                 result = RESULTS.get(f"{of}.{method}")
                 return Object(result) if result is not None else None
             case External() | Class():
-                return _made(function, call)
+                return made(function, call)
             case Function() | Bound():
                 called = function.function if isinstance(function, Bound) else function
                 returns = getattr(called.node, "returns", None)
                 return self._annotated(returns, called.module, depth)
-            case _Pending() | Object(of="functools.partial"):
+            case Pending() | Object(of="functools.partial"):
                 return function
         return None
-
-
-def _made(of: Meaning, call: ast.Call | None) -> Meaning:
-    match of:
-        case External(name=name):
-            return Object(RESULTS.get(name, name), call)
-        case Class():
-            return Object(of, call)
-    return None
-
-
-def _is(meaning: Meaning, kind: str) -> bool:
-    return isinstance(meaning, Object) and meaning.of == kind
 
 
 def _has(function: Function, decorator: str) -> bool:
@@ -298,15 +253,3 @@ def _telling(bindings: Sequence[Binding]) -> list[Binding]:
     """Without `name = None`, which only says that there is nothing yet."""
     told = [each for each in bindings if not (isinstance(each.node, ast.Constant) and each.node.value is None)]
     return told or list(bindings)
-
-
-def _one(meanings: Iterable[Meaning]) -> Meaning:
-    """What all of them are; None when they are not the same."""
-    found = [each for each in meanings if each is not _PENDING]
-    if not found or any(_kind(each) != _kind(found[0]) for each in found):
-        return None
-    return found[0]
-
-
-def _kind(meaning: Meaning) -> object:
-    return meaning[:-1] if isinstance(meaning, (Object, Member)) else meaning

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from argosy.check.declared import STEP, is_declared, is_opaque
-from argosy.check.meaning import CONTEXT, SYNC_CONTEXT, Bound, External, Meaning, Meanings, Member, Object
+from argosy.check.kinds import CONTEXT, SYNC_CONTEXT, Bound, External, Meaning, Member, Object
+from argosy.check.meaning import Meanings
 from argosy.check.module import Class, Function
 
 # What calls a function that it is given at once, as part of the workflow: at which place it is, and whether what

@@ -66,6 +66,7 @@ def test_a_name_is_followed_to_what_it_was_imported_as(tmp_path: Path, before: s
         ("import time\nclass Fake:\n    def time(self): ...\ntime = Fake()", "time.time()"),
         ("", "def open(x): ...\nopen('x')"),
         ("from mine import open", "open('x')"),
+        ("from mine import *", "open('x')"),
         ("", "for open in order:\n    open('x')"),
         ("", "with order as open:\n    open('x')"),
         ("", "return [open(1) for open in order]"),

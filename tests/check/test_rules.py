@@ -125,8 +125,10 @@ def test_operations_in_the_order_of_a_set_are_found(tmp_path: Path, line: str) -
         "for each in sorted(set(order)):\n    await ctx.run(charge, each)",
         "for each in dict.fromkeys(order):\n    await ctx.run(charge, each)",
         "for each in {1, 2, 3}:\n    await ctx.run(charge, each)",
+        "for each in set([1, 2]):\n    await ctx.run(charge, each)",
+        "each: set[int] = set(order)\nfor n in each:\n    await ctx.run(charge, n)",
         "total = 0\nfor each in set(order):\n    total += each\nawait ctx.run(charge, total)",
-        "tasks = {asyncio.create_task(ctx.sleep(n)) for n in order}\nfor t in tasks:\n    await ctx.run(print, await t)",
+        "ts = {asyncio.create_task(ctx.sleep(n)) for n in order}\nfor t in ts:\n    await ctx.run(print, await t)",
         "tasks = [asyncio.create_task(ctx.sleep(1))]\nfor each in set(tasks):\n    await ctx.run(charge, str(each))",
         "tasks = set()\ntasks.add(asyncio.create_task(ctx.sleep(1)))\nfor each in tasks:\n    await ctx.run(charge)",
         "done, rest = await asyncio.wait(order)\nfor each in done:\n    await ctx.run(charge)",
@@ -164,6 +166,7 @@ def test_a_cancel_that_is_swallowed_in_a_loop_is_found(tmp_path: Path, handler: 
         LOOP.format("finally:\n        await ctx.run(charge)"),
         "try:\n    await ctx.sleep(1)\nexcept BaseException:\n    await ctx.run(charge)",
         "for t in order:\n    t.cancel()\n    try:\n        await t\n    except asyncio.CancelledError:\n        pass",
+        "for t in order:\n    try:\n        await t\n    except BaseException:\n        pass",
         "for each in order:\n    try:\n        print(each)\n    except:\n        pass",
     ],
 )
@@ -191,6 +194,7 @@ def test_a_synchronous_workflow_must_let_its_thread_unwind(tmp_path: Path) -> No
         ("tries = ctx.attempt\nreturn 1 if tries == 1 else 2", ["attempt"]),
         ("for _ in range(ctx.attempt):\n    await ctx.sleep(1)", ["attempt"]),
         ("await ctx.run(charge, ctx.attempt)", ["attempt"]),
+        ("if ctx.attempt > 1:\n    print(f'again: {ctx.attempt}')", []),
         ("print(ctx.attempt)\nif order:\n    return {'attempt': ctx.attempt}", []),
     ],
 )

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from argosy.check.finding import Found
+from argosy.check.kinds import CONTEXT, SYNC_CONTEXT, Member
 from argosy.check.look import Look
-from argosy.check.meaning import CONTEXT, SYNC_CONTEXT, Member
 
 _WHY: Final = "ctx.attempt grows with every replay, so that this"
 _INSTEAD: Final = "let recorded results decide"
@@ -21,7 +21,7 @@ def attempts(look: Look) -> Iterator[Found]:
                 f"asks for another operation than the one that is recorded; {_INSTEAD}, or ask step_info() in the step"
             )
         else:
-            given = tuple(filter(None, _decisions(node)))
+            given = () if _only_tells(node, look) else tuple(filter(None, _decisions(node)))
             what = f"takes another branch than before; {_INSTEAD}"
         for each in given:
             for part in ast.walk(each):
@@ -44,6 +44,15 @@ def _decisions(node: ast.AST) -> tuple[ast.expr | None, ...]:
         case ast.For(iter=each):
             return (each,)
     return ()
+
+
+def _only_tells(node: ast.AST, look: Look) -> bool:
+    """Whether both branches of an `if` are calls alone that begin and await nothing: log lines."""
+    if not isinstance(node, ast.If):
+        return False
+    parts = [part for each in (*node.body, *node.orelse) for part in ast.walk(each)]
+    plain = all(isinstance(each, ast.Expr) for each in (*node.body, *node.orelse))
+    return plain and not any(isinstance(part, ast.Await) or look.starts_something(part) for part in parts)
 
 
 def _is_attempt(node: ast.AST, look: Look) -> bool:

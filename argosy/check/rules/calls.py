@@ -7,8 +7,8 @@ from typing import Final
 from argosy.check import external
 from argosy.check.declared import STEP, is_declared
 from argosy.check.finding import Found
+from argosy.check.kinds import Bound, External, Member
 from argosy.check.look import Look, spelled
-from argosy.check.meaning import Bound, External, Member
 from argosy.check.module import Function
 
 # Of these every method that is in the table counts, wherever the object was made.

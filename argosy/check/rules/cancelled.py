@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from argosy.check.finding import Found
+from argosy.check.kinds import SYNC_CONTEXT, External
 from argosy.check.look import Look, spelled
-from argosy.check.meaning import SYNC_CONTEXT, External
 
 _CANCELS: Final = frozenset({"asyncio.CancelledError", "asyncio.exceptions.CancelledError"})
 _ALL: Final = "builtins.BaseException"
@@ -71,12 +71,11 @@ def _is_in_loop(node: ast.AST, look: Look) -> bool:
 
 
 def _may_be_cancelled(body: Sequence[ast.stmt], look: Look) -> bool:
-    """Whether it waits for something: anything but a task of its own that it has cancelled itself."""
+    """Whether it waits for something that it begins."""
     parts = [node for part in body for node in ast.walk(part) if node in look.own_nodes]
     if not look.workflow.is_async:
         return any(look.operation(node, SYNC_CONTEXT) for node in parts)
     if any(isinstance(node, (ast.AsyncWith, ast.AsyncFor)) for node in parts):
         return True
-    awaited = [node.value for node in parts if isinstance(node, ast.Await)]
-    cancels = any(isinstance(each.func, ast.Attribute) and each.func.attr == "cancel" for each in look.calls)
-    return any(not (cancels and isinstance(each, (ast.Name, ast.Attribute, ast.Subscript))) for each in awaited)
+    # What a task raises that was begun elsewhere may be its own cancel: only what is begun here counts.
+    return any(isinstance(node, ast.Await) and isinstance(node.value, ast.Call) for node in parts)

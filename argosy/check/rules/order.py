@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from argosy.check.finding import Found
+from argosy.check.kinds import External
 from argosy.check.look import Look, spelled
-from argosy.check.meaning import External
 
 _KEEPING: Final = frozenset(f"builtins.{name}" for name in ("list", "tuple", "iter", "enumerate", "reversed"))
 _TASKS: Final = frozenset({"create_task", "ensure_future", "start_soon"})
@@ -50,13 +50,18 @@ def _named(node: ast.expr, look: Look) -> str:
 
 
 def _is_of_numbers(node: ast.expr, look: Look) -> bool:
-    """Small numbers have the same order everywhere."""
+    """Numbers have the same order everywhere: {1, 2}, set([1, 2]), set(range(3)), or annotated as set[int]."""
     made = next(iter(_makers(node, look)), None)
-    if isinstance(made, ast.Set):
-        return all(isinstance(each, ast.Constant) and isinstance(each.value, int) for each in made.elts)
+    if isinstance(node, ast.Name) and (scope := look.module.scopes.of_node[node].find(node.id)) is not None:
+        for binding in scope.bindings[node.id]:
+            match binding.annotation:
+                case ast.Subscript(slice=kind) if _named(kind, look) == "builtins.int":
+                    return True
     match made:
         case ast.Call(args=[ast.Call(func=func)]):
             return _named(func, look) == "builtins.range"
+        case ast.Set(elts=each) | ast.Call(args=[ast.List(elts=each) | ast.Tuple(elts=each)]):
+            return all(isinstance(number, ast.Constant) and isinstance(number.value, int) for number in each)
     return False
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from argosy.check.finding import Found
+from argosy.check.kinds import External, Object
 from argosy.check.look import Look, spelled
-from argosy.check.meaning import External, Object
 from argosy.check.module import Class
 from argosy.check.scope import Binding, Scope
 

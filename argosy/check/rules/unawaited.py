@@ -6,8 +6,8 @@ from typing import Final
 
 from argosy.check.declared import STEP, is_declared, is_opaque
 from argosy.check.finding import Found
+from argosy.check.kinds import CONTEXT, Bound, External, Member
 from argosy.check.look import Look, spelled
-from argosy.check.meaning import CONTEXT, Bound, External, Member
 from argosy.check.module import Function
 
 _COROUTINES: Final = frozenset(f"asyncio.{name}" for name in ("sleep", "wait_for", "wait", "open_connection"))
