@@ -118,11 +118,11 @@ def dispatch(
 
 @app.command()
 def check(
-    workflows: Annotated[list[str], typer.Argument(help="Files or modules with workflows.", metavar="FILE|MODULE...")],
+    workflows: Annotated[list[str], typer.Argument(help="Files or modules with workflows.", metavar="FILE|MODULE")],
     is_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
-    """What of workflows would not replay, told from their text: nothing is run. Exit code 1: something was found; 2: a
-    file cannot be read, or has no workflow.
+    """Name what of workflows would not replay, from their text: nothing of it is run. Exit code 1: something was found;
+    2: a file cannot be read, or there is no workflow.
     """
     from argosy.check.command import check_files
 

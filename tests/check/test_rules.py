@@ -81,6 +81,8 @@ def test_a_task_that_nobody_keeps_is_a_note(tmp_path: Path, line: str, codes: li
         ("from collections import defaultdict\nSEEN = defaultdict(list)", "del SEEN[order]"),
         ("SEEN = []", "SEEN.append(order)"),
         ("class Box:\n    count = 0", "Box.count += 1"),
+        ("class Box:\n    all = []\n    def add(self):\n        self.all.append(1)", "Box().add()"),
+        ("class Box:\n    all = {}", "Box.all['x'] = 1"),
         ("import itertools\nnumbers = itertools.count()", "return next(numbers)"),
     ],
 )
@@ -96,6 +98,7 @@ def test_what_other_turns_see_is_not_changed_unnoticed(tmp_path: Path, before: s
         ("", "seen = []\nseen.append(order)"),
         ("", "count = 0\ndef more():\n    nonlocal count\n    count += 1\nmore()"),
         ("class Box:\n    def __init__(self):\n        self.all = []", "box = Box()\nbox.all.append(1)\nbox.count = 1"),
+        ("class Box:\n    all = []\n    def __init__(self):\n        self.all = []", "Box().all.append(1)"),
         ("from elsewhere import log", "log.append(order)"),
         ("", "class Here:\n    pass\nHere.count = 1"),
     ],

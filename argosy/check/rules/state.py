@@ -63,9 +63,20 @@ def _is_outer(name: str, look: Look) -> bool:
 
 
 def _is_shared(node: ast.AST, look: Look) -> bool:
-    """Whether it is a container of the module."""
+    """Whether it is a container of the module, or of a class that has one for all of its objects."""
+    if isinstance(node, ast.Attribute):
+        return _is_of_class(node, look)
     owner = _owner(node, look)
     return owner is not None and all(_is_container(each, look) for each in owner.bindings[getattr(node, "id", "")])
+
+
+def _is_of_class(node: ast.Attribute, look: Look) -> bool:
+    meaning = look.meaning(node.value)
+    owner = meaning.of if isinstance(meaning, Object) else meaning
+    if not isinstance(owner, Class) or owner.scope.parent is not owner.module.scope or node.attr in owner.attributes:
+        return False
+    bound = owner.scope.bindings.get(node.attr, [])
+    return bool(bound) and all(isinstance(each.node, (ast.List, ast.Dict, ast.Set)) for each in bound)
 
 
 def _owner(node: ast.AST, look: Look) -> Scope | None:
