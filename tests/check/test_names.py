@@ -81,6 +81,18 @@ def test_a_shadowed_name_is_not_reported(tmp_path: Path, before: str, line: str)
     assert codes_of(tmp_path, line, before) == []
 
 
+def test_a_name_of_a_class_hides_nothing_from_its_methods(tmp_path: Path) -> None:
+    before = "class Box:\n    def open(self): ...\n    def read(self):\n        return open('x')\n"
+
+    assert codes_of(tmp_path, "Box().read()", before) == ["io"]
+
+
+def test_a_name_of_two_meanings_has_none(tmp_path: Path) -> None:
+    before = "import time\nif __debug__:\n    clock = time.time\nelse:\n    clock = len\n"
+
+    assert codes_of(tmp_path, "clock()", before) == []
+
+
 def test_a_parameter_shadows_a_builtin(tmp_path: Path) -> None:
     text = HEAD + "def helper(open):\n    open('x')\n@workflow\nasync def f(ctx):\n    helper(print)\n"
 
