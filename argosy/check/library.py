@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from argosy.check.external import ROOTS
 from argosy.check.module import Module
@@ -30,7 +30,7 @@ class Library:
     def enter(self, entry: str) -> Module:
         """The module that a user names: a path that ends in .py, or a dotted module. Raises WorkflowError."""
         if entry.endswith(".py"):
-            path, name, shown = Path(entry).expanduser().resolve(), "", entry
+            path, name, shown = _file(entry), "", entry
             package = path.parent
             while (package / "__init__.py").is_file() and package != package.parent:
                 package = package.parent
@@ -117,8 +117,20 @@ class Library:
         return Path(origin).resolve()
 
 
+def _file(entry: str) -> Path:
+    try:
+        path = Path(entry).expanduser().resolve()
+        is_file = path.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle, nobody's ~name
+        raise WorkflowError(f"it is no path: {error}") from error
+    if not is_file:
+        raise WorkflowError(f"there is no file {path}")
+    return path
+
+
 def _spec(name: str, where: Sequence[str] | None) -> ModuleSpec | None:
     for finder in sys.meta_path:
-        if (spec := finder.find_spec(name, where)) is not None:
-            return spec
+        find = getattr(finder, "find_spec", None)  # of an old kind of finder
+        if find is not None and (spec := find(name, where)) is not None:
+            return cast(ModuleSpec, spec)
     return None

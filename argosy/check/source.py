@@ -36,8 +36,6 @@ class Source(NamedTuple):
 
 
 def read(path: Path, shown: str) -> Source:
-    if not path.is_file():
-        raise WorkflowError(f"there is no file {path}")
     try:
         content = path.read_bytes()
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)

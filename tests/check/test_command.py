@@ -101,6 +101,9 @@ def test_a_file_that_is_no_python_is_one_line_and_exit_code_2(tmp_path: Path, co
         ("nowhere.py", "there is no file "),
         ("nowhere.at.all", "there is no module nowhere"),
         ("folder.py", "there is no file "),
+        ("circle.py", "it is no path: "),
+        ("x" * 300 + ".py", "it is no path: "),
+        ("~nobody-here/my.py", "it is no path: "),
         ("notes.txt", "it is neither a path that ends in .py nor a module such as shop.workflows"),
         ("sys", "it has no source in a .py file"),
         ("", "it is neither a path that ends in .py nor a module such as shop.workflows"),
@@ -110,6 +113,7 @@ def test_a_file_that_is_no_python_is_one_line_and_exit_code_2(tmp_path: Path, co
 def test_what_is_no_file_is_one_line_and_the_others_are_still_looked_at(tmp_path: Path, entry: str, words: str) -> None:
     (tmp_path / "folder.py").mkdir()
     (tmp_path / "notes.txt").touch()
+    (tmp_path / "circle.py").symlink_to("circle.py")
     write(tmp_path, workflow_of("return time.time()", "import time"))
 
     code, output, errors = run(tmp_path, entry, "my.py")
