@@ -9,17 +9,15 @@ Rules:
 - A turn that is handed over keeps its slot until its last step in flight has ended here.
 """
 
-import asyncio
 from collections.abc import Callable
-from functools import partial
 
 import structlog
 
 from argosy import crash_points, telemetry
-from argosy.errors import InternalError, OwnershipLostError
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.execution import turn_change
+from argosy.workers.dispatch.execution.attempts import Attempts
 from argosy.workers.dispatch.execution.cancels import Cancels
 from argosy.workers.dispatch.execution.journal import TurnJournal
 from argosy.workers.dispatch.execution.limits import Limits
@@ -30,8 +28,7 @@ from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.tasks import has_begun
 from argosy.workers.dispatch.turn import Owned, Stop, Turn
 from argosy.workflow.catalog import Catalog
-from argosy.workflow.definition import Workflow
-from argosy.workflow.execute import Bounds, Execution
+from argosy.workflow.execute import Bounds
 from argosy.workflow.journal import Park
 from argosy.workflow.keys import CANCEL
 from argosy.workflow.threads import Threads
@@ -65,7 +62,6 @@ class Executor:
         self._scheduler = scheduler
         self._flusher = flusher
         self._catalog = catalog
-        self._threads = threads
         self._slots = slots
         self._flush_queue_max = flush_queue_max
         self._limits = limits
@@ -78,9 +74,9 @@ class Executor:
         self._listener_of = listener_of
         self._is_watched = is_watched
         self._say = say
-        self._bounds = Bounds(limits.payload_size_bytes_max, limits.step_timeout_s_max)
+        bounds = Bounds(limits.payload_size_bytes_max, limits.step_timeout_s_max)
+        self._attempts = Attempts(flusher, threads, bounds, self._broken)
         self._running: set[Turn] = set()
-        self._starting: set[asyncio.Task[None]] = set()
         self._trials = Trials(
             flusher,
             slots=slots,
@@ -170,13 +166,7 @@ class Executor:
             self._flusher.add(turn)
         else:
             self._flusher.add_lazily(turn)
-        turn.execution = Execution(self._threads, self._bounds, partial(self._ended, turn))
-        begin = partial(self._begin, turn, turn.execution, definition, journal)
-        if turn.awaits_start:
-            self._starting.add(task := asyncio.create_task(self._begin_when_written(turn, begin)))
-            task.add_done_callback(self._starting.discard)
-        else:
-            asyncio.get_running_loop().call_soon(begin)
+        self._attempts.begin(turn, definition, journal)
 
     def set_aside(self, turn: Turn, why: Unreadable) -> None:
         """It cannot be read: it is parked, and nothing of it is run."""
@@ -272,37 +262,9 @@ class Executor:
         if turn.deferred:
             self._again(turn)
 
-    async def _begin_when_written(self, turn: Turn, begin: Callable[[], None]) -> None:
-        try:
-            await self._flusher.durable(turn)
-        except OwnershipLostError:
-            turn.stop = turn.stop or Stop.DROP
-            return
-        begin()
-
-    def _begin(self, turn: Turn, execution: Execution, definition: Workflow, journal: TurnJournal) -> None:
-        try:
-            execution.begin(definition, journal, turn.input or b"null")
-        except Exception as bug:
-            self._broken(turn, bug)
-
-    def _broken(self, turn: Turn, bug: Exception) -> None:  # of ours: what Postgres has is right, and is read again
+    def _broken(self, turn: Turn, bug: Exception) -> None:
+        """A bug of ours: what Postgres has of the turn is right, and is read again."""
         self._say(bug, turn_id=str(turn.turn_id))
         if turn.is_live:
             turn.is_refused = True
             self.begin(turn)
-
-    def _ended(self, turn: Turn, result: bytes | None, error: BaseException | None) -> None:
-        try:
-            self._end(turn, result, error)
-        except Exception as bug:
-            self._broken(turn, bug)
-
-    def _end(self, turn: Turn, result: bytes | None, error: BaseException | None) -> None:
-        if isinstance(error, InternalError):
-            raise error
-        if turn.stop is None:
-            turn_change.come_to(turn, result, error)
-        turn_change.stopped(turn)
-        if turn.is_live and turn.stop not in (Stop.DROP, Stop.SUSPEND, Stop.HANDOVER):
-            self._flusher.add(turn)
