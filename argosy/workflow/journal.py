@@ -40,6 +40,10 @@ class Emitter(Protocol):
         """What it has emitted, and emits to from now on. None: nothing yet, and its first emit looks who watches."""
         ...
 
+    def leave(self) -> None:
+        """Nobody looks any more."""
+        ...
+
 
 class Journal(Protocol):
     """One attempt's hand on its turn's history. Used from the event loop only, but for its properties, `channels` and

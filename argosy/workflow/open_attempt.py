@@ -5,8 +5,12 @@ there is, and goes into the event that ends the step. Whoever needs Channels (wh
 emitted) calls `reveal`, and they go on with that same list.
 """
 
+import uuid
+from typing import NamedTuple, Protocol
+
 from argosy.errors import WorkflowError
 from argosy.workflow.channel import text_member
+from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.current import Try
 from argosy.workflow.emit_lock import check_not_held, make_lock
@@ -19,6 +23,35 @@ from argosy.workflow.tail import Tail, over
 _LOCK = make_lock()
 
 
+class _Open(Protocol):
+    """What an attempt needs of its journal."""
+
+    @property
+    def turn_id(self) -> uuid.UUID: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def bounds(self) -> ChannelBounds: ...
+    @property
+    def is_new(self) -> bool: ...
+    def channels(self) -> Channels: ...
+    def show(self, channels: Channels) -> None: ...
+
+
+class _Ended(NamedTuple):
+    """Of an attempt that is over."""
+
+    turn_id: uuid.UUID
+    attempt: int
+    bounds: ChannelBounds
+    is_new: bool = False
+
+    def channels(self) -> Channels:
+        raise WorkflowError("the workflow has ended: nothing of it emits any more")
+
+    def show(self, channels: Channels) -> None: ...
+
+
 class OpenAttempt:
     """argosy.workflow.current.Attempt. Changed on the event loop only, but for what emits use: that is from any thread.
 
@@ -28,7 +61,7 @@ class OpenAttempt:
     __slots__ = ("_journal", "filled", "is_closed", "tail")
 
     def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+        self._journal: _Open = journal
         self.tail: Tail | None = None
         self.filled: Channels | None = None
         self.is_closed = False
@@ -75,6 +108,12 @@ class OpenAttempt:
         watches. On the event loop.
         """
         return self.reveal() if self._journal.is_new else self.filled
+
+    def leave(self) -> None:
+        """Nobody watches any more. What still holds this does not hold its turn."""
+        journal = self._journal
+        self._journal = _Ended(journal.turn_id, journal.attempt, journal.bounds)
+        self.filled = None
 
     def reveal(self) -> Channels:
         """The Channels, with all that was emitted. From any thread."""

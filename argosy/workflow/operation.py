@@ -7,7 +7,7 @@ It is a coroutine without a frame: `await operation` begins it, and returns or r
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from argosy.workflow.definition import Step
 from argosy.workflow.journal import WaitKind
@@ -25,6 +25,23 @@ class Begun(Protocol):
     def begin(self, operation: Any) -> None: ...
     def give_up(self, operation: Any) -> None: ...
 
+
+class _Closed:
+    """Of an attempt that is over: what asyncio's objects still hold of it does not hold the attempt."""
+
+    is_closed = True
+
+    def current_task(self) -> None:
+        return None
+
+    def future(self) -> "asyncio.Future[None]":
+        return asyncio.Future()
+
+    def begin(self, operation: Any) -> None: ...
+    def give_up(self, operation: Any) -> None: ...
+
+
+_CLOSED: Final[Begun] = _Closed()
 
 if TYPE_CHECKING:
     _Awaited = Coroutine[Any, Any, Any]
@@ -57,7 +74,7 @@ class Operation(Wakes, _Awaited):
         self.is_settled = False
         self.is_started = False
         self._is_begun = False
-        self._operations = operations
+        self._operations: Begun = operations
         # Who awaits it: the turn's first task, or a future for another one.
         self._waiter: RootTask | asyncio.Future[None] | None = None
 
@@ -122,6 +139,7 @@ class Operation(Wakes, _Awaited):
         waiter, self._waiter = self._waiter, None
         if isinstance(waiter, asyncio.Future):
             waiter.cancel()
+        self._operations = _CLOSED
 
     # For the turn's first task
 

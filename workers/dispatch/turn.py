@@ -256,16 +256,14 @@ class Turn:
         # The row of its cancel, which stays due until it has ended; until when its code may clean up, database time.
         self.cancel_id: uuid.UUID | None = None
         self.cancel_until_s: float | None = None
-        # Its attempt began elsewhere and goes on here; its code waits for its start to be durable, as it may kill.
+        # Its attempt began elsewhere and goes on here; its start is durable before its code runs, as it may kill.
         self.is_taken_over = self.awaits_start = False
         self.execution: Any = None  # argosy.workflow.execute.Execution
-        self.journal: Any = None
-        # What its code has emitted and no durable event holds yet; set in whatever thread emits. None: nothing, or its
-        # attempt has it, because nobody needed to see it.
+        self.journal: Any = None  # execution/journal.py
+        # What its code has emitted and no durable event holds yet; set in any thread. None: its attempt has it.
         self.channels: Channels | None = None
         self.emitter: Emitter | None = None
-        # Why its task was told to stop.
-        self.stop: Stop | None = None
+        self.stop: Stop | None = None  # why its code was ended
 
     @property
     def has_ended(self) -> bool:

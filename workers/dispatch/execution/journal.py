@@ -243,6 +243,8 @@ class TurnJournal:
         in a `finally` or in a thread.
         """
         self._is_closed = True
+        if self._turn.emitter is not None:
+            self._turn.emitter.leave()
         self._advance = self._on_handed_over = _nothing
         self.waits.close()
 
