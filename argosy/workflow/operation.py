@@ -126,6 +126,7 @@ class Operation(Wakes, _Awaited):
     def settle(self, value: Any, error: BaseException | None) -> None:
         """The outcome is there: whoever awaits it goes on."""
         self.value, self.error, self.is_settled = value, error, True
+        self._operations = _CLOSED
         waiter, self._waiter = self._waiter, None
         if waiter is None:
             return

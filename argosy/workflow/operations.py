@@ -235,6 +235,10 @@ class Operations:
             arrived = self._runner.unheard.get(operation.key)
             if arrived is None or _get_running_loop() is None:
                 raise
+        except asyncio.CancelledError:
+            if not operation.is_ended:
+                raise
+            # It is not kept by the task: its traceback holds this.
         finally:
             if self._runner.unheard:
                 self._runner.unheard.pop(operation.key, None)
