@@ -69,7 +69,7 @@ async def test_a_turn_is_ended_however_soon_after_its_start_it_is_stopped(
         parts.scheduler.found(turn)
 
         parts.executor.fill()
-        assert turn.task is not None
+        assert turn.execution is not None
         for _ in range(passes):
             await asyncio.sleep(0)
         await parts.inbox.look()
@@ -92,7 +92,7 @@ async def test_the_next_turn_of_the_session_starts_when_its_head_was_cancelled_a
 
         parts.executor.fill()
         await parts.inbox.look()
-        await until(lambda: following.task is not None)
+        await until(lambda: following.execution is not None)
 
         assert turn.status is Status.CANCELLED
 

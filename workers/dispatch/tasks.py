@@ -1,7 +1,6 @@
 """The loops of a worker: none of them ends before the process does, unless something is lost."""
 
 import asyncio
-import inspect
 from collections.abc import Coroutine
 from typing import Any
 
@@ -48,11 +47,3 @@ class Background:
             self._rounds.say(error, task=getattr(task.get_coro(), "__qualname__", ""))
         elif not self._failed.done():
             self._failed.set_exception(error)
-
-
-def has_begun(task: asyncio.Task[None]) -> bool:
-    """Whether anything of the task's coroutine has run. One that is cancelled before it began runs nothing of it, no
-    `except` and no `finally`.
-    """
-    coroutine = task.get_coro()
-    return not inspect.iscoroutine(coroutine) or inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED

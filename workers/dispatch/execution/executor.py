@@ -25,7 +25,6 @@ from argosy.workers.dispatch.execution.trials import Trials
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.scheduling.histories import Unreadable, unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.tasks import has_begun
 from argosy.workers.dispatch.turn import Owned, Stop, Turn
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.execute import Bounds
