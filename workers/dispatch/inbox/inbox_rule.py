@@ -75,8 +75,8 @@ def decide_held(kind: str, name: str, status: Status, waits_for: bool) -> Action
 
 
 def decide_unread(kind: str, name: str) -> Action:
-    """What becomes of a due row of a turn that was running before a claim, and that memory does not hold yet. A deadline
-    waits neither for its head to be read nor for a slot; what its code is to hear, a cancel too, waits for it.
+    """What becomes of a due row of a turn that was running before a claim, and that memory does not hold yet. A
+    deadline waits neither for its head to be read nor for a slot; what its code is to hear, a cancel too, waits for it.
     """
     if kind == "timer" and name == "deadline":
         return Action.EXPIRE
