@@ -403,6 +403,12 @@ class Settings(BaseSettings):
         le=3_600,
         description="How long SIGTERM lets running turns go on when no other worker is there to take over.",
     )
+    drain_write_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="How long a worker that ends waits for Postgres to take what it still has to write.",
+    )
     handover_s: float = Field(
         default=600.0,
         gt=0,

@@ -23,13 +23,13 @@ log = structlog.get_logger()
 
 _LOOK_S = 0.02
 _CLAIM_WAIT_S = 1.0  # the log makes others eligible, and they claim while we still serve
-_WRITE_S = 10.0
 
 
 class Drain:
     """With company: others claim, or adopt what is left after a second; steps in flight run to their end here, and
     their outcomes follow the turns (HANDOVER_S at the most). Alone: running turns go on for DRAIN_TIMEOUT_S, and steps
-    that are in flight then are not waited for.
+    that are in flight then are not waited for. write_s (DRAIN_WRITE_S): how long Postgres is waited for, all in all, to
+    take what is left to write.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Drain:
         borrowing: Borrowing,
         handover_s: float,
         drain_timeout_s: float,
+        write_s: float,
     ) -> None:
         self._reader = reader
         self._scheduler = scheduler
@@ -61,6 +62,7 @@ class Drain:
         self._borrowing = borrowing
         self._handover_s = handover_s
         self._drain_timeout_s = drain_timeout_s
+        self._write_s = write_s
 
     async def run(self) -> None:
         """Bounded. What did not end by then goes on elsewhere."""
@@ -78,15 +80,18 @@ class Drain:
             self._handover.stop_starting(list(self._scheduler.live.values()))
         else:
             await self._until(lambda: not self._executor.running, self._drain_timeout_s)
+        written_by_s = asyncio.get_running_loop().time() + self._write_s
         with contextlib.suppress(TimeoutError):  # Postgres is away: what could not be written is told by the notes
-            async with asyncio.timeout(_WRITE_S):
+            async with asyncio.timeout_at(written_by_s):
                 await self._flusher.drained()
         if not (has_company or self._ownership.fleet.has_company):
             self._handover.wait_no_longer()
         self._handover.give_back(list(self._borrowing.turns.values()), self._borrowing.give_back)
         self._ownership.give_all()
+        if has_company:
+            written_by_s = asyncio.get_running_loop().time() + self._handover_s
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._handover_s if has_company else _WRITE_S):
+            async with asyncio.timeout_at(written_by_s):
                 await self._background.until_idle()
 
     async def _until(self, is_so: Callable[[], bool], bound_s: float) -> None:

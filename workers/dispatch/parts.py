@@ -417,8 +417,10 @@ class Parts:
         return [asyncio.create_task(kept(type(part).__name__.lower(), part.run, self.clock)) for part in parts]
 
     async def close(self) -> None:
-        await self.reader.close()
-        await self.exchange.close()
-        await self.accepts.close()
-        await self.flushes.close()
+        """All at once: each waits a while for somebody who may be away. Raises the first error when all are closed."""
+        parts = (self.reader, self.exchange, self.accepts, self.flushes)
+        closed = await asyncio.gather(*(part.close() for part in parts), return_exceptions=True)
         self.threads.close()
+        for each in closed:
+            if each is not None:
+                raise each

@@ -30,7 +30,7 @@ from argosy.workers.dispatch.life import LOCK_GRACE_S, Member, beat_after_s, is_
 
 log = structlog.get_logger()
 
-_JOIN_S = 5.0
+_JOIN_S = 2.0
 _CALL_S = 5.0  # a network that went silent is a lost connection
 _RETRY_S_MIN, _RETRY_S_MAX = 0.02, 1.0
 _BEATS_MISSED_MAX = 2
@@ -102,7 +102,7 @@ class SignsOfLife:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._call(lambda: self._news.set())  # there is none before the thread runs
+        self._call(lambda: self._ended.set())  # there is none before the thread runs
         self._thread.join(_JOIN_S)
 
     def _call(self, work: Callable[[], None]) -> None:
@@ -116,10 +116,16 @@ class SignsOfLife:
         self._news = asyncio.Event()
         self._new_neighbour = asyncio.Event()
         self._own_loop = asyncio.get_running_loop()
-        watching = asyncio.create_task(self._again_and_again(self._watch))
-        await self._again_and_again(self._beat)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        self._ended = asyncio.Event()
+        beating, watching, ended = (
+            asyncio.create_task(each)
+            for each in (self._again_and_again(self._beat), self._again_and_again(self._watch), self._ended.wait())
+        )
+        await asyncio.wait({beating, ended}, return_when=asyncio.FIRST_COMPLETED)
+        tasks = (beating, watching, ended)
+        for task in tasks:  # what is asked now is not waited for: Postgres may be silent
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _again_and_again(self, work: Callable[[Any], Any]) -> None:
         """With a connection of its own, opened anew when it is lost."""

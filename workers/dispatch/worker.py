@@ -1,6 +1,7 @@
 """A dispatch worker from its start to its end: its parts are started and stopped here, and nothing is decided here."""
 
 import asyncio
+import contextlib
 import os
 import socket
 from importlib.metadata import version
@@ -11,6 +12,7 @@ import structlog
 from argosy import telemetry
 from argosy.address import http_url
 from argosy.config import Settings
+from argosy.errors import UnavailableError
 from argosy.ops_server import OpsServer
 from argosy.store.patience import when_ready
 from argosy.store.pool import Pool
@@ -25,6 +27,7 @@ from argosy.workflow.catalog import Catalog
 log = structlog.get_logger()
 
 _LOOP_BLOCKED_S = 5.0
+_FAREWELL_S = 2.0  # nobody misses it for longer than HEARTBEAT_TTL_S
 _KIND = "dispatch"
 _THREAD_WAITS_TOLD = 256  # of the turns that wait for a thread, for explain: 4 KiB a beat at the most
 
@@ -95,11 +98,25 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await parts.close()
-            signs.stop()
-            await self._workers.remove(parts.worker_id)
-            ops.stop()
-            log.info(telemetry.WORKER_STOPPED, worker_id=str(parts.worker_id))
+            await self._end(signs, ops)
+
+    async def _end(self, signs: SignsOfLife, ops: OpsServer) -> None:
+        """Close everything, each part whatever became of those before it. Bounded."""
+        worker_id = self._parts.worker_id
+        async with contextlib.AsyncExitStack() as ending:  # the last is done first
+            ending.callback(log.info, telemetry.WORKER_STOPPED, worker_id=str(worker_id))
+            ending.callback(ops.stop)
+            ending.push_async_callback(self._take_leave)
+            ending.callback(signs.stop)
+            ending.push_async_callback(self._parts.close)
+
+    async def _take_leave(self) -> None:
+        """Have the worker's row removed, unless Postgres is away: then others see by its silence that it is gone."""
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._workers.remove(self._parts.worker_id)
+        except (UnavailableError, TimeoutError) as error:
+            log.warning(telemetry.STORE_UNAVAILABLE, error=f"the worker's row is left behind: {error or 'no answer'}")
 
     async def _register(self, metrics_port: int) -> int:
         return await self._workers.register(
@@ -130,6 +147,7 @@ class Worker:
             borrowing=parts.borrowing,
             handover_s=self._settings.handover_s,
             drain_timeout_s=self._settings.drain_timeout_s,
+            write_s=self._settings.drain_write_s,
         )
 
     # What others see
