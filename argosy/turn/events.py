@@ -29,9 +29,10 @@ turn may read it, of a private step nobody.
 "causes"?: of a step.failed, [[type, message], …], what the error was raised from. "args": in the events that end a
 step, a digest of its arguments, for ourselves.
 "took_ms": of the last try, when it was 10 or more. "channels": whole values, {NAME: {"text": "…"} | {"json": any}}.
-Two members are for ourselves and never leave (argosy/turn/projection.py): "private", true or the fields of the result
+Some members are for ourselves and never leave (argosy/turn/projection.py): "private", true or the fields of the result
 that are, in the events of a step that is declared so (true also where it parked the turn, and in its retries' waits);
-"emits", how many emits of the workflow turn.suspended holds.
+"emits", how many emits of the workflow turn.suspended holds; "keys", the last member of turn.started, turn.reset and
+turn.resumed: how keys are made from there on (argosy/workflow/keys.py; without it: argosy/workflow/old_keys.py).
 
 | told only     | data                                                                               |
 |---------------|------------------------------------------------------------------------------------|
@@ -89,6 +90,9 @@ class WireEvent(StrEnum):
     RESYNC = "resync"
     SNAPSHOT = "snapshot"
 
+
+BEGINNINGS = frozenset({Event.TURN_STARTED, Event.TURN_RESET, Event.TURN_RESUMED})
+KEYS = b'"keys":2}'  # how the data of a beginning ends
 
 SETTLED_OUTCOMES = frozenset(
     {Event.STEP_COMPLETED, Event.STEP_FAILED, Event.WAIT_COMPLETED, Event.WAIT_TIMED_OUT, Event.VALUE_RECORDED}

@@ -4,14 +4,14 @@ Rules:
 - the event of a private step, or of the wait between two of its tries, keeps its number and is a `step.private` without
   key and data;
 - the private fields of a step's result are left out;
-- what is for ourselves alone, "private", "emits" and "args", never leaves.
+- what is for ourselves alone, "private", "emits", "args" and "keys", never leaves.
 """
 
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from argosy.turn.events import WireEvent
+from argosy.turn.events import KEYS, WireEvent
 
 _EMPTY: Final = b"{}"
 _DIGEST: Final = b',"args":"'  # of a step's arguments: eight digits, the last member (argosy/workflow/outcome.py)
@@ -33,6 +33,8 @@ def shown(type: str, key: str, data: bytes) -> Shown:  # noqa: A002 — the word
     """type, key, data: of an event's row. Never raises for what a worker has written."""
     if data[-19:-10] == _DIGEST:
         data = data[:-19] + b"}"
+    elif data.endswith(KEYS) and type.startswith("turn."):
+        data = data[: -len(KEYS)].rstrip(b",") + b"}"
     if b'"private"' not in data and b'"emits"' not in data:
         return Shown(type, key, data)
     members = _decode_members(data)

@@ -31,6 +31,7 @@ from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, TIMER, key_of
 from argosy.workflow.loop_handle import Timer
+from argosy.workflow.mismatch import counted_otherwise
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import WaitOperation
 from argosy.workflow.operations import Operations
@@ -46,7 +47,6 @@ _SLICE: Final = 1_000  # handles of one turn before the worker's loop has its tu
 _SLICES_MAX: Final = 1_000
 _REFUSALS: Final = 3
 _WORDS_MAX: Final = 200
-_CLOSE_TIMEOUT_S: Final = 5.0
 _TIMER_S_MAX: Final = 366 * 86_400.0
 
 
@@ -62,6 +62,7 @@ class Driver:
         "_is_done",
         "_journal",
         "_on_done",
+        "_parted",
         "_refused",
         "_replay",
         "_root",
@@ -97,6 +98,7 @@ class Driver:
         self._is_done = self._is_cancelled = False
         self._slices = 0
         self._refused = 0
+        self._parted: Park | None = None
 
     # Its life
 
@@ -192,6 +194,8 @@ class Driver:
             self._worker_loop.call_soon(self.advance)
             return False
         self._slices = 0
+        if self._parted is not None:
+            raise self._parted
         root = self._root
         if root is None or (root.done() and not (self._is_cancelled and self.loop.is_cleaning_up)):
             self._returned()
@@ -252,8 +256,20 @@ class Driver:
     def _key(self, name: str) -> str:
         task = self.loop.current_task()
         scope = 0 if task is None else task.number
+        if scope and self._replay.old is not None:
+            self._check_old(scope, name)
         count = self._counts[scope, name] = self._counts.get((scope, name), 0) + 1
         return key_of(scope, name, count)
+
+    def _check_old(self, scope: int, name: str) -> None:
+        """Of a turn that began under an old build: whether what a task calls may be recorded under another key."""
+        old = self._replay.old
+        found = None if old is None else old.beyond(name, self._counts.get((0, name), 0))
+        if found is not None and self._parted is None:
+            key, is_private = found
+            asked = key_of(scope, name, self._counts.get((scope, name), 0) + 1)
+            told = ("a private step", "a private step") if is_private else (repr(key), repr(asked))
+            self._parted = counted_otherwise(*told, scope)
 
     def _refuse(self) -> None:
         self._refused += 1

@@ -109,6 +109,12 @@ class Journal(Protocol):
         """Wait durably: the turn may rest meanwhile. A wait that began in an earlier attempt goes on."""
         ...
 
+    def take_timer(self, key: str) -> float | None:
+        """How many seconds of a wait of an earlier attempt are left; another wait goes on in its place. None: it has no
+        timer.
+        """
+        ...
+
     def end_wait(self, key: str) -> None:
         """The code does not wait any more: it gave up."""
         ...

@@ -24,6 +24,16 @@ def other_arguments(recorded: str, digest: str, digest_now: str) -> Park:
     )
 
 
+def counted_otherwise(recorded: str, asked: str, task: int) -> Park:
+    """recorded: what history has of a build that counted the calls of all tasks together; asked: what a task calls."""
+    return Park(
+        "history_mismatch",
+        f"history has {recorded}, from a build of Argosy that counted the calls of all tasks of a turn together: "
+        f"whether it is what the workflow's task {task} asks for as {asked} cannot be told. "
+        "Cancel the turn and post it again, or resume it with the build that it began with",
+    )
+
+
 def _park(what: str) -> Park:
     return Park(
         "history_mismatch", f"{what}. Deploy the code that the turn began with (or cancel the turn), then resume it"

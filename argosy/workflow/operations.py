@@ -78,16 +78,13 @@ class Operations:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the code waits for nothing."""
-        return not self._pending
+        return not self._pending  # the code waits for nothing
 
     @property
     def is_busy(self) -> bool:
-        """Whether a try runs."""
-        return bool(self._trying)
+        return bool(self._trying)  # a try runs
 
     def current_task(self) -> Any:
-        """The task of the workflow that runs now."""
         return self._loop.current_task()
 
     def future(self) -> "asyncio.Future[None]":
@@ -117,12 +114,14 @@ class Operations:
     def deliver_recorded(self, key: str) -> None:
         """Deliver what history has next: the outcome with this key. Raises Park when the code has not asked for it."""
         operation = self._pending.get(key)
-        if operation is None:
-            if key not in self._asked:
-                raise self.mismatch(key)
+        if operation is not None:
+            self._deliver(operation, self._replay.take())
+        elif key in self._asked:
             self._replay.take()
-            return
-        self._deliver(operation, self._replay.take())
+        elif (old := self._replay.old) is not None and (timer := old.timer(key, self._pending.values())) is not None:
+            self._settle(timer)
+        else:
+            raise self.mismatch(key)
 
     def deliver_arrived(self) -> bool:
         """Record and deliver what came first: the outcome of a try, else of a wait. False: nothing came."""
@@ -204,7 +203,10 @@ class Operations:
             return False  # it was given up before it began
         operation.is_started = True
         if isinstance(operation, WaitOperation):
-            self._journal.begin_wait(operation.key, operation.kind, operation.name, operation.timeout_s)
+            timeout_s, old = operation.timeout_s, self._replay.old
+            if old is not None and not self._replay.is_started(operation.key):
+                timeout_s = old.left_s(operation.key, timeout_s, self._asked, self._journal.take_timer)
+            self._journal.begin_wait(operation.key, operation.kind, operation.name, timeout_s)
         elif isinstance(operation, ValueOperation):
             value = operation.make()
             self._journal.record(Event.VALUE_RECORDED, operation.key, outcome.value(value))

@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from argosy.turn.events import SETTLED_OUTCOMES, Event
+from argosy.turn.events import BEGINNINGS, KEYS, SETTLED_OUTCOMES, Event
 from argosy.workflow.keys import CANCEL, is_awaited
+from argosy.workflow.old_keys import OldKeys
 
 UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn parks over an at_most_once step
 
@@ -31,9 +32,11 @@ class _Marked(msgspec.Struct):
 
 
 class Replay:
-    """The history that an attempt begins with. What the attempt records itself is not added: no key is asked twice."""
+    """The history that an attempt begins with. What the attempt records itself is not added: no key is asked twice.
+    old: what of it has keys of another kind.
+    """
 
-    __slots__ = ("_intended", "_order", "_settled", "_started", "_tries")
+    __slots__ = ("_intended", "_order", "_settled", "_started", "_tries", "old")
 
     def __init__(self, events: Iterable[Row] | Iterable[Any]) -> None:
         """events: history rows (seq, attempt, type, key, data). Types that are not known here are passed over."""
@@ -41,7 +44,11 @@ class Replay:
         self._tries: dict[str, int] = {}
         self._intended: dict[str, None] = {}
         self._started: dict[str, bytes] = {}
+        self.old: OldKeys | None = None
+        is_old = False
         for _seq, _attempt, kind, key, data in events:
+            if is_old and key and self.old is not None:
+                self.old.add(kind, key, data)
             if kind in SETTLED_OUTCOMES:
                 self._settled.setdefault(key, Recorded(Event(kind), data))
                 self._started.pop(key, None)
@@ -57,6 +64,8 @@ class Replay:
                 self._settled.setdefault(CANCEL, Recorded(Event.TURN_CANCELLING, data))
             elif kind == Event.TURN_PARKED:
                 self._parked(key, data)
+            elif kind in BEGINNINGS and (is_old := not data.endswith(KEYS)):
+                self.old = self.old or OldKeys()
         self._order = deque(key for key in self._settled if is_awaited(key))
 
     def _parked(self, key: str, data: bytes) -> None:

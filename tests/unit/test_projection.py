@@ -16,6 +16,9 @@ FAILED = {"type": "BankError", "message": "card 4711", "attempts": 2}
     [
         # nothing of ours in it: as it is
         ("turn.started", "", {}, ("turn.started", "", {})),
+        ("turn.started", "", {"keys": 2}, ("turn.started", "", {})),
+        ("turn.reset", "", {"from_seq": 7, "keys": 2}, ("turn.reset", "", {"from_seq": 7})),
+        ("step.completed", "a", {"result": 1, "keys": 2}, ("step.completed", "a", {"result": 1, "keys": 2})),
         (
             "step.completed",
             "charge",

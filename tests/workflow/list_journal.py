@@ -116,6 +116,9 @@ class ListJournal:
                 Event.WAIT_STARTED, key, msgspec.json.encode({"kind": kind, "name": name, "timeout_s": timeout_s})
             )
 
+    def take_timer(self, key: str) -> float | None:
+        return None
+
     def end_wait(self, key: str) -> None:
         self.open_waits.pop(key, None)
 

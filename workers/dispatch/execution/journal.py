@@ -194,6 +194,9 @@ class TurnJournal:
     def begin_wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
         self.waits.begin(key, kind, name, timeout_s)
 
+    def take_timer(self, key: str) -> float | None:
+        return self.waits.take_timer(key)
+
     def end_wait(self, key: str) -> None:
         self.waits.leave(key)
 

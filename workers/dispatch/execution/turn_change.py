@@ -7,7 +7,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import OwnershipLostError, StepFailedError
-from argosy.turn.events import SETTLED_OUTCOMES, Event
+from argosy.turn.events import KEYS, SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.turn import Resume, Stop, Turn
 from argosy.workflow.frames import kind_of, traceback_of, words_of
@@ -35,10 +35,10 @@ def start(turn: Turn, version: str | None) -> None:
     if turn.status is Status.QUEUED:
         turn.become(Status.RUNNING)
         turn.attempt += 1
-        turn.write(Event.TURN_STARTED)
+        turn.write(Event.TURN_STARTED, data=b"{" + KEYS)
     elif turn.status is Status.SUSPENDED:
         turn.become(Status.RUNNING)
-        turn.write(Event.TURN_RESUMED)
+        turn.write(Event.TURN_RESUMED, data=b"{" + KEYS)
     elif turn.status is Status.RUNNING and turn.resume is Resume.MOVED:
         turn.is_taken_over = True
     else:
@@ -47,7 +47,7 @@ def start(turn: Turn, version: str | None) -> None:
             turn.reason = turn.error = None
             turn.crashes = 0  # an operator decided
         turn.attempt += 1
-        turn.write(Event.TURN_RESET, data=b'{"from_seq":%d}' % (turn.seq + 1))
+        turn.write(Event.TURN_RESET, data=b'{"from_seq":%d,%b' % (turn.seq + 1, KEYS))
     turn.version = turn.version or version  # one that was parked before it began has none yet
     take_results(turn)
 

@@ -109,6 +109,19 @@ class TurnWaits:
         elif wait.timer_id is not None:
             turn.drop_timer(wait.timer_id)
 
+    def take_timer(self, key: str) -> float | None:
+        """See Journal.take_timer."""
+        turn = self._turn
+        known = turn.timers.pop(key, None)
+        self._given_up.add(key)
+        if (fired := turn.fired.pop(key, None)) is not None:
+            turn.moves[fired] = "deleted"
+            return 0.0
+        if known is None:
+            return None
+        turn.drop_timer(known[0])
+        return max(0.0, known[1] - self._database_time_s())
+
     def deliver(self, signal: Signal) -> None:
         """A signal met the running turn; it is kept until a wait for it takes it."""
         self._turn.signals.append(signal)
