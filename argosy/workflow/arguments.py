@@ -21,9 +21,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 def copied(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Copies of both."""
-    if all(each.__class__ in _IMMUTABLE for each in args) and (
-        not kwargs or all(each.__class__ in _IMMUTABLE for each in kwargs.values())
-    ):
+    if _IMMUTABLE.issuperset(map(type, args)) and (not kwargs or _IMMUTABLE.issuperset(map(type, kwargs.values()))):
         return args, kwargs
     return tuple(_copied(each) for each in args), {name: _copied(each) for name, each in kwargs.items()}
 
@@ -39,7 +37,7 @@ def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NOTHING) -> str:
 
 
 def _copied(value: Any) -> Any:
-    if value.__class__ in _IMMUTABLE:
+    if type(value) in _IMMUTABLE:
         return value
     try:
         return marshal.loads(marshal.dumps(value))  # noqa: S302 — bytes that were made in this very line

@@ -27,12 +27,11 @@ WAIT_S_MAX: Final = 366 * 86_400.0
 class Context:
     """One attempt of a turn, as its workflow sees it. Used from the workflow's own tasks only."""
 
-    __slots__ = ("_ask", "_journal", "_operations")
+    __slots__ = ("_driver", "_journal")
 
     def __init__(self, journal: Journal, driver: Driver) -> None:
         self._journal = journal
-        self._ask = driver.ask
-        self._operations = driver.operations
+        self._driver = driver
 
     @property
     def turn_id(self) -> uuids.UUID:
@@ -67,13 +66,14 @@ class Context:
         Raises StepFailedError when it failed for good: its message is the error's, error_type the name of its class.
         """
         declared = step_of(step)
-        key = self._ask(declared.name)
-        return StepOperation(self._operations, key, declared, step, args, kwargs)
+        driver = self._driver
+        return StepOperation(driver.operations, driver.ask(declared.name), declared, step, args, kwargs)
 
     def sleep(self, delay_s: float) -> Coroutine[Any, Any, None]:
         """Wait delay_s seconds (0 to 366 days) by the database's clock; the turn holds no slot meanwhile."""
         delay_s = _check_wait_s("sleep", delay_s)
-        return WaitOperation(self._operations, self._ask("sleep"), "sleep", "", delay_s)
+        driver = self._driver
+        return WaitOperation(driver.operations, driver.ask("sleep"), "sleep", "", delay_s)
 
     def wait_signal(self, name: str, timeout_s: float | None = None) -> Coroutine[Any, Any, Any]:
         """The payload of the next signal `name` sent to this turn; one that came before is taken at once. The turn
@@ -81,16 +81,19 @@ class Context:
         """
         if timeout_s is not None:
             timeout_s = _check_wait_s("wait_signal", timeout_s)
-        key = self._ask(f"signal:{check_signal_name(name)}")
-        return WaitOperation(self._operations, key, "signal", name, timeout_s)
+        driver = self._driver
+        key = driver.ask(f"signal:{check_signal_name(name)}")
+        return WaitOperation(driver.operations, key, "signal", name, timeout_s)
 
     def now(self) -> Coroutine[Any, Any, datetime]:
         """The time when this was first called, by the database's clock, in UTC."""
-        return ValueOperation(self._operations, self._ask("now"), self._make_now, datetime.fromisoformat)
+        driver = self._driver
+        return ValueOperation(driver.operations, driver.ask("now"), self._make_now, datetime.fromisoformat)
 
     def uuid(self) -> Coroutine[Any, Any, uuids.UUID]:
         """A random UUID (version 4), the same in every replay."""
-        return ValueOperation(self._operations, self._ask("uuid"), _make_uuid, uuids.UUID)
+        driver = self._driver
+        return ValueOperation(driver.operations, driver.ask("uuid"), _make_uuid, uuids.UUID)
 
     def _make_now(self) -> str:
         return datetime.fromtimestamp(self._journal.database_time_s(), UTC).isoformat()

@@ -29,7 +29,7 @@ from argosy.workflow import as_completed
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
-from argosy.workflow.keys import CANCEL, TIMER, key_of
+from argosy.workflow.keys import CANCEL, TIMER, Keys
 from argosy.workflow.loop_handle import Timer
 from argosy.workflow.mismatch import counted_otherwise
 from argosy.workflow.open_attempt import OpenAttempt
@@ -56,27 +56,34 @@ class Driver:
     __slots__ = (
         "_attempt",
         "_beside",
-        "_counts",
         "_is_advancing",
         "_is_cancelled",
         "_is_done",
         "_journal",
+        "_keys",
         "_on_done",
+        "_operations",
         "_parted",
         "_refused",
         "_replay",
         "_root",
+        "_runner",
         "_slices",
         "_time",
         "_worker_loop",
         "error",
         "is_closed",
         "loop",
-        "operations",
         "result",
     )
 
-    def __init__(self, journal: Journal, runner: StepRunner, attempt: OpenAttempt, on_done: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        runner: Callable[[], StepRunner],
+        attempt: OpenAttempt,
+        on_done: Callable[[], None],
+    ) -> None:
         self.loop = TurnLoop(self)  # type: ignore[abstract]
         self.result: Any = None
         self.error: BaseException | None = None
@@ -86,12 +93,12 @@ class Driver:
         self._attempt = attempt
         self._on_done = on_done
         self._worker_loop = asyncio.get_running_loop()
-        self.operations = Operations(
-            journal, runner, self.loop, self._worker_loop, advance=self.advance, fail=self._fail
-        )
-        self._time = TurnTime(journal)
+        self._keys = Keys()
+        # Made when the code first asks for one of them: many turns have no operation, and most ask for no time.
+        self._runner = runner
+        self._operations: Operations | None = None
+        self._time: TurnTime | None = None
         self._root: RootTask | None = None
-        self._counts: dict[tuple[int, str], int] = {}
         # Whoever runs beside the loop and will ask it for something (the thread of a synchronous workflow).
         self._beside = 0
         self._is_advancing = False
@@ -99,6 +106,16 @@ class Driver:
         self._slices = 0
         self._refused = 0
         self._parted: Park | None = None
+
+    @property
+    def operations(self) -> Operations:
+        """What the code asks for."""
+        if self._operations is None:
+            self._operations = Operations(
+                self._journal, self._runner(), self.loop, self._worker_loop, advance=self.advance, fail=self._fail
+            )
+            self._operations.is_closed = self.is_closed
+        return self._operations
 
     # Its life
 
@@ -132,13 +149,17 @@ class Driver:
 
     def close(self) -> set[asyncio.Task[None]]:
         """Nothing of the workflow goes on. Returns tries of steps that were told to end, and have not yet."""
-        self.is_closed = self._is_done = self.operations.is_closed = self._time.is_closed = True
+        self.is_closed = self._is_done = True
+        if self._operations is not None:
+            self._operations.is_closed = True
+        if self._time is not None:
+            self._time.is_closed = True
         self._attempt.close()
         for error in self.loop.end():
             self._unclosed(error)
         self._root = None
         self._on_done = _nothing
-        return self.operations.close()
+        return set() if self._operations is None else self._operations.close()
 
     # What the code asks
 
@@ -163,13 +184,16 @@ class Driver:
     # argosy.workflow.turn_loop.Host
 
     def time_s(self) -> float:
+        if self._time is None:
+            self._time = TurnTime(self._journal, self._keys)
+            self._time.is_closed = self.is_closed
         return self._time.now_s()
 
     def begin_timer(self, timer: Timer, delay_s: float) -> None:
         operation = WaitOperation(self.operations, self._key(TIMER), "sleep", "", min(delay_s, _TIMER_S_MAX))
         operation.timer = timer
         timer.key = operation.key
-        self.operations.begin(operation)
+        self.operations.add(operation)
 
     def end_timer(self, timer: Timer) -> None:
         self.operations.end_timer(timer.key)
@@ -197,13 +221,14 @@ class Driver:
         if self._parted is not None:
             raise self._parted
         root = self._root
-        if root is None or (root.done() and not (self._is_cancelled and self.loop.is_cleaning_up)):
+        if root is None or (root.is_done and not (self._is_cancelled and self.loop.is_cleaning_up)):
             self._returned()
             return False
         if self._beside:
             return False
         operations = self.operations
-        self._time.pass_on()
+        if self._time is not None:
+            self._time.pass_on()
         if (key := self._replay.next) is not None:
             if key == CANCEL:
                 self._replay.take()
@@ -238,7 +263,8 @@ class Driver:
             error: BaseException | None = asyncio.CancelledError("the workflow cancelled itself")
         else:
             error = root.take_error()
-        self.operations.pass_over_rest("returned" if error is None else f"raised {_told(error)}")
+        if self._replay.next is not None:
+            self.operations.pass_over_rest("returned" if error is None else f"raised {_told(error)}")
         if root is None or error is not None:
             self._end(error=error)
         else:
@@ -256,18 +282,17 @@ class Driver:
     def _key(self, name: str) -> str:
         task = self.loop.current_task()
         scope = 0 if task is None else task.number
+        key = self._keys.next(scope, name)
         if scope and self._replay.old is not None:
-            self._check_old(scope, name)
-        count = self._counts[scope, name] = self._counts.get((scope, name), 0) + 1
-        return key_of(scope, name, count)
+            self._check_old(scope, name, key)
+        return key
 
-    def _check_old(self, scope: int, name: str) -> None:
+    def _check_old(self, scope: int, name: str, asked: str) -> None:
         """Of a turn that began under an old build: whether what a task calls may be recorded under another key."""
         old = self._replay.old
-        found = None if old is None else old.beyond(name, self._counts.get((0, name), 0))
+        found = None if old is None else old.beyond(name, self._keys.calls(name))
         if found is not None and self._parted is None:
             key, is_private = found
-            asked = key_of(scope, name, self._counts.get((scope, name), 0) + 1)
             told = ("a private step", "a private step") if is_private else (repr(key), repr(asked))
             self._parted = counted_otherwise(*told, scope)
 

@@ -4,7 +4,7 @@ import asyncio
 import random as randomness
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -16,19 +16,12 @@ from argosy.workflow.definition import TIMEOUT_S_MAX, Workflow
 from argosy.workflow.driver import Driver
 from argosy.workflow.journal import Journal
 from argosy.workflow.open_attempt import OpenAttempt
-from argosy.workflow.step_runner import Limits, StepRunner
+from argosy.workflow.step_runner import Bounds, StepRunner
 from argosy.workflow.sync_context import OwnThread
 from argosy.workflow.threads import Threads
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _RESULT: Final = "the result of the workflow"
-
-
-class Bounds(NamedTuple):
-    """Of this worker. step_timeout_s_max: no step may declare a longer timeout_s."""
-
-    payload_size_bytes_max: int
-    step_timeout_s_max: float = TIMEOUT_S_MAX
 
 
 class Execution:
@@ -83,8 +76,10 @@ class Execution:
         variables = copy_context()
         variables.run(_enter, attempt)
         journal.open(attempt)
-        limits = Limits(self._bounds.payload_size_bytes_max, self._bounds.step_timeout_s_max)
-        runner = StepRunner(journal, attempt, self._threads.steps, limits, self._random)
+
+        def runner() -> StepRunner:
+            return StepRunner(journal, attempt, self._threads.steps, self._bounds, self._random)
+
         driver = self._driver = Driver(journal, runner, attempt, self._ended)
         context = Context(journal, driver)
         if definition.is_async:

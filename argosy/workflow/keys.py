@@ -18,10 +18,24 @@ TIME: Final = "@time"
 CANCEL: Final = "@cancel"
 
 
-def key_of(scope: int, name: str, count: int) -> str:
-    """scope: the number of the task that asks, 0 for the first; count: from 1, of this name in this task."""
-    key = name if count == 1 else f"{name}#{count}"
-    return f"{scope}/{key}" if scope else key
+class Keys:
+    """The keys of one attempt, handed out call by call."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def next(self, scope: int, name: str) -> str:
+        """Of the next call of this name by this task. scope: the task's number, 0 for the first."""
+        if scope:
+            name = f"{scope}/{name}"
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        return name if count == 1 else f"{name}#{count}"
+
+    def calls(self, name: str) -> int:
+        """How many of this name the first task made."""
+        return self._counts.get(name, 0)
 
 
 def retry_key(key: str, tries: int) -> str:
@@ -31,7 +45,7 @@ def retry_key(key: str, tries: int) -> str:
 
 def is_awaited(key: str) -> bool:
     """Whether the code of a workflow awaits the outcome: not the wait between two tries, nor the loop's time."""
-    return "~" not in key and key.partition("#")[0] != TIME
+    return "~" not in key and (key[:1] != "@" or key.partition("#")[0] != TIME)
 
 
 def step_key(retry: str) -> str:

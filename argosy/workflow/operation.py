@@ -20,9 +20,10 @@ class Begun(Protocol):
 
     is_closed: bool
 
-    def current_task(self) -> Any: ...
-    def future(self) -> "asyncio.Future[None]": ...
-    def begin(self, operation: Any) -> None: ...
+    def begin(self, operation: Any) -> "RootTask | asyncio.Future[None]":
+        """Who waits for it: the turn's first task, or a future for another one."""
+        ...
+
     def give_up(self, operation: Any) -> None: ...
 
 
@@ -31,13 +32,9 @@ class _Closed:
 
     is_closed = True
 
-    def current_task(self) -> None:
-        return None
-
-    def future(self) -> "asyncio.Future[None]":
+    def begin(self, operation: Any) -> "asyncio.Future[None]":
         return asyncio.Future()
 
-    def begin(self, operation: Any) -> None: ...
     def give_up(self, operation: Any) -> None: ...
 
 
@@ -75,7 +72,6 @@ class Operation(Wakes, _Awaited):
         self.is_started = False
         self._is_begun = False
         self._operations: Begun = operations
-        # Who awaits it: the turn's first task, or a future for another one.
         self._waiter: RootTask | asyncio.Future[None] | None = None
 
     def __await__(self) -> "Operation":
@@ -99,14 +95,11 @@ class Operation(Wakes, _Awaited):
         if operations.is_closed:
             return None  # nothing comes of it: who closes the frame that awaits it is told that it goes on
         self._is_begun = True
-        task = operations.current_task()
-        operations.begin(self)
-        if task.__class__ is RootTask:
-            self._waiter = task
+        self._waiter = waiter = operations.begin(self)
+        if waiter.__class__ is RootTask:
             return self
-        self._waiter = future = operations.future()
-        future._asyncio_future_blocking = True
-        return future
+        waiter._asyncio_future_blocking = True
+        return waiter
 
     def send(self, value: None) -> Any:
         return self.__next__()

@@ -19,6 +19,7 @@ from argosy.workflow.keys import CANCEL, retry_key, step_key
 from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
 from argosy.workflow.operation import Operation, StepOperation, ValueOperation, WaitOperation
 from argosy.workflow.replay import Recorded
+from argosy.workflow.root_task import RootTask
 from argosy.workflow.step_runner import StepRunner, Tried
 from argosy.workflow.turn_loop import TurnLoop
 
@@ -84,22 +85,21 @@ class Operations:
     def is_busy(self) -> bool:
         return bool(self._trying)  # a try runs
 
-    def current_task(self) -> Any:
-        return self._loop.current_task()
-
-    def future(self) -> "asyncio.Future[None]":
-        """For a task to wait for."""
-        return asyncio.Future(loop=self._loop)
-
-    def begin(self, operation: Operation) -> None:
-        """The code awaits it, or has set the timer."""
-        if isinstance(operation, StepOperation):
+    def begin(self, operation: Operation) -> "RootTask | asyncio.Future[None]":
+        """The code awaits it. Returns who waits: the turn's first task, or a future for another one."""
+        if operation.__class__ is StepOperation:
             operation.digest = arguments.digest(operation.args, operation.kwargs)
             if not self._replay.is_settled(operation.key):
                 operation.args, operation.kwargs = arguments.copied(operation.args, operation.kwargs)
                 operation.context = copy_context()
             if operation.step.is_private:
                 self._journal.hide(operation.key)
+        self.add(operation)
+        root = self._loop.root
+        return root if root is not None and root.is_running else asyncio.Future(loop=self._loop)
+
+    def add(self, operation: Operation) -> None:
+        """It begins when all that history has is delivered. A timer has nobody who waits for it."""
         self._pending[operation.key] = operation
         self._asked.add(operation.key)
         self._unstarted.append(operation)
@@ -202,7 +202,15 @@ class Operations:
         if self._pending.get(operation.key) is not operation:
             return False  # it was given up before it began
         operation.is_started = True
-        if isinstance(operation, WaitOperation):
+        if isinstance(operation, StepOperation):
+            if operation.step.policy.is_at_most_once:
+                self._runner.check_certain(operation)
+            operation.tries = self._replay.tries(operation.key)
+            if operation.tries and not self._replay.is_settled(retry_key(operation.key, operation.tries)):
+                self._wait_again(operation, self._runner.delay_s(operation))
+            else:
+                self._try(operation)
+        elif isinstance(operation, WaitOperation):
             timeout_s, old = operation.timeout_s, self._replay.old
             if old is not None and not self._replay.is_started(operation.key):
                 timeout_s = old.left_s(operation.key, timeout_s, self._asked, self._journal.take_timer)
@@ -212,13 +220,6 @@ class Operations:
             self._journal.record(Event.VALUE_RECORDED, operation.key, outcome.value(value))
             self._settle(operation, value)
             return True
-        elif isinstance(operation, StepOperation):
-            self._runner.check_certain(operation)
-            operation.tries = self._replay.tries(operation.key)
-            if operation.tries and not self._replay.is_settled(retry_key(operation.key, operation.tries)):
-                self._wait_again(operation, self._runner.delay_s(operation))
-            else:
-                self._try(operation)
         return False
 
     def _try(self, operation: StepOperation) -> None:

@@ -4,7 +4,6 @@ Promise: the outcomes that the code awaits are delivered one by one, in the orde
 what is recorded under a key is found in the same time, however long the history.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +14,8 @@ from argosy.workflow.keys import CANCEL, is_awaited
 from argosy.workflow.old_keys import OldKeys
 
 UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn parks over an at_most_once step
+
+_SETTLED: Final = {event.value: event for event in SETTLED_OUTCOMES}
 
 # (seq, attempt, type, key, data), in the order of seq.
 Row = tuple[int, int, str, str, bytes]
@@ -36,7 +37,7 @@ class Replay:
     old: what of it has keys of another kind.
     """
 
-    __slots__ = ("_intended", "_order", "_settled", "_started", "_tries", "old")
+    __slots__ = ("_intended", "_order", "_settled", "_started", "_tries", "next", "old")
 
     def __init__(self, events: Iterable[Row] | Iterable[Any]) -> None:
         """events: history rows (seq, attempt, type, key, data). Types that are not known here are passed over."""
@@ -49,8 +50,8 @@ class Replay:
         for _seq, _attempt, kind, key, data in events:
             if is_old and key and self.old is not None:
                 self.old.add(kind, key, data)
-            if kind in SETTLED_OUTCOMES:
-                self._settled.setdefault(key, Recorded(Event(kind), data))
+            if (settled := _SETTLED.get(kind)) is not None:
+                self._settled.setdefault(key, Recorded(settled, data))
                 self._started.pop(key, None)
                 self._intended.pop(key, None)
             elif kind == Event.WAIT_STARTED:
@@ -66,7 +67,9 @@ class Replay:
                 self._parked(key, data)
             elif kind in BEGINNINGS and (is_old := not data.endswith(KEYS)):
                 self.old = self.old or OldKeys()
-        self._order = deque(key for key in self._settled if is_awaited(key))
+        self._order = iter([key for key in self._settled if is_awaited(key)])
+        # The key of the outcome that is to be delivered next; None: all were.
+        self.next: str | None = next(self._order, None)
 
     def _parked(self, key: str, data: bytes) -> None:
         """A turn that goes on after it was parked over an uncertain effect was told to by an operator: the step may run
@@ -78,14 +81,11 @@ class Replay:
             else:
                 self._intended.clear()
 
-    @property
-    def next(self) -> str | None:
-        """The key of the outcome that is to be delivered next; None: all were."""
-        return self._order[0] if self._order else None
-
     def take(self) -> Recorded:
         """The outcome that is next; the one after it is, then."""
-        return self._settled[self._order.popleft()]
+        found = self._settled[self.next]  # type: ignore[index]
+        self.next = next(self._order, None)
+        return found
 
     def recorded(self, key: str) -> Recorded | None:
         """The outcome under a key, delivered or not."""

@@ -33,7 +33,7 @@ class Wakes:
 
 
 class RootTask:
-    """See above. number: as of a TurnTask. Used by its loop and by the code that it runs."""
+    """See above. number: as of a TurnTask; is_running: its code runs now. Used by its loop and by that code."""
 
     __slots__ = (
         "__weakref__",
@@ -45,13 +45,14 @@ class RootTask:
         "_error",
         "_fut_waiter",
         "_is_cancelled",
-        "_is_done",
         "_loop",
         "_must_cancel",
         "_name",
         "_result",
         "_wakes_with",
         "context",
+        "is_done",
+        "is_running",
     )
     number = NUMBER
 
@@ -64,7 +65,7 @@ class RootTask:
         self._coro = coro
         self._error: BaseException | None = None
         self._fut_waiter: Any = None
-        self._is_cancelled = self._is_done = self._must_cancel = False
+        self._is_cancelled = self._must_cancel = self.is_done = self.is_running = False
         self._loop = loop
         self._name = "0"
         self._result: Any = None
@@ -75,7 +76,7 @@ class RootTask:
         return NUMBER
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        if not self._is_done:
+        if not self.is_done:
             self._asyncio_future_blocking = True
             yield self
         return self.result()
@@ -85,7 +86,7 @@ class RootTask:
     # As asyncio.Task
 
     def done(self) -> bool:
-        return self._is_done
+        return self.is_done
 
     def cancelled(self) -> bool:
         return self._is_cancelled
@@ -96,14 +97,14 @@ class RootTask:
         return self._result
 
     def exception(self) -> BaseException | None:
-        if not self._is_done:
+        if not self.is_done:
             raise asyncio.InvalidStateError("Exception is not set.")
         if self._is_cancelled:
             raise asyncio.CancelledError(*([] if self._cancel_message is None else [self._cancel_message]))
         return self._error
 
     def cancel(self, msg: Any = None) -> bool:
-        if self._is_done:
+        if self.is_done:
             return False
         self._cancels += 1
         if self._fut_waiter is not None and self._fut_waiter.cancel(msg=msg):
@@ -119,7 +120,7 @@ class RootTask:
         return self._cancels
 
     def add_done_callback(self, callback: Callable[..., Any], *, context: Context | None = None) -> None:
-        if self._is_done:
+        if self.is_done:
             self._loop.call_soon(callback, self, context=context)
         else:
             self._callbacks = [*(self._callbacks or ()), (callback, context)]
@@ -166,6 +167,7 @@ class RootTask:
                 error = asyncio.CancelledError(*([] if self._cancel_message is None else [self._cancel_message]))
         loop: Any = self._loop
         _enter_task(loop, self)  # type: ignore[arg-type]
+        self.is_running = True
         try:
             if error is None:
                 awaited = self.context.run(self._coro.send, None)
@@ -185,6 +187,7 @@ class RootTask:
         else:
             self._wait_for(awaited)
         finally:
+            self.is_running = False
             _leave_task(loop, self)  # type: ignore[arg-type]
             error = None
 
@@ -227,7 +230,7 @@ class RootTask:
         self._loop.make_ready(self)
 
     def _end(self, *, is_cancelled: bool = False) -> None:
-        self._is_done, self._is_cancelled = True, is_cancelled
+        self.is_done, self._is_cancelled = True, is_cancelled
         for callback, context in self._callbacks or ():
             self._loop.call_soon(callback, self, context=context)
         self._callbacks = None

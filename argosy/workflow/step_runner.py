@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
+from time import perf_counter
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -21,7 +22,7 @@ from argosy.process import fork
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload, retry
 from argosy.workflow.current import Try, current_try
-from argosy.workflow.definition import Step
+from argosy.workflow.definition import TIMEOUT_S_MAX, Step
 from argosy.workflow.frames import traceback_of
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.open_attempt import OpenAttempt
@@ -39,11 +40,11 @@ _count_retried = telemetry.STEPS.labels(outcome="retried").inc
 _observe_s = telemetry.STEP_S.observe
 
 
-class Limits(NamedTuple):
-    """Bounds of this worker. step_timeout_s_max: no step may declare a longer timeout_s."""
+class Bounds(NamedTuple):
+    """Of this worker. step_timeout_s_max: no step may declare a longer timeout_s."""
 
     payload_size_bytes_max: int
-    step_timeout_s_max: float
+    step_timeout_s_max: float = TIMEOUT_S_MAX
 
 
 class Tried(NamedTuple):
@@ -64,19 +65,17 @@ class StepRunner:
     because Python closes what awaits a future with such an error, and raises it further out.
     """
 
-    __slots__ = ("_generation", "_journal", "_limits", "_open", "_random", "_threads", "_time_s", "unheard")
+    __slots__ = ("_bounds", "_journal", "_open", "_random", "_threads", "unheard")
 
     def __init__(
-        self, journal: Journal, attempt: OpenAttempt, threads: Pool, limits: Limits, random: Callable[[], float]
+        self, journal: Journal, attempt: OpenAttempt, threads: Pool, bounds: Bounds, random: Callable[[], float]
     ) -> None:
         self._journal = journal
         self._open = attempt
         self._threads = threads
-        self._limits = limits
+        self._bounds = bounds
         self._random = random
-        self._generation = fork.generation
         self.unheard: dict[str, Tried] = {}
-        self._time_s = asyncio.get_running_loop().time
 
     async def run(self, operation: StepOperation) -> Tried:
         """Run one try, in a task of its own; operation.tries: those before it. Raises CancelledError when it was ended
@@ -86,7 +85,7 @@ class StepRunner:
         await journal.ready(key)
         if step.policy.is_at_most_once:
             await self._intend(step, key)
-        started_s = self._time_s()
+        generation, started_s = fork.generation, perf_counter()
         this = Try(self._open, key, tries, step.is_private)
         token = current_try.set(this)
         try:
@@ -94,14 +93,14 @@ class StepRunner:
                 value = await (
                     operation.function(*operation.args, **operation.kwargs) if step.is_plain else self._call(operation)
                 )
-                encoded, decoded = payload.encode(value, self._limits.payload_size_bytes_max)
+                encoded, decoded = payload.encode(value, self._bounds.payload_size_bytes_max)
             finally:
-                if self._generation != fork.generation:
+                if generation != fork.generation:
                     fork.end_child(sys.exc_info()[1])
                 current_try.reset(token)
                 this.is_over = True
                 this.tail = None
-                took_s = self._time_s() - started_s
+                took_s = perf_counter() - started_s
                 _observe_s(took_s)
         except BaseException as error:
             if _is_interruption(operation, error):
@@ -175,9 +174,9 @@ class StepRunner:
     async def _call(self, operation: StepOperation) -> Any:
         """One try that needs a thread, a timeout, or both. The timeout begins when a thread does."""
         step = operation.step
-        if step.timeout_s is not None and step.timeout_s > self._limits.step_timeout_s_max:
+        if step.timeout_s is not None and step.timeout_s > self._bounds.step_timeout_s_max:
             raise WorkflowError(
-                f"timeout_s={step.timeout_s:g} is above STEP_TIMEOUT_S_MAX={self._limits.step_timeout_s_max:g}"
+                f"timeout_s={step.timeout_s:g} is above STEP_TIMEOUT_S_MAX={self._bounds.step_timeout_s_max:g}"
             )
         function, args, kwargs = operation.function, operation.args, operation.kwargs
         try:
@@ -194,7 +193,7 @@ class StepRunner:
             raise
 
     def _bound(self, timeout: asyncio.Timeout, timeout_s: float) -> None:
-        timeout.reschedule(self._time_s() + timeout_s)
+        timeout.reschedule(asyncio.get_running_loop().time() + timeout_s)
 
     async def _call_in_thread(self, function: Callable[[], Any], key: str, on_begin: Callable[[], None] | None) -> Any:
         """After a timeout or a cancellation the thread goes on, and nobody hears of what it returns."""

@@ -54,7 +54,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
             return True
         outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
         _set_running_loop(self)
-        sys.set_asyncgen_hooks(firstiter=self._iterates, finalizer=self._finalize)
+        sys.set_asyncgen_hooks(self._iterates, self._finalize)
         try:
             while ready and handles_max:
                 handles_max -= 1
@@ -84,7 +84,8 @@ class TurnLoop(asyncio.AbstractEventLoop):
 
     def current_task(self) -> "TurnTask | RootTask | None":
         """The task that runs now."""
-        return asyncio.current_task(self)  # type: ignore[return-value]
+        root = self.root
+        return root if root is not None and root.is_running else asyncio.current_task(self)  # type: ignore[return-value]
 
     @property
     def is_cleaning_up(self) -> bool:
@@ -96,8 +97,16 @@ class TurnLoop(asyncio.AbstractEventLoop):
         clean-up of a cancellation runs), and whatever they try meanwhile is refused. Returns what they raised.
         """
         self._is_closed = True
-        raised: list[BaseException] = []
         self._ready.clear()
+        root, self.root = self.root, None
+        raised: list[BaseException] = []
+        if self._tasks or self._generators or (root is not None and not root.is_done):
+            self._close_frames(root, raised)
+            self._tasks.clear()
+        self._host = NOBODY
+        return raised
+
+    def _close_frames(self, root: RootTask | None, raised: list[BaseException]) -> None:
         outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
         _set_running_loop(self)
         sys.set_asyncgen_hooks(firstiter=None, finalizer=_leave)
@@ -105,7 +114,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
             for generator, context in list((self._generators or {}).items()):
                 if (error := context.run(frame_ends.close_awaited, generator)) is not None:
                     raised.append(error)
-            for task in (*((self.root,) if self.root is not None else ()), *self._tasks.values()):
+            for task in (*(() if root is None else (root,)), *self._tasks.values()):
                 if task.done():
                     continue
                 if isinstance(task, TurnTask):
@@ -117,10 +126,6 @@ class TurnLoop(asyncio.AbstractEventLoop):
         finally:
             _set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)
-        self._tasks.clear()
-        self.root = None
-        self._host = NOBODY
-        return raised
 
     # What asyncio and user code do
 

@@ -3,7 +3,7 @@
 from argosy.turn.events import Event
 from argosy.workflow import outcome
 from argosy.workflow.journal import Journal
-from argosy.workflow.keys import TIME, key_of
+from argosy.workflow.keys import TIME, Keys
 
 
 class TurnTime:
@@ -11,12 +11,12 @@ class TurnTime:
     in a replay, where a crash took what was recorded and a step in flight ended after it (a hand-over).
     """
 
-    __slots__ = ("_asked", "_is_known", "_journal", "_now_s", "is_closed")
+    __slots__ = ("_is_known", "_journal", "_keys", "_now_s", "is_closed")
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, keys: Keys) -> None:
         self.is_closed = False
         self._journal = journal
-        self._asked = 0
+        self._keys = keys
         self._is_known = False
         self._now_s = 0.0
 
@@ -28,8 +28,7 @@ class TurnTime:
         """Seconds since 1970 by the database's clock; never less than before."""
         if not self._is_known and not self.is_closed:
             self._is_known = True
-            self._asked += 1
-            key = key_of(0, TIME, self._asked)
+            key = self._keys.next(0, TIME)
             if (found := self._journal.replay.recorded(key)) is not None:
                 self._now_s = float(outcome.value_of(found))
             else:

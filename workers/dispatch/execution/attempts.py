@@ -10,7 +10,8 @@ from argosy.workers.dispatch.execution.journal import TurnJournal
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.definition import Workflow
-from argosy.workflow.execute import Bounds, Execution
+from argosy.workflow.execute import Execution
+from argosy.workflow.step_runner import Bounds
 from argosy.workflow.threads import Threads
 
 

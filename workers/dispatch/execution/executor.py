@@ -27,9 +27,9 @@ from argosy.workers.dispatch.scheduling.histories import Unreadable, unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned, Stop, Turn
 from argosy.workflow.catalog import Catalog
-from argosy.workflow.execute import Bounds
 from argosy.workflow.journal import Park
 from argosy.workflow.keys import CANCEL
+from argosy.workflow.step_runner import Bounds
 from argosy.workflow.threads import Threads
 
 log = structlog.get_logger()
