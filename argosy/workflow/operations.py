@@ -155,14 +155,14 @@ class Operations:
         if isinstance(operation, StepOperation):
             if operation.wait_key:
                 self._journal.end_wait(operation.wait_key)
-            elif operation.task is not None:
-                operation.is_ended = True
-                operation.task.cancel()
-                self._trying.discard(operation.task)
+            elif (task := operation.task) is not None:
+                operation.is_ended, operation.task = True, None
+                task.cancel()
+                self._trying.discard(task)
                 if self._given_up is _NONE:
                     self._given_up = set()
-                self._given_up.add(operation.task)
-                operation.task.add_done_callback(self._given_up.discard)
+                self._given_up.add(task)
+                task.add_done_callback(self._given_up.discard)
             self._journal.record(Event.STEP_CANCELLED, operation.key, outcome.extended(b"{}", operation.step.mark))
         else:
             self._journal.end_wait(operation.key)
@@ -174,11 +174,12 @@ class Operations:
         self._advance, self._fail = _nothing, _nothing  # what drives this and this held each other
         for operation in self._pending.values():
             if isinstance(operation, StepOperation):
-                operation.is_ended = True
+                operation.is_ended, operation.task = True, None
             operation.let_go()
         self._pending.clear()
         self._unstarted.clear()
-        left = self._trying | self._given_up
+        # A task that is cancelled before its first line does not leave by itself: it and this would hold each other.
+        left, self._trying, self._given_up = self._trying | self._given_up, set(), _NONE
         for task in left:
             task.cancel()
         return left
