@@ -29,14 +29,14 @@ from argosy.workflow import as_completed
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
-from argosy.workflow.keys import CANCEL, TIMER, Keys
+from argosy.workflow.keys import CANCEL, TIMER
 from argosy.workflow.loop_handle import Timer
-from argosy.workflow.mismatch import counted_otherwise
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import WaitOperation
 from argosy.workflow.operations import Operations
 from argosy.workflow.root_task import RootTask
 from argosy.workflow.step_runner import StepRunner
+from argosy.workflow.turn_keys import TurnKeys
 from argosy.workflow.turn_loop import TurnLoop
 from argosy.workflow.turn_time import TurnTime
 
@@ -63,7 +63,6 @@ class Driver:
         "_keys",
         "_on_done",
         "_operations",
-        "_parted",
         "_refused",
         "_replay",
         "_root",
@@ -77,13 +76,7 @@ class Driver:
         "result",
     )
 
-    def __init__(
-        self,
-        journal: Journal,
-        runner: Callable[[], StepRunner],
-        attempt: OpenAttempt,
-        on_done: Callable[[], None],
-    ) -> None:
+    def __init__(self, journal: Journal, runner: StepRunner, attempt: OpenAttempt, on_done: Callable[[], None]) -> None:
         self.loop = TurnLoop(self)  # type: ignore[abstract]
         self.result: Any = None
         self.error: BaseException | None = None
@@ -93,7 +86,7 @@ class Driver:
         self._attempt = attempt
         self._on_done = on_done
         self._worker_loop = asyncio.get_running_loop()
-        self._keys = Keys()
+        self._keys = TurnKeys(self._replay.old)
         # Made when the code first asks for one of them: many turns have no operation, and most ask for no time.
         self._runner = runner
         self._operations: Operations | None = None
@@ -105,14 +98,13 @@ class Driver:
         self._is_done = self._is_cancelled = False
         self._slices = 0
         self._refused = 0
-        self._parted: Park | None = None
 
     @property
     def operations(self) -> Operations:
         """What the code asks for."""
         if self._operations is None:
             self._operations = Operations(
-                self._journal, self._runner(), self.loop, self._worker_loop, advance=self.advance, fail=self._fail
+                self._journal, self._runner, self.loop, self._worker_loop, advance=self.advance, fail=self._fail
             )
             self._operations.is_closed = self.is_closed
         return self._operations
@@ -218,8 +210,8 @@ class Driver:
             self._worker_loop.call_soon(self.advance)
             return False
         self._slices = 0
-        if self._parted is not None:
-            raise self._parted
+        if self._keys.parted is not None:
+            raise self._keys.parted
         root = self._root
         if root is None or (root.is_done and not (self._is_cancelled and self.loop.is_cleaning_up)):
             self._returned()
@@ -281,20 +273,7 @@ class Driver:
 
     def _key(self, name: str) -> str:
         task = self.loop.current_task()
-        scope = 0 if task is None else task.number
-        key = self._keys.next(scope, name)
-        if scope and self._replay.old is not None:
-            self._check_old(scope, name, key)
-        return key
-
-    def _check_old(self, scope: int, name: str, asked: str) -> None:
-        """Of a turn that began under an old build: whether what a task calls may be recorded under another key."""
-        old = self._replay.old
-        found = None if old is None else old.beyond(name, self._keys.calls(name))
-        if found is not None and self._parted is None:
-            key, is_private = found
-            told = ("a private step", "a private step") if is_private else (repr(key), repr(asked))
-            self._parted = counted_otherwise(*told, scope)
+        return self._keys.next(0 if task is None else task.number, name)
 
     def _refuse(self) -> None:
         self._refused += 1

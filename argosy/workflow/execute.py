@@ -76,10 +76,7 @@ class Execution:
         variables = copy_context()
         variables.run(_enter, attempt)
         journal.open(attempt)
-
-        def runner() -> StepRunner:
-            return StepRunner(journal, attempt, self._threads.steps, self._bounds, self._random)
-
+        runner = StepRunner(journal, attempt, self._threads.steps, self._bounds, self._random)
         driver = self._driver = Driver(journal, runner, attempt, self._ended)
         context = Context(journal, driver)
         if definition.is_async:

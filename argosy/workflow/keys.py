@@ -18,26 +18,6 @@ TIME: Final = "@time"
 CANCEL: Final = "@cancel"
 
 
-class Keys:
-    """The keys of one attempt, handed out call by call."""
-
-    __slots__ = ("_counts",)
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-
-    def next(self, scope: int, name: str) -> str:
-        """Of the next call of this name by this task. scope: the task's number, 0 for the first."""
-        if scope:
-            name = f"{scope}/{name}"
-        count = self._counts[name] = self._counts.get(name, 0) + 1
-        return name if count == 1 else f"{name}#{count}"
-
-    def calls(self, name: str) -> int:
-        """How many of this name the first task made."""
-        return self._counts.get(name, 0)
-
-
 def retry_key(key: str, tries: int) -> str:
     """Of the wait after so many tries of the step with this key."""
     return f"{key}~{tries}"

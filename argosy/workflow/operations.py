@@ -27,9 +27,7 @@ _NONE: Final[set[Any]] = set()  # of most attempts, and never added to
 
 
 class Operations:
-    """advance() is called when an outcome has come; fail(error) when the turn cannot go on. is_closed: the code has
-    ended, and nothing of it is recorded any more.
-    """
+    """advance() is called when an outcome came, fail(error) when the turn cannot go on. is_closed: its code ended."""
 
     __slots__ = (
         "_advance",
@@ -127,11 +125,11 @@ class Operations:
         """Record and deliver what came first: the outcome of a try, else of a wait. False: nothing came."""
         if self._arrived:
             self._settle_try(*self._arrived.popleft())
-            return True
-        if (over := self._journal.next_over()) is not None:
+        elif (over := self._journal.next_over()) is not None:
             self._settle_wait(*over)
-            return True
-        return False
+        else:
+            return False
+        return True
 
     def pass_over_rest(self, ended: str) -> None:
         """The code has ended: what it gave up by that needs no outcome. Raises Park for what it never asked for."""
@@ -224,8 +222,8 @@ class Operations:
         return False
 
     def _try(self, operation: StepOperation) -> None:
-        task = operation.task = self._worker_loop.create_task(self._tried(operation), context=operation.context)
-        self._trying.add(task)
+        operation.task = self._worker_loop.create_task(self._tried(operation), context=operation.context)
+        self._trying.add(operation.task)
 
     async def _tried(self, operation: StepOperation) -> None:
         """One try, and what it came to."""

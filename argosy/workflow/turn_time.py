@@ -3,7 +3,8 @@
 from argosy.turn.events import Event
 from argosy.workflow import outcome
 from argosy.workflow.journal import Journal
-from argosy.workflow.keys import TIME, Keys
+from argosy.workflow.keys import TIME
+from argosy.workflow.turn_keys import TurnKeys
 
 
 class TurnTime:
@@ -13,7 +14,7 @@ class TurnTime:
 
     __slots__ = ("_is_known", "_journal", "_keys", "_now_s", "is_closed")
 
-    def __init__(self, journal: Journal, keys: Keys) -> None:
+    def __init__(self, journal: Journal, keys: TurnKeys) -> None:
         self.is_closed = False
         self._journal = journal
         self._keys = keys
