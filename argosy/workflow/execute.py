@@ -93,6 +93,11 @@ class Execution:
             code = thread.code()
         driver.begin(code, variables)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether code of it has run."""
+        return self._driver is not None or self.has_ended
+
     def cancel(self) -> None:
         """End it from outside: its frames are closed and its steps cancelled."""
         if not self._is_ending:

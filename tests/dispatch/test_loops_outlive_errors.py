@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import structlog
 
-from argosy import telemetry
+from argosy import step, telemetry
 from argosy.clock import SystemClock
 from argosy.errors import FlushRefusedError, OwnershipLostError, StoreSlowError, StoreUnavailableError
 from argosy.log import Batch, Record
@@ -359,8 +359,12 @@ async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_cras
 
     monkeypatch.setattr(turn_change, "end", ends)
 
-    async def waits(context):
+    @step
+    async def gated():
         await gate.wait()
+
+    async def waits(context):
+        await context.run(gated)
         return 1
 
     async with Parts(catalog(waits)) as parts:

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from argosy import Context, step
 from argosy.clock import SystemClock
 from argosy.store.head import Head
 from argosy.store.partition import Claimed, Note
@@ -16,6 +17,7 @@ from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_ow
 FORMER, OLDER, TURN = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
 RUNNER = f"{OLDER}/5"
 CLAIM = Claimed(7, FORMER, 6)
+STARTED = [(1, 1, "turn.started", "", b"{}")]
 
 
 class Notes:
@@ -133,8 +135,8 @@ async def test_a_turn_on_its_way_into_memory_is_not_paged_in_as_if_it_had_been_h
 
 
 @pytest.mark.parametrize("is_written", [False, True], ids=["in flight", "written"])
-async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_is_not_run(is_written: bool) -> None:
-    """Its runner said that it is done, and the cancel was taken beside the read."""
+async def test_a_turn_whose_deadline_passes_while_it_is_read_to_go_on_is_not_run(is_written: bool) -> None:
+    """Its runner said that it is done, and the deadline was taken beside the read."""
     ran = []
 
     async def says(context: object) -> None:
@@ -142,7 +144,7 @@ async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_is_not_run(is_
 
     async with Parts(catalog(says, "echo")) as parts:
         row = loaded(uuid.uuid4(), status="running", attempt=1, seq=2, version="1")
-        parts.heads.due = [due_row(row, uuid.uuid4(), "cancel")]
+        parts.heads.due = [due_row(row, uuid.uuid4(), "timer", "deadline")]
         answered = asyncio.Event()
         if not is_written:
             parts.stream.before = answered.wait
@@ -160,5 +162,43 @@ async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_is_not_run(is_
         await until(lambda: parts.stream.calls and row.turn_id not in parts.scheduler.live)
 
         assert not ran
-        assert [status for call in parts.stream.calls for status in call[8]] == [Status.CANCELLED]
+        assert [status for call in parts.stream.calls for status in call[8]] == [Status.EXPIRED]
+        assert parts.executor.running == 0
+
+
+async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_hears_it_once_it_is_read() -> None:
+    """Its code has begun elsewhere, and may have something to clean up."""
+    heard, began = [], []
+
+    @step
+    async def hold() -> None:
+        began.append("hold")
+
+    @step
+    async def undo() -> None:
+        began.append("undo")
+
+    async def holds(context: Context) -> None:
+        try:
+            await context.run(hold)
+        except asyncio.CancelledError:
+            heard.append(None)
+            await context.run(undo)
+            raise
+
+    async with Parts(catalog(holds, "echo")) as parts:
+        row = loaded(uuid.uuid4(), status="running", attempt=1, seq=1, version="1", events=STARTED)
+        parts.heads.due = [due_row(row, uuid.uuid4(), "cancel")]
+
+        async def load_turns(_):
+            await parts.inbox.look()
+            return [row]
+
+        parts.heads.load_turns = load_turns
+        await parts.pager.take_up(row.turn_id, parts.owned[0], Resume.UNHEARD)
+        await parts.inbox.look()
+        await until(lambda: parts.stream.calls and row.turn_id not in parts.scheduler.live)
+
+        assert (heard, began) == ([None], ["undo"])
+        assert list(parts.stream.calls[-1][8]) == [Status.CANCELLED]
         assert parts.executor.running == 0

@@ -134,7 +134,9 @@ class Delivery:
         action = decide(row.kind, row.name, status, waits_for=True)
         if row.name in ("deadline", "not_before") and row.kind == "timer":
             action = decide(row.kind, row.name, turn.status, waits_for=True)
-        if action is Action.CANCEL and (has_begun or self._executor.will_begin(turn)):
+        if action is Action.CANCEL and has_begun and turn.journal.is_new and not turn.execution.has_begun:
+            self._end(row, owned, turn, action)  # it has begun, and its code has not: here, or anywhere
+        elif action is Action.CANCEL and (has_begun or self._executor.will_begin(turn)):
             self._cancel(row, turn)
         elif action in (Action.CANCEL, Action.END, Action.EXPIRE):
             self._end(row, owned, turn, action)
@@ -175,7 +177,10 @@ class Delivery:
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
         turn.moves[row.inbox_id] = "consumed" if row.kind == "cancel" else "deleted"
         if action is not Action.EXPIRE:
-            self._executor.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
+            if turn.execution is None:
+                self._executor.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
+            else:
+                self._executor.stop(turn, Stop.CANCEL)
         elif turn.journal is None:
             self._executor.end(turn, Status.EXPIRED, Event.TURN_EXPIRED)
         elif turn.cancel_until_s is not None:
