@@ -45,6 +45,7 @@ as_completed.install()
 
 _SLICE: Final = 1_000  # handles of one turn before the worker's loop has its turn again: a few ms
 _SLICES_MAX: Final = 1_000
+_OUTCOMES: Final = 200  # in a row before the worker's loop has its turn again: as above
 _REFUSALS: Final = 3
 _WORDS_MAX: Final = 200
 _TIMER_S_MAX: Final = 366 * 86_400.0
@@ -104,7 +105,7 @@ class Driver:
         """What the code asks for."""
         if self._operations is None:
             self._operations = Operations(
-                self._journal, self._runner, self.loop, self._worker_loop, advance=self.advance, fail=self._fail
+                self._journal, self._runner, self.loop, self._worker_loop, advance=self.advance, fail=self._end
             )
             self._operations.is_closed = self.is_closed
         return self._operations
@@ -123,8 +124,11 @@ class Driver:
             return
         self._is_advancing = True
         try:
-            while not self._journal.is_stopped and self._go_on():
-                pass
+            for _ in range(_OUTCOMES):
+                if self._journal.is_stopped or not self._go_on():
+                    break
+            else:
+                self._worker_loop.call_soon(self.advance)
         except (Park, OwnershipLostError, WorkflowError, asyncio.CancelledError) as error:
             self._end(error=error)
         except BaseException as bug:  # of ours, or of the user's where we did not expect any
@@ -262,14 +266,11 @@ class Driver:
         else:
             self._end(result=root.result())
 
-    def _end(self, *, result: Any = None, error: BaseException | None = None) -> None:
+    def _end(self, error: BaseException | None = None, result: Any = None) -> None:
         if not self._is_done:
             self._is_done = True
             self.result, self.error = result, error
             self._on_done()
-
-    def _fail(self, error: BaseException) -> None:
-        self._end(error=error)
 
     def _key(self, name: str) -> str:
         task = self.loop.current_task()
