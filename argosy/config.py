@@ -461,6 +461,13 @@ class Settings(BaseSettings):
     events_per_turn_max: int = Field(
         default=50_000, ge=10, le=1_000_000, description="Durable events of one turn; then it fails."
     )
+    workflow_callbacks_max: int = Field(
+        default=1_000_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="Callbacks and steps of tasks that a workflow may run from one outcome to the next; then its turn "
+        "fails, because a loop of it awaits nothing durable.",
+    )
     load_size_bytes_max: int = Field(
         default=8_388_608,
         ge=65_536,

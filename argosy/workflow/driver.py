@@ -25,12 +25,13 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import InternalError, OwnershipLostError, WorkflowError
-from argosy.workflow import as_completed
+from argosy.workflow import as_completed, frame_ends
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, TIMER
 from argosy.workflow.loop_handle import Timer
+from argosy.workflow.mismatch import raised
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import WaitOperation
 from argosy.workflow.operations import Operations
@@ -43,12 +44,10 @@ from argosy.workflow.turn_time import TurnTime
 log = structlog.get_logger()
 as_completed.install()
 
-_SLICE: Final = 1_000  # handles of one turn before the worker's loop has its turn again: a few ms
-_SLICES_MAX: Final = 1_000
+_SLICE: Final = 1_000  # callbacks of one turn before the worker's loop has its turn again: a few ms, nothing to set
 _OUTCOMES: Final = 200  # in a row before the worker's loop has its turn again: as above
-_REFUSALS: Final = 3
-_WORDS_MAX: Final = 200
-_TIMER_S_MAX: Final = 366 * 86_400.0
+_REFUSALS: Final = 3  # who asks more often than that while it is closed does not read them
+_TIMER_S_MAX: Final = 366 * 86_400.0  # as for ctx.sleep: longer is for ever
 
 
 class Driver:
@@ -57,6 +56,7 @@ class Driver:
     __slots__ = (
         "_attempt",
         "_beside",
+        "_callbacks_max",
         "_is_advancing",
         "_is_cancelled",
         "_is_done",
@@ -77,7 +77,14 @@ class Driver:
         "result",
     )
 
-    def __init__(self, journal: Journal, runner: StepRunner, attempt: OpenAttempt, on_done: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        runner: StepRunner,
+        attempt: OpenAttempt,
+        on_done: Callable[[], None],
+        callbacks_max: int,
+    ) -> None:
         self.loop = TurnLoop(self)  # type: ignore[abstract]
         self.result: Any = None
         self.error: BaseException | None = None
@@ -86,6 +93,7 @@ class Driver:
         self._replay = journal.replay
         self._attempt = attempt
         self._on_done = on_done
+        self._callbacks_max = callbacks_max  # between two outcomes
         self._worker_loop = asyncio.get_running_loop()
         self._keys = TurnKeys(self._replay.old)
         # Made when the code first asks for one of them: many turns have no operation, and most ask for no time.
@@ -151,8 +159,7 @@ class Driver:
         if self._time is not None:
             self._time.is_closed = True
         self._attempt.close()
-        for error in self.loop.end():
-            self._unclosed(error)
+        frame_ends.say(self._journal.turn_id, self.loop.end())
         self._root = None
         self._on_done = _nothing
         return set() if self._operations is None else self._operations.close()
@@ -209,8 +216,11 @@ class Driver:
         """One step of the way. False: nothing to do until something comes."""
         if not self.loop.run(_SLICE):
             self._slices += 1
-            if self._slices > _SLICES_MAX:
-                raise WorkflowError("the workflow never comes to rest: a loop of it awaits nothing that is durable")
+            if self._slices * _SLICE >= self._callbacks_max:
+                raise WorkflowError(
+                    "the workflow never comes to rest: a loop of it awaits nothing that is durable "
+                    f"(WORKFLOW_CALLBACKS_MAX={self._callbacks_max})"
+                )
             self._worker_loop.call_soon(self.advance)
             return False
         self._slices = 0
@@ -260,7 +270,7 @@ class Driver:
         else:
             error = root.take_error()
         if self._replay.next is not None:
-            self.operations.pass_over_rest("returned" if error is None else f"raised {_told(error)}")
+            self.operations.pass_over_rest("returned" if error is None else raised(error))
         if root is None or error is not None:
             self._end(error=error)
         else:
@@ -281,19 +291,6 @@ class Driver:
         if self._refused <= _REFUSALS:
             raise WorkflowError("the turn rests or has ended: nothing of it begins any more, also not in a `finally`")
 
-    def _unclosed(self, error: BaseException) -> None:
-        """A frame did something else than to end."""
-        log.warning(
-            telemetry.WORKFLOW_UNCLOSED,
-            turn_id=str(self._journal.turn_id),
-            type=type(error).__name__,
-            message=words_of(error),
-        )
-
 
 def _nothing() -> None:
     pass
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {words_of(error)[:_WORDS_MAX]}"

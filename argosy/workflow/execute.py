@@ -20,7 +20,7 @@ from argosy.workflow.step_runner import Bounds, StepRunner
 from argosy.workflow.sync_context import OwnThread
 from argosy.workflow.threads import Threads
 
-_CLOSE_TIMEOUT_S: Final = 5.0
+_CLOSE_TIMEOUT_S: Final = 5.0  # of tries that are told to end; what goes on after it is recorded by nobody
 _RESULT: Final = "the result of the workflow"
 
 
@@ -77,7 +77,7 @@ class Execution:
         variables.run(_enter, attempt)
         journal.open(attempt)
         runner = StepRunner(journal, attempt, self._threads.steps, self._bounds, self._random)
-        driver = self._driver = Driver(journal, runner, attempt, self._ended)
+        driver = self._driver = Driver(journal, runner, attempt, self._ended, self._bounds.callbacks_max)
         context = Context(journal, driver)
         if definition.is_async:
             code = definition.function(context, *arguments)

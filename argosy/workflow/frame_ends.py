@@ -9,10 +9,18 @@ Rules:
 import gc
 import inspect
 import threading
-from collections.abc import AsyncGenerator, Coroutine
+import uuid
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import Any, Final
 
-_CLOSES_MAX: Final = 20
+import structlog
+
+from argosy import telemetry
+from argosy.workflow.frames import words_of
+
+log = structlog.get_logger()
+
+_CLOSES_MAX: Final = 20  # a frame that awaits more than that in its `finally` blocks is let go of
 
 # The thread in which the garbage collector runs; 0: it does not.
 _collecting = 0
@@ -31,6 +39,14 @@ def close(code: Coroutine[Any, Any, Any]) -> BaseException | None:
             return raised
         return None
     return raised
+
+
+def say(turn_id: uuid.UUID, raised: Iterable[BaseException]) -> None:
+    """Frames did something else than to end: they raised these."""
+    for error in raised:
+        log.warning(
+            telemetry.WORKFLOW_UNCLOSED, turn_id=str(turn_id), type=type(error).__name__, message=words_of(error)
+        )
 
 
 def close_awaited(generator: AsyncGenerator[Any, Any]) -> BaseException | None:

@@ -1,13 +1,20 @@
 """History and code have parted: what is said of it."""
 
+from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Park
 
 _NAMES_MAX = 5
+_WORDS_MAX = 200
 
 
 def mismatch(recorded: str, instead: str) -> Park:
     """recorded: what history has next; instead: what the code does at this place."""
     return _park(f"history has the outcome of {recorded}, which the code does not ask for at this place; it {instead}")
+
+
+def raised(error: BaseException) -> str:
+    """What the code did that ended with this."""
+    return f"raised {type(error).__name__}: {words_of(error)[:_WORDS_MAX]}"
 
 
 def asks_for(wanted: list[str]) -> str:

@@ -41,10 +41,13 @@ _observe_s = telemetry.STEP_S.observe
 
 
 class Bounds(NamedTuple):
-    """Of this worker. step_timeout_s_max: no step may declare a longer timeout_s."""
+    """Of this worker. step_timeout_s_max: no step may declare a longer timeout_s; callbacks_max: of a workflow's loop,
+    between two outcomes.
+    """
 
     payload_size_bytes_max: int
     step_timeout_s_max: float = TIMEOUT_S_MAX
+    callbacks_max: int = 1_000_000
 
 
 class Tried(NamedTuple):

@@ -27,7 +27,7 @@ from argosy.workflow.threads import Job, Label, Pool
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-_UNWIND_TIMEOUT_S: Final = 1.0
+_UNWIND_TIMEOUT_S: Final = 1.0  # then the thread counts as abandoned: DISPATCH_THREADS_ABANDONED_MAX bounds those
 _UNWINDS: Final = 100  # what still asks after so many catches everything, and is not answered any more
 
 

@@ -26,7 +26,7 @@ from argosy.workflow.loop_refusals import refuse_all
 from argosy.workflow.root_task import RootTask
 from argosy.workflow.turn_task import TurnFuture, TurnTask
 
-_SWEEP_FROM: Final = 64
+_SWEEP_FROM: Final = 64  # tasks, before those that have ended are let go of
 
 
 class TurnLoop(asyncio.AbstractEventLoop):

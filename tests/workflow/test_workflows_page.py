@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from argosy import Context, StepFailedError
+from argosy.check.checker import check
+from argosy.check.finding import CODES
+from argosy.check.shown import lines_of
 from argosy.errors import WorkflowError
 from argosy.workflow.definition import workflow_of
-from examples import booking, patterns
+from examples import booking, patterns, unsound
 from tests.harness.patterns import EXPECTED, STEADY
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
@@ -112,7 +115,7 @@ async def test_a_loop_that_awaits_nothing_durable_fails_its_turn() -> None:
         while True:  # noqa: ASYNC110 — that is what is refused
             await asyncio.sleep(0)
 
-    with pytest.raises(WorkflowError, match="never comes to rest"):
+    with pytest.raises(WorkflowError, match=r"never comes to rest.*WORKFLOW_CALLBACKS_MAX=1000000"):
         await run(flow)
 
 
@@ -127,3 +130,28 @@ async def test_ctx_is_refused_in_a_step() -> None:
         await run(flow)
 
     assert failed.value.error_type == "WorkflowError"
+
+
+def test_what_the_check_is_shown_to_say_is_what_it_says() -> None:
+    (shown,) = re.findall(r"^```console\n\$ argosy check (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+    assert shown[1].splitlines() == list(lines_of(check([shown[0]], ROOT)))
+
+
+def test_the_example_that_is_to_be_sound_has_no_findings() -> None:
+    report = check(["examples/unsound.py"], ROOT)
+
+    assert {finding.workflow for finding in report.findings} == {"unsound"}
+    assert check(["examples/patterns.py", "examples/booking.py"], ROOT).findings == []
+
+
+def test_every_code_of_the_check_is_told() -> None:
+    assert dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", PAGE, re.MULTILINE)) == CODES
+
+
+async def test_the_example_that_is_sound_replays() -> None:
+    journal = ListJournal()
+    found = await run(unsound.sound, ["Ada", "Bob"], journal)
+
+    assert found == ["Ada was found", "Bob was found"]
+    assert await run(unsound.sound, ["Ada", "Bob"], ListJournal(journal.rows, attempt=2)) == found

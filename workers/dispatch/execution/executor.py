@@ -73,7 +73,7 @@ class Executor:
         self._listener_of = listener_of
         self._is_watched = is_watched
         self._say = say
-        bounds = Bounds(limits.payload_size_bytes_max, limits.step_timeout_s_max)
+        bounds = Bounds(limits.payload_size_bytes_max, limits.step_timeout_s_max, limits.callbacks_max)
         self._attempts = Attempts(flusher, threads, bounds, self._broken)
         self._running: set[Turn] = set()
         self._trials = Trials(

@@ -10,7 +10,8 @@ from argosy.workflow.threads import Threads, make_threads
 class Limits(NamedTuple):
     """step_timeout_s_max: no step may declare a longer timeout_s. events_max, history_size_bytes_max: durable events of
     one turn, and their data. suspect_watch_s_max: the longest trial of turns that may be what ends workers;
-    cancel_cleanup_s: how long a cancelled turn waits for a slot, and then may clean up.
+    cancel_cleanup_s: how long a cancelled turn waits for a slot, and then may clean up;
+    callbacks_max: of a workflow's loop, between two outcomes.
     """
 
     payload_size_bytes_max: int
@@ -20,6 +21,7 @@ class Limits(NamedTuple):
     channels: ChannelBounds
     suspect_watch_s_max: float = 120.0
     cancel_cleanup_s: float = 30.0
+    callbacks_max: int = 1_000_000
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -36,6 +38,7 @@ def limits_of(settings: Settings) -> Limits:
         ),
         settings.suspect_watch_s_max,
         settings.cancel_cleanup_s,
+        settings.workflow_callbacks_max,
     )
 
 
