@@ -48,9 +48,11 @@ _STATE: Final = {
     "step.retrying": "retrying",
     "step.completed": "completed",
     "step.failed": "failed",
+    "step.cancelled": "cancelled",
     "wait.started": "waiting",
     "wait.completed": "completed",
     "wait.timed_out": "timed out",
+    "wait.cancelled": "cancelled",
 }
 
 
@@ -137,6 +139,8 @@ class Watched:
         elif event.type == "turn.parked":
             why = f"{event.data.get('reason', '')}: {event.data.get('message', '')}"
             self._notes.append(f"parked as {why}; argosy turn resume (or cancel) {self._turn.turn_id}")
+        elif event.type == "turn.cancelling":
+            self._notes.append(f"it is cancelled, and may clean up until {event.data.get('until', '')}")
         if state := _STATE.get(event.type):
             began_at = self._last_at if _is_end(state) else event.at
             row = self._rows.setdefault(event.key, _Row(event.key, event.seq, began_at))
@@ -246,7 +250,7 @@ def _tail(value: Any) -> str:
 
 
 def _is_end(state: str) -> bool:
-    return state in ("completed", "failed", "timed out")
+    return state in ("completed", "failed", "cancelled", "timed out")
 
 
 def _json(value: Any) -> str:

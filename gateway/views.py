@@ -29,7 +29,7 @@ def _empty() -> msgspec.Raw:
 
 
 class Step(msgspec.Struct, kw_only=True):
-    """One step as its events tell it. status: intended, retrying, completed or failed."""
+    """One step as its events tell it. status: intended, retrying, completed, failed or cancelled (given up)."""
 
     key: str
     status: str
@@ -146,6 +146,7 @@ _STEP_STATUS: Final = {
     Event.STEP_RETRYING: "retrying",
     Event.STEP_COMPLETED: "completed",
     Event.STEP_FAILED: "failed",
+    Event.STEP_CANCELLED: "cancelled",
 }
 STEP_STATUSES: Final = tuple(_STEP_STATUS.values())
 
@@ -226,7 +227,7 @@ def steps(events: list[EventRow]) -> list[Step]:
     return list(by_key.values())
 
 
-_WITHOUT_ERROR: Final = frozenset({Event.STEP_INTENDED, Event.STEP_COMPLETED})
+_WITHOUT_ERROR: Final = frozenset({Event.STEP_INTENDED, Event.STEP_COMPLETED, Event.STEP_CANCELLED})
 
 
 def _error(data: _StepData) -> msgspec.Raw:

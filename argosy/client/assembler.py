@@ -161,7 +161,7 @@ class Assembler:
         self.seq = max(self.seq, event.seq)
         if event.type == "turn.reset":
             self._void(list(self._channels))
-        elif event.type == "step.retrying":
+        elif event.type in ("step.retrying", "step.cancelled"):
             self._void([key for key in self._channels if key[0] == event.key])
         # A turn that a step parks names the step, and has the workflow's channels.
         step = "" if event.type.startswith("turn.") else event.key

@@ -26,7 +26,7 @@ _ERRORS: Final[dict[str, type[TurnError]]] = {
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step. status: intended, retrying, completed, failed or private."""
+    """One step. status: intended, retrying, completed, failed, cancelled (given up) or private."""
 
     key: str
     status: str

@@ -19,7 +19,7 @@ CROSS JOIN LATERAL (
            row_number() OVER (ORDER BY seq) AS number
     FROM (
       SELECT e.* FROM events AS e
-      WHERE e.turn_id = t.turn_id AND e.type IN ('step.intended', 'step.completed', 'step.failed', 'step.retrying')
+      WHERE e.turn_id = t.turn_id AND e.type IN ('step.intended', 'step.completed', 'step.failed', 'step.retrying', 'step.cancelled')
       ORDER BY e.seq
       LIMIT $4::integer + 1) AS first) AS sized) AS told
 CROSS JOIN LATERAL (

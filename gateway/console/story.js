@@ -182,6 +182,11 @@ export class Story {
       row.tried(at, what, data, this.#earliest(at, data));
       this.#progressAt = at;
     }
+    if (what === "cancelled") {
+      row.tried(at, what, data, this.#earliest(at, data));
+      for (const channel of this.channels.values()) if (channel.step === key) channel.isOpen = false;
+      this.#progressAt = at;
+    }
     if (what === "retrying") {
       row.tried(at, "failed", data, this.#earliest(at, data));
       row.open(at, "backoff");

@@ -12,6 +12,7 @@ const WORDS = {
   queued: "waited for its turn", running: "ran", suspended: "suspended: it holds nothing but its place", parked: "parked",
   completed: "a try that succeeded", failed: "a try that failed", backoff: "pause before the next try", wait: "waited",
   value: "recorded", private: "private", lost: "in flight when its worker was lost: run again", live: "runs now",
+  cancelled: "given up",
 };
 
 export function openWaterfall() {

@@ -66,9 +66,10 @@ def test_what_a_failed_try_said_is_thrown_away() -> None:
     reset = assembled(
         text(1, 0, "wro"), ChannelReset(turn_id=TURN, type="channel.reset", step="draft", channel="answer")
     )
+    given_up = assembled(text(1, 0, "wro"), durable(2, "step.cancelled", "draft"))
     again = assembled(text(1, 0, "wrong"), durable(2, "step.retrying", "draft"), text(2, 0, "wr"), text(3, 2, "ote"))
 
-    assert reset.channels == []
+    assert reset.channels == given_up.channels == []
     assert again.text("answer") == "wrote"
 
 

@@ -93,6 +93,22 @@ def test_what_a_crash_voided_disappears_and_is_said() -> None:
     assert "attempt 2 begins: what was not recorded before is void" in shown
 
 
+def test_what_the_code_gave_up_is_shown_as_that_and_a_cancel_as_long_as_it_takes() -> None:
+    shown = drawn(
+        durable(1, "turn.started", at_s=0),
+        durable(2, "wait.started", "signal:stop", at_s=0, kind="signal", name="stop"),
+        durable(3, "step.cancelled", "slow", at_s=1),
+        durable(4, "wait.cancelled", "signal:stop", at_s=1),
+        durable(5, "turn.cancelling", at_s=2, until="2026-11-21T12:00:30Z"),
+        at_s=5,
+    )
+
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[1][:3] == ["signal:stop", "cancelled", "1.0s"]
+    assert lines[2][:3] == ["slow", "cancelled", "1.0s"]
+    assert "may clean up until 2026-11-21T12:00:30Z" in shown
+
+
 def test_a_wait_and_a_retry_say_what_for() -> None:
     shown = drawn(
         durable(1, "step.retrying", "charge", at_s=1, attempts=1, type="OSError", message="bank is away", delay_s=2),

@@ -96,6 +96,23 @@ def test_a_step_that_was_known_to_be_in_flight_is_the_one_that_was_lost(told: An
     assert [(row["key"], row["spans"]) for row in story["rows"]] == [("wire", [["lost", 1000, 3000]])]
 
 
+def test_what_the_code_gave_up_is_over(told: Any) -> None:
+    story = told(
+        *BEGUN,
+        event(2, "wait.started", 0, "signal:stop", kind="signal", name="stop"),
+        frame(1, 0, "half an ans"),
+        event(3, "step.cancelled", 1, "write"),
+        event(4, "wait.cancelled", 2, "signal:stop"),
+        event(5, "turn.cancelling", 3, until="2026-11-21T12:00:30Z"),
+    )
+
+    rows = {row["key"]: (row["status"], row["spans"]) for row in story["rows"]}
+    assert rows["write"] == ("cancelled", [["cancelled", 0, 1000]])
+    assert rows["signal:stop"] == ("cancelled", [["wait", 0, 2000]])
+    assert [channel["isOpen"] for channel in story["channels"]] == [False]
+    assert story["status"] == "running"
+
+
 def test_the_end_closes_what_was_open(told: Any) -> None:
     story = told(
         *BEGUN, event(2, "wait.started", 1, "signal:go", kind="signal", name="go"), event(3, "turn.suspended", 1),

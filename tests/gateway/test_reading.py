@@ -16,6 +16,8 @@ async def test_a_completed_turn_is_shown_with_its_steps(client: httpx2.AsyncClie
         ("step.retrying", "charge", {"type": "E", "message": "no", "attempts": 1, "delay_s": 1}),
         ("step.completed", "charge", {"result": {"paid": True}, "attempts": 2}),
         ("step.failed", "mail", {"type": "Gone", "message": "away", "attempts": 3}),
+        ("step.retrying", "slow", {"type": "E", "message": "no", "attempts": 1, "delay_s": 1}),
+        ("step.cancelled", "slow", {}),
         ("step.intended", "wire", {}),
         ("turn.completed", "", {}),
     )
@@ -33,6 +35,7 @@ async def test_a_completed_turn_is_shown_with_its_steps(client: httpx2.AsyncClie
             "error": {"type": "Gone", "message": "away"},
             "attempts": 3,
         },
+        {"key": "slow", "status": "cancelled", "result": None, "error": None, "attempts": 1},
         {"key": "wire", "status": "intended", "result": None, "error": None, "attempts": 0},
     ]
     expected = {
