@@ -27,7 +27,8 @@ class Quiet:
         self._clock = clock
         self._lines_max = lines_max
         self._said: dict[str, _Said] = {}
-        self._lock = threading.Lock()
+        # Whatever is freed while a line is made may say something itself, in the same thread.
+        self._lock = threading.RLock()
 
     def __call__(self, _logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
         """Raises structlog.DropEvent for what is left out."""

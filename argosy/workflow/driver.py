@@ -16,9 +16,11 @@ Rules:
 """
 
 import asyncio
+import contextlib
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -168,10 +170,10 @@ class Driver:
 
     def ask(self, name: str) -> str:
         """The key of an operation that the code calls now. Raises WorkflowError where it must not."""
-        if current_try.get() is not None:
-            raise WorkflowError(f"{name!r} was asked of ctx inside a step; durable operations belong in the workflow")
-        if self.is_closed:
+        if self.is_closed:  # before all else: a frame that catches everything may be freed anywhere, in a step, too
             self._refuse()
+        elif current_try.get() is not None:
+            raise WorkflowError(f"{name!r} was asked of ctx inside a step; durable operations belong in the workflow")
         elif _get_running_loop() is not self.loop:
             raise WorkflowError(f"{name!r} was asked of ctx outside of its workflow: in a thread, or on another loop")
         return self._key(name)
@@ -203,12 +205,14 @@ class Driver:
 
     def unhandled(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        log.warning(
-            telemetry.WORKFLOW_UNHANDLED,
-            turn_id=str(self._journal.turn_id),
-            message=context.get("message"),
-            type=None if error is None else type(error).__name__,
-        )
+        told = {
+            "turn_id": str(self._journal.turn_id),
+            "message": context.get("message"),
+            "type": None if error is None else type(error).__name__,
+        }
+        # Not at once: this may be called by a finalizer, in the middle of a line of the log, and in any thread.
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._worker_loop.call_soon_threadsafe(partial(log.warning, telemetry.WORKFLOW_UNHANDLED, **told))
 
     # Inside
 

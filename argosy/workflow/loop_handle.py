@@ -39,6 +39,10 @@ class _Nobody:
 NOBODY: Final = _Nobody()
 
 
+def _ran() -> None:
+    """Of a handle that has run."""
+
+
 class Handle:
     """asyncio.Handle, as far as it is used."""
 
@@ -62,6 +66,8 @@ class Handle:
     def run(self) -> None:
         if not self._is_cancelled:
             self._context.run(self._callback, *self._args)
+            # The traceback of what a task was ended by holds this frame: it must not hold the task.
+            self._callback, self._args = _ran, ()
 
 
 class Timer(Handle):

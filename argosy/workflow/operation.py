@@ -107,9 +107,12 @@ class Operation(Wakes, _Awaited):
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         """The code is cancelled here, or its frame is closed: it gives the operation up."""
         self.close()
-        if isinstance(kind, BaseException):
-            raise kind
-        raise kind if value is None else value
+        try:
+            if isinstance(kind, BaseException):
+                raise kind
+            raise kind if value is None else value
+        finally:
+            del kind, value, traceback  # the error's traceback holds this frame
 
     def close(self) -> None:
         if self._is_begun:

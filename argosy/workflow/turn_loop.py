@@ -65,6 +65,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
                 except BaseException as error:
                     self._raised(handle, error)
         finally:
+            handle = None  # type: ignore[assignment]  # as in Handle.run
             _set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)
         return not ready

@@ -77,7 +77,39 @@ async def leaves_a_step(ctx: Context, job: Any) -> None:
     del left
 
 
-@pytest.mark.parametrize("flow", [completes, fails, recovers, rests, says_goodbye, branches, leaves_a_step])
+@step
+async def takes_a_while(job: Any) -> None:
+    await asyncio.sleep(0.01)
+
+
+@workflow
+async def leaves_a_step_that_runs(ctx: Context, job: Any) -> None:
+    left = asyncio.create_task(ctx.run(goes_on))
+    await ctx.run(takes_a_while, job)
+    del left
+
+
+@workflow
+async def gives_up_a_step_that_has_not_begun(ctx: Context, job: Any) -> None:
+    given_up = asyncio.create_task(ctx.run(goes_on))
+    await asyncio.sleep(0)
+    await ctx.uuid()  # its outcome is there in the pass of the loop in which the step's task is made
+    given_up.cancel()
+
+
+@workflow
+async def gives_up_a_step_that_runs(ctx: Context, job: Any) -> None:
+    given_up = asyncio.create_task(ctx.run(goes_on))
+    await ctx.run(takes_a_while, job)
+    given_up.cancel()
+    await ctx.run(says, job)
+
+
+_ENDS = (completes, fails, recovers, rests, says_goodbye, branches)
+_LEAVES = (leaves_a_step, leaves_a_step_that_runs, gives_up_a_step_that_has_not_begun, gives_up_a_step_that_runs)
+
+
+@pytest.mark.parametrize("flow", [*_ENDS, *_LEAVES])
 async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> None:
     definition = workflow_of(flow)
 

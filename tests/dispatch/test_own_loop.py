@@ -186,3 +186,25 @@ def test_what_python_would_print_is_said_in_the_log(capfd: pytest.CaptureFixture
         (telemetry.LOOP_UNHANDLED, None),
     ]
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_a_finalizer_raises_is_not_said_where_it_runs() -> None:
+    """That may be in the middle of a line of the log, whose lock its thread holds: the worker would stand still."""
+
+    class Freed:
+        def __del__(self) -> None:
+            raise ValueError("at its end")
+
+    said = []
+
+    async def main() -> None:
+        with capture_logs() as logged:
+            Freed()
+            asyncio.get_running_loop().call_exception_handler({"message": "never retrieved"})
+            said.append(len(logged))
+            await asyncio.sleep(0.01)
+            said.extend(each["event"] for each in logged)
+
+    own_loop.run(main())
+
+    assert said == [0, telemetry.UNRAISABLE, telemetry.LOOP_UNHANDLED]

@@ -57,9 +57,10 @@ async def pool(store_dsn: str) -> AsyncIterator[Pool]:
 class NextOwner:
     """The parts of a worker that has claimed the partitions of one that died."""
 
-    def __init__(self, dsn: str, pool: Pool, hand: Hand) -> None:
+    def __init__(self, dsn: str, pool: Pool, hand: Hand, code: Callable[[Any], Awaitable[None]] | None = None) -> None:
         self.heads = GatedHeads(pool)
         self.ran = 0
+        self._code = code or self._runs
         self._dsn = dsn
         self._pool = pool
         self._hand = hand
@@ -69,7 +70,7 @@ class NextOwner:
         claim = (await Partitions(self._pool, worker_id, "127.0.0.1:1", LANE).claim([0]))[0]
         self._stream = NumberedStream(self._dsn, worker_id, 2, timeout_s=5)
         await self._stream.open()
-        self.parts = Parts(catalog(self._runs, "echo"), heads=self.heads, stream=self._stream)
+        self.parts = Parts(catalog(self._code, "echo"), heads=self.heads, stream=self._stream)
         self.owned = Owned(0, claim.epoch, ids.buckets_of(0, PARTITION_COUNT))
         self.owned.held_at_s = float("inf")
         self.owned.is_open = True
@@ -102,6 +103,10 @@ async def _running_and_queued(hand: Hand) -> tuple[New, New]:
     await hand.accept(running, queued)
     await hand.flush(Change(running, ("queued", 0, 0), "running", 1, [("turn.started", "")]))
     return running, queued
+
+
+async def hangs() -> None:
+    await asyncio.Event().wait()
 
 
 async def _send(hand: Hand, turn: New, kind: str, name: str = "") -> None:
@@ -149,27 +154,64 @@ async def test_a_turn_that_was_running_is_taken_up_though_its_session_is_read_be
         assert owner.ran == 1
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "status"),
-    [("cancel", "", "cancelled"), ("timer", "deadline", "expired")],
-    ids=["cancel", "deadline"],
-)
-async def test_a_turn_that_was_running_is_ended_before_its_head_is_read(
-    store_dsn: str, hand: Hand, pool: Pool, kind: str, name: str, status: str
+async def test_a_turn_that_was_running_is_expired_before_its_head_is_read(
+    store_dsn: str, hand: Hand, pool: Pool
 ) -> None:
-    """Heads wait until sessions are ready to be run; who wants the end of a turn waits for neither."""
+    """Heads wait until sessions are ready to be run; a deadline waits for neither."""
     running, queued = await _running_and_queued(hand)
-    await _send(hand, running, kind, name)
+    await _send(hand, running, "timer", "deadline")
 
     async with NextOwner(store_dsn, pool, hand) as owner:
         await owner.parts.inbox.look()
-        await owner.until_status(running, status)
+        await owner.until_status(running, "expired")
         for gate in owner.heads.gates.values():
             gate.set()
         owner.parts.pager.claimed([owner.owned])
         await owner.until_status(queued, "completed")
 
         assert owner.ran == 1
+
+
+@pytest.mark.parametrize("found", ["found before it is read", "found when it is read"])
+async def test_a_turn_that_was_running_hears_its_cancel_when_its_head_is_read(
+    store_dsn: str, hand: Hand, pool: Pool, found: str
+) -> None:
+    """Its code may clean up; then it ends, and what waits behind it goes on."""
+    running, queued = await _running_and_queued(hand)
+    heard = list[int]()
+
+    async def runs_on_if_it_is_the_first(context: Any) -> None:
+        if context.turn_id != running.turn_id:
+            return
+        try:
+            await context.run(hangs)
+        except asyncio.CancelledError:
+            heard.append(context.attempt)
+            raise
+
+    async with NextOwner(store_dsn, pool, hand, runs_on_if_it_is_the_first) as owner:
+        await _send(hand, running, "cancel")
+        for gate in owner.heads.gates.values():
+            gate.set()
+        if found == "found before it is read":
+            await owner.parts.inbox.look()
+            assert await hand.status(running) == "running", "its code has not heard it"
+        owner.parts.pager.claimed([owner.owned])
+        await owner.until(lambda: running.turn_id in owner.parts.scheduler.live)
+        await owner.parts.inbox.look()
+        await owner.until_status(running, "cancelled")
+        await owner.until(lambda: running.turn_id not in owner.parts.scheduler.live)
+        owner.parts.pager.nudge()
+        await owner.until_status(queued, "completed")
+
+        events = await hand.rows("SELECT type FROM events WHERE turn_id = $1 ORDER BY seq", running.turn_id)
+        assert [each for (each,) in events if each != "step.cancelled"] == [
+            "turn.started",
+            "turn.reset",
+            "turn.cancelling",
+            "turn.cancelled",
+        ]
+        assert heard == [2]
 
 
 async def test_a_running_turn_of_a_partition_that_is_not_open_is_left_to_its_former_owner(

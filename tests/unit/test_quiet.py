@@ -1,5 +1,8 @@
 """Log events that repeat are said once in a while."""
 
+import threading
+from typing import Any
+
 import pytest
 import structlog
 
@@ -36,3 +39,27 @@ def test_kinds_do_not_silence_each_other_and_other_events_are_left_alone() -> No
     assert len(others) == 3
     with pytest.raises(structlog.DropEvent):
         quiet(None, "error", {"event": "lost"})
+
+
+def test_what_is_said_while_something_is_said_does_not_wait_for_itself() -> None:
+    """Python frees things anywhere: in the middle of a line, too, and whatever is freed may say something."""
+
+    class SaysMore(dict[str, Any]):
+        def get(self, key: str, *default: Any) -> Any:
+            if not said:
+                said.append("more")
+                said.append(quiet(None, "warning", {"event": "lost"}))
+            return super().get(key, *default)
+
+    quiet = Quiet({"away", "lost"}, 5.0, HandClock())
+    quiet._said = SaysMore()
+    said: list[Any] = []
+
+    def say() -> None:
+        said.append(quiet(None, "warning", {"event": "away"}))
+
+    thread = threading.Thread(target=say, daemon=True)
+    thread.start()
+    thread.join(5)
+
+    assert said == ["more", {"event": "lost"}, {"event": "away"}]

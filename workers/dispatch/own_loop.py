@@ -8,14 +8,17 @@ Rules:
 - Ctrl-C ends the process as long as nobody handles SIGINT: that KeyboardInterrupt is the user's and no code's.
 - A signal that comes while the loop is left is heard when it goes on.
 - In somebody else's program (argosy.Argosy) the loop is his, and ends as he expects it to: this is not used there.
-- What Python itself would print (a task that nobody awaits, a finalizer that raises) is said in our log, bounded.
+- What Python itself would print (a task that nobody awaits, a finalizer that raises) is said in our log, bounded, and
+  in a pass of the loop: a finalizer runs anywhere, and may say nothing itself.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -44,7 +47,7 @@ def run(main: Coroutine[Any, Any, None], on_left: Callable[[BaseException], None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
         loop.set_exception_handler(_unhandled)
-        before, sys.unraisablehook = sys.unraisablehook, _unraisable
+        before, sys.unraisablehook = sys.unraisablehook, partial(_unraisable, loop)
         try:
             _complete(loop, loop.create_task(main), on_left)
         finally:
@@ -97,14 +100,28 @@ async def _cancel_rest() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What nobody awaits, or a callback, raised."""
-    error = context.get("exception")
-    log.error(telemetry.LOOP_UNHANDLED, message=str(context.get("message"))[:_WORDS_MAX], exc_info=error)
+    _say_later(loop, _say_unhandled, str(context.get("message")), context.get("exception"))
 
 
-def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+def _say_unhandled(message: str, error: BaseException | None) -> None:
+    log.error(telemetry.LOOP_UNHANDLED, message=message[:_WORDS_MAX], exc_info=error)
+
+
+def _unraisable(loop: asyncio.AbstractEventLoop, unraisable: "sys.UnraisableHookArgs") -> None:
     """What a finalizer raised, in whatever place it ran."""
-    error = unraisable.exc_value
+    _say_later(loop, _say_unraisable, unraisable.exc_type, unraisable.exc_value)
+
+
+def _say_unraisable(kind: type[BaseException], error: BaseException | None) -> None:
     told = {} if error is None else {"message": words_of(error)[:_WORDS_MAX], "traceback": traceback_of(error)}
-    log.warning(telemetry.UNRAISABLE, type=unraisable.exc_type.__name__, **told)
+    log.warning(telemetry.UNRAISABLE, type=kind.__name__, **told)
+
+
+def _say_later(loop: asyncio.AbstractEventLoop, say: Callable[..., None], *what: Any) -> None:
+    """A finalizer runs wherever something is freed, in the middle of a line of the log, too, and in any thread: what
+    takes a lock there may wait for itself for ever.
+    """
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(say, *what)

@@ -228,7 +228,7 @@ class Turn:
         # Running in Postgres when it came into memory, with so many events.
         self.found_running_seq = seq if status is Status.RUNNING else None
         self.is_refused = self.is_queued_to_flush = False
-        self.durable: asyncio.Future[None] | None = None
+        self.durable: list[asyncio.Future[None]] | None = None  # of each who waits until what is written is committed
         self.events: list[EventWrite] = []
         self.inbox: list[InboxWrite] = []
         self.moves: dict[uuid.UUID, str] = {}

@@ -87,8 +87,9 @@ def _first(waiting: "deque[_Each]", limit: int) -> list[_Each]:
     return [waiting.popleft() for _ in range(min(limit, len(waiting)))]
 
 
-def tell_lost(turn: Turn, durable: "asyncio.Future[None] | None") -> None:
+def tell_lost(turn: Turn, durable: "list[asyncio.Future[None]] | None") -> None:
     """To whoever waits for what the turn wrote: it never will be."""
-    if durable is not None and not durable.done():
-        durable.set_exception(OwnershipLostError(f"turn {turn.turn_id} belongs to another process now"))
-        durable.exception()  # nobody may be waiting any more
+    for each in durable or ():
+        if not each.done():
+            each.set_exception(OwnershipLostError(f"turn {turn.turn_id} belongs to another process now"))
+            each.exception()  # nobody may be waiting any more

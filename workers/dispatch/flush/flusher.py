@@ -131,10 +131,11 @@ class Flusher:
 
     def durable(self, turn: Turn) -> asyncio.Future[None]:
         """Resolves when what the turn has written so far is committed; OwnershipLostError when it never will be."""
-        if turn.durable is None:
-            turn.durable = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn.durable = turn.durable or []
+        turn.durable.append(future)  # its own: who is cancelled cancels what it awaits
         self.add(turn)
-        return turn.durable
+        return future
 
     def is_word_old(self, owned: Owned) -> bool:
         """Whether it is long ago that the partition was known to be ours: this process may have been stopped since, and
@@ -242,8 +243,9 @@ class Flusher:
             entry.turn.durable_seq = entry.seq
             if entry.turn.owned.is_lent:
                 entry.turn.owned.held_at_s = began_s
-            if entry.durable is not None and not entry.durable.done():
-                entry.durable.set_result(None)
+            for durable in entry.durable or ():
+                if not durable.done():
+                    durable.set_result(None)
         await self._telling.tell(Batch(entries, moves, placements), answer)
 
     def _refuse(self, turns: list[Turn], entries: list[Entry], lost: list[Owned]) -> None:
