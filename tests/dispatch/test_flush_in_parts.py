@@ -107,13 +107,13 @@ def test_timers_come_before_the_waits_that_they_end():
     turn = a_running_turn(events=5, size_bytes=KB)
     turn.write(Event.WAIT_STARTED, "w", b"{}")
     timer = InboxWrite(uuid.uuid4(), "timer", "sleep", "w", None, 1.0)
-    turn.inbox.append(timer)
+    turn.inbox[timer.inbox_id] = timer
     entry = Entry(turn)
 
     first = entry.split(2 * KB)
 
-    assert first.inbox == [timer]
-    assert entry.inbox == []
+    assert first.inbox == {timer.inbox_id: timer}
+    assert entry.inbox == {}
 
 
 def test_waits_that_begin_with_the_rest_are_not_written_with_the_first():

@@ -13,7 +13,8 @@ from argosy.turn.status import Status
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Resume, Signal, Turn
+from argosy.workers.dispatch.signals import Signal, Signals
+from argosy.workers.dispatch.turn import Owned, Resume, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
 from argosy.workflow.threads import make_threads
@@ -110,7 +111,7 @@ class Runner:
         turn.history = [(seq, attempt, str(kind), key, data) for seq, attempt, kind, key, data in history]
         turn.resume = resume
         turn.waits = before.waits if before is not None and status is Status.SUSPENDED else None
-        turn.signals = [Signal(uuid.uuid4(), name, b"1") for name in signals]
+        turn.signals = Signals(Signal(uuid.uuid4(), name, b"1") for name in signals)
         self.scheduler.found(turn)
         self.executor.fill()
         return turn

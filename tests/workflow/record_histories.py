@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Signal, Turn
+from argosy.workers.dispatch.signals import Signal
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.definition import Workflow, workflow_of
 from tests.dispatch.turn_runner import Runner
 from tests.workflow import old_workflows

@@ -19,7 +19,8 @@ import msgspec
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
-from argosy.workers.dispatch.turn import Signal, Stop
+from argosy.workers.dispatch.signals import Signal, Signals
+from argosy.workers.dispatch.turn import Stop
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, WaitKind
@@ -70,8 +71,15 @@ class WorldJournal:
         self.active: set[str] = set()
         self.flushes: list[asyncio.Future[None]] = []
         self.turn = WorldTurn(
-            fired={}, moves={}, inbox=[], timers=dict(kept.timers), signals=list(kept.signals), consumed={}, stop=None
+            fired={},
+            moves={},
+            inbox={},
+            timers=dict(kept.timers),
+            signals=Signals(kept.signals),
+            consumed={},
+            stop=None,
         )
+        self.turn.signals = Signals(kept.signals)
         self.turn.is_live, self.turn.has_ended, self.turn.seq = True, False, len(self.rows)
         self.began_timers: list[tuple[int, str, uuid.UUID]] = []
         self.waits = TurnWaits(self.turn, self.replay, lambda _: False, self.database_time_s, self.record)
@@ -140,7 +148,7 @@ class WorldJournal:
     def begin_wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
         self._check_open(f"wait {key} began")
         self.waits.begin(key, kind, name, timeout_s)
-        for write in self.turn.inbox:
+        for write in self.turn.inbox.values():
             self.began_timers.append((len(self.rows), write.correlation, write.inbox_id))
         self.turn.inbox.clear()
 

@@ -70,7 +70,8 @@ def _flush(lane: str) -> FlushArrays:
     turn.attempt = 1
     turn.status = Status.COMPLETED
     turn.write(Event.TURN_COMPLETED)
-    turn.inbox.append(InboxWrite(uuid.uuid4(), "timer", "", "", None, 0.0))
+    timer_id = uuid.uuid4()
+    turn.inbox[timer_id] = InboxWrite(timer_id, "timer", "", "", None, 0.0)
     arrays = FlushArrays(lane)
     arrays.add(Entry(turn))
     return arrays

@@ -9,6 +9,7 @@ from argosy.log import Gap
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.turn.transitions import advance
+from argosy.workers.dispatch.signals import Signals
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter
 
@@ -100,14 +101,6 @@ class EventWrite(NamedTuple):
     type: Event
     key: str
     data: bytes
-
-
-class Signal(NamedTuple):
-    """A row of the inbox that is addressed to a turn in memory."""
-
-    inbox_id: uuid.UUID
-    name: str
-    payload: bytes
 
 
 class Result(NamedTuple):
@@ -230,14 +223,14 @@ class Turn:
         self.is_refused = self.is_queued_to_flush = False
         self.durable: list[asyncio.Future[None]] | None = None  # of each who waits until what is written is committed
         self.events: list[EventWrite] = []
-        self.inbox: list[InboxWrite] = []
+        self.inbox: dict[uuid.UUID, InboxWrite] = {}
         self.moves: dict[uuid.UUID, str] = {}
         # Signals among the moves: the number of the event that holds each.
         self.consumed: dict[uuid.UUID, int] = {}
         # Data of `events`, and what of it the flusher has counted.
         self.pending_bytes = self.counted_bytes = 0
         # Signals nobody has taken yet, and timers that came due, by the key of their wait.
-        self.signals: list[Signal] = []
+        self.signals = Signals()
         self.fired: dict[str, uuid.UUID] = {}
         # Timers of its waits that Postgres has, by the key of their wait, and when they are due (database time).
         self.timers: dict[str, tuple[uuid.UUID, float]] = {}
@@ -284,10 +277,7 @@ class Turn:
 
     def drop_timer(self, timer_id: uuid.UUID) -> None:
         """The wait of this timer is over, or was given up: the next flush removes it, or never writes it."""
-        kept = [row for row in self.inbox if row.inbox_id != timer_id]
-        if len(kept) < len(self.inbox):
-            self.inbox = kept
-        else:
+        if self.inbox.pop(timer_id, None) is None:
             self.moves[timer_id] = "deleted"
 
     def write(self, event: Event, key: str = "", data: bytes = b"{}") -> None:

@@ -18,7 +18,8 @@ from argosy.workers.dispatch.execution.kept_channels import kept_channels
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.flush.flusher import Flusher
-from argosy.workers.dispatch.turn import EventWrite, Signal, Stop, Turn
+from argosy.workers.dispatch.signals import Signal
+from argosy.workers.dispatch.turn import EventWrite, Stop, Turn
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, WaitKind
 from argosy.workflow.keys import step_key
@@ -76,7 +77,7 @@ class TurnJournal:
         self._on_quiet = on_quiet
         self._on_handed_over: Callable[[], None] = _nothing
         self._advance: Callable[[], None] = _nothing
-        self._hidden: frozenset[str] = frozenset()
+        self._hidden: set[str] | None = None  # keys of private steps
         self._is_closed = False
         # The turn was cancelled in this attempt; its code was told so.
         self.is_cancelled = self.has_heard = False
@@ -120,10 +121,12 @@ class TurnJournal:
         self.has_heard = True
 
     def hide(self, key: str) -> None:
-        self._hidden |= {key}
+        if self._hidden is None:
+            self._hidden = set()
+        self._hidden.add(key)
 
     def is_hidden(self, key: str) -> bool:
-        return bool(self._hidden) and (key in self._hidden or step_key(key) in self._hidden)
+        return self._hidden is not None and (key in self._hidden or step_key(key) in self._hidden)
 
     def open(self, emitter: Emitter) -> None:
         self._turn.emitter = emitter

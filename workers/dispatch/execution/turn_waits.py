@@ -11,7 +11,7 @@ Rules:
 """
 
 import uuid
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
@@ -19,7 +19,8 @@ import msgspec
 
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
-from argosy.workers.dispatch.turn import InboxWrite, Signal, Turn
+from argosy.workers.dispatch.signals import Signal
+from argosy.workers.dispatch.turn import InboxWrite, Turn
 from argosy.workers.dispatch.waits import Wait, WrittenWait
 from argosy.workflow.journal import WaitKind
 from argosy.workflow.replay import Recorded, Replay
@@ -60,17 +61,17 @@ class TurnWaits:
         self._given_up: set[str] = set()
         # What may be over, in the order in which it came: a wait (its key), or one for this signal (its name).
         self._over: deque[tuple[str, str]] = deque()
-        self._by_name: dict[str, dict[str, None]] = {}
+        self._by_name: dict[str, OrderedDict[str, None]] = {}
         self.open: dict[str, Wait] = {}
 
     def begin(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
         """The code is in this wait. It may be over at once: `next_over` tells."""
         if kind == "signal":
-            if self._has_more_than(len(self._by_name.get(name, ())), name):
+            if self._turn.signals.count(name) > len(self._by_name.get(name, ())):  # one that nobody else will take
                 # It is over as soon as it begins: nothing of that need be written.
                 self.open[key] = Wait(key, kind, name, *(self._turn.timers.get(key) or (None, None)))
                 self._over.append(("", name))
-            self._by_name.setdefault(name, {})[key] = None
+            self._by_name.setdefault(name, OrderedDict())[key] = None
         if key not in self.open:
             self.open[key] = Wait(key, kind, name, *self._timer(key, kind, name, timeout_s))
         if key in self._turn.fired:
@@ -88,10 +89,10 @@ class TurnWaits:
                     del turn.fired[key]
                     self._over.popleft()
                     return found
-            elif (waiting := self._by_name.get(name)) and (signal := self._first(name)) is not None:
+            elif (waiting := self._by_name.get(name)) and (signal := turn.signals.first(name)) is not None:
                 wait = self.open[next(iter(waiting))]
                 found = self._complete(wait, signal)
-                turn.signals.remove(signal)
+                turn.signals.take(name)
                 self._over.popleft()
                 return found
             self._over.popleft()
@@ -158,18 +159,6 @@ class TurnWaits:
             ]
         )
 
-    def _has_more_than(self, taken: int, name: str) -> bool:
-        """Whether there are signals of this name beside so many that others will take."""
-        found = 0
-        for signal in self._turn.signals:
-            found += signal.name == name
-            if found > taken:
-                return True
-        return False
-
-    def _first(self, name: str) -> Signal | None:
-        return next((signal for signal in self._turn.signals if signal.name == name), None)
-
     def _forget(self, key: str) -> Wait | None:
         wait = self.open.pop(key, None)
         self._turn.timers.pop(key, None)
@@ -219,7 +208,7 @@ class TurnWaits:
         if timeout_s is None:
             return None, None
         timer_id = uuid.uuid4()
-        self._turn.inbox.append(InboxWrite(timer_id, "timer", kind, key, None, timeout_s))
+        self._turn.inbox[timer_id] = InboxWrite(timer_id, "timer", kind, key, None, timeout_s)
         return timer_id, self._database_time_s() + timeout_s
 
 

@@ -60,7 +60,7 @@ class FlushArrays:
         index = len(self._turns)
         for event in entry.events:
             self._events.append((index, *event))
-        for row in entry.inbox:
+        for row in entry.inbox.values():
             self._inbox.append((index, *row))
         for inbox_id, to in entry.moves.items():
             self._moves[inbox_id] = (index, partition, inbox_id, to)

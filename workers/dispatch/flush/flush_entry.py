@@ -55,7 +55,7 @@ class Entry:
         self.size_bytes = turn.pending_bytes if turn.result is None else turn.pending_bytes + len(turn.result)
         turn.pending_bytes = 0
         self.events, turn.events = turn.events, []
-        self.inbox, turn.inbox = turn.inbox, []
+        self.inbox, turn.inbox = turn.inbox, {}
         self.moves, turn.moves = turn.moves, {}
         self.consumed, turn.consumed = turn.consumed, {}
         self.durable, turn.durable = turn.durable, None
@@ -84,7 +84,7 @@ class Entry:
         first.crashes, first.trial, first.version = self.crashes, self.trial, self.version
         first.result = first.error = first.reason = None
         first.waits = first.old_waits = self.old_waits
-        first.inbox, self.inbox = self.inbox, []
+        first.inbox, self.inbox = self.inbox, {}
         first.consumed = {}
         first.moves = {each: to for each, to in self.moves.items() if self.consumed.get(each, self.seq) <= first.seq}
         self.moves = {each: to for each, to in self.moves.items() if each not in first.moves}
@@ -99,7 +99,7 @@ class Entry:
         """To the turn, as what it has to write next: an entry whose first part is written before it."""
         turn = self.turn
         turn.events = self.events + turn.events
-        turn.inbox = self.inbox + turn.inbox
+        turn.inbox = self.inbox | turn.inbox
         turn.moves = self.moves | turn.moves
         turn.consumed = self.consumed | turn.consumed
         turn.durable = self.durable
@@ -123,10 +123,10 @@ class Entry:
         turn.reason = self.reason = "unwritable"
         turn.written_waits = None
         self.events = [EventWrite(self.seq, self.attempt, Event.TURN_PARKED, "", self.error)]
-        self.inbox = []
+        self.inbox = {}
         self.moves = {}
         self.size_bytes = len(self.error)
-        turn.events, turn.inbox, turn.moves, turn.pending_bytes = [], [], {}, 0
+        turn.events, turn.inbox, turn.moves, turn.pending_bytes = [], {}, {}, 0
         if turn.execution is not None:
             turn.stop = turn.stop or Stop.DROP
             turn.execution.cancel()

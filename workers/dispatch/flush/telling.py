@@ -27,7 +27,7 @@ class Telling(NamedTuple):
         with self.rounds.outlive():
             self.on_events(answer, entries)
         await asyncio.sleep(0)  # who watches is told before all that a flush sets going
-        if timers := [row.due_s for entry in entries for row in entry.inbox]:
+        if timers := [row.due_s for entry in entries for row in entry.inbox.values()]:
             with self.rounds.outlive():
                 self.on_timers(timers)
         moved = [move.inbox_id for move in moves]

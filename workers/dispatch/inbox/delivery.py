@@ -26,7 +26,8 @@ from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Result, Signal, Stop, Turn
+from argosy.workers.dispatch.signals import Signal
+from argosy.workers.dispatch.turn import Owned, Result, Stop, Turn
 
 
 class Delivery:

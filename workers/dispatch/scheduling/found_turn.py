@@ -2,7 +2,8 @@
 
 from argosy.store.head import Head, LoadedTurn
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Owned, Result, Resume, Signal, Turn
+from argosy.workers.dispatch.signals import Signal, Signals
+from argosy.workers.dispatch.turn import Owned, Result, Resume, Turn
 from argosy.workers.dispatch.waits import decode_waits
 
 
@@ -73,7 +74,7 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     turn.history_bytes = sum(len(event[4]) for event in turn.history)
     # In the order in which they were sent: what memory took in meanwhile stands among them, or came after them all.
     stored = {signal[0]: Signal(*signal) for signal in row.signals}
-    turn.signals = [*stored.values(), *(signal for signal in turn.signals if signal.inbox_id not in stored)]
+    turn.signals = Signals([*stored.values(), *(each for each in turn.signals if each.inbox_id not in stored)])
     turn.seen.update(stored)
     known = {result.inbox_id for result in turn.results}
     turn.results += [Result(*result) for result in row.results or () if result[0] not in known]

@@ -1,0 +1,85 @@
+"""What a turn's waits, timers and signals cost grows with their number, not with its square: counted, not timed."""
+
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from argosy.turn.events import Event
+from argosy.workers.dispatch.execution.turn_waits import TurnWaits
+from argosy.workers.dispatch.signals import Signal
+from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workflow.replay import Replay
+from tests.dispatch.joined_parts import make_turn
+
+
+def _waits(turn: Turn) -> TurnWaits:
+    def record(event: Event, key: str, data: bytes) -> None:
+        turn.write(event, key, data)
+
+    return TurnWaits(turn, Replay([]), lambda _: False, lambda: 0.0, record)
+
+
+def _signal(number: int) -> Signal:
+    return Signal(uuid.UUID(int=number + 1), "go", b"1")
+
+
+def _signals_that_came_before_their_waits(turn: Turn, size: int) -> None:
+    waits = _waits(turn)
+    for number in range(size):
+        waits.deliver(_signal(number))
+    for number in range(size):
+        waits.begin(f"signal:go#{number}", "signal", "go", None)
+    assert [waits.next_over() is not None for _ in range(size)] == [True] * size
+    assert list(turn.signals) == []
+
+
+def _waits_for_signals_of_one_name(turn: Turn, size: int) -> None:
+    waits = _waits(turn)
+    for number in range(size):
+        waits.begin(f"signal:go#{number}", "signal", "go", 60)
+    for number in range(size):
+        waits.deliver(_signal(number))
+        assert waits.next_over() is not None
+    assert turn.inbox == {}
+
+
+def _timers_that_are_given_up(turn: Turn, size: int) -> None:
+    waits = _waits(turn)
+    for number in range(size):
+        waits.begin(f"sleep#{number}", "sleep", "", 60)
+    assert len(turn.inbox) == size
+    for number in range(size):
+        waits.leave(f"sleep#{number}")
+    assert turn.inbox == {}
+
+
+@pytest.mark.parametrize(
+    "way", [_signals_that_came_before_their_waits, _waits_for_signals_of_one_name, _timers_that_are_given_up]
+)
+def test_ten_times_as_many_cost_ten_times_as_much(way: Callable[[Turn, int], None]) -> None:
+    few, many = _lines(way, 50), _lines(way, 500)
+
+    assert many < 11 * few
+
+
+def _lines(way: Callable[[Turn, int], None], size: int) -> int:
+    """How many lines of ours were gone through."""
+    turn, lines = make_turn(Owned(0, 1, (0, 1023))), 0
+
+    def count(frame: Any, event: str, _: Any) -> Any:
+        nonlocal lines
+        if "dispatch" not in frame.f_code.co_filename:
+            return None
+        lines += 1
+        return count
+
+    traced = sys.gettrace()
+    sys.settrace(count)
+    try:
+        way(turn, size)
+    finally:
+        sys.settrace(traced)
+    return lines
