@@ -161,7 +161,10 @@ async def test_a_wait_in_a_branch_goes_on_for_what_is_left_of_it() -> None:
     finally:
         runner.threads.close()
 
-    assert {row.correlation: row.due_s for row in turn.inbox} == {"1/signal:go": _LEFT_S, "2/signal:stop": _LEFT_S}
+    assert {row.correlation: row.due_s for row in turn.inbox.values()} == {
+        "1/signal:go": _LEFT_S,
+        "2/signal:stop": _LEFT_S,
+    }
     assert {turn.moves[timer_id] for timer_id, _ in before.values()} == {"deleted"}
 
 
