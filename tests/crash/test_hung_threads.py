@@ -45,7 +45,7 @@ async def test_threads_that_hang_are_replaced_and_beyond_the_bound_that_is_said(
 
 
 @BOTH_IN_FAULTS
-@pytest.mark.parametrize("settings", [_WORKFLOWS | {"DRAIN_TIMEOUT_S": "1"}])
+@pytest.mark.parametrize("settings", [_WORKFLOWS | {"DRAIN_TIMEOUT_S": "1", "CANCEL_CLEANUP_S": "1"}])
 async def test_a_worker_ends_in_order_whatever_threads_of_user_code_do(
     idle_fleet: Fleet, client: Client, tmp_path: Path
 ) -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from argosy.turn.status import Status
-from argosy.workers.dispatch.scheduling.scheduler import Scheduler, Session
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.scheduling.session import Session
 from argosy.workers.dispatch.turn import Owned, Turn
 
 OWNED = Owned(0, epoch=1, buckets=(0, 1023))
@@ -66,6 +67,29 @@ def test_within_a_tenant_priority_comes_first_and_then_age() -> None:
     scheduler.accepted(make_turn("urgent", 9, priority=5), is_head=True)
 
     assert picked_sessions(scheduler) == ["urgent", "early", "late"]
+
+
+def test_who_is_cancelled_comes_first_of_its_tenant_and_once_and_other_tenants_have_their_turns() -> None:
+    scheduler = Scheduler(look_ahead_turns=8)
+    cancelled = make_turn("cancelled", 7)
+    for turn in (make_turn("a1", 1, priority=5), make_turn("a2", 2), cancelled, make_turn("b1", 3, tenant="b")):
+        scheduler.accepted(turn, is_head=True)
+    scheduler.pick()
+
+    scheduler.hurry(cancelled)
+
+    assert picked_sessions(scheduler) == ["b1", "cancelled", "a2"]
+
+
+def test_a_turn_that_has_its_slot_is_not_hurried() -> None:
+    scheduler = Scheduler(look_ahead_turns=8)
+    turn = make_turn("s", 1)
+    scheduler.accepted(turn, is_head=True)
+    scheduler.pick()
+
+    scheduler.hurry(turn)
+
+    assert scheduler.pick() is None
 
 
 def test_memory_holds_the_look_ahead_and_pages_the_rest_in() -> None:
@@ -189,6 +213,12 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert self.stored[session][0].turn_id == turn.turn_id
             self.running[session] = turn
             self.started[session].append(turn.place)
+
+    @rule(session=st.sampled_from("abc"))
+    def cancel(self, session: str) -> None:
+        head = self.scheduler.head_of(uuid.uuid5(uuid.NAMESPACE_OID, session))
+        if head is not None:
+            self.scheduler.hurry(head)
 
     @rule(session=st.sampled_from("abc"))
     def end(self, session: str) -> None:

@@ -3,8 +3,8 @@
 Rules:
 - The row of a cancel stays due until its turn has ended: whoever has the turn next finds it. What the code was told is
   in history (turn.cancelling), and until when it may clean up, so that holds over crashes and hand-overs.
-- A turn that waits for a slot hears of its cancel when it has one. After CANCEL_CLEANUP_S without one it ends without
-  its code, so that a cancel always ends a turn.
+- A turn that waits for a slot hears of its cancel when it has one, before others of its tenant have one. After
+  CANCEL_CLEANUP_S without one it ends without its code, so that a cancel always ends a turn.
 - A turn in clean-up is not suspended. What is not done after CANCEL_CLEANUP_S is cut off, and said.
 """
 

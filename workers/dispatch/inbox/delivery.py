@@ -172,6 +172,7 @@ class Delivery:
         """Its code runs, or will, and is told; the row stays due."""
         turn.seen.add(row.inbox_id)
         turn.cancel_id = row.inbox_id
+        self._scheduler.hurry(turn)
         self._executor.cancels.take(turn)
 
     def _end(self, row: DueRow, owned: Owned, turn: Turn, action: Action) -> None:

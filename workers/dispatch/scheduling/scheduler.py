@@ -5,45 +5,19 @@ Invariants:
   end is durable.
 - What memory does not hold waits in Postgres: behind a suspended or parked head nothing is held at all, behind one that
   runs at most `look_ahead` turns. `is_complete`: memory holds all there is; otherwise an empty queue is paged in.
-- Tenants take turns (deficit round robin, every turn costs one); within a tenant priority, then age (I10).
+- Tenants take turns (deficit round robin, every turn costs one); within a tenant who is cancelled, then priority, then
+  age (I10).
 """
 
 import heapq
+import math
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from argosy.workers.dispatch.scheduling.session import Session
 from argosy.workers.dispatch.turn import Owned, Turn
-
-
-class Session:
-    """A session that memory knows something of. held: its head is ready, starting or running."""
-
-    __slots__ = (
-        "bucket",
-        "held",
-        "is_complete",
-        "is_paging",
-        "is_ready",
-        "last_place",
-        "owned",
-        "page_again",
-        "queue",
-        "session_id",
-    )
-
-    def __init__(self, session_id: uuid.UUID, bucket: int, owned: Owned) -> None:
-        self.session_id = session_id
-        self.bucket = bucket
-        self.owned = owned
-        self.held: Turn | None = None
-        self.queue: deque[Turn] = deque()
-        self.is_complete = True
-        self.is_paging = False
-        self.is_ready = False
-        self.page_again = False
-        self.last_place = 0
 
 
 class Scheduler:
@@ -53,7 +27,7 @@ class Scheduler:
         self._look_ahead = look_ahead_turns
         self.sessions: dict[uuid.UUID, Session] = {}
         self.live: dict[uuid.UUID, Turn] = {}
-        self._ready: dict[str, list[tuple[int, int, uuid.UUID]]] = {}
+        self._ready: dict[str, list[tuple[float, int, uuid.UUID]]] = {}
         self._round: deque[str] = deque()
         self._ready_count = 0
         self._to_page: dict[uuid.UUID, Session] = {}
@@ -172,6 +146,11 @@ class Scheduler:
         """Whether it waits to be picked, as its session's head."""
         return self.head_of(turn.session_id) is turn and self.sessions[turn.session_id].is_ready
 
+    def hurry(self, turn: Turn) -> None:
+        """It is cancelled: if it waits to be picked, the others of its tenant let it go first."""
+        if self.is_ready(turn):
+            self._enter(turn, -math.inf)
+
     def pick(self) -> Turn | None:
         """The next turn to start; it is held until `freed`."""
         while self._round:
@@ -259,13 +238,16 @@ class Scheduler:
         session.held = turn
         session.last_place = max(session.last_place, turn.place)
         self.live[turn.turn_id] = turn
+        session.is_ready = True
+        self._enter(turn, -turn.priority)
+        self._ready_count += 1
+
+    def _enter(self, turn: Turn, rank: float) -> None:
         heap = self._ready.get(turn.tenant)
         if heap is None:
             heap = self._ready[turn.tenant] = []
             self._round.append(turn.tenant)
-        session.is_ready = True
-        heapq.heappush(heap, (-turn.priority, turn.place, turn.session_id))
-        self._ready_count += 1
+        heapq.heappush(heap, (rank, turn.place, turn.session_id))
 
     def _next(self, session: Session) -> None:
         if session.held is not None:
