@@ -59,8 +59,9 @@ class Fleet:
     async def claim(self, worker_id: uuid.UUID, *, opens: bool = True) -> tuple[Owned, Partitions, Takeover]:
         partitions = Partitions(self.pool, worker_id, "127.0.0.1:1", LANE)
         takeover = Takeover(
-            partitions, SystemClock(), note_s=60.0, bound_s=60.0, is_living=lambda each: each in self.living,
-            ask=lambda _: None, on_open=lambda _: None, on_released=lambda *_: None,
+            partitions, SystemClock(), note_s=60.0, bound_s=60.0, cancel_s=60.0,
+            is_living=lambda each: each in self.living, ask=lambda _: None, on_open=lambda _: None,
+            on_released=lambda *_: None,
         )  # fmt: skip
         self.living.add(worker_id)
         claim = (await partitions.claim([PARTITION]))[PARTITION]
@@ -108,7 +109,7 @@ async def test_one_that_kills_each_second_owner_is_parked_though_those_between_h
         if when == "as it wakes up":
             await ctx.sleep(0.01)
         fleet.kills()
-        await asyncio.get_running_loop().create_future()
+        await ctx.wait_signal("never")
 
     async def is_parked() -> bool:
         return await hand.status(turn) == "parked"
@@ -136,7 +137,7 @@ async def test_what_was_asleep_when_an_owner_died_is_watched_as_it_wakes_up_once
         await ctx.sleep(0.01)
         if not fleet.deaths:
             fleet.kills()
-            await asyncio.get_running_loop().create_future()
+            await ctx.wait_signal("never")
         await ctx.sleep(0.01)
 
     async def has_ended() -> bool:
