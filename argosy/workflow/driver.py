@@ -27,7 +27,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import InternalError, OwnershipLostError, WorkflowError
-from argosy.workflow import as_completed, frame_ends
+from argosy.workflow import frame_ends, same_asyncio
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
@@ -44,7 +44,7 @@ from argosy.workflow.turn_loop import TurnLoop
 from argosy.workflow.turn_time import TurnTime
 
 log = structlog.get_logger()
-as_completed.install()
+same_asyncio.install()
 
 _SLICE: Final = 1_000  # callbacks of one turn before the worker's loop has its turn again: a few ms, nothing to set
 _OUTCOMES: Final = 200  # in a row before the worker's loop has its turn again: as above

@@ -83,8 +83,9 @@ class Operation(Wakes, _Awaited):
         """Begin: what the task that awaits it has to wait for. Then the outcome, as StopIteration or as its error."""
         if self._is_begun:
             if not self.is_settled:
-                raise RuntimeError("the operation is being awaited already")
+                raise RuntimeError("an operation is awaited once: make a task of it, or keep what it returned")
             error, self.error = self.error, None
+            self.is_settled = False
             if error is None:
                 raise StopIteration(self.value)
             try:

@@ -259,9 +259,9 @@ class Operations:
 
     def _deliver(self, operation: Operation, found: Recorded) -> None:
         if isinstance(operation, StepOperation):
-            recorded = outcome.digest_of(found.data)
-            if recorded and operation.digest and recorded != operation.digest:
-                raise self.mismatch(operation.key, (recorded, operation.digest))
+            now = operation.digest or ("" if operation.args or operation.kwargs else "none")
+            if (recorded := outcome.digest_of(found.data)) and now and recorded != now:
+                raise self.mismatch(operation.key, (recorded, now))
         error = outcome.error_of(found, operation.key)
         self._settle(operation, outcome.value_of(found) if error is None else None, error)
 

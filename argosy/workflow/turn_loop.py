@@ -42,6 +42,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
         self._generators: WeakKeyDictionary[AsyncGenerator[Any, Any], Context] | None = None
         self._sweep_at = _SWEEP_FROM
         self._is_closed = False
+        self._cleaning_up: list[TurnTask] = []  # tasks that did when it was last looked
 
     # What the host does
 
@@ -91,13 +92,20 @@ class TurnLoop(asyncio.AbstractEventLoop):
     @property
     def is_cleaning_up(self) -> bool:
         """Whether a task that was cancelled has not ended."""
-        return any(task.cancelling() and not task.done() for task in self._tasks.values())
+        # Asked after every outcome: all tasks are gone through when those that were found have ended, and not before.
+        found = self._cleaning_up
+        while found and not _cleans_up(found[-1]):
+            found.pop()
+        if not found:
+            found.extend(filter(_cleans_up, self._tasks.values()))
+        return bool(found)
 
     def end(self) -> list[BaseException]:
         """Nothing of the workflow runs any more: its frames are closed (GeneratorExit, not CancelledError, so that no
         clean-up of a cancellation runs), and whatever they try meanwhile is refused. Returns what they raised.
         """
         self._is_closed = True
+        self._cleaning_up.clear()
         self._ready.clear()
         root, self.root = self.root, None
         raised: list[BaseException] = []
@@ -149,8 +157,16 @@ class TurnLoop(asyncio.AbstractEventLoop):
         return self._host.time_s()
 
     def create_future(self) -> TurnFuture:
+        return TurnFuture(self.next_future(), self)
+
+    def next_future(self) -> int:
+        """The number of a future that is made now."""
         self._futures_made += 1
-        return TurnFuture(self._futures_made, self)
+        return self._futures_made
+
+    def unfinished(self) -> set[Any]:
+        """The tasks that have not ended; the set is filled in the order of their numbers."""
+        return {task for task in (self.root, *self._tasks.values()) if task is not None and not task.done()}
 
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
@@ -206,8 +222,10 @@ class TurnLoop(asyncio.AbstractEventLoop):
         return timer
 
     def _raised(self, handle: "Handle | RootTask", error: BaseException) -> None:
-        if isinstance(getattr(getattr(handle, "_callback", None), "__self__", None), asyncio.Future):
-            return  # a step of a task: whoever awaits the task gets it
+        if isinstance(error, SystemExit | KeyboardInterrupt) and isinstance(
+            getattr(getattr(handle, "_callback", None), "__self__", None), asyncio.Task
+        ):
+            return  # a step of a task, which lets only these out: whoever awaits the task gets it
         self.call_exception_handler({"message": "a callback raised", "exception": error})
 
     def _iterates(self, generator: AsyncGenerator[Any, Any]) -> None:
@@ -219,6 +237,10 @@ class TurnLoop(asyncio.AbstractEventLoop):
     def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
         if not self._is_closed and _get_running_loop() is self and not frame_ends.is_collecting():
             self.create_task(generator.aclose())
+
+
+def _cleans_up(task: TurnTask) -> bool:
+    return task.cancelling() > 0 and not task.done()
 
 
 def _leave(generator: AsyncGenerator[Any, Any]) -> None:

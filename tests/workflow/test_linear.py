@@ -51,6 +51,16 @@ Code = Callable[[Context, int], Awaitable[int]]
 
 
 async def _calls(code: Code, size: int, journal: ListJournal) -> int:
+    async def sized(ctx: Context) -> int:
+        return await code(ctx, size)
+
+    async def completes() -> None:
+        assert await run(sized, journal=journal) == size
+
+    return await _lines(completes)
+
+
+async def _lines(code: Callable[[], Awaitable[None]]) -> int:
     """How many functions of Python were entered, and lines of ours gone through in loops, to run it."""
     lines = 0
 
@@ -61,13 +71,10 @@ async def _calls(code: Code, size: int, journal: ListJournal) -> int:
         lines += 1
         return count
 
-    async def sized(ctx: Context) -> int:
-        return await code(ctx, size)
-
     traced = sys.gettrace()
     sys.settrace(count)
     try:
-        assert await run(sized, journal=journal) == size
+        await code()
     finally:
         sys.settrace(traced)
     return lines
@@ -84,6 +91,36 @@ async def test_ten_times_as_much_costs_ten_times_as_much(code: Code) -> None:
 
     assert many < 11 * few
     assert many_again < 11 * few_again
+
+
+async def _clean_up(size: int) -> int:
+    """What it costs that so many branches are cancelled, of which each runs a step then."""
+
+    async def branch(ctx: Context, number: int) -> None:
+        try:
+            await ctx.wait_signal("never")
+        finally:
+            await ctx.run(load, number)
+
+    async def branches(ctx: Context) -> None:
+        await asyncio.gather(*(branch(ctx, number) for number in range(size)))
+
+    journal = ListJournal(passes_time=False)
+    turn = asyncio.create_task(run(branches, journal=journal))
+    await journal.is_resting.wait()
+
+    async def ends() -> None:
+        journal.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+
+    lines = await _lines(ends)
+    assert sum(kind == "step.completed" for kind, _ in journal.outcomes()) == size
+    return lines
+
+
+async def test_a_cancel_of_ten_times_as_many_branches_costs_ten_times_as_much() -> None:
+    assert await _clean_up(500) < 11 * await _clean_up(50)
 
 
 @pytest.mark.parametrize(("code", "size"), [(_at_once, 4_000), (_in_tasks, 4_000), (_in_a_row, 5_000)])
