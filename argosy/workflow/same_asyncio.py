@@ -70,4 +70,6 @@ async def _within(awaited: Awaitable[Any], timeout_s: float | None) -> Any:
 
 
 def _gathering(children: Any, *, loop: asyncio.AbstractEventLoop) -> Any:
-    return (_NumberedGathering if isinstance(loop, TurnLoop) else _Gathering)(children, loop=loop)
+    if isinstance(loop, TurnLoop):
+        return _NumberedGathering(children, loop=loop)
+    return _Gathering(children, loop=loop)
