@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from argosy.errors import InternalError
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.workers.dispatch.turn import Stop
 from argosy.workflow.current import step_info
@@ -257,7 +258,7 @@ class Play:
         self._must_see = max(self._must_see, seen, key=len)
         task.cancel()
         await asyncio.wait([task])
-        if not task.cancelled() and isinstance(broken := task.exception(), BrokenError | Park):
+        if not task.cancelled() and isinstance(broken := task.exception(), BrokenError | Park | InternalError):
             raise broken
         self._check(journal)
         journal.keep(self._kept, rows)
@@ -312,6 +313,6 @@ def _told(task: "asyncio.Task[bytes]") -> str:
     if task.cancelled():
         return "CancelledError"
     error = task.exception()
-    if isinstance(error, Park | BrokenError):
+    if isinstance(error, Park | BrokenError | InternalError):
         raise BrokenError(f"{type(error).__name__}: {error}")
     return task.result().decode() if error is None else f"{type(error).__name__}: {error}"

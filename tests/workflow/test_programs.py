@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import random
 import sys
 from collections.abc import Iterator
 from types import CoroutineType
@@ -117,3 +118,18 @@ def test_twenty_thousand_programs(world_loop: asyncio.AbstractEventLoop, number:
         check(world_loop, program, moments)
 
     holds()
+
+
+def test_random_programs_run_steps_and_are_interrupted(world_loop: asyncio.AbstractEventLoop) -> None:
+    """Else all that is said of them here would hold of nothing."""
+    chance = random.Random(13)
+    ended = [
+        world_loop.run_until_complete(
+            Play(program_of(chance.randbytes(80)), Choices(chance.randbytes(200)), may_disturb=True).play()
+        )
+        for _ in range(200)
+    ]
+
+    assert sum(len(each.ran) for each in ended) > 200
+    assert sum(each.attempts > 1 for each in ended) > 100
+    assert sum(len(each.outcomes()) > 2 for each in ended) > 70

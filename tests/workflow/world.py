@@ -66,6 +66,7 @@ class WorldJournal:
         self.bounds = ChannelBounds(1_000, 4_096, 8_192, 8)
         self.replay = Replay(self.rows)
         self.is_resting = self.is_closing = False
+        self.is_cancelled = False
         self.broken = ""
         self.outcomes: list[tuple[Event, str, bytes]] = []
         self.active: set[str] = set()
@@ -100,6 +101,9 @@ class WorldJournal:
 
     def follow(self, advance: Callable[[], None]) -> None:
         self._advance = advance
+
+    def hear(self) -> None:
+        """What a turn comes to that was cancelled is not looked at here."""
 
     def hide(self, key: str) -> None:
         """Nothing is private here."""
@@ -151,6 +155,9 @@ class WorldJournal:
         for write in self.turn.inbox.values():
             self.began_timers.append((len(self.rows), write.correlation, write.inbox_id))
         self.turn.inbox.clear()
+
+    def take_timer(self, key: str) -> float | None:
+        return self.waits.take_timer(key)
 
     def end_wait(self, key: str) -> None:
         self.waits.leave(key)
