@@ -197,6 +197,8 @@ class Play:
             can = [("fire", key) for key in journal.left_timers()] or can
         if self._signals < _SIGNALS_MAX:
             can += [("send", "a"), ("send", "b")]
+        if not journal.was_cancelled and self._below(16) == 15:
+            can = [("cancel", "")]
         if not can:
             raise BrokenError("nothing can happen, and it has not ended")
         more = 1 + self._below(3) // 2
@@ -212,6 +214,8 @@ class Play:
             self._gates[key].set_result(None)
         elif what == "fire" and (key in journal.due() or key in journal.left_timers()):
             journal.fire(key)
+        elif what == "cancel" and not journal.was_cancelled:
+            journal.cancel()
         elif what == "send":
             self._signals += 1
             journal.send(key, self._signals)
@@ -229,6 +233,8 @@ class Play:
             if key not in self._gates:
                 raise BrokenError(f"{key} does not run, although its outcome is next")
             self._gates[key].set_result(None)
+        elif kind == Event.TURN_CANCELLING:
+            journal.cancel()
         elif kind == Event.WAIT_COMPLETED and "signal:" in key:
             journal.send(key.partition("signal:")[2].partition("#")[0], msgspec.json.decode(data)["payload"])
         elif key in journal.due():

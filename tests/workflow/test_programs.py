@@ -13,6 +13,7 @@ import structlog
 from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 
+from argosy.turn.events import Event
 from argosy.workflow.driver import Driver
 from argosy.workflow.turn_loop import TurnLoop
 from argosy.workflow.turn_task import TurnTask
@@ -133,3 +134,4 @@ def test_random_programs_run_steps_and_are_interrupted(world_loop: asyncio.Abstr
     assert sum(len(each.ran) for each in ended) > 200
     assert sum(each.attempts > 1 for each in ended) > 70
     assert sum(len(each.outcomes()) > 2 for each in ended) > 70
+    assert sum(any(row[2] == Event.TURN_CANCELLING for row in each.rows) for each in ended) > 10

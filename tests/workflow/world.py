@@ -29,7 +29,7 @@ from argosy.workflow.replay import Recorded, Replay, Row
 
 TURN_ID = uuid.UUID("01934567-89ab-8cde-8f01-23456789abcd")
 STEP_OUTCOMES: Final = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})
-OUTCOMES: Final = SETTLED_OUTCOMES | STEP_OUTCOMES
+OUTCOMES: Final = SETTLED_OUTCOMES | STEP_OUTCOMES | {Event.TURN_CANCELLING}
 
 
 class BrokenError(AssertionError):
@@ -196,6 +196,16 @@ class WorldJournal:
         self._sent.append(Signal(uuid.uuid4(), name, msgspec.json.encode(payload)))
         self.waits.deliver(self._sent[-1])
         self._advance()
+
+    def cancel(self) -> None:
+        self.is_resting = False
+        self.record(Event.TURN_CANCELLING, "", b'{"until":"2026-01-01T00:00:00+00:00"}')
+        self.is_cancelled = True
+        self._advance()
+
+    @property
+    def was_cancelled(self) -> bool:
+        return any(row[2] == Event.TURN_CANCELLING for row in self.rows)
 
     def fire(self, key: str) -> None:
         self.is_resting = False
