@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from argosy.errors import OwnershipLostError, WorkflowError
-from argosy.workflow import payload
+from argosy.workflow import anyio_scopes, payload
 from argosy.workflow.context import Context
 from argosy.workflow.current import current_attempt, current_try
 from argosy.workflow.definition import TIMEOUT_S_MAX, Workflow
@@ -72,6 +72,7 @@ class Execution:
             self._is_ending = True
             self._tell(None, error)
             return
+        anyio_scopes.install()
         attempt = OpenAttempt(journal)
         variables = copy_context()
         variables.run(_enter, attempt)

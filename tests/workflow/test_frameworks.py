@@ -1,6 +1,7 @@
 """Agent loops as frameworks write them run on the loop of a turn, and any prefix of their history comes to the same."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from argosy import Context, StepFailedError
+from argosy import Context, StepFailedError, step
 from argosy.errors import WorkflowError
 from tests.harness import agents
 from tests.workflow.list_journal import ListJournal
@@ -157,3 +158,34 @@ async def test_a_task_group_of_anyio_tells_of_the_error_that_came_first() -> Non
     journal = ListJournal()
     assert await run(flow, None, journal) == ["quick"]
     assert await run(flow, None, ListJournal(journal.rows, attempt=2)) == ["quick"]
+
+
+async def test_scopes_of_anyio_are_cancelled_in_the_order_in_which_they_were_entered() -> None:
+    @step
+    async def fail() -> None:
+        raise ValueError("no")
+
+    async def cancels(ctx: Context) -> list[int]:
+        told: list[int] = []
+
+        async def branch(number: int) -> None:
+            with anyio.CancelScope():
+                try:
+                    await ctx.wait_signal("never")
+                finally:
+                    told.append(number)
+
+        with contextlib.suppress(ExceptionGroup):
+            async with anyio.create_task_group() as group:
+                for number in range(30):
+                    group.start_soon(branch, number)
+                await ctx.run(fail)
+        return told
+
+    assert await run(cancels) == list(range(30))
+
+
+async def test_scopes_of_anyio_in_a_step_are_as_anyio_makes_them() -> None:
+    scope = anyio.CancelScope()
+
+    assert type(scope._child_scopes) is set  # type: ignore[attr-defined]
