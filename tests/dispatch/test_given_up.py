@@ -11,7 +11,7 @@ import pytest
 
 from argosy import Context
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Signal
+from argosy.workers.dispatch.signals import Signal
 from argosy.workflow.current import current_try
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
 from tests.dispatch.turn_runner import *  # noqa: F403
