@@ -98,8 +98,8 @@ class Driver:
         self._callbacks_max = callbacks_max  # between two outcomes
         self._worker_loop = asyncio.get_running_loop()
         self._keys = TurnKeys(self._replay.old)
-        # Made when the code first asks for one of them: many turns have no operation, and most ask for no time.
         self._runner = runner
+        # Made when the code first asks: many turns have no operation, and most ask for no time.
         self._operations: Operations | None = None
         self._time: TurnTime | None = None
         self._root: RootTask | None = None
@@ -119,8 +119,6 @@ class Driver:
             )
             self._operations.is_closed = self.is_closed
         return self._operations
-
-    # Its life
 
     def begin(self, code: Coroutine[Any, Any, Any], variables: Variables) -> None:
         """Run the code from its first line. variables: what its context variables are."""
@@ -170,13 +168,15 @@ class Driver:
 
     def ask(self, name: str) -> str:
         """The key of an operation that the code calls now. Raises WorkflowError where it must not."""
+        loop = self.loop
         if self.is_closed:  # before all else: a frame that catches everything may be freed anywhere, in a step, too
             self._refuse()
         elif current_try.get() is not None:
             raise WorkflowError(f"{name!r} was asked of ctx inside a step; durable operations belong in the workflow")
-        elif _get_running_loop() is not self.loop:
+        elif _get_running_loop() is not loop:
             raise WorkflowError(f"{name!r} was asked of ctx outside of its workflow: in a thread, or on another loop")
-        return self._key(name)
+        root = loop.root
+        return self._keys.next(0, name) if root is not None and root.is_running else self._key(name)
 
     def hold(self) -> None:
         """Somebody runs beside the loop: it is not at rest before `release`."""
@@ -236,7 +236,7 @@ class Driver:
             return False
         if self._beside:
             return False
-        operations = self.operations
+        operations = self._operations or self.operations
         if self._time is not None:
             self._time.pass_on()
         if (key := self._replay.next) is not None:
@@ -249,7 +249,7 @@ class Driver:
         if self._journal.is_cancelled and not self._is_cancelled:
             self._cancel(root)
             return True
-        if operations.start_next() or operations.deliver_arrived():
+        if (operations.unstarted and operations.start_next()) or operations.deliver_arrived():
             return True
         if operations.is_empty:
             raise WorkflowError(

@@ -86,6 +86,10 @@ class Journal(Protocol):
         """advance is called whenever a wait may be over."""
         ...
 
+    def starts_now(self, key: str) -> bool:
+        """Whether a step may begin at once, as `ready` has it. True: it is in flight. False: that is to be awaited."""
+        ...
+
     async def ready(self, key: str) -> None:
         """Returns when a step may begin: all recorded before is durable. From then on it is in flight, until `left`."""
         ...

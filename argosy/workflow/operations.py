@@ -27,7 +27,9 @@ _NONE: Final[set[Any]] = set()  # of most attempts, and never added to
 
 
 class Operations:
-    """advance() is called when an outcome came, fail(error) when the turn cannot go on. is_closed: its code ended."""
+    """advance() is called when an outcome came, fail(error) when the turn cannot go on. is_closed: its code ended;
+    unstarted: what the code asked for and has not begun.
+    """
 
     __slots__ = (
         "_advance",
@@ -40,10 +42,10 @@ class Operations:
         "_pending",
         "_replay",
         "_runner",
-        "_trying",
-        "_unstarted",
+        "_tries_running",
         "_worker_loop",
         "is_closed",
+        "unstarted",
     )
 
     def __init__(
@@ -57,31 +59,26 @@ class Operations:
         fail: Callable[[BaseException], None],
     ) -> None:
         self.is_closed = False
-        self._journal = journal
-        self._replay = journal.replay
+        self._journal, self._replay = journal, journal.replay
         self._runner = runner
-        self._loop = loop
-        self._advance = advance
-        self._fail = fail
-        self._worker_loop = worker_loop
-        # What the code waits for, by key, in the order in which it asked; and what of it has not begun.
-        self._pending: dict[str, Operation] = {}
-        self._unstarted: deque[Operation] = deque()
+        self._loop, self._worker_loop = loop, worker_loop
+        self._advance, self._fail = advance, fail
+        self._pending: dict[str, Operation] = {}  # what the code waits for, in the order in which it asked
+        self.unstarted: deque[Operation] = deque()
         # Keys of everything that it ever asked for: what of it is not pending was delivered or given up.
         self._asked: set[str] = set()
-        # What tries of steps came to, in the order in which they did.
-        self._arrived: deque[tuple[StepOperation, Tried]] = deque()
-        # Tries that somebody waits for, and those that nobody does any more.
-        self._trying: set[asyncio.Task[None]] = set()
+        self._arrived: deque[tuple[StepOperation, Tried]] = deque()  # of tries, in the order in which they ended
+        # Tries that somebody waits for (`task` of the operation), and those that nobody does any more.
+        self._tries_running = 0
         self._given_up: set[asyncio.Task[None]] = _NONE
 
     @property
     def is_empty(self) -> bool:
-        return not self._pending  # the code waits for nothing
+        return not self._pending
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._trying)  # a try runs
+        return self._tries_running > 0
 
     def begin(self, operation: Operation) -> "RootTask | asyncio.Future[None]":
         """The code awaits it. Returns who waits: the turn's first task, or a future for another one."""
@@ -98,14 +95,15 @@ class Operations:
 
     def add(self, operation: Operation) -> None:
         """It begins when all that history has is delivered. A timer has nobody who waits for it."""
-        self._pending[operation.key] = operation
-        self._asked.add(operation.key)
-        self._unstarted.append(operation)
+        key = operation.key
+        self._pending[key] = operation
+        self._asked.add(key)
+        self.unstarted.append(operation)
 
     def start_next(self) -> bool:
         """Begin what the code asked for. True: one is over by that, and the code is not at rest."""
-        while self._unstarted:
-            if self._start(self._unstarted.popleft()):
+        while self.unstarted:
+            if self._start(self.unstarted.popleft()):
                 return True
         return False
 
@@ -156,9 +154,8 @@ class Operations:
             elif (task := operation.task) is not None:
                 operation.is_ended, operation.task = True, None
                 task.cancel()
-                self._trying.discard(task)
-                if self._given_up is _NONE:
-                    self._given_up = set()
+                self._tries_running -= 1
+                self._given_up = self._given_up or set()
                 self._given_up.add(task)
                 task.add_done_callback(self._given_up.discard)
             self._journal.record(Event.STEP_CANCELLED, operation.key, outcome.extended(b"{}", operation.step.mark))
@@ -170,14 +167,16 @@ class Operations:
     def close(self) -> set[asyncio.Task[None]]:
         """Ends what is under way. Returns the tries that have not ended yet."""
         self._advance, self._fail = _nothing, _nothing  # what drives this and this held each other
+        left, self._given_up = self._given_up, _NONE
         for operation in self._pending.values():
             if isinstance(operation, StepOperation):
+                if operation.task is not None:
+                    left = {*left, operation.task}
                 operation.is_ended, operation.task = True, None
             operation.let_go()
         self._pending.clear()
-        self._unstarted.clear()
-        # A task that is cancelled before its first line does not leave by itself: it and this would hold each other.
-        left, self._trying, self._given_up = self._trying | self._given_up, set(), _NONE
+        self.unstarted.clear()
+        self._tries_running = 0
         for task in left:
             task.cancel()
         return left
@@ -201,7 +200,7 @@ class Operations:
         if self._pending.get(operation.key) is not operation:
             return False  # it was given up before it began
         operation.is_started = True
-        if isinstance(operation, StepOperation):
+        if operation.__class__ is StepOperation:
             if operation.step.policy.is_at_most_once:
                 self._runner.check_certain(operation)
             operation.tries = self._replay.tries(operation.key)
@@ -223,7 +222,7 @@ class Operations:
 
     def _try(self, operation: StepOperation) -> None:
         operation.task = self._worker_loop.create_task(self._tried(operation), context=operation.context)
-        self._trying.add(operation.task)
+        self._tries_running += 1
 
     async def _tried(self, operation: StepOperation) -> None:
         """One try, and what it came to."""
@@ -245,7 +244,7 @@ class Operations:
             if self._runner.unheard:
                 self._runner.unheard.pop(operation.key, None)
             if operation.task is not None:
-                self._trying.discard(operation.task)
+                self._tries_running -= 1
                 operation.task = None
             is_awaited = arrived is not None and self._is_awaited(operation)
             if arrived is not None and is_awaited and self._journal.is_stopped:
@@ -258,7 +257,7 @@ class Operations:
             self._advance()
 
     def _deliver(self, operation: Operation, found: Recorded) -> None:
-        if isinstance(operation, StepOperation):
+        if operation.__class__ is StepOperation:
             now = operation.digest or ("" if operation.args or operation.kwargs else "none")
             if (recorded := outcome.digest_of(found.data)) and now and recorded != now:
                 raise self.mismatch(operation.key, (recorded, now))

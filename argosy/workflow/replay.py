@@ -116,3 +116,7 @@ class Replay:
     def pending_waits(self) -> dict[str, bytes]:
         """Waits that started and have no outcome: key → data of wait.started."""
         return dict(self._started)
+
+
+# Of every turn that begins. Nothing ever changes it: `take` is for who has something to take.
+NEW: Final = Replay(())

@@ -32,6 +32,7 @@ from argosy.workflow.threads import Label, Pool
 
 log = structlog.get_logger()
 
+_NOTHING: Final[dict[str, Any]] = {}  # of most attempts, and never added to
 _TOLD_S: Final = 0.01  # a try that took less is not told how long: most do, and each event would be larger for it
 
 _count_completed = telemetry.STEPS.labels(outcome="completed").inc
@@ -78,14 +79,15 @@ class StepRunner:
         self._threads = threads
         self._bounds = bounds
         self._random = random
-        self.unheard: dict[str, Tried] = {}
+        self.unheard = _NOTHING
 
     async def run(self, operation: StepOperation) -> Tried:
         """Run one try, in a task of its own; operation.tries: those before it. Raises CancelledError when it was ended
         from outside: then it has no outcome.
         """
         journal, step, key, tries = self._journal, operation.step, operation.key, operation.tries + 1
-        await journal.ready(key)
+        if not journal.starts_now(key):
+            await journal.ready(key)
         if step.policy.is_at_most_once:
             await self._intend(step, key)
         generation, started_s = fork.generation, perf_counter()
@@ -112,7 +114,7 @@ class StepRunner:
             self._refuse_late(key)
             tried = self._failed(operation, tries, error, took_s)
             if isinstance(error, GeneratorExit):
-                self.unheard[key] = tried
+                self.unheard = {**self.unheard, key: tried}
             return tried
         self._refuse_late(key)
         crash_points.reach("in_step")

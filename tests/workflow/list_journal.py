@@ -65,6 +65,9 @@ class ListJournal:
     def hear(self) -> None:
         self.has_heard = True
 
+    def starts_now(self, key: str) -> bool:
+        return False
+
     async def ready(self, key: str) -> None:
         self.calls.append(("ready", key))
 

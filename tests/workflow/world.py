@@ -134,6 +134,12 @@ class WorldJournal:
         self.rows.append((len(self.rows) + 1, self.attempt, event.value, key, data))
         self.turn.seq = len(self.rows)
 
+    def starts_now(self, key: str) -> bool:
+        if self._is_over or self.is_stopped or self.durable_rows < len(self.rows):
+            return False
+        self.active.add(key)
+        return True
+
     async def ready(self, key: str) -> None:
         await self._go_on(key)
         self.active.add(key)

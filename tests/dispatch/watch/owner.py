@@ -38,7 +38,7 @@ class Steps:
     """In place of a journal: which steps run."""
 
     def __init__(self) -> None:
-        self.in_flight = True
+        self.active = {"answer"}
 
 
 class Emits:

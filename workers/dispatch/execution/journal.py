@@ -23,7 +23,7 @@ from argosy.workers.dispatch.turn import EventWrite, Stop, Turn
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, WaitKind
 from argosy.workflow.keys import step_key
-from argosy.workflow.replay import Recorded, Replay
+from argosy.workflow.replay import NEW, Recorded, Replay
 
 # What a step may come to. It counts as progress: the crashes before it are forgiven.
 STEP_OUTCOMES = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})
@@ -45,6 +45,7 @@ class TurnJournal:
         "_overgrown",
         "_recorded_seq",
         "_turn",
+        "_waits",
         "active",
         "bounds",
         "has_heard",
@@ -52,7 +53,6 @@ class TurnJournal:
         "is_new",
         "outcomes",
         "replay",
-        "waits",
     )
 
     def __init__(
@@ -81,14 +81,20 @@ class TurnJournal:
         self._is_closed = False
         # The turn was cancelled in this attempt; its code was told so.
         self.is_cancelled = self.has_heard = False
-        self.replay = Replay(turn.history)
+        self.replay = Replay(turn.history) if turn.history else NEW
         # Keys of steps that are in flight.
         self.active: set[str] = set()
         # What was written before the code began must be durable before anything starts, if it was waited for.
         self._recorded_seq = turn.seq if turn.awaits_start or turn.results else 0
-        self.waits = TurnWaits(turn, self.replay, self.is_hidden, database_time_s, self.record)
+        self._waits: TurnWaits | None = None  # made with the first one: many turns have none
         # What steps came to after the turn was handed over.
         self.outcomes: list[EventWrite] = []
+
+    @property
+    def waits(self) -> TurnWaits:
+        if self._waits is None:
+            self._waits = TurnWaits(self._turn, self.replay, self.is_hidden, self._database_time_s, self.record)
+        return self._waits
 
     @property
     def turn_id(self) -> uuid.UUID:
@@ -147,6 +153,15 @@ class TurnJournal:
         elif (listener := self._listener_of(turn)) is not None:
             channels.listener = listener
 
+    def starts_now(self, key: str) -> bool:
+        turn = self._turn
+        if turn.stop is not None or not turn.is_live or self._overgrown or self._flusher.is_full:
+            return False
+        if self._recorded_seq > turn.durable_seq or self._flusher.is_word_old(turn.owned):
+            return False
+        self.active.add(key)
+        return True
+
     async def ready(self, key: str) -> None:
         await self._go_on(key)
         self.active.add(key)
@@ -166,17 +181,8 @@ class TurnJournal:
             return
         self._check()
         limits = self._limits
-        if turn.seq >= limits.events_max:
-            self._overgrown = (
-                f"the turn has {turn.seq} durable events, the bound is EVENTS_PER_TURN_MAX={limits.events_max}"
-            )
-            raise WorkflowError(self._overgrown)
-        if turn.history_bytes + len(data) > limits.history_size_bytes_max:
-            self._overgrown = (
-                f"the turn's events have {turn.history_bytes} bytes of data and one of {len(data)} comes, the bound is "
-                f"HISTORY_SIZE_BYTES_MAX={limits.history_size_bytes_max}: keep large results elsewhere, and return "
-                "where they are"
-            )
+        if turn.seq >= limits.events_max or turn.history_bytes + len(data) > limits.history_size_bytes_max:
+            self._overgrown = limits.overgrown(turn.seq, turn.history_bytes, len(data))
             raise WorkflowError(self._overgrown)
         if event in STEP_OUTCOMES:
             turn.crashes, turn.trial = 0, None
@@ -204,7 +210,7 @@ class TurnJournal:
         self.waits.leave(key)
 
     def next_over(self) -> tuple[str, Recorded] | None:
-        return self.waits.next_over()
+        return None if self._waits is None else self._waits.next_over()
 
     def rest(self) -> None:
         self._on_quiet(self._turn)
@@ -239,11 +245,6 @@ class TurnJournal:
         """From here on (turn.stop is HANDOVER) on_done is called whenever a step has come to its end."""
         self._on_handed_over = on_done
 
-    @property
-    def in_flight(self) -> bool:
-        """Whether a step runs."""
-        return bool(self.active)
-
     def close(self) -> None:
         """The turn has ended or rests, durably: what this holds does not hold this any more. Its code may still go on,
         in a `finally` or in a thread.
@@ -252,7 +253,8 @@ class TurnJournal:
         if self._turn.emitter is not None:
             self._turn.emitter.leave()
         self._advance = self._on_handed_over = _nothing
-        self.waits.close()
+        if self._waits is not None:
+            self._waits.close()
 
     # Inside
 

@@ -23,6 +23,16 @@ class Limits(NamedTuple):
     cancel_cleanup_s: float = 30.0
     callbacks_max: int = 1_000_000
 
+    def overgrown(self, events: int, history_bytes: int, data_bytes: int) -> str:
+        """Why nothing more can be recorded of a turn that has reached one of its two bounds."""
+        if events >= self.events_max:
+            return f"the turn has {events} durable events, the bound is EVENTS_PER_TURN_MAX={self.events_max}"
+        return (
+            f"the turn's events have {history_bytes} bytes of data and one of {data_bytes} comes, the bound is "
+            f"HISTORY_SIZE_BYTES_MAX={self.history_size_bytes_max}: keep large results elsewhere, and return "
+            "where they are"
+        )
+
 
 def limits_of(settings: Settings) -> Limits:
     return Limits(

@@ -53,7 +53,7 @@ def undelivered(turn: Turn) -> list[EventWrite]:
 
 def in_flight(turn: Turn) -> bool:
     """Whether a step of it runs here."""
-    return turn.journal is not None and turn.stop is Stop.HANDOVER and bool(turn.journal.in_flight)
+    return turn.journal is not None and turn.stop is Stop.HANDOVER and bool(turn.journal.active)
 
 
 def is_settled(owned: Owned, turns: Iterable[Turn], *, has_unread: bool, is_taking_up: bool) -> bool:
