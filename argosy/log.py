@@ -9,6 +9,7 @@ Promises that every adapter keeps and tests/contract/ shows:
 - A record belongs to the claim under which it was polled: `Batch.claim` is the number given to `start`, and nothing
   that was polled before a `start` is ever delivered with its number.
 - Being eligible for a partition is the log's word on who should own it; owning it is Postgres's (see workers/dispatch).
+- The word is known to be old before the log has given a partition to somebody else unheard (`is_word_old`).
 """
 
 from collections.abc import Callable, Sequence
@@ -172,7 +173,8 @@ class LogReader(Protocol):
         on_eligible: Callable[[frozenset[int]], None],
     ) -> Identity:
         """Join the group and begin to be eligible. Both callbacks run on the event loop; on_eligible is called with
-        the whole set after every change. Raises LogUnavailableError, or SettingError when the topic is not there.
+        the whole set after every change, and when an old word is confirmed. Raises LogUnavailableError, or SettingError
+        when the topic is not there.
         """
         ...
 
@@ -218,6 +220,13 @@ class LogReader(Protocol):
     def session_timeout_s(self) -> float | None:
         """After how long without a sign of life a member is out of the group, in effect; None when nobody says.
         Known once `open` has returned.
+        """
+        ...
+
+    def is_word_old(self) -> bool:
+        """Whether what on_eligible was told last may not hold any more: the log was not heard for so long that it may
+        have given it to others. So it is when this process was stopped and goes on, until the log has spoken again;
+        then on_eligible is called, be it with the same. Who claims by an old word takes from a rightful owner.
         """
         ...
 

@@ -18,14 +18,17 @@ from argosy.logs.kafka_group import KafkaGroup
 from argosy.logs.kafka_metadata import KafkaMetadata
 from argosy.logs.kafka_poller import Poller, Round
 from argosy.logs.kafka_retention import Retention
-from argosy.logs.kafka_silence import STATISTICS_INTERVAL_S, Silence, is_out
+from argosy.logs.kafka_silence import STATISTICS_INTERVAL_S, Silence
+from argosy.logs.word import Word
 from argosy.rounds import Rounds
 
 log = structlog.get_logger()
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _LOOKS_OUT: Final = 2  # this process may have stopped, and its threads not have run yet
-_LOOKS_BACK: Final = 4  # the group, heard again, says within its heartbeat when it has put us out meanwhile
+# The group, heard again, says within its heartbeat when it has put us out meanwhile; and what is heard first after a
+# stop may have been said before it.
+_SETTLES_S: Final = 4 * STATISTICS_INTERVAL_S
 
 
 def consumer_config(settings: Settings) -> dict[str, Any]:
@@ -62,7 +65,8 @@ class KafkaReader:
         self._retention = Retention(settings.topic, clock)
         self._clock = clock
         self._messages = Messages(clock, "consumer")
-        self._silence = Silence(clock)
+        self._word = Word(clock, settles_s=_SETTLES_S)
+        self._silence = Silence(clock, self._word)
         self._make_consumer = make_consumer
         self._config = consumer_config(settings) | {"logger": self._messages} | self._silence.settings
         self._poller = Poller(self._consumer, settings.topic, settings.log_batch_max, clock, self._on_round)
@@ -76,7 +80,6 @@ class KafkaReader:
         self._is_taking = False
         self._is_open = False
         self._is_closed = False
-        self._session_timeout_s: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_batch: Callable[[Batch], None] = lambda batch: None
         self._on_eligible: Callable[[frozenset[int]], None] = lambda partitions: None
@@ -87,7 +90,7 @@ class KafkaReader:
             log.warning(telemetry.TOPIC_WARNING, warning=warning)
         self._retention.kept_s = await self._admin.kept_s()
         recovery = await self._admin.recovery()
-        self._session_timeout_s = recovery.session_timeout_s
+        self._word.session_timeout_s = recovery.session_timeout_s
         (log.warning if recovery.how_to_lower else log.info)(telemetry.LOG_RECOVERY, bound=recovery.words)
         self._on_batch, self._on_eligible = on_batch, on_eligible
         self._loop = asyncio.get_running_loop()
@@ -132,7 +135,10 @@ class KafkaReader:
         self._poller.accepted(partition, position)
 
     def session_timeout_s(self) -> float | None:
-        return self._session_timeout_s
+        return self._word.session_timeout_s
+
+    def is_word_old(self) -> bool:
+        return self._word.is_old
 
     async def leave(self) -> None:
         self._poller.leave()
@@ -150,24 +156,30 @@ class KafkaReader:
 
     def _consumer(self) -> Any:
         """On the poller's thread."""
-        self._silence.begin()
+        self._word.forget()
         return self._make_consumer(self._config)
 
     async def _watch_group(self) -> None:
         """What the group gave us is given up when it must have put us out, and ours again when it has not."""
-        looks = 0
+        looks, was_old = 0, False
         rounds = Rounds("kafka group", self._clock)
         while True:
             await self._clock.sleep(STATISTICS_INTERVAL_S)
-            is_silent = is_out(self._silence.silent_s, self._session_timeout_s)
-            looks = looks + 1 if is_silent != self._is_out else 0
-            if looks < (_LOOKS_OUT if is_silent else _LOOKS_BACK):
-                continue
-            self._is_out, looks = is_silent, 0
-            if self._assigned:
-                self._messages.say("group silent", "partitions are given up" if is_silent else "it still counts us")
-                async with rounds:
-                    self._on_eligible(frozenset() if is_silent else self._assigned)
+            looks = looks + 1 if self._word.is_out else 0
+            is_old = self._word.is_old
+            is_confirmed, was_old = was_old and not is_old, is_old
+            async with rounds:
+                if looks >= _LOOKS_OUT and not self._is_out:
+                    self._is_out = True
+                    self._tell("partitions are given up", frozenset())
+                elif is_confirmed:
+                    self._is_out = False
+                    self._tell("it still counts us", self._assigned)
+
+    def _tell(self, what: str, eligible: frozenset[int]) -> None:
+        if self._assigned:
+            self._messages.say("group silent", what)
+            self._on_eligible(eligible)
 
     def _on_round(self, found: Round) -> None:
         """From the poller's thread."""

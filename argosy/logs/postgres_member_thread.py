@@ -9,11 +9,9 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from argosy.logs.postgres_member import PostgresMember
+from argosy.logs.postgres_member import OnRound, PostgresMember
 
 _STOP_S: Final = 5.0
-
-OnRound = Callable[[uuid.UUID | None, frozenset[int]], None]
 
 
 class MemberThread:
@@ -73,7 +71,7 @@ class MemberThread:
         self._is_running.set()
         await asyncio.wait({self._task})
 
-    def _tell(self, topic_id: uuid.UUID | None, partitions: frozenset[int]) -> None:
+    def _tell(self, topic_id: uuid.UUID | None, partitions: frozenset[int], asked_at_s: float) -> None:
         if self._owner is not None:
             with contextlib.suppress(RuntimeError):  # the worker's loop has ended
-                self._owner.call_soon_threadsafe(self._on_round, topic_id, partitions)
+                self._owner.call_soon_threadsafe(self._on_round, topic_id, partitions, asked_at_s)

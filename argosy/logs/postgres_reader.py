@@ -17,6 +17,7 @@ from argosy.log import Batch, Identity, Record, Span
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.logs.postgres_member import ROUND_S, PostgresMember
 from argosy.logs.postgres_member_thread import MemberThread
+from argosy.logs.word import Word
 from argosy.store import log as log_store
 
 log = structlog.get_logger()
@@ -45,8 +46,8 @@ class PostgresReader:
         self._batch_max = settings.log_batch_max
         self._size_bytes_max = settings.log_batch_size_bytes_max
         self._poll_s = settings.log_poll_s
-        self._session_timeout_s = settings.log_lease_ttl_s
         self._clock = clock
+        self._word = Word(clock, settings.log_lease_ttl_s)
         self._connection = PostgresConnection(dsn, "argosy log reader", settings.state_db_timeout_s)
         self._member = MemberThread(
             lambda on_round: PostgresMember(
@@ -60,7 +61,6 @@ class PostgresReader:
         )
         self._topic_id: uuid.UUID | None = None
         self._identity: Identity | None = None
-        self._round_at_s = float("-inf")
         self._held: frozenset[int] = frozenset()
         self._readings: dict[int, _Reading] = {}
         self._is_paused = False
@@ -82,7 +82,7 @@ class PostgresReader:
 
     async def identity(self) -> Identity:
         # Each round of the member says which topic it was: nobody else need ask.
-        is_fresh = self._clock.monotonic_s() - self._round_at_s < 2 * ROUND_S
+        is_fresh = self._word.has_come and self._word.silent_s < 2 * ROUND_S
         if self._identity is not None and is_fresh and self._identity.topic_id == str(self._topic_id):
             return self._identity
         found = await self._connection.call(log_store.get_identity, self._topic)
@@ -99,7 +99,7 @@ class PostgresReader:
         return {partition: Span(*span) for partition, span in found.items()}
 
     async def has_joined(self) -> bool:
-        return self._round_at_s > float("-inf")
+        return self._word.has_come
 
     def start(self, partition: int, position: int, claim: int) -> None:
         self._readings[partition] = _Reading(position, claim)
@@ -122,7 +122,10 @@ class PostgresReader:
         """Lag is seen in Postgres itself."""
 
     def session_timeout_s(self) -> float | None:
-        return self._session_timeout_s
+        return self._word.session_timeout_s
+
+    def is_word_old(self) -> bool:
+        return self._word.is_old
 
     async def leave(self) -> None:
         await self._member.pause()
@@ -138,17 +141,18 @@ class PostgresReader:
             await self._member.stop()
         self._connection.terminate()
 
-    def _on_round(self, topic_id: uuid.UUID | None, partitions: frozenset[int]) -> None:
+    def _on_round(self, topic_id: uuid.UUID | None, partitions: frozenset[int], asked_at_s: float) -> None:
         """From the member. A topic made again has nothing to do with what was read of the old one: its partitions are
         away for one round, so that their owner sees it.
         """
+        was_old = self._word.is_old
         if topic_id is not None:
-            self._round_at_s = self._clock.monotonic_s()
+            self._word.heard(asked_at_s)
         if topic_id is not None and topic_id != self._topic_id:
             self._topic_id = topic_id
             self._readings.clear()
             partitions = frozenset()
-        if partitions != self._held:
+        if partitions != self._held or (was_old and not self._word.is_old):
             self._held = partitions
             self._on_eligible(partitions)
             self._work.set()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from argosy.clock import Clock
 from argosy.config import Settings, load
 from argosy.log import Batch, Entry, Identity, LogReader, LogWriter, Record
 from argosy.logs.open import ensure, open_admin, open_reader, open_writer
@@ -96,9 +97,11 @@ class Log:
         self._closing.push_async_callback(writer.close)
         return writer
 
-    async def owner(self, positions: dict[int, int] | None = None, *, is_starting: bool = True) -> Owner:
+    async def owner(
+        self, positions: dict[int, int] | None = None, *, is_starting: bool = True, clock: Clock | None = None
+    ) -> Owner:
         """A reader that has joined; it starts what it is eligible for unless told otherwise."""
-        reader = open_reader(self.settings, self.dsn)
+        reader = open_reader(self.settings, self.dsn, clock)
         self._closing.push_async_callback(reader.close)
         owner = Owner(reader, positions)
         owner.is_starting = is_starting

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from tests.contract.conftest import Log, entries, until, values
+from tests.harness.hand_clock import AheadClock
 
 
 async def test_a_start_of_a_partition_that_is_somebody_elses_delivers_nothing(log: Log) -> None:
@@ -89,6 +90,31 @@ async def test_leaving_twice_and_joining_without_having_left_are_no_trouble(log:
     writer = await log.writer()
     await writer.append(entries(2, 3))
     await until(lambda: owner.values(2) == values(3))
+
+
+async def test_what_the_log_said_before_a_stop_is_old_until_it_has_spoken_again(log: Log) -> None:
+    """The process was stopped for longer than the group waits for it: others may have claimed what it was given."""
+    clock = AheadClock()
+    owner = await log.owner(clock=clock)
+    await until(lambda: len(owner.eligible) == 4)
+    assert not owner.reader.is_word_old()
+    owner.changes.clear()
+
+    clock.ahead_s += 60.0
+
+    assert owner.reader.is_word_old()
+    await until(lambda: not owner.reader.is_word_old())
+    await until(lambda: owner.changes[-1:] == [frozenset(range(4))])
+
+
+async def test_a_short_stop_makes_nothing_old(log: Log) -> None:
+    clock = AheadClock()
+    owner = await log.owner(clock=clock)
+    await until(lambda: len(owner.eligible) == 4 and not owner.reader.is_word_old())
+
+    clock.ahead_s += 1.0
+
+    assert not owner.reader.is_word_old()
 
 
 async def test_a_reader_that_has_left_can_be_closed_and_everybody_knows_the_bound(log: Log) -> None:

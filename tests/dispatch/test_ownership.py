@@ -49,9 +49,10 @@ class StoreStub:
 
 
 class ReadingStub:
-    """looks: of which partitions; answer: what a look does."""
+    """looks: of which partitions; answer: what a look does; words: how often it was asked whether the log's is old."""
 
     def __init__(self) -> None:
+        self.is_old, self.words = False, 0
         self.looks: list[list[int]] = []
         self.answer: Callable[[], object] = lambda: None
         self.joined: Callable[[], bool] = lambda: True
@@ -64,6 +65,10 @@ class ReadingStub:
 
     async def has_joined(self) -> bool:
         return self.joined()
+
+    def is_word_old(self) -> bool:
+        self.words += 1
+        return self.is_old
 
     async def look(self, eligible: list[Owned], is_wanted: Callable[[Owned], bool]) -> None:
         if not eligible:
@@ -169,6 +174,34 @@ async def test_two_claims_of_one_partition_never_overlap() -> None:
         assert worker.store.claims == [[3]]
         assert not worker.store.ever_overlapped
         assert worker.given_up == []
+
+
+async def test_nothing_is_claimed_by_a_word_of_before_a_stop() -> None:
+    """Others own it by right: their steps would run again here, and once more there."""
+    async with running() as worker:
+        worker.ownership.eligible(frozenset({0, 1}))
+        await until(lambda: worker.reading.looks == [[0, 1]])
+        worker.reading.is_old = True
+
+        worker.ownership.lost(list(worker.owned.values()))
+        asked = worker.reading.words
+        await until(lambda: worker.reading.words >= asked + 3)
+        assert worker.store.claims == [[0, 1]]
+
+        worker.reading.is_old = False
+        worker.ownership.eligible(frozenset({1}))  # the log has given the other to somebody else
+
+        await until(lambda: worker.owned.keys() == {1})
+        assert worker.store.claims == [[0, 1], [1]]
+
+
+async def test_what_a_dead_worker_owned_is_adopted_by_an_old_word_of_the_log_too() -> None:
+    async with running() as worker:
+        worker.reading.is_old = True
+
+        worker.hear_of_a_death(3)
+
+        await until(lambda: worker.owned.keys() == {3})
 
 
 async def test_what_was_claimed_is_read_at_once() -> None:

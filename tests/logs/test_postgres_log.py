@@ -212,6 +212,38 @@ async def test_a_member_that_is_not_heard_of_loses_its_partitions_after_the_time
     await stopped.close()
 
 
+async def test_an_answer_to_what_was_asked_before_a_stop_is_an_old_word(
+    dsn: str, postgres_settings: Settings, observer: Any
+) -> None:
+    clock = AheadClock()
+    reader = PostgresReader(postgres_settings, dsn, clock)
+    await reader.open(lambda batch: None, lambda partitions: None)
+    await until(reader.has_joined)
+    was_old_after: list[bool] = []
+    heard = reader._word.heard
+
+    def listen(at_s: float) -> None:
+        heard(at_s)
+        was_old_after.append(reader.is_word_old())
+
+    reader._word.heard = listen  # type: ignore[method-assign]
+
+    async def is_asked() -> bool:
+        return await count_sessions(observer, "member", "wait_event_type = 'Lock'") == 1
+
+    async with observer.transaction():  # a round of another member's
+        await observer.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('argosy.log/' || topic_id, 0)) FROM log_topics"
+        )
+        await until(is_asked)
+        was_old_after.clear()
+        clock.ahead_s += 60.0
+    await until(lambda: len(was_old_after) >= 2)
+
+    assert was_old_after[:2] == [True, False]
+    await reader.close()
+
+
 async def test_a_reader_whose_session_is_ended_comes_back_as_the_same_member(
     dsn: str, postgres_settings: Settings, observer: Any
 ) -> None:

@@ -2,7 +2,8 @@
 
 Two loops, every RECONCILE_INTERVAL_S and at once after a change. Neither waits for the other:
 - One claims, and asks Postgres alone (`decide`, pure): eligible and not owned → claim; owned but void → claim anew;
-  owned and not eligible → serve what is known, read no more, until somebody claims it. What nobody living owns is
+  owned and not eligible → serve what is known, read no more, until somebody claims it. Nothing is claimed by an old
+  word of the log: after a stop of this process others may be eligible, and own it by right. What nobody living owns is
   adopted (`to_adopt`): each living worker takes its part, whatever the log does. Every claim of this worker is made
   here, one after the other, so that two of one partition never overlap.
 - One reads what is eligible and owned, and looks at the log (reading.py): it waits for brokers that are away.
@@ -38,16 +39,14 @@ _ORPHANS_INTERVAL_S = 30.0  # a net: whoever dies or gives something away makes 
 
 class Decision(NamedTuple):
     claim: list[int]
-    read: list[int]
     read_no_more: list[int]
 
 
-def decide(eligible: frozenset[int], owned: dict[int, Owned]) -> Decision:
-    """What to claim, and of what is owned, what to begin and to cease to read."""
+def decide(eligible: frozenset[int], owned: dict[int, Owned], *, is_word_old: bool) -> Decision:
+    """What to claim, and what of what is owned to cease to read. is_word_old: others may be eligible by now."""
     kept = {partition: each for partition, each in owned.items() if not each.is_void}
     return Decision(
-        claim=sorted(eligible - kept.keys()),
-        read=sorted(p for p, each in kept.items() if p in eligible and not each.is_reading),
+        claim=[] if is_word_old else sorted(eligible - kept.keys()),
         read_no_more=sorted(p for p, each in kept.items() if p not in eligible and each.is_reading),
     )
 
@@ -103,7 +102,8 @@ class Ownership:
 
     def eligible(self, partitions: frozenset[int]) -> None:
         """The log's word on what should be ours. What it takes and gives back before the loop looks is read anew."""
-        telemetry.REBALANCES.inc()
+        if partitions != self._eligible:
+            telemetry.REBALANCES.inc()
         for partition in self._owned.keys() - partitions:
             self._reading.stop(self._owned[partition])
         self._eligible = partitions
@@ -177,7 +177,8 @@ class Ownership:
             return  # whom a partition is taken from must be known to live or not; that comes with the first look
         if self._has_to_look_for_losses or any(partition not in self._eligible for partition in self._owned):
             await self._look_for_losses()
-        decision = decide(frozenset() if self.is_draining else self._eligible, self._owned)
+        eligible = frozenset() if self.is_draining else self._eligible
+        decision = decide(eligible, self._owned, is_word_old=self._reading.is_word_old())
         for partition in decision.read_no_more:
             self._reading.stop(self._owned[partition])
         if decision.claim:

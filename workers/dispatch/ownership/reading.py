@@ -82,6 +82,10 @@ class Reading:
         """Whether the log has said what this worker is eligible for. Raises LogUnavailableError."""
         return await self._reader.has_joined()
 
+    def is_word_old(self) -> bool:
+        """Whether what the log said of whom is eligible may not hold any more."""
+        return self._reader.is_word_old()
+
     async def look(self, eligible: list[Owned], is_wanted: Callable[[Owned], bool]) -> None:
         """Begin to read what is not read, see that it is still the same log, say how far the others are. Claims go on
         meanwhile: is_wanted says what is still ours to read when the log has answered.

@@ -1,0 +1,90 @@
+"""When a member that hears nothing of its log has to take itself for put out of the group, and may claim again."""
+
+import pytest
+
+from argosy.logs.word import Word, is_out
+from tests.harness.hand_clock import HandClock
+
+STOPPED_S = 20.0
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "session_timeout_s", "expected"),
+    [
+        (0.0, 2.0, False),
+        (1.2, 2.0, False),
+        (1.3, 2.0, True),
+        (5.2, 6.0, False),
+        (5.3, 6.0, True),
+        (0.4, 1.0, False),
+        (0.6, 1.0, True),
+        (44.0, None, False),
+        (44.5, None, True),
+    ],
+)
+def test_what_was_given_is_given_up_before_the_session_is_over(
+    silent_s: float, session_timeout_s: float | None, expected: bool
+) -> None:
+    assert is_out(silent_s, session_timeout_s) is expected
+
+
+def test_what_was_said_before_a_stop_is_old_after_it_until_the_log_speaks_again() -> None:
+    clock = HandClock()
+    word = Word(clock, 6.0)
+    word.heard(clock.now_s)
+    assert not word.is_old
+
+    clock.now_s += STOPPED_S
+    assert word.is_old
+
+    word.heard(clock.now_s)
+    assert not word.is_old
+
+
+def test_an_answer_that_came_after_a_stop_and_was_asked_for_before_it_is_old() -> None:
+    clock = HandClock()
+    word = Word(clock, 6.0)
+    asked_at_s = clock.now_s
+
+    clock.now_s += STOPPED_S
+    word.heard(asked_at_s)
+
+    assert word.is_old
+
+
+def test_a_group_that_tells_what_it_took_away_a_moment_later_is_given_that_moment() -> None:
+    clock = HandClock()
+    word = Word(clock, 6.0, settles_s=1.0)
+    word.heard(clock.now_s)
+    assert not word.is_old, "it was never silent"
+
+    clock.now_s += STOPPED_S
+    word.heard(clock.now_s)
+    clock.now_s += 0.9
+    word.heard(clock.now_s)
+    assert word.is_old
+
+    clock.now_s += 0.2
+    assert not word.is_old
+
+
+def test_nothing_is_known_of_another_member() -> None:
+    clock = HandClock()
+    word = Word(clock, 6.0, settles_s=1.0)
+    word.heard(clock.now_s)
+    clock.now_s += STOPPED_S
+    word.heard(clock.now_s)
+
+    word.forget()
+
+    assert (word.has_come, word.silent_s, word.is_old) == (False, 0.0, False)
+
+
+def test_what_was_given_to_who_begins_is_old_after_a_stop_though_nobody_knows_when_it_was_said() -> None:
+    clock = HandClock()
+    word = Word(clock, 6.0)
+
+    clock.now_s += STOPPED_S
+
+    assert word.is_old
+    assert not word.is_out, "it is not silent, and gives up nothing"
