@@ -16,6 +16,7 @@ from tests.harness.processes import Managed, stopped
 PARTITIONS = 8
 _SOON_SILENT = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
 _SLOW = "the slow one"
+_SLEEP_S = 4  # from before a stop until its end
 # The first flush that writes these words takes its time; every other one does not.
 _SLOW_FLUSH = f"""
 CREATE SEQUENCE argosy.slow_flushes;
@@ -131,8 +132,10 @@ async def test_what_a_worker_says_after_it_was_stopped_is_not_taken(
     await until_shared(client, workers, PARTITIONS)
     sessions = sessions_over(PARTITIONS, each=2)
     turns = list(await asyncio.gather(*(client.post(name, "holds", effects=3, until=latch.path) for name in sessions)))
-    asleep = [await client.post(f"{name}-asleep", "sleeps", effects=2, sleep_s=1) for name in sessions]
+    asleep = [await client.post(f"{name}-asleep", "sleeps", effects=2, sleep_s=_SLEEP_S) for name in sessions]
     await until_reached(client.sink, turns, times=2)
+    # No step of these is in flight at the stop, and none may be repeated.
+    await client.until_status(asleep, {"suspended"}, within_s=_SLEEP_S)
     hit = await owned_turns(client, zombie, turns, PARTITIONS)
 
     with stopped(zombie):
