@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, Counter, Gauge, Histogra
 
 from argosy.clock import SystemClock
 from argosy.quiet import Quiet
+from argosy.tally import StepTally
 
 # What repeats while something is away is said this often.
 _QUIET_S: Final = 5.0
@@ -83,8 +84,11 @@ THREADS_ABANDONED = Gauge(
     "argosy_threads_abandoned", "Threads with a call that nobody waits for any more: step, workflow", ["kind"]
 )
 THREADS_WAITED_FOR = Gauge("argosy_threads_waited_for", "Calls that wait for a thread: step, workflow", ["kind"])
-STEPS = Counter("argosy_steps", "Tries of steps, by outcome", ["outcome"])
-STEP_S = Histogram("argosy_step_seconds", "Time of one try of a step", buckets=(*_LATENCY_S, 60, 300, 1800))
+STEPS = StepTally(
+    ("argosy_steps", "Tries of steps, by outcome"),
+    ("argosy_step_seconds", "Time of one try of a step"),
+    (*_LATENCY_S, 60, 300, 1800),
+)
 INBOX = Counter("argosy_inbox_rows", "Inbox rows taken, by kind and what became of them", ["kind", "outcome"])
 POKES = Counter("argosy_pokes", "Pokes received")
 WATCH_STREAMS = Gauge("argosy_watch_streams", "Gateway processes that watch this worker")

@@ -218,7 +218,8 @@ class Driver:
 
     def _go_on(self) -> bool:
         """One step of the way. False: nothing to do until something comes."""
-        if not self.loop.run(_SLICE):
+        loop = self.loop
+        if loop.ready and not loop.run(_SLICE):
             self._slices += 1
             if self._slices * _SLICE >= self._callbacks_max:
                 raise WorkflowError(
@@ -231,7 +232,7 @@ class Driver:
         if self._keys.parted is not None:
             raise self._keys.parted
         root = self._root
-        if root is None or (root.is_done and not (self._is_cancelled and self.loop.is_cleaning_up)):
+        if root is None or (root.is_done and not (self._is_cancelled and loop.is_cleaning_up)):
             self._returned()
             return False
         if self._beside:
@@ -251,12 +252,12 @@ class Driver:
             return True
         if (operations.unstarted and operations.start_next()) or operations.deliver_arrived():
             return True
-        if operations.is_empty:
+        if not operations.pending:
             raise WorkflowError(
                 "the workflow waits for what nothing can bring: no step, wait or timer of it is under way "
                 "(I/O, threads and other loops belong in a step)"
             )
-        if not operations.is_busy:
+        if not operations.tries_running:
             self._journal.rest()
         return False
 
@@ -268,17 +269,10 @@ class Driver:
 
     def _returned(self) -> None:
         """The code has ended. What it gave up by that needs no outcome, what it never asked for does."""
-        root = self._root
-        if root is None or root.cancelled():
-            error: BaseException | None = asyncio.CancelledError("the workflow cancelled itself")
-        else:
-            error = root.take_error()
+        result, error = (None, asyncio.CancelledError()) if self._root is None else self._root.take_outcome()
         if self._replay.next is not None:
             self.operations.pass_over_rest("returned" if error is None else raised(error))
-        if root is None or error is not None:
-            self._end(error=error)
-        else:
-            self._end(result=root.result())
+        self._end(error, result)
 
     def _end(self, error: BaseException | None = None, result: Any = None) -> None:
         if not self._is_done:

@@ -18,7 +18,7 @@ from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, retry_key, step_key
 from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
 from argosy.workflow.operation import Operation, StepOperation, ValueOperation, WaitOperation
-from argosy.workflow.replay import Recorded
+from argosy.workflow.replay import NEW, Recorded
 from argosy.workflow.root_task import RootTask
 from argosy.workflow.step_runner import StepRunner, Tried
 from argosy.workflow.turn_loop import TurnLoop
@@ -27,24 +27,25 @@ _NONE: Final[set[Any]] = set()  # of most attempts, and never added to
 
 
 class Operations:
-    """advance() is called when an outcome came, fail(error) when the turn cannot go on. is_closed: its code ended;
-    unstarted: what the code asked for and has not begun.
+    """advance() is called when an outcome came, fail(error) when the turn cannot go on. is_closed: its code ended.
+    pending: what the code waits for; unstarted: what of it has not begun; arrived: what tries of steps came to, in the
+    order in which they ended; tries_running: those that somebody waits for.
     """
 
     __slots__ = (
         "_advance",
-        "_arrived",
         "_asked",
         "_fail",
         "_given_up",
         "_journal",
         "_loop",
-        "_pending",
         "_replay",
         "_runner",
-        "_tries_running",
         "_worker_loop",
+        "arrived",
         "is_closed",
+        "pending",
+        "tries_running",
         "unstarted",
     )
 
@@ -63,28 +64,19 @@ class Operations:
         self._runner = runner
         self._loop, self._worker_loop = loop, worker_loop
         self._advance, self._fail = advance, fail
-        self._pending: dict[str, Operation] = {}  # what the code waits for, in the order in which it asked
+        self.pending: dict[str, Operation] = {}  # in the order in which the code asked
         self.unstarted: deque[Operation] = deque()
         # Keys of everything that it ever asked for: what of it is not pending was delivered or given up.
         self._asked: set[str] = set()
-        self._arrived: deque[tuple[StepOperation, Tried]] = deque()  # of tries, in the order in which they ended
-        # Tries that somebody waits for (`task` of the operation), and those that nobody does any more.
-        self._tries_running = 0
-        self._given_up: set[asyncio.Task[None]] = _NONE
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._pending
-
-    @property
-    def is_busy(self) -> bool:
-        return self._tries_running > 0
+        self.arrived: deque[tuple[StepOperation, Tried]] = deque()
+        self.tries_running = 0
+        self._given_up: set[asyncio.Task[None]] = _NONE  # tries that nobody waits for any more
 
     def begin(self, operation: Operation) -> "RootTask | asyncio.Future[None]":
         """The code awaits it. Returns who waits: the turn's first task, or a future for another one."""
         if operation.__class__ is StepOperation:
             operation.digest = arguments.digest(operation.args, operation.kwargs)
-            if not self._replay.is_settled(operation.key):
+            if self._replay is NEW or not self._replay.is_settled(operation.key):
                 operation.args, operation.kwargs = arguments.copied(operation.args, operation.kwargs)
                 operation.context = copy_context()
             if operation.step.is_private:
@@ -96,7 +88,7 @@ class Operations:
     def add(self, operation: Operation) -> None:
         """It begins when all that history has is delivered. A timer has nobody who waits for it."""
         key = operation.key
-        self._pending[key] = operation
+        self.pending[key] = operation
         self._asked.add(key)
         self.unstarted.append(operation)
 
@@ -109,20 +101,20 @@ class Operations:
 
     def deliver_recorded(self, key: str) -> None:
         """Deliver what history has next: the outcome with this key. Raises Park when the code has not asked for it."""
-        operation = self._pending.get(key)
+        operation = self.pending.get(key)
         if operation is not None:
             self._deliver(operation, self._replay.take())
         elif key in self._asked:
             self._replay.take()
-        elif (old := self._replay.old) is not None and (timer := old.timer(key, self._pending.values())) is not None:
+        elif (old := self._replay.old) is not None and (timer := old.timer(key, self.pending.values())) is not None:
             self._settle(timer)
         else:
             raise self.mismatch(key)
 
     def deliver_arrived(self) -> bool:
         """Record and deliver what came first: the outcome of a try, else of a wait. False: nothing came."""
-        if self._arrived:
-            self._settle_try(*self._arrived.popleft())
+        if self.arrived:
+            self._settle_try(*self.arrived.popleft())
         elif (over := self._journal.next_over()) is not None:
             self._settle_wait(*over)
         else:
@@ -138,14 +130,14 @@ class Operations:
 
     def end_timer(self, key: str) -> None:
         """The code has cancelled a timer."""
-        if (operation := self._pending.get(key)) is not None:
+        if (operation := self.pending.get(key)) is not None:
             self.give_up(operation)
 
     def give_up(self, operation: Operation) -> None:
         """The code does not wait for it any more; nothing to do when it was settled."""
         if not self._is_awaited(operation):
             return
-        del self._pending[operation.key]
+        del self.pending[operation.key]
         if not operation.is_started:
             return
         if isinstance(operation, StepOperation):
@@ -154,7 +146,7 @@ class Operations:
             elif (task := operation.task) is not None:
                 operation.is_ended, operation.task = True, None
                 task.cancel()
-                self._tries_running -= 1
+                self.tries_running -= 1
                 self._given_up = self._given_up or set()
                 self._given_up.add(task)
                 task.add_done_callback(self._given_up.discard)
@@ -168,15 +160,15 @@ class Operations:
         """Ends what is under way. Returns the tries that have not ended yet."""
         self._advance, self._fail = _nothing, _nothing  # what drives this and this held each other
         left, self._given_up = self._given_up, _NONE
-        for operation in self._pending.values():
+        for operation in self.pending.values():
             if isinstance(operation, StepOperation):
                 if operation.task is not None:
                     left = {*left, operation.task}
                 operation.is_ended, operation.task = True, None
             operation.let_go()
-        self._pending.clear()
+        self.pending.clear()
         self.unstarted.clear()
-        self._tries_running = 0
+        self.tries_running = 0
         for task in left:
             task.cancel()
         return left
@@ -188,22 +180,22 @@ class Operations:
 
         if digests is not None:
             return other_arguments(name_of(key), *digests)
-        return mismatch(name_of(key), instead or asks_for([name_of(each) for each in self._pending]))
+        return mismatch(name_of(key), instead or asks_for([name_of(each) for each in self.pending]))
 
     # Inside
 
     def _is_awaited(self, operation: Operation) -> bool:
-        return not self.is_closed and self._pending.get(operation.key) is operation
+        return not self.is_closed and self.pending.get(operation.key) is operation
 
     def _start(self, operation: Operation) -> bool:
         """Begin what the code asked for. True: it is over by that."""
-        if self._pending.get(operation.key) is not operation:
+        if self.pending.get(operation.key) is not operation:
             return False  # it was given up before it began
         operation.is_started = True
         if operation.__class__ is StepOperation:
             if operation.step.policy.is_at_most_once:
                 self._runner.check_certain(operation)
-            operation.tries = self._replay.tries(operation.key)
+            operation.tries = 0 if self._replay is NEW else self._replay.tries(operation.key)
             if operation.tries and not self._replay.is_settled(retry_key(operation.key, operation.tries)):
                 self._wait_again(operation, self._runner.delay_s(operation))
             else:
@@ -222,7 +214,7 @@ class Operations:
 
     def _try(self, operation: StepOperation) -> None:
         operation.task = self._worker_loop.create_task(self._tried(operation), context=operation.context)
-        self._tries_running += 1
+        self.tries_running += 1
 
     async def _tried(self, operation: StepOperation) -> None:
         """One try, and what it came to."""
@@ -244,7 +236,7 @@ class Operations:
             if self._runner.unheard:
                 self._runner.unheard.pop(operation.key, None)
             if operation.task is not None:
-                self._tries_running -= 1
+                self.tries_running -= 1
                 operation.task = None
             is_awaited = arrived is not None and self._is_awaited(operation)
             if arrived is not None and is_awaited and self._journal.is_stopped:
@@ -253,7 +245,7 @@ class Operations:
                     self._journal.record(arrived.event, operation.key, arrived.data)
             self._journal.left(operation.key)
         if arrived is not None and is_awaited:
-            self._arrived.append((operation, arrived))
+            self.arrived.append((operation, arrived))
             self._advance()
 
     def _deliver(self, operation: Operation, found: Recorded) -> None:
@@ -265,7 +257,7 @@ class Operations:
         self._settle(operation, outcome.value_of(found) if error is None else None, error)
 
     def _settle_try(self, operation: StepOperation, tried: Tried) -> None:
-        if self._pending.get(operation.key) is not operation:
+        if self.pending.get(operation.key) is not operation:
             return
         operation.tries += 1
         self._journal.record(tried.event, operation.key, tried.data)
@@ -277,14 +269,14 @@ class Operations:
             self._deliver(operation, Recorded(tried.event, tried.data))
 
     def _settle_wait(self, key: str, found: Recorded) -> None:
-        if (operation := self._pending.get(key)) is not None:
+        if (operation := self.pending.get(key)) is not None:
             self._deliver(operation, found)
-        elif isinstance(again := self._pending.get(step_key(key)), StepOperation) and again.wait_key == key:
+        elif isinstance(again := self.pending.get(step_key(key)), StepOperation) and again.wait_key == key:
             again.wait_key = ""
             self._try(again)
 
     def _settle(self, operation: Operation, value: Any = None, error: BaseException | None = None) -> None:
-        del self._pending[operation.key]
+        del self.pending[operation.key]
         if operation.timer is not None:
             self._loop.fire(operation.timer)
         else:

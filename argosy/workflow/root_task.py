@@ -152,10 +152,12 @@ class RootTask:
 
     # What the loop does
 
-    def take_error(self) -> BaseException | None:
-        """What the code raised; it is not kept here."""
+    def take_outcome(self) -> tuple[Any, BaseException | None]:
+        """What the code returned, or raised. The error is not kept here."""
         error, self._error = self._error, None
-        return error
+        if self._is_cancelled:
+            error = asyncio.CancelledError("the workflow cancelled itself")
+        return self._result, error
 
     def run(self) -> None:
         """One step of the code: up to what it awaits next, or to its end."""
@@ -185,7 +187,10 @@ class RootTask:
             self._error = raised
             self._end()
         else:
-            self._wait_for(awaited)
+            if isinstance(awaited, Wakes) and not self._must_cancel:
+                self._fut_waiter = awaited
+            else:
+                self._wait_for(awaited)
         finally:
             self.is_running = False
             _leave_task(loop, self)  # type: ignore[arg-type]

@@ -35,10 +35,7 @@ log = structlog.get_logger()
 _NOTHING: Final[dict[str, Any]] = {}  # of most attempts, and never added to
 _TOLD_S: Final = 0.01  # a try that took less is not told how long: most do, and each event would be larger for it
 
-_count_completed = telemetry.STEPS.labels(outcome="completed").inc
-_count_failed = telemetry.STEPS.labels(outcome="failed").inc
-_count_retried = telemetry.STEPS.labels(outcome="retried").inc
-_observe_s = telemetry.STEP_S.observe
+_tally: Final = telemetry.STEPS
 
 
 class Bounds(NamedTuple):
@@ -106,22 +103,24 @@ class StepRunner:
                 this.is_over = True
                 this.tail = None
                 took_s = perf_counter() - started_s
-                _observe_s(took_s)
+                _tally.took(took_s)
         except BaseException as error:
             if _is_interruption(operation, error):
                 self._open.clear(key)
                 raise
-            self._refuse_late(key)
+            if self._open.is_closed:
+                self._refuse_late(key)
             tried = self._failed(operation, tries, error, took_s)
             if isinstance(error, GeneratorExit):
                 self.unheard = {**self.unheard, key: tried}
             return tried
-        self._refuse_late(key)
+        if self._open.is_closed:
+            self._refuse_late(key)
         crash_points.reach("in_step")
         data = outcome.completed(encoded, tries)
         if took_s >= _TOLD_S or step.mark or self._open.tail is not None or self._open.filled is not None:
             data = self._at_end(step, key, data, took_s)
-        _count_completed()
+        _tally.completed += 1
         return Tried(Event.STEP_COMPLETED, outcome.with_digest(data, operation.digest), decoded)
 
     def delay_s(self, operation: StepOperation) -> float:
@@ -137,14 +136,14 @@ class StepRunner:
             failure.traceback = traceback_of(error)
             failure.causes = outcome.causes_of(error)
             self._say(telemetry.STEP_FAILED, step, key, failure, failure.traceback)
-            _count_failed()
+            _tally.failed += 1
             data = self._at_end(step, key, outcome.encode(failure), took_s)
             return Tried(Event.STEP_FAILED, outcome.with_digest(data, operation.digest))
         if tries == 1:
             self._say(telemetry.STEP_RETRIED, step, key, failure, traceback_of(error))
         failure.delay_s = delay_s
         self._open.clear(key)
-        _count_retried()
+        _tally.retried += 1
         return Tried(Event.STEP_RETRYING, self._at_end(step, key, outcome.encode(failure), took_s), None, delay_s)
 
     def _say(self, event: str, step: Step, key: str, failure: outcome.Failure, traceback: str) -> None:
@@ -212,9 +211,8 @@ class StepRunner:
                 self._threads.give_up(job)
 
     def _refuse_late(self, key: str) -> None:
-        if self._open.is_closed:
-            self._open.clear(key)
-            raise asyncio.CancelledError("the workflow has ended")
+        self._open.clear(key)
+        raise asyncio.CancelledError("the workflow has ended")
 
 
 def _call_plain(function: Callable[[], Any]) -> Any:

@@ -30,11 +30,11 @@ _SWEEP_FROM: Final = 64  # tasks, before those that have ended are let go of
 
 
 class TurnLoop(asyncio.AbstractEventLoop):
-    """See above. Used from one thread."""
+    """See above. Used from one thread. ready: what runs next."""
 
     def __init__(self, host: Host) -> None:
         self._host: Host = host
-        self._ready: deque[Handle | RootTask] = deque()
+        self.ready: deque[Handle | RootTask] = deque()
         self.root: RootTask | None = None
         self._tasks: dict[int, TurnTask] = {}
         self._tasks_made = 1  # the first one is the root
@@ -50,7 +50,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
         """Run what is ready, and what becomes ready by that. False: it was more than handles_max, and goes on with the
         next call.
         """
-        ready = self._ready
+        ready = self.ready
         if not ready:
             return True
         outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
@@ -73,7 +73,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
 
     def fire(self, timer: Timer) -> None:
         """A timer is over."""
-        self._ready.append(timer)
+        self.ready.append(timer)
 
     def begin(self, code: Coroutine[Any, Any, Any], variables: Context) -> RootTask:
         """The first task of the turn. variables: what its context variables are."""
@@ -82,7 +82,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
 
     def make_ready(self, task: RootTask) -> None:
         if not self._is_closed:
-            self._ready.append(task)
+            self.ready.append(task)
 
     def current_task(self) -> "TurnTask | RootTask | None":
         """The task that runs now."""
@@ -106,7 +106,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
         """
         self._is_closed = True
         self._cleaning_up.clear()
-        self._ready.clear()
+        self.ready.clear()
         root, self.root = self.root, None
         raised: list[BaseException] = []
         if self._tasks or self._generators or (root is not None and not root.is_done):
@@ -141,7 +141,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
         handle = Handle(callback, args, copy_context() if context is None else context)
         if not self._is_closed:
-            self._ready.append(handle)
+            self.ready.append(handle)
         return handle
 
     def call_later(  # type: ignore[override]
@@ -216,7 +216,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
         if self._is_closed:
             return timer
         if delay_s <= 0:
-            self._ready.append(timer)
+            self.ready.append(timer)
         else:
             self._host.begin_timer(timer, delay_s)
         return timer

@@ -171,7 +171,8 @@ def test_long_and_deep_code_is_looked_at(tmp_path: Path) -> None:
 
 def test_what_ships_with_argosy_replays() -> None:
     shipped = [str(each) for each in sorted((ROOT / "argosy/workflows").glob("*.py"))]
-    examples = [str(each) for each in sorted((ROOT / "examples").rglob("*.py"))]
+    # unsound.py is there to be found out; the page of workflows has what is said of it.
+    examples = [str(each) for each in sorted((ROOT / "examples").rglob("*.py")) if each.name != "unsound.py"]
 
     code, output, errors = run(ROOT, *shipped, *examples)
 

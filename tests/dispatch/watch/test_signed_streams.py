@@ -39,9 +39,9 @@ async def say_again(
     answers: list[bytes] = []
     async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(5):
         call = channel.stream_stream(method)(metadata=metadata)
-        for message in messages:
-            await call.write(message)
         try:
+            for message in messages:  # the call may be refused before they are through
+                await call.write(message)
             async for answer in call:
                 answers.append(answer)
         except grpc.aio.AioRpcError as error:
