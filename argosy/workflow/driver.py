@@ -7,7 +7,7 @@ Rules:
 - **Nothing begins before history is all delivered.** What the code asks for meanwhile waits. So what it gives up (a
   cancelled task, the loser of a race, what took longer than asyncio.timeout) is given up again before it would begin.
 - A cancel of the turn is an outcome, too: recorded, then delivered at rest, once, as CancelledError in the first task.
-  When that has ended, other tasks that it cancelled by that clean up to their end (asyncio.gather does not wait).
+  When that has ended, all others are cancelled, as asyncio.run does, and clean up to their end.
 - An outcome of an operation that the code had given up by then is passed over, now as in every replay.
 - At rest, with an outcome to deliver that the code has not asked for, history and code have parted: the turn is parked.
   At rest with nothing to wait for, no outcome can ever come: the turn fails.
@@ -33,6 +33,7 @@ from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, TIMER
 from argosy.workflow.loop_handle import Timer
+from argosy.workflow.loop_refusals import refuse_closed, refuse_hopeless, refuse_restless
 from argosy.workflow.mismatch import raised
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import WaitOperation
@@ -41,6 +42,7 @@ from argosy.workflow.root_task import RootTask
 from argosy.workflow.step_runner import StepRunner
 from argosy.workflow.turn_keys import TurnKeys
 from argosy.workflow.turn_loop import TurnLoop
+from argosy.workflow.turn_task import number_of
 from argosy.workflow.turn_time import TurnTime
 
 log = structlog.get_logger()
@@ -107,8 +109,7 @@ class Driver:
         self._beside = 0
         self._is_advancing = False
         self._is_done = self._is_cancelled = False
-        self._slices = 0
-        self._refused = 0
+        self._slices = self._refused = 0
 
     @property
     def operations(self) -> Operations:
@@ -222,19 +223,19 @@ class Driver:
         if loop.ready and not loop.run(_SLICE):
             self._slices += 1
             if self._slices * _SLICE >= self._callbacks_max:
-                raise WorkflowError(
-                    "the workflow never comes to rest: a loop of it awaits nothing that is durable "
-                    f"(WORKFLOW_CALLBACKS_MAX={self._callbacks_max})"
-                )
+                refuse_restless(self._callbacks_max)
             self._worker_loop.call_soon(self.advance)
             return False
         self._slices = 0
         if self._keys.parted is not None:
             raise self._keys.parted
         root = self._root
-        if root is None or (root.is_done and not (self._is_cancelled and loop.is_cleaning_up)):
-            self._returned()
-            return False
+        if root is None or root.is_done:
+            if self._is_cancelled and loop.cancel_rest():
+                return True
+            if root is None or not (self._is_cancelled and loop.is_cleaning_up):
+                self._returned()
+                return False
         if self._beside:
             return False
         operations = self._operations or self.operations
@@ -253,10 +254,10 @@ class Driver:
         if (operations.unstarted and operations.start_next()) or operations.deliver_arrived():
             return True
         if not operations.pending:
-            raise WorkflowError(
-                "the workflow waits for what nothing can bring: no step, wait or timer of it is under way "
-                "(I/O, threads and other loops belong in a step)"
-            )
+            if not root.is_done:
+                refuse_hopeless()
+            self._returned()  # what is left has swallowed its cancel, and waits for nobody
+            return False
         if not operations.tries_running:
             self._journal.rest()
         return False
@@ -281,13 +282,12 @@ class Driver:
             self._on_done()
 
     def _key(self, name: str) -> str:
-        task = self.loop.current_task()
-        return self._keys.next(0 if task is None else task.number, name)
+        return self._keys.next(number_of(self.loop.current_task()), name)
 
     def _refuse(self) -> None:
         self._refused += 1
         if self._refused <= _REFUSALS:
-            raise WorkflowError("the turn rests or has ended: nothing of it begins any more, also not in a `finally`")
+            refuse_closed()
 
 
 def _nothing() -> None:

@@ -1,4 +1,4 @@
-"""What an event loop has and the loop of a turn does not: each says where it belongs."""
+"""What the loop of a turn refuses, and why; what an event loop has and it does not says where it belongs."""
 
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
@@ -29,6 +29,27 @@ _REFUSED: Final = (
         )
     ),
 )
+
+
+def refuse_closed() -> NoReturn:
+    """For who asks something of a loop that has ended."""
+    raise WorkflowError("the turn rests or has ended: nothing of it begins any more, also not in a `finally`")
+
+
+def refuse_restless(callbacks_max: int) -> NoReturn:
+    """For code that goes on for ever between two outcomes."""
+    raise WorkflowError(
+        "the workflow never comes to rest: a loop of it awaits nothing that is durable "
+        f"(WORKFLOW_CALLBACKS_MAX={callbacks_max})"
+    )
+
+
+def refuse_hopeless() -> NoReturn:
+    """For code that waits, and nothing can come."""
+    raise WorkflowError(
+        "the workflow waits for what nothing can bring: no step, wait or timer of it is under way "
+        "(I/O, threads and other loops belong in a step)"
+    )
 
 
 def refuse_all(loop_class: type) -> None:

@@ -117,6 +117,8 @@ class RootTask:
 
     def uncancel(self) -> int:
         self._cancels = max(0, self._cancels - 1)
+        if not self._cancels:
+            self._must_cancel = False  # as from Python 3.13 on, whose task groups rely on it
         return self._cancels
 
     def add_done_callback(self, callback: Callable[..., Any], *, context: Context | None = None) -> None:

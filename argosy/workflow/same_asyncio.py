@@ -3,21 +3,24 @@
 Python's own `as_completed` and `all_tasks` go through sets in the order of memory addresses, and what `gather` returns
 has its place in a set by its address; so branches got other numbers, and other keys, in a replay. `wait_for` makes a
 task of what it awaits up to Python 3.11 and not after it; so keys would be others when Python is upgraded.
-Under any other loop nothing changes.
+`wrap_future` waits for a thread, which a turn's loop never hears of: it says so. Under any other loop nothing changes.
 """
 
 import asyncio
+import asyncio.futures
 import asyncio.tasks
 from asyncio.events import _get_running_loop
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator
 from functools import wraps
 from typing import Any, Final
 
+from argosy.errors import WorkflowError
 from argosy.workflow.turn_loop import TurnLoop
 
 _as_completed = asyncio.as_completed
 _wait_for = asyncio.wait_for
 _all_tasks = asyncio.all_tasks
+_wrap_future = asyncio.wrap_future
 _Gathering: Final[Any] = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 
 
@@ -45,6 +48,16 @@ def all_tasks(loop: asyncio.AbstractEventLoop | None = None) -> set[asyncio.Task
     return of.unfinished() if isinstance(of, TurnLoop) else _all_tasks(loop)
 
 
+@wraps(_wrap_future)
+def wrap_future(future: Any, *, loop: asyncio.AbstractEventLoop | None = None) -> asyncio.Future[Any]:
+    """Refused in a workflow."""
+    if isinstance(_get_running_loop(), TurnLoop) and not asyncio.isfuture(future):
+        raise WorkflowError(
+            "the future of a thread cannot be awaited in a workflow: threads belong in a step (ctx.run)"
+        )
+    return _wrap_future(future, loop=loop)
+
+
 class _NumberedGathering(_Gathering):  # type: ignore[misc]
     """What gather returns, with a number as the futures of a turn's loop have one."""
 
@@ -61,6 +74,7 @@ def install() -> None:
     for name, function in (("as_completed", as_completed), ("wait_for", wait_for), ("all_tasks", all_tasks)):
         setattr(asyncio, name, function)
         setattr(asyncio.tasks, name, function)
+    asyncio.wrap_future = asyncio.futures.wrap_future = wrap_future
     asyncio.tasks._GatheringFuture = _gathering  # type: ignore[attr-defined]
 
 

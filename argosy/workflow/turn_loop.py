@@ -16,13 +16,12 @@ from asyncio.events import _get_running_loop, _set_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from argosy.errors import WorkflowError
 from argosy.workflow import frame_ends
 from argosy.workflow.loop_handle import NOBODY, Handle, Host, Timer
-from argosy.workflow.loop_refusals import refuse_all
+from argosy.workflow.loop_refusals import refuse_all, refuse_closed
 from argosy.workflow.root_task import RootTask
 from argosy.workflow.turn_task import TurnFuture, TurnTask
 
@@ -43,6 +42,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
         self._sweep_at = _SWEEP_FROM
         self._is_closed = False
         self._cleaning_up: list[TurnTask] = []  # tasks that did when it was last looked
+        self._is_rest_cancelled = False
 
     # What the host does
 
@@ -88,6 +88,16 @@ class TurnLoop(asyncio.AbstractEventLoop):
         """The task that runs now."""
         root = self.root
         return root if root is not None and root.is_running else asyncio.current_task(self)  # type: ignore[return-value]
+
+    def cancel_rest(self) -> bool:
+        """The first task of a cancelled turn has ended: whatever else runs is cancelled, once. False: it was."""
+        if self._is_rest_cancelled:
+            return False
+        self._is_rest_cancelled = True
+        for task in list(self._tasks.values()):
+            if not (task.done() or task.cancelling()):
+                task.cancel()
+        return True
 
     @property
     def is_cleaning_up(self) -> bool:
@@ -173,7 +183,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
     ) -> TurnTask:
         if self._is_closed:
             coro.close()
-            _refuse_closed()
+            refuse_closed()
         number = self._tasks_made
         self._tasks_made += 1
         task = TurnTask(
@@ -232,7 +242,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
         task = self.current_task()
         if self._generators is None:
             self._generators = WeakKeyDictionary()
-        self._generators[generator] = copy_context() if task is None else task.context
+        self._generators[generator] = copy_context() if task is None else getattr(task, "context", copy_context())
 
     def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
         if not self._is_closed and _get_running_loop() is self and not frame_ends.is_collecting():
@@ -245,10 +255,6 @@ def _cleans_up(task: TurnTask) -> bool:
 
 def _leave(generator: AsyncGenerator[Any, Any]) -> None:
     """Of a closed loop: nothing of its code runs."""
-
-
-def _refuse_closed() -> NoReturn:
-    raise WorkflowError("the turn rests or has ended: nothing of it begins any more, also not in a `finally`")
 
 
 refuse_all(TurnLoop)

@@ -5,6 +5,8 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any
 
+from argosy.errors import WorkflowError
+
 
 class TurnTask(asyncio.Task[Any]):
     """A task of a workflow. number: in the order in which the turn's tasks are made, from 0."""
@@ -31,3 +33,16 @@ class TurnFuture(asyncio.Future[Any]):
 
     def __hash__(self) -> int:
         return self.number
+
+
+def number_of(task: Any) -> int:
+    """Of the task that runs; 0 outside of any. Raises WorkflowError for one that the turn's loop did not make."""
+    if task is None:
+        return 0
+    number: int | None = getattr(task, "number", None)
+    if number is None:
+        raise WorkflowError(
+            "a task that was made by asyncio.Task(…) has no number, and so no keys: make tasks of a workflow with "
+            "asyncio.create_task or a TaskGroup"
+        )
+    return number

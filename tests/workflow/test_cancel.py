@@ -280,3 +280,51 @@ async def test_code_that_returns_before_it_hears_of_a_cancel_has_not_heard_of_it
 @pytest.fixture
 def made() -> Made:
     return []
+
+
+async def test_what_runs_beside_the_workflow_is_cancelled_when_that_has_ended_and_cleans_up(made: Made) -> None:
+    async def branch(ctx: Context, name: str) -> None:
+        try:
+            await ctx.wait_signal(name)
+        except asyncio.CancelledError:
+            await ctx.run(release, name)
+            raise
+
+    async def flow(ctx: Context) -> list[None]:
+        branches = [asyncio.create_task(branch(ctx, name)) for name in ("a", "b", "c")]
+        return [await each for each in branches]
+
+    async def release(name: str) -> None:
+        made.append(name)
+
+    journal = ListJournal(passes_time=False)
+    journal, ended = await run_cancelled(flow, journal.is_resting.is_set, journal)
+    whole = list(journal.rows)
+    at = next(number for number, row in enumerate(whole) if row[2] == "turn.cancelling")
+
+    assert isinstance(ended, asyncio.CancelledError)
+    assert made == ["a", "b", "c"]
+    for rows in range(at + 1, len(whole) + 1):
+        made.clear()
+        _, ended_again = await replay(flow, journal, rows)
+        assert isinstance(ended_again, asyncio.CancelledError)
+        assert made == ["a", "b", "c"][sum(row[2] == "step.completed" for row in whole[:rows]) :]
+
+
+async def test_who_swallows_a_cancel_beside_the_workflow_and_waits_for_nothing_is_not_waited_for() -> None:
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                continue
+
+    async def flow(ctx: Context) -> None:
+        beside = asyncio.create_task(stubborn())
+        await ctx.wait_signal("go")
+        await beside
+
+    journal = ListJournal(passes_time=False)
+    journal, ended = await run_cancelled(flow, journal.is_resting.is_set, journal)
+
+    assert isinstance(ended, asyncio.CancelledError)

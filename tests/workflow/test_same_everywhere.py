@@ -1,13 +1,14 @@
 """What asyncio leaves to memory addresses, or to the version of Python, is the same for every replay of a workflow."""
 
 import asyncio
+import concurrent.futures
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 import structlog
 
-from argosy import Context, StepFailedError, step
+from argosy import Context, StepFailedError, WorkflowError, step
 from argosy.workflow.journal import Park
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import BankError, run
@@ -138,3 +139,37 @@ async def test_arguments_that_went_away_are_other_arguments() -> None:
 
     with pytest.raises(Park, match=r"outcome of 'load' with arguments of digest \w{8}; the code now .* digest none"):
         await run(once, None, ListJournal(journal.rows, attempt=2))
+
+
+async def test_a_task_that_asyncio_did_not_make_is_told_how_to_be_made() -> None:
+    async def flow(ctx: Context) -> list[str]:
+        async def branch(operation: Any) -> str:
+            try:
+                return str(await operation())
+            except WorkflowError as error:
+                return str(error)
+
+        by_hand = [asyncio.Task(branch(each)) for each in (lambda: ctx.run(load), lambda: asyncio.sleep(1))]
+        return [await each for each in by_hand]
+
+    told = await run(flow)
+
+    assert all("asyncio.create_task or a TaskGroup" in each for each in told)
+
+
+async def test_a_future_of_a_thread_is_refused_in_words() -> None:
+    async def flow(ctx: Context) -> str:
+        try:
+            return str(await asyncio.wrap_future(concurrent.futures.Future()))
+        except WorkflowError as error:
+            return str(error)
+
+    assert "in a step" in await run(flow)
+
+
+async def test_a_future_of_a_thread_is_taken_by_any_other_loop() -> None:
+    done: concurrent.futures.Future[int] = concurrent.futures.Future()
+    done.set_result(1)
+
+    assert await asyncio.wrap_future(done) == 1
+    assert await asyncio.to_thread(lambda: 2) == 2
