@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
-from argosy.clock import SystemClock
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity
 from argosy.store.partition import Claimed, Orphan
 from argosy.workers.dispatch.life import Member
+from argosy.workers.dispatch.ownership.members import NEW_S
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.turn import Owned
+from tests.harness.hand_clock import AheadClock
 
-ME, DEAD = uuid.UUID(int=1), uuid.UUID(int=2)
+ME, DEAD, NEW = (uuid.UUID(int=number) for number in (1, 2, 3))
+LIVES = Member(ME, 1, "default", "127.0.0.1:1", False, True)
 
 
 class StoreStub:
@@ -24,6 +26,7 @@ class StoreStub:
     def __init__(self) -> None:
         self.claims: list[list[int]] = []
         self.orphaned: list[Orphan] = []
+        self.orphan_looks = 0
         self.is_free = asyncio.Event()
         self.is_free.set()
         self.under_way: list[int] = []
@@ -38,11 +41,12 @@ class StoreStub:
         return {partition: Claimed(len(self.claims), None, None) for partition in partitions}
 
     async def adopt(self, orphans: Sequence[Orphan]) -> dict[int, Claimed]:
+        self.orphaned = [each for each in self.orphaned if each not in orphans]
         return await self.claim([each.partition for each in orphans])
 
     async def orphans(self, living: Sequence[uuid.UUID]) -> list[Orphan]:
-        found, self.orphaned = self.orphaned, []
-        return found
+        self.orphan_looks += 1
+        return [each for each in self.orphaned if each.owner not in living]
 
     async def owned(self) -> dict[int, int]:
         return {}
@@ -84,13 +88,13 @@ class Worker:
     """Ownership alone. given_up: partitions of each call of on_void."""
 
     def __init__(self) -> None:
-        self.store, self.reading = StoreStub(), ReadingStub()
+        self.store, self.reading, self.clock = StoreStub(), ReadingStub(), AheadClock()
         self.owned: dict[int, Owned] = {}
         self.given_up: list[list[int]] = []
         self.ownership = Ownership(
             self.store,  # type: ignore[arg-type]
             self.reading,  # type: ignore[arg-type]
-            SystemClock(),
+            self.clock,
             worker_id=ME,
             lane="default",
             owned=self.owned,
@@ -99,13 +103,12 @@ class Worker:
             on_void=lambda gone: self.given_up.append([each.partition for each in gone]),
         )
         self.ownership.begin(Identity("c", "t", 8))
-        self.ownership.members([Member(ME, 1, "default", "127.0.0.1:1", False, True)])
+        self.ownership.members([LIVES])
 
     def hear_of_a_death(self, *partitions: int) -> None:
         """Another worker died, and these partitions were its own."""
         self.store.orphaned = [Orphan(partition, 1, DEAD) for partition in partitions]
-        lives = Member(ME, 1, "default", "127.0.0.1:1", False, True)
-        self.ownership.members([lives, Member(DEAD, 2, "default", "127.0.0.1:2", False, False)])
+        self.ownership.members([LIVES, Member(DEAD, 2, "default", "127.0.0.1:2", False, False)])
 
 
 @contextlib.asynccontextmanager
@@ -200,6 +203,34 @@ async def test_what_a_dead_worker_owned_is_adopted_by_an_old_word_of_the_log_too
         worker.reading.is_old = True
 
         worker.hear_of_a_death(3)
+
+        await until(lambda: worker.owned.keys() == {3})
+
+
+async def test_what_belongs_to_who_came_while_we_were_stopped_is_not_adopted() -> None:
+    """Whom this worker has not been told of it does not take for dead at once."""
+    async with running() as worker:
+        await until(lambda: worker.store.orphan_looks == 1)
+        worker.store.orphaned = [Orphan(3, 1, NEW)]
+
+        worker.clock.ahead_s = 60.0  # a look for orphans is due, by the list of before the stop
+        await until(lambda: worker.store.orphan_looks >= 3)
+        looks = worker.store.orphan_looks
+        worker.ownership.members([LIVES, Member(NEW, 3, "default", "127.0.0.1:3", False, True)])
+        worker.clock.ahead_s += NEW_S
+        await until(lambda: worker.store.orphan_looks > looks)
+
+        assert worker.owned == {}
+
+
+async def test_what_belongs_to_somebody_whom_nobody_knows_any_more_is_adopted_a_moment_later() -> None:
+    async with running() as worker:
+        await until(lambda: worker.store.orphan_looks == 1)
+        worker.store.orphaned = [Orphan(3, 1, NEW)]
+        worker.clock.ahead_s = 60.0
+        await until(lambda: worker.store.orphan_looks >= 3)
+
+        worker.clock.ahead_s += NEW_S
 
         await until(lambda: worker.owned.keys() == {3})
 

@@ -227,7 +227,10 @@ class Ownership:
         self._has_to_look_for_orphans = False
         self._orphans_at_s = self._clock.monotonic_s()
         try:
-            orphans = await self._partitions.orphans([*self.fleet.living, self._worker_id])
+            found = await self._partitions.orphans([*self.fleet.living, self._worker_id])
+            orphans = [each for each in found if each.owner is None or not self.fleet.is_living(each.owner)]
+            if len(orphans) < len(found):  # whoever is not known yet may have begun just now, or while we were stopped
+                self._has_to_look_for_orphans = True
             mine = to_adopt(orphans, self.fleet.all, self._lane, self._worker_id)
             asked_s = self._clock.monotonic_s()
             adopted = await self._partitions.adopt(mine) if mine else {}
