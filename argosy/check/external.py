@@ -30,6 +30,7 @@ _OWN_LOOP: Final = "runs a loop that records nothing: make the workflow `async d
 _TURN_LOOP: Final = (
     "is refused: the turn's loop is run by the worker, from outcome to outcome; await what is to be done"
 )
+_BY_HAND: Final = "has no number, and so no keys: make tasks with asyncio.create_task or a TaskGroup"
 
 _VERBS: Final = "get post put patch delete head options request"
 
@@ -84,13 +85,15 @@ CALLS: Final = (
     Rule("io", "smtplib.SMTP smtplib.SMTP_SSL ftplib.FTP ftplib.FTP_TLS imaplib.IMAP4 imaplib.IMAP4_SSL", _OUTSIDE),
     Rule("io", "websockets.connect asyncpg.connect asyncpg.create_pool psycopg.connect psycopg2.connect", _OUTSIDE),
     Rule("threads", "threading.* multiprocessing.* concurrent.futures.* _thread.*", _THREAD),
-    Rule("threads", "asyncio.to_thread asyncio.run_coroutine_threadsafe os.fork os.forkpty joblib.Parallel", _THREAD),
+    Rule("threads", _of("asyncio", "to_thread run_coroutine_threadsafe wrap_future"), _THREAD),
+    Rule("threads", "os.fork os.forkpty joblib.Parallel", _THREAD),
     Rule("threads", "anyio.to_thread.* anyio.from_thread.* anyio.to_process.* asgiref.sync.*", _THREAD),
     Rule(
         "loop",
         "asyncio.run asyncio.Runner asyncio.new_event_loop anyio.run trio.run uvloop.run uvloop.new_event_loop",
         _OWN_LOOP,
     ),
+    Rule("loop", "asyncio.Task", _BY_HAND),
     Rule("loop", "asyncio.set_event_loop asyncio.set_event_loop_policy nest_asyncio.apply", _TURN_LOOP),
 )
 

@@ -57,6 +57,8 @@ STEP = "@step\nasync def look(*given): ...\n"
         ("import anyio", "await anyio.to_thread.run_sync(print)", "threads"),
         ("", "asyncio.run(order())", "loop"),
         ("", "asyncio.get_event_loop().run_until_complete(order)", "loop"),
+        ("", "await asyncio.Task(ctx.sleep(1))", "loop"),
+        ("", "await asyncio.wrap_future(order)", "threads"),
         ("import random\nrng = random.Random(7)", "rng.random()", "random"),
         ("@step\nasync def charge(order): ...", "await charge(order)", "step-call"),
         ("@step(effect='idempotent')\ndef charge(order): ...", "charge(order)", "step-call"),

@@ -187,6 +187,7 @@ def test_a_synchronous_workflow_must_let_its_thread_unwind(tmp_path: Path) -> No
     line = "while True:\n    try:\n        ctx.sleep(1)\n    except {}:\n        pass"
 
     assert codes_of(tmp_path, line.format("BaseException"), kind="def") == ["swallowed-cancel"]
+    assert codes_of(tmp_path, line.format("asyncio.CancelledError"), kind="def") == ["swallowed-cancel"]
     assert codes_of(tmp_path, line.format("Exception"), kind="def") == []
 
 

@@ -55,10 +55,7 @@ def _catches(kind: ast.expr | None, look: Look) -> bool:
     if isinstance(kind, ast.Tuple):
         return any(_catches(each, look) for each in kind.elts)
     meaning = look.meaning(kind)
-    if not isinstance(meaning, External):
-        return False
-    # A thread is not cancelled by asyncio's error, but by one that only BaseException catches.
-    return meaning.name == _ALL or (meaning.name in _CANCELS and look.workflow.is_async)
+    return isinstance(meaning, External) and (meaning.name == _ALL or meaning.name in _CANCELS)
 
 
 def _leaves(handler: ast.ExceptHandler) -> bool:
