@@ -4,7 +4,7 @@ import asyncio
 import gc
 import uuid
 import weakref
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -52,6 +52,21 @@ async def test_a_step_that_is_given_up_while_what_is_before_it_is_written_takes_
         await until(lambda: turn.has_ended)
 
         assert (turn.status, turn.result) == (Status.COMPLETED, b"2")
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING])
+async def test_a_turn_has_no_context_variables_of_who_makes_room_for_it(runner: Any, status: Status) -> None:
+    """That may be a turn of another tenant: its end frees a slot."""
+    variable = ContextVar("variable", default="none")
+
+    async def flow(ctx: Context) -> str:
+        return variable.get()
+
+    turns = runner(flow)
+    variable.set("of another")
+    turn = await turns.run(status=status)
+
+    assert turn.result == b'"none"'
 
 
 async def test_a_frame_that_catches_everything_ends_when_it_is_freed_while_a_step_runs(

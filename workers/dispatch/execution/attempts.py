@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 
 from argosy.errors import InternalError, OwnershipLostError
@@ -26,17 +27,20 @@ class Attempts:
         self._bounds = bounds
         self._on_bug = on_bug
         self._starting: set[asyncio.Task[None]] = set()
+        # Context variables of the worker: a turn has none of those of whoever makes room for it, another turn's code too.
+        self._variables = copy_context()
 
     def begin(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
         """The code begins with the next pass of the loop; or once the start is durable, if that is awaited."""
         execution = turn.execution = Execution(self._threads, self._bounds, partial(self._ended, turn))
         begin = partial(self._begin, turn, execution, definition, journal)
+        loop = asyncio.get_running_loop()
         if turn.awaits_start:
-            task = asyncio.create_task(self._begin_when_written(turn, begin))
+            task = loop.create_task(self._begin_when_written(turn, begin), context=self._variables)
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
         else:
-            asyncio.get_running_loop().call_soon(begin)
+            loop.call_soon(begin, context=self._variables)
 
     async def _begin_when_written(self, turn: Turn, begin: Callable[[], None]) -> None:
         try:
