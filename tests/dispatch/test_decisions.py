@@ -26,22 +26,23 @@ def make_owned(partition: int, *, is_void: bool = False, is_reading: bool = True
 
 
 @pytest.mark.parametrize(
-    ("eligible", "owned", "claim", "read", "read_no_more"),
+    ("eligible", "owned", "claim", "read_no_more"),
     [
-        (set(), {}, [], [], []),
-        ({0, 1}, {}, [0, 1], [], []),
-        ({0, 1}, {0: make_owned(0)}, [1], [], []),
-        ({1}, {0: make_owned(0), 1: make_owned(1)}, [], [], [0]),
-        (set(), {0: make_owned(0)}, [], [], [0]),
-        (set(), {0: make_owned(0, is_reading=False)}, [], [], []),
-        ({0}, {0: make_owned(0, is_reading=False)}, [], [0], []),
-        ({0}, {0: make_owned(0, is_void=True)}, [0], [], []),
+        (set(), {}, [], []),
+        ({0, 1}, {}, [0, 1], []),
+        ({0, 1}, {0: make_owned(0)}, [1], []),
+        ({1}, {0: make_owned(0), 1: make_owned(1)}, [], [0]),
+        (set(), {0: make_owned(0)}, [], [0]),
+        (set(), {0: make_owned(0, is_reading=False)}, [], []),
+        ({0}, {0: make_owned(0, is_reading=False)}, [], []),
+        ({0}, {0: make_owned(0, is_void=True)}, [0], []),
     ],
 )
-def test_what_is_eligible_is_claimed_and_read_and_what_is_not_any_more_is_served_until_somebody_claims_it(
-    eligible: set[int], owned: dict[int, Owned], claim: list[int], read: list[int], read_no_more: list[int]
+def test_what_is_eligible_is_claimed_and_what_is_not_any_more_is_served_until_somebody_claims_it(
+    eligible: set[int], owned: dict[int, Owned], claim: list[int], read_no_more: list[int]
 ) -> None:
-    assert decide_ownership(frozenset(eligible), owned) == (claim, read, read_no_more)
+    assert decide_ownership(frozenset(eligible), owned, is_word_old=False) == (claim, read_no_more)
+    assert decide_ownership(frozenset(eligible), owned, is_word_old=True) == ([], read_no_more)
 
 
 SETTLED, UNSETTLED, OLDER = Note(0, 7, True, []), Note(0, 7, False, []), Note(0, 6, True, [])

@@ -27,7 +27,7 @@ class Attempts:
         self._bounds = bounds
         self._on_bug = on_bug
         self._starting: set[asyncio.Task[None]] = set()
-        # Context variables of the worker: a turn has none of those of whoever makes room for it, another turn's code too.
+        # Of the worker: a turn has no context variables of whoever makes room for it, which may be another turn
         self._variables = copy_context()
 
     def begin(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
