@@ -1,10 +1,11 @@
 """The rounds of a loop that must not end: an error of one is said, waited out, and forgotten with the next success.
 
 What each error means stands in argosy/store/fault.py. Only Fault.END, and what is no Exception (a cancellation), leaves
-the loop.
+the loop. A loop that fails again and again, and not because somebody is away, is named (`failing`).
 """
 
 import contextlib
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Any, Final
@@ -22,22 +23,41 @@ _AWAY_S_MAX: Final = 0.5  # who is away may be back at any moment
 _SAY_AGAIN_S: Final = 60.0  # the same error of the same place
 _PLACES_MAX: Final = 100
 _WORDS_MAX: Final = 2_000
+_IN_A_ROW: Final = 12  # what is halved until what is at fault stands alone may fail almost as often, and is well then
+_ROW_S: Final = 60.0  # after so long it is another row: of a loop that is only begun again nobody hears that it is well
+
+# By identity, of this process: those that failed so often in a row.
+_failing: "dict[int, weakref.ref[Rounds]]" = {}
+
+
+def failing() -> str:
+    """A loop of this process that keeps failing, and by what kind of error; empty when none does. From any thread."""
+    found = (each() for each in tuple(_failing.values()))
+    return next((f"{each.name} ({each.kind})" for each in found if each is not None and each.is_failing), "")
 
 
 class Rounds:
     """`async with rounds:` around each round of one loop; a round that failed ends after a pause that grows."""
 
     def __init__(self, name: str, clock: Clock) -> None:
-        self._name = name
+        self.name = name
+        self.kind = ""  # of the last error, in a row of such
         self._clock = clock
         self._delay_s = 0.0
+        self._failures = 0
+        self._failed_at_s = float("-inf")
         self._said_at_s: dict[object, float] = {}
-        self._is_failing = telemetry.LOOP_FAILING.labels(loop=name)
+        self._gauge = telemetry.LOOP_FAILING.labels(loop=name)
 
     @property
     def delay_s(self) -> float:
         """How long the pause after the last failure is; 0: the last round was well."""
         return self._delay_s
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it failed many times in a row until just now, and not because somebody is away."""
+        return self._failures >= _IN_A_ROW and self._clock.monotonic_s() - self._failed_at_s < _ROW_S
 
     async def __aenter__(self) -> None:
         return None
@@ -57,14 +77,28 @@ class Rounds:
     def succeeded(self) -> None:
         if self._delay_s:
             self._delay_s = 0.0
-            self._is_failing.set(0)
+            self._failures = 0
+            _failing.pop(id(self), None)
+            self._gauge.set(0)
 
     def failed(self, error: Exception, **what: Any) -> Fault:
         """Say it, with what it is about, and let the next pause be longer. Returns what it means."""
-        is_away = fault_of(error) is Fault.AWAY
+        fault = fault_of(error)
+        is_away = fault is Fault.AWAY
+        if fault not in (Fault.AWAY, Fault.SLOW):
+            self._count(error)
         self._delay_s = min(max(_DELAY_S_MIN, self._delay_s * 2), _AWAY_S_MAX if is_away else _DELAY_S_MAX)
-        self._is_failing.set(1)
+        self._gauge.set(1)
         return self.say(error, **what)
+
+    def _count(self, error: Exception) -> None:
+        now_s = self._clock.monotonic_s()
+        is_same_row = now_s - self._failed_at_s < _ROW_S
+        self._failures = self._failures + 1 if is_same_row else 1
+        self._failed_at_s, self.kind = now_s, type(error).__name__
+        if self._failures == _IN_A_ROW:
+            key = id(self)
+            _failing[key] = weakref.ref(self, lambda _: _failing.pop(key, None))
 
     @contextlib.contextmanager
     def outlive(self, **what: Any) -> Iterator[None]:
@@ -79,14 +113,14 @@ class Rounds:
     def say(self, error: BaseException, **what: Any) -> Fault:
         """Say an error that is dealt with, with what it is about. Returns what it means."""
         fault = fault_of(error)
-        telemetry.LOOP_ERRORS.labels(loop=self._name, fault=fault.value).inc()
+        telemetry.LOOP_ERRORS.labels(loop=self.name, fault=fault.value).inc()
         words = f"{type(error).__name__}: {error}"
         if fault in (Fault.AWAY, Fault.SLOW):
-            log.warning(telemetry.STORE_UNAVAILABLE, loop=self._name, error=words[:_WORDS_MAX], **what)
+            log.warning(telemetry.STORE_UNAVAILABLE, loop=self.name, error=words[:_WORDS_MAX], **what)
         elif self._is_news(error, what):
             log.error(
                 telemetry.LOOP_ERROR,
-                loop=self._name,
+                loop=self.name,
                 fault=fault.value,
                 error=words[:_WORDS_MAX],
                 **what,

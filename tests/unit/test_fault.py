@@ -1,6 +1,7 @@
 """What each error of a loop means."""
 
 import asyncio
+import gc
 
 import asyncpg
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 import structlog
 
 from argosy import errors
-from argosy.rounds import Rounds, kept
+from argosy.rounds import Rounds, failing, kept
 from argosy.store.fault import Fault, fault_of
 from argosy.workers.dispatch.tasks import Background
 from tests.harness.hand_clock import HandClock
@@ -75,6 +76,59 @@ async def test_a_round_that_fails_is_waited_out_and_the_pause_grows_until_one_is
 
     assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
     assert rounds.delay_s == 0
+
+
+async def _fail(rounds: Rounds, times: int, error: Exception) -> None:
+    for _ in range(times):
+        async with rounds:
+            raise error
+
+
+async def test_a_loop_that_fails_again_and_again_is_named_until_a_round_is_well() -> None:
+    rounds = Rounds("a loop", HandClock())
+    await _fail(rounds, 11, KeyError("x"))
+    assert failing() == ""
+
+    await _fail(rounds, 1, KeyError("x"))
+    assert failing() == "a loop (KeyError)"
+
+    async with rounds:
+        pass
+    assert failing() == ""
+
+
+@pytest.mark.parametrize("error", [errors.StoreUnavailableError("x"), errors.StoreSlowError("x")])
+async def test_a_loop_that_waits_for_somebody_who_is_away_is_not_named(error: Exception) -> None:
+    rounds = Rounds("a loop", HandClock())
+
+    await _fail(rounds, 100, error)
+
+    assert failing() == ""
+
+
+async def test_a_loop_that_fails_now_and_then_is_not_named_though_nobody_says_that_it_is_well() -> None:
+    clock = HandClock()
+    rounds = Rounds("a loop", clock)
+    for _ in range(20):
+        await _fail(rounds, 11, KeyError("x"))
+        clock.now_s += 60.0
+
+    assert failing() == ""
+
+    await _fail(rounds, 12, KeyError("x"))
+    assert failing() == "a loop (KeyError)"
+    clock.now_s += 60.0
+    assert failing() == ""
+
+
+async def test_a_loop_that_is_gone_is_not_named() -> None:
+    rounds = Rounds("a loop", HandClock())
+    await _fail(rounds, 12, KeyError("x"))
+
+    del rounds
+    gc.collect()
+
+    assert failing() == ""
 
 
 async def test_what_must_end_the_process_and_a_cancellation_leave_the_loop() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from argosy import telemetry
+from argosy import rounds, telemetry
 from argosy.address import http_url
 from argosy.config import Settings
 from argosy.errors import UnavailableError
@@ -181,6 +181,8 @@ class Worker:
         lacks = "an answer of Postgres to its beats" if not has_store else self._parts.ownership.lacks()
         if not lacks and threads.steps.is_exhausted:
             lacks = "a thread for synchronous steps: calls that were given up hold all of them"
+        if not lacks and (loop := rounds.failing()):
+            lacks = f"a loop that keeps failing: {loop}; its log says why ({telemetry.LOOP_ERROR})"
         return not lacks and not is_draining, {
             "partitions": sorted(self._parts.owned),
             "running": self._parts.executor.running,
