@@ -1,16 +1,17 @@
 """What a step is given: a copy, so that nothing it changes comes back to the workflow, and a digest of it.
 
 Rules:
-- The copy has the types of the original (marshal for what Python has built in, pickle for the rest). What cannot be
-  copied (a client, a lock, a lambda) is shared with the step: whoever passes such a thing keeps it unchanged.
+- The copy has the types of the original: pickle keeps them, and marshal would make bytes of a bytearray or an array.
+- What cannot be copied (a client, a lock, a lambda) is shared with the step: whoever passes such a thing keeps it
+  unchanged. The lists and dicts that hold it are copied.
 - The digest is the same in every process for arguments that are equal as JSON; of an object that has no JSON only its
   class counts. A replay compares it with what was recorded.
 """
 
-import marshal
 import pickle
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -39,16 +40,30 @@ def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NOTHING) -> str:
 
 
 def _copied(value: Any) -> Any:
-    if type(value) in _IMMUTABLE:
-        return value
     try:
-        return marshal.loads(marshal.dumps(value))  # noqa: S302 — bytes that were made in this very line
-    except (ValueError, EOFError, TypeError):
-        pass
-    try:
-        return pickle.loads(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))  # noqa: S301 — as above
-    except Exception:  # whatever the object's class does when it is asked
+        return _copied_within(value, {})
+    except RecursionError:
         return value
+
+
+def _copied_within(value: Any, around: dict[int, Any]) -> Any:
+    """around: copies of what holds this, by the ids of the originals."""
+    kind = type(value)
+    if kind in _IMMUTABLE:
+        return value
+    with suppress(Exception):  # whatever the object's class does when it is asked
+        return pickle.loads(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))  # noqa: S301 — bytes made in this very line
+    if (copy := around.get(id(value))) is not None:
+        return copy
+    if kind is list:
+        copy = around[id(value)] = []
+        copy.extend(_copied_within(each, around) for each in value)
+        return copy
+    if kind is dict:
+        copy = around[id(value)] = {}
+        copy.update((key, _copied_within(each, around)) for key, each in value.items())
+        return copy
+    return tuple(_copied_within(each, around) for each in value) if kind is tuple else value
 
 
 def _kind(value: Any) -> str:
