@@ -5,6 +5,7 @@ workers    two workers against one
 recovery   a worker is killed: when its steps run again, when its sessions go on
 stall      a worker joins or leaves: how long its sessions are held up
 idle       what a fleet asks of Postgres that has nothing to do
+code       what the code of a turn costs: many steps in a row and at once, replays, the loop of a turn alone
 watch      how late frames are, how soon first events, answers and signals come, what frames cost
 backlog    how fast a long backlog drains, against a short one (long: only when it is named, or with `all`)
 
@@ -23,7 +24,7 @@ from typing import Any
 
 import uvloop
 
-from bench import backlog, idle, recovery, stall, turns, two_workers, watch
+from bench import backlog, code, idle, recovery, stall, turns, two_workers, watch
 from bench.report import Finding, print_findings, print_table
 from bench.services import Services, services
 
@@ -35,6 +36,7 @@ SUITES: dict[str, Suite] = {
     "recovery": lambda s, f, q: recovery.measure(s, f, 4 if q else 20),
     "stall": lambda s, f, q: stall.measure(s, f, 2 if q else 4),
     "idle": lambda s, f, q: idle.measure(s, f, 10),
+    "code": code.measure,
     "watch": watch.measure,
     "backlog": lambda s, f, q: backlog.measure(s, f, 50_000 if q else 200_000),
 }

@@ -13,7 +13,7 @@ from bench.load import INPUT, RefusedError
 
 _ENDED = "SELECT status FROM argosy.turns WHERE turn_id = $1 AND ended_at IS NOT NULL"
 _STATUS = "SELECT status FROM argosy.turns WHERE turn_id = $1"
-_JSON = "content-type: application/json\r\n"
+JSON = "content-type: application/json\r\n"
 
 
 def p50_p99_ms(took_s: list[float]) -> dict[str, float]:
@@ -24,7 +24,8 @@ def p50_p99_ms(took_s: list[float]) -> dict[str, float]:
     }
 
 
-async def _until(database: asyncpg.Connection, query: str, turn_id: uuid.UUID, wanted: str) -> None:
+async def until(database: asyncpg.Connection, turn_id: uuid.UUID, wanted: str, query: str = _ENDED) -> None:
+    """Returns when the turn is in this status."""
     for _ in range(20_000):
         status = await database.fetchval(query, turn_id)
         if status == wanted:
@@ -41,11 +42,11 @@ async def measure_completion(client: HttpClient, database: asyncpg.Connection, s
     body = json.dumps({"workflow": "echo", "input": INPUT}).encode()
     for number in range(samples):
         started = time.perf_counter()
-        answer = await client.request("POST", f"/v1/sessions/latency-{number % 50}/turns", body, _JSON)
+        answer = await client.request("POST", f"/v1/sessions/latency-{number % 50}/turns", body, JSON)
         accepted_s.append(time.perf_counter() - started)
         if answer.status != 202:
             raise RefusedError(f"single: {answer.status} {answer.body[:300]!r}")
-        await _until(database, _ENDED, uuid.UUID(json.loads(answer.body)["turn_id"]), "completed")
+        await until(database, uuid.UUID(json.loads(answer.body)["turn_id"]), "completed")
         completed_s.append(time.perf_counter() - started)
         await asyncio.sleep(max(0.0, 0.05 - (time.perf_counter() - started)))
     return {"accepted": p50_p99_ms(accepted_s), "completed": p50_p99_ms(completed_s)}
@@ -58,18 +59,18 @@ async def measure_signal(
     body = json.dumps({"workflow": "bench_waits", "input": {}}).encode()
     turn_ids = []
     for number in range(samples):
-        answer = await client.request("POST", f"/v1/sessions/signal-{pause_s:g}-{number}/turns", body, _JSON)
+        answer = await client.request("POST", f"/v1/sessions/signal-{pause_s:g}-{number}/turns", body, JSON)
         turn_ids.append(uuid.UUID(json.loads(answer.body)["turn_id"]))
     took_s = []
     for turn_id in turn_ids:
-        await _until(database, _STATUS, turn_id, "suspended")
+        await until(database, turn_id, "suspended", _STATUS)
     for turn_id in turn_ids:
         sent_s = time.time()
-        answer = await client.request("POST", f"/v1/turns/{turn_id}/signals/go", b"{}", _JSON)
+        answer = await client.request("POST", f"/v1/turns/{turn_id}/signals/go", b"{}", JSON)
         if answer.status not in (200, 202):
             raise RefusedError(f"signal: {answer.status} {answer.body[:300]!r}")
         await asyncio.sleep(0.005)  # to look takes from the same two cores
-        await _until(database, _ENDED, turn_id, "completed")
+        await until(database, turn_id, "completed")
         result = await database.fetchval("SELECT result FROM argosy.turns WHERE turn_id = $1", turn_id)
         took_s.append(json.loads(result)["resumed_at_s"] - sent_s)
         await asyncio.sleep(pause_s)

@@ -80,3 +80,30 @@ async def hold(job: dict[str, Any]) -> None:
 @workflow
 async def bench_holds(ctx: Context, job: dict[str, Any]) -> None:
     await ctx.run(hold, job)
+
+
+@step
+async def hand_back(number: int) -> int:
+    return number
+
+
+@workflow
+async def bench_nothing(ctx: Context, steps: int) -> int:
+    return steps
+
+
+@workflow
+async def bench_one(ctx: Context, steps: int) -> int:
+    return await ctx.run(hand_back, steps)
+
+
+@workflow
+async def bench_in_a_row(ctx: Context, steps: int) -> int:
+    for number in range(steps):
+        await ctx.run(hand_back, number)
+    return steps
+
+
+@workflow
+async def bench_at_once(ctx: Context, steps: int) -> int:
+    return len(await asyncio.gather(*(ctx.run(hand_back, number) for number in range(steps))))
