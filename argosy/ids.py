@@ -19,16 +19,19 @@ BUCKET_COUNT: Final = 1024
 
 def _digest(*parts: str, size_bytes: int) -> bytes:
     """blake2b over length-prefixed UTF-8 parts, so that ("a", "bc") and ("ab", "c") differ."""
-    hasher = hashlib.blake2b(digest_size=size_bytes)
-    for part in parts:
-        encoded = part.encode()
-        hasher.update(len(encoded).to_bytes(4, "big") + encoded)
-    return hasher.digest()
+    encoded = [part.encode() for part in parts]
+    prefixed = b"".join([len(each).to_bytes(4, "big") + each for each in encoded])
+    return hashlib.blake2b(prefixed, digest_size=size_bytes).digest()
+
+
+def session_id_bytes(tenant: str, lane: str, session: str) -> bytes:
+    """The key of a session's rows: a digest of its identity (tenant, lane, name), the same for ever."""
+    return _digest(tenant, lane, session, size_bytes=16)
 
 
 def session_id_of(tenant: str, lane: str, session: str) -> uuid.UUID:
-    """The key of a session's rows: a digest of its identity (tenant, lane, name), the same for ever."""
-    return uuid.UUID(bytes=_digest(tenant, lane, session, size_bytes=16))
+    """As `session_id_bytes`."""
+    return uuid.UUID(bytes=session_id_bytes(tenant, lane, session))
 
 
 def bucket_of(session_id: uuid.UUID) -> int:

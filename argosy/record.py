@@ -4,7 +4,6 @@ Promise: bytes written by this version decode for ever; a newer version's bytes 
 kept aside with their raw bytes, never lost and never guessed at.
 """
 
-import uuid
 from typing import Final
 
 import msgspec
@@ -58,9 +57,10 @@ def decode(value: bytes | None) -> TurnRequested:
         raise RecordError(f"the record has schema version {value[0]}, which never existed")
     try:
         turn = _decoder.decode(memoryview(value)[1:])
-        uuid.UUID(bytes=turn.turn_id)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise RecordError(f"the record cannot be decoded: {error}") from error
+    if len(turn.turn_id) != 16:
+        raise RecordError(f"the record cannot be decoded: its turn_id has {len(turn.turn_id)} bytes, not 16")
     if turn.on_busy not in ON_BUSY:
         raise RecordError(f"on_busy is {turn.on_busy!r}, which this worker does not know")
     return turn

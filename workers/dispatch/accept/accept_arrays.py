@@ -1,6 +1,5 @@
 """The flat parallel arrays of one call of the SQL function `accept`, in the order of its parameters."""
 
-import uuid
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -8,6 +7,7 @@ from argosy import ids, names, record
 from argosy.errors import InvalidRecordError, RecordError
 from argosy.log import Record
 from argosy.store.queries import load_queries
+from argosy.store.row_uuid import row_uuid
 from argosy.workers.dispatch.accept import record_rule
 from argosy.workers.dispatch.turn import Owned, Turn
 
@@ -36,9 +36,9 @@ class AcceptArrays:
     def add(self, owned: Owned, each: Record, partition_count: int) -> Turn:
         """The turn in a record. Raises RecordError when it cannot be one."""
         asked = record.decode(each.value)
-        turn_id = uuid.UUID(bytes=asked.turn_id)
+        turn_id = row_uuid(asked.turn_id)
         record_rule.check(asked, turn_id, self._lane)
-        session_id = ids.session_id_of(asked.tenant, asked.lane, asked.session)
+        session_id = row_uuid(ids.session_id_bytes(asked.tenant, asked.lane, asked.session))
         bucket = ids.bucket_of(session_id)
         if ids.partition_of(bucket, partition_count) != owned.partition or ids.turn_bucket(turn_id) != bucket:
             raise InvalidRecordError(f"the record's session belongs to bucket {bucket}, which is not in this partition")
