@@ -113,10 +113,6 @@ class Replay:
         """How many tries of a step failed and were to be followed by another."""
         return self._tries.get(key, 0)
 
-    def pending_waits(self) -> dict[str, bytes]:
-        """Waits that started and have no outcome: key → data of wait.started."""
-        return dict(self._started)
-
 
 # Of every turn that begins. Nothing ever changes it: `take` is for who has something to take.
 NEW: Final = Replay(())

@@ -142,7 +142,6 @@ def test_outcomes_come_in_the_order_of_history() -> None:
     assert replay.recorded("sleep") is None
     assert replay.recorded("@time") is not None
     assert (replay.tries("a"), replay.tries("b")) == (1, 0)
-    assert replay.pending_waits() == {"sleep": b'{"kind":"sleep"}'}
     assert (replay.is_started("sleep"), replay.is_settled("sleep"), replay.is_started("b")) == (True, False, True)
 
 
