@@ -201,20 +201,29 @@ class Heads:
         rows = await self._pool.fetch(
             _SQL["due_inbox"], self._lane, firsts, lasts, known, queues, limits, size_bytes_max
         )
-        return [DueRow._make((*row[:_DUE_COLUMNS], _head_of(row))) for row in rows]
+        return _due_of(rows)
 
     async def due_of_turns(
         self, turn_ids: Sequence[uuid.UUID], known: Collection[uuid.UUID], rows_max: int, size_bytes_max: int
     ) -> list[DueRow]:
         """Rows due of these turns, but for those that are known: the oldest, and in bytes as in due_inbox."""
         rows = await self._pool.fetch(_SQL["due_of_turns"], self._lane, turn_ids, known, rows_max, size_bytes_max)
-        return [DueRow._make((*row[:_DUE_COLUMNS], _head_of(row))) for row in rows]
+        return _due_of(rows)
 
     async def next_due_s(self, ranges: Sequence[tuple[int, int]]) -> float | None:
         """In how many seconds the next row of these ranges falls due; None when none is waiting."""
         firsts, lasts = zip(*ranges, strict=True)
         seconds: float | None = await self._pool.fetchval(_SQL["next_due"], self._lane, firsts, lasts)
         return seconds
+
+
+def _due_of(rows: Sequence[Any]) -> list[DueRow]:
+    """The first row of a turn has what it waits for, and all of the turn have that."""
+    waits: dict[uuid.UUID, bytes | None] = {}
+    return [
+        DueRow._make((*row[: _DUE_COLUMNS - 1], waits.setdefault(row[1], row[_DUE_COLUMNS - 1]), _head_of(row)))
+        for row in rows
+    ]
 
 
 def _head_of(row: Any) -> Head | None:

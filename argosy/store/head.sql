@@ -117,42 +117,47 @@ WHERE bytes_before < $3::bigint
 -- name: due_inbox
 -- What is due in these buckets, queue by queue, the oldest first, with the turn it is meant for (a duplicate's rows are its
 -- original's). $4: rows that the caller knows already; $5, $6: queues (head.py) and how many rows of each. Of a queue's
--- payloads and waits no more than $7 bytes, but for the last one.
+-- payloads and waits no more than $7 bytes, but for the last one. What a turn waits for stands in its first row alone: each of
+-- thousands of timers would bring thousands of waits.
 -- Rows for turns that may still be in the log are left out: all until its partition is accepted through ten minutes after
 -- they were sent, however long that takes. Whose turn is not here then never comes.
-SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload, waits,
+SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload, first_waits,
        tenant, session_id, session, place, workflow, version, status, attempt, crashes, seq, priority
 FROM (
-  SELECT d.*, q.queue,
-         sum(coalesce(octet_length(d.payload), 0) + coalesce(octet_length(d.waits), 0))
-           OVER (PARTITION BY q.queue ORDER BY d.due_at, d.inbox_id)
-           - coalesce(octet_length(d.payload), 0) - coalesce(octet_length(d.waits), 0) AS bytes_before
-  FROM unnest($5::integer[], $6::integer[]) AS q (queue, rows_max)
-  CROSS JOIN LATERAL (
-    SELECT b.inbox_id, coalesce(t.duplicate_of, b.turn_id) AS turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload,
-           b.due_at, h.waits, h.tenant, h.session_id,
-           (SELECT s.name FROM sessions AS s WHERE s.session_id = h.session_id) AS session,
-           h.place, h.workflow, h.version, h.status, h.attempt, h.crashes, h.seq, h.priority
-    FROM inbox AS b
-    LEFT JOIN turns AS t ON t.turn_id = b.turn_id AND t.tenant = b.tenant
-    LEFT JOIN turns AS h ON h.turn_id = coalesce(t.duplicate_of, t.turn_id)
-    WHERE b.lane = $1 AND b.state = 'due' AND b.due_at <= now()
-      AND (CASE WHEN b.kind = 'cancel' THEN 1 WHEN b.kind = 'timer' AND b.name = 'deadline' THEN 2
-                WHEN b.kind <> 'timer' THEN 3 ELSE 4 END) = q.queue
-      AND b.inbox_id NOT IN (SELECT unnest($4::uuid[]))
-      AND (t.turn_id IS NOT NULL OR b.sent_at < (
-        SELECT max(p.accepted_through) - interval '10 minutes'
-        FROM lane_logs AS l JOIN positions AS p ON p.lane = l.lane AND p.partition = b.bucket * l.partition_count / 1024
-        WHERE l.lane = b.lane))
-      AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
-    ORDER BY b.due_at LIMIT q.rows_max) AS d) AS found
+  SELECT n.*, sum(coalesce(octet_length(n.payload), 0) + coalesce(octet_length(n.first_waits), 0))
+           OVER (PARTITION BY n.queue ORDER BY n.due_at, n.inbox_id)
+           - coalesce(octet_length(n.payload), 0) - coalesce(octet_length(n.first_waits), 0) AS bytes_before
+  FROM (
+    SELECT d.*, q.queue,
+           CASE WHEN row_number() OVER (PARTITION BY q.queue, d.turn_id ORDER BY d.due_at, d.inbox_id) = 1
+                THEN d.waits END AS first_waits
+    FROM unnest($5::integer[], $6::integer[]) AS q (queue, rows_max)
+    CROSS JOIN LATERAL (
+      SELECT b.inbox_id, coalesce(t.duplicate_of, b.turn_id) AS turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload,
+             b.due_at, h.waits, h.tenant, h.session_id,
+             (SELECT s.name FROM sessions AS s WHERE s.session_id = h.session_id) AS session,
+             h.place, h.workflow, h.version, h.status, h.attempt, h.crashes, h.seq, h.priority
+      FROM inbox AS b
+      LEFT JOIN turns AS t ON t.turn_id = b.turn_id AND t.tenant = b.tenant
+      LEFT JOIN turns AS h ON h.turn_id = coalesce(t.duplicate_of, t.turn_id)
+      WHERE b.lane = $1 AND b.state = 'due' AND b.due_at <= now()
+        AND (CASE WHEN b.kind = 'cancel' THEN 1 WHEN b.kind = 'timer' AND b.name = 'deadline' THEN 2
+                  WHEN b.kind <> 'timer' THEN 3 ELSE 4 END) = q.queue
+        AND b.inbox_id NOT IN (SELECT unnest($4::uuid[]))
+        AND (t.turn_id IS NOT NULL OR b.sent_at < (
+          SELECT max(p.accepted_through) - interval '10 minutes'
+          FROM lane_logs AS l JOIN positions AS p ON p.lane = l.lane AND p.partition = b.bucket * l.partition_count / 1024
+          WHERE l.lane = b.lane))
+        AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
+      ORDER BY b.due_at LIMIT q.rows_max) AS d) AS n) AS found
 WHERE bytes_before < $7
 ORDER BY queue, due_at, inbox_id
 
 -- name: due_of_turns
 -- What is due of these turns ($2), whichever queue it stands in: $4 rows at the most, and (but for the last one) $5 bytes of
--- payloads. $3: rows that the caller knows already.
-SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload, waits,
+-- payloads. $3: rows that the caller knows already. waits: as above.
+SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload,
+       CASE WHEN row_number() OVER (PARTITION BY turn_id ORDER BY due_at, inbox_id) = 1 THEN waits END AS waits,
        tenant, session_id, session, place, workflow, version, status, attempt, crashes, seq, priority
 FROM (
   SELECT d.*, sum(coalesce(octet_length(d.payload), 0)) OVER (ORDER BY d.due_at, d.inbox_id) - coalesce(octet_length(d.payload), 0) AS bytes_before

@@ -269,6 +269,23 @@ async def test_the_payloads_of_one_read_are_bounded_and_one_row_always_comes(han
     assert [each.name for each in await due(heads, size_bytes_max=1)] == ["large", "sleep"]
 
 
+async def test_what_a_turn_waits_for_is_read_once_however_many_of_its_rows_are_due(hand: Hand, heads: Heads) -> None:
+    many, other = New("a"), New("b")
+    await hand.accept(many, other)
+    for turn in (many, other):
+        await hand.rows("UPDATE turns SET waits = $2 WHERE turn_id = $1", turn.turn_id, b"x" * 5_000)
+        await write(hand, turn, "timer", "sleep", 4)
+    await write(hand, many, "signal", "go")
+
+    rows = await due(heads, size_bytes_max=10_001)
+    of_one = await heads.due_of_turns([many.turn_id], [], 10, 9_000)
+
+    assert len(rows) == 9
+    assert len(of_one) == 5
+    assert {each.waits for each in (*rows, *of_one)} == {b"x" * 5_000}
+    assert len(await due(heads, size_bytes_max=5_000)) < 9  # it counts all the same
+
+
 async def test_a_due_row_comes_with_what_decides_about_its_turn(hand: Hand, heads: Heads) -> None:
     turn = New("a", priority=3)
     await hand.accept(turn)

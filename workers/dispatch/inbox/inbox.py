@@ -179,10 +179,10 @@ class Inbox:
 
     def _has_more(self, due: list[DueRow], wanted: dict[Queue, int]) -> bool:
         found = dict.fromkeys(Queue, 0)
-        size_bytes = 0
+        size_bytes = sum(len(waits or b"") for waits in {row.turn_id: row.waits for row in due}.values())
         for row in due:
             found[row.queue] += 1
-            size_bytes += len(row.payload or b"") + len(row.waits or b"")
+            size_bytes += len(row.payload or b"")
         full = {queue for queue in Queue if 0 < wanted[queue] <= found[queue]}
         if size_bytes >= self._size_bytes_max:
             full.add(Queue.SAID)
