@@ -49,6 +49,8 @@ StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Host = Annotated[str, AfterValidator(bare_host)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 _SECRET: Final = {"secret": True}
+# A heartbeat's answer is known a quarter of a second later, and partitions are given up 0.75 s early (logs/word.py).
+_HEARD_WITHIN_MS: Final = 1_200
 Secret = Annotated[str, Field(repr=False, json_schema_extra=_SECRET)]
 
 # Names of the configuration ladder that this version reads nothing from: listed at start, in one line.
@@ -178,7 +180,7 @@ class Settings(BaseSettings):
     )
     kafka_group_session_timeout_ms: int = Field(
         default=6_000,
-        ge=100,
+        ge=1_250,
         le=600_000,
         description="A worker that the brokers do not hear of for so long is out of the group; they may not allow it.",
     )
@@ -622,6 +624,11 @@ class Settings(BaseSettings):
         if self.heartbeat_interval_s * 3 > self.heartbeat_ttl_s:
             raise ValueError(
                 "HEARTBEAT_TTL_S must be at least three times HEARTBEAT_INTERVAL_S, or one late beat looks like a death"
+            )
+        if self.kafka_group_session_timeout_ms < self.kafka_group_heartbeat_ms + _HEARD_WITHIN_MS:
+            raise ValueError(
+                f"KAFKA_GROUP_SESSION_TIMEOUT_MS must be at least {_HEARD_WITHIN_MS} ms above KAFKA_GROUP_HEARTBEAT_MS,"
+                " or a worker takes itself for put out of the group between two heartbeats"
             )
         if self.build_wait_s < self.heartbeat_ttl_s:
             raise ValueError("BUILD_WAIT_S must not be below HEARTBEAT_TTL_S: who lives is not known sooner")

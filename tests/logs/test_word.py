@@ -1,11 +1,27 @@
 """When a member that hears nothing of its log has to take itself for put out of the group, and may claim again."""
 
+import json
+
 import pytest
 
+from argosy import config
+from argosy.errors import SettingError
+from argosy.logs.kafka_reader import _SETTLES_S
+from argosy.logs.kafka_silence import STATISTICS_INTERVAL_S, Silence
 from argosy.logs.word import Word, is_out
 from tests.harness.hand_clock import HandClock
 
 STOPPED_S = 20.0
+POLLED_LATE_S = 0.1
+
+
+def group_settings(session_timeout_ms: int, heartbeat_ms: int) -> config.Settings:
+    return config.load(
+        {
+            "KAFKA_GROUP_SESSION_TIMEOUT_MS": str(session_timeout_ms),
+            "KAFKA_GROUP_HEARTBEAT_MS": str(heartbeat_ms),
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,3 +104,27 @@ def test_what_was_given_to_who_begins_is_old_after_a_stop_though_nobody_knows_wh
 
     assert word.is_old
     assert not word.is_out, "it is not silent, and gives up nothing"
+
+
+@pytest.mark.parametrize(
+    ("session_timeout_ms", "heartbeat_ms"), [(1_250, 50), (1_400, 200), (6_000, 4_800), (61_200, 60_000)]
+)
+def test_whoever_hears_every_heartbeat_of_the_shortest_session_that_may_be_set_is_never_kept_from_claiming(
+    session_timeout_ms: int, heartbeat_ms: int
+) -> None:
+    settings, clock = group_settings(session_timeout_ms, heartbeat_ms), HandClock()
+    word = Word(clock, settings.kafka_group_session_timeout_ms / 1_000, settles_s=_SETTLES_S)
+    silence = Silence(clock, word)
+
+    for _ in range(100):
+        silence.on_statistics(json.dumps({"brokers": {"GroupCoordinator": {"rxidle": heartbeat_ms * 1_000}}}))
+        clock.now_s += STATISTICS_INTERVAL_S + POLLED_LATE_S
+        assert not word.is_old
+
+
+@pytest.mark.parametrize(("session_timeout_ms", "heartbeat_ms"), [(500, 200), (1_399, 200), (6_000, 6_000)])
+def test_a_session_that_may_seem_over_between_two_heartbeats_is_refused(
+    session_timeout_ms: int, heartbeat_ms: int
+) -> None:
+    with pytest.raises(SettingError, match="KAFKA_GROUP_SESSION_TIMEOUT_MS"):
+        group_settings(session_timeout_ms, heartbeat_ms)
