@@ -1,12 +1,11 @@
 """anyio's cancel scopes under a turn's loop: those within one that is cancelled hear of it in the order of their begin.
 
 anyio keeps them in a set, in the order of memory addresses: branches that clean up would begin in another order in a
-replay, and the tasks that they make then would have other numbers, and other keys. anyio is no dependency of ours; this
-does something once user code has imported it.
+replay, and the tasks that they make then would have other numbers, and other keys. It is imported here, and not when a
+workflow does: the scopes of the first one that did would have no order. Where there is no anyio this does nothing.
 """
 
 import importlib
-import sys
 from asyncio.events import _get_running_loop
 from typing import Any
 
@@ -29,9 +28,9 @@ class _Ordered(dict[Any, None]):
 
 
 def install() -> None:
-    """Called as an attempt begins."""
+    """From here on anyio has these. Called once more it does nothing."""
     global _is_installed
-    if _is_installed or "anyio" not in sys.modules:
+    if _is_installed:
         return
     _is_installed = True
     try:

@@ -20,6 +20,8 @@ from argosy.workflow.step_runner import Bounds, StepRunner
 from argosy.workflow.sync_context import OwnThread
 from argosy.workflow.threads import Threads
 
+anyio_scopes.install()
+
 _CLOSE_TIMEOUT_S: Final = 5.0  # of tries that are told to end; what goes on after it is recorded by nobody
 _RESULT: Final = "the result of the workflow"
 
@@ -72,7 +74,6 @@ class Execution:
             self._is_ending = True
             self._tell(None, error)
             return
-        anyio_scopes.install()
         attempt = OpenAttempt(journal)
         variables = copy_context()
         variables.run(_enter, attempt)

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from argosy import Context, StepFailedError, step
 from argosy.errors import WorkflowError
 from tests.harness import agents
+from tests.harness.processes import ROOT
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
 
@@ -189,3 +192,41 @@ async def test_scopes_of_anyio_in_a_step_are_as_anyio_makes_them() -> None:
     scope = anyio.CancelScope()
 
     assert type(scope._child_scopes) is set  # type: ignore[attr-defined]
+
+
+_IMPORTS_LATE = """
+import asyncio
+from tests.workflow.running import run
+
+async def flow(ctx):
+    import anyio
+
+    heard, apart = [], []
+
+    async def branch(number):
+        apart.extend(anyio.CancelScope() for _ in range(number * 7 % 5))
+        del apart[::2]
+        with anyio.CancelScope():
+            try:
+                await anyio.sleep(60)
+            finally:
+                heard.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(40):
+            group.start_soon(branch, number)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        group.cancel_scope.cancel()
+    return heard
+
+assert (heard := asyncio.run(run(flow))) == list(range(40)), heard
+"""
+
+
+def test_scopes_of_anyio_have_their_order_where_a_workflow_is_the_first_to_import_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTS_LATE], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT
+    )
+
+    assert done.returncode == 0, done.stderr
