@@ -2,17 +2,20 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable
 
 import pytest
 
 from argosy import Context, step
-from argosy.clock import SystemClock
+from argosy.clock import Clock, SystemClock
+from argosy.rounds import failing
 from argosy.store.head import Head
 from argosy.store.partition import Claimed, Note
 from argosy.turn.status import Status
 from argosy.workers.dispatch.ownership.takeover import Takeover, resumes_as
 from argosy.workers.dispatch.turn import Resume
 from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_owned, until
+from tests.harness.hand_clock import HandClock
 
 FORMER, OLDER, TURN = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
 RUNNER = f"{OLDER}/5"
@@ -33,14 +36,22 @@ class Notes:
         return {}
 
 
-def takeover_of(notes: Notes, living: set[uuid.UUID], released: list[Resume], bound_s: float = 60.0) -> Takeover:
+def takeover_of(
+    notes: Notes,
+    living: set[uuid.UUID],
+    released: list[Resume],
+    bound_s: float = 60.0,
+    *,
+    clock: Clock | None = None,
+    is_living: Callable[[uuid.UUID], bool] | None = None,
+) -> Takeover:
     return Takeover(
         notes,
-        SystemClock(),
+        clock or SystemClock(),
         note_s=60.0,
         bound_s=bound_s,
         cancel_s=1.0,
-        is_living=lambda worker_id: worker_id in living,
+        is_living=is_living or living.__contains__,
         ask=lambda _: None,
         on_open=lambda _: None,
         on_released=lambda _, __, resume: released.append(resume),
@@ -72,6 +83,24 @@ async def test_what_the_last_owner_may_have_taken_up_before_it_died_begins_again
     takeover.said(TURN, RUNNER)
 
     assert released == [Resume.CRASHED]
+
+
+async def test_a_worker_that_never_opens_what_it_claimed_says_so_though_it_looks_after_what_is_held() -> None:
+    named: list[str] = []
+
+    def is_living(_: uuid.UUID) -> bool:
+        named.append(failing())
+        if len(named) > 12:
+            raise asyncio.CancelledError
+        raise KeyError("nobody thought of it")
+
+    takeover = takeover_of(Notes(), set(), [], clock=HandClock(), is_living=is_living)
+    takeover.begin([(make_owned(), CLAIM)])
+
+    with pytest.raises(asyncio.CancelledError):
+        await takeover.run()
+
+    assert named == [""] * 12 + ["takeover (KeyError)"]
 
 
 @pytest.mark.parametrize("how", ["died", "is_late"])

@@ -160,11 +160,12 @@ class Takeover:
             await self._known.wait()
 
     async def run(self) -> None:
+        held_rounds = Rounds("takeover held", self._clock)  # one that is well does not hide that the other fails
         while True:
             async with self._rounds:
                 if self._waiting:
                     await self._look_for_notes()
-            async with self._rounds:
+            async with held_rounds:
                 if self.held:
                     await self._look_after_held()
             self._work.clear()
