@@ -11,12 +11,15 @@ T = TypeVar("T")
 
 
 class PostgresConnection:
-    """Calls one after the other. Lost connections are opened again by the next call."""
+    """Calls one after the other. Lost connections are opened again by the next call; on_lost hears of each, on the loop
+    that opened it.
+    """
 
-    def __init__(self, dsn: str, application: str, timeout_s: float) -> None:
+    def __init__(self, dsn: str, application: str, timeout_s: float, on_lost: Callable[[], None] | None = None) -> None:
         self._dsn = dsn
         self._application = application
         self._timeout_s = timeout_s
+        self._on_lost = on_lost
         self._connection: Any = None
         self._calling = asyncio.Lock()
 
@@ -27,6 +30,8 @@ class PostgresConnection:
                 self._connection = await connect(self._dsn, application=self._application)
             except StoreUnavailableError as error:
                 raise LogUnavailableError(str(error)) from error
+            if (on_lost := self._on_lost) is not None:
+                self._connection.add_termination_listener(lambda _: on_lost())
         return self._connection
 
     async def call(self, statement: Callable[..., Awaitable[T]], *arguments: Any) -> T:

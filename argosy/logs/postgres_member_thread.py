@@ -5,8 +5,8 @@ longer than a lease lasts does not cost the worker its partitions (a Kafka consu
 import asyncio
 import contextlib
 import threading
-import uuid
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from argosy.logs.postgres_member import OnRound, PostgresMember
@@ -15,13 +15,19 @@ _STOP_S: Final = 5.0
 
 
 class MemberThread:
-    """From `start` to `stop`, both on one loop; on_round is called there. make(on_round) makes the member, in the
-    thread.
+    """From `start` to `stop`, both on one loop; on_round and on_lost are called there. make(on_round, on_lost) makes
+    the member, in the thread; on_lost: its connection is gone, and with it its sign of life.
     """
 
-    def __init__(self, make: Callable[[OnRound], PostgresMember], on_round: OnRound) -> None:
+    def __init__(
+        self,
+        make: Callable[[OnRound, Callable[[], None]], PostgresMember],
+        on_round: OnRound,
+        on_lost: Callable[[], None],
+    ) -> None:
         self._make = make
         self._on_round = on_round
+        self._on_lost = on_lost
         self._owner: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._member: PostgresMember | None = None
@@ -66,12 +72,12 @@ class MemberThread:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._member = self._make(self._tell)
+        self._member = self._make(partial(self._tell, self._on_round), partial(self._tell, self._on_lost))
         self._task = asyncio.create_task(self._member.run())
         self._is_running.set()
         await asyncio.wait({self._task})
 
-    def _tell(self, topic_id: uuid.UUID | None, partitions: frozenset[int], asked_at_s: float) -> None:
+    def _tell(self, listener: Callable[..., None], *what: Any) -> None:
         if self._owner is not None:
             with contextlib.suppress(RuntimeError):  # the worker's loop has ended
-                self._owner.call_soon_threadsafe(self._on_round, topic_id, partitions, asked_at_s)
+                self._owner.call_soon_threadsafe(listener, *what)

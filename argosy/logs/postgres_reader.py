@@ -23,6 +23,7 @@ from argosy.store import log as log_store
 log = structlog.get_logger()
 
 _RETRY_S: Final = 0.2
+_AHEAD_S: Final = 0.25  # of the end of a lease, which is known exactly: for a claim that is under way
 
 _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
@@ -47,17 +48,18 @@ class PostgresReader:
         self._size_bytes_max = settings.log_batch_size_bytes_max
         self._poll_s = settings.log_poll_s
         self._clock = clock
-        self._word = Word(clock, settings.log_lease_ttl_s)
+        self._word = Word(clock, settings.log_lease_ttl_s, ahead_s=_AHEAD_S)
         self._connection = PostgresConnection(dsn, "argosy log reader", settings.state_db_timeout_s)
         self._member = MemberThread(
-            lambda on_round: PostgresMember(
-                PostgresConnection(dsn, "argosy log member", settings.state_db_timeout_s),
+            lambda on_round, on_lost: PostgresMember(
+                PostgresConnection(dsn, "argosy log member", settings.state_db_timeout_s, on_lost),
                 settings.topic,
                 settings.log_lease_ttl_s,
                 clock,
                 on_round,
             ),
             self._on_round,
+            self._word.lost,
         )
         self._topic_id: uuid.UUID | None = None
         self._identity: Identity | None = None

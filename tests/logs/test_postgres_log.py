@@ -257,7 +257,25 @@ async def test_a_reader_whose_session_is_ended_comes_back_as_the_same_member(
     await until(is_back)
     await asyncio.sleep(1.2)  # a round
 
-    assert changes == [frozenset(range(4))]
+    assert changes == [frozenset(range(4))] * 2, "given, and confirmed"
+    await reader.close()
+
+
+async def test_what_was_said_to_a_session_that_was_ended_is_old_until_the_member_is_back(
+    dsn: str, postgres_settings: Settings, observer: Any
+) -> None:
+    """The lock of a session that is gone is free: others take its partitions at once, not when the lease is over."""
+    reader, changes = await open_member(dsn, postgres_settings)
+    async with observer.transaction():  # a round of another member's: ours cannot come back
+        await observer.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('argosy.log/' || topic_id, 0)) FROM log_topics"
+        )
+        assert not reader.is_word_old()
+        await signal_backend(observer, "pg_terminate_backend", "member")
+        await until(reader.is_word_old, within_s=3.0)
+
+    await until(lambda: not reader.is_word_old())
+    assert changes == [frozenset(range(4))] * 2, "its word is confirmed"
     await reader.close()
 
 

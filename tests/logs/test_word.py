@@ -8,6 +8,8 @@ from argosy import config
 from argosy.errors import SettingError
 from argosy.logs.kafka_reader import _SETTLES_S
 from argosy.logs.kafka_silence import STATISTICS_INTERVAL_S, Silence
+from argosy.logs.postgres_member import ROUND_S
+from argosy.logs.postgres_reader import _AHEAD_S
 from argosy.logs.word import Word, is_out
 from tests.harness.hand_clock import HandClock
 
@@ -128,3 +130,29 @@ def test_a_session_that_may_seem_over_between_two_heartbeats_is_refused(
 ) -> None:
     with pytest.raises(SettingError, match="KAFKA_GROUP_SESSION_TIMEOUT_MS"):
         group_settings(session_timeout_ms, heartbeat_ms)
+
+
+@pytest.mark.parametrize("lease_ttl_s", [1.0, 2.0, 6.0, 300.0])
+def test_whoever_is_answered_within_half_of_its_lease_may_claim_by_each_answer(lease_ttl_s: float) -> None:
+    clock = HandClock()
+    word = Word(clock, config.load({"LOG_LEASE_TTL_S": f"{lease_ttl_s:g}"}).log_lease_ttl_s, ahead_s=_AHEAD_S)
+
+    for _ in range(100):
+        asked_at_s = clock.now_s
+        clock.now_s += lease_ttl_s / 2
+        word.heard(asked_at_s)
+        clock.now_s += 0.2
+        assert not word.is_old
+        clock.now_s += min(ROUND_S, lease_ttl_s / 4)
+
+
+def test_what_was_said_to_a_session_that_is_gone_is_old_until_the_log_speaks_again() -> None:
+    clock = HandClock()
+    word = Word(clock, 6.0)
+    word.heard(clock.now_s)
+
+    word.lost()
+    assert (word.is_old, word.is_out) == (True, False), "nothing is given up for it"
+
+    word.heard(clock.now_s)
+    assert not word.is_old
