@@ -60,7 +60,7 @@ _TABLE: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
     (asyncpg.OperatorInterventionError, Fault.AWAY),  # it starts, stops, or crashed
     (asyncpg.InsufficientResourcesError, Fault.AWAY),  # no free connection, the disk is full
     (asyncpg.TransactionRollbackError, Fault.AWAY),  # a deadlock, a serialization failure: somebody else went first
-    (asyncpg.LockNotAvailableError, Fault.AWAY),
+    (asyncpg.ObjectNotInPrerequisiteStateError, Fault.AWAY),  # a lock that is not free, or the server is in recovery
     (asyncpg.PostgresSystemError, Fault.AWAY),
     (asyncpg.ReadOnlySQLTransactionError, Fault.AWAY),
     (asyncpg.InvalidAuthorizationSpecificationError, Fault.AWAY),  # of a connection: it will not have us now

@@ -52,6 +52,8 @@ UNAVAILABLE: Final = (
 _NOT_READY: Final = (asyncpg.TooManyConnectionsError, asyncpg.CannotConnectNowError)
 
 
+# object_not_in_prerequisite_state: "recovery is in progress", said by pg_current_wal_lsn() before any write is tried.
+_IN_RECOVERY: Final = "55000"
 # Whoever stands between has changed a session's isolation (functions/fence.sql).
 WRONG_ISOLATION: Final = "AR004"
 
@@ -62,8 +64,8 @@ def is_of_session(error: BaseException) -> bool:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether the server refused a write of any kind."""
-    return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+    """Whether the server refused a write of any kind, or what a standby cannot tell (`lineage`)."""
+    return isinstance(error, asyncpg.ReadOnlySQLTransactionError) or getattr(error, "sqlstate", None) == _IN_RECOVERY
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:

@@ -41,6 +41,8 @@ from tests.harness.hand_clock import HandClock
         (asyncpg.ConnectionDoesNotExistError("x"), Fault.AWAY),
         (asyncpg.InterfaceError("connection is closed"), Fault.AWAY),
         (asyncpg.ReadOnlySQLTransactionError("x"), Fault.AWAY),
+        (asyncpg.ObjectNotInPrerequisiteStateError("recovery is in progress"), Fault.AWAY),
+        (asyncpg.LockNotAvailableError("x"), Fault.AWAY),
         (asyncpg.UndefinedTableError("x"), Fault.AWAY),
         (asyncpg.UndefinedColumnError("x"), Fault.BUG),
         (asyncpg.PostgresError("x"), Fault.BUG),
