@@ -2,14 +2,18 @@
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+# Linux's monotonic clock stands still while the machine is suspended; what others gave us for a time is over all the
+# same. Elsewhere (macOS) the clock of that name goes on, and `time.monotonic` is another one.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock(Protocol):
     """Where durations and waiting come from. Moments that are written down come from the database, never from here."""
 
     def monotonic_s(self) -> float:
-        """Seconds that only grow; for durations."""
+        """Seconds that only grow, also while the process is stopped or the machine suspended; for durations."""
         ...
 
     def unix_ms(self) -> int:
@@ -25,7 +29,7 @@ class SystemClock:
     """The machine's clock."""
 
     def monotonic_s(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_CLOCK)
 
     def unix_ms(self) -> int:
         return time.time_ns() // 1_000_000
