@@ -87,7 +87,7 @@ class ReadingStub:
 class Worker:
     """Ownership alone. given_up: partitions of each call of on_void."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval_s: float = 0.05) -> None:
         self.store, self.reading, self.clock = StoreStub(), ReadingStub(), AheadClock()
         self.owned: dict[int, Owned] = {}
         self.given_up: list[list[int]] = []
@@ -98,7 +98,7 @@ class Worker:
             worker_id=ME,
             lane="default",
             owned=self.owned,
-            interval_s=0.05,
+            interval_s=interval_s,
             on_claimed=lambda claimed: None,
             on_void=lambda gone: self.given_up.append([each.partition for each in gone]),
         )
@@ -112,8 +112,8 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def running(joined: Callable[[], bool] = lambda: True) -> AsyncIterator[Worker]:
-    worker = Worker()
+async def running(joined: Callable[[], bool] = lambda: True, interval_s: float = 0.05) -> AsyncIterator[Worker]:
+    worker = Worker(interval_s)
     worker.reading.joined = joined
     task = asyncio.create_task(worker.ownership.run())
     try:
@@ -233,6 +233,15 @@ async def test_what_belongs_to_somebody_whom_nobody_knows_any_more_is_adopted_a_
         worker.clock.ahead_s += NEW_S
 
         await until(lambda: worker.owned.keys() == {3})
+
+
+async def test_what_belongs_to_nobody_who_is_known_is_looked_at_again_however_rarely_ownership_is_compared() -> None:
+    async with running(interval_s=60.0) as worker:
+        await until(lambda: worker.store.orphan_looks == 1)
+        worker.store.orphaned = [Orphan(3, 1, NEW)]
+        worker.ownership.members([LIVES])
+
+        await until(lambda: worker.owned.keys() == {3}, within_s=3 * NEW_S)
 
 
 async def test_what_was_claimed_is_read_at_once() -> None:

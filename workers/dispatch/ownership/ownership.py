@@ -27,7 +27,7 @@ from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.partition import Claimed, Orphan, Partitions
 from argosy.workers.dispatch.life import Member, adopter
-from argosy.workers.dispatch.ownership.members import Members
+from argosy.workers.dispatch.ownership.members import NEW_S, Members
 from argosy.workers.dispatch.ownership.readiness import Readiness
 from argosy.workers.dispatch.ownership.reading import Reading
 from argosy.workers.dispatch.turn import Owned
@@ -169,7 +169,8 @@ class Ownership:
             async with rounds:
                 await work()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_s):
+                is_soon = self._has_to_look_for_orphans  # somebody is taken for living for a moment
+                async with asyncio.timeout(min(self._interval_s, NEW_S) if is_soon else self._interval_s):
                     await has_to.wait()
 
     async def _claim(self) -> None:
