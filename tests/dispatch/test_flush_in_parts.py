@@ -8,6 +8,7 @@ from argosy import step
 from argosy.errors import FlushSlowError
 from argosy.turn.events import Event
 from argosy.turn.status import Status
+from argosy.workers.dispatch.flush.batch import Batch, LooseMove, Placement
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.turn import InboxWrite
 from tests.dispatch.joined_parts import Parts, catalog, make_owned, make_turn, until
@@ -264,3 +265,13 @@ async def test_once_a_history_is_full_none_of_the_turns_steps_begins():
             await asyncio.sleep(0)
 
         assert len(begun) <= 11
+
+
+def test_a_delayed_turn_is_placed_before_its_timer_goes_when_they_are_written_apart():
+    owned = make_owned()
+    timer = LooseMove(owned, uuid.uuid4(), "deleted")
+    placement = Placement(owned, uuid.uuid4(), uuid.uuid4(), 0)
+
+    halves = Batch([], [timer], [placement]).halves()
+
+    assert halves == [Batch([], [], [placement]), Batch([], [timer], [])]

@@ -36,11 +36,14 @@ class Batch(NamedTuple):
         return len(self.entries) + len(self.moves) + len(self.placements)
 
     def halves(self) -> "list[Batch]":
-        """Two that together are this one, in the order in which they may be written; itself when it has one row."""
+        """Two that together are this one, in the order in which they may be written; itself when it has one row.
+
+        A delayed turn is placed before the timer goes that says it is due: whoever ends in between finds it due again.
+        """
         if self.entries and (self.moves or self.placements):
             return [Batch([], self.moves, self.placements), Batch(self.entries, [], [])]
         if self.moves and self.placements:
-            return [Batch([], self.moves, []), Batch([], [], self.placements)]
+            return [Batch([], [], self.placements), Batch([], self.moves, [])]
         if self.row_count < 2:
             return [self]
         middle = self.row_count // 2
