@@ -313,10 +313,11 @@ async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a
         rows = [due_row(each, uuid.uuid4(), kind, "go", "wait", b"1") for each in asleep]
         key = next(iter(running.journal.waits.open))
         known = {"status": "running", "attempt": 1, "seq": 1, "version": "1"}
-        parts.heads.due = [*rows, due_row(loaded(running.turn_id, **known), uuid.uuid4(), kind, "go", key, b"1")]
+        own = due_row(loaded(running.turn_id, **known), uuid.uuid4(), kind, "go", key, b"1")
+        parts.heads.due = [*rows, own]
 
         await parts.inbox.look()
-        await until(lambda: running.has_ended)
+        await until(lambda: running.has_ended and own.inbox_id not in parts.inbox._in_hand.known)  # it is written
         await parts.inbox.look()
 
         assert len(parts.inbox._in_hand.known) == 10

@@ -49,6 +49,7 @@ class TurnJournal:
         "active",
         "bounds",
         "has_heard",
+        "has_waits",
         "is_cancelled",
         "is_new",
         "outcomes",
@@ -75,12 +76,11 @@ class TurnJournal:
         self.is_new = not (turn.history or turn.is_taken_over)
         self._listener_of = listener_of
         self._on_quiet = on_quiet
-        self._on_handed_over: Callable[[], None] = _nothing
-        self._advance: Callable[[], None] = _nothing
+        self._on_handed_over = self._advance = _nothing
         self._hidden: set[str] | None = None  # keys of private steps
-        self._is_closed = False
         # The turn was cancelled in this attempt; its code was told so.
         self.is_cancelled = self.has_heard = False
+        self._is_closed = self.has_waits = False
         self.replay = Replay(turn.history) if turn.history else NEW
         # Keys of steps that are in flight.
         self.active: set[str] = set()
@@ -93,6 +93,7 @@ class TurnJournal:
     @property
     def waits(self) -> TurnWaits:
         if self._waits is None:
+            self.has_waits = True
             self._waits = TurnWaits(self._turn, self.replay, self.is_hidden, self._database_time_s, self.record)
         return self._waits
 

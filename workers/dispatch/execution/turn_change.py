@@ -90,9 +90,10 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
         turn.moves.setdefault(result.inbox_id, "late")
     for inbox_id in turn.fired.values():
         turn.moves[inbox_id] = "deleted"
-    for wait in turn.journal.waits.open.values() if turn.journal is not None else ():
-        if wait.timer_id is not None:
-            turn.drop_timer(wait.timer_id)
+    if turn.journal is not None and turn.journal.has_waits:
+        for wait in turn.journal.waits.open.values():
+            if wait.timer_id is not None:
+                turn.drop_timer(wait.timer_id)
 
 
 def come_to(turn: Turn, result: bytes | None, error: BaseException | None) -> None:
