@@ -17,7 +17,14 @@ def in_terminal(command: list[str], environment: dict[str, str], *, until: str, 
     size = struct.pack("HHHH", 50, 200, 0, 0)
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
     process = subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environment | {"TERM": "xterm"}
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env=environment | {"TERM": "xterm"},
+        # As a terminal's shell has it: who runs the tests in the background may ignore Ctrl-C, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(theirs)
     shown = b""
