@@ -22,11 +22,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 def copied(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Copies of both."""
-    if len(args) == 1 and not kwargs:
-        return (args if type(args[0]) in _IMMUTABLE else (_copied(args[0]),)), kwargs
-    if _IMMUTABLE.issuperset(map(type, args)) and (not kwargs or _IMMUTABLE.issuperset(map(type, kwargs.values()))):
-        return args, kwargs
-    return tuple(_copied(each) for each in args), {name: _copied(each) for name, each in kwargs.items()}
+    return tuple([_copied(each) for each in args]), {name: _copied(each) for name, each in kwargs.items()}
 
 
 def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NOTHING) -> str:
@@ -40,6 +36,8 @@ def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NOTHING) -> str:
 
 
 def _copied(value: Any) -> Any:
+    if type(value) in _IMMUTABLE:
+        return value
     try:
         return _copied_within(value, {})
     except RecursionError:

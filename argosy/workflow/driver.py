@@ -238,7 +238,7 @@ class Driver:
                 return False
         if self._beside:
             return False
-        operations = self._operations or self.operations
+        operations = self.operations
         if self._time is not None:
             self._time.pass_on()
         if (key := self._replay.next) is not None:

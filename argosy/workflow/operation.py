@@ -169,14 +169,7 @@ class StepOperation(Operation):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        # As Operation.__init__ has it, without the call: there is one of these for each step.
-        self.key = key
-        self.value = None
-        self.error = None
-        self.timer = None
-        self.is_settled = self.is_started = self._is_begun = self.is_ended = False
-        self._operations = operations
-        self._waiter = None
+        super().__init__(operations, key)
         self.step = step
         self.function = function
         self.args = args
@@ -185,6 +178,7 @@ class StepOperation(Operation):
         self.context: Context | None = None
         self.tries = 0
         self.wait_key = ""
+        self.is_ended = False
         self.task: asyncio.Task[None] | None = None
 
 

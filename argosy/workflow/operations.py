@@ -18,7 +18,7 @@ from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, retry_key, step_key
 from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
 from argosy.workflow.operation import Operation, StepOperation, ValueOperation, WaitOperation
-from argosy.workflow.replay import NEW, Recorded
+from argosy.workflow.replay import Recorded
 from argosy.workflow.root_task import RootTask
 from argosy.workflow.step_runner import StepRunner, Tried
 from argosy.workflow.turn_loop import TurnLoop
@@ -76,7 +76,7 @@ class Operations:
         """The code awaits it. Returns who waits: the turn's first task, or a future for another one."""
         if operation.__class__ is StepOperation:
             operation.digest = arguments.digest(operation.args, operation.kwargs)
-            if self._replay is NEW or not self._replay.is_settled(operation.key):
+            if not self._replay.is_settled(operation.key):
                 operation.args, operation.kwargs = arguments.copied(operation.args, operation.kwargs)
                 operation.context = copy_context()
             if operation.step.is_private:
@@ -159,11 +159,11 @@ class Operations:
     def close(self) -> set[asyncio.Task[None]]:
         """Ends what is under way. Returns the tries that have not ended yet."""
         self._advance, self._fail = _nothing, _nothing  # what drives this and this held each other
-        left, self._given_up = self._given_up, _NONE
+        left, self._given_up = set(self._given_up), _NONE
         for operation in self.pending.values():
             if isinstance(operation, StepOperation):
                 if operation.task is not None:
-                    left = {*left, operation.task}
+                    left.add(operation.task)
                 operation.is_ended, operation.task = True, None
             operation.let_go()
         self.pending.clear()
@@ -195,7 +195,7 @@ class Operations:
         if operation.__class__ is StepOperation:
             if operation.step.policy.is_at_most_once:
                 self._runner.check_certain(operation)
-            operation.tries = 0 if self._replay is NEW else self._replay.tries(operation.key)
+            operation.tries = self._replay.tries(operation.key)
             if operation.tries and not self._replay.is_settled(retry_key(operation.key, operation.tries)):
                 self._wait_again(operation, self._runner.delay_s(operation))
             else:

@@ -56,10 +56,8 @@ class Failure(msgspec.Struct, omit_defaults=True):
     causes: list[tuple[str, str]] = []
 
 
-def completed(result: bytes, attempts: int, digest: str = "") -> bytes:
-    """Data of step.completed. result: JSON. digest: as for `with_digest`, which need not be called then."""
-    if digest:
-        return b'{"result":%b,"attempts":%d,"args":"%b"}' % (result, attempts, digest.encode())
+def completed(result: bytes, attempts: int) -> bytes:
+    """Data of step.completed. result: JSON."""
     return b'{"result":%b,"attempts":%d}' % (result, attempts)
 
 

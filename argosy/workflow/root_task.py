@@ -189,10 +189,7 @@ class RootTask:
             self._error = raised
             self._end()
         else:
-            if isinstance(awaited, Wakes) and not self._must_cancel:
-                self._fut_waiter = awaited
-            else:
-                self._wait_for(awaited)
+            self._wait_for(awaited)
         finally:
             self.is_running = False
             _leave_task(loop, self)  # type: ignore[arg-type]

@@ -112,16 +112,17 @@ class StepRunner:
                 self._refuse_late(key)
             tried = self._failed(operation, tries, error, took_s)
             if isinstance(error, GeneratorExit):
-                self.unheard = {**self.unheard, key: tried}
+                self.unheard = self.unheard or {}  # never fills the one that all share
+                self.unheard[key] = tried
             return tried
         if self._open.is_closed:
             self._refuse_late(key)
         crash_points.reach("in_step")
         _tally.completed += 1
+        data = outcome.completed(encoded, tries)
         if took_s >= _TOLD_S or step.mark or self._open.tail is not None or self._open.filled is not None:
-            data = self._at_end(step, key, outcome.completed(encoded, tries), took_s)
-            return Tried(Event.STEP_COMPLETED, outcome.with_digest(data, operation.digest), decoded)
-        return Tried(Event.STEP_COMPLETED, outcome.completed(encoded, tries, operation.digest), decoded)
+            data = self._at_end(step, key, data, took_s)
+        return Tried(Event.STEP_COMPLETED, outcome.with_digest(data, operation.digest), decoded)
 
     def delay_s(self, operation: StepOperation) -> float:
         """How long to wait after a try of which only that it failed is known."""
