@@ -51,8 +51,6 @@ class TurnLoop(asyncio.AbstractEventLoop):
         next call.
         """
         ready = self.ready
-        if not ready:
-            return True
         outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
         _set_running_loop(self)
         sys.set_asyncgen_hooks(self._iterates, self._finalize)

@@ -8,6 +8,7 @@ from tests.harness.client import Client
 from tests.harness.effects import Latch, until_reached
 from tests.harness.fleet import Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
+from tests.harness.owners import until_shared
 
 PLACES = ["step", "signal", "gather", "thread"]
 
@@ -100,9 +101,9 @@ async def test_a_clean_up_goes_on_where_its_turn_is_handed_over_to(
     await _cancel(client, turns)
     await _until_cleaning_up(client, turns)
 
-    await asyncio.to_thread(idle_fleet.worker)
+    second = await asyncio.to_thread(idle_fleet.worker)
     ending = asyncio.create_task(asyncio.to_thread(first.terminate))
-    await asyncio.sleep(0.5)
+    await until_shared(client, [second], idle_fleet.partitions)
     latch.release()
     ended = await client.until_status(turns)
     await ending

@@ -1,9 +1,7 @@
 """What a turn's waits, timers and signals cost grows with their number, not with its square: counted, not timed."""
 
-import sys
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -13,6 +11,7 @@ from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Owned, Turn
 from argosy.workflow.replay import Replay
 from tests.dispatch.joined_parts import make_turn
+from tests.harness.line_count import counted_lines
 
 
 def _waits(turn: Turn) -> TurnWaits:
@@ -66,20 +65,7 @@ def test_ten_times_as_many_cost_ten_times_as_much(way: Callable[[Turn, int], Non
 
 
 def _lines(way: Callable[[Turn, int], None], size: int) -> int:
-    """How many lines of ours were gone through."""
-    turn, lines = make_turn(Owned(0, 1, (0, 1023))), 0
-
-    def count(frame: Any, event: str, _: Any) -> Any:
-        nonlocal lines
-        if "dispatch" not in frame.f_code.co_filename:
-            return None
-        lines += 1
-        return count
-
-    traced = sys.gettrace()
-    sys.settrace(count)
-    try:
+    turn = make_turn(Owned(0, 1, (0, 1023)))
+    with counted_lines("dispatch") as count:
         way(turn, size)
-    finally:
-        sys.settrace(traced)
-    return lines
+    return count.lines

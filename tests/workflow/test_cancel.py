@@ -3,41 +3,14 @@ replay; and what it may do then.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from argosy import Context, SyncContext
+from tests.workflow.cancelling import Made, branch_that_cleans_up, cancel_when, replay, run_cancelled
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
-
-Made = list[Any]
-
-
-async def cancel_when(journal: ListJournal, condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 — what it waits for has no event
-            await asyncio.sleep(0)
-    journal.cancel()
-
-
-async def run_cancelled(
-    function: Callable[..., Any], condition: Callable[[], Any], journal: ListJournal | None = None
-) -> tuple[ListJournal, BaseException | None]:
-    """The journal, and what the code came to (None: it returned), of a run that is cancelled when something holds."""
-    journal = journal or ListJournal(passes_time=False)
-    ended, _ = await asyncio.gather(
-        run(function, None, journal), cancel_when(journal, condition), return_exceptions=True
-    )
-    return journal, ended if isinstance(ended, BaseException) else None
-
-
-async def replay(function: Callable[..., Any], journal: ListJournal, rows: int) -> tuple[ListJournal, Any]:
-    """The journal of another attempt that goes on from so many of the events, and what the code came to."""
-    again = ListJournal(journal.rows[:rows], attempt=2, passes_time=False)
-    (ended,) = await asyncio.gather(run(function, None, again), return_exceptions=True)
-    return again, ended
 
 
 async def test_code_without_a_handler_ends_at_once(made: Made) -> None:
@@ -112,18 +85,8 @@ async def test_every_replay_hears_of_the_cancel_at_the_same_place_and_goes_on(ma
 
 
 async def test_in_a_gather_each_branch_is_cancelled_once_and_cleans_up(made: Made) -> None:
-    async def branch(ctx: Context, name: str) -> None:
-        try:
-            await ctx.wait_signal(name)
-        except asyncio.CancelledError:
-            await ctx.run(release, name)
-            raise
-
     async def flow(ctx: Context) -> None:
-        await asyncio.gather(branch(ctx, "a"), branch(ctx, "b"))
-
-    async def release(name: str) -> None:
-        made.append(name)
+        await asyncio.gather(*(branch_that_cleans_up(ctx, name, made) for name in ("a", "b")))
 
     journal = ListJournal(passes_time=False)
     journal, ended = await run_cancelled(flow, journal.is_resting.is_set, journal)
@@ -275,56 +238,3 @@ async def test_code_that_returns_before_it_hears_of_a_cancel_has_not_heard_of_it
     assert (result, result_again) == ("whole", "whole")
     assert not journal.has_heard
     assert not again.has_heard
-
-
-@pytest.fixture
-def made() -> Made:
-    return []
-
-
-async def test_what_runs_beside_the_workflow_is_cancelled_when_that_has_ended_and_cleans_up(made: Made) -> None:
-    async def branch(ctx: Context, name: str) -> None:
-        try:
-            await ctx.wait_signal(name)
-        except asyncio.CancelledError:
-            await ctx.run(release, name)
-            raise
-
-    async def flow(ctx: Context) -> list[None]:
-        branches = [asyncio.create_task(branch(ctx, name)) for name in ("a", "b", "c")]
-        return [await each for each in branches]
-
-    async def release(name: str) -> None:
-        made.append(name)
-
-    journal = ListJournal(passes_time=False)
-    journal, ended = await run_cancelled(flow, journal.is_resting.is_set, journal)
-    whole = list(journal.rows)
-    at = next(number for number, row in enumerate(whole) if row[2] == "turn.cancelling")
-
-    assert isinstance(ended, asyncio.CancelledError)
-    assert made == ["a", "b", "c"]
-    for rows in range(at + 1, len(whole) + 1):
-        made.clear()
-        _, ended_again = await replay(flow, journal, rows)
-        assert isinstance(ended_again, asyncio.CancelledError)
-        assert made == ["a", "b", "c"][sum(row[2] == "step.completed" for row in whole[:rows]) :]
-
-
-async def test_who_swallows_a_cancel_beside_the_workflow_and_waits_for_nothing_is_not_waited_for() -> None:
-    async def stubborn() -> None:
-        while True:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                continue
-
-    async def flow(ctx: Context) -> None:
-        beside = asyncio.create_task(stubborn())
-        await ctx.wait_signal("go")
-        await beside
-
-    journal = ListJournal(passes_time=False)
-    journal, ended = await run_cancelled(flow, journal.is_resting.is_set, journal)
-
-    assert isinstance(ended, asyncio.CancelledError)

@@ -1,13 +1,12 @@
 """What a turn costs grows with what it does, not with its square: counted, not timed."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
 from argosy import Context, step
+from tests.harness.line_count import counted_lines
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
 
@@ -61,23 +60,9 @@ async def _calls(code: Code, size: int, journal: ListJournal) -> int:
 
 
 async def _lines(code: Callable[[], Awaitable[None]]) -> int:
-    """How many functions of Python were entered, and lines of ours gone through in loops, to run it."""
-    lines = 0
-
-    def count(frame: Any, event: str, _: Any) -> Any:
-        nonlocal lines
-        if "argosy/workflow" not in frame.f_code.co_filename:
-            return None
-        lines += 1
-        return count
-
-    traced = sys.gettrace()
-    sys.settrace(count)
-    try:
+    with counted_lines("argosy/workflow") as count:
         await code()
-    finally:
-        sys.settrace(traced)
-    return lines
+    return count.lines
 
 
 @pytest.mark.parametrize("code", [_at_once, _in_a_row, _in_tasks, _with_time_outs, _given_up])

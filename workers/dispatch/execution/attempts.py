@@ -27,7 +27,7 @@ class Attempts:
         self._bounds = bounds
         self._on_bug = on_bug
         self._starting: set[asyncio.Task[None]] = set()
-        # Of the worker: a turn has no context variables of whoever makes room for it, which may be another turn
+        # Of the worker: a turn has no context variables of whoever makes room for it, which may be another turn.
         self._variables = copy_context()
 
     def begin(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:

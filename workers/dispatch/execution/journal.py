@@ -49,7 +49,6 @@ class TurnJournal:
         "active",
         "bounds",
         "has_heard",
-        "has_waits",
         "is_cancelled",
         "is_new",
         "outcomes",
@@ -80,20 +79,21 @@ class TurnJournal:
         self._hidden: set[str] | None = None  # keys of private steps
         # The turn was cancelled in this attempt; its code was told so.
         self.is_cancelled = self.has_heard = False
-        self._is_closed = self.has_waits = False
+        self._is_closed = False
         self.replay = Replay(turn.history) if turn.history else NEW
-        # Keys of steps that are in flight.
-        self.active: set[str] = set()
+        self.active: set[str] = set()  # keys of steps that are in flight
         # What was written before the code began must be durable before anything starts, if it was waited for.
         self._recorded_seq = turn.seq if turn.awaits_start or turn.results else 0
         self._waits: TurnWaits | None = None  # made with the first one: many turns have none
-        # What steps came to after the turn was handed over.
-        self.outcomes: list[EventWrite] = []
+        self.outcomes: list[EventWrite] = []  # what steps came to after the turn was handed over
+
+    @property
+    def has_waits(self) -> bool:
+        return self._waits is not None
 
     @property
     def waits(self) -> TurnWaits:
         if self._waits is None:
-            self.has_waits = True
             self._waits = TurnWaits(self._turn, self.replay, self.is_hidden, self._database_time_s, self.record)
         return self._waits
 

@@ -144,14 +144,7 @@ def cleaned_up(turn: Turn, error: BaseException | None = None) -> None:
         return
     failure = _failure_of(error)
     telemetry.CLEANUPS.labels(outcome="failed").inc()
-    log.warning(
-        telemetry.CLEANUP_FAILED,
-        turn_id=str(turn.turn_id),
-        workflow=turn.workflow,
-        type=failure.type,
-        message=failure.message,
-        traceback=failure.traceback,
-    )
+    _say(telemetry.CLEANUP_FAILED, turn, failure)
     turn.error = msgspec.json.encode(failure)
     cancelled(turn)
 
@@ -172,17 +165,21 @@ def _failure_of(error: BaseException) -> _Failure:
     return _Failure(error.error_type, words_of(error)[:_MESSAGE_CHARACTERS_MAX], traceback_of(error))
 
 
+def _say(event: str, turn: Turn, failure: _Failure) -> None:
+    log.warning(
+        event,
+        turn_id=str(turn.turn_id),
+        workflow=turn.workflow,
+        type=failure.type,
+        message=failure.message,
+        traceback=failure.traceback,
+    )
+
+
 def fail(turn: Turn, error: BaseException) -> None:
     failure = _failure_of(error)
     if not isinstance(error, StepFailedError):  # what a step failed of was said when it did
-        log.warning(
-            telemetry.TURN_FAILED,
-            turn_id=str(turn.turn_id),
-            workflow=turn.workflow,
-            type=failure.type,
-            message=failure.message,
-            traceback=failure.traceback,
-        )
+        _say(telemetry.TURN_FAILED, turn, failure)
     turn.error = msgspec.json.encode(failure)
     end(turn, Status.FAILED, Event.TURN_FAILED, turn.error)
 
