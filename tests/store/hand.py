@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from argosy import ids
+from argosy.store.columns import columns
 from argosy.store.numbered_stream import Answer
 from argosy.store.pool import connect
 from argosy.store.queries import load_queries
@@ -63,10 +64,6 @@ class Change:
     @property
     def seq(self) -> int:
         return self.old[2] + len(self.events)
-
-
-def columns(rows: Sequence[Sequence[Any]], width: int) -> list[Any]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 class Hand:

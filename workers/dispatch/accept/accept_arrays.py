@@ -1,11 +1,14 @@
 """The flat parallel arrays of one call of the SQL function `accept`, in the order of its parameters."""
 
+import uuid
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from argosy import ids, names, record
 from argosy.errors import InvalidRecordError, RecordError
 from argosy.log import Record
+from argosy.store.columns import columns
 from argosy.store.queries import load_queries
 from argosy.store.row_uuid import row_uuid
 from argosy.workers.dispatch.accept import record_rule
@@ -13,6 +16,17 @@ from argosy.workers.dispatch.turn import Owned, Turn
 
 REASON_LENGTH_MAX: Final = 500
 STATEMENT: Final = load_queries("flush")["accept"]
+
+
+@lru_cache(maxsize=4_096)
+def _session(tenant: str, lane: str, name: str) -> tuple[uuid.UUID, int]:
+    """The id of a session and its bucket. Most sessions have many turns; names were checked, so they are short."""
+    session_id = row_uuid(ids.session_id_bytes(tenant, lane, name))
+    return session_id, ids.bucket_of(session_id)
+
+
+def _trace(headers: tuple[tuple[str, bytes], ...]) -> bytes | None:
+    return names.traceparent(next((value for name, value in headers if name == "traceparent"), None))
 
 
 class AcceptArrays:
@@ -38,12 +52,11 @@ class AcceptArrays:
         asked = record.decode(each.value)
         turn_id = row_uuid(asked.turn_id)
         record_rule.check(asked, turn_id, self._lane)
-        session_id = row_uuid(ids.session_id_bytes(asked.tenant, asked.lane, asked.session))
-        bucket = ids.bucket_of(session_id)
+        session_id, bucket = _session(asked.tenant, asked.lane, asked.session)
         if ids.partition_of(bucket, partition_count) != owned.partition or ids.turn_bucket(turn_id) != bucket:
             raise InvalidRecordError(f"the record's session belongs to bucket {bucket}, which is not in this partition")
         not_before = record_rule.not_before(asked, turn_id)
-        trace = names.traceparent(next((value for name, value in each.headers if name == "traceparent"), None))
+        trace = _trace(each.headers) if each.headers else None
         self._rows.append(
             (
                 owned.partition,
@@ -92,6 +105,6 @@ class AcceptArrays:
             [owned.position for owned, _ in self.partitions],
             [position for _, position in self.partitions],
             self._through,
-            *(zip(*self._rows, strict=True) if self._rows else [()] * 16),
-            *(zip(*self._dead, strict=True) if self._dead else [()] * 5),
+            *columns(self._rows, 16),
+            *columns(self._dead, 5),
         ]

@@ -3,6 +3,7 @@
 import uuid
 from typing import Any, Final
 
+from argosy.store.columns import columns
 from argosy.store.queries import load_queries
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.turn import Owned
@@ -80,13 +81,9 @@ class FlushArrays:
             self._lane,
             [each.partition for each in owned],
             [each.epoch for each in owned],
-            *_columns(self._turns, 15),
-            *_columns(self._events, 6),
-            *_columns(self._inbox, 7),
-            *_columns(list(self._moves.values()), 4),
-            *_columns(self._placements, 2),
+            *columns(self._turns, 15),
+            *columns(self._events, 6),
+            *columns(self._inbox, 7),
+            *columns(list(self._moves.values()), 4),
+            *columns(self._placements, 2),
         ]
-
-
-def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Any]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
