@@ -13,7 +13,7 @@ from argosy.errors import ArgosyError, SettingError, WorkflowError
 from argosy.process import fork
 from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
-from argosy.store import migrate, preflight
+from argosy.store import migrate, preflight, quick_arrays
 from argosy.store.pool import open_pool
 from argosy.workers.dispatch import own_loop
 from argosy.workers.dispatch.aside import stand_aside
@@ -33,6 +33,7 @@ def run(settings: Settings, dsn: str, parent_fd: int | None = None, *, is_strict
     cannot be loaded, if is_strict. Else the process stands aside with it, and /readyz says why.
     """
     crash_points.arm(settings.argosy_crash_at)
+    quick_arrays.install()
     try:
         own_loop.run(_serve(settings, dsn, parent_fd, is_strict))
     except WorkflowError as error:
