@@ -1,9 +1,11 @@
 """Attempts of turns: how the code of one begins, and what the turn becomes when it has ended."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
+from typing import Final
 
 from argosy.errors import InternalError, OwnershipLostError
 from argosy.workers.dispatch.execution import turn_change
@@ -14,6 +16,9 @@ from argosy.workflow.definition import Workflow
 from argosy.workflow.execute import Execution
 from argosy.workflow.step_runner import Bounds
 from argosy.workflow.threads import Threads
+
+# A turn that is ended for these writes nothing here when its code has ended.
+_WRITES_NOTHING: Final = frozenset({Stop.DROP, Stop.SUSPEND, Stop.HANDOVER})
 
 
 class Attempts:
@@ -27,6 +32,7 @@ class Attempts:
         self._bounds = bounds
         self._on_bug = on_bug
         self._starting: set[asyncio.Task[None]] = set()
+        self._waiting: deque[Callable[[], None]] = deque()
         # Of the worker: a turn has no context variables of whoever makes room for it, which may be another turn.
         self._variables = copy_context()
 
@@ -34,13 +40,31 @@ class Attempts:
         """The code begins with the next pass of the loop; or once the start is durable, if that is awaited."""
         execution = turn.execution = Execution(self._threads, self._bounds, partial(self._ended, turn))
         begin = partial(self._begin, turn, execution, definition, journal)
-        loop = asyncio.get_running_loop()
         if turn.awaits_start:
-            task = loop.create_task(self._begin_when_written(turn, begin), context=self._variables)
+            starting = self._begin_when_written(turn, begin)
+            task = asyncio.get_running_loop().create_task(starting, context=self._variables)
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
-        else:
-            loop.call_soon(begin, context=self._variables)
+            return
+        self._waiting.append(begin)
+        if len(self._waiting) == 1:
+            self._begin_soon()
+
+    def _begin_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._begin_waiting, context=self._variables)
+
+    def _begin_waiting(self) -> None:
+        """All that came together begin in one pass of the loop."""
+        waiting = self._waiting
+        try:
+            for _ in range(len(waiting)):
+                try:
+                    waiting[0]()
+                finally:
+                    waiting.popleft()
+        finally:  # Ctrl-C leaves the loop from anywhere, and it may go on
+            if waiting:
+                self._begin_soon()
 
     async def _begin_when_written(self, turn: Turn, begin: Callable[[], None]) -> None:
         try:
@@ -63,9 +87,10 @@ class Attempts:
                 raise error
             if turn.stop is None:
                 turn_change.come_to(turn, result, error)
-            turn_change.stopped(turn)
+            if turn.stop is not None:
+                turn_change.stopped(turn)
         except Exception as bug:
             self._on_bug(turn, bug)
             return
-        if turn.is_live and turn.stop not in (Stop.DROP, Stop.SUSPEND, Stop.HANDOVER):
+        if turn.is_live and turn.stop not in _WRITES_NOTHING:
             self._flusher.add(turn)

@@ -1,0 +1,79 @@
+"""Turns that begin together begin in one pass of the loop, each for itself."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from argosy.workers.dispatch.execution.attempts import Attempts
+from argosy.workflow.execute import Execution
+from argosy.workflow.step_runner import Bounds
+
+TURNS = ("first", "second", "third")
+
+
+class Begun:
+    """What has begun, in that order. `leaves`: for which one the loop is left, as Ctrl-C does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, leaves: str = "", breaks: str = "") -> None:
+        self.turns: list[str] = []
+        self.broken: list[tuple[str, Exception]] = []
+        no: Any = None
+        self.attempts = Attempts(no, no, Bounds(1_000), lambda turn, bug: self.broken.append((turn.name, bug)))
+
+        def begin(_: Execution, definition: Any, *__: Any) -> None:
+            self.turns.append(definition)
+            if definition == leaves:
+                raise KeyboardInterrupt
+            if definition == breaks:
+                raise ValueError("a bug")
+
+        monkeypatch.setattr(Execution, "begin", begin)
+
+    async def begin(self, *names: str) -> None:
+        for name in names:
+            turn: Any = SimpleNamespace(name=name, awaits_start=False, input=b"")
+            definition: Any = name
+            self.attempts.begin(turn, definition, SimpleNamespace())  # type: ignore[arg-type]
+
+
+async def test_turns_begin_in_the_next_pass_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Begun(monkeypatch)
+
+    await begun.begin(*TURNS)
+    at_once = list(begun.turns)
+    await asyncio.sleep(0)
+    await begun.begin("fourth")
+    await asyncio.sleep(0)
+
+    assert at_once == []
+    assert begun.turns == [*TURNS, "fourth"]
+
+
+async def test_a_bug_as_one_begins_is_told_and_the_others_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Begun(monkeypatch, breaks="second")
+
+    await begun.begin(*TURNS)
+    await asyncio.sleep(0)
+
+    assert begun.turns == list(TURNS)
+    assert [(name, str(bug)) for name, bug in begun.broken] == [("second", "a bug")]
+
+
+def test_the_others_begin_when_the_loop_goes_on_after_it_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Begun(monkeypatch, leaves="second")
+    loop = asyncio.new_event_loop()
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(_begin_and_wait(begun))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+
+    loop.close()
+    assert begun.turns == list(TURNS)
+
+
+async def _begin_and_wait(begun: Begun) -> None:
+    await begun.begin(*TURNS)
+    await asyncio.sleep(0)
