@@ -8,7 +8,7 @@ worker spends on a small turn, for nothing.
 import gc
 from typing import Final
 
-_YOUNG_MAX: Final = 25_000  # some megabytes of garbage at the most, before anything of it is found
+_YOUNG_MAX: Final = 50_000  # ten megabytes or so of garbage at the most, before anything of it is found, in 5 ms
 _ROUNDS: Final = 10
 
 

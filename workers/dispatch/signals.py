@@ -27,6 +27,11 @@ class Signals:
     def __iter__(self) -> Iterator[Signal]:
         return (signal for named in self._named.values() for signal in named)
 
+    @property
+    def has_any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._named)
+
     def append(self, signal: Signal) -> None:
         """It has come."""
         self._named.setdefault(signal.name, deque()).append(signal)

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence, Set
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -237,14 +238,14 @@ class Turn:
         # Inbox rows that met the turn between its last line of code and the commit of its last flush.
         self.deferred: list[uuid.UUID] = []
         # Inbox rows that memory has taken in, so that a second read of one is recognised.
-        self.seen: set[uuid.UUID] = set()
-        self.history: list[Any] = []
+        self.seen: Set[uuid.UUID] = frozenset()
+        self.history: Sequence[Any] = ()
         # Data of all its events, those of history included.
         self.history_bytes = 0
         # Outcomes from a former owner, to be recorded before the code asks for them.
-        self.results: list[Result] = []
+        self.results: Sequence[Result] = ()
         # Events of a flush that was refused, its partition being lost: a successor hears their outcomes.
-        self.unwritten: list[EventWrite] = []
+        self.unwritten: Sequence[EventWrite] = ()
         self.resume = Resume.CRASHED
         # The row of its cancel, which stays due until it has ended; until when its code may clean up, database time.
         self.cancel_id: uuid.UUID | None = None
@@ -275,6 +276,11 @@ class Turn:
     def become(self, status: Status) -> None:
         self.status = advance(self.status, status)
 
+    def see(self, *inbox_ids: uuid.UUID) -> None:
+        """Memory has taken these rows in."""
+        self.seen = self.seen or set()
+        self.seen |= set(inbox_ids)
+
     def drop_timer(self, timer_id: uuid.UUID) -> None:
         """The wait of this timer is over, or was given up: the next flush removes it, or never writes it."""
         if self.inbox.pop(timer_id, None) is None:
@@ -283,7 +289,8 @@ class Turn:
     def write(self, event: Event, key: str = "", data: bytes = b"{}") -> None:
         """Add a durable event; it goes with the next flush."""
         self.seq += 1
-        self.events.append(EventWrite(self.seq, self.attempt, event, key, data))
+        # As EventWrite(…), without its frame: there are some for every turn.
+        self.events.append(tuple.__new__(EventWrite, (self.seq, self.attempt, event, key, data)))
         self.pending_bytes += len(data)
         self.history_bytes += len(data)
         if self.channels is not None:

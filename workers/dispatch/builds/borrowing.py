@@ -145,7 +145,7 @@ class Borrowing:
                     self._changed.add(turn.bucket)
                     continue
                 for row in resumes:
-                    turn.seen.add(row.inbox_id)
+                    turn.see(row.inbox_id)
                     turn.moves[row.inbox_id] = "consumed"
                     self._taken.hold(row.inbox_id, turn.owned)
             self._taken.entered(turn)

@@ -102,7 +102,7 @@ class Trials:
         if self._suspects.meet(turn, standing, turn.tenant, _now_s()):
             self._admitted[turn] = standing, 0
             return True
-        turn.history, turn.history_bytes, turn.needs_load = [], 0, True
+        turn.history, turn.history_bytes, turn.needs_load = (), 0, True
         self._wake(0.0)
         return False
 

@@ -49,22 +49,24 @@ def start(turn: Turn, version: str | None) -> None:
         turn.attempt += 1
         turn.write(Event.TURN_RESET, data=b'{"from_seq":%d,%b' % (turn.seq + 1, KEYS))
     turn.version = turn.version or version  # one that was parked before it began has none yet
-    take_results(turn)
+    if turn.results:
+        take_results(turn)
 
 
 def take_results(turn: Turn) -> None:
     """What a former owner's steps came to is recorded before the code asks for it; what is known already came late."""
-    settled = {row[3] for row in turn.history if row[2] in SETTLED_OUTCOMES}
+    settled, taken = {row[3] for row in turn.history if row[2] in SETTLED_OUTCOMES}, []
     for result in turn.results:
         if result.key in settled:
             turn.moves[result.inbox_id] = "late"
             continue
         turn.write(Event(result.type), result.key, result.data)
         turn.crashes, turn.trial = 0, None
-        turn.history.append((turn.seq, turn.attempt, result.type, result.key, result.data))
+        taken.append((turn.seq, turn.attempt, result.type, result.key, result.data))
         turn.moves[result.inbox_id] = "consumed"
         if result.type in SETTLED_OUTCOMES:
             settled.add(result.key)
+    turn.history = [*turn.history, *taken]
 
 
 def suspend(turn: Turn) -> None:
@@ -84,8 +86,9 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
     if status is Status.CANCELLED and turn.cancel_id is not None:
         turn.moves[turn.cancel_id] = "consumed"
     turn.write(event, data=_with_channels(turn, data))
-    for signal in turn.signals:
-        turn.moves[signal.inbox_id] = "late"
+    if turn.signals.has_any:
+        for signal in turn.signals:
+            turn.moves[signal.inbox_id] = "late"
     for result in turn.results:
         turn.moves.setdefault(result.inbox_id, "late")
     for inbox_id in turn.fired.values():

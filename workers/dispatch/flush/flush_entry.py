@@ -1,6 +1,7 @@
 """One turn's part in one flush."""
 
-from typing import Final
+import uuid
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -13,6 +14,7 @@ from argosy.workers.dispatch.turn import EventWrite, Stop, Turn
 log = structlog.get_logger()
 
 _WORDS_MAX: Final = 500
+_NONE: Final[dict[uuid.UUID, Any]] = {}  # never added to
 _BEGINS: Final = frozenset({Event.TURN_STARTED, Event.TURN_RESUMED, Event.TURN_RESET})
 
 
@@ -55,9 +57,14 @@ class Entry:
         self.size_bytes = turn.pending_bytes if turn.result is None else turn.pending_bytes + len(turn.result)
         turn.pending_bytes = 0
         self.events, turn.events = turn.events, []
-        self.inbox, turn.inbox = turn.inbox, {}
-        self.moves, turn.moves = turn.moves, {}
-        self.consumed, turn.consumed = turn.consumed, {}
+        # Most turns have none of these, and need no new ones.
+        self.inbox = self.moves = self.consumed = _NONE
+        if turn.inbox:
+            self.inbox, turn.inbox = turn.inbox, {}
+        if turn.moves:
+            self.moves, turn.moves = turn.moves, {}
+        if turn.consumed:
+            self.consumed, turn.consumed = turn.consumed, {}
         self.durable, turn.durable = turn.durable, None
         turn.written_status, turn.written_attempt, turn.written_seq = turn.status, turn.attempt, turn.seq
         turn.written_waits = turn.waits

@@ -253,7 +253,7 @@ class Flusher:
             owned.is_void = True
         for entry in entries:
             entry.turn.is_refused = True
-            entry.turn.unwritten += entry.events
+            entry.turn.unwritten = [*entry.turn.unwritten, *entry.events]
             tell_lost(entry.turn, entry.durable)
             # What it had in hand is due as before: it is looked at again.
             self._on_moved([*entry.moves, *entry.turn.seen, *entry.turn.deferred])
@@ -284,7 +284,7 @@ class Flusher:
         if entry.turn.is_live and not first.is_poison:
             await self._write(Batch([entry], [], []))
         else:
-            entry.turn.unwritten += entry.events
+            entry.turn.unwritten = [*entry.turn.unwritten, *entry.events]
             tell_lost(entry.turn, entry.durable)
 
     async def _give_up(self, entry: Entry, error: FlushRefusedError) -> None:

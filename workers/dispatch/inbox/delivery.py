@@ -103,10 +103,10 @@ class Delivery:
             if self._scheduler.found(turn):
                 self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
                 if action is Action.RESUME:
-                    turn.seen.add(row.inbox_id)
+                    turn.see(row.inbox_id)
                     turn.moves[row.inbox_id] = "consumed"
                 elif row.kind == "timer":
-                    turn.seen.add(row.inbox_id)
+                    turn.see(row.inbox_id)
                     turn.fired[row.correlation] = row.inbox_id
                 # A signal is among those that are read with the history, in the order in which they were sent.
 
@@ -127,8 +127,9 @@ class Delivery:
             return
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
         if row.kind == "step_result" and not has_begun:  # whether its history was read before this or is read after
-            turn.seen.add(row.inbox_id)
-            turn.results.append(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
+            turn.see(row.inbox_id)
+            result = Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}")
+            turn.results = [*turn.results, result]
             return
         # One that waits for its slot is treated like a running one: it will find in memory what comes now.
         status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == "timer" else turn.status
@@ -144,13 +145,13 @@ class Delivery:
         elif action in (Action.LATE, Action.DELETE):
             self._move(row, owned, "late" if action is Action.LATE else "deleted", turn)
         elif row.kind == "timer":
-            turn.seen.add(row.inbox_id)
+            turn.see(row.inbox_id)
             if has_begun:
                 turn.journal.fire(row.correlation, row.inbox_id)
             else:
                 turn.fired[row.correlation] = row.inbox_id
         else:
-            turn.seen.add(row.inbox_id)
+            turn.see(row.inbox_id)
             signal = Signal(row.inbox_id, row.name, row.payload or b"null")
             if has_begun:
                 turn.journal.deliver(signal)
@@ -170,7 +171,7 @@ class Delivery:
 
     def _cancel(self, row: DueRow, turn: Turn) -> None:
         """Its code runs, or will, and is told; the row stays due."""
-        turn.seen.add(row.inbox_id)
+        turn.see(row.inbox_id)
         turn.cancel_id = row.inbox_id
         self._scheduler.hurry(turn)
         self._executor.cancels.take(turn)
@@ -194,7 +195,7 @@ class Delivery:
         telemetry.INBOX.labels(kind=row.kind, outcome=to).inc()
         if owned.is_lent and turn is not None:  # written under the fence of its turn, with the turn
             self._in_hand.take(row.inbox_id, owned)
-            turn.seen.add(row.inbox_id)
+            turn.see(row.inbox_id)
             turn.moves[row.inbox_id] = to
             if turn.journal is not None:
                 self._flusher.add(turn)

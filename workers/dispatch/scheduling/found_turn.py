@@ -70,14 +70,14 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     turn.input = row.input
     turn.trial = row.trial
     turn.waits = turn.written_waits = row.waits
-    turn.history = row.events or []
+    turn.history = row.events or ()
     turn.history_bytes = sum(len(event[4]) for event in turn.history)
     # In the order in which they were sent: what memory took in meanwhile stands among them, or came after them all.
     stored = {signal[0]: Signal(*signal) for signal in row.signals}
     turn.signals = Signals([*stored.values(), *(each for each in turn.signals if each.inbox_id not in stored)])
-    turn.seen.update(stored)
+    turn.see(*stored)
     known = {result.inbox_id for result in turn.results}
-    turn.results += [Result(*result) for result in row.results or () if result[0] not in known]
-    turn.seen.update(result.inbox_id for result in turn.results)
+    turn.results = [*turn.results, *(Result(*result) for result in row.results or () if result[0] not in known)]
+    turn.see(*(result.inbox_id for result in turn.results))
     turn.timers = {key: (inbox_id, due_at_s) for key, inbox_id, _, due_at_s in row.timers}
     turn.fired = {key: inbox_id for key, inbox_id, is_buffered, _ in row.timers if is_buffered} | turn.fired
