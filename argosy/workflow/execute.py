@@ -178,7 +178,8 @@ async def execute(
 
 
 def _enter(attempt: OpenAttempt) -> None:
-    current_try.set(None)  # whatever began this turn is not a step of it
+    if current_try.get() is not None:
+        current_try.set(None)  # whatever began this turn is not a step of it
     current_attempt.set(attempt)
 
 

@@ -6,7 +6,9 @@ emitted) calls `reveal`, and they go on with that same list.
 """
 
 import uuid
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from argosy.errors import WorkflowError
 from argosy.workflow.channel import text_member
@@ -38,7 +40,7 @@ class _Open(Protocol):
     def show(self, channels: Channels) -> None: ...
 
 
-class _Ended(NamedTuple):
+class _Ended(msgspec.Struct, frozen=True):
     """Of an attempt that is over."""
 
     turn_id: uuid.UUID

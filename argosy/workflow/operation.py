@@ -169,7 +169,7 @@ class StepOperation(Operation):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        super().__init__(operations, key)
+        Operation.__init__(self, operations, key)
         self.step = step
         self.function = function
         self.args = args

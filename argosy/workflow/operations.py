@@ -75,9 +75,12 @@ class Operations:
     def begin(self, operation: Operation) -> "RootTask | asyncio.Future[None]":
         """The code awaits it. Returns who waits: the turn's first task, or a future for another one."""
         if operation.__class__ is StepOperation:
-            operation.digest = arguments.digest(operation.args, operation.kwargs)
+            args, kwargs = operation.args, operation.kwargs
+            if args or kwargs:
+                operation.digest = arguments.digest(args, kwargs)
             if not self._replay.is_settled(operation.key):
-                operation.args, operation.kwargs = arguments.copied(operation.args, operation.kwargs)
+                if args or kwargs:
+                    operation.args, operation.kwargs = arguments.copied(args, kwargs)
                 operation.context = copy_context()
             if operation.step.is_private:
                 self._journal.hide(operation.key)
@@ -159,6 +162,8 @@ class Operations:
     def close(self) -> set[asyncio.Task[None]]:
         """Ends what is under way. Returns the tries that have not ended yet."""
         self._advance, self._fail = _nothing, _nothing  # what drives this and this held each other
+        if not (self.pending or self.unstarted or self._given_up):
+            return _NONE
         left, self._given_up = set(self._given_up), _NONE
         for operation in self.pending.values():
             if isinstance(operation, StepOperation):
@@ -238,13 +243,14 @@ class Operations:
             if operation.task is not None:
                 self.tries_running -= 1
                 operation.task = None
-            is_awaited = arrived is not None and self._is_awaited(operation)
-            if arrived is not None and is_awaited and self._journal.is_stopped:
-                is_awaited = False
+            if arrived is not None and not self._is_awaited(operation):
+                arrived = None
+            if arrived is not None and self._journal.is_stopped:
                 with suppress(OwnershipLostError, asyncio.CancelledError):  # kept for whoever has the turn now
                     self._journal.record(arrived.event, operation.key, arrived.data)
+                arrived = None
             self._journal.left(operation.key)
-        if arrived is not None and is_awaited:
+        if arrived is not None:
             self.arrived.append((operation, arrived))
             self._advance()
 

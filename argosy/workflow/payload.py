@@ -41,7 +41,11 @@ def encode(value: Any, size_bytes_max: int, what: str = "the result of the step"
         raise PayloadTooLargeError(
             f"{what} has {len(encoded)} bytes, the bound is PAYLOAD_SIZE_BYTES_MAX={size_bytes_max}"
         )
-    if encoded.count(b"[") + encoded.count(b"{") > NESTING_MAX and _is_deeper(decoded, NESTING_MAX):
+    if (
+        len(encoded) > NESTING_MAX
+        and encoded.count(b"[") + encoded.count(b"{") > NESTING_MAX
+        and _is_deeper(decoded, NESTING_MAX)
+    ):
         raise EncodingError(f"{what} is nested deeper than {NESTING_MAX}")
     return encoded, decoded
 

@@ -14,6 +14,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import structlog
 
 from argosy import crash_points, telemetry
@@ -48,7 +49,7 @@ class Bounds(NamedTuple):
     callbacks_max: int = 1_000_000
 
 
-class Tried(NamedTuple):
+class Tried(msgspec.Struct, eq=False):
     """What one try came to: step.completed, step.failed or step.retrying, and its data. value: what it returned, as it
     is decoded from that; delay_s: until the next try.
     """

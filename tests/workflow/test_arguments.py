@@ -47,6 +47,8 @@ class Order:
         Order(["tea"]),
         (1, "a", None, 2.5, True, 3j, b"b"),
         {"a": {1, 2}, 3: frozenset({4})},
+        {"a": 1, 2: None},
+        [1, "a", None],
         range(3),
     ],
     ids=lambda value: type(value).__name__,
@@ -63,6 +65,14 @@ def test_a_copy_has_the_types_of_the_original(value: Any, within: Any) -> None:
     for each in (copy, kwargs["given"]):
         assert each == given
         assert _types(each) == _types(given)
+
+
+@pytest.mark.parametrize("given", [{"a": 1}, [1], [Name("a")], {Name("a"): 1}, {"a": [1]}, [{"a": 1}]])
+def test_a_copy_of_what_can_be_changed_is_another_object(given: Any) -> None:
+    (copy,), _ = copied((given,), {})
+
+    assert copy is not given
+    assert copy == given
 
 
 async def test_what_a_step_changes_does_not_come_back() -> None:

@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -33,6 +34,8 @@ from argosy.workflow.step_runner import Bounds
 from argosy.workflow.threads import Threads
 
 log = structlog.get_logger()
+
+_GOES_ON: Final = frozenset({Status.QUEUED, Status.RUNNING})  # a turn that was written like this keeps its slot
 
 
 class Executor:
@@ -199,7 +202,7 @@ class Executor:
         """A flush with these turns is durable."""
         is_freed = False
         for turn in turns:
-            if turn.written_status in (Status.RUNNING, Status.QUEUED) or turn.is_queued_to_flush:
+            if turn.written_status in _GOES_ON or turn.is_queued_to_flush:
                 continue
             self._settled(turn)
             is_freed = True

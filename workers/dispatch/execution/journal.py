@@ -119,7 +119,7 @@ class TurnJournal:
     @property
     def is_stopped(self) -> bool:
         turn = self._turn
-        return turn.stop is not None or not turn.is_live
+        return turn.stop is not None or turn.is_refused or turn.owned.is_void
 
     def follow(self, advance: Callable[[], None]) -> None:
         self._advance = advance
@@ -156,7 +156,7 @@ class TurnJournal:
 
     def starts_now(self, key: str) -> bool:
         turn = self._turn
-        if turn.stop is not None or not turn.is_live or self._overgrown or self._flusher.is_full:
+        if self.is_stopped or self._overgrown or self._flusher.is_full:
             return False
         if self._recorded_seq > turn.durable_seq or self._flusher.is_word_old(turn.owned):
             return False
@@ -177,10 +177,11 @@ class TurnJournal:
 
     def record(self, event: Event, key: str, data: bytes) -> None:
         turn = self._turn
-        if turn.stop is Stop.HANDOVER:
-            self._keep(event, key, data)
-            return
-        self._check()
+        if turn.stop is not None or turn.is_refused or turn.owned.is_void:
+            if turn.stop is Stop.HANDOVER:
+                self._keep(event, key, data)
+                return
+            self._check()
         limits = self._limits
         if turn.seq >= limits.events_max or turn.history_bytes + len(data) > limits.history_size_bytes_max:
             self._overgrown = limits.overgrown(turn.seq, turn.history_bytes, len(data))

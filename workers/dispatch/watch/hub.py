@@ -73,6 +73,10 @@ class Hub:
     ) -> None:
         self._watchers = watchers
         self._feeder = feeder
+        # What the channels of a turn call when they are filled; None: nobody watches it.
+        self.listener_of: Callable[[Turn], Callable[[], None] | None] = feeder.listener_of
+        # Whether anybody looks on while it runs.
+        self.is_watched: Callable[[Turn], bool] = watchers.look_on
         self._owned = owned
         self._running = running
         self._running_of = running_of
@@ -228,14 +232,6 @@ class Hub:
         if held:
             for each in self._watchers.all():
                 self._tell_held(each, held)
-
-    def listener_of(self, turn: Turn) -> Callable[[], None] | None:
-        """What the channels of a turn call when they are filled; None: nobody watches it."""
-        return self._feeder.listener_of(turn)
-
-    def is_watched(self, turn: Turn) -> bool:
-        """Whether anybody looks on while it runs."""
-        return self._watchers.look_on(turn)
 
     # Inside
 

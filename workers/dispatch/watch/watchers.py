@@ -40,7 +40,9 @@ class Watchers:
 
     def look_on(self, turn: Turn) -> bool:
         """Whether anybody wants more of it than its end."""
-        watchers = self.of(turn.turn_id, turn.session_id) if self.count else ()
+        if not self.count:
+            return False
+        watchers = self.of(turn.turn_id, turn.session_id)
         return any(not each.is_ending_only and each.tenant == turn.tenant for each in watchers)
 
     def of(self, turn_id: uuid.UUID, session_id: uuid.UUID | None) -> list[Subscription]:
