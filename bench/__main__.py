@@ -1,4 +1,5 @@
 """`python -m bench [SUITE …|all] [--quick] [--json FILE]`: start a broker and Postgres, measure, stop them.
+`python -m bench --beside DIR`: small turns on this checkout and on the one in that folder, in pairs of rounds.
 
 turns      what one turn costs, side by side with the floor; latencies; memory
 workers    two workers against one
@@ -24,7 +25,7 @@ from typing import Any
 
 import uvloop
 
-from bench import backlog, code, idle, recovery, stall, turns, two_workers, watch
+from bench import backlog, beside, code, idle, recovery, stall, turns, two_workers, watch
 from bench.report import Finding, print_findings, print_table
 from bench.services import Services, services
 
@@ -65,8 +66,12 @@ def main() -> None:
     parser.description = __doc__
     parser.add_argument("suites", nargs="*", metavar="SUITE", choices=["all", TURNS, *SUITES, []])
     parser.add_argument("--quick", action="store_true", help="fewer turns, kills and rounds")
+    parser.add_argument("--beside", type=Path, metavar="DIR", help="another checkout, installed for development")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
     arguments = parser.parse_args()
+    if arguments.beside:
+        print_findings(uvloop.run(beside.measure(arguments.beside.resolve(), 8 if arguments.quick else 40)))
+        return
     every = [TURNS, *SUITES]
     named = every if "all" in arguments.suites else arguments.suites
     result = uvloop.run(run(named or [name for name in every if name not in LONG], arguments.quick))

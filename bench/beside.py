@@ -1,0 +1,94 @@
+"""This checkout and another one (the version before, say) side by side: the same small turns, in pairs of rounds.
+
+Both fleets are there all the time, each on servers of its own, and take turns; so whatever else the machine does meets
+both. What is told is the mean over the pairs, with its standard error.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.report import Finding
+
+_ROUND_TURNS = 10_000
+_WARM_ROUNDS = 3
+_START_S = 120.0
+_ROUND_S = 300.0
+_ONE_SIDE = Path(__file__).parent / "one_side.py"
+
+
+class _Side:
+    """One checkout, with its own Python. rates: turns/s; cpu_us: of its worker, a turn."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.rates: list[float] = []
+        self.cpu_us: list[float] = []
+
+    @classmethod
+    async def start(cls, python: str, checkout: Path) -> "_Side":
+        pipe = asyncio.subprocess.PIPE
+        side = cls(
+            await asyncio.create_subprocess_exec(python, "-P", str(_ONE_SIDE), cwd=checkout, stdin=pipe, stdout=pipe)
+        )
+        await side._answer(_START_S)
+        return side
+
+    async def warm(self) -> None:
+        await self._ask()
+
+    async def round(self) -> None:
+        rate, cpu_us = await self._ask()
+        self.rates.append(rate)
+        self.cpu_us.append(cpu_us)
+
+    async def stop(self) -> None:
+        """It stops its servers."""
+        self._process.stdin.close()  # type: ignore[union-attr]
+        await self._process.wait()
+
+    async def _ask(self) -> Any:
+        self._process.stdin.write(b"%d\n" % _ROUND_TURNS)  # type: ignore[union-attr]
+        return await self._answer(_ROUND_S)
+
+    async def _answer(self, within_s: float) -> Any:
+        async with asyncio.timeout(within_s):
+            while line := await self._process.stdout.readline():  # type: ignore[union-attr]
+                try:
+                    return json.loads(line)
+                except ValueError:  # somebody else's words
+                    sys.stdout.write(line.decode())
+        raise RuntimeError("one side has ended; what it said is above")
+
+
+async def measure(other: Path, pairs: int) -> list[Finding]:
+    """other: the folder of the other checkout, installed with `make .venv/installed-dev`."""
+    here = Path(__file__).parent.parent
+    sides = [await _Side.start(str(other / ".venv/bin/python"), other), await _Side.start(sys.executable, here)]
+    try:
+        for _ in range(_WARM_ROUNDS):
+            for side in sides:
+                await side.warm()
+        for number in range(pairs):
+            for side in sides if number % 2 else reversed(sides):
+                await side.round()
+    finally:
+        for side in sides:
+            await side.stop()
+    that, this = sides
+    rates = [mine / its for mine, its in zip(this.rates, that.rates, strict=True)]
+    less_us = [mine - its for mine, its in zip(this.cpu_us, that.cpu_us, strict=True)]
+    cpu = f"{statistics.median(this.cpu_us):.0f} µs against {statistics.median(that.cpu_us):.0f} µs"
+    return [
+        Finding(f"rate of small turns against the other, {pairs} pairs", _mean(rates, "{:.2f}"), "", None),
+        Finding("worker's CPU a turn, median", cpu, "", None),
+        Finding("worker's CPU a turn less the other's, µs", _mean(less_us, "{:+.1f}"), "", None),
+    ]
+
+
+def _mean(numbers: list[float], shape: str) -> str:
+    error = statistics.stdev(numbers) / len(numbers) ** 0.5
+    return f"{shape.format(statistics.mean(numbers))} ± {shape.format(error).lstrip('+')}"
