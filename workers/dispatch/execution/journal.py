@@ -155,10 +155,9 @@ class TurnJournal:
             channels.listener = listener
 
     def starts_now(self, key: str) -> bool:
-        turn = self._turn
         if self.is_stopped or self._overgrown or self._flusher.is_full:
             return False
-        if self._recorded_seq > turn.durable_seq or self._flusher.is_word_old(turn.owned):
+        if self._recorded_seq > self._turn.durable_seq or self._flusher.is_word_old(self._turn.owned):
             return False
         self.active.add(key)
         return True
