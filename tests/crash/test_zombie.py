@@ -10,7 +10,7 @@ from tests.harness.client import Client
 from tests.harness.effects import Latch, until_reached
 from tests.harness.fleet import Fleet
 from tests.harness.logs import BOTH_IN_FAULTS, KAFKA_FIRST
-from tests.harness.owners import owned_turns, owners, sessions_over, until_shared
+from tests.harness.owners import owned_turns, owners, sessions_over, until_settled, until_shared
 from tests.harness.processes import Managed, stopped
 
 PARTITIONS = 8
@@ -45,8 +45,11 @@ async def _until_in_flush(connection: asyncpg.Connection) -> None:
             await asyncio.sleep(0.01)
 
 
-async def _owner_and_heir(client: Client, workers: list[Managed]) -> tuple[Managed, Managed]:
-    """Of the one partition."""
+async def _owner_and_heir(
+    client: Client, postgres: asyncpg.Connection, workers: list[Managed]
+) -> tuple[Managed, Managed]:
+    """Of the one partition, which stays where it is."""
+    await until_settled(postgres, workers)
     pid = (await owners(client))[0]
     first, second = workers
     return (first, second) if first.pid == pid else (second, first)
@@ -62,7 +65,7 @@ async def test_a_takeover_waits_for_the_commit_that_a_stopped_owner_left_in_flig
     workers = idle_fleet.start(2)
     postgres = await asyncpg.connect(idle_fleet.environment["STATE_DB_URI"])
     await postgres.execute(_SLOW_FLUSH.format(seconds=3))  # the claim comes after 1.5 s, and waits for 2
-    owner, _ = await _owner_and_heir(client, workers)
+    owner, _ = await _owner_and_heir(client, postgres, workers)
 
     turn = await client.post("session", "says", effects=1, text=_SLOW)
     await _until_in_flush(postgres)
@@ -81,7 +84,7 @@ async def test_a_commit_that_a_dead_owner_left_in_flight_counts_or_is_undone(idl
     workers = idle_fleet.start(2)
     postgres = await asyncpg.connect(idle_fleet.environment["STATE_DB_URI"])
     await postgres.execute(_SLOW_FLUSH.format(seconds=1))  # a backend looks every second whether its client is there
-    owner, _ = await _owner_and_heir(client, workers)
+    owner, _ = await _owner_and_heir(client, postgres, workers)
 
     turn = await client.post("session", "says", effects=1, text=_SLOW)
     await _until_in_flush(postgres)
@@ -102,7 +105,7 @@ async def test_an_owner_that_stops_inside_its_flush_is_ended_and_taken_over(idle
     workers = idle_fleet.start(2)
     postgres = await asyncpg.connect(idle_fleet.environment["STATE_DB_URI"])
     await postgres.execute(_SLOW_FLUSH.format(seconds=60))
-    owner, _ = await _owner_and_heir(client, workers)
+    owner, _ = await _owner_and_heir(client, postgres, workers)
 
     turn = await client.post("session", "says", effects=1, text=_SLOW)
     await _until_in_flush(postgres)
@@ -163,7 +166,7 @@ async def test_a_turn_that_its_owner_did_not_see_suspended_is_woken_at_the_next_
     workers = idle_fleet.start(2)
     postgres = await asyncpg.connect(idle_fleet.environment["STATE_DB_URI"])
     await postgres.execute(_SLOW_SUSPEND.format(seconds=0.3))
-    owner, _ = await _owner_and_heir(client, workers)
+    owner, _ = await _owner_and_heir(client, postgres, workers)
 
     turns = [await client.post(f"session-{number}", "waits", effects=2) for number in range(10)]
     turns += [await client.post(f"asleep-{number}", "sleeps", effects=2, sleep_s=1) for number in range(10)]

@@ -4,11 +4,20 @@ import asyncio
 import time
 from collections.abc import Collection, Sequence
 
+import asyncpg
+
 from argosy.ids import bucket_of, partition_of, session_id_of
 from tests.harness.client import Client
 from tests.harness.processes import Managed
 
 NOBODY = 0
+_SHARED_AS_IT_SHOULD = """
+SELECT (SELECT count(*) FROM argosy.log_members) = $1 AND bool_and(
+  l.member_id = (argosy.log_shares(ARRAY(SELECT m.member_id FROM argosy.log_members AS m),
+                                   t.partition_count))[l.partition + 1])
+FROM argosy.log_leases AS l JOIN argosy.log_topics AS t USING (topic_id)
+"""
+_SIGNS_OF_LIFE = "SELECT member_id, expires_at FROM argosy.log_members"
 
 
 def partition_of_session(session: str, partitions: int) -> int:
@@ -46,6 +55,26 @@ async def until_shared(client: Client, workers: Sequence[Managed], partitions: i
             return
         assert time.monotonic() < deadline, f"after {within_s} s partitions are owned by {found}, expected {pids}"
         await asyncio.sleep(0.05)
+
+
+async def until_settled(postgres: asyncpg.Connection, workers: Sequence[Managed], within_s: float = 15.0) -> None:
+    """Returns when these workers, all there are, have in the Postgres log's group what is their share, and own it.
+
+    A worker that comes is ready before those that were there have given it its share, in their next rounds. On another
+    log: at once.
+    """
+    if not await postgres.fetchval("SELECT EXISTS (SELECT 1 FROM argosy.log_members)"):
+        return
+    async with asyncio.timeout(within_s):
+        while not await postgres.fetchval(_SHARED_AS_IT_SHOULD, len(workers)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        # Each has heard of it when it has begun a second round since.
+        for _ in range(2):
+            said = dict(await postgres.fetch(_SIGNS_OF_LIFE))
+            while dict(await postgres.fetch(_SIGNS_OF_LIFE)).items() & said.items():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    for worker in workers:  # which it is not while it has not claimed what it is eligible for
+        worker.wait_ready()
 
 
 async def owned_turns(client: Client, worker: Managed, turns: Collection[str], partitions: int) -> set[str]:
