@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from argosy.clock import SystemClock
-from argosy.errors import SettingError
+from argosy.errors import SettingError, StoreUnavailableError
 from argosy.log import Identity, Span
 from argosy.store.lane_log import LaneLog
 from argosy.store.worker import Told
@@ -74,10 +74,12 @@ def test_what_the_log_lacks_is_said_with_how_many_records_are_gone(position: int
 
 
 class OneLog:
-    """A reader of a log that stays the same."""
+    """A reader of a log that stays the same, unless a test sets another one."""
+
+    seen = KNOWN
 
     async def identity(self) -> Identity:
-        return KNOWN
+        return self.seen
 
 
 class Recorded:
@@ -86,6 +88,13 @@ class Recorded:
     def __init__(self) -> None:
         self.found: LaneLog | None = LaneLog(KNOWN, "turns", True)
         self.asked = 0
+        self.is_away = False
+        self.notes: list[tuple[Identity, str | None]] = []
+
+    async def set(self, seen: Identity, topic: str, words: str | None) -> None:
+        if self.is_away:
+            raise StoreUnavailableError("Postgres is away")
+        self.notes.append((seen, words))
 
     async def find(self, me: uuid.UUID, ttl_s: float) -> LaneLog | None:
         self.asked += 1
@@ -125,3 +134,27 @@ async def test_the_lanes_log_is_looked_up_only_when_a_beat_was_answered_with_ano
     guard.heard(Told(1, "another cluster", "others"))
     with pytest.raises(SettingError, match="two fleets cannot share a database"):
         await guard.look()
+
+
+async def test_a_log_that_was_replaced_while_postgres_was_away_is_found_by_the_next_look() -> None:
+    reader, recorded = OneLog(), Recorded()
+    guard = LogGuard(
+        reader,  # type: ignore[arg-type]
+        recorded,  # type: ignore[arg-type]
+        LateClock(),
+        worker_id=uuid.uuid4(),
+        topic="turns",
+        ttl_s=10.0,
+    )
+    await guard.begin(KNOWN)
+    reader.seen = Identity(KNOWN.cluster_id, "made again", KNOWN.partition_count)
+    recorded.is_away = True
+
+    with pytest.raises(StoreUnavailableError):
+        await guard.look()
+    recorded.is_away = False
+    found = await guard.look()
+
+    assert found == reader.seen
+    assert [seen for seen, words in recorded.notes if words] == [reader.seen]
+    assert await guard.look() is None

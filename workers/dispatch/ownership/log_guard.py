@@ -133,8 +133,9 @@ class LogGuard:
         if verdict is Verdict.GROWN:
             self._say_grown(seen)
             return None
-        known, self._identity = self._identity, seen
+        known = self._identity
         await self._set(known, seen)
+        self._identity = seen  # only now: a look that could not record it is to find it again
         if known.partition_count != seen.partition_count:
             raise SettingError(
                 f"the topic {self._topic} was made again with {seen.partition_count} partitions, it had "
@@ -158,10 +159,10 @@ class LogGuard:
 
     async def _set(self, known: Identity | None, seen: Identity) -> None:
         words = None if known is None else f"the log {known.log_id} was replaced by {seen.log_id}; {_REPLACED}"
+        await self._lane_logs.set(seen, self._topic, words)
         if words is not None:
             telemetry.LOGS_REPLACED.inc()
             log.error(telemetry.LOG_REPLACED, topic=self._topic, consequence=words)
-        await self._lane_logs.set(seen, self._topic, words)
 
     def _say_grown(self, seen: Identity) -> None:
         now_s = self._clock.monotonic_s()
