@@ -1,6 +1,7 @@
-"""A worker's asyncpg asks concrete types whether an element of an array is an array."""
+"""A worker's asyncpg asks in C whether an element of an array is an array, and takes what it took before."""
 
 from abc import ABCMeta
+from collections import deque
 from typing import Any
 
 import asyncpg
@@ -51,6 +52,9 @@ async def test_no_element_is_asked_about_through_python_once_it_is_installed(sto
         ("int[]", (1, 2), [1, 2]),
         ("int[]", {1}, [1]),
         ("int[]", frozenset({1}), [1]),
+        ("int[]", range(3), [0, 1, 2]),
+        ("int[]", {7: "a"}.keys(), [7]),
+        ("int[]", deque([1]), [1]),
         ("int[]", [], []),
         ("int[]", [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
         ("text[]", ["a", "", None], ["a", "", None]),
