@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 _IMMUTABLE: Final = frozenset({str, int, float, bool, bytes, complex, type(None)})
+_FLAT: Final = (dict, list)
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -39,15 +40,22 @@ def _copied(value: Any) -> Any:
     kind = type(value)
     if kind in _IMMUTABLE:
         return value
-    # What holds immutables only: as pickle copies it, in a fifth of the time.
-    if kind is dict and _IMMUTABLE.issuperset(map(type, value.values())) and _IMMUTABLE.issuperset(map(type, value)):
-        return value.copy()
-    if kind is list and _IMMUTABLE.issuperset(map(type, value)):
-        return value.copy()
     try:
+        if _is_flat(kind, value):  # as pickle copies it, in a fifth of the time
+            return value.copy()
         return _copied_within(value, {})
     except RecursionError:
         return value
+
+
+def _is_flat(kind: type, value: Any) -> bool:
+    """Whether it is a dict or a list that holds immutables only."""
+    try:
+        if kind is dict and not _IMMUTABLE.issuperset(map(type, value)):
+            return False
+        return kind in _FLAT and _IMMUTABLE.issuperset(map(type, value.values() if kind is dict else value))
+    except (RuntimeError, TypeError):  # a thread changes it meanwhile; a class that cannot be hashed
+        return False
 
 
 def _copied_within(value: Any, around: dict[int, Any]) -> Any:

@@ -216,7 +216,7 @@ class Driver:
 
     def _go_on(self) -> None:
         """From outcome to outcome, until there is nothing to do before something comes."""
-        loop, journal, replay, root = self.loop, self._journal, self._replay, self._root
+        loop, journal, replay = self.loop, self._journal, self._replay
         for _ in range(_OUTCOMES):
             if journal.is_stopped:
                 return
@@ -228,6 +228,7 @@ class Driver:
             self._slices = 0
             if self._keys.parted is not None:
                 raise self._keys.parted
+            root = self._root
             if root is None or root.is_done:
                 if self._is_cancelled and loop.cancel_rest():
                     continue

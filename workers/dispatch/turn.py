@@ -243,7 +243,7 @@ class Turn:
         # Data of all its events, those of history included.
         self.history_bytes = 0
         # Outcomes from a former owner, to be recorded before the code asks for them.
-        self.results: Sequence[Result] = ()
+        self.results: list[Result] = []
         # Events of a flush that was refused, its partition being lost: a successor hears their outcomes.
         self.unwritten: Sequence[EventWrite] = ()
         self.resume = Resume.CRASHED

@@ -128,8 +128,7 @@ class Delivery:
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
         if row.kind == "step_result" and not has_begun:  # whether its history was read before this or is read after
             turn.see(row.inbox_id)
-            result = Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}")
-            turn.results = [*turn.results, result]
+            turn.results.append(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
             return
         # One that waits for its slot is treated like a running one: it will find in memory what comes now.
         status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == "timer" else turn.status

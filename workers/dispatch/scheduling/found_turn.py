@@ -77,7 +77,7 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     turn.signals = Signals([*stored.values(), *(each for each in turn.signals if each.inbox_id not in stored)])
     turn.see(*stored)
     known = {result.inbox_id for result in turn.results}
-    turn.results = [*turn.results, *(Result(*result) for result in row.results or () if result[0] not in known)]
+    turn.results += [Result(*result) for result in row.results or () if result[0] not in known]
     turn.see(*(result.inbox_id for result in turn.results))
     turn.timers = {key: (inbox_id, due_at_s) for key, inbox_id, _, due_at_s in row.timers}
     turn.fired = {key: inbox_id for key, inbox_id, is_buffered, _ in row.timers if is_buffered} | turn.fired
