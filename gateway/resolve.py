@@ -1,4 +1,4 @@
-"""From an id in a path to the turn it means (I8, and DESIGN's accepted-through rule).
+"""From an id in a path to the turn it means (I8; docs/architecture.md, "Keys and tenants").
 
 An id with another tenant's tag means nothing here, nor does one whose row is another tenant's. A duplicate's id means
 the first turn's. An id without a row means a turn that may still come out of the log, until the log was read past the

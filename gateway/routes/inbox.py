@@ -1,4 +1,6 @@
-"""POST …/signals/{name}, …/cancel, …/resume: what is addressed to a turn becomes one row of its inbox (§6).
+"""POST …/signals/{name}, …/cancel, …/resume: what is addressed to a turn becomes one row of its inbox.
+
+The rules of that row: docs/architecture.md, "The inbox". What each request is answered:
 
 | the turn      | signal      | cancel                          | resume         |
 |---------------|-------------|---------------------------------|----------------|

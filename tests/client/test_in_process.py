@@ -1,10 +1,8 @@
 """A fleet in the caller's own process, as a script has it."""
 
-import ast
 import asyncio
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -84,29 +82,6 @@ def test_a_script_of_five_lines_runs_a_turn_and_ends(folder: Path) -> None:
     done = run(FIVE_LINES, folder)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "6\n", "")
-
-
-@pytest.mark.slow
-async def test_what_the_readme_shows_runs_to_its_end(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    section = (Path(__file__).parents[2] / "README.md").read_text().partition("## From Python")[2]
-    before, with_servers, in_process = re.split(
-        r"\n\n(?=with |async with )", section.partition("```python\n")[2].partition("```")[0]
-    )
-    names: dict[str, Any] = {"__name__": "my"}
-    exec(before, names)  # noqa: S102 — the code that the README shows
-    monkeypatch.setenv("ARGOSY_DATA_DIR", str(folder))
-
-    async with asyncio.timeout(60):
-        async with Argosy(workflows=[names["greet"]]) as server:
-            with_server = with_servers.replace('"http://a:9000", "http://b:9000"', repr(server.url))
-            await asyncio.to_thread(exec, with_server, names)
-        code = compile(in_process, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        await eval(code, names)  # noqa: S307 — the same
-
-    assert names["result"] == "greeted Ada"
-    assert {"Hello, Ada!", "greeted Ada"} <= set(capsys.readouterr().out.splitlines())
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A database restored from an older backup, as the README's runbook has it: nothing that the log holds is lost."""
+"""A database restored from an older backup, as docs/restore.md has it: nothing that the log holds is lost."""
 
 import asyncio
 from urllib.parse import urlsplit

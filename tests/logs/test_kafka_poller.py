@@ -1,4 +1,4 @@
-"""The rule of DESIGN §5, forced: a record belongs to the claim under which it was polled."""
+"""A record belongs to the claim under which it was polled (docs/architecture.md, "Ownership and fencing"): forced."""
 
 import pytest
 from confluent_kafka import KafkaError

@@ -1,10 +1,9 @@
-"""docs/workflows.md says what is so: its code is that of the examples, which run, and what it refuses is refused."""
+"""docs/workflows.md says what is so: what its examples come to, and what it says is refused. Its code: tests/docs/."""
 
 import asyncio
 import re
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,31 +11,21 @@ import pytest
 from argosy import Context, StepFailedError
 from argosy.check.checker import check
 from argosy.check.finding import CODES
-from argosy.check.shown import lines_of
 from argosy.errors import WorkflowError
 from argosy.workflow.definition import workflow_of
 from examples import booking, patterns, unsound
+from tests.docs.page import ROOT, blocks
 from tests.harness.patterns import EXPECTED, STEADY
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "workflows.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+SHOWN = "\n".join(block.text for block in blocks(ROOT / "docs" / "workflows.md") if block.language == "python")
 EXAMPLES = {name: each for name, each in vars(patterns).items() if workflow_of(each) is not None}
 
 
-def test_every_block_of_code_stands_in_an_example_file() -> None:
-    files = [path.read_text() for path in (ROOT / "examples").glob("*.py")]
-
-    assert len(BLOCKS) > 10
-    assert [block for block in BLOCKS if not any(block in text for text in files)] == []
-
-
 def test_every_example_is_shown_but_those_that_show_bad_habits() -> None:
-    shown = "\n".join(BLOCKS)
-
-    assert {name for name in EXAMPLES if f"def {name}(ctx" not in shown} == {"exits", "patient"}
+    assert {name for name in EXAMPLES if f"def {name}(ctx" not in SHOWN} == {"exits", "patient"}
 
 
 def test_every_example_is_run_on_real_fleets() -> None:
@@ -130,12 +119,6 @@ async def test_ctx_is_refused_in_a_step() -> None:
         await run(flow)
 
     assert failed.value.error_type == "WorkflowError"
-
-
-def test_what_the_check_is_shown_to_say_is_what_it_says() -> None:
-    (shown,) = re.findall(r"^```console\n\$ argosy check (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-    assert shown[1].splitlines() == list(lines_of(check([shown[0]], ROOT)))
 
 
 def test_the_example_that_is_to_be_sound_has_no_findings() -> None:

@@ -1,0 +1,47 @@
+"""Every block of code in the documentation runs as it is printed, or says why it cannot."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.docs.page import PAGES, ROOT, blocks
+from tests.docs.story import Story
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+TOLD = [page for page in PAGES if any(block.language in ("sh", "console") for block in blocks(page))]
+
+
+def test_every_block_is_of_a_kind_that_is_run_or_is_a_picture() -> None:
+    assert len(BLOCKS) > 30
+    assert {block.language for block in BLOCKS} == {"python", "sh", "console", "text"}
+
+
+def test_every_python_block_is_a_file_or_stands_in_an_example() -> None:
+    examples = [path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")]
+    parts = [block for block in BLOCKS if block.language == "python" and not block.file]
+
+    assert [block for block in parts if not any(block.text in text for text in examples)] == []
+
+
+def test_only_what_would_run_these_tests_again_or_needs_no_proof_is_not_run() -> None:
+    assert {(block.page, block.text.split()[0]) for block in BLOCKS if block.not_run} == {
+        ("README.md", "make"),
+        ("CONTRIBUTING.md", "make"),
+        ("tutorial.md", "make"),
+    }
+
+
+@pytest.mark.parametrize("page", TOLD, ids=lambda page: page.stem.lower())
+def test_what_a_page_tells_comes_out_as_it_is_printed(page: Path, folder: Path, request: pytest.FixtureRequest) -> None:
+    own: dict[str, str] = {}
+    settings: dict[str, str] = {}
+    if page.stem == "operate":
+        own["postgresql://user:password@host/db"] = request.getfixturevalue("database")
+        own["host:9092"] = request.getfixturevalue("broker")
+        name = f"t{uuid.uuid4().hex[:10]}"
+        settings = {"KAFKA_TOPIC_PREFIX": name, "KAFKA_GROUP": name, "AGENT_TURNS_PARTITIONS": "8"}
+
+    with Story(folder, own, **settings) as story:
+        for block in blocks(page):
+            story.run(block)
