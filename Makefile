@@ -2,6 +2,7 @@
 # make test    set up, then every test but the slow suites, on a real Kafka and a real Postgres
 # make lowest  tests of what the lowest versions of everything that Argosy says it works with could break
 # make packages  what needs the package index: the wheel, frameworks beside it, clients that others generate
+# make docs    the site of the documentation in site/, every link checked
 # make lock    resolve the versions anew: constraints.txt (what is installed here), constraints-lowest.txt
 # make faults  the slow suites: storms of faults; ends with a table of scenarios (ARGS="--storm-seeds 10": more storms)
 # make bench   measure, side by side with the floor (ARGS="turns workers recovery stall idle watch backlog": some of it)
@@ -11,7 +12,7 @@ BIN := .venv/bin
 JARS := from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml
 
-.PHONY: run test lowest packages lock faults bench check clean
+.PHONY: run test lowest packages docs lock faults bench check clean
 
 run: .venv
 	@$(BIN)/argosy up --demo examples/support_tickets.jsonl $(ARGS)
@@ -60,6 +61,13 @@ lowest: .venv-lowest/installed
 packages: .venv/installed-dev
 	$(BIN)/python -m pytest -m "packages and not slow" tests/packaging $(ARGS)
 
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: .venv/installed-docs  # not --quiet: it would count no warning, and --strict would fail of none
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
+
 lock: .venv/installed-dev
 	$(LOCK) --upgrade -o constraints.txt
 	$(LOCK) --upgrade --resolution lowest-direct -o constraints-lowest.txt
@@ -80,4 +88,4 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-lowest
+	rm -rf .venv .venv-lowest site
