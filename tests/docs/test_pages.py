@@ -8,6 +8,8 @@ import pytest
 import typer
 
 from argosy.cli import app
+from argosy.config import Settings
+from argosy.gateway.app import create_app
 from argosy.gateway.problems import KINDS
 from argosy.settings_table import replaced
 from argosy.turn.events import Event, WireEvent
@@ -96,6 +98,15 @@ def test_every_problem_is_told_with_its_status() -> None:
         (f"`{code}`", str(kind.status), "yes" if kind.is_retryable else "no", kind.title)
         for code, kind in KINDS.items()
     ]
+
+
+def test_every_route_is_told() -> None:
+    told = {
+        route for cell in _codes(_column("docs/api.md", "## REST")) for route in re.findall(r"/[a-z][\w/{}:-]*", cell)
+    }
+    routes = {path.replace("{turn_id}", "{id}") for path in create_app(Settings()).openapi()["paths"]}
+
+    assert routes | {"/metrics"} == told
 
 
 def test_every_state_of_a_turn_is_told() -> None:
