@@ -74,6 +74,20 @@ def test_every_file_that_is_named_is_there(page: Path, files: list[str]) -> None
     assert sorted(name for name in linked if not any(each.endswith(f"/{name}") for each in known)) == []
 
 
+def test_every_chapter_that_code_cites_is_there(files: list[str]) -> None:
+    cited = {
+        (page, chapter)
+        for file in files
+        if file.endswith((".py", ".sql")) and not file.startswith("docs/")
+        for page, chapter in re.findall(r'(docs/[a-z]+\.md)(?:, "([^"\n]+)")?', _read(file))
+        if not file.endswith("test_pages.py")
+    }
+
+    assert len(cited) > 5
+    assert [(page, chapter) for page, chapter in cited if not (ROOT / page).exists()] == []
+    assert [(page, chapter) for page, chapter in cited if chapter and f"# {chapter}\n" not in _read(page)] == []
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     named = {link.partition("#")[0] for link in links(ROOT / "README.md")}
 

@@ -1,8 +1,8 @@
 """Role horizon: says who keeps dead row versions from being cleaned up.
 
 A transaction, a prepared one, a slot or a standby that holds an old snapshot makes tables and indexes grow for as long
-as it does, and every queue-like read slower. What each flush writes bears it (docs/architecture.md, Postgres sessions);
-the disk does not for ever. Sessions of other users are seen by a member of pg_monitor alone.
+as it does, and every queue-like read slower. What each flush writes bears that for long; the disk does not
+for ever: docs/architecture.md, "Postgres sessions". Sessions of other users are seen by a member of pg_monitor alone.
 """
 
 from collections.abc import Sequence
