@@ -182,7 +182,7 @@ class Settings(BaseSettings):
         default=6_000,
         ge=1_250,
         le=600_000,
-        description="A worker that the brokers do not hear of for so long is out of the group; they may not allow it.",
+        description="A worker that the brokers do not hear of for so long is out of the group; brokers bound this.",
     )
     kafka_group_heartbeat_ms: int = Field(
         default=200, ge=50, le=60_000, description="How often the brokers hear of a worker, milliseconds."
@@ -194,7 +194,7 @@ class Settings(BaseSettings):
         default=10.0,
         ge=0.1,
         le=60.0,
-        description="For how long who begins to use a topic asks again while brokers do not know it.",
+        description="For how long a process that begins to use a topic asks again while brokers do not know it.",
     )
     kafka_replication: int = Field(
         default=0,
@@ -314,7 +314,7 @@ class Settings(BaseSettings):
         default=8, ge=0, le=1_000, description="Requests that may wait on a connection behind the one being answered."
     )
     gateway_write_timeout_s: Seconds = Field(
-        default=60.0, description="A client that does not take what waits for it is cut off after this."
+        default=60.0, description="A client that does not read what waits for it is cut off after this."
     )
     gateway_body_timeout_s: Seconds = Field(
         default=60.0, description="The body of a request comes within this, or is answered 408."
@@ -510,7 +510,7 @@ class Settings(BaseSettings):
     )
     metrics_host: Host = Field(default="127.0.0.1", description="Address of a worker's /healthz, /readyz and /metrics.")
     watch_coalesce_ms: float = Field(
-        default=30.0, ge=5, le=1_000, description="What is emitted within so long is sent together, milliseconds."
+        default=30.0, ge=5, le=1_000, description="Emits within so long are sent together, milliseconds."
     )
     event_result_size_bytes_max: int = Field(
         default=65_536,
@@ -565,7 +565,7 @@ class Settings(BaseSettings):
     )
     snapshot_held_s: Seconds = Field(
         default=600.0,
-        description="A transaction of anybody that keeps dead rows for longer is said (`store.snapshot_held`).",
+        description="A transaction that keeps dead rows for longer is logged, whoever runs it (`store.snapshot_held`).",
     )
     maintenance_tick_s: float = Field(
         default=60.0, gt=0, le=86_400, description="How long a leader rests between two ticks."

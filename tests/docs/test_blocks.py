@@ -1,10 +1,12 @@
 """Every block of code in the documentation runs as it is printed, or says why it cannot."""
 
+import re
 import uuid
 from pathlib import Path
 
 import pytest
 
+from argosy.check.checker import check
 from tests.docs.page import PAGES, ROOT, blocks
 from tests.docs.story import Story
 
@@ -22,6 +24,17 @@ def test_every_python_block_is_a_file_or_stands_in_an_example() -> None:
     parts = [block for block in BLOCKS if block.language == "python" and not block.file]
 
     assert [block for block in parts if not any(block.text in text for text in examples)] == []
+
+
+def test_every_workflow_that_is_shown_would_replay(tmp_path: Path) -> None:
+    shown = [block for block in BLOCKS if block.file and re.search(r"^@(argosy\.)?workflow$", block.text, re.MULTILINE)]
+    for number, block in enumerate(shown):
+        (tmp_path / f"{number}_{block.file}").write_text(block.text, encoding="utf-8")
+
+    report = check([str(path) for path in sorted(tmp_path.iterdir())], tmp_path)
+
+    assert len(report.workflows) >= len(shown) > 3
+    assert report.findings == []
 
 
 def test_only_what_would_run_these_tests_again_or_needs_no_proof_is_not_run() -> None:
