@@ -31,7 +31,7 @@ run: .venv
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt hatch_build.py $(wildcard proto/argosy/rpc/*.proto)
 	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e '.[dev]'
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e '.[dev,docs]'
 	@touch $@
 
 test: .venv/installed-dev
@@ -57,6 +57,7 @@ lowest: .venv-lowest/installed
 	@sh tests/install_needs.sh
 	@.venv-lowest/bin/python -c '$(JARS)'
 	.venv-lowest/bin/python -m pytest -m "not slow and not packages" $(LOWEST) $(ARGS)
+	NO_MKDOCS_2_WARNING=1 .venv-lowest/bin/mkdocs build --strict --clean --site-dir .venv-lowest/site
 
 packages: .venv/installed-dev
 	$(BIN)/python -m pytest -m "packages and not slow" tests/packaging $(ARGS)
