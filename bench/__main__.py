@@ -70,6 +70,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
     arguments = parser.parse_args()
     if arguments.beside:
+        if arguments.suites or arguments.json:
+            parser.error("--beside runs alone: no suites, and its table is not written to a file")
         print_findings(uvloop.run(beside.measure(arguments.beside.resolve(), 8 if arguments.quick else 40)))
         return
     every = [TURNS, *SUITES]

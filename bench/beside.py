@@ -26,17 +26,22 @@ _ONE_SIDE = Path(__file__).parent / "one_side.py"
 class _Side:
     """One checkout, with its own Python. rates: turns/s; cpu_us: of its worker, a turn."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(
+        self, process: asyncio.subprocess.Process, asks: asyncio.StreamWriter, answers: asyncio.StreamReader
+    ) -> None:
+        self._process, self._asks, self._answers = process, asks, answers
         self.rates: list[float] = []
         self.cpu_us: list[float] = []
 
     @classmethod
     async def start(cls, python: str, checkout: Path) -> "_Side":
         pipe = asyncio.subprocess.PIPE
-        side = cls(
-            await asyncio.create_subprocess_exec(python, "-P", str(_ONE_SIDE), cwd=checkout, stdin=pipe, stdout=pipe)
+        process = await asyncio.create_subprocess_exec(
+            python, "-P", str(_ONE_SIDE), cwd=checkout, stdin=pipe, stdout=pipe
         )
+        assert process.stdin is not None  # both were asked for
+        assert process.stdout is not None
+        side = cls(process, process.stdin, process.stdout)
         await side._answer(_START_S)
         return side
 
@@ -50,7 +55,7 @@ class _Side:
 
     async def stop(self) -> None:
         """It stops its servers."""
-        self._process.stdin.close()  # type: ignore[union-attr]
+        self._asks.close()
         try:
             async with asyncio.timeout(_STOP_S):
                 await self._process.communicate()
@@ -58,12 +63,12 @@ class _Side:
             self._process.kill()
 
     async def _ask(self) -> Any:
-        self._process.stdin.write(b"%d\n" % _ROUND_TURNS)  # type: ignore[union-attr]
+        self._asks.write(b"%d\n" % _ROUND_TURNS)
         return await self._answer(_ROUND_S)
 
     async def _answer(self, within_s: float) -> Any:
         async with asyncio.timeout(within_s):
-            while line := await self._process.stdout.readline():  # type: ignore[union-attr]
+            while line := await self._answers.readline():
                 with contextlib.suppress(ValueError, TypeError, KeyError):
                     return json.loads(line)["beside"]
                 sys.stdout.write(line.decode())  # words of another process

@@ -35,7 +35,8 @@ class Begun:
         for name in names:
             turn: Any = SimpleNamespace(name=name, awaits_start=False, input=b"")
             definition: Any = name
-            self.attempts.begin(turn, definition, SimpleNamespace())  # type: ignore[arg-type]
+            journal: Any = SimpleNamespace()
+            self.attempts.begin(turn, definition, journal)
 
 
 async def test_turns_begin_in_the_next_pass_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:

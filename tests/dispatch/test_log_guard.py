@@ -1,6 +1,7 @@
 """Which log is it: decisions of a worker about the log that it finds."""
 
 import uuid
+from typing import Any
 
 import pytest
 
@@ -112,16 +113,14 @@ class LateClock(SystemClock):
         return self.now_s
 
 
+def guard_of(reader: Any, lane_logs: Any) -> LogGuard:
+    """Of a worker whose topic is `turns`."""
+    return LogGuard(reader, lane_logs, LateClock(), worker_id=uuid.uuid4(), topic="turns", ttl_s=10.0)
+
+
 async def test_the_lanes_log_is_looked_up_only_when_a_beat_was_answered_with_another_one() -> None:
     recorded = Recorded()
-    guard = LogGuard(
-        OneLog(),  # type: ignore[arg-type]
-        recorded,  # type: ignore[arg-type]
-        LateClock(),
-        worker_id=uuid.uuid4(),
-        topic="turns",
-        ttl_s=10.0,
-    )
+    guard = guard_of(OneLog(), recorded)
     await guard.begin(KNOWN)
     recorded.asked = 0
 
@@ -138,14 +137,7 @@ async def test_the_lanes_log_is_looked_up_only_when_a_beat_was_answered_with_ano
 
 async def test_a_log_that_was_replaced_while_postgres_was_away_is_found_by_the_next_look() -> None:
     reader, recorded = OneLog(), Recorded()
-    guard = LogGuard(
-        reader,  # type: ignore[arg-type]
-        recorded,  # type: ignore[arg-type]
-        LateClock(),
-        worker_id=uuid.uuid4(),
-        topic="turns",
-        ttl_s=10.0,
-    )
+    guard = guard_of(reader, recorded)
     await guard.begin(KNOWN)
     reader.seen = Identity(KNOWN.cluster_id, "made again", KNOWN.partition_count)
     recorded.is_away = True
