@@ -1,4 +1,4 @@
-"""The address of Postgres, looked at before anything else does: what others say of a wrong one quotes parts of it."""
+"""Checks the address of Postgres before the driver sees it: the driver's errors quote parts of a wrong one."""
 
 import re
 from functools import lru_cache
@@ -17,13 +17,13 @@ _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @lru_cache(maxsize=8)
 def check_dsn(dsn: str) -> None:
-    """Raises SettingError, in one line that names what is wrong and quotes nothing of the address."""
+    """Raise SettingError when the address cannot be used: one line that says what is wrong and quotes nothing of it."""
     if fault := _fault(dsn):
         raise SettingError(f"STATE_DB_URI cannot be used: {fault}") from None
 
 
 def _fault(dsn: str) -> str:
-    """What is wrong, in words; empty when nothing is."""
+    """Return what is wrong with the address, in words; empty when nothing is."""
     if not dsn.isprintable():
         return "it has a line break or another character that no address has"
     try:
