@@ -1,8 +1,8 @@
-"""Role horizon: says who keeps dead row versions from being cleaned up.
+"""Role horizon: warns about what keeps dead row versions from being cleaned up.
 
-A transaction, a prepared one, a slot or a standby that holds an old snapshot makes tables and indexes grow for as long
-as it does, and every queue-like read slower. What each flush writes bears that for long; the disk does not
-for ever: docs/architecture.md, "Postgres sessions". Sessions of other users are seen by a member of pg_monitor alone.
+A transaction, a prepared transaction, a slot or a standby that holds an old snapshot makes tables and indexes grow for
+as long as it lasts, and every queue-like read slower. The writes of a flush bear that for long, the disk does not bear
+it for ever: docs/architecture.md, "Postgres sessions". Only a member of pg_monitor sees sessions of other users.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,15 @@ from argosy.workers.maintenance.role import Ticked
 log = structlog.get_logger()
 
 _SAY_AGAIN_S: Final = 3_600.0
-# Of a slot or a standby nobody knows since when.
+# The bound for slots and standbys, whose age Postgres does not tell.
 _TRANSACTIONS_MAX: Final = 1_000_000
 
 
 def held_too_long(holders: Sequence[Holder], age_s_max: float) -> list[Holder]:
+    """Return the holders that have held for age_s_max or longer.
+
+    A holder whose age is not known counts when a million transactions have begun since its snapshot.
+    """
     return [
         each
         for each in holders
@@ -33,7 +37,7 @@ def held_too_long(holders: Sequence[Holder], age_s_max: float) -> list[Holder]:
 
 
 class Horizon:
-    """See workers/maintenance/role.py."""
+    """The role horizon; see workers/maintenance/role.py."""
 
     name = "horizon"
 
