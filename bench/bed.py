@@ -1,6 +1,4 @@
-"""The fleet of one suite: a database, a topic and a group of its own on the bench's servers, with the shipped
-settings.
-"""
+"""The fleet of one suite: its own database, topic and group on the bench's servers, with the shipped settings."""
 
 import contextlib
 import re
@@ -19,9 +17,7 @@ _AS_SHIPPED = {"RECONCILE_INTERVAL_S": "1", "GATEWAY_CACHE_S": "2"}
 
 
 class Bed:
-    """A fleet with a gateway and no worker yet. database: a connection of the bench; client: an HTTP client of the
-    gateway.
-    """
+    """A fleet with a gateway and no worker yet. database: the bench's connection; client: for the gateway."""
 
     def __init__(self, fleet: Fleet, database: asyncpg.Connection, folder: Path) -> None:
         self.fleet = fleet
@@ -34,9 +30,7 @@ class Bed:
 async def bed(
     servers: Services, folder: Path, name: str, partitions: int, *, eligible_s: float = 2.0, **settings: str
 ) -> AsyncIterator[Bed]:
-    """Start a fleet and yield it. Everything is stopped at the end; when the suite fails, the fleet's logs are
-    printed.
-    """
+    """Start a fleet and yield it; stop all of it at the end. When the suite fails, print the fleet's logs."""
     fleet = Fleet(
         folder / name,
         await _database(servers.postgres.dsn, name),

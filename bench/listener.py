@@ -1,6 +1,4 @@
-"""A client of event streams that uses little CPU, because its CPU counts: it reports when bytes came, and parses no
-JSON.
-"""
+"""A client of event streams that uses little CPU, because its CPU counts: it notes when bytes came, no more."""
 
 import asyncio
 import re
@@ -12,8 +10,9 @@ _EMITTED = re.compile(rb"(\d{10}\.\d{6}) ")
 
 
 class Listener(asyncio.Protocol):
-    """One GET of a stream. delays_s: of each frame, from its emit to its arrival here. on_bytes gets all bytes and when
-    they came.
+    """One GET of a stream. delays_s: of each frame, from its emit to its arrival here.
+
+    on_bytes gets all bytes, each time with the moment at which they came.
     """
 
     def __init__(self, path: str, on_bytes: Callable[[bytes, float], None] = lambda *_: None) -> None:

@@ -23,8 +23,9 @@ async def owned(database: asyncpg.Connection) -> dict[int, Ownership]:
 
 
 async def until_shared(database: asyncpg.Connection, pids: list[int], partitions: int, within_s: float = 60.0) -> None:
-    """Return when these processes and no others own every partition, each at least half its share, and nothing has
-    changed for a second.
+    """Return when these processes and no others own every partition, and nothing has changed for a second.
+
+    Each must own at least half of its share. Raises RefusedError after within_s.
     """
     deadline = time.monotonic() + within_s
     before: dict[int, Ownership] = {}

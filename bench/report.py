@@ -5,9 +5,7 @@ from typing import Any, NamedTuple
 
 
 class Run(NamedTuple):
-    """One run of one variant. cpu_s: CPU seconds by process. busy_s: CPU seconds of the whole machine, other programs
-    included.
-    """
+    """One run of one variant. cpu_s: CPU seconds by process; busy_s: of the whole machine, with other programs."""
 
     turns: int
     elapsed_s: float

@@ -56,9 +56,7 @@ async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Findi
 
 
 def _asked(what: str, seen: dict[str, float], p50_ms_max: float, p99_ms_max: float | None) -> list[Finding]:
-    """Return two findings, because median and tail have targets of their own; the load average is part of the
-    result.
-    """
+    """Return two findings, for median and tail, which have separate targets; the load average is shown, too."""
     load = f"(load average {os.getloadavg()[0]:.1f})"
     p50, p99 = seen["p50_ms"], seen["p99_ms"]
     print(f"  {what}: p50 {p50:.1f} ms, p99 {p99:.1f} ms {load}", flush=True)
@@ -78,9 +76,7 @@ async def _post(client: HttpClient, session: str, workflow: str, job: object, he
 
 
 async def _first(on: Bed, samples: int, pause_s: float) -> dict[str, float]:
-    """Measure from sending the POST to the first durable event, on a stream that is opened when the POST is
-    answered.
-    """
+    """Measure from sending the POST to the first durable event, on a stream that is opened after the answer."""
     took_s = []
     for number in range(samples):
         first: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -195,8 +191,9 @@ async def _offset_s(database: asyncpg.Connection) -> float:
 
 
 async def _frames(on: Bed, turns: int, duration_s: float) -> dict[str, float]:
-    """Measure each frame from its emit to its arrival, with one client per turn. All turns begin to emit at one moment,
-    when every client should be there.
+    """Measure each frame from its emit to its arrival, with one client per turn.
+
+    All turns begin to emit at one moment, when every client should be connected.
     """
     begins_at_s = time.time() + 2 + turns * 0.03
     job = {"begins_at_s": begins_at_s, "duration_s": duration_s, "interval_s": _INTERVAL_S}

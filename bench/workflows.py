@@ -18,8 +18,9 @@ async def bench_waits(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
 
 @step
 async def say(job: dict[str, Any]) -> None:
-    """Emit a frame every interval from a given moment on, for a given time; each has when it was emitted, in seconds
-    since 1970.
+    """Emit a frame every interval, from a given moment on and for a given time.
+
+    Each says when it was emitted, in seconds since 1970.
     """
     await asyncio.sleep(max(0.0, job["begins_at_s"] - time.time()))
     ends_s = time.monotonic() + job["duration_s"]
@@ -70,8 +71,9 @@ async def bench_naps(ctx: Context, job: dict[str, Any]) -> None:
 
 @step
 async def hold(job: dict[str, Any]) -> None:
-    """Write down in the folder of the job which process runs the step since when; go on until the file `released` is
-    there.
+    """Write down which process runs the step since when, and go on until the file `released` is there.
+
+    Both files are in the folder of the job.
     """
     folder = Path(job["folder"])
     info = step_info()

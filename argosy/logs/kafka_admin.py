@@ -40,9 +40,7 @@ class KafkaAdmin:
             raise unavailable(error) from error
 
     async def warnings(self) -> list[str]:
-        """Return warnings about the topic in plain words; empty when the topic does not exist. Raises
-        LogUnavailableError.
-        """
+        """Return warnings about the topic in plain words; none when it does not exist. Raises LogUnavailableError."""
         try:
             cluster = await answer(self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_S))
             topic = await self._metadata.first()
@@ -51,8 +49,9 @@ class KafkaAdmin:
             raise unavailable(error) from error
 
     async def kept_s(self) -> float | None:
-        """Return for how many seconds the topic keeps a record, accepted or not (retention.ms); None when it keeps
-        records until they are trimmed. Raises LogUnavailableError.
+        """Return for how many seconds the topic keeps a record, accepted or not (retention.ms).
+
+        None when the topic keeps records until they are trimmed. Raises LogUnavailableError.
         """
         try:
             kept_ms = int((await self._read_config()).get("retention.ms", "-1"))
@@ -130,8 +129,10 @@ class KafkaAdmin:
             await self._clock.sleep(0.1)
 
     async def _read_config(self) -> dict[str, str]:
-        """Return the topic's configuration. Asks again for KAFKA_TOPIC_VISIBLE_S: the broker that answers may be
-        another one than the broker that described the topic, and may not know the topic yet.
+        """Return the topic's configuration, asking again for KAFKA_TOPIC_VISIBLE_S.
+
+        The broker that answers may be another one than the broker that described the topic, and may not know the topic
+        yet.
         """
         entries = await heard(self._ask_config, self._clock, self._settings.kafka_topic_visible_s)
         return {name: entry.value for name, entry in entries.items()}

@@ -1,5 +1,4 @@
-"""The partitions that the group assigned to this consumer, and which of them the event loop wants read, under which
-claim.
+"""The partitions that the group assigned to this consumer, and what the event loop wants read of them.
 
 Everything here runs on the poller's thread. Rules:
 - `tag` tags polled records with their claim before anything else happens, so a record belongs to the claim under which

@@ -52,8 +52,9 @@ def client_config(settings: Settings) -> dict[str, Any]:
 
 
 def own_brokers(addresses: Iterable[str]) -> None:
-    """Register broker addresses (host:port, as users and librdkafka write them), so that the children of a fork do not
-    keep the connections to them.
+    """Register the addresses of brokers, so that the children of a fork do not keep connections to them.
+
+    An address is host:port, as users and librdkafka write it.
     """
     for address in addresses:
         fork.own_peer_address(address.strip().rpartition("://")[2])
@@ -89,8 +90,9 @@ class Messages:
         self.say(facility, str(arguments[-1]) if arguments else template)
 
     def say(self, kind: str, text: str) -> None:
-        """Log a message, of Argosy's own or of librdkafka's, unless one of its kind was logged less than INTERVAL_S
-        ago.
+        """Log a message, of Argosy's own or of librdkafka's.
+
+        Left out when one of its kind was logged less than INTERVAL_S ago.
         """
         now_s = self._clock.monotonic_s()
         if kind not in self._kinds and len(self._kinds) >= self._KINDS_MAX:

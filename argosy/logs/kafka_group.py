@@ -44,13 +44,14 @@ def wanted_timing(settings: Timing, broker: Mapping[str, str]) -> Timing:
 
 
 def how_to_lower(settings: Timing, found: Timing | None) -> str:
-    """Return why the group's session time-out is longer than the settings want and what to do; empty when it is not
-    longer.
+    """Return why the group's session time-out is longer than the settings want, and what to do.
+
+    Empty when it is not longer.
     """
     if found is None:
         return (
-            "it cannot be read: brokers before 4.0, or no right to describe the group's configuration; a stock broker's"
-            " is 45 s"
+            "it cannot be read: the brokers are older than 4.0, or this user may not describe the group's"
+            " configuration; a stock broker's is 45 s"
         )
     if found.session_timeout_ms <= settings.session_timeout_ms:
         return ""
@@ -93,8 +94,7 @@ class KafkaGroup:
         return wanted
 
     async def gives_nothing_to(self, member_id: str) -> bool:
-        """Whether `member_id` is a member of the group and the brokers have decided that other members get every
-        partition.
+        """Whether `member_id` is a member and the brokers have decided that other members get every partition.
 
         No broker tells a client so, hence the question. False while partitions change hands. Raises
         LogUnavailableError.
@@ -106,17 +106,13 @@ class KafkaGroup:
             if code_of(error) == KafkaError.GROUP_ID_NOT_FOUND:
                 return False
             raise unavailable(error) from error
-        if (
-            group.state is not ConsumerGroupState.STABLE
-        ):  # STABLE: the assignment is decided, and every member has its part
+        if group.state is not ConsumerGroupState.STABLE:  # STABLE: decided, and every member has its partitions
             return False
         wanted = [each.target_assignment for each in group.members if each.member_id == member_id]
         return any(each is not None and not each.topic_partitions for each in wanted)
 
     async def _find(self) -> Timing | None:
-        """Return the timing that holds for the group (its own configuration or the brokers'), or None when it cannot be
-        read.
-        """
+        """Return the timing that holds for the group, its own or the brokers'; None when it cannot be read."""
         try:
             found = await self._describe(ConfigResource(ResourceType.GROUP, self.name))
             return Timing(int(found[_TIMEOUT]), int(found[_HEARTBEAT]))

@@ -1,5 +1,4 @@
-"""What Kafka says about a topic: its identity, and what its partitions hold. Turns librdkafka's futures into
-awaitables.
+"""What Kafka says about a topic: its identity, and what its partitions hold. Awaits librdkafka's futures.
 
 Any broker may answer, and each learns of a new topic or leader in its own time (measured on a busy machine with three
 brokers: one of six first questions about a topic that had just been made met a broker that did not know it). So
@@ -50,8 +49,7 @@ async def answer(future: "Future[Any]", timeout_s: float = REQUEST_TIMEOUT_S) ->
 
 
 async def heard(ask: Callable[[], Awaitable[_Answer]], clock: Clock, within_s: float) -> _Answer:
-    """Return the answer of `ask`, asking again while the broker that answers does not know the topic or its leaders
-    yet.
+    """Return the answer of `ask`, asking again while a broker answers that it does not know the topic or its leaders.
 
     Raises what `ask` raises; after within_s, also its last KafkaException of that kind.
     """
@@ -66,10 +64,10 @@ async def heard(ask: Callable[[], Awaitable[_Answer]], clock: Clock, within_s: f
 
 
 class KafkaMetadata:
-    """Reads the metadata of one topic. The first question may take REQUEST_TIMEOUT_S, later ones 2 s, and after a
-    failure 1 s.
+    """Reads the metadata of one topic.
 
-    Raises LogUnavailableError, and SettingError when the Kafka client refuses its settings.
+    The first question may take REQUEST_TIMEOUT_S, later ones 2 s, and after a failure 1 s. Raises LogUnavailableError,
+    and SettingError when the Kafka client refuses its settings.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -114,8 +112,9 @@ class KafkaMetadata:
         return await self._identity_of(await self.describe())
 
     async def first_identity(self) -> Identity:
-        """Return the topic's identity for a caller that begins to use it. Raises SettingError when no broker knew the
-        topic for KAFKA_TOPIC_VISIBLE_S.
+        """Return the topic's identity for a caller that begins to use it.
+
+        Raises SettingError when no broker that answered in KAFKA_TOPIC_VISIBLE_S knew the topic.
         """
         return await self._identity_of(await self.first())
 

@@ -161,8 +161,7 @@ class KafkaReader:
         return self._make_consumer(self._config)
 
     async def _watch_group(self) -> None:
-        """Give the assigned partitions up when the group must have taken this member out; take them back when it has
-        not.
+        """Give partitions up when the group may have taken this member out; take them back when it has not.
 
         Runs until cancelled, every 0.25 s.
         """
@@ -179,7 +178,7 @@ class KafkaReader:
                     self._tell("partitions are given up", frozenset())
                 elif is_confirmed:
                     self._is_out = False
-                    self._tell("it still counts us", self._assigned)
+                    self._tell("this worker is still a member", self._assigned)
 
     def _tell(self, what: str, eligible: frozenset[int]) -> None:
         if self._assigned:

@@ -33,8 +33,10 @@ def warning_of(age_s: float, kept_s: float) -> str:
 
 
 class Retention:
-    """Looks at delivered batches. kept_s: for how long the topic keeps records; None (until they are trimmed) makes a
-    look cost nothing.
+    """Looks at delivered batches.
+
+    kept_s: for how long the topic keeps records; None when it keeps them until they are trimmed: then a look costs
+    nothing.
     """
 
     def __init__(self, topic: str, clock: Clock) -> None:

@@ -36,8 +36,9 @@ class Silence:
         return {"statistics.interval.ms": int(STATISTICS_INTERVAL_S * 1000), "stats_cb": self.on_statistics}
 
     def on_statistics(self, text: str) -> None:
-        """Take librdkafka's statistics (JSON). rxidle: microseconds since a broker last sent something, below 0 when it
-        never did.
+        """Take librdkafka's statistics (JSON).
+
+        rxidle: microseconds since a broker last sent something, below 0 when it never did.
         """
         brokers = _decoder.decode(text).brokers
         if brokers.keys() != self._brokers:

@@ -257,8 +257,9 @@ class KafkaWriter:
             raise KafkaException(error)
 
     def _run(self) -> None:
-        """Poll the producer, which delivers results, until stopped. While all brokers are down, look for one that
-        answers.
+        """Poll the producer, which delivers results, until stopped.
+
+        While all brokers are down, look for one that answers.
         """
         while not self._stopping.is_set():
             try:

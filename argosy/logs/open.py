@@ -47,8 +47,9 @@ def open_admin(settings: Settings, dsn: str, clock: Clock | None = None) -> LogA
 
 
 async def recovery(settings: Settings, dsn: str) -> Recovery:
-    """Set the group's bound as the settings want it and return what the log does about a worker that is gone. Raises
-    SettingError.
+    """Set the group's time-out as the settings want it, and return what the log does about a worker that is gone.
+
+    Raises SettingError.
     """
     admin = open_admin(settings, dsn)
     try:

@@ -11,8 +11,9 @@ T = TypeVar("T")
 
 
 class PostgresConnection:
-    """Makes calls one after the other. The call after a loss opens a new connection; on_lost is called for each
-    connection that ends, on the loop that opened it.
+    """Makes calls one after the other. A call after a loss opens a new connection.
+
+    on_lost is called for each connection that ends, on the loop that opened it.
     """
 
     def __init__(self, dsn: str, application: str, timeout_s: float, on_lost: Callable[[], None] | None = None) -> None:

@@ -77,8 +77,9 @@ class PostgresMember:
             await self._clock.sleep(delay_s)
 
     async def leave(self) -> None:
-        """Leave the group and close the connection. Other members take the partitions in their next round, without
-        waiting for the lease.
+        """Leave the group and close the connection.
+
+        Other members take the partitions in their next round, without waiting for the end of the lease.
         """
         await self._say_that_we_leave()
         self._connection.terminate()

@@ -17,11 +17,10 @@ _STOP_S: Final = 5.0
 
 
 class MemberThread:
-    """A member in its thread, from `start` to `stop`, which are called on one loop; on_round and on_lost are called
-    there.
+    """A member in a thread of its own, from `start` to `stop`.
 
-    make(on_round, on_lost) makes the member, in the thread. on_lost: the member's connection has ended, and its lock
-    with it.
+    Both are called on one loop, on which on_round and on_lost are called, too. make(on_round, on_lost) makes the
+    member, in the thread. on_lost: the member's connection has ended, and its lock with it.
     """
 
     def __init__(

@@ -29,8 +29,9 @@ _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 
 class _Reading:
-    """One `start` of a partition. A new `start` makes a new object, so records that were fetched for the last one are
-    told apart.
+    """What one `start` of a partition asked for.
+
+    Each `start` makes a new object, so that records which were fetched for the last one are told apart.
     """
 
     __slots__ = ("claim", "is_fresh", "position")

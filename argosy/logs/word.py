@@ -11,9 +11,8 @@ from typing import Final
 
 from argosy.clock import Clock
 
-_AHEAD_S: Final = (
-    0.75  # before the session ends: statistics report every 0.25 s what was heard, and readers look as often
-)
+# Before the end of the session: statistics report what was heard every 0.25 s, and readers look at the word as often.
+_AHEAD_S: Final = 0.75
 _STOCK_SESSION_S: Final = 45.0
 
 
@@ -85,8 +84,9 @@ class Word:
         self._is_lost = False
 
     def lost(self) -> None:
-        """Note that the log has lost this member's sign of life: until it is heard again, it may give this member's
-        partitions to others at once.
+        """Note that the log has lost this member's sign of life.
+
+        Until it is heard again, it may give this member's partitions to others at once.
         """
         self._is_lost = True
 

@@ -15,9 +15,7 @@ _SQL: Final = load_queries("build")
 
 
 class Ability(NamedTuple):
-    """A version of a workflow that a worker can run. is_latest: the version with which the worker starts new turns of
-    `name`.
-    """
+    """A version of a workflow that a worker can run. is_latest: the version of new turns of `name` at this worker."""
 
     worker_id: uuid.UUID
     name: str
@@ -36,9 +34,7 @@ class Builds:
         return [Ability(*row) for row in await self._pool.fetch(_SQL["list_abilities"], list(worker_ids))]
 
     async def lacking(self, turn_ids: Sequence[uuid.UUID], wait_s: float) -> set[uuid.UUID]:
-        """Return those of the turns that no worker of their lane has been able to run for wait_s, by the database's
-        clock.
-        """
+        """Return the turns that no worker of their lane has been able to run for wait_s, by the database's clock."""
         return {row[0] for row in await self._pool.fetch(_SQL["find_lacking"], turn_ids, wait_s)}
 
 
@@ -59,8 +55,9 @@ class Loan(NamedTuple):
 
 
 class LentTurn(NamedTuple):
-    """A turn that was lent, as Postgres has it now. lent_as: how it goes on once nobody borrows it; None: as its row
-    says.
+    """A turn that was lent, as Postgres has it now.
+
+    lent_as: how it goes on once nobody borrows it; None: as its status says.
     """
 
     turn_id: uuid.UUID
@@ -106,14 +103,10 @@ class Loans:
         return [Borrowed(Head(*row[:15]), row[15]) for row in rows]
 
     async def due(self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID]) -> list[DueRow]:
-        """Return the due inbox rows of these turns and of their duplicates, 500 at most, without the rows in
-        `known`.
-        """
+        """Return at most 500 due inbox rows of these turns and of their duplicates, without those in `known`."""
         rows = await self._pool.fetch(_SQL["due_of_turns"], turn_ids, known)
         return [DueRow(*(*row, None, None)) for row in rows]
 
     async def give_back(self, turn_ids: Sequence[uuid.UUID], goes_on_as: str | None = None) -> None:
-        """Give borrowed turns back to their owners. goes_on_as: how a running turn goes on; None: with the same
-        attempt.
-        """
+        """Give borrowed turns back to their owners. goes_on_as: how a running one goes on; None: the same attempt."""
         await self._pool.execute(_SQL["give_back"], turn_ids, self._worker_id, goes_on_as)

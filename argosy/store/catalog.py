@@ -48,10 +48,9 @@ async def list_owners(pool: Pool, lane: str) -> dict[int, Owner]:
 
 
 async def find_accept_lag_s(pool: Pool, lane: str) -> float | None:
-    """Return for how many seconds the slowest partition of the lane has not been known to be accepted; some seconds
-    when all is well.
+    """Return how far behind accepting is: for how many seconds the slowest partition was not known to be accepted.
 
-    None when nothing of the lane's log was ever read.
+    Some seconds when all is well; None when nothing of the lane's log was ever read.
     """
     lag_s: float | None = await pool.fetchval(_SQL["find_accept_lag"], lane)
     return lag_s

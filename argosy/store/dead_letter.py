@@ -28,8 +28,9 @@ class DeadLetterRow(NamedTuple):
 async def list_dead_letters(
     pool: Pool, lane: str, *, before: tuple[datetime, str, int, int], value_size_bytes_max: int, limit: int
 ) -> list[DeadLetterRow]:
-    """Return at most `limit` dead letters before `before`, the newest first, each with at most value_size_bytes_max
-    bytes of its value.
+    """Return at most `limit` dead letters before `before`, the newest first.
+
+    Each has at most value_size_bytes_max bytes of its record's value.
     """
     rows = await pool.fetch(_SQL["list_dead_letters"], lane, *before, value_size_bytes_max, limit)
     return [DeadLetterRow(*row) for row in rows]

@@ -25,7 +25,7 @@ def check_dsn(dsn: str) -> None:
 def _fault(dsn: str) -> str:
     """Return what is wrong with the address, in words; empty when nothing is."""
     if not dsn.isprintable():
-        return "it has a line break or another character that no address has"
+        return "it has a line break or another character that an address cannot have"
     try:
         parts = urlsplit(dsn)
     except ValueError:
@@ -36,11 +36,11 @@ def _fault(dsn: str) -> str:
     if "@" in login or parts.fragment or (not login and "@" in f"{parts.path}{parts.query}"):
         return _ESCAPE
     if _BAD_ESCAPE.search(login) or _BAD_ESCAPE.search(parts.path):
-        return f"a % without two hexadecimal digits after it; {_ESCAPE}"
+        return f"it has a % without two hexadecimal digits after it; {_ESCAPE}"
     for host in hosts.split(","):
         found = _HOST.fullmatch(host)
         if found is None or (found[3] and not 0 < int(found[3]) <= _PORT_MAX):
-            return f"its port is none (1 to {_PORT_MAX}), or its host is none; {_SHAPE}; {_ESCAPE}"
+            return f"its port is not a valid number (1 to {_PORT_MAX}), or its host is not valid; {_SHAPE}; {_ESCAPE}"
     return _query_fault(parts.query)
 
 
@@ -50,8 +50,8 @@ def _query_fault(query: str) -> str:
     try:
         fields = parse_qs(query, strict_parsing=True)
     except ValueError:
-        return f"what follows its ? is not NAME=VALUE&NAME=VALUE; {_SHAPE}; {_ESCAPE}"
+        return f"the part after its ? is not NAME=VALUE&NAME=VALUE; {_SHAPE}; {_ESCAPE}"
     for port in ",".join(fields.get("port", [])).split(","):
         if port and not (port.isdecimal() and 0 < int(port) <= _PORT_MAX):
-            return f"its port is none (1 to {_PORT_MAX})"
+            return f"its port is not a valid number (1 to {_PORT_MAX})"
     return ""

@@ -25,10 +25,10 @@ async def list_turn_events(
     size_bytes_max: int,
     result_size_bytes_max: int,
 ) -> list[EventRow]:
-    """Return the first events with a seq above `after`: at most `limit`, and at most size_bytes_max bytes of data
-    without the last event's.
+    """Return the first events with a seq above `after`, at most `limit`.
 
-    The data of turn.completed gets the turn's result when that is not larger than result_size_bytes_max.
+    Their data has at most size_bytes_max bytes, without the last event's. The data of turn.completed gets the turn's
+    result when that is not larger than result_size_bytes_max.
     """
     bounds = (limit, size_bytes_max, result_size_bytes_max)
     rows = await pool.fetch(_SQL["list_turn_events"], turn_id, tenant, lane, after, *bounds)

@@ -98,14 +98,15 @@ async def list_workers(pool: Pool, lane: str | None, *, after: tuple[str, uuid.U
 
 
 async def count_workers(pool: Pool, lane: str | None, *, heard_within_s: float) -> list[WorkersCounted]:
-    """Return the counts of workers, in no order. lane: None for all. is_heard: their last heartbeat is at most
-    heard_within_s old.
+    """Count workers by lane and signs of life, in no order. lane: None for all.
+
+    heard_within_s: a worker is heard when its last heartbeat is not older.
     """
     return [WorkersCounted(*row) for row in await pool.fetch(_SQL["count_workers"], lane, heard_within_s)]
 
 
 async def count_partitions(pool: Pool, lane: str | None) -> list[PartitionsCounted]:
-    """Return the counts of partitions, in no order. lane: None for all."""
+    """Count partitions by lane, in no order. lane: None for all."""
     return [PartitionsCounted(*row) for row in await pool.fetch(_SQL["count_partitions"], lane)]
 
 
@@ -123,8 +124,9 @@ async def list_partitions(
 async def measure_partitions(
     pool: Pool, lane: str, buckets: Mapping[int, tuple[int, int]], *, sessions_max: int, turns_max: int
 ) -> list[PartitionMeasure]:
-    """Measure these partitions. buckets: the first and last bucket of each. sessions_max, turns_max: how many are
-    looked at in each partition at most.
+    """Measure partitions. buckets: the first and last bucket of each.
+
+    sessions_max, turns_max: how many are looked at in each partition at most.
     """
     firsts = [first for first, _ in buckets.values()]
     lasts = [last for _, last in buckets.values()]

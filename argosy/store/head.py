@@ -1,5 +1,4 @@
-"""What a worker reads about the turns that it owns: heads after a claim, the next turns of a session, histories, due
-rows.
+"""What a worker reads about its turns: heads after a claim, the next turns of a session, histories, due rows.
 
 Promise: no read costs more for a longer backlog behind a head. Every read is of one lane. Raises: StoreUnavailableError
 """
@@ -20,9 +19,7 @@ _DUE_COLUMNS: Final = 8  # columns of an inbox row; the columns after them are i
 
 
 class Queue(IntEnum):
-    """The queues of due rows. Each is read by itself, so that the rows of one do not hide another's. Numbered as in
-    due_inbox.
-    """
+    """The queues of due rows, numbered as in due_inbox. Each is read by itself, so that none hides another's rows."""
 
     CANCEL = 1
     DEADLINE = 2
@@ -146,9 +143,7 @@ class Heads:
         return [Head(*row) for row in rows]
 
     async def load_sessions(self, sessions: Sequence[tuple[int, uuid.UUID]], limit: int) -> list[Head]:
-        """Return the first `limit` turns of each (bucket, session_id) that have not ended; session by session, in
-        order.
-        """
+        """Return the first `limit` open turns of each (bucket, session_id), session by session, in order."""
         buckets, session_ids = zip(*sessions, strict=True)
         rows = await self._pool.fetch(_SQL["load_sessions"], self._lane, buckets, session_ids, limit, self._input_max)
         return [Head(*row) for row in rows]
@@ -163,14 +158,13 @@ class Heads:
         return await self._load(turn_ids, None)
 
     async def load_suspended(self, turn_ids: Sequence[uuid.UUID], events_max: int) -> list[LoadedTurn]:
-        """Return those of the turns that are suspended and have at most events_max events, as far as
-        LOAD_SIZE_BYTES_MAX goes.
-        """
+        """Return the suspended ones of the turns with at most events_max events, as far as LOAD_SIZE_BYTES_MAX goes."""
         return [each for each in await self._load(turn_ids, events_max) if each.events is not None]
 
     async def load_whole(self, turn_id: uuid.UUID) -> LoadedTurn | None:
-        """Return one turn, however large: its history page by page, then the rest. Nothing may change the turn
-        meanwhile.
+        """Return one turn, however large: its history page by page, then the rest.
+
+        Nothing may change the turn meanwhile.
         """
         events: list[Any] = []
         while page := await self._pool.fetch(
@@ -208,10 +202,10 @@ class Heads:
         rows_max: Mapping[Queue, int],
         size_bytes_max: int,
     ) -> list[DueRow]:
-        """Return the rows that are due in these ranges of buckets (both ends inclusive), without those in `known`: of
-        each queue the oldest rows_max.
+        """Return the rows due in these ranges of buckets (both ends inclusive): the oldest rows_max of each queue.
 
-        The payloads of one queue add up to at most size_bytes_max, without the last row's.
+        Rows in `known` are left out. The payloads of one queue add up to at most size_bytes_max, without the last
+        row's.
         """
         firsts, lasts = zip(*ranges, strict=True)
         queues, limits = list(rows_max), list(rows_max.values())
@@ -223,8 +217,9 @@ class Heads:
     async def due_of_turns(
         self, turn_ids: Sequence[uuid.UUID], known: Collection[uuid.UUID], rows_max: int, size_bytes_max: int
     ) -> list[DueRow]:
-        """Return the oldest rows that are due for these turns, without those in `known`: at most rows_max, with
-        size_bytes_max as in due_inbox.
+        """Return the rows that are due for these turns, the oldest first, at most rows_max.
+
+        Rows in `known` are left out; size_bytes_max as in due_inbox.
         """
         rows = await self._pool.fetch(_SQL["due_of_turns"], self._lane, turn_ids, known, rows_max, size_bytes_max)
         return _due_of(rows)
@@ -237,9 +232,7 @@ class Heads:
 
 
 def _due_of(rows: Sequence[Any]) -> list[DueRow]:
-    """Make DueRows. Only the first row of a turn has what the turn waits for; the turn's other rows get the
-    same value.
-    """
+    """Make DueRows from rows of which only the first of each turn has what the turn waits for."""
     waits: dict[uuid.UUID, bytes | None] = {}
     return [
         DueRow._make((*row[: _DUE_COLUMNS - 1], waits.setdefault(row[1], row[_DUE_COLUMNS - 1]), _head_of(row)))

@@ -15,9 +15,7 @@ _SQL = load_queries("inbox")
 
 
 class InboxRequest(NamedTuple):
-    """What a client sends to a turn. kind: signal, cancel or resume. session_id: None while Postgres does not have the
-    turn.
-    """
+    """What a client sends to a turn. kind: signal, cancel or resume. session_id: None before the turn is accepted."""
 
     turn_id: uuid.UUID
     session_id: uuid.UUID | None
@@ -90,8 +88,9 @@ async def send_early(
     partition: int,
     unread: UnreadBounds,
 ) -> EarlySent | None:
-    """Write a request to a turn that Postgres does not have yet, and return what came of it. None: the turn is there
-    now.
+    """Write a request to a turn that is not accepted yet, and return what came of it.
+
+    None when the turn is accepted now: then nothing was written.
     """
     row = await pool.fetchrow(
         _SQL["send_early"],

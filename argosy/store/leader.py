@@ -29,8 +29,9 @@ _BUSY: Final = (
 
 
 class LeaderSeen(NamedTuple):
-    """A role's leader. ticked_at: None before the first tick of the term. is_held: whether the lock of the role is held
-    now; if not, this leader is gone.
+    """A role's leader. ticked_at: None before the first tick of the term.
+
+    is_held: whether any session holds the lock of the role now; if none does, this leader is gone.
     """
 
     role: str
@@ -52,10 +53,9 @@ class Look(NamedTuple):
 
 
 class LeaderSession:
-    """A candidate's connection, used for nothing else: the lock that it holds ends with it. Calls run one after the
-    other.
+    """A candidate's connection, used for nothing else: the lock that it holds ends with it.
 
-    lost: set when the connection has ended, in whatever way.
+    Calls run one after the other. lost: set when the connection has ended, in whatever way.
     """
 
     def __init__(self, connection: Any, role: str) -> None:
@@ -79,8 +79,9 @@ class LeaderSession:
         return True
 
     async def look(self, silent_s: float) -> Look:
-        """Count the candidates, and end a leader whose session has sent nothing for silent_s seconds: it has stopped,
-        and would keep its lock.
+        """Count the other candidates, and end a leader whose session has sent nothing for silent_s seconds.
+
+        Such a leader has stopped, and would keep its lock.
         """
         return Look(*await self._call("look_at_role", self._role, silent_s))
 
@@ -132,8 +133,9 @@ def refused(error: asyncpg.PostgresError) -> Exception:
 
 
 async def write_as(pool: Pool, statement: str, role: str, term: int, *arguments: Any) -> Any:
-    """Write under a role's term and return the first value. Raises OwnershipLostError when the term is over: nothing
-    was written.
+    """Write under a role's term and return the first value.
+
+    Raises OwnershipLostError when the term is over: nothing was written.
     """
     try:
         return await pool.fetchval(statement, role, term, *arguments)

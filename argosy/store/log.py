@@ -60,8 +60,9 @@ async def append(
 async def fetch(
     connection: Any, topic_id: uuid.UUID, starts: dict[int, int], rows_max: int, size_bytes_max: int
 ) -> list[Fetched]:
-    """Return records from starts (partition → position) on, in order within each partition; partitions in the order of
-    starts.
+    """Return records from `starts` (partition → position) on, in order within each partition.
+
+    The partitions come in the order of `starts`.
     """
     rows = await connection.fetch(
         _SQL["fetch"], topic_id, list(starts), list(starts.values()), rows_max, size_bytes_max

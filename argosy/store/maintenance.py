@@ -25,9 +25,7 @@ class Lane(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """The positions of a log at a moment. positions: partition → position. is_new: the log was not trimmed up to it
-    yet.
-    """
+    """The positions of a log at a moment, partition → position. is_new: the log was not trimmed up to them yet."""
 
     at: datetime
     positions: dict[int, int]
@@ -59,9 +57,7 @@ FIRST_PLACE: Final = Place(datetime.min.replace(tzinfo=UTC), uuid.UUID(int=0))
 
 
 class EndedTurn(NamedTuple):
-    """A turn that has ended. partition: None when the lane's log is not known. may_go: its record is gone from
-    the log.
-    """
+    """A turn that has ended. partition: None when the lane's log is not known. may_go: the log has no record of it."""
 
     place: Place
     lane: str
@@ -86,8 +82,7 @@ class Maintenance:
         return [Lane(*row) for row in await self._pool.fetch(_SQL["list_lanes"])]
 
     async def mark_positions(self, lag_s: float, spacing_s: float) -> None:
-        """Write down where the logs stand, unless that was done in the last spacing_s, and delete marks that are of no
-        use.
+        """Write down where the logs stand, unless that was done in the last spacing_s, and delete useless marks.
 
         lag_s: how old a mark must be to be used.
         """
@@ -103,9 +98,7 @@ class Maintenance:
         await write_as(self._pool, _SQL["note_trimmed"], self._role, self._term, log_id, at)
 
     async def ended(self, age_s: float, after: Place, limit: int) -> list[EndedTurn]:
-        """Return at most `limit` turns that ended at least age_s ago, in the order of their ends, after a place
-        in it.
-        """
+        """Return at most `limit` turns after a place in the order of their ends that ended at least age_s ago."""
         rows = await self._pool.fetch(_SQL["list_ended"], age_s, *after, limit)
         return [EndedTurn(Place(row[0], row[1]), *row[2:]) for row in rows]
 

@@ -1,5 +1,4 @@
-"""Which worker owns which partition, what owners leave to the next ones, and up to where a log's partitions are
-accepted.
+"""Ownership of partitions, what owners leave to the next ones, and the position of each partition in a log.
 
 Raises: StoreUnavailableError
 """
@@ -21,9 +20,7 @@ log = structlog.get_logger()
 
 
 class Claimed(NamedTuple):
-    """A partition that this worker has claimed. former_owner, former_epoch: the owner before, and the epoch of its
-    claim.
-    """
+    """A partition that this worker has claimed. former_owner, former_epoch: of the claim before."""
 
     epoch: int
     former_owner: uuid.UUID | None
@@ -99,10 +96,9 @@ class Partitions:
         settled: Sequence[bool],
         running: Sequence[tuple[int, uuid.UUID, str]] = (),
     ) -> None:
-        """Give partitions up, if this worker still owns them under these epochs, and leave a note of what still runs of
-        their turns.
+        """Give partitions up, if this worker still owns them under these epochs.
 
-        running: (partition, turn_id, runner).
+        Leaves a note of what still runs of their turns. running: (partition, turn_id, runner).
         """
         columns = list(zip(*running, strict=True)) if running else [(), (), ()]
         await self._pool.execute(_SQL["give"], self._worker_id, self._lane, partitions, epochs, settled, *columns)
@@ -116,8 +112,9 @@ class Partitions:
         return [Orphan(*row) for row in await self._pool.fetch(_SQL["list_orphans"], self._lane, living)]
 
     async def notes(self, partitions: Sequence[int]) -> list[Note]:
-        """Return what former owners left about these partitions, of all epochs: an older note counts while no newer one
-        is there.
+        """Return the notes that former owners left about these partitions, of all epochs.
+
+        An older note counts while no newer one is there.
         """
         rows: list[Any] = await self._pool.fetch(_SQL["load_notes"], self._lane, partitions)
         return [Note(row[0], row[1], row[2], [tuple(each) for each in row[3]]) for row in rows]
@@ -136,9 +133,7 @@ class Partitions:
             await self._pool.execute(_SQL["insert_results"], self._lane, *zip(*rows, strict=True))
 
     async def open_positions(self, log_id: str, begins: Mapping[int, int]) -> dict[int, int]:
-        """Return the position of each partition in this log; a partition that was never read begins where the
-        log does.
-        """
+        """Return the position of each partition in this log; one that was never read begins where the log does."""
         await self._pool.execute(_SQL["open_positions"], log_id, self._lane, list(begins), list(begins.values()))
         rows = await self._pool.fetch(_SQL["list_positions"], log_id, list(begins))
         return {row[0]: row[1] for row in rows}

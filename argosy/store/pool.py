@@ -59,9 +59,7 @@ WRONG_ISOLATION: Final = "AR004"
 
 
 def is_of_session(error: BaseException) -> bool:
-    """Whether another session may do what this one refused: this one began read-only, or its isolation level was
-    changed.
-    """
+    """Whether another session may do what this one refused: this one is read-only, or has another isolation level."""
     return is_read_only(error) or getattr(error, "sqlstate", None) == WRONG_ISOLATION
 
 
@@ -71,8 +69,9 @@ def is_read_only(error: BaseException) -> bool:
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
-    """Return the error in Argosy's terms: Postgres takes no connection yet, takes no writes, waits for another
-    transaction's lock, or cannot be reached.
+    """Return the error in Argosy's terms.
+
+    Postgres takes no connection yet, takes no writes, waits for another session's lock, or cannot be reached.
     """
     said = f"{type(error).__name__}: {error}"
     if is_read_only(error):
@@ -80,7 +79,7 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
     if isinstance(error, _NOT_READY):
         return StoreNotReadyError(f"Postgres has no free connection, or is starting: {said}")
     if isinstance(error, asyncpg.LockNotAvailableError):
-        return StoreBusyError(f"somebody else holds what a statement needs: {said}")
+        return StoreBusyError(f"another session holds a lock that a statement needs: {said}")
     return StoreUnavailableError(f"Postgres cannot be reached: {said}")
 
 
@@ -169,7 +168,7 @@ class Pool:
         try:
             async with asyncio.timeout(self._timeout_s), self._free:
                 if self._is_closed:
-                    raise StoreUnavailableError("this process ends: nothing more is read")
+                    raise StoreUnavailableError("this process is ending and reads nothing more")
                 connection = self._take() or await connect(self._dsn)
                 is_asked = True
                 try:
@@ -189,7 +188,7 @@ class Pool:
         except Exception as error:
             fault = fault_of(error)
             if fault is Fault.SLOW or (is_asked and isinstance(error, TimeoutError)):
-                words = f"Postgres did not get done with a read: {type(error).__name__}: {error}"
+                words = f"Postgres did not finish a read: {type(error).__name__}: {error}"
                 raise StoreSlowError(words) from error
             if fault is Fault.AWAY:
                 raise unavailable(error) from error

@@ -66,7 +66,7 @@ async def _connect(dsn: str) -> Any:
     except StoreUnavailableError as error:
         if isinstance(error.__cause__, asyncpg.ProtocolViolationError) and "startup parameter" in str(error):
             raise SettingError(
-                f"STATE_DB_URI: a proxy stands between that refuses the settings of a session ({error.__cause__}): "
+                f"STATE_DB_URI: a proxy before the server refuses the settings of a session ({error.__cause__}): "
                 f"{_INSTEAD}"
             ) from error
         if isinstance(error.__cause__, _REFUSED):

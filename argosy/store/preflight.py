@@ -22,8 +22,9 @@ _VERSION_MIN: Final = 15_00_00
 
 
 async def check(dsn: str) -> list[str]:
-    """Return warnings about the server. Waits while it has no free connection. Raises SettingError,
-    StoreUnavailableError.
+    """Return warnings about the server. Waits while it has no free connection.
+
+    Raises SettingError, StoreUnavailableError.
     """
     await refuse_pooler(dsn)
     connection = await when_ready(lambda: connect(dsn, application="argosy preflight"))

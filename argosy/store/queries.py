@@ -14,8 +14,9 @@ _NAME = re.compile(r"^-- name: *(.*?) *$", re.MULTILINE)
 
 @cache
 def load_queries(name: str) -> Mapping[str, str]:
-    """Return the statements of argosy/store/NAME.sql by name. Raises ValueError when a name is bad or occurs twice, or
-    when a statement is empty.
+    """Return the statements of argosy/store/NAME.sql by name.
+
+    Raises ValueError when a name is bad or occurs twice, or when a statement is empty.
     """
     text = resources.files("argosy.store").joinpath(f"{name}.sql").read_text(encoding="utf-8")
     parts = _NAME.split(text)

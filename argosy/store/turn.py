@@ -156,9 +156,7 @@ class TurnFacts(NamedTuple):
 
 
 class PartitionFacts(NamedTuple):
-    """The facts that decide when a turn that is only in the log arrives. accepted_through: None when nothing was ever
-    read.
-    """
+    """The facts that decide when a turn arrives that is only in the log. accepted_through: None before any read."""
 
     at: datetime
     accepted_through: datetime | None
@@ -179,8 +177,9 @@ class KeyedTurn(NamedTuple):
 async def get_turn(
     pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, steps_max: int, size_bytes_max: int
 ) -> TurnRow | None:
-    """Return the turn, or None. It has at most steps_max events of its steps, and at most size_bytes_max of their data
-    without the last event's.
+    """Return the turn, or None.
+
+    It has at most steps_max events of its steps, with at most size_bytes_max of data without the last event's.
     """
     row = await pool.fetchrow(_SQL["get_turn"], turn_id, tenant, lane, steps_max, size_bytes_max)
     if row is None:
@@ -232,9 +231,7 @@ async def is_turn_expected(
 async def find_common_event(
     pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, seq: int, lineage: int
 ) -> tuple[int, int] | None:
-    """Return (lineage, seq) of the last event up to `seq` that was written under this lineage or an earlier one, or
-    None.
-    """
+    """Return (lineage, seq) of the last event up to `seq` under this lineage or an earlier one, or None."""
     row = await pool.fetchrow(_SQL["find_common_event"], turn_id, tenant, lane, seq, lineage)
     return None if row is None else (row[0], row[1])
 
@@ -242,8 +239,9 @@ async def find_common_event(
 async def find_common_session_event(
     pool: Pool, session_id: uuid.UUID, tenant: str, lane: str, *, place: int, seq: int, lineage: int, turns_max: int
 ) -> PlacedEvent | None:
-    """Return the last such event of a session up to (place, seq), among the last turns_max turns up to there,
-    or None.
+    """Return the last such event of a session up to (place, seq), or None.
+
+    Looks only at the last turns_max turns up to there.
     """
     row = await pool.fetchrow(
         _SQL["find_common_session_event"], session_id, tenant, lane, place, seq, lineage, turns_max

@@ -31,9 +31,7 @@ class Beat(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What the database answers to a heartbeat. cluster_id, topic: the log of the worker's lane, None when none was
-    written down.
-    """
+    """What the database answers to a heartbeat. cluster_id, topic: the log of the worker's lane, or None."""
 
     lineage: int
     cluster_id: str | None
@@ -118,8 +116,7 @@ async def beat(connection: Any, worker_id: uuid.UUID, said: Beat) -> Told | None
 
 
 async def take_lock(connection: Any, worker_no: int) -> bool:
-    """Take the worker's advisory lock, its sign of life, for as long as the connection lasts. False when it is not to
-    be had.
+    """Take the worker's advisory lock, its sign of life, for as long as the connection lasts; False when that fails.
 
     A backend of a connection that the worker has lost may still hold the lock; it is ended first. If it ended by itself
     later, nobody would hold the lock for a while.

@@ -40,9 +40,7 @@ def _index() -> tuple[list[tuple[dict[str, Any], dict[str, float]]], Counter[str
 
 
 def _vector(text: str, frequency: Counter[str], count: int) -> dict[str, float]:
-    """Return the weights of a text's stems (how often they occur here, how rarely elsewhere), normalised to
-    length 1.
-    """
+    """Return the weights of a text's stems as a vector of length 1: how often here, how rarely elsewhere."""
     weights = {
         stem: (1 + math.log(times)) * math.log((1 + count) / (1 + frequency[stem]))
         for stem, times in Counter(stems(text)).items()

@@ -33,9 +33,7 @@ def stems(text: str) -> list[str]:
 
 
 def language(text: str) -> dict[str, Any]:
-    """Return the language of most of the text's everyday words: {"language", "confidence"}; English when it has
-    none.
-    """
+    """Return {"language", "confidence"}: the language of most of the text's everyday words; English without any."""
     found = words(text)
     hits = {code: sum(word in known for word in found) for code, known in _STOP_WORDS.items()}
     best = max(hits, key=lambda code: hits[code])

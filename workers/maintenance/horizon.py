@@ -58,7 +58,7 @@ class Horizon:
                 self._said_at_s[each.kind, each.name] = now_s
                 self._say(each)
         names = ", ".join(f"{each.kind} {each.name}" for each in held)
-        return Ticked(f"kept from cleaning up by {names}" if held else "nobody keeps dead rows")
+        return Ticked(f"dead rows are kept by {names}" if held else "nobody keeps dead rows")
 
     def _say(self, holder: Holder) -> None:
         log.warning(

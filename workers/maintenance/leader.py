@@ -35,7 +35,7 @@ _GIVE_UP_S: Final = 1.0  # how long a cancelled task may take to end
 _FAILURES_MAX: Final = 3
 _LOOKS: Final = 3  # in LEADER_SILENT_S: looks of a candidate, and questions of a leader
 _LOOK_S_MAX: Final = 60.0  # bounds a waiting statement: it keeps its snapshot, and so vacuum from newer dead rows
-_TERM_IS_OVER: Final = "somebody else has the term"
+_TERM_IS_OVER: Final = "another process has the term"
 
 
 def look_after_s(silent_s: float, others_waiting: int) -> float:
@@ -161,9 +161,7 @@ class Leader:
         return _TERM_IS_OVER
 
     async def _within_bound(self, tick: Coroutine[Any, Any, Ticked]) -> Ticked:
-        """Return the outcome of a tick. Raises TimeoutError when it is not done in time, even if it does not end when
-        cancelled.
-        """
+        """Return the outcome of a tick. Raises TimeoutError when it takes too long, even if it cannot be cancelled."""
         ticking = asyncio.create_task(tick)
         try:
             await asyncio.wait({ticking}, timeout=self._timeout_s)

@@ -39,8 +39,9 @@ class Life:
         self._worker_id = worker_id
 
     async def run(self, metrics_port: int) -> None:
-        """Register, then send heartbeats and hold the worker's lock, over a connection of its own; begin again when it
-        is lost.
+        """Register, then send heartbeats and hold the worker's lock, over a connection of its own.
+
+        Begins again when the connection is lost.
         """
         rounds = Rounds("maintenance life", self._clock)
         while True:

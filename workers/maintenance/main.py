@@ -43,9 +43,8 @@ def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
 
 
 async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
-    for warning in await preflight.check(
-        dsn
-    ):  # among others: behind a proxy that pools transactions no lock could be held
+    # Raises SettingError behind a proxy that pools transactions, where no leader could hold a lock.
+    for warning in await preflight.check(dsn):
         log.warning(telemetry.STORE_WARNING, warning=warning)
     if missing := await migrate.pending(dsn):
         raise SettingError(f"the database lacks migration {missing[0]}: run `argosy migrate`")

@@ -68,9 +68,7 @@ class Retention:
     async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:
         try:
             return await store.purge_turns(lane, partition, turns, self._age_s)
-        except (
-            StoreUnavailableError
-        ):  # another transaction is in the way for seconds: the next pass looks at these turns again
+        except StoreUnavailableError:  # another transaction is in the way: the next pass looks at these turns again
             self._misses += 1
             if self._misses >= _MISSES_MAX:
                 raise

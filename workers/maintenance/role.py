@@ -4,8 +4,9 @@ from typing import NamedTuple, Protocol
 
 
 class Ticked(NamedTuple):
-    """What came of a tick, in words. has_more: the tick's share of time was used up and there is more to do, so the
-    next tick comes soon.
+    """What came of a tick, in words.
+
+    has_more: its share of time was used up and there is more to do, so the next tick comes soon.
     """
 
     outcome: str

@@ -69,8 +69,9 @@ class Trim:
     async def _trim(
         self, store: Maintenance, admin: LogAdmin, lane: Lane, mark: Mark, term: int, until_s: float
     ) -> bool:
-        """Trim a log up to a mark. False when the tick's share of time ended first. Raises LogUnavailableError,
-        SettingError.
+        """Trim a log up to a mark. False when the tick's share of time ended first.
+
+        Raises LogUnavailableError, SettingError.
         """
         seen = await admin.identity()
         if seen.log_id != lane.log_id:
@@ -90,9 +91,7 @@ class Trim:
             telemetry.LOG_SIZE_BYTES.labels(lane=lane.lane).set(held.size_bytes)
 
     def _say(self, lane: Lane, error: Exception) -> None:
-        """Warn, at most once an hour, that the log of a lane goes on growing, with the size that it had when last
-        measured.
-        """
+        """Warn, at most once an hour, that a lane's log goes on growing, with the size that was last measured."""
         now_s = self._clock.monotonic_s()
         if now_s - self._said_at_s.get(lane.lane, float("-inf")) >= _SAY_AGAIN_S:
             self._said_at_s[lane.lane] = now_s
