@@ -160,9 +160,9 @@ class KafkaAdmin:
         warnings = []
         replication = min(len(each.replicas) for each in topic.partitions)
         if replication == 1 and broker_count > 1:
-            warnings.append(f"one replica on a cluster of {broker_count} brokers: turns are lost with a broker")
+            warnings.append(f"one replica on a cluster of {broker_count} brokers: turns are lost when a broker is lost")
         elif replication >= _REPLICATION_WANTED and int(config.get("min.insync.replicas", "1")) < 2:
-            warnings.append("min.insync.replicas is 1: an accepted turn may be lost with a broker; set it to 2")
+            warnings.append("min.insync.replicas is 1: an accepted turn may be lost when a broker is lost; set it to 2")
         kept_ms, kept_bytes = config.get("retention.ms", "-1"), config.get("retention.bytes", "-1")
         if kept_ms != "-1" or kept_bytes != "-1":
             warnings.append(

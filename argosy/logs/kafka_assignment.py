@@ -4,8 +4,8 @@ Everything here runs on the poller's thread. Rules:
 - `tag` tags polled records with their claim before anything else happens, so a record belongs to the claim under which
   it was polled. Records polled under no claim are dropped: the next claim will seek.
 - A wish (partition, position, claim) outlives a revocation that the event loop never noticed: when the partition comes
-  back, reading goes on where it was. Only the event loop ends a wish; whether its owner may still write is decided by
-  Postgres.
+  back, reading goes on where it was. Only the event loop ends a wish; Postgres decides whether the claim may still
+  write.
 - Rebalance callbacks never wait: they assign partitions paused, at an explicit offset.
 - Batch.begin and Batch.end report positions without a record, at the end of a partition too: markers of transactions,
   aborted and compacted records. What librdkafka delivers right after a seek, a resume or an error may lack records that

@@ -71,7 +71,7 @@ def admin_config(settings: Settings) -> dict[str, Any]:
 
 
 class Messages:
-    """Turns librdkafka's messages into log events, in place of a logging.Logger, and limits their number.
+    """Converts librdkafka's messages into log events, in place of a logging.Logger, and limits their number.
 
     At most one event of each kind in INTERVAL_S; the next one says how many were left out.
     """

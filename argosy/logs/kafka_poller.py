@@ -121,7 +121,7 @@ class Poller:
         self.member_id = self._consumer.memberid() or ""
 
     def run_once(self) -> None:
-        """Carry out commands, then poll once, tag what came with its claims, and hand it to the event loop."""
+        """Carry out commands, then poll once, tag the records with their claims, and hand them to the event loop."""
         self._carry_out_commands()
         self._assignment.seek_where_needed()
         self._polls += 1

@@ -32,7 +32,10 @@ class PostgresAdmin:
         return []
 
     async def recovery(self) -> Recovery:
-        """Return the lease of a member that stops. A member that was killed is out at once: its lock is free."""
+        """Return how long a stopped member keeps its partitions: the lease.
+
+        A member that was killed is out at once, because its lock is free.
+        """
         return Recovery(self._settings.log_lease_ttl_s)
 
     async def identity(self) -> Identity:

@@ -1,4 +1,4 @@
-"""Turns rows into the parallel arrays that the SQL functions take."""
+"""Converts rows into the parallel arrays that the SQL functions take."""
 
 from collections.abc import Sequence
 from typing import Any

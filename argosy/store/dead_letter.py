@@ -1,6 +1,7 @@
 """Dead letters: records that could not become turns, kept with their raw bytes.
 
-They belong to a lane, because their tenant is not known. Raises: StoreUnavailableError
+They belong to a lane, because their tenant is not known.
+Raises: StoreUnavailableError
 """
 
 from datetime import datetime

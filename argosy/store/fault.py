@@ -2,8 +2,8 @@
 
 AWAY: the store, the log or another process cannot be reached, or is busy with others. The loop does the same again
     later.
-SLOW: Postgres did not get done with this statement, for want of time or memory. The loop does the same again; if that
-    fails the same way, it sends less at once. A single item is only tried again.
+SLOW: Postgres did not finish this statement, for want of time or memory. The loop does the same again; if that fails
+    the same way, it sends less at once. A single item is only tried again.
 CONTENT: what was sent or read is at fault, so the same again cannot help. The loop sends less at once, until the item
     at fault stands alone and is put aside with a reason.
 BUG: no rule foresees the error. The loop logs it once with its traceback and then does as for CONTENT; without content

@@ -1,7 +1,7 @@
 """The fleet as an operator sees it: workers, partitions, and what waits in them. Nothing here belongs to one tenant.
 
-Promise: no read costs more for a longer backlog; where there is more than was looked at, the answer says so. Raises:
-StoreUnavailableError
+Promise: no read costs more for a longer backlog; where there is more than was looked at, the answer says so.
+Raises: StoreUnavailableError
 """
 
 import uuid

@@ -1,6 +1,7 @@
 """What a worker reads about its turns: heads after a claim, the next turns of a session, histories, due rows.
 
-Promise: no read costs more for a longer backlog behind a head. Every read is of one lane. Raises: StoreUnavailableError
+Promise: no read costs more for a longer backlog behind a head. Every read is of one lane.
+Raises: StoreUnavailableError
 """
 
 import math
@@ -149,7 +150,7 @@ class Heads:
         return [Head(*row) for row in rows]
 
     async def load_head(self, turn_id: uuid.UUID) -> Head | None:
-        """Return a turn without its input and its recordings: all that can be read of one that is too large to load."""
+        """Return a turn without its input and events: all that can be read of one that is too large to load."""
         rows = await self._pool.fetch(_SQL["load_head"], turn_id, self._lane)
         return Head(*rows[0]) if rows else None
 
@@ -232,7 +233,10 @@ class Heads:
 
 
 def _due_of(rows: Sequence[Any]) -> list[DueRow]:
-    """Make DueRows from rows of which only the first of each turn has what the turn waits for."""
+    """Make DueRows from rows of which only the first of each turn has what the turn waits for.
+
+    The turn's other rows get the same value.
+    """
     waits: dict[uuid.UUID, bytes | None] = {}
     return [
         DueRow._make((*row[: _DUE_COLUMNS - 1], waits.setdefault(row[1], row[_DUE_COLUMNS - 1]), _head_of(row)))

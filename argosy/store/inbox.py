@@ -1,7 +1,7 @@
 """Writes to the inbox from outside a worker: rows addressed to turns.
 
-Each request is written once: a repetition finds the row of the first. Raises: StoreUnavailableError (the row may have
-been written: repeat with the same request id)
+Each request is written once: a repetition finds the row of the first.
+Raises: StoreUnavailableError (the row may have been written: repeat with the same request id)
 """
 
 import uuid
@@ -41,7 +41,10 @@ class UnreadBounds(NamedTuple):
 
 
 class EarlySent(NamedTuple):
-    """written: the row of this request, or of an earlier one with its key. is_full: there was no room for it."""
+    """What came of a request to a turn that is not accepted yet.
+
+    written: the row of this request, or of an earlier one with its key. is_full: there was no room for it.
+    """
 
     written: InboxWritten
     is_full: bool
@@ -142,7 +145,10 @@ async def find_inbox_request(pool: Pool, request: InboxRequest, tenant: str, lan
 
 
 class ResumedTurns(NamedTuple):
-    """resumed: how many turns got a resume row. buckets: their buckets. has_more: further turns match."""
+    """What came of resuming parked turns.
+
+    resumed: how many got a resume row. buckets: the buckets of those. has_more: further turns match.
+    """
 
     resumed: int
     buckets: list[int]

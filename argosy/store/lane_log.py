@@ -21,7 +21,7 @@ class LaneLog(NamedTuple):
     is_in_use: bool
 
     def is_other(self, seen: Identity, topic: str) -> bool:
-        """Whether `seen` is a log at another place, and not the same topic made again."""
+        """Whether `seen` has another cluster or topic name, and so is not the same topic made again."""
         return (self.identity.cluster_id, self.topic) != (seen.cluster_id, topic)
 
     def is_grown(self, seen: Identity) -> bool:

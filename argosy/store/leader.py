@@ -46,7 +46,7 @@ class LeaderSeen(NamedTuple):
 
 
 class Look(NamedTuple):
-    """waiting: how many other candidates wait. ended: how many sessions of stopped leaders this look ended."""
+    """What a look at a role found. waiting: other candidates; ended: sessions of stopped leaders that it ended."""
 
     waiting: int
     ended: int

@@ -57,7 +57,7 @@ FIRST_PLACE: Final = Place(datetime.min.replace(tzinfo=UTC), uuid.UUID(int=0))
 
 
 class EndedTurn(NamedTuple):
-    """A turn that has ended. partition: None when the lane's log is not known. may_go: the log has no record of it."""
+    """An ended turn. partition: None when the lane's log is not known. may_go: its record is gone from the log."""
 
     place: Place
     lane: str

@@ -77,8 +77,8 @@ async def migrate(dsn: str) -> list[str]:
 async def after_restore(dsn: str, heartbeat_ttl_s: float) -> None:
     """Raise the lineage of a database that was restored from a backup.
 
-    So nothing of the history that was lost can write or be taken for something new; nor can anything of another restore
-    of the same backup two minutes later. Raises StoreUnavailableError, SettingError.
+    So nothing of the history that was lost can write or be taken for something new. Two restores of the same backup get
+    different lineages if two minutes lie between them. Raises StoreUnavailableError, SettingError.
     """
     connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:

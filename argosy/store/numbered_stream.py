@@ -7,7 +7,7 @@ call again: it waits for the row lock of the old backend, and then either does t
 Invariants:
 - One call at a time: the next number is used only after the answer to the last one.
 - A call that Postgres refuses for its contents has taken no number: the next call gets it.
-- A call that Postgres does not get done with is given up, but first made void: an empty call is sent under its number.
+- A call that Postgres does not finish is given up, but first made void: an empty call is sent under its number.
   Either the empty call takes the number, and the given-up one never takes effect, however late it arrives; or the
   given-up call had taken effect, and the empty one gets its answer, which shows in that `held` is not empty.
 """
@@ -43,7 +43,7 @@ _SAME_CONNECTION: Final = (
     asyncpg.QueryCanceledError,
     asyncpg.PostgresSystemError,
 )
-_TRIES_MAX: Final = 2  # tries of a call that Postgres does not get done with, before it is given up
+_TRIES_MAX: Final = 2  # tries of a call that Postgres does not finish, before the stream gives it up
 
 
 class Answer(NamedTuple):
@@ -59,7 +59,7 @@ class Answer(NamedTuple):
 
 class _Trouble(Enum):
     AWAY = "away"  # try the same again
-    UNDONE = "undone"  # Postgres did not get done with the call, and rolled it back
+    UNDONE = "undone"  # Postgres did not finish the call, and rolled it back
     UNKNOWN = "unknown"  # the call was sent, and what became of it is not known
 
 
@@ -92,11 +92,11 @@ class NumberedStream:
         """Send a call until there is an answer, also while Postgres is away.
 
         void: the arguments of a call that does nothing and names no partition. With it, a call that Postgres does not
-        get done with is given up after two tries.
+        finish is given up after two tries.
 
         Raises OwnershipLostError when the database does not know the last number (it went back in time: everything
-        owned is void), FlushRefusedError when it refuses the contents of the call, FlushSlowError when it does not get
-        done with the call (nothing was changed).
+        owned is void), FlushRefusedError when it refuses the contents of the call, FlushSlowError when it does not
+        finish the call (nothing was changed).
         """
         if self._is_calling:
             raise RuntimeError("one call at a time")

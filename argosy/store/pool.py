@@ -212,7 +212,7 @@ class Pool:
                 self._sweep = loop.call_later(IDLE_S, self._close_old)
 
     def _close_old(self) -> None:
-        """Close connections that were idle for IDLE_S, and come back when the next one will have been."""
+        """Close connections that were idle for IDLE_S, and run again when the next one will be due."""
         loop = asyncio.get_running_loop()
         self._sweep = None
         while self._idle and loop.time() - self._idle[0][1] >= IDLE_S:

@@ -1,6 +1,7 @@
 """Turns and their events, as they are read from outside a worker. Every read is of one tenant and lane.
 
-Units: times are aware datetimes (UTC), the database's. Raises: StoreUnavailableError
+Units: times are aware datetimes (UTC), the database's.
+Raises: StoreUnavailableError
 """
 
 import uuid
@@ -189,7 +190,7 @@ async def get_turn(
 
 
 async def find_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> TurnHead | None:
-    """Return what addresses the turn, or None."""
+    """Return what must be known to address a row to the turn, or None."""
     row = await pool.fetchrow(_SQL["find_turn"], turn_id, tenant, lane)
     return None if row is None else TurnHead(*row)
 

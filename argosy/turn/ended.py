@@ -15,8 +15,8 @@ def with_result(
 ) -> bytes:
     """Return the data of turn.completed with "result" added.
 
-    A result (JSON of size_bytes) that is larger than size_bytes_max is left out: "result_size_bytes" and "links" take
-    its place.
+    A result (JSON of size_bytes) that is larger than size_bytes_max, or that the caller did not read (None), is left
+    out: "result_size_bytes" and "links" take its place.
     """
     if result is not None and size_bytes <= size_bytes_max:
         members = b'"result":%b' % result

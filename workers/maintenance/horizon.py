@@ -1,8 +1,8 @@
 """Role horizon: warns about what keeps dead row versions from being cleaned up.
 
 A transaction, a prepared transaction, a slot or a standby that holds an old snapshot makes tables and indexes grow for
-as long as it lasts, and every queue-like read slower. The writes of a flush bear that for long, the disk does not bear
-it for ever: docs/architecture.md, "Postgres sessions". Only a member of pg_monitor sees sessions of other users.
+as long as it lasts, and every queue-like read slower. What flushes write stays fast for long even so, but the disk
+fills up in the end: docs/architecture.md, "Postgres sessions". Only members of pg_monitor see other users' sessions.
 """
 
 from collections.abc import Sequence

@@ -16,7 +16,7 @@ from argosy.store.maintenance import FIRST_PLACE, EndedTurn, Maintenance
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.role import Ticked
 
-_LOOKS_PER_BATCH: Final = 8  # turns to look at, per turn in a batch: they lie in many partitions
+_LOOKS_PER_BATCH: Final = 8  # turns to look at for each turn of a batch: they lie in many partitions
 
 _MISSES_MAX: Final = 3  # per tick
 

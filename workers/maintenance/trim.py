@@ -50,7 +50,7 @@ class Trim:
         for lane in await store.lanes():
             settings = self._settings.model_copy(update={"lane": lane.lane})
             if settings.topic != lane.topic:
-                trouble.append(f"{lane.lane}: its log {lane.topic} is not named by KAFKA_TOPIC_PREFIX")
+                trouble.append(f"{lane.lane}: its topic {lane.topic} does not match KAFKA_TOPIC_PREFIX")
                 continue
             admin = open_admin(settings, self._dsn)
             try:
