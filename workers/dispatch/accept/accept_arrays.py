@@ -20,7 +20,7 @@ STATEMENT: Final = load_queries("flush")["accept"]
 
 @lru_cache(maxsize=4_096)
 def _session(tenant: str, lane: str, name: str) -> tuple[uuid.UUID, int]:
-    """Return the session's id and bucket. Cached: most sessions have many turns. Names were checked, so they are short."""
+    """Return the session's id and bucket. Cached: most sessions have many turns. Names are short: they are checked."""
     session_id = row_uuid(ids.session_id_bytes(tenant, lane, name))
     return session_id, ids.bucket_of(session_id)
 

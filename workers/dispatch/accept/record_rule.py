@@ -42,7 +42,7 @@ def check(asked: TurnRequested, turn_id: uuid.UUID, lane: str) -> None:
 
 
 def not_before(asked: TurnRequested, turn_id: uuid.UUID) -> datetime | None:
-    """Return when the turn falls due; None: at once. Raises InvalidRecordError when the API would not allow that time."""
+    """Return when the turn falls due; None: at once. Raises InvalidRecordError for a time that the API would refuse."""
     if not asked.not_before_ms:
         return None
     if not 0 < asked.not_before_ms <= ids.mint_time_ms(turn_id) + names.NOT_BEFORE_MS_MAX + _CLOCKS_DIFFER_MS:
