@@ -3,7 +3,7 @@
 Rules (docs/architecture.md, "Builds"):
 - Such a turn waits in memory without a slot: its session waits with it, and cancels and deadlines find it there.
 - A living worker of the lane that has the build borrows it. From the commit of the loan on, the borrower writes the
-  turn and takes the inbox rows that are addressed to it, until it rests or has ended; the owner only remembers the loan.
+  turn and takes the inbox rows that are addressed to it, until it rests or has ended; the owner only remembers it.
 - When a borrower has died, or was silent for too long, the owner takes its loans back first, and then reads what became
   of the turns.
 - A turn is parked when no worker could run it for BUILD_WAIT_S, by the database's clock, whichever worker owned it.
