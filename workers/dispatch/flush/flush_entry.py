@@ -123,7 +123,7 @@ class Entry:
         telemetry.PARKED.labels(reason="unwritable").inc()
         turn = self.turn
         self.is_poison, self.has_rest = True, False
-        words = f"Postgres refuses what the turn came to write ({message[:_WORDS_MAX]}). What was recorded before "
+        words = f"Postgres refuses what the turn tried to write ({message[:_WORDS_MAX]}). What was recorded before "
         detail = {"reason": "unwritable", "message": f"{words}stands: resume it to run the rest again, or cancel it"}
         turn.result = turn.waits = self.result = self.waits = None
         turn.error = self.error = msgspec.json.encode(detail)

@@ -41,8 +41,8 @@ log = telemetry.logger()
 class Flusher:
     """Writes what turns add; `run` goes on until it is cancelled.
 
-    on_written(turns): called once per flush, with the turns that it wrote whole. word_s: how long Postgres's word counts
-    that a partition is ours: longer than a flush takes, shorter than others wait before they take over from a worker.
+    on_written(turns): called once per flush, with the turns that it wrote whole. word_s: how long Postgres's word
+    counts that a partition is ours: longer than a flush takes, shorter than others wait before they take over.
     """
 
     def __init__(
