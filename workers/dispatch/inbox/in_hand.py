@@ -93,6 +93,7 @@ class InHand:
         return self._rows_max - len(waiting)
 
     def _let_go(self, waiting: dict[uuid.UUID, Turn | None]) -> None:
+        """Stop counting rows whose turn has begun, and let go of rows whose turn left memory without them."""
         for inbox_id, turn in list(waiting.items()):
             if turn is None or (turn.journal is None and (self._is_live(turn) or turn.is_queued_to_flush)):
                 continue

@@ -34,7 +34,7 @@ from argosy.workers.dispatch.turn import Owned, Turn
 log = structlog.get_logger()
 
 _FAILURES_MAX, _FAILURES_KEPT = 5, 1_000
-_TIMER_SLACK_S = 0.005  # a look that comes a moment too early would find nothing
+_TIMER_SLACK_S = 0.005  # a look a moment too early would find nothing, and leave the timer to the next look
 
 
 class Inbox:
@@ -198,7 +198,7 @@ class Inbox:
         owned = self._owned_of(row.bucket)
         if row.inbox_id in self._in_hand:
             return  # ReadAhead took it while this was read
-        if row.turn_id in departed:  # the turn left memory during the read, which may be older: look again
+        if row.turn_id in departed:  # the turn left memory during the read, so the row may be out of date: look again
             self._work.set()
         elif owned is not None:
             self._deliver(row, owned)
