@@ -26,7 +26,8 @@ class _Failure(msgspec.Struct, omit_defaults=True):
 
 
 def start(turn: Turn, version: str | None) -> None:
-    """Begin the turn, resume it, or begin it again. A turn that runs begins again (turn.reset) unless it was handed over.
+    """Begin the turn, or let it go on. A parked turn begins again (turn.reset), and so does a running one, unless its
+    owner handed it over.
 
     A turn that was found running runs no code before Postgres has applied a flush of it from this worker: this process
     may have read the turn under a claim that is gone, then been stopped for long, while the new owner runs the turn.
@@ -54,7 +55,7 @@ def start(turn: Turn, version: str | None) -> None:
 
 
 def take_results(turn: Turn) -> None:
-    """Record the outcomes of a former owner's steps before the code asks for them. An outcome that history has is late."""
+    """Record the outcomes of a former owner's steps before the code asks for them. What history has is late."""
     settled, taken = {row[3] for row in turn.history if row[2] in SETTLED_OUTCOMES}, []
     for result in turn.results:
         if result.key in settled:
@@ -79,7 +80,7 @@ def suspend(turn: Turn) -> None:
 
 
 def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
-    """End the turn. The flush that writes this also settles its timers and inbox rows that memory does not know (flush.sql)."""
+    """End the turn. The flush of this also closes its timers and inbox rows that memory does not know (flush.sql)."""
     turn.become(status)
     turn.waits = None
     if turn.cancel_until_s is not None:
