@@ -9,7 +9,7 @@ def is_continued(owned: Owned, batch: Batch) -> bool:
     again, from its position.
 
     The first batch after the reader went to a place (batch.is_fresh) may lack records right after its begin. Such a gap
-    is believed when the second reading shows the same gap. When the first reading ended with the gap, with no record
+    (owned.gap) is believed when the second reading shows the same gap. When the first reading ended with the gap, with no record
     behind it, the second may also show a longer one, as the log may have grown meanwhile: what the reader had fetched
     for the first reading cannot lie beyond the end of that reading.
     """

@@ -91,7 +91,7 @@ class Intake:
         self._count = telemetry.FLUSHES.labels(stream="accept").inc
 
     def take(self, batch: Batch) -> None:
-        """Take a batch that the reader delivers. One of an older claim is dropped."""
+        """Take a batch that the reader delivers; drop a batch of another claim."""
         crash_points.reach("after_poll")
         owned = self._owned.get(batch.partition)
         if owned is None or owned.is_void or owned.claim != batch.claim:
@@ -177,7 +177,7 @@ class Intake:
             raise
 
     async def _accept(self, taken: list[Taken], *, is_last_resort: bool = False) -> None:
-        """is_last_resort: send the call until Postgres answers, instead of giving it up as too slow."""
+        """Accept these records. is_last_resort: send the call until Postgres answers, however slow it is."""
         arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
         turns: list[Turn] = []
         aside: list[Record] = []
@@ -216,6 +216,7 @@ class Intake:
         self._on_accepted()
 
     async def _halve(self, taken: list[Taken], error: FlushRefusedError) -> None:
+        """Accept in parts what Postgres refused or was too slow for, down to a single record."""
         telemetry.FLUSHES_SPLIT.labels(stream="accept", why=type(error).__name__).inc()
         if len(taken) > 1:
             for part in taken:

@@ -5,7 +5,7 @@ A crash is not an attempt, and it accuses few turns. What is known against a tur
 
 - A turn that was in one or two crashes since it last made progress (an outcome of a step was recorded) runs again at
   once, with all others. One crash is an accident; after two the turn is a suspect, and the first group is all suspects.
-- After three crashes, suspects are tried in groups, one group at a time in a process (suspects.py), each at most a
+- From the third crash on, suspects are tried in groups, one group at a time in a process (suspects.py), each at most a
   quarter of the turns that were accused together. A crash while a group is on trial counts against the group, and its
   members go on in groups of a quarter of its size; eight or fewer are tried alone. Suspects that waited meanwhile did
   not run, and are not accused.
@@ -39,7 +39,8 @@ WATCH_S_MIN: Final = 2.0
 
 PARK_REASON: Final = "crashes_its_worker"
 
-_SHARE: Final = 4  # 64, 16, 4: quarters cost fewer workers than halves, and three groups to wait for instead of one
+# 64, 16, 4: with quarters fewer workers die than with halves, but three groups of a size may have to wait, not one.
+_SHARE: Final = 4
 _SINGLY_MAX: Final = 8
 
 

@@ -1,7 +1,8 @@
 """Runs turns: from a picked head to a written end, and what happens once the end is durable.
 
 Rules:
-- A turn holds a slot from `start` until its end, its suspension or its parking is durable, or its partition is lost.
+- A turn holds a slot from when `fill` picks it until its end, suspension or parking is durable, or its partition is
+  lost. While it waits for a trial, it holds none.
 - Only then does its session's next turn start, and are inbox rows read again that met the turn's last flush.
 - A turn that was running when its owner died runs again with a higher attempt, and first records that (turn.reset). A
   turn that was in several crashes waits for its group, without a slot, or is parked (crash_rule.py, suspects.py).

@@ -171,7 +171,7 @@ class TurnJournal:
         while self._flusher.is_full and not self._overgrown:
             await self._flusher.room()
             await self._go_on(key)
-        if self._overgrown:  # the outcome of the step could not be recorded
+        if self._overgrown:  # there is no room to record the outcome of the step
             raise WorkflowError(self._overgrown)
 
     def record(self, event: Event, key: str, data: bytes) -> None:
@@ -234,7 +234,7 @@ class TurnJournal:
         self._advance()
 
     def cancel(self, data: bytes) -> None:
-        """Record that the turn is cancelled; its code hears of it at rest. If the turn then ends, one flush has both."""
+        """Record the cancel of the turn; its code hears of it at rest. If the turn then ends, one flush has both."""
         turn = self._turn
         turn.write(Event.TURN_CANCELLING, data=data)
         self._recorded_seq = turn.seq

@@ -8,7 +8,9 @@ from argosy.workflow.threads import Threads, make_threads
 
 
 class Limits(NamedTuple):
-    """payload_size_bytes_max: of a result; step_timeout_s_max: no step may declare a longer timeout_s; events_max,
+    """The bounds of one turn.
+
+    payload_size_bytes_max: of a result; step_timeout_s_max: no step may declare a longer timeout_s; events_max,
     history_size_bytes_max: durable events of one turn, and their data; suspect_watch_s_max: the longest trial of
     suspects; cancel_cleanup_s: how long a cancelled turn waits for a slot, and how long it may then clean up;
     callbacks_max: callbacks that the loop of a turn may run between two outcomes.
@@ -28,7 +30,7 @@ class Limits(NamedTuple):
         if events >= self.events_max:
             return f"the turn has {events} durable events, the bound is EVENTS_PER_TURN_MAX={self.events_max}"
         return (
-            f"the turn's events have {history_bytes} bytes of data and one of {data_bytes} comes, the bound is "
+            f"the turn's events have {history_bytes} bytes of data and the next one has {data_bytes}, the bound is "
             f"HISTORY_SIZE_BYTES_MAX={self.history_size_bytes_max}: keep large results elsewhere, and return "
             "where they are"
         )

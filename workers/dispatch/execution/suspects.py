@@ -48,7 +48,7 @@ class Entry(Generic[T]):
 
 
 class Wait(NamedTuple, Generic[T]):
-    """A turn that waits. behind: groups before its own; until_s: when it begins at the latest, if those do not kill."""
+    """A turn that waits. behind: groups before its own; until_s: when it begins at the latest, if none of these kills."""
 
     turn: T
     standing: Standing
@@ -123,7 +123,7 @@ class Suspects(Generic[T]):
         return False
 
     def started(self, turn: T, now_s: float) -> None:
-        """The turn's code begins now, after its history was loaded: count its time from here."""
+        """The turn's code begins now, after its history was loaded: count its time, and its trial's, from here."""
         if (entry := self._running.get(turn)) is not None:
             entry.began_s = now_s
         elif (entry := self._group.get(turn)) is not None:

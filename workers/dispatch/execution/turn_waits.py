@@ -31,7 +31,7 @@ _encode = msgspec.json.encode
 
 
 class TurnWaits:
-    """open: the waits that the code is in, by key; record(event, key, data): writes a durable event of the turn."""
+    """The waits of one turn. open: those that the code is in, by key; record(event, key, data): writes a durable event."""
 
     __slots__ = (
         "_by_name",
@@ -67,7 +67,7 @@ class TurnWaits:
     def begin(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
         """Begin a wait, or continue one of an earlier attempt. It may be over at once: `next_over` returns it then."""
         if kind == "signal":
-            if self._turn.signals.count(name) > len(self._by_name.get(name, ())):  # there is one for this wait
+            if self._turn.signals.count(name) > len(self._by_name.get(name, ())):  # more signals than waits for them
                 # The wait is over as soon as it begins, so its start need not be recorded.
                 self.open[key] = Wait(key, kind, name, *(self._turn.timers.get(key) or (None, None)))
                 self._over.append(("", name))

@@ -6,9 +6,11 @@ from argosy.config import Settings
 
 
 class Bounds(NamedTuple):
-    """rows_max: turns in one flush, and as many moves and placements; size_bytes_max: data in one flush, which its
-    first event may exceed; queue_size_bytes_max: data that may wait before nothing new begins; wait_ms: how long the
-    flusher collects turns after a busy flush.
+    """The flusher's bounds.
+
+    rows_max: turns in one flush, and as many moves and placements; size_bytes_max: data in one flush, which its first
+    event may exceed; queue_size_bytes_max: data that may wait before nothing new begins; wait_ms: how long the flusher
+    collects turns after a busy flush.
     """
 
     rows_max: int

@@ -197,7 +197,7 @@ class Flusher:
             raise
 
     async def _write(self, batch: Batch, *, is_last_resort: bool = False) -> None:
-        """is_last_resort: send the call until Postgres answers, instead of giving it up as too slow."""
+        """Write the batch. is_last_resort: send the call until Postgres answers, however slow it is."""
         entries, moves, placements = batch
         arrays = FlushArrays(self._lane)
         for entry in entries:

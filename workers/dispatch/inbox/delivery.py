@@ -31,8 +31,10 @@ from argosy.workers.dispatch.turn import Owned, Result, Stop, Turn
 
 
 class Delivery:
-    """on_absent(turn_id): called before a row is taken whose turn is not in memory; on_lent(turn_id): called for a due
-    row of a lent turn, which its borrower takes.
+    """Delivers due rows.
+
+    on_absent(turn_id): called before a row is taken whose turn is not in memory; on_lent(turn_id): called for a due row
+    of a lent turn, which its borrower takes.
     """
 
     def __init__(

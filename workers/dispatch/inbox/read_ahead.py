@@ -32,7 +32,10 @@ _EVENTS_MAX: Final = 100
 
 
 class ReadAhead:
-    """owned_of(bucket): the claim under which rows of the bucket are taken, or None; take(row, owned) delivers one."""
+    """Wakes turns before their signal is due.
+
+    owned_of(bucket): the claim under which rows of the bucket are taken, or None; take(row, owned): delivers a row.
+    """
 
     def __init__(
         self,
