@@ -9,9 +9,9 @@ def is_continued(owned: Owned, batch: Batch) -> bool:
     again, from its position.
 
     The first batch after the reader went to a place (batch.is_fresh) may lack records right after its begin. Such a gap
-    (owned.gap) is believed when the second reading shows the same gap. When the first reading ended with the gap, with no record
-    behind it, the second may also show a longer one, as the log may have grown meanwhile: what the reader had fetched
-    for the first reading cannot lie beyond the end of that reading.
+    (owned.gap) is believed when the second reading shows it, too. When the first reading ended with the gap, with no
+    record behind it, the second may also show a longer gap, as the log may have grown meanwhile: what the reader had
+    fetched for the first reading cannot lie beyond the end of that reading.
     """
     if batch.begin > owned.next_read:
         owned.gap = None

@@ -22,7 +22,7 @@ _WRITES_NOTHING: Final = frozenset({Stop.DROP, Stop.SUSPEND, Stop.HANDOVER})
 
 
 class Attempts:
-    """Begins and ends attempts. on_bug(turn, error): called when Argosy's own code, not the user's, fails with a turn."""
+    """Begins and ends attempts. on_bug(turn, error): called when Argosy's code, not the user's, fails with a turn."""
 
     def __init__(
         self, flusher: Flusher, threads: Threads, bounds: Bounds, on_bug: Callable[[Turn, Exception], None]

@@ -48,7 +48,7 @@ class Entry(Generic[T]):
 
 
 class Wait(NamedTuple, Generic[T]):
-    """A turn that waits. behind: groups before its own; until_s: when it begins at the latest, if none of these kills."""
+    """A turn that waits. behind: groups before its own; until_s: when it begins at the latest, if those do not kill."""
 
     turn: T
     standing: Standing

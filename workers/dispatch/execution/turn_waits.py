@@ -31,7 +31,7 @@ _encode = msgspec.json.encode
 
 
 class TurnWaits:
-    """The waits of one turn. open: those that the code is in, by key; record(event, key, data): writes a durable event."""
+    """The waits of one turn. open: those the code is in, by key; record(event, key, data): writes a durable event."""
 
     __slots__ = (
         "_by_name",

@@ -4,7 +4,7 @@ Rules:
 - One flush is in flight at a time, and a turn has one row in it: what it was when the flush before was sent, what it
   is now, and all its events in between; if those exceed FLUSH_SIZE_BYTES_MAX, the first of them (Entry.split).
 - Flushes are numbered, so after an unknown outcome the same call is sent again (argosy/store/numbered_stream.py).
-  Nothing is told of a flush before its answer is here.
+  Followers and the other parts of the worker are told of a flush only after its answer.
 - A flush goes out at once; but after a busy one the flusher collects for FLUSH_WAIT_MS, unless a full batch waits.
 - A turn whose fence does not hold, or whose row is not as expected, is refused: this memory of it never writes again.
 - A flush that Postgres refuses for its content is halved until what is at fault stands alone: then a turn is parked, an
@@ -33,7 +33,7 @@ from argosy.workers.dispatch.turn import Owned, Turn
 
 _BUSY_TURNS: Final = 16  # after a flush of more turns than this, collecting more for the next one pays
 _SLOW_S: Final = 1.0
-_LAZY_S: Final = 0.02  # how long what nobody waits for may wait for a flush that another turn wants
+_LAZY_S: Final = 0.02  # how long changes that nothing awaits may wait for a flush that others cause
 
 log = telemetry.logger()
 

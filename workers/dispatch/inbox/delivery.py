@@ -3,9 +3,9 @@
 Rules (I7):
 - A row is consumed in the flush of its effect, and stays due until then.
 - A turn that a row wakes comes into memory without its history, which is read when the turn has a slot.
-- A deadline needs only the turn's row: neither its history nor room for it in memory. So does a cancel of a turn whose
-  code has not begun, which is parked, or which waits for something else than a slot. Other code is told of its cancel
-  when it has a slot (execution/cancels.py), and the cancel stays due until the turn has ended.
+- A deadline needs only the turn's row: neither its history nor room for it in memory. The same holds for a cancel
+  of a turn whose code has not begun, which is parked, or which waits for something else than a slot. Other code is told
+  of its cancel when it has a slot (execution/cancels.py), and the cancel stays due until the turn has ended.
 - While a former owner may still deliver the outcome of a step, what would wake the turn stays due.
 - A row that meets a turn between its last line of code and the commit of its last flush is read again after that.
 """

@@ -4,7 +4,7 @@ Rules (I7):
 - A row stays due until a flush writes what became of it; a row in hand is not read again.
 - No row hides another: rows are read queue by queue (cancels, deadlines, what was said, timers), and each read passes
   over the rows in hand and those that this look has found but cannot take yet.
-- Rows that wait for a slot do not hide rows of the same queue that need none, because their turns run.
+- Rows that wait for a slot do not hide rows of the same queue that need none, those of turns that run.
 - There is no cursor over ids or times: rows become visible in any order, so every look begins anew.
 - What bounds the reading is how many rows wait in hand (in_hand.py), not a number of pages: a look goes on until
   nothing is left or a queue is full, and the next look follows when half of that queue is done.

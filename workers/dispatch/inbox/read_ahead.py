@@ -32,7 +32,7 @@ _EVENTS_MAX: Final = 100
 
 
 class ReadAhead:
-    """Wakes turns before their signal is due.
+    """Wakes turns for signals that Inbox has not read yet.
 
     owned_of(bucket): the claim under which rows of the bucket are taken, or None; take(row, owned): delivers a row.
     """
