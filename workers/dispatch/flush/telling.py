@@ -13,7 +13,7 @@ from argosy.workers.dispatch.turn import Turn
 
 
 class Telling(NamedTuple):
-    """The callbacks after a flush. An error of one (but Fault.END) is logged, and the others are called all the same."""
+    """The callbacks after a flush. An error of one (but Fault.END) is logged, and the others are called anyway."""
 
     rounds: Rounds
     on_events: Callable[[Answer, list[Entry]], None]
