@@ -6,7 +6,7 @@ Rules (docs/architecture.md, "Builds"):
 - While a borrowed turn is here, this worker reads the inbox rows that are addressed to it; they take effect in the
   turn's own flushes alone.
 - After each change the borrower pokes the owner, which reads the turn's row.
-- Memory holds as many borrowed turns as there are slots; further ones wait in Postgres.
+- Memory holds at most as many borrowed turns as there are slots; further ones wait in Postgres.
 - A worker that drains lets steps in flight end, writes their outcomes as in a hand-over, and gives the turns back.
 """
 

@@ -12,9 +12,9 @@ A crash is not an attempt, and it accuses few turns. What is known against a tur
 - A turn that ran beside a group on trial begins again at once, and only every sixth such crash in a row counts against
   it: so innocent turns are left alone, and a turn that kills beside the trials of others is found all the same.
 - A turn that was the only one on trial in two crashes is parked. One of the two may be the doing of another turn.
-- A turn that recorded an outcome is free. A turn that lived through its trial, half as long again as it ran before its
-  last crash with the others, stands as after one crash. If it is accused again, it is watched for at least twice that
-  long, so that a turn that kills later, or by chance, is found, too.
+- A turn that recorded an outcome is free. A turn that lived through its trial, which takes half as long again as it ran
+  before its last crash with the others, stands as after one crash. If it is accused again, it is watched for at least
+  twice that long, so that a turn that kills later, or by chance, is found, too.
 
 Of 256 suspects, one that kills is found in 3 crashes + groups of 64, 16, 4 + 2 alone: 8 crashes; of n <= slots, in no
 more than log2(slots) + 2 from eight slots on. (One more if it kills in the 20 ms before its first start is recorded.)

@@ -18,8 +18,8 @@ _decode = msgspec.json.Decoder(_Suspended).decode
 
 
 def kept_channels(history: Iterable[Any], *, is_refilled: bool) -> Kept | None:
-    """Return the channels as the turn's suspensions wrote them, or None when they wrote nothing. Each suspension wrote
-    the channels that had changed since the one before.
+    """Return the channels as the turn's suspensions wrote them, each those that had changed since the one before.
+    None: they wrote nothing, and is_refilled is False.
 
     history: rows (seq, attempt, type, key, data); is_refilled: a former owner of this attempt may have emitted more.
     """
