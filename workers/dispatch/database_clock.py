@@ -6,7 +6,7 @@ from argosy.clock import Clock
 
 
 class DatabaseClock:
-    """The database's time, good to some milliseconds once `heard` was called, and a worker hears before it owns.
+    """The database's time, good to some milliseconds once `heard` was called. That is before a worker owns anything.
 
     Nothing that decides about ownership reads it.
     """
