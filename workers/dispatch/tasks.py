@@ -19,7 +19,7 @@ async def first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") -
 
 
 class Background:
-    """Tasks that no other code awaits. Their errors are logged; one that must end the process (Fault.END) leaves run."""
+    """Tasks that no code awaits. Their errors are logged; `run` raises one that must end the process (Fault.END)."""
 
     def __init__(self, clock: Clock) -> None:
         self._rounds = Rounds("background", clock)
