@@ -149,7 +149,7 @@ class Takeover:
         return any(each.owned is owned and each.resume is not Resume.MOVED for each in self.held.values())
 
     def forget(self, owned: Owned) -> list[tuple[uuid.UUID, str]]:
-        """Forget the held turns of a partition that is not ours any more; return them for the note to the next owner."""
+        """Forget the held turns of a partition that is not ours any more. Return them, for our note."""
         mine = {turn_id: each for turn_id, each in self.held.items() if each.owned is owned}
         for turn_id in mine:
             del self.held[turn_id]

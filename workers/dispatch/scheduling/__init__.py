@@ -1,1 +1,1 @@
-"""Which turn starts next: in memory, paged in from Postgres."""
+"""Decides which turn starts next, in memory, and pages in from Postgres what memory needs for that."""
