@@ -276,7 +276,7 @@ class Pager:
 
     def turn_of(self, row: Head, owned: Owned) -> Turn:
         turn = turn_of(row, owned)
-        if row.lent_as and row.lent_to is None:  # an owner took it back from a dead borrower, and has not run it since
+        if row.lent_as and row.lent_to is None:  # how it goes on after a loan that ended, with nothing written since
             turn.resume = Resume(row.lent_as)
         turn.needs_load = turn.needs_load or row.has_rows
         self.entered(turn)
