@@ -1,4 +1,4 @@
-"""The orderly end of a worker: its partitions go to others, its steps in flight end here, and no step runs twice."""
+"""The orderly end of a worker: others get its partitions, and steps in flight may end here, so as not to run twice."""
 
 import asyncio
 import contextlib
@@ -26,12 +26,12 @@ _CLAIM_WAIT_S = 1.0  # once we left the log's group others are eligible, and cla
 
 
 class Drain:
-    """Drains one worker.
+    """The drain of one worker.
 
-    With company (another living worker of the lane that does not drain): the others claim our partitions, and adopt
-    those that are left after a second. Steps in flight run to their end here, HANDOVER_S at the most, and their
-    outcomes follow the turns. Alone: running turns go on for DRAIN_TIMEOUT_S, and steps that are still in flight then
-    are not waited for.
+    With company (another living worker of the lane that does not drain): the others claim our partitions; those that
+    are left after a second we give away, and the others adopt them. Steps in flight run to their end here, HANDOVER_S
+    at the most, and their outcomes follow the turns. Alone: running turns go on for DRAIN_TIMEOUT_S, and steps that are
+    still in flight then are not waited for.
 
     write_s (DRAIN_WRITE_S): how long Postgres may take to commit what is left to write: the last flushes and, of a
     worker that is alone, its notes as well.

@@ -1,4 +1,4 @@
-"""Which workers live, which watches which, and which takes over a partition. Pure: decides by facts from Postgres."""
+"""Which workers live, which watches which, and which takes over a partition: decided by facts from Postgres. Pure."""
 
 import hashlib
 import uuid

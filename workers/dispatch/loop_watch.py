@@ -1,4 +1,4 @@
-"""Measures how late the event loop is, and ends a process whose loop is stuck: code that blocks it blocks all turns."""
+"""Measure how late the event loop is, and end a process whose loop is stuck: code that blocks it blocks all turns."""
 
 import faulthandler
 import os
@@ -20,7 +20,7 @@ EXIT_CODE = 70
 class LoopWatch:
     """The watch over one event loop. `run`, on the loop, notes twice a second that it got its turn.
 
-    From `guard` on a thread ends the process, with all stacks on stderr, when the loop has been stuck for longer than
+    From `guard` on, a thread ends the process, with all stacks on stderr, when the loop has been stuck for longer than
     stuck_s: other workers take over what it owned.
     """
 

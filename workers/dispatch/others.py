@@ -18,7 +18,7 @@ _OWNERS_S: Final = 0.5
 
 
 class Others:
-    """Sends hints. address: this worker's own; on_mine(buckets) is called instead when the hint is for this worker."""
+    """The sender of hints. address: this worker's own; a hint for itself is a call of on_mine(buckets) instead."""
 
     def __init__(
         self, poker: Poker, pool: Pool, lane: str, *, address: str, on_mine: Callable[[Sequence[int]], None]

@@ -2,7 +2,7 @@
 
 asyncio lets a SystemExit or KeyboardInterrupt of a task or callback leave the loop, and `loop.stop()` stops the loop
 for all tasks: a child task of one step could end the worker under all other turns. Here the error is logged and the
-loop goes on: handles that were ready still run, and the code that awaits the task gets its error.
+loop goes on: callbacks that were ready still run, and the code that awaits the task gets its error.
 
 Rules:
 - Ctrl-C ends the process as long as SIGINT has Python's own handler: then the KeyboardInterrupt comes from the user at

@@ -30,7 +30,7 @@ _GAUGES: Final = (
 
 
 class PartitionGauges:
-    """Sets the gauges; `run` goes on until cancelled. owned is the worker's own dictionary, read and never changed."""
+    """The gauges' loop: `run` goes on until cancelled. owned: the worker's own dictionary, read and never changed."""
 
     def __init__(
         self, pool: Pool, lane: str, scheduler: Scheduler, clock: Clock, *, owned: Mapping[int, Owned]

@@ -1,4 +1,4 @@
-"""Makes the parts of a dispatch worker and connects them to each other. Nothing is decided here."""
+"""Make the parts of a dispatch worker, and connect them to each other. Nothing is decided here."""
 
 import asyncio
 import uuid
@@ -390,6 +390,7 @@ class Parts:
         """Drop a turn from memory and read it again, alone: what Postgres has of it is right.
 
         Its code was broken off here, which does not count as a crash. Inbox rows that it had in hand are due as before.
+        A borrowed turn goes back to its owner instead.
         """
         self.scheduler.left(turn)
         self.inbox.moved([*turn.moves, *turn.seen, *turn.deferred])

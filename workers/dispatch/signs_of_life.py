@@ -1,6 +1,6 @@
-"""Shows other workers that this one lives, and watches which of them live.
+"""Show other workers that this one lives, and watch which of them live.
 
-A thread does so, with a loop and connections of its own: user code that blocks the event loop must not make a working
+A thread does both, with a loop and connections of its own: user code that blocks the event loop must not make a working
 process look dead. (Nor does this thread hide a stuck loop: loop_watch.py ends such a process.)
 
 - This process holds the session-level advisory lock of its worker number, and writes heartbeats.

@@ -1,8 +1,8 @@
-"""Cuts a worker off while it cannot write to Postgres.
+"""Cut a worker off while it cannot write to Postgres.
 
-After OWNER_LOST_S without an answer other workers may have claimed all its partitions. It starts no more turns and
-leaves the log's group, but keeps what it has and goes on trying to write under its epochs: when no worker could claim
-meanwhile, nothing was lost.
+After OWNER_LOST_S without an answer other workers may have claimed all its partitions. The worker starts no more turns
+and leaves the log's group, but keeps what it has and goes on trying to write under its epochs: when no other worker
+could claim meanwhile, nothing was lost.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def is_cut_off(stalled_s: float, bound_s: float) -> bool:
 
 
 class StoreWatch:
-    """Looks twice a second; `run` goes on until cancelled.
+    """A look at the streams of flushes, twice a second; `run` goes on until cancelled.
 
     stalled_s(): for how long the stream of flushes that waits longest has been without an answer.
     """

@@ -10,7 +10,7 @@ from argosy.store.fault import Fault, fault_of
 
 
 async def first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") -> None:
-    """Wait until `until` returns. Raises the error of a task that fails before."""
+    """Wait until `until` returns. A task that ends before has met a bug or lost what it needs: its error is raised."""
     waiter = asyncio.create_task(until)
     done, _ = await asyncio.wait({waiter, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     waiter.cancel()

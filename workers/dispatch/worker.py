@@ -1,4 +1,4 @@
-"""A dispatch worker from its start to its end: starts and stops its parts, and decides nothing itself."""
+"""A dispatch worker from its start to its end. Its parts are started and stopped here; nothing is decided here."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ class Worker:
             os._exit(1)
         self._stopping.set()
         if self._signs is not None:
-            self._signs.beat_soon()  # tells others that this worker drains: they leave nothing to it any more
+            self._signs.beat_soon()  # tells other workers that this one drains: none leaves anything to it any more
 
     async def run(self) -> None:
         parts, settings = self._parts, self._settings
@@ -181,7 +181,7 @@ class Worker:
         has_store = self._signs is not None and self._signs.is_heard
         is_draining = self._stopping.is_set()
         threads = self._parts.threads
-        lacks = "an answer of Postgres to its beats" if not has_store else self._parts.ownership.lacks()
+        lacks = "an answer from Postgres to its heartbeats" if not has_store else self._parts.ownership.lacks()
         if not lacks and threads.steps.is_exhausted:
             lacks = "a thread for synchronous steps: calls that were given up hold all of them"
         if not lacks and (loop := rounds.failing()):

@@ -1,4 +1,4 @@
-"""Checks that the log is still the one that our positions belong to.
+"""Check that the log is still the one that our positions belong to.
 
 A worker looks at the log when it starts and in every round of its loop. The answer to each heartbeat says which log
 Postgres has for the lane; when that is another one, the worker looks it up.

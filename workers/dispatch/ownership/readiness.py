@@ -1,4 +1,4 @@
-"""Decides whether a worker is ready.
+"""Decide whether a worker is ready.
 
 It is once it has a place in the log's group, owns what it is eligible for (which may be nothing), and has looked at the
 log. A log that goes away later does not make it unready: the worker still serves what it owns.

@@ -1,4 +1,4 @@
-"""Reads the partitions that this worker owns, each from the position that Postgres has for the log that is there.
+"""Read the partitions that this worker owns, each from the position that Postgres has for the log that is there.
 
 Rules:
 - Every reading of a partition has a number of its own (`Owned.claim`).
@@ -39,7 +39,7 @@ def is_missing(position_before: int, position_now: int, span: Span) -> bool:
 
 
 class Reading:
-    """Starts and stops the reading of partitions. Used by `Ownership` alone, with one `look` at a time."""
+    """The start and stop of the reading of partitions. Used by `Ownership` alone, with one `look` at a time."""
 
     def __init__(
         self,

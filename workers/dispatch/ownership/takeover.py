@@ -82,7 +82,7 @@ def resumes_as(note: Note, runner: str, claim: Claimed, opened_as: Resume) -> Re
 
 
 class Takeover:
-    """Leads partitions from their claim to their opening; `run` goes on until cancelled.
+    """The way of partitions from their claim to their opening; `run` goes on until cancelled.
 
     is_living(worker_id): whether a worker lives, by its signs of life. ask(former owner → partitions) asks former
     owners for their notes. on_open(list) is called when turns of these partitions that wait in Postgres may run,

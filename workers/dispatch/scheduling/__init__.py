@@ -1,1 +1,1 @@
-"""Decides which turn starts next, in memory, and pages in from Postgres what memory needs for that."""
+"""Decide, in memory, which turn starts next, and page in from Postgres what memory needs for that."""

@@ -1,4 +1,4 @@
-"""Makes turns in memory from rows that were read from Postgres."""
+"""Make turns in memory from rows that were read from Postgres."""
 
 from argosy.store.head import Head, LoadedTurn
 from argosy.turn.status import Status
@@ -10,7 +10,7 @@ from argosy.workers.dispatch.waits import decode_waits
 def goes_on(row: LoadedTurn) -> bool:
     """Whether a turn that was held may run now: it is queued or running, or is suspended and its wait is over.
 
-    Signals and timers that came while it was held were buffered, and nothing but this look wakes it for them.
+    Signals and timers that came while it was held were buffered, and nothing else wakes the turn for them.
     """
     status = Status(row.status)
     if status is not Status.SUSPENDED:

@@ -1,4 +1,4 @@
-"""Reads the histories of turns that are about to run: many small ones in one read, large ones alone.
+"""Read the histories of turns that are about to run: many small ones in one read, large ones alone.
 
 Rules:
 - One read brings LOAD_SIZE_BYTES_MAX at the most. Turns that do not fit are read with the next one. A turn that alone
@@ -44,7 +44,7 @@ class Unreadable(NamedTuple):
 
 
 class Histories:
-    """Reads histories; `run` goes on until cancelled. begin(turn) is called when all of a turn is in memory,
+    """The reader of histories; `run` goes on until cancelled. begin(turn) is called when all of a turn is in memory,
     set_aside(turn, why) when it cannot be read. loaded_size_bytes(): the size of the running turns' histories.
     """
 
@@ -216,6 +216,6 @@ def too_large(size_bytes: int, bound: int) -> Unreadable:
 def unreadable(error: Exception) -> Unreadable:
     return Unreadable(
         "unreadable",
-        f"what it has recorded cannot be read ({type(error).__name__}: {error}"[:_WORDS_MAX] + "). Nothing of it was "
-        "run: see what is wrong with it in Postgres and resume it, or cancel it",
+        f"the turn's history cannot be read ({type(error).__name__}: {error}"[:_WORDS_MAX] + "). Nothing of it was "
+        "run: find out what is wrong with it in Postgres, then resume it, or cancel it",
     )

@@ -1,4 +1,4 @@
-"""Reads turns that wait in Postgres into memory when they can be used, and never the whole backlog.
+"""Read turns that wait in Postgres into memory when they can be used, and never the whole backlog.
 
 Three loops, so that none waits for another: one reads the histories of turns that are about to run (histories.py), one
 the next turns of sessions whose queue in memory ran dry, one the heads of claimed partitions (a page at a time, while
@@ -47,8 +47,8 @@ class Cursor:
 
 
 class Pager:
-    """Pages turns in; `run` goes on until cancelled. is_held(turn_id): whether a turn still runs at another worker.
-    on_lent(row, owned) is called for a turn that another worker borrows; on_ready() when sessions may be ready.
+    """The three loops; `run` goes on until cancelled. is_held(turn_id): whether a turn still runs at another worker.
+    on_lent(row, owned) is called for a turn that another worker borrows, on_ready() when sessions may be ready.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ class Pager:
             self._cursors.popleft()
 
     def _comes_by_itself(self, turn_id: uuid.UUID) -> bool:
-        """Whether no read may take up a turn: it is held or lent, or on its way into memory, with its resume known."""
+        """Whether a read must leave a turn alone: it is held or lent, or on its way into memory, its resume known."""
         return self.is_coming(turn_id) or self._is_held(turn_id)
 
     def _is_held_up(self, head: Head, owned: Owned) -> bool:
@@ -289,5 +289,5 @@ def is_content(error: Exception) -> bool:
 
 
 def less(now: int, asked: int, error: Exception) -> int:
-    """How many to read next, after an error of a read that asked for `asked`. now: how many it would be without."""
+    """Return how many to read next, after an error of a read that asked for `asked`. now: how many without an error."""
     return now if fault_of(error) is Fault.AWAY else max(1, asked // 2)

@@ -1,4 +1,4 @@
-"""Decides which turn starts next. Pure: no I/O, no clock; it is told what happened and answers what to do.
+"""Decide which turn starts next. Pure: no I/O, no clock; it is told what happened and answers what to do.
 
 Invariants:
 - A session has at most one head that is ready, starting or running (I2). The next turn is looked at only after the

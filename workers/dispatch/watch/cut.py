@@ -1,4 +1,4 @@
-"""Decides what a watcher is sent next of a turn's channels. Pure.
+"""Decide what a watcher is sent next of a turn's channels. Pure.
 
 A channel's value is the buffer: the part that a watcher lacks is cut from it whenever the watcher has room. So a slow
 watcher costs nothing, and gets in one piece what others got in many.

@@ -1,4 +1,4 @@
-"""Sends frames: what turns' channels are filled with goes to their watchers, once per coalescing window.
+"""Send frames: what turns' channels are filled with goes to their watchers, once per coalescing window.
 
 The first change after a quiet time is sent at once; from then on all changes within a window are sent together. What a
 watcher has no room for stays in the channel (cut.py), and is cut when the watcher has room.
@@ -30,7 +30,9 @@ _count_frames = telemetry.FRAMES.inc
 
 
 class Feeder:
-    """Made on the event loop. coalesce_s: the window; now_us(): microseconds since 1970, by the database's clock."""
+    """The sender of frames, made on the event loop. coalesce_s: the window; now_us(): microseconds since 1970, by the
+    database's clock.
+    """
 
     def __init__(self, watchers: Watchers, clock: Clock, *, coalesce_s: float, now_us: Callable[[], int]) -> None:
         self._watchers = watchers

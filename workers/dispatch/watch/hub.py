@@ -1,9 +1,9 @@
-"""Tells subscriptions of gateways what happens to the turns that they watch. On the event loop; nothing here waits.
+"""Tell subscriptions of gateways what happens to the turns that they watch. On the event loop; nothing here waits.
 
 Rules:
 - A subscription is told only of turns of its tenant, whatever it asks for.
 - A subscription belongs to the claim under which it was taken. When the claim is lost, the subscription is told so
-  (MOVED) and ends; but it goes on to get frames of a step that still runs here, until that step has ended.
+  (MOVED) and ends; if a step of its turn still runs here, only once that step has ended: till then its frames go on.
 - Durable events are sent right after the flush that wrote them. Without room one LOOK stands for all of them.
 - While there is no subscription, every call here returns at once.
 """
@@ -53,8 +53,8 @@ class Wanted(NamedTuple):
 
 
 class Hub:
-    """Serves all subscriptions of this worker. owned: shared with `Ownership`. running(turn_id): a turn in memory, and
-    running_of(session_id): the head of a session in memory. held(): turns of which a step still runs at another worker;
+    """All subscriptions of this worker. owned: shared with `Ownership`. running(turn_id): a turn in memory;
+    running_of(session_id): a session's head in memory. held(): turns of which a step still runs at another worker;
     address_of(worker_id): where that worker is reached.
     """
 

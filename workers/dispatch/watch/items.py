@@ -1,4 +1,4 @@
-"""Makes the messages that gateways are sent."""
+"""Make the messages that gateways are sent."""
 
 import uuid
 from datetime import UTC, datetime, timedelta

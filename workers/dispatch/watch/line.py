@@ -150,7 +150,7 @@ class Subscription:
         return self.credit_bytes > 0 and not self.line.is_full
 
     def follow(self, turn: Turn) -> None:
-        """Send the channels of this turn from now on. Of another turn or attempt than before nothing was sent yet."""
+        """Send the channels of this turn from now on. Of a new turn or attempt nothing was sent yet."""
         before = self.turn
         if before is None or before.turn_id != turn.turn_id or self.attempt != turn.attempt:
             self.seen, self.n = (), 0

@@ -1,8 +1,8 @@
 """The gRPC service for live events: one stream per gateway process, with its requests and what it is sent.
 
-A stream beyond the bound is refused, and a stream whose gateway takes nothing for 30 s is ended; the gateway opens
-another one, or looks up the owner again. The worker says that it lives at the gateway's first message, and each second
-from then on.
+The worker refuses a stream beyond its bound, and ends a stream whose gateway takes nothing for 30 s; the gateway opens
+another one, or looks up the owner again. The worker says that it lives when the gateway has sent its first message, and
+each second from then on.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _FIRST_COMPLETED: Final = asyncio.FIRST_COMPLETED
 
 
 class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
-    """Serves the streams. streams_max: how many may be open; size_bytes_max: what may wait for one gateway process."""
+    """All streams. streams_max: how many may be open; size_bytes_max: how much may wait for one gateway process."""
 
     def __init__(self, hub: Hub, *, streams_max: int, size_bytes_max: int) -> None:
         self._hub = hub
@@ -89,7 +89,7 @@ class Stream:
             while not done:
                 done, _ = await asyncio.wait((speaking, *others), timeout=HEARTBEAT_S, return_when=_FIRST_COMPLETED)
                 if self._is_stuck:
-                    return f"nothing was taken within {_TAKEN_WITHIN_S:g} s"
+                    return f"the gateway took nothing within {_TAKEN_WITHIN_S:g} s"
             return next((reason for task in done if (reason := task.result())), "")
         finally:
             self._is_over = True

@@ -1,4 +1,4 @@
-"""Numbers the frames of one turn in one attempt, and remembers what a watcher with a given number was sent.
+"""Number the frames of one turn in one attempt, and remember what a watcher with a given number was sent.
 
 Two watchers that were sent the same get the same frame next, under the same number. The newest 256 numbers are
 remembered, so that a watcher that comes back goes on exactly where it was: a number stands for all that it was sent
@@ -18,7 +18,7 @@ _AHEAD_MAX: Final = 3_600_000 * _PER_MS  # a client's last number is believed up
 
 
 class TurnFrames:
-    """The frames of one turn's channels, which it lives as long as. unix_ms: the time now."""
+    """The numbered frames of one turn's channels; lives as long as they do. unix_ms: the time now."""
 
     __slots__ = ("__weakref__", "_checksums", "_n", "_recent", "_seen_of")
 

@@ -1,4 +1,4 @@
-"""Finds the subscriptions to a turn, by turn and by session."""
+"""The subscriptions to this worker, found by turn and by session."""
 
 import uuid
 from collections.abc import Iterator
