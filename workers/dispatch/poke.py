@@ -18,7 +18,7 @@ _HEARD: Final = worker_pb2.PokeResponse()
 
 
 class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
-    """The callee of pokes. A poke is a hint: whatever it says, the worker looks only at turns that it owns or borrows.
+    """The poke service. A poke is a hint: whatever it says, the worker looks only at turns that it owns or borrows.
 
     streams_max: how many streams of pokes may be open, one for each process that pokes. on_signalled gets turns, each
     with the tenant that the caller names.

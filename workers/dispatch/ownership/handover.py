@@ -105,7 +105,7 @@ def parts_of(rows: list[ResultRow], size_bytes_max: int) -> Iterator[list[Result
 
 
 class Handover:
-    """The giver of partitions to other owners, and of borrowed turns back to theirs.
+    """The hand-over of partitions to other owners, and of borrowed turns back to theirs.
 
     on_done(turn) is called when nothing of a turn runs here any more, on_told(turn) when rows for its owner were
     written. until_known(owned) returns when it is known what the owner before us left. held_of(owned) returns, and

@@ -59,7 +59,7 @@ def to_adopt(orphans: Sequence[Orphan], members: Sequence[Member], lane: str, me
 
 
 class Ownership:
-    """The two loops; `run` goes on until cancelled. `owned` is changed only here, and read by all other parts.
+    """The loops that claim and read partitions; `run` goes on until cancelled. `owned` is changed only here.
 
     on_claimed(list) gets the partitions that were claimed, with their former owners; on_void(list) those that are not
     ours any more.

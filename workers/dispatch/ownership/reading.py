@@ -39,7 +39,7 @@ def is_missing(position_before: int, position_now: int, span: Span) -> bool:
 
 
 class Reading:
-    """The start and stop of the reading of partitions. Used by `Ownership` alone, with one `look` at a time."""
+    """The readings of this worker's partitions. Used by `Ownership` alone, with one `look` at a time."""
 
     def __init__(
         self,

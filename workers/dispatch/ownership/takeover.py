@@ -34,8 +34,8 @@ _NOBODY = uuid.UUID(int=0)
 
 
 class HeldTurn(NamedTuple):
-    """A turn of which a step still runs at another worker. runner: that worker, as WORKER/EPOCH; until_s: for how long
-    it is waited for, monotonic; resume: how the turn goes on when the runner is done; is_hurried: it is cancelled.
+    """A turn of which a step still runs at another worker. runner: that worker, as WORKER/EPOCH; until_s: until when to
+    wait for it, monotonic; resume: how the turn goes on when the runner is done; is_hurried: the turn is cancelled.
     """
 
     owned: Owned
@@ -54,7 +54,7 @@ class HeldTurn(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A claimed partition whose former owner may still leave a note; until_s: for how long to wait, monotonic."""
+    """A claimed partition whose former owner may still leave a note; until_s: until when to wait for it, monotonic."""
 
     owned: Owned
     claim: Claimed
@@ -82,7 +82,7 @@ def resumes_as(note: Note, runner: str, claim: Claimed, opened_as: Resume) -> Re
 
 
 class Takeover:
-    """The way of partitions from their claim to their opening; `run` goes on until cancelled.
+    """Claimed partitions that wait to be opened, and turns that are held; `run` goes on until cancelled.
 
     is_living(worker_id): whether a worker lives, by its signs of life. ask(former owner → partitions) asks former
     owners for their notes. on_open(list) is called when turns of these partitions that wait in Postgres may run,

@@ -185,7 +185,7 @@ class Histories:
         return True
 
     def _enter(self, turn: Turn, row: LoadedTurn | None, rounds: Rounds) -> None:
-        """Begin a turn whose row was read. An error is given up with this turn alone, so that the others go on."""
+        """Begin a turn whose row was read. When that fails, this turn alone is given up, and the others go on."""
         try:
             if row is not None:
                 fill(turn, row)

@@ -47,8 +47,8 @@ class Cursor:
 
 
 class Pager:
-    """The three loops; `run` goes on until cancelled. is_held(turn_id): whether a turn still runs at another worker.
-    on_lent(row, owned) is called for a turn that another worker borrows, on_ready() when sessions may be ready.
+    """The loops that page turns in; `run` goes on until cancelled. is_held(turn_id): whether a turn runs elsewhere.
+    on_lent(row, owned) is called for a turn that another worker borrows, on_ready() when heads may be ready.
     """
 
     def __init__(
@@ -245,7 +245,7 @@ class Pager:
                 continue
             is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
             if status in (Status.QUEUED, Status.RUNNING) and not is_known:
-                self._scheduler.found(self.turn_of(row, owned))  # if refused: its session's own read will find it
+                self._scheduler.found(self.turn_of(row, owned))  # if False: the read of its session finds it
         if len(rows) < limit:
             self._cursors.popleft()
         else:

@@ -3,7 +3,7 @@
 Rules:
 - A subscription is told only of turns of its tenant, whatever it asks for.
 - A subscription belongs to the claim under which it was taken. When the claim is lost, the subscription is told so
-  (MOVED) and ends; if a step of its turn still runs here, only once that step has ended: till then its frames go on.
+  (MOVED) and ends. If a step of its turn still runs here, it ends only with that step, whose frames it gets till then.
 - Durable events are sent right after the flush that wrote them. Without room one LOOK stands for all of them.
 - While there is no subscription, every call here returns at once.
 """
