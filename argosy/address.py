@@ -22,8 +22,8 @@ def http_url(host: str, port: int, path: str = "") -> str:
 
 
 def to_bind(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
-    """Return the family and the address to bind a listening socket to. Of a name with several addresses it is an IPv4 one
-    if there is any, because clients try that first. Raises OSError when the host has no address.
+    """Return the family and the address to bind a listening socket to. Of a name with several addresses it is an IPv4
+    one if there is any, because clients try that first. Raises OSError when the host has no address.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

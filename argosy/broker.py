@@ -201,7 +201,7 @@ class Broker:
                 child.stop(5)
 
     def _cluster_id(self) -> str:
-        """Return the cluster's id: 16 bytes in base64, 15 of them random; it is written to a file before its first use."""
+        """Return the cluster's id: 16 bytes in base64, 15 of them random, kept in a file from before its first use."""
         path = self.folder / "cluster-id"
         if not path.exists():
             path.write_text(base64.urlsafe_b64encode(b"A" + secrets.token_bytes(15)).decode().rstrip("="))

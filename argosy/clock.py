@@ -4,14 +4,14 @@ import asyncio
 import time
 from typing import Final, Protocol
 
-# Linux's CLOCK_MONOTONIC stands still while the machine is suspended, but what other processes granted this one for a
-# time expires meanwhile; CLOCK_BOOTTIME goes on. On macOS CLOCK_MONOTONIC goes on, and `time.monotonic` reads another
-# clock, which does not.
+# Linux's CLOCK_MONOTONIC stands still while the machine is suspended, but what other processes granted this one for
+# some time expires meanwhile; CLOCK_BOOTTIME goes on. On macOS CLOCK_MONOTONIC goes on, and `time.monotonic` reads
+# another clock, which does not.
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock(Protocol):
-    """The source of durations and waiting. Times that are stored come from the database's clock, never from this one."""
+    """The source of durations and waiting. Times that are stored come from the database's clock, never from here."""
 
     def monotonic_s(self) -> float:
         """Return seconds that only grow, also while the process is stopped or the machine suspended; for durations."""
