@@ -196,12 +196,12 @@ class AsyncTurnHandle:
         await self._client._ask(calls.cancel(self.turn_id))
 
     async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> None:
-        """Send a signal to the turn, once for each key. Raises TurnEndedError when the turn has ended."""
+        """Send a signal to the turn. Under the same key it is the same signal. Raises TurnEndedError."""
         await self._client._ask(calls.signal(self.turn_id, name, payload, key))
 
     async def resume(self, *, key: str | None = None) -> None:
-        """Let the turn, which is parked, run again, once for each key. Raises ProblemError (not_parked),
-        TurnEndedError.
+        """Let the turn, which is parked, run again. Under the same key it is the same resume. Raises ProblemError
+        (not_parked), TurnEndedError.
         """
         await self._client._ask(calls.resume(self.turn_id, key))
 

@@ -49,7 +49,7 @@ class GatewayUnreachableError(UnavailableError):
 
 
 class TurnError(ArgosyError):
-    """A turn did not complete. reason: a code of Argosy's, when it was Argosy that ended or parked the turn."""
+    """A turn did not complete. reason: Argosy's code for why, when there is one."""
 
     code = "turn_not_completed"
 

@@ -16,8 +16,8 @@ _GOOD_S: Final = 2.0
 
 
 class Following:
-    """Follows one stream. after: the id of the last event that the caller has. is_over: the stream has ended. Raises
-    CallerError when after cannot be an id.
+    """Follows one stream. after: the id of the last event that the caller has. is_over: whether the stream has ended.
+    Raises CallerError when after cannot be an id.
     """
 
     def __init__(

@@ -194,12 +194,12 @@ class TurnHandle:
         self._client._ask(calls.cancel(self.turn_id))
 
     def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> None:
-        """Send a signal to the turn, once for each key. Raises TurnEndedError when the turn has ended."""
+        """Send a signal to the turn. Under the same key it is the same signal. Raises TurnEndedError."""
         self._client._ask(calls.signal(self.turn_id, name, payload, key))
 
     def resume(self, *, key: str | None = None) -> None:
-        """Let the turn, which is parked, run again, once for each key. Raises ProblemError (not_parked),
-        TurnEndedError.
+        """Let the turn, which is parked, run again. Under the same key it is the same resume. Raises ProblemError
+        (not_parked), TurnEndedError.
         """
         self._client._ask(calls.resume(self.turn_id, key))
 

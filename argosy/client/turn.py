@@ -26,7 +26,7 @@ _ERRORS: Final[dict[str, type[TurnError]]] = {
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A step. status: intended, retrying, completed, failed or cancelled (given up). attempts: how many tries it had."""
+    """A step. status: intended, retrying, completed, failed or cancelled (given up). attempts: its tries so far."""
 
     key: str
     status: str
