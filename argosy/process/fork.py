@@ -6,9 +6,8 @@ would stay held. And a signal sent to the child would be written to the descript
 
 Rules:
 - A socket is Argosy's when one of its ends is an address that Argosy listens on or connects to. librdkafka and gRPC
-open
-  their sockets in threads of their own and do not expose them, so only addresses can tell. The user's pipes, socket
-  pairs, and sockets to other addresses stay as they are.
+  open their sockets in threads of their own and do not expose them, so only addresses can tell. The user's pipes,
+  socket pairs, and sockets to other addresses stay as they are.
 - In a child, each of Argosy's descriptors becomes /dev/null under the same number. If the number were free, the child
   would use it for another file, which the rest of its former owner would then close.
 - A child must not go on as a second worker: where it returns from user code into Argosy's code, it ends (`end_child`).
