@@ -630,10 +630,10 @@ class Settings(BaseSettings):
         if self.kafka_group_session_timeout_ms < self.kafka_group_heartbeat_ms + _HEARD_WITHIN_MS:
             raise ValueError(
                 f"KAFKA_GROUP_SESSION_TIMEOUT_MS must be at least {_HEARD_WITHIN_MS} ms above KAFKA_GROUP_HEARTBEAT_MS,"
-                " or a worker takes itself for put out of the group between two heartbeats"
+                " or a worker believes between two heartbeats that it is out of the group"
             )
         if self.build_wait_s < self.heartbeat_ttl_s:
-            raise ValueError("BUILD_WAIT_S must not be below HEARTBEAT_TTL_S: who lives is not known sooner")
+            raise ValueError("BUILD_WAIT_S must not be below HEARTBEAT_TTL_S: which workers live is not known sooner")
         if self.payload_size_bytes_max > self.batch_size_bytes_max:
             raise ValueError("BATCH_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
         if self.payload_size_bytes_max > self.signals_unread_size_bytes_max:

@@ -61,7 +61,7 @@ def read_fleet(client: httpx2.Client, url: str) -> Fleet:
         detail = content["detail"]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CallerError(f"what answers at {url} is no gateway of Argosy: {answer.status_code}") from error
-    raise UnavailableError(f"the gateway at {url} cannot say: {detail}")
+    raise UnavailableError(f"the gateway at {url} cannot list the fleet: {detail}")
 
 
 def draw(fleet: Fleet, now: datetime, warning: str = "") -> RenderableType:
@@ -70,7 +70,7 @@ def draw(fleet: Fleet, now: datetime, warning: str = "") -> RenderableType:
     if not fleet["workers"]:
         parts.append(Text("no worker has registered: start one with `argosy worker dispatch`", "yellow"))
     if fleet.get("next"):
-        parts.append(Text(f"… and more than these {len(fleet['workers'])}: GET /v1/fleet has pages"))
+        parts.append(Text(f"… and more workers than these {len(fleet['workers'])}: GET /v1/fleet lists them in pages"))
     if warning:
         parts.append(Text(warning, "red"))
     return Group(*parts)

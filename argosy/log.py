@@ -128,7 +128,7 @@ class Recovery(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """Who may trim: the leader of a role in a term, and only this log."""
+    """The right to trim: the leader of this role in this term may trim this log, and no other."""
 
     role: str
     term: int
@@ -140,9 +140,7 @@ class LogWriter(Protocol):
 
     @property
     def partition_count(self) -> int:
-        """The number of partitions that the topic had when this writer opened it; it is fixed when the topic is made.
-        
-        """
+        """The topic's number of partitions when this writer opened it; it is fixed when the topic is made."""
         ...
 
     @property

@@ -77,9 +77,9 @@ class SignedCall:
             greeting = dict(await call.initial_metadata() or ())
             callee_nonce = greeting.get(NONCE_HEADER)
             if not isinstance(callee_nonce, bytes) or len(callee_nonce) != NONCE_SIZE_BYTES:
-                raise CallError(f"{callee.address} does not speak as this version does")
+                raise CallError(f"{callee.address} does not answer as this version's workers do")
             if greeting.get(WORKER_HEADER) != callee.worker_id.bytes:
-                raise CallError(f"{callee.address} is another worker's by now")
+                raise CallError(f"{callee.address} is now the address of another worker")
         except _ENDED as error:
             raise CallError(f"{callee.address} ended the call at once") from error
         except BaseException:

@@ -116,7 +116,7 @@ class Verifier(_Numbered):
         try:
             signed = Signed.FromString(message)
         except DecodeError:
-            raise SignatureError("the message is none of ours") from None
+            raise SignatureError("the message is not a signed one") from None
         # compare_digest takes the same time wherever the codes differ.
         if not hmac.compare_digest(signed.mac, self._mac(signed.body)):
             raise SignatureError("the signature does not fit: another secret, another stream, or not its next message")

@@ -38,10 +38,10 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     UNAUTHENTICATED.
 
     Every call is a stream in both directions, and the first message that is not valid ends it. A call without a proof
-    of the secret is refused before anything else, and takes no room from others. A proof may be a recorded one, but
-    whoever replays it cannot sign a first message, and only that brings a call to its servicer. Calls that wait for
-    their first message are bounded (RPC_SILENT_CALLS_MAX, RPC_SILENT_S): one too many ends the oldest at once, and no
-    two of them may have the same nonce.
+    of the secret is refused before anything else, and takes no room from others. An attacker that replays a recorded
+    proof cannot sign a first message, and only that brings a call to its servicer. Calls that wait for their first
+    message are bounded (RPC_SILENT_CALLS_MAX, RPC_SILENT_S): one too many ends the oldest at once, and no two of them
+    may have the same nonce.
     """
 
     def __init__(self, key: bytes, worker_id: uuid.UUID, bounds: SilentBounds) -> None:

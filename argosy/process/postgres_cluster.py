@@ -28,8 +28,8 @@ _ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def unprivileged_account() -> Account | None:
-    """Return the account that PostgreSQL runs as when this user is root, whom PostgreSQL refuses; else None: it runs as
-    this user. Raises SettingError when no user id is free.
+    """Return the account to run PostgreSQL as, because PostgreSQL refuses to run as root; None when this user is not
+    root and runs it itself. Raises SettingError when no user id is free.
 
     The account is shared with no daemon of this machine: it is the user `argosy-postgres` if there is one, else a user
     id without a name that no system assigns.
@@ -151,7 +151,7 @@ def create_cluster(data: Path, bin_dir: Path, account: Account | None, log_path:
     finally:
         child.stop(within_s=10)
     if code != 0:
-        raise UnavailableError(f"initdb did not come to its end (exit code {code}){child.log_tail()}")
+        raise UnavailableError(f"initdb failed or did not finish (exit code {code}){child.log_tail()}")
     os.chown(password, os.geteuid(), os.getegid())
     password.rename(password_file)
     adopt(work, account)

