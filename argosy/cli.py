@@ -70,8 +70,8 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
     parent_fd: ParentFd = None,
 ) -> None:
-    """Run everything on this machine, in one process tree: Postgres (unless STATE_DB_URI names one), a gateway, a worker
-    and maintenance.
+    """Run everything on this machine, in one process tree: Postgres (unless STATE_DB_URI names one), a gateway, a
+    worker and maintenance.
     """
     from argosy.embedded import Tree
 

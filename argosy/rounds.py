@@ -89,7 +89,7 @@ class Rounds:
             self._gauge.set(0)
 
     def failed(self, error: Exception, **what: Any) -> Fault:
-        """Log the error of a round, with what it is about, and make the next pause longer. Returns the error's meaning."""
+        """Log the error of a round, with what it is about, and make the next pause longer. Returns its meaning."""
         fault = fault_of(error)
         is_away = fault is Fault.AWAY
         if fault not in (Fault.AWAY, Fault.SLOW):

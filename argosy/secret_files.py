@@ -14,7 +14,7 @@ _SIZE_BYTES_MAX: Final = 65_536
 
 
 class InFile(NamedTuple):
-    """A secret that is kept in a file. name: the setting with the file's path, NAME_FILE; source: where that was set."""
+    """A secret in a file. name: the setting with the file's path, NAME_FILE; source: where that is set."""
 
     name: str
     source: str
