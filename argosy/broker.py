@@ -61,7 +61,7 @@ class Broker:
             raise SettingError("a broker behind a proxy has one node")
         if not 0 <= port <= _PORT_MAX - nodes + 1:
             raise SettingError(
-                f"port {port}: a broker of {nodes} node(s) takes as many ports from there on; {_PORT_MAX} is the last there is"
+                f"port {port}: a broker of {nodes} node(s) takes as many ports from there on; {_PORT_MAX} is the last"
             )
         self.folder = folder.absolute()
         self._node_count = nodes
