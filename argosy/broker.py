@@ -31,7 +31,7 @@ _READY_WITHIN_S: Final = 120.0
 _FORMAT_WITHIN_S: Final = 60.0
 _STOP_GRACE_S: Final = 20.0
 _PORT_MAX: Final = 65_535
-# Below the range from which the system gives ports to outgoing connections: none takes the port of a node that is down.
+# Below the range of ports for outgoing connections, so that no connection takes the port of a node that is down.
 _FREE_PORTS: Final = range(20_000, 32_000)
 
 

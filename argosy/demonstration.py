@@ -17,7 +17,7 @@ _WITHIN_S: Final = 60.0
 
 def read_turns(path: Path) -> list[dict[str, Any]]:
     """Return the turns of a file with one JSON object a line: {"session", "workflow", "input"}. Raises CallerError when
-    the file cannot be read or a line is none.
+    the file cannot be read, or a line is not such an object.
     """
     try:
         turns = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

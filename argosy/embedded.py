@@ -88,7 +88,7 @@ class Tree:
             self._say(f"starting Postgres in {settings.argosy_data_dir / 'postgres'}")
             self._postgres = stack.enter_context(EmbeddedPostgres(settings.argosy_data_dir / "postgres"))
             dsn = self._postgres.dsn
-            own["STATE_DB_URI"] = dsn  # one that the user set is read by the children from the same place
+            own["STATE_DB_URI"] = dsn  # a STATE_DB_URI of the user's the children read where this process did
         for warning in asyncio.run(preflight.check(dsn)):
             self._say(f"[yellow]warning:[/] {warning}")
         for name in asyncio.run(migrate.migrate(dsn)):
@@ -138,8 +138,8 @@ class Tree:
         return url
 
     def _watch(self) -> None:
-        """Start children that end by themselves again, after a longer pause each time, until this process is told to
-        stop. Raises UnavailableError when Postgres ends by itself.
+        """Until this process is told to stop, start children that end by themselves again, after a pause that grows
+        when that happens often. Raises UnavailableError when Postgres ends by itself.
         """
         while not self._stopping.wait(_LOOK_S):
             if self._postgres is not None and (ended := self._postgres.poll()) is not None:

@@ -133,7 +133,7 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int:
-        """The pid of the server. Raises UnavailableError when it was not started."""
+        """The pid of the server. Raises UnavailableError when it does not run."""
         if self._child is None:
             raise UnavailableError("the embedded PostgreSQL is not running")
         return self._child.program_pid

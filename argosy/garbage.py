@@ -13,8 +13,9 @@ _ROUNDS: Final = 10
 
 
 def settle() -> None:
-    """Exempt all objects that exist now from future collections: they live as long as the process, and a full
-    collection of a gateway's took 30 ms. Also collect less often. Call it once, when everything is imported and opened.
+    """Exempt all objects that exist now from future collections, and collect less often. These objects live as long as
+    the process, and in a gateway a full collection of them took 30 ms. Call it once, when everything is imported and
+    opened.
     """
     gc.collect()
     gc.freeze()

@@ -21,7 +21,7 @@ from argosy.workflow.definition import workflow_of
 DRAIN_S: Final = 5.0
 _SOCKET_PATH_BYTES_MAX: Final = 100  # macOS takes 103, Linux 107
 
-# Set whatever the environment says: a script must not become a worker of another fleet by accident.
+# These override the environment: a script must not become a worker of another fleet by accident.
 _ITS_OWN: Final[dict[str, Any]] = {
     "state_db_uri": "",
     "kafka_bootstrap_servers": "",

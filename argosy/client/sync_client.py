@@ -119,7 +119,7 @@ class Client:
         self.close()
 
     def _ask(self, call: Call, deadline: Deadline | None = None) -> Answer:
-        """Send a call until it is answered. Raises TimeoutError when the deadline passes first."""
+        """Send a call, again and again until it is answered. Raises TimeoutError when the deadline passes first."""
         deadline = deadline or Deadline(self._clock)
         patience = Patience(self._gateways, self._clock, self._retry_s + call.wait_s, key=call.key)
         while True:
