@@ -148,8 +148,9 @@ class Poker:
     async def _send(
         self, call: SignedCall | None, open_call: Callable[[], Awaitable[SignedCall]], hint: Hint
     ) -> SignedCall | None:
-        """Send a hint, and return the call over which the worker acknowledged it, or None when it did not. This is the
-        given call, or a new one when the given call had ended meanwhile, because the worker ended it or was replaced.
+        """Send a hint, and return the call over which the worker acknowledged it, or None when it did not. That is the
+        given call, or a new one when the given call had ended unnoticed: because the worker had ended, or had closed
+        it.
         """
         request = PokeRequest(
             lane=self._lane,

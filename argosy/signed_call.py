@@ -1,7 +1,7 @@
 """The caller's side of calls between Argosy's processes. A call is one stream; each side signs every message.
 
 The caller believes an answer only if the worker that is meant signed it for this very stream. Another process that took
-the address of a worker that is gone cannot answer in its place, even if it has the secret.
+the address of a worker that is gone is not taken for that worker, whether it has the secret or not.
 """
 
 import asyncio
