@@ -2,8 +2,8 @@
 
 The catalog reads both again every GATEWAY_CACHE_S, and at once when a caller finds them wrong. While Postgres is away
 the last answer stands, and its age is shown; before the first answer nothing is known, and nothing is refused for that.
-The memory may say at any age that a name is there, for names are never taken back. It may say that a name is not there
-only to a question that is older than the read: after the read a worker may have registered the name.
+The catalog answers at any age that a name is known, for names are never taken back. It answers that a name is not known
+only to a question that is older than its read: since the read a worker may have registered the name.
 """
 
 import asyncio

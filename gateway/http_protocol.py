@@ -1,16 +1,16 @@
 """The HTTP/1.1 protocol of a gateway, with bounds that hold before any other code sees a request.
 
 uvicorn reads a request's head, its trailers and the requests pipelined behind it without a bound on size, number or
-time. This is uvicorn's protocol with bounds, each of them a setting, and the answer to a client that exceeds one:
+time. This is uvicorn's protocol with bounds, each of them a setting:
 
 - 431: a head (address and fields, and later on its trailers) has more than GATEWAY_HEAD_SIZE_BYTES_MAX bytes or
   GATEWAY_HEAD_FIELDS_MAX fields. Trailers are read and dropped, so they change nothing that the head decided.
 - 400: the request is no HTTP/1.1, or its head could be understood in two ways (http_head.py).
 - 408: a head is not complete within GATEWAY_HEAD_TIMEOUT_S. A client that sent nothing is closed without an answer.
-- 429: more than GATEWAY_PIPELINE_MAX requests wait behind the one that is being answered. The gateway answers those
-  that wait, and reads no more.
-- No answer: a client does not take the bytes that wait for it within GATEWAY_WRITE_TIMEOUT_S. The connection is cut.
-- 503: there are GATEWAY_CONNECTIONS_MAX connections, and none is idle. Otherwise the one idle for longest is closed.
+- GATEWAY_PIPELINE_MAX requests may wait behind the one that is being answered. When a client sends more, the gateway
+  answers those, reads no more, and closes the connection.
+- A client takes the bytes that wait for it within GATEWAY_WRITE_TIMEOUT_S, or the connection is cut.
+- 503: there are GATEWAY_CONNECTIONS_MAX connections, and none is idle. Else the one idle for longest makes room.
 
 The parser gets bytes in slices, so what it holds before a callback (half a field) is at the most one slice more than
 the bound of a head. When a client disconnects, every request of its connection learns of it, not only the last one.

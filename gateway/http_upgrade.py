@@ -17,7 +17,7 @@ def reread(protocol: Any, headers: list[tuple[bytes, bytes]]) -> tuple[httptools
     The protocol gets no callbacks for that first head.
     """
     parser = httptools.HttpRequestParser(_BehindHead(protocol))
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's are
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets its own parser
     framing = b"".join(name + b": " + value + b"\r\n" for name, value in headers if name in _FRAMING)
     return parser, b"POST / HTTP/1.1\r\n" + framing + b"\r\n"
 

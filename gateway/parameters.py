@@ -14,8 +14,8 @@ PAGE_SIZE: Final = 50
 # No text in Postgres can hold a NUL, so no text that a client looks for may have one.
 NO_NUL_PATTERN: Final = r"^[^\x00]*$"
 
-Limit = Annotated[int | None, Query(ge=1, le=INTEGER_MAX, description="Rows of a page at the most; there is a bound.")]
-Cursor = Annotated[str | None, Query(max_length=2_000, description="The `next` of the page before.")]
+Limit = Annotated[int | None, Query(ge=1, le=INTEGER_MAX, description="The most rows of a page, up to a bound.")]
+Cursor = Annotated[str | None, Query(max_length=2_000, description="The `next` of the previous page.")]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

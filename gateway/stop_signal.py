@@ -13,7 +13,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def on_stop(callback: Callable[[], None]) -> Iterator[None]:
-    """Call callback on this event loop when SIGTERM or SIGINT comes, and then the handler that was there before.
+    """Schedule callback on this event loop when SIGTERM or SIGINT comes; the handler that was there before runs, too.
 
     A signal without a Python handler is left alone. Only the main thread can handle signals: in another thread this
     does nothing.

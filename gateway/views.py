@@ -39,7 +39,7 @@ class Step(msgspec.Struct, kw_only=True):
 
 
 class Wait(msgspec.Struct, kw_only=True):
-    """What a suspended turn waits for. kind: signal (of this name), sleep or retry. due_at: its end at the latest."""
+    """What a suspended turn waits for. kind: signal (of this name), sleep or retry. due_at: the wait ends by then."""
 
     key: str
     kind: str

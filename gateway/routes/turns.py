@@ -31,7 +31,7 @@ _READ_TURN: Final = partial(turns.get_turn, steps_max=STEP_EVENTS_MAX, size_byte
 async def get_turn(
     turn_id: str,
     request: Request,
-    wait: Annotated[int, Query(ge=0, le=INTEGER_MAX, description="Seconds to wait for its end; there is a bound.")] = 0,
+    wait: Annotated[int, Query(ge=0, le=INTEGER_MAX, description="Seconds to wait for its end, up to a bound.")] = 0,
 ) -> Response:
     """A turn with its steps. A duplicate's id shows the first turn. With `wait`, the answer comes as soon as the turn
     has ended or is parked, or else after that time.

@@ -4,8 +4,8 @@ Items from the owner wait here until the client takes them. The credit that the 
 worker gets credit again as the client takes. While no owner answers, `is_live` is False, and the story reads Postgres.
 The frames of a step that goes on at a former owner come from there, beside what the owner sends.
 
-When a worker is lost, its items that wait here are dropped: the next worker sends them again, from the last frame that
-the client has.
+When a worker is lost, its items that wait here are dropped: they come again from the next worker or from Postgres, from
+the last that the client has.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ class Watch:
         return True
 
     def _settle(self) -> None:
-        """Give the worker credit for what was taken, once it is worth a message: a quarter of all its credit."""
+        """Give the worker credit for what was taken, once it is worth a message: a quarter of the credit."""
         subscription = self._taken
         if subscription is not None and subscription.owed_bytes * 4 >= subscription.credit_bytes:
             self._lines.give_credit(subscription, subscription.owed_bytes)
