@@ -106,7 +106,7 @@ class History:
         return await turns.find_present_place(self._pool, session_id, self._tenant, self._lane)
 
     async def common(self, session_id: uuid.UUID, last: EventId) -> turns.PlacedEvent | None:
-        """Return the last event of a session that is in history and that a client has whose last event is `last`."""
+        """Return the last event of a session that history has and that a client with the last event `last` has, too."""
         return await turns.find_common_session_event(
             self._pool,
             session_id,

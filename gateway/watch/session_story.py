@@ -107,7 +107,7 @@ class SessionStory(Story):
             self._place = min(self._place, await self._history.present(self._session_id))
 
     def _end(self, tale: Tale) -> None:
-        """Go on behind a turn that was sent to its end."""
+        """Note that a turn was sent to its end, and go on behind its place."""
         self._last = EventId(tale.lineage, tale.seq, place=tale.place)
         self._place, self._tale = tale.place, None
 

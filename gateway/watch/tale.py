@@ -75,7 +75,10 @@ class Tale:
         return Last(self.lineage, self.seq, self.attempt, self.checked)
 
     def found(self, first: EventRow | None) -> Found:
-        """Return whether history is the one that the client knows. first: the first event from the client's last on."""
+        """Return whether history is the one that the client knows.
+
+        first: the first event in history, from the client's last one on.
+        """
         at = None if first is None else (first.lineage, first.seq)
         found = seam.of_history(self.last, at, ANY_LINEAGE)
         if found is Found.COMMON and first is not None and self.seq:
