@@ -1,4 +1,4 @@
-"""Generate the gRPC code from proto/ into argosy/rpc/ whenever the distribution is built or installed."""
+"""Generates the gRPC code from proto/ into argosy/rpc/ whenever the distribution is built or installed."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Argosy: durable execution of agent sessions. What a workflow's author imports."""
+"""Argosy: durable execution of agent sessions. This module has the names that authors of workflows import."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from argosy.client import AsyncClient, Client
     from argosy.in_process import Argosy
 
-# Imported when they are used: a worker needs no HTTP client, and a client no database.
+# These are imported on first use: a worker needs no HTTP client, and a client needs no database.
 _LATER = {"Argosy": "argosy.in_process", "AsyncClient": "argosy.client", "Client": "argosy.client"}
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""`python -m argosy` is the command line."""
+"""`python -m argosy` runs the command line."""
 
 from argosy.cli import main
 

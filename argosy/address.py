@@ -1,5 +1,5 @@
-"""Hosts and ports: how they are written, and what a socket is bound to. An IPv6 address has brackets around it wherever
-a port may follow, and none where it stands alone.
+"""Hosts and ports: how to write them, and how to bind a socket to them. An IPv6 address is written in brackets where a
+port may follow it, and without brackets where it stands alone.
 """
 
 import errno
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def bare_host(host: str) -> str:
-    """A host that stands alone: an IPv6 address in brackets loses them."""
+    """Return the host as it is written without a port: an IPv6 address without brackets."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def host_port(host: str, port: int) -> str:
-    """As in a URL or a gRPC target."""
+    """Return host and port as a URL or a gRPC target has them."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -22,8 +22,8 @@ def http_url(host: str, port: int, path: str = "") -> str:
 
 
 def to_bind(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
-    """The family of a listening socket, and its address. Of a name that has several, an IPv4 one: that is where clients
-    look first. Raises OSError.
+    """Return the family and the address to bind a listening socket to. Of a name with several addresses it is an IPv4
+    one if there is any, because clients try that first. Raises OSError when the host has no address.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

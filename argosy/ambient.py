@@ -1,8 +1,8 @@
-"""What others put into the environment under names like ours. Pure.
+"""Environment variables that other programs set under names that Argosy reads. Pure.
 
-Kubernetes tells every pod of the Services around it (`NAME_SERVICE_HOST`, `NAME_PORT=tcp://…`), so a Service that is
-named `argosy`, `grpc` or `metrics` writes over names that Argosy reads; and LOG_FORMAT is a template to most other
-programs. Nothing of the kind can be meant for Argosy, so it is passed over instead of stopping a start.
+Kubernetes describes the Services of a namespace to every pod (`NAME_SERVICE_HOST`, `NAME_PORT=tcp://…`), so a Service
+named `argosy`, `grpc` or `metrics` sets variables that Argosy reads; and most other programs take LOG_FORMAT for a
+template. Such a value cannot be meant for Argosy, so Argosy ignores it instead of refusing to start.
 """
 
 import re
@@ -17,7 +17,7 @@ _TEMPLATE: Final = re.compile(r"%\(|%[a-z]|[{$]")
 
 
 def is_of_others(name: str, value: object) -> bool:
-    """Return whether a variable (its name in upper case) is certainly not meant for Argosy."""
+    """Whether a variable (its name in upper case) is certainly not meant for Argosy."""
     if not isinstance(value, str):
         return False
     if _LINK_NAME.fullmatch(name):

@@ -1,6 +1,7 @@
-"""A real Apache Kafka (KRaft, no ZooKeeper, no Docker) on loopback: one node, or three to see one lost.
+"""A real Apache Kafka (KRaft, no ZooKeeper, no Docker) on loopback, with one node, or three so that one can be lost.
 
-For development, tests and measurements. Its nodes end when we do. Data is kept in its folder and found again.
+It is for development, tests and measurements. Its nodes end when this process ends. The data stays in the broker's
+folder, and the next broker over that folder serves it again.
 """
 
 import base64
@@ -30,16 +31,17 @@ _READY_WITHIN_S: Final = 120.0
 _FORMAT_WITHIN_S: Final = 60.0
 _STOP_GRACE_S: Final = 20.0
 _PORT_MAX: Final = 65_535
-# Below the range from which connections take their ports, so that a node that is down keeps its own.
+# Below the range of ports for outgoing connections, so that no connection takes the port of a node that is down.
 _FREE_PORTS: Final = range(20_000, 32_000)
 
 
 class Broker:
-    """One to five nodes. start, stop, kill and restart block and are bounded.
+    """A Kafka cluster of one to five nodes. start, stop, kill and restart block, for a bounded time.
 
-    port: of node 1, the next ones follow; 0 takes free ones. is_quick_to_start: for tests; without it the broker needs
-    a quarter of the CPU once it is warm. cache_dir: where the jars are kept between runs. proxy_port: there is a second
-    listener (`second_port`), for one node alone, whose clients are told to come by this port of 127.0.0.1.
+    port: the port of node 1; the other nodes take the ports after it. 0: each node takes a free port.
+    is_quick_to_start: for tests; a broker without it starts more slowly and needs a quarter of the CPU once it is warm.
+    cache_dir: where the jars are kept between runs. proxy_port: opens a second listener (`second_port`) that tells its
+    clients to connect to this port of 127.0.0.1, where a proxy listens; only for a broker of one node.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Broker:
             raise SettingError("a broker behind a proxy has one node")
         if not 0 <= port <= _PORT_MAX - nodes + 1:
             raise SettingError(
-                f"port {port}: a broker of {nodes} takes as many ports from there on, {_PORT_MAX} the last"
+                f"port {port}: a broker of {nodes} node(s) takes as many ports from there on; {_PORT_MAX} is the last"
             )
         self.folder = folder.absolute()
         self._node_count = nodes
@@ -74,10 +76,10 @@ class Broker:
         self._lock: IO[str] | None = None
 
     def start(self) -> None:
-        """Return when topics can be created on all nodes.
+        """Start all nodes, and return when topics can be created on all of them.
 
-        Raises SettingError (no Java, no Maven, a port or the folder is taken), UnavailableError (a node does not
-        start; the message holds the end of its log).
+        Raises SettingError (there is no Java, the jars cannot be fetched, a port or the folder is taken),
+        UnavailableError (a node does not start; the message holds the end of its log).
         """
         java = find_java()
         jars = kafka_jars(self._cache_dir)
@@ -98,7 +100,7 @@ class Broker:
             raise
 
     def stop(self) -> None:
-        """Controlled shutdown of all nodes; kill -9 after a bound. Safe to repeat."""
+        """Shut all nodes down in order; kill those that take longer than _STOP_GRACE_S. Safe to repeat."""
         for child in self._children.values():
             child.terminate()
         for child in self._children.values():
@@ -117,30 +119,32 @@ class Broker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """host:port of every node, comma-separated."""
+        """The host:port of every node, comma-separated."""
         return ",".join(node.address for node in self._nodes)
 
     @property
     def second_port(self) -> int:
-        """Where the proxy has to forward to; 0 without one."""
+        """The port that the proxy must forward to; 0 without a proxy."""
         return self._nodes[0].second_port
 
     def kill(self, node_id: int) -> None:
-        """kill -9 of one node's Java (1..n): what a power cut does to it."""
+        """Kill the Java process of one node (1..n) with SIGKILL, as a power cut would end it."""
         child = self._children[node_id]
         os.kill(child.program_pid, signal.SIGKILL)
         if child.wait(10) is None:
             raise UnavailableError(f"{child.name} outlived kill -9")
 
     def restart(self, node_id: int) -> None:
-        """Start one node (1..n) again, in order when it still runs; return when all nodes are in the cluster."""
+        """Start one node (1..n) again, after an orderly shutdown if it still runs; return when all nodes are in the
+        cluster.
+        """
         node = self._nodes[node_id - 1]
         self._children[node_id].stop(_STOP_GRACE_S + 5)
         self._start_node(node)
         self._wait_ready()
 
     def ended(self) -> dict[int, int]:
-        """Exit codes, by node id, of the nodes that do not run."""
+        """Return the exit codes of the nodes that have ended, by node id."""
         codes = {node_id: child.poll() for node_id, child in self._children.items()}
         return {node_id: code for node_id, code in codes.items() if code is not None}
 
@@ -175,7 +179,7 @@ class Broker:
         ]
 
     def _format(self) -> None:
-        """Prepare the data folders that are new; one whose preparation was cut short is made again."""
+        """Format the nodes' data folders that are new, or whose formatting was interrupted."""
         cluster_id = self._cluster_id()
         children = []
         for node in self._nodes:
@@ -197,14 +201,14 @@ class Broker:
                 child.stop(5)
 
     def _cluster_id(self) -> str:
-        """16 random bytes in base64, written down before they are used."""
+        """Return the cluster's id: 16 bytes in base64, 15 of them random, kept in a file from before its first use."""
         path = self.folder / "cluster-id"
         if not path.exists():
             path.write_text(base64.urlsafe_b64encode(b"A" + secrets.token_bytes(15)).decode().rstrip("="))
         return path.read_text()
 
     def _wait_for_predecessor(self) -> None:
-        """Wait until the nodes of a parent that was killed have ended: they hold their ports and folders."""
+        """Wait until the nodes that a killed process had started have ended: until then they hold ports and folders."""
         for pid_path in self.folder.glob(f"node-*/{PID_FILE}"):
             with contextlib.suppress(OSError, ValueError, psutil.Error):
                 pid, started_s = pid_path.read_text().split()
@@ -221,7 +225,7 @@ class Broker:
 
     def _wait_ready(self) -> None:
         deadline_s = SystemClock().monotonic_s() + _READY_WITHIN_S
-        for node in self._nodes:  # a refused connection makes the client wait longer than we do
+        for node in self._nodes:  # first by socket: after a refused connection the Kafka client pauses for longer
             self._children[node.id].wait_until(functools.partial(_is_listening, node.port), _READY_WITHIN_S)
         admin = AdminClient(
             {"bootstrap.servers": self.bootstrap_servers, "reconnect.backoff.max.ms": 200, "log_level": 0}
@@ -230,7 +234,9 @@ class Broker:
         self._children[1].wait_until(lambda: self._is_ready(admin), left_s)
 
     def _is_ready(self, admin: AdminClient) -> bool:
-        """All nodes are in the cluster, and a topic on all of them would be created."""
+        """Whether all nodes are in the cluster and a topic can be created on all of them. Raises UnavailableError when
+        a node has ended.
+        """
         if ended := self.ended():
             child = self._children[min(ended)]
             raise UnavailableError(f"{child.name} ended with exit code {min(ended.values())}{child.log_tail()}")
@@ -259,7 +265,7 @@ def _is_free(port: int) -> bool:
 
 
 def _free_ports(count: int, taken: set[int]) -> list[int]:
-    """Free now, and not in taken, to which they are added."""
+    """Return ports that are free now and not in taken, and add them to taken."""
     while True:
         ports = random.sample(_FREE_PORTS, count)
         if not taken.intersection(ports) and all(_is_free(port) for port in ports):

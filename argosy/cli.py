@@ -32,12 +32,12 @@ ParentFd = Annotated[int | None, typer.Option(hidden=True, help="End when this p
 Url = Annotated[str, typer.Option("--url", help="The gateway.")]
 
 
-# What migrations depend on; a value that is bad for another process is that one's to report.
+# The settings that `argosy migrate` reads; a bad value of another setting must not stop it.
 _MIGRATE: Final = frozenset({"state_db_uri", "heartbeat_ttl_s", "heartbeat_interval_s", "log_level", "log_format"})
 
 
 def main() -> None:
-    """Entry point. What is wrong with settings or with what they name is one line on stderr and exit code 1."""
+    """Run the command line. An error in settings, or in what they name, is one line on stderr and exit code 1."""
     sys.exit(run_command(app))
 
 
@@ -64,13 +64,15 @@ def up(
         Path | None, typer.Option(help="Post the turns of this file, one JSON object a line, and show what happens.")
     ] = None,
     once: Annotated[
-        bool, typer.Option(help="End after the demonstration; exit code 1 when it did not come out.")
+        bool, typer.Option(help="End after the demonstration; exit code 1 when a turn of it did not complete.")
     ] = False,
     host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
     parent_fd: ParentFd = None,
 ) -> None:
-    """Everything on this machine, in one process tree: Postgres (unless STATE_DB_URI names one), gateway, worker."""
+    """Run everything on this machine, in one process tree: Postgres (unless STATE_DB_URI names one), a gateway, a
+    worker and maintenance.
+    """
     from argosy.embedded import Tree
 
     settings = _settings(host=host, port=port, argosy_workflows=tuple(workflows) if workflows else None)
@@ -79,7 +81,7 @@ def up(
 
 @app.command()
 def gateway(parent_fd: ParentFd = None) -> None:
-    """The REST edge. With AGENT_DISPATCH_BACKEND=inline it brings a dispatch worker in its process tree."""
+    """Run a gateway, which serves the REST API; with AGENT_DISPATCH_BACKEND=inline also a dispatch worker."""
     from argosy.gateway.main import run
     from argosy.inline_worker import inline_worker
 
@@ -92,7 +94,7 @@ def gateway(parent_fd: ParentFd = None) -> None:
 
 @app.command()
 def maintain(parent_fd: ParentFd = None) -> None:
-    """Maintenance: stands for every role (trim, retention, horizon) and leads where nobody else does."""
+    """Run maintenance: stand for every role (trim, retention, horizon), and lead those that no other process leads."""
     from argosy.workers.maintenance.main import run
 
     settings = _settings()
@@ -105,11 +107,11 @@ def dispatch(
         list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")
     ] = None,
     strict: Annotated[
-        bool, typer.Option(help="End when a workflow cannot be loaded, instead of standing aside.")
+        bool, typer.Option(help="End when a workflow cannot be loaded, instead of running without taking part.")
     ] = False,
     parent_fd: ParentFd = None,
 ) -> None:
-    """A dispatch worker: runs turns of one lane."""
+    """Run a dispatch worker, which runs turns of one lane."""
     from argosy.workers.dispatch.main import run
 
     settings = _settings(argosy_workflows=tuple(workflows) if workflows else None)
@@ -121,8 +123,8 @@ def check(
     workflows: Annotated[list[str], typer.Argument(help="Files or modules with workflows.", metavar="FILE|MODULE")],
     is_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
-    """Name what of workflows would not replay, from their text: nothing of it is run. Exit code 1: something was found;
-    2: a file cannot be read, or there is no workflow.
+    """Report code in workflows that would not replay. It reads the files and runs nothing of them. Exit code 1:
+    something was found; 2: a file cannot be read, or there is no workflow.
     """
     from argosy.check.command import check_files
 
@@ -131,7 +133,7 @@ def check(
 
 @app.command()
 def migrate(
-    check: Annotated[bool, typer.Option(help="Only say what is missing; exit code 1 when something is.")] = False,
+    check: Annotated[bool, typer.Option(help="Only list missing migrations; exit code 1 when there are any.")] = False,
     after_restore: Annotated[
         bool, typer.Option(help="The database was restored from a backup: raise its lineage. Stop the workers first.")
     ] = False,
@@ -164,10 +166,10 @@ def migrate(
 
 @app.command()
 def fleet(
-    once: Annotated[bool, typer.Option(help="Show it once, and end.")] = False,
+    once: Annotated[bool, typer.Option(help="Show them once, and end.")] = False,
     url: Url = "http://127.0.0.1:9000",
 ) -> None:
-    """Lanes and workers, drawn again each second; Ctrl-C ends it."""
+    """Show lanes and workers, drawn again each second, until Ctrl-C."""
     from argosy.fleet_table import show_fleet
 
     sys.exit(show_fleet(url, is_once=once))
@@ -175,7 +177,7 @@ def fleet(
 
 @app.command()
 def topics() -> None:
-    """Create the lane's topic, or check it: partitions, replicas, retention."""
+    """Create the lane's topic, or check its partitions, replicas and retention."""
     from argosy.logs.open import ensure, recovery
 
     settings = _settings()
@@ -190,7 +192,7 @@ def broker(
     nodes: Annotated[int, typer.Option(help="1, or 3 for a cluster that survives the loss of one.")] = 1,
     port: Annotated[int, typer.Option(help="Port of the first node.")] = 9092,
 ) -> None:
-    """A real Kafka for development and tests, from Maven Central's jars; ends with Ctrl-C."""
+    """Run a real Kafka for development and tests, from Maven Central's jars, until Ctrl-C."""
     from argosy.embedded import serve_broker
 
     settings = _settings()
@@ -203,7 +205,7 @@ def submit(
     workflow: str,
     input: Annotated[str, typer.Argument(help="JSON.")] = "null",  # noqa: A002
     key: Annotated[str | None, typer.Option(help="Idempotency key: repeat with the same one after a failure.")] = None,
-    wait: Annotated[int | None, typer.Option(help="Seconds to wait for the end.")] = None,
+    wait: Annotated[int | None, typer.Option(help="Seconds to wait for the turn's end.")] = None,
     url: Url = "http://127.0.0.1:9000",
 ) -> None:
     """Post a turn to a session."""
@@ -225,10 +227,12 @@ def get(turn_id: str, url: Url = "http://127.0.0.1:9000") -> None:
 @turn_app.command()
 def watch(
     turn_id: str,
-    url: Annotated[list[str] | None, typer.Option(help="A gateway; repeat it for others to go on with.")] = None,
+    url: Annotated[
+        list[str] | None, typer.Option(help="A gateway; may be repeated, for others to try when it does not answer.")
+    ] = None,
 ) -> None:
-    """Watch a turn to its end: its steps, and what they show while they run. Exit code 1: it did not complete; 130:
-    nobody waited for that (Ctrl-C).
+    """Watch a turn to its end: its steps, and what they show while they run. Exit code 1: the turn did not complete;
+    130: Ctrl-C came before its end.
     """
     from argosy.turn_watch import watch_turn
 
@@ -249,10 +253,10 @@ def resume(
     workflow: Annotated[str | None, typer.Option(help="With --all: those of this workflow.")] = None,
     url: Url = "http://127.0.0.1:9000",
 ) -> None:
-    """Run a parked turn on, or many."""
+    """Let a parked turn, or many, run again."""
     if is_all == (turn_id is not None) or (turn_id is not None and (reason or workflow)):
         raise SettingError(
-            "name one turn, or say --all, with --reason and --workflow if it is not to be every parked one"
+            "name one turn, or give --all for all parked turns; with --all, --reason and --workflow select some of them"
         )
     if turn_id is not None:
         call("POST", url, f"/v1/turns/{segment(turn_id)}/resume")
@@ -276,6 +280,6 @@ def send_signal(
     key: Annotated[str | None, typer.Option(help="Idempotency key.")] = None,
     url: Url = "http://127.0.0.1:9000",
 ) -> None:
-    """Signal a turn."""
+    """Send a signal to a turn."""
     headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
     call("POST", url, f"/v1/turns/{segment(turn_id)}/signals/{segment(name)}", headers=headers, body=json_of(payload))

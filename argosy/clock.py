@@ -1,23 +1,24 @@
-"""Injected time: nothing else in the repository reads a clock or sleeps."""
+"""Injected time: code gets a `Clock` to read the time and to sleep, so that tests can put another one in its place."""
 
 import asyncio
 import time
 from typing import Final, Protocol
 
-# Linux's monotonic clock stands still while the machine is suspended; what others gave us for a time is over all the
-# same. Elsewhere (macOS) the clock of that name goes on, and `time.monotonic` is another one.
+# Linux's CLOCK_MONOTONIC stands still while the machine is suspended, but what other processes granted this one for
+# some time expires meanwhile; CLOCK_BOOTTIME goes on. On macOS CLOCK_MONOTONIC goes on, and `time.monotonic` reads
+# another clock, which does not.
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock(Protocol):
-    """Where durations and waiting come from. Moments that are written down come from the database, never from here."""
+    """The source of durations and waiting. Times that are stored come from the database's clock, never from here."""
 
     def monotonic_s(self) -> float:
-        """Seconds that only grow, also while the process is stopped or the machine suspended; for durations."""
+        """Return seconds that only grow, also while the process is stopped or the machine suspended; for durations."""
         ...
 
     def unix_ms(self) -> int:
-        """Milliseconds since 1970 by this machine's clock; for ids and for display."""
+        """Return the milliseconds since 1970 by this machine's clock; for ids and for display."""
         ...
 
     async def sleep(self, delay_s: float) -> None:

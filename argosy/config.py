@@ -1,11 +1,12 @@
 """Every setting, in one place: its name, default, unit, bounds and meaning.
 
-Read from the environment and `.env`, then `~/.config/argosy/config.json` (ARGOSY_CONFIG_DIR), then the defaults below.
-The names are the environment's; in config.json they may be written in lower case. A bad value, an unknown ARGOSY_ name
-or two settings that contradict each other raise SettingError with one line that names them.
+`load` takes a setting from the command line, else from the environment, else from `.env`, else from
+`~/.config/argosy/config.json` (ARGOSY_CONFIG_DIR names another folder), else its default below. In config.json names
+may be written in lower case. A bad value, an unknown ARGOSY_ name or two settings that contradict each other raise
+SettingError with one line that names them.
 
-A setting that is a secret (`Secret`) may stand in a file: NAME_FILE, in any of these places, in place of NAME. No
-message and no repr shows its value.
+The value of a secret setting (`Secret`) may be kept in a file: NAME_FILE, in any of these places, replaces NAME. No
+message and no repr shows the value of a secret.
 """
 
 import json
@@ -28,7 +29,7 @@ _LEVELS: Final = {"warn": "warning", "critical": "error", "fatal": "error", "not
 
 
 def _level(value: Any) -> Any:
-    """A level as anybody writes it."""
+    """Return the name of a log level as `log_level` has it: in lower case, common other names replaced."""
     if not isinstance(value, str):
         return value
     lower = value.strip().lower()
@@ -36,7 +37,7 @@ def _level(value: Any) -> Any:
 
 
 def _split(value: Any) -> Any:
-    """A list setting is a JSON list or a comma-separated string."""
+    """Split the value of a list setting, which is a JSON list or a comma-separated string."""
     if isinstance(value, str):
         value = value.strip()
         if value.startswith("["):
@@ -49,11 +50,12 @@ StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Host = Annotated[str, AfterValidator(bare_host)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 _SECRET: Final = {"secret": True}
-# A heartbeat's answer is known a quarter of a second later, and partitions are given up 0.75 s early (logs/word.py).
+# A worker learns of a heartbeat's answer up to 0.25 s after it came, and gives partitions up 0.75 s before its session
+# ends (logs/word.py).
 _HEARD_WITHIN_MS: Final = 1_200
 Secret = Annotated[str, Field(repr=False, json_schema_extra=_SECRET)]
 
-# Names of the configuration ladder that this version reads nothing from: listed at start, in one line.
+# Names of the shared configuration that this version does not read. Those that are set are logged at start.
 LADDER_NAMES_WITHOUT_USE: Final = frozenset(
     {
         "ACTION_POLICY_PATH", "AUTH_JWT_AUDIENCE", "AUTH_JWT_ISSUER", "AUTH_JWT_JWKS_URI", "DEPLOY_WATCH_POLL",
@@ -70,12 +72,12 @@ LADDER_NAMES_WITHOUT_USE: Final = frozenset(
     }
 )  # fmt: skip
 
-# ARGOSY_ names that are read before there are settings.
+# ARGOSY_ names that are no settings: `load` reads them to find the settings.
 BOOTSTRAP_NAMES: Final = frozenset({"ARGOSY_CONFIG_DIR"})
 
 
 def config_dir(environ: Mapping[str, str]) -> Path | None:
-    """Return where config.json is looked for; None: nowhere, since this user has no home."""
+    """Return the folder in which `load` looks for config.json, or None when this user has no home."""
     if configured := environ.get("ARGOSY_CONFIG_DIR"):
         return Path(configured)
     if configured := environ.get("XDG_CONFIG_HOME"):
@@ -85,9 +87,9 @@ def config_dir(environ: Mapping[str, str]) -> Path | None:
 
 
 def default_data_dir() -> Path:
-    """Return where data is kept: XDG's place, or, for root and for users without a home, the system's.
+    """Return the folder for data: XDG's data folder, or /var/lib/argosy for root and for users without a home.
 
-    Root's data must be reachable by the uid that Postgres runs as.
+    Under root Postgres runs with another uid, which must be able to enter the folder; root's home is closed to it.
     """
     home = _home()
     if home is None or (os.name == "posix" and os.geteuid() == 0):
@@ -103,7 +105,7 @@ def _home() -> Path | None:
 
 
 class Settings(BaseSettings):
-    """Frozen; made once per process by `load`."""
+    """The settings of a process: frozen, and made once, by `load`."""
 
     model_config = SettingsConfigDict(
         case_sensitive=False, extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
@@ -598,7 +600,7 @@ class Settings(BaseSettings):
 
     @property
     def log_backend(self) -> Literal["kafka", "postgres"]:
-        """Which log is used."""
+        """The log that this fleet uses."""
         if self.task_queue_backend:
             return self.task_queue_backend
         return "kafka" if self.kafka_bootstrap_servers else "postgres"
@@ -628,10 +630,10 @@ class Settings(BaseSettings):
         if self.kafka_group_session_timeout_ms < self.kafka_group_heartbeat_ms + _HEARD_WITHIN_MS:
             raise ValueError(
                 f"KAFKA_GROUP_SESSION_TIMEOUT_MS must be at least {_HEARD_WITHIN_MS} ms above KAFKA_GROUP_HEARTBEAT_MS,"
-                " or a worker takes itself for put out of the group between two heartbeats"
+                " or a worker believes between two heartbeats that it is out of the group"
             )
         if self.build_wait_s < self.heartbeat_ttl_s:
-            raise ValueError("BUILD_WAIT_S must not be below HEARTBEAT_TTL_S: who lives is not known sooner")
+            raise ValueError("BUILD_WAIT_S must not be below HEARTBEAT_TTL_S: which workers live is not known sooner")
         if self.payload_size_bytes_max > self.batch_size_bytes_max:
             raise ValueError("BATCH_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
         if self.payload_size_bytes_max > self.signals_unread_size_bytes_max:
@@ -646,10 +648,11 @@ def load(
     is_embedded: bool = False,
     **overrides: Any,
 ) -> Settings:
-    """Return the settings of this process. overrides (the command line's) win over everything. Raises SettingError.
+    """Return the settings of this process. overrides, from the command line, win over everything. Raises SettingError.
 
-    used: the names, in lower case, of what is read; everything else keeps its default (None: all is read).
-    is_embedded: the process is somebody's program, and so are its `.env` and its environment, but for ARGOSY_ names.
+    used: the settings to read, by their names in lower case; the others keep their defaults. None: read all.
+    is_embedded: this process is the user's own program; its `.env` is not read, nor other names of its environment than
+    those that begin with ARGOSY_.
     """
     environ = os.environ if environ is None else environ
     if unknown := overrides.keys() - Settings.model_fields.keys():
@@ -672,7 +675,9 @@ def load(
 
 
 def _given(source: str, layer: Mapping[str, Any], used: Collection[str]) -> dict[str, Any]:
-    """The settings among those used that stand in one place, secrets in files as InFile. Raises SettingError."""
+    """Return the settings among `used` that one source has; a secret in a file comes as an InFile. Raises SettingError
+    for an unknown ARGOSY_ name, or when the source has both NAME and NAME_FILE.
+    """
     known = {name.upper(): name for name in used}
     known_files = {f"{name.upper()}{SUFFIX}": name for name in secret_names() if name in used}
     ours = BOOTSTRAP_NAMES | {name.upper() for name in Settings.model_fields}
@@ -694,18 +699,20 @@ def _given(source: str, layer: Mapping[str, Any], used: Collection[str]) -> dict
 
 
 def secret_names() -> list[str]:
-    """The settings that are secrets, in lower case."""
+    """Return the names of the settings that are secrets, in lower case."""
     return [name for name, field in Settings.model_fields.items() if field.json_schema_extra == _SECRET]
 
 
 def names_without_use(environ: Mapping[str, str] | None = None) -> list[str]:
-    """Names of the ladder that are set, wherever settings are read from, and that nothing reads yet."""
+    """Return the names in LADDER_NAMES_WITHOUT_USE that any source of settings has."""
     environ = os.environ if environ is None else environ
     return sorted(LADDER_NAMES_WITHOUT_USE & {name.upper() for _, layer in _layers(environ) for name in layer})
 
 
 def _layers(environ: Mapping[str, str], *, is_embedded: bool = False) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return where settings are read from, by name, the strongest last. Raises SettingError."""
+    """Return the sources of settings, each with its name for messages, the strongest last. Raises SettingError when a
+    file cannot be read.
+    """
     layers: list[tuple[str, Mapping[str, Any]]] = []
     folder = config_dir(environ)
     config_file = None if folder is None else folder / "config.json"
@@ -735,5 +742,5 @@ def _layers(environ: Mapping[str, str], *, is_embedded: bool = False) -> list[tu
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except PermissionError:  # a folder that this user may not enter has nothing for it
+    except PermissionError:  # a folder that this user may not enter counts as empty
         return False

@@ -1,7 +1,7 @@
 """Named points of a turn's journey at which a test may end this process as kill -9 would. Off unless armed.
 
-Call it as `crash_points.reach("after_poll")`, never `from argosy.crash_points import reach`: arming replaces it.
-When off, a point costs one attribute look-up and one empty call; points stand per batch and per flush, and per step.
+Call `crash_points.reach("after_poll")`, and never `from argosy.crash_points import reach`: `arm` replaces the function.
+When off, a point costs one attribute look-up and one empty call. Code passes a point once per batch, flush or step.
 """
 
 import os
@@ -12,28 +12,28 @@ from typing import Final
 from argosy.errors import SettingError
 
 POINTS: Final = (
-    "after_poll",  # records were read from the log; nothing is written
+    "after_poll",  # records were read from the log; nothing is written yet
     "before_accept",  # the accept is about to be sent
     "after_accept",  # the accept is committed; nothing of it is scheduled
-    "before_effect",  # inside a step (tests' workflows call it): before its effect
-    "after_effect",  # inside a step (tests' workflows call it): after its effect
+    "before_effect",  # inside a step, before its effect; only workflows of tests call it
+    "after_effect",  # inside a step, after its effect; only workflows of tests call it
     "in_step",  # the step's code has returned; its result is not recorded
     "before_flush",  # a flush is about to be sent
-    "after_flush",  # a flush is committed; nobody was told
+    "after_flush",  # a flush is committed; neither its turns nor any follower was told
     "before_settle_seen",  # a turn's end is committed; its session's next turn has not started
 )
 
 
 def _pass(point: str) -> None:
-    """Nothing is armed."""
+    """Do nothing: no point is armed."""
 
 
 reach: Callable[[str], None] = _pass
 
 
 def arm(crash_at: str) -> None:
-    """End this process with SIGKILL when the point is reached. crash_at: a point, `point:n` for the n-th time (from 1),
-    or "" for off. Raises SettingError for a point that does not exist or an n that is not a number from 1.
+    """Make this process end with SIGKILL when it reaches a point. crash_at: a point, `point:n` for the n-th time (from
+    1), or "" for off. Raises SettingError for a point that does not exist, or an n that is not a number from 1 on.
     """
     global reach
     if not crash_at:
@@ -49,7 +49,7 @@ def arm(crash_at: str) -> None:
         if point != name:
             return
         times_left -= 1
-        if times_left <= 0:  # not == 0: threads of synchronous steps may count at once
+        if times_left <= 0:  # not == 0: threads of synchronous steps may count down at the same time
             os.kill(os.getpid(), signal.SIGKILL)
 
     reach = count_down

@@ -1,4 +1,4 @@
-"""A first conversation: the turns of a file, posted to a running gateway, and what becomes of them, as it happens."""
+"""The demonstration of `argosy up --demo`: post the turns of a file to a gateway, print their events and results."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,9 @@ _WITHIN_S: Final = 60.0
 
 
 def read_turns(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file: {"session", "workflow", "input"}. Raises CallerError."""
+    """Return the turns of a file with one JSON object a line: {"session", "workflow", "input"}. Raises CallerError when
+    the file cannot be read, or a line is not such an object.
+    """
     try:
         turns = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
@@ -28,7 +30,7 @@ def read_turns(path: Path) -> list[dict[str, Any]]:
 
 
 def show(path: Path, url: str, console: Console) -> bool:
-    """Post, watch and explain. True when every turn completed."""
+    """Post the turns of the file, print what happens and what to try next. Returns whether every turn completed."""
     turns = read_turns(path)
     with httpx2.Client(base_url=url, timeout=10.0, trust_env=False) as client:
         shown = Conversation(client, console)
@@ -43,7 +45,7 @@ def show(path: Path, url: str, console: Console) -> bool:
 
 
 class Conversation:
-    """The turns that were posted, how far each was seen, and how it ended."""
+    """The turns that were posted: the last event printed of each, and how it ended."""
 
     def __init__(self, client: httpx2.Client, console: Console) -> None:
         self._client = client
@@ -54,7 +56,7 @@ class Conversation:
 
     @property
     def has_come_out(self) -> bool:
-        """Every turn completed."""
+        """Whether every turn completed."""
         return all(self._ended.get(turn_id, {}).get("status") == "completed" for turn_id in self._session)
 
     def post(self, turn: dict[str, Any]) -> None:
@@ -68,7 +70,7 @@ class Conversation:
         self._seen[turn_id] = 0
 
     def watch(self) -> None:
-        """Print events until every turn has ended."""
+        """Print events until every turn has ended, for _WITHIN_S at the most."""
         clock = SystemClock()
         deadline_s = clock.monotonic_s() + _WITHIN_S
         while len(self._ended) < len(self._session) and clock.monotonic_s() < deadline_s:

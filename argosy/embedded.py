@@ -1,8 +1,9 @@
-"""Process trees: `argosy up` (everything) and `argosy broker`.
+"""The process trees of `argosy up` (everything on one machine) and `argosy broker`.
 
-The tree of `up`: Postgres behind its guard (unless STATE_DB_URI names one), a dispatch worker, a gateway. Each child
-watches a pipe that closes when this process is gone, however it went. A worker or gateway that ends by itself is
-started again; what it was doing goes on, that is what the rest of Argosy is for.
+`up` starts Postgres behind its guard (unless STATE_DB_URI names a Postgres), a gateway, a dispatch worker (unless
+AGENT_DISPATCH_BACKEND=queue) and maintenance. Each child watches a pipe that closes when this process is gone, however
+it ended. A child that ends by itself, other than Postgres, is started again, and its turns go on from their last
+recorded steps.
 """
 
 import asyncio
@@ -33,14 +34,14 @@ from argosy.store import migrate, preflight
 _READY_WITHIN_S: Final = 60.0
 _LOOK_S: Final = 0.2
 _STOP_S: Final = 40.0
-_BROKEN_CODE: Final = 3  # of a worker that cannot load a workflow
+_BROKEN_CODE: Final = 3  # the exit code of a worker that cannot load a workflow
 
 _ARGOSY: Final = (sys.executable, "-P", "-m", "argosy")
 _COMMANDS: Final = {"gateway": ["gateway"], "worker": ["worker", "dispatch", "--strict"], "maintenance": ["maintain"]}
 
 
 class Tree:
-    """The process tree of `argosy up`. `run` returns the exit code."""
+    """The process tree of `argosy up`. `run` starts it, and returns the exit code."""
 
     def __init__(self, settings: Settings, *, demo: Path | None, is_once: bool, parent_fd: int | None) -> None:
         self._settings = settings
@@ -63,10 +64,10 @@ class Tree:
             signal.signal(number, lambda *_: self._stopping.set())
         with ExitStack() as stack:
             self._prepare(stack)
-            stack.callback(self._stop_children)  # the last to be entered is the first to go: Postgres ends after them
+            stack.callback(self._stop_children)  # the stack unwinds in reverse: the children stop before Postgres
             self._start_children()
             url = self._wait_ready()
-            self._children["maintenance"] = self._start("maintenance")  # it can wait until there is something to see
+            self._children["maintenance"] = self._start("maintenance")  # after the others: nothing waits for it
             self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
             code = 0
             if self._demo is not None and not self._stopping.is_set():
@@ -87,7 +88,7 @@ class Tree:
             self._say(f"starting Postgres in {settings.argosy_data_dir / 'postgres'}")
             self._postgres = stack.enter_context(EmbeddedPostgres(settings.argosy_data_dir / "postgres"))
             dsn = self._postgres.dsn
-            own["STATE_DB_URI"] = dsn  # any other they find where we found it
+            own["STATE_DB_URI"] = dsn  # a STATE_DB_URI of the user's the children read where this process did
         for warning in asyncio.run(preflight.check(dsn)):
             self._say(f"[yellow]warning:[/] {warning}")
         for name in asyncio.run(migrate.migrate(dsn)):
@@ -101,7 +102,7 @@ class Tree:
             "ARGOSY_WORKFLOWS": ",".join(settings.argosy_workflows),
             "ARGOSY_DATA_DIR": str(settings.argosy_data_dir),
             "AGENT_DISPATCH_BACKEND": "queue",
-            # This terminal is the user's: what children say in the ordinary course of things stays out of it.
+            # The children share the user's terminal: their ordinary "info" lines are not printed there.
             "LOG_LEVEL": "warning" if settings.log_level == "info" else settings.log_level,
             **own,
         }
@@ -113,12 +114,14 @@ class Tree:
 
     def _start(self, name: str) -> Child:
         self._started_at_s[name] = self._clock.monotonic_s()
-        # One port cannot serve two processes: METRICS_PORT is the worker's.
+        # METRICS_PORT is the worker's, and two processes cannot listen on one port: maintenance takes a free one.
         own = {"METRICS_PORT": "0"} if name == "maintenance" else {}
         return Child.start(name, [*_ARGOSY, *_COMMANDS[name]], environment=self._environment | own)
 
     def _wait_ready(self) -> str:
-        """The gateway answers, and a worker owns what there is. Returns the URL."""
+        """Wait until the gateway is ready and a worker has registered workflows. Returns the gateway's URL, also when
+        this process is told to stop first. Raises UnavailableError when a child ends first, or after _READY_WITHIN_S.
+        """
         url = http_url(self._settings.host, self._port)
         deadline_s = self._clock.monotonic_s() + _READY_WITHIN_S
         with httpx2.Client(timeout=2.0, trust_env=False) as client:
@@ -126,7 +129,7 @@ class Tree:
                 for name, child in self._children.items():
                     if (code := child.poll()) is not None:
                         if name == "worker" and code == _BROKEN_CODE:
-                            sys.exit(1)  # it has said what is broken
+                            sys.exit(1)  # the worker has printed what is broken
                         raise UnavailableError(f"the {name} ended with exit code {code} before it was ready")
                 if _is_ready(client, url):
                     return url
@@ -135,7 +138,9 @@ class Tree:
         return url
 
     def _watch(self) -> None:
-        """Until we are told to stop: start again what ended by itself, more slowly when it happens often."""
+        """Until this process is told to stop, start children that end by themselves again, after a pause that grows
+        when that happens often. Raises UnavailableError when Postgres ends by itself.
+        """
         while not self._stopping.wait(_LOOK_S):
             if self._postgres is not None and (ended := self._postgres.poll()) is not None:
                 raise UnavailableError(f"Postgres ended by itself (exit code {ended}): start again, nothing is lost")
@@ -149,7 +154,7 @@ class Tree:
                     self._children[name] = self._start(name)
 
     def _stop_children(self) -> None:
-        """The gateway first, so that nothing new comes; the worker drains."""
+        """Stop the gateway first, so that no new turns arrive, and the worker last; it drains."""
         for name in ("gateway", "maintenance", "worker"):
             child = self._children.pop(name, None)
             if child is not None:
@@ -157,7 +162,9 @@ class Tree:
 
 
 def _free_port(host: str, port: int) -> int:
-    """The port, or a free one for 0. Raises SettingError when somebody has it: we must not take him for our gateway."""
+    """Return the port, or a free one when port is 0. Raises SettingError when it cannot be bound: if another process
+    listens on it, this tree would take that process for its gateway.
+    """
     try:
         family, address = to_bind(host, port)
         with socket.socket(family) as probe:
@@ -178,8 +185,10 @@ def _is_ready(client: httpx2.Client, url: str) -> bool:
 
 
 def serve_broker(settings: Settings, nodes: int, port: int) -> int:
-    """A broker until Ctrl-C. Raises SettingError, UnavailableError."""
-    from argosy.broker import Broker  # `up` needs nothing of Kafka
+    """Run a broker until Ctrl-C or SIGTERM, and return the exit code. Raises SettingError, UnavailableError (it does
+    not start), ArgosyError (one of its nodes ended by itself).
+    """
+    from argosy.broker import Broker  # imported here: `up` runs without argosy[kafka]
 
     if nodes not in (1, 3):
         raise SettingError(f"--nodes {nodes}: a broker has 1 node, or 3 to survive the loss of one")

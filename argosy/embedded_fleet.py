@@ -1,7 +1,6 @@
-"""A fleet in this process and on this event loop: Postgres as a child, the rest as tasks.
+"""A fleet in this process: Postgres as a child process; gateway, worker and maintenance as tasks on this event loop.
 
-The same parts as in any fleet: only who starts and ends them differs, and that this process is somebody else's, so
-nothing here takes its signals or ends it.
+The parts are those of any fleet. This process is the user's program, so nothing here handles its signals or ends it.
 """
 
 import asyncio
@@ -36,8 +35,8 @@ _READY_LOOK_S: Final = 0.02
 
 @contextlib.asynccontextmanager
 async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path) -> AsyncIterator[None]:
-    """Run for as long as the block lasts; steps in flight at its end have DRAIN_TIMEOUT_S to end, and what is not done
-    goes on when somebody opens the folder again.
+    """Run a fleet while the block lasts. At its end, steps in flight have DRAIN_TIMEOUT_S to finish; turns that have
+    not ended go on when a fleet is started over the same folder again.
 
     Raises SettingError (another process has the folder), UnavailableError (Postgres or the worker does not start).
     """
@@ -48,7 +47,7 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
         postgres = EmbeddedPostgres(settings.argosy_data_dir / "postgres")
         stack.push_async_callback(in_thread, postgres.stop)
         await in_thread(postgres.start)
-        # A loop that its owner blocks, in a notebook say, is no reason to end his process.
+        # The user may block this loop, in a notebook for example: that must not end the user's process.
         settings = settings.model_copy(update={"state_db_uri": postgres.dsn, "loop_stuck_s": math.inf})
         await _prepare(settings)
         await stack.enter_async_context(_kept("Postgres", partial(_keep, postgres), clock))
@@ -76,7 +75,7 @@ async def _prepare(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, catalog: Catalog, pool: Pool, stopping: asyncio.Event) -> None:
-    """A dispatch worker until stopping is set, and then until it has drained."""
+    """Run a dispatch worker until stopping is set and it has drained."""
     from argosy.workers.dispatch.worker import Worker
 
     worker = Worker(settings, settings.state_db_uri, catalog, pool)
@@ -93,7 +92,7 @@ async def _work(settings: Settings, catalog: Catalog, pool: Pool, stopping: asyn
 
 
 async def _maintain(settings: Settings, _: Catalog, pool: Pool, stopping: asyncio.Event) -> None:
-    """Forgets what is old."""
+    """Run the maintenance roles until stopping is set."""
     from argosy.workers.maintenance.main import stand
 
     await stand(settings, settings.state_db_uri, pool, stopping)
@@ -101,14 +100,16 @@ async def _maintain(settings: Settings, _: Catalog, pool: Pool, stopping: asynci
 
 @contextlib.asynccontextmanager
 async def _kept(name: str, part: Callable[[asyncio.Event], Awaitable[None]], clock: Clock) -> AsyncIterator[None]:
-    """Run a part, and once more when it ended by itself, until the block ends: then it is asked to end."""
+    """Run a part as a task while the block lasts, and start it again whenever it ends by itself; at the end of the
+    block set its `stopping` event and wait for it.
+    """
     stopping = asyncio.Event()
 
     async def run() -> None:
         while not stopping.is_set():
             try:
                 await part(stopping)
-            except Exception as error:  # whatever it was, what it left goes on with the next
+            except Exception as error:  # any error: the next run goes on with what this one left
                 bug = None if isinstance(error, ArgosyError) else error
                 log.error(telemetry.EMBEDDED_PART_ENDED, part=name, error=str(error), exc_info=bug)
                 await clock.sleep(_RESTART_S)
@@ -122,7 +123,9 @@ async def _kept(name: str, part: Callable[[asyncio.Event], Awaitable[None]], clo
 
 
 async def _keep(postgres: EmbeddedPostgres, stopping: asyncio.Event) -> None:
-    """Returns when stopping is set. Raises UnavailableError when Postgres had ended and was started again."""
+    """Look after Postgres until stopping is set. When Postgres ends by itself, start it again and raise
+    UnavailableError, which `_kept` logs before it calls this again.
+    """
     while postgres.poll() is None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), _RESTART_S)
@@ -133,7 +136,9 @@ async def _keep(postgres: EmbeddedPostgres, stopping: asyncio.Event) -> None:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder that is ours alone. Raises SettingError when it is not."""
+    """Make a folder that only this user can enter. Raises SettingError when it exists and is another user's, is no
+    folder, or has wider permissions.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
@@ -141,7 +146,7 @@ def _make_private(folder: Path) -> None:
 
 
 async def in_thread(function: Callable[[], None]) -> None:
-    """Call it in a thread, to its end also when this task is cancelled meanwhile."""
+    """Call the function in a thread. When this task is cancelled meanwhile, wait for the end of the call first."""
     call = asyncio.ensure_future(asyncio.to_thread(function))
     try:
         await asyncio.shield(call)

@@ -1,11 +1,12 @@
-"""A real PostgreSQL of Argosy's own: no installation, no service, no root; it ends when Argosy does.
+"""A real PostgreSQL server that Argosy runs as its own child: it needs no installation, no service and no root, and it
+ends when Argosy ends.
 
 Layout of its folder (only `data` and `run` belong to the account that PostgreSQL runs as):
     lock            held by the process that owns the folder, for as long as it lives
     pg_hba.conf     who may connect: this user, by the socket's peer credentials
-    data/           the cluster, 0700; appears whole or not at all
+    data/           the cluster, 0700; created under another name and renamed, so it is never half made
     run/            the socket, 0700 (in the machine's temporary folder when this path is too long for a socket)
-    postgres.log    what the server says, 0600
+    postgres.log    the server's log, 0600
 """
 
 import contextlib
@@ -40,7 +41,8 @@ _SERVER_SETTINGS: Final = {
     "max_wal_size": "1GB",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    # Rows of a queue live for seconds: look often, and do not wait for a fifth of a large table to be dead.
+    # Rows of queues live for seconds, so autovacuum must look often. By default it waits for a fifth of a table to be
+    # dead.
     "autovacuum_naptime": "5s",
     "autovacuum_vacuum_scale_factor": "0.02",
     "autovacuum_vacuum_threshold": "1000",
@@ -52,11 +54,11 @@ _SERVER_SETTINGS: Final = {
 
 
 class EmbeddedPostgres:
-    """One server over one folder.
+    """A PostgreSQL server over one folder.
 
-    Promises: at most one server per folder; a start after any kind of death finds all that was committed; as root the
-    server runs as a user id of its own; only this user can connect, by a Unix socket (and, with tcp_port, by password
-    over 127.0.0.1). start and stop block; both are bounded.
+    Promises: at most one server runs over a folder; however the last server ended, the next one has everything that was
+    committed; under root, the server runs as a user id of its own; only this user can connect, by a Unix socket (and,
+    with tcp_port, over 127.0.0.1 with a password). start and stop block, for a bounded time.
     """
 
     def __init__(self, folder: Path, *, bin_dir: Path | None = None, tcp_port: int | None = None) -> None:
@@ -71,10 +73,10 @@ class EmbeddedPostgres:
         self._child: Child | None = None
 
     def start(self) -> None:
-        """Return when it answers.
+        """Start the server, and return when it accepts connections.
 
-        Raises SettingError (somebody else owns the folder, or it cannot be used), UnavailableError (it does not
-        start; the message holds the end of its log).
+        Raises SettingError (another process owns the folder, or the folder cannot be used), UnavailableError (the
+        server does not start; the message holds the end of its log).
         """
         cluster.make_reachable(self.folder, self._account)
         self._take_lock()
@@ -93,7 +95,7 @@ class EmbeddedPostgres:
             raise
 
     def stop(self) -> None:
-        """End it in order: sessions are cut, everything committed is on disk. Safe to repeat."""
+        """Stop the server: it ends its sessions, and everything committed is on disk. Safe to repeat."""
         if self._child is not None:
             self._child.stop(_STOP_GRACE_S + 5)
             self._child = None
@@ -111,12 +113,12 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """For asyncpg and libpq, by the socket; for this user's processes."""
+        """The address for asyncpg and libpq, by the Unix socket; only this user's processes can use it."""
         return f"postgresql://argosy@/postgres?host={quote(str(self.socket_dir), safe='')}&port={self._port}"
 
     @property
     def tcp_dsn(self) -> str:
-        """The same by 127.0.0.1. Raises SettingError without tcp_port."""
+        """The address over 127.0.0.1, with its password. Raises SettingError without tcp_port."""
         if self._tcp_port is None:
             raise SettingError("this embedded PostgreSQL was given no TCP port")
         return f"postgresql://argosy:{self._password_file.read_text().strip()}@127.0.0.1:{self._tcp_port}/postgres"
@@ -131,13 +133,13 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int:
-        """Of the server. Raises UnavailableError when it does not run."""
+        """The pid of the server. Raises UnavailableError when it does not run."""
         if self._child is None:
             raise UnavailableError("the embedded PostgreSQL is not running")
         return self._child.program_pid
 
     def poll(self) -> int | None:
-        """Its exit code when it has ended by itself; None while it runs, and before start."""
+        """Return the server's exit code when it has ended by itself; None while it runs, and before start."""
         return self._child.poll() if self._child else None
 
     @property
@@ -160,7 +162,9 @@ class EmbeddedPostgres:
         self._lock = lock
 
     def _wait_for_predecessor(self) -> None:
-        """Wait until the server of an Argosy that was killed has ended; pid files without a server are removed."""
+        """Wait until the server of an Argosy that was killed has ended, then remove the pid files that it left. Raises
+        SettingError when it still runs after _PREDECESSOR_WITHIN_S.
+        """
         clock = SystemClock()
         deadline_s = clock.monotonic_s() + _PREDECESSOR_WITHIN_S
         while (server := cluster.live_server(self._data)) is not None:
@@ -168,8 +172,8 @@ class EmbeddedPostgres:
                 raise SettingError(f"another PostgreSQL (pid {server.pid}) runs in {self._data}: stop it first")
             with contextlib.suppress(psutil.TimeoutExpired):
                 server.wait(0.1)
-        # PostgreSQL itself takes a pid in these files that is somebody else's by now, or a zombie's, for a running
-        # server. Shared memory that is still in use stops it all the same.
+        # PostgreSQL refuses to start when the pid in one of these files belongs to any process, even an unrelated one
+        # or a zombie. Without the files it still refuses while backends of the last server use its shared memory.
         lock_of_socket = self.socket_dir / f".s.PGSQL.{self._port}.lock"
         for stale in (self._data / "postmaster.pid", lock_of_socket):
             stale.unlink(missing_ok=True)
@@ -189,7 +193,7 @@ class EmbeddedPostgres:
         clock = SystemClock()
         deadline_s = clock.monotonic_s() + _PREDECESSOR_WITHIN_S
         while True:
-            # SIGINT is a fast stop: sessions are cut, nothing committed is lost.
+            # SIGINT is PostgreSQL's fast shutdown: it ends sessions, and nothing committed is lost.
             self._child = cluster.run_as(
                 "postgres", command, self._account, self.log_path, signal.SIGINT, _STOP_GRACE_S
             )
@@ -197,7 +201,7 @@ class EmbeddedPostgres:
                 self._child.wait_until(self._is_ready, _READY_WITHIN_S)
                 return
             except UnavailableError as error:
-                # Backends of a server that was killed -9 take a moment to notice.
+                # After a kill -9 of the last server, its backends take a moment to notice that and end.
                 if "is still in use" not in str(error) or clock.monotonic_s() > deadline_s:
                     raise
                 threading.Event().wait(0.2)

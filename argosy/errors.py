@@ -1,4 +1,4 @@
-"""Every error that crosses a module boundary, by who can do something about it.
+"""Every error that crosses a module boundary, grouped by what can be done about it.
 
     ArgosyError
     ├── CallerError                 the caller must change something; a retry of the same thing cannot help
@@ -8,23 +8,24 @@
     │   ├── WorkflowError           a workflow or step is declared or used wrongly
     │   └── RecordError             a log record cannot be decoded
     │       ├── NewerRecordError    … because a newer Argosy wrote it
-    │       └── InvalidRecordError  it can, and says what the API would have refused
+    │       └── InvalidRecordError  it can be decoded, but the API would have refused what it asks for
     ├── FlushRefusedError           Postgres refuses what a flush contains; nothing was changed
-    │   └── FlushSlowError          it did not get done with it: less at once may work; nothing was changed
+    │   └── FlushSlowError          Postgres did not finish it in time: a smaller one may work; nothing was changed
     ├── UnavailableError            try again; nothing was changed
     │   ├── LogUnavailableError     the log refused or cannot be reached
     │   ├── StoreUnavailableError   Postgres cannot be reached
     │   │   ├── StoreNotReadyError  … has no free connection, or is starting: wait
     │   │   ├── StoreReadOnlyError  … takes no writes: a standby, or default_transaction_read_only
-    │   │   └── StoreSlowError      it did not get done with this statement: less at once may work
+    │   │   ├── StoreBusyError      … let a statement wait too long for a lock
+    │   │   └── StoreSlowError      … did not finish a statement in time: a smaller one may work
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
-    ├── OutcomeUnknownError         try again with the same key; it may have happened
+    ├── OutcomeUnknownError         it may have happened: try again with the same key
     ├── InternalError               a bug of Argosy's: what Postgres has is right, and is read again
-    ├── OwnershipLostError          this process may no longer write: drop what is held (I4)
+    ├── OwnershipLostError          this process may no longer write: it drops what it holds in memory (I4)
     └── StepError                   what user code sees of a step or a wait
-        ├── StepFailedError         the step failed for good, its retries are spent
+        ├── StepFailedError         the step failed for good: no retries are left
         ├── StepTimeoutError        one try of the step took longer than timeout_s
-        └── WaitTimeoutError        nobody signalled in time
+        └── WaitTimeoutError        no signal came in time
 
 `retryable` says whether the same call may succeed later; `code` is the slug in problem bodies, logs and metrics.
 """
@@ -76,7 +77,7 @@ class FlushRefusedError(ArgosyError):
 
 
 class FlushSlowError(FlushRefusedError):
-    """Postgres did not get done with a flush, again and again; it is certain that nothing of it took effect."""
+    """Postgres repeatedly did not finish a flush in time. It is certain that nothing of the flush took effect."""
 
 
 class UnavailableError(ArgosyError):
@@ -101,15 +102,15 @@ class StoreReadOnlyError(StoreUnavailableError):
 
 
 class StoreBusyError(StoreUnavailableError):
-    """Postgres was reached, and somebody else held for too long what a statement needs."""
+    """Postgres was reached, but another session held for too long the lock that a statement needs."""
 
 
 class StoreSlowError(StoreUnavailableError):
-    """Postgres was reached, and did not get done with one statement, for want of time or memory."""
+    """Postgres was reached, but could not finish one statement, for want of time or memory."""
 
 
 class EffectNotStartedError(UnavailableError):
-    """A step raises it when it knows that it has changed nothing: the one error after which an at_most_once step may be
+    """Raised by a step that knows that it has changed nothing. It is the only error after which an at_most_once step is
     tried again.
     """
 
@@ -134,9 +135,9 @@ class StepError(ArgosyError):
 
 
 class StepFailedError(StepError):
-    """error_type: the name of the exception class that the last try raised. is_private: of a private step: clients are
-    told neither. traceback: where it came from, as it was recorded; for people, not for decisions: an older version
-    recorded none.
+    """A step failed for good. error_type: the name of the exception class that the last try raised. is_private: the
+    step is private, so clients see neither the message nor error_type. traceback: where the error was raised, as
+    recorded; for people, not for decisions, because older versions recorded none.
     """
 
     code = "step_failed"

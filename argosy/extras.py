@@ -1,6 +1,6 @@
-"""Which extra of the distribution brings a module that is not installed, or that this system does not have.
+"""Messages for modules that cannot be imported: which extra installs them, or that this system does not have them.
 
-`pip install argosy` is enough to write workflows and to ask a gateway, on any system; processes need more.
+`pip install argosy` is enough to write workflows and to use a client, on any system; Argosy's processes need more.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,9 @@ _UNIX: Final = frozenset({"fcntl", "grp", "pwd", "resource", "termios"})
 
 
 def explained(error: ModuleNotFoundError) -> SettingError | None:
-    """Return what to do about a module that cannot be imported, or None when it is none that Argosy asks for."""
+    """Return an error that says what to do about a module that cannot be imported, or None when Argosy does not import
+    that module.
+    """
     module = (error.name or "").partition(".")[0]
     if module in _UNIX:
         return SettingError(
@@ -40,7 +42,7 @@ def explained(error: ModuleNotFoundError) -> SettingError | None:
 
 @contextmanager
 def needed() -> Iterator[None]:
-    """Import inside what an extra brings. Raises SettingError that names the extra."""
+    """Context for imports of modules that an extra installs. Raises SettingError, which names the missing extra."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""`argosy fleet`: lanes and workers as a gateway sees them, as a table that is drawn again each second."""
+"""`argosy fleet`: a table of lanes and workers as a gateway sees them, drawn again each second."""
 
 import signal
 import threading
@@ -16,18 +16,18 @@ from argosy.errors import CallerError, UnavailableError
 
 _INTERVAL_S: Final = 1.0
 _TIMEOUT_S: Final = 10.0
-_WORKERS_MAX: Final = 200  # the gateway's own bound of a page
-_WIDTH_OF_A_PIPE: Final = 160  # nobody's screen bounds it
+_WORKERS_MAX: Final = 200  # the default of PAGE_SIZE_MAX, the gateway's bound of a page
+_WIDTH_OF_A_PIPE: Final = 160  # used when stdout is no terminal, which would bound the width
 _STATE_STYLE: Final = {"alive": "green", "silent": "yellow", "dead": "red"}
 
 Fleet = dict[str, Any]
 
 
 def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> int:
-    """Draw until Ctrl-C, or once (also when nobody's terminal would show it); returns the exit code.
+    """Draw the table each second until Ctrl-C, or once if is_once or the console is no terminal; return the exit code.
 
-    A gateway that goes away while it is watched is said and waited for. Raises UnavailableError, CallerError when it
-    does not answer at first.
+    When the gateway stops answering, the last table stays with a warning, and is drawn anew once the gateway answers.
+    Raises UnavailableError, CallerError when the first call fails.
     """
     console, clock = console or Console(highlight=False), SystemClock()
     if not console.is_terminal:
@@ -49,7 +49,7 @@ def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> in
 
 
 def read_fleet(client: httpx2.Client, url: str) -> Fleet:
-    """The first page of the gateway's list. Raises UnavailableError, CallerError."""
+    """Return the first page of the gateway's list of workers, with its lanes. Raises UnavailableError, CallerError."""
     try:
         answer = client.get("/v1/fleet", params={"limit": _WORKERS_MAX})
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -61,23 +61,25 @@ def read_fleet(client: httpx2.Client, url: str) -> Fleet:
         detail = content["detail"]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CallerError(f"what answers at {url} is no gateway of Argosy: {answer.status_code}") from error
-    raise UnavailableError(f"the gateway at {url} cannot say: {detail}")
+    raise UnavailableError(f"the gateway at {url} cannot list the fleet: {detail}")
 
 
 def draw(fleet: Fleet, now: datetime, warning: str = "") -> RenderableType:
-    """What one look shows. warning: why it is not news, if it is not."""
+    """Return the tables for one answer of the gateway. warning: why the answer is old; empty when it is new."""
     parts: list[RenderableType] = [_lanes(fleet["lanes"]), Text(), _workers(fleet["workers"], now)]
     if not fleet["workers"]:
         parts.append(Text("no worker has registered: start one with `argosy worker dispatch`", "yellow"))
     if fleet.get("next"):
-        parts.append(Text(f"… and more than these {len(fleet['workers'])}: GET /v1/fleet has pages"))
+        parts.append(Text(f"… and more workers than these {len(fleet['workers'])}: GET /v1/fleet lists them in pages"))
     if warning:
         parts.append(Text(warning, "red"))
     return Group(*parts)
 
 
 def _table(title: str, *columns: str, wrapped: str) -> Table:
-    """Nothing but what it says, so that it fits a terminal of 80 columns; one column alone may be broken."""
+    """Return a table without borders, so that it fits a terminal of 80 columns. Only the column `wrapped` may break its
+    lines.
+    """
     table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, no_wrap=column != wrapped, overflow="fold", header_style="dim", min_width=len(column))
@@ -132,7 +134,7 @@ def _style(worker: Fleet) -> str:
 
 
 def in_words(seconds: float) -> str:
-    """A duration as short as can be: 0.4s, 12s, 3m, 5h, 2d."""
+    """Return a duration in its shortest form: 0.4s, 12s, 3m, 5h, 2d."""
     if seconds < 10:
         return f"{max(0.0, seconds):.1f}s"
     for size_s, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):

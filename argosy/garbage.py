@@ -1,20 +1,21 @@
-"""The garbage collector in a process that serves.
+"""How the garbage collector is set in gateways and workers.
 
-Our own code leaves it nothing: what it allocates is freed when the last one lets go (tests/dispatch/test_garbage.py).
-It is there for users' code. By default it looks at everything young each 700 allocations, which took a tenth of what a
-worker spends on a small turn, for nothing.
+Argosy's own code makes no reference cycles (tests/dispatch/test_garbage.py shows it): reference counts free all of its
+objects. The collector is there for users' code. By default it examines all young objects after every 700 allocations;
+that took a tenth of a worker's time on a small turn, and found nothing.
 """
 
 import gc
 from typing import Final
 
-_YOUNG_MAX: Final = 50_000  # ten megabytes or so of garbage at the most, before anything of it is found, in 5 ms
+_YOUNG_MAX: Final = 50_000  # at most about 10 MB of garbage before a collection, which takes 5 ms
 _ROUNDS: Final = 10
 
 
 def settle() -> None:
-    """What is here now stays: no full collection looks at it again (in a gateway that took 30 ms each time). Once, when
-    everything is imported and opened.
+    """Exempt all objects that exist now from future collections, and collect less often. These objects live as long as
+    the process, and in a gateway a full collection of them took 30 ms. Call it once, when everything is imported and
+    opened.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""One call of a gateway for the command line, and what it answers shown."""
+"""Single calls of the command line to a gateway, and printing their answers."""
 
 import json
 import sys
@@ -16,7 +16,9 @@ _ANSWER_S: Final = 90.0
 def call(
     method: str, url: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None, wait_s: int = 0
 ) -> None:
-    """Show the answer, and end."""
+    """Call a gateway, print its answer and exit: with code 0 when the call succeeded, else 1. Raises SettingError when
+    no gateway answers at url.
+    """
     content, is_success = ask(method, url, path, headers=headers, body=body, wait_s=wait_s)
     show(content)
     sys.exit(0 if is_success else 1)
@@ -29,7 +31,9 @@ def show(content: Any) -> None:
 def ask(
     method: str, url: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None, wait_s: int = 0
 ) -> tuple[Any, bool]:
-    """What a gateway answers, and whether it did what it was asked for."""
+    """Call a gateway; return the JSON of its answer, and whether the call succeeded. Raises SettingError when no
+    gateway answers at url.
+    """
     import httpx2
 
     try:
@@ -45,7 +49,7 @@ def ask(
 
 
 def segment(text: str) -> str:
-    """An id or a name as one segment of an address, whatever is in it."""
+    """Return an id or a name encoded as one segment of a URL's path. Raises SettingError when that is impossible."""
     if text in {"", ".", ".."}:
         raise SettingError(f"{text!r} is neither an id nor a name: no address can hold it")
     return quote(text, safe="", errors="surrogateescape")

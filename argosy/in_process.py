@@ -1,4 +1,4 @@
-"""`argosy.Argosy`: a client that brings its own fleet, in this process, for scripts, notebooks and tests."""
+"""`argosy.Argosy`: a client that runs its own fleet in this process, for scripts, notebooks and tests."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ from argosy.workflow.definition import workflow_of
 DRAIN_S: Final = 5.0
 _SOCKET_PATH_BYTES_MAX: Final = 100  # macOS takes 103, Linux 107
 
-# Whatever the environment names for others: a script must not become a worker of a fleet by accident.
+# These override the environment: a script must not become a worker of another fleet by accident.
 _ITS_OWN: Final[dict[str, Any]] = {
     "state_db_uri": "",
     "kafka_bootstrap_servers": "",
@@ -38,17 +38,18 @@ _NOT_SETTINGS: Final = _ITS_OWN.keys() | {"argosy_data_dir", "argosy_workflows",
 
 
 class Argosy(AsyncClient):
-    """An AsyncClient of a durable fleet in this process, for as long as `async with` lasts; used once.
+    """An AsyncClient of a durable fleet that runs in this process while its `async with` block lasts. One instance can
+    be entered once.
 
-    workflows: decorated functions, and files or modules as `argosy up --workflows` takes them. data_dir: where its
-    Postgres lives, the same as that of `argosy up` unless said; what is accepted there survives this process, and goes
-    on when the folder is opened again. settings: others than the environment's, by their names in lower case; what a
-    fleet of its own decides for itself (state_db_uri, port, …) is refused.
+    workflows: decorated functions, and files or modules as `argosy up --workflows` takes them. data_dir: the folder of
+    the fleet's Postgres; by default that of `argosy up`. Turns that are accepted there survive this process, and go on
+    when the folder is opened again. settings: by their names in lower case, instead of the environment's; settings that
+    the fleet itself determines (state_db_uri, port, …) are refused.
 
-    Steps run on the caller's event loop: a loop that is blocked stops them, too. At the end steps in flight have 5 s
-    (drain_timeout_s) to end; a plain `def` that still runs then cannot be stopped: it goes on
-    until the interpreter ends, which does not wait for it.
-    `url` is its address, for other processes of this user.
+    Steps run on the caller's event loop, so code that blocks the loop stops them, too. At the end of the block, steps
+    in flight have 5 s (drain_timeout_s) to end. A plain `def` step that still runs then cannot be stopped: it goes on
+    until the interpreter exits, which does not wait for it.
+    `url` is the gateway's address for other processes of this user.
 
     Raises SettingError (another Argosy has the folder), WorkflowError (a workflow is broken), UnavailableError.
     """
@@ -74,7 +75,7 @@ class Argosy(AsyncClient):
         super().__init__(self.url, retry_s=retry_s)
 
     async def __aenter__(self) -> Self:
-        if not structlog.is_configured():  # else it prints everything to stdout
+        if not structlog.is_configured():  # by default structlog prints every event to stdout
             level = "warning" if self._settings.log_level == "info" else self._settings.log_level
             telemetry.set_up_logging(level, self._settings.log_format, is_own_process=False)
         async with AsyncExitStack() as stack:
@@ -89,7 +90,7 @@ class Argosy(AsyncClient):
 
 
 def _catalog(workflows: Sequence[str | Path | Callable[..., Any]]) -> Catalog:
-    """Raises WorkflowError."""
+    """Return a catalog of the workflows. Raises WorkflowError when one is broken, or is no workflow."""
     catalog = Catalog.load(str(each) for each in workflows if isinstance(each, str | Path))
     for each in workflows:
         if isinstance(each, str | Path):

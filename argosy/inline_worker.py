@@ -23,8 +23,9 @@ _STOP_S: Final = 40.0
 
 @contextmanager
 def inline_worker(settings: Settings) -> Iterator[None]:
-    """A worker as a child, when AGENT_DISPATCH_BACKEND=inline. One that ends by itself (it may be killed, and ends on
-    purpose when it is stuck) is started again; it drains when the gateway has ended.
+    """Run a worker as a child while the block lasts, if AGENT_DISPATCH_BACKEND=inline. A worker that ends by itself (it
+    was killed, or ended on purpose because it was stuck) is started again. At the end of the block, when the gateway
+    has ended, the worker is told to drain and end.
     """
     if settings.agent_dispatch_backend != "inline":
         yield

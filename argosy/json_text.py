@@ -1,10 +1,10 @@
-"""Whether bytes are JSON that everybody here can read again, whoever wrote them."""
+"""Checks that bytes are JSON that every process of Argosy can decode, whatever program wrote them."""
 
 from typing import Any, Final
 
 import msgspec
 
-# Workers decode deeper in the stack than gateways: a bound far below the recursion limit holds for both.
+# Decoding recurses, and workers decode with a deeper stack than gateways: this is far below the limit in both.
 NESTING_MAX: Final = 100
 
 _decode = msgspec.json.Decoder().decode
@@ -12,8 +12,8 @@ _CONTAINERS: Final = (dict, list)
 
 
 def is_sound(raw: bytes) -> bool:
-    """Whether every reader can decode it: JSON in UTF-8, without lone surrogates, NaN, Infinity and numbers that no
-    double holds, not nested deeper than NESTING_MAX.
+    """Whether every reader can decode these bytes: they are JSON in UTF-8 without lone surrogates, NaN, Infinity and
+    numbers that no double holds, and nested no deeper than NESTING_MAX.
     """
     try:
         return not is_too_deep(raw, _decode(raw))
@@ -22,13 +22,13 @@ def is_sound(raw: bytes) -> bool:
 
 
 def is_too_deep(raw: bytes, value: Any) -> bool:
-    """value: what raw is, decoded."""
+    """Whether JSON is nested deeper than NESTING_MAX. value: raw, decoded."""
     has_room = type(value) in _CONTAINERS and raw.count(b"[") + raw.count(b"{") > NESTING_MAX
     return has_room and is_deeper(value, NESTING_MAX)
 
 
 def is_deeper(value: Any, depth_max: int) -> bool:
-    """Whether containers stand in each other more than depth_max times; level by level, so nothing recurses."""
+    """Whether containers are nested more than depth_max deep. It goes level by level instead of recursing."""
     level = [value]
     for _ in range(depth_max):
         below: list[Any] = []

@@ -1,15 +1,17 @@
-"""The log admits: an ordered, partitioned, durable sequence of records. The contract; adapters are in argosy/logs/.
+"""The contract of a log: an ordered, partitioned, durable sequence of records. Its adapters are in argosy/logs/.
 
 Promises that every adapter keeps and tests/contract/ shows:
-- APPENDED means durable: the record survives the loss of any process at once after (I1).
-- NOT_APPENDED is certain; everything that is not certain is UNKNOWN.
-- Positions of a partition grow with the order of appends; a reader sees each record from its start position on once,
-  in order. Positions may hold no record for good (Kafka: what belongs to transactions, what was compacted), never
-  another.
+- APPENDED means durable: the record survives the loss of any process from that moment on (I1).
+- NOT_APPENDED is certain; an outcome that is not certain is UNKNOWN.
+- Positions of a partition grow in the order of appends. A reader sees each record from its start position on once, in
+  order. A position may never have a record (in Kafka: markers and aborted records of transactions, compacted records),
+  but it never has another record.
 - A record belongs to the claim under which it was polled: `Batch.claim` is the number given to `start`, and nothing
-  that was polled before a `start` is ever delivered with its number.
-- Being eligible for a partition is the log's word on who should own it; owning it is Postgres's (see workers/dispatch).
-- The word is known to be old before the log has given a partition to somebody else unheard (`is_word_old`).
+  that was polled before a `start` is ever delivered with that number.
+- The log's word says which worker is eligible for a partition, and so should own it. Ownership itself is in Postgres
+  (see workers/dispatch).
+- A reader that the log cannot reach takes the last word for old before the log may have given one of its partitions to
+  another worker (`is_word_old`).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +20,7 @@ from typing import NamedTuple, Protocol
 
 
 class Outcome(Enum):
-    """What became of an append."""
+    """The outcome of an append."""
 
     APPENDED = "appended"
     NOT_APPENDED = "not_appended"  # certainly not in the log
@@ -26,7 +28,7 @@ class Outcome(Enum):
 
 
 class Entry(NamedTuple):
-    """What to append. headers: (name, value) pairs, `traceparent` among them."""
+    """A record to append. headers: (name, value) pairs, `traceparent` among them."""
 
     partition: int
     key: bytes
@@ -35,7 +37,7 @@ class Entry(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """The result of one append. position is -1 unless APPENDED; reason is empty then."""
+    """The result of one append. position: -1 unless APPENDED. reason: why it was not appended; empty when APPENDED."""
 
     outcome: Outcome
     position: int = -1
@@ -43,7 +45,7 @@ class Appended(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What was read. timestamp_ms: when it was appended, Unix milliseconds, by the log's or the gateway's clock."""
+    """A record as read. timestamp_ms: when it was appended, Unix milliseconds, by the log's or the gateway's clock."""
 
     position: int
     timestamp_ms: int
@@ -55,10 +57,10 @@ class Record(NamedTuple):
 class Batch(NamedTuple):
     """Records of one partition, in order, polled under one claim; there may be none.
 
-    begin, end: what was delivered before ends at begin, what comes next begins at end, and the log gave nothing else in
-    between. is_fresh: it is the first since the reader went to a place (a start, a resume), where what it had fetched
-    for another place may be in its way: what seems to be missing right after begin may be there. What is missing
-    between two records, or behind the last, is not in the log.
+    begin, end: the batch before ended at begin, the next one begins at end, and the log has nothing between them but
+    these records. is_fresh: this is the first batch since the reader went to a position (a start, a resume). Such a
+    batch may show what the reader had fetched for another position, so records that seem to be missing right after
+    begin may be there. Positions missing between two records, or behind the last, have no record in the log.
     """
 
     partition: int
@@ -70,7 +72,9 @@ class Batch(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Positions begin..end without a record; has_record: one stood at the end, else nothing had come behind it."""
+    """The positions from begin to end, which have no record. has_record: a record follows at end; else none had come
+    after the gap yet.
+    """
 
     begin: int
     end: int
@@ -78,7 +82,7 @@ class Gap(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Which log this is: positions belong to (cluster_id, topic_id) and to no other log of the same name."""
+    """The identity of a log. Positions belong to (cluster_id, topic_id), and to no other log of the same name."""
 
     cluster_id: str
     topic_id: str
@@ -90,22 +94,23 @@ class Identity(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The positions that a partition holds: begin <= p < end; end is where the next append goes."""
+    """The positions p that a partition holds: begin <= p < end. The next append goes to end."""
 
     begin: int
     end: int
 
 
 class Held(NamedTuple):
-    """What a topic holds. size_bytes: on disk, replicas not counted; None where the log cannot say."""
+    """How much a topic holds. size_bytes: on disk, replicas not counted; None when the log does not tell."""
 
     records: int
     size_bytes: int | None
 
 
 class Recovery(NamedTuple):
-    """What the log does about a worker that is gone. session_timeout_s: after this others read its partitions at the
-    latest; None when nobody says. how_to_lower: why it is longer than the settings want, and what to do; or empty.
+    """How the log handles a worker that is gone. session_timeout_s: after this at the latest other workers read its
+    partitions; None when the log does not tell. how_to_lower: why that is longer than the settings ask for, and what to
+    do about it; empty when it is not.
     """
 
     session_timeout_s: float | None
@@ -123,7 +128,7 @@ class Recovery(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """Who trims, under which term, and which log he means."""
+    """The right to trim: the leader of this role in this term may trim this log, and no other."""
 
     role: str
     term: int
@@ -135,32 +140,34 @@ class LogWriter(Protocol):
 
     @property
     def partition_count(self) -> int:
-        """Fixed when the topic was made: what was found when it was opened."""
+        """The topic's number of partitions when this writer opened it; it is fixed when the topic is made."""
         ...
 
     @property
     def identity(self) -> Identity:
-        """The log that was opened."""
+        """The identity of the log when this writer opened it."""
         ...
 
     async def look(self) -> Identity:
-        """The log of this name that is there now. Raises LogUnavailableError; SettingError when there is none."""
+        """Return the identity of the log that has this name now. Raises LogUnavailableError, or SettingError when there
+        is no such log.
+        """
         ...
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
-        """Append all, in order per partition; one result per entry. Never raises for a failed append.
+        """Append all entries, in order per partition; return one result per entry. Never raises for a failed append.
 
-        Bounded in time (LOG_APPEND_TIMEOUT_S) and in memory (a full queue is NOT_APPENDED).
-        Wakes the event loop once per call, not once per record.
+        An append is bounded in time (LOG_APPEND_TIMEOUT_S) and in memory (with a full queue it is NOT_APPENDED).
+        The adapter wakes the event loop once per call, not once per record.
         """
         ...
 
     async def backlog_age_s(self) -> float:
-        """For how long the oldest append in flight has been waiting; 0 when none is."""
+        """Return for how long the oldest append in flight has been waiting; 0 when none is in flight."""
         ...
 
     async def close(self) -> None:
-        """Deliver what is in flight, bounded by LOG_APPEND_TIMEOUT_S."""
+        """Wait for the appends in flight, for LOG_APPEND_TIMEOUT_S at the most, and close."""
         ...
 
 
@@ -172,30 +179,31 @@ class LogReader(Protocol):
         on_batch: Callable[[Batch], None],
         on_eligible: Callable[[frozenset[int]], None],
     ) -> Identity:
-        """Join the group and begin to be eligible. Both callbacks run on the event loop; on_eligible is called with
-        the whole set after every change, and when an old word is confirmed. Raises LogUnavailableError, or SettingError
-        when the topic is not there.
+        """Join the group, and return the log's identity. Both callbacks run on the event loop. on_eligible is called
+        with the whole set of partitions that this process is eligible for, after every change, and when the log
+        confirms a word that had become old. Raises LogUnavailableError, or SettingError when there is no such topic.
         """
         ...
 
     async def identity(self) -> Identity:
-        """As it was not longer ago than 2 s: a topic that was deleted and made again has another topic_id."""
+        """Return the log's identity, at most 2 s old. A topic that was deleted and made again has another topic_id."""
         ...
 
     async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
-        """What these partitions hold now. Raises LogUnavailableError."""
+        """Return what these partitions hold now. Raises LogUnavailableError."""
         ...
 
     async def has_joined(self) -> bool:
-        """Whether it is known what this process is eligible for: on_eligible was called, or it is a member of the group
-        and gets nothing, because others have everything. Once true it stays so. Raises LogUnavailableError.
+        """Whether the log has said what this process is eligible for: on_eligible was called, or this process is a
+        member of the group and gets no partition, because other workers have them all. Once true it stays true. Raises
+        LogUnavailableError.
         """
         ...
 
     def start(self, partition: int, position: int, claim: int) -> None:
-        """Deliver this partition from position on (None of what was polled before), tagged with claim.
+        """Deliver this partition from position on, in batches with this claim; drop what was polled of it before.
 
-        Ignored when the partition is not eligible any more.
+        Does nothing when this process is no longer eligible for the partition.
         """
         ...
 
@@ -204,75 +212,81 @@ class LogReader(Protocol):
         ...
 
     def pause(self) -> None:
-        """Back-pressure: deliver nothing until resume; membership and positions are kept."""
+        """Deliver nothing until `resume` (back-pressure). The reader stays in the group and keeps its positions."""
         ...
 
     def resume(self) -> None: ...
 
     def wake(self) -> None:
-        """A hint that new records exist: look now (adapters that need no hint ignore it)."""
+        """Look for new records now: a hint that there are some. Adapters that need no hint ignore it."""
         ...
 
     def accepted(self, partition: int, position: int) -> None:
-        """Advisory: everything before position is in Postgres. For lag tools only; nothing is ever read from it."""
+        """Tell the log that everything before position is in Postgres. Only tools that show lag use it: Argosy never
+        reads it back.
+        """
         ...
 
     def session_timeout_s(self) -> float | None:
-        """After how long without a sign of life a member is out of the group, in effect; None when nobody says.
-        Known once `open` has returned.
+        """Return after how many seconds without a sign of life the log takes a member out of the group, in effect; None
+        when the log does not tell. Known once `open` has returned.
         """
         ...
 
     def is_word_old(self) -> bool:
-        """Whether what on_eligible was told last may not hold any more: the log was not heard for so long that it may
-        have given it to others. So it is when this process was stopped and goes on, until the log has spoken again;
-        then on_eligible is called, be it with the same. Who claims by an old word takes from a rightful owner.
+        """Whether the last call of on_eligible may no longer hold: nothing was heard from the log for so long that it
+        may have given the partitions to other workers. That is so after this process was stopped, until the log answers
+        again; then on_eligible is called, even with the same set. A worker that claims by an old word takes partitions
+        from their rightful owner.
         """
         ...
 
     async def leave(self) -> None:
-        """Be eligible for nothing until `join`: on_eligible is called with the empty set (at the latest when this
-        returns, or soon after), others become eligible without waiting for a time-out, and nothing more is delivered.
+        """Leave the group until `join`: on_eligible is called with the empty set (before this returns, or soon after),
+        other workers become eligible without waiting for a time-out, and nothing more is delivered.
         """
         ...
 
     async def join(self) -> None:
-        """After `leave`: a member of the group again."""
+        """Join the group again after `leave`."""
         ...
 
     async def close(self) -> None:
-        """Leave the group at once, so that others become eligible without waiting for a time-out."""
+        """Leave the group at once, so that other workers become eligible without waiting for a time-out."""
         ...
 
 
 class LogAdmin(Protocol):
-    """What an operator or a maintenance leader does to a topic."""
+    """What an operator or a leader of maintenance does with a topic."""
 
     async def ensure_topic(self) -> list[str]:
-        """Create the lane's topic, or check it. Returns warnings in plain words (too few replicas, short retention…).
+        """Create the lane's topic, or check it. Returns warnings in plain words (too few replicas, short retention, …).
 
-        Raises SettingError when what is there contradicts the settings, LogUnavailableError when nobody answers.
+        Raises SettingError when the existing topic contradicts the settings, LogUnavailableError when the log does not
+        answer.
         """
         ...
 
     async def recovery(self) -> Recovery:
-        """Set the group's bound as the settings want it, as far as that is allowed; what holds then."""
+        """Set the session timeout of the consumer group as the settings ask, as far as the log allows; return what is
+        in effect then.
+        """
         ...
 
     async def identity(self) -> Identity:
-        """Which log it is now. Raises SettingError when there is no such topic, LogUnavailableError."""
+        """Return the log's identity now. Raises SettingError when there is no such topic, LogUnavailableError."""
         ...
 
     async def trim(self, partition: int, position: int, fence: Fence | None = None) -> bool:
-        """Forget what is before position; False when that was too much for one call: call again.
+        """Delete the records before position. Returns False when that was too much for one call: call again.
 
-        A log that is kept in Postgres is trimmed under the fence or not at all: OwnershipLostError. Raises
+        Only a log in Postgres checks the fence; raises OwnershipLostError when the fence does not hold. Raises
         LogUnavailableError.
         """
         ...
 
     async def held(self) -> Held:
-        """What the topic holds. Raises LogUnavailableError."""
+        """Return how much the topic holds. Raises LogUnavailableError."""
         ...
 
     async def close(self) -> None: ...

@@ -1,5 +1,7 @@
-"""What names may be: of tenants, sessions, signals and workflows, and idempotency keys. One rule for the edge, which
-refuses what does not keep it, and for workers, which keep such records aside: whatever may stand in a log.
+"""Rules for the names of tenants, sessions, signals and workflows, for tags and for idempotency keys.
+
+Gateways refuse requests that break a rule. Workers apply the same rules to records of the log, which other producers
+may have written, and make a dead letter of a record that breaks one.
 """
 
 import re
@@ -10,13 +12,13 @@ NAME_SIZE_BYTES_MAX: Final = 256
 WORKFLOW_LENGTH_MAX: Final = 200
 TAGS_MAX: Final = 16
 TAG_LENGTH_MAX: Final = 64
-NOT_BEFORE_MS_MAX: Final = 366 * 86_400_000  # ahead of when it is posted
+NOT_BEFORE_MS_MAX: Final = 366 * 86_400_000  # after the time at which the turn is posted
 DEADLINE_S_MAX: Final = 366 * 86_400
 
 TAG_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Anchored, as the OpenAPI document has them, too.
+# Anchored, because the OpenAPI document has these patterns, too, where a pattern matches anywhere.
 NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
 KEY_PATTERN: Final = r"^[\x21-\x7e]{1,256}$"
 TENANT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
@@ -27,11 +29,12 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def fault_of_name(name: str) -> str:
-    """What is wrong with the name of a session or a signal, as in "a name …"; empty when nothing is. 1..256 bytes of
-    UTF-8 without control characters; "." and ".." would vanish from a URL on the way.
+    """Return what is wrong with the name of a session or a signal, as the end of a sentence "a name …"; empty when it
+    is valid. A name has 1..256 bytes of UTF-8 without control characters; "." and ".." would be removed from a URL's
+    path.
     """
     if name.isascii() and name.isprintable() and 1 <= len(name) <= NAME_SIZE_BYTES_MAX and name not in _VANISHING:
-        return ""  # of most names, at once
+        return ""  # the fast way, for most names
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -47,15 +50,17 @@ def fault_of_name(name: str) -> str:
 
 @lru_cache(maxsize=4_096)
 def is_tenant(name: str) -> bool:
-    """Letters, digits, dot, underscore and dash, 63 at the most."""
+    """Whether this is a valid tenant: letters, digits, dots, underscores and dashes, at most 63, a letter or digit
+    first.
+    """
     return _TENANT.fullmatch(name) is not None
 
 
 def is_key(key: str) -> bool:
-    """An idempotency key: 1..256 visible ASCII characters."""
+    """Whether this is a valid idempotency key: 1..256 visible ASCII characters."""
     return _KEY.fullmatch(key) is not None
 
 
 def traceparent(value: bytes | None) -> bytes | None:
-    """The trace context to pass on; None when it is not one."""
+    """Return the value of a `traceparent` header, or None when it is no valid one and must not be passed on."""
     return value if value and _TRACEPARENT.fullmatch(value) else None

@@ -1,19 +1,19 @@
-"""How many files and sockets this process may have open."""
+"""The number of files and sockets that this process may have open."""
 
 from typing import Final
 
 from argosy.extras import needed
 
-# What a process needs beside its clients' connections: Postgres, the log, its calls, logs and libraries.
+# Files that a process needs beside its clients' connections: for Postgres, the log, gRPC calls, log files, libraries.
 OTHERS: Final = 256
 _MAX: Final = 1_048_576
 
 
 def open_files_max(*, is_own_process: bool) -> int:
-    """Return how many this process may have open.
+    """Return how many files and sockets this process may have open.
 
-    is_own_process: the soft limit, often 1024, is raised to the hard one first. It is only a default, for programs that
-    use select(); inside somebody's program it stays as it is.
+    is_own_process: first raise the soft limit, often 1024, to the hard one. The soft limit is only a default for
+    programs that use select(). In the user's own program it stays as it is.
     """
     with needed():
         import resource

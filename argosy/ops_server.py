@@ -1,7 +1,7 @@
-"""/healthz, /readyz and /metrics of a process that serves nothing else.
+"""/healthz, /readyz and /metrics of a process that serves no other HTTP.
 
-Answered from threads, so that they answer while the event loop is stuck: that is when somebody asks. What they show
-is read from memory by the two callables, which must not wait for anything.
+Threads answer, so that probes get an answer while the event loop is stuck, when it matters most. The two callables that
+make the answers run in these threads; they read memory and must not wait for anything.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ _REQUEST_TIMEOUT_S: Final = 5.0
 
 
 class OpsServer:
-    """One HTTP server on host:port (0: a free one), in threads that end with the process.
+    """An HTTP server on host:port (0: a free port), in daemon threads.
 
-    health() and ready() give (is it so, what to show): 200 or 503 with the dict as JSON. They are called from other
-    threads than the one that made this. Raises SettingError when the address cannot be bound.
+    health() and ready() return whether the process is healthy or ready, and a dict: the answer is 200 or 503 with the
+    dict as JSON. They are called from the server's threads. Raises SettingError when the address cannot be bound.
     """
 
     def __init__(self, host: str, port: int, health: Answer, ready: Answer) -> None:
@@ -41,14 +41,14 @@ class OpsServer:
 
     @property
     def port(self) -> int:
-        """The port that it listens on, from the constructor on."""
+        """The port of the listening socket, which is bound by the constructor."""
         return int(self._server.server_address[1])
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the port. Once, after start."""
+        """Stop serving and close the port. Call it once, after start."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(_REQUEST_TIMEOUT_S)
@@ -56,7 +56,7 @@ class OpsServer:
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a client that never finishes its request must not hold up our end
+    block_on_close = False  # a client that never finishes its request must not delay the end of the process
     answers: dict[str, Answer]
 
     def __init__(self, host: str, port: int) -> None:
@@ -64,17 +64,17 @@ class _Server(http.server.ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Without the look in the DNS for our own name that http.server would have."""
+        """Bind without looking this host's name up in the DNS, as http.server would."""
         socketserver.TCPServer.server_bind(self)
 
     def shutdown(self) -> None:
-        """Without waiting until its loop looks whether it shall end, which it does twice a second."""
-        with contextlib.suppress(OSError):  # not every system takes it of a socket that listens
-            self.socket.shutdown(socket.SHUT_RDWR)  # wakes the loop
+        """End serve_forever at once; by default it notices a shutdown only twice a second."""
+        with contextlib.suppress(OSError):  # not every system can shut a listening socket down
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes serve_forever
         super().shutdown()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Nothing: a client that went away is no news."""
+        """Log nothing when a client goes away."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -84,7 +84,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """http.server's name for it."""
+        """Answer a GET; http.server determines this name."""
         path = self.path.partition("?")[0]
         if path == "/metrics":
             body, content_type = telemetry.exposition()
@@ -92,14 +92,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif answer := cast(_Server, self.server).answers.get(path):
             try:
                 is_so, shown = answer()
-            except Exception as error:  # whatever is wrong in there, a probe must hear that something is
+            except Exception as error:  # a probe must get an answer, whatever the callable raises
                 is_so, shown = False, {"code": "internal", "error": type(error).__name__}
             self._send(200 if is_so else 503, msgspec.json.encode(shown), "application/json")
         else:
             self._send(404, b'{"code":"not_found"}', "application/json")
 
     def do_HEAD(self) -> None:
-        """As GET, without the body: what load balancers ask."""
+        """Answer as GET does, without the body; load balancers send HEAD."""
         self.do_GET()
 
     def _send(self, status: int, body: bytes, content_type: str) -> None:
@@ -111,4 +111,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing: probes come every second."""
+        """Log nothing: probes come every second."""

@@ -1,13 +1,13 @@
 """Pokes: signed hints to workers that something is due for them.
 
-A poke is a hint and nothing more. It is sent at once when its worker has not been poked for SPACING_S, together with
-what came meanwhile otherwise; one per worker is in flight; a lost one costs the worker's poll interval. `poke` never
-waits and never raises.
+A poke is only a hint: when it is lost, the worker finds what is due at its next regular look. A poke is sent at once if
+its worker was not poked within SPACING_S; otherwise it waits, and is sent in one message with those that come
+meanwhile. One message per worker is in flight. `poke` never waits and never raises.
 
-A poke that is refused (another secret, another version, another worker at the address) is one that was lost.
+A worker may refuse a poke (another secret, another version, another worker at the address); then the poke is lost.
 
-Bounds: one stream per worker, closed after IDLE_S without a poke; what waits for a worker is three sets of numbers and
-TURNS_MAX turns.
+Bounds: one stream per worker, closed after IDLE_S without a poke; for each worker three sets of numbers and TURNS_MAX
+turns may wait to be sent.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ from argosy.signed_call import Callee, CallError, SignedCall, open_channel
 from argosy.signing import SignatureError
 
 METHOD: Final = "/argosy.rpc.v2.Worker/Poke"
-SPACING_S: Final = 0.004  # 250 calls a second per worker at the most, and no one waits that long for the first
-FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is not asked more often, and its failures not told
+SPACING_S: Final = 0.004  # at most 250 messages a second per worker; the first after a pause is sent at once
+FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is called, and `on_failure` for it, no more often than this
 TIMEOUT_S: Final = 1.0
 IDLE_S: Final = 60.0
-TURNS_MAX: Final = 64  # what comes in such numbers is not in such a hurry
+TURNS_MAX: Final = 64  # signalled turns beyond this are not named: among so many no single one is urgent
 LAZY_S: Final = 0.01
 
 
 class Hint(NamedTuple):
-    """What is due: buckets with new inbox rows, partitions of a Postgres log with new records, partitions that the
-    sender has claimed; turns (tenant, id) to which a signal is being written at this moment.
+    """The content of a poke: buckets with new inbox rows, partitions of a Postgres log with new records, partitions
+    that the sender has claimed, and turns (tenant, id) for which the sender is writing a signal at this moment.
     """
 
     inbox_buckets: frozenset[int] = frozenset()
@@ -43,7 +43,7 @@ class Hint(NamedTuple):
 
 
 class _Line:
-    """What waits for one worker, and the task that delivers it."""
+    """The pokes that wait for one worker, and the task that sends them."""
 
     def __init__(self) -> None:
         self.inbox_buckets: set[int] = set()
@@ -77,12 +77,12 @@ class _Line:
 
 
 class Poker:
-    """Sends pokes for one lane. Used from one event loop; close it there."""
+    """Sends pokes to workers of one lane. It is used, and closed, on one event loop."""
 
     def __init__(
         self, key: bytes, lane: str, clock: Clock, on_failure: Callable[[Callee, Hint], None] = lambda *_: None
     ) -> None:
-        """key: Keys.calls. on_failure: called with the worker and the hint that did not arrive there."""
+        """key: Keys.calls. on_failure: called with a worker and the hint that did not reach it."""
         self._key = key
         self._lane = lane
         self._clock = clock
@@ -99,7 +99,7 @@ class Poker:
         *,
         is_urgent: bool = True,
     ) -> None:
-        """Tell this worker, soon. Not urgent: with the next poke that is, or LAZY_S later."""
+        """Queue a poke for this worker. A poke that is not urgent is sent with the next urgent one, or after LAZY_S."""
         line = self._lines.get(callee)
         if line is None:
             line = self._lines[callee] = _Line()
@@ -114,7 +114,7 @@ class Poker:
             line.lazy = asyncio.get_running_loop().call_later(LAZY_S, line.wake)
 
     async def close(self) -> None:
-        """Close every channel; what waits is dropped."""
+        """Close every channel. Pokes that still wait are dropped."""
         tasks = [line.task for line in self._lines.values() if line.task]
         self._lines.clear()
         for task in tasks:
@@ -137,7 +137,7 @@ class Poker:
                 del self._lines[callee]
 
     async def _has_news(self, line: _Line) -> bool:
-        """True when there is something to send; False after IDLE_S without."""
+        """Wait until there is something to send; return False when there is nothing for IDLE_S."""
         try:
             async with asyncio.timeout(IDLE_S):
                 await line.news.wait()
@@ -148,8 +148,9 @@ class Poker:
     async def _send(
         self, call: SignedCall | None, open_call: Callable[[], Awaitable[SignedCall]], hint: Hint
     ) -> SignedCall | None:
-        """The call on which the worker has heard it: this one, or a new one where this one had ended unnoticed, with
-        its worker or at its behest. None: it was not heard.
+        """Send a hint, and return the call over which the worker acknowledged it, or None when it did not. That is the
+        given call, or a new one when the given call had ended unnoticed: because the worker had ended, or had closed
+        it.
         """
         request = PokeRequest(
             lane=self._lane,
@@ -177,7 +178,7 @@ class Poker:
 
 
 async def _is_heard(call: SignedCall, request: PokeRequest) -> bool:
-    """False: the call has ended."""
+    """Send the request and wait for the answer; return False when the call has ended."""
     try:
         await call.write(request)
         return await call.read() is not None

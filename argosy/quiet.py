@@ -1,4 +1,4 @@
-"""Log events that come again and again while something is away: said at once, and then once in a while."""
+"""Limits how often repeated log events are printed: at once, and then only from time to time."""
 
 import threading
 from collections.abc import Collection
@@ -16,9 +16,9 @@ class _Said(NamedTuple):
 
 
 class Quiet:
-    """A structlog processor: of each of these events lines_max lines in interval_s seconds at the most.
+    """A structlog processor that prints at most lines_max lines of each of these events in interval_s seconds.
 
-    What was left out is counted in the next line, as `left_out`. From any thread.
+    The next line of the event has the number of dropped lines as `left_out`. May be called from any thread.
     """
 
     def __init__(self, events: Collection[str], interval_s: float, clock: Clock, *, lines_max: int = 1) -> None:
@@ -27,11 +27,11 @@ class Quiet:
         self._clock = clock
         self._lines_max = lines_max
         self._said: dict[str, _Said] = {}
-        # Whatever is freed while a line is made may say something itself, in the same thread.
+        # Re-entrant: an object that is freed while this thread holds the lock may log an event itself.
         self._lock = threading.RLock()
 
     def __call__(self, _logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-        """Raises structlog.DropEvent for what is left out."""
+        """Return the event to print. Raises structlog.DropEvent when its line is to be dropped."""
         name = event.get("event")
         if name not in self._events:
             return event

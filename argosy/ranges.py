@@ -1,10 +1,10 @@
-"""Ranges of whole numbers: partitions as people write them, buckets as they are asked for."""
+"""Ranges of whole numbers, such as the partitions of a worker or the buckets of a query."""
 
 from collections.abc import Iterable
 
 
 def in_ranges(numbers: Iterable[int]) -> str:
-    """Sorted numbers, those in a row as one range: "0-5, 8"."""
+    """Return sorted numbers as text, consecutive ones as a range: "0-5, 8"."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and ranges[-1][1] == number - 1:
@@ -15,7 +15,7 @@ def in_ranges(numbers: Iterable[int]) -> str:
 
 
 def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same numbers in as few ranges (both ends inclusive) as there can be, in order."""
+    """Return the same numbers in as few ranges (both ends inclusive) as possible, in order."""
     found: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
         if found and first <= found[-1][1] + 1:

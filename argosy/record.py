@@ -1,7 +1,7 @@
-"""What a turn looks like in the log: TurnRequested, one schema-version byte and then msgpack.
+"""The value of a record in the log: one byte with the version of the schema, then a TurnRequested in msgpack.
 
-Promise: bytes written by this version decode for ever; a newer version's bytes are refused as NewerRecordError and
-kept aside with their raw bytes, never lost and never guessed at.
+Promise: every later version decodes what this version writes. A record of a newer version raises NewerRecordError; the
+worker keeps it as a dead letter with its raw bytes, and never guesses at its content.
 """
 
 from typing import Final
@@ -15,11 +15,11 @@ ON_BUSY: Final = ("enqueue", "reject")
 
 
 class TurnRequested(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One request for a turn, as the gateway admitted it.
+    """A request for a turn, as the gateway admitted it.
 
-    Shapes: turn_id 16 bytes; input and tags are JSON bytes (tags: an array of strings); digest 16 bytes or empty,
-    of what a repetition under the same idempotency key must equal.
-    Units:  not_before_ms Unix milliseconds, 0 for at once; deadline_s seconds from when the turn is due, 0 for none.
+    turn_id has 16 bytes; input and tags are JSON (tags: an array of strings). digest: 16 bytes, or empty; the digest of
+    the content that a second request under the same idempotency key must have, too. not_before_ms: Unix milliseconds, 0
+    for at once. deadline_s: seconds from when the turn is due, 0 for none.
     """
 
     turn_id: bytes
@@ -43,12 +43,14 @@ _prefix = bytes([SCHEMA_VERSION])
 
 
 def encode(turn: TurnRequested) -> bytes:
-    """The record's value."""
+    """Return the record's value."""
     return _prefix + _encoder.encode(turn)
 
 
 def decode(value: bytes | None) -> TurnRequested:
-    """The turn in a record's value. Raises RecordError (never parse again), NewerRecordError (a newer worker may)."""
+    """Return the turn in a record's value. Raises RecordError (no worker can decode it), or its subclass
+    NewerRecordError (a newer worker can).
+    """
     if not value:
         raise RecordError("the record is empty")
     if value[0] > SCHEMA_VERSION:

@@ -1,7 +1,8 @@
-"""The rounds of a loop that must not end: an error of one is said, waited out, and forgotten with the next success.
+"""The rounds of a loop that must not end: an error of a round is logged, and after a pause the next round begins.
 
-What each error means stands in argosy/store/fault.py. Only Fault.END, and what is no Exception (a cancellation), leaves
-the loop. A loop that fails again and again, and not because somebody is away, is named (`failing`).
+argosy/store/fault.py says what each error means. Only an error that means Fault.END, and an exception that is no
+Exception (a cancellation), leaves the loop. `failing` names a loop that keeps failing, unless it fails because Postgres
+or the log is away.
 """
 
 import contextlib
@@ -19,29 +20,33 @@ from argosy.store.fault import Fault, fault_of
 log = structlog.get_logger()
 
 _DELAY_S_MIN, _DELAY_S_MAX = 0.05, 2.0
-_AWAY_S_MAX: Final = 0.5  # who is away may be back at any moment
-_SAY_AGAIN_S: Final = 60.0  # the same error of the same place
+_AWAY_S_MAX: Final = 0.5  # shorter than _DELAY_S_MAX: Postgres or the log may be back at any moment
+_SAY_AGAIN_S: Final = 60.0  # the same error at the same place is not logged again within this
 _PLACES_MAX: Final = 100
 _WORDS_MAX: Final = 2_000
-_IN_A_ROW: Final = 12  # what is halved until what is at fault stands alone may fail almost as often, and is well then
-_ROW_S: Final = 60.0  # after so long it is another row: of a loop that is only begun again nobody hears that it is well
+_IN_A_ROW: Final = 12  # more than the failures of a loop that halves a batch until the entry at fault stands alone
+_ROW_S: Final = 60.0  # the count begins anew after this: `kept` sees no success of a loop that it has begun again
 
-# By identity, of this process: those that failed so often in a row.
+# The rounds of this process that failed _IN_A_ROW times in a row, by id().
 _failing: "dict[int, weakref.ref[Rounds]]" = {}
 
 
 def failing() -> str:
-    """A loop of this process that keeps failing, and by what kind of error; empty when none does. From any thread."""
+    """Return the name of a loop of this process that keeps failing, with the kind of its error; empty when none does.
+    May be called from any thread.
+    """
     found = (each() for each in tuple(_failing.values()))
     return next((f"{each.name} ({each.kind})" for each in found if each is not None and each.is_failing), "")
 
 
 class Rounds:
-    """`async with rounds:` around each round of one loop; a round that failed ends after a pause that grows."""
+    """Wraps each round of a loop: `async with rounds:`. A round that raised an error ends after a pause, which grows
+    with every failure in a row.
+    """
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
-        self.kind = ""  # of the last error, in a row of such
+        self.kind = ""  # class of the last error that counted as a failure
         self._clock = clock
         self._delay_s = 0.0
         self._failures = 0
@@ -51,12 +56,14 @@ class Rounds:
 
     @property
     def delay_s(self) -> float:
-        """How long the pause after the last failure is; 0: the last round was well."""
+        """The pause after the last failure; 0 when the last round succeeded."""
         return self._delay_s
 
     @property
     def is_failing(self) -> bool:
-        """Whether it failed many times in a row until just now, and not because somebody is away."""
+        """Whether the loop failed _IN_A_ROW times in a row and lately, not counting failures because Postgres or the
+        log is away or slow.
+        """
         return self._failures >= _IN_A_ROW and self._clock.monotonic_s() - self._failed_at_s < _ROW_S
 
     async def __aenter__(self) -> None:
@@ -82,7 +89,7 @@ class Rounds:
             self._gauge.set(0)
 
     def failed(self, error: Exception, **what: Any) -> Fault:
-        """Say it, with what it is about, and let the next pause be longer. Returns what it means."""
+        """Log the error of a round, with what it is about, and make the next pause longer. Returns its meaning."""
         fault = fault_of(error)
         is_away = fault is Fault.AWAY
         if fault not in (Fault.AWAY, Fault.SLOW):
@@ -102,7 +109,9 @@ class Rounds:
 
     @contextlib.contextmanager
     def outlive(self, **what: Any) -> Iterator[None]:
-        """Around what is done for one of many: its error is said, and keeps nothing from the others."""
+        """Wrap what is done for one of many turns, rows or listeners: its error is logged, and the others go on. An
+        error that means Fault.END is raised.
+        """
         try:
             yield
         except Exception as error:
@@ -111,7 +120,7 @@ class Rounds:
             self.say(error, **what)
 
     def say(self, error: BaseException, **what: Any) -> Fault:
-        """Say an error that is dealt with, with what it is about. Returns what it means."""
+        """Log and count an error that the caller handles, with what it is about. Returns the error's meaning."""
         fault = fault_of(error)
         telemetry.LOOP_ERRORS.labels(loop=self.name, fault=fault.value).inc()
         words = f"{type(error).__name__}: {error}"
@@ -143,8 +152,8 @@ class Rounds:
 
 
 async def kept(name: str, run: Callable[[], Awaitable[None]], clock: Clock) -> None:
-    """`run` as long as it goes on: begun again after every error that need not end the process. The net below loops,
-    each of which outlives the errors of its rounds by itself.
+    """Call `run` until it returns, again after every error that need not end the process. This is a second net: a loop
+    inside `run` outlives the errors of its rounds by itself.
     """
     rounds = Rounds(name, clock)
     is_over = False

@@ -1,8 +1,8 @@
-"""The secret that all processes of a fleet share, and the keys that are made of it: one for each purpose.
+"""The secret that all processes of a fleet share, and the keys derived from it, one for each purpose.
 
-Nothing is keyed by the secret itself. A key tells nothing of another key, and nothing of the secret as long as that
-cannot be guessed: so it has 32 characters at the least. What is not in these keys (a record in the log, an event's id)
-is not signed.
+Nothing is keyed by the secret itself. A key reveals nothing about another key. It reveals nothing about the secret
+either, unless the secret can be guessed; so the secret has at least 32 characters. Records in the log and ids of a
+turn's events are not signed.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ _SALT: Final = b"argosy"
 
 
 class Keys(NamedTuple):
-    """calls: of calls between our processes (signing.py); cursors: of the gateway's pages (gateway/cursor.py);
-    places: of turns in the ids of a session's events (gateway/watch/places.py).
+    """The keys of a fleet. calls: signs calls between its processes (signing.py); cursors: for cursors of the gateway's
+    pages (gateway/cursor.py); places: for the turns' places in the ids of a session's events (gateway/watch/places.py).
     """
 
     calls: bytes
@@ -31,15 +31,19 @@ class Keys(NamedTuple):
 
 
 def load_keys(configured: str, data_dir: Path) -> Keys:
-    """The keys of the configured secret, or of the data folder's, which is minted there (0600) on first use.
+    """Return the keys of the configured secret, or, when none is configured, of the secret in the data folder. A secret
+    that is not there is made, with mode 0600.
 
-    Any number of processes may call this at once for one folder: they all get the same keys. Raises SettingError.
+    Any number of processes may call this at once for one folder: they all get the same keys. Raises SettingError when
+    the secret is too short, or cannot be read or made.
     """
     return keys_of(load_secret(configured, data_dir))
 
 
 def load_secret(configured: str, data_dir: Path) -> bytes:
-    """The shared secret, without blanks around it: somebody's `echo` puts a line's end there. As load_keys."""
+    """Return the secret of which `load_keys` makes keys, without white space around it, such as the line end that
+    `echo` adds. Raises SettingError as `load_keys` does.
+    """
     if configured := configured.strip():
         if len(configured) < SECRET_LENGTH_MIN:
             raise SettingError(f"GRAPH_SERVICE_AUTH_SECRET has less than {SECRET_LENGTH_MIN} characters")
@@ -60,7 +64,7 @@ def load_secret(configured: str, data_dir: Path) -> bytes:
 
 
 def keys_of(secret: bytes) -> Keys:
-    """Made anew they are the same. Another label makes another key: a new scheme has a new label."""
+    """Return the keys of a secret, always the same. A new scheme gets a new label, and so another key."""
     return Keys(
         calls=hkdf(secret, _SALT, b"calls v2"),
         cursors=hkdf(secret, _SALT, b"cursors v2"),
@@ -69,13 +73,15 @@ def keys_of(secret: bytes) -> Keys:
 
 
 def hkdf(secret: bytes, salt: bytes, label: bytes) -> bytes:
-    """32 bytes, by HKDF-SHA256 (RFC 5869): extract, then the first block of expand."""
+    """Return 32 bytes by HKDF-SHA256 (RFC 5869): extract, then the first block of expand."""
     extracted = hmac.digest(salt, secret, hashlib.sha256)
     return hmac.digest(extracted, label + b"\x01", hashlib.sha256)
 
 
 def _mint_secret(path: Path) -> None:
-    """A link either makes the name or finds it taken: nobody ever reads half a secret, and the first one wins."""
+    """Write a new secret to a draft and link it to its name. The link fails when the name is taken, so no process ever
+    reads half a secret, and the first secret stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{SECRET_FILE_NAME}-")  # mkstemp makes it 0600
     try:

@@ -1,7 +1,7 @@
-"""Secrets that stand in files: NAME_FILE in place of NAME, for every setting that is a secret.
+"""Secrets in files: NAME_FILE in place of NAME, for every setting that is a secret.
 
-A file is read once, when the process starts. It holds the secret and nothing else but a line's end. What it holds is in
-no message.
+A file is read once, when the process starts. It holds the secret, and at most line ends after it. No message shows the
+file's content.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ _SIZE_BYTES_MAX: Final = 65_536
 
 
 class InFile(NamedTuple):
-    """Where a secret stands. name: of the setting that says so; source: where that one stands."""
+    """A secret in a file. name: the setting with the file's path, NAME_FILE; source: where that is set."""
 
     name: str
     source: str
@@ -22,7 +22,7 @@ class InFile(NamedTuple):
 
 
 def read_secret(where: InFile) -> str:
-    """The secret. Raises SettingError: one line that names the setting and the file."""
+    """Read the secret. Raises SettingError with one line that names the setting and the file."""
     named = f"{where.name}={where.path} (in {where.source})"
     if not isinstance(where.path, str):
         raise SettingError(f"{named}: must be the path of a file")

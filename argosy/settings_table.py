@@ -1,6 +1,6 @@
-"""The table of docs/settings.md, from the settings themselves: `python -m argosy.settings_table [docs/settings.md]`.
+"""Generates the table of docs/settings.md: `python -m argosy.settings_table [docs/settings.md]`.
 
-Without an argument it prints the table; with one it writes the table between the two marks of that file.
+Without an argument it prints the table; with one it writes the table between the two marks in that file.
 """
 
 import sys
@@ -26,7 +26,7 @@ def table() -> str:
 
 
 def replaced(text: str) -> str:
-    """Return a page with the table of today between its marks. Raises ValueError when a mark is missing."""
+    """Return the page with the current table between its marks. Raises ValueError when a mark is missing."""
     before, _, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:
@@ -46,7 +46,7 @@ def _default(name: str, field: FieldInfo) -> str:
 
 
 def _number(value: Any) -> str:
-    """Return the whole number, without an exponent or rounding."""
+    """Return a number as text: a whole number in full, without a fraction or an exponent."""
     return str(int(value)) if value == int(value) else str(value)
 
 

@@ -1,7 +1,7 @@
-"""The caller's side of a call between our own processes: one stream, every message signed, both ways.
+"""The caller's side of calls between Argosy's processes. A call is one stream; each side signs every message.
 
-An answer is believed when it was signed for this very stream: who has the address of a worker that is gone is not that
-worker, with the secret or without.
+The caller believes an answer only if the worker that is meant signed it for this very stream. Another process that took
+the address of a worker that is gone is not taken for that worker, whether it has the secret or not.
 """
 
 import asyncio
@@ -31,30 +31,30 @@ from argosy.signing import (
 
 log = structlog.get_logger()
 
-# Our processes reach each other directly: http_proxy and all_proxy of the environment are meant for what is elsewhere.
+# Argosy's processes reach each other directly: http_proxy and all_proxy of the environment are for other destinations.
 _OPTIONS: Final = (("grpc.enable_http_proxy", 0),)
 _ENDED: Final = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 
 
 class Callee(NamedTuple):
-    """The worker that is meant, and where it answered last."""
+    """The worker to call, and its address as last known."""
 
     worker_id: uuid.UUID
     address: str
 
 
 class CallError(UnavailableError):
-    """The worker that is meant does not answer at its address (any more): it is gone, or of another version."""
+    """The worker to call does not answer at its address: it is gone, or of another version."""
 
 
 def open_channel(address: str, options: Sequence[tuple[str, Any]] = ()) -> Any:
-    """A channel to one of our own processes. Close it, or use it with `async with`."""
+    """Open a channel to another process of Argosy. Close it, or use it with `async with`."""
     fork.own_peer_address(address)
     return grpc.aio.insecure_channel(address, [*_OPTIONS, *options])
 
 
 class SignedCall:
-    """An open stream. Used from one event loop; one task writes at a time, and one reads."""
+    """An open stream to a worker. It is used on one event loop, by one writing and one reading task at a time."""
 
     def __init__(self, call: Any, address: str, method: str, signer: Signer, verifier: Verifier, answer: Any) -> None:
         self._call = call
@@ -66,8 +66,8 @@ class SignedCall:
 
     @classmethod
     async def open(cls, channel: Any, key: bytes, method: str, callee: Callee, answer: Any) -> "SignedCall":
-        """One round trip. answer: the class of the callee's messages. Raises CallError; never ends by itself where the
-        callee says nothing.
+        """Open a stream; that takes one round trip. answer: the class of the callee's messages. Raises CallError. It
+        has no time-out: it waits for ever for a callee that does not answer.
         """
         caller_nonce = nonce()
         call = channel.stream_stream(method)(
@@ -77,9 +77,9 @@ class SignedCall:
             greeting = dict(await call.initial_metadata() or ())
             callee_nonce = greeting.get(NONCE_HEADER)
             if not isinstance(callee_nonce, bytes) or len(callee_nonce) != NONCE_SIZE_BYTES:
-                raise CallError(f"{callee.address} does not speak as this version does")
+                raise CallError(f"{callee.address} does not answer as this version's workers do")
             if greeting.get(WORKER_HEADER) != callee.worker_id.bytes:
-                raise CallError(f"{callee.address} is another worker's by now")
+                raise CallError(f"{callee.address} is now the address of another worker")
         except _ENDED as error:
             raise CallError(f"{callee.address} ended the call at once") from error
         except BaseException:
@@ -89,15 +89,15 @@ class SignedCall:
         return cls(call, callee.address, method, Signer(keys.requests), Verifier(keys.responses), answer)
 
     async def write(self, message: Any) -> None:
-        """Raises CallError when the stream has ended."""
+        """Sign and send a message. Raises CallError when the stream has ended."""
         try:
             await self._call.write(self._signer.sign(message.SerializeToString()))
         except _ENDED as error:
             raise CallError(f"{self._address}: the stream has ended") from error
 
     async def read(self) -> Any:
-        """The next answer; None: the callee has ended the stream. Raises CallError, and SignatureError when the worker
-        did not sign it.
+        """Return the next answer, or None when the callee has ended the stream in order. Raises CallError when the
+        stream broke, and SignatureError when the worker that is meant did not sign the answer.
         """
         try:
             message = await self._call.read()

@@ -1,4 +1,4 @@
-"""Counts of what happens thousands of times a second on one event loop: a few additions, and no lock."""
+"""Metrics for what happens thousands of times a second on one event loop: a count costs a few additions and no lock."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,9 @@ from prometheus_client.registry import Collector
 
 
 class StepTally(Collector):
-    """Tries of steps: a counter by outcome, and a histogram of how long each took. completed, failed, retried: how many
-    so far. Changed on one loop; read from any thread, which may see a try in the histogram and not in the counter yet.
+    """Tries of steps: a counter by outcome, and a histogram of their durations. completed, failed, retried: how many so
+    far. They are changed on one event loop and read from any thread, which may see a try in the histogram before it is
+    in the counter.
     """
 
     def __init__(self, steps: tuple[str, str], seconds: tuple[str, str], buckets_s: Sequence[float]) -> None:
@@ -24,7 +25,7 @@ class StepTally(Collector):
         REGISTRY.register(self)
 
     def took(self, seconds: float) -> None:
-        """One try has ended."""
+        """Count the duration of a try that has ended."""
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum_s += seconds
 

@@ -1,7 +1,7 @@
-"""Every metric, span and log-event name, with labels and units, in one table; and how log events are printed.
+"""Every metric and the name of every log event, in one table; and how log events are printed.
 
-Metrics carry no session and no turn as labels. Hot code binds labels once, never per turn. There is no log
-line per turn.
+No metric has a session or a turn as a label. Hot code binds labels once, never per turn. A turn that goes well has no
+log line.
 """
 
 import logging
@@ -15,11 +15,12 @@ from argosy.clock import SystemClock
 from argosy.quiet import Quiet
 from argosy.tally import StepTally
 
-# What repeats while something is away is said this often.
+# Events that repeat while Postgres, the log or another process is away are printed once in this time.
 _QUIET_S: Final = 5.0
-# Whose lines are printed like our own.
+# The libraries whose log lines are printed like Argosy's.
 _LIBRARIES: Final = ("asyncio", "grpc", "uvicorn")
-# A workflow that always fails must not cost more for its log lines than for its turns: so many of a kind are printed.
+# At most so many lines of an event in so many seconds: the log lines of a workflow that always fails must not cost more
+# than its turns.
 _FAILURES_S, _FAILURES_MAX = 1.0, 20
 _LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -31,7 +32,7 @@ RATE_LIMITED = Counter(
     "argosy_gateway_rate_limited", "Turns, signals, cancels and resumes refused by the rate limit of a tenant"
 )
 CONNECTIONS_REFUSED = Counter(
-    "argosy_gateway_connections_refused", "Connections that were broken off, by the bound that they passed", ["why"]
+    "argosy_gateway_connections_refused", "Connections that were closed, by the bound that they exceeded", ["why"]
 )
 STREAMS = Gauge("argosy_gateway_streams", "Event streams that clients have open")
 STREAMS_REFUSED = Counter("argosy_gateway_streams_refused", "Event streams refused for want of room")
@@ -43,16 +44,16 @@ CACHE_AGE_S = Gauge("argosy_gateway_cache_age_seconds", "Age of the cache of wor
 ACCEPTED = Counter("argosy_turns_accepted", "Records that became turns")
 ENDED = Counter("argosy_turns_ended", "Turns that ended, by status", ["status"])
 TURNS_WAITING_FOR_BUILD = Gauge(
-    "argosy_turns_waiting_for_build", "Turns of this owner that it cannot run, and nobody runs for it"
+    "argosy_turns_waiting_for_build", "Turns of this owner that it cannot run, and that no other worker runs for it"
 )
 TURNS_LENT = Gauge("argosy_turns_lent", "Turns of this owner that another worker runs, because it has their build")
 TURNS_BORROWED = Gauge("argosy_turns_borrowed", "Turns of other owners that this worker runs")
 PARKED = Counter("argosy_turns_parked", "Turns that were parked, by reason", ["reason"])
 CLEANUPS = Counter("argosy_cleanups", "Clean-ups of cancelled turns that were done, failed or cut off", ["outcome"])
-SUSPECTS = Gauge("argosy_suspects", "Turns that may be what ends workers, by what they do", ["state"])
+SUSPECTS = Gauge("argosy_suspects", "Turns that may be the cause of workers' crashes, by what they do", ["state"])
 TRIALS = Gauge("argosy_trials", "Groups of suspects on trial: 0 or 1")
-TRIALS_ENDED = Counter("argosy_trials_ended", "Trials of groups of suspects that no worker died in", ["outcome"])
-DEAD_LETTERS = Counter("argosy_dead_letters", "Records kept aside because they cannot be decoded", ["code"])
+TRIALS_ENDED = Counter("argosy_trials_ended", "Trials of groups of suspects in which no worker died", ["outcome"])
+DEAD_LETTERS = Counter("argosy_dead_letters", "Records that cannot become turns and are kept, by reason", ["code"])
 RUNNING = Gauge("argosy_turns_running", "Turns that hold a slot")
 READY_SESSIONS = Gauge("argosy_ready_sessions", "Sessions whose head could run and waits for a slot")
 PARTITIONS_OWNED = Gauge("argosy_partitions_owned", "Partitions that this worker owns")
@@ -68,8 +69,8 @@ PARTITION_OLDEST_TURN_S = Gauge(
 )
 CLAIMS = Counter("argosy_claims", "Partitions claimed")
 ADOPTIONS = Counter("argosy_adoptions", "Partitions taken over from an owner that died")
-HANDOVERS = Counter("argosy_handovers", "Partitions that changed hands between living workers, by outcome", ["outcome"])
-REBALANCES = Counter("argosy_rebalances", "Changes of what the log lets this worker read")
+HANDOVERS = Counter("argosy_handovers", "Partitions handed over between living workers, by outcome", ["outcome"])
+REBALANCES = Counter("argosy_rebalances", "Changes of the partitions that the log lets this worker read")
 FENCES_REFUSED = Counter("argosy_fences_refused", "Partitions whose fence did not hold in a flush")
 TURNS_REFUSED = Counter("argosy_turns_refused", "Turns that were not as a flush expected them")
 LOGS_REPLACED = Counter("argosy_log_replaced", "Times the log was found to be another one, or to lack records")
@@ -81,9 +82,11 @@ FLUSH_TURNS = Histogram(
 )
 FLUSH_S = Histogram("argosy_flush_seconds", "Time of one flush", ["stream"], buckets=_LATENCY_S)
 THREADS_ABANDONED = Gauge(
-    "argosy_threads_abandoned", "Threads with a call that nobody waits for any more: step, workflow", ["kind"]
+    "argosy_threads_abandoned", "Threads whose call was given up and goes on, by kind: step or workflow", ["kind"]
 )
-THREADS_WAITED_FOR = Gauge("argosy_threads_waited_for", "Calls that wait for a thread: step, workflow", ["kind"])
+THREADS_WAITED_FOR = Gauge(
+    "argosy_threads_waited_for", "Calls that wait for a thread, by kind: step or workflow", ["kind"]
+)
 STEPS = StepTally(
     ("argosy_steps", "Tries of steps, by outcome"),
     ("argosy_step_seconds", "Time of one try of a step"),
@@ -93,13 +96,13 @@ INBOX = Counter("argosy_inbox_rows", "Inbox rows taken, by kind and what became 
 POKES = Counter("argosy_pokes", "Pokes received")
 WATCH_STREAMS = Gauge("argosy_watch_streams", "Gateway processes that watch this worker")
 WATCH_SUBSCRIPTIONS = Gauge("argosy_watch_subscriptions", "Turns and sessions that gateways watch here")
-WATCH_LOOKS = Counter("argosy_watch_looks", "Durable events that a watcher was told to read in Postgres")
+WATCH_LOOKS = Counter("argosy_watch_looks", "Durable events that a gateway was told to read in Postgres")
 FRAMES = Counter("argosy_frames", "Frames sent to gateways")
 CALLS_REFUSED = Counter(
-    "argosy_calls_refused", "Calls that ended because a message was not signed for them, of callers and of callees"
+    "argosy_calls_refused", "Calls that callers or callees ended because a message was not signed for them"
 )
-FLUSHES_SPLIT = Counter("argosy_flushes_split", "Flushes that were sent in parts, by why", ["stream", "why"])
-TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which not even a parking can be written")
+FLUSHES_SPLIT = Counter("argosy_flushes_split", "Flushes that were sent in parts, by reason", ["stream", "why"])
+TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which Postgres refuses even that they are parked")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
 
 # Every process
@@ -115,7 +118,7 @@ LOG_RECORDS = Gauge("argosy_log_records", "Records that the log of a lane holds"
 LOG_SIZE_BYTES = Gauge("argosy_log_size_bytes", "Disk that the log of a lane takes, replicas not counted", ["lane"])
 SNAPSHOT_HELD_S = Gauge("argosy_snapshot_held_seconds", "Age of the oldest transaction that keeps dead rows")
 
-# Log events: the closed list. `log.info(events.X, ...)`.
+# The closed list of log events, for `log.info(telemetry.X, ...)`.
 WORKER_STARTED: Final = "worker.started"
 WORKER_DRAINING: Final = "worker.draining"
 WORKER_STOPPED: Final = "worker.stopped"
@@ -192,15 +195,15 @@ _AWAY: Final = (STORE_UNAVAILABLE, STORE_NOT_READY, LOG_UNAVAILABLE, HEARTBEAT_F
 
 
 def exposition() -> tuple[bytes, str]:
-    """The metrics of this process as Prometheus reads them: the body of /metrics and its content type."""
+    """Return the metrics of this process as Prometheus reads them: the body of /metrics and its content type."""
     return generate_latest(), CONTENT_TYPE_PLAIN_0_0_4
 
 
 def set_up_logging(level: str, log_format: str, *, is_own_process: bool = True) -> None:
-    """Print structured events to stderr from here on. level and log_format are settings of the same names.
+    """Print structured events to stderr from now on. level and log_format: the settings LOG_LEVEL and LOG_FORMAT.
 
-    is_own_process: what our libraries log is printed in the same form, from warnings on. Inside somebody's program that
-    is the program's affair.
+    is_own_process: also print the warnings and errors of the libraries that Argosy uses, in the same form. In the
+    user's own program they are left to the program.
     """
     renderer: structlog.types.Processor
     if log_format == "json":
@@ -236,12 +239,12 @@ def set_up_logging(level: str, log_format: str, *, is_own_process: bool = True) 
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(formatter)
         handler.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
-        for name in _LIBRARIES:  # not the root: user code in a worker has its own way to log
+        for name in _LIBRARIES:  # not the root logger: user code in a worker may have set it up
             library = logging.getLogger(name)
             library.handlers[:], library.propagate = [handler], False
 
 
 def logger() -> structlog.stdlib.BoundLogger:
-    """Where log events go."""
+    """Return the logger for log events."""
     log: structlog.stdlib.BoundLogger = structlog.get_logger()
     return log

@@ -1,4 +1,4 @@
-"""A command in somebody's terminal: how its output is written, and how it ends."""
+"""Running a command in the user's terminal: how it writes its output, and how it ends."""
 
 import contextlib
 import io
@@ -12,9 +12,10 @@ from argosy.printable import printable
 
 
 def run_command(command: Callable[[], object]) -> int | str | None:
-    """Run the command and write out what it says; return the exit code.
+    """Run the command, write out what it has printed, and return the exit code.
 
-    What the user can mend is one line on stderr and exit code 1. A terminal that is not UTF-8 shows what it can.
+    An error that the user can correct is one line on stderr, with exit code 1. Characters that the terminal's encoding
+    does not have are printed as escapes.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -28,18 +29,18 @@ def run_command(command: Callable[[], object]) -> int | str | None:
             code = end.code
         sys.stdout.flush()
     except BrokenPipeError:
-        _let_go_of_stdout()  # whoever read it has enough
+        _let_go_of_stdout()  # the reader of the pipe has closed it
         return 1
-    except (ArgosyError, OSError) as error:  # a folder that cannot be used is the user's to mend, too
+    except (ArgosyError, OSError) as error:  # OSError: the user can correct a folder that cannot be used, too
         if isinstance(error, OSError):
-            _let_go_of_stdout()  # it may be what is full
+            _let_go_of_stdout()  # stdout itself may be on a full disk
         sys.stderr.write(f"argosy: {printable(str(error))}\n")
         return 1
     return code
 
 
 def _let_go_of_stdout() -> None:
-    """Send what is still to be written nowhere: the interpreter would try again when it ends."""
+    """Point stdout at /dev/null: at its end the interpreter would try again to write what is still buffered."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`argosy turn watch`: a turn as it goes on, drawn again as it changes; without a terminal, its events as lines."""
+"""`argosy turn watch`: draws a turn again as it changes; without a terminal, prints its events as lines."""
 
 import sys
 import threading
@@ -32,17 +32,17 @@ from argosy.printable import printable
 
 _RETRY_S: Final = 10.0
 _REDRAWN_PER_S: Final = 8
-_LINES_MAX: Final = 12  # of one channel; the newest
+_LINES_MAX: Final = 12  # of one channel; the newest are shown
 _ROWS_MAX: Final = 30
 _SHOWN_CHARACTERS_MAX: Final = 160
-_LINE_CUT_CHARACTERS: Final = 8_192  # what is wrapped of a long line begins at a multiple, lest all of it moves
+_LINE_CUT_CHARACTERS: Final = 8_192  # a long line is cut at a multiple of this, so that its wrapped text does not shift
 _INTERRUPTED: Final = 130
 
 _STYLE: Final = {
     "completed": "green", "running": "cyan", "retrying": "yellow", "suspended": "yellow", "parked": "magenta",
     "failed": "red", "cancelled": "red", "expired": "red", "rejected": "red", "timed out": "red", "waiting": "yellow",
 }  # fmt: skip
-_SNAPSHOT_STATE: Final = {"intended": "running", "private": "completed"}  # else it is called the same
+_SNAPSHOT_STATE: Final = {"intended": "running", "private": "completed"}  # other statuses have the same name here
 _STATE: Final = {
     "step.intended": "running",
     "step.retrying": "retrying",
@@ -57,7 +57,7 @@ _STATE: Final = {
 
 
 class _Row:
-    """A step or a wait. seq: of the newest event that says something about it."""
+    """A step or a wait in the table. seq: the number of the newest event about it."""
 
     def __init__(self, key: str, seq: int, began_at: datetime | None, state: str = "running") -> None:
         self.key = key
@@ -70,7 +70,9 @@ class _Row:
 
 
 class _Drawn(NamedTuple):
-    """What is drawn. It fits the terminal: the newest is seen, and text before rows, which are fewer then."""
+    """The drawing of a turn, cut to fit the terminal: the newest rows and lines stay, and when there is text of
+    channels, rows get at most half of the room.
+    """
 
     head: Text
     rows: Table
@@ -97,7 +99,7 @@ class _Drawn(NamedTuple):
 
 
 class Watched:
-    """What is known of a turn. Safe to draw from another thread than the one that takes events."""
+    """What the events have told of a turn so far. One thread may draw it while another one takes events."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
@@ -108,7 +110,7 @@ class Watched:
         self._lock = threading.Lock()
 
     def take(self, event: StreamEvent) -> None:
-        """Go on by one event."""
+        """Apply the next event."""
         with self._lock:
             self._assembler.take(event)
             if isinstance(event, Event):
@@ -184,7 +186,8 @@ class Watched:
 
 
 def watch_turn(urls: Sequence[str], turn_id: str, *, console: Console | None = None) -> int:
-    """Watch a turn to its end, or to Ctrl-C, which it survives. Returns the exit code: 0 completed, 130 Ctrl-C, else 1.
+    """Watch a turn until it has ended, or until Ctrl-C, which does not stop the turn. Returns the exit code: 0 when the
+    turn completed, 130 after Ctrl-C, else 1.
 
     Raises ProblemError, GatewayUnreachableError, CallerError.
     """
@@ -231,7 +234,7 @@ def _line(event: StreamEvent) -> str:
     at = event.at.isoformat(timespec="milliseconds") if event.at else ""
     if isinstance(event, Event):
         data = event.data
-        if event.is_ending:  # they are shown when all is over
+        if event.is_ending:  # result and traceback are printed after the last event
             data = {name: value for name, value in data.items() if name not in ("result", "traceback")}
         what = f"{event.key} {_json(data) if data else ''}".strip()
     else:
@@ -244,7 +247,7 @@ def _text(text: str, style: str = "") -> Text:
 
 
 def _tail(value: Any) -> str:
-    """The end of a channel's value, as much as can be seen at the most."""
+    """Return the end of a channel's value, with no more than can be shown."""
     lines = (value if isinstance(value, str) else _json(value)).splitlines()[-_LINES_MAX:]
     return "\n".join(line[max(0, len(line) // _LINE_CUT_CHARACTERS - 1) * _LINE_CUT_CHARACTERS :] for line in lines)
 

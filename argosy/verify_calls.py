@@ -1,4 +1,4 @@
-"""The callee's side of calls between our own processes: what is not signed for this process, now, is not heard."""
+"""The callee's side of calls between Argosy's processes: it drops every message that is not signed for this stream."""
 
 import asyncio
 import contextlib
@@ -27,27 +27,30 @@ log = structlog.get_logger()
 
 
 class SilentBounds(NamedTuple):
-    """Of the calls that have proved to be one of us and wait for their first message."""
+    """Bounds for calls that have shown a proof of the secret, but have not sent their first message yet."""
 
     calls_max: int
     timeout_s: float
 
 
 class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Answers UNAUTHENTICATED to everything that is not signed, and says so; a servicer sees the messages alone.
+    """Verifies signatures before the servicer sees a message. It logs a call that is not signed, and ends it with
+    UNAUTHENTICATED.
 
-    Every call is a stream in both directions; the first message that does not fit ends it. Whoever cannot prove to be
-    one of us is refused before anything else, and takes no room from others. A call reaches its servicer with its first
-    message, which a recorded proof does not have: calls that wait for theirs have bounds (RPC_SILENT_CALLS_MAX,
-    RPC_SILENT_S); one too many ends the oldest at once, and no two have the same nonce.
+    Every call is a stream in both directions, and the first message that is not valid ends it. A call without a proof
+    of the secret is refused before anything else, and takes no room from others. An attacker that replays a recorded
+    proof cannot sign a first message, and only that brings a call to its servicer. Calls that wait for their first
+    message are bounded (RPC_SILENT_CALLS_MAX, RPC_SILENT_S): one too many ends the oldest at once, and no two of them
+    may have the same nonce.
     """
 
     def __init__(self, key: bytes, worker_id: uuid.UUID, bounds: SilentBounds) -> None:
-        """key: Keys.calls; worker_id: who is called here."""
+        """key: Keys.calls. worker_id: this worker's id, which callers must mean."""
         self._key = key
         self._worker_id = worker_id.bytes
         self._bounds = bounds
-        # Calls that wait for their first message, by the caller's nonce, the oldest first; the futures end them.
+        # The calls that wait for their first message, by the caller's nonce, the oldest first. Setting a future ends
+        # one.
         self._unsigned: dict[bytes, asyncio.Future[None]] = {}
 
     async def intercept_service(
@@ -80,8 +83,8 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return grpc.stream_stream_rpc_method_handler(answer)
 
     async def _greet(self, method: str, caller_nonce: bytes, context: Any) -> StreamKeys:
-        """Say who is called here, and challenge the caller. Not to be cancelled: while gRPC sends the beginning of an
-        answer it can send no status, and the call would stay.
+        """Send this worker's id and a challenge; return the stream's keys. Must not be cancelled: while gRPC sends
+        initial metadata it can send no status, and the call would stay open.
         """
         callee_nonce = nonce()
         await context.send_initial_metadata(((NONCE_HEADER, callee_nonce), (WORKER_HEADER, self._worker_id)))
@@ -89,13 +92,13 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     @contextlib.contextmanager
     def _waiting(self, caller_nonce: bytes) -> Iterator[asyncio.Future[None]]:
-        """A place among those who wait for their first message. The future is done when another one has taken it.
-        Raises SignatureError when a call with this nonce has one.
+        """Hold a place among the calls that wait for their first message. The future is done when a newer call has
+        taken the place. Raises SignatureError when another call with this nonce holds one.
         """
         if caller_nonce in self._unsigned:
             raise SignatureError("another call began with the same nonce")
         while len(self._unsigned) >= self._bounds.calls_max:
-            # Taken out here and not when it has ended: many may come before that, and each ends another one.
+            # Remove the oldest here, not when it has ended: many calls may come before that, each must end another one.
             self._unsigned.pop(next(iter(self._unsigned))).set_result(None)
         is_over = self._unsigned[caller_nonce] = asyncio.get_running_loop().create_future()
         try:
@@ -106,7 +109,9 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 
 async def _first(requests: AsyncIterator[Any], is_over: asyncio.Future[None], timeout_s: float) -> Any:
-    """The first message; None: none came in time. Raises SignatureError."""
+    """Return the first message, or None when the stream ended, its place was taken, or none came within timeout_s.
+    Raises SignatureError.
+    """
     coming = asyncio.ensure_future(anext(requests, None))
     try:
         await asyncio.wait((coming, is_over), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -116,7 +121,7 @@ async def _first(requests: AsyncIterator[Any], is_over: asyncio.Future[None], ti
 
 
 class _SigningContext:
-    """A servicer's context whose messages are signed. One task writes at a time."""
+    """A servicer's context that signs the messages it writes. One task may write at a time."""
 
     def __init__(self, context: Any, signer: Signer, encode: Callable[[Any], bytes]) -> None:
         self._context = context

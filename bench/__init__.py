@@ -1,1 +1,1 @@
-"""What one turn costs, side by side with the floor, in one run on one machine: `make bench`, `python -m bench`."""
+"""Measures what a turn costs, next to the floor, in one run on one machine: `make bench`, `python -m bench`."""

@@ -1,16 +1,16 @@
 """`python -m bench [SUITE …|all] [--quick] [--json FILE]`: start a broker and Postgres, measure, stop them.
-`python -m bench --beside DIR`: small turns on this checkout and on the one in that folder, in pairs of rounds.
+`python -m bench --beside DIR`: run small turns on this checkout and on the one in DIR, in pairs of rounds.
 
-turns      what one turn costs, side by side with the floor; latencies; memory
+turns      what one turn costs, next to the floor; latencies; memory
 workers    two workers against one
-recovery   a worker is killed: when its steps run again, when its sessions go on
+recovery   a worker is killed: when its steps run again, and when its sessions go on
 stall      a worker joins or leaves: how long its sessions are held up
-idle       what a fleet asks of Postgres that has nothing to do
+idle       what an idle fleet asks of Postgres
 code       what the code of a turn costs: many steps in a row and at once, replays, the loop of a turn alone
 watch      how late frames are, how soon first events, answers and signals come, what frames cost
-backlog    how fast a long backlog drains, against a short one (long: only when it is named, or with `all`)
+backlog    how fast a long backlog drains, against a short one (takes long: only when named, or with `all`)
 
-Nothing passes or fails by time: the table says what was asked and what was seen, and how busy others kept the machine.
+No suite passes or fails by time: the table shows target and result, and how busy other programs kept the machine.
 """
 
 import argparse
@@ -45,7 +45,7 @@ LONG = {"backlog"}
 
 
 async def run(suites: list[str], is_quick: bool) -> dict[str, Any]:
-    """These suites, one after the other, on servers of the bench's own."""
+    """Run these suites, one after the other, on servers of the bench's own."""
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     result: dict[str, Any] = {"machine": machine, "findings": [], "load_average": {}}
     with contextlib.ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""How fast a warm worker drains what came while it stood still (SIGSTOP), for short backlogs and for a long one.
+"""How fast a warm worker drains what came while it was stopped (SIGSTOP), for short backlogs and for a long one.
 
-A rate is of the whole drain: from SIGCONT to the last durable end, reading the log and accepting included. The CPU that
-worker and Postgres spend on a turn says the same, and hears less of what else the machine does.
+A rate covers the whole drain, from SIGCONT to the last durable end, with reading the log and accepting. The CPU that
+worker and Postgres spend per turn says the same, and depends less on what else the machine does.
 """
 
 import itertools
@@ -23,8 +23,8 @@ PARTITIONS = 12
 SESSIONS = 500
 _SHORT, _MIDDLE = 1_000, 10_000
 _PARTS = 5
-_IN_GROUP_S = 45.0  # for as long as the worker stands still at the longest
-# When the first, the second … fifth of the turns that ended after $1 had ended.
+_IN_GROUP_S = 45.0  # the session time-out of the group: longer than the worker is ever stopped
+# When each fraction in $2 of the turns that ended after $1 had ended.
 _ENDED_AT = """
 SELECT unnest(percentile_disc($2::float8[]) WITHIN GROUP (ORDER BY extract(epoch FROM ended_at)::float8)) AS at
 FROM argosy.turns WHERE ended_at > to_timestamp($1)
@@ -32,6 +32,8 @@ FROM argosy.turns WHERE ended_at > to_timestamp($1)
 
 
 class Drained(NamedTuple):
+    """The result of one drain. rate: turns/s; cpu_us: of worker and Postgres, per turn."""
+
     turns: int
     rate: float
     cpu_us: float

@@ -1,4 +1,4 @@
-"""A fleet of one suite: a database, a topic and a group of its own on the bench's servers, settings as shipped."""
+"""The fleet of one suite: its own database, topic and group on the bench's servers, with the shipped settings."""
 
 import contextlib
 import re
@@ -12,12 +12,12 @@ from bench.services import Services
 from tests.harness.fleet import Fleet
 
 WORKFLOWS = Path(__file__).parent / "workflows.py"
-# The harness of the tests has these shorter; here they are what everybody gets.
+# The tests' harness makes these shorter; here they have their default values.
 _AS_SHIPPED = {"RECONCILE_INTERVAL_S": "1", "GATEWAY_CACHE_S": "2"}
 
 
 class Bed:
-    """A gateway, no worker yet. database: a connection of the bench; client: to the gateway."""
+    """A fleet with a gateway and no worker yet. database: the bench's connection; client: for the gateway."""
 
     def __init__(self, fleet: Fleet, database: asyncpg.Connection, folder: Path) -> None:
         self.fleet = fleet
@@ -30,7 +30,7 @@ class Bed:
 async def bed(
     servers: Services, folder: Path, name: str, partitions: int, *, eligible_s: float = 2.0, **settings: str
 ) -> AsyncIterator[Bed]:
-    """Everything of it is stopped at the end; its logs are shown when the suite fails."""
+    """Start a fleet and yield it; stop all of it at the end. When the suite fails, print the fleet's logs."""
     fleet = Fleet(
         folder / name,
         await _database(servers.postgres.dsn, name),
@@ -59,7 +59,7 @@ async def bed(
 
 
 async def _database(dsn: str, name: str) -> str:
-    """A new one; its DSN."""
+    """Create a database and return its DSN."""
     connection = await asyncpg.connect(dsn)
     await connection.execute(f"CREATE DATABASE bench_{name}")
     await connection.close()

@@ -22,12 +22,12 @@ from bench.workflows import bench_at_once, bench_in_a_row, bench_nothing, bench_
 from tests.workflow.list_journal import ListJournal
 
 _STEPS = 1_000
-_AT_ONCE = 200  # turns, as a busy worker has them
+_AT_ONCE = 200  # turns at once, as in a busy worker
 _ROUNDS = 5
 
 
 class _Journal(ListJournal):
-    """Records, and checks nothing of it."""
+    """Records events and checks none of them."""
 
     def record(self, event: object, key: str, data: bytes) -> None:
         self.rows.append((len(self.rows) + 1, 1, str(event), key, data))
@@ -36,13 +36,13 @@ class _Journal(ListJournal):
         return True
 
     def free(self) -> None:
-        """What ran with it and this hold each other no more, as with a worker's."""
+        """Drop the references between this journal and what ran with it, as a worker's journal does."""
         self.emitter = None
         self._advance = lambda: None
 
 
 async def _run(workflow: Workflow, threads: Threads, journals: Sequence[_Journal]) -> float:
-    """CPU seconds of one turn each, all of them at once."""
+    """Run one turn for each journal, all at once, and return the CPU seconds that all took together."""
     loop = asyncio.get_running_loop()
     ended = loop.create_future()
     left = len(journals)
@@ -96,7 +96,7 @@ async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Findi
         on.fleet.worker()
 
         async def took_s(workflow: str, steps: int, samples: int) -> list[float]:
-            """From sending the POST to the durable end."""
+            """Return the seconds from sending the POST to the durable end, for each sample but the first."""
             seen_s = []
             body = json.dumps({"workflow": workflow, "input": steps}).encode()
             for number in range(samples):
@@ -104,7 +104,7 @@ async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Findi
                 answer = await on.client.request("POST", f"/v1/sessions/{workflow}-{number}/turns", body, JSON)
                 await until(on.database, uuid.UUID(json.loads(answer.body)["turn_id"]), "completed")
                 seen_s.append(time.perf_counter() - began_s)
-            return seen_s[1:]  # the first one warms it up
+            return seen_s[1:]  # the first sample warms the fleet up
 
         samples = 6 if is_quick else 20
         chain = p50_p99_ms(await took_s("bench_in_a_row", 100, samples))["p50_ms"]

@@ -1,4 +1,4 @@
-"""CPU seconds of the processes that take part, children included, the ones that are gone too."""
+"""CPU seconds of the processes that take part, with their children, also of children that have ended."""
 
 import os
 import time
@@ -8,8 +8,9 @@ import psutil
 
 
 def _spent_s(pid: int) -> float:
-    """User and system time of a process, of its living children, and of those it has waited for; of this process
-    itself without its children, which are the servers.
+    """Return the user and system time of a process, of its living children, and of the children that it has waited for.
+
+    For this process, without its children, which are the servers.
     """
     if pid == os.getpid():
         return time.process_time()
@@ -28,7 +29,7 @@ def _spent_s(pid: int) -> float:
 
 
 class CpuMeter:
-    """CPU seconds per part of the fleet since `start`. parts: name -> pids, asked again at each look."""
+    """CPU seconds per part of the fleet since `start`. parts: returns name → pids; called again at each look."""
 
     def __init__(self, parts: Callable[[], dict[str, list[int]]]) -> None:
         self._parts = parts
@@ -45,11 +46,11 @@ class CpuMeter:
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory of one process, MB (10^6)."""
+    """Return the resident memory of one process in MB (10^6 bytes)."""
     return float(psutil.Process(pid).memory_info().rss) / 1e6
 
 
 def machine_busy_s() -> float:
-    """CPU seconds that the whole machine has spent on anything, waiting for disks not counted."""
+    """Return the CPU seconds that the whole machine has spent on anything, without waiting for disks."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))

@@ -1,7 +1,8 @@
 """The floor: the same number of records of the same size through the same two servers, with nothing in between.
 
-One process: a thread that produces (idempotent, acks=all), a thread that consumes, and an event loop that writes each
-batch with one `unnest` insert and, on a second connection, one `unnest` update. No order, no history, no ownership.
+One process with a thread that produces (idempotent, acks=all), a thread that consumes, and an event loop that writes
+each batch with one `unnest` insert and, on a second connection, one `unnest` update. No order, no history, no
+ownership.
 """
 
 import asyncio
@@ -83,7 +84,7 @@ def _consume(
 
 
 async def run_floor(bootstrap: str, dsn: str, total: int, value: bytes) -> float:
-    """Seconds from the first produce to the last update's commit."""
+    """Return the seconds from the first produce to the commit of the last update."""
     topic = f"floor.{uuid.uuid4().hex[:8]}"
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)

@@ -1,4 +1,4 @@
-"""A keep-alive HTTP/1.1 client that costs little, because its CPU counts: no pipelining, no redirects, no TLS."""
+"""A keep-alive HTTP/1.1 client that uses little CPU, because its CPU counts: no pipelining, no redirects, no TLS."""
 
 import asyncio
 from collections import deque
@@ -17,7 +17,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport is not an asyncio.Transport
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -71,14 +71,14 @@ def _dechunk(data: bytes) -> bytes:
 
 
 class HttpClient:
-    """As many connections as there are requests at once."""
+    """A client that keeps as many connections as it has requests at once."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._idle: deque[_Connection] = deque()
 
     async def request(self, method: str, path: str, body: bytes = b"", headers: str = "") -> Answer:
-        """headers: whole lines, each with its \\r\\n. Raises OSError when the connection breaks."""
+        """Send a request. headers: whole lines, each with its \\r\\n. Raises OSError when the connection breaks."""
         connection = self._idle.pop() if self._idle else None
         if connection is None or not connection.is_open:
             loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What a fleet of 64 partitions that has nothing to do asks of Postgres: statements a second, counted by its log."""
+"""What an idle fleet of 64 partitions asks of Postgres: statements per second, counted in the server's log."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ _STATEMENT = re.compile(r"bench:(?P<pid>\d+):.*?LOG:  (?:statement|execute [^:]*
 
 
 async def _tell_statements(dsn: str, is_told: bool) -> None:
-    """Every statement of this server goes to its log, or none."""
+    """Make the server log every statement, or none."""
     connection = await asyncpg.connect(dsn)
     for name, value in (("log_statement", "all"), ("log_line_prefix", "bench:%p:")):
         await connection.execute(f"ALTER SYSTEM SET {name} = '{value}'" if is_told else f"ALTER SYSTEM RESET {name}")
@@ -26,7 +26,7 @@ async def _tell_statements(dsn: str, is_told: bool) -> None:
 
 
 async def _count(servers: Services, seconds: float) -> Counter[str]:
-    """Statements by their first line."""
+    """Count the statements of the next seconds, by the first 90 characters of their first lines."""
     start = servers.postgres.log_path.stat().st_size
     await asyncio.sleep(seconds)
     with servers.postgres.log_path.open(errors="replace") as log:

@@ -1,4 +1,4 @@
-"""Latency with the machine nearly idle: 20 turns a second."""
+"""Latencies of a nearly idle machine, at 20 turns per second."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ def p50_p99_ms(took_s: list[float]) -> dict[str, float]:
 
 
 async def until(database: asyncpg.Connection, turn_id: uuid.UUID, wanted: str, query: str = _ENDED) -> None:
-    """Returns when the turn is in this status."""
+    """Return when the turn has this status. Raises RefusedError after 20,000 looks, or when it has failed."""
     for _ in range(20_000):
         status = await database.fetchval(query, turn_id)
         if status == wanted:
@@ -37,7 +37,7 @@ async def until(database: asyncpg.Connection, turn_id: uuid.UUID, wanted: str, q
 
 
 async def measure_completion(client: HttpClient, database: asyncpg.Connection, samples: int) -> dict[str, object]:
-    """From sending the POST to its 202, and to the moment at which any reader sees the turn's durable end."""
+    """Measure from sending the POST to its 202, and to the moment at which any reader sees the turn's durable end."""
     accepted_s, completed_s = [], []
     body = json.dumps({"workflow": "echo", "input": INPUT}).encode()
     for number in range(samples):
@@ -55,7 +55,10 @@ async def measure_completion(client: HttpClient, database: asyncpg.Connection, s
 async def measure_signal(
     client: HttpClient, database: asyncpg.Connection, samples: int, pause_s: float = 0.05
 ) -> dict[str, float]:
-    """From sending a signal to the moment at which the suspended workflow's code goes on; pause_s: between two."""
+    """Measure from sending a signal to the moment at which the suspended workflow's code goes on.
+
+    pause_s: between two signals.
+    """
     body = json.dumps({"workflow": "bench_waits", "input": {}}).encode()
     turn_ids = []
     for number in range(samples):
@@ -69,7 +72,7 @@ async def measure_signal(
         answer = await client.request("POST", f"/v1/turns/{turn_id}/signals/go", b"{}", JSON)
         if answer.status not in (200, 202):
             raise RefusedError(f"signal: {answer.status} {answer.body[:300]!r}")
-        await asyncio.sleep(0.005)  # to look takes from the same two cores
+        await asyncio.sleep(0.005)  # a look takes CPU from what is measured
         await until(database, turn_id, "completed")
         result = await database.fetchval("SELECT result FROM argosy.turns WHERE turn_id = $1", turn_id)
         took_s.append(json.loads(result)["resumed_at_s"] - sent_s)

@@ -1,16 +1,19 @@
-"""A client of event streams that costs little, because its CPU counts: it tells when bytes came, and parses nothing."""
+"""A client of event streams that uses little CPU, because its CPU counts: it notes when bytes came, no more."""
 
 import asyncio
 import re
 import time
 from collections.abc import Callable
 
-# Seconds since 1970, as `bench_says` emits them.
+# Seconds since 1970, as the workflow `bench_says` emits them.
 _EMITTED = re.compile(rb"(\d{10}\.\d{6}) ")
 
 
 class Listener(asyncio.Protocol):
-    """One GET of a stream. delays_s: of each frame, from its emit until here; on_bytes: gets all, with the moment."""
+    """One GET of a stream. delays_s: of each frame, from its emit to its arrival here.
+
+    on_bytes gets all bytes, each time with the moment at which they came.
+    """
 
     def __init__(self, path: str, on_bytes: Callable[[bytes, float], None] = lambda *_: None) -> None:
         self._request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: text/event-stream\r\n\r\n".encode()
@@ -35,7 +38,7 @@ class Listener(asyncio.Protocol):
         self._on_bytes(data, now_s)
         whole, end, self._rest = (self._rest + data).rpartition(b"\n\n")
         if end:
-            # What closes a channel tells its whole text again, in the durable event: that is no frame.
+            # Only frames: the durable event that closes a channel has the whole text again.
             frames = (each for each in whole.split(b"\n\n") if b"event: frame" in each)
             self.delays_s += [now_s - float(emitted) for each in frames for emitted in _EMITTED.findall(each)]
         if b"event: turn.completed" in whole:

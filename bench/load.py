@@ -1,4 +1,4 @@
-"""The load: turns by batch and one by one, and when all of them have durably ended."""
+"""The load: posts turns in batches and one by one, and waits until all of them have durably ended."""
 
 import asyncio
 import json
@@ -19,11 +19,11 @@ SELECT EXISTS (SELECT 1 FROM argosy.turns WHERE lane = 'default' AND place IS NO
 
 
 class RefusedError(Exception):
-    """A turn was not accepted, or did not complete: the run says nothing."""
+    """A turn was not accepted or did not complete, so the run says nothing."""
 
 
 async def post_batches(client: HttpClient, turns: int, sessions: int, name: str, workflow: str = "echo") -> None:
-    """All turns as NDJSON batches of 100, 8 at once, over this many sessions in turn."""
+    """Post the turns as NDJSON batches of 100, 8 at once, over this many sessions in rotation."""
     bodies = []
     for start in range(0, turns, BATCH_TURNS):
         lines = [
@@ -43,7 +43,7 @@ async def post_batches(client: HttpClient, turns: int, sessions: int, name: str,
 
 
 async def post_singles(client: HttpClient, turns: int, sessions: int, name: str, connections: int = 32) -> list[float]:
-    """One POST a turn; the seconds that each took until its 202."""
+    """Post one turn per request; returns the seconds that each took until its 202."""
     body = json.dumps({"workflow": "echo", "input": INPUT}).encode()
     left = iter(range(turns))
     took_s: list[float] = []
@@ -65,8 +65,10 @@ async def count_turns(database: asyncpg.Connection) -> int:
 
 
 async def until_ended(database: asyncpg.Connection, total: int, within_s: float = 300.0) -> float:
-    """Returns when Postgres holds `total` turns and all of them completed; since when that was seen to be so, by the
-    monotonic clock: to count them takes longer than to see it. Looks rarely: its CPU counts too.
+    """Return when Postgres holds `total` turns and all of them have completed.
+
+    Returns the moment (monotonic clock) before the look that saw it, because counting takes longer than the look
+    itself. Looks rarely, because its CPU counts. Raises RefusedError.
     """
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

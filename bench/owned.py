@@ -1,4 +1,4 @@
-"""Who owns which partitions, as Postgres has it, and how to wait until the fleet has settled."""
+"""Which worker owns which partitions, according to Postgres, and how to wait until the fleet has settled."""
 
 import asyncio
 import time
@@ -23,8 +23,9 @@ async def owned(database: asyncpg.Connection) -> dict[int, Ownership]:
 
 
 async def until_shared(database: asyncpg.Connection, pids: list[int], partitions: int, within_s: float = 60.0) -> None:
-    """Returns when these processes, and nobody else, own every partition, none of them less than half its share, and
-    nothing has changed for a second.
+    """Return when these processes and no others own every partition, and nothing has changed for a second.
+
+    Each must own at least half of its share. Raises RefusedError after within_s.
     """
     deadline = time.monotonic() + within_s
     before: dict[int, Ownership] = {}

@@ -1,5 +1,7 @@
-"""kill -9 of one of three workers with about 50 steps running in it: when each step runs again on another worker, and
-when the sessions of the dead one end turns that were posted after its death.
+"""kill -9 of one of three workers while about 50 steps run in it.
+
+Measures when each of these steps runs again on another worker, and when turns end that were posted to the dead worker's
+sessions after its death.
 """
 
 import asyncio
@@ -21,18 +23,20 @@ WORKERS = 3
 STEPS = 150
 PARTITIONS = 12
 SESSION_TIMEOUT_S = 2.0
-_RUNNING_S = 0.5  # the steps have been running for so long when the worker dies
+_RUNNING_S = 0.5  # for so long the steps have been running when the worker dies
 _NDJSON = "content-type: application/x-ndjson\r\n"
 
 
 class Kill(NamedTuple):
-    """Seconds after the kill. again_s: of every step that ran in the dead worker; new_s: of the ends of new turns."""
+    """Seconds after a kill. again_s: when each step of the dead worker ran again. new_s: when each new turn ended."""
 
     again_s: list[float]
     new_s: list[float]
 
 
 class Call(NamedTuple):
+    """One start of a step, as the step wrote it down."""
+
     turn_id: str
     attempt: int
     pid: int
@@ -46,7 +50,7 @@ def calls_in(folder: Path) -> list[Call]:
 
 
 async def _post(on: Bed, sessions: list[str], workflow: str, job: dict[str, Any]) -> list[str]:
-    """One turn to each session; their ids."""
+    """Post one turn to each session; returns their ids."""
     lines = [json.dumps({"session": session, "workflow": workflow, "input": job}) for session in sessions]
     answer = await on.client.request("POST", "/v1/turns:batch", "\n".join(lines).encode(), _NDJSON)
     if answer.status != 200:
@@ -56,7 +60,7 @@ async def _post(on: Bed, sessions: list[str], workflow: str, job: dict[str, Any]
 
 
 async def _until_calls(folder: Path, turn_ids: set[str], within_s: float, but_not: int = 0) -> list[Call]:
-    """The call of each turn's step in a process that is not `but_not`."""
+    """Return the calls of the turns' steps in processes other than `but_not`, once there is one of each turn."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         found = [call for call in calls_in(folder) if call.turn_id in turn_ids and call.pid != but_not]
@@ -67,7 +71,7 @@ async def _until_calls(folder: Path, turn_ids: set[str], within_s: float, but_no
 
 
 async def _until_ended(on: Bed, turn_ids: list[str], within_s: float) -> list[float]:
-    """When each ended, seconds since 1970."""
+    """Return when each turn ended, in seconds since 1970."""
     deadline = time.monotonic() + within_s
     ids = [uuid.UUID(turn_id) for turn_id in turn_ids]
     while time.monotonic() < deadline:
@@ -83,7 +87,7 @@ async def _until_ended(on: Bed, turn_ids: list[str], within_s: float) -> list[fl
 
 
 async def _kill(on: Bed, workers: list[Managed], number: int) -> Kill:
-    """One of them, and start another in its place."""
+    """Kill one of the workers and start another in its place."""
     folder = on.folder / f"kill-{number}"
     folder.mkdir()
     sessions = [f"kill-{number}-{each}" for each in range(STEPS)]

@@ -1,11 +1,11 @@
-"""The tables that are printed."""
+"""The tables that the bench prints."""
 
 import statistics
 from typing import Any, NamedTuple
 
 
 class Run(NamedTuple):
-    """One run of one variant. cpu_s: CPU seconds by process; busy_s: of the whole machine, strangers included."""
+    """One run of one variant. cpu_s: CPU seconds by process; busy_s: of the whole machine, with other programs."""
 
     turns: int
     elapsed_s: float
@@ -18,7 +18,7 @@ class Run(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One number of one run, and what was asked. is_met None: nothing was asked, it is there to compare with."""
+    """One number of one run, and its target. is_met None: it has no target and is there to compare with."""
 
     what: str
     seen: str
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
     @classmethod
     def ms(cls, what: str, seen: dict[str, float], p99_ms_max: float | None) -> "Finding":
-        """p50 and p99 (of few samples: the longest), the second against what was asked."""
+        """Make a finding of p50 and p99 (of few samples: the longest); p99 has the target."""
         shown = f"p50 {seen['p50_ms']:.0f} ms, p99 {seen['p99_ms']:.0f} ms"
         if p99_ms_max is None:
             return cls(what, shown, "", None)
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 def summarise(runs: list[Run]) -> dict[str, Any]:
-    """Medians over the runs."""
+    """Return the medians over the runs."""
     names = runs[0].cpu_s
     return {
         "turns": runs[0].turns,

@@ -12,7 +12,7 @@ from argosy.embedded_postgres import EmbeddedPostgres
 
 
 class Services(NamedTuple):
-    """broker_pid: of the Java process."""
+    """The running servers. broker_pid: of the Java process."""
 
     bootstrap: str
     broker_pid: int
@@ -21,14 +21,17 @@ class Services(NamedTuple):
 
 @contextlib.contextmanager
 def services(folder: Path) -> Iterator[Services]:
-    """Started in a folder that other users may enter (as root, PostgreSQL runs as another one); stopped at the end."""
+    """Start the servers in `folder`, and stop them at the end.
+
+    Makes the folder accessible for other users: under root, PostgreSQL runs as another one.
+    """
     folder.chmod(0o711)
     with Broker(folder / "broker", port=0) as broker, EmbeddedPostgres(folder / "postgres") as postgres:
         yield Services(broker.bootstrap_servers, java_pid(folder), postgres)
 
 
 def java_pid(folder: Path) -> int:
-    """The broker among this process's descendants, known by its folder."""
+    """Return the pid of the broker among this process's descendants, found by its folder."""
     for process in psutil.Process().children(recursive=True):
         if "java" in process.name() and any(str(folder) in part for part in process.cmdline()):
             return int(process.pid)

@@ -1,8 +1,8 @@
 """How long a hand-over holds sessions up: a turn per session every 100 ms while a worker joins, or leaves on SIGTERM.
 
 The stall of a session is the longest gap between two of its durable ends around the event, less the usual gap. Only
-sessions whose partition changed hands count; the same windows without an event show what the machine itself does. One
-join and one leave go before, and do not count: the broker has just been started, and compiles what it runs first.
+sessions whose partition changed its owner count; the same windows without an event show what the machine itself does.
+The first join and the first leave do not count: the broker has just started and still compiles what it runs.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ WHERE t.ended_at BETWEEN to_timestamp($1) AND to_timestamp($2) ORDER BY t.ended_
 
 
 class Load:
-    """One turn to every session each 100 ms, whether the last one has ended or not, from a thread of its own."""
+    """Posts one turn to every session each 100 ms, whether the last one has ended or not, from a thread of its own."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -46,7 +46,7 @@ class Load:
         self._task = asyncio.create_task(asyncio.to_thread(lambda: uvloop.run(self._run())))
 
     async def stop(self) -> None:
-        """Raises RefusedError when a turn was refused."""
+        """Stop posting. Raises RefusedError when a turn was refused."""
         self._is_over = True
         await self._task
 
@@ -79,7 +79,7 @@ def _partition(number: int) -> int:
 
 
 async def _stalls(on: Bed, event_s: float, until_s: float, partitions: set[int]) -> list[float]:
-    """Seconds, per session of these partitions."""
+    """Return the stall of each session of these partitions, in seconds."""
     ends: dict[str, list[float]] = defaultdict(list)
     for row in await on.database.fetch(_ENDS, event_s - _BEFORE_S, until_s):
         ends[row["name"]].append(row["at"])
@@ -98,7 +98,7 @@ class _Stalls:
         self.of: dict[str, list[float]] = defaultdict(list)
 
     async def around(self, event: str, work: Any) -> None:
-        """Measure a window that begins when work (an async function) does, and that it does not outlast by much."""
+        """Measure a window of 5 s that begins with work, an async function; or a longer one when work takes longer."""
         before = await owned(self._on.database)
         event_s = time.time()
         await work()

@@ -1,6 +1,6 @@
 """What one turn costs in accept and in flush, with a short and with a long table: python -m bench.store_calls [turns]
 
-On a PostgreSQL 18 of its own, with fsync, one call at a time. A flush writes a turn's end and three events.
+It runs on a PostgreSQL 18 of its own, with fsync, one call at a time. A flush writes a turn's end and three events.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Store:
         self.made = 0
 
     async def call(self, batch: int, *, is_finished: bool = True) -> tuple[float, float]:
-        """Seconds of an accept and of a flush."""
+        """Return the seconds of an accept and of a flush of so many turns."""
         turns = [New(f"s{(self.made + n) % SESSIONS}", input=INPUT) for n in range(batch)]
         self.made += batch
         began_s = time.perf_counter()
@@ -56,7 +56,7 @@ async def run(dsn: str, turns: int) -> None:
         await store.call(300)
     await store.measure("at a thousand turns")
     while store.made < turns:
-        await store.call(1_000, is_finished=store.made % 3_000 > 1_000)  # some stay: a backlog
+        await store.call(1_000, is_finished=store.made % 3_000 > 1_000)  # the rest stay queued, as a backlog
     await store.measure(f"at {store.made} turns")
     await hand.close()
 

@@ -22,7 +22,7 @@ from tests.harness.processes import Managed
 
 
 class Bench:
-    """One fleet, warm, and what is measured on it."""
+    """One warm fleet, and what is measured on it."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Bench:
         return run._replace(elapsed_s=elapsed_s)
 
     async def throughput(self) -> dict[str, Any]:
-        """Variants take turns, so that what the machine does meanwhile meets them all."""
+        """Measure all variants in rotation, so that what the machine does meanwhile affects all of them."""
         client = self._client
         await self._posting(self._turns(30_000), lambda n, name: post_batches(client, n, 500, name))
         await self._floor(self._turns(20_000))
@@ -112,7 +112,7 @@ class Bench:
         return rows
 
     async def idle(self) -> dict[str, float]:
-        """Before anything was posted."""
+        """Measure the worker's memory and CPU before any turn was posted."""
         await asyncio.sleep(3)
         meter = CpuMeter(lambda: {"worker": [self.worker.pid]})
         meter.start()
@@ -123,7 +123,7 @@ class Bench:
         }
 
     async def suspended_memory(self) -> dict[str, float]:
-        """What 10,000 suspended turns of 10,000 sessions add to a worker that was warm before."""
+        """Measure what 10,000 suspended turns of 10,000 sessions add to the memory of a warm worker."""
         turns = self._turns(10_000)
         await asyncio.sleep(2)
         before = rss_mb(self.worker.pid)
@@ -145,7 +145,7 @@ class Bench:
 
 
 async def measure(servers: Services, folder: Path, scale: float) -> dict[str, Any]:
-    """The three parts, on one fleet with one worker."""
+    """Measure idle worker, throughput, latency and memory on one fleet with one worker."""
     async with bed(servers, folder, "turns", PARTITIONS) as on:
         gateway = on.fleet.processes[0]
         bench = Bench(gateway, on.fleet.worker(), servers, on.database, on.client, scale=scale, runs=3)

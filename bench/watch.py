@@ -1,4 +1,4 @@
-"""Live events: how late a frame is, how soon first events and answers come, what frames cost."""
+"""Live events: how late a frame is, how soon first events and answers come, and what frames cost."""
 
 import asyncio
 import contextlib
@@ -27,19 +27,19 @@ _COALESCE_MS = 30.0  # as shipped
 _INTERVAL_S = 0.05
 _PAIRS = 80
 _KINDS = ("bench_unwatched", "bench_silent")
-# Both are far from what a fleet can do. With pauses the machine falls asleep between two samples: here a round trip to
-# Postgres takes 0.02 ms then and there, and 0.4 ms after a pause, and each of these has ten such steps.
+# Both load a fleet little. During a pause the machine falls asleep: on the machine measured, a round trip to Postgres
+# takes 0.02 ms without a pause before it and 0.4 ms after one, and each sample has ten such steps.
 _PACES = ((0.0, "one after the other"), (0.05, "with pauses"))
 
 
 async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Finding]:
-    """One fleet with one worker, one gateway; every client is in this process."""
+    """Measure on one fleet with one worker and one gateway; all clients are in this process."""
     samples, duration_s, turns = (60, 5.0, 500) if is_quick else (200, 10.0, 2_500)
     found = []
     async with _with_commit_times(servers), bed(servers, folder, "watch", PARTITIONS) as on:
         on.fleet.worker()
         await measure_completion(on.client, on.database, 30)
-        unwatched = await _unwatched(on, turns)  # first: the broker compiles what it runs meanwhile
+        unwatched = await _unwatched(on, turns)  # first: meanwhile the broker compiles what it runs
         for pause_s, pace in _PACES:
             opened, session = await _first(on, samples, pause_s), await _first_of_session(on, samples, pause_s)
             found += _asked(f"first durable event, stream opened after the POST, {pace}", opened, 8, 25)
@@ -56,7 +56,7 @@ async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Findi
 
 
 def _asked(what: str, seen: dict[str, float], p50_ms_max: float, p99_ms_max: float | None) -> list[Finding]:
-    """Two rows: medians and tails are asked for apart. The load average stands beside each."""
+    """Return two findings, for median and tail, which have separate targets; the load average is shown, too."""
     load = f"(load average {os.getloadavg()[0]:.1f})"
     p50, p99 = seen["p50_ms"], seen["p99_ms"]
     print(f"  {what}: p50 {p50:.1f} ms, p99 {p99:.1f} ms {load}", flush=True)
@@ -76,7 +76,7 @@ async def _post(client: HttpClient, session: str, workflow: str, job: object, he
 
 
 async def _first(on: Bed, samples: int, pause_s: float) -> dict[str, float]:
-    """From sending the POST to the first durable event, on a stream that is opened when the POST is answered."""
+    """Measure from sending the POST to the first durable event, on a stream that is opened after the answer."""
     took_s = []
     for number in range(samples):
         first: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -90,7 +90,7 @@ async def _first(on: Bed, samples: int, pause_s: float) -> dict[str, float]:
 
 
 async def _first_of_session(on: Bed, samples: int, pause_s: float) -> dict[str, float]:
-    """The same, for turns of one session whose stream was there before."""
+    """Measure the same for turns of one session, on a stream of the session that was open before."""
     started: asyncio.Queue[float] = asyncio.Queue()
     session, took_s = f"watched-{pause_s:g}", []
     listener = await Listener.open(on.fleet.port, f"/v1/sessions/{session}/events", _tells(started))
@@ -121,8 +121,10 @@ def _tells(started: "asyncio.Queue[float]") -> Callable[[bytes, float], None]:
 
 
 async def _answered(on: Bed, samples: int) -> dict[str, float]:
-    """From when the flush of the turn's end is on disk to the answer: from its commit record, less what a flush to disk
-    takes here. The answer's moment is this process's clock, moved by the offset between it and the database's.
+    """Measure from when the flush of the turn's end is on disk to the answer of the POST.
+
+    The flush is on disk at its commit record's time plus what a flush to disk takes here. The answer's time is this
+    process's clock, corrected by the offset between it and the database's.
     """
     offset_s = await _offset_s(on.database)
     disk_s = await _disk_s(on.database, samples)
@@ -136,13 +138,13 @@ async def _answered(on: Bed, samples: int) -> dict[str, float]:
 
 
 async def _committed_s(database: asyncpg.Connection, turn_id: str) -> float:
-    """When the last flush of a turn was committed: seconds since 1970."""
+    """Return when the last flush of a turn was committed, in seconds since 1970."""
     query = "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM argosy.turns WHERE turn_id = $1"
     return float(await database.fetchval(query, uuid.UUID(turn_id)))
 
 
 async def _disk_s(database: asyncpg.Connection, samples: int) -> float:
-    """By how much a commit that waits for the disk takes longer than one that does not."""
+    """Return by how much a commit that waits for the disk takes longer than one that does not (medians)."""
     await database.execute("CREATE TABLE bench_commits (no integer)")
     took_s: dict[str, list[float]] = {"on": [], "off": []}
     for number in range(samples):
@@ -158,7 +160,7 @@ async def _disk_s(database: asyncpg.Connection, samples: int) -> float:
 
 @contextlib.asynccontextmanager
 async def _with_commit_times(servers: Services) -> AsyncIterator[None]:
-    """PostgreSQL notes when each transaction was committed."""
+    """Make PostgreSQL record when each transaction is committed, for as long as the context lasts."""
     await _start_anew(servers, "SET track_commit_timestamp = on")
     try:
         yield
@@ -175,7 +177,10 @@ async def _start_anew(servers: Services, change: str) -> None:
 
 
 async def _offset_s(database: asyncpg.Connection) -> float:
-    """The database's clock less ours, by the fastest of 50 questions: wrong by half of its round trip at the most."""
+    """Return the database's clock less this process's, from the fastest of 50 questions.
+
+    Wrong by at most half of that question's round trip.
+    """
     best = (1.0, 0.0)
     for _ in range(50):
         began_s = time.time()
@@ -186,7 +191,10 @@ async def _offset_s(database: asyncpg.Connection) -> float:
 
 
 async def _frames(on: Bed, turns: int, duration_s: float) -> dict[str, float]:
-    """From each emit to its arrival, at one client a turn. All begin when everybody is there."""
+    """Measure each frame from its emit to its arrival, with one client per turn.
+
+    All turns begin to emit at one moment, when every client should be connected.
+    """
     begins_at_s = time.time() + 2 + turns * 0.03
     job = {"begins_at_s": begins_at_s, "duration_s": duration_s, "interval_s": _INTERVAL_S}
     listeners = []
@@ -205,14 +213,16 @@ async def _frames(on: Bed, turns: int, duration_s: float) -> dict[str, float]:
 
 
 async def _unwatched(on: Bed, turns: int) -> Finding:
-    """Turns with 20 frames that nobody watches, against turns without that write as many bytes: many pairs of short
-    rounds, each kind first in half of them. One round alone is off by a quarter on a machine that others share.
+    """Compare turns with 20 frames that nobody watches with turns without frames that write as many bytes.
+
+    Many pairs of short rounds, with each kind first in half of them: a single round is off by a quarter on a machine
+    that others use, too.
     """
     ratios = []
     for number in range(_PAIRS + 2):
         order = _KINDS if number % 2 else _KINDS[::-1]
         rates = {kind: await _rate(on, turns, kind, number) for kind in order}
-        if number > 1:  # before, everything warms
+        if number > 1:  # the first two rounds warm the fleet up
             ratios.append(rates["bench_unwatched"] / rates["bench_silent"])
     ratio = statistics.geometric_mean(ratios)
     error = ratio * statistics.stdev(map(math.log, ratios)) / math.sqrt(_PAIRS)

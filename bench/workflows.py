@@ -1,4 +1,4 @@
-"""What the bench runs besides `echo`."""
+"""The workflows that the bench runs besides `echo`."""
 
 import asyncio
 import os
@@ -11,14 +11,17 @@ from argosy import Context, emit, step, step_info, workflow
 
 @workflow
 async def bench_waits(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
-    """Waits for a signal and says when it went on: seconds since 1970, the clock of the bench's own machine."""
+    """Wait for a signal and return when the code went on: seconds since 1970 by the clock of the bench's machine."""
     await ctx.wait_signal("go")
     return {"resumed_at_s": time.time()}
 
 
 @step
 async def say(job: dict[str, Any]) -> None:
-    """A frame every interval from a moment on, for so long; each says when it was emitted: seconds since 1970."""
+    """Emit a frame every interval, from a given moment on and for a given time.
+
+    Each says when it was emitted, in seconds since 1970.
+    """
     await asyncio.sleep(max(0.0, job["begins_at_s"] - time.time()))
     ends_s = time.monotonic() + job["duration_s"]
     while time.monotonic() < ends_s:
@@ -42,7 +45,7 @@ async def say_at_once(job: dict[str, Any]) -> None:
 
 @step
 async def answer_at_once(job: dict[str, Any]) -> str:
-    """As many bytes in the durable event as `say_at_once` leaves there."""
+    """Return as many bytes in the durable event as `say_at_once` leaves there."""
     return "".join(FRAMES)
 
 
@@ -68,7 +71,10 @@ async def bench_naps(ctx: Context, job: dict[str, Any]) -> None:
 
 @step
 async def hold(job: dict[str, Any]) -> None:
-    """Says in the folder of its job who runs it since when, and goes on until the file `released` is there."""
+    """Write down which process runs the step since when, and go on until the file `released` is there.
+
+    Both files are in the folder of the job.
+    """
     folder = Path(job["folder"])
     info = step_info()
     with (folder / "calls").open("a") as calls:

@@ -1,4 +1,4 @@
-"""The application of one gateway process: everything is composed here, nothing is decided here."""
+"""The application of one gateway process. This module composes it, and decides nothing."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -37,7 +37,7 @@ from argosy.secret import load_keys
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
 
-# A client that is told 503 in time can ask elsewhere.
+# The gateway gives up a question to Postgres after this time: a client that gets 503 in time can ask another gateway.
 READ_S_MAX: Final = 4.0
 
 SHAPES: Final = [
@@ -63,10 +63,10 @@ SHAPES: Final = [
 
 
 def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: bool = True) -> FastAPI:
-    """The app; Postgres and the log are opened when it starts (lifespan), closed when it stops.
+    """Return the app. Its lifespan opens Postgres and the log when the app starts, and closes them when it stops.
 
-    It starts without Postgres, too, and goes on when it comes back. has_signals: the first signal that ends the process
-    ends open streams; without it whoever ends the app calls app.state.gateway.drain() before.
+    The app starts without Postgres, too, and works once Postgres is back. has_signals: the first signal that ends the
+    process also ends the open streams; without it, the code that ends the app calls app.state.gateway.drain() first.
     Raises at start: LogUnavailableError, SettingError.
     """
     clock = clock or SystemClock()

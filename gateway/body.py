@@ -11,9 +11,9 @@ JSON: Final = ("application/json",)
 
 
 async def read(request: Request, size_bytes_max: int, timeout_s: float, media_types: tuple[str, ...] = JSON) -> bytes:
-    """The whole body. media_types: what a Content-Type may be; a missing one is believed to be right.
+    """Return the whole body. Raises: Problem, ClientDisconnect.
 
-    Raises: Problem, ClientDisconnect
+    media_types: what Content-Type may be, besides application/…+json; a missing Content-Type is believed to be right.
     """
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.strip().lower() != "identity":

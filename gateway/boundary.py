@@ -1,6 +1,6 @@
-"""The outermost layer: every answer is counted and guarded, and whatever goes wrong below is answered as a problem.
+"""The outermost layer: it counts every answer, adds headers that guard it, and answers every error as a problem.
 
-Nothing below needs to know HTTP's words for a failure: errors of Argosy's tree are translated here, once.
+The code below raises Argosy's errors and needs to know no HTTP statuses: only this module translates them.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,14 +21,14 @@ from argosy.gateway.problems import Problem
 log = telemetry.logger()
 
 RETRY_AFTER_S: Final = 1.0
-# What a tenant is shown is kept by nobody on the way.
+# No cache between the gateway and a client may keep what a tenant is shown.
 _NOT_KEPT: Final = (b"cache-control", b"no-store")
 # No page of another origin may take an answer for a script, a style or an image (see browser_guard.py).
 _EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that an error is to the client."""
+    """Return the problem with which an error is answered."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, StoreReadOnlyError):
@@ -59,7 +59,7 @@ def _of_status(error: HTTPException) -> Problem:
 
 
 async def answer_problem(request: Request, error: Exception) -> Response:
-    """The handler of every error that a route raises."""
+    """Return the answer to an error that a route raised."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
     if headers is not None and "Allow" in headers:
         headers["Allow"] = _allowed(request)
@@ -67,9 +67,9 @@ async def answer_problem(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Return the methods of an address. Routes of one address know of their own alone.
+    """Return the methods of an address, of all its routes: each of them knows only its own.
 
-    app.state.routes: all of them, for what an app includes of a router it does not show as routes.
+    app.state.routes has every route; the app itself does not show those of the routers that it includes.
     """
     routes = (route for route in request.app.state.routes if isinstance(route, Route))
     known = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
@@ -77,10 +77,10 @@ def _allowed(request: Request) -> str:
 
 
 class Boundary:
-    """ASGI middleware around everything."""
+    """ASGI middleware around the whole app."""
 
     def __init__(self, app: ASGIApp, clock: Clock, plain: Sequence[Route]) -> None:
-        """plain: the routes that FastAPI does not know, and so does not name in the scope."""
+        """plain: the routes that FastAPI does not know, so that the scope does not name them."""
         self._app = app
         self._clock = clock
         self._plain = {route.endpoint: str(route.path) for route in plain}
@@ -118,7 +118,10 @@ class Boundary:
             self._observe(scope, status, until_s - began_s)
 
     async def _answer(self, error: Exception, begun: int, scope: Scope, receive: Receive, send: Send) -> int:
-        """begun: the status of an answer that is on its way already, or 0. It cannot be taken back, only cut short."""
+        """Answer an error, and return the status of the answer.
+
+        begun: the status of an answer that is on its way already, or 0. It cannot be taken back, only cut short.
+        """
         problem = problem_of(error)
         if problem.code == "internal" or begun:
             log.error(telemetry.REQUEST_FAILED, path=scope["path"][:200], exc_info=error)
@@ -144,7 +147,7 @@ class Boundary:
 
 
 def _keep_slashes(scope: Scope) -> None:
-    """A name may hold an encoded slash: routing must not see it as a separator (see names.path_segment)."""
+    """Route by the encoded path if it has an encoded slash: a slash in a name is no separator (names.path_segment)."""
     raw_path = scope.get("raw_path")
     if raw_path and b"%2" in raw_path and b"%2f" in raw_path.lower():
         path: str = raw_path.split(b"?", 1)[0].decode("ascii", "replace")

@@ -1,13 +1,15 @@
-"""What no other website may do, though it runs in a browser that can reach this gateway.
+"""Protection from other websites, whose pages run in a browser that can reach this gateway.
 
-| attack                                   | what stops it                                                          |
-|------------------------------------------|------------------------------------------------------------------------|
-| a name of theirs that resolves to us     | Host must be a name of ours (by DNS rebinding their page is our origin) |
-| a page of theirs that sends us requests  | Origin and Sec-Fetch-Site say so; a link to us may be followed, no more |
-| a page of theirs that embeds our answers | the same; nosniff and CORP on every answer (boundary.py)               |
+| what another website does                | what stops it                                                       |
+|------------------------------------------|---------------------------------------------------------------------|
+| makes a name of its own resolve to us:   | Host must be a name of this gateway                                 |
+| by DNS rebinding its page is our origin  |                                                                     |
+| sends us requests from its page          | Origin and Sec-Fetch-Site show it; only a link to us may be followed |
+| embeds our answers in its page           | the same; nosniff and CORP on every answer (boundary.py)            |
 
-No CORS header is ever sent. Programs send none of these headers but Host, and are not concerned. What load balancers
-and scrapers ask, by whatever name, is exempt: it shows nothing of a tenant.
+The gateway never sends a CORS header. Clients that are no browsers send none of these headers but Host, so only the
+check of Host concerns them. The paths for load balancers and scrapers are exempt, whichever Host they are asked by:
+they show nothing of a tenant.
 """
 
 from ipaddress import ip_address
@@ -19,14 +21,14 @@ from argosy.config import Settings
 from argosy.gateway.problems import Problem
 
 EXEMPT_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-# Names under these belong to nobody on the internet (RFC 6761, 6762, 8375; .internal by ICANN).
+# Nobody can register a name under these on the internet (RFC 6761, 6762, 8375; .internal by ICANN).
 PRIVATE_SUFFIXES: Final = (".local", ".internal", ".home.arpa")
 
 _HOSTS_KNOWN_MAX: Final = 1_000
 
 
 def name_in(host: str) -> str:
-    """The name or address in a Host header (or an authority), without port, in lower case."""
+    """Return the name or address in a Host header (or an authority), without port, in lower case."""
     host = host.strip().lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
@@ -36,8 +38,8 @@ def name_in(host: str) -> str:
 def is_own_name(name: str, own_names: frozenset[str], *, is_remote: bool) -> bool:
     """Whether a browser that asks for this name may mean this gateway.
 
-    An address cannot be rebound, whichever it is: who asks for one reaches the one who has it. is_remote: the gateway
-    serves a trusted network (GATEWAY_ALLOW_REMOTE), where names that no stranger can register are taken for its own.
+    Any address may be asked for: it cannot be rebound, and leads to the host that has it. is_remote: the gateway serves
+    a trusted network (GATEWAY_ALLOW_REMOTE), so it takes names that no stranger can register for its own.
     """
     if name in own_names or name == "localhost" or name.endswith(".localhost"):
         return True
@@ -49,7 +51,10 @@ def is_own_name(name: str, own_names: frozenset[str], *, is_remote: bool) -> boo
 
 
 def is_foreign(method: str, headers: dict[bytes, bytes], own_authorities: frozenset[str]) -> bool:
-    """Whether a page of another origin sent a request. own_authorities: host[:port] beside the one in Host."""
+    """Whether a page of another origin sent a request, other than by a link that a user followed.
+
+    own_authorities: values of host[:port] that are the gateway's own, beside the one in Host.
+    """
     origin = headers.get(b"origin")
     if origin is not None:
         authority = origin.partition(b"://")[2].lower()
@@ -62,7 +67,7 @@ def is_foreign(method: str, headers: dict[bytes, bytes], own_authorities: frozen
 
 
 class BrowserGuard:
-    """ASGI middleware; answers what it refuses itself."""
+    """ASGI middleware that answers the requests that it refuses."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app

@@ -1,9 +1,9 @@
-"""What this process remembers of the fleet: the names of workflows, and where partitions are owned.
+"""What this process remembers of the fleet: the names of workflows, and the owners of partitions.
 
-Read again every GATEWAY_CACHE_S, and at once when somebody finds it wrong. While Postgres is away the last answer
-stands, and its age is shown; before the first answer nothing is known, and nothing is refused for that. What is
-remembered says yes at any age, for names are never taken back; it says no only to a question that is older than the
-read it comes from: a worker may have registered the name since.
+The catalog reads both again every GATEWAY_CACHE_S, and at once when a caller finds them wrong. While Postgres is away
+the last answer stands, and its age is shown; before the first answer nothing is known, and nothing is refused for that.
+The catalog answers at any age that a name is known, for names are never taken back. It answers that a name is not known
+only to a question that is older than its read: since the read a worker may have registered the name.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from argosy.store.pool import Pool
 
 log = telemetry.logger()
 
-# A name that is missing is looked for again, but not more often than this: wrong names must not load Postgres.
+# A missing name is looked for in Postgres again, but not more often than this: wrong names must not load Postgres.
 _BETWEEN_S_MIN = 0.2
 
 
@@ -35,13 +35,13 @@ class Catalog:
         self._owners: dict[int, catalog.Owner] = {}
         self._accept_lag_s: float | None = None
         self._read_at_s: float | None = None
-        # When the last read began of which there is an answer, and the last one at all that is over.
+        # When the last read began that Postgres answered, and when the last read began that is over, answered or not.
         self._read_began_s = self._tried_s = -math.inf
         self._task: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Read once, if Postgres answers, and then again and again."""
+        """Read once, if Postgres answers, and start to read again every interval_s."""
         await self.refresh()
         self._task = asyncio.get_running_loop().create_task(self._refresh_forever())
 
@@ -53,17 +53,20 @@ class Catalog:
 
     @property
     def age_s(self) -> float | None:
-        """Seconds since Postgres answered; None: never yet."""
+        """Seconds since Postgres answered the last read; None before the first answer."""
         return None if self._read_at_s is None else self._clock.monotonic_s() - self._read_at_s
 
     @property
     def accept_lag_s(self) -> float:
-        """How far accepting is behind, at the least: while Postgres is away nothing is accepted. 0: not known."""
+        """How many seconds accepting is behind, at the least; 0 when it is not known.
+
+        The age of the answer counts, too: while Postgres is away nothing is accepted.
+        """
         return 0.0 if self._accept_lag_s is None else self._accept_lag_s + (self.age_s or 0.0)
 
     @property
     def _is_fresh(self) -> bool:
-        """Whether what is remembered can be believed to be complete."""
+        """Whether the last answer is young enough to show that Postgres can be reached."""
         age_s = self.age_s
         return age_s is not None and age_s <= 2 * self._interval_s + self._read_timeout_s
 
@@ -76,23 +79,24 @@ class Catalog:
         return self._workflows is None or name in self._workflows
 
     def owner_of(self, partition: int) -> catalog.Owner | None:
-        """As far as it is known."""
+        """Return the owner of a partition, or None when it is not known."""
         return self._owners.get(partition)
 
     async def probe(self) -> None:
-        """Returns when Postgres answered and takes writes. Raises StoreUnavailableError."""
+        """Return when Postgres has answered and takes writes. Raises StoreUnavailableError."""
         await catalog.probe(self._pool)
 
     def is_newer_than(self, asked_s: float) -> bool:
-        """Whether the read that is remembered began at asked_s, of the clock, or later."""
+        """Whether the read that is remembered began at asked_s, by the clock, or later."""
         return self._read_began_s >= asked_s
 
     async def look_for(self, name: str, asked_s: float) -> None:
-        """Returns when the name is known, or a read that began at asked_s or later is over; `is_newer_than` tells
-        whether Postgres answered that.
+        """Return when the name is known, or when a read that began at asked_s or later is over.
+
+        `is_newer_than` tells whether Postgres answered that read.
         """
         while not self.has_workflow(name) and self._tried_s < asked_s:
-            # A read that is under way may have begun before asked_s: it is waited for, and then there is one more.
+            # A read under way may have begun before asked_s: refresh() waits for it, and the loop reads once more.
             wait_s = self._tried_s + _BETWEEN_S_MIN - self._clock.monotonic_s()
             if wait_s > 0:
                 await self._clock.sleep(wait_s)
@@ -100,7 +104,7 @@ class Catalog:
                 await self.refresh()
 
     async def refresh(self) -> None:
-        """Read now; several callers share one read. Returns when it was read or Postgres did not answer in time."""
+        """Read now; several callers share one read. Return when Postgres has answered, or has not in read_timeout_s."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.get_running_loop().create_task(self._read())
         await asyncio.shield(self._reading)

@@ -1,7 +1,7 @@
 """Opaque cursors: where the next page of one list begins.
 
-A cursor holds a place, never a right: every query carries tenant and lane all the same. It fits only the list (with
-its filters, for its tenant) that gave it out, and is signed, so that what it holds needs no further check.
+A cursor holds a place in a list and permits nothing: every query compares tenant and lane all the same. It fits only
+the list that gave it out, with the same filters and tenant, and is signed, so its content needs no further check.
 """
 
 import base64
@@ -20,18 +20,21 @@ ListName = tuple[str | None, ...]
 
 
 class Cursors:
-    """Makes and reads cursors. Every process with the same key reads the others'. key: Keys.cursors."""
+    """Makes and reads cursors. Processes with the same key read each other's. key: Keys.cursors."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def encode(self, list_name: ListName, place: tuple[Any, ...]) -> str:
-        """list_name: the list, its tenant and filters. place: of the last row of a page (times in microseconds)."""
+        """Return the cursor of the next page.
+
+        list_name: the list, its tenant and filters. place: the sort key of a page's last row (times in microseconds).
+        """
         content = msgspec.msgpack.encode(place)
         return base64.urlsafe_b64encode(self._signature(list_name, content) + content).rstrip(b"=").decode()
 
     def decode(self, list_name: ListName, cursor: str, place_type: Any) -> Any:
-        """The place in a cursor. Raises Problem when it is not one of this list."""
+        """Return the place that a cursor holds. Raises Problem when the cursor is not one of this list."""
         try:
             raw = base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
             content = raw[_SIGNATURE_SIZE_BYTES:]

@@ -1,4 +1,4 @@
-"""A gateway inside a process that is not its own: on a Unix socket, without signals, ended with a block."""
+"""A gateway inside another program's process: on a Unix socket, without signal handlers, for as long as a block."""
 
 import asyncio
 import contextlib
@@ -22,14 +22,16 @@ _STOP_S: Final = 5
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the host's."""
+        """Handle no signals: they belong to the host program."""
         yield
 
 
 @contextlib.asynccontextmanager
 async def serving(settings: Settings, path: Path) -> AsyncIterator[None]:
-    """Serve on the socket at path for as long as the block lasts. What was left there by a process that died goes; the
-    caller knows that nobody else serves there, and that its folder is his alone. Raises UnavailableError.
+    """Serve on the Unix socket at path for as long as the block lasts.
+
+    A socket that a dead process left there is removed: the caller makes sure that no other process serves there, and
+    that the folder is its own alone. Raises UnavailableError when the gateway does not start.
     """
     app = create_app(settings, has_signals=False)
     config = server_config(app, settings, is_own_process=False, timeout_graceful_shutdown=_STOP_S)

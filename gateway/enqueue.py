@@ -1,13 +1,13 @@
-"""Turns go into the log: what is answered for each, and nothing else is written on this path (I1).
+"""Append turns to the log, and answer for each. This path writes nothing else (I1).
 
-| the log says   | the client hears                                  |
+| the log says   | the answer                                        |
 |----------------|---------------------------------------------------|
 | appended       | 202                                               |
 | not appended   | 503 log_unavailable: certainly not accepted       |
 | unknown        | 504 outcome_unknown: repeat it with the same key  |
 
-An idempotency key is looked up first when Postgres answers within LOOKUP_S; when it does not, the owner of the session
-sorts repetitions out when it accepts them, and their ids resolve to the first turn's all the same.
+The gateway first looks an idempotency key up in Postgres, for LOOKUP_S at the most. Without an answer, the owner of the
+session finds repetitions when it accepts them, and their ids resolve to the first turn all the same.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from argosy.store.pool import Pool
 from argosy.store.turn import find_turns_by_key
 
 LOOKUP_S: Final = 0.25
-LOOKUP_PAUSE_S: Final = 1.0  # after one that failed: a keyed turn must not pay for a dead Postgres each time
+LOOKUP_PAUSE_S: Final = 1.0  # after a look-up that failed: not every keyed turn must wait for a dead Postgres
 RETRY_AFTER_S: Final = 1.0
 
 _COUNTED: Final = {outcome: telemetry.APPENDS.labels(outcome=outcome.value) for outcome in Outcome}
 
 
 class Accepted(NamedTuple):
-    """A 202. is_known: the id is that of an earlier turn with the same key."""
+    """A turn that is answered 202. is_known: the id is that of an earlier turn with the same key."""
 
     turn_id: str
     is_known: bool = False
@@ -67,8 +67,10 @@ class Enqueue:
         self._no_lookup_until_s = 0.0
 
     async def check_log(self) -> None:
-        """Raises Problem when the log is not the one that is read, or when it or accepting from it is too far behind
-        (GATEWAY_LAG_MAX_S).
+        """Check that turns may be appended now.
+
+        Raises Problem when the lane's workers read another log, or when the log or accepting from it is more than
+        GATEWAY_LAG_MAX_S behind.
         """
         if self._log_watch.reason:
             raise Problem("log_unavailable", self._log_watch.reason, retry_after_s=RETRY_AFTER_S)
@@ -80,8 +82,10 @@ class Enqueue:
             raise Problem("log_unavailable", detail, retry_after_s=RETRY_AFTER_S)
 
     async def check_workflow(self, name: str, asked_s: float) -> None:
-        """Raises Problem when the lane has no workflow of this name, or nobody can say. asked_s: when the question
-        came, by the clock; questions of one moment share one look.
+        """Check that the lane has a workflow of this name.
+
+        Raises Problem when it has none, or when Postgres cannot be asked. asked_s: when the request came, by the clock;
+        requests of one moment share one read.
         """
         if self._catalog.has_workflow(name):
             return
@@ -94,7 +98,7 @@ class Enqueue:
         raise Problem("unknown_workflow", f"{name!r} is not among the {self._catalog.workflow_count} known workflows")
 
     async def enqueue(self, tenant: str, turns: list[Admitted]) -> list[Accepted | Problem]:
-        """What became of each turn, in order. Never raises for a turn's sake."""
+        """Append turns and return the answer to each, in order. A turn that fails has a Problem, and raises nothing."""
         known = await self._known(tenant, turns)
         fresh = turns if not known else [turn for index, turn in enumerate(turns) if index not in known]
         if not fresh:
@@ -123,7 +127,7 @@ class Enqueue:
         )
 
     async def _known(self, tenant: str, turns: list[Admitted]) -> dict[int, Accepted | Problem]:
-        """The turns whose key was used before, by index; none when Postgres does not answer at once."""
+        """Return the answers to turns whose key was used before, by index; none without Postgres within LOOKUP_S."""
         keyed = [index for index, turn in enumerate(turns) if turn.key]
         now_s = self._clock.monotonic_s()
         if not keyed or now_s < self._no_lookup_until_s:

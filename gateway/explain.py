@@ -1,6 +1,6 @@
-"""Why a turn is not running: one decision over facts, pure, so that a table can test every answer.
+"""Why a turn is not running: a pure decision over facts, so that a table of cases can test every answer.
 
-Promise (I5): every turn has ended, or waits for something that is named here, with what can be done about it.
+Promise (I5): every turn has ended, or its explanation names what it waits for and what can be done about it.
 """
 
 import uuid
@@ -17,7 +17,7 @@ from argosy.turn.trial import Kind
 
 
 class Explanation(msgspec.Struct, kw_only=True):
-    """code is stable; why is for people; details are the facts that decided."""
+    """Why a turn is not running. code is stable; why is for people; details are the facts that decided."""
 
     turn_id: uuid.UUID
     status: str
@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
 
 
 class Parked(msgspec.Struct):
-    """Data of a turn.parked event."""
+    """The data of a turn.parked event."""
 
     reason: str = ""
     message: str = ""
@@ -49,7 +49,7 @@ ADOPTION = "Nothing: a living worker takes its partition over, within a second o
 
 
 def verdict_of_accepted(facts: PartitionFacts, minted_at: datetime) -> Verdict:
-    """Of a turn that is in the log and not in Postgres."""
+    """Return the verdict on a turn that is in the log and has no row in Postgres."""
     through = facts.accepted_through
     lag_s = None if through is None else max(0.0, (minted_at - through).total_seconds())
     details = {"accepted_through": through, "behind_s": lag_s, "workers_alive": facts.workers_alive}
@@ -65,7 +65,7 @@ def verdict_of_accepted(facts: PartitionFacts, minted_at: datetime) -> Verdict:
 
 
 def verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict:
-    """Of a turn that has a row, and what became of signals that it did not take. Total: every status has an answer."""
+    """Return the verdict on a turn that has a row, with signals that it did not take. Every status has a verdict."""
     found = _verdict(facts, turn_id, waits)
     if not facts.signals:
         return found
@@ -81,7 +81,7 @@ def verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict:
 
 
 def _listed(signals: dict[str, int]) -> str:
-    """A few of the names, with how often, and how many more there are."""
+    """Return a few of the names, each with its count, and how many more names there are."""
     names = [f"{name!r} ({count})" if count > 1 else repr(name) for name, count in signals.items()]
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return f"the signal{'s' if len(names) > 1 else ''} {', '.join(names[:_NAMES_SHOWN])}{more}"
@@ -116,13 +116,13 @@ def _verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict
 
 
 def _cleaning_up(facts: TurnFacts, until: datetime) -> Verdict:
-    """Its code was told that it is cancelled."""
+    """Return the verdict on a running turn whose code was told of a cancel."""
     why = f"It was cancelled, and its code cleans up (attempt {facts.attempt}), until {_text(until)} at the most."
     return Verdict("cancelling", why, "Nothing: it ends then, done or not.", {"until": until})
 
 
 def _waiting_for_thread(facts: TurnFacts, abandoned: int) -> Verdict:
-    """Its synchronous code is due, and every thread of its worker is taken."""
+    """Return the verdict on a turn whose synchronous code could run, but every thread of its worker is taken."""
     why = f"It is running (attempt {facts.attempt}), and its synchronous code waits for a thread of its worker."
     to_do = "Nothing: it goes on when a thread is free. More of them: DISPATCH_THREADS."
     if abandoned:
@@ -134,7 +134,7 @@ def _waiting_for_thread(facts: TurnFacts, abandoned: int) -> Verdict:
 
 
 def _tried(facts: TurnFacts) -> Verdict | None:
-    """Of a turn that may be what ends workers, while it waits for its group or is on trial with it."""
+    """Return the verdict on a suspect while it waits for its trial or is on trial, else None."""
     known = trial.decode(facts.trial)
     if known is None or not facts.crashes or known.attempt != facts.attempt:
         return None
@@ -155,7 +155,7 @@ def _tried(facts: TurnFacts) -> Verdict | None:
         until = _at(known.at_s + known.watch_s)
         company = "by itself" if known.size == 1 else f"in a group of {known.size}"
         why = f"{accused}: it runs on trial, {company}, watched until {_text(until)} at the most."
-        to_do = "Nothing: whoever records what a step came to, or lives through its trial, is free again."
+        to_do = "Nothing: a turn that records what a step came to, or lives through its trial, is free again."
         return Verdict("on_trial", why, to_do, details | {"since": _at(known.at_s), "until": until})
     return None
 
@@ -169,7 +169,7 @@ def _at(at_s: float) -> datetime:
 
 
 def _elsewhere(facts: TurnFacts) -> Verdict:
-    """It could run now, and its owner lacks its workflow, or the version that it began with."""
+    """Return the verdict on a turn whose owner lacks its workflow, or the version with which the turn began."""
     what = f"the workflow {facts.workflow!r}" + (f" version {facts.version!r}" if facts.version else "")
     details = {
         "workflow": facts.workflow,
@@ -191,7 +191,7 @@ def _elsewhere(facts: TurnFacts) -> Verdict:
 
 
 def _handing_over(facts: TurnFacts, runner: str) -> Verdict:
-    """Its partition changed hands while a step of it ran."""
+    """Return the verdict on a turn whose partition changed its owner while a step of the turn ran."""
     worker_id = runner.partition("/")[0]
     until = _text(facts.runner_until)
     why = f"A step of it still runs at worker {worker_id}, which owned its partition before: until {until} at the most."
@@ -200,7 +200,7 @@ def _handing_over(facts: TurnFacts, runner: str) -> Verdict:
 
 
 def _unless_nobody_works(facts: TurnFacts, otherwise: Verdict) -> Verdict:
-    """What stands in the way of every turn comes first."""
+    """Return `otherwise`, unless no worker or no owner is alive: that stops every turn, so it is named first."""
     details = otherwise.details | {"workers_alive": facts.workers_alive, "owner": facts.owner}
     if facts.workers_alive == 0:
         return Verdict("no_worker", f"No worker of its lane is alive. {otherwise.why}", START_A_WORKER, details)

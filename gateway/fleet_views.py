@@ -1,6 +1,6 @@
-"""What an operator is shown of the fleet, and what the signs of life of a worker mean. Pure.
+"""What operators are shown of the fleet, and what the signs of life of a worker mean. Pure.
 
-Units: *_s are seconds. Nothing here is of one tenant.
+Units: *_s are seconds. Nothing here belongs to a single tenant.
 """
 
 import uuid
@@ -15,13 +15,14 @@ from argosy.store.fleet import PartitionMeasure, PartitionsCounted, PartitionSee
 
 WorkerState = Literal["alive", "silent", "dead"]
 
-# After a start of Postgres nobody holds a lock at first: for so long only the beats count.
+# For so long after Postgres has started only heartbeats count: at first no worker holds its lock again.
 SERVER_GRACE_S: Final = 5.0
 
 
 class FleetWorker(msgspec.Struct, kw_only=True):
-    """A worker. state: alive; silent: its process is there and says nothing (stopped, stuck, or cut off), and is taken
-    for dead after HEARTBEAT_TTL_S; dead. in_flight, draining, ready_sessions and lag are of heard_s seconds ago.
+    """A worker. state: alive; dead; or silent: its process is there but sends no heartbeats (it is stopped, stuck or
+    cut off), and the fleet takes it for dead after HEARTBEAT_TTL_S. in_flight, draining, ready_sessions and lag are
+    from heard_s seconds ago.
     """
 
     worker_id: uuid.UUID
@@ -44,8 +45,8 @@ class FleetWorker(msgspec.Struct, kw_only=True):
 
 
 class FleetLane(msgspec.Struct, kw_only=True):
-    """A lane. lag, slots and running: of its living workers. owner_dead: partitions whose owner is dead; they are among
-    the owned ones until a living worker takes them over.
+    """A lane. lag, slots and running: the sums of its living workers. owner_dead: partitions whose owner is dead;
+    `owned` counts them, too, until a living worker takes them over.
     """
 
     lane: str
@@ -62,7 +63,7 @@ class FleetLane(msgspec.Struct, kw_only=True):
 
 
 class FleetPage(msgspec.Struct, kw_only=True):
-    """The lanes, all of them, and one page of workers; `next` is the cursor of the next one, null on the last."""
+    """All lanes, and one page of workers; `next` is the cursor of the next page, null on the last."""
 
     lanes: list[FleetLane]
     workers: list[FleetWorker]
@@ -70,10 +71,10 @@ class FleetPage(msgspec.Struct, kw_only=True):
 
 
 class FleetPartition(msgspec.Struct, kw_only=True):
-    """A partition. position: of the next record to be accepted; accepted_through: every record appended before it has
-    become a turn. oldest_turn_s: age of the oldest turn that runs or could run; oldest_waiting_s: of the oldest that is
-    suspended or parked; open_turns: those that have not ended. is_bounded: there is more than was looked at, so these
-    three may be larger. All four are null for another lane than the gateway's.
+    """A partition. position: of the next record to be accepted; accepted_through: every record appended before that
+    time has become a turn. oldest_turn_s: age of the oldest turn that runs or could run; oldest_waiting_s: age of the
+    oldest turn that is suspended or parked; open_turns: how many turns have not ended. is_bounded: the gateway did not
+    look at all turns, so these three may be larger. All four are null for another lane than the gateway's.
     """
 
     partition: int
@@ -99,8 +100,10 @@ class FleetPartitionPage(msgspec.Struct, kw_only=True):
 
 
 def worker_state(*, holds_lock: bool, is_heard: bool, server_up_s: float) -> WorkerState:
-    """What the two signs of life mean: the lock is freed when the process is gone, the beats end when it stops without
-    dying. server_up_s: for how long Postgres has been running.
+    """Return what the two signs of life of a worker mean together.
+
+    Postgres frees the lock when the worker's process is gone; heartbeats end when the process stops without dying.
+    server_up_s: for how long Postgres has been running.
     """
     if not holds_lock and (server_up_s >= SERVER_GRACE_S or not is_heard):
         return "dead"
@@ -108,7 +111,7 @@ def worker_state(*, holds_lock: bool, is_heard: bool, server_up_s: float) -> Wor
 
 
 def silent_after_s(heartbeat_ttl_s: float) -> float:
-    """A worker not heard of for longer is called silent."""
+    """Return for how long a worker may send no heartbeat before it is called silent."""
     return heartbeat_ttl_s / 3
 
 
@@ -138,7 +141,10 @@ def worker(row: WorkerSeen, heartbeat_ttl_s: float) -> FleetWorker:
 def lanes(
     workers: Iterable[WorkersCounted], partitions: Iterable[PartitionsCounted], partition_counts: dict[str, int]
 ) -> list[FleetLane]:
-    """By name. partition_counts: of the lanes of which it is known, whether a partition was ever claimed or not."""
+    """Return the lanes by name.
+
+    partition_counts: how many partitions a lane has, for lanes of which that is known although none may be claimed yet.
+    """
     found: dict[str, FleetLane] = {}
     for lane, count in partition_counts.items():
         _lane(found, lane).partitions = count

@@ -1,4 +1,4 @@
-"""Whether the head of a request says one thing. Pure."""
+"""Whether the head of a request has only one meaning. Pure."""
 
 import re
 from typing import Final
@@ -13,7 +13,7 @@ _AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
 def ambiguity(target: bytes, headers: list[tuple[bytes, bytes]], version: str) -> str:
-    """Return why a head could be understood in two ways, or nothing: proxies and servers differ in which they take.
+    """Return why a head could be understood in two ways, or "": proxies and servers differ in which of them they take.
 
     target: the address in the request's first line, which may name a host, too (RFC 9112, 3.2.2).
     """

@@ -1,19 +1,19 @@
-"""HTTP/1.1 of a gateway, bounded before anything of a request is looked at.
+"""The HTTP/1.1 protocol of a gateway, with bounds that hold before any other code sees a request.
 
-uvicorn reads a request's head, its trailers and whatever is pipelined behind it without a bound on size, number or
+uvicorn reads a request's head, its trailers and the requests pipelined behind it without a bound on size, number or
 time. This is uvicorn's protocol with bounds, each of them a setting:
 
-- A head (address and fields, and later on its trailers) has at the most GATEWAY_HEAD_SIZE_BYTES_MAX bytes and
-  GATEWAY_HEAD_FIELDS_MAX fields: 431. Trailers are read and dropped: nothing that a head decided is changed by what
-  comes after it. What may stand once in a head does: 400.
-- A head is whole within GATEWAY_HEAD_TIMEOUT_S: 408, or nothing to a client that said nothing.
-- GATEWAY_PIPELINE_MAX requests may wait behind the one that is answered. Of a client that sends more, those are
-  answered and nothing more is read.
-- A client takes what waits for it within GATEWAY_WRITE_TIMEOUT_S, or the connection is cut.
-- Of GATEWAY_CONNECTIONS_MAX connections the longest idle one makes room for another; when none is idle: 503.
+- 431: a head (address and fields, and later on its trailers) has more than GATEWAY_HEAD_SIZE_BYTES_MAX bytes or
+  GATEWAY_HEAD_FIELDS_MAX fields. Trailers are read and dropped, so they change nothing that the head decided.
+- 400: the request is no HTTP/1.1, or its head could be understood in two ways (http_head.py).
+- 408: a head is not complete within GATEWAY_HEAD_TIMEOUT_S. A client that sent nothing is closed without an answer.
+- GATEWAY_PIPELINE_MAX requests may wait behind the one that is being answered. When a client sends more, the gateway
+  answers those, reads no more, and closes the connection.
+- A client takes the bytes that wait for it within GATEWAY_WRITE_TIMEOUT_S, or the connection is cut.
+- 503: there are GATEWAY_CONNECTIONS_MAX connections, and none is idle. Else the one idle for longest makes room.
 
-Bytes are fed to the parser in slices: what it holds before it says anything (half a field) is bounded by a slice more
-than the head's bound. A client that breaks off is noticed by every request of its connection, not only by the last one.
+The parser gets bytes in slices, so what it holds before a callback (half a field) is at the most one slice more than
+the bound of a head. When a client disconnects, every request of its connection learns of it, not only the last one.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ from argosy.gateway.problems import Problem
 _SLICE_SIZE_BYTES: Final = 16_384
 # A field costs this much besides its name and value: ": " and the end of its line.
 _FIELD_SIZE_BYTES: Final = 4
-# A client that is refused has so long to take the reason before the connection is closed; what it sends is dropped.
+# A refused client has this long to take the reason before the connection is closed; what it sends is dropped.
 _LINGER_S: Final = 1.0
 
 
 class HttpBounds(NamedTuple):
-    """Of one connection, but for the last two, which are of the process."""
+    """The bounds of one connection; the last two are bounds of the process."""
 
     head_size_bytes_max: int
     head_fields_max: int
@@ -51,9 +51,9 @@ class HttpBounds(NamedTuple):
 
 
 def http_protocol(settings: Settings, connections_max: int) -> Callable[..., HttpToolsProtocol]:
-    """Return what makes the protocol of each connection of one server, for uvicorn.Config(http=…).
+    """Return the factory of the protocols of one server's connections, for uvicorn.Config(http=…).
 
-    connections_max: what this process may have, GATEWAY_CONNECTIONS_MAX or less (see server.py).
+    connections_max: how many connections this process may have, GATEWAY_CONNECTIONS_MAX or fewer (see server.py).
     """
     bounds = HttpBounds(
         settings.gateway_head_size_bytes_max,
@@ -65,11 +65,11 @@ def http_protocol(settings: Settings, connections_max: int) -> Callable[..., Htt
         settings.gateway_connections_refused_max,
     )
     idle: dict[BoundedHttpProtocol, None] = {}
-    return partial(BoundedHttpProtocol, bounds, idle)  # it is sent to processes of their own: no class made here can be
+    return partial(BoundedHttpProtocol, bounds, idle)  # other processes get it pickled: a class made here could not be
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection. idle: those of its server that wait for a request, the one that has waited longest first."""
+    """One connection. idle: the server's connections that wait for a request, the one that waits longest first."""
 
     def __init__(self, bounds: HttpBounds, idle: dict["BoundedHttpProtocol", None], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -79,7 +79,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._head_size_bytes = 0
         self._head_fields = 0
-        # Callbacks of the parser so far, and bytes fed since the last one.
+        # How many callbacks the parser has made, and how many bytes it got since the last one.
         self._told = 0
         self._silent_size_bytes = 0
         self._running: RequestResponseCycle | None = None
@@ -173,7 +173,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def _is_within(self, size_bytes: int) -> bool:
-        """Count what belongs to a head or to trailers; refuse what is too much."""
+        """Count bytes of a head or of trailers, and refuse the connection beyond a bound. Return whether it goes on."""
         bounds = self._bounds
         self._head_size_bytes += size_bytes
         if self._head_size_bytes > bounds.head_size_bytes_max:
@@ -197,7 +197,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         try:
             super().on_headers_complete()
             if is_behind:
-                self.flow.resume_reading()  # who does not read does not hear that the client has gone
+                self.flow.resume_reading()  # uvicorn paused it, and would not notice that the client is gone
         except (httptools.HttpParserError, ValueError):
             self._refuse("invalid_http", "the address cannot be read")
 
@@ -207,7 +207,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_chunk_header(self) -> None:
-        """A part of a body begins; after the last one come trailers."""
+        """Count the callback: a chunk of a body begins. Trailers follow the last chunk."""
         self._told += 1
 
     def on_message_complete(self) -> None:
@@ -215,7 +215,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self._is_refused and not self.parser.should_upgrade():
             super().on_message_complete()
 
-    # It is answered
+    # The request is answered
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -238,7 +238,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._end()
 
     def _end(self) -> None:
-        """Close the connection once the client took what waits for it, which it is given a time for."""
+        """Close the connection once the client took what waits for it, or after GATEWAY_WRITE_TIMEOUT_S."""
         self.transport.close()
         if self._write_timer is None and self.transport.get_write_buffer_size():
             self._write_timer = self.loop.call_later(self._bounds.write_timeout_s, self._cut)
@@ -248,12 +248,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._disarm_write_timer()
 
     def _cut(self) -> None:
-        """Let go of a client that does not take what waits for it."""
+        """Cut the connection of a client that does not take what waits for it."""
         telemetry.CONNECTIONS_REFUSED.labels(why="write_timeout").inc()
         self.transport.abort()
 
     def _refuse(self, code: str, why: str) -> None:
-        """Take no more of this connection. What was taken before is still answered; else this is the answer."""
+        """Read no more from this connection. Answer the requests read before; without any, answer this problem."""
         if self._is_refused:
             return
         self._is_refused = True
@@ -261,13 +261,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._disarm_head_timer()
         telemetry.CONNECTIONS_REFUSED.labels(why=code).inc()
         if self.pipeline and self.pipeline[0][0].more_body:
-            self.pipeline.popleft()  # the rest of its body is not taken: it would wait for it
+            self.pipeline.popleft()  # the rest of its body will not be read, and it would wait for that
         last = self.pipeline[0][0] if self.pipeline else self._running
         if last is not None and not last.response_complete:
             last.keep_alive = False  # its answer ends the connection
             if not last.more_body or last is not self._running or last.response_started:
                 return
-            last.disconnected = True  # the rest of its body is not taken: nobody shall wait for it
+            last.disconnected = True  # the rest of its body will not be read: its route must not wait for it
             last.message_event.set()
         self.transport.write(refusal(Problem(code, why)))
         self.loop.call_later(_LINGER_S, self._end)
@@ -296,4 +296,4 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._is_in_head or self._silent_size_bytes:
             self._refuse("request_timeout", f"the request's head did not come within {self._bounds.head_timeout_s:g} s")
         elif self._running is None or self._running.response_complete:
-            self._end()  # it has said nothing, or goes on with a body that was answered already
+            self._end()  # the client sent nothing, or still sends a body that was answered already

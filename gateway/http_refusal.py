@@ -1,4 +1,4 @@
-"""The answer to a client whose connection ends because of what it sent, outside of every route."""
+"""The answer on a connection that the protocol refuses, outside of every route."""
 
 from http import HTTPStatus
 
@@ -8,7 +8,7 @@ from argosy.gateway.problems import CONTENT_TYPE, Problem
 
 
 def refusal(problem: Problem) -> bytes:
-    """Return the answer, byte by byte."""
+    """Return the bytes of an HTTP/1.1 answer that closes the connection."""
     body, status = msgspec.json.encode(problem.body()), problem.kind.status
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"

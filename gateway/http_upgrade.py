@@ -1,7 +1,7 @@
-"""A request that asks for another protocol is read as what it is: HTTP/1.1 alone is spoken here (RFC 9110, 7.8).
+"""Requests that ask for another protocol, read as HTTP/1.1: a gateway speaks no other (RFC 9110, 7.8).
 
-httptools takes all that follows the head of such a request for the other protocol. But Java's own client asks for h2c
-with the first request of every connection, whatever its method, and the body is in HTTP/1.1.
+httptools takes all bytes after the head of such a request for the other protocol. But Java's own HTTP client asks for
+h2c with the first request of every connection, whatever its method, and sends the body in HTTP/1.1.
 """
 
 from typing import Any, Final
@@ -12,15 +12,18 @@ _FRAMING: Final = (b"content-length", b"transfer-encoding")
 
 
 def reread(protocol: Any, headers: list[tuple[bytes, bytes]]) -> tuple[httptools.HttpRequestParser, bytes]:
-    """Return a parser for what follows a head with these fields, and what it is given first, which it does not tell."""
+    """Return a parser for what follows a head with these fields, and a head to feed it first.
+
+    The protocol gets no callbacks for that first head.
+    """
     parser = httptools.HttpRequestParser(_BehindHead(protocol))
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's are
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets its own parser
     framing = b"".join(name + b": " + value + b"\r\n" for name, value in headers if name in _FRAMING)
     return parser, b"POST / HTTP/1.1\r\n" + framing + b"\r\n"
 
 
 class _BehindHead:
-    """Tells a protocol all that a parser says, but for the head that the parser is given first."""
+    """Passes the parser's callbacks on to a protocol, except those for the head that the parser is fed first."""
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol

@@ -1,6 +1,6 @@
 """JSON that clients send to be stored: checked once, here, so that every later reader can trust it.
 
-A value is stored as the bytes that came; the canonical form is only compared.
+A value is stored as the bytes that came; the canonical form serves only to compare two values.
 """
 
 from typing import Any
@@ -15,8 +15,10 @@ _canonical = msgspec.json.Encoder(order="sorted")
 
 
 def check(raw: bytes, size_bytes_max: int, what: str) -> Any:
-    """The decoded value. Refused: what is over its bound, no JSON, not UTF-8, a lone surrogate, NaN, Infinity, a number
-    that no double holds, or nested deeper than NESTING_MAX. Raises Problem.
+    """Return the decoded value. what: what the detail of a problem calls it.
+
+    Raises Problem when raw is over its bound, no JSON, not UTF-8 or nested deeper than NESTING_MAX, or when it has a
+    lone surrogate, NaN, Infinity or a number that no double holds.
     """
     if len(raw) > size_bytes_max:
         raise Problem("payload_too_large", f"{what} has {len(raw)} bytes, the bound is {size_bytes_max}")
@@ -27,7 +29,10 @@ def check(raw: bytes, size_bytes_max: int, what: str) -> Any:
 
 
 def decode(raw: bytes, decoder: msgspec.json.Decoder[Any], what: str, misfit_code: str = "invalid_request") -> Any:
-    """What decoder makes of raw. Raises Problem: invalid_json when it is none, misfit_code when it does not fit."""
+    """Return what decoder makes of raw.
+
+    Raises Problem: invalid_json when raw is no JSON, misfit_code when it is JSON that does not fit the decoder's type.
+    """
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -39,5 +44,5 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[Any], what: str, misfit_cod
 
 
 def canonical(value: Any) -> bytes:
-    """The one form of equal values: keys sorted, no spaces."""
+    """Return the one form that all equal values have: keys sorted, no spaces."""
     return _canonical.encode(value)

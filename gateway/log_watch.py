@@ -1,9 +1,10 @@
-"""Is what this gateway appends to still what the lane's workers read? Looked at beside the requests, while it runs.
+"""Whether the lane's workers still read the log to which this gateway appends. A task of its own looks regularly.
 
-Rules (`refusal`, pure): nothing is appended, 503, when
-- the topic was made again with another number of partitions: a session's records would go where nobody looks for them;
-- living workers of the lane read another log: what is accepted here would wait for ever.
-A topic that was only grown is no reason: who runs goes on with the partitions that it knows, as the workers do.
+Rules (`refusal`, pure). The gateway appends nothing and answers 503 when
+- the topic was made again with another number of partitions: a session's records would go where no worker looks;
+- living workers of the lane read another log: turns that this gateway accepts would wait for ever.
+A topic that only got more partitions is no reason: a running gateway goes on with the partitions that it knows, as
+workers do.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _NOBODY: Final = uuid.UUID(int=0)
 
 
 def refusal(opened: Identity, seen: Identity, recorded: LaneLog | None, topic: str) -> str:
-    """Why nothing may be appended; empty when it may. opened: the log when this process began to append."""
+    """Return why nothing may be appended, or "". opened: the identity of the log when this process opened it."""
     if opened.log_id != seen.log_id and opened.partition_count != seen.partition_count:
         return (
             f"the topic {topic} was made again with {seen.partition_count} partitions, it had "
@@ -43,7 +44,7 @@ def refusal(opened: Identity, seen: Identity, recorded: LaneLog | None, topic: s
 
 
 def check_start(seen: Identity, recorded: LaneLog | None, topic: str) -> str:
-    """Why a gateway must not start on this log; empty when it may."""
+    """Return why a gateway must not start on this log, or ""."""
     if recorded is not None and recorded.is_grown(seen):
         return (
             f"the topic {topic} has {seen.partition_count} partitions and had {recorded.identity.partition_count}: "
@@ -54,7 +55,7 @@ def check_start(seen: Identity, recorded: LaneLog | None, topic: str) -> str:
 
 
 class LogWatch:
-    """reason: why nothing may be appended now; empty while all is well."""
+    """Looks at the log and at the lane's record of it. reason: why nothing may be appended now; empty while it may."""
 
     def __init__(self, writer: LogWriter, lane_logs: LaneLogs, topic: str, ttl_s: float, clock: Clock) -> None:
         self._writer = writer
@@ -84,7 +85,10 @@ class LogWatch:
             await self._clock.sleep(_LOG_INTERVAL_S)
 
     async def look(self) -> None:
-        """What cannot be asked now is as it was; a topic that is not there refuses appends by itself."""
+        """Look at the log, and every 5 s at what the lane's workers read, and set `reason`.
+
+        What cannot be asked now counts as unchanged; appends to a topic that is not there fail by themselves.
+        """
         opened = self._writer.identity
         with contextlib.suppress(ArgosyError):
             self._seen = await self._writer.look()

@@ -1,4 +1,7 @@
-"""`argosy gateway`: one socket, GATEWAY_WORKERS processes behind it, all gone when whoever started them is gone."""
+"""`argosy gateway`: one listening socket and GATEWAY_WORKERS processes that serve it.
+
+All of them end when the process that started them is gone.
+"""
 
 import asyncio
 import multiprocessing
@@ -28,19 +31,19 @@ log = telemetry.logger()
 
 BACKLOG: Final = 2_048
 STOP_S: Final = 20.0
-# Longer than what clients and proxies keep an idle connection for: the one who sends must be the one who closes.
+# Longer than clients and proxies keep an idle connection: the side that sends requests must be the one that closes it.
 KEEP_ALIVE_S: Final = 75
 
 
 class CannotStartError(Exception):
-    """One line for the terminal."""
+    """The gateway cannot start; the message is one line for the terminal."""
 
 
 def run(settings: Settings, parent_fd: int | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, or until the pipe parent_fd closes; returns the exit code.
+    """Serve until SIGTERM or SIGINT, or until the pipe parent_fd closes; return the exit code.
 
-    What cannot work from the start ends it at once with one line on stderr: a taken port, an address that may not be
-    bound, a broker or a Postgres that was asked for and is not there.
+    A gateway that cannot work ends at once with one line on stderr and exit code 1: the port is taken, the address may
+    not be bound, or the broker or the Postgres that the settings name is not there.
     """
     try:
         with bind(settings) as bound:
@@ -52,7 +55,7 @@ def run(settings: Settings, parent_fd: int | None = None) -> int:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """The listening socket. Raises CannotStartError."""
+    """Return the listening socket. Raises CannotStartError when HOST is refused or HOST and PORT cannot be bound."""
     host, port = settings.host, settings.port
     if not settings.gateway_allow_remote and not _is_loopback(host):
         raise CannotStartError(
@@ -76,7 +79,7 @@ def bind(settings: Settings) -> socket.socket:
 
 
 def address_of(bound: socket.socket) -> str:
-    """Where clients reach it."""
+    """Return the URL at which clients reach a listening socket."""
     return http_url(*bound.getsockname()[:2])
 
 
@@ -121,8 +124,11 @@ def _serve(settings: Settings, bound: socket.socket, parent_fd: int | None) -> i
 
 
 def _stop_by_signal(server: uvicorn.Server) -> None:
-    """A server that stopped for a signal raises it once more, for whoever handled it before: not for Python's default,
-    which would end this process before it has said how it went.
+    """Make SIGTERM and SIGINT stop the server.
+
+    A uvicorn server that stopped for a signal raises the signal once more, for the handler that was there before it.
+    Without this handler that is Python's default, which would end the process before it logs its stop and returns its
+    exit code.
     """
 
     def stop(*_: object) -> None:
@@ -137,7 +143,7 @@ def _ask_to_stop() -> None:
 
 
 def _app_of_process(settings: Settings) -> object:
-    """The app, made in the process that serves it. A process of several ends with the one that supervises them."""
+    """Return the app, made in the process that serves it. One of several processes ends when their supervisor ends."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         telemetry.set_up_logging(settings.log_level, settings.log_format)

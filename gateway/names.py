@@ -1,6 +1,6 @@
-"""What may stand in a path or a header: names, keys, ids, tenants. Every function returns what it was given, checked.
+"""Checks of the names, keys, ids and tenants in a path or a header.
 
-Raises: Problem (the caller's mistake, said so that it can be mended)
+Every function returns the checked value. It raises Problem, with a detail that says how to correct the request.
 """
 
 import re
@@ -19,12 +19,12 @@ _TURN_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def session_name(name: str) -> str:
-    """The rules are in argosy/names.py."""
+    """Return a session's name, if it follows the rules in argosy/names.py."""
     return _name(name, "a session's name", "invalid_session")
 
 
 def signal_name(name: str) -> str:
-    """The same rules as a session's."""
+    """Return a signal's name, if it follows the rules of a session's name."""
     return _name(name, "a signal's name", "invalid_request")
 
 
@@ -35,29 +35,31 @@ def _name(name: str, what: str, code: str) -> str:
 
 
 def idempotency_key(key: str) -> str:
-    """1..256 visible ASCII characters."""
+    """Return an idempotency key, if it has 1 to 256 visible ASCII characters."""
     if not is_key(key):
         raise Problem("invalid_request", "an idempotency key has 1 to 256 visible ASCII characters, without spaces")
     return key
 
 
 def tenant(name: str) -> str:
-    """Letters, digits, dot, underscore and dash, 63 at the most."""
+    """Return a tenant's name, if it has 1 to 63 letters, digits, dots, underscores or dashes."""
     if not is_tenant(name):
         raise Problem("invalid_parameter", "X-Argosy-Tenant has 1 to 63 letters, digits, dots, underscores or dashes")
     return name
 
 
 def turn_id(text: str) -> uuid.UUID:
-    """A UUID as this API writes it."""
+    """Return the UUID of a turn id, if the id has the form in which this API writes it."""
     if not _TURN_ID.fullmatch(text):
         raise Problem("invalid_id", "a turn id looks like 01234567-89ab-8cde-8f01-23456789abcd")
     return uuid.UUID(text)
 
 
 def path_segment(scope: Scope, index: int) -> str:
-    """A segment of the path as the client encoded it: the server's own decoding turns %2F into a separator and bytes
-    that are not UTF-8 into U+FFFD, so that different names would meet. index: 0 is the first ("v1").
+    """Return a segment of the path, decoded from the path as the client encoded it. index: 0 is the first ("v1").
+
+    The server's own decoding turns %2F into a separator and bytes that are not UTF-8 into U+FFFD, so that different
+    names would become the same.
     """
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
     segment = raw_path.split(b"?", 1)[0].split(b"/")[index + 1]

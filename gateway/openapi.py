@@ -1,6 +1,6 @@
-"""What routes answer, as the OpenAPI document (3.1) says it.
+"""The answers of routes, as the OpenAPI document (3.1) describes them.
 
-Shapes come from the msgspec structs that are encoded and decoded, so the document cannot drift from the code.
+Shapes come from the msgspec structs that the routes encode and decode, so the document cannot drift from the code.
 """
 
 from typing import Any, Final
@@ -10,18 +10,19 @@ import msgspec
 from argosy.gateway.problems import CONTENT_TYPE, KINDS
 
 REF: Final = "#/components/schemas/{name}"
-# What any route may answer: it cannot be read; of another origin; not our name; its head; our error; nobody to ask.
+# What any route may answer: 400 the request cannot be read, 403 a page of another origin sent it, 421 Host is not the
+# gateway's name, 431 its head is too large, 500 an error of Argosy's own, 503 Postgres or the log does not answer.
 _ANYWHERE: Final = frozenset({400, 403, 421, 431, 500, 503})
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}
 
 
 def content(media_type: str, schema_name: str) -> dict[str, Any]:
-    """A body of this shape."""
+    """Return the description of a body of this shape."""
     return {media_type: {"schema": {"$ref": REF.format(name=schema_name)}}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Answers that are problems, with those that any route may give."""
+    """Return the descriptions of problems with these statuses, and of those that any route may answer."""
     described: dict[int | str, dict[str, Any]] = {}
     for status in sorted({*_ANYWHERE, *statuses}):
         kinds = {code: kind for code, kind in KINDS.items() if kind.status == status}
@@ -32,14 +33,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def answers(schema_name: str, *problem_statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route: a shape, and problems."""
+    """Return the descriptions of a route's answers: one shape, and problems."""
     status = 202 if schema_name in {"Sent", "Resumed"} else 200
     shown = {"description": schema_name, "content": content("application/json", schema_name)}
     return {status: shown} | problems(*problem_statuses)
 
 
 def or_stream(described: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route that answers with a stream, too. described: its other ones."""
+    """Return the descriptions of the answers of a route that may answer a stream. described: its other answers."""
     shown = described.get(200, {"description": "A stream"})
     streams = {
         media_type: {"schema": {"type": "string"}} for media_type in ("text/event-stream", "application/x-ndjson")
@@ -51,7 +52,7 @@ def or_stream(described: dict[int | str, dict[str, Any]]) -> dict[int | str, dic
 
 
 class Sent(msgspec.Struct, kw_only=True):
-    """What was sent to a turn is written down. One of the three ids is there."""
+    """What was sent to a turn is durable. One of signal_id, cancel_id and resume_id is there."""
 
     turn_id: str
     requested_turn_id: str | None = None
@@ -63,7 +64,7 @@ class Sent(msgspec.Struct, kw_only=True):
 
 
 class Resumed(msgspec.Struct, kw_only=True):
-    """So many parked turns run on. has_more: others match, too."""
+    """How many parked turns were resumed. has_more: more of them match."""
 
     resumed: int
     has_more: bool
@@ -77,7 +78,7 @@ class Links(msgspec.Struct, kw_only=True):
 
 
 class TurnAccepted(msgspec.Struct, kw_only=True):
-    """The log has the turn: it ends exactly once, whatever dies."""
+    """The log has the turn: it ends exactly once, whichever process dies."""
 
     turn_id: str
     session: str
@@ -86,7 +87,7 @@ class TurnAccepted(msgspec.Struct, kw_only=True):
 
 
 class LineAnswer(msgspec.Struct, kw_only=True):
-    """One line of a batch's answer; with another status, the line is a Problem."""
+    """The line of a batch's answer for a turn that was accepted. For any other turn the line is a Problem."""
 
     status: int
     turn_id: str

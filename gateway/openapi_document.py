@@ -1,6 +1,6 @@
-"""The OpenAPI document (3.1) as a whole: FastAPI's part, the routes that it does not know, and the code's own words.
+"""The whole OpenAPI document (3.1): FastAPI's part, the routes that FastAPI does not know, and what the code checks.
 
-Enums, patterns and formats are those that the code checks by: what a generated client takes for valid is valid.
+Enums, patterns and formats are those with which the code checks: what a generated client takes for valid is valid.
 """
 
 import re
@@ -42,7 +42,7 @@ _WORDS: Final[dict[tuple[str, str], Sequence[str]]] = {
 }
 # Shapes that clients send.
 _POSTED: Final = ("BatchLine", "TurnPosted")
-# Fields and parameters that hold the id of a turn or a session's, a signal's name, as text.
+# The schemas of fields and parameters that hold, as text, a turn's id, or the name of a session or a signal.
 _ID: Final = {"type": "string", "format": "uuid"}
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": NAME_SIZE_BYTES_MAX, "pattern": NAME_PATTERN}
 _PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {"turn_id": _ID, "session": _NAME, "name": _NAME}
@@ -61,21 +61,21 @@ def _in_path(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
 
 
-_TRACE = _header("traceparent", "W3C trace context, passed on with the turn; what is none is dropped.")
+_TRACE = _header("traceparent", "W3C trace context, passed on with the turn; an invalid value is dropped.")
 _KEY = _header(
     "Idempotency-Key", "The same key and body again is the same request; another body is refused.", pattern=KEY_PATTERN
 )
 _TENANT = _header("X-Argosy-Tenant", "Believed with ALLOW_TENANT_HEADER=1 only.", pattern=TENANT_PATTERN)
 _PREFER = _header("Prefer", "`wait=N`: answer 200 with the ended turn when it ends within N seconds.")
-_LAST_EVENT_ID = _header("Last-Event-ID", "A stream: it goes on after this event; it beats `from`.", maxLength=100)
-# Headers that routes of FastAPI read without its knowledge, by operation.
+_LAST_EVENT_ID = _header("Last-Event-ID", "A stream goes on after this event, whatever `from` says.", maxLength=100)
+# Headers that the code of FastAPI's routes reads from the request, so that FastAPI does not know of them; by operation.
 _READ_HEADERS: Final = {
     "get_session_events": _LAST_EVENT_ID,
     "get_turn_events": _LAST_EVENT_ID,
     "post_resume": _KEY,
 }
 
-# A line is the one or the other: a batch is answered 200 as a whole.
+# Each line of the answer is one of the two: the batch as a whole is answered 200.
 _LINES: Final = {
     "application/x-ndjson": {
         "schema": {"anyOf": [{"$ref": REF.format(name=name)} for name in ("LineAnswer", "Problem")]}
@@ -144,7 +144,7 @@ PLAIN_PATHS: Final[dict[str, Any]] = {
 
 
 def install(app: FastAPI, shapes: Sequence[Any]) -> None:
-    """Make app describe itself. shapes: every struct that a route reads or answers."""
+    """Make app serve this document. shapes: every struct that a route reads or answers."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -181,7 +181,10 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
-    """Say what FastAPI does not know of a route: what names may be, and headers that are read below it."""
+    """Add what FastAPI does not know of an operation: what names in its path may be, and headers that its code reads.
+
+    FastAPI's own 422 is removed.
+    """
     if _is_of_fastapi(operation):
         del operation["responses"]["422"]
     given = operation.get("parameters", [])
@@ -197,7 +200,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
 
 
 def _is_of_fastapi(operation: dict[str, Any]) -> bool:
-    """Whether its 422 is FastAPI's own word for a parameter that cannot be read: ours is 400."""
+    """Whether the operation's 422 is FastAPI's answer to a parameter that cannot be read: a gateway answers 400."""
     return "HTTPValidationError" in str(operation["responses"].get("422", ""))
 
 
@@ -222,21 +225,21 @@ def _schemas(shapes: Sequence[Any]) -> dict[str, Any]:
 
 
 def _set_optional(described: dict[str, Any]) -> None:
-    """Say a field's default in words: generators take a field with a default for one that is always there."""
+    """Describe a field's default in words only: generators take a field with a default for one that is always there."""
     default = described.pop("default", None)
     if default:
         described["description"] = f"{default!r} unless it is given."
 
 
 def _set_integer(described: dict[str, Any]) -> None:
-    """Call a whole number what it is to a client: a route takes it with a fraction of zero, too."""
+    """Give a whole number the type integer, for clients. The code has it as a float: a route takes 7.0, too."""
     if described.get("multipleOf") == 1:
         del described["multipleOf"]
         described["type"] = "integer"
 
 
 def _set_format(field: str, described: dict[str, Any]) -> None:
-    """Name the format of a text, where msgspec does not."""
+    """Set the format of a text field that holds an id or a time, where msgspec has set none."""
     if described.get("type") == "string" and "format" not in described:
         if _ID_FIELDS.fullmatch(field):
             described["format"] = "uuid"

@@ -1,4 +1,4 @@
-"""Examples of the OpenAPI document, by shape: each is valid against its schema (a test looks)."""
+"""Examples in the OpenAPI document, by the name of the shape. A test checks each against its schema."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Whom to poke: the owners of the partitions that something is due for, as far as they are known."""
+"""Pokes of a gateway to the owners of partitions for which something is due, as far as the catalog knows them."""
 
 import asyncio
 import uuid
@@ -12,7 +12,7 @@ from argosy.signed_call import Callee
 
 
 class Poking:
-    """Pokes owners. Never waits, never raises: a worker that hears nothing looks by itself."""
+    """Pokes owners. Never waits and never raises: a worker that gets no poke looks by itself, later."""
 
     def __init__(self, key: bytes, lane: str, clock: Clock, catalog: Catalog, partition_count: int) -> None:
         self._catalog = catalog
@@ -21,15 +21,18 @@ class Poking:
         self._looking: set[asyncio.Task[None]] = set()
 
     def new_inbox_row(self, bucket: int, *, is_urgent: bool = True) -> None:
-        """A row in this bucket is committed. Not urgent: its turn's owner was told of it before, and could use that."""
+        """Poke the owner of this bucket: a row in its inbox is committed.
+
+        is_urgent=False: the owner heard of the row before it was written (`new_signal`), and could act on that.
+        """
         self._poke(Hint(inbox_buckets=frozenset((bucket,))), is_urgent=is_urgent)
 
     def new_signal(self, turn_id: uuid.UUID, tenant: str) -> None:
-        """A signal to this turn is written next: its owner may read the turn while that is being done."""
+        """Poke the turn's owner before a signal to the turn is written: it may read the turn in the meantime."""
         self._poke(Hint(signalled_turns=frozenset(((tenant, turn_id),))))
 
     def new_records(self, partitions: Iterable[int]) -> None:
-        """These partitions of a Postgres log have new records."""
+        """Poke the owners of these partitions of a Postgres log: they have new records."""
         self._poke(Hint(log_partitions=frozenset(partitions)))
 
     async def close(self) -> None:
@@ -38,7 +41,7 @@ class Poking:
         await self._poker.close()
 
     def _poke(self, hint: Hint, *, but_not: Callee | None = None, is_urgent: bool = True) -> None:
-        """Tell every owner its part. but_not: who has just failed."""
+        """Send every owner its part of the hint. but_not: the worker that has just failed to take it."""
         for partition in hint.log_partitions:
             if owner := self._owner_of(partition, but_not):
                 self._poker.poke(owner, log_partitions=(partition,), is_urgent=is_urgent)
@@ -56,7 +59,10 @@ class Poking:
         return None if callee == but_not else callee
 
     def _look_again(self, failed: Callee, hint: Hint) -> None:
-        """A poke did not arrive: its partitions may have a new owner. One look at a time."""
+        """Read the owners again after a poke that did not arrive, and poke new ones: partitions may have changed hands.
+
+        Only one such look runs at a time; a poke that fails meanwhile is dropped.
+        """
         if self._looking:
             return
         task = asyncio.get_running_loop().create_task(self._poke_new_owners(failed, hint))

@@ -1,6 +1,6 @@
-"""What must answer before a gateway starts: what was asked for and is not there stops the start, once and clearly.
+"""The checks before a gateway starts: if something that its settings name is not there, the start ends with one error.
 
-Later on everything may go away and come back: a process that runs never stops for that.
+Later on everything may go away and come back: a running process never stops for that.
 """
 
 import uuid
@@ -21,7 +21,10 @@ log = telemetry.logger()
 
 
 async def preflight(settings: Settings) -> None:
-    """Returns when Postgres and the log answer. Raises: SettingError, StoreUnavailableError, LogUnavailableError."""
+    """Return when Postgres and the log answer and fit this gateway.
+
+    Raises: SettingError, StoreUnavailableError, LogUnavailableError.
+    """
     dsn = settings.state_db_uri
     if not dsn:
         raise SettingError("STATE_DB_URI is not set: name the Postgres that holds the truth, or run `argosy up`")

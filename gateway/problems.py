@@ -1,7 +1,7 @@
-"""Every way a request can fail, in one table, and how it is written down: problem+json (RFC 9457).
+"""Every way a request can fail, in one table, and the body of the answer: problem+json (RFC 9457).
 
-`code` is stable and is what clients branch on; `retryable` says whether the same request may succeed later.
-400: it cannot be read. 422: it was read, and refused. 503: certainly not done. 504: it may have been done.
+`code` is stable, and clients branch on it; `retryable` says whether the same request may succeed later.
+400: the request cannot be read. 422: it was read, and refused. 503: it was certainly not done. 504: it may have been.
 """
 
 import math
@@ -58,7 +58,10 @@ KINDS: Final[dict[str, Kind]] = {
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457's word)
-    """Raised anywhere under a request, answered as problem+json. extra: further members of the body."""
+    """The failure of a request: any code below a route raises it, and the gateway answers it as problem+json.
+
+    extra: further members of the body.
+    """
 
     def __init__(self, code: str, detail: str, *, retry_after_s: float | None = None, **extra: Any) -> None:
         super().__init__(detail)
@@ -69,7 +72,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         self.extra = extra
 
     def body(self) -> dict[str, Any]:
-        """The members of the problem object."""
+        """Return the members of the problem object."""
         members = {
             "type": f"urn:argosy:problem:{self.code}",
             "title": self.kind.title,
@@ -83,7 +86,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         return members | self.extra
 
     def response(self, headers: dict[str, str] | None = None) -> Response:
-        """The whole answer."""
+        """Return the whole answer. headers: headers of the answer, beside Retry-After and Content-Type."""
         headers = dict(headers or {})
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(math.ceil(self.retry_after_s))
@@ -91,8 +94,10 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
 
 
 def _shown(detail: str) -> str:
-    """A detail quotes what the client sent: no more than a line of it, and nothing that ends a line anywhere (U+0085
-    and U+2028 do in many clients, which would tear a line of a batch's answer apart).
+    """Return a detail that is short enough and on one line.
+
+    A detail quotes what the client sent. It must hold nothing that ends a line for any client: U+0085 and U+2028 do
+    for many, and would tear a line of a batch's answer apart.
     """
     detail = detail if len(detail) <= DETAIL_CHARACTERS_MAX else f"{detail[:DETAIL_CHARACTERS_MAX]}…"
     if detail.isprintable():

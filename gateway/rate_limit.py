@@ -1,6 +1,6 @@
 """A token bucket per tenant, in this process alone.
 
-Units: rate in requests (turns, or signals) per second, burst in requests. A rate of 0 is no limit.
+Units: rate in requests (turns, or signals) per second, burst in requests. A rate of 0 means no limit.
 """
 
 from typing import Final
@@ -12,17 +12,17 @@ TENANTS_MAX: Final = 10_000
 
 
 class RateLimit:
-    """Who may send how many requests now."""
+    """How many requests each tenant may send now."""
 
     def __init__(self, rate: float, burst: float, clock: Clock) -> None:
-        """burst 0: twice the rate, and one request at the least."""
+        """burst: 0 means twice the rate. It is one request at the least."""
         self._rate = rate
         self._burst = max(burst or 2 * rate, 1.0)
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, tenant: str, count: int = 1) -> int:
-        """Takes up to count requests and returns how many were granted."""
+        """Take up to count requests from the tenant's bucket, and return how many it granted."""
         if self._rate == 0:
             return count
         now_s = self._clock.monotonic_s()
@@ -35,7 +35,7 @@ class RateLimit:
         return granted
 
     def retry_after_s(self, tenant: str) -> float:
-        """When the next request will be granted."""
+        """Return in how many seconds the tenant's next request will be granted."""
         if self._rate == 0:
             return 0.0
         return max(0.0, (1 - self._tokens(tenant, self._clock.monotonic_s())) / self._rate)
@@ -45,6 +45,6 @@ class RateLimit:
         return min(self._burst, tokens + (now_s - at_s) * self._rate)
 
     def _forget_full(self, now_s: float) -> None:
-        """A full bucket and no bucket are the same."""
+        """Delete the full buckets: a tenant without a bucket gets a full one."""
         for tenant in [name for name in self._buckets if self._tokens(name, now_s) >= self._burst]:
             del self._buckets[tenant]

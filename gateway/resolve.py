@@ -1,8 +1,8 @@
-"""From an id in a path to the turn it means (I8; docs/architecture.md, "Keys and tenants").
+"""From an id in a path to the turn that it means (I8; docs/architecture.md, "Keys and tenants").
 
-An id with another tenant's tag means nothing here, nor does one whose row is another tenant's. A duplicate's id means
-the first turn's. An id without a row means a turn that may still come out of the log, until the log was read past the
-moment of its mint; then nothing.
+An id with another tenant's tag means no turn, nor does one whose row is another tenant's. A duplicate's id means the
+first turn. An id without a row means a turn that may still come out of the log, until workers have read the log past
+the moment at which the id was minted; after that it means no turn.
 """
 
 import uuid
@@ -17,7 +17,7 @@ from argosy.gateway.views import minted_at
 from argosy.store import turn as turns
 from argosy.store.pool import Pool
 
-# A duplicate's original is never a duplicate; turns that are merged may be merged again.
+# The original of a duplicate is never a duplicate itself, but a turn that others were merged into may be merged, too.
 _HOPS_MAX: Final = 16
 
 
@@ -33,7 +33,7 @@ Read = Callable[[Pool, uuid.UUID, str, str], Awaitable[Row | None]]
 
 
 def turn_id_of(text: str, tenant: str, lane: str) -> uuid.UUID:
-    """An id that can be of a turn of this tenant and lane. Raises Problem."""
+    """Return the id, if it can be that of a turn of this tenant and lane. Raises Problem when it cannot."""
     turn_id = names.turn_id(text)
     if not ids.can_be_of(turn_id, tenant, lane):
         raise not_found(turn_id)
@@ -41,7 +41,10 @@ def turn_id_of(text: str, tenant: str, lane: str) -> uuid.UUID:
 
 
 async def resolve(state: State, read: Read[Row], turn_id: uuid.UUID, tenant: str) -> Row | None:
-    """The row that an id means, or None while the turn may still come. Raises: Problem, StoreUnavailableError."""
+    """Return the row that an id means, or None while its turn may still come out of the log.
+
+    Raises Problem when there is no such turn; StoreUnavailableError.
+    """
     row = await _original(state, read, turn_id, tenant)
     if row is not None:
         return row
@@ -51,7 +54,7 @@ async def resolve(state: State, read: Read[Row], turn_id: uuid.UUID, tenant: str
         state.pool, turn_id, settings.lane, partition, minted_at(turn_id), settings.log_append_timeout_s
     ):
         return None
-    # It may have come between the two questions.
+    # The turn may have been accepted between the two questions.
     row = await _original(state, read, turn_id, tenant)
     if row is None:
         raise not_found(turn_id)
@@ -59,7 +62,7 @@ async def resolve(state: State, read: Read[Row], turn_id: uuid.UUID, tenant: str
 
 
 def partition_of(state: State, turn_id: uuid.UUID) -> int:
-    """The partition whose log a turn came or comes from."""
+    """Return the partition of the log that has, or had, the record of a turn."""
     return ids.partition_of(ids.turn_bucket(turn_id), state.writer.partition_count)
 
 

@@ -1,4 +1,4 @@
-"""How uvicorn serves a gateway, whoever starts it."""
+"""uvicorn's configuration of a gateway, in its own process or in another program's."""
 
 from typing import Any
 
@@ -13,7 +13,11 @@ log = telemetry.logger()
 
 
 def server_config(app: Any, settings: Settings, *, is_own_process: bool, **more: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration. more: of uvicorn.Config. is_own_process: the process is there to be a gateway."""
+    """Return uvicorn's configuration of a gateway. more: further arguments of uvicorn.Config.
+
+    is_own_process: the process is there to be a gateway, so its soft limit of open files may be raised, and a limit
+    that is too low for GATEWAY_CONNECTIONS_MAX is logged.
+    """
     possible = max(16, open_files_max(is_own_process=is_own_process) - OTHERS)
     connections_max = min(settings.gateway_connections_max, possible)
     if is_own_process and possible < settings.gateway_connections_max:
@@ -22,7 +26,7 @@ def server_config(app: Any, settings: Settings, *, is_own_process: bool, **more:
         )
     return uvicorn.Config(
         app,
-        http=http_protocol(settings, connections_max),  # type: ignore[arg-type]  # it is called, as a class is
+        http=http_protocol(settings, connections_max),  # type: ignore[arg-type]  # uvicorn only calls it, as it would a class
         ws="none",
         lifespan="on",
         access_log=False,

@@ -1,4 +1,4 @@
-"""What the routes of one process share, and in which order it is opened and closed."""
+"""What the routes of one gateway process share. app.py opens and closes it."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ from argosy.store.pool import Pool
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One gateway process."""
+    """The parts of one gateway process that its routes use."""
 
     settings: Settings
     clock: Clock
@@ -49,16 +49,22 @@ class State:
 
     @property
     def unread_bounds(self) -> UnreadBounds:
-        """Of the signals of one turn."""
+        """The bounds of the signals that one turn has not taken yet."""
         return UnreadBounds(self.settings.signals_unread_max, self.settings.signals_unread_size_bytes_max)
 
     def drain(self) -> None:
-        """This process is about to end: whoever waits or watches goes elsewhere. Returns at once."""
+        """End event streams and waiting requests, because this process is about to end. Returns at once.
+
+        Their clients go on at another gateway.
+        """
         self.streams.drain()
         self.waiting.drain()
 
     def tenant_of(self, request: Request) -> str:
-        """Whose request it is. Until there are identities: `default`, or what a trusted caller says."""
+        """Return the tenant of a request: `default`, or with ALLOW_TENANT_HEADER what X-Argosy-Tenant says.
+
+        The gateway authenticates nobody, so it believes the header. Raises Problem when the header is no valid name.
+        """
         if not self.settings.allow_tenant_header:
             return names.DEFAULT_TENANT
         given = request.headers.get("x-argosy-tenant")
@@ -66,7 +72,7 @@ class State:
 
 
 def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, keys: Keys) -> State:
-    """Composes; nothing is opened."""
+    """Compose the state; open nothing."""
     read_timeout_s = min(settings.state_db_timeout_s, 2.0)
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
     poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count)
@@ -94,6 +100,6 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
 
 
 def state_of(request: Request) -> State:
-    """The state of the process that answers a request."""
+    """Return the state of the process that answers a request."""
     state: State = request.app.state.gateway
     return state

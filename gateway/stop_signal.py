@@ -1,4 +1,4 @@
-"""The signal that ends the server, heard by what must end before it: a stream that is open would hold the server up."""
+"""A callback for the signal that ends the server: the server would wait for streams that are still open."""
 
 import asyncio
 import signal
@@ -13,9 +13,10 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def on_stop(callback: Callable[[], None]) -> Iterator[None]:
-    """Call back on this event loop when a signal comes that somebody else handles, too; it is handled there as before.
+    """Schedule callback on this event loop when SIGTERM or SIGINT comes; the handler that was there before runs, too.
 
-    Only the main thread hears signals: elsewhere this does nothing.
+    A signal without a Python handler is left alone. Only the main thread can handle signals: in another thread this
+    does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

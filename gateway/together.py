@@ -1,4 +1,7 @@
-"""Questions to Postgres that many ask at the same time: those that come while one is answered are the next."""
+"""Questions to Postgres that many requests ask at the same time.
+
+All questions that come while Postgres answers one call go out together in the next call.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -13,7 +16,10 @@ Answer = TypeVar("Answer")
 
 
 class Together(Generic[Question, Answer]):
-    """answer(questions): what is known of them; the others have no answer. Used from one event loop."""
+    """Collects questions, and asks them with one call of `answer` at a time. Used from one event loop.
+
+    answer(questions) returns the answers by question; a question that it leaves out has none.
+    """
 
     def __init__(self, answer: Callable[[list[Question]], Awaitable[dict[Question, Answer]]]) -> None:
         self._answer = answer
@@ -22,7 +28,7 @@ class Together(Generic[Question, Answer]):
         self._task: asyncio.Task[None] | None = None
 
     async def ask(self, question: Question) -> Answer | None:
-        """None: there is no answer, or Postgres cannot be asked."""
+        """Return the answer, or None when there is none or Postgres cannot be asked."""
         asked = self._asked.get(question)
         if asked is None:
             loop = asyncio.get_running_loop()
@@ -45,7 +51,10 @@ class Together(Generic[Question, Answer]):
                     future.set_result(answers.get(question))
 
     async def _answers(self, questions: list[Question]) -> dict[Question, Answer]:
-        """Of a question that cannot be asked there is no answer; the others are asked without it."""
+        """Ask all questions. When Postgres is away or slow, none of them has an answer.
+
+        After any other error each half is asked alone, so that only a question that cannot be asked has no answer.
+        """
         try:
             return await self._answer(questions)
         except Exception as error:

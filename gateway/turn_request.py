@@ -1,6 +1,6 @@
 """From what a client posts to the record in the log: the one place where a turn is checked before it is admitted.
 
-Whatever passes here must be acceptable to every worker: what is refused later can only end as `rejected`.
+Every worker must be able to accept a turn that passes here: one that is refused later can only end as `rejected`.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ class Admitted(NamedTuple):
 
 @lru_cache(maxsize=8_192)
 def _place_of(tenant: str, lane: str, session: str) -> tuple[uuid.UUID, int]:
-    """session_id and bucket of a valid name. Raises Problem (which is not cached)."""
+    """Return the session_id and the bucket of a session's name. Raises Problem (which is not cached)."""
     session_id = ids.session_id_of(tenant, lane, names.session_name(session))
     return session_id, ids.bucket_of(session_id)
 
@@ -84,7 +84,7 @@ def _mint_of(tenant: str, lane: str) -> ids.TurnIdMint:
 
 
 class Admission:
-    """Turns what was posted into records of one lane."""
+    """Makes records of one lane from what clients post."""
 
     def __init__(self, settings: Settings, clock: Clock, partition_count: int) -> None:
         self._lane = settings.lane
@@ -95,7 +95,7 @@ class Admission:
     def admit(
         self, tenant: str, session: str, posted: TurnPosted, key: str | None, headers: tuple[tuple[str, bytes], ...]
     ) -> Admitted:
-        """The record of a posted turn. Raises Problem."""
+        """Check a posted turn, mint its id and return it with its record. Raises Problem."""
         session_id, bucket = _place_of(tenant, self._lane, session)
         raw = bytes(posted.input)
         value = json_value.check(raw, self._input_size_bytes_max, "input")
@@ -126,7 +126,7 @@ class Admission:
 
 
 def checked_key(key: str | None) -> str | None:
-    """A key that may be used, or none."""
+    """Return a valid idempotency key, or None when there is none. Raises Problem."""
     return None if key is None else names.idempotency_key(key)
 
 
@@ -141,7 +141,10 @@ def _not_before_ms(not_before: datetime, now_ms: int) -> int:
 
 
 def _digest(posted: TurnPosted, value: Any, not_before_ms: int) -> bytes:
-    """What a repetition under the same key must equal. Its shape is for ever: it is compared across versions."""
+    """Return the digest that a repetition under the same key must have.
+
+    What it is made from must never change: digests of different versions of Argosy are compared.
+    """
     parts = (
         posted.workflow,
         msgspec.Raw(json_value.canonical(value)),

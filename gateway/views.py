@@ -1,6 +1,6 @@
-"""What clients are shown: the shapes of the answers, and how rows become them.
+"""The shapes of the answers that clients are shown, and how rows become them.
 
-Inputs, results and payloads pass through as the JSON bytes that they are; nothing is decoded to be shown.
+Inputs, results and payloads go out as the JSON bytes that were stored, without being decoded.
 Units: times are ISO 8601 in UTC. `accepted_at` is when the gateway minted the turn's id.
 """
 
@@ -20,7 +20,7 @@ NULL: Final = msgspec.Raw(b"null")
 
 
 def null() -> msgspec.Raw:
-    """A default that a schema can do without."""
+    """Return a JSON null, as a default_factory: then the schema in the OpenAPI document names no default."""
     return NULL
 
 
@@ -29,7 +29,7 @@ def _empty() -> msgspec.Raw:
 
 
 class Step(msgspec.Struct, kw_only=True):
-    """One step as its events tell it. status: intended, retrying, completed, failed or cancelled (given up)."""
+    """One step, read from its events. status: intended, retrying, completed, failed or cancelled (given up)."""
 
     key: str
     status: str
@@ -39,7 +39,7 @@ class Step(msgspec.Struct, kw_only=True):
 
 
 class Wait(msgspec.Struct, kw_only=True):
-    """What a suspended turn waits for. kind: signal (of this name), sleep or retry. due_at: its end at the latest."""
+    """What a suspended turn waits for. kind: signal (of this name), sleep or retry. due_at: the wait ends by then."""
 
     key: str
     kind: str
@@ -48,15 +48,15 @@ class Wait(msgspec.Struct, kw_only=True):
 
 
 class Signals(msgspec.Struct, kw_only=True):
-    """How many signals a turn was sent that it did not take. unread: they wait for it; late: it ended without them."""
+    """How many signals a turn has not taken. unread: it may still take them; late: it ended without them."""
 
     unread: int = 0
     late: int = 0
 
 
 class Turn(msgspec.Struct, kw_only=True):
-    """A turn. requested_turn_id is there when the id in the address was a duplicate's, resolved to this one;
-    cancelling_until while it runs and was cancelled: so long its code may clean up.
+    """A turn. requested_turn_id: the id in the address, when that is a duplicate of this turn. cancelling_until: until
+    when the code of a turn that was cancelled may clean up, while it still runs.
     """
 
     turn_id: uuid.UUID
@@ -152,7 +152,7 @@ STEP_STATUSES: Final = tuple(_STEP_STATUS.values())
 
 
 def minted_at(turn_id: uuid.UUID) -> datetime:
-    """When a turn's id was minted. The id may be anything: what no calendar holds is the end of time."""
+    """Return when a turn's id was minted, or datetime.max when the id holds a time that no calendar has."""
     try:
         return datetime.fromtimestamp(ids.mint_time_ms(turn_id) / 1000, UTC)
     except (OverflowError, ValueError, OSError):
@@ -160,7 +160,7 @@ def minted_at(turn_id: uuid.UUID) -> datetime:
 
 
 def turn(row: TurnRow, requested: uuid.UUID) -> Turn:
-    """A turn that has a row. requested: the id that the client asked for."""
+    """Return the view of a turn that has a row. requested: the id that the client asked for."""
     return Turn(
         turn_id=row.turn_id,
         requested_turn_id=msgspec.UNSET if requested == row.turn_id else requested,
@@ -190,7 +190,7 @@ def turn(row: TurnRow, requested: uuid.UUID) -> Turn:
 
 
 def cancelling_until(told: bytes | None) -> datetime | None:
-    """Until when the code of a cancelled turn may clean up. told: data of turn.cancelling."""
+    """Return until when the code of a cancelled turn may clean up. told: the data of its turn.cancelling, if any."""
     return None if told is None else msgspec.json.decode(told, type=Cancelling).until
 
 
@@ -212,7 +212,7 @@ def summary(row: TurnListed) -> TurnSummary:
 
 
 def steps(events: list[EventRow]) -> list[Step]:
-    """The steps that clients may see, in the order in which they first appear, each as its last event left it."""
+    """Return the steps that clients may see, in the order of their first events, each as its last event left it."""
     by_key: dict[str, Step] = {}
     for row in events:
         event = shown(row.type, row.key, row.data)
@@ -238,7 +238,7 @@ def _error(data: _StepData) -> msgspec.Raw:
 
 
 def waits(written: bytes | None) -> list[Wait]:
-    """The waits that a worker wrote down."""
+    """Return the waits that a worker wrote, without the keys of private ones."""
     return [
         Wait(
             key="" if wait.private else wait.key,
@@ -251,7 +251,7 @@ def waits(written: bytes | None) -> list[Wait]:
 
 
 def event(row: EventRow) -> TurnEvent:
-    """As clients may see it."""
+    """Return an event as clients may see it."""
     event = shown(row.type, row.key, row.data)
     return TurnEvent(
         id=f"{row.lineage}-{row.seq}",
@@ -269,10 +269,13 @@ def _raw(value: bytes | None, when_none: bytes = b"null") -> msgspec.Raw:
 
 
 def _stored(value: bytes | None, when_none: bytes = b"null") -> msgspec.Raw:
-    """What came with a record: an older version took any bytes, and one row must not spoil the answer that it is in."""
+    """Return JSON that came with a record, or when_none if it is unsound.
+
+    An older version accepted any bytes, and one row must not spoil the answer that contains it.
+    """
     return _raw(value if value is None or is_sound(value) else None, when_none)
 
 
 def encode(view: Any) -> bytes:
-    """The bytes of an answer."""
+    """Return the bytes of an answer."""
     return msgspec.json.encode(view)

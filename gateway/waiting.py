@@ -1,7 +1,7 @@
-"""Waiting for turns to end (`Prefer: wait`): the owner says so as soon as it is durable.
+"""Waiting for turns to end (`Prefer: wait`, `?wait=`): the owner tells the gateway as soon as the end is durable.
 
-Whether a turn has ended already is one question to Postgres for everybody who asks at the same time. The same question
-is asked again every 50 to 250 ms by those whose turn has no owner that answers.
+Whether turns have ended already is one question to Postgres for all requests that ask at the same time. A request whose
+turn has no owner that answers repeats the question every 50 to 250 ms.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _Question = tuple[uuid.UUID, str]
 
 
 class Waiting:
-    """Everybody who waits. Used from one event loop."""
+    """The requests of this process that wait for a turn to end. Used from one event loop."""
 
     def __init__(self, pool: Pool, lane: str, lines: Lines, partition_count: int) -> None:
         self._pool = pool
@@ -44,8 +44,10 @@ class Waiting:
         *,
         or_parked: bool = False,
     ) -> uuid.UUID | None:
-        """The id of the turn that ended: turn_id, or what it was a duplicate of. None after timeout_s, when this
-        process drains, and once `gone` is done. or_parked: that is waited for, too.
+        """Wait for a turn to end; return its id: turn_id, or the id of the turn of which it is a duplicate.
+
+        None after timeout_s, when this process drains, and once `gone` is done. or_parked: a parked turn ends the wait,
+        too.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -58,7 +60,7 @@ class Waiting:
             return None
 
     def drain(self) -> None:
-        """Nobody waits any longer."""
+        """End every wait: each returns None."""
         self._is_draining = True
         for watch in self._watches:
             watch.close()
@@ -69,7 +71,7 @@ class Waiting:
     async def _wait(
         self, turn_id: uuid.UUID, tenant: str, gone: "asyncio.Future[None]", or_parked: bool
     ) -> uuid.UUID | None:
-        """turn_id once it has ended; another one that it turned out to be a duplicate of; None when nobody waits."""
+        """Return turn_id once it has ended, or the id of the turn of which it is a duplicate; None without either."""
         partition = ids.partition_of(ids.turn_bucket(turn_id), self._partition_count)
         watch = Watch(self._lines, Wanted(tenant, partition, turn_id=turn_id, is_ending_only=True), lambda: (0, 0))
         interval_s = INTERVAL_S_MIN

@@ -1,5 +1,5 @@
-"""`argosy check`: what of a workflow would not replay, told from its text.
+"""`argosy check`: finds code in workflows that would not replay, by reading their files.
 
-Promise: the files are parsed and never run. What cannot be told for certain is not reported: names are resolved through
-imports, aliases and scopes, and a name whose meaning is open means nothing.
+Promise: the files are parsed and never run. Only what is certain is reported: names are resolved through imports,
+aliases and scopes, and nothing is reported of a name whose meaning cannot be resolved.
 """

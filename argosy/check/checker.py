@@ -1,4 +1,4 @@
-"""A check of files: which workflows they declare, and what is found in the code that these run."""
+"""Checks files: finds the workflows that they declare, and applies the rules to the code that these run."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from argosy.errors import WorkflowError
 
 
 class Checked(NamedTuple):
-    """A workflow that was looked at. line: of its definition."""
+    """A workflow that was checked. path, line: where it is defined."""
 
     name: str
     path: str
@@ -25,7 +25,9 @@ class Checked(NamedTuple):
 
 
 class Report(NamedTuple):
-    """unreadable: one line for each file that could not be read or parsed. suppressed: findings under a remark."""
+    """The result of a check. unreadable: one line for each file that could not be read or parsed. suppressed: the
+    number of findings that comments (`# argosy: ok`) suppress.
+    """
 
     findings: list[Finding]
     workflows: list[Checked]
@@ -34,7 +36,7 @@ class Report(NamedTuple):
 
 
 def check(entries: Sequence[str], folder: Path) -> Report:
-    """Look at these files and modules. folder: the current one."""
+    """Check these files and modules. folder: the current folder, in which imports are looked for, too."""
     library = Library(folder)
     meanings = Meanings(library)
     unreadable: list[str] = []

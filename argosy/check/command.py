@@ -1,4 +1,4 @@
-"""`argosy check` in a terminal: findings and summary on stdout, what could not be read on stderr."""
+"""`argosy check` in a terminal: findings and a summary on stdout, files that could not be read on stderr."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from argosy.printable import printable
 
 
 def check_files(entries: Sequence[str], *, is_json: bool) -> int:
-    """Show what is found; the exit code."""
+    """Check files and print the report; return the exit code."""
     report = check(entries, Path.cwd())
     for line in [json_of(report)] if is_json else lines_of(report):
         sys.stdout.write(f"{line}\n")

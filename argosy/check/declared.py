@@ -1,4 +1,4 @@
-"""Which functions are workflows and which are steps, whatever the decorators are called in a file."""
+"""Finds which functions are workflows and which are steps, under whatever names a file imports the decorators."""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from argosy.check.module import Function, Module
 
 WORKFLOW: Final = "argosy.workflow"
 STEP: Final = "argosy.step"
-# Decorators under which a function is still what a call of its name runs.
+# Decorators that do not change which function runs when the decorated name is called.
 _TRANSPARENT: Final = frozenset(
     {
         *(f"builtins.{name}" for name in ("staticmethod", "classmethod", "property")),
@@ -23,12 +23,12 @@ _TRANSPARENT: Final = frozenset(
 
 
 def is_declared(function: Function, kind: str, meanings: Meanings) -> bool:
-    """Whether a decorator of the function is this one of Argosy's."""
+    """Whether the function has this decorator of Argosy's. kind: WORKFLOW or STEP."""
     return any(_is(meanings.of(each, function.module), kind, function.module, meanings) for each in function.decorators)
 
 
 def is_opaque(function: Function, meanings: Meanings) -> bool:
-    """Whether a decorator that is not known decides what a call of the function does."""
+    """Whether the function has an unknown decorator, so that a call of its name may run something else."""
     return any(
         getattr(meanings.of(each, function.module), "name", getattr(meanings.of(each, function.module), "of", None))
         not in {*_TRANSPARENT, WORKFLOW, STEP}
@@ -37,7 +37,9 @@ def is_opaque(function: Function, meanings: Meanings) -> bool:
 
 
 def workflows_of(module: Module, meanings: Meanings) -> Iterator[Function]:
-    """What the file declares, `workflow(function)` included, and what it imports from the user's other files."""
+    """Yield the workflows that a module declares, also as `workflow(function)`, and those that it imports from the
+    user's other files.
+    """
     seen: set[Function] = set()
     for function in module.functions.values():
         if is_declared(function, WORKFLOW, meanings):
@@ -54,7 +56,7 @@ def workflows_of(module: Module, meanings: Meanings) -> Iterator[Function]:
 
 
 def declared_name(function: Function, meanings: Meanings) -> str:
-    """Its name in the fleet: `@workflow(name="…")`, or the function's own."""
+    """Return the name of a workflow in the fleet: from `@workflow(name="…")`, else the function's own."""
     for each in function.decorators:
         if isinstance(each, ast.Call) and _is(meanings.of(each, function.module), WORKFLOW, function.module, meanings):
             for keyword in each.keywords:
@@ -76,7 +78,9 @@ def _names(module: Module, meanings: Meanings) -> set[str]:
 
 
 def _is(meaning: Meaning, kind: str, module: Module, meanings: Meanings) -> bool:
-    """`workflow`, `workflow(version="2")`, or functools.partial(workflow, version="2")."""
+    """Whether an expression is the decorator `kind`: `workflow`, `workflow(version="2")`, or
+    functools.partial(workflow, version="2").
+    """
     match meaning:
         case External(name=name):
             return name == kind

@@ -1,7 +1,7 @@
-"""What of Python and of well-known packages will not replay: one table, by full names.
+"""A table of the calls of Python and of well-known packages that do not replay, by their full names.
 
-A name that ends in `.*` stands for every call below it. Of an object (`httpx.AsyncClient`) the table has the calls of
-its methods, under the name of what makes it.
+A name that ends in `.*` stands for every call below it. The methods of an object are in the table under the full name
+of the class or function that makes it (`httpx.AsyncClient`).
 """
 
 from typing import Final, NamedTuple
@@ -10,8 +10,9 @@ STEP: Final = "do it in a step (ctx.run), whose result is recorded"
 
 
 class Rule(NamedTuple):
-    """Calls that are reported under a code. why: what will happen, and what to do instead; {now}, {sleep}, {uuid}: the
-    operation as this workflow writes it. is_bare: only without arguments (with a seed, a time … it replays).
+    """Calls that are reported under a code. why: what happens, and what to do instead; {now}, {sleep} and {uuid} stand
+    for the operation as the workflow would write it. is_bare: only calls without arguments are reported, because with
+    one, such as a seed or a time, they replay.
     """
 
     code: str
@@ -24,13 +25,13 @@ _TIME: Final = "gives another time in a replay: use {now}, or read it in a step"
 _DRAWN: Final = "gives something else in a replay: draw it in a step, or from random.Random(ctx.turn_id.int)"
 _UUID: Final = "gives another id in a replay: use {uuid}"
 _OUTSIDE: Final = f"reaches outside the turn, and does so again in every replay: {STEP}"
-_HERE: Final = "may be something else at the worker that replays: read it in a step, or let it be part of the input"
+_HERE: Final = "may be different on the worker that replays: read it in a step, or pass it in the input"
 _THREAD: Final = f"works with threads or processes, whose order a replay does not repeat: {STEP}"
-_OWN_LOOP: Final = "runs a loop that records nothing: make the workflow `async def` and await what it does"
+_OWN_LOOP: Final = "runs an event loop that records nothing: make the workflow `async def` and await what it does"
 _TURN_LOOP: Final = (
-    "is refused: the turn's loop is run by the worker, from outcome to outcome; await what is to be done"
+    "is refused: the worker runs the turn's loop, from outcome to outcome; await instead what is to be done"
 )
-_BY_HAND: Final = "has no number, and so no keys: make tasks with asyncio.create_task or a TaskGroup"
+_BY_HAND: Final = "makes a task that has no number, and so no keys: use asyncio.create_task or a TaskGroup"
 
 _VERBS: Final = "get post put patch delete head options request"
 
@@ -45,7 +46,7 @@ CALLS: Final = (
     Rule("time", _of("time", "localtime gmtime ctime asctime"), _TIME, is_bare=True),
     Rule("time", "datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today", _TIME),
     Rule("time", "pendulum.now pendulum.today arrow.now arrow.utcnow django.utils.timezone.now", _TIME),
-    Rule("time", "time.sleep", "holds a thread of the worker, and again in every replay: use {sleep}"),
+    Rule("time", "time.sleep", "blocks a thread of the worker, and does so again in every replay: use {sleep}"),
     Rule("random", "random.* secrets.* numpy.random.* os.urandom os.getrandom", _DRAWN),
     Rule("random", "random.Random numpy.random.default_rng numpy.random.RandomState", _DRAWN, is_bare=True),
     Rule("random", "numpy.random.SeedSequence numpy.random.PCG64 numpy.random.MT19937", _DRAWN, is_bare=True),
@@ -97,7 +98,8 @@ CALLS: Final = (
     Rule("loop", "asyncio.set_event_loop asyncio.set_event_loop_policy nest_asyncio.apply", _TURN_LOOP),
 )
 
-# Reported where they are made, and where methods of one that was made elsewhere (in the module, in a class) are called.
+# Clients: reported where a workflow makes one, and where it calls a method of one that was made elsewhere (in the
+# module, in a class).
 CLIENTS: Final = Rule(
     "io",
     "httpx.Client httpx.AsyncClient requests.Session aiohttp.ClientSession urllib3.PoolManager "
@@ -107,7 +109,7 @@ CLIENTS: Final = Rule(
     "anthropic.Anthropic anthropic.AsyncAnthropic",
     _OUTSIDE,
 )
-# Of what is made in the module: its methods only, where making it is no harm.
+# Objects of which only these methods are reported: making one is harmless.
 METHODS: Final = {
     "pathlib.Path": (
         Rule(
@@ -128,20 +130,20 @@ METHODS: Final = {
     "concurrent.futures.ThreadPoolExecutor": (Rule("threads", "submit map", _THREAD),),
     "concurrent.futures.ProcessPoolExecutor": (Rule("threads", "submit map", _THREAD),),
     "random.SystemRandom": (Rule("random", "*", _DRAWN),),
-    # Made in the module, it is shared: what a turn draws depends on how often the others did.
+    # A generator that the module makes is shared: what a turn draws depends on how often other turns drew.
     "random.Random": (Rule("random", "*", _DRAWN),),
     "numpy.random.default_rng": (Rule("random", "*", _DRAWN),),
 }
 ENVIRONMENT: Final = Rule("io", "os.environ os.environb", _HERE)
 
-# Below a `.*` of the table, and yet the same in every replay.
+# Calls below a `.*` of the table that replay nevertheless.
 FINE: Final = frozenset(
     {
         *("secrets.compare_digest", "threading.local", "subprocess.list2cmdline", "shutil.ignore_patterns"),
         "numpy.random.Generator",
     }
 )
-# Other names of the same thing, and what some calls return.
+# SAME: other full names of the same thing. RESULTS: what some calls return.
 SAME: Final = {
     "argosy.workflow.context.Context": "argosy.Context",
     "argosy.workflow.sync_context.SyncContext": "argosy.SyncContext",
@@ -169,12 +171,12 @@ _EXCEPTIONS: Final = ("Error", "Expired", "Exception")
 _EXACT: Final = {name: rule for rule in CALLS for name in rule.names.split() if not name.endswith(".*")}
 _BELOW: Final = {name[:-1]: rule for rule in CALLS for name in rule.names.split() if name.endswith(".*")}
 _CLIENTS: Final = frozenset(CLIENTS.names.split())
-# Packages that are known by name, so that a file of the same name beside a workflow is not taken for them.
+# The packages in the table. An import of one of them never means a file of that name beside a workflow.
 ROOTS: Final = frozenset(name.partition(".")[0] for name in (*_EXACT, *_BELOW, *_CLIENTS))
 
 
 def rule_of_call(name: str, *, has_arguments: bool) -> Rule | None:
-    """The rule that a call of this full name breaks."""
+    """Return the rule that a call of this full name breaks, or None."""
     if name in FINE:
         return None
     if RESULTS.get(name, name) in _CLIENTS:
@@ -187,7 +189,7 @@ def rule_of_call(name: str, *, has_arguments: bool) -> Rule | None:
 
 
 def rule_of_method(of: str, method: str) -> Rule | None:
-    """The rule that a call of a method breaks; of: what makes such objects."""
+    """Return the rule that a call of a method breaks, or None. of: the full name of what makes the object."""
     if of in _CLIENTS:
         return CLIENTS
     rules = METHODS.get(of, ())

@@ -1,8 +1,8 @@
-"""What a check says of one place."""
+"""The findings of a check, and their codes."""
 
 from typing import Final, NamedTuple
 
-# Every code, and what it stands for.
+# Every code, and what a workflow does that gets it.
 CODES: Final = {
     "time": "reads a clock, or sleeps outside the turn",
     "random": "draws something random",
@@ -22,7 +22,7 @@ NOTES: Final = frozenset({"dropped-task", "suppression"})
 
 
 class Found(NamedTuple):
-    """A place in a function, with what is wrong there. line, last_line, offset: as ast counts them."""
+    """A place in a function, and what is wrong there. line, last_line, offset: as ast counts them."""
 
     line: int
     offset: int
@@ -32,8 +32,10 @@ class Found(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """line, column: from 1. workflow: that runs it; function: in which it is, when that is
-    another one. Both are empty for a remark on a file."""
+    """A finding as it is reported. line, column: from 1. workflow: the name of the workflow that runs the code.
+    function: the name of the function that the code is in, if that is not the workflow itself. Both are empty for a
+    finding about a comment that suppresses an unknown code.
+    """
 
     path: str
     line: int
@@ -45,5 +47,5 @@ class Finding(NamedTuple):
 
     @property
     def is_note(self) -> bool:
-        """It costs nothing that was promised: it does not make the check fail."""
+        """Whether this finding is a note, which endangers no promise of Argosy and does not make the check fail."""
         return self.code in NOTES

@@ -1,4 +1,4 @@
-"""The kinds of things that an expression can stand for."""
+"""The kinds of meaning that an expression can have for the check."""
 
 import ast
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ class External(NamedTuple):
 
 
 class Object(NamedTuple):
-    """What a call of `of` returned, or a parameter that is annotated so. made: the call, where there is one."""
+    """An object that a call of `of` returned, or a name annotated with `of`. made: the call, if there is one."""
 
     of: str | Class
     made: ast.Call | None = None
 
 
 class Member(NamedTuple):
-    """An attribute, or an attribute's attribute …, of an object of a package."""
+    """An attribute of a package's object, or an attribute of such an attribute, and so on. path: their names."""
 
     of: str
     path: tuple[str, ...]
@@ -33,13 +33,13 @@ class Member(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """A method of an object, or of a class by a class method."""
+    """A method that is bound to an object, or a class method that is bound to its class."""
 
     function: Function
 
 
 class Pending(NamedTuple):
-    """A name that is being looked up already: `path = path.parent`. Its other bindings decide."""
+    """The meaning of a name that depends on itself, as in `path = path.parent`: its other bindings decide."""
 
 
 Meaning = External | Object | Member | Bound | Function | Class | Module | Pending | None
@@ -47,7 +47,7 @@ PENDING: Final = Pending()
 
 
 def made(of: Meaning, call: ast.Call | None) -> Meaning:
-    """What a call of this returns, as far as it is known; without a call: what is annotated so."""
+    """Return the meaning of the result of a call; with call None, of a name annotated with `of`. None when unknown."""
     match of:
         case External(name=name):
             return Object(RESULTS.get(name, name), call)
@@ -61,7 +61,7 @@ def is_object(meaning: Meaning, kind: str) -> bool:
 
 
 def one(meanings: Iterable[Meaning]) -> Meaning:
-    """What all of them are; None when they are not the same."""
+    """Return the meaning that all of these share, leaving PENDING out; None when they differ."""
     found = [each for each in meanings if each is not PENDING]
     if not found or any(_kind(each) != _kind(found[0]) for each in found):
         return None

@@ -1,7 +1,7 @@
-"""Where modules are: the ones that a user names, and those of their own that these import.
+"""Finds modules: those that the user names, and the user's own modules that these import.
 
-Followed is what lies beside a named file, in its package, or in the current folder. What is installed, Python's own and
-Argosy are known by their names instead (external.py).
+An import is followed to a file beside the named one, in its package, or in the current folder. Installed packages,
+Python's own modules and Argosy are not read: they are known by their names (external.py).
 """
 
 import sys
@@ -19,7 +19,9 @@ _SHIPPED: Final = "argosy.workflows."
 
 
 class Library:
-    """Modules by their paths. unreadable: one line for each that is imported and is no Python."""
+    """The modules that were read, by their paths. unreadable: one line for each imported one that could not be read or
+    parsed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.unreadable: list[str] = []
@@ -28,14 +30,14 @@ class Library:
         self._found: dict[tuple[tuple[Path, ...], str], tuple[Module, tuple[str, ...]] | None] = {}
 
     def enter(self, entry: str) -> Module:
-        """The module that a user names: a path that ends in .py, or a dotted module. Raises WorkflowError."""
+        """Return the module that the user names: a path that ends in .py, or a dotted name. Raises WorkflowError."""
         if entry.endswith(".py"):
             path, name, shown = _file(entry), "", entry
             package = path.parent
             while (package / "__init__.py").is_file() and package != package.parent:
                 package = package.parent
             roots: tuple[Path, ...] = (path.parent, package, self._folder)
-            if package != path.parent:  # it may say `from . import …`
+            if package != path.parent:  # a file of a package may have relative imports, which need its dotted name
                 name = ".".join(path.relative_to(package).with_suffix("").parts)
         else:
             path, name = self._locate(entry), entry
@@ -50,13 +52,15 @@ class Library:
         return module
 
     def find(self, module: Module, dotted: str) -> tuple[Module, tuple[str, ...]] | None:
-        """Of a dotted name as `module` knows it: the user's module that it begins with, and what is left of it."""
+        """Resolve a dotted name as `module` would import it: return the user's module that it begins with, and the rest
+        of the name. None when it begins with no module of the user's.
+        """
         top = dotted.partition(".")[0]
         if top in sys.stdlib_module_names or top in ROOTS or (top == "argosy" and not dotted.startswith(_SHIPPED)):
             return None
         key = (module.roots, dotted)
         if key not in self._found:
-            self._found[key] = None  # while it is looked for
+            self._found[key] = None  # the answer while the search goes on
             found = (self._below(root, dotted, module.roots) for root in module.roots)
             self._found[key] = next((each for each in found if each is not None), None)
         return self._found[key]
@@ -66,7 +70,7 @@ class Library:
         folder, best = root, None
         for index, part in enumerate(parts, 1):
             if best is not None and self._binds(best[0], part, ".".join(parts[:index])):
-                break  # the package has something of this name
+                break  # the package binds this name to something other than the submodule
             here = folder / part
             for path in (here / "__init__.py", folder / f"{part}.py"):
                 if path.is_file():
@@ -100,7 +104,9 @@ class Library:
         return str(path.relative_to(self._folder) if path.is_relative_to(self._folder) else path)
 
     def _locate(self, name: str) -> Path:
-        """The file of a module, found as Python finds it, without importing anything of it."""
+        """Return the file of a module, found as Python finds it, but without importing any of its packages. Raises
+        WorkflowError when there is none.
+        """
         if not all(part.isidentifier() for part in name.split(".")) or (self._folder / name).is_file():
             raise WorkflowError("it is neither a path that ends in .py nor a module such as shop.workflows")
         where: Sequence[str] | None = None
@@ -121,7 +127,7 @@ def _file(entry: str) -> Path:
     try:
         path = Path(entry).expanduser().resolve()
         is_file = path.is_file()
-    except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle, nobody's ~name
+    except (OSError, RuntimeError) as error:  # a name that is too long, circular links, ~name of an unknown user
         raise WorkflowError(f"it is no path: {error}") from error
     if not is_file:
         raise WorkflowError(f"there is no file {path}")
@@ -130,7 +136,7 @@ def _file(entry: str) -> Path:
 
 def _spec(name: str, where: Sequence[str] | None) -> ModuleSpec | None:
     for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)  # of an old kind of finder
+        find = getattr(finder, "find_spec", None)  # finders of an old kind have none
         if find is not None and (spec := find(name, where)) is not None:
             return cast(ModuleSpec, spec)
     return None

@@ -1,4 +1,4 @@
-"""One function of a workflow, as rules look at it."""
+"""A function that a workflow runs, as the rules see it."""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -21,7 +21,9 @@ Rule = Callable[["Look"], Iterator[Found]]
 
 
 class Look:
-    """reached: every function of the workflows that are looked at; made: every call in them."""
+    """A function that a workflow runs, with what the rules ask about it. reached: every function that a checked
+    workflow runs. made: every node in them.
+    """
 
     def __init__(
         self, reached: Reached, meanings: Meanings, functions: frozenset[Function], made: frozenset[ast.AST]
@@ -46,7 +48,9 @@ class Look:
         return self.meanings.is_of(node, self.module, *kinds)
 
     def operation(self, node: ast.AST, *kinds: str) -> str:
-        """The operation of ctx that a call asks for (of these kinds of ctx; any unless said), or nothing."""
+        """Return the name of the operation of ctx that a node calls, or "" when it calls none. kinds: the kinds of ctx
+        that count; by default both.
+        """
         if isinstance(node, ast.Call):
             match self.meaning(node.func):
                 case Member(of=of, path=(name,)) if name in OPERATIONS and of in (kinds or (CONTEXT, SYNC_CONTEXT)):
@@ -54,30 +58,32 @@ class Look:
         return ""
 
     def starts_something(self, node: ast.AST) -> bool:
-        """Whether a call asks ctx for an operation, or is given the ctx."""
+        """Whether a node is a call that asks ctx for an operation, or has the ctx as an argument."""
         if not isinstance(node, ast.Call):
             return False
         given = (*node.args, *(each.value for each in node.keywords))
         return bool(self.operation(node)) or any(self.is_object(each, CONTEXT, SYNC_CONTEXT) for each in given)
 
     def statement_end(self, line: int) -> int:
-        """The last line of the innermost statement that has this line and no other statements in it."""
+        """Return the last line of the simple statement (one that contains no others) on this line; the line itself when
+        there is none.
+        """
         simple = (each for each in self.nodes if isinstance(each, ast.stmt) and not isinstance(each, _COMPOUND))
         return next((each.end_lineno or line for each in simple if each.lineno <= line <= (each.end_lineno or 0)), line)
 
     def own(self, name: str) -> str:
-        """An operation as this workflow writes it."""
+        """Return an operation as this workflow would write it."""
         return f"await ctx.{name}" if self.workflow.is_async else f"ctx.{name}"
 
     def found(self, node: ast.AST, code: str, message: str) -> Found:
         line: int = node.lineno  # type: ignore[attr-defined]
-        # A handler's own text is its first line.
+        # Of an except handler only the first line counts, not its body.
         last_line = line if isinstance(node, ast.ExceptHandler) else node.end_lineno or line  # type: ignore[attr-defined]
         return Found(line, node.col_offset, last_line, code, message)  # type: ignore[attr-defined]
 
 
 def spelled(node: ast.AST) -> str:
-    """An expression as the user wrote it, without the arguments of calls in it."""
+    """Return an expression as the user wrote it, with the arguments of its calls left out."""
     parts: list[str] = []
     while True:
         match node:

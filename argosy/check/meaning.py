@@ -1,5 +1,5 @@
-"""What an expression stands for, as far as the text tells: a function or class of the user's, a name of a package, an
-object of a known kind; or None, of which nothing is reported.
+"""Resolves what an expression means, as far as the text tells: a function, class or module of the user's, a name of a
+package, or an object of a known kind. None means unknown, and nothing is reported of it.
 """
 
 import ast
@@ -15,12 +15,12 @@ from argosy.check.module import Class, Function, Module
 from argosy.check.scope import Binding, Scope
 
 _DEPTH_MAX: Final = 16
-# What else is imported with a star may hide any builtin.
+# A star import of any other module may hide any builtin.
 _STARS_OF_KNOWN_NAMES: Final = sys.stdlib_module_names | {"argosy"}
 
 
 class Meanings:
-    """contexts: which parameters of which functions are a ctx, and of which kind."""
+    """Resolves meanings. contexts: for each function its parameters that are a ctx, with the kind of ctx."""
 
     def __init__(self, library: Library) -> None:
         self.contexts: dict[Function, dict[str, str]] = {}
@@ -56,21 +56,21 @@ class Meanings:
         return None
 
     def is_of(self, node: ast.AST | None, module: Module, *kinds: str) -> bool:
-        """Whether it is an object of one of these kinds."""
+        """Whether an expression is an object of one of these kinds."""
         found = self.of(node, module)
         return isinstance(found, Object) and found.of in kinds
 
     def global_of(self, module: Module, name: str) -> Meaning:
-        """What a name of a module's own namespace stands for."""
+        """Return the meaning of a name in a module's own namespace."""
         return self._of_name(name, module.scope, module, 0)
 
     def method(self, owner: Class, name: str) -> Function | None:
-        """A class's own or inherited method."""
+        """Return a class's own or inherited method, or None."""
         found = self._of_class(owner, name, 0)
         return found if isinstance(found, Function) else None
 
     def module_of(self, module: Module, dotted: str) -> Module | None:
-        """The user's module of this name, as `module` would import it."""
+        """Return the user's module that `module` would import under this name, or None."""
         found = self._resolve(module, dotted, 0)
         return found if isinstance(found, Module) else None
 
@@ -124,7 +124,9 @@ class Meanings:
         return self._annotated(binding.annotation, function.module, depth)
 
     def _annotated(self, annotation: ast.expr | None, module: Module, depth: int) -> Meaning:
-        """An object of an annotation: `Path`, `"Path"`, `Path | None`, `set[str]`, `Optional[Path]`."""
+        """Return the meaning of a name with this annotation: `Path`, `"Path"`, `Path | None`, `set[str]`,
+        `Optional[Path]`.
+        """
         if depth > _DEPTH_MAX:
             return None
         match annotation:
@@ -180,7 +182,7 @@ class Meanings:
         return None
 
     def _of_module(self, module: Module, attr: str, depth: int) -> Meaning:
-        """What a module binds under a name, or its submodule of that name."""
+        """Return the meaning of a name that a module binds, or its submodule of that name."""
         if module.scope.find(attr) is not None:
             return self._of_name(attr, module.scope, module, depth)
         submodule = self._library.find(module, f"{module.name}.{attr}")
@@ -219,7 +221,7 @@ class Meanings:
         return None
 
     def _lineage(self, owner: Class, depth: int) -> Iterator[Class]:
-        """A class and, depth first, its bases that are the user's."""
+        """Yield a class and, depth first, those of its bases that are the user's."""
         yield owner
         if depth > _DEPTH_MAX:
             return
@@ -250,6 +252,6 @@ def _has(function: Function, decorator: str) -> bool:
 
 
 def _telling(bindings: Sequence[Binding]) -> list[Binding]:
-    """Without `name = None`, which only says that there is nothing yet."""
+    """Return the bindings without `name = None`, which means that there is no value yet; all if there is no other."""
     told = [each for each in bindings if not (isinstance(each.node, ast.Constant) and each.node.value is None)]
     return told or list(bindings)

@@ -1,4 +1,4 @@
-"""One file as a module: its functions and classes by their nodes."""
+"""A file as a module, with its functions and classes by their nodes."""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from argosy.check.source import Source
 
 
 class Module:
-    """name: dotted, as imports name it. roots: folders in which its absolute imports are looked for."""
+    """A module of the user's. name: its dotted name. roots: folders to look in for its absolute imports."""
 
     def __init__(self, source: Source, name: str, is_package: bool, roots: tuple[Path, ...]) -> None:
         self.source = source
@@ -28,14 +28,14 @@ class Module:
                 self.functions[node] = Function(node, scope, self)
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
-        """What a node is in, from the inside, up to the function that has it."""
+        """Yield the nodes around a node, the innermost first, inside the function that it is in."""
         parent = self.scopes.parent_of.get(node)
         while parent is not None and parent not in self.functions:
             yield parent
             parent = self.scopes.parent_of.get(parent)
 
     def is_used(self, scope: Scope, name: str) -> bool:
-        """Whether anything reads a name of this scope, and does more than to write it down as a statement."""
+        """Whether any code reads a name of this scope, except as a statement of its own."""
         return (scope, name) in self._used
 
     @cached_property
@@ -62,7 +62,7 @@ class Class:
 
     @cached_property
     def attributes(self) -> dict[str, list[Binding]]:
-        """What its methods assign to attributes of `self`."""
+        """What the class's methods assign to attributes of `self`."""
         found: dict[str, list[Binding]] = {}
         for method in self.methods():
             for node in method.scope.nodes:
@@ -79,7 +79,7 @@ class Class:
 
 
 class Function:
-    """owner: the class whose method it is."""
+    """A function, method or lambda of the user's. owner: the class, if it is a method."""
 
     def __init__(self, node: FunctionNode, scope: Scope, module: Module) -> None:
         self.node = node
@@ -107,7 +107,7 @@ class Function:
 
     @property
     def positional(self) -> list[str]:
-        """Names of the parameters that arguments without a name go to."""
+        """The names of the parameters that take positional arguments."""
         return [each.arg for each in (*self.node.args.posonlyargs, *self.node.args.args)]
 
 

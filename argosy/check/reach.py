@@ -1,7 +1,8 @@
-"""What runs as part of a workflow: its own code, and the functions of the user's that it calls, directly or not.
+"""Finds the code that runs as part of a workflow: the workflow itself, and the user's functions that it calls, directly
+or not.
 
-Not part of it is what a step does, and what is only handed to ctx.run: that runs once and is recorded. A function that
-is stored, or passed to code that is not known, is left out.
+Steps, and functions that are only passed to ctx.run, are no part of it: they run once and are recorded. A function that
+is stored, or passed to unknown code, is left out.
 """
 
 import ast
@@ -14,8 +15,8 @@ from argosy.check.kinds import CONTEXT, SYNC_CONTEXT, Bound, External, Meaning, 
 from argosy.check.meaning import Meanings
 from argosy.check.module import Class, Function
 
-# What calls a function that it is given at once, as part of the workflow: at which place it is, and whether what
-# follows is passed on.
+# Calls that run a function passed to them, as part of the workflow: the position of the function among the arguments,
+# and whether the arguments behind it are passed on to it.
 _CALLERS: Final = {
     **{f"builtins.{name}": (0, False) for name in ("map", "filter")},
     **{f"itertools.{name}": (0, False) for name in ("starmap", "takewhile", "dropwhile")},
@@ -31,14 +32,16 @@ _BY_KEY: Final = frozenset({"builtins.sorted", "builtins.min", "builtins.max"})
 
 
 class Reached(NamedTuple):
-    """A function, and the workflow that runs it; itself, mostly."""
+    """A function, and the first workflow that was found to run it; for a workflow, itself."""
 
     function: Function
     workflow: Function
 
 
 def reach(workflows: Iterable[Function], meanings: Meanings) -> list[Reached]:
-    """In the order in which they are found; each once. Afterwards `meanings` knows which parameters are a ctx."""
+    """Return the functions that these workflows run, each once, in the order in which they are found. Afterwards
+    `meanings.contexts` has their parameters that are a ctx.
+    """
     found: dict[Function, Reached] = {}
     left: deque[Function] = deque()
     for each in workflows:
@@ -50,7 +53,7 @@ def reach(workflows: Iterable[Function], meanings: Meanings) -> list[Reached]:
         function = left.popleft()
         for called, contexts in _calls(function, meanings):
             known = meanings.contexts.setdefault(called, {})
-            # A function of both kinds of workflows: the asynchronous one is the stricter.
+            # A function that both kinds of workflows run gets the asynchronous ctx, for which the rules are stricter.
             news = {name: kind for name, kind in contexts.items() if known.get(name) not in (kind, CONTEXT)}
             known.update(news)
             if called not in found:
@@ -62,7 +65,7 @@ def reach(workflows: Iterable[Function], meanings: Meanings) -> list[Reached]:
 
 
 def callee(meaning: Meaning, meanings: Meanings) -> Function | None:
-    """The user's function that a call of this runs first."""
+    """Return the user's function that a call of this runs first; of a class that is `__init__`. None: there is none."""
     match meaning:
         case Function():
             return meaning
@@ -113,7 +116,7 @@ def _contexts(
     function: Function,
     meanings: Meanings,
 ) -> dict[str, str]:
-    """Which parameters of a called function get the ctx of the one that calls it."""
+    """Return the parameters of a called function that get the caller's ctx, with the kind of ctx."""
     pairs: list[tuple[str | None, ast.expr]] = []
     for name, value in zip(called.positional[1 if is_method else 0 :], arguments, strict=False):
         if isinstance(value, ast.Starred):

@@ -1,6 +1,6 @@
-"""Which names a file binds, in which scope, and to what: Python's own rules, from the parsed text.
+"""Finds which names a file binds, in which scope, and to what, by Python's own rules, from the parsed text.
 
-No recursion: a text may be nested as deeply as Python's parser allows.
+It does not recurse, because a text may be nested as deeply as Python's parser allows.
 """
 
 import ast
@@ -15,9 +15,10 @@ Kind = Literal["import", "function", "class", "parameter", "value", "open"]
 
 
 class Binding(NamedTuple):
-    """What a name is bound to at one place. target: of an import, dotted. node: the definition, or the value.
+    """What a name is bound to at one place. target: the dotted name that an import names, or a parameter's name. node:
+    the definition, or the value.
 
-    open: a value that cannot be told (a loop's variable, a part of a tuple).
+    The kind "open" is for a value that the text does not tell (a loop's variable, a part of a tuple).
     """
 
     kind: Kind
@@ -27,8 +28,9 @@ class Binding(NamedTuple):
 
 
 class Scope:
-    """A module, a class, a function or a comprehension. nodes: what is evaluated there, comprehensions included, in the
-    order of the text; a nested function's body is its own scope's.
+    """The scope of a module, class, function or comprehension. nodes: the nodes that are evaluated in it, in the order
+    of the text. Those of a comprehension are in the scope around it; those of a nested function's body are in its own
+    scope.
     """
 
     def __init__(
@@ -45,14 +47,16 @@ class Scope:
 
     @property
     def code(self) -> "Scope":
-        """Where its code belongs: a comprehension's to what it is in."""
+        """The scope that has this scope's nodes: for a comprehension the one around it, else this one."""
         scope = self
         while scope.kind == "comprehension" and scope.parent is not None:
             scope = scope.parent
         return scope
 
     def find(self, name: str) -> "Scope | None":
-        """The scope that a name is looked up in from here; None: it is a builtin, or comes with a star."""
+        """Return the scope whose binding a name has in this scope; None when it is a builtin, comes with a star import,
+        or is bound nowhere.
+        """
         scope: Scope | None = self
         while scope is not None:
             if name in scope.globals:
@@ -75,16 +79,16 @@ class Scope:
 
 
 class Scopes:
-    """Of one file. package: what its relative imports are relative to."""
+    """The scopes of one file. package: the package to which its relative imports are relative."""
 
     def __init__(self, tree: ast.Module, package: str) -> None:
         self.module = Scope("module", tree, None)
         self.of_node: dict[ast.AST, Scope] = {}
-        self.own: dict[ast.AST, Scope] = {}  # of a function, class or comprehension
+        self.own: dict[ast.AST, Scope] = {}  # the scope that a function, class or comprehension makes
         self.parent_of: dict[ast.AST, ast.AST] = {}
         self._package = package
-        self._bindings: dict[ast.AST, Binding] = {}  # what a name that is assigned to gets
-        # A function's body comes after what is around it: only then is known which names that binds.
+        self._bindings: dict[ast.AST, Binding] = {}  # the binding for a target of an assignment
+        # A function's body is read after the code around it: only then all names that this code binds are known.
         self._bodies: deque[tuple[list[ast.AST], Scope]] = deque([(list(tree.body), self.module)])
         while self._bodies:
             self._read(*self._bodies.popleft())
@@ -101,7 +105,7 @@ class Scopes:
             left.extend(reversed(children))
 
     def _enter(self, node: ast.AST, scope: Scope) -> list[tuple[ast.AST, Scope]]:
-        """Bind what a node binds; what is to be read next, and in which scope."""
+        """Bind the names that a node binds; return the nodes to read next, each with its scope."""
         if isinstance(node, _FUNCTIONS):
             return self._function(node, scope)
         if isinstance(node, ast.ClassDef):

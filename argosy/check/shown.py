@@ -1,4 +1,4 @@
-"""A report as people and machines read it."""
+"""Formats a report for people and for machines."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from argosy.printable import printable
 
 
 def lines_of(report: Report) -> Iterator[str]:
-    """One line for each finding, as compilers write it, then what was looked at."""
+    """Yield one line for each finding, in the form of a compiler's messages, then a summary."""
     for finding in report.findings:
         yield printable(_line(finding)).replace("\n", "\\n")
     if report.workflows:
@@ -17,7 +17,7 @@ def lines_of(report: Report) -> Iterator[str]:
 
 
 def json_of(report: Report) -> str:
-    """The same as one JSON object."""
+    """Return the report as one JSON object."""
     return json.dumps(
         {
             "findings": [{**each._asdict(), "is_note": each.is_note} for each in report.findings],
@@ -30,7 +30,9 @@ def json_of(report: Report) -> str:
 
 
 def exit_code(report: Report) -> int:
-    """0: nothing was found; 1: something was; 2: something could not be read, or there is no workflow."""
+    """Return the exit code: 0 when nothing but notes was found, 1 when something else was, 2 when a file could not be
+    read or there is no workflow.
+    """
     if report.unreadable or not report.workflows:
         return 2
     return 1 if any(not each.is_note for each in report.findings) else 0

@@ -1,6 +1,6 @@
-"""The text of a file: read, parsed, and with the remarks in it that suppress findings.
+"""Reads and parses a file, and finds its comments that suppress findings (`# argosy: ok`).
 
-Promise: whatever is wrong with a file is a WorkflowError of one line; nothing of it is run.
+Promise: whatever is wrong with a file raises a WorkflowError with one line; nothing of the file is run.
 """
 
 import ast
@@ -17,7 +17,9 @@ _OK: Final = re.compile(r"#\s*argosy:\s*ok(?:\[([^\]]*)\])?(?!\S)")
 
 
 class Source(NamedTuple):
-    """path: resolved; shown: as the user knows it. suppressed: per line the codes; an empty set stands for all."""
+    """A parsed file. path: resolved; shown: the path as messages show it. suppressed: the codes that a line suppresses,
+    by line; an empty set stands for all codes.
+    """
 
     path: Path
     shown: str
@@ -30,7 +32,7 @@ class Source(NamedTuple):
         return codes is not None and (not codes or code in codes)
 
     def column(self, line: int, offset: int) -> int:
-        """From 1, in characters; ast counts bytes of UTF-8 from 0."""
+        """Return a column counted in characters from 1. offset: ast's, which counts bytes of UTF-8 from 0."""
         text = self.lines[line - 1] if line <= len(self.lines) else ""
         return len(text.encode()[:offset].decode(errors="ignore")) + 1
 
@@ -43,7 +45,7 @@ def read(path: Path, shown: str) -> Source:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text, shown)
-            compile(text, shown, "exec", dont_inherit=True)  # what the grammar allows and Python does not
+            compile(text, shown, "exec", dont_inherit=True)  # finds errors that the grammar alone does not
     except SyntaxError as error:
         where = f" ({shown}:{error.lineno})" if error.lineno else ""
         raise WorkflowError(f"SyntaxError: {error.msg}{where}") from error
@@ -64,6 +66,6 @@ def _suppressed(text: str) -> dict[int, frozenset[str]]:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT and (mark := _OK.search(token.string)):
                 found[token.start[0]] = frozenset(filter(None, re.split(r"[,\s]+", mark[1] or "")))
-    except (tokenize.TokenError, SyntaxError):  # Python took it: what is found so far holds
+    except (tokenize.TokenError, SyntaxError):  # Python's parser accepted the text: keep what was found so far
         pass
     return found

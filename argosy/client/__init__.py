@@ -1,4 +1,4 @@
-"""Turns of a fleet from outside: submit, watch, signal, cancel; through any gateway, safe to repeat."""
+"""The client library: submit, watch, signal and cancel turns through any gateway. Every call is safe to repeat."""
 
 from argosy.client.assembler import Assembler, Channel
 from argosy.client.async_client import AsyncClient, AsyncTurnHandle

@@ -1,7 +1,7 @@
-"""From the events of one turn to what it says now: the current value of each of its channels.
+"""Computes the current value of each channel of a turn from the events of its stream. Pure.
 
-Promise: whatever was lost, repeated, voided or begun anew on the way, after every event the channels hold what the
-gateway means them to hold, and after a durable event that records a channel exactly the recorded value. Pure.
+Promise: whatever the stream left out, repeated, declared void or began anew, after each event the channels hold what
+the gateway intends, and after a durable event that records a channel, exactly the recorded value.
 """
 
 from typing import Any, Final, NamedTuple
@@ -12,13 +12,15 @@ from msgspec import UNSET, UnsetType
 from argosy.client.events import ChannelReset, Event, Frame, Gap, Resync, Snapshot, StreamEvent
 from argosy.client.turn import Turn
 
-# A channel that a workflow fills is recorded at every suspension, and a resync may go back as far as a backup does.
+# Values kept per channel, for a resync that goes back: a channel that a workflow fills is recorded at every suspension,
+# and a resync may go back as far as a backup.
 _RECORDED_MAX: Final = 1_000
 
 
 class Channel(NamedTuple):
-    """step: key of the step that fills it; empty: the workflow. value: a string, or any JSON. is_recorded: the value is
-    durable, and stays as it is unless the channel is filled further. is_whole: nothing of it is missing.
+    """A channel and its value. step: the key of the step that fills it; empty when the workflow fills it. value: a
+    string, or any JSON. is_recorded: the value is durable, and stays unless the channel is filled further. is_whole:
+    nothing of the value is missing.
     """
 
     step: str
@@ -29,14 +31,16 @@ class Channel(NamedTuple):
 
 
 class _Prefix(NamedTuple):
-    """The first characters of the text that was recorded next: who goes on writing is not kept many times over."""
+    """A recorded text that the next recorded text begins with, kept as its length only: so a text that grows is not
+    stored many times.
+    """
 
     length: int
 
 
 class _Filling:
-    """A channel in the making. n: number of its newest frame, 0: its whole value is awaited, or nothing was told yet.
-    recorded: what durable events hold of it, as (seq, value), the newest last and never a _Prefix.
+    """The state of one channel. n: number of its newest frame; 0 when no frame has come yet, or its whole value comes
+    next. recorded: the values in durable events, as (seq, value); the last one is the newest, and never a _Prefix.
     """
 
     __slots__ = ("is_recorded", "is_whole", "n", "recorded", "value")
@@ -49,7 +53,7 @@ class _Filling:
         self.recorded: list[tuple[int, Any]] = []
 
     def clear(self) -> None:
-        """What was not recorded is void."""
+        """Return to the last recorded value: what was not recorded is void."""
         self.n, self.is_whole = 0, True
         self.is_recorded = bool(self.recorded)
         self.value = self.recorded[-1][1] if self.recorded else UNSET
@@ -65,7 +69,7 @@ class _Filling:
         self.clear()
 
     def go_back(self, seq: int) -> None:
-        """What was recorded or said after an event is void."""
+        """Return to the value as of event seq: what came after it is void."""
         self._forget(seq)
         self.clear()
 
@@ -93,13 +97,13 @@ class _Filling:
         if offset == 0 and self.n == 0:
             self.value, self.is_whole = text, True
         elif offset > len(so_far):
-            self.value, self.is_whole = so_far, False  # the whole comes with a gap, or with the durable event
-        elif so_far[offset : offset + len(text)] != text:  # else it was told twice
+            self.value, self.is_whole = so_far, False  # the whole value follows a gap, or is in the durable event
+        elif so_far[offset : offset + len(text)] != text:  # else this frame was sent twice
             self.value = so_far[:offset] + text
 
     def _patch(self, n: int, operations: list[dict[str, Any]]) -> None:
         if 0 < n <= self.n:
-            return  # told twice
+            return  # this frame was sent twice
         try:
             self.value = jsonpatch.apply_patch(None if self.value is UNSET else self.value, operations)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError):
@@ -109,7 +113,7 @@ class _Filling:
 class Assembler:
     """Takes the events of one turn, in the order of its stream, over any number of connections.
 
-    attempt, seq and status are the turn's as last told; status is None until something says it.
+    attempt, seq and status are those of the turn as of the last event; status is None until an event tells it.
     """
 
     def __init__(self) -> None:
@@ -118,11 +122,11 @@ class Assembler:
         self.status: str | None = None
         self.snapshot: Turn | None = None
         self._channels: dict[tuple[str, str], _Filling] = {}
-        self._raised: list[tuple[int, int]] = []  # (seq, attempt): where each was first told
+        self._raised: list[tuple[int, int]] = []  # (seq, attempt): the event that first had this attempt
 
     @property
     def channels(self) -> list[Channel]:
-        """Every channel that holds something, in the order in which they were first heard of."""
+        """Every channel that has a value, in the order in which the events first named them."""
         return [
             Channel(step, name, each.value, each.is_recorded, each.is_whole)
             for (step, name), each in self._channels.items()
@@ -130,23 +134,25 @@ class Assembler:
         ]
 
     def value(self, name: str, step: str | None = None) -> Any:
-        """The value of a channel; None: nothing yet. step: its key; not given, the last step that fills such a one."""
+        """Return the value of a channel, or None when it has none yet. step: the key of the step that fills it; without
+        it, of several channels with this name the one that was named last.
+        """
         found = [each for each in self.channels if each.name == name and step in (None, each.step)]
         return found[-1].value if found else None
 
     def text(self, name: str, step: str | None = None) -> str:
-        """The text of a channel so far."""
+        """Return the text of a channel so far; empty when its value is no text."""
         value = self.value(name, step)
         return value if isinstance(value, str) else ""
 
     def take(self, event: StreamEvent) -> None:
-        """Go on by one event."""
+        """Apply the next event."""
         if isinstance(event, Frame):
             self._filling(event.step, event.channel).fill(event)
         elif isinstance(event, ChannelReset):
             self._void([(event.step, event.channel)])
         elif isinstance(event, Gap):
-            self._filling(event.step, event.channel).n = 0  # its value stays in sight until the whole one comes
+            self._filling(event.step, event.channel).n = 0  # the value stays until the whole one comes
         elif isinstance(event, Resync):
             self._resync(event.from_seq)
         elif isinstance(event, Snapshot):
@@ -163,7 +169,7 @@ class Assembler:
             self._void(list(self._channels))
         elif event.type in ("step.retrying", "step.cancelled"):
             self._void([key for key in self._channels if key[0] == event.key])
-        # A turn that a step parks names the step, and has the workflow's channels.
+        # When a step parks its turn, the turn's event has the step's key, but the channels are the workflow's.
         step = "" if event.type.startswith("turn.") else event.key
         recorded = event.data.get("channels")
         for name, held in (recorded if isinstance(recorded, dict) else {}).items():

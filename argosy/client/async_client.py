@@ -1,4 +1,4 @@
-"""`argosy.AsyncClient`: turns of a fleet, for asyncio."""
+"""`argosy.AsyncClient`: the client library for asyncio."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -30,11 +30,12 @@ from argosy.clock import Clock, SystemClock
 
 
 class AsyncClient:
-    """Submits, watches and steers turns through any of several gateways (http://…, https://… or unix:/path).
+    """Submits, watches and controls turns through any of several gateways (http://…, https://… or unix:/path).
 
-    A call that is not answered is repeated, under its idempotency key, at another gateway, for retry_s seconds: it
-    takes effect once. Used from one event loop. Every method raises ProblemError (a gateway refused),
-    GatewayUnreachableError (none answered), EncodingError (a value is no JSON), CallerError.
+    When a gateway does not answer, the client repeats the call under the same idempotency key, at another gateway if it
+    knows one, for retry_s seconds; the call takes effect once. A client is used on one event loop. Every method raises
+    ProblemError (a gateway refused), GatewayUnreachableError (no gateway answered), EncodingError (a value cannot be
+    encoded as JSON), CallerError.
     """
 
     def __init__(
@@ -65,9 +66,9 @@ class AsyncClient:
         timeout_s: float | None = None,
         **given: Unpack[TurnOptions],
     ) -> Any:
-        """Submit a turn, wait for its end, and return its result. After timeout_s nobody waits, but the turn goes on.
+        """Submit a turn, wait for its end, and return its result.
 
-        Raises TurnError (it did not complete), TimeoutError.
+        Raises TurnError (the turn did not complete), TimeoutError (it has not ended within timeout_s; it goes on).
         """
         deadline = Deadline(self._clock, timeout_s)
         answer = await self._ask(calls.submit(workflow, input, wait_s=deadline.first_wait_s(), **given), deadline)
@@ -81,7 +82,7 @@ class AsyncClient:
         input: Any = None,  # noqa: A002
         **given: Unpack[TurnOptions],
     ) -> AsyncGenerator[StreamEvent, None]:
-        """Submit a turn, and tell what happens in it until it has ended, over as many connections as it takes."""
+        """Submit a turn and yield its events until it has ended, over as many connections as that takes."""
         handle = await self.submit(workflow, input, **given)
         async with aclosing(handle.events()) as events:
             async for event in events:
@@ -93,19 +94,19 @@ class AsyncClient:
         input: Any = None,  # noqa: A002
         **given: Unpack[TurnOptions],
     ) -> "AsyncTurnHandle":
-        """Submit a turn: once this returns it is durable."""
+        """Submit a turn. Once this returns, the turn is durable."""
         answer = await self._ask(calls.submit(workflow, input, **given))
         return AsyncTurnHandle(self, submitted_id(answer.content))
 
     def turn(self, turn_id: str) -> "AsyncTurnHandle":
-        """A turn that was submitted before, by whomever. Nothing is asked yet."""
+        """Return a handle of a turn that this or another client has submitted. This sends no request."""
         return AsyncTurnHandle(self, str(turn_id))
 
     def session_events(
         self, session: str, *, after: str = "", skip_ended: bool = False
     ) -> AsyncGenerator[StreamEvent, None]:
-        """What happens in a session, turn after turn, for as long as somebody listens: from its beginning, after an
-        event's id, or, with skip_ended, from the first turn that has not ended.
+        """Yield the events of a session, turn after turn, without end: from its beginning; with after, behind the event
+        with this id; with skip_ended, from the first turn that has not ended.
         """
         return self._follow(calls.session_events(session, skip_ended), after, has_end=False)
 
@@ -120,7 +121,7 @@ class AsyncClient:
         await self.close()
 
     async def _ask(self, call: Call, deadline: Deadline | None = None) -> Answer:
-        """Raises TimeoutError."""
+        """Send a call, again and again until it is answered. Raises TimeoutError when the deadline passes first."""
         deadline = deadline or Deadline(self._clock)
         patience = Patience(self._gateways, self._clock, self._retry_s + call.wait_s, key=call.key)
         while True:
@@ -161,7 +162,7 @@ class AsyncClient:
 
 
 class AsyncTurnHandle:
-    """A turn of a client's. The same errors as the client's."""
+    """A handle of one turn. Its methods raise the same errors as the client's."""
 
     def __init__(self, client: AsyncClient, turn_id: str) -> None:
         self._client = client
@@ -172,16 +173,18 @@ class AsyncTurnHandle:
         return f"<turn {self.turn_id}>"
 
     async def get(self, *, wait_s: int = 0) -> Turn:
-        """The turn as it is; with wait_s, once it has ended, or as it is so many seconds later."""
+        """Return the turn as it is now; with wait_s, once it has ended, or as it is after so many seconds."""
         return decode_turn((await self._client._ask(calls.get(self.turn_id, wait_s))).content)
 
     async def result(self, *, timeout_s: float | None = None) -> Any:
-        """Wait for the end, and return the result. Raises TurnError, also when it is parked; TimeoutError."""
+        """Wait for the turn's end, and return its result. Raises TurnError when it did not complete or is parked, and
+        TimeoutError.
+        """
         return await self._result(Deadline(self._client._clock, timeout_s))
 
     async def events(self, *, after: str = "") -> AsyncGenerator[StreamEvent, None]:
-        """What happens in the turn, from its beginning or after an event's id, until it has ended; `result` need
-        not ask for it then, unless it is large.
+        """Yield the turn's events until it has ended: from its beginning, or behind the event with the id `after`. The
+        last event has the result unless that is large, and then `result` sends no request.
         """
         async with aclosing(self._client._follow(calls.turn_events(self.turn_id), after)) as events:
             async for event in events:
@@ -189,15 +192,17 @@ class AsyncTurnHandle:
                 yield event
 
     async def cancel(self) -> None:
-        """Ask for its end. Raises TurnEndedError: it has ended in another way."""
+        """Cancel the turn. Raises TurnEndedError when it has already ended in another way."""
         await self._client._ask(calls.cancel(self.turn_id))
 
     async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> None:
-        """Deliver a signal, once. Raises TurnEndedError."""
+        """Send a signal to the turn. Under the same key it is the same signal. Raises TurnEndedError."""
         await self._client._ask(calls.signal(self.turn_id, name, payload, key))
 
     async def resume(self, *, key: str | None = None) -> None:
-        """Run a parked turn on, once. Raises ProblemError (not_parked), TurnEndedError."""
+        """Let the turn, which is parked, run again. Under the same key it is the same resume. Raises ProblemError
+        (not_parked), TurnEndedError.
+        """
         await self._client._ask(calls.resume(self.turn_id, key))
 
     async def _result(self, deadline: Deadline) -> Any:

@@ -1,7 +1,8 @@
-"""What is asked of a gateway, as a method, an address and a body: the one place that knows its routes.
+"""The requests of the client library: the method, path, headers and body of each. The library has the gateway's routes
+only here.
 
-Every call may be repeated: reads change nothing, what changes something carries a key, and a turn is cancelled once
-however often that is asked for.
+Every request may be repeated: reads change nothing, a cancel that is repeated changes nothing more, and every other
+write carries an idempotency key.
 """
 
 import sys
@@ -19,9 +20,10 @@ from argosy.workflow.payload import encode
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
-# One question for an end that is not there yet; then it is asked again.
+# How long one request waits for the end of a turn; then the client asks again.
 WAIT_S: Final = 20
-# With the turn itself: most have ended by then, and of one that is parked the question after it tells at once.
+# How long the request that submits a turn waits for its end. Most turns have ended by then; whether a turn is parked
+# only the next request tells, at once.
 FIRST_WAIT_S: Final = 1
 
 WorkflowName = str | Callable[..., Any]
@@ -29,7 +31,9 @@ OnBusy = Literal["enqueue", "reject"]
 
 
 class Call(NamedTuple):
-    """wait_s: for how long the gateway may keep silent because it was asked to wait."""
+    """A request to a gateway. wait_s: for how long the request asks the gateway to wait before it answers. key: its
+    idempotency key, if it has one.
+    """
 
     method: str
     path: str
@@ -52,7 +56,9 @@ def submit(
     deadline_s: float | None = None,
     tags: Sequence[str] = (),
 ) -> Call:
-    """A turn. session: None is one of its own; key: None is a new one. Raises EncodingError, CallerError."""
+    """Return the request that submits a turn. session: None makes a new session; key: None makes a new key. Raises
+    EncodingError, CallerError.
+    """
     key = _key(key)
     session = uuid.uuid4().hex if session is None else session
     content, _ = encode(input, sys.maxsize, "the input")
@@ -79,7 +85,7 @@ def submit(
 
 
 def get(turn_id: str, wait_s: int = 0) -> Call:
-    """A turn; with wait_s, once it has ended, or as it is then."""
+    """Return the request for a turn. wait_s: the gateway answers once the turn has ended, or after so many seconds."""
     return Call("GET", _turn(turn_id) + (f"?wait={wait_s}" if wait_s else ""), wait_s=wait_s)
 
 
@@ -88,13 +94,13 @@ def cancel(turn_id: str) -> Call:
 
 
 def resume(turn_id: str, key: str | None = None) -> Call:
-    """key: None is a new one. Raises CallerError."""
+    """Return the request that resumes a parked turn. key: None makes a new key. Raises CallerError."""
     key = _key(key)
     return Call("POST", f"{_turn(turn_id)}/resume", {"idempotency-key": key}, key=key)
 
 
 def signal(turn_id: str, name: str, payload: Any = None, key: str | None = None) -> Call:
-    """A signal; key: None is a new one. Raises EncodingError, CallerError."""
+    """Return the request that sends a signal. key: None makes a new key. Raises EncodingError, CallerError."""
     key = _key(key)
     content, _ = encode(payload, sys.maxsize, "the payload")
     headers = {"content-type": JSON, "idempotency-key": key}
@@ -102,17 +108,19 @@ def signal(turn_id: str, name: str, payload: Any = None, key: str | None = None)
 
 
 def turn_events(turn_id: str) -> str:
-    """The address of a turn's stream."""
+    """Return the path of a turn's stream."""
     return f"{_turn(turn_id)}/events"
 
 
 def session_events(session: str, skip_ended: bool = False) -> str:
-    """The address of a session's stream. skip_ended: without an id it begins at the first turn that has not ended."""
+    """Return the path of a session's stream. skip_ended: a stream that is opened without the id of a last event begins
+    at the first turn that has not ended.
+    """
     return f"/v1/sessions/{_segment(session, 'a session')}/events" + ("?from=now" if skip_ended else "")
 
 
 def name_of(workflow: WorkflowName) -> str:
-    """The name that a workflow is declared under. Raises CallerError."""
+    """Return the name under which a workflow is declared. Raises CallerError."""
     if isinstance(workflow, str):
         return workflow
     declared = workflow_of(workflow)
@@ -122,14 +130,14 @@ def name_of(workflow: WorkflowName) -> str:
 
 
 def header(value: str, what: str) -> str:
-    """What goes into a header. Raises CallerError: none can hold it."""
+    """Return the value unchanged. Raises CallerError when no HTTP header can hold it; what: its name in the message."""
     if not (value.isascii() and value.isprintable()):
         raise CallerError(f"{what} cannot be {value!r}: no header can hold other characters than visible ASCII")
     return value
 
 
 def _key(key: str | None) -> str:
-    """An idempotency key, or a new one. Raises CallerError."""
+    """Return the idempotency key, or a new one for None. Raises CallerError when no header can hold it."""
     return uuid.uuid4().hex if key is None else header(key, "a key")
 
 
@@ -138,7 +146,7 @@ def _turn(turn_id: str) -> str:
 
 
 def _segment(text: str, what: str) -> str:
-    """An id or a name as one segment of an address, whatever is in it. Raises CallerError."""
+    """Return an id or a name encoded as one segment of a path. Raises CallerError when that is impossible."""
     if text in {"", ".", ".."}:
         raise CallerError(f"{what} cannot be called {text!r}: no address can hold it")
     return quote(text, safe="", errors="surrogatepass")

@@ -1,4 +1,4 @@
-"""How httpx2 is set up for a gateway, for both clients."""
+"""How both clients use httpx2: its settings, and the conversion of its answers."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,23 +12,25 @@ from argosy.errors import CallerError
 
 UNIX: Final = "unix:"
 _SCHEMES: Final = ("http", "https")
-# An append that the log does not answer is known as such after 15 s (LOG_APPEND_TIMEOUT_S).
+# Longer than LOG_APPEND_TIMEOUT_S (15 s), after which a gateway answers that an append's outcome is unknown.
 ANSWER_S: Final = 20.0
 CONNECT_S: Final = 5.0
-# A stream holds its connection for as long as it lasts: only idle ones are bounded.
+# Only idle connections are bounded in number: every stream holds a connection for as long as it lasts.
 LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0)
 STREAM_TIMEOUT: Final = httpx2.Timeout(CONNECT_S, read=SILENT_S)
 
-# One message of a stream: an event that holds all channels of a turn (CHANNELS_SIZE_BYTES_MAX), escaped.
+# The largest message of a stream is an event with all channels of a turn (CHANNELS_SIZE_BYTES_MAX), escaped as JSON.
 _MESSAGE_SIZE_BYTES_MAX: Final = 128 * 1024 * 1024
 
 OK: Final = 200
-# Whatever keeps an answer from coming, or ends a stream (an SSEError is one, too).
+# The errors of a call without an answer, or of a stream that breaks. An SSEError is a TransportError, too.
 UNREACHABLE: Final = (httpx2.TransportError,)
 
 
 def urls_of(urls: tuple[str, ...]) -> tuple[str, ...]:
-    """The addresses of gateways, checked: http://…, https://…, or unix:/path/of/a/socket. Raises CallerError."""
+    """Return the addresses of gateways unchanged. Raises CallerError unless each is http://…, https://… or
+    unix:/path/of/a/socket.
+    """
     for url in urls:
         try:
             is_address = url.startswith(f"{UNIX}/") or (httpx2.URL(url).host and httpx2.URL(url).scheme in _SCHEMES)
@@ -40,9 +42,10 @@ def urls_of(urls: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def options(url: str, tenant: str | None, headers: Mapping[str, str] | None) -> dict[str, Any]:
-    """Of one httpx2 client. Proxies of the environment are not used: a gateway is asked as it is named.
+    """Return the arguments for an httpx2 client of one gateway. It ignores proxies of the environment: a gateway's
+    address is taken as it is.
 
-    Raises CallerError: a header that is none.
+    Raises CallerError when a header's name or value is not valid.
     """
     given = {**(headers or {}), **({"x-argosy-tenant": tenant} if tenant is not None else {})}
     for name, value in given.items():
@@ -53,18 +56,18 @@ def options(url: str, tenant: str | None, headers: Mapping[str, str] | None) -> 
 
 
 def socket_of(url: str) -> str | None:
-    """The path of the Unix socket that a unix: address names."""
+    """Return the path of the Unix socket in a unix: address; None for another address."""
     return url.removeprefix(UNIX) if url.startswith(UNIX) else None
 
 
 def timeout_of(call: Call, left_s: float) -> httpx2.Timeout:
-    """left_s: nobody waits for longer."""
+    """Return the time-outs of a call. left_s: the seconds until the caller's deadline, which none exceeds."""
     answer_s = min(ANSWER_S + call.wait_s, left_s)
     return httpx2.Timeout(min(CONNECT_S, left_s), read=answer_s, write=min(ANSWER_S, left_s))
 
 
 def answer_of(response: httpx2.Response) -> Answer:
-    """Its content must have been read."""
+    """Convert a response, whose content must have been read."""
     return Answer(response.status_code, response.content, response.headers.get("retry-after", ""))
 
 

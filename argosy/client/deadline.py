@@ -1,4 +1,4 @@
-"""Until when somebody waits for a turn, and for how long the gateway is asked to wait meanwhile."""
+"""The time until which a caller waits for a turn, and how long each request asks the gateway to wait meanwhile."""
 
 import math
 from typing import Final
@@ -11,7 +11,7 @@ _REST_S: Final = 0.1
 
 
 class Deadline:
-    """timeout_s: None is for ever."""
+    """The end of a caller's wait for a turn. timeout_s: counted from now; None waits for ever."""
 
     def __init__(self, clock: Clock, timeout_s: float | None = None) -> None:
         self._clock = clock
@@ -20,7 +20,9 @@ class Deadline:
         self._until_s = math.inf if timeout_s is None else self._asked_at_s + timeout_s
 
     def left_s(self, key: str = "") -> float:
-        """Seconds. key: of a turn of which nobody knows yet whether it was accepted. Raises TimeoutError: none."""
+        """Return the seconds left. Raises TimeoutError when none are left. key: the idempotency key of a request whose
+        effect is not known yet, for the error's message.
+        """
         left_s = self._until_s - self._clock.monotonic_s()
         if left_s <= 0:
             what = f"whether it was accepted is unknown: repeat it with the key {key!r}" if key else "it goes on"
@@ -28,17 +30,20 @@ class Deadline:
         return left_s
 
     def first_wait_s(self) -> int:
-        """Whole seconds for which the gateway may wait when it accepts the turn: 0 when its answer would be too late.
-
-        Raises TimeoutError.
+        """Return the whole seconds for which the request that submits the turn waits for its end: FIRST_WAIT_S, or 0
+        when less than a second is left. Raises TimeoutError when the time is over.
         """
         return int(min(self.left_s(), FIRST_WAIT_S))
 
     def wait_s(self) -> int:
-        """Whole seconds that the next question may wait, one at least. Raises TimeoutError: the time is over."""
+        """Return the whole seconds for which the next request waits for the turn's end, at least 1. Raises TimeoutError
+        when the time is over.
+        """
         self._asked_at_s = self._clock.monotonic_s()
         return math.ceil(min(self.left_s(), WAIT_S))
 
     def rest_s(self) -> float:
-        """After an answer that was none: a gateway that does not wait (it drains) is not asked without end."""
+        """Return the pause before the next request, after an answer that the turn has not ended. It keeps the client
+        from asking without end when the gateway answers at once instead of waiting, because it drains.
+        """
         return _REST_S if self._clock.monotonic_s() - self._asked_at_s < _HASTY_S else 0.0

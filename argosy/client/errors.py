@@ -1,9 +1,9 @@
-"""What can go wrong for a client of a fleet: the gateway refused, nobody answered, or the turn did not complete.
+"""The errors of the client library: a gateway refused, no gateway answered, or the turn did not complete.
 
 ArgosyError
 ├── ProblemError                    a gateway answered, and refused (RFC 9457)
 │   ├── TurnNotFoundError
-│   └── TurnEndedError              a signal or a cancel came too late
+│   └── TurnEndedError              a signal, a cancel or a resume came too late
 ├── UnavailableError
 │   └── GatewayUnreachableError     no gateway answered for as long as the client is patient
 └── TurnError                       the turn did not complete
@@ -20,7 +20,9 @@ from argosy.errors import ArgosyError, UnavailableError
 
 
 class ProblemError(ArgosyError):
-    """A gateway's refusal. problem: the members of its body; kind: its stable code, such as "unknown_workflow"."""
+    """A gateway refused a request. problem: the members of its answer; kind: the stable code, such as
+    "unknown_workflow".
+    """
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         self.status = status
@@ -33,21 +35,21 @@ class ProblemError(ArgosyError):
 
 
 class TurnNotFoundError(ProblemError):
-    """There is no such turn, or it is another tenant's."""
+    """No turn has this id, or it is another tenant's turn."""
 
 
 class TurnEndedError(ProblemError):
-    """The turn has ended: nothing can be sent to it any more."""
+    """The turn has ended, so nothing can be sent to it any more."""
 
 
 class GatewayUnreachableError(UnavailableError):
-    """No gateway answered. What was asked for may have been done: the same idempotency key makes a repetition safe."""
+    """No gateway answered. The request may have taken effect; it is safe to repeat under the same idempotency key."""
 
     is_retryable = True
 
 
 class TurnError(ArgosyError):
-    """A turn that did not complete. reason: a word of Argosy's own, when there is one."""
+    """A turn did not complete. reason: Argosy's code for why, when there is one."""
 
     code = "turn_not_completed"
 
@@ -59,8 +61,9 @@ class TurnError(ArgosyError):
 
 
 class TurnFailedError(TurnError):
-    """error_type: the name of the exception's class in the workflow; message: what it said; traceback: where in its
-    code it came from, the innermost frame first (shown where this error is printed, too); empty: nobody may see.
+    """The workflow failed. error_type and message: the class name and the message of the exception that it raised.
+    traceback: where in the workflow's code that was, the innermost frame first; Python prints it with this error, too.
+    It is empty when clients may not see it.
     """
 
     code = "turn_failed"

@@ -1,15 +1,15 @@
-"""What a stream tells: durable events of turns, and the frames between them.
+"""The messages of a stream: durable events of turns, and what comes between them.
 
 | type            | becomes      | what it means                                                                     |
 |-----------------|--------------|-----------------------------------------------------------------------------------|
 | turn.*, step.*, wait.*, … | Event | a durable event: number seq of its turn (argosy/turn/events.py has the list)    |
-| frame           | Frame        | more of a channel                                                                 |
+| frame           | Frame        | part of a channel                                                                 |
 | channel.reset   | ChannelReset | the channel is empty again: what it held belongs to a try that failed              |
 | gap             | Gap          | frames were left out; the channel's whole value comes next                         |
-| resync          | Resync       | events after from_seq were lost with the database's tail: forget them              |
+| resync          | Resync       | the database lost the events after from_seq: forget them                           |
 | snapshot        | Snapshot     | older events are kept no longer: the state so far, then the events after it        |
 
-A type that this version does not know comes as an Event, too.
+A message whose type this version does not know becomes an Event, too.
 """
 
 from datetime import datetime
@@ -21,7 +21,9 @@ from argosy.client.turn import Turn
 
 
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
-    """id: what to give as Last-Event-ID to go on after it; empty: it has none of its own."""
+    """A message of a stream. id: send it as Last-Event-ID to go on after this message; empty when it has no id of its
+    own.
+    """
 
     id: str = ""
     turn_id: str
@@ -32,19 +34,21 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(_Told, frozen=True, kw_only=True):
-    """A durable event. key: of the step, wait or value that it is about; empty: the turn itself."""
+    """A durable event. key: the key of the operation that it is about; empty when it is about the turn itself."""
 
     key: str = ""
     data: dict[str, Any] = {}
 
     @property
     def is_ending(self) -> bool:
-        """Nothing comes after it."""
+        """Whether the turn ends with this event, so that no event of it follows."""
         return self.type in ENDING
 
 
 class _Channel(_Told, frozen=True, kw_only=True):
-    """step: the key of the step that fills the channel; empty: the workflow itself. n: number of the frame."""
+    """A message about a channel. step: the key of the step that fills it; empty when the workflow fills it. n: the
+    number of the frame.
+    """
 
     n: int = 0
     step: str = ""
@@ -52,7 +56,9 @@ class _Channel(_Told, frozen=True, kw_only=True):
 
 
 class Frame(_Channel, frozen=True, kw_only=True):
-    """Exactly one of text, json and patch is given. offset: where text begins in the channel's text, in characters."""
+    """Part of a channel; exactly one of text, json and patch is set. offset: where text begins in the channel's text,
+    in characters.
+    """
 
     offset: int = 0
     text: str | msgspec.UnsetType = msgspec.UNSET
@@ -90,7 +96,9 @@ _LIVE: Final[dict[str, type[StreamEvent]]] = {
 
 
 def decode_event(kind: str, event_id: str, data: str) -> StreamEvent:
-    """One message of a stream. kind: its `event:`; data: its `data:`. Raises ValueError: it is none of a gateway's."""
+    """Decode a message of a stream. kind: its `event:`; event_id: its `id:`; data: its `data:`. Raises ValueError when
+    it is not a gateway's message.
+    """
     try:
         members = msgspec.json.decode(data, type=dict[str, Any])
         members |= {"type": kind or members.get("type", ""), "id": event_id or members.get("id", "")}
@@ -104,7 +112,7 @@ def decode_event(kind: str, event_id: str, data: str) -> StreamEvent:
 
 
 def ended_of(event: StreamEvent) -> Turn | None:
-    """The turn, as far as its result needs it, when the event tells that; else None."""
+    """Return the completed turn, with only its id, status and result, when the event has the result; else None."""
     if isinstance(event, Event) and event.type == "turn.completed" and "result" in event.data:
         return Turn(turn_id=event.turn_id, status="completed", result=event.data["result"])
     return None

@@ -1,4 +1,4 @@
-"""One stream over any number of connections: what to ask for next, and what a message means. Does no I/O."""
+"""The state of a stream over any number of connections: where it goes on, and what a message means. It does no I/O."""
 
 from typing import Final
 
@@ -10,14 +10,14 @@ from argosy.client.patience import Answer, Gateways, Patience
 from argosy.clock import Clock
 
 NO_CONTENT: Final = 204
-# A gateway says something every 20 s at the least (SSE_HEARTBEAT_S): one that is silent for longer is gone.
+# A gateway sends something at least every 20 s (SSE_HEARTBEAT_S): one that is silent for so long is gone.
 SILENT_S: Final = 40.0
 _GOOD_S: Final = 2.0
 
 
 class Following:
-    """after: the id of the last event that is known already. is_over: nothing more comes. Raises CallerError: after is
-    no id.
+    """Follows one stream. after: the id of the last event that the caller has. is_over: whether the stream has ended.
+    Raises CallerError when after cannot be an id.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Following:
 
     @property
     def asked(self) -> int:
-        """Which gateway to connect to."""
+        """The index of the gateway to connect to."""
         return self._patience.asked
 
     @property
@@ -45,25 +45,27 @@ class Following:
         return headers | ({"last-event-id": self.last_id} if self.last_id else {})
 
     def connected(self) -> None:
-        """A stream has begun."""
+        """Note that a gateway has begun to answer with a stream."""
         self._has_heard = False
         self._told_id = self.last_id
         self._connected_at_s = self._clock.monotonic_s()
 
     def refused(self, answer: Answer) -> float:
-        """Any answer but 200. Returns seconds to wait before the next connection. Raises ProblemError."""
+        """Note an answer other than 200. Returns the seconds to wait before connecting again. Raises ProblemError."""
         if answer.status == NO_CONTENT:
             self.is_over = True
             return 0.0
         return self._patience.answered(answer) or 0.0
 
     def heard(self, message: ServerSentEvent) -> StreamEvent | None:
-        """A message; None when it is none for the user. Raises SSEError when it is not one of a gateway's."""
+        """Take a message; return its event, or None when it has none. Raises SSEError when it is not a gateway's
+        message.
+        """
         if message.retry is not None:
             self._retry_s = message.retry / 1000
         if not message.data:
             return None
-        # An id counts until the next one, and what has no number of its own is told with the one before it.
+        # In SSE a message without an id has that of the message before it: then the event has no id of its own.
         event_id, self._told_id = "" if message.id == self._told_id else message.id, message.id
         try:
             event = decode_event(message.event, event_id, message.data)
@@ -76,20 +78,24 @@ class Following:
         return event
 
     def broken(self, error: Exception) -> float:
-        """The connection failed. Returns seconds to wait. Raises GatewayUnreachableError."""
+        """Note that the connection failed. Returns the seconds to wait. Raises GatewayUnreachableError."""
         if self._was_good():
             self._patience.succeeded()
         return self._patience.failed(error)
 
     def closed(self) -> float:
-        """The gateway closed the connection in order. Returns seconds to wait. Raises GatewayUnreachableError."""
+        """Note that the gateway closed the connection in order. Returns the seconds to wait. Raises
+        GatewayUnreachableError.
+        """
         if not self._was_good():
             return max(self._retry_s, self._patience.failed(ConnectionError("the stream was closed at once")))
         self._patience.succeeded()
         return self._patience.closed(self._retry_s)
 
     def _was_good(self) -> bool:
-        """Whether the connection was worth having: one that was idle for an hour is no failure when it ends."""
+        """Whether the connection that ended counts as a success: it had an event, or lasted longer than _GOOD_S. So the
+        end of a stream that had nothing to tell for an hour is no failure.
+        """
         if self._connected_at_s is None:
             return False
         lived_s = self._clock.monotonic_s() - self._connected_at_s

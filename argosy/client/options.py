@@ -1,4 +1,4 @@
-"""What may be said about a turn beside its workflow and its input."""
+"""The options of a turn, beside its workflow and its input."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,9 +8,9 @@ from argosy.client.calls import OnBusy
 
 
 class TurnOptions(TypedDict, total=False):
-    """session: the ordered stream that the turn belongs to; a new one for it alone unless said. key: the idempotency
-    key, minted unless said: whoever repeats a call in another process gives his own. on_busy: when the session is busy.
-    priority: -100..100. not_before: with a time zone. deadline_s: seconds from when it is due.
+    """The options of a turn. session: by default a new one for this turn alone. key: the idempotency key; by default a
+    new one. To repeat a call safely in another process, give a key of your own. on_busy: what to do when the session is
+    busy. priority: -100..100. not_before: with a time zone. deadline_s: seconds from when the turn is due.
     """
 
     session: str | None

@@ -1,4 +1,6 @@
-"""Whom to ask next, and when: the decisions of a client whose gateway does not answer. Pure but for jitter and time."""
+"""Decides which gateway a client asks next, and when, after a gateway did not answer or refused. Pure but for jitter
+and time.
+"""
 
 import random
 from typing import Any, Final, NamedTuple
@@ -11,13 +13,13 @@ from argosy.clock import Clock
 PAUSE_S_MIN: Final = 0.05
 PAUSE_S_MAX: Final = 2.0
 ELSEWHERE_S_MAX: Final = 0.5
-# What proxies in front of a gateway say while it is away.
+# The statuses with which a proxy in front of a gateway answers while the gateway is away.
 _AWAY: Final = frozenset({502, 503, 504})
 _ERRORS: Final[dict[str, type[ProblemError]]] = {"turn_not_found": TurnNotFoundError, "turn_ended": TurnEndedError}
 
 
 class Answer(NamedTuple):
-    """retry_after: the header, as it came."""
+    """A gateway's answer. retry_after: the header's text; empty when there was none."""
 
     status: int
     content: bytes
@@ -25,23 +27,24 @@ class Answer(NamedTuple):
 
 
 class Gateways:
-    """The gateways that a client knows. Who answered last is asked first."""
+    """The gateways that a client knows. `at`: the index of the one to ask first, which stays until it fails."""
 
     def __init__(self, urls: tuple[str, ...]) -> None:
         self.urls = urls
         self.at = 0
 
     def move_on(self, failed: int) -> None:
-        """Ask another one from now on, unless somebody has found so already."""
+        """Go on to the gateway after the failed one, unless another call has done so already."""
         if self.at == failed:
             self.at = (failed + 1) % len(self.urls)
 
 
 class Patience:
-    """One call, or one stream, until it succeeds or retry_s have passed without success.
+    """The retries of one call or stream, until it succeeds, or has not succeeded for retry_s seconds.
 
-    Each failure costs a pause: none while there are gateways that were not asked yet, then more and more, with jitter;
-    what a gateway asks for (Retry-After) is kept when it was the last that could be asked.
+    While there are gateways that were not asked yet, the next one is asked at once. After each round of all gateways
+    there is a pause, which grows with every round and has jitter; it is at least what the last gateway asked for
+    (Retry-After). After a 429 there is a pause at once.
     """
 
     def __init__(self, gateways: Gateways, clock: Clock, retry_s: float, *, key: str = "") -> None:
@@ -57,7 +60,9 @@ class Patience:
         self._until_s = self._clock.monotonic_s() + self._retry_s
 
     def failed(self, error: Exception) -> float:
-        """Nobody answered. Returns seconds to wait before the next gateway is asked. Raises GatewayUnreachableError."""
+        """Note that a gateway did not answer. Returns the seconds to wait before the next one is asked. Raises
+        GatewayUnreachableError when retry_s would be over by then.
+        """
         try:
             return self._pause_s(0.0)
         except TimeoutError:
@@ -67,7 +72,9 @@ class Patience:
             raise GatewayUnreachableError(f"no gateway answers at {urls}: {said}{advice}") from error
 
     def answered(self, answer: Answer) -> float | None:
-        """None: it is what was asked for. Else seconds to wait before the next try. Raises ProblemError."""
+        """Return None when the answer is a success, else the seconds to wait before the next try. Raises ProblemError
+        when the answer is final, or retry_s would be over by then.
+        """
         if 200 <= answer.status < 300:
             return None
         problem = problem_of(answer)
@@ -79,8 +86,9 @@ class Patience:
             raise problem from None
 
     def closed(self, asked_s: float = 0.0) -> float:
-        """A stream was closed in order: it goes on elsewhere. asked_s: what the gateway asked for, lest all its clients
-        come back at once; where there is another one, a part of it does.
+        """Note that a gateway closed a stream in order; the stream goes on at the next gateway. Returns the seconds to
+        wait: asked_s, for which the gateway asked so that its clients do not all come back at once; when there is
+        another gateway, a random time up to that, and up to ELSEWHERE_S_MAX.
         """
         self._gateways.move_on(self.asked)
         self.asked = self._gateways.at
@@ -89,7 +97,10 @@ class Patience:
         return asked_s
 
     def _pause_s(self, asked_s: float, *, is_slower: bool = False) -> float:
-        """Raises TimeoutError."""
+        """Count a failure, go on to the next gateway, and return the pause before it is asked. asked_s: the least pause
+        that the failed one asked for. is_slower: pause even if other gateways were not asked yet. Raises TimeoutError
+        when retry_s would be over after the pause.
+        """
         self._gateways.move_on(self.asked)
         self.asked = self._gateways.at
         self._failures += 1
@@ -104,7 +115,9 @@ class Patience:
 
 
 def problem_of(answer: Answer) -> ProblemError:
-    """A refusal. What is no problem of a gateway's (a proxy, something else on the port) becomes one."""
+    """Return the error for a refusal. An answer that is not a gateway's (a proxy's, or of another server on the port)
+    gets the code not_a_gateway.
+    """
     try:
         problem: Any = msgspec.json.decode(answer.content)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""`argosy.Client`: turns of a fleet, for code that blocks."""
+"""`argosy.Client`: the client library for code that blocks."""
 
 import threading
 from collections.abc import Generator, Mapping
@@ -31,11 +31,12 @@ from argosy.clock import Clock, SystemClock
 
 
 class Client:
-    """Submits, watches and steers turns through any of several gateways (http://…, https://… or unix:/path).
+    """Submits, watches and controls turns through any of several gateways (http://…, https://… or unix:/path).
 
-    A call that is not answered is repeated, under its idempotency key, at another gateway, for retry_s seconds: it
-    takes effect once. May be used from several threads. Every method raises ProblemError (a gateway refused),
-    GatewayUnreachableError (none answered), EncodingError (a value is no JSON), CallerError.
+    When a gateway does not answer, the client repeats the call under the same idempotency key, at another gateway if it
+    knows one, for retry_s seconds; the call takes effect once. Several threads may use one client. Every method raises
+    ProblemError (a gateway refused), GatewayUnreachableError (no gateway answered), EncodingError (a value cannot be
+    encoded as JSON), CallerError.
     """
 
     def __init__(
@@ -66,9 +67,9 @@ class Client:
         timeout_s: float | None = None,
         **given: Unpack[TurnOptions],
     ) -> Any:
-        """Submit a turn, wait for its end, and return its result. After timeout_s nobody waits, but the turn goes on.
+        """Submit a turn, wait for its end, and return its result.
 
-        Raises TurnError (it did not complete), TimeoutError.
+        Raises TurnError (the turn did not complete), TimeoutError (it has not ended within timeout_s; it goes on).
         """
         deadline = Deadline(self._clock, timeout_s)
         answer = self._ask(calls.submit(workflow, input, wait_s=deadline.first_wait_s(), **given), deadline)
@@ -82,7 +83,7 @@ class Client:
         input: Any = None,  # noqa: A002
         **given: Unpack[TurnOptions],
     ) -> Generator[StreamEvent, None, None]:
-        """Submit a turn, and tell what happens in it until it has ended, over as many connections as it takes."""
+        """Submit a turn and yield its events until it has ended, over as many connections as that takes."""
         return self.submit(workflow, input, **given).events()
 
     def submit(
@@ -91,19 +92,19 @@ class Client:
         input: Any = None,  # noqa: A002
         **given: Unpack[TurnOptions],
     ) -> "TurnHandle":
-        """Submit a turn: once this returns it is durable."""
+        """Submit a turn. Once this returns, the turn is durable."""
         answer = self._ask(calls.submit(workflow, input, **given))
         return TurnHandle(self, submitted_id(answer.content))
 
     def turn(self, turn_id: str) -> "TurnHandle":
-        """A turn that was submitted before, by whomever. Nothing is asked yet."""
+        """Return a handle of a turn that this or another client has submitted. This sends no request."""
         return TurnHandle(self, str(turn_id))
 
     def session_events(
         self, session: str, *, after: str = "", skip_ended: bool = False
     ) -> Generator[StreamEvent, None, None]:
-        """What happens in a session, turn after turn, for as long as somebody listens: from its beginning, after an
-        event's id, or, with skip_ended, from the first turn that has not ended.
+        """Yield the events of a session, turn after turn, without end: from its beginning; with after, behind the event
+        with this id; with skip_ended, from the first turn that has not ended.
         """
         return self._follow(calls.session_events(session, skip_ended), after, has_end=False)
 
@@ -118,7 +119,7 @@ class Client:
         self.close()
 
     def _ask(self, call: Call, deadline: Deadline | None = None) -> Answer:
-        """Raises TimeoutError."""
+        """Send a call, again and again until it is answered. Raises TimeoutError when the deadline passes first."""
         deadline = deadline or Deadline(self._clock)
         patience = Patience(self._gateways, self._clock, self._retry_s + call.wait_s, key=call.key)
         while True:
@@ -159,7 +160,7 @@ class Client:
 
 
 class TurnHandle:
-    """A turn of a client's. The same errors as the client's."""
+    """A handle of one turn. Its methods raise the same errors as the client's."""
 
     def __init__(self, client: Client, turn_id: str) -> None:
         self._client = client
@@ -170,16 +171,18 @@ class TurnHandle:
         return f"<turn {self.turn_id}>"
 
     def get(self, *, wait_s: int = 0) -> Turn:
-        """The turn as it is; with wait_s, once it has ended, or as it is so many seconds later."""
+        """Return the turn as it is now; with wait_s, once it has ended, or as it is after so many seconds."""
         return decode_turn(self._client._ask(calls.get(self.turn_id, wait_s)).content)
 
     def result(self, *, timeout_s: float | None = None) -> Any:
-        """Wait for the end, and return the result. Raises TurnError, also when it is parked; TimeoutError."""
+        """Wait for the turn's end, and return its result. Raises TurnError when it did not complete or is parked, and
+        TimeoutError.
+        """
         return self._result(Deadline(self._client._clock, timeout_s))
 
     def events(self, *, after: str = "") -> Generator[StreamEvent, None, None]:
-        """What happens in the turn, from its beginning or after an event's id, until it has ended; `result` need
-        not ask for it then, unless it is large.
+        """Yield the turn's events until it has ended: from its beginning, or behind the event with the id `after`. The
+        last event has the result unless that is large, and then `result` sends no request.
         """
         with closing(self._client._follow(calls.turn_events(self.turn_id), after)) as events:
             for event in events:
@@ -187,15 +190,17 @@ class TurnHandle:
                 yield event
 
     def cancel(self) -> None:
-        """Ask for its end. Raises TurnEndedError: it has ended in another way."""
+        """Cancel the turn. Raises TurnEndedError when it has already ended in another way."""
         self._client._ask(calls.cancel(self.turn_id))
 
     def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> None:
-        """Deliver a signal, once. Raises TurnEndedError."""
+        """Send a signal to the turn. Under the same key it is the same signal. Raises TurnEndedError."""
         self._client._ask(calls.signal(self.turn_id, name, payload, key))
 
     def resume(self, *, key: str | None = None) -> None:
-        """Run a parked turn on, once. Raises ProblemError (not_parked), TurnEndedError."""
+        """Let the turn, which is parked, run again. Under the same key it is the same resume. Raises ProblemError
+        (not_parked), TurnEndedError.
+        """
         self._client._ask(calls.resume(self.turn_id, key))
 
     def _result(self, deadline: Deadline) -> Any:

@@ -1,4 +1,4 @@
-"""A turn as a gateway shows it, and what became of it."""
+"""A turn as a gateway shows it, and its result or error."""
 
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -26,7 +26,7 @@ _ERRORS: Final[dict[str, type[TurnError]]] = {
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step. status: intended, retrying, completed, failed, cancelled (given up) or private."""
+    """A step. status: intended, retrying, completed, failed or cancelled (given up). attempts: its tries so far."""
 
     key: str
     status: str
@@ -36,7 +36,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """What a suspended turn waits for. kind: signal (of this name), sleep or retry."""
+    """A wait of a suspended turn. kind: signal (with this name), sleep or retry. due_at: when it ends at the latest."""
 
     key: str
     kind: str
@@ -45,14 +45,16 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Signals(msgspec.Struct, frozen=True, kw_only=True):
-    """How many signals a turn was sent that it did not take. unread: they wait for it; late: it ended without them."""
+    """The numbers of signals that were sent to a turn and that it has not taken. unread: it may still take them; late:
+    it has ended without them.
+    """
 
     unread: int = 0
     late: int = 0
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn at one moment. A turn that is only in the log yet has an id, a status and a time."""
+    """A turn at one moment. A turn that is still only in the log has no more than turn_id, status and accepted_at."""
 
     turn_id: str
     status: str
@@ -89,12 +91,14 @@ _submitted: Final = msgspec.json.Decoder(_Submitted)
 
 
 def decode_turn(content: bytes) -> Turn:
-    """A turn as GET answers it. Raises CallerError: it is no gateway that answered."""
+    """Decode the answer to a GET of a turn. Raises CallerError when it is not a gateway's answer."""
     return _decode(_turn, content)
 
 
 def submitted_id(content: bytes) -> str:
-    """The id of the turn that a POST was accepted as. Raises CallerError: it is no gateway that answered."""
+    """Return the id of the turn from the answer to the POST that submitted it. Raises CallerError when it is not a
+    gateway's answer.
+    """
     return _decode(_submitted, content).turn_id
 
 
@@ -106,12 +110,12 @@ def _decode(decoder: msgspec.json.Decoder[_Shape], content: bytes) -> _Shape:
 
 
 def is_settled(turn: Turn) -> bool:
-    """Nothing more comes of it by itself."""
+    """Whether the turn has ended, or is parked, so that it does not go on by itself."""
     return turn.has_ended or turn.status == Status.PARKED
 
 
 def result_of(turn: Turn) -> Any:
-    """The result of a settled turn. Raises TurnError."""
+    """Return the result of a settled turn. Raises TurnError when the turn did not complete."""
     if turn.status == Status.COMPLETED:
         return turn.result
     error = turn.error if isinstance(turn.error, dict) else {}

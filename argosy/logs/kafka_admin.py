@@ -1,4 +1,4 @@
-"""Creates, checks and trims the topic of a lane."""
+"""Create, check and trim the Kafka topic of a lane."""
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ _REFUSALS: Final = (KafkaError.POLICY_VIOLATION, KafkaError.TOPIC_AUTHORIZATION_
 
 
 class KafkaAdmin:
-    """argosy/log.py, LogAdmin."""
+    """LogAdmin (argosy/log.py) for a Kafka topic."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
@@ -40,7 +40,7 @@ class KafkaAdmin:
             raise unavailable(error) from error
 
     async def warnings(self) -> list[str]:
-        """What is wrong with the topic that is there, in plain words. Raises LogUnavailableError."""
+        """Return warnings about the topic in plain words; none when it does not exist. Raises LogUnavailableError."""
         try:
             cluster = await answer(self._admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_S))
             topic = await self._metadata.first()
@@ -49,7 +49,10 @@ class KafkaAdmin:
             raise unavailable(error) from error
 
     async def kept_s(self) -> float | None:
-        """For how long a record is kept, accepted or not; None: until it is trimmed. Raises LogUnavailableError."""
+        """Return for how many seconds the topic keeps a record, accepted or not (retention.ms).
+
+        None when the topic keeps records until they are trimmed. Raises LogUnavailableError.
+        """
         try:
             kept_ms = int((await self._read_config()).get("retention.ms", "-1"))
         except (KafkaException, TimeoutError) as error:
@@ -65,7 +68,11 @@ class KafkaAdmin:
         return await self._metadata.identity()
 
     async def trim(self, partition: int, position: int, fence: Fence | None = None) -> bool:
-        """Kafka knows no terms: a late one only repeats what was decided, and positions only grow."""
+        """Delete the records before `position`; always returns True.
+
+        Kafka knows no terms, so `fence` is ignored: a leader that trims after its term only repeats an earlier
+        decision, because positions only grow.
+        """
         future = self._admin.delete_records(
             [TopicPartition(self._topic, partition, position)], request_timeout=REQUEST_TIMEOUT_S
         )
@@ -77,7 +84,7 @@ class KafkaAdmin:
         return True
 
     async def held(self) -> Held:
-        """The client has no way to ask for the size of log folders."""
+        """Count the topic's records. size_bytes is None: the Kafka client cannot ask for the size of log folders."""
         topic = await self._metadata.describe()
         if topic is None:
             raise LogUnavailableError(f"the topic {self._topic} does not exist")
@@ -85,7 +92,7 @@ class KafkaAdmin:
         return Held(sum(span.end - span.begin for span in spans.values()), None)
 
     async def close(self) -> None:
-        """The client has nothing to wait for."""
+        """Do nothing: the client has nothing to wait for."""
 
     async def _create(self, broker_count: int) -> None:
         replication = self._settings.kafka_replication or min(_REPLICATION_WANTED, broker_count)
@@ -99,7 +106,7 @@ class KafkaAdmin:
         try:
             await answer(self._admin.create_topics([topic], request_timeout=REQUEST_TIMEOUT_S)[self._topic])
         except KafkaException as error:
-            if code_of(error) == KafkaError.TOPIC_ALREADY_EXISTS:  # somebody was faster
+            if code_of(error) == KafkaError.TOPIC_ALREADY_EXISTS:  # another process created it first
                 return
             if code_of(error) in _REFUSALS:
                 raise SettingError(
@@ -108,7 +115,10 @@ class KafkaAdmin:
             raise
 
     async def _wait_visible(self) -> Any:
-        """A new topic is known to the brokers, and has leaders, a moment later."""
+        """Return the new topic once a broker knows it and every partition has a leader.
+
+        Both take a moment after the creation. Raises LogUnavailableError after KAFKA_TOPIC_VISIBLE_S.
+        """
         deadline_s = self._clock.monotonic_s() + self._settings.kafka_topic_visible_s
         while True:
             topic = await self._metadata.describe()
@@ -119,7 +129,11 @@ class KafkaAdmin:
             await self._clock.sleep(0.1)
 
     async def _read_config(self) -> dict[str, str]:
-        """Of a topic that a broker knows; this may be another one's answer."""
+        """Return the topic's configuration, asking again for KAFKA_TOPIC_VISIBLE_S.
+
+        The broker that answers may be another one than the broker that described the topic, and may not know the topic
+        yet.
+        """
         entries = await heard(self._ask_config, self._clock, self._settings.kafka_topic_visible_s)
         return {name: entry.value for name, entry in entries.items()}
 
@@ -130,7 +144,7 @@ class KafkaAdmin:
         return entries
 
     def _check(self, topic: Any, config: dict[str, str], broker_count: int) -> list[str]:
-        """Warnings about what is there. Raises SettingError for what contradicts the settings."""
+        """Return warnings about an existing topic. Raises SettingError when it contradicts the settings."""
         name, count = self._topic, len(topic.partitions)
         if count != self._settings.agent_turns_partitions:
             raise SettingError(
@@ -146,9 +160,9 @@ class KafkaAdmin:
         warnings = []
         replication = min(len(each.replicas) for each in topic.partitions)
         if replication == 1 and broker_count > 1:
-            warnings.append(f"one replica on a cluster of {broker_count} brokers: turns are lost with a broker")
+            warnings.append(f"one replica on a cluster of {broker_count} brokers: turns are lost when a broker is lost")
         elif replication >= _REPLICATION_WANTED and int(config.get("min.insync.replicas", "1")) < 2:
-            warnings.append("min.insync.replicas is 1: an accepted turn may be lost with a broker; set it to 2")
+            warnings.append("min.insync.replicas is 1: an accepted turn may be lost when a broker is lost; set it to 2")
         kept_ms, kept_bytes = config.get("retention.ms", "-1"), config.get("retention.bytes", "-1")
         if kept_ms != "-1" or kept_bytes != "-1":
             warnings.append(

@@ -1,14 +1,15 @@
-"""Which partitions the group gave us, which of them the loop wants read, and under which claim. On the poller's thread.
+"""The partitions that the group assigned to this consumer, and what the event loop wants read of them.
 
-Rules:
-- What was polled is tagged with its claim before anything else happens (`tag`), so a record belongs to the claim under
-  which it was polled. What was polled under no claim is dropped: the claim that comes will seek.
-- A wish (partition, position, claim) outlives a revocation that the loop never noticed: when the partition comes back
-  it goes on where it was. The loop ends a wish; whether it may still write is for Postgres to say.
-- Rebalance callbacks never wait: partitions are assigned paused, at an explicit offset.
-- Positions without a record are told, those at the end of a partition, too (Batch.begin, Batch.end): markers of
-  transactions, aborted and compacted records. What librdkafka gives right after it went to a place (a seek, a resume)
-  or after an error may lack what is there: that is said with it (Batch.is_fresh).
+Everything here runs on the poller's thread. Rules:
+- `tag` tags polled records with their claim before anything else happens, so a record belongs to the claim under which
+  it was polled. Records polled under no claim are dropped: the next claim will seek.
+- A wish (partition, position, claim) outlives a revocation that the event loop never noticed: when the partition comes
+  back, reading goes on where it was. Only the event loop ends a wish; Postgres decides whether the claim may still
+  write.
+- Rebalance callbacks never wait: they assign partitions paused, at an explicit offset.
+- Batch.begin and Batch.end report positions without a record, at the end of a partition too: markers of transactions,
+  aborted and compacted records. What librdkafka delivers right after a seek, a resume or an error may lack records that
+  exist; Batch.is_fresh says so.
 """
 
 from collections.abc import Sequence
@@ -20,13 +21,13 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaExcep
 from argosy.log import Batch, Record
 from argosy.logs.kafka_config import Messages, reason_of
 
-_SEEK_RETRIES_FAST: Final = 50  # a fresh assignment refuses to be sought for a moment
+_SEEK_RETRIES_FAST: Final = 50  # librdkafka refuses to seek in a new assignment for a moment
 _SEEK_RETRY_SLOW_POLLS: Final = 50
 _NUDGE_TIMEOUT_S: Final = 0.2
 
 
 class _Wish:
-    """What the loop wants of a partition: records from `position` on under `claim`. is_fresh: see Batch."""
+    """What the event loop wants of a partition: records from `position` on under `claim`. is_fresh: see Batch."""
 
     __slots__ = ("claim", "is_fresh", "is_reading", "position", "seeks")
 
@@ -43,7 +44,7 @@ class _Wish:
 
 
 class Assignment:
-    """The partitions of one topic. changes: the whole set after each change, for the poller to pass on."""
+    """The assigned partitions of one topic. changes: the whole set after each change, for the poller to pass on."""
 
     def __init__(self, topic: str, messages: Messages) -> None:
         self._topic = topic
@@ -57,19 +58,19 @@ class Assignment:
         self.changes: list[frozenset[int]] = []
 
     def begin(self, consumer: Any) -> None:
-        """A new consumer joins the group."""
+        """Subscribe with a new consumer, which joins the group."""
         self._consumer = consumer
         consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def end(self) -> None:
-        """The consumer is gone; nobody is eligible through it any more."""
+        """Forget the consumer, which is gone: through it this process is eligible for nothing any more."""
         self._forget_reading(list(self._wishes))
         if self._assigned:
             self._assigned.clear()
             self.changes.append(frozenset())
 
     def read(self, partition: int, position: int, claim: int) -> None:
-        """Takes the place of an earlier wish; `seek_where_needed` carries it out."""
+        """Replace an earlier wish for this partition. `seek_where_needed` carries the new one out."""
         self._wishes[partition] = _Wish(position, claim)
 
     def ignore(self, partition: int) -> None:
@@ -78,17 +79,21 @@ class Assignment:
             self._consumer.pause([TopicPartition(self._topic, partition)])
 
     def pause(self, is_paused: bool) -> None:
-        """The loop wants nothing for now."""
+        """Stop or resume fetching because the event loop asked for it (back-pressure)."""
         was_quiet, self._is_paused = self._is_quiet, is_paused
         self._apply_quiet(was_quiet)
 
     def fill(self, is_full: bool) -> None:
-        """The loop does not take what it was handed."""
+        """Stop or resume fetching because the event loop does not take the rounds that it was handed."""
         was_quiet, self._is_full = self._is_quiet, is_full
         self._apply_quiet(was_quiet)
 
     def seek_where_needed(self) -> None:
-        """Once per poll. A seek that fails is tried again, soon at first; it holds up nobody else."""
+        """Seek in every partition that is wanted but not being read yet. Called once per poll.
+
+        A seek that fails is tried again at each of the next 50 polls, then at every 50th; it holds up no other
+        partition.
+        """
         self._polls += 1
         sought: list[TopicPartition] = []
         for partition, wish in self._wishes.items():
@@ -110,7 +115,7 @@ class Assignment:
             self._nudge(sought)
 
     def tag(self, messages: Sequence[Any]) -> list[Batch]:
-        """What poll and consume have just returned, by partition, under the claim that holds now."""
+        """Return what poll and consume have just returned as batches, each under the claim that holds now."""
         ended: list[Batch] = []
         batches: dict[int, Batch] = {}
         for message in messages:
@@ -126,7 +131,7 @@ class Assignment:
             if wish is None or not wish.is_reading or position < wish.position:
                 continue
             if error is not None and position == wish.position:
-                continue  # the end, and nothing is missing before it
+                continue  # the end of the partition, with no positions left out before it
             batch = batches.get(partition)
             if batch is None:
                 batch = batches[partition] = wish.begin_batch(partition)
@@ -157,13 +162,15 @@ class Assignment:
             self._nudge(reading)
 
     def _nudge(self, partitions: list[TopicPartition]) -> None:
-        """librdkafka looks once in a second whether a broker that had nothing to fetch has something now; any request
-        makes it look at once (measured: 3 ms instead of 1,000). This one asks the leader of each partition for its end.
+        """Ask the leaders of these partitions for their end, so that librdkafka fetches at once.
+
+        Of a broker that had nothing to fetch, librdkafka looks only once a second whether it has something now; any
+        request makes it look at once (measured: 3 ms instead of 1,000).
         """
         with suppress(KafkaException):
             self._consumer.offsets_for_times(partitions, timeout=_NUDGE_TIMEOUT_S)
 
-    # From inside poll and consume
+    # librdkafka calls these from inside poll and consume
 
     def _on_assign(self, consumer: Any, partitions: Sequence[Any]) -> None:
         if not partitions:
@@ -196,7 +203,11 @@ class Assignment:
                 wish.seeks = 0
 
     def _on_message_error(self, message: Any, error: KafkaError) -> None:
-        """Out of range among them: nothing is read then, and the owner's loop sees from the spans what to do."""
+        """Log an error of a partition. Raises KafkaException when it is fatal.
+
+        "Offset out of range" is one of these errors: nothing is read then, and the loop of the partition's owner sees
+        from the spans what to do.
+        """
         self._messages.say(error.name(), f"partition {message.partition()}: {error.str()}")
         if error.fatal() or error.code() == KafkaError._FATAL:
             raise KafkaException(error)

@@ -1,4 +1,4 @@
-"""What every Kafka client of Argosy is told: where the brokers are, who we are, and where its messages go."""
+"""The configuration that all Kafka clients of Argosy share: brokers, login, and where librdkafka's messages go."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -14,10 +14,10 @@ from argosy.process import fork
 
 log = structlog.get_logger()
 
-RECORD_OVERHEAD_BYTES: Final = 65_536  # of a record beside its payload: key, headers, names, tags
+RECORD_OVERHEAD_BYTES: Final = 65_536  # what a record has beside its payload: key, headers, names, tags
 _DEFAULT_MESSAGE_BYTES: Final = 1_000_000
 
-# Settings and what librdkafka calls them.
+# (setting, librdkafka's name for it)
 _PASSED_THROUGH: Final = (
     ("kafka_sasl_mechanism", "sasl.mechanism"),
     ("kafka_sasl_username", "sasl.username"),
@@ -29,12 +29,12 @@ _PASSED_THROUGH: Final = (
 
 
 def message_bytes_max(settings: Settings) -> int:
-    """The largest record that may be appended."""
+    """Return the size of the largest record that may be appended."""
     return max(_DEFAULT_MESSAGE_BYTES, settings.payload_size_bytes_max + RECORD_OVERHEAD_BYTES)
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
-    """The part that producers, consumers and admin clients share."""
+    """Return the configuration that producers, consumers and admin clients share."""
     own_brokers(settings.kafka_bootstrap_servers.split(","))
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
@@ -52,22 +52,28 @@ def client_config(settings: Settings) -> dict[str, Any]:
 
 
 def own_brokers(addresses: Iterable[str]) -> None:
-    """host:port, as users and librdkafka write them: connections to these are not for the children of a fork."""
+    """Register the addresses of brokers, so that the children of a fork do not keep connections to them.
+
+    An address is host:port, as users and librdkafka write it.
+    """
     for address in addresses:
         fork.own_peer_address(address.strip().rpartition("://")[2])
 
 
 def admin_config(settings: Settings) -> dict[str, Any]:
-    """Nobody polls an admin client, so its messages would pile up; what matters comes back as an error of a call."""
+    """Return the configuration of an admin client, with librdkafka's own log messages off.
+
+    Nothing polls an admin client, so its messages would pile up; what matters comes back as the error of a call.
+    """
     config = client_config(settings) | {"log_level": 0}
     del config["allow.auto.create.topics"]
     return config
 
 
 class Messages:
-    """Takes the place of a logging.Logger for librdkafka: its messages become log events, a few in a while.
+    """Converts librdkafka's messages into log events, in place of a logging.Logger, and limits their number.
 
-    Of each kind at most one event in INTERVAL_S; the next says how many were left out.
+    At most one event of each kind in INTERVAL_S; the next one says how many were left out.
     """
 
     INTERVAL_S: Final = 10.0
@@ -79,12 +85,15 @@ class Messages:
         self._kinds: dict[str, tuple[float, int]] = {}
 
     def log(self, level: int, template: str, *arguments: Any) -> None:
-        """What librdkafka's Python binding calls: ("%s [%s] %s", facility, client, text)."""
+        """Take a message from librdkafka's Python binding: ("%s [%s] %s", facility, client, text)."""
         facility = str(arguments[0]) if arguments else template
         self.say(facility, str(arguments[-1]) if arguments else template)
 
     def say(self, kind: str, text: str) -> None:
-        """A message of ours or of librdkafka's."""
+        """Log a message, of Argosy's own or of librdkafka's.
+
+        Left out when one of its kind was logged less than INTERVAL_S ago.
+        """
         now_s = self._clock.monotonic_s()
         if kind not in self._kinds and len(self._kinds) >= self._KINDS_MAX:
             kind = "other"
@@ -97,19 +106,19 @@ class Messages:
 
 
 def unavailable(error: BaseException) -> LogUnavailableError:
-    """A failed call to the brokers."""
+    """Return the LogUnavailableError for a failed call to the brokers."""
     return LogUnavailableError(f"Kafka cannot be reached: {reason_of(error)}")
 
 
 def reason_of(error: BaseException) -> str:
-    """One line about what Kafka or librdkafka said."""
+    """Return in one line what Kafka or librdkafka said."""
     if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
         return f"{error.args[0].name()}: {error.args[0].str()}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def code_of(error: BaseException) -> int | None:
-    """The KafkaError code of an exception, None when it has none."""
+    """Return the KafkaError code of an exception, or None when it has none."""
     if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
         code: int = error.args[0].code()
         return code

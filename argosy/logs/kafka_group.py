@@ -1,9 +1,9 @@
 """How soon Kafka takes a worker that was killed out of its group.
 
-Rules (`wanted_timing`, `how_to_lower`, pure):
-- KAFKA_GROUP_SESSION_TIMEOUT_MS and KAFKA_GROUP_HEARTBEAT_MS are set on the group, as far as the brokers let any group
-  go; what they do not allow is said, with the names of their settings.
-- Nothing of it is needed to work: without the right to read or to set it, whatever the brokers have holds.
+Rules (`wanted_timing` and `how_to_lower`, both pure):
+- KAFKA_GROUP_SESSION_TIMEOUT_MS and KAFKA_GROUP_HEARTBEAT_MS are set on the group, within the bounds that the brokers
+  set for every group. What the brokers do not allow is reported, with the names of the broker settings to change.
+- Argosy works without it: without the right to read or to set the group's configuration, the brokers' values hold.
 """
 
 from collections.abc import Mapping
@@ -17,19 +17,22 @@ from argosy.logs.kafka_config import admin_config, code_of, unavailable
 from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, answer
 
 _TIMEOUT: Final = "consumer.session.timeout.ms"
-_MEMBER_TIMEOUT_S: Final = 2.0  # asked again and again
+_MEMBER_TIMEOUT_S: Final = 2.0  # short: a worker that waits for its first partitions asks again and again
 _HEARTBEAT: Final = "consumer.heartbeat.interval.ms"
 
 
 class Timing(NamedTuple):
-    """Milliseconds. session_timeout_ms: a member that is not heard of for so long is out of the group."""
+    """Timing of a group, in ms. session_timeout_ms: a member that is silent for so long is out of the group."""
 
     session_timeout_ms: int
     heartbeat_ms: int
 
 
 def wanted_timing(settings: Timing, broker: Mapping[str, str]) -> Timing:
-    """What to set on the group. broker: its settings, or nothing when they cannot be read."""
+    """Return the timing to set on the group: the settings, within the brokers' bounds.
+
+    broker: the broker's configuration, or empty when it cannot be read.
+    """
 
     def within(value_ms: int, name: str) -> int:
         lowest, highest = broker.get(f"group.consumer.min.{name}"), broker.get(f"group.consumer.max.{name}")
@@ -41,11 +44,14 @@ def wanted_timing(settings: Timing, broker: Mapping[str, str]) -> Timing:
 
 
 def how_to_lower(settings: Timing, found: Timing | None) -> str:
-    """What stands between the group and the settings, and what to do; empty when nothing does."""
+    """Return why the group's session time-out is longer than the settings want, and what to do.
+
+    Empty when it is not longer.
+    """
     if found is None:
         return (
-            "it cannot be read: brokers before 4.0, or no right to describe the group's configuration; a stock broker's"
-            " is 45 s"
+            "it cannot be read: the brokers are older than 4.0, or this user may not describe the group's"
+            " configuration; a stock broker's is 45 s"
         )
     if found.session_timeout_ms <= settings.session_timeout_ms:
         return ""
@@ -58,7 +64,7 @@ def how_to_lower(settings: Timing, found: Timing | None) -> str:
 
 
 class KafkaGroup:
-    """The group of a lane's workers."""
+    """The consumer group of a lane's workers."""
 
     def __init__(self, settings: Settings) -> None:
         self.name = f"{settings.kafka_group}.{settings.lane}"
@@ -66,7 +72,10 @@ class KafkaGroup:
         self._admin = AdminClient(admin_config(settings))
 
     async def set_timing(self) -> Timing | None:
-        """Tried once; what holds after it, None when nobody says. Never raises for Kafka's sake."""
+        """Try once to set the group's timing as the settings want it, and return the timing that holds then.
+
+        None when the group's configuration cannot be read. Raises nothing when Kafka fails.
+        """
         found = await self._find()
         if found in (None, self.settings):
             return found
@@ -85,8 +94,10 @@ class KafkaGroup:
         return wanted
 
     async def gives_nothing_to(self, member_id: str) -> bool:
-        """Whether it is a member and the brokers have decided that others get everything: nobody tells a client so.
-        False while partitions change hands. Raises LogUnavailableError.
+        """Whether `member_id` is a member and the brokers have decided that other members get every partition.
+
+        No broker tells a client so, hence the question. False while partitions change hands. Raises
+        LogUnavailableError.
         """
         try:
             futures = self._admin.describe_consumer_groups([self.name], request_timeout=_MEMBER_TIMEOUT_S)
@@ -95,13 +106,13 @@ class KafkaGroup:
             if code_of(error) == KafkaError.GROUP_ID_NOT_FOUND:
                 return False
             raise unavailable(error) from error
-        if group.state is not ConsumerGroupState.STABLE:  # decided, and everybody has what he should have
+        if group.state is not ConsumerGroupState.STABLE:  # STABLE: decided, and every member has its partitions
             return False
         wanted = [each.target_assignment for each in group.members if each.member_id == member_id]
         return any(each is not None and not each.topic_partitions for each in wanted)
 
     async def _find(self) -> Timing | None:
-        """What holds for the group: its own configuration, or the brokers'."""
+        """Return the timing that holds for the group, its own or the brokers'; None when it cannot be read."""
         try:
             found = await self._describe(ConfigResource(ResourceType.GROUP, self.name))
             return Timing(int(found[_TIMEOUT]), int(found[_HEARTBEAT]))

@@ -1,9 +1,9 @@
-"""What Kafka says about a topic: which one it is, and what its partitions hold. Futures of librdkafka become awaits.
+"""What Kafka says about a topic: its identity, and what its partitions hold. Awaits librdkafka's futures.
 
-Any broker may answer, and each hears of a new topic or leader in its own time (measured on a busy machine, three
-brokers: one of six first questions about a topic that was just made met a broker that did not know it). So "unknown" is
-one broker's word. Whoever begins to use a topic asks again for KAFKA_TOPIC_VISIBLE_S (`heard`, `first`); whoever looks
-at it every second asks once, and takes the next look for the second question.
+Any broker may answer, and each learns of a new topic or leader in its own time (measured on a busy machine with three
+brokers: one of six first questions about a topic that had just been made met a broker that did not know it). So
+"unknown" is one broker's word. A process that begins to use a topic asks again for KAFKA_TOPIC_VISIBLE_S (`heard`,
+`first`); a caller that looks at the topic every second asks once, and its next look is the second question.
 """
 
 import asyncio
@@ -20,38 +20,38 @@ from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity, Span
 from argosy.logs.kafka_config import admin_config, code_of, reason_of, unavailable
 
-REQUEST_TIMEOUT_S: Final = 5.0  # of the first request, and of what an operator asks
-# Of those who ask again every second and have other things to do: brokers that are away must not hold them up.
+REQUEST_TIMEOUT_S: Final = 5.0  # of the first request, and of requests of an operator
+# Of callers that ask again every second and have other things to do: unreachable brokers must not hold them up.
 _AGAIN_TIMEOUT_S: Final = 2.0
 _AWAY_TIMEOUT_S: Final = 1.0
-# What a broker, or librdkafka's cache, says of a topic that it has not heard of yet.
+# What a broker, or librdkafka's cache, answers about a topic that it does not know yet.
 _UNHEARD: Final = (
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID, KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE, KafkaError._NOENT,
 )  # fmt: skip
 _UNHEARD_WAIT_S: Final = 0.1
-# A restarted broker refuses what an older cache of leaders asks for, and being refused does not refresh that cache.
+# A restarted broker refuses requests from an older cache of leaders, and a refusal does not refresh that cache.
 _STALE: Final = (
     KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._NOENT,
 )  # fmt: skip
 _STALE_TRIES_MAX: Final = 5
 _STALE_WAIT_S: Final = 0.1
-_SLACK_S: Final = 1.0  # librdkafka's own time-out should come first: it says why
+_SLACK_S: Final = 1.0  # librdkafka's own time-out should come first: its error says why
 
 _Answer = TypeVar("_Answer")
 
 
 async def answer(future: "Future[Any]", timeout_s: float = REQUEST_TIMEOUT_S) -> Any:
-    """The result of an admin request. Raises KafkaException, TimeoutError."""
+    """Return the result of an admin request. Raises KafkaException, and TimeoutError one second after timeout_s."""
     async with asyncio.timeout(timeout_s + _SLACK_S):
         return await asyncio.wrap_future(future)
 
 
 async def heard(ask: Callable[[], Awaitable[_Answer]], clock: Clock, within_s: float) -> _Answer:
-    """The answer of ask, which is asked again while a broker has not heard of the topic or of its leaders.
+    """Return the answer of `ask`, asking again while a broker answers that it does not know the topic or its leaders.
 
-    Raises what ask raises, its last such KafkaException when within_s has passed.
+    Raises what `ask` raises; after within_s, also its last KafkaException of that kind.
     """
     deadline_s = clock.monotonic_s() + within_s
     while True:
@@ -64,9 +64,10 @@ async def heard(ask: Callable[[], Awaitable[_Answer]], clock: Clock, within_s: f
 
 
 class KafkaMetadata:
-    """Reads about one topic. Every question is bounded by REQUEST_TIMEOUT_S, later ones by less.
+    """Reads the metadata of one topic.
 
-    Raises LogUnavailableError; SettingError for settings that no client can be made of.
+    The first question may take REQUEST_TIMEOUT_S, later ones 2 s, and after a failure 1 s. Raises LogUnavailableError,
+    and SettingError when the Kafka client refuses its settings.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -82,7 +83,7 @@ class KafkaMetadata:
             raise SettingError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
 
     async def describe(self) -> Any | None:
-        """confluent_kafka's TopicDescription; None when the broker that answers knows no such topic."""
+        """Return confluent_kafka's TopicDescription, or None when the broker that answers knows no such topic."""
         timeout_s = self._timeout_s
         futures = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=timeout_s)
         try:
@@ -97,25 +98,31 @@ class KafkaMetadata:
         return found
 
     async def first(self) -> Any | None:
-        """The same for who begins to use the topic: None when nobody has known it for KAFKA_TOPIC_VISIBLE_S."""
+        """Describe the topic for a caller that begins to use it.
+
+        Asks again while the broker that answers does not know the topic; None when that lasts KAFKA_TOPIC_VISIBLE_S.
+        """
         deadline_s = self._clock.monotonic_s() + self._visible_s
         while (topic := await self.describe()) is None and self._clock.monotonic_s() < deadline_s:
             await self._clock.sleep(_UNHEARD_WAIT_S)
         return topic
 
     async def identity(self) -> Identity:
-        """Raises SettingError when the broker that answers knows no such topic."""
+        """Return the topic's identity. Raises SettingError when the broker that answers knows no such topic."""
         return await self._identity_of(await self.describe())
 
     async def first_identity(self) -> Identity:
-        """The same for who begins to use the topic. Raises SettingError when there is none."""
+        """Return the topic's identity for a caller that begins to use it.
+
+        Raises SettingError when no broker that answered in KAFKA_TOPIC_VISIBLE_S knew the topic.
+        """
         return await self._identity_of(await self.first())
 
     async def _identity_of(self, topic: Any | None) -> Identity:
         if topic is None:
             raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
         topic_id = str(topic.topic_id)
-        if self._known is None or self._known[1] != topic_id:  # ids of topics do not repeat: nor in another cluster
+        if self._known is None or self._known[1] != topic_id:  # topic ids never repeat, in other clusters either
             self._known = await self._cluster_id(), topic_id
         return Identity(*self._known, len(topic.partitions))
 
@@ -138,8 +145,10 @@ class KafkaMetadata:
         return {partition: Span(begins[partition], ends[partition]) for partition in partitions}
 
     async def _offsets(self, partitions: Sequence[int], spec: OffsetSpec) -> dict[int, int]:
-        """Asks again with a client that knows nothing yet when the cache of leaders was stale: for a moment after a
-        restart, or after a topic was made again, so are the brokers' own.
+        """Return the offsets, asking again with a new client when the cache of leaders was stale.
+
+        For a moment after a restart, or after a topic was made again, the brokers' own caches are stale as well; hence
+        up to 5 tries.
         """
         for tries_left in reversed(range(_STALE_TRIES_MAX)):
             try:
@@ -157,7 +166,7 @@ class KafkaMetadata:
         if not partitions:
             return {}
         timeout_s = self._timeout_s
-        admin = self._admin  # held until it has answered: a client that is replaced meanwhile takes its answers along
+        admin = self._admin  # a reference until it has answered: a client that is replaced and freed loses its answers
         futures = admin.list_offsets(
             {TopicPartition(self._topic, partition): spec for partition in partitions},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
@@ -165,6 +174,6 @@ class KafkaMetadata:
         )
         offsets = {each.partition: (await answer(future, timeout_s)).offset for each, future in futures.items()}
         if unknown := [partition for partition, offset in offsets.items() if offset < 0]:
-            # -1001, without an error: the partition has no leader that could say, as in the moments after a death.
+            # -1001 without an error: the partition has no leader to answer, as in the moments after a broker's death.
             raise LogUnavailableError(f"Kafka does not know the offsets of partitions {unknown} of {self._topic} now")
         return offsets

@@ -1,7 +1,8 @@
 """The one thread that owns the Kafka consumer.
 
-Everything asked of it goes through a mailbox that it empties between polls (a second thread's call would wait for the
-poll to end). What it finds goes to the event loop in rounds, one wake-up each, a few at a time.
+The event loop puts its commands into a mailbox, which this thread empties between two polls (a call from another thread
+would wait for the poll to end). The thread hands what it finds to the event loop in rounds: one wake-up of the loop
+each, and at most ROUNDS_MAX that the loop has not taken yet.
 """
 
 import threading
@@ -16,22 +17,22 @@ from argosy.log import Batch
 from argosy.logs.kafka_assignment import Assignment
 from argosy.logs.kafka_config import Messages, code_of, reason_of
 
-POLL_S: Final = 0.02  # how long a command waits at the most; costs 0.5 % of a core
-ROUNDS_MAX: Final = 4  # handed to the loop and not taken by it yet
-_FULL_POLLS: Final = 25  # half a second in which the loop took nothing: stop the fetching, go on polling
+POLL_S: Final = 0.02  # the longest that a command waits; costs 0.5 % of a core
+ROUNDS_MAX: Final = 4  # rounds that were handed to the loop and that it has not taken yet
+_FULL_POLLS: Final = 25  # half a second in which the loop took nothing: then stop fetching, but go on polling
 _STORE_POLLS: Final = 50
 _RESTART_S: Final = 1.0
 
 
 class Round(NamedTuple):
-    """What one poll found. eligible: the whole set after each change, in order."""
+    """What one poll found. eligible: the whole set of assigned partitions after each change, in order."""
 
     batches: list[Batch]
     eligible: list[frozenset[int]]
 
 
 class Poller:
-    """Runs in a thread of its own from `start` to `stop`. on_round is called from that thread."""
+    """Polls the consumer in a thread of its own, from `start` to `stop`. The thread calls on_round."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Poller:
         self.member_id = ""
         self._accepted: dict[int, int] = {}
         self._rounds_sent = 0
-        self._rounds_taken = 0  # the loop alone writes it
+        self._rounds_taken = 0  # only the event loop writes it
         self._polls = 0
         self._polls_without_room = 0
 
@@ -65,11 +66,11 @@ class Poller:
         self._thread.start()
 
     def stop(self) -> None:
-        """Leave the group and end. `join` waits for it."""
+        """Tell the thread to leave the group and end. `join` waits for that."""
         self._stopping.set()
 
     def leave(self) -> None:
-        """Leave the group until `join_again`."""
+        """Leave the group until `join_again` is called."""
         self._is_away.set()
 
     def join_again(self) -> None:
@@ -91,13 +92,13 @@ class Poller:
         self._accepted[partition] = position
 
     def taken(self) -> None:
-        """The loop is done with a round."""
+        """Count a round that the event loop is done with."""
         self._rounds_taken += 1
 
     # The thread
 
     def _run(self) -> None:
-        """A consumer that fails for good is replaced; the thread ends only when it is told to."""
+        """Poll until told to stop. A consumer that raises is closed and replaced after 1 s."""
         while not self._stopping.is_set():
             if self._is_away.is_set():
                 self._carry_out_commands()
@@ -114,13 +115,13 @@ class Poller:
                 self._close()
 
     def begin(self) -> None:
-        """Join the group."""
+        """Make a consumer and join the group."""
         self._consumer = self._make_consumer()
         self._assignment.begin(self._consumer)
         self.member_id = self._consumer.memberid() or ""
 
     def run_once(self) -> None:
-        """Commands first; then one poll, tagged at once; then to the loop."""
+        """Carry out commands, then poll once, tag the records with their claims, and hand them to the event loop."""
         self._carry_out_commands()
         self._assignment.seek_where_needed()
         self._polls += 1
@@ -142,8 +143,10 @@ class Poller:
             self._on_round(Round(batches, changes))
 
     def _has_room(self) -> bool:
-        """Whether to poll. When the loop does not keep up nothing is consumed, but the group must not take us for hung:
-        then everything is paused, and a poll only serves the group.
+        """Whether to poll now.
+
+        While the event loop does not keep up, nothing is consumed. But the group must not take this member for hung:
+        after _FULL_POLLS everything is paused, and polls only serve the group.
         """
         if self._rounds_sent - self._rounds_taken < ROUNDS_MAX:
             self._polls_without_room = 0
@@ -165,7 +168,10 @@ class Poller:
             command()
 
     def _store_accepted(self) -> None:
-        """For lag tools. A partition that is not ours any more is somebody else's to report."""
+        """Store the accepted positions as the group's offsets, for lag tools.
+
+        A partition that this consumer has lost is skipped (_STATE): its new owner reports its position.
+        """
         while self._accepted:
             partition, position = self._accepted.popitem()
             try:
@@ -175,7 +181,7 @@ class Poller:
                     self._messages.say("store offsets", reason_of(error))
 
     def _close(self) -> None:
-        """Leaves the group at once."""
+        """Close the consumer, which leaves the group at once."""
         consumer, self._consumer = self._consumer, None
         if consumer is None:
             return

@@ -1,4 +1,4 @@
-"""Reads a lane's topic as a member of its group: the event loop's side of the poller."""
+"""Reads a lane's Kafka topic as a member of its group: the event loop's side of the poller."""
 
 import asyncio
 from collections import deque
@@ -25,16 +25,17 @@ from argosy.rounds import Rounds
 log = structlog.get_logger()
 
 _CLOSE_TIMEOUT_S: Final = 5.0
-_LOOKS_OUT: Final = 2  # this process may have stopped, and its threads not have run yet
-# The group, heard again, says within its heartbeat when it has put us out meanwhile; and what is heard first after a
-# stop may have been said before it.
+_LOOKS_OUT: Final = 2  # in a row: after a stop (SIGSTOP) the event loop may run before the threads that hear the group
+# After a silence the word stays old for this long: a group that has taken this member out says so within its heartbeat
+# interval, and what is heard first after a stop of this process may have been sent before the stop.
 _SETTLES_S: Final = 4 * STATISTICS_INTERVAL_S
 
 
 def consumer_config(settings: Settings) -> dict[str, Any]:
-    """Positions come from Postgres: what the group has committed is written for lag tools and never read.
+    """Return the consumer's configuration.
 
-    max.poll.interval.ms is left at its default: the poller polls whatever steps and the event loop do.
+    Positions come from Postgres: the offsets that the group commits are only for lag tools and are never read.
+    max.poll.interval.ms keeps its default: the poller polls whatever steps and the event loop do.
     """
     return client_config(settings) | {
         "group.id": f"{settings.kafka_group}.{settings.lane}",
@@ -43,19 +44,19 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
         "enable.auto.offset.store": False,
         "auto.commit.interval.ms": 1_000,
         "auto.offset.reset": "error",
-        "isolation.level": "read_committed",  # what a foreign producer aborted was never in the log
-        "enable.partition.eof": True,  # says how far a partition goes whose last positions hold no record
-        # Little is fetched ahead, since a pause throws it away; then the fetcher must look again soon, not after 1 s.
+        "isolation.level": "read_committed",  # records of aborted transactions (another producer's) do not count
+        "enable.partition.eof": True,  # tells the end of a partition whose last positions hold no record
+        # Fetch little ahead, since a pause throws it away; so the fetcher must look again soon, not after 1 s.
         "queued.min.messages": 2 * settings.log_batch_max,
         "queued.max.messages.kbytes": 16_384,
         "fetch.queue.backoff.ms": 20,
-        # A partition that is resumed waits for the fetch under way: the broker holds an empty one this long.
+        # A resumed partition waits for the fetch under way, and a broker holds an empty fetch this long.
         "fetch.wait.max.ms": 100,
     }
 
 
 class KafkaReader:
-    """argosy/log.py, LogReader."""
+    """LogReader (argosy/log.py) for a Kafka topic."""
 
     def __init__(
         self, settings: Settings, clock: Clock, make_consumer: Callable[[dict[str, Any]], Any] = Consumer
@@ -73,7 +74,7 @@ class KafkaReader:
         self._assigned: frozenset[int] = frozenset()
         self._is_out = False
         self._watching: asyncio.Task[None] | None = None
-        self._group: KafkaGroup | None = KafkaGroup(settings)  # until it has said something to us
+        self._group: KafkaGroup | None = KafkaGroup(settings)  # None once the group has told this member something
         self._rounds: deque[Round] = deque()
         self._claims: dict[int, int] = {}
         self._is_paused = False
@@ -129,7 +130,7 @@ class KafkaReader:
             self._loop.call_soon(self._take)
 
     def wake(self) -> None:
-        """The broker answers a waiting fetch by itself."""
+        """Do nothing: the broker answers a waiting fetch as soon as a record comes."""
 
     def accepted(self, partition: int, position: int) -> None:
         self._poller.accepted(partition, position)
@@ -155,12 +156,15 @@ class KafkaReader:
             await asyncio.to_thread(self._poller.join, _CLOSE_TIMEOUT_S)
 
     def _consumer(self) -> Any:
-        """On the poller's thread."""
+        """Make a consumer. Called on the poller's thread."""
         self._word.forget()
         return self._make_consumer(self._config)
 
     async def _watch_group(self) -> None:
-        """What the group gave us is given up when it must have put us out, and ours again when it has not."""
+        """Give partitions up when the group may have taken this member out; take them back when it has not.
+
+        Runs until cancelled, every 0.25 s.
+        """
         looks, was_old = 0, False
         rounds = Rounds("kafka group", self._clock)
         while True:
@@ -174,7 +178,7 @@ class KafkaReader:
                     self._tell("partitions are given up", frozenset())
                 elif is_confirmed:
                     self._is_out = False
-                    self._tell("it still counts us", self._assigned)
+                    self._tell("this worker is still a member", self._assigned)
 
     def _tell(self, what: str, eligible: frozenset[int]) -> None:
         if self._assigned:
@@ -182,7 +186,7 @@ class KafkaReader:
             self._on_eligible(eligible)
 
     def _on_round(self, found: Round) -> None:
-        """From the poller's thread."""
+        """Pass a round on to the event loop. Called on the poller's thread."""
         if self._loop is None:
             return
         try:
@@ -193,7 +197,7 @@ class KafkaReader:
     def _arrived(self, found: Round) -> None:
         if self._is_closed:
             return
-        for self._assigned in found.eligible:  # the group has spoken
+        for self._assigned in found.eligible:  # so the group was heard
             self._is_out = False
             self._group = None
             self._on_eligible(self._assigned)
@@ -204,7 +208,7 @@ class KafkaReader:
             self._poller.taken()
 
     def _take(self) -> None:
-        """Deliver what waits, unless paused meanwhile. What belongs to a claim that is over is not wanted any more."""
+        """Deliver the waiting rounds until paused. Batches of a claim that is over are dropped."""
         if self._is_taking:
             return
         self._is_taking = True

@@ -1,7 +1,8 @@
-"""A topic that forgets by time, against how far behind its readers are.
+"""Warns when a topic with a retention time is about to delete records that no worker has accepted.
 
-What is delivered is the oldest record that is not accepted yet: when it is old, and the topic keeps records only so
-long, others like it are about to be lost. `warning_of` decides, pure; `Retention` says it, loudly, once in a while.
+The oldest record that is not accepted yet is the next one delivered: when it is old and the topic keeps records only
+for a limited time, records like it are about to be lost. `warning_of` decides (pure); `Retention` logs the warning as
+an error, at most once a minute.
 """
 
 from typing import Final
@@ -14,12 +15,15 @@ from argosy.log import Batch
 
 log = structlog.get_logger()
 
-_LOUD_FROM: Final = 0.5  # of the time that records are kept
+_LOUD_FROM: Final = 0.5  # of the time for which records are kept
 _SAY_AGAIN_S: Final = 60.0
 
 
 def warning_of(age_s: float, kept_s: float) -> str:
-    """age_s: of the oldest record that is not accepted; kept_s: of any record. Empty while there is time."""
+    """Return a warning, or an empty string while there is time.
+
+    age_s: age of the oldest record that is not accepted. kept_s: for how long the topic keeps any record.
+    """
     if age_s < _LOUD_FROM * kept_s:
         return ""
     return (
@@ -29,7 +33,11 @@ def warning_of(age_s: float, kept_s: float) -> str:
 
 
 class Retention:
-    """kept_s: None when records are kept until they are trimmed; then a look costs nothing."""
+    """Looks at delivered batches.
+
+    kept_s: for how long the topic keeps records; None when it keeps them until they are trimmed: then a look costs
+    nothing.
+    """
 
     def __init__(self, topic: str, clock: Clock) -> None:
         self.kept_s: float | None = None
@@ -38,7 +46,7 @@ class Retention:
         self._said_at_s = float("-inf")
 
     def look(self, batch: Batch) -> None:
-        """At what is delivered."""
+        """Log the warning when the first record of a delivered batch is too old."""
         if self.kept_s is None or not batch.records:
             return
         age_s = self._clock.unix_ms() / 1000 - batch.records[0].timestamp_ms / 1000

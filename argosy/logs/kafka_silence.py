@@ -1,4 +1,4 @@
-"""When the group's coordinator was heard last: what a consumer's statistics say of it (word.py has the rule)."""
+"""Tells the word when the group's coordinator was last heard, from a consumer's statistics (word.py has the rule)."""
 
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ _decoder: Final = msgspec.json.Decoder(_Statistics)
 
 
 class Silence:
-    """Tells the word. Fed by the consumer's statistics, on whatever thread polls it."""
+    """Passes what the consumer's statistics say on to the word, on whatever thread polls the consumer."""
 
     def __init__(self, clock: Clock, word: Word) -> None:
         self._clock = clock
@@ -32,11 +32,14 @@ class Silence:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """For the consumer."""
+        """The consumer settings that make librdkafka report its statistics here."""
         return {"statistics.interval.ms": int(STATISTICS_INTERVAL_S * 1000), "stats_cb": self.on_statistics}
 
     def on_statistics(self, text: str) -> None:
-        """librdkafka's JSON; rxidle: microseconds since something was received, below 0 when nothing ever was."""
+        """Take librdkafka's statistics (JSON).
+
+        rxidle: microseconds since a broker last sent something, below 0 when it never did.
+        """
         brokers = _decoder.decode(text).brokers
         if brokers.keys() != self._brokers:
             self._brokers = frozenset(brokers)

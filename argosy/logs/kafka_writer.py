@@ -1,15 +1,16 @@
-"""Appends to Kafka: an idempotent producer with acks=all and one thread that polls it.
+"""Appends to Kafka: an idempotent producer with acks=all, and one thread that polls it.
 
-The first appends go out at once. While several are in flight the others are collected for KAFKA_LINGER_MS: the broker
-takes many records in one request for a third less CPU. (librdkafka's own linger would hold up everybody, always.)
+The first appends go out at once. While several are in flight, further ones are collected for KAFKA_LINGER_MS: the
+broker takes many records in one request for a third less CPU. (librdkafka's own linger would delay every append.)
 
 What becomes of an append, and why it is certain:
-- refused by produce(), or before it because every broker is down: it was never handed over      → NOT_APPENDED
-- rejected by the broker sooner than a first retry could have been sent: this was its one try    → NOT_APPENDED
+- produce() refuses the record, or every broker is down: librdkafka never had it                 → NOT_APPENDED
+- the broker rejects it sooner than a first retry could have been sent: this was its only try    → NOT_APPENDED
 - delivered                                                                                      → APPENDED
 - anything else (timed out, rejected later, purged, fatal): an earlier try may have been written → UNKNOWN
 
-librdkafka knows more about a failed message (its status) than its Python binding tells, hence the second line's rule.
+librdkafka knows more about a failed message (its status) than its Python binding shows, hence the rule of the second
+line.
 """
 
 import asyncio
@@ -33,14 +34,14 @@ from argosy.logs.kafka_metadata import KafkaMetadata, heard
 log = structlog.get_logger()
 
 _RETRY_BACKOFF_MS: Final = 100
-_FIRST_TRY_S: Final = 0.05  # well before _RETRY_BACKOFF_MS: what failed sooner was never tried twice
+_FIRST_TRY_S: Final = 0.05  # well before _RETRY_BACKOFF_MS: a record that failed sooner was sent once
 _POLL_S: Final = 0.1
-_BUSY_APPENDS: Final = 4  # in flight; who comes then is collected
-_PROBE_S: Final = 0.5  # how long one look for a living broker takes while all are down
+_BUSY_APPENDS: Final = 4  # with so many in flight, further appends are collected
+_PROBE_S: Final = 0.5  # how long one look for a living broker may take while all are down
 _METADATA_TIMEOUT_S: Final = 5.0
 _QUEUE_KBYTES: Final = 131_072
 
-# The broker, or librdkafka before it sent anything, says: this record will not be written.
+# Errors with which the broker, or librdkafka before it sent anything, says that this record will not be written.
 _REJECTED: Final = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -60,8 +61,10 @@ _REJECTED: Final = frozenset(
 
 
 class _Request:
-    """The appends of one call. The poll thread alone counts deliveries up, the event loop alone sets how many there
-    will be; each then looks whether they are equal, so one of them sees it at least.
+    """The records of one call of `append`.
+
+    Only the poll thread increases _delivered, and only the event loop sets _expected; each then compares the two, so at
+    least one of them sees that they are equal.
     """
 
     __slots__ = ("_delivered", "_expected", "_future", "_loop", "results", "since_s")
@@ -75,17 +78,17 @@ class _Request:
         self._expected = -1
 
     def deliver(self, index: int, result: Appended) -> None:
-        """From the poll thread."""
+        """Take the result of one record. Called on the poll thread."""
         self.results[index] = result
         self._delivered += 1
         if self._delivered == self._expected:
             try:
                 self._loop.call_soon_threadsafe(self._finish)
-            except RuntimeError:  # the loop is closed: nobody waits
+            except RuntimeError:  # the loop is closed: no task waits
                 return
 
     async def wait(self, expected: int, timeout_s: float) -> None:
-        """Returns when `expected` results were delivered. Raises TimeoutError."""
+        """Return when `expected` results were delivered. Raises TimeoutError."""
         self._expected = expected
         if self._delivered == expected:
             return
@@ -98,7 +101,7 @@ class _Request:
 
 
 class KafkaWriter:
-    """argosy/log.py, LogWriter. Made by `open`; belongs to one process and one event loop."""
+    """LogWriter (argosy/log.py) for a Kafka topic. Made by `open`; belongs to one process and one event loop."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._topic = settings.topic
@@ -111,7 +114,7 @@ class KafkaWriter:
             "acks": "all",
             "linger.ms": 0,
             "compression.type": "lz4",
-            # A little less, so that librdkafka's own word comes before ours that it is late.
+            # A little less than LOG_APPEND_TIMEOUT_S, so that librdkafka's error comes before our own time-out.
             "delivery.timeout.ms": max(1_000, int(self._timeout_s * 900)),
             "request.timeout.ms": max(1_000, int(self._timeout_s * 450)),
             "retry.backoff.ms": _RETRY_BACKOFF_MS,
@@ -135,13 +138,13 @@ class KafkaWriter:
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock) -> "KafkaWriter":
-        """Raises LogUnavailableError, or SettingError when the topic is not there."""
+        """Open a writer. Raises LogUnavailableError, or SettingError when the topic does not exist."""
         try:
             writer = cls(settings, clock)
         except KafkaException as error:
             raise SettingError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
         writer._identity = await writer._metadata.first_identity()
-        # The producer knows the topic, too, before the first append waits for it.
+        # The producer learns of the topic here, so that the first append does not wait for that.
         try:
             await heard(writer._read_metadata, clock, settings.kafka_topic_visible_s)
         except KafkaException as error:
@@ -191,7 +194,7 @@ class KafkaWriter:
         await asyncio.to_thread(self._thread.join, self._timeout_s + 1.0)
 
     async def _collect(self) -> None:
-        """Returns at the end of the window that is open, to all who came in it."""
+        """Wait for the end of the open window of KAFKA_LINGER_MS, which all appends that come in it share."""
         if self._collected is None or self._collected.done():
             loop = asyncio.get_running_loop()
             self._collected = loop.create_future()
@@ -199,7 +202,10 @@ class KafkaWriter:
         await asyncio.shield(self._collected)
 
     def _produce(self, request: _Request, entries: Sequence[Entry]) -> int:
-        """Hands entries over, in order; how many. After one that found the queue full the rest is refused too."""
+        """Hand the entries to librdkafka, in order, and return how many it took.
+
+        After an entry that finds the queue full, the rest are refused, too.
+        """
         produce = self._producer.produce
         handed = 0
         refusal: Appended | None = None
@@ -225,7 +231,7 @@ class KafkaWriter:
         return handed
 
     def _delivered(self, request: _Request, index: int, error: KafkaError | None, message: Message) -> None:
-        """From the poll thread, once per record."""
+        """Take librdkafka's result of one record. Called on the poll thread."""
         if error is None:
             result = Appended(Outcome.APPENDED, message.offset() or 0)
         elif error.code() in _REJECTED and self._clock.monotonic_s() - request.since_s < _FIRST_TRY_S:
@@ -235,7 +241,7 @@ class KafkaWriter:
         request.deliver(index, result)
 
     def _on_error(self, error: KafkaError) -> None:
-        """From the poll thread: news about brokers and about the producer itself."""
+        """Take news of the brokers and of the producer itself. Called on the poll thread."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             if not self._is_down:
                 log.warning(telemetry.LOG_UNAVAILABLE, reason="all Kafka brokers are down")
@@ -245,13 +251,16 @@ class KafkaWriter:
             self._messages.say("fatal", error.str())
 
     async def _read_metadata(self) -> None:
-        """Raises KafkaException."""
+        """Make the producer read the topic's metadata. Raises KafkaException."""
         found = await asyncio.to_thread(self._producer.list_topics, self._topic, _METADATA_TIMEOUT_S)
         if (error := found.topics[self._topic].error) is not None:
             raise KafkaException(error)
 
     def _run(self) -> None:
-        """The poll thread: delivers results; while all brokers are down it looks for one."""
+        """Poll the producer, which delivers results, until stopped.
+
+        While all brokers are down, look for one that answers.
+        """
         while not self._stopping.is_set():
             try:
                 self._producer.poll(_POLL_S)
@@ -265,7 +274,10 @@ class KafkaWriter:
         self._producer.flush(self._timeout_s)
 
     def _probe(self) -> None:
-        """A broker that answers ends the outage. (Nothing tells when one is back; without a request none is tried.)"""
+        """End the outage when a broker answers.
+
+        librdkafka does not report that a broker is back, and connects to none without a request.
+        """
         try:
             self._producer.list_topics(self._topic, _PROBE_S)
         except KafkaException:
@@ -273,7 +285,7 @@ class KafkaWriter:
         self._is_down = False
 
     def _replace(self) -> None:
-        """A producer that met a fatal error fails what it holds and is of no use any more."""
+        """Replace a producer that had a fatal error: it fails every record that it holds and takes no more."""
         broken, self._producer = self._producer, Producer(self._config)
         self._is_fatal = False
         broken.purge()

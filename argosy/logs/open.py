@@ -1,7 +1,7 @@
-"""Which log it is: the one place that knows both adapters. Each is imported only when it is the one.
-Raises SettingError when it is Kafka and argosy[kafka] is not installed.
+"""Opens the log that LOG_BACKEND names: the only module that knows both adapters.
 
-dsn: the Postgres of the Postgres log; unused by Kafka.
+Each adapter is imported only when it is the one. Raises SettingError when it is Kafka and argosy[kafka] is not
+installed. dsn: the address of the Postgres log's database; unused by Kafka.
 """
 
 from argosy.clock import Clock, SystemClock
@@ -11,7 +11,7 @@ from argosy.log import LogAdmin, LogReader, LogWriter, Recovery
 
 
 async def open_writer(settings: Settings, dsn: str, clock: Clock | None = None) -> LogWriter:
-    """A writer for the lane's topic. Raises LogUnavailableError, or SettingError when the topic is not there."""
+    """Open a writer for the lane's topic. Raises LogUnavailableError, or SettingError when the topic does not exist."""
     if settings.log_backend == "kafka":
         with needed():
             from argosy.logs.kafka_writer import KafkaWriter
@@ -23,7 +23,7 @@ async def open_writer(settings: Settings, dsn: str, clock: Clock | None = None) 
 
 
 def open_reader(settings: Settings, dsn: str, clock: Clock | None = None) -> LogReader:
-    """A reader of the lane's topic; it does nothing before its `open`."""
+    """Return a reader of the lane's topic. It does nothing before its `open` is called."""
     if settings.log_backend == "kafka":
         with needed():
             from argosy.logs.kafka_reader import KafkaReader
@@ -35,7 +35,7 @@ def open_reader(settings: Settings, dsn: str, clock: Clock | None = None) -> Log
 
 
 def open_admin(settings: Settings, dsn: str, clock: Clock | None = None) -> LogAdmin:
-    """Creates, checks and trims the lane's topic; it connects when it is asked something."""
+    """Return what creates, checks and trims the lane's topic. It connects at its first call."""
     if settings.log_backend == "kafka":
         with needed():
             from argosy.logs.kafka_admin import KafkaAdmin
@@ -47,7 +47,10 @@ def open_admin(settings: Settings, dsn: str, clock: Clock | None = None) -> LogA
 
 
 async def recovery(settings: Settings, dsn: str) -> Recovery:
-    """What the log does about a worker that is gone, after the settings were tried on it. Raises SettingError."""
+    """Set the group's time-out as the settings want it, and return what the log does about a worker that is gone.
+
+    Raises SettingError.
+    """
     admin = open_admin(settings, dsn)
     try:
         return await admin.recovery()
@@ -56,7 +59,7 @@ async def recovery(settings: Settings, dsn: str) -> Recovery:
 
 
 async def ensure(settings: Settings, dsn: str) -> list[str]:
-    """Create the lane's topic, or check it: what `argosy topics` does. Returns warnings in plain words.
+    """Create the lane's topic, or check it, as `argosy topics` does. Returns warnings in plain words.
 
     Raises SettingError, LogUnavailableError.
     """

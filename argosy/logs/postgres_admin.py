@@ -1,4 +1,4 @@
-"""Creates, checks and trims the topic of a lane in the Postgres log."""
+"""Create, check and trim the topic of a lane in the Postgres log."""
 
 import uuid
 
@@ -10,14 +10,17 @@ from argosy.store import log as log_store
 
 
 class PostgresAdmin:
-    """argosy/log.py, LogAdmin."""
+    """LogAdmin (argosy/log.py) for a topic of the Postgres log."""
 
     def __init__(self, settings: Settings, dsn: str) -> None:
         self._settings = settings
         self._connection = PostgresConnection(dsn, "argosy log admin", settings.state_db_timeout_s)
 
     async def ensure_topic(self) -> list[str]:
-        """Records are kept until they are trimmed, and are as safe as Postgres is: there is nothing to warn about."""
+        """Create the topic, or check its number of partitions.
+
+        Returns no warnings: records are kept until they are trimmed, and are as safe as Postgres is.
+        """
         wanted = self._settings.agent_turns_partitions
         found = await self._connection.call(log_store.make_topic, self._settings.topic, wanted)
         if found != wanted:
@@ -29,7 +32,10 @@ class PostgresAdmin:
         return []
 
     async def recovery(self) -> Recovery:
-        """One that was killed is out at once: its lock is free."""
+        """Return how long a stopped member keeps its partitions: the lease.
+
+        A member that was killed is out at once, because its lock is free.
+        """
         return Recovery(self._settings.log_lease_ttl_s)
 
     async def identity(self) -> Identity:

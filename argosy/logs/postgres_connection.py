@@ -1,4 +1,4 @@
-"""One connection of the Postgres log, opened again when it is lost. Store errors become the log's here."""
+"""One connection of the Postgres log, opened again after it is lost. Store errors become LogUnavailableError here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,8 +11,9 @@ T = TypeVar("T")
 
 
 class PostgresConnection:
-    """Calls one after the other. Lost connections are opened again by the next call; on_lost hears of each, on the loop
-    that opened it.
+    """Makes calls one after the other. A call after a loss opens a new connection.
+
+    on_lost is called for each connection that ends, on the loop that opened it.
     """
 
     def __init__(self, dsn: str, application: str, timeout_s: float, on_lost: Callable[[], None] | None = None) -> None:
@@ -24,7 +25,7 @@ class PostgresConnection:
         self._calling = asyncio.Lock()
 
     async def open(self) -> Any:
-        """The connection, a new one when the last was lost. Raises LogUnavailableError."""
+        """Return the connection, a new one when the last was lost. Raises LogUnavailableError."""
         if self._connection is None or self._connection.is_closed():
             try:
                 self._connection = await connect(self._dsn, application=self._application)
@@ -35,14 +36,14 @@ class PostgresConnection:
         return self._connection
 
     async def call(self, statement: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """statement(connection, *arguments), for what may be repeated. Raises LogUnavailableError."""
+        """Return statement(connection, *arguments), for statements that may be repeated. Raises LogUnavailableError."""
         async with self._calling:
             connection = await self.open()
             try:
                 async with asyncio.timeout(self._timeout_s):
                     return await statement(connection, *arguments)
             except UNAVAILABLE as error:
-                # Whatever state it is in: its session, and the lock of a member with it, must not linger.
+                # Whatever its state is: its session, which may hold a member's lock, must not linger.
                 self.terminate()
                 raise LogUnavailableError(f"the Postgres log: {unavailable(error)}") from error
             except asyncio.CancelledError:
@@ -50,7 +51,7 @@ class PostgresConnection:
                 raise
 
     def terminate(self) -> None:
-        """Close at once, without a good-bye."""
+        """Close the connection at once, without a good-bye to the server."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

@@ -1,8 +1,8 @@
-"""Membership in the Postgres log: who is eligible for which partition.
+"""Membership in the Postgres log: which member is eligible for which partitions.
 
-A member holds a session-level advisory lock on a connection of its own (freed within milliseconds of a kill -9) and
-says once in ROUND_S that it lives (a few times in a lease, however short that is); each such round also gives up what
-is not its own and takes what is. See log_round in argosy/store/functions/log.sql.
+A member holds a session-level advisory lock on a connection of its own, which Postgres frees within milliseconds of a
+kill -9. Every ROUND_S (or a quarter of a lease, if that is shorter) it runs a round: it says that it lives, gives up
+the partitions that are not its own any more, and takes those that are. See log_round in argosy/store/functions/log.sql.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 ROUND_S: Final = 1.0
 _ROUNDS_PER_TTL: Final = 4
-_UNSETTLED_S: Final = 0.2  # while what is ours is still held by others
+_UNSETTLED_S: Final = 0.2  # the next round, while other members still hold partitions of this one
 _LEAVE_TIMEOUT_S: Final = 2.0
 
 
@@ -30,9 +30,11 @@ OnRound = Callable[[uuid.UUID | None, frozenset[int], float], None]
 
 
 class PostgresMember:
-    """`run` until cancelled, then `leave`. on_round(topic_id, partitions, asked_at_s) hears what each round found:
-    topic_id is None when there is no such topic, or Postgres could not be asked for so long that others have taken our
-    place. asked_at_s: it was so at this moment or later.
+    """Call `run` until cancelled, then `leave`. Each round calls on_round(topic_id, partitions, asked_at_s).
+
+    topic_id is None when the topic does not exist, when this member has left, or when Postgres could not be reached for
+    so long that other members have taken its place. asked_at_s: the answer was true at this moment or later
+    (monotonic).
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class PostgresMember:
         self._is_away = False
 
     async def pause(self) -> None:
-        """Leave until `resume`."""
+        """Leave the group until `resume` is called."""
         self._is_away = True
         self._on_round(None, frozenset(), self._clock.monotonic_s())
         await self._say_that_we_leave()
@@ -75,7 +77,10 @@ class PostgresMember:
             await self._clock.sleep(delay_s)
 
     async def leave(self) -> None:
-        """So that others need not wait: they take what was ours in their next round."""
+        """Leave the group and close the connection.
+
+        Other members take the partitions in their next round, without waiting for the end of the lease.
+        """
         await self._say_that_we_leave()
         self._connection.terminate()
 
@@ -84,16 +89,16 @@ class PostgresMember:
             async with asyncio.timeout(_LEAVE_TIMEOUT_S):
                 await self._connection.call(log_store.run_round, self._topic, self._member_id, 0.0)
         except (TimeoutError, LogUnavailableError):
-            pass  # the end of the connection says it as well
+            pass  # the end of the connection frees the member's lock, too
 
     async def _round(self) -> float:
-        """Returns in how many seconds the next is due."""
+        """Run one round; returns in how many seconds the next is due."""
         asked_at_s = self._clock.monotonic_s()
         try:
             found = await self._connection.call(log_store.run_round, self._topic, self._member_id, self._ttl_s)
         except LogUnavailableError as error:
             log.warning(telemetry.LOG_UNAVAILABLE, reason=str(error))
-            # Whoever can reach Postgres takes our place after this time. To go on reading until then does no harm.
+            # After this time members that reach Postgres may have this one's place. Reading on until then does no harm.
             if self._clock.monotonic_s() - self._seen_at_s > self._ttl_s:
                 self._on_round(None, frozenset(), asked_at_s)
             return _UNSETTLED_S

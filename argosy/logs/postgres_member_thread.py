@@ -1,5 +1,7 @@
-"""Membership in the Postgres log from a thread with a loop of its own: user code that blocks the worker's loop for
-longer than a lease lasts does not cost the worker its partitions (a Kafka consumer's thread is the same to Kafka).
+"""Runs membership in the Postgres log in a thread with an event loop of its own.
+
+So user code that blocks the worker's loop for longer than a lease does not cost the worker its partitions. (For Kafka,
+the consumer's thread does the same.)
 """
 
 import asyncio
@@ -15,8 +17,10 @@ _STOP_S: Final = 5.0
 
 
 class MemberThread:
-    """From `start` to `stop`, both on one loop; on_round and on_lost are called there. make(on_round, on_lost) makes
-    the member, in the thread; on_lost: its connection is gone, and with it its sign of life.
+    """A member in a thread of its own, from `start` to `stop`.
+
+    Both are called on one loop, on which on_round and on_lost are called, too. make(on_round, on_lost) makes the
+    member, in the thread. on_lost: the member's connection has ended, and its lock with it.
     """
 
     def __init__(
@@ -43,7 +47,7 @@ class MemberThread:
         await asyncio.to_thread(self._is_running.wait, _STOP_S)
 
     async def pause(self) -> None:
-        """Leave until `resume`."""
+        """Leave the group until `resume` is called."""
         if self._member is not None:
             await self._call(self._member.pause())
 
@@ -52,7 +56,7 @@ class MemberThread:
             self._member.resume()
 
     async def stop(self) -> None:
-        """Leave, and end the thread. Bounded; a second time is nothing."""
+        """Leave the group and end the thread, within a bounded time. A second call does nothing."""
         member, self._member = self._member, None
         if member is None:
             return

@@ -1,4 +1,4 @@
-"""Reads the Postgres log: one query for all partitions that are being read, again at once while there is data."""
+"""Reads the Postgres log: one query for all partitions that are being read, repeated at once while there is data."""
 
 import asyncio
 import itertools
@@ -23,13 +23,16 @@ from argosy.store import log as log_store
 log = structlog.get_logger()
 
 _RETRY_S: Final = 0.2
-_AHEAD_S: Final = 0.25  # of the end of a lease, which is known exactly: for a claim that is under way
+_AHEAD_S: Final = 0.25  # before the end of a lease, which is known exactly: leaves time for a claim that is under way
 
 _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 
 class _Reading:
-    """One `start`: a new one takes the place of the last, so what was fetched for that is told apart."""
+    """What one `start` of a partition asked for.
+
+    Each `start` makes a new object, so that records which were fetched for the last one are told apart.
+    """
 
     __slots__ = ("claim", "is_fresh", "position")
 
@@ -40,7 +43,7 @@ class _Reading:
 
 
 class PostgresReader:
-    """argosy/log.py, LogReader."""
+    """LogReader (argosy/log.py) for a topic of the Postgres log."""
 
     def __init__(self, settings: Settings, dsn: str, clock: Clock) -> None:
         self._topic = settings.topic
@@ -83,7 +86,7 @@ class PostgresReader:
         return identity
 
     async def identity(self) -> Identity:
-        # Each round of the member says which topic it was: nobody else need ask.
+        # Each round of the member tells the topic's id: while the last one is recent, there is no need to ask.
         is_fresh = self._word.has_come and self._word.silent_s < 2 * ROUND_S
         if self._identity is not None and is_fresh and self._identity.topic_id == str(self._topic_id):
             return self._identity
@@ -121,7 +124,7 @@ class PostgresReader:
         self._work.set()
 
     def accepted(self, partition: int, position: int) -> None:
-        """Lag is seen in Postgres itself."""
+        """Do nothing: lag tools read Postgres itself."""
 
     def session_timeout_s(self) -> float | None:
         return self._word.session_timeout_s
@@ -144,8 +147,10 @@ class PostgresReader:
         self._connection.terminate()
 
     def _on_round(self, topic_id: uuid.UUID | None, partitions: frozenset[int], asked_at_s: float) -> None:
-        """From the member. A topic made again has nothing to do with what was read of the old one: its partitions are
-        away for one round, so that their owner sees it.
+        """Take what a round of the member found.
+
+        A topic that was made again has nothing to do with what was read of the old one: its partitions are gone for one
+        round, so that their owner notices.
         """
         was_old = self._word.is_old
         if topic_id is not None:
@@ -183,11 +188,11 @@ class PostgresReader:
         return self._is_paused or not self._readings.keys() & self._held
 
     async def _fetch(self) -> bool:
-        """One look at all partitions that are being read. False when there was nothing."""
+        """Read from all wanted partitions once; False when there was nothing."""
         if self._is_idle() or self._topic_id is None:
             return False
         reading = {partition: each for partition, each in self._readings.items() if partition in self._held}
-        # In turns: a fetch is bounded, and the first partition must not starve the others.
+        # Each fetch begins with another partition: a fetch is bounded, and the first must not starve the others.
         order = sorted(reading)
         first = next(self._turn) % len(order)
         starts = {partition: reading[partition].position for partition in order[first:] + order[:first]}
@@ -195,7 +200,8 @@ class PostgresReader:
             log_store.fetch, self._topic_id, starts, self._batch_max, self._size_bytes_max
         )
         for partition, found in itertools.groupby(rows, lambda row: row.partition):
-            # Read again what was fetched for a claim that is over, or while paused: nothing moved.
+            # Drop what was fetched for a claim that is over, or while paused: its position did not move, so it is read
+            # again.
             if self._readings.get(partition) is reading[partition] and partition in self._held and not self._is_paused:
                 self._deliver(partition, reading[partition], list(found))
         return bool(rows)

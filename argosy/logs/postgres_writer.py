@@ -1,4 +1,4 @@
-"""Appends to the Postgres log by group commit: what comes while one call is under way goes with the next one.
+"""Appends to the Postgres log by group commit: appends that come while one call is under way go with the next call.
 
 What becomes of an append, and why it is certain:
 - not sent (no connection, too many waiting, its time was up before its turn)         → NOT_APPENDED
@@ -29,8 +29,8 @@ from argosy.store.pool import is_read_only, unavailable
 
 log = structlog.get_logger()
 
-_RECORDS_MAX: Final = 2_000  # of one call
-_SIZE_BYTES_MAX: Final = 8_388_608  # of one call, beyond its first request
+_RECORDS_MAX: Final = 2_000  # per call
+_SIZE_BYTES_MAX: Final = 8_388_608  # per call; its first request may be larger
 _QUEUE_BYTES_MAX: Final = 134_217_728
 _RECONNECT_S: Final = 0.2
 
@@ -38,7 +38,7 @@ _encode_headers = msgspec.msgpack.Encoder().encode
 
 
 class _Request:
-    """The appends of one call of `append`."""
+    """The records of one call of `append`."""
 
     __slots__ = ("done", "entries", "is_sent", "results", "since_s", "size_bytes")
 
@@ -59,12 +59,12 @@ class _Request:
 
 
 class PostgresWriter:
-    """argosy/log.py, LogWriter. Made by `open`."""
+    """LogWriter (argosy/log.py) for a topic of the Postgres log. Made by `open`."""
 
     def __init__(self, settings: Settings, dsn: str, clock: Clock) -> None:
         self._topic = settings.topic
         self._timeout_s = settings.log_append_timeout_s
-        # Half for waiting, half for the call: nothing is written later than the whole after it was asked for.
+        # Half of the time for waiting, half for the call: nothing is written later than the whole after `append` began.
         self._call_timeout_s = settings.log_append_timeout_s / 2
         self._queue_max = settings.log_queue_max
         self._clock = clock
@@ -83,7 +83,7 @@ class PostgresWriter:
 
     @classmethod
     async def open(cls, settings: Settings, dsn: str, clock: Clock) -> "PostgresWriter":
-        """Raises LogUnavailableError, or SettingError when the topic is not there."""
+        """Open a writer. Raises LogUnavailableError, or SettingError when the topic does not exist."""
         writer = cls(settings, dsn, clock)
         writer._identity = await writer.look()
         await writer._connection.open()
@@ -130,7 +130,7 @@ class PostgresWriter:
             del self._in_flight[request]
             self._records_queued -= len(entries)
             self._bytes_queued -= request.size_bytes
-            if not request.is_sent and not request.done.is_set():  # the caller has gone away
+            if not request.is_sent and not request.done.is_set():  # `append` was cancelled
                 request.done.set()
         return request.results
 
@@ -154,7 +154,7 @@ class PostgresWriter:
         self._asking.terminate()
 
     def _refusal(self, request: _Request) -> str:
-        """Why a request is not even queued; empty when it is."""
+        """Return why a request is not even queued; empty when it is."""
         if self._is_closing:
             return "the log is closed"
         if self._down_reason:
@@ -188,7 +188,7 @@ class PostgresWriter:
             self._work.clear()
 
     async def _be_down(self, reason: str) -> None:
-        """Nothing can be sent: what waits and what comes until the next try is refused at once."""
+        """Refuse at once what waits, and what comes until the next try: there is no connection to send it."""
         if not self._down_reason:
             log.warning(telemetry.LOG_UNAVAILABLE, reason=reason)
         self._down_reason = reason
@@ -227,7 +227,7 @@ class PostgresWriter:
             positions = await log_store.append(
                 connection, self._topic, partitions, keys, values, encoded, self._call_timeout_s
             )
-        except Exception as error:  # whatever it is: the next appends are not to suffer from it
+        except Exception as error:  # of any kind: the next appends must not suffer from it
             self._failed(requests, error)
             return
         at = 0
@@ -237,7 +237,11 @@ class PostgresWriter:
             at += count
 
     def _failed(self, requests: list[_Request], error: Exception) -> None:
-        """An ERROR is the server's and ended the transaction. A FATAL one may follow a commit; the rest are ours."""
+        """Refuse the requests of a call that failed.
+
+        An ERROR comes from the server, which has rolled the transaction back. A FATAL one may follow a commit; every
+        other error is the client's.
+        """
         is_rolled_back = getattr(error, "severity_en", None) == "ERROR"
         outcome = Outcome.NOT_APPENDED if is_rolled_back else Outcome.UNKNOWN
         reason = str(unavailable(error)) if is_read_only(error) else f"{type(error).__name__}: {error}"
@@ -245,7 +249,7 @@ class PostgresWriter:
         for request in requests:
             if not request.done.is_set():
                 request.refuse(outcome, reason)
-        if not is_rolled_back or is_read_only(error):  # a session that began read-only stays so
+        if not is_rolled_back or is_read_only(error):  # a session that began read-only stays read-only
             self._connection.terminate()
 
 

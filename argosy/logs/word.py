@@ -1,29 +1,36 @@
-"""What the log said last of who may read what, and whether it still holds, as far as a member can know by itself.
+"""What the log last said about which member may read which partitions, and whether that still holds.
 
-A log takes a member that it does not hear of for the group's session out of the group and gives its partitions to
-others. The member is not told: cut off, or stopped (SIGSTOP, a suspended machine), it would go on thinking that they
-are its own, and take them back from whoever has claimed them. So the word is old before the session is over, by the
-member's own monotonic clock, which goes on while a process is stopped; it counts from the last time that the log was
-certainly heard.
+A log that does not hear a member for the group's session time-out takes it out of the group and gives its partitions to
+other members. It does not tell the member: cut off or stopped (SIGSTOP, a suspended machine), a member would go on
+believing that the partitions are its own, and would take them back from the workers that have claimed them. So a member
+must find out by itself: by its own monotonic clock, which goes on while the process is stopped, the word is old before
+the session is over. The time counts from when the log was last certainly heard.
 """
 
 from typing import Final
 
 from argosy.clock import Clock
 
-_AHEAD_S: Final = 0.75  # of the log: what was heard is known a quarter of a second later, and looked at as often
+# Before the end of the session: statistics report what was heard every 0.25 s, and readers look at the word as often.
+_AHEAD_S: Final = 0.75
 _STOCK_SESSION_S: Final = 45.0
 
 
 def is_out(silent_s: float, session_timeout_s: float | None, ahead_s: float = _AHEAD_S) -> bool:
-    """session_timeout_s: of the group; None when nobody says. ahead_s: of the log."""
+    """Whether the log may have taken a member that has not heard it for silent_s out of the group.
+
+    session_timeout_s: of the group; None when it is not known (then 45 s, a stock broker's). ahead_s: how long before
+    the end of the session the answer becomes True, but not before half of the session.
+    """
     session_s = session_timeout_s or _STOCK_SESSION_S
     return silent_s > max(session_s - ahead_s, session_s / 2)
 
 
 class Word:
-    """Told on one thread, asked from any. settles_s: who was silent and is heard again may still learn for so long what
-    became of its partitions meanwhile. ahead_s: of the log, what it said is old.
+    """The log's last word. One thread tells it, any thread asks.
+
+    settles_s: for how long after a silence the word stays old, because a member that hears the log again may still
+    learn what became of its partitions meanwhile. ahead_s: how long before the log's time-out the word becomes old.
     """
 
     def __init__(
@@ -50,18 +57,18 @@ class Word:
 
     @property
     def silent_s(self) -> float:
-        """Since the log was heard last, or since the beginning."""
+        """Seconds since the log was last heard, or since the beginning."""
         heard_at_s = self._heard_at_s
         return self._clock.monotonic_s() - (self._begun_at_s if heard_at_s is None else heard_at_s)
 
     @property
     def is_out(self) -> bool:
-        """Whether the log, which was heard, may have taken us out of the group."""
+        """Whether the log, which was heard before, may have taken this member out of the group."""
         return self.has_come and self._is_silent
 
     @property
     def is_old(self) -> bool:
-        """Whether what the log said may not hold any more: nothing may be taken from others by it."""
+        """Whether the log's last word may not hold any more: a worker must not take partitions from others by it."""
         is_settling = self._clock.monotonic_s() - self._back_at_s < self._settles_s
         return self._is_lost or is_settling or self._is_silent
 
@@ -70,18 +77,21 @@ class Word:
         return is_out(self.silent_s, self.session_timeout_s, self._ahead_s)
 
     def heard(self, at_s: float) -> None:
-        """The log spoke, not before this moment (monotonic)."""
+        """Note that the log was heard at at_s (monotonic) or later."""
         if self._is_silent:
-            self._back_at_s = self._clock.monotonic_s()  # first: whoever asks in between hears that it is old
+            self._back_at_s = self._clock.monotonic_s()  # before the rest: a thread that asks in between gets "old"
         self._heard_at_s = at_s
         self._is_lost = False
 
     def lost(self) -> None:
-        """What the log knew us by is gone: it may give to others at once what it gave us, until it is heard again."""
+        """Note that the log has lost this member's sign of life.
+
+        Until it is heard again, it may give this member's partitions to others at once.
+        """
         self._is_lost = True
 
     def forget(self) -> None:
-        """Another member, from now on: nothing is known of it."""
+        """Begin as another member, of which nothing is known yet."""
         self._begun_at_s = self._clock.monotonic_s()
         self._heard_at_s = None
         self._back_at_s = float("-inf")

@@ -1,6 +1,7 @@
-"""Processes that Argosy starts and that end with it, even when it is killed -9.
+"""Processes that Argosy starts and that end when it ends, even by kill -9.
 
-guard.py stands between Argosy and a foreign program (Postgres, a broker); parent.py is how a child that is Argosy
-itself notices that its parent is gone; child.py starts and stops both;
-restart.py says when who ended by himself is started again.
+child.py starts and stops them. guard.py runs between Argosy and a foreign program (Postgres, a broker), and ends the
+program when Argosy is gone; with parent.py a child that is an Argosy process itself notices that its parent is gone.
+restart.py says when a process that ended by itself is started again. fork.py is about the forks of user code, ending.py
+and exiting.py about the end of this process.
 """

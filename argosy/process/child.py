@@ -1,4 +1,4 @@
-"""A process that Argosy starts, and that ends with it however it ends."""
+"""A process that Argosy starts, and that ends when Argosy ends, however that happens."""
 
 import contextlib
 import os
@@ -29,16 +29,19 @@ class Account(NamedTuple):
 
 
 def _private(log_path: Path) -> IO[bytes]:
-    """For appending, and for us alone, also when an older version left it readable: programs quote what they hear."""
+    """Open a log for appending, and make it readable by this user alone, even if an older version made it readable by
+    others: programs quote in their logs what they receive.
+    """
     log_fd = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.fchmod(log_fd, 0o600)
     return os.fdopen(log_fd, "ab")
 
 
 class Child:
-    """One process, in a session of its own: Ctrl-C in our terminal reaches us alone, and we decide who ends when.
+    """A child process, in a process session of its own: Ctrl-C in the terminal reaches only the parent, which decides
+    when each child ends.
 
-    Not started by its constructor. Methods block; each wait is bounded. Safe to call from one thread at a time.
+    `start` and `start_guarded` make one. Methods block, each for a bounded time. One thread at a time may use it.
     """
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], pipe_fd: int, log_path: Path | None) -> None:
@@ -56,9 +59,10 @@ class Child:
         environment: Mapping[str, str] | None = None,
         log_path: Path | None = None,
     ) -> "Child":
-        """Start a process of Argosy's own. `--parent-fd N` is appended: it watches N (argosy/process/parent.py).
+        """Start another Argosy process. `--parent-fd N` is appended to the command: the process watches the pipe N
+        (argosy/process/parent.py).
 
-        environment: None inherits ours. log_path: output is appended there; None inherits ours.
+        environment: None inherits this process's. log_path: output is appended there; None inherits stdout and stderr.
         """
         return cls._start(name, lambda fd: [*command, PARENT_FD_OPTION, str(fd)], environment, log_path)
 
@@ -76,7 +80,8 @@ class Child:
     ) -> "Child":
         """Start a foreign program behind a guard. command[0] is an absolute path; the program runs in `/`.
 
-        stop_signal asks the program to end; SIGKILL follows grace_s seconds later. account: needs root.
+        stop_signal asks the program to end; SIGKILL follows grace_s seconds later. account: the user that the program
+        runs as; only root can give one.
         """
         uid, gid = account or (-1, -1)
         guard = [sys.executable, "-I", "-S", str(_GUARD)]
@@ -92,7 +97,7 @@ class Child:
         log_path: Path | None,
     ) -> "Child":
         read_fd, write_fd = os.pipe()
-        fork.own_fd(write_fd)  # a child of a fork that held it would keep our child alive after us
+        fork.own_fd(write_fd)  # in a forked child it would keep this child alive after this process
         try:
             with contextlib.ExitStack() as files:
                 output: IO[bytes] | None = files.enter_context(_private(log_path)) if log_path else None
@@ -115,12 +120,12 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Of the process that we started: the guard's, for a foreign program."""
+        """The pid of the process that was started; for a foreign program that is its guard."""
         return self._process.pid
 
     @property
     def program_pid(self) -> int:
-        """Of the foreign program behind the guard. Raises UnavailableError when it has ended."""
+        """The pid of the foreign program behind the guard. Raises UnavailableError when it has ended."""
         with contextlib.suppress(psutil.NoSuchProcess):
             if self.poll() is not None:
                 raise UnavailableError(f"{self.name} has ended")
@@ -129,20 +134,22 @@ class Child:
         raise UnavailableError(f"{self.name} is not running")
 
     def poll(self) -> int | None:
-        """The exit code, or None while it runs. A program whose guard was killed is killed too."""
+        """Return the exit code, or None while the process runs. When its guard was killed, kill the program, too."""
         code = self._process.poll()
         if code is not None:
             self._bury(code)
         return code
 
     def wait(self, within_s: float) -> int | None:
-        """The exit code, or None when it still runs after within_s seconds."""
+        """Wait for the process to end; return its exit code, or None when it still runs after within_s seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, within_s))
         return self.poll()
 
     def wait_until(self, is_ready: Callable[[], bool], within_s: float) -> None:
-        """Return when is_ready() holds. Raises UnavailableError and shows the end of its log, if it ends or lingers."""
+        """Wait until is_ready() is true. Raises UnavailableError, with the end of the log, when the process ends first
+        or within_s seconds have passed.
+        """
         clock = SystemClock()
         deadline_s = clock.monotonic_s() + within_s
         while not is_ready():
@@ -152,19 +159,19 @@ class Child:
                 raise UnavailableError(f"{self.name} is not ready after {within_s:g} s{self.log_tail()}")
 
     def terminate(self) -> None:
-        """Ask it to end (SIGTERM) and return at once."""
+        """Ask the process to end (SIGTERM) and return at once."""
         if self._process.poll() is None:
             self._process.terminate()
 
     def stop(self, within_s: float) -> int:
-        """Ask it to end, kill it when it has not after within_s seconds; its exit code. Safe to repeat."""
+        """Ask the process to end, kill it after within_s seconds, and return its exit code. Safe to repeat."""
         self.terminate()
         if (code := self.wait(within_s)) is not None:
             return code
         return self.kill()
 
     def kill(self) -> int:
-        """kill -9 of the process and of its whole group, at once."""
+        """Kill the process and its whole process group with SIGKILL; return its exit code."""
         if self._process.poll() is None:
             self._kill_group()
         code = self._process.wait()
@@ -172,7 +179,7 @@ class Child:
         return code
 
     def log_tail(self) -> str:
-        """The end of its log for an error message; empty when it has none."""
+        """Return the end of the log, for an error message; empty when there is none."""
         if self.log_path is None or not self.log_path.exists():
             return ""
         with self.log_path.open("rb") as log:
@@ -180,7 +187,7 @@ class Child:
             return f"; the end of {self.log_path}:\n{log.read().decode(errors='replace')}"
 
     def _bury(self, code: int) -> None:
-        """Close the pipe once; what a killed process left in its group is killed."""
+        """Close the pipe, once. When a signal has ended the process, kill what is left of its process group."""
         if self._pipe_fd >= 0:
             fork.disown_fd(self._pipe_fd)
             os.close(self._pipe_fd)

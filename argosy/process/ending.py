@@ -1,4 +1,4 @@
-"""The end of a process, whatever threads and exit handlers of user code do."""
+"""Ends this process in time, whatever threads and exit handlers of user code do."""
 
 import atexit
 import sys
@@ -8,12 +8,12 @@ from typing import Any, Final, NoReturn
 
 from argosy.process.exiting import end_now
 
-END_S: Final = 3.0  # exit handlers of users send their last words meanwhile; whoever stops us waits longer
+END_S: Final = 3.0  # time for exit handlers of users; the processes that stop this one wait longer
 
 
 def end_within(bound_s: float, code: int) -> None:
-    """The process has nothing of its own left to do: bound_s from now it has ended, with this exit code at the latest
-    then.
+    """Make this process end within bound_s seconds: if it has not ended by then, it ends with this exit code. Call it
+    when nothing of Argosy's own is left to do.
     """
 
     def cut() -> None:
@@ -24,14 +24,15 @@ def end_within(bound_s: float, code: int) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End with this exit code: threads that are no daemons are waited for and exit handlers run, END_S for all of them.
-    The rest of what an interpreter does at its end is left out: threads of user code that go on could crash in it.
+    """End this process with this exit code. Wait for threads that are no daemons and run exit handlers, for END_S
+    seconds altogether. The interpreter's own finalization is left out, because threads of user code that still run
+    could crash in it.
     """
     end_within(END_S, code)
     for farewell in (_private(threading, "_shutdown"), _private(atexit, "_run_exitfuncs")):
         try:
             farewell()
-        except BaseException:  # of a user's exit handler
+        except BaseException:  # raised by a user's exit handler
             traceback.print_exc()
     end_now(code)
 
@@ -41,5 +42,5 @@ def _private(module: Any, name: str) -> Any:
 
 
 def code_in_flight() -> int:
-    """The exit code of a process that leaves the block that it lives in."""
+    """Return the exit code of this process at the end of its main block: 1 while an exception is handled, else 0."""
     return 0 if sys.exception() is None else 1

@@ -1,4 +1,4 @@
-"""os._exit, with what was printed before."""
+"""os._exit that first flushes what was printed."""
 
 import contextlib
 import os
@@ -7,8 +7,8 @@ from typing import NoReturn
 
 
 def end_now(code: int) -> NoReturn:
-    """End this process at once: no exit handler runs, nobody is waited for."""
+    """End this process at once, without running exit handlers or waiting for threads."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # nobody is left to hear of it
+        with contextlib.suppress(Exception):  # there is nowhere left to report an error
             stream.flush()
     os._exit(code)

@@ -1,18 +1,18 @@
-"""What a forked child of this process does not inherit: sockets of Argosy, and its signals.
+"""Keeps forked children of this process from inheriting Argosy's sockets and signal handling.
 
-User code forks (multiprocessing, ProcessPoolExecutor, os.fork), and a child that lives on would hold our sockets open:
-Postgres would not notice that we were killed, and the lock that is our sign of life would stay held. And a signal that
-is sent to a child would be written to the descriptor that wakes up our event loop.
+User code forks (multiprocessing, ProcessPoolExecutor, os.fork). A child that outlives this process would hold Argosy's
+sockets open: Postgres would not notice that this process was killed, and the advisory lock that is its sign of life
+would stay held. And a signal sent to the child would be written to the descriptor that wakes this process's event loop.
 
 Rules:
-- A socket is ours when one of its ends is an address that we listen on or connect to. librdkafka and gRPC open theirs
-  in threads of their own and show them to nobody, so addresses are all that can be known. Pipes and socket pairs of the
-  user, and sockets of his to anybody else, stay as they are.
-- In a child each of ours becomes /dev/null under the same number: a number that was free would be given to somebody
-  else, and closed by what remains of its former owner.
-- A child is no twin: what comes back from user code there into ours ends (`end_child`).
-- In somebody else's program (argosy.Argosy) only sockets and descriptors are cared for: its signals and its loop are
-  not ours.
+- A socket is Argosy's when one of its ends is an address that Argosy listens on or connects to. librdkafka and gRPC
+  open their sockets in threads of their own and do not expose them, so only addresses can tell. The user's pipes,
+  socket pairs, and sockets to other addresses stay as they are.
+- In a child, each of Argosy's descriptors becomes /dev/null under the same number. If the number were free, the child
+  would use it for another file, which the rest of its former owner would then close.
+- A child must not go on as a second worker: where it returns from user code into Argosy's code, it ends (`end_child`).
+- In the user's own program (argosy.Argosy) this module handles only sockets and descriptors: signals and the event loop
+  are the program's.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ from argosy.process.exiting import end_now
 _MAPPED: Final = "::ffff:"
 _FD_FOLDERS: Final = (Path("/proc/self/fd"), Path("/dev/fd"))
 
-# How often this process's ancestors forked to come to it: what was made under another number belongs to a parent.
+# The number of forks between the first process and this one. An object made under another number belongs to a parent.
 generation = 0
 
 
 class _Own:
-    """What is ours in this process. Only ever added to, but for descriptors."""
+    """What is Argosy's in this process. Entries are only ever added, except that descriptors are removed, too."""
 
     def __init__(self) -> None:
         self.peers: set[tuple[str, int] | str] = set()
@@ -56,7 +56,7 @@ _own: Final = _Own()
 
 
 def own_peer(peername: Any) -> None:
-    """We connect to this address: what socket.getpeername() answers."""
+    """Register an address that Argosy connects to, as socket.getpeername() returns it."""
     if isinstance(peername, str) and peername:
         _own.peers.add(peername)
     elif isinstance(peername, tuple):
@@ -65,7 +65,9 @@ def own_peer(peername: Any) -> None:
 
 
 def own_peer_address(address: str) -> None:
-    """We connect to `host:port`. Of a host that is a name only the port is compared: asking for it takes time."""
+    """Register a `host:port` that Argosy connects to. When the host is a name, only the port is compared, because
+    resolving the name takes time.
+    """
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         return
@@ -78,7 +80,7 @@ def own_peer_address(address: str) -> None:
 
 
 def own_name(name: int | str) -> None:
-    """We listen on this port, or on the socket at this path."""
+    """Register a port, or the path of a socket, that Argosy listens on."""
     _own.names.add(name)
     if isinstance(name, str):
         _own.peers.add(name)
@@ -86,7 +88,9 @@ def own_name(name: int | str) -> None:
 
 
 def own_fd(fd: int) -> None:
-    """A pipe or a lock that says that this process lives: until `disown_fd`, which comes before it is closed."""
+    """Register the descriptor of a pipe or a lock that shows that this process lives. Call `disown_fd` before closing
+    it.
+    """
     _own.fds.add(fd)
     _register()
 
@@ -96,8 +100,9 @@ def disown_fd(fd: int) -> None:
 
 
 def protect(loop: asyncio.AbstractEventLoop, numbers: Sequence[int]) -> None:
-    """This process is ours alone: a child has Python's own handlers of these signals, wakes up nobody, and ends where
-    it comes back to the loop. From the loop's thread, when the handlers are set.
+    """Protect the event loop and signals of a process that is Argosy's alone. A forked child gets Python's default
+    handlers of these signals, does not wake this loop, and ends when it returns to the loop. Call it from the loop's
+    thread, after the handlers are set.
     """
     _own.loop = loop
     _own.loop_thread = threading.get_ident()
@@ -106,7 +111,9 @@ def protect(loop: asyncio.AbstractEventLoop, numbers: Sequence[int]) -> None:
 
 
 def end_child(error: BaseException | None) -> NoReturn:
-    """A forked child comes back from user code: end it as Python would end a program that came to its end there."""
+    """End a forked child that has returned from user code, as Python would end a program there. error: the exception
+    with which the user code ended.
+    """
     code = 0
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -123,7 +130,7 @@ def _register() -> None:
 
 
 def _before() -> None:
-    """A child may be sent a signal before it has run at all: it waits until `_in_child` has put the handlers right."""
+    """Block signals around the fork: one that the child gets before `_in_child` has set its handlers must wait."""
     if _own.signals:
         _own.mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, _own.signals)
 
@@ -211,7 +218,7 @@ def _is_ours(fd: int) -> bool:
 def _ask(question: Callable[[], Any]) -> Any:
     try:
         return question()
-    except OSError:  # it is not connected
+    except OSError:  # the socket is not connected
         return None
 
 

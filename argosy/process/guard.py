@@ -1,12 +1,13 @@
-"""Run one foreign program that ends when our parent does: python guard.py FD SIGNAL GRACE_S UID GID COMMAND…
+"""Run one foreign program that ends when the guard's parent does: python guard.py FD SIGNAL GRACE_S UID GID COMMAND…
 
-A program that knows nothing of us cannot watch our pipe, so this process does: when the pipe FD closes (the parent
-ended, even by kill -9), or when it is told to end itself (SIGTERM, SIGINT, SIGHUP), it sends SIGNAL to the program
-and, GRACE_S seconds later, SIGKILL. It ends with the program's exit code, or 128 + n when signal n ended it.
+A foreign program cannot watch the pipe from Argosy, so the guard does. When the pipe FD closes (the parent ended, even
+by kill -9), or when the guard is told to end (SIGTERM, SIGINT, SIGHUP), the guard sends SIGNAL to the program and,
+GRACE_S seconds later, SIGKILL. The guard ends with the program's exit code, or 128 + n when signal n ended the program.
 
-Run by path with `-I -S` and with nothing imported that costs: it starts in 30 ms and stays below 12 MB. UID and GID,
-when not -1, are what the program runs as; the guard itself keeps the rights to signal it. Should the guard be killed
--9, Linux sends SIGNAL to the program; elsewhere the program is found by the process group, which it shares with us.
+The guard is run by path with `-I -S` and imports little: it starts in 30 ms and stays below 12 MB. The program runs as
+UID and GID, unless they are -1; the guard keeps its own rights, so that it can signal the program. If the guard itself
+is killed -9, Linux sends SIGNAL to the program; on other systems Argosy finds the program by the process group, which
+it shares with the guard.
 """
 
 import os
@@ -20,13 +21,13 @@ _HANDLED_SIGNALS = (*_STOP_SIGNALS, signal.SIGCHLD, signal.SIGALRM)
 
 
 def _become_program(guard_pid: int, stop_signal: int, uid: int, gid: int, command: list[str]) -> None:
-    """In the forked child: drop rights, ask to be told when the guard dies, become the program."""
+    """In the forked child: drop rights, ask Linux for a signal when the guard dies, and become the program."""
     for number in (*_HANDLED_SIGNALS, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     os.chdir("/")
     is_linux = sys.platform == "linux"
     if is_linux:
-        import ctypes  # in the child, so that the guard need not carry it; before setuid, or it may be unreadable
+        import ctypes  # in the child, to keep the guard small; before setuid, after which it may not be readable
 
         libc = ctypes.CDLL(None)
     if uid >= 0:
@@ -35,13 +36,13 @@ def _become_program(guard_pid: int, stop_signal: int, uid: int, gid: int, comman
         os.setuid(uid)
     if is_linux:
         libc.prctl(_PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)  # after setuid, which clears it
-        if os.getppid() != guard_pid:  # it died before we asked
+        if os.getppid() != guard_pid:  # the guard died before prctl
             os._exit(128 + signal.SIGKILL)
     os.execv(command[0], command)  # noqa: S606
 
 
 def _wait(program_pid: int, parent_fd: int, wakeup_fd: int, stop_signal: int, grace_s: float) -> int:
-    """The wait status of the program, which is told to stop when the parent is gone or a signal says so."""
+    """Wait for the program, and stop it when the parent is gone or a signal asks for it; return its wait status."""
     watched = [parent_fd, wakeup_fd]
     is_stopping = False
     while True:
@@ -63,7 +64,7 @@ def _wait(program_pid: int, parent_fd: int, wakeup_fd: int, stop_signal: int, gr
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code of the program."""
+    """Run the program, and return the guard's exit code."""
     parent_fd, stop_signal, grace_s = int(arguments[0]), int(arguments[1]), float(arguments[2])
     uid, gid, command = int(arguments[3]), int(arguments[4]), arguments[5:]
     wakeup_fd, wakeup_write_fd = os.pipe()
@@ -87,4 +88,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    os._exit(main(sys.argv[1:]))  # nothing to clean up, and nobody to wait for
+    os._exit(main(sys.argv[1:]))  # there is nothing to clean up or to wait for

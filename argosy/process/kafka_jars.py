@@ -1,4 +1,6 @@
-"""Apache Kafka's jars: resolved once by Maven, checked against a written-down list, offline from then on."""
+"""Apache Kafka's jars. Maven fetches them once; they are checked against a list of digests, and no network is needed
+from then on.
+"""
 
 import fcntl
 import hashlib
@@ -17,13 +19,13 @@ _MAVEN_WITHIN_S: Final = 600.0
 
 
 def find_java() -> str:
-    """The absolute path of a `java` that Kafka runs on. Raises SettingError."""
+    """Return the absolute path of a `java` that Kafka runs on. Raises SettingError."""
     path = shutil.which("java")
     if path is None:
         raise SettingError(f"the broker needs Java {_JAVA_VERSION_MIN} or newer, and there is no `java` on the PATH")
     shown = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60, check=False)
     version = re.search(r'version "(\d+)(?:\.(\d+))?', shown.stderr)
-    if shown.returncode != 0 or version is None:  # macOS has a `java` that only asks for one to be installed
+    if shown.returncode != 0 or version is None:  # macOS has a `java` that only asks the user to install Java
         raise SettingError(f"the broker needs Java {_JAVA_VERSION_MIN} or newer, and {path} does not run")
     major = int(version[2]) if version[1] == "1" and version[2] else int(version[1])
     if major < _JAVA_VERSION_MIN:
@@ -32,9 +34,11 @@ def find_java() -> str:
 
 
 def kafka_jars(cache_dir: Path) -> Path:
-    """The folder with Kafka's jars, below cache_dir. Raises SettingError when they are not there and cannot be fetched.
+    """Return the folder with Kafka's jars, below cache_dir. Raises SettingError when they are not there and cannot be
+    fetched.
 
-    Safe to call from several processes at once: one resolves, the others wait. The folder appears whole and checked.
+    Several processes may call this at once: one fetches the jars, the others wait. The folder gets its name only when
+    it is complete and checked.
     """
     wanted = (_DIST / "jars.sha256").read_text()
     folder = cache_dir / f"kafka-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
@@ -52,7 +56,7 @@ def _resolve(wanted: str, folder: Path) -> None:
     if maven is None:
         raise SettingError("the broker's jars must be fetched once, and there is no `mvn` (Maven) on the PATH")
     with tempfile.TemporaryDirectory(prefix=".resolve-", dir=folder.parent) as work:
-        shutil.copy(_DIST / "pom.xml", work)  # beside the pom Maven may write, and the package may be read-only
+        shutil.copy(_DIST / "pom.xml", work)  # Maven may write beside the pom, and the package may be read-only
         jars = Path(work) / "jars"
         command = [
             maven,
@@ -76,7 +80,7 @@ def _resolve(wanted: str, folder: Path) -> None:
 
 
 def _check(jars: Path, wanted: str) -> None:
-    """Exactly the jars of the list, byte for byte."""
+    """Raise SettingError unless these are exactly the jars of the list, byte for byte."""
     got = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in jars.iterdir()}
     want = {name: digest for digest, name in (line.split() for line in wanted.splitlines())}
     if wrong := sorted(name for name in got.keys() | want.keys() if got.get(name) != want.get(name)):

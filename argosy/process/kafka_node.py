@@ -1,15 +1,16 @@
-"""What one node of the broker is told: its properties and its Java command line."""
+"""The configuration of one node of the broker: its properties and its Java command line."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
 
-PID_FILE: Final = "pid"  # in a node's folder: its guard's pid and when that started
+PID_FILE: Final = "pid"  # in a node's folder: the pid of its guard and the time when the guard started
 
 
 class Node(NamedTuple):
-    """One combined broker and controller. id: 1..n. folder: holds its properties, log and data.
+    """A combined broker and controller. id: 1..n. folder: has its properties, log and data.
 
-    second_port: of one more listener, 0 for none, whose clients are told to come by advertised_port: a proxy's.
+    second_port: the port of a second listener; 0 for none. It tells its clients to connect to advertised_port, where a
+    proxy listens.
     """
 
     id: int
@@ -33,8 +34,9 @@ class Node(NamedTuple):
 
 
 def properties(node: Node, nodes: list[Node]) -> str:
-    """server.properties of a node. Groups may be quick (a heartbeat each 0.5 s, a session of 2 s), so that the loss
-    of a worker is noticed in seconds; internal topics are small and on as many nodes as there are.
+    """Return the server.properties of a node. Consumer groups may have short times (a heartbeat each 0.2 s, a session
+    of 2 s), so that the loss of a worker is noticed in seconds. Internal topics are small, with a replica on every
+    node.
     """
     replicas = len(nodes)
     in_sync_min = max(1, replicas - 1)
@@ -55,7 +57,7 @@ def properties(node: Node, nodes: list[Node]) -> str:
         "default.replication.factor": replicas,
         "min.insync.replicas": in_sync_min,
         "offsets.topic.replication.factor": replicas,
-        "offsets.topic.num.partitions": 4,  # 50 by default: the largest part of a first consumer's wait
+        "offsets.topic.num.partitions": 4,  # by default 50, whose creation is most of the first consumer's wait
         "transaction.state.log.replication.factor": replicas,
         "transaction.state.log.min.isr": in_sync_min,
         "transaction.state.log.num.partitions": 2,
@@ -73,7 +75,7 @@ def properties(node: Node, nodes: list[Node]) -> str:
         "num.network.threads": 2,
         "num.io.threads": 4,
         "background.threads": 2,
-        "log.cleaner.dedupe.buffer.size": 4_194_304,  # 128 MB by default: more than the heap has
+        "log.cleaner.dedupe.buffer.size": 4_194_304,  # by default 128 MB, more than there is free in the heap
         "message.max.bytes": 16_777_216,
         "replica.fetch.max.bytes": 16_777_216,
     }
@@ -81,7 +83,9 @@ def properties(node: Node, nodes: list[Node]) -> str:
 
 
 def java_command(java: str, jars: Path, temporary: Path, heap_mb: int, *, is_quick_to_start: bool) -> list[str]:
-    """`java` with everything but the main class. is_quick_to_start: only the fast compiler, which costs CPU later."""
+    """Return the java command without the main class. is_quick_to_start: use only the quick compiler, whose code needs
+    more CPU later.
+    """
     return [
         java,
         f"-Xms{min(heap_mb, 128)}m",
@@ -91,7 +95,7 @@ def java_command(java: str, jars: Path, temporary: Path, heap_mb: int, *, is_qui
         "-Xshare:auto",
         "-XX:-UsePerfData",
         "-XX:+ExitOnOutOfMemoryError",
-        f"-Djava.io.tmpdir={temporary}",  # compression unpacks native code there: /tmp may be noexec
+        f"-Djava.io.tmpdir={temporary}",  # compression libraries unpack native code there, and /tmp may be noexec
         f"-Dorg.xerial.snappy.tempdir={temporary}",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",

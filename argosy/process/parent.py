@@ -1,4 +1,4 @@
-"""How a process of Argosy notices that the one that started it is gone."""
+"""Lets a process of Argosy notice that its parent, another process of Argosy, is gone."""
 
 import os
 import threading
@@ -9,12 +9,13 @@ EXIT_CODE_ABANDONED: Final = 75  # EX_TEMPFAIL: nothing is wrong with this proce
 
 
 def watch_parent(parent_fd: int, on_gone: Callable[[], None], grace_s: float) -> threading.Thread:
-    """Call on_gone() once, from a thread, when the parent's pipe closes; grace_s later the process ends hard.
+    """Call on_gone() once, from a thread, when the parent's pipe closes; grace_s seconds later end this process at
+    once.
 
-    on_gone asks for an orderly stop and returns at once (for asyncio: loop.call_soon_threadsafe). Whatever hangs then
-    cannot keep the process alive: it is as dead as after kill -9, which everything here survives.
+    on_gone asks for an orderly stop and must return at once (for asyncio: loop.call_soon_threadsafe). Code that hangs
+    cannot keep the process alive: it ends as by kill -9, which loses nothing.
     """
-    os.set_inheritable(parent_fd, False)  # a grandchild that held it would not be harmed, only misled
+    os.set_inheritable(parent_fd, False)  # it is not meant for processes that this one starts
 
     def watch() -> None:
         while os.read(parent_fd, 64):

@@ -1,4 +1,4 @@
-"""The folder of an embedded PostgreSQL: who runs it, who may connect, whether a server lives in it."""
+"""The folder of an embedded PostgreSQL: which account runs it, who may connect, and whether a server runs in it."""
 
 import contextlib
 import grp
@@ -21,17 +21,18 @@ from argosy.process.child import Account, Child
 _INITDB_WITHIN_S: Final = 120.0
 _START_TIME_TOLERANCE_S: Final = 15.0
 _ACCOUNT_NAME: Final = "argosy-postgres"
-# Which neither distributions nor systemd give to anybody (systemd.io/UIDS-GIDS), and which containers have.
+# User ids that neither distributions nor systemd assign (systemd.io/UIDS-GIDS), and that exist in containers, too.
 _OWN_NUMBERS: Final = range(60_706, 61_184)
 _NAMED: Final = "nobody"
 _ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def unprivileged_account() -> Account | None:
-    """Whom PostgreSQL, which refuses root, runs as when we are root, else ourselves (None).
+    """Return the account to run PostgreSQL as, because PostgreSQL refuses to run as root; None when this user is not
+    root and runs it itself. Raises SettingError when no user id is free.
 
-    An account of its own, shared with no daemon of this machine: `argosy-postgres` where somebody has made it, else a
-    number without a name, which nothing gives out.
+    The account is shared with no daemon of this machine: it is the user `argosy-postgres` if there is one, else a user
+    id without a name that no system assigns.
     """
     if os.geteuid() != 0:
         return None
@@ -46,7 +47,7 @@ def unprivileged_account() -> Account | None:
 
 
 def _has_name(uid: int) -> bool:
-    """Also in a directory that does not list its users."""
+    """Whether a user id has a name, also in a user directory (such as LDAP) that does not list its users."""
     try:
         pwd.getpwuid(uid)
     except KeyError:
@@ -55,14 +56,18 @@ def _has_name(uid: int) -> bool:
 
 
 def _account_of_initdb(account: Account | None) -> Account | None:
-    """initdb wants a user with a name: `nobody`, but in our own group, so that others of that name cannot come near."""
+    """Return the account that runs initdb, which needs a user with a name: `nobody` if the account has none, but in the
+    account's own group, so that other processes of `nobody` cannot reach the files.
+    """
     if account is None or _has_name(account.uid):
         return account
     return Account(pwd.getpwnam(_NAMED).pw_uid, account.gid)
 
 
 def make_reachable(folder: Path, account: Account | None) -> None:
-    """Create folder and what is missing above it, so that the account can enter. Raises SettingError when it cannot."""
+    """Create folder, and the missing folders above it, so that the account can enter. Raises SettingError when the
+    account cannot enter a folder that exists.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
@@ -76,7 +81,9 @@ def make_reachable(folder: Path, account: Account | None) -> None:
 
 
 def give(path: Path, account: Account | None) -> None:
-    """Make path the account's. None: it is ours and stays so. Raises SettingError where there is no such user id."""
+    """Make the account the owner of path; with None nothing changes. Raises SettingError when that is not possible, as
+    in a container without this user id.
+    """
     if account is None:
         return
     try:
@@ -89,8 +96,9 @@ def give(path: Path, account: Account | None) -> None:
 
 
 def adopt(data: Path, account: Account | None) -> None:
-    """Make a whole cluster the account's that was another one's before, and in which no server runs. Cut short, it is
-    done again: the folder itself comes last. Raises SettingError for a file that has a name elsewhere, too.
+    """Make the account the owner of a whole cluster that belonged to another account, and in which no server runs. The
+    folder itself comes last, so that after an interruption the next call does all of it again. Raises SettingError for
+    a file that has a second hard link, because it may belong elsewhere.
     """
     if account is None or data.stat().st_uid == account.uid:
         return
@@ -106,7 +114,7 @@ def adopt(data: Path, account: Account | None) -> None:
 def run_as(
     name: str, command: list[str], account: Account | None, log_path: Path, stop_signal: signal.Signals, grace_s: float
 ) -> Child:
-    """One of PostgreSQL's programs, as its account, with nothing of our environment."""
+    """Start one of PostgreSQL's programs as the account, with nothing of this process's environment."""
     return Child.start_guarded(
         name,
         command,
@@ -119,12 +127,14 @@ def run_as(
 
 
 def create_cluster(data: Path, bin_dir: Path, account: Account | None, log_path: Path, password_file: Path) -> None:
-    """initdb beside its place, then one rename: a cluster cut short is never taken for one. Raises UnavailableError."""
+    """Create a cluster with initdb under another name, then rename it: an unfinished cluster is never taken for a whole
+    one. Raises UnavailableError when initdb fails.
+    """
     for left in data.parent.glob(f"{data.name}.new-*"):
         shutil.rmtree(left)
     shelter = data.with_name(f"{data.name}.new-{secrets.token_hex(4)}")
     shelter.mkdir(mode=0o700)
-    shelter.chmod(0o710)  # whatever our umask is: its group is the account's
+    shelter.chmod(0o710)  # mkdir's mode is cut by the umask; the group, which may enter, is the account's
     maker = _account_of_initdb(account)
     work, password = shelter / "data", shelter / "password"
     work.mkdir(mode=0o700)
@@ -141,7 +151,7 @@ def create_cluster(data: Path, bin_dir: Path, account: Account | None, log_path:
     finally:
         child.stop(within_s=10)
     if code != 0:
-        raise UnavailableError(f"initdb did not come to its end (exit code {code}){child.log_tail()}")
+        raise UnavailableError(f"initdb failed or did not finish (exit code {code}){child.log_tail()}")
     os.chown(password, os.geteuid(), os.getegid())
     password.rename(password_file)
     adopt(work, account)
@@ -154,7 +164,7 @@ def create_cluster(data: Path, bin_dir: Path, account: Account | None, log_path:
 
 
 def check_version(data: Path, bin_dir: Path) -> None:
-    """Raises SettingError when another major version made this cluster."""
+    """Check that this major version of PostgreSQL made the cluster. Raises SettingError when another one did."""
     have = (data / "PG_VERSION").read_text().strip()
     shown = subprocess.run([str(bin_dir / "postgres"), "-V"], capture_output=True, text=True, timeout=30, check=True)
     want = shown.stdout.split()[2].split(".")[0]
@@ -163,10 +173,10 @@ def check_version(data: Path, bin_dir: Path) -> None:
 
 
 def write_access_rules(folder: Path) -> None:
-    """pg_hba.conf and pg_ident.conf: the socket for our own user, 127.0.0.1 with a password.
+    """Write pg_hba.conf and pg_ident.conf: this user may connect by the socket, and over 127.0.0.1 with a password.
 
-    They lie in our folder and not in the cluster: as root we write nothing where the account may put links.
-    Raises SettingError for a user without a name, as containers have them.
+    The files are in Argosy's folder, not in the cluster: root must not write where the account may put links. Raises
+    SettingError for a user without a name, as in some containers.
     """
     try:
         user = pwd.getpwuid(os.geteuid()).pw_name
@@ -183,9 +193,11 @@ def write_access_rules(folder: Path) -> None:
 
 
 def make_socket_dir(folder: Path, account: Account | None) -> None:
-    """0700 and the account's. Raises SettingError: one that a stranger put there would hand him our connections."""
+    """Make the folder for the socket, with mode 0700, for the account. Raises SettingError when the folder exists and
+    is not the account's alone: another user could have made it to intercept Argosy's connections.
+    """
     if account and folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == pwd.getpwnam(_NAMED).pw_uid:
-        shutil.rmtree(folder)  # of a version that ran as that one
+        shutil.rmtree(folder)  # an older version ran PostgreSQL as this user
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
         give(folder, account)
@@ -196,9 +208,11 @@ def make_socket_dir(folder: Path, account: Account | None) -> None:
 
 
 def live_server(data: Path) -> psutil.Process | None:
-    """The server that runs in this cluster, by its pid file: a pid alone proves nothing, it may be somebody else's now.
+    """Return the server that runs in this cluster, or None. Its pid file alone proves nothing: by now the pid may
+    belong to another process.
 
-    It is the server when it started at the time that the file says, or when the file's socket answers (clocks step).
+    The process with that pid is the server if it started at the time in the file, or if the socket that the file names
+    answers (the times differ when the clock was set).
     """
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()

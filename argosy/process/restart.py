@@ -1,4 +1,4 @@
-"""When a process that ended by itself is started again."""
+"""The pause before a child process that ended by itself is started again."""
 
 from typing import Final
 
@@ -7,8 +7,9 @@ _RESTART_FORGIVEN_S: Final = 60.0
 
 
 def restart_delay_s(previous_s: float | None, lived_s: float) -> float:
-    """How long to wait before a child that ended is started again. previous_s: before its last start, None: it was the
-    first; lived_s: from that start to its end. Who lived for a minute begins anew.
+    """Return how long to wait before a child that ended is started again: 0.5 s at first, doubled each time up to 10 s.
+    previous_s: the wait before its last start; None when that was the first start. lived_s: from that start to its end;
+    after 60 s the waits begin at 0.5 s again.
     """
     if previous_s is None or lived_s >= _RESTART_FORGIVEN_S:
         return _RESTART_S_MIN

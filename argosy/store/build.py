@@ -1,4 +1,4 @@
-"""Who can run which version of which workflow, and which turns nobody can run.
+"""Which worker can run which version of which workflow, and turns that are lent to another worker for its build.
 
 Raises: StoreUnavailableError
 """
@@ -15,7 +15,7 @@ _SQL: Final = load_queries("build")
 
 
 class Ability(NamedTuple):
-    """is_latest: what a turn of the name that has begun nowhere yet runs there."""
+    """A version of a workflow that a worker can run. is_latest: the version of new turns of `name` at this worker."""
 
     worker_id: uuid.UUID
     name: str
@@ -24,21 +24,25 @@ class Ability(NamedTuple):
 
 
 class Builds:
+    """The reads about what workers can run."""
+
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def abilities(self, worker_ids: Iterable[uuid.UUID]) -> list[Ability]:
-        """Of a worker that is known these never change."""
+        """Return the abilities of these workers. The abilities of a registered worker never change."""
         return [Ability(*row) for row in await self._pool.fetch(_SQL["list_abilities"], list(worker_ids))]
 
     async def lacking(self, turn_ids: Sequence[uuid.UUID], wait_s: float) -> set[uuid.UUID]:
-        """Those of the turns that no worker of their lane could run for wait_s, by the database's clock."""
+        """Return the turns that no worker of their lane has been able to run for wait_s, by the database's clock."""
         return {row[0] for row in await self._pool.fetch(_SQL["find_lacking"], turn_ids, wait_s)}
 
 
 class Loan(NamedTuple):
-    """A change of who runs a turn. taken_from: None when it is lent; lent_to: None when it is taken back; lent_as: how
-    it goes on then, when it is running.
+    """A change of which worker runs a turn.
+
+    taken_from: the borrower that loses the turn, None when it is lent. lent_to: the borrower that gets it, None when
+    the owner takes it back. lent_as: how the turn goes on then, if it is running.
     """
 
     partition: int
@@ -51,7 +55,10 @@ class Loan(NamedTuple):
 
 
 class LentTurn(NamedTuple):
-    """A turn that was lent, as Postgres has it. lent_as, when nobody borrows it: how it goes on (None: as it is)."""
+    """A turn that was lent, as Postgres has it now.
+
+    lent_as: how it goes on once nobody borrows it; None: as its status says.
+    """
 
     turn_id: uuid.UUID
     status: str
@@ -61,12 +68,14 @@ class LentTurn(NamedTuple):
 
 
 class Borrowed(NamedTuple):
+    """A turn that was lent to this worker. lent_as: how it goes on here, if it is running."""
+
     head: Head
     lent_as: str
 
 
 class Loans:
-    """One worker's hand on turns that it lends and borrows."""
+    """The turns that one worker lends and borrows."""
 
     def __init__(self, pool: Pool, worker_id: uuid.UUID, lane: str, *, input_size_bytes_max: int) -> None:
         self._pool = pool
@@ -75,7 +84,7 @@ class Loans:
         self._input_max = input_size_bytes_max
 
     async def change(self, loans: Sequence[Loan]) -> set[uuid.UUID]:
-        """Lend turns, or take them back; those of which it was done."""
+        """Lend turns or take them back, under the owner's fence. Returns the turns for which it was done."""
         held = {each.partition: each.epoch for each in loans}
         columns = zip(*((each.partition, *each[2:]) for each in loans), strict=True)
         rows = await self._pool.fetch(
@@ -84,18 +93,20 @@ class Loans:
         return {row[0] for row in rows}
 
     async def lent(self, turn_ids: Sequence[uuid.UUID]) -> list[LentTurn]:
+        """Return what became of turns that were lent."""
         return [LentTurn(*row) for row in await self._pool.fetch(_SQL["list_lent"], turn_ids)]
 
     async def borrowed(self, known: Sequence[uuid.UUID], limit: int) -> list[Borrowed]:
-        """Turns that were lent to this worker, without those that it knows."""
+        """Return at most `limit` turns that were lent to this worker and that it does not know yet."""
         arguments = (self._worker_id, self._lane, known, self._input_max, limit)
         rows = await self._pool.fetch(_SQL["load_borrowed"], *arguments)
         return [Borrowed(Head(*row[:15]), row[15]) for row in rows]
 
     async def due(self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID]) -> list[DueRow]:
+        """Return at most 500 due inbox rows of these turns and of their duplicates, without those in `known`."""
         rows = await self._pool.fetch(_SQL["due_of_turns"], turn_ids, known)
         return [DueRow(*(*row, None, None)) for row in rows]
 
     async def give_back(self, turn_ids: Sequence[uuid.UUID], goes_on_as: str | None = None) -> None:
-        """goes_on_as: None: with the same attempt."""
+        """Give borrowed turns back to their owners. goes_on_as: how a running one goes on; None: the same attempt."""
         await self._pool.execute(_SQL["give_back"], turn_ids, self._worker_id, goes_on_as)

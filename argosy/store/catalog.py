@@ -1,4 +1,4 @@
-"""What a gateway must know of the fleet: which workflows there are, and who owns which partition.
+"""What a gateway reads about the fleet: which workflows exist, and which worker owns which partition.
 
 Raises: StoreUnavailableError
 """
@@ -14,7 +14,7 @@ _SQL = load_queries("catalog")
 
 
 class Owner(NamedTuple):
-    """Whose a partition is. epoch: of its claim; address: where its gRPC server answers."""
+    """The worker that owns a partition. epoch: of its claim; address: of its gRPC server."""
 
     worker_id: uuid.UUID
     epoch: int
@@ -33,29 +33,29 @@ class WorkflowRow(NamedTuple):
 
 
 async def probe(pool: Pool) -> None:
-    """Returns when Postgres answered and takes writes."""
+    """Return when Postgres has answered and takes writes."""
     await pool.execute(_SQL["probe_writing"])
 
 
 async def list_workflow_names(pool: Pool, lane: str) -> frozenset[str]:
-    """Every workflow that a worker of the lane ever registered."""
+    """Return the names of all workflows that any worker of the lane ever registered."""
     return frozenset(row[0] for row in await pool.fetch(_SQL["list_workflow_names"], lane))
 
 
 async def list_owners(pool: Pool, lane: str) -> dict[int, Owner]:
-    """The owner of each partition that has one."""
+    """Return the owner of each partition that has one."""
     return {row[0]: Owner(*row[1:]) for row in await pool.fetch(_SQL["list_owners"], lane)}
 
 
 async def find_accept_lag_s(pool: Pool, lane: str) -> float | None:
-    """How far accepting is behind, by the slowest partition of the lane; some seconds when all is well.
+    """Return how far behind accepting is: for how many seconds the slowest partition was not known to be accepted.
 
-    None: nothing was ever read.
+    Some seconds when all is well; None when nothing of the lane's log was ever read.
     """
     lag_s: float | None = await pool.fetchval(_SQL["find_accept_lag"], lane)
     return lag_s
 
 
 async def list_workflows(pool: Pool, lane: str, *, after: tuple[str, str], limit: int) -> list[WorkflowRow]:
-    """By name and version, those after a place in that order."""
+    """Return at most `limit` versions of workflows after `after`, in the order of (name, version)."""
     return [WorkflowRow(*row) for row in await pool.fetch(_SQL["list_workflows"], lane, *after, limit)]

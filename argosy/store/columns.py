@@ -1,12 +1,14 @@
-"""Rows as the parallel arrays that the SQL functions take."""
+"""Converts rows into the parallel arrays that the SQL functions take."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
 def columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
-    """An array for each of so many columns. One that is all NULL is empty: unnest() of several arrays fills the shorter
-    ones up with NULLs, and a place behind an array's end is NULL; and each element costs the driver and the server.
+    """Return one array for each of `width` columns; a column of NULLs only becomes an empty array.
+
+    Empty means the same: unnest() of several arrays fills the shorter ones up with NULLs, and an element beyond an
+    array's end is NULL. Each element costs the driver and the server time.
     """
     if not rows:
         return [()] * width

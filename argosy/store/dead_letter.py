@@ -1,5 +1,6 @@
-"""Records that could not become turns, kept with their raw bytes. They belong to a lane: nobody knows their tenant.
+"""Dead letters: records that could not become turns, kept with their raw bytes.
 
+They belong to a lane, because their tenant is not known.
 Raises: StoreUnavailableError
 """
 
@@ -13,7 +14,7 @@ _SQL = load_queries("dead_letter")
 
 
 class DeadLetterRow(NamedTuple):
-    """value_start: the first bytes of the record."""
+    """One dead letter. value_start: the first bytes of the record's value."""
 
     log_id: str
     partition: int
@@ -28,6 +29,9 @@ class DeadLetterRow(NamedTuple):
 async def list_dead_letters(
     pool: Pool, lane: str, *, before: tuple[datetime, str, int, int], value_size_bytes_max: int, limit: int
 ) -> list[DeadLetterRow]:
-    """Newest first, those before a place in that order; each with the first value_size_bytes_max bytes of its value."""
+    """Return at most `limit` dead letters before `before`, the newest first.
+
+    Each has at most value_size_bytes_max bytes of its record's value.
+    """
     rows = await pool.fetch(_SQL["list_dead_letters"], lane, *before, value_size_bytes_max, limit)
     return [DeadLetterRow(*row) for row in rows]

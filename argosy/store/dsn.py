@@ -1,4 +1,4 @@
-"""The address of Postgres, looked at before anything else does: what others say of a wrong one quotes parts of it."""
+"""Checks the address of Postgres before the driver sees it: the driver's errors quote parts of a wrong one."""
 
 import re
 from functools import lru_cache
@@ -17,15 +17,15 @@ _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @lru_cache(maxsize=8)
 def check_dsn(dsn: str) -> None:
-    """Raises SettingError, in one line that names what is wrong and quotes nothing of the address."""
+    """Raise SettingError when the address cannot be used: one line that says what is wrong and quotes nothing of it."""
     if fault := _fault(dsn):
         raise SettingError(f"STATE_DB_URI cannot be used: {fault}") from None
 
 
 def _fault(dsn: str) -> str:
-    """What is wrong, in words; empty when nothing is."""
+    """Return what is wrong with the address, in words; empty when nothing is."""
     if not dsn.isprintable():
-        return "it has a line break or another character that no address has"
+        return "it has a line break or another character that an address cannot have"
     try:
         parts = urlsplit(dsn)
     except ValueError:
@@ -36,11 +36,11 @@ def _fault(dsn: str) -> str:
     if "@" in login or parts.fragment or (not login and "@" in f"{parts.path}{parts.query}"):
         return _ESCAPE
     if _BAD_ESCAPE.search(login) or _BAD_ESCAPE.search(parts.path):
-        return f"a % without two hexadecimal digits after it; {_ESCAPE}"
+        return f"it has a % without two hexadecimal digits after it; {_ESCAPE}"
     for host in hosts.split(","):
         found = _HOST.fullmatch(host)
         if found is None or (found[3] and not 0 < int(found[3]) <= _PORT_MAX):
-            return f"its port is none (1 to {_PORT_MAX}), or its host is none; {_SHAPE}; {_ESCAPE}"
+            return f"its port is not a valid number (1 to {_PORT_MAX}), or its host is not valid; {_SHAPE}; {_ESCAPE}"
     return _query_fault(parts.query)
 
 
@@ -50,8 +50,8 @@ def _query_fault(query: str) -> str:
     try:
         fields = parse_qs(query, strict_parsing=True)
     except ValueError:
-        return f"what follows its ? is not NAME=VALUE&NAME=VALUE; {_SHAPE}; {_ESCAPE}"
+        return f"the part after its ? is not NAME=VALUE&NAME=VALUE; {_SHAPE}; {_ESCAPE}"
     for port in ",".join(fields.get("port", [])).split(","):
         if port and not (port.isdecimal() and 0 < int(port) <= _PORT_MAX):
-            return f"its port is none (1 to {_PORT_MAX})"
+            return f"its port is not a valid number (1 to {_PORT_MAX})"
     return ""

@@ -1,4 +1,4 @@
-"""The durable events of a turn, page by page, as clients are told them.
+"""The durable events of a turn, page by page, as clients see them.
 
 Raises: StoreUnavailableError
 """
@@ -25,8 +25,10 @@ async def list_turn_events(
     size_bytes_max: int,
     result_size_bytes_max: int,
 ) -> list[EventRow]:
-    """The first events with a seq above `after`: `limit` and (but for the last one) size_bytes_max at the most.
-    turn.completed has the turn's result when that is result_size_bytes_max at the most.
+    """Return the first events with a seq above `after`, at most `limit`.
+
+    Their data has at most size_bytes_max bytes, without the last event's. The data of turn.completed gets the turn's
+    result when that is not larger than result_size_bytes_max.
     """
     bounds = (limit, size_bytes_max, result_size_bytes_max)
     rows = await pool.fetch(_SQL["list_turn_events"], turn_id, tenant, lane, after, *bounds)
@@ -44,7 +46,7 @@ async def list_turn_story(
     size_bytes_max: int,
     result_size_bytes_max: int,
 ) -> list[EventRow]:
-    """The events from number `begin` on, that one without its data, as list_turn_events has them."""
+    """Return the events from number `begin` on, the first of them without its data; otherwise as list_turn_events."""
     bounds = (limit, size_bytes_max, result_size_bytes_max)
     rows = await pool.fetch(_SQL["list_turn_story"], turn_id, tenant, lane, begin, *bounds)
     return [_event(turn_id, row, result_size_bytes_max) for row in rows]

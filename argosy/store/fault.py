@@ -1,12 +1,15 @@
-"""What an error of a loop means, and so what the loop does about it. One table, pure.
+"""What an error in a loop means, and so what the loop does about it. One table, pure.
 
-AWAY: the store, the log or another process cannot be reached, or was busy with others: the same again, later.
-SLOW: Postgres did not get done with this statement, for want of time or memory: the same again; and when that came to
-the same, less at once. One that is alone is only tried again.
-CONTENT: what was sent or read is at fault: the same again cannot help. Less at once, until what is at fault stands
-alone and is kept aside with a reason.
-BUG: nobody thought of it. Said once with its traceback, then as CONTENT; what has no content is tried again, later.
-END: what this process holds is not true any more, or it was told wrongly: it ends, and a new one begins anew.
+AWAY: the store, the log or another process cannot be reached, or is busy with others. The loop does the same again
+    later.
+SLOW: Postgres did not finish this statement, for want of time or memory. The loop does the same again; if that fails
+    the same way, it sends less at once. A single item is only tried again.
+CONTENT: what was sent or read is at fault, so the same again cannot help. The loop sends less at once, until the item
+    at fault stands alone and is put aside with a reason.
+BUG: no rule foresees the error. The loop logs it once with its traceback and then does as for CONTENT; without content
+    it tries again later.
+END: what this process holds is not true any more, or its settings are wrong. The process ends, and a new one starts
+    afresh.
 """
 
 from enum import Enum
@@ -36,9 +39,9 @@ class Fault(Enum):
     END = "end"
 
 
-# The first that fits counts: what is special stands before what is general.
+# The first entry that fits counts: special kinds stand before general ones.
 _TABLE: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
-    # Ours
+    # Argosy's own
     (OwnershipLostError, Fault.END),
     (SettingError, Fault.END),
     (StoreSlowError, Fault.SLOW),
@@ -48,31 +51,31 @@ _TABLE: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
     (FlushRefusedError, Fault.CONTENT),
     (CallerError, Fault.CONTENT),
     (ArgosyError, Fault.BUG),
-    # Postgres, of a statement
+    # From Postgres, about a statement
     (asyncpg.QueryCanceledError, Fault.SLOW),
     (asyncpg.OutOfMemoryError, Fault.SLOW),
     (asyncpg.DataError, Fault.CONTENT),
     (asyncpg.ProgramLimitExceededError, Fault.CONTENT),
     (asyncpg.IntegrityConstraintViolationError, Fault.CONTENT),
     (asyncpg.InternalServerError, Fault.CONTENT),  # "invalid memory alloc request size", a page that cannot be read
-    # Postgres, of the server or the connection
+    # From Postgres, about the server or the connection
     (asyncpg.PostgresConnectionError, Fault.AWAY),
-    (asyncpg.OperatorInterventionError, Fault.AWAY),  # it starts, stops, or crashed
-    (asyncpg.InsufficientResourcesError, Fault.AWAY),  # no free connection, the disk is full
-    (asyncpg.TransactionRollbackError, Fault.AWAY),  # a deadlock, a serialization failure: somebody else went first
-    (asyncpg.ObjectNotInPrerequisiteStateError, Fault.AWAY),  # a lock that is not free, or the server is in recovery
+    (asyncpg.OperatorInterventionError, Fault.AWAY),  # the server starts, stops, or has crashed
+    (asyncpg.InsufficientResourcesError, Fault.AWAY),  # no free connection, or the disk is full
+    (asyncpg.TransactionRollbackError, Fault.AWAY),  # a deadlock, or another transaction went first
+    (asyncpg.ObjectNotInPrerequisiteStateError, Fault.AWAY),  # a lock is not free, or the server is in recovery
     (asyncpg.PostgresSystemError, Fault.AWAY),
     (asyncpg.ReadOnlySQLTransactionError, Fault.AWAY),
-    (asyncpg.InvalidAuthorizationSpecificationError, Fault.AWAY),  # of a connection: it will not have us now
+    (asyncpg.InvalidAuthorizationSpecificationError, Fault.AWAY),  # the server refuses this connection now
     (asyncpg.InvalidCatalogNameError, Fault.AWAY),
-    # It is being restored: whoever waits finds it when it is whole.
+    # The database is being restored: later the object is there.
     (asyncpg.UndefinedTableError, Fault.AWAY),
     (asyncpg.UndefinedFunctionError, Fault.AWAY),
     (asyncpg.InvalidSchemaNameError, Fault.AWAY),
     (asyncpg.PostgresError, Fault.BUG),
-    (asyncpg.InternalClientError, Fault.AWAY),  # a connection that was cut while it was cleaned up
-    # Python's
-    (ValueError, Fault.CONTENT),  # what asyncpg cannot send, and what is no Unicode, are some
+    (asyncpg.InternalClientError, Fault.AWAY),  # a connection was cut while asyncpg cleaned it up
+    # From Python and libraries
+    (ValueError, Fault.CONTENT),  # among them: a value that asyncpg cannot send, text that is not Unicode
     (asyncpg.InterfaceError, Fault.AWAY),  # the connection is closed
     (OSError, Fault.AWAY),  # TimeoutError among them
     (msgspec.MsgspecError, Fault.CONTENT),
@@ -84,7 +87,7 @@ _GRAVEST_FIRST: Final = (Fault.END, Fault.BUG, Fault.CONTENT, Fault.SLOW, Fault.
 
 
 def fault_of(error: BaseException) -> Fault:
-    """What an error means. Of a group: the gravest of what is in it."""
+    """Return what an error means; for an exception group, the gravest fault in it."""
     if isinstance(error, BaseExceptionGroup):
         faults = {fault_of(each) for each in error.exceptions}
         return next(each for each in _GRAVEST_FIRST if each in faults)

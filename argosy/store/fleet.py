@@ -1,4 +1,4 @@
-"""The fleet as an operator sees it: workers, partitions, and what waits in them. Nothing here is of one tenant.
+"""The fleet as an operator sees it: workers, partitions, and what waits in them. Nothing here belongs to one tenant.
 
 Promise: no read costs more for a longer backlog; where there is more than was looked at, the answer says so.
 Raises: StoreUnavailableError
@@ -16,9 +16,11 @@ _SQL = load_queries("fleet")
 
 
 class WorkerSeen(NamedTuple):
-    """One worker. heard_s: seconds since its last beat, or since it began; holds_lock: of its number, freed when
-    the process is gone. ready_sessions, lag, in_flight, is_draining: as of its last beat. owned: sorted.
-    server_up_s: for how long Postgres has been running.
+    """One worker.
+
+    heard_s: seconds since its last heartbeat, or since it began. holds_lock: whether the lock of its number is held,
+    which Postgres frees when the process is gone. ready_sessions, lag, in_flight, is_draining: as of its last
+    heartbeat. owned: sorted. server_up_s: for how long Postgres has been running.
     """
 
     worker_id: uuid.UUID
@@ -41,7 +43,7 @@ class WorkerSeen(NamedTuple):
 
 
 class WorkersCounted(NamedTuple):
-    """The workers of a lane whose signs of life are the same, together."""
+    """The workers of a lane with the same signs of life (holds_lock, is_heard), added up."""
 
     lane: str
     holds_lock: bool
@@ -55,7 +57,7 @@ class WorkersCounted(NamedTuple):
 
 
 class PartitionsCounted(NamedTuple):
-    """Of one lane. orphaned: their owner is not in the list of workers any more."""
+    """The partitions of one lane. orphaned: those whose owner is not in the list of workers any more."""
 
     lane: str
     claimed_ever: int
@@ -64,7 +66,7 @@ class PartitionsCounted(NamedTuple):
 
 
 class PartitionSeen(NamedTuple):
-    """One partition; None where it was never claimed or never read. position: of the next record to be accepted."""
+    """One partition; None in what was never claimed or never read. position: of the next record to be accepted."""
 
     partition: int
     owner: uuid.UUID | None
@@ -77,10 +79,10 @@ class PartitionSeen(NamedTuple):
 
 
 class PartitionMeasure(NamedTuple):
-    """What has not ended in a partition. Ages in seconds, None when there is no such turn.
+    """The turns of a partition that have not ended. Ages are in seconds, None when there is no such turn.
 
-    oldest_turn_s: of those that run or could run; oldest_waiting_s: of those that are suspended or parked.
-    is_bounded: there is more than was looked at, so every number may be larger.
+    oldest_turn_s: of the turns that run or could run. oldest_waiting_s: of those that are suspended or parked.
+    is_bounded: there are more than were looked at, so every number may be larger.
     """
 
     partition: int
@@ -91,24 +93,30 @@ class PartitionMeasure(NamedTuple):
 
 
 async def list_workers(pool: Pool, lane: str | None, *, after: tuple[str, uuid.UUID], limit: int) -> list[WorkerSeen]:
-    """By lane and id, those after a place in that order. lane: None for all."""
+    """Return at most `limit` workers after `after`, in the order of (lane, id). lane: None for all."""
     return [WorkerSeen(*row) for row in await pool.fetch(_SQL["list_workers"], lane, *after, limit)]
 
 
 async def count_workers(pool: Pool, lane: str | None, *, heard_within_s: float) -> list[WorkersCounted]:
-    """In no order. lane: None for all; heard_within_s: a beat that young counts."""
+    """Count workers by lane and signs of life, in no order. lane: None for all.
+
+    heard_within_s: a worker is heard when its last heartbeat is not older.
+    """
     return [WorkersCounted(*row) for row in await pool.fetch(_SQL["count_workers"], lane, heard_within_s)]
 
 
 async def count_partitions(pool: Pool, lane: str | None) -> list[PartitionsCounted]:
-    """In no order. lane: None for all."""
+    """Count partitions by lane, in no order. lane: None for all."""
     return [PartitionsCounted(*row) for row in await pool.fetch(_SQL["count_partitions"], lane)]
 
 
 async def list_partitions(
     pool: Pool, lane: str, *, first: int, limit: int, partition_count: int | None
 ) -> list[PartitionSeen]:
-    """From `first` on, in order. partition_count: of the lane; None: only those that were ever claimed."""
+    """Return at most `limit` partitions from `first` on, in order.
+
+    partition_count: of the lane; None: only partitions that were ever claimed.
+    """
     rows = await pool.fetch(_SQL["list_partitions"], lane, first, limit, partition_count)
     return [PartitionSeen(*row) for row in rows]
 
@@ -116,7 +124,10 @@ async def list_partitions(
 async def measure_partitions(
     pool: Pool, lane: str, buckets: Mapping[int, tuple[int, int]], *, sessions_max: int, turns_max: int
 ) -> list[PartitionMeasure]:
-    """buckets: first and last of each partition. sessions_max, turns_max: looked at in each of them at the most."""
+    """Measure partitions. buckets: the first and last bucket of each.
+
+    sessions_max, turns_max: how many are looked at in each partition at most.
+    """
     firsts = [first for first, _ in buckets.values()]
     lasts = [last for _, last in buckets.values()]
     rows = await pool.fetch(_SQL["measure_partitions"], lane, list(buckets), firsts, lasts, sessions_max, turns_max)

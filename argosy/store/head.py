@@ -1,4 +1,4 @@
-"""What a worker reads of the turns it owns: heads after a claim, the next turns of a session, histories, due rows.
+"""What a worker reads about its turns: heads after a claim, the next turns of a session, histories, due rows.
 
 Promise: no read costs more for a longer backlog behind a head. Every read is of one lane.
 Raises: StoreUnavailableError
@@ -16,21 +16,23 @@ from argosy.store.queries import load_queries
 _SQL = load_queries("head")
 _EVENTS_PER_PAGE: Final = 5_000
 _ANY_SIZE: Final = 2**62
-_DUE_COLUMNS: Final = 8  # of a row of the inbox; what follows is of its turn
+_DUE_COLUMNS: Final = 8  # columns of an inbox row; the columns after them are its turn's
 
 
 class Queue(IntEnum):
-    """Due rows are read queue by queue, so that none of one hides another's: numbered as due_inbox has them."""
+    """The queues of due rows, numbered as in due_inbox. Each is read by itself, so that none hides another's rows."""
 
     CANCEL = 1
     DEADLINE = 2
-    SAID = 3  # signals, resumes, what former owners say
+    SAID = 3  # signals, resumes, step results and hand-overs of former owners
     TIMER = 4
 
 
 class Head(NamedTuple):
-    """A turn that has not ended. input is None when it is larger than the bound; has_rows: signals or results wait;
-    written_at_s: of its last event, or when it was accepted, where that was asked for.
+    """A turn that has not ended.
+
+    input: None when it is larger than the bound. has_rows: signals or step results wait for it. written_at_s: database
+    time of its last event, or of its acceptance; infinite where the query does not ask for it.
     """
 
     turn_id: uuid.UUID
@@ -54,10 +56,12 @@ class Head(NamedTuple):
 
 
 class LoadedTurn(NamedTuple):
-    """All of a turn. events: (seq, attempt, type, key, data); signals: (inbox_id, name, payload) in the order they were
-    sent; timers: (key of the wait, inbox_id, whether it is buffered, due_at_s); results: (inbox_id, type, key, data).
-    size_bytes: of its input, events, signals and results. events None: that was too much, and of the signals there is
-    but what they are. written_at_s: of its last event, or when it was accepted.
+    """A turn with everything that running it needs.
+
+    events: (seq, attempt, type, key, data). signals: (inbox_id, name, payload), in the order in which they were sent.
+    timers: (key of the wait, inbox_id, whether it is buffered, due_at_s). results: (inbox_id, type, key, data).
+    size_bytes: of its input, events, signals and results. When that was too much, input, events and results are None
+    and signals have no payloads. written_at_s: database time of its last event, or of its acceptance.
     """
 
     turn_id: uuid.UUID
@@ -86,8 +90,10 @@ class LoadedTurn(NamedTuple):
 
 
 class DueRow(NamedTuple):
-    """An inbox row that is due. head: the turn it is meant for, waits: what that waits for; None when it never came.
-    What is read with due rows is a Head without its input, whose has_rows says nothing.
+    """An inbox row that is due.
+
+    head: the turn that it is meant for, waits: what that turn waits for; both None when the turn never came. A Head
+    that is read with due rows has no input, and its has_rows means nothing.
     """
 
     inbox_id: uuid.UUID
@@ -131,33 +137,36 @@ class Heads:
         self.load_size_bytes_max = load_size_bytes_max
 
     async def load_heads(self, bucket: int, after: uuid.UUID, last_bucket: int, limit: int) -> list[Head]:
-        """The head of each session after (bucket, after), in that order, at most limit."""
+        """Return the heads of at most `limit` sessions after (bucket, after), in that order."""
         rows = await self._pool.fetch(
             _SQL["load_heads"], self._lane, bucket, after, last_bucket, limit, self._input_max
         )
         return [Head(*row) for row in rows]
 
     async def load_sessions(self, sessions: Sequence[tuple[int, uuid.UUID]], limit: int) -> list[Head]:
-        """The first `limit` turns of each (bucket, session_id) that have not ended; session by session, in order."""
+        """Return the first `limit` open turns of each (bucket, session_id), session by session, in order."""
         buckets, session_ids = zip(*sessions, strict=True)
         rows = await self._pool.fetch(_SQL["load_sessions"], self._lane, buckets, session_ids, limit, self._input_max)
         return [Head(*row) for row in rows]
 
     async def load_head(self, turn_id: uuid.UUID) -> Head | None:
-        """One turn without its input or anything that it has recorded: what is left of one that cannot be loaded."""
+        """Return a turn without its input and events: all that can be read of one that is too large to load."""
         rows = await self._pool.fetch(_SQL["load_head"], turn_id, self._lane)
         return Head(*rows[0]) if rows else None
 
     async def load_turns(self, turn_ids: Sequence[uuid.UUID]) -> list[LoadedTurn]:
-        """Whole, as far as LOAD_SIZE_BYTES_MAX goes, in the order in which they are asked for."""
+        """Return the turns in the order in which they are asked for, whole as far as LOAD_SIZE_BYTES_MAX goes."""
         return await self._load(turn_ids, None)
 
     async def load_suspended(self, turn_ids: Sequence[uuid.UUID], events_max: int) -> list[LoadedTurn]:
-        """Those of the turns that are suspended and have no more events than that; whole, as far as that goes."""
+        """Return the suspended ones of the turns with at most events_max events, as far as LOAD_SIZE_BYTES_MAX goes."""
         return [each for each in await self._load(turn_ids, events_max) if each.events is not None]
 
     async def load_whole(self, turn_id: uuid.UUID) -> LoadedTurn | None:
-        """One turn that nobody changes meanwhile, however large: its history page by page, the rest after it."""
+        """Return one turn, however large: its history page by page, then the rest.
+
+        Nothing may change the turn meanwhile.
+        """
         events: list[Any] = []
         while page := await self._pool.fetch(
             _SQL["load_history"], turn_id, events[-1][0] if events else 0, _EVENTS_PER_PAGE, self.load_size_bytes_max
@@ -179,9 +188,10 @@ class Heads:
         return [LoadedTurn(*row) for row in rows]
 
     async def await_signals(self, turn_ids: Sequence[uuid.UUID]) -> list[SentSignal]:
-        """Signals of these turns that are due, in the order in which they were sent. Those that are being written now
-        are waited for, but not for long. LOAD_SIZE_BYTES_MAX of them: the first; the others are found when they are
-        due.
+        """Return the due signals of these turns, in the order in which they were sent.
+
+        Waits, though not for long, for signals that are being written now. Stops after LOAD_SIZE_BYTES_MAX of payloads;
+        the worker finds the rest as due rows.
         """
         rows = await self._pool.fetch(_SQL["await_signals"], turn_ids, self._lane, self.load_size_bytes_max)
         return [SentSignal(*row) for row in rows]
@@ -193,8 +203,10 @@ class Heads:
         rows_max: Mapping[Queue, int],
         size_bytes_max: int,
     ) -> list[DueRow]:
-        """Rows due in these ranges of buckets (both ends inclusive), but for those that are known: of each queue the
-        oldest rows_max. What a queue's payloads add up to is bounded, but for the last one.
+        """Return the rows due in these ranges of buckets (both ends inclusive): the oldest rows_max of each queue.
+
+        Rows in `known` are left out. The payloads of one queue add up to at most size_bytes_max, without the last
+        row's.
         """
         firsts, lasts = zip(*ranges, strict=True)
         queues, limits = list(rows_max), list(rows_max.values())
@@ -206,19 +218,25 @@ class Heads:
     async def due_of_turns(
         self, turn_ids: Sequence[uuid.UUID], known: Collection[uuid.UUID], rows_max: int, size_bytes_max: int
     ) -> list[DueRow]:
-        """Rows due of these turns, but for those that are known: the oldest, and in bytes as in due_inbox."""
+        """Return the rows that are due for these turns, the oldest first, at most rows_max.
+
+        Rows in `known` are left out; size_bytes_max as in due_inbox.
+        """
         rows = await self._pool.fetch(_SQL["due_of_turns"], self._lane, turn_ids, known, rows_max, size_bytes_max)
         return _due_of(rows)
 
     async def next_due_s(self, ranges: Sequence[tuple[int, int]]) -> float | None:
-        """In how many seconds the next row of these ranges falls due; None when none is waiting."""
+        """Return in how many seconds the next row of these ranges falls due, or None when none is waiting."""
         firsts, lasts = zip(*ranges, strict=True)
         seconds: float | None = await self._pool.fetchval(_SQL["next_due"], self._lane, firsts, lasts)
         return seconds
 
 
 def _due_of(rows: Sequence[Any]) -> list[DueRow]:
-    """The first row of a turn has what it waits for, and all of the turn have that."""
+    """Make DueRows from rows of which only the first of each turn has what the turn waits for.
+
+    The turn's other rows get the same value.
+    """
     waits: dict[uuid.UUID, bytes | None] = {}
     return [
         DueRow._make((*row[: _DUE_COLUMNS - 1], waits.setdefault(row[1], row[_DUE_COLUMNS - 1]), _head_of(row)))

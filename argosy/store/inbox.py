@@ -1,6 +1,6 @@
-"""The inbox, as it is written from outside a worker: rows addressed to turns.
+"""Writes to the inbox from outside a worker: rows addressed to turns.
 
-Once: a repeated request finds the row of the first.
+Each request is written once: a repetition finds the row of the first.
 Raises: StoreUnavailableError (the row may have been written: repeat with the same request id)
 """
 
@@ -15,7 +15,7 @@ _SQL = load_queries("inbox")
 
 
 class InboxRequest(NamedTuple):
-    """What somebody sends to a turn. kind: signal, cancel or resume; session_id None while it is not here."""
+    """What a client sends to a turn. kind: signal, cancel or resume. session_id: None before the turn is accepted."""
 
     turn_id: uuid.UUID
     session_id: uuid.UUID | None
@@ -27,26 +27,31 @@ class InboxRequest(NamedTuple):
 
 
 class InboxWritten(NamedTuple):
+    """The row that a request wrote."""
+
     inbox_id: uuid.UUID
     payload: bytes | None
 
 
 class UnreadBounds(NamedTuple):
-    """Of the signals of one turn that it has not taken."""
+    """Bounds for the signals of one turn that it has not taken."""
 
     rows_max: int
     size_bytes_max: int
 
 
 class EarlySent(NamedTuple):
-    """written: the row of this request, or of an earlier one with its key; is_full: there is no room for it."""
+    """What came of a request to a turn that is not accepted yet.
+
+    written: the row of this request, or of an earlier one with its key. is_full: there was no room for it.
+    """
 
     written: InboxWritten
     is_full: bool
 
 
 class SignalSent(NamedTuple):
-    """is_full: the turn has no room for it, and it was not written."""
+    """The turn that a signal was sent to. is_full: the turn had no room for it, and it was not written."""
 
     head: TurnHead
     is_full: bool
@@ -55,8 +60,10 @@ class SignalSent(NamedTuple):
 async def insert_inbox(
     pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str, rows_max: int
 ) -> bool:
-    """True when the row was written, False when the request has one already, or the turn has rows_max of its kind that
-    it has not taken (give or take those that are written at this moment).
+    """Write a row and return True.
+
+    False when the request has a row already, or when the turn has rows_max rows of this kind that it has not taken
+    (give or take rows that are being written at this moment).
     """
     row = await pool.fetchrow(
         _SQL["insert_inbox"],
@@ -84,7 +91,10 @@ async def send_early(
     partition: int,
     unread: UnreadBounds,
 ) -> EarlySent | None:
-    """What came of a request to a turn that is not here. None: it is here now."""
+    """Write a request to a turn that is not accepted yet, and return what came of it.
+
+    None when the turn is accepted now: then nothing was written.
+    """
     row = await pool.fetchrow(
         _SQL["send_early"],
         partition,
@@ -105,8 +115,9 @@ async def send_early(
 async def send_signal(
     pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str, lane: str, unread: UnreadBounds
 ) -> SignalSent | None:
-    """What came of it, when the turn is accepted, no duplicate, not ended, and has no row of this request. None: it is
-    not so, and nothing was done.
+    """Write a signal to a turn that is accepted, is no duplicate, has not ended, and has no row of this request yet.
+
+    None when the turn is not so: then nothing was written.
     """
     row = await pool.fetchrow(
         _SQL["send_signal"],
@@ -126,7 +137,7 @@ async def send_signal(
 
 
 async def find_inbox_request(pool: Pool, request: InboxRequest, tenant: str, lane: str) -> InboxWritten | None:
-    """The row of an earlier request with the same turn, kind, name and id."""
+    """Return the row of an earlier request with the same turn, kind, name and request id, or None."""
     row = await pool.fetchrow(
         _SQL["find_inbox_request"], request.turn_id, request.kind, request.name, request.request_id, tenant, lane
     )
@@ -134,7 +145,10 @@ async def find_inbox_request(pool: Pool, request: InboxRequest, tenant: str, lan
 
 
 class ResumedTurns(NamedTuple):
-    """resumed: how many were given a resume; buckets: theirs; has_more: others match."""
+    """What came of resuming parked turns.
+
+    resumed: how many got a resume row. buckets: the buckets of those. has_more: further turns match.
+    """
 
     resumed: int
     buckets: list[int]
@@ -144,5 +158,8 @@ class ResumedTurns(NamedTuple):
 async def resume_parked(
     pool: Pool, tenant: str, lane: str, *, reason: str | None, workflow: str | None, key: str | None, limit: int
 ) -> ResumedTurns:
-    """A resume for each of at most limit parked turns that match and have none on its way; under a key once each."""
+    """Write a resume row for at most `limit` parked turns that match and have none on its way.
+
+    key: with the same key each turn is resumed only once; None: once for each time that it was parked.
+    """
     return ResumedTurns(*await pool.fetchrow(_SQL["resume_parked"], tenant, lane, reason, workflow, key, limit))

@@ -14,18 +14,18 @@ _SQL: Final = load_queries("lane_log")
 
 
 class LaneLog(NamedTuple):
-    """topic: its name; is_in_use: another living worker of the lane is on it."""
+    """The log of a lane. topic: its name. is_in_use: another living worker of the lane uses it."""
 
     identity: Identity
     topic: str
     is_in_use: bool
 
     def is_other(self, seen: Identity, topic: str) -> bool:
-        """Whether `seen` is another place, not the same topic made again."""
+        """Whether `seen` has another cluster or topic name, and so is not the same topic made again."""
         return (self.identity.cluster_id, self.topic) != (seen.cluster_id, topic)
 
     def is_grown(self, seen: Identity) -> bool:
-        """Whether it is this very topic, with another number of partitions."""
+        """Whether `seen` is this very topic, with another number of partitions."""
         return self.identity.log_id == seen.log_id and self.identity.partition_count != seen.partition_count
 
 
@@ -37,17 +37,20 @@ class LaneLogs:
         self._lane = lane
 
     async def find(self, me: uuid.UUID, ttl_s: float) -> LaneLog | None:
-        """me: the worker that asks; ttl_s: how young a heartbeat must be to be a life's."""
+        """Return the lane's log, or None. me: the worker that asks.
+
+        ttl_s: a worker counts as living when its last heartbeat is younger.
+        """
         row = await self._pool.fetchrow(_SQL["find_lane_log"], self._lane, me, ttl_s)
         return None if row is None else LaneLog(Identity(row[0], row[1], row[3]), row[2], row[4])
 
     async def set(self, identity: Identity, topic: str, replaced: str | None) -> None:
-        """This one counts from now on. replaced: what became of the one before, in words."""
+        """Make this the lane's log from now on. replaced: what became of the log before it, in words."""
         cluster_id, topic_id, partition_count = identity
         await self._pool.execute(
             _SQL["set_lane_log"], self._lane, cluster_id, topic_id, topic, partition_count, replaced
         )
 
     async def note_missing(self, words: str) -> None:
-        """The log lacks records that were in it: what that means, in words."""
+        """Note that the log lacks records that were in it. words: what that means for users."""
         await self._pool.execute(_SQL["note_missing"], self._lane, words)

@@ -1,4 +1,4 @@
-"""Leadership of maintenance roles: an advisory lock of a session, and a term.
+"""Leadership of maintenance roles: a session's advisory lock, and a term.
 
 Raises: StoreUnavailableError (the session is gone, and the lock with it)
 """
@@ -16,10 +16,10 @@ from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("leader")
 _TERM_IS_OVER: Final = "AR002"
-_CALL_S: Final = 5.0  # bound of one call beyond what it waits in locks: a network that went silent is a lost session
-_WRITE_WAIT: Final = "3s"  # for a write of the former leader, which waits no longer than that itself
+_CALL_S: Final = 5.0  # bound of one call beyond its wait for a lock: a network that went silent is a lost session
+_WRITE_WAIT: Final = "3s"  # lock_timeout of a new leader: a write of the former one waits no longer than that itself
 _OUTCOME_SIZE_MAX: Final = 300
-# Somebody is in the way, or the disk is full: the same write may succeed later.
+# Another transaction is in the way, or the disk is full: the same write may succeed later.
 _BUSY: Final = (
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,
@@ -29,8 +29,9 @@ _BUSY: Final = (
 
 
 class LeaderSeen(NamedTuple):
-    """ticked_at: None before the first tick of the term; is_held: somebody holds the lock of the role now, otherwise
-    this leader is gone.
+    """A role's leader. ticked_at: None before the first tick of the term.
+
+    is_held: whether any session holds the lock of the role now; if none does, this leader is gone.
     """
 
     role: str
@@ -45,16 +46,16 @@ class LeaderSeen(NamedTuple):
 
 
 class Look(NamedTuple):
-    """waiting: other candidates; ended: sessions of leaders that had stopped."""
+    """What a look at a role found. waiting: other candidates; ended: sessions of stopped leaders that it ended."""
 
     waiting: int
     ended: int
 
 
 class LeaderSession:
-    """A candidate's connection, used for nothing else: what it holds ends with it. Calls come one after the other.
+    """A candidate's connection, used for nothing else: the lock that it holds ends with it.
 
-    lost: set when the connection has ended, however it ended.
+    Calls run one after the other. lost: set when the connection has ended, in whatever way.
     """
 
     def __init__(self, connection: Any, role: str) -> None:
@@ -69,7 +70,7 @@ class LeaderSession:
         return LeaderSession(await connect(dsn, application=f"argosy role {role}"), role)
 
     async def wait(self, within_s: float) -> bool:
-        """True when the role is ours, False when the wait was over before."""
+        """Wait for the role. True when this session has it, False after within_s."""
         await self._call("set_wait", f"{max(1, round(within_s * 1000))}ms")
         try:
             await self._call("wait_for_role", self._role, within_s=within_s)
@@ -78,21 +79,24 @@ class LeaderSession:
         return True
 
     async def look(self, silent_s: float) -> Look:
-        """Ends a leader whose session has asked nothing for silent_s seconds: it has stopped, and keeps its lock."""
+        """Count the other candidates, and end a leader whose session has sent nothing for silent_s seconds.
+
+        Such a leader has stopped, and would keep its lock.
+        """
         return Look(*await self._call("look_at_role", self._role, silent_s))
 
     async def take_term(self, worker_id: uuid.UUID, host: str, pid: int) -> int:
-        """From here on nothing is written under an earlier term."""
+        """Begin a new term and return it. From here on nothing can be written under an earlier term."""
         await self._call("set_wait", _WRITE_WAIT)
         row = await self._write("take_term", worker_id, host, pid)
         return int(row[0])
 
     async def has_term(self, term: int) -> bool:
-        """The session lives, and so does the term."""
+        """Whether this term is still the current one. Raises StoreUnavailableError when the session is gone."""
         return bool((await self._call("has_term", self._role, term))[0])
 
     async def note_tick(self, term: int, outcome: str) -> bool:
-        """False when somebody else leads."""
+        """Write down how a tick came out. False when another process leads."""
         return await self._write("note_tick", term, outcome[:_OUTCOME_SIZE_MAX]) is not None
 
     def close(self) -> None:
@@ -113,13 +117,15 @@ class LeaderSession:
 
 
 async def list_leaders(pool: Pool) -> list[LeaderSeen]:
-    """By role."""
+    """Return the leaders, in the order of their roles."""
     return [LeaderSeen(*row) for row in await pool.fetch(_SQL["list_leaders"])]
 
 
 def refused(error: asyncpg.PostgresError) -> Exception:
-    """What a write under a term raises, in our words: OwnershipLostError when the term is over (nothing was written),
-    StoreUnavailableError when somebody was in the way.
+    """Return the exception to raise for a write under a term that failed.
+
+    OwnershipLostError when the term is over (nothing was written), StoreUnavailableError when another transaction was
+    in the way or the disk is full, otherwise the error itself.
     """
     if error.sqlstate == _TERM_IS_OVER:
         return OwnershipLostError(str(error))
@@ -127,7 +133,10 @@ def refused(error: asyncpg.PostgresError) -> Exception:
 
 
 async def write_as(pool: Pool, statement: str, role: str, term: int, *arguments: Any) -> Any:
-    """A write of a role: its first value. Raises OwnershipLostError when the term is over: nothing was written."""
+    """Write under a role's term and return the first value.
+
+    Raises OwnershipLostError when the term is over: nothing was written.
+    """
     try:
         return await pool.fetchval(statement, role, term, *arguments)
     except asyncpg.PostgresError as error:

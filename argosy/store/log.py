@@ -1,6 +1,6 @@
-"""The statements of the Postgres log. Each is called on a connection of the caller's (argosy/store/pool.py, connect).
+"""The statements of the Postgres log. The caller brings the connection (argosy/store/pool.py, connect).
 
-Raises: what asyncpg raises. What an append's failure means is for the writer to judge.
+Raises: what asyncpg raises. What the failure of an append means is for the writer to judge.
 """
 
 import uuid
@@ -13,12 +13,12 @@ from argosy.store.leader import refused
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("log")
-_TRIM_ROWS: Final = 2_000  # of one statement, so that an append waits a few milliseconds for it at the most
-_TRIM_STATEMENTS: Final = 20  # of one call
+_TRIM_ROWS: Final = 2_000  # per statement, so that an append waits for it a few milliseconds at most
+_TRIM_STATEMENTS: Final = 20  # per call
 
 
 class Fetched(NamedTuple):
-    """A record as it is stored. headers: msgpack, None for none."""
+    """A record as it is stored. headers: msgpack, or None when there are none."""
 
     partition: int
     position: int
@@ -29,7 +29,9 @@ class Fetched(NamedTuple):
 
 
 class Round(NamedTuple):
-    """What a member learns: topic_id is None when there is no such topic; is_settled: it holds all that is its own."""
+    """What a member's round found. topic_id: None when there is no such topic. held: the partitions that it holds.
+    is_settled: it holds all that are its own.
+    """
 
     topic_id: uuid.UUID | None
     held: list[int] | None
@@ -45,7 +47,10 @@ async def append(
     headers: Sequence[bytes | None],
     timeout_s: float,
 ) -> list[int | None]:
-    """Positions in the order given; None for a partition that does not exist. All or none of the others are in."""
+    """Append records and return their positions in the order given; None for a partition that does not exist.
+
+    Either all other records are appended or none.
+    """
     found: list[int | None] = await connection.fetchval(
         _SQL["append"], topic, partitions, keys, values, headers, timeout=timeout_s
     )
@@ -55,7 +60,10 @@ async def append(
 async def fetch(
     connection: Any, topic_id: uuid.UUID, starts: dict[int, int], rows_max: int, size_bytes_max: int
 ) -> list[Fetched]:
-    """Records from starts (partition: position) on, in order within each partition; earlier partitions come first."""
+    """Return records from `starts` (partition → position) on, in order within each partition.
+
+    The partitions come in the order of `starts`.
+    """
     rows = await connection.fetch(
         _SQL["fetch"], topic_id, list(starts), list(starts.values()), rows_max, size_bytes_max
     )
@@ -63,34 +71,34 @@ async def fetch(
 
 
 async def get_identity(connection: Any, topic: str) -> tuple[uuid.UUID, uuid.UUID, int] | None:
-    """(cluster_id, topic_id, partition_count), or None when there is no such topic."""
+    """Return (cluster_id, topic_id, partition_count), or None when there is no such topic."""
     row = await connection.fetchrow(_SQL["get_identity"], topic)
     return None if row is None else (row[0], row[1], row[2])
 
 
 async def list_spans(connection: Any, topic: str, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """(begin, end) of each partition that exists."""
+    """Return (begin, end) of each partition that exists."""
     return {row[0]: (row[1], row[2]) for row in await connection.fetch(_SQL["list_spans"], topic, partitions)}
 
 
 async def make_topic(connection: Any, topic: str, partition_count: int) -> int:
-    """Creates the topic unless it is there; how many partitions it has."""
+    """Create the topic unless it exists. Returns how many partitions it has."""
     found: int = await connection.fetchval(_SQL["make_topic"], topic, partition_count)
     return found
 
 
 async def drop_topic(connection: Any, topic: str) -> None:
-    """Forgets the topic with everything in it."""
+    """Delete the topic with everything in it."""
     await connection.execute(_SQL["drop_topic"], topic)
 
 
 async def trim(connection: Any, topic: str, partition: int, position: int) -> bool:
-    """Forgets what is before position, in small transactions; False when that was too much for one call."""
+    """Delete the records before `position`, in small transactions. False when there were too many for one call."""
     return await _trim(connection, "trim", (topic, partition), position)
 
 
 async def trim_as(connection: Any, role: str, term: int, topic_id: uuid.UUID, partition: int, position: int) -> bool:
-    """As trim, of this very topic and under a term. Raises OwnershipLostError, StoreUnavailableError."""
+    """Trim a topic, named by its id, under a term. Raises OwnershipLostError, StoreUnavailableError."""
     try:
         return await _trim(connection, "trim_as", (role, term, topic_id, partition), position)
     except asyncpg.PostgresError as error:
@@ -108,11 +116,11 @@ async def _trim(connection: Any, statement: str, what: tuple[Any, ...], position
 
 
 async def run_round(connection: Any, topic: str, member_id: uuid.UUID, ttl_s: float) -> Round:
-    """The member lives for ttl_s seconds more; 0: it leaves."""
+    """Say that the member lives for ttl_s more seconds, and return what it may read. ttl_s 0: the member leaves."""
     return Round(*await connection.fetchrow(_SQL["run_round"], topic, member_id, ttl_s))
 
 
 async def measure(connection: Any, topic: str) -> tuple[int, int]:
-    """Records of the topic, and bytes on disk of all topics."""
+    """Return the number of records of this topic, and the bytes on disk of all topics."""
     row = await connection.fetchrow(_SQL["measure"], topic)
     return int(row[0]), int(row[1])

@@ -25,7 +25,7 @@ class Lane(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Where a log stood at a moment. positions: partition → position; is_new: it was not trimmed up to there yet."""
+    """The positions of a log at a moment, partition → position. is_new: the log was not trimmed up to them yet."""
 
     at: datetime
     positions: dict[int, int]
@@ -33,15 +33,17 @@ class Mark(NamedTuple):
 
 
 class Place(NamedTuple):
-    """In the order in which turns ended."""
+    """A place in the order in which turns ended."""
 
     ended_at: datetime
     turn_id: uuid.UUID
 
 
 class Holder(NamedTuple):
-    """What keeps dead row versions. kind: session (name: its pid), prepared, slot or standby; age_s: None where nobody
-    knows; transactions: begun since; who: user, application and state of a session.
+    """Something that keeps dead row versions from being cleaned up.
+
+    kind: session (name: its pid), prepared, slot or standby. age_s: None where Postgres does not tell it. transactions:
+    how many began since. who: user, application and state of a session.
     """
 
     kind: str
@@ -55,7 +57,7 @@ FIRST_PLACE: Final = Place(datetime.min.replace(tzinfo=UTC), uuid.UUID(int=0))
 
 
 class EndedTurn(NamedTuple):
-    """partition: None when the lane's log is not known; may_go: the log has forgotten its record."""
+    """An ended turn. partition: None when the lane's log is not known. may_go: its record is gone from the log."""
 
     place: Place
     lane: str
@@ -64,12 +66,12 @@ class EndedTurn(NamedTuple):
 
 
 async def list_holders(pool: Pool) -> list[Holder]:
-    """As far as this user may see them, the oldest first, 20 at the most."""
+    """Return what this user may see of the holders, the oldest first, at most 20."""
     return [Holder(*row) for row in await pool.fetch(_SQL["list_holders"])]
 
 
 class Maintenance:
-    """The hand of one role under one term."""
+    """The reads and writes of one role under one term."""
 
     def __init__(self, pool: Pool, role: str, term: int) -> None:
         self._pool = pool
@@ -80,31 +82,31 @@ class Maintenance:
         return [Lane(*row) for row in await self._pool.fetch(_SQL["list_lanes"])]
 
     async def mark_positions(self, lag_s: float, spacing_s: float) -> None:
-        """Remember where the logs stand, unless that was done in the last spacing_s; forget marks that have no use.
+        """Write down where the logs stand, unless that was done in the last spacing_s, and delete useless marks.
 
         lag_s: how old a mark must be to be used.
         """
         await write_as(self._pool, _SQL["mark_positions"], self._role, self._term, lag_s, spacing_s)
 
     async def mark_before(self, log_id: str, age_s: float) -> Mark | None:
-        """The newest mark that is at least so old."""
+        """Return the newest mark that is at least age_s old, or None."""
         rows = await self._pool.fetch(_SQL["find_mark"], log_id, age_s)
         return Mark(rows[0][0], {row[1]: row[2] for row in rows}, any(row[3] for row in rows)) if rows else None
 
     async def note_trimmed(self, log_id: str, at: datetime) -> None:
-        """What was marked then is gone from the log."""
+        """Note that the log was trimmed up to the mark made at `at`."""
         await write_as(self._pool, _SQL["note_trimmed"], self._role, self._term, log_id, at)
 
     async def ended(self, age_s: float, after: Place, limit: int) -> list[EndedTurn]:
-        """Turns that ended at least so long ago, the oldest first, from a place on."""
+        """Return at most `limit` turns after a place in the order of their ends that ended at least age_s ago."""
         rows = await self._pool.fetch(_SQL["list_ended"], age_s, *after, limit)
         return [EndedTurn(Place(row[0], row[1]), *row[2:]) for row in rows]
 
     async def purge_turns(self, lane: str, partition: int, turns: Sequence[uuid.UUID], age_s: float) -> int:
-        """Forget those of these turns of one partition that may go, in one short transaction; how many."""
+        """Delete those of these turns of one partition that may go, in one short transaction. Returns how many."""
         arguments = (lane, partition, turns, age_s)
         return int(await write_as(self._pool, _SQL["purge_turns"], self._role, self._term, *arguments))
 
     async def purge_strays(self, age_s: float, limit: int) -> int:
-        """Forget dead letters, and what was sent to turns that never came; how many rows."""
+        """Delete old dead letters, and what was sent to turns that never came. Returns how many rows."""
         return int(await write_as(self._pool, _SQL["purge_strays"], self._role, self._term, age_s, limit))

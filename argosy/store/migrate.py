@@ -1,15 +1,15 @@
-"""Forward-only migrations, applied once, in order, by the process that comes first; then the functions.
+"""Forward-only migrations, applied once and in order by the process that comes first; then the functions.
 
-Promise: after `migrate` returns, the database has exactly the migrations and the functions of this code. Each is one
-transaction with its row in `migrations`; all happen under one advisory lock, so two processes that start at once do not
-meet; a process that is killed leaves a whole number of them behind.
+Promise: after `migrate` returns, the database has exactly the migrations and functions of this code. Each is one
+transaction together with its row in `migrations`, and all run under one advisory lock. So two processes that start at
+once do not get in each other's way, and a process that is killed leaves a whole number of them applied.
 
 - `migrations/NNNN_*.sql` holds tables, types and indexes. A released file never changes: its checksum is recorded.
-- `functions/*.sql` holds each function's whole current text, once. A file is applied again when its checksum differs
-  from the recorded one. A change of a function comes with a migration, be it an empty one: an older version of Argosy
-  sees from it that the database is newer, and does not put its own text back. Processes of the version before go on
-  calling what they know: new parameters make a function of the same name beside the old one, which a later migration
-  drops.
+- `functions/*.sql` holds the whole current text of each function, once. A file is applied again when its checksum
+  differs from the recorded one. Every change of a function comes with a migration, even an empty one: by it an older
+  version of Argosy sees that the database is newer, and does not put its own text back. Processes of the previous
+  version go on calling the functions that they know: new parameters make a second function of the same name, and a
+  later migration drops the old one.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def migrations() -> list[Migration]:
 
 
 def functions() -> list[Migration]:
-    """Return the functions of this code, a file each; their names begin with `functions/`."""
+    """Return the functions of this code, one per file; their names begin with `functions/`."""
     return _read("functions", _FUNCTIONS)
 
 
@@ -55,7 +55,7 @@ def _read(folder: str, prefix: str) -> list[Migration]:
 
 
 async def migrate(dsn: str) -> list[str]:
-    """Apply what is missing; returns the names. Raises StoreUnavailableError, SettingError."""
+    """Apply what is missing and return the names. Raises StoreUnavailableError, SettingError."""
     connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:
         await connection.execute(_SQL["lock"], _LOCK_KEY)
@@ -75,10 +75,10 @@ async def migrate(dsn: str) -> list[str]:
 
 
 async def after_restore(dsn: str, heartbeat_ttl_s: float) -> None:
-    """The database was restored from a backup: raise its lineage, so that nothing of the history that was lost can
-    write, or be taken for something new; not by another restore of the same backup either, two minutes later.
+    """Raise the lineage of a database that was restored from a backup.
 
-    Raises StoreUnavailableError, SettingError.
+    So nothing of the history that was lost can write or be taken for something new. Two restores of the same backup get
+    different lineages if two minutes lie between them. Raises StoreUnavailableError, SettingError.
     """
     connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:
@@ -96,7 +96,7 @@ async def after_restore(dsn: str, heartbeat_ttl_s: float) -> None:
 
 
 async def pending(dsn: str) -> list[str]:
-    """The names of what is missing. Raises StoreUnavailableError, SettingError."""
+    """Return the names of the migrations and functions that are missing. Raises StoreUnavailableError, SettingError."""
     connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:
         if not await connection.fetchval(_SQL["has_table"]):

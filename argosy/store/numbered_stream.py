@@ -1,15 +1,15 @@
 """A numbered stream of calls: each takes effect once, however often it has to be sent.
 
-The number of a call is stored with its answer in the transaction of its effect (flush_streams). So after an unknown
-outcome (the connection was cut after the call was sent, or it timed out) the very same call is sent again: it waits for
-the old backend's row lock, and either does the work or returns the stored answer.
+Postgres stores the number of a call and its answer in the transaction of its effect (flush_streams). So after an
+unknown outcome (the connection was cut after the call was sent, or the call timed out) the worker sends the very same
+call again: it waits for the row lock of the old backend, and then either does the work or returns the stored answer.
 
 Invariants:
-- one call at a time; the next number is used only after the last one's answer is here;
-- a call that Postgres refuses for its contents took no number: the next call has it;
-- a call that is given up because Postgres does not get done with it is first made void: an empty one is sent under its
-  number. It takes the number, so that the given-up one never takes effect however late it arrives; or it is answered
-  with the answer of the other, which had taken effect, and is none of nothing (`held` is not empty).
+- One call at a time: the next number is used only after the answer to the last one.
+- A call that Postgres refuses for its contents has taken no number: the next call gets it.
+- A call that Postgres does not finish is given up, but first made void: an empty call is sent under its number.
+  Either the empty call takes the number, and the given-up one never takes effect, however late it arrives; or the
+  given-up call had taken effect, and the empty one gets its answer, which shows in that `held` is not empty.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _SQL: Final = load_queries("stream")
 _NAMES: Final = {1: "accept", 2: "flush"}
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 _WRONG_NUMBER: Final = "AR001"
-# Nothing is wrong with the connection.
+# After these errors the connection can be used again.
 _SAME_CONNECTION: Final = (
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
@@ -43,11 +43,11 @@ _SAME_CONNECTION: Final = (
     asyncpg.QueryCanceledError,
     asyncpg.PostgresSystemError,
 )
-_TRIES_MAX: Final = 2  # of a call that Postgres does not get done with, before less is sent at once
+_TRIES_MAX: Final = 2  # tries of a call that Postgres does not finish, before the stream gives it up
 
 
 class Answer(NamedTuple):
-    """What accept and flush answer; see flush_answer in migrations/0001_spine.sql."""
+    """The answer of accept and flush; see flush_answer in migrations/0001_spine.sql."""
 
     lineage: int
     at: datetime
@@ -58,13 +58,13 @@ class Answer(NamedTuple):
 
 
 class _Trouble(Enum):
-    AWAY = "away"  # the same again
-    UNDONE = "undone"  # Postgres did not get done with it, and undid it
-    UNKNOWN = "unknown"  # it was sent, and nobody knows what became of it
+    AWAY = "away"  # try the same again
+    UNDONE = "undone"  # Postgres did not finish the call, and rolled it back
+    UNKNOWN = "unknown"  # the call was sent, and what became of it is not known
 
 
 class NumberedStream:
-    """Stream 1 carries accepts, 2 the rest. A connection of its own, opened anew when it is lost."""
+    """One stream of a worker: 1 carries accepts, 2 the rest. Its own connection is opened again after a loss."""
 
     def __init__(self, dsn: str, worker_id: uuid.UUID, stream: int, *, timeout_s: float) -> None:
         self._dsn = dsn
@@ -80,7 +80,7 @@ class NumberedStream:
         self._count_repeated = telemetry.FLUSHES_REPEATED.labels(stream=_NAMES[stream]).inc
 
     async def open(self) -> datetime:
-        """Begin at number 0; the database's time. Raises StoreUnavailableError."""
+        """Begin at number 0 and return the database's time. Raises StoreUnavailableError."""
         await self._connect()
         try:
             at: datetime = await self._connection.fetchval(_SQL["open_stream"], self._worker_id, self._stream)
@@ -89,12 +89,14 @@ class NumberedStream:
         return at
 
     async def call(self, statement: str, *arguments: Any, void: Sequence[Any] | None = None) -> Answer:
-        """Send until there is an answer; goes on while Postgres is away. void: the arguments of a call that does
-        nothing, about no partition; with it, what Postgres does not get done with is given up in the end.
+        """Send a call until there is an answer, also while Postgres is away.
+
+        void: the arguments of a call that does nothing and names no partition. With it, a call that Postgres does not
+        finish is given up after two tries.
 
         Raises OwnershipLostError when the database does not know the last number (it went back in time: everything
-        owned is void), FlushRefusedError when it refuses what the call contains, FlushSlowError when it does not get
-        done with it (nothing was changed).
+        owned is void), FlushRefusedError when it refuses the contents of the call, FlushSlowError when it does not
+        finish the call (nothing was changed).
         """
         if self._is_calling:
             raise RuntimeError("one call at a time")
@@ -134,7 +136,7 @@ class NumberedStream:
             delay_s = min(max(_RETRY_S_MIN, delay_s * 2), _RETRY_S_MAX)
 
     def _judge(self, error: Exception, *, is_void: bool) -> "_Trouble":
-        """What became of a call that was not answered. Raises OwnershipLostError, FlushRefusedError."""
+        """Return what became of a call that got no answer. Raises OwnershipLostError, FlushRefusedError."""
         fault = fault_of(error)
         sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
         if sqlstate == _WRONG_NUMBER:
@@ -150,7 +152,7 @@ class NumberedStream:
         if sqlstate and fault in (Fault.CONTENT, Fault.BUG) and not is_void:
             raise FlushRefusedError(f"{sqlstate}: {error}") from error
         if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError) and not is_void:
-            raise FlushRefusedError(str(error)) from error  # the client could not encode it
+            raise FlushRefusedError(str(error)) from error  # asyncpg could not encode an argument
         if isinstance(error, _SAME_CONNECTION):
             return _Trouble.UNDONE if fault is Fault.SLOW else _Trouble.AWAY
         self._drop()
@@ -161,7 +163,7 @@ class NumberedStream:
         return _Trouble.AWAY if fault is Fault.AWAY else _Trouble.UNKNOWN
 
     async def close(self) -> None:
-        """Close the connection and forget the stream."""
+        """Delete the stream's row and close the connection."""
         if self._connection is None:
             return
         try:
@@ -175,7 +177,7 @@ class NumberedStream:
         async with asyncio.timeout(self._timeout_s):
             if self._connection is None or self._connection.is_closed():
                 await self._connect()
-                # A backend of ours that still works for a lost connection may hold the stream's row for long.
+                # A backend of a lost connection that still works may hold the lock of the stream's row for long.
                 await self._connection.execute(_SQL["end_blockers"], self._worker_id, self._stream)
             prepared = self._statements.get(statement)
             if prepared is None:

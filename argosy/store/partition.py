@@ -1,4 +1,4 @@
-"""Who owns what, what owners leave to the next ones, and where each partition of a log is accepted up to.
+"""Ownership of partitions, what owners leave to the next ones, and the position of each partition in a log.
 
 Raises: StoreUnavailableError
 """
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Claimed(NamedTuple):
-    """A partition that is ours now. former_owner, former_epoch: who had it before, and under which epoch."""
+    """A partition that this worker has claimed. former_owner, former_epoch: of the claim before."""
 
     epoch: int
     former_owner: uuid.UUID | None
@@ -36,8 +36,10 @@ class Orphan(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What a former owner left of a partition. running: (turn_id, runner) of steps that may still run elsewhere;
-    a runner is WORKER/EPOCH. is_settled: what was running when it took over goes on, or has begun again.
+    """What a former owner left about a partition.
+
+    running: (turn_id, runner) of steps that may still run elsewhere; a runner is WORKER/EPOCH. is_settled: every turn
+    that was running when that owner gave the partition up may go on with the same attempt.
     """
 
     partition: int
@@ -47,7 +49,7 @@ class Note(NamedTuple):
 
 
 class ResultRow(NamedTuple):
-    """A row for the owner of a turn, whoever that is. kind: step_result or handover."""
+    """An inbox row of a former owner for the turn's present one. kind: step_result or handover."""
 
     bucket: int
     tenant: str
@@ -61,7 +63,7 @@ class ResultRow(NamedTuple):
 
 
 class Partitions:
-    """One worker's hand on the partitions of its lane."""
+    """One worker's claims on the partitions of its lane, and its reads of them."""
 
     def __init__(self, pool: Pool, worker_id: uuid.UUID, address: str, lane: str) -> None:
         self._pool = pool
@@ -70,11 +72,11 @@ class Partitions:
         self._lane = lane
 
     async def claim(self, partitions: Sequence[int]) -> dict[int, Claimed]:
-        """The new epoch of each. From here on nothing of an older epoch can be written."""
+        """Claim the partitions. From here on nothing can be written under an older epoch of them."""
         return await self._claim(partitions, None)
 
     async def adopt(self, orphans: Sequence[Orphan]) -> dict[int, Claimed]:
-        """As claim, but only of those that still have the epoch they were seen with: whoever was faster keeps them."""
+        """Claim those of the orphans that still have the epoch that was seen: a worker that was faster keeps them."""
         return await self._claim([each.partition for each in orphans], [each.epoch for each in orphans])
 
     async def _claim(self, partitions: Sequence[int], expected: Sequence[int] | None) -> dict[int, Claimed]:
@@ -94,38 +96,44 @@ class Partitions:
         settled: Sequence[bool],
         running: Sequence[tuple[int, uuid.UUID, str]] = (),
     ) -> None:
-        """Let partitions go, if they are still ours under these epochs, and leave a note of what still runs of their
-        turns. running: (partition, turn_id, runner).
+        """Give partitions up, if this worker still owns them under these epochs.
+
+        Leaves a note of what still runs of their turns. running: (partition, turn_id, runner).
         """
         columns = list(zip(*running, strict=True)) if running else [(), (), ()]
         await self._pool.execute(_SQL["give"], self._worker_id, self._lane, partitions, epochs, settled, *columns)
 
     async def owned(self) -> dict[int, int]:
-        """What is ours by Postgres: partition → epoch."""
+        """Return what this worker owns according to Postgres: partition → epoch."""
         return {row[0]: row[1] for row in await self._pool.fetch(_SQL["list_owned"], self._lane, self._worker_id)}
 
     async def orphans(self, living: Sequence[uuid.UUID]) -> list[Orphan]:
+        """Return the partitions of the lane without an owner among the `living` workers."""
         return [Orphan(*row) for row in await self._pool.fetch(_SQL["list_orphans"], self._lane, living)]
 
     async def notes(self, partitions: Sequence[int]) -> list[Note]:
-        """What former owners left of these partitions; a note of an old epoch counts while no newer one is there."""
+        """Return the notes that former owners left about these partitions, of all epochs.
+
+        An older note counts while no newer one is there.
+        """
         rows: list[Any] = await self._pool.fetch(_SQL["load_notes"], self._lane, partitions)
         return [Note(row[0], row[1], row[2], [tuple(each) for each in row[3]]) for row in rows]
 
     async def crashes(self, partitions: Sequence[int], dead: Sequence[int]) -> dict[int, float]:
-        """Partition → when an owner of it died last, database time, 0 for never. dead: those of which the owner before
-        died, which is written down, whoever owns them now.
+        """Return when an owner of each partition last died: database time, 0 for never.
+
+        dead: partitions whose former owner has died; that is written down first, whichever worker owns them now.
         """
         rows = await self._pool.fetch(_SQL["mark_crashes"], self._lane, partitions, dead)
         return {row[0]: row[1] for row in rows}
 
     async def write_results(self, rows: Sequence[ResultRow]) -> None:
-        """Deliver what a former owner still has to say. Repeating it changes nothing."""
+        """Write what a former owner still has to tell the present one. A repetition changes nothing."""
         if rows:
             await self._pool.execute(_SQL["insert_results"], self._lane, *zip(*rows, strict=True))
 
     async def open_positions(self, log_id: str, begins: Mapping[int, int]) -> dict[int, int]:
-        """The position of each partition in this log; one that was never read begins where the log does."""
+        """Return the position of each partition in this log; one that was never read begins where the log does."""
         await self._pool.execute(_SQL["open_positions"], log_id, self._lane, list(begins), list(begins.values()))
         rows = await self._pool.fetch(_SQL["list_positions"], log_id, list(begins))
         return {row[0]: row[1] for row in rows}

@@ -1,7 +1,7 @@
-"""Waiting for a Postgres that is there and does not take us yet: it has no free connection, or it is starting.
+"""Waits for a Postgres that is there but does not take connections yet: it has no free one, or is starting.
 
-Who starts waits for it, and says so. One that cannot be reached at all, or does not know us, is another matter: that
-stops a start.
+A process that starts waits for it, and logs that. A Postgres that cannot be reached at all, or that refuses the login,
+stops the start instead.
 """
 
 import random
@@ -24,7 +24,7 @@ _CLOCK: Final = SystemClock()
 
 
 def is_not_ready(error: BaseException | None) -> bool:
-    """Whether Postgres would not take us yet, whoever has wrapped that since."""
+    """Whether the error is, or was raised from, a StoreNotReadyError."""
     while error is not None:
         if isinstance(error, StoreNotReadyError):
             return True
@@ -33,9 +33,9 @@ def is_not_ready(error: BaseException | None) -> bool:
 
 
 async def when_ready(call: Callable[[], Awaitable[T]], clock: Clock = _CLOCK) -> T:
-    """What call() returns, called anew for as long as Postgres does not take us yet; nothing was done by then.
+    """Return what call() returns, calling it again for as long as Postgres takes no connections yet.
 
-    Raises what else call raises.
+    A call that failed so has done nothing. Raises whatever else `call` raises.
     """
     delay_s = _DELAY_S_MIN
     while True:
@@ -45,5 +45,5 @@ async def when_ready(call: Callable[[], Awaitable[T]], clock: Clock = _CLOCK) ->
             if not is_not_ready(error):
                 raise
             log.warning(telemetry.STORE_NOT_READY, reason=str(error))
-        await clock.sleep(delay_s * random.uniform(0.5, 1.0))  # so that not all come at once
+        await clock.sleep(delay_s * random.uniform(0.5, 1.0))  # so that processes do not all come at once
         delay_s = min(delay_s * 2, _DELAY_S_MAX)

@@ -1,7 +1,7 @@
-"""Connections to Postgres: a pool for reading and dedicated ones for writing and for locks.
+"""Connections to Postgres: a pool for reading, and dedicated ones for writing and for locks.
 
-Every connection of Argosy is opened by `connect`, so all run with the same settings (session_settings.py). A failure to
-reach the server is StoreUnavailableError, translated here and nowhere else.
+`connect` opens every connection of Argosy, so all have the same settings (session_settings.py). A failure to reach the
+server becomes StoreUnavailableError here and nowhere else.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ _SQL: Final = load_queries("session_settings")
 CONNECT_TIMEOUT_S: Final = 5.0
 IDLE_S: Final = 300.0
 
-# What a lost, refused or restarting server looks like.
+# The errors of a server that is lost, restarting, or refuses the connection.
 UNAVAILABLE: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection that was cut while the pool cleaned it up
+    asyncpg.InternalClientError,  # a connection was cut while asyncpg cleaned it up
     asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,  # it starts, stops, crashed, or gave a statement up
+    asyncpg.OperatorInterventionError,  # the server starts, stops, has crashed, or has cancelled a statement
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -48,29 +48,30 @@ UNAVAILABLE: Final = (
 )
 
 
-# It is there, and does not take us yet.
+# The server is there, but takes no connection yet.
 _NOT_READY: Final = (asyncpg.TooManyConnectionsError, asyncpg.CannotConnectNowError)
 
 
-# object_not_in_prerequisite_state: "recovery is in progress", said by pg_current_wal_lsn() before any write is tried.
+# object_not_in_prerequisite_state: "recovery is in progress", from pg_current_wal_lsn() before any write is tried.
 _IN_RECOVERY: Final = "55000"
-# Whoever stands between has changed a session's isolation (functions/fence.sql).
+# A proxy or another client has changed the session's isolation level (functions/fence.sql).
 WRONG_ISOLATION: Final = "AR004"
 
 
 def is_of_session(error: BaseException) -> bool:
-    """Whether another session may do what this one refused: it began read-only, or its isolation was changed."""
+    """Whether another session may do what this one refused: this one is read-only, or has another isolation level."""
     return is_read_only(error) or getattr(error, "sqlstate", None) == WRONG_ISOLATION
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether the server refused a write of any kind, or what a standby cannot tell (`lineage`)."""
+    """Whether the server refused to write, or is a standby that cannot tell its lineage."""
     return isinstance(error, asyncpg.ReadOnlySQLTransactionError) or getattr(error, "sqlstate", None) == _IN_RECOVERY
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
-    """The error in our words: whether Postgres does not take us yet, takes no writes, is held up by somebody, or cannot
-    be reached.
+    """Return the error in Argosy's terms.
+
+    Postgres takes no connection yet, takes no writes, waits for another session's lock, or cannot be reached.
     """
     said = f"{type(error).__name__}: {error}"
     if is_read_only(error):
@@ -78,12 +79,12 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
     if isinstance(error, _NOT_READY):
         return StoreNotReadyError(f"Postgres has no free connection, or is starting: {said}")
     if isinstance(error, asyncpg.LockNotAvailableError):
-        return StoreBusyError(f"somebody else holds what a statement needs: {said}")
+        return StoreBusyError(f"another session holds a lock that a statement needs: {said}")
     return StoreUnavailableError(f"Postgres cannot be reached: {said}")
 
 
 async def connect(dsn: str, *, application: str = "argosy", timeout_s: float = CONNECT_TIMEOUT_S) -> Any:
-    """A connection of its own. Raises StoreUnavailableError, SettingError for an address that is none."""
+    """Open a connection. Raises StoreUnavailableError, and SettingError for an address that cannot be used."""
     check_dsn(dsn)
     settings = {**SESSION_SETTINGS, "application_name": application}
     connection: Any = None
@@ -96,17 +97,17 @@ async def connect(dsn: str, *, application: str = "argosy", timeout_s: float = C
     except BaseException as error:
         if connection is not None:
             connection.terminate()
-        # Of the driver about the address, which it may quote. (It is an InterfaceError, too.)
+        # The driver's error about the address, which it may quote. (It is an InterfaceError, too.)
         if isinstance(error, ValueError) and not isinstance(error, asyncpg.PostgresError):
             raise SettingError(f"STATE_DB_URI cannot be used: {_without_login(dsn, error)}") from None
-        # Whatever Postgres answers to a connection, never to a statement: it will not have us now.
+        # Any error here answers the attempt to connect, not a statement: the server does not take this process now.
         if isinstance(error, (*UNAVAILABLE, asyncpg.PostgresError)):
             raise unavailable(error) from error
         raise
 
 
 def _without_login(dsn: str, error: ValueError) -> str:
-    """What the driver said, unless it may have quoted a name or a password."""
+    """Return what the driver said, unless it may quote a user name or a password."""
     login = dsn.partition("://")[2].rpartition("@")[0]
     said = str(error).splitlines()[0] if str(error) else ""
     is_quoted = any(
@@ -116,19 +117,20 @@ def _without_login(dsn: str, error: ValueError) -> str:
 
 
 class Pool:
-    """Reads, each bounded by STATE_DB_TIMEOUT_S. Usable while the server is away: then it raises.
+    """Reads, each bounded by STATE_DB_TIMEOUT_S. Can be used while the server is away: each read raises then.
 
-    Bounds: `size` connections, opened when they are needed; one that has not been needed for IDLE_S is closed.
+    Bounds: `size` connections, opened when they are needed; a connection that was not needed for IDLE_S is closed.
 
-    Not asyncpg's own pool: that wraps each connection and looks after what a statement may have left behind in its
-    session, for 50 µs of CPU a read, as much as all the rest of a small one. Single statements leave nothing behind.
+    It is not asyncpg's own pool, which wraps each connection and cleans up what a statement may have left behind in its
+    session. That costs 50 µs of CPU per read, as much as all the rest of a small one, and single statements leave
+    nothing behind.
     """
 
     def __init__(self, dsn: str, size: int, timeout_s: float) -> None:
         self._dsn = dsn
         self._timeout_s = timeout_s
         self._free = asyncio.Semaphore(size)
-        # With since when, the one that was used last at the end: it is the first to be used again.
+        # (connection, since when it is idle), the last used at the end: it is used again first.
         self._idle: deque[tuple[Any, float]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -147,7 +149,7 @@ class Pool:
         await self._read("execute", statement, arguments)
 
     async def close(self) -> None:
-        """What is still being read is read to its end, and its connection closed then."""
+        """Close the idle connections. Reads under way run to their end, and their connections are closed then."""
         self._is_closed = True
         if self._sweep is not None:
             self._sweep.cancel()
@@ -166,14 +168,14 @@ class Pool:
         try:
             async with asyncio.timeout(self._timeout_s), self._free:
                 if self._is_closed:
-                    raise StoreUnavailableError("this process ends: nothing more is read")
+                    raise StoreUnavailableError("this process is ending and reads nothing more")
                 connection = self._take() or await connect(self._dsn)
                 is_asked = True
                 try:
                     return await getattr(connection, how)(statement, *arguments)
                 except BaseException as error:
-                    # What was given up in the middle is cut: asyncpg would first ask the server to cancel it, and wait
-                    # for a server that may be silent.
+                    # Cut the connection of a read that was given up: asyncpg would first ask the server to cancel it,
+                    # and wait for a server that may be silent.
                     if not isinstance(error, asyncpg.PostgresError) or is_of_session(error):
                         connection.terminate()
                     if is_of_session(error):
@@ -186,14 +188,14 @@ class Pool:
         except Exception as error:
             fault = fault_of(error)
             if fault is Fault.SLOW or (is_asked and isinstance(error, TimeoutError)):
-                words = f"Postgres did not get done with a read: {type(error).__name__}: {error}"
+                words = f"Postgres did not finish a read: {type(error).__name__}: {error}"
                 raise StoreSlowError(words) from error
             if fault is Fault.AWAY:
                 raise unavailable(error) from error
             raise
 
     def _take(self) -> Any:
-        """One that is open, or None."""
+        """Return an idle connection that is open, or None."""
         while self._idle:
             connection, _ = self._idle.pop()
             if not connection.is_closed():
@@ -210,7 +212,7 @@ class Pool:
                 self._sweep = loop.call_later(IDLE_S, self._close_old)
 
     def _close_old(self) -> None:
-        """Those that nobody has needed for long; and again as long as there are any."""
+        """Close connections that were idle for IDLE_S, and run again when the next one will be due."""
         loop = asyncio.get_running_loop()
         self._sweep = None
         while self._idle and loop.time() - self._idle[0][1] >= IDLE_S:

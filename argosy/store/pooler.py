@@ -1,7 +1,8 @@
-"""A proxy between us and Postgres: one that pools transactions breaks what a session holds.
+"""Detects a proxy between Argosy and Postgres that pools transactions, which breaks what a session holds.
 
-Locks that say who lives and who leads, and notifications, belong to a session. A proxy that gives every transaction
-another backend leaves them behind in one that serves somebody else: nobody would ever die, and everybody would lead.
+The locks that say which worker lives and which process leads, and notifications, belong to a session. A proxy that
+gives each transaction another backend leaves them behind in a backend that serves another client: then no worker would
+ever count as dead, and every candidate would lead.
 """
 
 from typing import Any, Final
@@ -15,13 +16,14 @@ from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("pooler")
 
-# As many transactions at once as make a proxy that takes its idle backends in turns hand out another one.
+# So many transactions at once make a proxy that uses its idle backends in turns hand out another backend.
 _HOLDERS: Final = 3
-# What a statement meets whose preparation went to another backend.
+# Errors of a statement that was prepared on another backend.
 _MOVED: Final = (
     asyncpg.InvalidSQLStatementNameError,
     asyncpg.DuplicatePreparedStatementError,
-)  # What a server answers to a setting that it does not know, or that this user may not set.
+)
+# Errors for a setting that the server does not know, or that this user may not set.
 _REFUSED: Final = (
     asyncpg.UndefinedObjectError,
     asyncpg.InvalidParameterValueError,
@@ -33,8 +35,9 @@ _INSTEAD: Final = "name the server itself"
 
 
 async def refuse_pooler(dsn: str) -> None:
-    """Returns when a session here is a session: without a proxy, or with one that pools sessions. Waits while there is
-    no connection to be had. Raises SettingError, StoreUnavailableError.
+    """Return when a session through this address stays one session: there is no proxy, or one that pools sessions.
+
+    Waits while Postgres has no free connection. Raises SettingError, StoreUnavailableError.
     """
     opened: list[Any] = []
     try:
@@ -63,7 +66,7 @@ async def _connect(dsn: str) -> Any:
     except StoreUnavailableError as error:
         if isinstance(error.__cause__, asyncpg.ProtocolViolationError) and "startup parameter" in str(error):
             raise SettingError(
-                f"STATE_DB_URI: a proxy stands between that refuses the settings of a session ({error.__cause__}): "
+                f"STATE_DB_URI: a proxy before the server refuses the settings of a session ({error.__cause__}): "
                 f"{_INSTEAD}"
             ) from error
         if isinstance(error.__cause__, _REFUSED):

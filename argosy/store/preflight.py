@@ -1,4 +1,4 @@
-"""Looks at a Postgres before anything is trusted to it.
+"""Checks a Postgres server before Argosy trusts anything to it.
 
 Errors stop the start (SettingError); warnings say in plain words what a crash can cost.
 """
@@ -15,14 +15,17 @@ from argosy.store.session_settings import EXPECTED, SESSION_SETTINGS
 
 _SQL: Final = load_queries("preflight")
 _SETTINGS_SQL: Final = load_queries("session_settings")
-# What concerns the socket is between a proxy and the server, and nothing on a socket of this machine.
+# Not the tcp_ settings: behind a proxy they apply between the proxy and the server, and on a Unix socket not at all.
 _NEEDED: Final = {name: value for name, value in SESSION_SETTINGS.items() if not name.startswith("tcp_")}
 _TEMP_FILE_LIMIT_KB_MIN: Final = 65_536
 _VERSION_MIN: Final = 15_00_00
 
 
 async def check(dsn: str) -> list[str]:
-    """The warnings. Waits while there is no connection to be had. Raises SettingError, StoreUnavailableError."""
+    """Return warnings about the server. Waits while it has no free connection.
+
+    Raises SettingError, StoreUnavailableError.
+    """
     await refuse_pooler(dsn)
     connection = await when_ready(lambda: connect(dsn, application="argosy preflight"))
     try:
@@ -51,7 +54,7 @@ async def check(dsn: str) -> list[str]:
 
 
 def session_fault(found: Mapping[str, str]) -> str:
-    """What is wrong with the settings that a session got, in words; empty when nothing is."""
+    """Return what is wrong with the settings that a session got, in words; empty when nothing is."""
     if lost := [f"{name}={value}" for name, value in _NEEDED.items() if found.get(name) != value]:
         return (
             f"sessions do not get the settings that they ask for ({', '.join(lost)}), because of a proxy between or of "

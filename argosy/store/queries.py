@@ -1,6 +1,6 @@
-"""Named SQL statements. All SQL of Argosy stands in argosy/store/*.sql and in the migrations, nowhere else.
+"""Loads named SQL statements. All SQL of Argosy is in argosy/store/*.sql, functions/ and migrations/, nowhere else.
 
-A file holds statements, each begun by `-- name: verb_noun`. A file is read once per process.
+Each statement in a file begins with `-- name: verb_noun`. A file is read once per process.
 """
 
 import re
@@ -14,7 +14,10 @@ _NAME = re.compile(r"^-- name: *(.*?) *$", re.MULTILINE)
 
 @cache
 def load_queries(name: str) -> Mapping[str, str]:
-    """The statements of argosy/store/NAME.sql by their names. ValueError: a name is bad, or there twice."""
+    """Return the statements of argosy/store/NAME.sql by name.
+
+    Raises ValueError when a name is bad or occurs twice, or when a statement is empty.
+    """
     text = resources.files("argosy.store").joinpath(f"{name}.sql").read_text(encoding="utf-8")
     parts = _NAME.split(text)
     statements: dict[str, str] = {}

@@ -14,13 +14,15 @@ _SQL = load_queries("session")
 
 
 class SessionListed(NamedTuple):
+    """A session in a list."""
+
     session_id: uuid.UUID
     name: str
     created_at: datetime
 
 
 class SessionRow(NamedTuple):
-    """head: the turn that holds the session, or would run next. turns_queued is counted to 10000."""
+    """One session. head: the turn that holds the session, or would run next. turns_queued: counted up to 10,000."""
 
     name: str
     created_at: datetime
@@ -32,11 +34,11 @@ class SessionRow(NamedTuple):
 async def list_sessions(
     pool: Pool, tenant: str, lane: str, *, before: tuple[datetime, uuid.UUID], limit: int
 ) -> list[SessionListed]:
-    """Newest first, those before a place in that order."""
+    """Return at most `limit` sessions created before `before`, the newest first."""
     return [SessionListed(*row) for row in await pool.fetch(_SQL["list_sessions"], tenant, lane, *before, limit)]
 
 
 async def get_session(pool: Pool, session_id: uuid.UUID, tenant: str, lane: str) -> SessionRow | None:
-    """The session, or None while no turn of it was accepted."""
+    """Return the session, or None while no turn of it was accepted."""
     row = await pool.fetchrow(_SQL["get_session"], session_id, tenant, lane)
     return None if row is None else SessionRow(*row)

@@ -16,7 +16,7 @@ _SQL = load_queries("turn")
 
 
 class EventRow(NamedTuple):
-    """One durable event. data is JSON bytes."""
+    """One durable event. data: JSON bytes."""
 
     seq: int
     attempt: int
@@ -28,8 +28,10 @@ class EventRow(NamedTuple):
 
 
 class TurnRow(NamedTuple):
-    """All that a turn's row says, and the first events of its steps. tags, input, result, error and waits are JSON
-    bytes; so is cancelling, the data of turn.cancelling, while its code cleans up.
+    """A turn's row, and the first events of its steps.
+
+    tags, input, result, error, waits and cancelling are JSON bytes. cancelling: the data of turn.cancelling while the
+    turn's code cleans up, else None.
     """
 
     turn_id: uuid.UUID
@@ -64,7 +66,7 @@ class TurnRow(NamedTuple):
 
 
 class TurnHead(NamedTuple):
-    """What must be known of a turn to address something to it."""
+    """What a gateway must know about a turn to address a row to it."""
 
     turn_id: uuid.UUID
     session_id: uuid.UUID
@@ -94,7 +96,7 @@ class TurnListed(NamedTuple):
 
 
 class EndedTurn(NamedTuple):
-    """A turn that does nothing any more; one that is parked may be resumed."""
+    """A turn that has ended or is parked; a parked one may be resumed."""
 
     turn_id: uuid.UUID
     duplicate_of: uuid.UUID | None
@@ -111,12 +113,14 @@ class PlacedEvent(NamedTuple):
 
 
 class TurnFacts(NamedTuple):
-    """What decides whether a turn runs. parked: data of its last turn.parked event; undelivered: kinds of due inbox
-    rows; runner: WORKER/EPOCH, a former owner at which a step of it still runs, until runner_until at the most;
-    lent_to: who runs it for its owner; able: living workers that have its workflow (ten at the most); lacking_since:
-    when one was last heard of, or it began to want one, whichever is later; trial: argosy.turn.trial.Trial; signals:
-    ("unread" or "late", name, how many). threads_abandoned: where it waits for a thread, else None. cancelling: data of
-    turn.cancelling, while its code cleans up.
+    """The facts that decide whether a turn runs.
+
+    parked: data of its last turn.parked event. undelivered: the kinds of its due inbox rows but timers. runner:
+    WORKER/EPOCH, a former owner at which a step may still run, until runner_until at most. lent_to: the worker that
+    runs it for its owner. able: living workers that have its workflow, at most ten. lacking_since: when one of those
+    was last heard of, or when the turn began to want one, whichever is later. trial: see argosy.turn.trial.Trial.
+    signals: ("unread" or "late", name, how many). threads_abandoned: at the worker where it waits for a thread, else
+    None. cancelling: data of turn.cancelling while its code cleans up.
     """
 
     at: datetime
@@ -153,7 +157,7 @@ class TurnFacts(NamedTuple):
 
 
 class PartitionFacts(NamedTuple):
-    """What decides when a turn that is only in the log arrives. accepted_through None: nothing was ever read."""
+    """The facts that decide when a turn arrives that is only in the log. accepted_through: None before any read."""
 
     at: datetime
     accepted_through: datetime | None
@@ -164,7 +168,7 @@ class PartitionFacts(NamedTuple):
 
 
 class KeyedTurn(NamedTuple):
-    """The turn that has an idempotency key. asked: 0-based, into what was asked for."""
+    """The turn of an idempotency key. asked: index (0-based) into the keys that were asked for."""
 
     asked: int
     turn_id: uuid.UUID
@@ -174,7 +178,10 @@ class KeyedTurn(NamedTuple):
 async def get_turn(
     pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, steps_max: int, size_bytes_max: int
 ) -> TurnRow | None:
-    """The turn, or None. Of the events of its steps steps_max and (but for the last one) size_bytes_max at the most."""
+    """Return the turn, or None.
+
+    It has at most steps_max events of its steps, with at most size_bytes_max of data without the last event's.
+    """
     row = await pool.fetchrow(_SQL["get_turn"], turn_id, tenant, lane, steps_max, size_bytes_max)
     if row is None:
         return None
@@ -183,7 +190,7 @@ async def get_turn(
 
 
 async def find_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> TurnHead | None:
-    """The turn, or None."""
+    """Return what must be known to address a row to the turn, or None."""
     row = await pool.fetchrow(_SQL["find_turn"], turn_id, tenant, lane)
     return None if row is None else TurnHead(*row)
 
@@ -191,13 +198,13 @@ async def find_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> T
 async def find_ended_turns(
     pool: Pool, turn_ids: Sequence[uuid.UUID], tenants: Sequence[str], lane: str
 ) -> list[EndedTurn]:
-    """Those of the turns that have ended, or are parked."""
+    """Return those of the turns that have ended or are parked."""
     rows = await pool.fetch(_SQL["find_ended_turns"], turn_ids, tenants, lane)
     return [EndedTurn(*row) for row in rows]
 
 
 async def find_moved_turns(pool: Pool, turns: Sequence[tuple[uuid.UUID, int]]) -> list[int]:
-    """Which of the turns, by index, have other than so many events."""
+    """Return the indexes of those (turn_id, seq) whose turn has another seq now, or is gone."""
     rows = await pool.fetch(_SQL["find_moved_turns"], [each[0] for each in turns], [each[1] for each in turns])
     return [row[0] - 1 for row in rows]
 
@@ -205,7 +212,7 @@ async def find_moved_turns(pool: Pool, turns: Sequence[tuple[uuid.UUID, int]]) -
 async def find_turns_by_key(
     pool: Pool, session_ids: Sequence[uuid.UUID], keys: Sequence[str], tenant: str, lane: str
 ) -> list[KeyedTurn]:
-    """Which of the (session, key) have a turn."""
+    """Return the turns of those (session, idempotency key) that have one."""
     rows = await pool.fetch(_SQL["find_turns_by_key"], session_ids, keys, tenant, lane)
     return [KeyedTurn(row[0] - 1, row[1], row[2]) for row in rows]
 
@@ -213,9 +220,10 @@ async def find_turns_by_key(
 async def is_turn_expected(
     pool: Pool, turn_id: uuid.UUID, lane: str, partition: int, minted_at: datetime, append_timeout_s: float
 ) -> bool:
-    """Whether a turn that the caller does not see may still come from the log: nobody has it.
+    """Whether a turn that is not in Postgres may still come from the log.
 
-    False is certain for what was read before: whoever acts on it looks for the row once more, after this.
+    False also when Postgres has the turn. It is certain only for what Postgres read before, so a caller that acts on
+    False looks for the row once more afterwards.
     """
     row = await pool.fetchrow(_SQL["is_turn_expected"], lane, partition, minted_at, append_timeout_s, turn_id)
     return row is not None and bool(row[0])
@@ -224,7 +232,7 @@ async def is_turn_expected(
 async def find_common_event(
     pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, seq: int, lineage: int
 ) -> tuple[int, int] | None:
-    """Lineage and seq of the last event up to `seq` that was written under this lineage or an earlier one."""
+    """Return (lineage, seq) of the last event up to `seq` under this lineage or an earlier one, or None."""
     row = await pool.fetchrow(_SQL["find_common_event"], turn_id, tenant, lane, seq, lineage)
     return None if row is None else (row[0], row[1])
 
@@ -232,7 +240,10 @@ async def find_common_event(
 async def find_common_session_event(
     pool: Pool, session_id: uuid.UUID, tenant: str, lane: str, *, place: int, seq: int, lineage: int, turns_max: int
 ) -> PlacedEvent | None:
-    """The same of a session: the last event up to (place, seq), among the last turns_max turns up to there."""
+    """Return the last such event of a session up to (place, seq), or None.
+
+    Looks only at the last turns_max turns up to there.
+    """
     row = await pool.fetchrow(
         _SQL["find_common_session_event"], session_id, tenant, lane, place, seq, lineage, turns_max
     )
@@ -242,13 +253,13 @@ async def find_common_session_event(
 async def find_placed_turn(
     pool: Pool, session_id: uuid.UUID, tenant: str, lane: str, *, place: int
 ) -> tuple[uuid.UUID, int] | None:
-    """The first turn of a session at this place or a later one, and its place."""
+    """Return the first turn of a session at this place or a later one, and its place; None when there is none."""
     row = await pool.fetchrow(_SQL["find_placed_turn"], session_id, tenant, lane, place)
     return None if row is None else (row[0], row[1])
 
 
 async def find_present_place(pool: Pool, session_id: uuid.UUID, tenant: str, lane: str) -> int:
-    """The place of the last turn of a session that has ended before the first that has not; 0: there is none."""
+    """Return the place of the last turn of a session before the first that has not ended; 0 when there is none."""
     return int(await pool.fetchval(_SQL["find_present_place"], session_id, tenant, lane))
 
 
@@ -263,7 +274,7 @@ async def list_session_turns(
     before: tuple[datetime, uuid.UUID],
     limit: int,
 ) -> list[TurnListed]:
-    """Newest first, those before a place in that order. status and tag: None for all."""
+    """Return at most `limit` turns of a session before `before`, the newest first. status, tag: None for all."""
     rows = await pool.fetch(_SQL["list_session_turns"], session_id, tenant, lane, status, tag, *before, limit)
     return [TurnListed(*row) for row in rows]
 
@@ -271,11 +282,11 @@ async def list_session_turns(
 async def explain_turn(
     pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, heartbeat_ttl_s: float, handover_s: float, partition: int
 ) -> TurnFacts | None:
-    """What decides whether the turn runs, as one snapshot; None when it has no row."""
+    """Return the facts that decide whether the turn runs, from one snapshot; None when it has no row."""
     row = await pool.fetchrow(_SQL["explain_turn"], turn_id, tenant, lane, heartbeat_ttl_s, partition, handover_s)
     return None if row is None else TurnFacts(*row)
 
 
 async def explain_partition(pool: Pool, lane: str, partition: int, *, heartbeat_ttl_s: float) -> PartitionFacts:
-    """What decides when a turn of this partition that is only in the log arrives."""
+    """Return the facts that decide when a turn of this partition that is only in the log arrives."""
     return PartitionFacts(*await pool.fetchrow(_SQL["explain_partition"], lane, partition, heartbeat_ttl_s))

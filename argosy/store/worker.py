@@ -1,4 +1,4 @@
-"""Worker processes: what they are, what they can run, and that they live.
+"""Worker processes: their rows, what they can run, and their signs of life.
 
 Raises: StoreUnavailableError
 """
@@ -13,13 +13,13 @@ from argosy.store.pool import UNAVAILABLE, Pool, unavailable
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("worker")
-_WAIT: Final = "10s"  # one statement that waits for a death; the next one follows it
+_WAIT: Final = "10s"  # bound of one statement that waits for a death; the next one follows it
 
 FLEET_CHANNEL: Final = "argosy_fleet"
 
 
 class Beat(NamedTuple):
-    """What a worker says of itself. thread_waits: turns that wait for a thread."""
+    """What a worker reports with a heartbeat. thread_waits: turns that wait for a thread."""
 
     in_flight: int
     is_draining: bool
@@ -31,9 +31,7 @@ class Beat(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What the database answers to a beat. cluster_id, topic: the log that the worker's lane is on, None when none was
-    written down.
-    """
+    """What the database answers to a heartbeat. cluster_id, topic: the log of the worker's lane, or None."""
 
     lineage: int
     cluster_id: str | None
@@ -41,7 +39,7 @@ class Told(NamedTuple):
 
 
 class MemberFact(NamedTuple):
-    """What Postgres knows of a worker. heard_s_ago, server_up_s: by the database's clock."""
+    """What Postgres knows about a worker. heard_s_ago, server_up_s: by the database's clock."""
 
     worker_id: uuid.UUID
     worker_no: int
@@ -54,6 +52,8 @@ class MemberFact(NamedTuple):
 
 
 class Workers:
+    """The rows of worker processes."""
+
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
@@ -71,8 +71,9 @@ class Workers:
         slots: int,
         workflows: Sequence[tuple[str, str, str]],
     ) -> int:
-        """The process begins; its number, of which it holds the lock. workflows: (name, version, description), of each
-        name the one last that it runs new turns with.
+        """Register a process and return its number, which names its lock (take_lock).
+
+        workflows: (name, version, description); of several versions of a name, new turns run with the last.
         """
         names, versions, descriptions = zip(*workflows, strict=True) if workflows else ((), (), ())
         last = {name: index for index, name in enumerate(names)}
@@ -84,17 +85,17 @@ class Workers:
         return worker_no
 
     async def forget_dead(self, after_s: float) -> None:
-        """Remove what is kept of workers that have not been heard of for after_s seconds."""
+        """Delete the rows of workers that have not been heard of for after_s seconds."""
         await self._pool.execute(_SQL["forget_workers"], after_s)
 
     async def remove(self, worker_id: uuid.UUID) -> None:
-        """The process ends in an orderly way."""
+        """Delete the rows of a process that ends in an orderly way."""
         await self._pool.execute(_SQL["remove_worker"], worker_id)
         await self._pool.execute(_SQL["notify_fleet"])
 
 
 async def beat(connection: Any, worker_id: uuid.UUID, said: Beat) -> Told | None:
-    """Say that the worker lives, over a connection of the caller's own; None when it has just been removed."""
+    """Write a heartbeat over the caller's own connection. None when the worker's row is gone."""
     try:
         row = await connection.fetchrow(
             _SQL["beat"],
@@ -109,14 +110,16 @@ async def beat(connection: Any, worker_id: uuid.UUID, said: Beat) -> Told | None
         )
     except asyncpg.ForeignKeyViolationError:
         return None
-    except (asyncpg.PostgresError, *UNAVAILABLE) as error:  # a full disk too: the next beat may come through
+    except (asyncpg.PostgresError, *UNAVAILABLE) as error:  # a full disk, too: the next heartbeat may get through
         raise unavailable(error) from error
     return Told(*row)
 
 
 async def take_lock(connection: Any, worker_no: int) -> bool:
-    """Hold the sign of life of this worker for as long as the connection lasts. A backend of a connection that it lost
-    is ended: when that one noticed by itself, nobody would hold the lock for a while. False when it does not end.
+    """Take the worker's advisory lock, its sign of life, for as long as the connection lasts; False when that fails.
+
+    A backend of a connection that the worker has lost may still hold the lock; it is ended first. If it ended by itself
+    later, nobody would hold the lock for a while.
     """
     if await connection.fetchval(_SQL["take_lock"], worker_no):
         return True
@@ -125,7 +128,7 @@ async def take_lock(connection: Any, worker_no: int) -> bool:
 
 
 async def wait_for_death(connection: Any, worker_no: int) -> None:
-    """Returns when nobody holds the sign of life of that worker."""
+    """Return when nobody holds the lock of that worker."""
     await connection.execute(_SQL["bound_wait"], _WAIT)
     while True:
         try:
@@ -136,10 +139,10 @@ async def wait_for_death(connection: Any, worker_no: int) -> None:
 
 
 async def notify_fleet(connection: Any) -> None:
-    """Everybody who listens on FLEET_CHANNEL looks who lives."""
+    """Make every listener on FLEET_CHANNEL look which workers live."""
     await connection.execute(_SQL["notify_fleet"])
 
 
 async def members(connection: Any) -> list[MemberFact]:
-    """All workers that may live."""
+    """Return all dispatch workers that may live: those heard of in the last hour."""
     return [MemberFact(*row) for row in await connection.fetch(_SQL["list_members"])]

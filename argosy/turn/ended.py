@@ -1,7 +1,7 @@
-"""turn.completed as clients are told it: with the result, so that whoever follows the turn need not ask for it. Pure.
+"""turn.completed as clients see it: with the turn's result, so that a follower need not ask for it. Pure.
 
-The result is kept once, with the turn. Whoever tells the event adds it: the owner to what it tells live, the store to
-what it reads, both by this.
+The result is kept once, in the turn's row. Two places add it to the event, both by this function: the owner to what it
+sends live, and the store to what it reads.
 """
 
 import uuid
@@ -13,8 +13,10 @@ _EMPTY: Final = b"{}"
 def with_result(
     data: bytes, turn_id: uuid.UUID, result: bytes | None, size_bytes: int, *, size_bytes_max: int
 ) -> bytes:
-    """The data of turn.completed with "result"; with "result_size_bytes" and "links" in its place when the result, JSON
-    of size_bytes, is larger than size_bytes_max.
+    """Return the data of turn.completed with "result" added.
+
+    A result (JSON of size_bytes) that is larger than size_bytes_max, or that the caller did not read (None), is left
+    out: "result_size_bytes" and "links" take its place.
     """
     if result is not None and size_bytes <= size_bytes_max:
         members = b'"result":%b' % result

@@ -1,47 +1,47 @@
-"""The closed list of events: a turn's journal and its story are the same rows.
+"""The closed list of event types. A turn's history and the events that clients see are the same rows.
 
 | durable          | key      | data (JSON)                                              |
 |------------------|----------|----------------------------------------------------------|
 | turn.started     |          | {}                                                       |
-| turn.reset       |          | {"from_seq": n}: what an earlier attempt left unrecorded is void |
-| turn.suspended   |          | {"channels"?, "emits"?}: of the workflow, those that changed since the suspend before |
+| turn.reset       |          | {"from_seq": n}: its own seq; what the last attempt did not record is void |
+| turn.suspended   |          | {"channels"?, "emits"?}: the workflow's channels changed since the last suspension |
 | turn.resumed     |          | {}                                                       |
-| turn.completed   |          | {"channels"?}; clients are told "result", or its size: argosy/turn/ended.py |
+| turn.completed   |          | {"channels"?}; clients also get "result", or its size: argosy/turn/ended.py |
 | turn.failed      |          | {"type", "message", "traceback"?, "channels"?}           |
-| turn.cancelling  |          | {"until"}: it is cancelled, and its code may clean up until then |
-| turn.cancelled   |          | {"type"?, "message"?, "traceback"?, "channels"?}: what its clean-up failed of |
+| turn.cancelling  |          | {"until"}: the turn is cancelled, and its code may clean up until then |
+| turn.cancelled   |          | {"type"?, "message"?, "traceback"?, "channels"?}: the error of a clean-up that failed |
 | turn.expired     |          | {"channels"?}                                            |
 | turn.rejected    |          | {"reason"}                                               |
 | turn.parked      | (a step) | {"reason", "message", "channels"?}                       |
 | step.intended    | step key | {}: an at_most_once step is about to run                 |
 | step.completed   | step key | {"result": any, "attempts": n, "took_ms"?, "channels"?}  |
-| step.failed      | step key | {"type", "message", "attempts", "traceback"?, "took_ms"?, "channels"?}: for good |
+| step.failed      | step key | {"type", "message", "attempts", "traceback"?, "took_ms"?, "channels"?}: no try is left |
 | step.retrying    | step key | {"type", "message", "attempts", "took_ms"?, "delay_s"}   |
-| step.cancelled   | step key | {}: it had begun, and the code gave it up before it had an outcome |
+| step.cancelled   | step key | {}: the step had begun, and the code gave it up before it had an outcome |
 | wait.started     | wait key | {"kind": "signal"|"sleep"|"retry", "name"?, "timeout_s"?} |
 | wait.completed   | wait key | {"payload"?: any}                                        |
 | wait.timed_out   | wait key | {}                                                       |
-| wait.cancelled   | wait key | {}: as step.cancelled                                     |
-| value.recorded   | key      | {"value": any}: now() and uuid()                         |
+| wait.cancelled   | wait key | {}: the code gave the wait up before it had an outcome   |
+| value.recorded   | key      | {"value": any}: of now() and uuid()                      |
 
-"traceback": where in user code the error came from (argosy/workflow/frames.py), 2 KiB at the most; whoever may read the
-turn may read it, of a private step nobody.
-"causes"?: of a step.failed, [[type, message], …], what the error was raised from. "args": in the events that end a
-step, a digest of its arguments, for ourselves.
-"took_ms": of the last try, when it was 10 or more. "channels": whole values, {NAME: {"text": "…"} | {"json": any}}.
-Some members are for ourselves and never leave (argosy/turn/projection.py): "private", true or the fields of the result
-that are, in the events of a step that is declared so (true also where it parked the turn, and in its retries' waits);
-"emits", how many emits of the workflow turn.suspended holds; "keys", the last member of turn.started, turn.reset and
-turn.resumed: how keys are made from there on (argosy/workflow/keys.py; without it: argosy/workflow/old_keys.py).
+"traceback": where in user code the error came from (argosy/workflow/frames.py), at most 2 KiB. Every client that may
+read the turn may read it, but nobody may read a private step's.
+"causes"?: in step.failed, the errors from which the error was raised: [[type, message], …]. "took_ms": of the last try,
+if it took 10 ms or more. "channels": whole values, {NAME: {"text": "…"} | {"json": any}}.
+Some members are internal and no client gets them (argosy/turn/projection.py). "private": true, or the private fields of
+the result, in the events of a step that is declared private (true also where the step parked the turn, and in the waits
+between its tries). "args": a digest of a step's arguments, in the events that end it. "emits": how many emits of the
+workflow turn.suspended covers. "keys": the last member of turn.started, turn.reset and turn.resumed; how keys are made
+from there on (argosy/workflow/keys.py; without it: argosy/workflow/old_keys.py).
 
-| told only     | data                                                                               |
+| sent only     | data                                                                               |
 |---------------|------------------------------------------------------------------------------------|
-| step.private  | {}: stands for the event of a private step; key "", and the number of the event     |
+| step.private  | {}: stands for the event of a private step, with its number, and with key ""        |
 | frame         | {"attempt", "n", "channel", "step", "offset", "text"|"json"|"patch"}                |
-| channel.reset | {"attempt", "n", "channel", "step"}: it is empty again                              |
-| gap           | {"attempt", "n", "channel", "step"}: frames were left out, its whole value is next  |
-| resync        | {"from_seq": n}: what was told after this event never happened                      |
-| snapshot      | {"turn"}: as GET shows it, in place of events that are not told one by one          |
+| channel.reset | {"attempt", "n", "channel", "step"}: the channel is empty again                     |
+| gap           | {"attempt", "n", "channel", "step"}: frames were left out; the whole value is next  |
+| resync        | {"from_seq": n}: the events sent after event n never happened                       |
+| snapshot      | {"turn"}: the turn as GET shows it, in place of events that are not sent one by one |
 """
 
 from datetime import datetime
@@ -81,7 +81,7 @@ class Event(StrEnum):
 
 
 class WireEvent(StrEnum):
-    """Types that clients are told and no row has."""
+    """Types of messages that only streams have; no row has them."""
 
     STEP_PRIVATE = "step.private"
     FRAME = "frame"
@@ -92,7 +92,7 @@ class WireEvent(StrEnum):
 
 
 BEGINNINGS = frozenset({Event.TURN_STARTED, Event.TURN_RESET, Event.TURN_RESUMED})
-KEYS = b'"keys":2}'  # how the data of a beginning ends
+KEYS = b'"keys":2}'  # the data of each of these events ends with this
 
 SETTLED_OUTCOMES = frozenset(
     {Event.STEP_COMPLETED, Event.STEP_FAILED, Event.WAIT_COMPLETED, Event.WAIT_TIMED_OUT, Event.VALUE_RECORDED}

@@ -1,10 +1,10 @@
-"""What clients may see of a turn's durable events: pure. Everything that leaves a gateway has been through here.
+"""What clients may see of a turn's durable events. Pure. Everything that leaves a gateway has been through here.
 
 Rules:
-- the event of a private step, or of the wait between two of its tries, keeps its number and is a `step.private` without
-  key and data;
-- the private fields of a step's result are left out;
-- what is for ourselves alone, "private", "emits", "args" and "keys", never leaves.
+- The event of a private step, or of the wait between two of its tries, becomes a `step.private` with its number,
+  without key and data.
+- The private fields of a step's result are left out.
+- The internal members "private", "emits", "args" and "keys" are left out.
 """
 
 from typing import Any, Final, NamedTuple
@@ -15,14 +15,14 @@ from argosy.turn.events import KEYS, WireEvent
 
 _EMPTY: Final = b"{}"
 _DIGEST: Final = b',"args":"'  # of a step's arguments: eight digits, the last member (argosy/workflow/outcome.py)
-# Members of the data, not of what it holds: what users wrote passes through as the bytes that it is.
+# Decodes only the members of the data, not their values: what users wrote passes through as the same bytes.
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Shown(NamedTuple):
-    """An event as clients are told it. data: JSON bytes."""
+    """An event as clients see it. data: JSON bytes."""
 
     type: str
     key: str
@@ -30,7 +30,7 @@ class Shown(NamedTuple):
 
 
 def shown(type: str, key: str, data: bytes) -> Shown:  # noqa: A002 — the word of the events
-    """type, key, data: of an event's row. Never raises for what a worker has written."""
+    """Return what clients see of an event. type, key, data: of its row. Never raises for data that a worker wrote."""
     if data[-19:-10] == _DIGEST:
         data = data[:-19] + b"}"
     elif data.endswith(KEYS) and type.startswith("turn."):

@@ -1,4 +1,4 @@
-"""The one table of what a turn may become; every guarded UPDATE and the schema's checks are compared with it.
+"""The one table of what a turn may become. Tests compare every guarded UPDATE and the schema's checks with it.
 
 Invariants:
 - An ended turn never changes.
@@ -31,21 +31,21 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
 
 
 class IllegalTransitionError(AssertionError):
-    """A bug of ours: the turn stays what it was."""
+    """A bug in Argosy: the turn keeps its state."""
 
 
 def advance(before: Status, after: Status) -> Status:
-    """The state after a transition. Raises IllegalTransitionError when the table has no such edge."""
+    """Return the state after a transition. Raises IllegalTransitionError when the table has no such edge."""
     if after not in TRANSITIONS[before]:
         raise IllegalTransitionError(f"a {before} turn cannot become {after}")
     return after
 
 
 def reachable(before: Status) -> frozenset[Status]:
-    """Every state that one flush may write for a turn that it found in `before`.
+    """Return every state that one flush may write for a turn that it found in `before`.
 
-    A flush folds the transitions that a turn made since the last one into one row, so queued → running → completed
-    is written as queued → completed.
+    A flush folds the transitions that a turn made since the last one into one row, so queued → running → completed is
+    written as queued → completed.
     """
     seen: set[Status] = set()
     frontier = [before]

@@ -1,7 +1,7 @@
-"""What a turn that was in crashes of workers is tried for: what turns.trial holds.
+"""What is known against a turn that was running in crashes of workers: the content of turns.trial.
 
-It is written by the worker that runs the turn (workers/dispatch/execution/crash_rule.py has the rule), and read by its
-next owner and by who explains why a turn does not go on.
+The worker that runs the turn writes it (workers/dispatch/execution/crash_rule.py has the rule). The turn's next owner
+reads it, and so does a gateway that explains why the turn does not go on.
 """
 
 from enum import Enum
@@ -10,24 +10,26 @@ import msgspec
 
 
 class Kind(Enum):
-    """What the last thing was that happened to an accused turn."""
+    """What last happened to an accused turn."""
 
-    TOGETHER = "together"  # it began with all the others
-    BESIDE = "beside"  # the same, and then a trial of others began in its process
-    WAITS = "waits"  # it did not begin again since the last crash
+    TOGETHER = "together"  # it began together with all other accused turns
+    BESIDE = "beside"  # it began like that, and then a trial of other turns began in its process
+    WAITS = "waits"  # it has not begun again since the last crash
     TRIED = "tried"  # it began in a group of `size`
-    ADJOURNED = "adjourned"  # the trial of that group was broken off: a crash is not the group's
+    ADJOURNED = "adjourned"  # the trial of that group was broken off: a crash does not count against the group
     SPARED = "spared"  # it lived through its trial
 
 
 class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
-    """About the attempt that it names, and void when the turn's crashes are forgiven.
+    """What is known about one attempt of a turn. It is void when the turn's crashes are forgiven.
 
-    at_s: database time of its start, or since when it waits; size: turns of its group, or (WAITS) the most that there
-    may be, 0 for not known yet; alone: crashes in which it was the only one on trial; watch_s: how long its trial is,
-    or (TOGETHER, BESIDE) was at least to be; beside: crashes in a row that were laid at the door of others;
-    longest_s: the longest that it ran before any of its crashes.
-    For people: behind: groups that are tried before its own; until_s: when it goes on at the latest, if those behave.
+    at_s: database time of the attempt's start, or since when it waits. size: turns in its group, or (WAITS) the most
+    that there may be, 0 when not known yet. alone: crashes in which it was the only turn on trial. watch_s: how long
+    its trial lasts, or (TOGETHER, BESIDE) how long one would have lasted at least. beside: crashes in a row that were
+    counted against other turns. longest_s: the longest that it ran before any of its crashes.
+
+    For `explain` only: behind: groups that are tried before its own. until_s: when it goes on at the latest, if those
+    groups cause no crash.
     """
 
     kind: Kind
@@ -47,7 +49,7 @@ encode = msgspec.json.Encoder().encode
 
 
 def decode(written: bytes | None) -> Trial | None:
-    """What Postgres has of a trial; None when it has nothing, or something that a later version of Argosy wrote."""
+    """Return the trial that Postgres has; None when it has none, or one that a later version of Argosy wrote."""
     try:
         return None if written is None else _decode(written)
     except msgspec.DecodeError:

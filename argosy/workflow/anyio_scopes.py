@@ -1,8 +1,11 @@
-"""anyio's cancel scopes under a turn's loop: those within one that is cancelled hear of it in the order of their begin.
+"""Give the cancel scopes of anyio a fixed order under a turn's loop.
 
-anyio keeps them in a set, in the order of memory addresses: branches that clean up would begin in another order in a
-replay, and the tasks that they make then would have other numbers, and other keys. It is imported here, and not when a
-workflow does: the scopes of the first one that did would have no order. Where there is no anyio this does nothing.
+anyio keeps the scopes nested in a scope in a set, so a cancelled scope cancels them in the order of their memory
+addresses. In a replay the branches would begin their clean-up in another order, and the tasks that they make then would
+have other numbers and other keys. Here the nested scopes are cancelled in the order in which they began.
+
+This module imports anyio itself, at start. If it waited until a workflow imports anyio, the scopes of the first such
+workflow would have no order. Without anyio it does nothing.
 """
 
 import importlib
@@ -15,7 +18,7 @@ _is_installed = False
 
 
 class _Ordered(dict[Any, None]):
-    """As much of a set as a scope uses."""
+    """A dict with as much of a set's interface as anyio's scopes use."""
 
     def add(self, scope: Any) -> None:
         self[scope] = None
@@ -28,14 +31,14 @@ class _Ordered(dict[Any, None]):
 
 
 def install() -> None:
-    """From here on anyio has these. Called once more it does nothing."""
+    """Patch anyio's CancelScope; a second call does nothing."""
     global _is_installed
     if _is_installed:
         return
     _is_installed = True
     try:
         scope: Any = importlib.import_module("anyio._backends._asyncio").CancelScope
-    except (ImportError, AttributeError):  # a version that has it elsewhere
+    except (ImportError, AttributeError):  # no anyio, or a version that keeps the class elsewhere
         return
     plain = scope.__init__
 

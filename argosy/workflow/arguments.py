@@ -1,11 +1,12 @@
-"""What a step is given: a copy, so that nothing it changes comes back to the workflow, and a digest of it.
+"""Copies of a step's arguments, so that what the step changes does not come back to the workflow, and a digest of them.
 
 Rules:
-- The copy has the types of the original: pickle keeps them, and marshal would make bytes of a bytearray or an array.
-- What cannot be copied (a client, a lock, a lambda) is shared with the step: whoever passes such a thing keeps it
-  unchanged. The lists and dicts that hold it are copied.
-- The digest is the same in every process for arguments that are equal as JSON; of an object that has no JSON only its
-  class counts. A replay compares it with what was recorded.
+- The copy has the types of the original: pickle keeps them, whereas marshal would turn a bytearray or an array into
+  bytes.
+- The step shares what cannot be copied (a client, a lock, a lambda) with the workflow, which must not change it. The
+  lists, tuples and dicts that hold such an object are copied.
+- Arguments that are equal as JSON have the same digest in every process. An object that has no JSON counts with its
+  class only. A replay compares the digest with the recorded one.
 """
 
 import pickle
@@ -22,12 +23,12 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def copied(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Copies of both."""
+    """Return copies of the positional and of the keyword arguments."""
     return tuple(map(_copied, args)), {name: _copied(each) for name, each in kwargs.items()} if kwargs else {}
 
 
 def digest(args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NOTHING) -> str:
-    """Eight hexadecimal digits; empty without arguments, and for what cannot be written down."""
+    """Return eight hexadecimal digits; empty when there are no arguments or they cannot be encoded."""
     if not args and not kwargs:
         return ""
     try:
@@ -41,7 +42,7 @@ def _copied(value: Any) -> Any:
     if kind in _IMMUTABLE:
         return value
     try:
-        if _is_flat(kind, value):  # as pickle copies it, in a fifth of the time
+        if _is_flat(kind, value):  # equal to what pickle makes, in a fifth of the time
             return value.copy()
         return _copied_within(value, {})
     except RecursionError:
@@ -59,11 +60,14 @@ def _is_flat(kind: type, value: Any) -> bool:
 
 
 def _copied_within(value: Any, around: dict[int, Any]) -> Any:
-    """around: copies of what holds this, by the ids of the originals."""
+    """Copy a value for which `_copied` had no short cut.
+
+    around: the copies of the containers that hold this value, by the ids of the originals.
+    """
     kind = type(value)
     if kind in _IMMUTABLE:
         return value
-    with suppress(Exception):  # whatever the object's class does when it is asked
+    with suppress(Exception):  # pickling runs code of the object's class, which may raise anything
         return pickle.loads(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))  # noqa: S301 — bytes made in this very line
     if (copy := around.get(id(value))) is not None:
         return copy

@@ -1,7 +1,7 @@
-"""The workflows that a worker can run: the ones that ship with Argosy and the ones of its users.
+"""The workflows that a worker can run: those that ship with Argosy and those of its users.
 
-Promise: what is broken is reported with its place and does not stop the rest. Loading runs the users' code: only
-workers load a catalog.
+Promise: an entry that cannot be loaded is reported with its place in the source, and the other entries are loaded.
+Loading runs users' code, so only workers load a catalog.
 """
 
 import hashlib
@@ -26,7 +26,10 @@ SHIPPED: Final = ("argosy.workflows.echo", "argosy.workflows.support_triage")
 
 
 class Broken(NamedTuple):
-    """What could not be loaded. entry: as it was named; error: one line; where: file:line, or empty."""
+    """An entry or a workflow that could not be loaded.
+
+    entry: as the settings name it; error: one line; where: file:line, or empty.
+    """
 
     entry: str
     error: str
@@ -46,11 +49,12 @@ class Catalog:
 
     @classmethod
     def load(cls, entries: Iterable[str]) -> "Catalog":
-        """The shipped workflows and those of entries: paths ending in .py, or dotted modules.
+        """Load the shipped workflows and those of the entries: paths that end in .py, or dotted modules.
 
-        A file becomes a module of a name of its own. When other modules stand beside it, its folder is added at the end
-        of sys.path, and stays there: it can import them, also later, and nothing installed is hidden. For a dotted
-        module the current folder is. Two files with equally named neighbours both get the one that was loaded first.
+        A file becomes a module with a name of its own. When other modules stand beside the file, its folder is appended
+        to sys.path and stays there: the file can import them, also later, and they hide nothing that is installed. For
+        a dotted module the current folder is appended. When two files have neighbours of the same name, both get the
+        neighbour that was loaded first.
         """
         catalog = cls()
         for entry in (*SHIPPED, *dict.fromkeys(entries)):
@@ -68,13 +72,16 @@ class Catalog:
         return tuple(self._broken)
 
     def get(self, name: str, version: str | None) -> Workflow | None:
-        """The workflow of this name and version. version None: the one that was loaded last under the name."""
+        """Return the workflow of this name and version, or None. version None: the last one loaded under the name."""
         if version is None:
             return self._latest.get(name)
         return self._definitions.get((name, version))
 
     def add(self, definition: Workflow, entry: str) -> None:
-        """Register a workflow that `entry` declares. Another one under its name and version stays; this is broken."""
+        """Register a workflow that `entry` declares.
+
+        When another workflow has its name and version, that one stays, and this one is reported as broken.
+        """
         key = (definition.name, definition.version)
         earlier = self._definitions.setdefault(key, definition)
         if earlier == definition:
@@ -113,7 +120,7 @@ def _load_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise WorkflowError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before it runs: dataclasses and pickle look it up there
+    sys.modules[name] = module  # before its code runs: dataclasses and pickle look the module up there
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -137,7 +144,7 @@ def _make_importable(folder: Path) -> None:
 
 
 def _broken(entry: str, error: BaseException) -> Broken:
-    """One line for an error of loading, and the innermost place of it that is no part of Python or of Argosy."""
+    """Return one line for an error of loading, with its innermost place outside importlib and argosy/workflow."""
     if isinstance(error, SyntaxError):
         return Broken(entry, f"SyntaxError: {error.msg}", f"{error.filename}:{error.lineno}")
     where = ""
@@ -146,7 +153,7 @@ def _broken(entry: str, error: BaseException) -> Broken:
             where = f"{frame.filename}:{frame.lineno}"
     try:
         lines = str(error).splitlines()
-    except Exception:  # a foreign __str__
+    except Exception:  # the __str__ of a user's class may raise anything
         lines = []
     text = lines[0][:500] if lines else ""
     if isinstance(error, WorkflowError):

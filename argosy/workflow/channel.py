@@ -1,8 +1,10 @@
-"""What `argosy.emit` fills: one named channel of one try of a step, or of the workflow. Pure, but for the lock that it
-shares with its neighbours: the code that fills it may run in a thread.
+"""A channel: what one try of a step, or the workflow, has emitted under one name.
 
-Promise: the value is whole at any moment. Text goes on at its end, and any part of it can be had, by characters; a JSON
-value is replaced, or changed by patches (RFC 6902), and a patch that does not apply changes nothing.
+The module is pure but for the lock: the code that emits may run in a thread, so all channels of an attempt share one
+lock.
+
+Promise: the channel's value is whole at any moment. Text grows at its end, and any range of its characters can be read.
+A JSON value is replaced, or changed by patches (RFC 6902); a patch that does not apply changes nothing.
 """
 
 import sys
@@ -16,25 +18,28 @@ import msgspec
 from argosy.errors import WorkflowError
 from argosy.workflow import payload
 
-# A token of its own costs some 60 bytes more than its characters: many are made one piece, up to about this length.
+# A string of its own costs some 60 bytes beyond its characters, so this many tokens are joined to a piece at once.
+# A piece grows to about so many characters.
 _LOOSE_MAX: Final = 64
 _PIECE_CHARACTERS: Final = 4_096
 _MARKS_MAX: Final = 16
 _PATCHES_MAX: Final = 256
-# Patches are kept while they weigh less than the whole value, which is what who lacks them is sent; or less than this.
+# Patches are kept while all of them are no larger than the whole value, or than this: a follower that lacks patches is
+# sent the whole value.
 _PATCHES_SIZE_BYTES_MIN: Final = 4_096
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Channel:
-    """Changed by `Channels` alone, under its lock, which `text`, `json`, `patches` and `shown` take.
+    """One channel. Only `Channels` changes it, under its lock; `text`, `json`, `patches` and `shown` take that lock.
 
-    step, tries: whose it is; "" and 0: the workflow's. generation: of this channel among all of the attempt; a step
-    that is tried again has others. length: characters, or changes so far of a JSON value; replaced: the length right
-    after its newest replacement, 0 before the first. seq: the turn's newest event when it was last filled.
-    size_bytes: of the value. is_refilled: another process has filled it before, in this same attempt, and this one
-    fills it again.
+    step, tries: the step's key and the number of its try; "" and 0 for the workflow. generation: the number of this
+    channel among all that the process made; a step that is tried again has new ones. length: characters of a text, or
+    changes so far of a JSON value; replaced: the length right after the newest replacement, or after a patch that was
+    too large to keep; 0 before the first; restored: the length of the value that a suspend had written, from which a
+    workflow's channel goes on. seq: the turn's newest event when the channel was last filled. size_bytes: of the value.
+    is_refilled: another process filled the channel before, in this same attempt, and this process fills it again.
     """
 
     __slots__ = (
@@ -84,35 +89,36 @@ class Channel:
         self.restored = 0
         self.seq = 0
         self.size_bytes = 0
-        # (seq, the length that it had when its first emit after that event came), oldest first.
+        # (seq of an event, the channel's length before the first emit after that event), oldest first.
         self._marks: list[tuple[int, int]] = []
         self._texts: list[str] = []
         self._starts: list[int] = []
-        # The newest tokens, in none of `_texts` yet; so many of them are counted in length and size_bytes.
+        # The newest tokens, in no piece of `_texts` yet. The first `_counted` are part of length and size_bytes.
         self._loose: list[str] = []
         self._counted = 0
         self._whole = b"null"
         self._document: Any = None
         self._is_decoded = False
-        # The newest changes, if they were patches.
+        # The newest changes, as far as they are patches that are kept.
         self._patches: list[bytes] = []
         self._patches_size_bytes = 0
 
-    # For watchers
+    # For followers
 
     def text(self, begin: int = 0, end: int | None = None) -> str:
-        """The characters from begin to end (None: all there are)."""
+        """Return the characters from begin to end (None: to the end of the text)."""
         with self._lock:
             return self._text(begin, self.length if end is None else end)
 
     def json(self) -> bytes:
-        """The whole JSON value."""
+        """Return the whole JSON value."""
         with self._lock:
             return self._whole
 
     def patches(self, since_length: int) -> list[bytes] | None:
-        """What has changed a JSON value since it had a length: JSON lists of operations, in order. None: it was
-        replaced meanwhile, or the patches are not all kept; `json` has the whole.
+        """Return the patches since the JSON value had this length: JSON lists of operations, in order.
+
+        None when the value was replaced meanwhile or not all of the patches are kept; then use `json`.
         """
         with self._lock:
             count = self.length - since_length
@@ -121,8 +127,9 @@ class Channel:
             return self._patches[len(self._patches) - count :]
 
     def shown(self, durable_seq: int) -> int:
-        """How much of `length` may be told once the events up to durable_seq are durable: nothing may be told before
-        the event that it follows.
+        """Return how much of `length` followers may be shown once the events up to durable_seq are durable.
+
+        What was emitted is never shown before the event that it follows.
         """
         with self._lock:
             for seq, length in self._marks:
@@ -134,19 +141,21 @@ class Channel:
 
     @property
     def tokens(self) -> list[str]:
-        """Whoever adds ASCII at its end adds to the text, without the lock: it belongs to it once it is counted. Only
-        until the turn has another event.
+        """The newest tokens.
+
+        The try that fills the text appends ASCII here without the lock, until the turn has another event. `count` makes
+        what was appended part of the text.
         """
         return self._loose
 
     def begin(self, tokens: list[str], seq: int) -> None:
-        """With these, of ASCII, which somebody may go on adding to; none is counted."""
+        """Begin the text with these tokens of ASCII, none of them counted yet. The try may go on appending to them."""
         self._mark(seq)
         self._loose = tokens
 
     def count(self) -> int:
-        """What was added is part of the text; how many bytes that were."""
-        count = len(self._loose)  # a thread may add more meanwhile
+        """Make the appended tokens part of the text, and return how many bytes they have."""
+        count = len(self._loose)  # read once: a thread may append more meanwhile
         if count == self._counted:
             return 0
         size_bytes = sum(map(len, self._loose[self._counted : count]))
@@ -156,7 +165,7 @@ class Channel:
         return size_bytes
 
     def append(self, text: str, size_bytes: int, seq: int) -> None:
-        """After `count`."""
+        """Add to the text. The caller has called `count` before."""
         if seq != self.seq or not self._marks:
             self._mark(seq)
         self.length += len(text)
@@ -177,8 +186,10 @@ class Channel:
         self.size_bytes = len(whole)
 
     def patch(self, operations: Any, encoded: bytes, seq: int, check: Callable[[int], None]) -> None:
-        """check: raises when the value must not become that many bytes, nor that many be copied in it. Raises
-        WorkflowError, and what check raises; the value is as it was then.
+        """Apply a patch.
+
+        check(size_bytes) raises when the value must not become so large, or when the patch must not copy so much.
+        Raises WorkflowError, and what check raises; the value is unchanged then.
         """
         whole, document = self._patched(operations, check)
         check(len(whole))
@@ -196,7 +207,10 @@ class Channel:
             self.replaced = self.length
 
     def member(self) -> bytes:
-        """As an event's data holds it: `"NAME":{"text":…}` or `"NAME":{"json":…}`. What was added counts, too."""
+        """Return the channel as a member of an event's data: `"NAME":{"text":…}` or `"NAME":{"json":…}`.
+
+        Tokens that are not counted yet are in it.
+        """
         if self.is_text:
             return text_member(self.name, self._texts + self._loose)
         return b'%b:{"json":%b}' % (_encode(self.name), self._whole)
@@ -212,7 +226,7 @@ class Channel:
         return "".join(self._texts[first:last])[begin - offset : end - offset]
 
     def _join(self) -> None:
-        """What is loose and counted becomes a piece, or the end of the last one."""
+        """Make the counted loose tokens a piece, or add them to the last piece."""
         joined = "".join(self._loose[: self._counted])
         del self._loose[: self._counted]
         self._counted = 0
@@ -225,28 +239,28 @@ class Channel:
     def _patched(self, operations: Any, check: Callable[[int], None]) -> tuple[bytes, Any]:
         if not self._is_decoded:
             self._document = payload.decode(self._whole)
-        self._is_decoded = False  # until the whole patch has applied: it changes the document as it goes
+        self._is_decoded = False  # until all of the patch has applied: each operation changes the document in place
         document, copied_bytes = self._document, 0
         try:
             for operation in operations:
-                if operation["op"] == "copy":  # a few of the value into itself would be more than there is memory for
+                if operation["op"] == "copy":  # a few copies of the value into itself would fill the memory
                     copied_bytes += len(_encode(jsonpatch.JsonPointer(operation["from"]).resolve(document)))
                     check(copied_bytes)
                 document = jsonpatch.apply_patch(document, [operation], in_place=True)
             return payload.encode(document, sys.maxsize, "the value")[0], document
         except WorkflowError:
             raise
-        except Exception as error:  # whatever the library makes of a patch that does not fit
+        except Exception as error:  # jsonpatch raises errors of many classes for a patch that does not fit
             why = f"{type(error).__name__}: {error}"
             raise WorkflowError(f"the patch of channel {self.name!r} does not apply: {why:.300}") from error
 
     def _mark(self, seq: int) -> None:
         self.seq = seq
         self._marks.append((seq, self.length))
-        if len(self._marks) > _MARKS_MAX:  # the oldest two become one: what is between them may be told a bit later
+        if len(self._marks) > _MARKS_MAX:  # merge the oldest two: text between them may be shown a bit later
             self._marks[:2] = [(self._marks[1][0], self._marks[0][1])]
 
 
 def text_member(name: str, pieces: list[str]) -> bytes:
-    """A channel of text, as an event's data holds it."""
+    """Return a channel of text as a member of an event's data."""
     return b'%b:{"text":%b}' % (_encode(name), _encode("".join(pieces)))

@@ -1,18 +1,21 @@
-"""How much one turn may show. Pure."""
+"""Bounds of what one turn may emit. Pure."""
 
 from typing import Final
 
 from argosy.errors import WorkflowError
 
-# So many tokens of so many characters may be added to a text before anything more is asked.
+# A try may append _TOKENS_MAX tokens of up to TOKEN_CHARACTERS_MAX characters before the bounds are checked again.
 TOKEN_CHARACTERS_MAX: Final = 128
 _TOKENS_MAX: Final = 128
 
 
 class ChannelBounds:
-    """emit_size_bytes_max: of one emit; value_size_bytes_max: of one channel's value; turn_size_bytes_max: of all the
-    values that a turn has in memory, channels_max: how many. tokens_max: so many of up to TOKEN_CHARACTERS_MAX
-    characters of ASCII pass none of them in a turn that shows nothing else, and may be added without a further look.
+    """The bounds of a turn's channels.
+
+    emit_size_bytes_max: of one emit; value_size_bytes_max: of one channel's value; turn_size_bytes_max: of all values
+    that a turn has in memory; channels_max: how many open channels a turn may have. tokens_max: how many tokens of up
+    to TOKEN_CHARACTERS_MAX characters of ASCII a turn that has emitted nothing else may append without a check: so many
+    pass none of the bounds.
     """
 
     __slots__ = ("channels_max", "emit_size_bytes_max", "tokens_max", "turn_size_bytes_max", "value_size_bytes_max")
@@ -27,14 +30,14 @@ class ChannelBounds:
         self.tokens_max = self.tokens_beside(0, 0)
 
     def check_emit(self, size_bytes: int) -> None:
-        """Raises WorkflowError."""
+        """Raise WorkflowError when one emit is too large."""
         if size_bytes > self.emit_size_bytes_max:
             raise WorkflowError(
                 f"one emit has {size_bytes} bytes, the bound is EMIT_SIZE_BYTES_MAX={self.emit_size_bytes_max}"
             )
 
     def check_value(self, name: str, size_bytes: int, turn_size_bytes: int) -> None:
-        """Whether a channel, and all of a turn, may become so large. Raises WorkflowError."""
+        """Raise WorkflowError when a channel, or all channels of the turn, would become too large."""
         if size_bytes > self.value_size_bytes_max:
             raise WorkflowError(
                 f"channel {name!r} would have {size_bytes} bytes, "
@@ -47,7 +50,7 @@ class ChannelBounds:
             )
 
     def tokens_beside(self, size_bytes: int, turn_size_bytes: int) -> int:
-        """As `tokens_max`, in a text that has so many bytes already, in a turn that has so many."""
+        """Return `tokens_max` for a text that already has size_bytes, in a turn whose channels have turn_size_bytes."""
         if self.emit_size_bytes_max < TOKEN_CHARACTERS_MAX:
             return 0
         free_bytes = min(self.value_size_bytes_max - size_bytes, self.turn_size_bytes_max - turn_size_bytes)

@@ -1,12 +1,13 @@
-"""The channels of one attempt of a turn: what its steps and its workflow have filled and no durable event holds yet.
+"""The channels of one attempt of a turn: what its steps and its workflow have emitted and no durable event holds yet.
 
 Rules:
-- A channel belongs to one try of a step, or to the workflow. The step's outcome takes its channels with it; a step
-  that is tried again begins with none.
-- What the workflow itself emits is there until the turn ends. A replay emits it again: as many emits of a channel as
-  the last suspend has counted are passed over, and the channel goes on from the value that was written there.
-- Nobody may be watching: then one more token costs an append to a list (Tail).
-Threads: every method may be called from any of them.
+- A channel belongs to one try of a step, or to the workflow. The event with the step's outcome takes the step's
+  channels; a step that is tried again begins with none.
+- The workflow's own channels stay until the turn ends. A replay emits to them again: it skips as many emits of a
+  channel as the last suspend has counted, and the channel goes on from the value that the suspend wrote.
+- Most turns have no follower. Then one more token costs an append to a list (see Tail).
+
+Any thread may call any method.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,20 +27,22 @@ from argosy.workflow.tail import Owner, Tail, over
 WORKFLOW: Final = ""  # in place of a step's key
 
 _encode = msgspec.json.Encoder().encode
-# Of the process: the same attempt has other channels when it is resumed, and watchers must not mistake one for another.
+# One count for the process: a resumed attempt has new channels, which followers must not mistake for the former ones.
 _generations: Final = count(1)
 
 
 class Numbered(Protocol):
-    """seq: its newest event, durable or not."""
+    """A turn. seq: its newest event, durable or not."""
 
     @property
     def seq(self) -> int: ...
 
 
 class Channels:
-    """numbered: whose they are, a turn. listener is called after every change, in the thread that made it;
-    None: nobody watches.
+    """The channels of one attempt.
+
+    numbered: the turn. listener: called after each emit and each `clear`, in the thread that did it; None: nobody
+    follows.
     """
 
     __slots__ = (
@@ -59,7 +62,7 @@ class Channels:
     def __init__(self, bounds: ChannelBounds, numbered: Numbered, kept: Kept | None = None) -> None:
         self.listener: Callable[[], None] | None = None
         self.numbered = numbered
-        # Where the try that has filled a text last may go on; something may have been added that is not counted yet.
+        # Where the try that filled a text last may go on. Its newest tokens may not be counted yet.
         self._tail: Tail | None = None
         self._bounds = bounds
         self._lock = make_lock()
@@ -74,7 +77,9 @@ class Channels:
     # For the code that emits
 
     def append(self, step: str, tries: int, name: str, text: str, owner: Owner | None = None) -> None:
-        """owner: the try; it may go on at the text's end (Tail). Raises WorkflowError."""
+        """Add to a text. owner: the try, which may go on at the text's end without the lock (Tail). Raises
+        WorkflowError.
+        """
         size_bytes = size_bytes_of(text)
         self._bounds.check_emit(size_bytes)
 
@@ -85,8 +90,9 @@ class Channels:
         self._fill(step, tries, name, True, change, owner)
 
     def adopt(self, tail: Tail) -> None:
-        """A text that had no channels is filled here from now on. Somebody may be adding to it. Which events it follows
-        nobody has noted: it is told after all that there are.
+        """Take over a text that was filled without Channels; its try may be appending to it at this moment.
+
+        The events that its tokens followed were not noted, so followers see them after all of the turn's events so far.
         """
         with self._lock:
             channel = self._make(tail.owner.step_key, tail.owner.number, tail.name, True)
@@ -95,7 +101,7 @@ class Channels:
             self._tail = tail
 
     def replace(self, step: str, tries: int, name: str, value: Any, owner: Owner | None = None) -> None:
-        """Raises WorkflowError; EncodingError when it is no JSON."""
+        """Replace a JSON value. Raises WorkflowError; EncodingError when the value cannot be JSON."""
         whole = json_of(value)
         self._bounds.check_emit(len(whole))
 
@@ -106,7 +112,10 @@ class Channels:
         self._fill(step, tries, name, False, change, owner)
 
     def patch(self, step: str, tries: int, name: str, operations: Any, owner: Owner | None = None) -> None:
-        """operations: RFC 6902; a channel begins with null. Raises WorkflowError; EncodingError when it is no JSON."""
+        """Change a JSON value by operations (RFC 6902); a channel begins with null.
+
+        Raises WorkflowError; EncodingError when the operations cannot be JSON.
+        """
         encoded, decoded = patch_of(operations)
         self._bounds.check_emit(len(encoded))
 
@@ -118,20 +127,21 @@ class Channels:
     # For the journal
 
     def follow(self) -> None:
-        """The turn has a new event: what is filled from now on follows it."""
+        """Note that the turn has a new event: what is emitted from now on follows it."""
         with self._lock:
             self._drop_tail()
 
     def take(self, step: str) -> bytes:
-        """The step has come to its end: its channels, as its event's data holds them (a JSON object), and no more here.
-        Empty bytes: it has filled none.
+        """Remove the channels of a step that has ended, and return them as its event's data holds them (a JSON object).
+
+        Empty bytes when the step has emitted nothing.
         """
         with self._lock:
             channels = self._remove(step)
-        return _object(channels)  # they are over: nobody fills them
+        return _object(channels)  # without the lock: no try fills them any more
 
     def clear(self, step: str) -> None:
-        """The step is tried again."""
+        """Drop the channels of a step that is tried again."""
         with self._lock:
             is_filled = bool(self._remove(step))
         listener = self.listener
@@ -139,9 +149,11 @@ class Channels:
             listener()
 
     def suspended(self) -> bytes:
-        """Members of turn.suspended's data: the workflow's channels that have changed since the last one, and how many
-        emits of each there were. Empty bytes: the workflow has filled none. What its code emits on its way out from now
-        on (in a `finally`) counts for nothing: the replay comes to it when it is due.
+        """Return members of turn.suspended's data: the workflow's channels that changed since the last suspend, and the
+        counts of its emits.
+
+        Empty bytes when the workflow has emitted nothing. What its code emits from now on, while its frames are closed
+        (in a `finally`), counts for nothing: the replay makes that emit when it is due.
         """
         with self._lock:
             emits = self._emits_of_workflow()
@@ -154,14 +166,16 @@ class Channels:
             return b'%b"emits":%b' % (members, _encode(counts)) if counts else b""
 
     def own(self) -> bytes:
-        """The workflow's own channels, as the event that ends the turn holds them. Empty bytes: there are none."""
+        """Return the workflow's own channels as the event that ends the turn holds them; empty bytes when there are
+        none.
+        """
         with self._lock:
             return _object(self._by_step.get(WORKFLOW, {}).values())
 
-    # For watchers
+    # For followers
 
     def open(self) -> list[Channel]:
-        """In the order of their first emit."""
+        """Return the open channels, in the order of their first emit."""
         with self._lock:
             found = [channel for channels in self._by_step.values() for channel in channels.values()]
             for channel in found:
@@ -182,7 +196,7 @@ class Channels:
         check_not_held(self._lock)
         name = check_name(name)
         with self._lock:
-            if owner is not None and owner.is_over:  # a thread of it comes after `take`
+            if owner is not None and owner.is_over:  # a thread of the try that emits after `take`
                 raise WorkflowError(over(step))
             if not step and ((emits := self._emits_of_workflow()).is_suspended or emits.is_held(name)):
                 return
@@ -205,7 +219,7 @@ class Channels:
             listener()
 
     def _check(self, channel: Channel, size_bytes: int) -> None:
-        """Whether a channel may become so large."""
+        """Raise WorkflowError when a channel must not become so large."""
         self._bounds.check_value(channel.name, size_bytes, self._size_bytes - channel.size_bytes + size_bytes)
 
     def _channel(self, step: str, tries: int, name: str, is_text: bool) -> Channel:
@@ -222,7 +236,11 @@ class Channels:
         return channel
 
     def _refused(self, step: str, name: str, is_new: bool) -> None:
-        """A replay refuses it again. A channel that would have begun with it is none."""
+        """Note that an emit was refused.
+
+        A replay refuses it again, when it is the workflow's. If the channel would have begun with it, the channel is
+        removed.
+        """
         if not step:
             self._emits_of_workflow().refused(name)
         if is_new and self._by_step.get(step, {}).pop(name, None) is not None:

@@ -1,8 +1,8 @@
 """`ctx`: the durable operations of a workflow.
 
 Each operation has a key (argosy/workflow/keys.py): its name, and from its second call on #2, #3, … in the order of the
-*calls*, for each task of the workflow by itself. Under its key its outcome is recorded once; when the workflow runs
-again the operation returns (or raises) what is recorded and does nothing.
+*calls*. Each task of the workflow counts its calls for itself. The outcome of an operation is recorded once, under its
+key; when the workflow runs again, the operation does nothing and returns (or raises) the recorded outcome.
 """
 
 import math
@@ -48,7 +48,9 @@ class Context:
 
     @property
     def attempt(self) -> int:
-        """From 1; grows with every re-execution. Not the same in a replay: do not branch on it."""
+        """The number of the turn's attempt, from 1; every re-execution raises it. A replay may see another number: do
+        not branch on it.
+        """
         return self._journal.attempt
 
     @overload
@@ -60,10 +62,11 @@ class Context:
         self, step: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Coroutine[Any, Any, Result]: ...
     def run(self, step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        """Run a step (or an undecorated function, as a step with every default) and return its result as JSON gives it
-        back: a tuple is a list. Synchronous steps run in a thread. The step gets copies of its arguments.
+        """Run a step (or an undecorated function, as a step with every default) and return its result.
 
-        Raises StepFailedError when it failed for good: its message is the error's, error_type the name of its class.
+        The result is what JSON gives back: a tuple is a list. Synchronous steps run in a thread. The step gets copies
+        of its arguments. Raises StepFailedError when the step failed for good: its message is the error's, error_type
+        the name of the error's class.
         """
         declared = step_of(step)
         driver = self._driver
@@ -76,8 +79,10 @@ class Context:
         return WaitOperation(driver.operations, driver.ask("sleep"), "sleep", "", delay_s)
 
     def wait_signal(self, name: str, timeout_s: float | None = None) -> Coroutine[Any, Any, Any]:
-        """The payload of the next signal `name` sent to this turn; one that came before is taken at once. The turn
-        holds no slot meanwhile. timeout_s: 0 to 366 days; None: for ever. Raises WaitTimeoutError.
+        """Wait for the next signal `name` that is sent to this turn, and return its payload.
+
+        A signal that came before is taken at once. The turn holds no slot while it waits. timeout_s: 0 to 366 days;
+        None: for ever. Raises WaitTimeoutError when no signal came in time.
         """
         if timeout_s is not None:
             timeout_s = _check_wait_s("wait_signal", timeout_s)
@@ -86,12 +91,12 @@ class Context:
         return WaitOperation(driver.operations, key, "signal", name, timeout_s)
 
     def now(self) -> Coroutine[Any, Any, datetime]:
-        """The time when this was first called, by the database's clock, in UTC."""
+        """Return the time at which the workflow first made this call, by the database's clock, in UTC."""
         driver = self._driver
         return ValueOperation(driver.operations, driver.ask("now"), self._make_now, datetime.fromisoformat)
 
     def uuid(self) -> Coroutine[Any, Any, uuids.UUID]:
-        """A random UUID (version 4), the same in every replay."""
+        """Return a random UUID (version 4), the same in every replay."""
         driver = self._driver
         return ValueOperation(driver.operations, driver.ask("uuid"), _make_uuid, uuids.UUID)
 

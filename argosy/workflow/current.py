@@ -1,4 +1,4 @@
-"""Where the code of a turn runs: in which attempt of it, and in which try of a step."""
+"""Context variables that say in which attempt of a turn, and in which try of a step, code runs."""
 
 from contextvars import ContextVar
 from typing import Final, Protocol
@@ -12,28 +12,34 @@ from argosy.workflow.tail import Tail
 
 
 class Attempt(Protocol):
-    """One attempt of a turn, as what its code calls needs it. Used from any thread."""
+    """One attempt of a turn, as `emit` and `step_info` use it. Any thread may use it."""
 
     def begin(self, this: "Try", name: str, text: str) -> bool:
-        """A try of a step fills a text, if nothing else is open. False: it takes `channels`. text: up to
-        TOKEN_CHARACTERS_MAX characters of ASCII. Raises WorkflowError for a name that is none.
+        """Begin a text for a try of a step, if the attempt has no other channel. False: the try must use `channels`.
+
+        text: up to TOKEN_CHARACTERS_MAX characters of ASCII. Raises WorkflowError when the channel's name is not valid.
         """
         ...
 
     def channels(self, this: "Try | None") -> Channels | None:
-        """Where a try of a step, or the workflow (None), fills its channels; None: nobody may see them. Raises
-        WorkflowError when it is over.
+        """Return the channels that a try of a step, or the workflow (None), emits to; None: nobody may see what it
+        emits.
+
+        Raises WorkflowError when the try or the workflow is over.
         """
         ...
 
     def info(self, this: "Try") -> StepInfo:
-        """What a try may know about itself."""
+        """Return what a try may know about itself."""
         ...
 
 
 class Try(msgspec.Struct, eq=False):
-    """One try of a step. number: from 1, of the step; is_private: nothing of it is shown; is_over: its code has ended,
-    or nobody waits for it any more. tail: the text that it has filled last, while it may go on there.
+    """One try of a step.
+
+    number: of the try, from 1; is_private: nothing of the step is shown; is_over: its code has ended, or the workflow
+    no longer waits for it. tail: the end of the text that the try filled last, while it may append there without the
+    lock.
     """
 
     attempt: Attempt
@@ -44,13 +50,13 @@ class Try(msgspec.Struct, eq=False):
     tail: Tail | None = None
 
 
-# Set for the whole of an attempt, and for the time of one try. The thread of a synchronous step has a copy.
+# Set for the whole attempt, and for one try. The thread of a synchronous step runs in a copy of the context.
 current_attempt: Final[ContextVar[Attempt | None]] = ContextVar("argosy_attempt", default=None)
 current_try: Final[ContextVar[Try | None]] = ContextVar("argosy_try", default=None)
 
 
 def step_info() -> StepInfo:
-    """The step that this code runs in. Raises WorkflowError outside a step."""
+    """Return the step that this code runs in, and its try. Raises WorkflowError outside a step."""
     this = current_try.get()
     if this is None:
         raise WorkflowError("step_info() works inside a step that a workflow runs with ctx.run(...), and nowhere else")

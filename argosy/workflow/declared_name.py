@@ -1,6 +1,7 @@
-"""Names of steps, workflows and signals: part of a turn's history, so what may stand in them is fixed.
+"""Names of steps, workflows and signals, and the characters that they may have.
 
-A step's key is its name and #n, its retries wait under ~n, waits begin with `signal:`; none of these may be in a name.
+Names are part of a turn's history, so the rules must not change. A step's key is its name and #n, the waits between its
+tries have ~n, and waits for signals begin with `signal:`; none of these may be in a name.
 """
 
 import re
@@ -9,13 +10,13 @@ from typing import Any, Final
 from argosy.errors import WorkflowError
 
 _NAME: Final = re.compile(r"[^\W\d][\w.\-]{0,127}")
-_RESERVED: Final = frozenset({"sleep", "now", "uuid"})  # keys of ctx.sleep, ctx.now, ctx.uuid
+_RESERVED: Final = frozenset({"sleep", "now", "uuid"})  # the keys of ctx.sleep, ctx.now and ctx.uuid
 _SIGNAL_SIZE_BYTES_MAX: Final = 256
 _NOT_IN_SIGNAL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f#~]")
 
 
 def check_name(kind: str, function: Any, name: str | None) -> str:
-    """The name given, or else the function's own. Raises WorkflowError."""
+    """Return the name given, or else the function's own. Raises WorkflowError when it is not valid."""
     found = getattr(function, "__name__", None) if name is None else name
     if not isinstance(found, str) or not _NAME.fullmatch(found):
         shown = found if name is not None or found is not None else function
@@ -29,7 +30,7 @@ def check_name(kind: str, function: Any, name: str | None) -> str:
 
 
 def check_signal_name(name: Any) -> str:
-    """A signal's name: 1 to 256 bytes without control characters, # and ~. Raises WorkflowError."""
+    """Return a signal's name: 1 to 256 bytes without control characters, # and ~. Raises WorkflowError for another."""
     try:
         is_good = 1 <= len(name.encode()) <= _SIGNAL_SIZE_BYTES_MAX and not _NOT_IN_SIGNAL.search(name)
     except (AttributeError, UnicodeEncodeError):

@@ -1,4 +1,6 @@
-"""What users declare: `@step` and `@workflow`. Everything about a function is looked at here, once, never per call.
+"""`@step` and `@workflow`, with which users declare steps and workflows.
+
+A function is inspected here once, never at each call.
 
 Promise: a decorated function stays the function it was; called outside a workflow it simply runs. A bad declaration
 raises WorkflowError with one line that names the function and the rule.
@@ -27,8 +29,11 @@ _WORKFLOW: Final = "__argosy_workflow__"
 
 
 class Step(NamedTuple):
-    """A declared step. timeout_s: of one try; None for none. is_plain: async and without a timeout. is_private: nothing
-    of it is shown; mark: the member that says what is private in the data of its events, JSON; empty for nothing.
+    """A declared step.
+
+    timeout_s: of one try; None for none. is_plain: async, without a timeout and not at_most_once, so that a try awaits
+    the function directly. is_private: nothing of the step is shown. mark: the JSON member in the data of its events
+    that says what is private; empty for nothing.
     """
 
     name: str
@@ -42,8 +47,10 @@ class Step(NamedTuple):
 
 
 class Workflow(NamedTuple):
-    """A declared workflow. description: the first line of its docstring. takes_input: it has a parameter beside ctx;
-    has_default: that parameter has a default, which stands in for an input that is not given or null.
+    """A declared workflow.
+
+    description: the first line of its docstring. takes_input: it has a parameter beside ctx; has_default: that
+    parameter has a default, which stands in for an input that is missing or null.
     """
 
     name: str
@@ -71,22 +78,27 @@ def step(
     private: bool | tuple[str, ...] = False,
 ) -> Callable[[Function], Function]: ...
 def step(function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
-    """Declare a step: a function whose result is recorded once it returned, and which then never runs again.
+    """Declare a step: a function whose result is recorded once it has returned, and which then never runs again.
 
-    name: the function's own unless said; it is the step's key in history, so it must stay when code changes.
-    retries: tries after the first that failed. timeout_s: bound of one try; a synchronous step's thread cannot be
-    stopped: it goes on in the background, and what it returns later is ignored.
+    name: by default the function's own. It is the step's key in history, so it must stay when code changes.
+
+    retries: tries after the first one that failed. timeout_s: the bound of one try. A synchronous step's thread cannot
+    be stopped: it goes on in the background, and what it returns later is ignored.
+
     effect: "idempotent" (after a crash it may run again, under the same step_info().idempotency_key), "pure" (the same,
-    and it changes nothing outside), "at_most_once" (never runs twice: when a crash leaves its outcome unknown the turn
-    is parked; retried only after EffectNotStartedError).
-    backoff_s, backoff_s_max: the n-th retry waits between 0 and min(backoff_s_max, backoff_s * 2**(n-1)) seconds, after
-    the error's retry_after_s or Retry-After. retry_on, no_retry_on: exception types; the second wins.
-    private: True: clients are shown that there was an event, and nothing of the step: neither its name, result, error
-    nor what it emits (what the workflow makes of them is its own affair). Names: these top-level fields of a result
-    that is a dict are not shown. History has all of it.
+    and it changes nothing outside), "at_most_once" (never runs twice: when a crash leaves its outcome unknown, the turn
+    is parked; it is retried only after EffectNotStartedError).
 
-    Results are JSON: None, bool, int, finite float, str, list, tuple (becomes a list), dict with string keys.
-    Raises WorkflowError.
+    backoff_s, backoff_s_max: the n-th retry waits between 0 and min(backoff_s_max, backoff_s * 2**(n-1)) seconds, after
+    the error's retry_after_s or Retry-After. retry_on, no_retry_on: exception types; when an error is in both,
+    no_retry_on wins.
+
+    private: True: clients see that there was an event, and nothing of the step: neither its name, result, error nor
+    what it emits. What the workflow makes of them is its own affair. A tuple of names: clients do not see these
+    top-level fields of a result that is a dict. History has all of it.
+
+    Results are JSON: None, bool, int, finite float, str, list, tuple (becomes a list), dict with string keys. Raises
+    WorkflowError when the declaration is not valid.
     """
 
     def declare(function: Function) -> Function:
@@ -105,12 +117,14 @@ def workflow(function: Function, /) -> Function: ...
 @overload
 def workflow(*, name: str | None = None, version: str = "1") -> Callable[[Function], Function]: ...
 def workflow(function: Any = None, /, *, name: str | None = None, version: str = "1") -> Any:
-    """Declare a workflow: `async def f(ctx, input)`, or `def f(ctx, input)`, which runs in a thread of its own and
-    whose ctx has the same operations, blocking. The input parameter may be left out.
+    """Declare a workflow: `async def f(ctx, input)`, or `def f(ctx, input)`.
 
-    It must do the same again when it is run again with the same history: what is random, timed or comes from outside
-    goes through ctx. name: the function's own unless said. version: a string; a turn keeps the one it began with.
-    Raises WorkflowError.
+    A `def` workflow runs in a thread of its own, and its ctx has the same operations, blocking. The input parameter may
+    be left out. Run again with the same history, the workflow must do the same: what is random, timed or comes from
+    outside goes through ctx.
+
+    name: by default the function's own. version: a string; a turn keeps the version it began with. Raises WorkflowError
+    when the declaration is not valid.
     """
 
     def declare(function: Function) -> Function:
@@ -123,23 +137,26 @@ def workflow(function: Any = None, /, *, name: str | None = None, version: str =
 
 
 def workflow_of(value: object) -> Workflow | None:
-    """The declaration that a value carries."""
+    """Return the workflow that a function was declared as, or None."""
     found = getattr(value, _WORKFLOW, None) if inspect.isfunction(value) else None
     if not isinstance(found, Workflow):
         return None
-    # A decorator around the declared function has copied the declaration: the outer function is what is meant.
+    # A decorator around the declared function copied the declaration; the workflow is then the decorated function.
     return found if found.function is value else found._replace(function=cast(Callable[..., Any], value))
 
 
 def step_of(function: Callable[..., Any]) -> Step:
-    """The step that a function is declared as, or, undecorated, the one with every default. Raises WorkflowError."""
+    """Return the step that a function is declared as, or a step with every default when it is undecorated.
+
+    Raises WorkflowError.
+    """
     found = getattr(function, _STEP, None)
     if found.__class__ is Step:
         return found
     if workflow_of(function) is not None:
         _refuse("step", function, "it is a workflow; ctx.run takes steps")
     declared = _step_of(function, None)
-    with suppress(AttributeError, TypeError):  # a bound method or a builtin: looked at again each time
+    with suppress(AttributeError, TypeError):  # a bound method or a builtin: inspected at each call
         setattr(function, _STEP, declared)
     return declared
 

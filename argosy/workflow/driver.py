@@ -1,18 +1,18 @@
-"""Drives the code of one turn: between outcomes it runs to rest, and outcomes come one at a time, in one order.
+"""Drives the code of one turn: runs it until it is at rest, delivers one outcome, runs it again, and so on.
 
 Rules:
 - **History is the order.** An outcome is recorded, then delivered, then the code runs until nothing of it is ready;
-  only then comes the next one. A replay delivers what is recorded in the same order, so the code sees the same
-  again: who won a race, which of two errors came first, how far a loop got until a signal came.
-- **Nothing begins before history is all delivered.** What the code asks for meanwhile waits. So what it gives up (a
+  only then comes the next outcome. A replay delivers the recorded outcomes in the same order, so the code sees the same
+  again: the winner of a race, which of two errors came first, how far a loop got until a signal came.
+- **Nothing begins before all of history is delivered.** What the code asks for meanwhile waits. So what it gives up (a
   cancelled task, the loser of a race, what took longer than asyncio.timeout) is given up again before it would begin.
 - A cancel of the turn is an outcome, too: recorded, then delivered at rest, once, as CancelledError in the first task.
-  When that has ended, all others are cancelled, as asyncio.run does, and clean up to their end.
-- An outcome of an operation that the code had given up by then is passed over, now as in every replay.
-- At rest, with an outcome to deliver that the code has not asked for, history and code have parted: the turn is parked.
-  At rest with nothing to wait for, no outcome can ever come: the turn fails.
-- What code asks for while its frames are closed is refused, a few times in words; then it is not answered at all, so
-  that a loop that catches everything comes to its end, too.
+  When the first task has ended, all others are cancelled, as asyncio.run does, and clean up to their end.
+- The outcome of an operation that the code has given up by then is skipped, now and in every replay.
+- When the code is at rest and has not asked for the next outcome of history, history and code differ: the turn is
+  parked. When it is at rest and waits for nothing that is under way, no outcome can ever come: the turn fails.
+- What code asks for while its frames are closed is refused with an error, the first _REFUSALS times. After that it gets
+  no error and no outcome, so that a loop that catches everything comes to its end, too.
 """
 
 import asyncio
@@ -48,14 +48,17 @@ from argosy.workflow.turn_time import TurnTime
 log = structlog.get_logger()
 same_asyncio.install()
 
-_SLICE: Final = 1_000  # callbacks of one turn before the worker's loop has its turn again: a few ms, nothing to set
-_OUTCOMES: Final = 200  # in a row before the worker's loop has its turn again: as above
-_REFUSALS: Final = 3  # who asks more often than that while it is closed does not read them
-_TIMER_S_MAX: Final = 366 * 86_400.0  # as for ctx.sleep: longer is for ever
+_SLICE: Final = 1_000  # callbacks of one turn before it yields to the worker's loop: a few ms, so no setting
+_OUTCOMES: Final = 200  # outcomes in a row before it yields to the worker's loop: as above
+_REFUSALS: Final = 3  # code that asks more often while its frames are closed ignores the error
+_TIMER_S_MAX: Final = 366 * 86_400.0  # as for ctx.sleep; a longer timer is cut to it
 
 
 class Driver:
-    """turn_loop.Host. Used from the worker's loop only. on_done is called once, when `error` or `result` is set."""
+    """The host of the turn's loop (loop_handle.Host). Used from the worker's loop only.
+
+    on_done is called once, when `error` or `result` is set.
+    """
 
     __slots__ = (
         "_attempt",
@@ -101,11 +104,11 @@ class Driver:
         self._worker_loop = asyncio.get_running_loop()
         self._keys = TurnKeys(self._replay.old)
         self._runner = runner
-        # Made when the code first asks: many turns have no operation, and most ask for no time.
+        # Made when the code first needs them: many turns have no operation, and most never ask for the time.
         self._operations: Operations | None = None
         self._time: TurnTime | None = None
         self._root: RootTask | None = None
-        # Whoever runs beside the loop and will ask it for something (the thread of a synchronous workflow).
+        # How many threads run beside the loop and will ask it for something: that of a synchronous workflow, or none.
         self._beside = 0
         self._is_advancing = False
         self._is_done = self._is_cancelled = False
@@ -113,7 +116,7 @@ class Driver:
 
     @property
     def operations(self) -> Operations:
-        """What the code asks for."""
+        """The operations that the code asks for."""
         if self._operations is None:
             self._operations = Operations(
                 self._journal, self._runner, self.loop, self._worker_loop, advance=self.advance, fail=self._end
@@ -122,13 +125,13 @@ class Driver:
         return self._operations
 
     def begin(self, code: Coroutine[Any, Any, Any], variables: Variables) -> None:
-        """Run the code from its first line. variables: what its context variables are."""
+        """Run the code from its first line. variables: the context in which it runs."""
         self._journal.follow(self.advance)
         self._root = self.loop.begin(code, variables)
         self.advance()
 
     def advance(self) -> None:
-        """Go on as far as it goes. Called whenever something may have come."""
+        """Go on until the next outcome has to be waited for. Called whenever one may have come."""
         if self._is_advancing or self._is_done:
             return
         self._is_advancing = True
@@ -136,7 +139,7 @@ class Driver:
             self._go_on()
         except (Park, OwnershipLostError, WorkflowError, asyncio.CancelledError) as error:
             self._end(error=error)
-        except BaseException as bug:  # of ours, or of the user's where we did not expect any
+        except BaseException as bug:  # a bug of Argosy, or user code that raised where no error was expected
             internal = InternalError(f"{type(bug).__name__}: {words_of(bug)}")
             internal.__cause__ = bug
             self._end(error=internal)
@@ -144,12 +147,14 @@ class Driver:
             self._is_advancing = False
 
     def take_error(self) -> BaseException | None:
-        """What the attempt failed of. It is not kept here: its traceback holds this."""
+        """Return the attempt's error and forget it: its traceback refers to this driver."""
         error, self.error = self.error, None
         return error
 
     def close(self) -> set[asyncio.Task[None]]:
-        """Nothing of the workflow goes on. Returns tries of steps that were told to end, and have not yet."""
+        """Stop the workflow and close its frames. Returns the tries of steps that were cancelled and have not ended
+        yet.
+        """
         self.is_closed = self._is_done = True
         if self._operations is not None:
             self._operations.is_closed = True
@@ -162,12 +167,12 @@ class Driver:
         self._on_done = _nothing
         return set() if self._operations is None else self._operations.close()
 
-    # What the code asks
+    # What the code asks for
 
     def ask(self, name: str) -> str:
-        """The key of an operation that the code calls now. Raises WorkflowError where it must not."""
+        """Return the key of an operation that the code calls now. Raises WorkflowError where the code must not call it."""
         loop = self.loop
-        if self.is_closed:  # before all else: a frame that catches everything may be freed anywhere, in a step, too
+        if self.is_closed:  # first: a frame that catches everything may be freed anywhere, even in a step
             self._refuse()
         elif current_try.get() is not None:
             raise WorkflowError(f"{name!r} was asked of ctx inside a step; durable operations belong in the workflow")
@@ -177,14 +182,14 @@ class Driver:
         return self._keys.next(0, name) if root is not None and root.is_running else self._key(name)
 
     def hold(self) -> None:
-        """Somebody runs beside the loop: it is not at rest before `release`."""
+        """Keep the turn from rest until `release`: a thread that will ask for something runs beside the loop."""
         self._beside += 1
 
     def release(self) -> None:
         self._beside -= 1
         self.advance()
 
-    # argosy.workflow.turn_loop.Host
+    # argosy.workflow.loop_handle.Host
 
     def time_s(self) -> float:
         if self._time is None:
@@ -208,14 +213,14 @@ class Driver:
             "message": context.get("message"),
             "type": None if error is None else type(error).__name__,
         }
-        # Not at once: this may be called by a finalizer, in the middle of a line of the log, and in any thread.
-        with contextlib.suppress(RuntimeError):  # the loop has ended
+        # Not at once: a finalizer may call this in any thread, also while that thread writes a line of the log.
+        with contextlib.suppress(RuntimeError):  # the worker's loop is closed
             self._worker_loop.call_soon_threadsafe(partial(log.warning, telemetry.WORKFLOW_UNHANDLED, **told))
 
     # Inside
 
     def _go_on(self) -> None:
-        """From outcome to outcome, until there is nothing to do before something comes."""
+        """Deliver outcome after outcome, until the turn has to wait for one."""
         loop, journal, replay = self.loop, self._journal, self._replay
         for _ in range(_OUTCOMES):
             if journal.is_stopped:
@@ -252,7 +257,7 @@ class Driver:
                 if not operations.pending:
                     if not root.is_done:
                         refuse_hopeless()
-                    self._returned()  # what is left has swallowed its cancel, and waits for nobody
+                    self._returned()  # the remaining tasks swallowed their cancel, and wait for nothing that can come
                 elif not operations.tries_running:
                     journal.rest()
                 return
@@ -265,7 +270,11 @@ class Driver:
         root.cancel()
 
     def _returned(self) -> None:
-        """The code has ended. What it gave up by that needs no outcome, what it never asked for does."""
+        """End the attempt: the code has ended.
+
+        Outcomes of operations that the code gave up by ending are skipped; for an outcome that it never asked for, the
+        turn is parked.
+        """
         result, error = (None, asyncio.CancelledError()) if self._root is None else self._root.take_outcome()
         if self._replay.next is not None:
             self.operations.pass_over_rest("returned" if error is None else raised(error))

@@ -1,4 +1,4 @@
-"""`argosy.emit`: what a step or a workflow shows while it runs."""
+"""`argosy.emit`, with which a step or a workflow shows part of a channel while it runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -10,7 +10,7 @@ from argosy.workflow.current import Try, current_attempt, current_try
 from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
 
 _NOTHING: Final[Any] = object()
-_this_try: Final = current_try.get  # a method of what is imported is bound anew at each call: a tenth of an emit
+_this_try: Final = current_try.get  # bound once: binding the method at each call would cost a tenth of an emit
 
 
 def emit(
@@ -20,17 +20,18 @@ def emit(
     patch: Sequence[Mapping[str, Any]] | None = None,
     json: Any = _NOTHING,
 ) -> None:
-    """Show something of what this step (or the workflow itself) is making to whoever watches the turn.
+    """Show clients that follow the turn part of what this step, or the workflow itself, is making.
 
-    channel: a name of 1 to 64 characters; each step has channels of its own. One of: text is added to the channel's
-    end; json replaces its value; patch (operations of RFC 6902) changes it. A channel holds text or JSON, never both.
-    What is emitted is not lost: the event that ends the step holds the whole value. A step that is tried again begins
-    with empty channels; a workflow that is run again does not show again what was shown. Returns at once.
+    channel: a name of 1 to 64 characters; each step has channels of its own. Exactly one of: text, which is added to
+    the channel's end; json, which replaces its value; patch (operations of RFC 6902), which changes its value. A
+    channel holds text or JSON, never both. What is emitted is not lost: the event that ends the step holds the whole
+    value. A step that is tried again begins with empty channels; a workflow that runs again does not show again what it
+    has shown. Returns at once.
 
-    Raises WorkflowError: outside a step and a workflow, in a thread that Argosy did not start (asyncio.to_thread is
-    fine), after the try has ended, and over a bound (EMIT_SIZE_BYTES_MAX, PAYLOAD_SIZE_BYTES_MAX of one channel and of
-    what a patch copies, CHANNELS_SIZE_BYTES_MAX, CHANNELS_PER_TURN_MAX; of a private step no bound is looked at).
-    EncodingError: json or patch is no JSON.
+    Raises WorkflowError outside a step and a workflow, in a thread that Argosy did not start (asyncio.to_thread is
+    fine), after the try has ended, and over a bound: EMIT_SIZE_BYTES_MAX, PAYLOAD_SIZE_BYTES_MAX for one channel and
+    for what a patch copies, CHANNELS_SIZE_BYTES_MAX, CHANNELS_PER_TURN_MAX. For a private step no bound is checked.
+    Raises EncodingError when json or patch cannot be JSON.
     """
     this = _this_try()
     if (
@@ -48,14 +49,14 @@ def emit(
         elif tail.name == channel and tail.left > 0:
             tail.left -= 1
             tail.tokens.append(text)
-            # Whoever makes channels of it sets this first, then counts: this token is counted, or it is told of here.
+            # Channels.adopt sets tail.channels before anything counts: this token is counted, or announced here.
             if (watched := tail.channels) is not None and (listener := watched.listener) is not None:
                 listener()
             return
     channels = _channels(this)
     step, tries = (WORKFLOW, 0) if this is None else (this.step_key, this.number)
     if channels is None:
-        check_name(channel)  # nobody sees it, and what is wrong is wrong all the same
+        check_name(channel)  # a private step: nobody sees its emits, but their errors are raised all the same
     if text is not None and patch is None and json is _NOTHING:
         if not isinstance(text, str):
             raise WorkflowError(f"the text of emit is a string, not {type(text).__name__}")
@@ -72,7 +73,7 @@ def emit(
 
 
 def _channels(this: Try | None) -> Channels | None:
-    """None: nobody may see them."""
+    """Return the channels that this code emits to; None: nobody may see what it emits (a private step)."""
     attempt = current_attempt.get() if this is None else this.attempt
     if attempt is None:
         raise WorkflowError(

@@ -1,7 +1,8 @@
 """The locks of what emits change.
 
-A thread that holds one may come to `emit` once more: the garbage collector runs what users' code has left to be
-finalized (a generator that emits in its `finally`) at whatever allocation. It would wait for itself, and others for it.
+A thread that holds such a lock may call `emit` once more: at any allocation the garbage collector may run what users'
+code left to be finalized, such as a generator that emits in its `finally`. With a plain lock the thread would wait for
+itself, and other threads for it.
 """
 
 import threading
@@ -15,6 +16,6 @@ def make_lock() -> Any:
 
 
 def check_not_held(lock: Any) -> None:
-    """Raises WorkflowError when this very thread holds it."""
-    if lock._is_owned():  # as threading.Condition asks
+    """Raise WorkflowError when this thread holds the lock already."""
+    if lock._is_owned():  # threading.Condition uses this method, too
         raise WorkflowError("emit() was called by a finalizer, in the middle of another use of what is emitted")

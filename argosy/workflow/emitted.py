@@ -1,4 +1,7 @@
-"""What one emit may hold, whoever sees it. Pure; each raises WorkflowError, EncodingError for what is no JSON."""
+"""Checks of what one emit may hold, whether anybody may see it or not.
+
+Pure. Each function raises WorkflowError; EncodingError when a value cannot be JSON.
+"""
 
 from typing import Any, Final
 
@@ -10,7 +13,7 @@ _ANY_SIZE: Final = 1 << 62
 
 
 def check_name(name: Any) -> str:
-    """The name, of an enumeration or whatever else is a string, too."""
+    """Return a channel's name as a plain str, also when it is of a subclass, such as a string enumeration."""
     if not isinstance(name, str) or not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
         raise WorkflowError(
             f"a channel's name is a string of 1 to {NAME_CHARACTERS_MAX} printable characters, not {name!r:.80}"
@@ -19,7 +22,7 @@ def check_name(name: Any) -> str:
 
 
 def size_bytes_of(text: str) -> int:
-    """In UTF-8."""
+    """Return the size of the text in UTF-8."""
     try:
         return len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
@@ -31,7 +34,7 @@ def json_of(value: Any) -> bytes:
 
 
 def patch_of(operations: Any) -> tuple[bytes, list[Any]]:
-    """A list of operations (RFC 6902): its JSON, and as that is read."""
+    """Return the JSON of a list of operations (RFC 6902), and the list decoded from it."""
     encoded, decoded = payload.encode(operations, _ANY_SIZE, "the patch of emit")
     if not isinstance(decoded, list):
         raise WorkflowError("the patch of emit is a list of operations (RFC 6902)")

@@ -1,4 +1,4 @@
-"""Runs a workflow from its input to its result, against a journal."""
+"""Run a workflow from its input to its result, against a journal."""
 
 import asyncio
 import random as randomness
@@ -22,17 +22,17 @@ from argosy.workflow.threads import Threads
 
 anyio_scopes.install()
 
-_CLOSE_TIMEOUT_S: Final = 5.0  # of tries that are told to end; what goes on after it is recorded by nobody
+_CLOSE_TIMEOUT_S: Final = 5.0  # for cancelled tries to end; what goes on after it, nothing records
 _RESULT: Final = "the result of the workflow"
 
 
 class Execution:
     """One attempt of a turn, from its first line to its end. Used from the worker's loop.
 
-    threads: for what is synchronous. on_end is called once with the result, as JSON bytes, or with an error: what the
-    workflow raises; Park; OwnershipLostError; EncodingError and PayloadTooLargeError when the result cannot be
-    recorded; CancelledError when it was cancelled. By then nothing of the workflow runs any more, but threads that
-    cannot be stopped; they can record nothing.
+    threads: where synchronous steps and workflows run. on_end is called once, with the result as JSON bytes or with an
+    error: what the workflow raises; Park; OwnershipLostError; EncodingError and PayloadTooLargeError when the result
+    cannot be recorded; CancelledError when the attempt was cancelled. By then nothing of the workflow runs any more,
+    except threads that cannot be stopped; these can record nothing.
     """
 
     __slots__ = (
@@ -65,7 +65,7 @@ class Execution:
         self.has_ended = False
 
     def begin(self, definition: Workflow, journal: Journal, input_bytes: bytes) -> None:
-        """Run the code from its first line. input_bytes: JSON. Nothing happens when it was cancelled before."""
+        """Run the code from its first line. input_bytes: JSON. Does nothing when the execution was cancelled before."""
         if self._is_ending:
             return
         try:
@@ -97,18 +97,18 @@ class Execution:
 
     @property
     def has_begun(self) -> bool:
-        """Whether code of it has run."""
+        """Whether code of the workflow has run."""
         return self._driver is not None or self.has_ended
 
     def cancel(self) -> None:
-        """End it from outside: its frames are closed and its steps cancelled."""
+        """End the attempt from outside: close its frames and cancel its steps."""
         if not self._is_ending:
             self._is_ending = True
-            # Not at once: whoever calls this may be called by it.
+            # Not at once: the caller may itself be running inside a call that the attempt made.
             asyncio.get_running_loop().call_soon(self._close, None, asyncio.CancelledError())
 
     def _ended(self) -> None:
-        """The code has ended, or cannot go on."""
+        """The driver's on_done: the code has ended, or cannot go on."""
         driver = self._driver
         if self._is_ending or driver is None:
             return
@@ -117,7 +117,7 @@ class Execution:
         if error is None:
             try:
                 result = payload.encode(driver.result, self._bounds.payload_size_bytes_max, _RESULT)[0]
-            except BaseException as raised:  # EncodingError, PayloadTooLargeError, or what the result's class does
+            except BaseException as raised:  # EncodingError, PayloadTooLargeError, or what the result's class raises
                 error = raised
         elif isinstance(error, BaseExceptionGroup):
             error = _root(error)
@@ -154,7 +154,7 @@ async def execute(
     step_timeout_s_max: float = TIMEOUT_S_MAX,
     random: Callable[[], float] = randomness.random,
 ) -> bytes:
-    """The result of the workflow, as JSON bytes: an Execution, awaited. Raises its error."""
+    """Run an Execution to its end, and return the workflow's result as JSON bytes. Raises the Execution's error."""
     ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     raised: list[BaseException] = []
 
@@ -179,7 +179,7 @@ async def execute(
 
 def _enter(attempt: OpenAttempt) -> None:
     if current_try.get() is not None:
-        current_try.set(None)  # whatever began this turn is not a step of it
+        current_try.set(None)  # this turn may have been begun from a step of another one
     current_attempt.set(attempt)
 
 
@@ -196,7 +196,7 @@ def _arguments(definition: Workflow, input_bytes: bytes) -> tuple[Any, ...]:
 
 
 def _root(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What a task group failed of: one error alone stands for itself."""
+    """Return the error of a task group; a single error in it stands for itself."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]

@@ -1,9 +1,10 @@
-"""How frames of a workflow end that its code did not end itself.
+"""How Argosy closes the frames of a workflow that its code did not end itself.
 
 Rules:
-- A frame is closed until it is: what awaits in a `finally` is closed there, too, some times over.
-- A generator that nobody holds any more ends at once, on the turn's loop, at the same place in every process. One that
-  only the garbage collector finds is found at another place in each, so nothing of it runs.
+- A frame is closed again until it has ended, at most _CLOSES_MAX times: code that awaits in a `finally` is closed
+  there, too.
+- An async generator that nothing holds any more ends at once, on the turn's loop, at the same place in every process.
+  One that only the garbage collector finds is found at another place in each process, so none of its code runs.
 """
 
 import gc
@@ -20,14 +21,14 @@ from argosy.workflow.frames import words_of
 
 log = structlog.get_logger()
 
-_CLOSES_MAX: Final = 20  # a frame that awaits more than that in its `finally` blocks is let go of
+_CLOSES_MAX: Final = 20  # a frame that awaits more often than that in its `finally` blocks is left as it is
 
-# The thread in which the garbage collector runs; 0: it does not.
+# The thread in which the garbage collector runs; 0 while it does not run.
 _collecting = 0
 
 
 def close(code: Coroutine[Any, Any, Any]) -> BaseException | None:
-    """What it raised instead of its end, if it did."""
+    """Close a coroutine. Returns what it raised instead of ending, or None."""
     raised: BaseException | None = None
     for _ in range(_CLOSES_MAX):
         try:
@@ -35,14 +36,14 @@ def close(code: Coroutine[Any, Any, Any]) -> BaseException | None:
         except BaseException as error:  # the edge of user code
             raised = error
             if getattr(code, "cr_frame", None) is not None:
-                continue  # it awaits something else now
+                continue  # it caught GeneratorExit, and awaits something else now
             return raised
         return None
     return raised
 
 
 def say(turn_id: uuid.UUID, raised: Iterable[BaseException]) -> None:
-    """Frames did something else than to end: they raised these."""
+    """Log the errors of frames that raised something instead of ending."""
     for error in raised:
         log.warning(
             telemetry.WORKFLOW_UNCLOSED, turn_id=str(turn_id), type=type(error).__name__, message=words_of(error)
@@ -50,8 +51,10 @@ def say(turn_id: uuid.UUID, raised: Iterable[BaseException]) -> None:
 
 
 def close_awaited(generator: AsyncGenerator[Any, Any]) -> BaseException | None:
-    """Close what a generator awaits. Until Python 3.13 closing who iterates it does not: that would end once, and with
-    nobody to hear of it, when the generator is freed.
+    """Close the coroutine that an async generator awaits.
+
+    Until Python 3.13, closing the coroutine that iterates the generator does not close what the generator awaits: that
+    would be closed only once, and its error be lost, when the generator is freed.
     """
     awaited = getattr(generator, "ag_await", None)
     return close(awaited) if inspect.iscoroutine(awaited) else None

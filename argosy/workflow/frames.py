@@ -1,5 +1,6 @@
-"""Where an error of user code came from, as text for whoever has to mend it: the innermost frames first, Argosy's own
-left out, then what caused it.
+"""Where an error of user code came from, as text for the engineer who has to mend it.
+
+The innermost frames come first, without Argosy's own; then comes what caused the error.
 
     KeyError: 'id'
       at /srv/my.py:14 in load: return row["id"]
@@ -7,10 +8,10 @@ left out, then what caused it.
       at /srv/db.py:3 in fetch: raise ConnectionError("refused")
 
 Rules:
-- No values of variables: they may be secrets. Source lines are those of the files that are there now.
-- Whatever the error does when it is looked at (`__str__` that raises, causes that go in circles, thousands of frames),
-  the answer is a text of SIZE_BYTES_MAX at the most.
-- What a step failed of is told as it was recorded, so that a replay tells the same; of a private step nothing is.
+- No values of variables: they may be secrets. Source lines come from the files as they are now.
+- Whatever the error does when it is read (a `__str__` that raises, causes that form a circle, thousands of frames), the
+  result is a text of at most SIZE_BYTES_MAX.
+- The error of a step is told as it was recorded, so that a replay tells the same; nothing is told of a private step.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from typing import Final
 
 from argosy.errors import StepFailedError
 
-# As much as a message may have: together an event of an error stays below 5 KB, and a thousand of them below a flush.
+# The bound of a message, too: with both an event of an error stays below 5 KB, and a thousand of them below a flush.
 SIZE_BYTES_MAX: Final = 2_048
 
 _FRAMES_MAX: Final = 16
@@ -35,19 +36,19 @@ _WORDS_CHARACTERS_MAX: Final = 400
 _CUT: Final = "\n…"
 
 _HOUSE: Final = tuple(f"{path.parents[1]}/" for path in {Path(__file__), Path(__file__).resolve()})
-_WORKFLOWS: Final = tuple(f"{folder}workflows/" for folder in _HOUSE)  # they ship with Argosy, and are user code
+_WORKFLOWS: Final = tuple(f"{folder}workflows/" for folder in _HOUSE)  # these ship with Argosy, but count as user code
 
 
 def traceback_of(error: BaseException) -> str:
-    """As above; empty when nothing can be said. Never raises."""
+    """Return the text described above; empty when reading the error fails. Never raises."""
     try:
         return clipped("\n".join(_lines(error, set(), "")), SIZE_BYTES_MAX)
-    except BaseException:  # an error that cannot even be looked at must not cost the turn
+    except BaseException:  # an error that cannot even be read must not fail the turn
         return ""
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says, valid Unicode whatever it holds. Never raises."""
+    """Return an error's message as valid Unicode. Never raises."""
     try:
         return str(error).encode("utf-8", "backslashreplace").decode()
     except BaseException as broken:
@@ -55,12 +56,12 @@ def words_of(error: BaseException) -> str:
 
 
 def kind_of(error: BaseException) -> str:
-    """The name of its class."""
+    """Return the name of the error's class."""
     return type(error).__name__
 
 
 def clipped(text: str, size_bytes_max: int) -> str:
-    """Its beginning, valid Unicode."""
+    """Return the text, cut to a size at its end, as valid Unicode."""
     encoded = text.encode("utf-8", "backslashreplace")
     if len(encoded) <= size_bytes_max:
         return encoded.decode()
@@ -68,7 +69,7 @@ def clipped(text: str, size_bytes_max: int) -> str:
 
 
 def _lines(error: BaseException, seen: set[int], indent: str) -> Iterator[str]:
-    """The error and what caused it. seen: those that were told already, by id."""
+    """Yield the lines of the error and of what caused it. seen: the ids of errors that have their lines already."""
     current: BaseException | None = error
     how = ""
     while current is not None and id(current) not in seen and len(seen) < _CAUSES_MAX * _MEMBERS_MAX:
@@ -96,14 +97,14 @@ def _lines(error: BaseException, seen: set[int], indent: str) -> Iterator[str]:
 
 def _head(error: BaseException) -> str:
     words = words_of(error)
-    if len(words) > _WORDS_CHARACTERS_MAX:  # a traceback of another process has what matters at its end
+    if len(words) > _WORDS_CHARACTERS_MAX:  # the traceback of another process ends with what matters
         half = _WORDS_CHARACTERS_MAX // 2
         words = f"{words[:half]} … {words[-half:]}"
     return f"{kind_of(error)}: {words}" if words else kind_of(error)
 
 
 def _frames(error: BaseException) -> Iterator[str]:
-    """The innermost frames of user code, the innermost first."""
+    """Yield the innermost frames of user code, the innermost first."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         text = error.text if isinstance(error.text, str) else ""
         yield f"{error.filename}:{error.lineno}: {text.strip()[:_LINE_CHARACTERS_MAX]}"
@@ -118,7 +119,7 @@ def _frames(error: BaseException) -> Iterator[str]:
     for each in reversed(found):
         code = each.tb_frame.f_code
         source = ""
-        with contextlib.suppress(Exception):  # of a loader of the user's
+        with contextlib.suppress(Exception):  # a module loader of the user's may raise anything
             source = linecache.getline(code.co_filename, each.tb_lineno, each.tb_frame.f_globals).strip()
         line = f"{code.co_filename}:{each.tb_lineno} in {code.co_name}"
         yield f"{line}: {source[:_LINE_CHARACTERS_MAX]}" if source else line

@@ -1,9 +1,10 @@
-"""What a running turn writes down and waits for: the contract between the driver of its code and a worker.
+"""What a running turn records and waits for: the contract between the driver of its code and a worker.
 
 Order: what `record` writes becomes durable in the order of the calls, in one flush or in several.
-Fence: what is recorded, and every coroutine here, raises OwnershipLostError once this process may no longer write for
-the turn. While the turn is handed over and a step of it still runs here `ready` and `durable` never return: nothing new
-begins, and the step is not disturbed.
+
+Fence: once this process may no longer write for the turn, `record` and every coroutine here raise OwnershipLostError.
+While the turn is handed over and one of its steps still runs here, `ready` and `durable` never return: so nothing new
+begins, and the step runs on undisturbed.
 """
 
 import uuid
@@ -21,8 +22,8 @@ WaitKind = Literal["signal", "sleep", "retry"]
 class Park(BaseException):
     """Stops the turn for an operator.
 
-    key: of the operation that cannot go on; turn.parked is written under it, so that a resume concerns it alone.
-    is_private: the key is not shown to clients.
+    key: of the operation that cannot go on; turn.parked is written under this key, so that a resume concerns that
+    operation alone. is_private: clients are not shown the key.
     """
 
     def __init__(self, reason: str, message: str, key: str = "", *, is_private: bool = False) -> None:
@@ -34,23 +35,26 @@ class Park(BaseException):
 
 
 class Emitter(Protocol):
-    """An attempt, for who watches it."""
+    """The channels of an attempt, as a follower needs them."""
 
     def look(self) -> Channels | None:
-        """What it has emitted, and emits to from now on. None: nothing yet, and its first emit looks who watches."""
+        """Return the channels that the attempt has emitted to and emits to from now on.
+
+        None: it has emitted nothing yet, and its first emit finds out whether the turn has followers.
+        """
         ...
 
     def leave(self) -> None:
-        """Nobody looks any more."""
+        """Note that nothing follows the attempt any more."""
         ...
 
 
 class Journal(Protocol):
-    """One attempt's hand on its turn's history. Used from the event loop only, but for its properties, `channels` and
+    """One attempt's access to its turn's history. Used from the event loop only, except the properties, `channels` and
     `show`.
 
-    bounds: of what it emits; is_new: it does not go on from anything that was emitted before; replay: the history that
-    it goes on from.
+    bounds: of what the attempt emits; is_new: no earlier run of the turn has emitted anything that this attempt goes on
+    from; replay: the history that the attempt goes on from.
     """
 
     @property
@@ -70,87 +74,105 @@ class Journal(Protocol):
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the code must not go on: the turn is handed over, ends from outside, rests, or is not ours."""
+        """Whether the code must not go on: the turn is handed over, ended from outside, suspended, or no longer owned
+        by this worker.
+        """
         ...
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the turn was cancelled in this attempt; that is recorded, and the code is to hear of it."""
+        """Whether the turn was cancelled in this attempt: the cancel is recorded, and the code has to be told."""
         ...
 
     def hear(self) -> None:
-        """The code is told that its turn is cancelled, by this attempt or by history."""
+        """Note that the code is told that its turn is cancelled, by this attempt or by history."""
         ...
 
     def follow(self, advance: Callable[[], None]) -> None:
-        """advance is called whenever a wait may be over."""
+        """Set the function that is called whenever a wait may be over."""
         ...
 
     def starts_now(self, key: str) -> bool:
-        """Whether a step may begin at once, as `ready` has it. True: it is in flight. False: that is to be awaited."""
+        """Whether a step may begin at once, without `ready`. True: the step is in flight from now on. False: await
+        `ready`.
+        """
         ...
 
     async def ready(self, key: str) -> None:
-        """Returns when a step may begin: all recorded before is durable. From then on it is in flight, until `left`."""
+        """Return when a step may begin: everything recorded before is durable. The step is then in flight, until
+        `left`.
+        """
         ...
 
     def left(self, key: str) -> None:
-        """The try of the step is over, whatever it came to."""
+        """Note that the try of the step is over, whatever its outcome."""
         ...
 
     def record(self, event: Event, key: str, data: bytes) -> None:
-        """Write a durable event. Returns at once; it is durable after `durable`, before the next `ready`, and before
-        the turn's end is. While the turn is handed over, what a step came to is kept for whoever owns it now. Raises
-        WorkflowError when there is no room for it in the turn's history.
+        """Write a durable event. Returns at once.
+
+        The event is durable after the next `durable`, before the next `ready` returns, and before the turn's end is
+        durable. While the turn is handed over, the outcome of a step is kept for the worker that owns the turn now.
+        Raises WorkflowError when the turn's history has no room for the event.
         """
         ...
 
     async def durable(self, key: str) -> None:
-        """Returns when everything recorded so far is in Postgres. key: of the operation that waits for it."""
+        """Return when everything recorded so far is in Postgres. key: of the operation that waits for it."""
         ...
 
     def begin_wait(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
-        """Wait durably: the turn may rest meanwhile. A wait that began in an earlier attempt goes on."""
+        """Begin a durable wait, during which the turn may be suspended. A wait that began in an earlier attempt goes
+        on.
+        """
         ...
 
     def take_timer(self, key: str) -> float | None:
-        """How many seconds of a wait of an earlier attempt are left; another wait goes on in its place. None: it has no
-        timer.
+        """End a wait of an earlier attempt in favour of one that goes on in its place, and return how many seconds of
+        it are left.
+
+        None: the wait has no timer.
         """
         ...
 
     def end_wait(self, key: str) -> None:
-        """The code does not wait any more: it gave up."""
+        """End a wait that the code has given up."""
         ...
 
     def next_over(self) -> tuple[str, Recorded] | None:
-        """A wait that is over: its key and its outcome, recorded by the time this returns."""
+        """Return the key and the outcome of a wait that is over, or None. The outcome is recorded by the time this
+        returns.
+        """
         ...
 
     def rest(self) -> None:
-        """The code is at rest, and waits for nothing but waits."""
+        """Note that the code is at rest, and that all it waits for are durable waits: the turn may be suspended."""
         ...
 
     def hide(self, key: str) -> None:
-        """The operation is a private step: nothing that clients are shown may name it."""
+        """Note that the operation is a private step: nothing that clients are shown may name it."""
         ...
 
     def is_hidden(self, key: str) -> bool:
-        """Whether it is the key of a private step, or of the wait between two of its tries."""
+        """Whether the key is that of a private step, or of the wait between two of its tries."""
         ...
 
     def open(self, emitter: Emitter) -> None:
-        """The attempt begins. Who watches already has its `look`, and so has whoever comes."""
+        """Begin the attempt. If the turn has a follower already, its `look` is called now; for a later follower, when
+        it comes.
+        """
         ...
 
     def channels(self) -> Channels:
-        """Made for the attempt, with what it goes on from. May take long; several threads are given several."""
+        """Make the channels of the attempt, with the values that it goes on from. May take long; two threads may each
+        get their own.
+        """
         ...
 
     def show(self, channels: Channels) -> None:
-        """The attempt emits to these, and whoever watches sees them."""
+        """Make these the channels of the attempt: followers see what it emits to them."""
         ...
 
     def database_time_s(self) -> float:
-        """Seconds since 1970 by the database's clock, good to some milliseconds."""
+        """Return the seconds since 1970 by the database's clock, good to some milliseconds."""
         ...

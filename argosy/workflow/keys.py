@@ -1,14 +1,15 @@
-"""The grammar of keys, under which an operation's outcome is recorded: pure.
+"""The grammar of keys, under which the outcomes of operations are recorded: pure.
 
     step.name            the first call of a step; #2, #3, … the further ones, in the order of the calls
     sleep, now, uuid     of ctx.sleep, ctx.now, ctx.uuid
     signal:NAME          of ctx.wait_signal
-    @timer, @time        of the turn's loop: asyncio.sleep and the like; its time, which is the whole turn's
-    7/step.name          of the branch that is the turn's seventh task: each task counts its calls for itself
-    @cancel              of the turn: it is cancelled, and its code is told at this place; asked for by nobody
-    step.name~2          the wait after the second try of a step; nobody awaits it but the step
+    @timer               of the turn's loop: asyncio.sleep and the like
+    @time                of the turn's loop: its time; counted for the whole turn
+    7/step.name          of the turn's task number 7; the workflow is number 0. Each task counts its calls for itself
+    @cancel              the turn is cancelled, and its code is told at this place; the code does not ask for it
+    step.name~2          the wait after the second try of a step; the step waits for it, and the code does not
 
-Names of steps begin with a letter and have no ~, # and /; those of signals have no ~ and #.
+Names of steps begin with a letter and have no ~, # and /; names of signals have no ~ and #.
 """
 
 from typing import Final
@@ -19,20 +20,20 @@ CANCEL: Final = "@cancel"
 
 
 def retry_key(key: str, tries: int) -> str:
-    """Of the wait after so many tries of the step with this key."""
+    """Return the key of the wait after so many tries of the step with this key."""
     return f"{key}~{tries}"
 
 
 def is_awaited(key: str) -> bool:
-    """Whether the code of a workflow awaits the outcome: not the wait between two tries, nor the loop's time."""
+    """Whether a workflow's code awaits the outcome: it does not await the wait between two tries, nor the loop's time."""
     return "~" not in key and (key[:1] != "@" or key.partition("#")[0] != TIME)
 
 
 def step_key(retry: str) -> str:
-    """The key of the step whose wait this is."""
+    """Return the key of the step whose wait between two tries this is."""
     return retry.rpartition("~")[0]
 
 
 def signal_of(key: str) -> str:
-    """The name of the signal that a wait is for."""
+    """Return the name of the signal that a wait is for."""
     return key[key.index("signal:") + len("signal:") :].partition("#")[0]

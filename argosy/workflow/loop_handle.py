@@ -1,4 +1,4 @@
-"""What a turn's loop hands out for what it is to call, and who runs the loop."""
+"""The handles and timers that a turn's loop returns for its callbacks, and the contract with the loop's host."""
 
 from collections.abc import Callable
 from contextvars import Context
@@ -6,27 +6,27 @@ from typing import Any, Final, Protocol
 
 
 class Host(Protocol):
-    """Who runs the loop."""
+    """The driver, as the turn's loop and its timers need it."""
 
     def time_s(self) -> float:
-        """The turn's time, the same in a replay."""
+        """Return the turn's time, the same in a replay."""
         ...
 
     def begin_timer(self, timer: "Timer", delay_s: float) -> None:
-        """Calls the loop's `fire` after so many seconds, unless the timer is cancelled."""
+        """Call the loop's `fire` after delay_s seconds, unless the timer is cancelled."""
         ...
 
     def end_timer(self, timer: "Timer") -> None:
-        """The timer was cancelled."""
+        """Note that the timer was cancelled."""
         ...
 
     def unhandled(self, context: dict[str, Any]) -> None:
-        """Something raised that nobody awaits: as for loop.set_exception_handler."""
+        """Log an error that nothing awaits; context: as for loop.set_exception_handler."""
         ...
 
 
 class _Nobody:
-    """Of a loop that has ended."""
+    """The host of a loop that has ended."""
 
     def time_s(self) -> float:
         return 0.0
@@ -40,11 +40,11 @@ NOBODY: Final = _Nobody()
 
 
 def _ran() -> None:
-    """Of a handle that has run."""
+    """Stand in for the callback of a handle that has run."""
 
 
 class Handle:
-    """asyncio.Handle, as far as it is used."""
+    """asyncio.Handle, as far as asyncio and users' code use it."""
 
     __slots__ = ("_args", "_callback", "_context", "_is_cancelled")
 
@@ -66,12 +66,12 @@ class Handle:
     def run(self) -> None:
         if not self._is_cancelled:
             self._context.run(self._callback, *self._args)
-            # The traceback of what a task was ended by holds this frame: it must not hold the task.
+            # The traceback of an error that ended a task holds this frame, which must not hold the task.
             self._callback, self._args = _ran, ()
 
 
 class Timer(Handle):
-    """asyncio.TimerHandle. key: of the durable timer that it is."""
+    """asyncio.TimerHandle. key: of the durable timer behind it."""
 
     __slots__ = ("_host", "_when_s", "key")
 

@@ -1,4 +1,6 @@
-"""What the loop of a turn refuses, and why; what an event loop has and it does not says where it belongs."""
+"""What the loop of a turn refuses. A method of asyncio's loops that it lacks raises an error that says where such work
+belongs.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
@@ -32,12 +34,12 @@ _REFUSED: Final = (
 
 
 def refuse_closed() -> NoReturn:
-    """For who asks something of a loop that has ended."""
+    """Raise the error for code that asks for something after its turn was suspended or has ended."""
     raise WorkflowError("the turn rests or has ended: nothing of it begins any more, also not in a `finally`")
 
 
 def refuse_restless(callbacks_max: int) -> NoReturn:
-    """For code that goes on for ever between two outcomes."""
+    """Raise the error for code that runs for ever between two outcomes."""
     raise WorkflowError(
         "the workflow never comes to rest: a loop of it awaits nothing that is durable "
         f"(WORKFLOW_CALLBACKS_MAX={callbacks_max})"
@@ -45,7 +47,7 @@ def refuse_restless(callbacks_max: int) -> NoReturn:
 
 
 def refuse_hopeless() -> NoReturn:
-    """For code that waits, and nothing can come."""
+    """Raise the error for code that waits although no outcome can come."""
     raise WorkflowError(
         "the workflow waits for what nothing can bring: no step, wait or timer of it is under way "
         "(I/O, threads and other loops belong in a step)"
@@ -53,7 +55,7 @@ def refuse_hopeless() -> NoReturn:
 
 
 def refuse_all(loop_class: type) -> None:
-    """Give the class a method that raises WorkflowError for each of them."""
+    """Give the class a method for each refused name, which raises WorkflowError."""
     for name, why in _REFUSED:
         setattr(loop_class, name, _refusal(name, why))
 

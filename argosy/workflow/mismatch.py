@@ -1,4 +1,4 @@
-"""History and code have parted: what is said of it."""
+"""The Park errors of turns whose history and code differ."""
 
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Park
@@ -8,23 +8,30 @@ _WORDS_MAX = 200
 
 
 def mismatch(recorded: str, instead: str) -> Park:
-    """recorded: what history has next; instead: what the code does at this place."""
+    """Return the error for an outcome that the code does not ask for.
+
+    recorded: what history has next; instead: what the code does at this place.
+    """
     return _park(f"history has the outcome of {recorded}, which the code does not ask for at this place; it {instead}")
 
 
 def raised(error: BaseException) -> str:
-    """What the code did that ended with this."""
+    """Say that the code ended with this error."""
     return f"raised {type(error).__name__}: {words_of(error)[:_WORDS_MAX]}"
 
 
 def asks_for(wanted: list[str]) -> str:
-    """What the code does that waits for these."""
+    """Say which operations the code waits for."""
     more = "" if len(wanted) <= _NAMES_MAX else f" and {len(wanted) - _NAMES_MAX} more"
     return f"asks for {', '.join(wanted[:_NAMES_MAX]) or 'nothing'}{more} instead"
 
 
 def other_arguments(recorded: str, digest: str, digest_now: str) -> Park:
-    """recorded: the step that history has next; digest: of the arguments that it had; digest_now: of those it gets."""
+    """Return the error for a step that the code gives other arguments than history has.
+
+    recorded: the step that history has next; digest: of the recorded arguments; digest_now: of those that the code
+    gives it.
+    """
     return _park(
         f"history has the outcome of {recorded} with arguments of digest {digest}; the code now gives it arguments of "
         f"digest {digest_now}"
@@ -32,7 +39,10 @@ def other_arguments(recorded: str, digest: str, digest_now: str) -> Park:
 
 
 def counted_otherwise(recorded: str, asked: str, task: int) -> Park:
-    """recorded: what history has of a build that counted the calls of all tasks together; asked: what a task calls."""
+    """Return the error for a key of an older build that may be another task's.
+
+    recorded: what history has of a build that counted the calls of all tasks together; asked: what the task calls.
+    """
     return Park(
         "history_mismatch",
         f"history has {recorded}, from a build of Argosy that counted the calls of all tasks of a turn together: "

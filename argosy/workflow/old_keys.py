@@ -1,11 +1,11 @@
-"""Keys of a build that counted the calls of all tasks of a turn together: which of them can be told apart.
+"""Keys of an older build that counted the calls of all tasks of a turn together, and which of them can be told apart.
 
 Turns that began under such a build go on under their keys. Rules:
 - The calls of the workflow itself, in line or handed to asyncio.gather and the like, have the keys that they had.
-- A task that calls what history has the outcome of, and the workflow itself has not asked for, may or may not be who
-  it belongs to: the turn is parked before anything is given to the wrong one.
-- asyncio's timers left no record then: one is over when history goes on with what the code asks for after it.
-- A wait in a task goes on for what is left of it.
+- When a task calls an operation whose outcome history has, and the workflow itself has not asked for that outcome, it
+  may belong to that task or to another: the turn is parked before anything is delivered to the wrong one.
+- asyncio's timers left no record then: a timer counts as over when the code goes on to ask for what history has next.
+- A wait in a task goes on for what is left of the recorded one.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ _BEGUN: Final = SETTLED_OUTCOMES | {Event.STEP_INTENDED, Event.STEP_RETRYING}
 
 
 class OldKeys:
-    """What of a history such a build wrote."""
+    """The part of a history that such a build wrote."""
 
     __slots__ = ("_counts", "_waits", "settled")
 
@@ -27,7 +27,7 @@ class OldKeys:
         self._waits: dict[str, list[str]] = {}
 
     def add(self, kind: str, key: str, data: bytes) -> None:
-        """A row of history with a key."""
+        """Add a row of history that has a key."""
         if kind == Event.WAIT_STARTED:
             self._waits.setdefault(_name(key), []).append(key)
         if kind in SETTLED_OUTCOMES:
@@ -39,15 +39,21 @@ class OldKeys:
                 self._counts[name] = (number, key, b'"private":' in data)
 
     def beyond(self, name: str, asked: int) -> tuple[str, bool] | None:
-        """The last key of this name, and whether it is a private step's, if the workflow itself has asked for fewer."""
+        """Return the last key of this name, and whether it is a private step's; None when the workflow itself has asked
+        for it.
+
+        asked: how many calls of this name the workflow itself has made.
+        """
         found = self._counts.get(name)
         return None if found is None or found[0] <= asked else found[1:]
 
     def left_s(
         self, key: str, timeout_s: float | None, asked: set[str], take_timer: Callable[[str], float | None]
     ) -> float | None:
-        """How long a wait takes that a task asks for: what is left of one that began under another key. asked: all that
-        the code has asked for; what began is added. take_timer(key): what is left of it.
+        """Return how long a wait that a task asks for takes: what is left of one that began under another key.
+
+        asked: the keys of all that the code has asked for, to which this adds the key of the earlier wait.
+        take_timer(key): ends that wait and returns what is left of it.
         """
         for before in self._waits.get(_name(key.partition("/")[2]), ()) if key[0].isdigit() else ():
             if before not in self.settled and before not in asked:
@@ -57,7 +63,9 @@ class OldKeys:
         return timeout_s
 
     def timer(self, key: str, pending: Iterable[Any]) -> Any:
-        """Which of asyncio's timers was over before the outcome with this key came, or None. pending: operations."""
+        """Return the timer of asyncio that was over before the outcome with this key came, or None. pending:
+        operations.
+        """
         if key not in self.settled:
             return None
         timers = [each for each in pending if each.timer is not None]

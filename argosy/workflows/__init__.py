@@ -1,1 +1,1 @@
-"""Workflows that ship with Argosy: every worker can run them."""
+"""Workflows that ship with Argosy. Every worker can run them."""

@@ -1,4 +1,4 @@
-"""The smallest workflow: to try a fleet, and to measure it."""
+"""The smallest workflow: for trying and measuring a fleet."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from argosy.workflow.definition import step, workflow
 
 @step(effect="pure")
 async def answer(value: Any) -> Any:
-    """What it was given."""
+    """Return the value that it was given."""
     return value
 
 

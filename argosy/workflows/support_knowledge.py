@@ -1,4 +1,4 @@
-"""Search in the knowledge base that ships with the demonstration: cosine of TF-IDF vectors, in memory."""
+"""Searches the knowledge base that ships with the demonstration: cosine similarity of TF-IDF vectors, in memory."""
 
 import json
 import math
@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from argosy.workflows.support_text import stems
 
-SCORE_MIN: Final = 0.08  # below it an article only shares everyday words with a ticket
+SCORE_MIN: Final = 0.08  # below this score an article shares only everyday words with a ticket
 
 
 def search(text: str, language: str, limit: int) -> list[dict[str, Any]]:
-    """The articles nearest to a text, best first: {"id", "title", "answer", "score"}. Other languages only count when
-    the text's own has none.
+    """Return the articles nearest to a text, the best first: {"id", "title", "answer", "score"}.
+
+    Articles in other languages count only when there is none near in the text's own. An article with less than half of
+    the best score is left out.
     """
     articles, frequency = _index()
     query = _vector(text, frequency, len(articles))
@@ -38,7 +40,7 @@ def _index() -> tuple[list[tuple[dict[str, Any], dict[str, float]]], Counter[str
 
 
 def _vector(text: str, frequency: Counter[str], count: int) -> dict[str, float]:
-    """Weights of a text's stems: how often here, how rarely elsewhere; of length 1."""
+    """Return the weights of a text's stems as a vector of length 1: how often here, how rarely elsewhere."""
     weights = {
         stem: (1 + math.log(times)) * math.log((1 + count) / (1 + frequency[stem]))
         for stem, times in Counter(stems(text)).items()

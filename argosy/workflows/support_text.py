@@ -1,4 +1,4 @@
-"""What the demonstration does with text: pure functions over the word lists of support_words.json."""
+"""The text processing of the demonstration: pure functions over the word lists of support_words.json."""
 
 import json
 import re
@@ -14,12 +14,12 @@ _WORDS: Final = json.loads(files("argosy.workflows").joinpath("support_words.jso
 _STOP_WORDS: Final = {code: frozenset(each.split()) for code, each in _WORDS["stop_words"].items()}
 _EVERYDAY: Final = frozenset().union(*_STOP_WORDS.values())
 _TOPICS: Final = {topic: frozenset(each.split()) for topic, each in _WORDS["topics"].items()}
-_URGENT: Final = _WORDS["urgent"]  # how much each word counts; a subject counts twice
+_URGENT: Final = _WORDS["urgent"]  # word → its weight; words of the subject count twice
 _LETTERS: Final = _WORDS["letters"]
 
 
 def clean(text: str) -> str:
-    """Without quoted mail and signature, runs of spaces made one."""
+    """Return the text without quoted mail and signature, with each run of white space as one space."""
     return " ".join(_SIGNATURE.sub("", _QUOTE.sub("", text)).split())
 
 
@@ -28,12 +28,12 @@ def words(text: str) -> list[str]:
 
 
 def stems(text: str) -> list[str]:
-    """Words that mean something, without their commonest endings."""
+    """Return the words that are not everyday words, without their commonest endings."""
     return [stem for word in words(text) if word not in _EVERYDAY and len(stem := _SUFFIX.sub("", word)) > 2]
 
 
 def language(text: str) -> dict[str, Any]:
-    """The language whose everyday words a text has most of: {"language", "confidence"}; English when it has none."""
+    """Return {"language", "confidence"}: the language of most of the text's everyday words; English without any."""
     found = words(text)
     hits = {code: sum(word in known for word in found) for code, known in _STOP_WORDS.items()}
     best = max(hits, key=lambda code: hits[code])
@@ -42,7 +42,7 @@ def language(text: str) -> dict[str, Any]:
 
 
 def urgency(subject: str, text: str) -> dict[str, Any]:
-    """{"level": low | normal | high, "score", "topics", "because": the words that counted}."""
+    """Return {"level": low | normal | high, "score", "topics", "because": the words that counted}."""
     found = words(subject) * 2 + words(text)
     loud = subject.isupper() or text.count("!") >= 3
     score = sum(_URGENT.get(word, 0) for word in found) + (2 if loud else 0)
@@ -52,7 +52,7 @@ def urgency(subject: str, text: str) -> dict[str, Any]:
 
 
 def draft(customer: str, code: str, urgent: dict[str, Any], articles: list[dict[str, Any]]) -> str:
-    """A letter in the customer's language (English when there are no words for it)."""
+    """Return a letter in the customer's language, or in English when there are no phrases for it."""
     say = _LETTERS.get(code, _LETTERS["en"])
     lines = [f"{say['hello']} {customer}".strip() + ",", say["thanks"]]
     if urgent["level"] == "high":
@@ -62,7 +62,7 @@ def draft(customer: str, code: str, urgent: dict[str, Any], articles: list[dict[
 
 
 def summary(ticket: dict[str, Any], triage: dict[str, Any]) -> str:
-    """One line for a person who has many of them to read."""
+    """Return one line for a person who has many tickets to read."""
     topics = ", ".join(triage["topics"]) or "no topic"
     articles = ", ".join(triage["articles"]) or "nothing in the knowledge base"
     return (

@@ -1,16 +1,16 @@
-"""The demonstration: a support ticket is read, sorted, answered from a small knowledge base, and summed up.
+"""The demonstration: reads a support ticket, sorts it, drafts an answer from a small knowledge base, and sums it up.
 
-No model and no key: keyword scores and TF-IDF over shipped articles (support_text.py, support_knowledge.json), so the
-same ticket gives the same answer everywhere.
+It needs no model and no key, only keyword scores and TF-IDF over articles that ship with it (support_text.py,
+support_knowledge.json), so the same ticket gets the same answer everywhere.
 
 Input:  {"ticket": {"id", "subject", "body", "customer"?, "channel"?}, "approval_timeout_s"?: seconds,
-         "words_per_s"?: how fast the draft is written; at once unless said}
+         "words_per_s"?: how fast the draft is written; at once unless given}
 Result: {"ticket_id", "language", "urgency", "topics", "articles", "needs_approval", "approval", "draft",
          "next_action", "summary"}
 
-A ticket that is urgent or asks for money back needs a human's approval. By default the draft is held and the turn ends;
-with approval_timeout_s it waits for the signal `approval` ({"approved": true, "by": "name"}) for so long.
-Who watches the turn sees the draft word by word, in the channel `draft` of its step.
+A ticket that is urgent or asks for money back needs a human's approval. By default the turn ends with the draft on
+hold; with approval_timeout_s it waits so long for the signal `approval` ({"approved": true, "by": "name"}). A follower
+of the turn sees the draft word by word, in the channel `draft` of its step.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _WORDS_PER_S_MIN: Final = 0.5
 
 @step(effect="pure")
 async def normalise(ticket: Json) -> Json:
-    """Signature, quoted mail and odd spaces go; what is left is what the customer wrote."""
+    """Remove signature, quoted mail and odd spaces. What is left is what the customer wrote."""
     missing = [field for field in ("id", "subject", "body") if not isinstance(ticket.get(field), str)]
     if missing:
         raise WorkflowError(f"the ticket needs text in: {', '.join(missing)}")
@@ -52,7 +52,7 @@ async def score_urgency(clean: Json) -> Json:
 
 @step(effect="pure")
 def find_articles(clean: Json, language: str) -> list[Json]:
-    """The best articles of the knowledge base. A synchronous step: it runs in a thread."""
+    """Return the best articles of the knowledge base. A synchronous step: it runs in a thread."""
     return search(f"{clean['subject']} {clean['subject']} {clean['text']}", language, limit=3)
 
 
@@ -99,7 +99,7 @@ async def support_triage(ctx: Context, job: Json) -> Json:
 
 
 async def _approval(ctx: Context, job: Json) -> Any:
-    """What a human decided; None when nobody was asked or answered in time."""
+    """Return what a human decided; None when nobody was asked, or nobody answered in time."""
     timeout_s = job.get("approval_timeout_s")
     if not timeout_s:
         return None

@@ -1,7 +1,7 @@
-"""POST /v1/turns:batch: many turns, a line each (NDJSON), answered a line each in the same order.
+"""POST /v1/turns:batch: many turns, one per line (NDJSON), and one line of answer for each, in the same order.
 
-The whole body is read before the first turn is appended: a body over its bound is refused whole, and a client that
-writes everything before it reads cannot lock itself out.
+The route reads the whole body before it appends the first turn: it refuses a body over its bound as a whole, and a
+client that writes everything before it reads cannot block itself.
 """
 
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ Headers = tuple[tuple[str, bytes], ...]
 
 
 async def post_batch(request: Request) -> Response:
-    """200 and a line per turn: `{"status": 202, "turn_id": ...}` or a problem."""
+    """Answer 200 and a line per turn: `{"status": 202, "turn_id": ...}` or a problem."""
     state = state_of(request)
     tenant = state.tenant_of(request)
     if request.scope["query_string"]:
@@ -58,7 +58,10 @@ async def _answers(state: State, tenant: str, lines: list[bytes], headers: Heade
 
 
 async def _admit(state: State, tenant: str, line: bytes, headers: Headers, asked_s: float) -> Admitted | Problem:
-    """asked_s: when the batch came, by the clock: however many unknown names it has, they are looked for once."""
+    """Return the checked turn of a line, or a Problem.
+
+    asked_s: when the batch came, by the clock. However many unknown workflows it names, one read looks for them.
+    """
     try:
         if len(line) > state.settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX:
             return Problem("payload_too_large", f"the line has {len(line)} bytes")

@@ -1,8 +1,8 @@
-"""GET / and /console/{name}: the console, a page that shows what the API shows and does what the API can do; GET /docs
-leads to what it says of the API.
+"""GET / and /console/{name}: the console, a page that shows what the API shows and does what the API can do.
 
-The files are static and the page has no rights of its own. Its policy lets it load and call this gateway alone, run
-no code but these files, and turn no text into markup (Trusted Types).
+GET /docs leads to the console's page about the API. The files are static, and the page has no rights of its own. Its
+policy lets it load from this gateway and call this gateway only, run no code but these files, and turn no text into
+markup (Trusted Types).
 """
 
 import hashlib
@@ -43,7 +43,7 @@ HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # Asked for again each time, and answered 304: a new version of Argosy is never mixed with files of the one before.
+    # The browser asks for a file each time and mostly gets 304: it never mixes files of two versions of Argosy.
     "Cache-Control": "no-cache",
 }
 
@@ -56,13 +56,13 @@ class File(NamedTuple):
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def get_page(request: Request) -> Response:
-    """The page."""
+    """The console's page."""
     return _answer(request, files()["index.html"])
 
 
 @router.api_route("/console/{name}", methods=["GET", "HEAD"])
 async def get_file(name: str, request: Request) -> Response:
-    """What the page consists of."""
+    """A file of the console."""
     if name not in files():
         raise Problem("not_found", "the console has no such file")
     return _answer(request, files()[name])
@@ -70,13 +70,16 @@ async def get_file(name: str, request: Request) -> Response:
 
 @router.get("/docs")
 async def get_docs() -> Response:
-    """Not FastAPI's page: that one runs the code of another server, which could do here what its reader can."""
+    """Redirect to the console's page about the API.
+
+    FastAPI's own page runs code from another server, which could do at this gateway whatever its reader can.
+    """
     return RedirectResponse("/#/api")
 
 
 @cache
 def files() -> dict[str, File]:
-    """The files of the console, by name."""
+    """Return the files of the console, by name."""
     found = {}
     for path in sorted(FOLDER.iterdir()):
         if media_type := MEDIA_TYPES.get(path.suffix):

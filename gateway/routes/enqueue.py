@@ -23,7 +23,7 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?:$|[,;\s])", re.IGN
 
 
 async def post_turn(request: Request) -> Response:
-    """202 when the log has the turn; 200 when it ended within `Prefer: wait`."""
+    """Post a turn: 202 when the log has it; 200 when it ended within the time of `Prefer: wait`."""
     state = state_of(request)
     tenant = state.tenant_of(request)
     settings = state.settings
@@ -55,14 +55,14 @@ async def post_turn(request: Request) -> Response:
 
 
 def trace_headers(request: Request) -> tuple[tuple[str, bytes], ...]:
-    """The caller's trace context, for the record."""
+    """Return the client's trace context as headers of the record; none when it is not valid."""
     given = request.headers.get("traceparent")
     trace = traceparent(given.encode("latin-1")) if given else None
     return (("traceparent", trace),) if trace else ()
 
 
 def rate_limited(state: State, tenant: str) -> Problem:
-    """The answer to a turn over the rate."""
+    """Return the problem of a turn over the tenant's rate."""
     detail = f"more than {state.settings.gateway_rate_limit:g} turns a second"
     return Problem("rate_limited", detail, retry_after_s=state.rate_limit.retry_after_s(tenant))
 
@@ -79,13 +79,13 @@ def _accepted(turn_id: str, session: str) -> Response:
 
 
 def _wait_s(request: Request) -> float:
-    """Seconds of `Prefer: wait=N`; 0 without one (RFC 7240: what is not understood is ignored)."""
+    """Return the seconds of `Prefer: wait=N`, or 0 (RFC 7240: a preference that is not understood is ignored)."""
     found = _WAIT.search(", ".join(request.headers.getlist("prefer")))
     return float(found[1]) if found else 0.0
 
 
 async def _wait(request: Request, state: State, turn_id: uuid.UUID, tenant: str, wait_s: float) -> Response | None:
-    """The ended turn, or None when it did not end in time, or nobody listens any more."""
+    """Return the answer with the ended turn, or None when the turn did not end in time or the client is gone."""
     if not await wait_for_end(request, state, turn_id, tenant, wait_s):
         return None
     content = encode(await read_turn(state, turn_id, tenant))

@@ -1,8 +1,8 @@
-"""GET /v1/turns/{turn_id}/events, /v1/sessions/{session}/events: what happened, and what happens.
+"""GET /v1/turns/{turn_id}/events, /v1/sessions/{session}/events: pages and live streams of events.
 
-A turn's events are a page of JSON, or, when Accept says so, a stream (Server-Sent Events, NDJSON) that goes on until
-the turn has ended. A session's are a stream without end. A stream begins after Last-Event-ID, else after `from`, else
-at the beginning.
+A turn's events are a page of JSON or, when Accept asks for one, a stream (Server-Sent Events, NDJSON) that goes on
+until the turn has ended. A session's events are a stream without end. A stream begins after Last-Event-ID, else after
+`from`, else at the beginning.
 """
 
 import uuid
@@ -37,14 +37,14 @@ router: Final = APIRouter(prefix="/v1", tags=["events"], dependencies=[strict])
 EVENTS_MAX: Final = 1_000
 NOW: Final = "now"
 
-After = Annotated[int | None, Query(ge=0, le=INTEGER_MAX, description="A page: number of the last event seen.")]
+After = Annotated[int | None, Query(ge=0, le=INTEGER_MAX, description="For a page: number of the last event seen.")]
 From = Annotated[
     str | None,
     Query(
         alias="from",
         max_length=100,
         pattern=NO_NUL_PATTERN,
-        description="A stream: id of the last event seen; Last-Event-ID beats it.",
+        description="For a stream: id of the last event seen. Last-Event-ID takes precedence.",
     ),
 ]
 
@@ -53,8 +53,8 @@ From = Annotated[
 async def get_turn_events(
     turn_id: str, request: Request, after: After = None, limit: Limit = None, begin: From = None
 ) -> Response:
-    """The durable events after one of them, in order: 1..n without gaps. By Accept a stream that goes on with what
-    happens, frames included, and ends with the turn; 204: it has ended, and there is nothing after what was seen.
+    """The durable events after `after`, in order: 1..n without gaps. When Accept asks for a stream, it goes on with new
+    events and frames as they come, and ends with the turn. 204: the turn has ended, and the client has all its events.
     """
     state = state_of(request)
     tenant = state.tenant_of(request)
@@ -82,8 +82,8 @@ async def get_turn_events(
 
 @router.get("/sessions/{session}/events", responses=or_stream(problems(404, 422)))
 async def get_session_events(session: str, request: Request, begin: From = None) -> Response:
-    """A stream of what happens to the turns of a session, one turn after the other, in the order in which they start;
-    `from=now`: from the first that has not ended. A session begins with its first turn: until then nothing happens.
+    """A stream of the events of a session's turns, one turn after the other, in the order in which they start.
+    `from=now`: from the first turn that has not ended. Before the session has its first turn the stream has no events.
     """
     state = state_of(request)
     tenant = state.tenant_of(request)
@@ -139,7 +139,10 @@ def _last_event_id(
     parse_header: Callable[[str], EventId],
     parse_begin: Callable[[str], EventId | None],
 ) -> EventId | None:
-    """What the client has; None: it wants what happens from now on. Raises Problem."""
+    """Return the last event that the client has; None when it asks for what happens from now on (`from=now`).
+
+    Raises Problem when its id is none of this stream.
+    """
     header = request.headers.get("last-event-id")
     try:
         if header:

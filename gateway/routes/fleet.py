@@ -1,7 +1,6 @@
-"""GET /v1/fleet, …/partitions, /v1/workflows, /v1/dead-letters: who works, what they own, what they can run, and what
-could not be read.
+"""GET /v1/fleet, …/partitions, /v1/workflows, /v1/dead-letters: workers, what they own and can run, and dead letters.
 
-Workers and partitions are shown to the tenant `default`, the operator's, and to no other.
+Only the tenant `default`, which is the operator's, is shown workers and partitions.
 """
 
 import asyncio
@@ -27,11 +26,11 @@ from argosy.store import catalog, dead_letter, fleet
 router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
 
 VALUE_SIZE_BYTES_MAX: Final = 4_096
-# What one page of partitions looks at, of all of them together: some 50 ms of Postgres at the most.
+# How much Postgres looks at for one page, for all its partitions together: some 50 ms at the most.
 SESSIONS_LOOKED_AT_MAX: Final = 10_000
 TURNS_COUNTED_MAX: Final = 100_000
 _DeadLetterPlace = tuple[int, str, int, int]
-# Before this place is everything. U+10FFFF sorts after every log id.
+# Every row is before this place. U+10FFFF sorts after every log id.
 _DEAD_LETTER_BEGIN: Final = (datetime.max.replace(tzinfo=UTC), "\U0010ffff", INTEGER_MAX, 2**63 - 1)
 
 
@@ -76,7 +75,7 @@ Lane = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", descrip
 
 @router.get("/fleet", responses=answers("FleetPage", 403))
 async def get_fleet(request: Request, lane: Lane = None, limit: Limit = None, cursor: Cursor = None) -> Response:
-    """Every lane, and the workers of all of them by lane and id. For operators."""
+    """Every lane, and a page of workers, by lane and id. For operators."""
     state = of_operator(request)
     list_name = ("fleet", lane)
     after = ("", uuid.UUID(int=0))
@@ -103,14 +102,14 @@ async def get_fleet(request: Request, lane: Lane = None, limit: Limit = None, cu
 
 @router.get("/fleet/partitions", responses=answers("FleetPartitionPage", 403))
 async def list_partitions(request: Request, lane: Lane = None, limit: Limit = None, cursor: Cursor = None) -> Response:
-    """The partitions of a lane (of the gateway's own, unless said): owner, position, and what waits. For operators."""
+    """The partitions of a lane (by default the gateway's own): owner, position, and what waits. For operators."""
     state = of_operator(request)
     own = state.settings.lane
     lane = lane or own
     list_name = ("partitions", lane)
     first = 0 if cursor is None else state.cursors.decode(list_name, cursor, tuple[int])[0]
     size = page_size(limit, state.settings.page_size_max)
-    # How many partitions another lane has, and so which buckets are in one, is for a gateway of that lane to know.
+    # Only a gateway of another lane knows how many partitions that lane has, and so which buckets each has.
     count = state.writer.partition_count if lane == own else None
     rows = await fleet.list_partitions(state.pool, lane, first=first, limit=size + 1, partition_count=count)
     page = rows[:size]
@@ -135,7 +134,7 @@ async def list_partitions(request: Request, lane: Lane = None, limit: Limit = No
 
 
 def of_operator(request: Request) -> State:
-    """Hosts, builds and addresses are nobody else's business. Raises Problem."""
+    """Return the state to an operator. Raises Problem for other tenants: they must not see hosts and addresses."""
     state = state_of(request)
     if state.tenant_of(request) != names.DEFAULT_TENANT:
         raise Problem("operators_only", f"workers and partitions are shown to the tenant {names.DEFAULT_TENANT!r}")
@@ -164,7 +163,7 @@ async def list_workflows(request: Request, limit: Limit = None, cursor: Cursor =
 async def list_dead_letters(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
     """Records of the lane that could not become turns, newest first.
 
-    Nobody knows whose they were: they are shown to the tenant `default`, the operator's, and to no other.
+    No tenant can be told from such a record: only the tenant `default`, the operator's, is shown them.
     """
     state = state_of(request)
     tenant, lane = state.tenant_of(request), state.settings.lane

@@ -1,8 +1,9 @@
-"""GET /healthz, /readyz, /metrics: of the one process that answers.
+"""GET /healthz, /readyz, /metrics: the state of the one process that answers.
 
-Ready means that turns can be taken: the log answers. A Postgres that is away makes a gateway unready when it is the
-log; with Kafka it is shown, with the age of what is remembered of it, because turns are taken without it. With several
-processes on the socket each has counters of its own, and a scrape meets any of them.
+Ready means that the gateway can take turns: the log answers, and the lane's workers read it. Without Postgres a gateway
+is unready when Postgres is the log. With Kafka it takes turns all the same: then the answer only shows that Postgres is
+away, and how old the catalog is. With several processes on the socket each has counters of its own, and a scrape
+reaches any one of them.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ async def healthz() -> Response:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Not now", "content": {"application/json": {"schema": {}}}}})
 async def readyz(request: Request) -> Response:
-    """200 when turns can be taken, 503 when the log does not answer."""
+    """200 when turns can be taken; 503 when the log does not answer, or is not the one that workers read."""
     state = state_of(request)
     backlog_age_s = await state.writer.backlog_age_s()
     age_s = state.catalog.age_s
@@ -57,7 +58,10 @@ async def readyz(request: Request) -> Response:
 
 
 def is_ready_to_append(settings: Settings, backlog_age_s: float, *, has_store: bool) -> bool:
-    """backlog_age_s: for how long the oldest append has waited; has_store: Postgres takes writes."""
+    """Whether the log can take turns now.
+
+    backlog_age_s: for how long the oldest append has waited. has_store: Postgres takes writes.
+    """
     if settings.log_backend == "postgres" and not has_store:
         return False
     return backlog_age_s <= settings.log_append_timeout_s
@@ -66,12 +70,12 @@ def is_ready_to_append(settings: Settings, backlog_age_s: float, *, has_store: b
 @metrics_router.head("/metrics", include_in_schema=False)
 @metrics_router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
-    """Prometheus's text format."""
+    """The metrics of this process in Prometheus's text format."""
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
 async def _store(state: State) -> str:
-    """ok | read_only | unavailable."""
+    """Return what Postgres answers within PROBE_S: ok, read_only or unavailable."""
     try:
         async with asyncio.timeout(PROBE_S):
             await state.catalog.probe()

@@ -1,6 +1,6 @@
-"""POST …/signals/{name}, …/cancel, …/resume: what is addressed to a turn becomes one row of its inbox.
+"""POST …/signals/{name}, …/cancel, …/resume: each request to a turn becomes one row of the turn's inbox.
 
-The rules of that row: docs/architecture.md, "The inbox". What each request is answered:
+The rules of that row: docs/architecture.md, "The inbox". The answers:
 
 | the turn      | signal      | cancel                          | resume         |
 |---------------|-------------|---------------------------------|----------------|
@@ -10,8 +10,8 @@ The rules of that row: docs/architecture.md, "The inbox". What each request is a
 | cancelled     | 409 turn_ended | 200: it is what was asked for | 409 turn_ended |
 | other, ended  | 409 turn_ended | 409 turn_ended               | 409 turn_ended |
 
-A repeated request (the same key) gets the answer of the first, whatever the turn is by then. A turn that has not taken
-SIGNALS_UNREAD_MAX signals (or SIGNALS_UNREAD_SIZE_BYTES_MAX) is sent no more of them: 429.
+A repeated request (the same key) gets the answer of the first, whatever state the turn is in by then. While a turn has
+SIGNALS_UNREAD_MAX signals (or SIGNALS_UNREAD_SIZE_BYTES_MAX of them) that it has not taken, further ones get 429.
 """
 
 import uuid
@@ -61,7 +61,7 @@ async def post_signal(request: Request) -> Response:
     if sent is not None:
         state.poking.new_inbox_row(written.bucket, is_urgent=sent.status != Status.SUSPENDED)
         return _answer(202, sent, requested, signal_id=signal_id, name=name)
-    # Not accepted yet, a duplicate, ended, or sent before: looked at step by step.
+    # The turn is not accepted yet, is a duplicate or has ended, or the signal was sent before: find out which.
     head = await resolve(state, turns.find_turn, requested, tenant)
     head, sent_id = await _deliver(state, tenant, requested, head, _Said("signal", name, key, payload), signal_id)
     return _answer(202, head, requested, signal_id=sent_id, name=name)
@@ -82,14 +82,14 @@ async def post_cancel(turn_id: str, request: Request) -> Response:
     head = await resolve(state, turns.find_turn, requested, tenant)
     if head is not None and head.status == Status.CANCELLED:
         return _answer(200, head, requested, cancel_id=None)
-    # One row however often it is asked for: a cancel that was taken has ended the turn.
+    # One row, however often a cancel is asked for: the turn has ended when its worker has taken one.
     head, cancel_id = await _deliver(state, tenant, requested, head, _Said("cancel", "", "cancel", None), uuid.uuid4())
     return _answer(202, head, requested, cancel_id=cancel_id)
 
 
 @router.post("/{turn_id}/resume", status_code=202, responses=answers("Sent", 404, 409, 422, 429))
 async def post_resume(turn_id: str, request: Request) -> Response:
-    """Run a parked turn on: once for an idempotency key; without one, once for each time that it was parked."""
+    """Let a parked turn run again: once for an idempotency key; without one, once for each time that it was parked."""
     state = state_of(request)
     tenant = state.tenant_of(request)
     key = checked_key(request.headers.get("idempotency-key"))
@@ -108,14 +108,14 @@ async def post_resume(turn_id: str, request: Request) -> Response:
 
 
 def check_rate(state: State, tenant: str) -> None:
-    """Raises Problem."""
+    """Take one request from the tenant's rate of signals, cancels and resumes. Raises Problem when it is used up."""
     if not state.signal_rate_limit.take(tenant):
         detail = f"more than {state.settings.gateway_signal_rate_limit:g} signals, cancels and resumes a second"
         raise Problem("rate_limited", detail, retry_after_s=state.signal_rate_limit.retry_after_s(tenant))
 
 
 class _Said(NamedTuple):
-    """What somebody says to a turn. key: of the request."""
+    """What a client sends to a turn. key: the key of the request."""
 
     kind: str
     name: str
@@ -124,7 +124,7 @@ class _Said(NamedTuple):
 
 
 def _request(requested: uuid.UUID, head: TurnHead | None, said: _Said) -> inbox.InboxRequest:
-    """The row for the turn that the id means; a turn that is only in the log yet has no session id here."""
+    """Return the row for a turn. head: the turn that the id means; without it the row has no session id."""
     return inbox.InboxRequest(
         turn_id=head.turn_id if head else requested,
         session_id=head.session_id if head else None,
@@ -139,7 +139,10 @@ def _request(requested: uuid.UUID, head: TurnHead | None, said: _Said) -> inbox.
 async def _deliver(
     state: State, tenant: str, requested: uuid.UUID, head: TurnHead | None, said: _Said, inbox_id: uuid.UUID
 ) -> tuple[TurnHead | None, uuid.UUID]:
-    """The turn, None while it is not here; and the id of the row as `_send` has it. Raises Problem."""
+    """Write the row. Return the turn, or None while it is not accepted, and the id of the row (see `_send`).
+
+    Raises Problem.
+    """
     if head is None:
         written = _request(requested, None, said)
         partition = partition_of(state, requested)
@@ -149,7 +152,7 @@ async def _deliver(
             if early.is_full:
                 raise _full(unread)
             return None, _same(early.written, written)
-        head = await resolve(state, turns.find_turn, requested, tenant)  # it has come, or another tenant's has
+        head = await resolve(state, turns.find_turn, requested, tenant)  # accepted by now, or another tenant's
         if head is None:
             raise not_found(requested)
     return head, await _send(state, tenant, head, _request(requested, head, said), inbox_id)
@@ -158,7 +161,10 @@ async def _deliver(
 async def _send(
     state: State, tenant: str, head: TurnHead, written: inbox.InboxRequest, inbox_id: uuid.UUID
 ) -> uuid.UUID:
-    """The id of the row: this one's, or that of an earlier request with its key. Raises Problem."""
+    """Write the row for an accepted turn; return its id, or that of the row of an earlier request with the same key.
+
+    Raises Problem when the turn has ended, or has too many rows that it has not taken.
+    """
     lane = state.settings.lane
     if head.status in ENDED:
         earlier = await inbox.find_inbox_request(state.pool, written, tenant, lane)
@@ -178,7 +184,10 @@ async def _send(
 
 
 async def _write(state: State, tenant: str, written: inbox.InboxRequest, inbox_id: uuid.UUID) -> bool:
-    """Whether the row was written: the request has none yet, and the turn has not ended meanwhile. Raises Problem."""
+    """Write the row, and return whether it was written. Raises Problem when the turn has too many unread signals.
+
+    False: the request has a row already, the turn has ended meanwhile, or it has too many rows of another kind.
+    """
     if written.kind == "signal":
         return await _send_signal(state, tenant, written, inbox_id) is not None
     rows_max = state.unread_bounds.rows_max
@@ -186,7 +195,10 @@ async def _write(state: State, tenant: str, written: inbox.InboxRequest, inbox_i
 
 
 async def _send_signal(state: State, tenant: str, written: inbox.InboxRequest, inbox_id: uuid.UUID) -> TurnHead | None:
-    """The turn that the signal was written for, None: see store.inbox.send_signal. Raises Problem."""
+    """Write a signal; return its turn, or None when it was not written (see store.inbox.send_signal).
+
+    Raises Problem when the turn has too many unread signals.
+    """
     unread = state.unread_bounds
     sent = await inbox.send_signal(state.pool, written, inbox_id, tenant, state.settings.lane, unread)
     if sent is not None and sent.is_full:
@@ -203,7 +215,7 @@ def _full(unread: inbox.UnreadBounds) -> Problem:
 
 
 def _same(earlier: inbox.InboxWritten, written: inbox.InboxRequest) -> uuid.UUID:
-    is_kept = earlier.payload is not None  # the payload of what came too late is not
+    is_kept = earlier.payload is not None  # a signal that came too late keeps no payload
     if is_kept and _canonical(earlier.payload) != _canonical(written.payload):
         raise Problem("idempotency_mismatch", "the key was used for this signal with another payload")
     return earlier.inbox_id
@@ -223,5 +235,5 @@ def _answer(status: int, head: TurnHead | None, requested: uuid.UUID, **members:
     return Response(encode(content), status, media_type="application/json")
 
 
-# A person waits for what a signal wakes: without FastAPI's part it is half a millisecond sooner.
+# A person may wait for the turn that a signal wakes up: a route without FastAPI is half a millisecond faster.
 routes: Final = [Route("/v1/turns/{turn_id}/signals/{name}", post_signal, methods=["POST"])]

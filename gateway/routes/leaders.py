@@ -1,4 +1,4 @@
-"""GET /v1/fleet/leaders: who leads which maintenance role."""
+"""GET /v1/fleet/leaders: which process leads each maintenance role."""
 
 import uuid
 from datetime import datetime
@@ -19,8 +19,8 @@ router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
 
 
 class Leader(msgspec.Struct, kw_only=True):
-    """leads: its process holds the lock of the role now; otherwise it is gone and nobody has come after it yet.
-    ticked_at: null before the first tick of the term; outcome: what came of the last one, in words.
+    """The leader of a role. leads: its process holds the lock of the role now; otherwise it is gone, and no process has
+    come after it yet. ticked_at: null before the first tick of the term; outcome: the last tick's result, in words.
     """
 
     role: str

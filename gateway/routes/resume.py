@@ -1,8 +1,8 @@
-"""POST /v1/turns:resume: many parked turns run on. Each gets the row that POST …/resume writes (inbox.py).
+"""POST /v1/turns:resume: resume many parked turns. Each of them gets the row that POST …/resume writes (inbox.py).
 
-One call resumes `limit` turns at the most and says whether there are more. An idempotency key names a sweep: under it a
-turn is resumed once, however often it is repeated, also when it is parked again meanwhile. Without a key a turn is
-resumed once for each time that it was parked.
+One call resumes `limit` turns at the most and says whether there are more. An idempotency key names a sweep: under the
+same key a turn is resumed once, however often the call is repeated, even if the turn is parked again meanwhile. Without
+a key a turn is resumed once for each time that it was parked.
 """
 
 from typing import Annotated, Final
@@ -33,7 +33,7 @@ async def post_resume_all(
     workflow: _Text = None,
     limit: Annotated[int, Query(ge=1, le=TURNS_MAX)] = TURNS_MAX,
 ) -> Response:
-    """Run parked turns on: those parked for this reason, of this workflow. Repeat it while has_more is true."""
+    """Resume parked turns: those parked for this reason, of this workflow. Repeat the call while has_more is true."""
     state = state_of(request)
     tenant = state.tenant_of(request)
     key = checked_key(request.headers.get("idempotency-key"))

@@ -24,7 +24,7 @@ from argosy.turn.status import Status
 router: Final = APIRouter(prefix="/v1/sessions", tags=["sessions"], dependencies=[strict])
 
 _Place = tuple[int, uuid.UUID]
-# Before this place is everything.
+# Every row is before this place.
 _BEGIN: Final = (datetime.max.replace(tzinfo=UTC), uuid.UUID(int=2**128 - 1))
 
 
@@ -34,7 +34,7 @@ class SessionView(msgspec.Struct, kw_only=True):
 
 
 class SessionDetail(SessionView, kw_only=True):
-    """head: the turn that holds the session, or would run next. turns_queued is counted to 10000."""
+    """A session. head: the turn that holds the session, or would run next. turns_queued is counted up to 10000."""
 
     head: "Head | None"
     turns_queued: int
@@ -80,7 +80,7 @@ async def list_sessions(request: Request, limit: Limit = None, cursor: Cursor = 
 
 @router.get("/{session}", responses=answers("SessionDetail", 404, 422))
 async def get_session(session: str, request: Request) -> Response:
-    """A session: what it runs, and how much waits."""
+    """A session: its head, and how many turns are queued."""
     state = state_of(request)
     session_id = _session_id(request)
     row = await sessions.get_session(state.pool, session_id, state.tenant_of(request), state.settings.lane)

@@ -1,4 +1,4 @@
-"""GET /v1/turns/{turn_id}, …/explain: what happened to a turn, and why nothing does."""
+"""GET /v1/turns/{turn_id}, …/explain: a turn, and why it is not running."""
 
 import asyncio
 import uuid
@@ -21,7 +21,7 @@ from argosy.turn.status import ENDED, Status
 router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
 
 STEP_EVENTS_MAX: Final = 2_000
-# Of the data of events in one answer; the one that passes it is the last.
+# How much data of events one answer has; the event that passes this bound is the last.
 ANSWER_SIZE_BYTES_MAX: Final = 4_194_304
 
 _READ_TURN: Final = partial(turns.get_turn, steps_max=STEP_EVENTS_MAX, size_bytes_max=ANSWER_SIZE_BYTES_MAX)
@@ -31,10 +31,10 @@ _READ_TURN: Final = partial(turns.get_turn, steps_max=STEP_EVENTS_MAX, size_byte
 async def get_turn(
     turn_id: str,
     request: Request,
-    wait: Annotated[int, Query(ge=0, le=INTEGER_MAX, description="Seconds to wait for its end; there is a bound.")] = 0,
+    wait: Annotated[int, Query(ge=0, le=INTEGER_MAX, description="Seconds to wait for its end, up to a bound.")] = 0,
 ) -> Response:
-    """A turn with its steps. A duplicate's id shows the first turn. With `wait`: as soon as it has ended or is parked,
-    or as it is after so long.
+    """A turn with its steps. A duplicate's id shows the first turn. With `wait`, the answer comes as soon as the turn
+    has ended or is parked, or else after that time.
     """
     state = state_of(request)
     tenant = state.tenant_of(request)
@@ -78,7 +78,7 @@ async def explain_turn(turn_id: str, request: Request) -> Response:
 
 
 async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Turn:
-    """What GET shows. Raises: Problem, StoreUnavailableError."""
+    """Return what GET shows of a turn. Raises: Problem, StoreUnavailableError."""
     row = await resolve(state, _READ_TURN, requested, tenant)
     if row is None:
         return views.Turn(turn_id=requested, status=Status.ACCEPTED, accepted_at=views.minted_at(requested))
@@ -88,7 +88,10 @@ async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Tu
 async def wait_for_end(
     request: Request, state: State, turn_id: uuid.UUID, tenant: str, timeout_s: float, *, or_parked: bool = False
 ) -> bool:
-    """Whether it has ended: False after timeout_s, and when nobody listens any more."""
+    """Wait for a turn to end, and return whether it has. False after timeout_s, and when the client is gone.
+
+    or_parked: a parked turn ends the wait, too.
+    """
     gone = asyncio.ensure_future(until_gone(request.receive))
     try:
         return await state.waiting.wait(turn_id, tenant, timeout_s, gone, or_parked=or_parked) is not None
@@ -97,7 +100,7 @@ async def wait_for_end(
 
 
 def json_response(view: object) -> Response:
-    """200 with a view."""
+    """Return a 200 with a view as its body."""
     return Response(views.encode(view), 200, media_type="application/json")
 
 

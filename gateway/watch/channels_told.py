@@ -1,15 +1,15 @@
-"""What one client was told of the channels of one turn, and so what it must be told next. Pure.
+"""What one client was sent of the channels of one turn, and so what it must get next. Pure.
 
 Rules:
-- a frame of a channel that is over, or of an earlier try, is not told; nor a change that an event holds which was told
-  (the event was read, the change heard after it);
-- what was told already is cut off: text goes on at the character that the client has;
-- a new try is announced (channel.reset), whoever announces it first;
-- before the durable event that holds what a channel came to, its text is completed from there, or told anew where it is
-  not the one that was told (a step's outcome may come from the attempt before, while this one runs the step, too), and
-  what the step's outcome does not have is emptied;
-- where the client came back with the id of a frame and nothing was told since, how much it has is not known: a gap, and
-  the whole.
+- A frame of a channel that is over, or of an earlier try, is not sent. Nor is a change that is part of an event which
+  the client has (the event was read from Postgres, and the owner sent the change after that).
+- What the client has is cut off: text goes on behind the last character that the client has.
+- A new try is announced (channel.reset), whichever item shows it first.
+- Before the durable event that holds the value of a channel, the client gets the rest of the text from that value. It
+  gets the whole text anew where it has another one (a step's outcome may come from the attempt before, while this
+  attempt runs the step, too). A channel that the step's outcome does not have is emptied.
+- When a client came back with the id of a frame and was sent nothing since, how much it has is not known: it gets a
+  gap, and the whole text.
 """
 
 import zlib
@@ -29,8 +29,9 @@ _HOLDS_OWN: Final = ENDING | {Event.TURN_SUSPENDED, Event.TURN_PARKED}
 
 
 class Heard(NamedTuple):
-    """A frame, a reset or a gap, as an owner told it. seq: of the last durable event that it knew of. checksum: CRC-32
-    of the text before it.
+    """A frame, a reset or a gap from an owner. seq: of the durable event that it follows.
+
+    checksum: CRC-32 of the channel's text before it.
     """
 
     type: WireEvent
@@ -43,7 +44,7 @@ class Heard(NamedTuple):
 
 
 class Telling(NamedTuple):
-    """What a client is told of a channel."""
+    """A message to a client about a channel."""
 
     type: WireEvent
     step: str
@@ -52,7 +53,7 @@ class Telling(NamedTuple):
 
 
 class _Channel:
-    """length: of its text, as the client has it; _UNKNOWN: something may be missing. checksum: of that text."""
+    """A channel as the client has it. length: of its text; _UNKNOWN: some may be missing. checksum: of the text."""
 
     __slots__ = ("checksum", "length", "tries")
 
@@ -65,12 +66,12 @@ class _Channel:
         self.length = self.checksum = 0
 
     def say(self, text: str) -> None:
-        """More of it."""
+        """Add text that the client gets."""
         self.length += len(text)
         self.checksum = zlib.crc32(text.encode(), self.checksum)
 
     def is_begin_of(self, text: str) -> bool:
-        """Whether the client has nothing but the beginning of this."""
+        """Whether the client's text is the beginning of this text."""
         return self.length <= len(text) and self.checksum == zlib.crc32(text[: self.length].encode())
 
 
@@ -87,8 +88,10 @@ _decode: Final = msgspec.json.Decoder(_Data).decode
 
 
 class ChannelsTold:
-    """resumed: the attempt of the frame that the client came back with; 0: it came with none. is_back: it came back,
-    with whatever id: it may have more of a channel than it was told here.
+    """What one client was sent of a turn's channels.
+
+    resumed: the attempt of the frame with whose id the client came back; 0: it came with none. is_back: the client came
+    back, with whatever id: it may have more of a channel than it was sent here.
     """
 
     __slots__ = ("_closed", "_is_back", "_open", "_recorded", "_resumed", "_tries_min")
@@ -97,14 +100,14 @@ class ChannelsTold:
         self._resumed = resumed
         self._is_back = is_back
         self._open: dict[tuple[str, str], _Channel] = {}
-        # The workflow's own channels: number of the last event that holds what they came to.
+        # The workflow's own channels: seq of the last event that holds their value.
         self._recorded: dict[str, int] = {}
-        # Steps that are over, and the least try of those that are tried again: the last ones.
+        # The last _CLOSED_MAX steps that are over, and of steps that are tried again the least try that counts.
         self._closed: dict[str, None] = {}
         self._tries_min: dict[str, int] = {}
 
     def forget(self) -> None:
-        """The client was told to throw everything away."""
+        """Forget everything: the client was told to throw everything away."""
         self._resumed, self._is_back = 0, False
         self._open.clear()
         self._recorded.clear()
@@ -112,18 +115,18 @@ class ChannelsTold:
         self._tries_min.clear()
 
     def heard(self, heard: Heard) -> list[Telling]:
-        """What to tell of something that was heard of this attempt."""
+        """Return the messages of an item of this attempt."""
         step, channel, tries = heard.step, heard.channel, heard.tries
         known = self._open.get((step, channel))
         least = known.tries if known else self._tries_min.get(step, 0)
         if step in self._closed or tries < least:
             return []
         if not step and heard.part.text is None and heard.seq < self._recorded.get(channel, 0):
-            return []  # text is cut by what is known of it
+            return []  # text is cut by its length instead
         if heard.type is WireEvent.CHANNEL_RESET:
             self._open[step, channel] = _Channel(tries)
             if known is not None and known.tries == tries and known.length == 0:
-                return []  # it has been told
+                return []  # the client has been told
             return [Telling(heard.type, step, channel)]
         tellings: list[Telling] = []
         if known is not None and tries > known.tries:
@@ -132,11 +135,11 @@ class ChannelsTold:
                 known.empty()
                 tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
         if known is None:
-            # Who came back with a frame's id is told exactly what follows it, or of a gap first.
+            # A client that came back with a frame's id gets exactly what follows that frame, or a gap first.
             known = self._open[step, channel] = _Channel(tries)
             if self._resumed:
                 known.length, known.checksum = heard.part.offset, heard.checksum
-            # The connection may have ended before the event of the retry, or between it and the reset that follows it.
+            # The client's connection may have ended before the event of the retry, or between it and its reset.
             is_begin = not self._resumed or (heard.part.text is not None and not heard.part.offset)
             if self._is_back and is_begin and tries > 1 and heard.type is WireEvent.FRAME:
                 tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
@@ -147,7 +150,7 @@ class ChannelsTold:
         return tellings if part is None else [*tellings, Telling(heard.type, step, channel, part)]
 
     def before(self, event_type: str, key: str, data: bytes, attempt: int, seq: int) -> list[Telling]:
-        """What to tell before a durable event. data: as clients see it."""
+        """Return the messages to send before a durable event. data: as clients see it."""
         if event_type in _ENDS_STEP:
             channels = _decode(data).channels if b'"channels"' in data else {}
             tellings = self._complete(key, channels, attempt)
@@ -162,7 +165,7 @@ class ChannelsTold:
         return []
 
     def after(self, event_type: str, key: str) -> list[Telling]:
-        """What to tell after it."""
+        """Return the messages to send after a durable event."""
         if event_type == Event.TURN_RESET:
             self._resumed, self._is_back = 0, False
             self._open.clear()
@@ -178,11 +181,11 @@ class ChannelsTold:
             known = self._open.get((step, name))
             if value.text is None:
                 continue
-            # What the workflow said before the event that the client came back with goes on behind it.
+            # Text that the workflow emitted before the event with whose id the client came back goes on after it.
             is_own_torn = self._is_back and not step
             if known is None and self._resumed != attempt and not is_own_torn:
                 self._open[step, name] = _Channel(0)
-                self._open[step, name].say(value.text)  # the event itself tells it
+                self._open[step, name].say(value.text)  # the event itself holds the value
                 continue
             if known is None or known.length == _UNKNOWN:
                 tellings.append(Telling(WireEvent.GAP, step, name))
@@ -200,7 +203,7 @@ class ChannelsTold:
         return tellings
 
     def _end(self, step: str, channels: dict[str, _Value]) -> list[Telling]:
-        """channels: that its outcome has; what others were told to hold is nobody's."""
+        """Close the channels of a step that is over, and empty those that its outcome, `channels`, does not have."""
         tellings: list[Telling] = []
         for key in [key for key in self._open if key[0] == step]:
             known = self._open.pop(key)
@@ -212,7 +215,7 @@ class ChannelsTold:
         return tellings
 
     def _empty(self, step: str) -> list[Telling]:
-        """The step is tried again."""
+        """Empty the channels of a step that is tried again."""
         tellings = []
         for (filler, name), known in self._open.items():
             if filler == step:
@@ -224,7 +227,7 @@ class ChannelsTold:
 
 
 def _rest(known: _Channel, part: Part) -> Part | None:
-    """What of a frame the client does not have; None: it has all of it."""
+    """Return the part of a frame that the client does not have; None when it has all of it."""
     if part.text is None:
         known.length = _UNKNOWN
         return part

@@ -1,4 +1,4 @@
-"""Ids of what a stream tells: `LINEAGE-SEQ` of a durable event, `LINEAGE-SEQ.ATTEMPT.N` of a frame that came after it.
+"""Ids of a stream's messages: `LINEAGE-SEQ` of a durable event, `LINEAGE-SEQ.ATTEMPT.N` of a frame that follows it.
 
 In a session's stream the turn's place comes first, sealed (places.py): `PLACE:LINEAGE-SEQ`. Pure.
 """
@@ -15,13 +15,14 @@ _NUMBER = re.compile(r"[0-9]{1,10}")
 _BIGINT_MAX: Final = 2**63 - 1
 _INTEGER_MAX: Final = 2**31 - 1
 
-# Of one who only names a number: whatever wrote the event.
+# The lineage in the id of a client that names only a seq: the event may have any lineage.
 ANY_LINEAGE: Final = _BIGINT_MAX
 
 
 class EventId(NamedTuple):
-    """The last of what a client has. n: of the last frame after it, in this attempt; 0: none. place: 0 in the stream of
-    a turn.
+    """The last event that a client has, and the last frame after it. n: number of that frame in this attempt; 0: none.
+
+    place: of the turn in its session; 0 in the stream of a turn.
     """
 
     lineage: int
@@ -31,7 +32,7 @@ class EventId(NamedTuple):
     place: int = 0
 
     def text(self, sealed_place: str) -> str:
-        """sealed_place: the place as clients see it; empty in the stream of a turn."""
+        """Return the id as clients see it. sealed_place: the place as clients see it; empty in the stream of a turn."""
         place = f"{sealed_place}:" if sealed_place else ""
         frame = f".{self.attempt}.{self.n}" if self.n else ""
         return f"{place}{self.lineage}-{self.seq}{frame}"
@@ -41,7 +42,7 @@ BEGIN: Final = EventId(ANY_LINEAGE, 0)
 
 
 def parse(text: str, places: Places | None = None) -> EventId:
-    """Return an id as a stream gave it out. places: of the session whose stream it was. Raises ValueError."""
+    """Read an id that a stream gave out. places: of the session, if it was a session's stream. Raises ValueError."""
     found = _ID.fullmatch(text)
     if found is None or (found[1] is None) != (places is None):
         shape = "LINEAGE-SEQ" if places is None else "PLACE:LINEAGE-SEQ"
@@ -54,7 +55,7 @@ def parse(text: str, places: Places | None = None) -> EventId:
 
 
 def parse_from(text: str) -> EventId:
-    """An id of a turn's stream, or only the number of the last event seen (0: everything). Raises ValueError."""
+    """Read an id of a turn's stream, or only the seq of the last event seen (0: none). Raises ValueError."""
     if _NUMBER.fullmatch(text):
         return parse(f"{ANY_LINEAGE}-{text}")
     return parse(text)

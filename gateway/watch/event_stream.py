@@ -1,7 +1,7 @@
-"""A story on its way to one client.
+"""The answer that sends one story to one client.
 
-Nothing is taken ahead of the client: the next messages are asked for when the last ones are out of this process, so one
-who does not read costs the server's send buffer, one batch, and the credit that the worker was given.
+It never runs ahead of the client: it asks for the next messages when the last ones have left this process. So a client
+that does not read costs the server's send buffer, one batch, and the credit that the worker was given.
 """
 
 import asyncio
@@ -18,14 +18,15 @@ from argosy.gateway.watch.streams import Streams
 
 _HEADERS: Final = {
     "cache-control": "no-store",
-    # Proxies that collect answers before they pass them on.
+    # For proxies that collect an answer before they pass it on.
     "x-accel-buffering": "no",
 }
 
 
 class EventStream(Response):
-    """204 when the client has everything and nothing more will come. Raises, before anything is sent: Problem,
-    StoreUnavailableError.
+    """A stream, or 204 when the client has everything and nothing more will come.
+
+    Raises Problem or StoreUnavailableError before it sends anything.
     """
 
     def __init__(self, streams: Streams, tenant: str, story: Story, shape: Format) -> None:

@@ -1,4 +1,4 @@
-"""What Postgres has of a turn, told on from where a client is.
+"""What Postgres has of a turn or a session, after what a client has.
 
 Raises: StoreUnavailableError, TimeoutError
 """
@@ -18,18 +18,18 @@ from argosy.store import turn as turns
 from argosy.store.pool import Pool
 
 _PAGE_ROWS_MAX: Final = 200
-# Of the data of events in one page; the one that passes it is the last.
+# How much data of events one page has; the event that passes this bound is the last.
 _PAGE_SIZE_BYTES_MAX: Final = 65_536
-# How far back a session is searched for what a client knows of it; beyond that it is told from its beginning.
+# How far back a session is searched for an event that the client has; without one its stream begins anew.
 _TURNS_BACK_MAX: Final = 1_000
 
 
-# A turn and how many events of it are known: True when it has others.
+# The question: a turn, and the seq of the last event that is known of it. The answer is True when it has others.
 Pulse = Together[tuple[uuid.UUID, int], bool]
 
 
 def pulse_of(pool: Pool) -> Pulse:
-    """One for all who follow something in this process."""
+    """Return the Pulse that all streams of this process share."""
 
     async def find(asked: list[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], bool]:
         return {asked[index]: True for index in await turns.find_moved_turns(pool, asked)}
@@ -38,7 +38,7 @@ def pulse_of(pool: Pool) -> Pulse:
 
 
 class History:
-    """Of one tenant. snapshot(turn_id): the turn as GET shows it, JSON."""
+    """Reads the history of one tenant's turns. snapshot(turn_id): the turn as GET shows it, JSON."""
 
     def __init__(
         self,
@@ -57,8 +57,9 @@ class History:
         self._result_size_bytes_max = result_size_bytes_max
 
     async def read(self, tale: Tale) -> AsyncIterator[list[Message]]:
-        """Tell everything that Postgres has after what was told. It ends when there is no more, when the ending was
-        told, and when it is not the history that the client knows, and nothing of it is (tale.is_lost).
+        """Yield messages of all that Postgres has after what the client has.
+
+        Ends when there is no more, after the ending, and when history has no event that the client has (tale.is_lost).
         """
         while True:
             rows = await stored.list_turn_story(
@@ -97,15 +98,15 @@ class History:
         return not tale.seq or bool(await self._pulse.ask((tale.turn_id, tale.seq)))
 
     async def placed(self, session_id: uuid.UUID, place: int) -> tuple[uuid.UUID, int] | None:
-        """The first turn of a session at this place or later, and its place."""
+        """Return the first turn of a session at this place or later, and its place."""
         return await turns.find_placed_turn(self._pool, session_id, self._tenant, self._lane, place=place)
 
     async def present(self, session_id: uuid.UUID) -> int:
-        """The place before the first turn that has not ended."""
+        """Return the place before the first turn that has not ended."""
         return await turns.find_present_place(self._pool, session_id, self._tenant, self._lane)
 
     async def common(self, session_id: uuid.UUID, last: EventId) -> turns.PlacedEvent | None:
-        """The last event of a session that is in history and that a client knows who has `last`."""
+        """Return the last event of a session that history has and that a client with the last event `last` has, too."""
         return await turns.find_common_session_event(
             self._pool,
             session_id,

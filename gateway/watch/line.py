@@ -1,8 +1,9 @@
-"""One gRPC stream to one worker, for every client of this process that watches something there.
+"""One gRPC stream to one worker, for all clients of this process that watch something there.
 
-What is heard is handed on at once: a client that does not take is bounded by its own credit, and holds up nobody else.
-A worker that says nothing for SILENT_S (it speaks each second) is given up: it was stopped, or its host is gone. So is
-who says something that the worker did not sign: whoever subscribed reads Postgres and finds the owner again.
+A line hands every item on at once: the items of a client that does not take them are bounded by its own credit, and
+hold up no other client. A line gives up a worker that sends nothing for SILENT_S: a living worker sends something each
+second, so this one was stopped, or its host is gone. It also gives up a stream with a message that the worker did not
+sign. The subscribers then read Postgres, and find the owner again.
 """
 
 import asyncio
@@ -23,15 +24,15 @@ IDLE_S: Final = 60.0
 _MESSAGE_SUBSCRIPTIONS_MAX: Final = 1_000
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 33_554_432),
-    # A worker that came back at its address is called at once, not after the pause that its predecessor earned.
+    # A new worker at the same address is called at once, not after the pause that gRPC makes for its predecessor.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 class Line:
-    """Open from the first subscription until nobody listens any more or the worker is gone; then is_over, for ever.
+    """Open from the first subscription until there has been none for IDLE_S, or the worker is gone; then is_over.
 
-    on_end: called with it, once.
+    on_end: called with the line, once. A line that is over is never opened again.
     """
 
     def __init__(self, callee: Callee, key: bytes, clock: Clock, on_end: Callable[["Line"], None]) -> None:
@@ -51,7 +52,7 @@ class Line:
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"watch {callee.address}")
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Ask for it; it is told what became of that, or lost."""
+        """Ask the worker for a subscription. Its hearer gets the worker's answer and items, or loses it."""
         self._next_id += 1
         subscription.id = self._next_id
         self._subscriptions[subscription.id] = subscription
@@ -60,7 +61,7 @@ class Line:
         self._news.set()
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Nothing more of it is told."""
+        """End a subscription: its hearer gets nothing more."""
         if self._subscriptions.pop(subscription.id, None) is None:
             return
         if subscription in self._new:
@@ -73,7 +74,7 @@ class Line:
         self._news.set()
 
     def give_credit(self, subscription: Subscription, size_bytes: int) -> None:
-        """The client took so much of it."""
+        """Give the worker credit for what the client took."""
         if subscription.id in self._subscriptions:
             self._credit[subscription.id] = self._credit.get(subscription.id, 0) + size_bytes
             self._news.set()
@@ -95,7 +96,7 @@ class Line:
                     call.cancel()
                     await asyncio.gather(writing, return_exceptions=True)
         except (CallError, SignatureError, TimeoutError):
-            pass  # whoever subscribed finds the owner again
+            pass  # the subscribers find the owner again
         except Exception as error:
             self._rounds.say(error, worker=self.callee.address)
         finally:
@@ -127,7 +128,7 @@ class Line:
         return since_s is not None and self._clock.monotonic_s() - since_s > IDLE_S
 
     async def _write(self, call: SignedCall) -> None:
-        """The first message is sent at once: a worker ends a stream that says nothing."""
+        """Send requests. The first goes out at once: a worker ends a stream on which the caller sends nothing."""
         try:
             while True:
                 await call.write(self._take())

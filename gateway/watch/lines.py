@@ -1,4 +1,4 @@
-"""The lines of this process: one to each worker at which somebody watches something."""
+"""The lines of this process: one to each worker at which a client of this process watches something."""
 
 import asyncio
 from typing import Final
@@ -11,12 +11,12 @@ from argosy.gateway.watch.subscription import Subscription
 from argosy.signed_call import Callee
 from argosy.store.catalog import Owner
 
-# Owners that were read so lately are not read again: many clients lose one owner at once.
+# Owners that were read less than this ago are not read again: many clients lose the same owner at once.
 _FRESH_S: Final = 0.05
 
 
 class Lines:
-    """Used from one event loop."""
+    """Opens a line when a worker gets its first subscription. Used from one event loop."""
 
     def __init__(self, catalog: Catalog, key: bytes, clock: Clock) -> None:
         self.clock = clock
@@ -26,18 +26,18 @@ class Lines:
         self._line_of: dict[Subscription, Line] = {}
 
     def owner_of(self, partition: int) -> Owner | None:
-        """As far as it is known."""
+        """Return the owner of a partition, as far as the catalog knows it."""
         return self._catalog.owner_of(partition)
 
     async def owner_now(self, partition: int) -> Owner | None:
-        """As Postgres says, when it answers."""
+        """Read the owners again, if Postgres answers, and return the owner of a partition."""
         age_s = self._catalog.age_s
         if age_s is None or age_s > _FRESH_S:
             await self._catalog.refresh()
         return self._catalog.owner_of(partition)
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Ask for it at its worker."""
+        """Open a subscription at its worker."""
         callee = subscription.callee
         line = self._lines.get(callee)
         if line is None:

@@ -1,6 +1,6 @@
-"""What a stream tells a client, one message at a time, as JSON. Pure.
+"""The messages of a stream, as JSON. Pure.
 
-Every message has `turn_id, seq, attempt, type, at, data`; a durable event has its `key`, too. What is in `data`:
+Every message has `turn_id, seq, attempt, type, at, data`; a durable event has its `key`, too. `data` holds:
 
 | type          | data                                                                                         |
 |---------------|----------------------------------------------------------------------------------------------|
@@ -8,11 +8,12 @@ Every message has `turn_id, seq, attempt, type, at, data`; a durable event has i
 | frame         | {"attempt", "n", "step", "channel", "offset", "text"}, or "json" or "patch" in place of it   |
 | channel.reset | {"attempt", "n", "step", "channel"}: the channel is empty again                              |
 | gap           | {"attempt", "n", "step", "channel"}: frames were left out; the whole value comes next, at offset 0 |
-| resync        | {"from_seq"}: events after it are gone with the database's tail: forget them                 |
+| resync        | {"from_seq"}: the database lost the events after it: forget them                             |
 | snapshot      | {"turn": as GET shows it}: older events are kept no longer                                   |
 
-offset is in characters. A frame with n 0 has no number: it completes what the durable event after it ends. It has the
-id of the message before it, as a channel.reset and a gap may have: an id says what a client has, and names no message.
+offset is in characters. A frame with n 0 has no number: it completes the value that the durable event after it holds.
+It has the id of the message before it, as a channel.reset and a gap may: an id says up to where a client has the
+stream, and does not name a message.
 
 In NDJSON, blanks before an object are heartbeats.
 """
@@ -27,8 +28,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Message(NamedTuple):
-    """id: what to give as Last-Event-ID to go on after it; empty: nothing was told yet that has one. data: a JSON
-    object.
+    """One message of a stream. data: a JSON object.
+
+    id: the Last-Event-ID with which a client goes on after this message; empty while none with an id was sent.
     """
 
     type: str
@@ -58,7 +60,7 @@ class _Frame(msgspec.Struct, omit_defaults=True):
 
 
 class Part(NamedTuple):
-    """What a frame adds to a channel: one of the three at the most."""
+    """What a frame adds to a channel: at the most one of text, json and patch."""
 
     offset: int = 0
     text: str | None = None
@@ -67,7 +69,7 @@ class Part(NamedTuple):
 
 
 def moment(at_us: int) -> datetime:
-    """at_us: microseconds since 1970."""
+    """Return the time of at_us, microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=at_us)
 
 
@@ -81,13 +83,13 @@ def told(
     data: bytes,
     key: str | msgspec.UnsetType = msgspec.UNSET,
 ) -> Message:
-    """Any message. data: JSON."""
+    """Return a message of any type. data: JSON. key: of a durable event."""
     body = _encode(_Told(turn_id, seq, attempt, message_type, key, at, msgspec.Raw(data)))
     return Message(message_type, message_id, body)
 
 
 def frame_data(attempt: int, n: int, step: str, channel: str, part: Part) -> bytes:
-    """The data of a frame; of a channel.reset or a gap when nothing is added."""
+    """Return the data of a frame, or with an empty part the data of a channel.reset or a gap."""
     frame = _Frame(attempt, n, step, channel)
     if part.text is not None:
         frame.offset, frame.text = part.offset, part.text

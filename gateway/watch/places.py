@@ -1,8 +1,9 @@
 """Places of a session's turns, as its clients see them.
 
-A place comes from one sequence of the whole fleet: in the open, two events of a session would tell how many turns all
-tenants were given in between. So an id holds it sealed: enciphered and signed for this one session (an SIV scheme: the
-signature of place and session is what the cipher begins with), the same at every gateway with the same secret.
+All places come from one sequence of the whole fleet. If ids held them in the clear, two events of a session would show
+how many turns all tenants posted in between. So an id holds its place sealed: enciphered and signed for this one
+session (an SIV scheme: the signature of place and session is the initial value of the cipher). All gateways with the
+same secret seal a place in the same way.
 """
 
 import base64
@@ -13,19 +14,19 @@ import uuid
 from typing import Final
 
 _HALF_SIZE_BYTES: Final = 8
-# What tells a sealed place from one that an older gateway gave out in the open.
+# Begins a sealed place. Older gateways gave out places in the clear, which have no mark.
 _MARK: Final = "p"
 
 
 class Places:
-    """key: Keys.places."""
+    """Seals and unseals places of one session. key: Keys.places."""
 
     def __init__(self, key: bytes, session_id: uuid.UUID) -> None:
         self._key = key
         self._session = session_id.bytes
 
     def seal(self, place: int) -> str:
-        """Return the text for a place; of none (0) it is "0"."""
+        """Return the text for a place; "0" for no place (0)."""
         if not place:
             return "0"
         plain = place.to_bytes(_HALF_SIZE_BYTES, "big")
@@ -33,7 +34,7 @@ class Places:
         return _MARK + base64.urlsafe_b64encode(tag + self._masked(tag, plain)).rstrip(b"=").decode()
 
     def unseal(self, text: str) -> int:
-        """Return the place. Raises ValueError: it was not given out for this session."""
+        """Return the place. Raises ValueError when the text was not given out for this session."""
         if not text.startswith(_MARK):
             return int(text)
         try:

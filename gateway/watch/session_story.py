@@ -1,7 +1,7 @@
 """The story of a session: its turns one after the other, in the order in which they start. It has no end.
 
-A turn that ended without starting is told when its place comes. Turns that never had a place (duplicates, and what was
-rejected at once) are not in it.
+The events of a turn that ended without starting come at the turn's place. Turns that never had a place (duplicates, and
+turns that were rejected at once) are not in the story.
 """
 
 import uuid
@@ -22,7 +22,7 @@ from argosy.turn.events import Event, WireEvent
 
 
 class SessionStory(Story):
-    """after: the last that the client has; None: begin with the first turn that has not ended."""
+    """The story of a session. after: the last that the client has; None: begin at the first turn that has not ended."""
 
     def __init__(
         self,
@@ -41,14 +41,14 @@ class SessionStory(Story):
         self._session_id = session_id
         self._after = after
         self._places = places
-        # The turn that is told now; None: every turn up to this place was.
+        # The turn whose events are being sent; None: those of every turn up to _place were sent.
         self._tale: Tale | None = None
         self._place = 0
-        # The last event of the turn that was told last, once that one was told to its end.
+        # The last event of the turn before, once that turn was sent to its end.
         self._last: EventId | None = None
 
     async def begin(self) -> bool:
-        """As Story."""
+        """See Story.begin."""
         after = self._after
         if after is None:
             self._place = await self._history.present(self._session_id)
@@ -58,18 +58,19 @@ class SessionStory(Story):
 
     @property
     def is_over(self) -> bool:
-        """As Story."""
+        """See Story.is_over."""
         return False
 
     async def _go_on_after(self, last: EventId) -> None:
-        """The client has everything up to this event. What is told next says whether that is still so."""
+        """Go on after this event: the client has everything up to it. The next read shows whether history has it."""
         self._place = last.place - 1
         found = await self._history.placed(self._session_id, last.place)
         await points.reach("found")
         if found is not None and found[1] == last.place:
             self._tale = self._tale_of(found[0], last, last.place)
         else:
-            # Nothing is there any more. It was forgotten, unless something from before is still there.
+            # No turn has this place any more. It was forgotten, unless history has an event before it that the client
+            # has: then the database went back (_go_back).
             self._tale = self._tale_of(uuid.UUID(int=0), last, last.place)
             self._tale.is_lost = True
 
@@ -94,7 +95,10 @@ class SessionStory(Story):
                 self._end(tale)
 
     async def _look_again(self) -> None:
-        """Is what was told last still there? Of what was not told yet nothing may be there any more."""
+        """Check whether history still has the last event that was sent, and find the next turn again.
+
+        A turn of which nothing was sent may not be there any more.
+        """
         if self._last is not None:
             await self._go_on_after(self._last)
             return
@@ -103,16 +107,16 @@ class SessionStory(Story):
             self._place = min(self._place, await self._history.present(self._session_id))
 
     def _end(self, tale: Tale) -> None:
-        """A turn was told to its end."""
+        """Note that a turn was sent to its end, and go on behind its place."""
         self._last = EventId(tale.lineage, tale.seq, place=tale.place)
         self._place, self._tale = tale.place, None
 
     def _may_have_forked(self) -> bool:
-        """Whether the database may have gone back since the last turn was told.
+        """Whether the database may have gone back since the last turn was sent.
 
         What was written under a lineage is undone only under a newer one. So an owner that claimed under the lineage of
-        what was told last, or under an older one, says that nothing of it was undone: if it is not there any more, it
-        was forgotten.
+        the last event that was sent, or under an older one, shows that this event was not undone: if it is not there
+        any more, it was forgotten.
         """
         if self._last is None:
             return self._why == "subscribed"
@@ -122,14 +126,14 @@ class SessionStory(Story):
         return field != "look" and bool(getattr(self._heard, field).lineage > self._last.lineage)
 
     async def _go_back(self, tale: Tale) -> list[Message]:
-        """The client has something of a turn that is not there (any more)."""
+        """Return the messages for a client that has events of a turn which history does not have (any more)."""
         last = EventId(tale.lineage, tale.seq, place=tale.place)
         common = await self._history.common(self._session_id, last)
         if common is not None:
             self._tale = self._tale_of(common.turn_id, BEGIN, common.place)
             return [self._tale.resync(common.lineage, common.seq)]
         if tale.turn_id.int and not await self._is_at(tale.place):
-            # It was forgotten after it was found and before its history was read: both go in one transaction.
+            # The turn was forgotten after it was found and before its history was read: one transaction deletes both.
             tale.turn_id = uuid.UUID(int=0)
         is_forgotten = tale.turn_id.int == 0
         self._place, self._tale = (tale.place if is_forgotten else 0), None
@@ -161,19 +165,21 @@ class SessionStory(Story):
             told = tale.heard(item, has_read=has_read)
             if tale.is_over:
                 self._end(tale)
-                self._why = "heard"  # what is next may have ended already
+                self._why = "heard"  # the next turn may have ended already
             return told
         if not has_read and tale is None and self._last is not None and what.lineage > self._last.lineage:
-            return None  # history may have forked before what the client has
+            return None  # history may have forked before the client's last event
         if has_read or what.place <= (self._place if tale is None else tale.place):
             return []
         if tale is not None and field == "event" and what.type in ENDING and what.attempt == 0:
-            return []  # it ended behind the one that is told, and is told after it
+            return []  # this turn ended behind the one that is being sent, and comes after it
         return None
 
     def _is_next(self, event: Any) -> bool:
-        """While no turn is told: whether nothing comes before this event. A turn starts when those before it have
-        ended, and what was heard of them is told by now; whatever else may come first is read.
+        """Whether nothing comes before this event, while no turn is being sent.
+
+        A turn starts when those before it have ended, and what the owner sent of them has been sent on by now. Whatever
+        else may come first is read from Postgres.
         """
         is_same_history = self._last is None or event.lineage <= self._last.lineage
         is_start = event.seq == 1 and event.type == Event.TURN_STARTED

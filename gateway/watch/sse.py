@@ -1,7 +1,7 @@
 """Messages as bytes on the wire: Server-Sent Events and NDJSON. Pure.
 
-Every message's data is JSON, in which a raw line break can only stand between tokens: a blank means the same there, and
-tears no message apart.
+The data of a message is JSON, where a raw line break can stand between tokens only. A blank in its place means the
+same, and does not tear the message apart.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,13 +10,14 @@ from typing import Final, NamedTuple
 from argosy.gateway.watch.message import Message
 
 _LINE_BREAKS: Final = bytes.maketrans(b"\n\r", b"  ")
-# What a browser waits before it connects again, when the connection breaks.
+# How long a browser waits before it connects again after its connection broke.
 RETRY_MS: Final = 1_000
 
 
 class Format(NamedTuple):
-    """hello: the first bytes. heartbeat: what says that the stream lives. farewell(retry_ms): the last words when the
-    server drains.
+    """A format of streams. hello: the first bytes. heartbeat: bytes that show that the stream lives.
+
+    farewell(retry_ms): the last bytes when the gateway drains.
     """
 
     media_type: str
@@ -27,7 +28,7 @@ class Format(NamedTuple):
 
 
 def event_stream(messages: Iterable[Message]) -> bytes:
-    """Server-Sent Events."""
+    """Return messages as Server-Sent Events."""
     return b"".join(
         b"event: %b\n%bdata: %b\n\n"
         % (each.type.encode(), b"id: %b\n" % each.id.encode() if each.id else b"", _one_line(each.data))
@@ -36,7 +37,10 @@ def event_stream(messages: Iterable[Message]) -> bytes:
 
 
 def lines(messages: Iterable[Message]) -> bytes:
-    """NDJSON: the same members, and the id. A heartbeat is a blank before the next object: no empty lines."""
+    """Return messages as NDJSON: the members of data, and the id.
+
+    A heartbeat is a blank before the next object, so that there are no empty lines.
+    """
     return b"".join(
         b'{"id":"%b",%b\n' % (each.id.encode(), _one_line(each.data)[1:]) if each.id else _one_line(each.data) + b"\n"
         for each in messages
@@ -58,7 +62,7 @@ NDJSON: Final = Format("application/x-ndjson", lines, b"", b" ", lambda _: b"")
 
 
 def format_of(accept: str) -> Format | None:
-    """What a client asks for in Accept; None: neither of them, or JSON rather."""
+    """Return the format of a stream that a client asks for in Accept; None when it asks for none, or prefers JSON."""
     best: tuple[float, Format | None] = (0.0, None)
     for each in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in each.split(";"))

@@ -1,10 +1,10 @@
-"""What one client is told, in order and without end until it is over: history, then what is heard live.
+"""What one client is sent, in order until it is over: first history, then what the owner sends live.
 
-The seam: history is told first; then the owner is asked, and once it has answered, history is read on; from there
-everything is heard, and what cannot be told yet (it is not the next, or the worker had no room) is read. While no owner
-answers, history is read again and again. When an owner says nothing, Postgres is asked at every fourth heartbeat
-whether there is something all the same: what nobody will ever tell (a turn that never comes out of the log) is found by
-this alone.
+The seam: a story reads history first. Then it asks the owner, and once the owner has answered, it reads on in history.
+From there the owner sends everything; what the story cannot send yet (it is not the next item, or the worker had no
+room for it) it reads from Postgres. While no owner answers, the story reads history again and again. While an owner
+sends nothing, the story asks Postgres at every fourth heartbeat whether there is something all the same: only so does
+it find what no worker will ever send (a turn that never comes out of the log).
 """
 
 from abc import ABC, abstractmethod
@@ -24,8 +24,8 @@ from argosy.gateway.watch.watch import Watch
 POLL_S_MIN: Final = 0.25
 POLL_S_MAX: Final = 1.0
 _STORE_PAUSE_S: Final = 0.5
-_BEATS_A_QUESTION: Final = 4  # of 10,000 streams that are silent, at 15 s, 170 a second ask
-# What is taken at once: it is credited while it is being sent.
+_BEATS_A_QUESTION: Final = 4  # 10,000 silent streams with a heartbeat of 15 s ask 170 times a second
+# How much is taken at once: the worker gets credit for it while it is being sent to the client.
 _BATCH_SIZE_BYTES_MAX: Final = 32_768
 
 _READS = {
@@ -34,7 +34,10 @@ _READS = {
 
 
 class Story(ABC):
-    """`begin` once, then `messages` once. heartbeat_s: a client is told something at least so often."""
+    """What one client is sent. Call `begin` once, then `messages` once.
+
+    heartbeat_s: after so long without a message comes a heartbeat.
+    """
 
     def __init__(self, lines: Lines, wanted: Wanted, heartbeat_s: float) -> None:
         self._lines = lines
@@ -44,22 +47,28 @@ class Story(ABC):
         self._watch: Watch | None = None
         self._why = "begin"
         self._heard: Any = None
-        # Under which lineage the owner that answered last has claimed the partition.
+        # The lineage under which the owner that answered last claimed the partition.
         self._owner_lineage = 0
         self._is_stopped = False
 
     @abstractmethod
     async def begin(self) -> bool:
-        """False: the client has everything, and nothing more will come. Raises: Problem, StoreUnavailableError."""
+        """Find what to send. False: the client has everything, and nothing more will come.
+
+        Raises: Problem, StoreUnavailableError.
+        """
 
     @property
     @abstractmethod
     def is_over(self) -> bool:
-        """Nothing more will come."""
+        """Whether nothing more will come."""
 
     @abstractmethod
     def _read(self) -> AsyncIterator[list[Message]]:
-        """Tell what history has more. Raises: Problem (it will never come), StoreUnavailableError, TimeoutError."""
+        """Yield messages of what history has more.
+
+        Raises: Problem (what the client follows will never come), StoreUnavailableError, TimeoutError.
+        """
 
     @abstractmethod
     async def _has_more(self) -> bool:
@@ -69,21 +78,22 @@ class Story(ABC):
 
     @abstractmethod
     def _hear(self, item: Any, *, has_read: bool) -> list[Message] | None:
-        """What to tell of an Item; None: history must be read first. has_read: it was."""
+        """Return the messages of an Item; None: history must be read first. has_read: it was."""
 
     @abstractmethod
     def _resume(self) -> tuple[int, int]:
-        """(attempt, n) of the last frame that was told."""
+        """Return (attempt, n) of the last frame that was sent."""
 
     def stop(self) -> None:
-        """Tell nothing more: `messages` ends soon."""
+        """Send nothing more: `messages` ends soon."""
         self._is_stopped = True
         if self._watch is not None:
             self._watch.close()
 
     async def messages(self) -> AsyncGenerator[list[Message]]:
-        """Messages as they become known, several at a time; an empty list is a heartbeat. Ends when it is over, when it
-        is stopped, and when what was watched turns out not to exist.
+        """Yield messages as they become known, several at a time; an empty list is a heartbeat.
+
+        Ends when the story is over or stopped, and when what the client follows turns out not to exist.
         """
         told_s = polled_s = self._clock.monotonic_s()
         poll_s, beats = POLL_S_MIN, 0
@@ -122,12 +132,12 @@ class Story(ABC):
                         if await self._has_more():
                             self._why = "poll"
         except Problem:
-            return  # what could still have come will not
+            return  # what the client follows will never come
         finally:
             self.stop()
 
     async def _read_on(self) -> AsyncIterator[list[Message]]:
-        """Read for the reason that there is. What was heard before it could be told is told after it."""
+        """Yield what history has more, then the messages of the item that had to wait for it."""
         _READS[self._why]()
         if self._why == "subscribed":
             await points.reach("subscribed")
@@ -145,7 +155,7 @@ class Story(ABC):
         await points.reach("caught_up")
 
     def _take(self) -> list[Message]:
-        """What was heard and can be told. Sets why history must be read, if it must."""
+        """Return the messages of items that can be sent now. Sets `_why` if history must be read first."""
         messages: list[Message] = []
         size_bytes = 0
         watch = self._watching()
@@ -173,7 +183,7 @@ class Story(ABC):
         return self._watch
 
     def _watch_other(self, wanted: Wanted) -> None:
-        """From here on it is about something else."""
+        """Follow something else from here on."""
         self._wanted = wanted
         if self._watch is not None:
             self._watch.close()

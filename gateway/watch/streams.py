@@ -1,4 +1,4 @@
-"""The event streams that clients have open at this process: how many there may be, and how they end when it drains."""
+"""The streams that clients have open at this process: how many there may be, and how they end when it drains."""
 
 import random
 from collections import Counter
@@ -10,14 +10,14 @@ from argosy import telemetry
 from argosy.gateway.problems import Problem
 from argosy.gateway.watch.story import Story
 
-# When a draining gateway's clients come back, to another one: not all at once.
+# After how long the clients of a draining gateway connect to another one: at random, so not all at once.
 _RETRY_MS_MIN: Final = 100
 _RETRY_MS_MAX: Final = 3_000
 _RETRY_AFTER_S_MAX: Final = 5.0
 
 
 class Streams:
-    """streams_max, tenant_streams_max: above them a client is told to ask elsewhere, or later."""
+    """The open streams. Beyond streams_max, or tenant_streams_max of a tenant, a client is refused with Retry-After."""
 
     def __init__(self, streams_max: int, tenant_streams_max: int) -> None:
         self._streams_max = streams_max
@@ -32,7 +32,7 @@ class Streams:
 
     @contextmanager
     def opened(self, story: Story, tenant: str) -> Iterator[None]:
-        """Counted as long as it is told. Raises Problem."""
+        """Count a story as open for as long as the block lasts. Raises Problem when there is no room for it."""
         if why := self._why_not(tenant):
             telemetry.STREAMS_REFUSED.inc()
             retry_after_s = random.uniform(1.0, _RETRY_AFTER_S_MAX)
@@ -67,5 +67,5 @@ class Streams:
 
     @staticmethod
     def retry_ms() -> int:
-        """After how long a client comes back."""
+        """Return after how many milliseconds a client shall come back."""
         return random.randint(_RETRY_MS_MIN, _RETRY_MS_MAX)

@@ -1,4 +1,4 @@
-"""What one client wants to hear, and one place where it is asked for: a worker, on the line to it."""
+"""What one client wants to follow, and a subscription to it at one worker."""
 
 import uuid
 from typing import Any, NamedTuple, Protocol
@@ -7,7 +7,10 @@ from argosy.signed_call import Callee
 
 
 class Wanted(NamedTuple):
-    """Exactly one of turn_id and session_id is there, the tenant's. is_ending_only: nothing but the turn's end."""
+    """A turn or a session of this tenant: exactly one of turn_id and session_id is there.
+
+    is_ending_only: nothing but the turn's end, or that it is parked.
+    """
 
     tenant: str
     partition: int
@@ -17,20 +20,22 @@ class Wanted(NamedTuple):
 
 
 class Hearer(Protocol):
-    """Whom a subscription belongs to. Called on the event loop; must not wait."""
+    """The object that gets what a subscription brings. The line calls it on the event loop; it must not wait."""
 
     def hear(self, subscription: "Subscription", item: Any) -> None:
-        """item: an Item of proto/argosy/rpc/watch.proto."""
+        """Take an item, an Item of proto/argosy/rpc/watch.proto."""
         ...
 
     def lose(self, subscription: "Subscription") -> None:
-        """Nothing more is heard of it."""
+        """Learn that the subscription is over and brings nothing more."""
         ...
 
 
 class Subscription:
-    """callee, epoch: whom it is meant for. resume: (attempt, n) of the last frame had. is_live: it was
-    answered. owed_bytes: taken by the client, and not given back to the worker yet.
+    """A subscription at one worker. callee, epoch: the worker and the claim that it is meant for.
+
+    resume: (attempt, n) of the last frame that the client has. is_live: the worker has accepted the subscription.
+    owed_bytes: what the client took, and the worker has got no credit for yet.
     """
 
     __slots__ = (

@@ -1,8 +1,8 @@
-"""One turn as one client is told it: what it has, and what it is told of a row or of something heard. Pure.
+"""One turn as one client gets it: what the client has, and its messages for a row or for an item from an owner. Pure.
 
-Promise: durable events 1..n once each and in order, frames only of the attempt and the channels that are open, each
-with an id from which any gateway goes on exactly there. What has no number of its own has the id of what came before:
-who comes back with that is told it again, where it is still needed.
+Promise: durable events 1..n once each and in order, frames only of the current attempt and of open channels, each with
+an id from which any gateway goes on exactly there. A message that has no number of its own has the id of the message
+before it: a client that comes back with that id gets it again, where it is still needed.
 """
 
 import uuid
@@ -18,7 +18,7 @@ from argosy.store.turn import EventRow
 from argosy.turn.events import WireEvent
 from argosy.turn.projection import shown
 
-# Fields of Item in proto/argosy/rpc/watch.proto that fill, empty or tear a channel.
+# Fields of Item in proto/argosy/rpc/watch.proto that fill or empty a channel, or leave a gap in it.
 _CHANNEL_ITEMS: Final = {
     "frame": WireEvent.FRAME,
     "channel_reset": WireEvent.CHANNEL_RESET,
@@ -27,11 +27,11 @@ _CHANNEL_ITEMS: Final = {
 
 
 class Tale:
-    """after: the last that the client has. place: of the turn in a session's stream, sealed_place as clients see it; 0
-    and empty in its own.
+    """What one client has of one turn. after: the last that it has.
 
-    is_over: the ending was told. is_lost: history has nothing of what the client knows of it. n: of the last frame that
-    the client has of this attempt.
+    place, sealed_place: the turn's place in a session's stream, and as clients see it; 0 and empty in the turn's own.
+    is_over: the ending was sent. is_lost: history has no event of the turn that the client has. n: number of the last
+    frame that the client has of this attempt.
     """
 
     __slots__ = (
@@ -67,7 +67,7 @@ class Tale:
 
     @property
     def resume(self) -> tuple[int, int]:
-        """The last frame that the client has, for whoever tells more: (attempt, n); n = 0: none."""
+        """(attempt, n) of the last frame that the client has, for the next subscription; n = 0: none."""
         return (self.attempt, self.n) if self.n else (0, 0)
 
     @property
@@ -75,7 +75,10 @@ class Tale:
         return Last(self.lineage, self.seq, self.attempt, self.checked)
 
     def found(self, first: EventRow | None) -> Found:
-        """History was read from the last event on (that one included): is it the history that the client knows?"""
+        """Return whether history is the one that the client knows.
+
+        first: the first event in history, from the client's last one on.
+        """
         at = None if first is None else (first.lineage, first.seq)
         found = seam.of_history(self.last, at, ANY_LINEAGE)
         if found is Found.COMMON and first is not None and self.seq:
@@ -89,11 +92,11 @@ class Tale:
         return found
 
     def row(self, row: EventRow) -> list[Message]:
-        """What to tell of the next event of history."""
+        """Return the messages of the next event of history."""
         return self._durable(row.lineage, row.seq, row.attempt, row.type, row.key, row.data, row.at)
 
     def heard(self, item: Any, *, has_read: bool) -> list[Message] | None:
-        """What to tell of an Item of a Watch stream; None: history must be read first. has_read: it was."""
+        """Return the messages of an Item of a Watch stream; None: history must be read first. has_read: it was."""
         field = item.WhichOneof("what")
         if field == "look":
             return [] if has_read else None
@@ -116,14 +119,14 @@ class Tale:
         tellings = self._channels.heard(heard)
         if tellings:
             self.n = what.n
-        # A client that goes on after the first of several must be told the rest: the last alone has a new id.
+        # Only the last of several messages has a new id: a client that comes back after the first must get the rest.
         return [
             self._telling(telling, what.n if number == len(tellings) else 0, moment(what.at_us))
             for number, telling in enumerate(tellings, 1)
         ]
 
     def resync(self, lineage: int, seq: int) -> Message:
-        """Back to this event: what was told after it is not so."""
+        """Go back to this event; return the message that tells the client to forget all events after it."""
         self.lineage, self.seq = lineage, seq
         self.checked = max(self.checked, lineage)
         self.is_lost = False
@@ -132,7 +135,7 @@ class Tale:
         return told(WireEvent.RESYNC, self._next_id(), self._text, seq, 0, None, resync_data(seq))
 
     def skip_to(self, first: EventRow, turn: bytes) -> Message:
-        """History begins with this event now. turn: as GET shows it, JSON."""
+        """Go on at this event, with which history begins now; return the snapshot. turn: as GET shows it, JSON."""
         self.lineage, self.seq = first.lineage, first.seq - 1
         self.checked = max(self.checked, first.lineage)
         self._has_attempt, self.attempt, self.n = True, first.attempt, 0

@@ -1,4 +1,4 @@
-"""The story of one turn, from after an event to its end."""
+"""The story of one turn, from after an event to the turn's end."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,8 +17,10 @@ from argosy.turn.status import ENDED
 
 
 class TurnStory(Story):
-    """find(): the turn that the id means (a duplicate's means the first turn), None while it may still come out of the
-    log; raises Problem when there is none.
+    """The story of one turn. after: the last that the client has.
+
+    find(): the turn that the id means (a duplicate's id means the first turn), or None while it may still come out of
+    the log; raises Problem when there is no such turn.
     """
 
     def __init__(
@@ -41,10 +43,10 @@ class TurnStory(Story):
         self._first: list[Message] = []
 
     async def begin(self) -> bool:
-        """As Story."""
+        """See Story.begin."""
         head = await self._identify()
         if head is None or head.status not in ENDED:
-            self._watching()  # its owner answers while history is read
+            self._watching()  # subscribe now: the owner answers while history is read
         await points.reach("found")
         self._reading = self._history.read(self._tale)
         self._first = await anext(self._reading, [])
@@ -52,7 +54,7 @@ class TurnStory(Story):
 
     @property
     def is_over(self) -> bool:
-        """As Story."""
+        """See Story.is_over."""
         return self._tale.is_over
 
     async def _read(self) -> AsyncIterator[list[Message]]:
@@ -69,8 +71,9 @@ class TurnStory(Story):
                 yield messages
             if not self._tale.is_lost:
                 return
-            # Nothing of it is there. The database went back, and it may come out of the log again; or it was forgotten
-            # since it was found, and the client keeps what it has: raises Problem.
+            # History has no event that the client has. Either the database went back, and the turn may come out of the
+            # log again; or the turn was forgotten since it was found: then _identify raises Problem, and the client
+            # keeps what it has.
             await self._identify()
             yield [self._tale.resync(0, 0)]
             reading = self._history.read(self._tale)
@@ -85,7 +88,7 @@ class TurnStory(Story):
         return self._tale.resume
 
     async def _identify(self) -> TurnHead | None:
-        """The turn. One that was only in the log may turn out to be another one's duplicate."""
+        """Find the turn. One that was only in the log may turn out to be a duplicate: then follow the first turn."""
         head = await self._find()
         if head is not None and head.turn_id != self._tale.turn_id:
             tale = self._tale

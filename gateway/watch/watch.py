@@ -1,10 +1,11 @@
-"""One client's interest in one turn or session, kept subscribed at whoever owns it.
+"""One client's interest in one turn or session, kept subscribed at the owner.
 
-What the owner tells waits here until the client takes it, bounded by the credit that the worker was given; credit is
-given back as the client takes. While no owner answers, `is_live` is False: whoever uses this reads Postgres meanwhile.
-A step that goes on at a former owner is heard from there, beside the owner.
+Items from the owner wait here until the client takes them. The credit that the worker was given bounds them, and the
+worker gets credit again as the client takes. While no owner answers, `is_live` is False, and the story reads Postgres.
+The frames of a step that goes on at a former owner come from there, beside what the owner sends.
 
-What waits here when its worker is lost is dropped: whoever is asked next tells it again, from the last that was taken.
+When a worker is lost, its items that wait here are dropped: they come again from the next worker or from Postgres, from
+the last that the client has.
 """
 
 import asyncio
@@ -24,12 +25,12 @@ _ENDING_CREDIT_BYTES: Final = 4_096
 _ASIDES_MAX: Final = 8
 _PAUSE_S_MIN: Final = 0.02
 _PAUSE_S_MAX: Final = 1.0
-# Answers within what a living worker needs: it says each second that it lives.
+# A worker that has not answered in this time is given up: a living one sends each second that it lives.
 _ANSWER_S: Final = 2.5
 
 
 class Watch:
-    """resume(): (attempt, n) of the last frame that the client has; asked whenever a worker is subscribed at."""
+    """resume(): (attempt, n) of the last frame that the client has; the watch asks for each new subscription."""
 
     def __init__(self, lines: Lines, wanted: Wanted, resume: Callable[[], tuple[int, int]]) -> None:
         self._lines = lines
@@ -39,7 +40,7 @@ class Watch:
         self._taken: Subscription | None = None
         self._news = asyncio.Event()
         self._answer = asyncio.Event()
-        # At the owner; and at former owners where a step goes on.
+        # The subscription at the owner, and those at former owners where a step goes on.
         self._main: Subscription | None = None
         self._asides: dict[Callee, Subscription] = {}
         self._task: asyncio.Task[None] | None = None
@@ -49,7 +50,7 @@ class Watch:
 
     @property
     def is_live(self) -> bool:
-        """Whatever happens is heard."""
+        """Whether the owner has accepted the subscription, so that it sends whatever happens."""
         return self._main is not None and self._main.is_live
 
     def open(self) -> None:
@@ -57,7 +58,7 @@ class Watch:
         self._seek()
 
     def close(self) -> None:
-        """Nothing more is heard; who waits is woken."""
+        """End all subscriptions, and end `wait`."""
         self.is_closed = True
         if self._task is not None:
             self._task.cancel()
@@ -70,9 +71,10 @@ class Watch:
         self._news.set()
 
     def take(self) -> Any:
-        """The next Item, or None: there is none now. What was taken before counts as done with. An Item with
-        `subscribed`: from here on nothing is missed, and what was before is in Postgres. What was taken and is not told
-        yet must not be told once has_taken is False.
+        """Return the next Item, or None when there is none now. The item taken before counts as done with.
+
+        After an Item with `subscribed` nothing is missed, and what was before it is in Postgres. An item that was taken
+        but not sent to the client yet must not be sent once has_taken is False.
         """
         self._settle()
         if not self._items:
@@ -84,11 +86,11 @@ class Watch:
 
     @property
     def has_taken(self) -> bool:
-        """What was taken last stands: its worker was not lost since then."""
+        """Whether the item that was taken last is still valid: its worker has not been lost since."""
         return self._taken is not None
 
     async def wait(self, timeout_s: float) -> bool:
-        """True when there is something to take, or the watch was closed; False after timeout_s."""
+        """Wait for an item. True when there is one, or the watch was closed; False after timeout_s."""
         self._settle()
         if self._items or self.is_closed:
             return True
@@ -101,16 +103,16 @@ class Watch:
         return True
 
     def _settle(self) -> None:
-        """Give credit for what was taken, once it is worth a message."""
+        """Give the worker credit for what was taken, once it is worth a message: a quarter of the credit."""
         subscription = self._taken
         if subscription is not None and subscription.owed_bytes * 4 >= subscription.credit_bytes:
             self._lines.give_credit(subscription, subscription.owed_bytes)
             subscription.owed_bytes = 0
 
-    # What the lines tell
+    # What the lines call
 
     def hear(self, subscription: Subscription, item: Any) -> None:
-        """As Hearer."""
+        """See Hearer.hear."""
         what = item.WhichOneof("what")
         if what == "refused":
             self.lose(subscription)
@@ -128,18 +130,19 @@ class Watch:
             self._news.set()
 
     def lose(self, subscription: Subscription) -> None:
-        """As Hearer."""
+        """See Hearer.lose."""
         self._items = deque(each for each in self._items if each[0] is not subscription)
         if subscription is self._taken:
             self._taken = None
         is_aside = self._asides.get(subscription.callee) is subscription
         self._leave(subscription)
-        # The owner says but once where else a step goes on. Who answered may do so again; who did not is given up.
+        # The owner says only once where else a step goes on. A worker there that had answered is asked again; one that
+        # had not is given up.
         if is_aside and subscription.is_live:
             self._follow_aside(subscription.callee)
 
     def _leave(self, subscription: Subscription) -> None:
-        """Hear nothing more of it; what it told already stands."""
+        """End a subscription; the items that it brought already stay valid."""
         self._lines.unsubscribe(subscription)
         if self._asides.get(subscription.callee) is subscription:
             del self._asides[subscription.callee]
@@ -162,7 +165,10 @@ class Watch:
             self._seek()
 
     def _follow_aside(self, callee: Callee) -> None:
-        """A step goes on elsewhere; of a session, maybe: the one who runs it knows whose it is."""
+        """Subscribe to the frames of a step that goes on at another worker.
+
+        In a session's watch it may be a step of another session: the worker that runs it knows of which one.
+        """
         if callee in self._asides or len(self._asides) >= _ASIDES_MAX:
             return
         aside = self._asides[callee] = Subscription(
@@ -183,7 +189,10 @@ class Watch:
             self._task = asyncio.get_running_loop().create_task(self._find_owner())
 
     async def _find_owner(self) -> None:
-        """Until an owner answers. One that failed, or said that it is none, is not asked again before Postgres was."""
+        """Look until an owner answers.
+
+        A worker that failed, or said that it is not the owner, is asked again only after Postgres was read.
+        """
         pause_s = _PAUSE_S_MIN
         partition = self._wanted.partition
         owner, failed = self._lines.owner_of(partition), self._left

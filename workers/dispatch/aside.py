@@ -1,8 +1,8 @@
-"""A worker with a workflow that cannot be loaded is not the build that it was to be: it takes no part.
+"""A worker that cannot load one of its workflows stands aside: it is not the build that it was meant to be.
 
-It registers nothing, joins no group, claims and borrows nothing, and holds no connection: workers that are well keep
-what they have, and whoever rolls it out sees at /readyz that it is not ready, and why. It is mended by a start with a
-workflow that loads, or without it.
+It registers nothing, joins no group, claims and borrows nothing, and holds no connection, so healthy workers keep what
+they have. /readyz answers that it is not ready, and why. The remedy is to start it again with a workflow that loads, or
+without that workflow.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 async def stand_aside(
     settings: Settings, broken: Sequence[Broken], stop_signals: Sequence[Signals], parent_fd: int | None
 ) -> None:
-    """Until one of the signals comes, or the pipe parent_fd closes."""
+    """Stand aside until one of stop_signals arrives. When the pipe parent_fd closes, the process ends at once."""
     stopping = asyncio.Event()
     for number in stop_signals:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

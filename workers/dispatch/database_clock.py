@@ -1,4 +1,4 @@
-"""The database's clock, as this process knows it: every flush answers the time, and in between our own clock counts."""
+"""This process's estimate of the database's clock: each flush answers the time, our own clock counts from there."""
 
 from datetime import datetime
 
@@ -6,8 +6,9 @@ from argosy.clock import Clock
 
 
 class DatabaseClock:
-    """Good to some milliseconds once it has heard something, which a worker sees to before it owns anything; never read
-    for anything that decides who may do what.
+    """The database's time, good to some milliseconds once `heard` was called. That is before a worker owns anything.
+
+    Nothing that decides about ownership reads it.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -15,9 +16,9 @@ class DatabaseClock:
         self._ahead_s = clock.unix_ms() / 1000 - clock.monotonic_s()
 
     def heard(self, at: datetime) -> None:
-        """An answer from the database, written at `at`."""
+        """Take over the time `at` of an answer that the database has just given."""
         self._ahead_s = at.timestamp() - self._clock.monotonic_s()
 
     def now_s(self) -> float:
-        """Seconds since 1970."""
+        """Return seconds since 1970."""
         return self._clock.monotonic_s() + self._ahead_s

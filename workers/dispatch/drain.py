@@ -1,4 +1,4 @@
-"""The orderly end of a worker: what it owns goes to others, what runs ends here, and nothing runs twice for it."""
+"""The orderly end of a worker: others get its partitions, and steps in flight may end here, so as not to run twice."""
 
 import asyncio
 import contextlib
@@ -22,14 +22,19 @@ from argosy.workers.dispatch.turn import Owned
 log = structlog.get_logger()
 
 _LOOK_S = 0.02
-_CLAIM_WAIT_S = 1.0  # the log makes others eligible, and they claim while we still serve
+_CLAIM_WAIT_S = 1.0  # once we left the log's group others are eligible, and claim while we still serve
 
 
 class Drain:
-    """With company: others claim, or adopt what is left after a second; steps in flight run to their end here, and
-    their outcomes follow the turns (HANDOVER_S at the most). Alone: running turns go on for DRAIN_TIMEOUT_S, and steps
-    that are in flight then are not waited for. write_s (DRAIN_WRITE_S): how long Postgres is waited for, all in all, to
-    take what is left to write.
+    """The drain of one worker.
+
+    With company (another living worker of the lane that does not drain): the others claim our partitions; those that
+    are left after a second we give away, and the others adopt them. Steps in flight run to their end here, HANDOVER_S
+    at the most, and their outcomes follow the turns. Alone: running turns go on for DRAIN_TIMEOUT_S, and steps that are
+    still in flight then are not waited for.
+
+    write_s (DRAIN_WRITE_S): how long Postgres may take to commit what is left to write: the last flushes and, of a
+    worker that is alone, its notes as well.
     """
 
     def __init__(
@@ -65,7 +70,7 @@ class Drain:
         self._write_s = write_s
 
     async def run(self) -> None:
-        """Bounded. What did not end by then goes on elsewhere."""
+        """Drain, in bounded time. A turn that has not ended by then goes on at another worker."""
         log.info(telemetry.WORKER_DRAINING, running=self._executor.running)
         has_company = self._ownership.fleet.has_company
         self._ownership.is_draining = self._borrowing.is_draining = True
@@ -81,7 +86,7 @@ class Drain:
         else:
             await self._until(lambda: not self._executor.running, self._drain_timeout_s)
         written_by_s = asyncio.get_running_loop().time() + self._write_s
-        with contextlib.suppress(TimeoutError):  # Postgres is away: what could not be written is told by the notes
+        with contextlib.suppress(TimeoutError):  # Postgres is away: the notes will list what could not be flushed
             async with asyncio.timeout_at(written_by_s):
                 await self._flusher.drained()
         if not (has_company or self._ownership.fleet.has_company):

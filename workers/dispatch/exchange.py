@@ -1,4 +1,4 @@
-"""What a worker says to other processes and hears from them: pokes, and what gateways watch."""
+"""A worker's calls to and from other processes: pokes in both directions, and live events for gateways."""
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,10 @@ from argosy.workers.dispatch.watch.watchers import Watchers
 
 
 class Exchange:
-    """Made on the event loop; serves from `start` to `close`. `address` is where others reach this worker."""
+    """The worker's gRPC server and clients. Made on the event loop; serves from `start` to `close`.
+
+    address: where other processes reach this worker.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How late the event loop is: user code that blocks it blocks everybody's turns, and in the end the process."""
+"""Measure how late the event loop is, and end a process whose loop is stuck: code that blocks it blocks all turns."""
 
 import faulthandler
 import os
@@ -18,8 +18,10 @@ EXIT_CODE = 70
 
 
 class LoopWatch:
-    """`run` looks; `late_s` may be asked from any thread, also while the loop is stuck. From `guard` on a loop that is
-    stuck for longer than stuck_s is dumped to stderr and the process ended: what it owns goes on elsewhere.
+    """The watch over one event loop. `run`, on the loop, notes twice a second that it got its turn.
+
+    From `guard` on, a thread ends the process, with all stacks on stderr, when the loop has been stuck for longer than
+    stuck_s: other workers take over what it owned.
     """
 
     def __init__(self, clock: Clock, stuck_s: float) -> None:
@@ -29,7 +31,7 @@ class LoopWatch:
 
     @property
     def late_s(self) -> float:
-        """For how long the loop has owed a look."""
+        """How late the loop is with its next note, in seconds. From any thread, also while the loop is stuck."""
         return max(0.0, self._clock.monotonic_s() - self._looked_at_s - _LOOK_S)
 
     def guard(self) -> None:
@@ -40,8 +42,8 @@ class LoopWatch:
         seen_s = self._clock.monotonic_s()
         while True:
             wake.wait(_LOOK_S)
-            # A process that was stopped as a whole (SIGSTOP, a suspended machine) has not been stuck: this thread
-            # did not look either.
+            # When this thread, too, was late, the whole process was stopped (SIGSTOP, a suspended machine): the loop
+            # was not stuck.
             now_s, before_s = self._clock.monotonic_s(), seen_s
             seen_s = now_s
             if now_s - before_s > 4 * _LOOK_S:

@@ -1,4 +1,4 @@
-"""The process of a dispatch worker: settings, checks, signals, and its end."""
+"""The process of a dispatch worker: its checks at the start, its signals, and its end."""
 
 import asyncio
 import signal
@@ -22,15 +22,15 @@ from argosy.workflow.catalog import Catalog
 
 log = structlog.get_logger()
 
-BROKEN_CODE: Final = 3  # a workflow cannot be loaded
+BROKEN_CODE: Final = 3  # exit code: a workflow cannot be loaded
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(settings: Settings, dsn: str, parent_fd: int | None = None, *, is_strict: bool = False) -> int:
     """Run a worker until SIGTERM or SIGINT (a second one ends it at once), or until the pipe parent_fd closes.
 
-    Returns the exit code. What cannot work from the start ends it with one line on stderr; so does a workflow that
-    cannot be loaded, if is_strict. Else the process stands aside with it, and /readyz says why.
+    Returns the exit code. An error that makes the start impossible ends the worker with one line on stderr. So does a
+    workflow that cannot be loaded, if is_strict; otherwise the worker stands aside, and /readyz says why.
     """
     crash_points.arm(settings.argosy_crash_at)
     quick_arrays.install()
@@ -63,10 +63,10 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict:
             loop.add_signal_handler(number, worker.stop)
         fork.protect(loop, _STOP_SIGNALS)
         if parent_fd is not None:
-            # Whoever started us is gone without a word, and our Postgres may be gone too: there is nobody to drain for.
+            # When the parent is gone without a word, our Postgres may be gone too: end at once, without a drain.
             watch_parent(parent_fd, lambda: None, 0.0)
         garbage.settle()
         try:
             await worker.run()
-        finally:  # tasks of user code that go on when they are cancelled, and threads, do not hold up the end
+        finally:  # neither threads of user code nor its tasks that ignore their cancellation may hold up the end
             end_within(END_S, code_in_flight())

@@ -1,4 +1,4 @@
-"""What a worker tells other workers: hints, so that they look at once instead of at their next poll."""
+"""Hints from this worker to other workers, so that they look at once instead of at their next poll."""
 
 import asyncio
 import uuid
@@ -12,12 +12,13 @@ from argosy.store import catalog
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.turn import Turn
 
-# Who hears nothing because its partition moved meanwhile looks by itself.
+# For how long a list of owners is used. An owner that gets no hint because its partition moved meanwhile finds the row
+# at its next poll.
 _OWNERS_S: Final = 0.5
 
 
 class Others:
-    """address: our own; on_mine is called when the one to be told is ourselves."""
+    """The sender of hints. address: this worker's own; a hint for itself is a call of on_mine(buckets) instead."""
 
     def __init__(
         self, poker: Poker, pool: Pool, lane: str, *, address: str, on_mine: Callable[[Sequence[int]], None]
@@ -31,14 +32,17 @@ class Others:
         self._owners_at_s = float("-inf")
 
     def ask(self, partitions_of: dict[uuid.UUID, list[int]], address_of: Callable[[uuid.UUID], str]) -> None:
-        """Former owners hear that they are asked; one that does not finds out by itself, later."""
+        """Tell former owners (worker → partitions) that this worker has claimed these partitions.
+
+        A former owner that does not hear it finds out by itself, later.
+        """
         for worker_id, partitions in partitions_of.items():
             address = address_of(worker_id)
             if address and address != self._address:
                 self._poker.poke(Callee(worker_id, address), claimed_partitions=partitions)
 
     async def tell(self, turn: Turn) -> None:
-        """Something of a turn lies in the inbox of whoever owns it now."""
+        """Tell the worker that owns the turn's partition now that a row for the turn is in the inbox."""
         try:
             owner = (await catalog.list_owners(self._pool, self._lane)).get(turn.owned.partition)
         except StoreUnavailableError:
@@ -51,14 +55,14 @@ class Others:
             self._poker.poke(Callee(owner.worker_id, owner.address), inbox_buckets=[turn.bucket])
 
     def poke(self, worker_id: uuid.UUID, address: str, buckets: Iterable[int]) -> None:
-        """A worker has something in these buckets, whose owner it need not be."""
+        """Tell a worker to look at these buckets. It need not own them: it may borrow turns there."""
         if address == self._address:
             self._on_mine(list(buckets))
         elif address:
             self._poker.poke(Callee(worker_id, address), inbox_buckets=buckets)
 
     async def tell_owners(self, buckets: Iterable[int], partition_of: Callable[[int], int]) -> None:
-        """Whoever owns these buckets now looks at what became of turns there."""
+        """Tell the workers that own these buckets now to look at what became of the turns there."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._owners_at_s > _OWNERS_S:
             try:

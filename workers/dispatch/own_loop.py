@@ -1,15 +1,16 @@
-"""The event loop of a process that is ours alone: nothing that user code raises ends or stops it.
+"""The event loop of a process of Argosy's own: nothing that user code raises ends or stops it.
 
-asyncio lets SystemExit and KeyboardInterrupt of a task or a callback out of its loop, and `loop.stop()` stops it for
-everybody: a child task of one step would end the worker under all others. Here it is said, and the loop goes on: what
-was ready is still there, and whoever awaits the task gets its error.
+asyncio lets a SystemExit or KeyboardInterrupt of a task or callback leave the loop, and `loop.stop()` stops the loop
+for all tasks: a child task of one step could end the worker under all other turns. Here the error is logged and the
+loop goes on: callbacks that were ready still run, and the code that awaits the task gets its error.
 
 Rules:
-- Ctrl-C ends the process as long as nobody handles SIGINT: that KeyboardInterrupt is the user's and no code's.
-- A signal that comes while the loop is left is heard when it goes on.
-- In somebody else's program (argosy.Argosy) the loop is his, and ends as he expects it to: this is not used there.
-- What Python itself would print (a task that nobody awaits, a finalizer that raises) is said in our log, bounded, and
-  in a pass of the loop: a finalizer runs anywhere, and may say nothing itself.
+- Ctrl-C ends the process as long as SIGINT has Python's own handler: then the KeyboardInterrupt comes from the user at
+  the terminal, and not from code.
+- A signal that arrives while the loop is left is handled when the loop goes on.
+- argosy.Argosy does not use this: in the user's own program the loop is the user's, and ends as the user expects.
+- Errors that Python itself would print (of a task that nothing awaits, of a finalizer) go to our log, bounded, from a
+  later pass of the loop: a finalizer runs anywhere, and must not log by itself.
 """
 
 import asyncio
@@ -40,9 +41,9 @@ def _say_left(error: BaseException) -> None:
 
 
 def run(main: Coroutine[Any, Any, None], on_left: Callable[[BaseException], None] = _say_left) -> None:
-    """Run it to its end, on a loop of its own; then cancel what else runs there. Raises what it raises.
+    """Run main to its end on a new loop, then cancel the tasks that are left there. Raises what main raises.
 
-    on_left: told what left the loop, before that goes on.
+    on_left is called with each error that left the loop, before the loop goes on.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
@@ -74,7 +75,7 @@ def _complete(
 
 
 def _is_left(error: BaseException) -> bool:
-    """Whether the loop can go on after this."""
+    """Whether the loop can go on after this error left it."""
     if isinstance(error, Exception):
         return isinstance(error, RuntimeError) and str(error).startswith(_STOPPED)
     return not _is_ctrl_c(error)
@@ -85,7 +86,7 @@ def _is_ctrl_c(error: BaseException) -> bool:
 
 
 def _hear_signals() -> None:
-    """uvloop takes note of a signal while it is left, and looks when it is woken the next time: now."""
+    """Wake the loop for signals that arrived while it was left: uvloop notes them, and handles them when next woken."""
     fd = signal.set_wakeup_fd(-1)
     if fd >= 0:
         signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
@@ -101,7 +102,7 @@ async def _cancel_rest() -> None:
 
 
 def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What nobody awaits, or a callback, raised."""
+    """Log, later, the error of a callback, or of a task that nothing awaits."""
     _say_later(loop, _say_unhandled, str(context.get("message")), context.get("exception"))
 
 
@@ -110,7 +111,7 @@ def _say_unhandled(message: str, error: BaseException | None) -> None:
 
 
 def _unraisable(loop: asyncio.AbstractEventLoop, unraisable: "sys.UnraisableHookArgs") -> None:
-    """What a finalizer raised, in whatever place it ran."""
+    """Log, later, the error of a finalizer, wherever it ran."""
     _say_later(loop, _say_unraisable, unraisable.exc_type, unraisable.exc_value)
 
 
@@ -120,8 +121,10 @@ def _say_unraisable(kind: type[BaseException], error: BaseException | None) -> N
 
 
 def _say_later(loop: asyncio.AbstractEventLoop, say: Callable[..., None], *what: Any) -> None:
-    """A finalizer runs wherever something is freed, in the middle of a line of the log, too, and in any thread: what
-    takes a lock there may wait for itself for ever.
+    """Call say(*what) in a later pass of the loop.
+
+    A finalizer runs wherever an object is freed, in any thread, even while a line of the log is being written: taking a
+    lock there could wait for itself for ever.
     """
     with contextlib.suppress(RuntimeError):  # the loop has ended
         loop.call_soon_threadsafe(say, *what)

@@ -1,7 +1,7 @@
-"""What /metrics says of each partition that this worker owns; a partition that it lost is not mentioned any more.
+"""The metrics of each partition that this worker owns; those of a partition that it lost are removed.
 
-Epochs and ready sessions are read from memory. The age of the oldest turn that could run or runs is read from Postgres,
-in one query for all partitions: what memory has forgotten by a mistake must be seen (I9).
+Epochs and ready sessions come from memory. The age of the oldest turn that runs or could run comes from Postgres, in
+one query for all partitions: it must also show a turn that memory has forgotten by mistake (I9).
 """
 
 import contextlib
@@ -19,8 +19,8 @@ from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned
 
 _LOOK_S: Final = 2.0  # memory is looked at this often
-_MEASURE_S: Final = 15.0  # Postgres is asked this often, idle or not: as often as somebody scrapes
-_SESSIONS_MAX: Final = 4_000  # looked at in one query, of all partitions together: some 20 ms of Postgres
+_MEASURE_S: Final = 15.0  # Postgres is asked this often, idle or not: about as often as Prometheus scrapes
+_SESSIONS_MAX: Final = 4_000  # per query, of all partitions together: some 20 ms of Postgres
 _GAUGES: Final = (
     telemetry.PARTITION_LAG,
     telemetry.PARTITION_EPOCH,
@@ -30,7 +30,7 @@ _GAUGES: Final = (
 
 
 class PartitionGauges:
-    """`run` until cancelled. owned is the worker's own dictionary, read and never changed."""
+    """The gauges' loop: `run` goes on until cancelled. owned: the worker's own dictionary, read and never changed."""
 
     def __init__(
         self, pool: Pool, lane: str, scheduler: Scheduler, clock: Clock, *, owned: Mapping[int, Owned]
@@ -52,7 +52,7 @@ class PartitionGauges:
             await self._clock.sleep(_LOOK_S)
 
     def look(self) -> None:
-        """What memory knows; and forgets the partitions that are not owned any more."""
+        """Set the gauges that memory knows, and remove those of partitions that this worker does not own any more."""
         for partition in self._shown - self._owned.keys():
             for gauge in _GAUGES:
                 gauge.remove(str(partition))
@@ -63,7 +63,7 @@ class PartitionGauges:
             telemetry.PARTITION_READY_SESSIONS.labels(partition=str(partition)).set(ready[partition])
 
     async def measure(self) -> None:
-        """What Postgres knows. Raises StoreUnavailableError."""
+        """Set the age of each partition's oldest turn, as Postgres has it. Raises StoreUnavailableError."""
         buckets = {partition: (each.first_bucket, each.last_bucket) for partition, each in self._owned.items()}
         if not buckets:
             return
@@ -81,5 +81,5 @@ class PartitionGauges:
         if self._measured_at_s is not None and now_s - self._measured_at_s < _MEASURE_S:
             return
         self._measured_at_s = now_s
-        with contextlib.suppress(StoreUnavailableError):  # those who cannot go on without it say that it is away
+        with contextlib.suppress(StoreUnavailableError):  # loops that cannot go on without Postgres log that it is away
             await self.measure()

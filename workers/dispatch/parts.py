@@ -1,4 +1,4 @@
-"""The parts of a dispatch worker, and what they tell each other. Nothing is decided here."""
+"""Make the parts of a dispatch worker, and connect them to each other. Nothing is decided here."""
 
 import asyncio
 import uuid
@@ -48,11 +48,11 @@ from argosy.workflow.catalog import Catalog
 
 log = structlog.get_logger()
 _ACCEPTS, _FLUSHES = 1, 2
-_POLL_SHARE_MIN = 0.1  # who owns less than this polls as if he owned so much
+_POLL_SHARE_MIN = 0.1  # a worker with a smaller share of the partitions polls as if it owned this much
 
 
 class Parts:
-    """Made on the event loop, once per process."""
+    """All parts of one worker. Made on the event loop, once per process."""
 
     def __init__(self, settings: Settings, dsn: str, catalog: Catalog, pool: Pool) -> None:
         self._settings = settings
@@ -302,7 +302,10 @@ class Parts:
         self.lending.poke()
 
     def _poked(self, buckets: Sequence[int]) -> None:
-        """Rows are due, or turns were lent, or came back. What is in a bucket of others is about what is lent to us."""
+        """Hear a poke: rows are due in these buckets, or turns were lent or came back.
+
+        A bucket that another worker owns concerns the turns that this worker borrows.
+        """
         mine = sum(self._partition_of(each) in self.owned for each in buckets) if self.partition_count else 0
         if mine:
             self.inbox.poke()
@@ -335,7 +338,7 @@ class Parts:
         self.database_clock.heard(answer.at)
 
     def _moved_on(self) -> None:
-        """Turns came, or slots are free."""
+        """Fill slots and read on, after turns came or slots became free."""
         self.pager.nudge()
         self.executor.fill()
         self.intake.balance()
@@ -343,7 +346,7 @@ class Parts:
         telemetry.READY_SESSIONS.set(self.scheduler.ready_count)
 
     def _inbox_interval_s(self) -> float:
-        """The more workers share the partitions, the more rarely each of them polls for its own."""
+        """Seconds between two polls of the inbox: the smaller a worker's share of the partitions, the longer."""
         share = len(self.owned) / max(1, self.partition_count)
         return self._settings.inbox_interval_s / max(share, _POLL_SHARE_MIN)
 
@@ -370,7 +373,7 @@ class Parts:
     def _released(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
         telemetry.HANDOVERS.labels(outcome=resume.value).inc()
         self.background.spawn(self.pager.take_up(turn_id, owned, resume))
-        self.inbox.poke()  # what stayed due for it is looked at now
+        self.inbox.poke()  # rows that stayed due while the turn was held can be taken now
 
     def _refused(self, turns: list[Turn], lost: list[Owned]) -> None:
         for turn in turns:
@@ -384,8 +387,10 @@ class Parts:
         self.pager.nudge()
 
     def _read_anew(self, turn: Turn) -> None:
-        """What Postgres has of a turn is right: it is read again, alone. What ran here was broken off, and that is no
-        crash; what it had in hand is due as before.
+        """Drop a turn from memory and read it again, alone: what Postgres has of it is right.
+
+        Its code was broken off here, which does not count as a crash. Inbox rows that it had in hand are due as before.
+        A borrowed turn goes back to its owner instead.
         """
         self.scheduler.left(turn)
         self.inbox.moved([*turn.moves, *turn.seen, *turn.deferred])
@@ -409,7 +414,7 @@ class Parts:
             self.lending.void(owned)
 
     def loops(self) -> Sequence[asyncio.Task[None]]:
-        """Everything that runs until the worker ends."""
+        """Start the loops that run until the worker ends, one task each."""
         parts = (
             self.flusher, self.pager, self.inbox, self.intake, self.takeover, self.ownership, self.store_watch,
             self.lending, self.borrowing, self.gauges, self.loop_watch, self.background,
@@ -417,7 +422,10 @@ class Parts:
         return [asyncio.create_task(kept(type(part).__name__.lower(), part.run, self.clock)) for part in parts]
 
     async def close(self) -> None:
-        """All at once: each waits a while for somebody who may be away. Raises the first error when all are closed."""
+        """Close the connections, all at the same time: each may wait a while for a peer that is away.
+
+        Raises the first error, once all are closed.
+        """
         parts = (self.reader, self.exchange, self.accepts, self.flushes)
         closed = await asyncio.gather(*(part.close() for part in parts), return_exceptions=True)
         self.threads.close()

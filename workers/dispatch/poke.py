@@ -1,4 +1,4 @@
-"""Others say that something is due here, and the worker looks at once."""
+"""The gRPC service for pokes: another process says that something is due here, and the worker looks at once."""
 
 import asyncio
 import uuid
@@ -18,8 +18,10 @@ _HEARD: Final = worker_pb2.PokeResponse()
 
 
 class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
-    """Poke is a hint: whatever it says, a worker only looks at what it owns. streams_max: processes that poke.
-    on_signalled is told turns with the tenant that the caller names.
+    """The poke service. A poke is a hint: whatever it says, the worker looks only at turns that it owns or borrows.
+
+    streams_max: how many streams of pokes may be open, one for each process that pokes. on_signalled gets turns, each
+    with the tenant that the caller names.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
         try:
             async for request in requests:
                 self._hear(request)
-                await asyncio.sleep(0)  # to look comes first
+                await asyncio.sleep(0)  # let the look begin before the answer is written
                 await context.write(_HEARD)
         except asyncio.CancelledError:
             if not self._is_closing:

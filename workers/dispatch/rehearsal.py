@@ -1,8 +1,8 @@
-"""The statements of a takeover, gone through once before there is anything to take over.
+"""A rehearsal of a takeover: runs its statements once, before there is anything to take over.
 
-A backend looks up its tables and plans each statement when it first runs it, which with the connection itself took 60
-to 100 ms of what sessions wait for when a partition changes hands (measured by bench/stall.py). Nothing is written:
-the partitions of the rehearsal are held under an epoch that no claim ever gives.
+A backend of Postgres looks up its tables and plans a statement when it first runs it. With the opening of the
+connection that took 60 to 100 ms of the time for which sessions wait when a partition changes hands (measured by
+bench/stall.py). The rehearsal writes nothing: its partitions have an epoch that no claim ever gives.
 """
 
 import asyncio
@@ -22,15 +22,16 @@ from argosy.workers.dispatch.flush.flush_arrays import FlushArrays
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.turn import InboxWrite, Owned, Turn
 
-_NOBODYS_EPOCH: Final = 0  # a CHECK of the table partitions
+_NOBODYS_EPOCH: Final = 0  # a CHECK of the table partitions keeps every real epoch above 0
 
 
 async def rehearse(
     lane: str, accepts: NumberedStream, flushes: NumberedStream, partitions: Partitions, heads: Heads
 ) -> None:
-    """Once, before the log gives this process anything. The reads are at once, a connection of the pool for each.
+    """Run the statements, once, before the log makes this process eligible for anything.
 
-    Raises StoreUnavailableError for the reads; the calls of the streams wait for Postgres.
+    The reads run at the same time, each on a connection of its own from the pool. Raises StoreUnavailableError for the
+    reads; the calls of the two streams of flushes wait for Postgres instead.
     """
     await asyncio.gather(
         accepts.call(accept_arrays.STATEMENT, *_accept(lane).arguments()),

@@ -1,4 +1,4 @@
-"""The worker's gRPC server: what other processes ask of it, every message signed."""
+"""The worker's gRPC server, on which every message is signed."""
 
 import uuid
 from typing import Any, Final, Protocol
@@ -15,23 +15,23 @@ _MESSAGE_SIZE_BYTES_MAX: Final = 1_048_576
 _OPTIONS: Final = [
     ("grpc.max_receive_message_length", _MESSAGE_SIZE_BYTES_MAX),
     ("grpc.so_reuseport", 0),
-    # A gateway that is cut off or stopped without closing anything is noticed, and what it watched is free.
+    # Notices a gateway that was cut off or stopped without closing its streams, so that its subscriptions end.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
 
 class Service(Protocol):
-    """One service of the contracts in proto/."""
+    """An implementation of a gRPC service in proto/."""
 
     def add_to(self, server: Any) -> None: ...
 
 
 class RpcServer:
-    """Serves signed calls from `start` to `stop`; `address` is where others reach it."""
+    """Serves signed calls from `start` to `stop`. address: where other processes reach it."""
 
     def __init__(self, *, key: bytes, worker_id: uuid.UUID, host: str, port: int, silent: SilentBounds) -> None:
-        """key: Keys.calls."""
+        """Bind host:port, where port 0 means a free one. key: Keys.calls. Raises SettingError when it cannot bind."""
         self._server = grpc.aio.server(interceptors=[VerifyCalls(key, worker_id, silent)], options=_OPTIONS)
         try:
             bound = self._server.add_insecure_port(host_port(host, port))

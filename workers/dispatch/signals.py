@@ -1,4 +1,4 @@
-"""Signals of one turn that nobody has taken yet."""
+"""The signals of one turn that no wait has taken yet."""
 
 import uuid
 from collections import deque
@@ -15,7 +15,7 @@ class Signal(NamedTuple):
 
 
 class Signals:
-    """By name, each name's in the order in which they came. Whatever is asked takes the same time, however many."""
+    """Signals by name, those of one name in the order in which they came. All but an iteration takes constant time."""
 
     __slots__ = ("_named",)
 
@@ -29,24 +29,24 @@ class Signals:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is one."""
+        """Whether there is any signal."""
         return bool(self._named)
 
     def append(self, signal: Signal) -> None:
-        """It has come."""
+        """Add a signal that has come."""
         self._named.setdefault(signal.name, deque()).append(signal)
 
     def count(self, name: str) -> int:
-        """How many there are of this name."""
+        """Return how many signals of this name there are."""
         return len(self._named.get(name, ()))
 
     def first(self, name: str) -> Signal | None:
-        """The one of this name that came first."""
+        """Return the signal of this name that came first, or None when there is none."""
         named = self._named.get(name)
         return named[0] if named else None
 
     def take(self, name: str) -> None:
-        """The first one of this name is taken."""
+        """Remove the first signal of this name."""
         named = self._named[name]
         named.popleft()
         if not named:

@@ -1,14 +1,17 @@
-"""I live, and who else does: from a thread with a loop and connections of its own, so that user code that blocks the
-event loop does not make a working process look dead (and a thread that lives does not make a stuck loop look well: see
-loop_watch.py).
+"""Show other workers that this one lives, and watch which of them live.
 
-- This process holds the session-level advisory lock of its number, and beats.
-- It waits in the lock of its neighbour in the ring of the living. When it is granted the neighbour is dead, or its
-  connection was cut: everybody is told to look at once (NOTIFY), and looks again after a grace.
-- Idle it costs one small beat per interval, which grows with the number of workers (life.beat_after_s), and answers
-  what everybody must know of the database: its lineage, and which log the lane is on. What others wait for (we drain)
-  is said at once, by `beat_soon`. A look at the members every few seconds is shared by all.
-- Nothing that Postgres does ends the thread: it tries again, at once after a connection that had worked.
+A thread does both, with a loop and connections of its own: user code that blocks the event loop must not make a working
+process look dead. (Nor does this thread hide a stuck loop: loop_watch.py ends such a process.)
+
+- This process holds the session-level advisory lock of its worker number, and writes heartbeats.
+- It waits for the lock of its neighbour in the ring of living workers. When Postgres grants it, the neighbour is dead,
+  or its connection was cut: a NOTIFY makes all workers look at once, and they look again after a grace.
+- An idle worker costs one small heartbeat per interval, which grows with the number of workers (life.beat_after_s). The
+  answer to a heartbeat says what every worker must know of the database: its lineage, and which log the lane is on.
+  `beat_soon` sends at once what others wait for: that this worker drains. Looks at the members, one every few seconds,
+  are shared by all workers.
+- Nothing that Postgres does ends the thread. It tries again after a growing pause; at once, when the connection had
+  worked for a second.
 """
 
 import asyncio
@@ -31,14 +34,17 @@ from argosy.workers.dispatch.life import LOCK_GRACE_S, Member, beat_after_s, is_
 log = structlog.get_logger()
 
 _JOIN_S = 2.0
-_CALL_S = 5.0  # a network that went silent is a lost connection
+_CALL_S = 5.0  # after so long without an answer the connection counts as lost: the network may have gone silent
 _RETRY_S_MIN, _RETRY_S_MAX = 0.02, 1.0
 _BEATS_MISSED_MAX = 2
 
 
 class SignsOfLife:
-    """From `start` to `stop`. state() is asked from the thread; the others are called on the loop that started it:
-    on_members on every news of the fleet and on every change, on_lineage and on_log with the answer to every beat.
+    """The signs of life of one worker, from `start` to `stop`.
+
+    The thread calls state() for each heartbeat. The other callbacks run on the loop that called `start`: on_members
+    after every notification of the fleet and every change of its members, on_lineage and on_log with the answer to
+    every heartbeat.
     """
 
     def __init__(
@@ -80,19 +86,19 @@ class SignsOfLife:
 
     @property
     def is_heard(self) -> bool:
-        """Whether Postgres took a beat lately. From any thread."""
+        """Whether Postgres took a heartbeat lately. From any thread."""
         beaten_at_s = self._beaten_at_s
         if beaten_at_s is None:
             return False
         return self._clock.monotonic_s() - beaten_at_s <= self._beat_after_s() + _BEATS_MISSED_MAX * self._interval_s
 
     def start(self) -> None:
-        """From the loop on which the callbacks are wanted."""
+        """Start the thread. Called on the loop on which the callbacks are to run."""
         self._owner_loop = asyncio.get_running_loop()
         self._thread.start()
 
     def beat_soon(self) -> None:
-        """What `state` answers has changed, and others wait for it. From any thread."""
+        """Send a heartbeat now, because `state` has changed and other workers wait to hear of it. From any thread."""
 
         def wake() -> None:
             self._has_to_beat = True
@@ -102,12 +108,12 @@ class SignsOfLife:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._call(lambda: self._ended.set())  # there is none before the thread runs
+        self._call(lambda: self._ended.set())  # looked up late: `_ended` exists only once the thread runs
         self._thread.join(_JOIN_S)
 
     def _call(self, work: Callable[[], None]) -> None:
         if self._own_loop is not None:
-            with contextlib.suppress(RuntimeError):  # it has ended
+            with contextlib.suppress(RuntimeError):  # the thread's loop has ended
                 self._own_loop.call_soon_threadsafe(work)
 
     # The thread
@@ -123,19 +129,19 @@ class SignsOfLife:
         )
         await asyncio.wait({beating, ended}, return_when=asyncio.FIRST_COMPLETED)
         tasks = (beating, watching, ended)
-        for task in tasks:  # what is asked now is not waited for: Postgres may be silent
+        for task in tasks:  # calls in flight are not waited for: Postgres may be silent
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _again_and_again(self, work: Callable[[Any], Any]) -> None:
-        """With a connection of its own, opened anew when it is lost."""
+        """Run work(connection) again and again, on a connection of its own that is opened anew when it is lost."""
         delay_s = 0.0
         while not self._stopping.is_set():
             connection, began_at_s = None, self._clock.monotonic_s()
             try:
                 connection = await connect(self._dsn, application=f"argosy life {self._worker_id}")
                 await work(connection)
-            except Exception as error:  # whatever it is: a thread that ended would look like a death
+            except Exception as error:  # of any kind: if this thread ended, the worker would look dead
                 self._warn(error)
                 if connection is not None and self._clock.monotonic_s() - began_at_s > _RETRY_S_MAX:
                     delay_s = 0.0
@@ -147,9 +153,10 @@ class SignsOfLife:
 
     async def _beat(self, connection: Any) -> None:
         await connection.add_listener(worker.FLEET_CHANNEL, lambda *_: self._news.set())
-        # One that is cut is opened again before others take us for dead, however long it is until the next beat.
+        # Wake up when the connection is cut, to open another one before others take us for dead, however long it is
+        # until the next heartbeat.
         connection.add_termination_listener(lambda _: self._news.set())
-        self._connections += 1  # the other one may have met the same silence, and would not know
+        self._connections += 1  # `_watch` takes a new connection, too: its own may have died unnoticed like this one's
         self._new_neighbour.set()
         has_lock = False
         while not self._stopping.is_set():
@@ -160,7 +167,7 @@ class SignsOfLife:
                     is_back = self._was_silent()
                 is_asked_for, self._has_to_beat = self._has_to_beat, False
                 told = await worker.beat(connection, self._worker_id, self._state())
-                if is_back or is_asked_for:  # others may have taken us for dead, and we may have missed what happened
+                if is_back or is_asked_for:  # when back: others may have taken us for dead, and we may have missed news
                     await worker.notify_fleet(connection)
             self._beaten()
             if told is not None:
@@ -172,14 +179,14 @@ class SignsOfLife:
         return beat_after_s(self._known, interval_s=self._interval_s, ttl_s=self._ttl_s)
 
     async def _listen(self, connection: Any, until_s: float) -> None:
-        """Look whenever there is reason to, until it is time for the next beat."""
+        """Look at the fleet whenever there is a reason to, until the next heartbeat is due."""
         while not (self._stopping.is_set() or self._has_to_beat):
             if (left_s := until_s - self._clock.monotonic_s()) <= 0:
                 return
             is_news = self._news.is_set()
             if is_news or self._clock.monotonic_s() >= self._next_look_s():
                 self._news.clear()
-                is_my_turn = not is_news and self._clock.monotonic_s() >= self._look_at_s  # otherwise all look now
+                is_my_turn = not is_news and self._clock.monotonic_s() >= self._look_at_s  # otherwise all workers look
                 async with asyncio.timeout(_CALL_S):
                     await self._look(connection, is_news)
                 after_s = look_after_s(self._known, self._worker_no, is_first_round=not is_my_turn)
@@ -190,7 +197,10 @@ class SignsOfLife:
                     await self._news.wait()
 
     def _next_look_s(self) -> float:
-        """When its turn comes, or when somebody's grace ends (who is back before says so)."""
+        """When this worker's turn to look comes, or when the grace of a free lock ends, whichever is first.
+
+        A worker that takes its lock again before its grace ends notifies the fleet.
+        """
         ends = (since_s + LOCK_GRACE_S for since_s in self._free_since_s.values())
         return min([self._look_at_s, *(each for each in ends if each > self._looked_at_s)])
 
@@ -218,14 +228,14 @@ class SignsOfLife:
         lived = {each.worker_id for each in self._known if each.is_alive}
         has_changed, self._known = members != self._known, members
         if any(each.worker_id in lived and not each.is_alive for each in members):
-            await worker.notify_fleet(connection)  # looks are shared: who sees a death by its silence tells the others
+            await worker.notify_fleet(connection)  # looks are shared: the worker that sees another's death tells all
         if has_changed:
             self._new_neighbour.set()
         if has_changed or is_news:
             self._tell(self._on_members, members)
 
     async def _watch(self, connection: Any) -> None:
-        """Waits in the neighbour's lock, until there is another neighbour (then anew, on another connection)."""
+        """Wait for the neighbour's lock. Returns when there is another neighbour: begin anew on another connection."""
         self._new_neighbour.clear()
         connections, watched = self._connections, neighbour(self._known, self._worker_no)
         if watched is None:
@@ -245,7 +255,7 @@ class SignsOfLife:
                 waiting.result()
                 await worker.notify_fleet(connection)
                 self._news.set()
-                await self._clock.sleep(LOCK_GRACE_S)  # it may come back: then it is watched again
+                await self._clock.sleep(LOCK_GRACE_S)  # the neighbour may come back: then it is watched again
         finally:
             waiting.cancel()
             connection.terminate()
@@ -257,10 +267,10 @@ class SignsOfLife:
         try:
             self._owner_loop.call_soon_threadsafe(callback, what)
         except RuntimeError:
-            self._stopping.set()  # the loop is closed: there is nobody to live for
+            self._stopping.set()  # the worker's loop is closed: the worker has ended
 
     def _was_silent(self) -> bool:
-        """This process had stopped, or could not reach Postgres."""
+        """Whether the last heartbeat is longer ago than the TTL: this process had stopped, or Postgres was away."""
         beaten_at_s = self._beaten_at_s
         return beaten_at_s is not None and self._clock.monotonic_s() - beaten_at_s > self._ttl_s
 

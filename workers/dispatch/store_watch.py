@@ -1,5 +1,8 @@
-"""A worker that cannot write for OWNER_LOST_S may have lost everything: it starts nothing new and leaves the group,
-keeps what it has, and tries on with its epochs. If nobody could claim meanwhile, nothing was lost.
+"""Cut a worker off while it cannot write to Postgres.
+
+After OWNER_LOST_S without an answer other workers may have claimed all its partitions. The worker starts no more turns
+and leaves the log's group, but keeps what it has and goes on trying to write under its epochs: when no other worker
+could claim meanwhile, nothing was lost.
 """
 
 from collections.abc import Callable
@@ -18,12 +21,15 @@ _LOOK_S = 0.5
 
 
 def is_cut_off(stalled_s: float, bound_s: float) -> bool:
-    """stalled_s: for how long a call has been without an answer."""
+    """Whether the worker is cut off. stalled_s: for how long a call has been without an answer."""
     return stalled_s >= bound_s
 
 
 class StoreWatch:
-    """Runs until cancelled. stalled_s: of the stream that waits the longest."""
+    """A look at the streams of flushes, twice a second; `run` goes on until cancelled.
+
+    stalled_s(): for how long the stream of flushes that waits longest has been without an answer.
+    """
 
     def __init__(
         self, reader: LogReader, executor: Executor, clock: Clock, *, bound_s: float, stalled_s: Callable[[], float]

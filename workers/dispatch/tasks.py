@@ -1,4 +1,4 @@
-"""The loops of a worker: none of them ends before the process does, unless something is lost."""
+"""Tasks of a worker: its loops, which end before the process only when it must end, and those in the background."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,7 +10,7 @@ from argosy.store.fault import Fault, fault_of
 
 
 async def first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") -> None:
-    """Until `until` returns; a task that ends before is a bug or a lost cause, and its error is raised."""
+    """Wait until `until` returns. A task that ends before has met a bug or lost what it needs: its error is raised."""
     waiter = asyncio.create_task(until)
     done, _ = await asyncio.wait({waiter, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     waiter.cancel()
@@ -19,7 +19,7 @@ async def first(until: Coroutine[Any, Any, Any], *tasks: "asyncio.Task[None]") -
 
 
 class Background:
-    """Tasks that nobody awaits. An error of one is said; one that must end the process does, by `run`."""
+    """Tasks that no code awaits. Their errors are logged; `run` raises one that must end the process (Fault.END)."""
 
     def __init__(self, clock: Clock) -> None:
         self._rounds = Rounds("background", clock)
@@ -32,7 +32,7 @@ class Background:
         task.add_done_callback(self._done)
 
     async def run(self) -> None:
-        """Until cancelled, or until one of them fails in a way that must end the process. Raises its error."""
+        """Wait until a task fails in a way that must end the process, then raise its error."""
         await self._failed
 
     async def until_idle(self) -> None:

@@ -1,4 +1,4 @@
-"""What a worker's memory holds of a turn: what Postgres has, what it is to become, and what waits to be written."""
+"""A turn in a worker's memory: its state in Postgres, what it is to become, and what waits to be written."""
 
 import asyncio
 import uuid
@@ -16,32 +16,34 @@ from argosy.workflow.journal import Emitter
 
 
 class Stop(Enum):
-    """Why a running turn's task is ended from outside."""
+    """Why the code of a running turn is ended from outside."""
 
     SUSPEND = "suspend"
-    CANCEL = "cancel"  # its code has had its time to clean up
+    CANCEL = "cancel"  # its code has not begun yet, or has had its time to clean up
     EXPIRE = "expire"
     DROP = "drop"  # this process may not write for it any more, or is closing
-    HANDOVER = "handover"  # another process owns it, or will: nothing new begins, and steps in flight run to their end
+    HANDOVER = "handover"  # another worker owns it, or will: nothing new begins here, steps in flight run to their end
 
 
 class Resume(Enum):
     """How a turn goes on that was running under another claim."""
 
     MOVED = "moved"  # its owner handed it over: the same attempt goes on
-    UNHEARD = "unheard"  # its owner lives and said nothing in time: it runs again, and that is no crash
-    CRASHED = "crashed"  # its owner died
+    UNHEARD = "unheard"  # its owner lives but left no word in time: the turn runs again, and that is no crash
+    CRASHED = "crashed"  # its owner died: the turn runs again, and that is a crash
 
 
 class Owned:
-    """A partition under one claim in Postgres. A new one makes a new Owned; `is_void` is for ever.
+    """A partition under one claim in Postgres. A new claim makes a new Owned; once `is_void`, it stays so.
 
-    log_id, position: the next record to be accepted, in which log; lag: records behind it at the last look; next_read:
-    the next one expected from the reader; gap: where the last reading showed no record, and is not believed yet;
-    claim: the number under which it is read, 0 for not at all; is_reading: the reader was told to deliver it. is_open:
-    what the former owner left is known, so what waits in Postgres may be run; is_closing: it is handed over, and still
-    ours. resume: how turns go on that are running in Postgres; crashed_at_s: when an owner of it died last, database
-    time, 0: never. held_at_s: when the last call was sent to which Postgres answered that it is ours, monotonic.
+    log_id, position: the next record to accept, and in which log. lag: records behind it at the last look. next_read:
+    the position expected next from the reader. backlog: records that were read and not accepted yet. mark: (position,
+    database time): once it is accepted up to that position, it is so up to that time. gap: positions where the last
+    reading showed no record, not believed yet. claim: the number under which the reader reads it, 0 if none;
+    is_reading: the reader was told to deliver it. is_open: what the former owner left is known, so turns that wait in
+    Postgres may run; is_closing: we hand it over, and still own it; is_lent: it is that of one borrowed turn. resume:
+    how its turns go on that are running in Postgres. crashed_at_s: when an owner of it last died, database time; 0:
+    never. held_at_s: when we sent the last call whose answer confirmed that it is ours, monotonic.
     """
 
     __slots__ = (
@@ -86,7 +88,7 @@ class Owned:
 
 
 class InboxWrite(NamedTuple):
-    """A new inbox row of a turn. due_s: seconds from when it is written."""
+    """A new inbox row of a turn. due_s: in how many seconds from its writing it is due."""
 
     inbox_id: uuid.UUID
     kind: str
@@ -105,7 +107,7 @@ class EventWrite(NamedTuple):
 
 
 class Result(NamedTuple):
-    """An outcome that a former owner of the turn delivered. type: of the event that it is."""
+    """The outcome of a step that a former owner of the turn delivered. type: of the event that records it."""
 
     inbox_id: uuid.UUID
     type: str
@@ -114,10 +116,10 @@ class Result(NamedTuple):
 
 
 class Turn:
-    """One turn in memory. Changed on the event loop only; `written_*` is what the last flush sent has said.
+    """One turn in memory, changed on the event loop only. `written_*`: its state as of the last flush that was sent.
 
-    Invariants: status moves along argosy/turn/transitions.py; seq grows by one per event; what is in `events`, `inbox`
-    and `moves` goes with the next flush, in one row.
+    Invariants: status moves along argosy/turn/transitions.py; seq grows by one per event; `events`, `inbox` and `moves`
+    go with the next flush, or, when they are too large for one, with the next few.
     """
 
     __slots__ = (
@@ -211,7 +213,7 @@ class Turn:
         self.attempt = self.written_attempt = attempt
         self.seq = self.written_seq = self.durable_seq = seq
         self.crashes = crashes
-        self.trial: bytes | None = None  # what it is tried for: execution/crash_rule.py
+        self.trial: bytes | None = None  # what is known of its trial: execution/crash_rule.py
         self.version = version
         self.result: bytes | None = None
         self.error: bytes | None = None
@@ -219,42 +221,43 @@ class Turn:
         self.written_waits: bytes | None = None
         self.reason: str | None = None
         self.needs_load = input is None or status is not Status.QUEUED
-        # Running in Postgres when it came into memory, with so many events.
+        # How many events it had when it came into memory, if it was running in Postgres then.
         self.found_running_seq = seq if status is Status.RUNNING else None
         self.is_refused = self.is_queued_to_flush = False
-        self.durable: list[asyncio.Future[None]] | None = None  # of each who waits until what is written is committed
+        self.durable: list[asyncio.Future[None]] | None = None  # one per waiter for the commit of what it wrote so far
         self.events: list[EventWrite] = []
         self.inbox: dict[uuid.UUID, InboxWrite] = {}
         self.moves: dict[uuid.UUID, str] = {}
-        # Signals among the moves: the number of the event that holds each.
+        # For each signal among the moves the seq of the event that holds it.
         self.consumed: dict[uuid.UUID, int] = {}
-        # Data of `events`, and what of it the flusher has counted.
+        # The data of `events` in bytes, and how many of them the flusher has counted.
         self.pending_bytes = self.counted_bytes = 0
-        # Signals nobody has taken yet, and timers that came due, by the key of their wait.
+        # Signals that no wait has taken yet; timers that came due, by the key of their wait.
         self.signals = Signals()
         self.fired: dict[str, uuid.UUID] = {}
-        # Timers of its waits that Postgres has, by the key of their wait, and when they are due (database time).
+        # Timers that Postgres has, by the key of their wait: their ids, and when they are due (database time).
         self.timers: dict[str, tuple[uuid.UUID, float]] = {}
         # Inbox rows that met the turn between its last line of code and the commit of its last flush.
         self.deferred: list[uuid.UUID] = []
-        # Inbox rows that memory has taken in, so that a second read of one is recognised.
+        # Inbox rows that memory has taken in: a row that is read a second time is recognised by it.
         self.seen: Set[uuid.UUID] = frozenset()
         self.history: Sequence[Any] = ()
-        # Data of all its events, those of history included.
+        # The data of all its events in bytes, those of history included.
         self.history_bytes = 0
-        # Outcomes from a former owner, to be recorded before the code asks for them.
+        # Outcomes of steps at a former owner, to be recorded before the code asks for them.
         self.results: list[Result] = []
-        # Events of a flush that was refused, its partition being lost: a successor hears their outcomes.
+        # Events of flushes that Postgres refused: the next owner is told the outcomes of steps among them.
         self.unwritten: Sequence[EventWrite] = ()
         self.resume = Resume.CRASHED
-        # The row of its cancel, which stays due until it has ended; until when its code may clean up, database time.
+        # The inbox row of its cancel, due until the turn has ended; until when its code may clean up, database time.
         self.cancel_id: uuid.UUID | None = None
         self.cancel_until_s: float | None = None
-        # Its attempt began elsewhere and goes on here; its start is durable before its code runs, as it may kill.
+        # Its attempt began at another worker and goes on here. Its code runs only once its start is durable, as it
+        # may end its worker (execution/crash_rule.py), or another worker may have it by now.
         self.is_taken_over = self.awaits_start = False
         self.execution: Any = None  # argosy.workflow.execute.Execution
         self.journal: Any = None  # execution/journal.py
-        # What its code has emitted and no durable event holds yet; set in any thread. None: its attempt has it.
+        # What its code emitted and no durable event holds yet; set from any thread. None: ask `emitter` for it.
         self.channels: Channels | None = None
         self.emitter: Emitter | None = None
         self.stop: Stop | None = None  # why its code was ended
@@ -265,31 +268,31 @@ class Turn:
 
     @property
     def goes_on_as_found(self) -> bool:
-        """Whether, as far as Postgres knows, it still runs as it did before it came into memory."""
+        """Whether Postgres has it running as it was when it came into memory: no event from here is durable yet."""
         return self.found_running_seq is not None and self.durable_seq == self.found_running_seq
 
     @property
     def is_live(self) -> bool:
-        """Whether this process may still write for it."""
+        """Whether this process may still write the turn."""
         return not (self.is_refused or self.owned.is_void)
 
     def become(self, status: Status) -> None:
         self.status = advance(self.status, status)
 
     def see(self, *inbox_ids: uuid.UUID) -> None:
-        """Memory has taken these rows in."""
+        """Note that memory has taken in these inbox rows."""
         self.seen = self.seen or set()
         self.seen |= set(inbox_ids)
 
     def drop_timer(self, timer_id: uuid.UUID) -> None:
-        """The wait of this timer is over, or was given up: the next flush removes it, or never writes it."""
+        """Remove a timer whose wait is over or was given up: the next flush deletes it, or does not write it at all."""
         if self.inbox.pop(timer_id, None) is None:
             self.moves[timer_id] = "deleted"
 
     def write(self, event: Event, key: str = "", data: bytes = b"{}") -> None:
-        """Add a durable event; it goes with the next flush."""
+        """Add a durable event, which goes with the next flush."""
         self.seq += 1
-        # As EventWrite(…), without its frame: there are some for every turn.
+        # As EventWrite(…), without the cost of that call: every turn has several events.
         self.events.append(tuple.__new__(EventWrite, (self.seq, self.attempt, event, key, data)))
         self.pending_bytes += len(data)
         self.history_bytes += len(data)

@@ -1,4 +1,4 @@
-"""Waits that a turn is in: as memory has them, and as turns.waits has them."""
+"""The waits that a turn is in: as memory holds them, and as the column turns.waits does."""
 
 import uuid
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from argosy.workflow.journal import WaitKind
 
 
 class Wait(NamedTuple):
-    """A wait that the code is in. due_at_s: database time, None without a timeout."""
+    """A wait in memory. due_at_s: when its timer is due, database time; None: it has no timeout."""
 
     key: str
     kind: WaitKind
@@ -19,7 +19,7 @@ class Wait(NamedTuple):
 
 
 class WrittenWait(msgspec.Struct, omit_defaults=True):
-    """A wait as turns.waits has it (a JSON array of these). private: its key is not shown to clients."""
+    """A wait in turns.waits, which is a JSON array of these. private: clients are not shown its key."""
 
     key: str
     kind: str

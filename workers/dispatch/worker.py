@@ -1,4 +1,4 @@
-"""A dispatch worker from its start to its end: its parts are started and stopped here, and nothing is decided here."""
+"""A dispatch worker from its start to its end. Its parts are started and stopped here; nothing is decided here."""
 
 import asyncio
 import contextlib
@@ -27,9 +27,9 @@ from argosy.workflow.catalog import Catalog
 log = structlog.get_logger()
 
 _LOOP_BLOCKED_S = 5.0
-_FAREWELL_S = 2.0  # nobody misses it for longer than HEARTBEAT_TTL_S
+_FAREWELL_S = 2.0  # without a farewell others take the worker for living until HEARTBEAT_TTL_S at the most
 _KIND = "dispatch"
-_THREAD_WAITS_TOLD = 256  # of the turns that wait for a thread, for explain: 4 KiB a beat at the most
+_THREAD_WAITS_TOLD = 256  # turns that wait for a thread, sent for `explain`: 4 KiB a heartbeat at the most
 
 
 class Worker:
@@ -45,12 +45,12 @@ class Worker:
         self._signs: SignsOfLife | None = None
 
     def stop(self) -> None:
-        """Drain, then return from `run`; asked a second time, end the process at once."""
+        """Make `run` drain and return. A second call ends the process at once, with exit code 1."""
         if self._stopping.is_set():
             os._exit(1)
         self._stopping.set()
         if self._signs is not None:
-            self._signs.beat_soon()  # that it drains: nobody leaves anything to it any more
+            self._signs.beat_soon()  # tells other workers that this one drains: none leaves anything to it any more
 
     async def run(self) -> None:
         parts, settings = self._parts, self._settings
@@ -101,9 +101,9 @@ class Worker:
             await self._end(signs, ops)
 
     async def _end(self, signs: SignsOfLife, ops: OpsServer) -> None:
-        """Close everything, each part whatever became of those before it. Bounded."""
+        """Close everything, in bounded time. A part is closed even if one before it could not be."""
         worker_id = self._parts.worker_id
-        async with contextlib.AsyncExitStack() as ending:  # the last is done first
+        async with contextlib.AsyncExitStack() as ending:  # the last callback runs first
             ending.callback(log.info, telemetry.WORKER_STOPPED, worker_id=str(worker_id))
             ending.callback(ops.stop)
             ending.push_async_callback(self._take_leave)
@@ -111,7 +111,7 @@ class Worker:
             ending.push_async_callback(self._parts.close)
 
     async def _take_leave(self) -> None:
-        """Have the worker's row removed, unless Postgres is away: then others see by its silence that it is gone."""
+        """Remove the worker's row. When Postgres is away, others see by the worker's silence that it is gone."""
         try:
             async with asyncio.timeout(_FAREWELL_S):
                 await self._workers.remove(self._parts.worker_id)
@@ -157,7 +157,7 @@ class Worker:
         return self._signs is not None and self._signs.is_read_only
 
     def _beat(self) -> Beat:
-        """Asked from another thread."""
+        """Return what the next heartbeat says. Called from another thread."""
         owned = list(self._parts.owned.values())
         return Beat(
             in_flight=self._parts.executor.running,
@@ -174,11 +174,14 @@ class Worker:
         return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:
-        """Asked from another thread. waits_for: what is missing, in words."""
+        """Whether the worker is ready, and what /readyz shows; waits_for: what is missing, in words.
+
+        Called from another thread.
+        """
         has_store = self._signs is not None and self._signs.is_heard
         is_draining = self._stopping.is_set()
         threads = self._parts.threads
-        lacks = "an answer of Postgres to its beats" if not has_store else self._parts.ownership.lacks()
+        lacks = "an answer from Postgres to its heartbeats" if not has_store else self._parts.ownership.lacks()
         if not lacks and threads.steps.is_exhausted:
             lacks = "a thread for synchronous steps: calls that were given up hold all of them"
         if not lacks and (loop := rounds.failing()):

@@ -1,1 +1,1 @@
-"""Maintenance: what the fleet does once, not per worker. One file per role; leader.py elects, main.py joins them."""
+"""Maintenance: what a fleet does once, not in every worker. One file per role; leader.py elects, main.py runs all."""

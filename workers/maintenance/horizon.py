@@ -1,8 +1,8 @@
-"""Role horizon: says who keeps dead row versions from being cleaned up.
+"""Role horizon: warns about what keeps dead row versions from being cleaned up.
 
-A transaction, a prepared one, a slot or a standby that holds an old snapshot makes tables and indexes grow for as long
-as it does, and every queue-like read slower. What each flush writes bears that for long; the disk does not
-for ever: docs/architecture.md, "Postgres sessions". Sessions of other users are seen by a member of pg_monitor alone.
+A transaction, a prepared transaction, a slot or a standby that holds an old snapshot makes tables and indexes grow for
+as long as it lasts, and every queue-like read slower. What flushes write stays fast for long even so, but the disk
+fills up in the end: docs/architecture.md, "Postgres sessions". Only members of pg_monitor see other users' sessions.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,15 @@ from argosy.workers.maintenance.role import Ticked
 log = structlog.get_logger()
 
 _SAY_AGAIN_S: Final = 3_600.0
-# Of a slot or a standby nobody knows since when.
+# The bound for slots and standbys, whose age Postgres does not tell.
 _TRANSACTIONS_MAX: Final = 1_000_000
 
 
 def held_too_long(holders: Sequence[Holder], age_s_max: float) -> list[Holder]:
+    """Return the holders that have held for age_s_max or longer.
+
+    A holder whose age is not known counts when a million transactions have begun since its snapshot.
+    """
     return [
         each
         for each in holders
@@ -33,7 +37,7 @@ def held_too_long(holders: Sequence[Holder], age_s_max: float) -> list[Holder]:
 
 
 class Horizon:
-    """See workers/maintenance/role.py."""
+    """The role horizon; see workers/maintenance/role.py."""
 
     name = "horizon"
 
@@ -54,7 +58,7 @@ class Horizon:
                 self._said_at_s[each.kind, each.name] = now_s
                 self._say(each)
         names = ", ".join(f"{each.kind} {each.name}" for each in held)
-        return Ticked(f"kept from cleaning up by {names}" if held else "nobody keeps dead rows")
+        return Ticked(f"dead rows are kept by {names}" if held else "nobody keeps dead rows")
 
     def _say(self, holder: Holder) -> None:
         log.warning(

@@ -1,12 +1,13 @@
-"""One leader per role fleet-wide: whoever holds the role's lock, for as long as its session lasts.
+"""One leader per role in the whole fleet: the process that holds the role's lock, for as long as its session lasts.
 
 Rules:
-- A candidate waits in the lock; a leader that dies frees it within milliseconds, so the next one leads at once.
-- A leader has a term, and every write carries it: one that was deposed without knowing changes nothing.
-- It asks over its session, again and again, whether it still leads; so the session of one that has stopped falls
-  silent, and after LEADER_SILENT_S the next candidate that looks ends it.
-- It resigns when its session is gone, when somebody else has the term, when a tick is not done in time (it is given up,
-  whether it ends or not), and when several ticks in a row failed: another process may do better.
+- A candidate waits for the lock. When the leader dies, Postgres frees the lock within milliseconds, so the next
+  candidate leads at once.
+- A leader has a term, and every write carries it: a leader that was deposed without knowing it changes nothing.
+- A leader asks again and again, over its session, whether it still leads. So the session of a leader that has stopped
+  falls silent, and after LEADER_SILENT_S the next candidate that looks ends that session.
+- A leader resigns when its session is gone, when another process has the term, when a tick is not done in time (the
+  tick is given up, whether it ends or not), and when several ticks in a row have failed: another process may do better.
 """
 
 import asyncio
@@ -30,22 +31,23 @@ log = structlog.get_logger()
 
 _RETRY_S_MIN, _RETRY_S_MAX = 1.0, 10.0
 _MORE_S: Final = 0.05
-_GIVE_UP_S: Final = 1.0  # for how long what was cancelled may take to end
+_GIVE_UP_S: Final = 1.0  # how long a cancelled task may take to end
 _FAILURES_MAX: Final = 3
-_LOOKS: Final = 3  # of a candidate, and questions of a leader, in the time after which a leader counts as silent
-_LOOK_S_MAX: Final = 60.0  # a statement that waits keeps its snapshot, and vacuum from what died since
-_TERM_IS_OVER: Final = "somebody else has the term"
+_LOOKS: Final = 3  # in LEADER_SILENT_S: looks of a candidate, and questions of a leader
+_LOOK_S_MAX: Final = 60.0  # bounds a waiting statement: it keeps its snapshot, and so vacuum from newer dead rows
+_TERM_IS_OVER: Final = "another process has the term"
 
 
 def look_after_s(silent_s: float, others_waiting: int) -> float:
-    """How long a candidate waits before it looks whether the leader has stopped: the more of them wait, the less often
-    each looks, so that what the looks cost hardly grows with the fleet.
+    """Return how long a candidate waits before it looks whether the leader has stopped.
+
+    The more candidates wait, the less often each looks, so that the cost of the looks hardly grows with the fleet.
     """
     return min(silent_s / _LOOKS * (1 + others_waiting), max(_LOOK_S_MAX, silent_s / _LOOKS))
 
 
 class Leader:
-    """A candidate for one role, and its leader when it is its turn. `run` until cancelled.
+    """A candidate for one role, and at times its leader. `run` until cancelled.
 
     state: "away" (Postgres cannot be reached) | "waits" | "leads".
     """
@@ -88,7 +90,7 @@ class Leader:
             await self._clock.sleep(delay_s)
 
     async def _stand(self) -> None:
-        """Wait for the role, then lead until something ends it."""
+        """Wait for the role, then lead until something ends that."""
         session = await LeaderSession.open(self._dsn, self.name)
         try:
             await self._wait(session)
@@ -113,7 +115,7 @@ class Leader:
                 log.warning(telemetry.LEADER_ENDED, role=self.name, silent_s=self._silent_s)
 
     async def _lead(self, session: LeaderSession, term: int) -> str:
-        """Returns why it is over."""
+        """Lead, and return why the leadership is over."""
         tasks = {asyncio.create_task(work) for work in (self._beat(session, term), self._tick_on(session, term))}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +149,7 @@ class Leader:
             except OwnershipLostError as error:
                 self._count("deposed")
                 return str(error)
-            except Exception as error:  # whatever is wrong with one role, the others go on
+            except Exception as error:  # of any kind: an error of one role must not end the others
                 self._count("failed")
                 log.warning(telemetry.LEADER_TICK_FAILED, role=self.name, error=f"{type(error).__name__}: {error}")
                 outcome, has_more, failures = f"failed: {error}", False, failures + 1
@@ -159,7 +161,7 @@ class Leader:
         return _TERM_IS_OVER
 
     async def _within_bound(self, tick: Coroutine[Any, Any, Ticked]) -> Ticked:
-        """Raises TimeoutError when it is not done in time, also when it does not let itself be cancelled."""
+        """Return the outcome of a tick. Raises TimeoutError when it takes too long, even if it cannot be cancelled."""
         ticking = asyncio.create_task(tick)
         try:
             await asyncio.wait({ticking}, timeout=self._timeout_s)
@@ -179,4 +181,4 @@ async def _give_up(tasks: "set[asyncio.Task[Any]]") -> None:
     await asyncio.wait(tasks, timeout=_GIVE_UP_S)
     for task in tasks:
         if task.done() and not task.cancelled():
-            task.exception()  # known: it was given up
+            task.exception()  # marks it as seen: the task was given up

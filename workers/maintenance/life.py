@@ -1,4 +1,4 @@
-"""This process among the workers: a row that says what it is, and the signs that it lives."""
+"""This process in the list of workers: a row that says what it is, and its signs of life."""
 
 import asyncio
 import os
@@ -22,14 +22,14 @@ from argosy.store.worker import Beat, Workers
 log = structlog.get_logger()
 
 _KIND: Final = "maintenance"
-_EVERY_LANE: Final = "*"  # no lane is called so
+_EVERY_LANE: Final = "*"  # no lane has this name
 _NOTHING: Final = Beat(in_flight=0, is_draining=False, owned=[], ready_sessions=0, lag=0)
 _BEATS_PER_TTL: Final = 4
 _RETRY_S: Final = 2.0
 
 
 class Life:
-    """`run` until cancelled; then `end`."""
+    """The maintenance process's row and heartbeats: `run` until cancelled, then `end`."""
 
     def __init__(self, settings: Settings, dsn: str, pool: Pool, clock: Clock, worker_id: uuid.UUID) -> None:
         self._settings = settings
@@ -39,7 +39,10 @@ class Life:
         self._worker_id = worker_id
 
     async def run(self, metrics_port: int) -> None:
-        """With a connection of its own, opened anew when it is lost."""
+        """Register, then send heartbeats and hold the worker's lock, over a connection of its own.
+
+        Begins again when the connection is lost.
+        """
         rounds = Rounds("maintenance life", self._clock)
         while True:
             connection = None
@@ -60,12 +63,12 @@ class Life:
                     connection.terminate()
 
     async def end(self) -> None:
-        """The process ends in an orderly way."""
+        """Remove the process's row: it ends in an orderly way."""
         try:
             async with asyncio.timeout(_RETRY_S):
                 await self._workers.remove(self._worker_id)
         except (TimeoutError, StoreUnavailableError):
-            return  # its row is removed when it has not been heard of for long
+            return  # the row is removed later, when the process has not been heard of for long
 
     async def _register(self, metrics_port: int) -> int:
         await self._workers.remove(self._worker_id)

@@ -29,7 +29,7 @@ from argosy.workers.maintenance.trim import Trim
 
 log = structlog.get_logger()
 
-_SHARE: Final = 0.25  # of the time after which a tick counts as hung
+_SHARE: Final = 0.25  # share of MAINTENANCE_TIMEOUT_S (then a tick counts as hung) that one tick may use
 
 
 def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
@@ -43,7 +43,8 @@ def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
 
 
 async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
-    for warning in await preflight.check(dsn):  # behind a proxy that pools transactions there is no lock to lead by
+    # Raises SettingError behind a proxy that pools transactions, where no leader could hold a lock.
+    for warning in await preflight.check(dsn):
         log.warning(telemetry.STORE_WARNING, warning=warning)
     if missing := await migrate.pending(dsn):
         raise SettingError(f"the database lacks migration {missing[0]}: run `argosy migrate`")
@@ -55,12 +56,12 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
     async with open_pool(settings, dsn) as pool:
         try:
             await stand(settings, dsn, pool, stopping)
-        finally:  # a call to brokers that are away, in a thread, does not hold up the end
+        finally:  # a thread's call to unreachable brokers must not delay the end of the process
             end_within(END_S, code_in_flight())
 
 
 async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Event) -> None:
-    """Stand for every role until stopping is set. Raises what a role cannot go on after."""
+    """Stand for every role until `stopping` is set. Raises an error after which a role cannot go on."""
     clock, worker_id = SystemClock(), uuid.uuid4()
     share_s = settings.maintenance_timeout_s * _SHARE
     roles: list[Role] = [
@@ -106,5 +107,5 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
 
 
 def _ready(leaders: Sequence[Leader]) -> tuple[bool, dict[str, Any]]:
-    """Candidates that wait are as ready as leaders."""
+    """Whether the process is ready: waiting candidates are as ready as leaders."""
     return all(leader.state != "away" for leader in leaders), {leader.name: leader.state for leader in leaders}

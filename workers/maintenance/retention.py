@@ -1,8 +1,8 @@
-"""Role retention: forgets ended turns and their history after RETENTION_S, and what belongs to no turn.
+"""Role retention: deletes ended turns and their history after RETENTION_S, and old rows that belong to no turn.
 
-Only turns whose record is gone from the log (role trim): one that is read again must find its turn, or it would run
-twice. Turns are looked at in the order of their ends; what may not go yet is passed over until the next pass.
-Those of one partition go in one short transaction, during which that partition accepts nothing.
+It deletes only turns whose record is gone from the log (role trim): a record that is read again must find its turn, or
+the turn would run twice. It looks at turns in the order of their ends and passes over those that may not go yet, until
+the next pass. The turns of one partition go in one short transaction, during which that partition accepts nothing.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from argosy.store.maintenance import FIRST_PLACE, EndedTurn, Maintenance
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.role import Ticked
 
-_LOOKS_PER_BATCH: Final = 8  # turns that are looked at for one that may go in a batch: they lie in many partitions
+_LOOKS_PER_BATCH: Final = 8  # turns to look at for each turn of a batch: they lie in many partitions
 
-_MISSES_MAX: Final = 3  # of one tick
+_MISSES_MAX: Final = 3  # per tick
 
 
 def batches(turns: Sequence[EndedTurn], size_max: int) -> list[tuple[str, int, list[UUID]]]:
-    """(lane, partition, turns) of what may go, size_max turns at the most in each."""
+    """Return the turns that may go as (lane, partition, turn ids), at most size_max in each."""
     found: dict[tuple[str, int], list[UUID]] = {}
     for turn in turns:
         if turn.may_go and turn.partition is not None:
@@ -35,7 +35,7 @@ def batches(turns: Sequence[EndedTurn], size_max: int) -> list[tuple[str, int, l
 
 
 class Retention:
-    """See workers/maintenance/role.py. share_s: for how long one tick may go on."""
+    """The role retention; see workers/maintenance/role.py. share_s: how long one tick may take."""
 
     name = "retention"
 
@@ -68,7 +68,7 @@ class Retention:
     async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:
         try:
             return await store.purge_turns(lane, partition, turns, self._age_s)
-        except StoreUnavailableError:  # somebody is in the way for seconds: they are looked at again in the next pass
+        except StoreUnavailableError:  # another transaction is in the way: the next pass looks at these turns again
             self._misses += 1
             if self._misses >= _MISSES_MAX:
                 raise

@@ -1,10 +1,13 @@
-"""What a leader does: the contract of a role."""
+"""The contract of a role: what its leader does."""
 
 from typing import NamedTuple, Protocol
 
 
 class Ticked(NamedTuple):
-    """What came of a tick, in words; has_more: its share was done and there is more, so the next one comes soon."""
+    """What came of a tick, in words.
+
+    has_more: its share of time was used up and there is more to do, so the next tick comes soon.
+    """
 
     outcome: str
     has_more: bool = False
@@ -17,9 +20,9 @@ class Role(Protocol):
     def name(self) -> str: ...
 
     async def tick(self, term: int) -> Ticked:
-        """A bounded piece of work, safe to be cut off anywhere and to be done again.
+        """Do a bounded piece of work that may be cut off anywhere and done again.
 
-        Every write carries the term. Raises OwnershipLostError when the term is over; any other error is a tick that
-        failed.
+        Every write carries the term. Raises OwnershipLostError when the term is over; any other error means that the
+        tick failed.
         """
         ...

@@ -1,8 +1,9 @@
-"""Role trim: deletes from the log what was accepted more than TRIM_LAG_S ago, of every lane.
+"""Role trim: deletes from the log of every lane what was accepted more than TRIM_LAG_S ago.
 
-Until then a database that is restored from a backup finds in the log what it has lost. The log is trimmed up to the
-newest mark of its positions that is old enough; marks are made TRIM_LAG_S / 24 apart. A mark is of one log: a topic
-that was made again under its name is not touched, however long ago its workers were last seen.
+Until then, a database that is restored from a backup finds in the log the records that it has lost. The role trims a
+log up to the newest mark of its positions that is old enough, and makes marks TRIM_LAG_S / 24 apart. A mark belongs to
+one log: the role leaves a topic alone that was made again under the same name, however long ago its workers were last
+seen.
 """
 
 from typing import Final
@@ -26,7 +27,7 @@ _SAY_AGAIN_S: Final = 3_600.0
 
 
 class Trim:
-    """See workers/maintenance/role.py. share_s: for how long one tick may go on."""
+    """The role trim; see workers/maintenance/role.py. share_s: how long one tick may take."""
 
     name = "trim"
 
@@ -49,7 +50,7 @@ class Trim:
         for lane in await store.lanes():
             settings = self._settings.model_copy(update={"lane": lane.lane})
             if settings.topic != lane.topic:
-                trouble.append(f"{lane.lane}: its log {lane.topic} is not named by KAFKA_TOPIC_PREFIX")
+                trouble.append(f"{lane.lane}: its topic {lane.topic} does not match KAFKA_TOPIC_PREFIX")
                 continue
             admin = open_admin(settings, self._dsn)
             try:
@@ -68,7 +69,10 @@ class Trim:
     async def _trim(
         self, store: Maintenance, admin: LogAdmin, lane: Lane, mark: Mark, term: int, until_s: float
     ) -> bool:
-        """False: not all of it, its share of time is over. Raises LogUnavailableError, SettingError."""
+        """Trim a log up to a mark. False when the tick's share of time ended first.
+
+        Raises LogUnavailableError, SettingError.
+        """
         seen = await admin.identity()
         if seen.log_id != lane.log_id:
             raise LogUnavailableError(f"{lane.topic} is another log now, which no worker has seen yet")
@@ -87,7 +91,7 @@ class Trim:
             telemetry.LOG_SIZE_BYTES.labels(lane=lane.lane).set(held.size_bytes)
 
     def _say(self, lane: Lane, error: Exception) -> None:
-        """It goes on growing: said with what it held when it was last seen."""
+        """Warn, at most once an hour, that a lane's log goes on growing, with the size that was last measured."""
         now_s = self._clock.monotonic_s()
         if now_s - self._said_at_s.get(lane.lane, float("-inf")) >= _SAY_AGAIN_S:
             self._said_at_s[lane.lane] = now_s

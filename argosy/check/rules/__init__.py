@@ -1,4 +1,4 @@
-"""What is held against the code of a workflow: one file for each kind of fault, all of them in RULES."""
+"""The rules for the code of workflows, one file for each kind of fault. RULES has all of them."""
 
 from typing import Final
 

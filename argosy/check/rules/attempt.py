@@ -1,4 +1,6 @@
-"""ctx.attempt is another number in a replay: it may be told, and must not decide."""
+"""Finds decisions by ctx.attempt, which is another number in a replay. Code may log or return it, but not branch on it
+or pass it to an operation.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -31,7 +33,7 @@ def attempts(look: Look) -> Iterator[Found]:
 
 
 def _decisions(node: ast.AST) -> tuple[ast.expr | None, ...]:
-    """The expressions of a node that decide what is done next."""
+    """Return the expressions of a node that determine what runs next."""
     match node:
         case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) | ast.Assert(test=test):
             return (test,)
@@ -47,7 +49,7 @@ def _decisions(node: ast.AST) -> tuple[ast.expr | None, ...]:
 
 
 def _only_tells(node: ast.AST, look: Look) -> bool:
-    """Whether both branches of an `if` are calls alone that begin and await nothing: log lines."""
+    """Whether both branches of an `if` consist only of expressions that start and await nothing, such as log lines."""
     if not isinstance(node, ast.If):
         return False
     parts = [part for each in (*node.body, *node.orelse) for part in ast.walk(each)]

@@ -1,4 +1,6 @@
-"""Calls that a replay cannot repeat: clocks, chance, the world outside, threads, other loops; steps without ctx.run."""
+"""Finds calls that a replay cannot repeat (clocks, random values, I/O, threads, other event loops), and steps that are
+called without ctx.run.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from argosy.check.kinds import Bound, External, Member
 from argosy.check.look import Look, spelled
 from argosy.check.module import Function
 
-# Of these every method that is in the table counts, wherever the object was made.
+# Objects of which every method in the table is reported, wherever the object was made.
 _EVERYWHERE: Final = frozenset({"pathlib.Path", "asyncio.AbstractEventLoop"})
 _SEEDED: Final = frozenset({"random.Random", "numpy.random.default_rng"})
 
@@ -46,11 +48,13 @@ def _call(node: ast.Call, look: Look) -> Iterator[Found]:
 
 
 def _method_rule(of: str, method: str, made: ast.Call | None, look: Look) -> external.Rule | None:
-    """The rule that a method of an object of a package breaks. Not reported again: what was made in the workflow."""
+    """Return the rule that a call of a method of a package's object breaks, or None. An object that the workflow itself
+    made is reported where it was made, not again here.
+    """
     rule = external.rule_of_method(of, method)
     if rule is None or of in _EVERYWHERE:
         return rule
-    if made is None:  # a parameter: a generator of random numbers may have been seeded
+    if made is None:  # a parameter: if it is a generator of random numbers, it may have been seeded
         return None if of in _SEEDED else rule
     return None if made in look.made else rule
 

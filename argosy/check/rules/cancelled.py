@@ -1,4 +1,4 @@
-"""A cancel that is caught in a loop: the turn goes on until it is abandoned."""
+"""Finds code that catches a cancel in a loop, so that the turn goes on until it is abandoned."""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,7 @@ from argosy.check.look import Look, spelled
 
 _CANCELS: Final = frozenset({"asyncio.CancelledError", "asyncio.exceptions.CancelledError"})
 _ALL: Final = "builtins.BaseException"
-_WHY: Final = (
-    "also catches a cancel, and the loop goes on: the turn is abandoned after a bound; catch Exception, or raise"
-)
+_WHY: Final = "also catches a cancel, so that the loop goes on until the turn is abandoned; catch Exception, or raise"
 
 
 def swallowed_cancels(look: Look) -> Iterator[Found]:
@@ -37,7 +35,7 @@ def _handlers(handlers: Sequence[ast.ExceptHandler], look: Look) -> Iterator[Fou
                 else "except"
             )
             yield look.found(handler, "swallowed-cancel", f"`{said}` {_WHY}")
-        return  # the first one that catches it has it
+        return  # Python runs only the first handler that catches it
 
 
 def _suppressions(items: Sequence[ast.withitem], look: Look) -> Iterator[Found]:
@@ -59,7 +57,7 @@ def _catches(kind: ast.expr | None, look: Look) -> bool:
 
 
 def _leaves(handler: ast.ExceptHandler) -> bool:
-    """Whether a handler may raise, or leave the loop."""
+    """Whether a handler may raise an exception or leave the loop."""
     return any(isinstance(node, (ast.Raise, ast.Return, ast.Break)) for part in handler.body for node in ast.walk(part))
 
 
@@ -68,11 +66,11 @@ def _is_in_loop(node: ast.AST, look: Look) -> bool:
 
 
 def _may_be_cancelled(body: Sequence[ast.stmt], look: Look) -> bool:
-    """Whether it waits for something that it begins."""
+    """Whether this code waits for something that it starts itself, so that a cancel can reach it there."""
     parts = [node for part in body for node in ast.walk(part) if node in look.own_nodes]
     if not look.workflow.is_async:
         return any(look.operation(node, SYNC_CONTEXT) for node in parts)
     if any(isinstance(node, (ast.AsyncWith, ast.AsyncFor)) for node in parts):
         return True
-    # What a task raises that was begun elsewhere may be its own cancel: only what is begun here counts.
+    # A task that was started elsewhere may raise because it was itself cancelled: only awaits of calls count.
     return any(isinstance(node, ast.Await) and isinstance(node.value, ast.Call) for node in parts)

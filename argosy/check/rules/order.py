@@ -1,4 +1,4 @@
-"""Operations in the order of a set: it is another one in another process."""
+"""Finds operations that run in the order of a set, which differs from process to process."""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -50,7 +50,9 @@ def _named(node: ast.expr, look: Look) -> str:
 
 
 def _is_of_numbers(node: ast.expr, look: Look) -> bool:
-    """Numbers have the same order everywhere: {1, 2}, set([1, 2]), set(range(3)), or annotated as set[int]."""
+    """Whether a set has only whole numbers, whose order is the same in every process: {1, 2}, set([1, 2]),
+    set(range(3)), or annotated as set[int].
+    """
     made = next(iter(_makers(node, look)), None)
     if isinstance(node, ast.Name) and (scope := look.module.scopes.of_node[node].find(node.id)) is not None:
         for binding in scope.bindings[node.id]:
@@ -66,7 +68,7 @@ def _is_of_numbers(node: ast.expr, look: Look) -> bool:
 
 
 def _makers(node: ast.expr, look: Look) -> Iterator[ast.AST]:
-    """The expressions that a name is bound to; or the expression itself."""
+    """Yield the expressions that a name is bound to; for another expression, the expression itself."""
     if not isinstance(node, ast.Name):
         yield node
         return
@@ -77,7 +79,9 @@ def _makers(node: ast.expr, look: Look) -> Iterator[ast.AST]:
 
 
 def _is_of_tasks(node: ast.expr, target: ast.expr | None, body: Sequence[ast.AST], look: Look) -> bool:
-    """Whether it is a set of tasks, which are numbered: theirs is the order in which they were made."""
+    """Whether this is a set of tasks. Its order is the same in every process, because the hash of a task is its number,
+    and tasks are numbered in the order in which they are made.
+    """
     if any(_has_task(made, look) for made in _makers(node, look)):
         return True
     if isinstance(node, ast.Name):
@@ -90,7 +94,7 @@ def _is_of_tasks(node: ast.expr, target: ast.expr | None, body: Sequence[ast.AST
 
 
 def _has_task(made: ast.AST, look: Look) -> bool:
-    """Whether an expression makes tasks, or names what was made so."""
+    """Whether an expression makes tasks, or has a name that is bound to tasks."""
     parts = list(ast.walk(made))
     names = [each for each in parts if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)]
     parts += [part for name in names for maker in _makers(name, look) for part in ast.walk(maker)]

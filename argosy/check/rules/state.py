@@ -1,4 +1,4 @@
-"""What a workflow changes outside itself: other turns see it, and a replay at another worker does not."""
+"""Finds changes of state outside the workflow, which other turns see and a replay at another worker does not have."""
 
 import ast
 from collections.abc import Iterator
@@ -46,13 +46,13 @@ def shared_state(look: Look) -> Iterator[Found]:
 
 
 def _is_class(node: ast.AST, look: Look) -> bool:
-    """Whether it is a class that no function makes anew."""
+    """Whether an expression is a class at the top level of its module, which exists once in the process."""
     meaning = look.meaning(node)
     return isinstance(meaning, Class) and meaning.scope.parent is meaning.module.scope
 
 
 def _is_outer(name: str, look: Look) -> bool:
-    """Whether the function says that the name is the module's, or that of a function that is no part of a workflow."""
+    """Whether the function declares the name global, or nonlocal and of a function that is no part of a workflow."""
     scope = look.function.scope
     if name in scope.globals:
         return True
@@ -63,7 +63,7 @@ def _is_outer(name: str, look: Look) -> bool:
 
 
 def _is_shared(node: ast.AST, look: Look) -> bool:
-    """Whether it is a container of the module, or of a class that has one for all of its objects."""
+    """Whether an expression is a container of the module, or one of a class that all of its objects share."""
     if isinstance(node, ast.Attribute):
         return _is_of_class(node, look)
     owner = _owner(node, look)
@@ -80,7 +80,7 @@ def _is_of_class(node: ast.Attribute, look: Look) -> bool:
 
 
 def _owner(node: ast.AST, look: Look) -> Scope | None:
-    """The module's scope, when a name is the module's own."""
+    """Return the module's scope when a node is a name of that scope, else None."""
     if not isinstance(node, ast.Name):
         return None
     owner = look.module.scopes.of_node[node].find(node.id)

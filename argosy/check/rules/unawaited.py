@@ -1,4 +1,4 @@
-"""Operations that are made and never awaited: they never run, and nothing says so."""
+"""Finds operations that are made but never awaited, which silently never run, and tasks that are dropped."""
 
 import ast
 from collections.abc import Iterator
@@ -54,7 +54,9 @@ def _is_coroutine(call: ast.Call, look: Look) -> bool:
 
 
 def _is_plain_coroutine(function: Function, look: Look) -> bool:
-    """A step is another rule's affair, and what an unknown decorator makes of a function is open."""
+    """Whether a call of this function returns a coroutine. False for a step, which another rule reports, and for a
+    function with an unknown decorator, which may return anything.
+    """
     if not function.is_async or function.is_generator or is_opaque(function, look.meanings):
         return False
     return not is_declared(function, STEP, look.meanings)
@@ -70,7 +72,7 @@ def _is_task(call: ast.Call, look: Look) -> bool:
 
 
 def _is_dropped(call: ast.Call, look: Look) -> bool:
-    """Whether it is a statement of its own, or bound to a name that nobody uses."""
+    """Whether a call is a statement of its own, or its result is bound to a name that is never read."""
     match look.module.parent(call):
         case ast.Expr():
             return True
@@ -82,7 +84,7 @@ def _is_dropped(call: ast.Call, look: Look) -> bool:
 
 
 def _is_misused(call: ast.Call, look: Look) -> bool:
-    """Whether what only a result has is asked of the operation itself."""
+    """Whether the operation itself is used where only its result makes sense."""
     match look.module.parent(call):
         case ast.Attribute(attr=attr):
             return attr not in ("send", "throw", "close") and not attr.startswith(("cr_", "__"))

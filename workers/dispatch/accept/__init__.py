@@ -1,1 +1,1 @@
-"""Records of the log become turns."""
+"""Accepting: records of the log become turns in Postgres."""

@@ -1,4 +1,4 @@
-"""The flat parallel arrays of one call of the SQL function `accept`, in the order of its parameters."""
+"""The flat parallel arrays for one call of the SQL function `accept`, in the order of its parameters."""
 
 import uuid
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ STATEMENT: Final = load_queries("flush")["accept"]
 
 @lru_cache(maxsize=4_096)
 def _session(tenant: str, lane: str, name: str) -> tuple[uuid.UUID, int]:
-    """The id of a session and its bucket. Most sessions have many turns; names were checked, so they are short."""
+    """Return the session's id and bucket. Cached: most sessions have many turns. Names are short: they are checked."""
     session_id = row_uuid(ids.session_id_bytes(tenant, lane, name))
     return session_id, ids.bucket_of(session_id)
 
@@ -30,7 +30,7 @@ def _trace(headers: tuple[tuple[str, bytes], ...]) -> bytes | None:
 
 
 class AcceptArrays:
-    """Collects partitions with where they move to, turns, and records that cannot be turns."""
+    """Collects the arguments of one accept: partitions with their new positions, turns, and dead letters."""
 
     __slots__ = ("_dead", "_input_max", "_lane", "_log_id", "_rows", "_through", "partitions")
 
@@ -44,11 +44,12 @@ class AcceptArrays:
         self._dead: list[tuple[Any, ...]] = []
 
     def add_partition(self, owned: Owned, position: int, through_s: float | None) -> None:
+        """Move the partition to `position`. through_s: the time through which it is then accepted; None: unchanged."""
         self.partitions.append((owned, position))
         self._through.append(None if through_s is None else datetime.fromtimestamp(through_s, UTC))
 
     def add(self, owned: Owned, each: Record, partition_count: int) -> Turn:
-        """The turn in a record. Raises RecordError when it cannot be one."""
+        """Add the record and return its turn. Raises RecordError when the record cannot become a turn."""
         asked = record.decode(each.value)
         turn_id = row_uuid(asked.turn_id)
         record_rule.check(asked, turn_id, self._lane)
@@ -96,7 +97,7 @@ class AcceptArrays:
         )
 
     def arguments(self) -> list[Any]:
-        """Everything after worker and number."""
+        """Return all arguments of the SQL function after the worker and the number of the call."""
         return [
             self._lane,
             self._log_id,

@@ -1,4 +1,4 @@
-"""Records that were read and are not accepted yet: what goes into one accept, and when there are too many."""
+"""Records that were read but not accepted yet: which of them go into the next accept, and when reading should pause."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -6,21 +6,21 @@ from typing import Final, NamedTuple
 from argosy.log import Record
 from argosy.workers.dispatch.turn import Owned
 
-_BATCHES_MAX: Final = 4  # that may wait in memory before the reader is told to pause
+_BATCHES_MAX: Final = 4  # batches that may wait in memory before the reader is paused
 
 
 class Hole(NamedTuple):
-    """The last of positions that hold no record, and behind which none was read yet."""
+    """Positions without a record at the end of what was read. position: the last of them."""
 
     position: int
 
 
-# What one accept takes of a partition.
+# What one accept takes from a partition.
 Taken = tuple[Owned, list[Record | Hole]]
 
 
 class Backlog:
-    """Of all owned partitions; each keeps its own records (Owned.backlog). Bounded in records and in bytes."""
+    """The backlog of all owned partitions, bounded in records and bytes. Each partition has its own (Owned.backlog)."""
 
     def __init__(self, owned: Mapping[int, Owned], *, batch_max: int, batch_size_bytes_max: int) -> None:
         self._owned = owned
@@ -31,12 +31,12 @@ class Backlog:
 
     @property
     def is_long(self) -> bool:
-        """Whether nothing more should be read."""
+        """Whether the reader should pause."""
         return self.count > _BATCHES_MAX * self._batch_max or self._size_bytes > _BATCHES_MAX * self._size_bytes_max
 
     @property
     def is_short(self) -> bool:
-        """Whether more may be read again."""
+        """Whether a paused reader may resume."""
         return self.count <= self._batch_max and self._size_bytes <= self._size_bytes_max
 
     def add(self, owned: Owned, each: Record | Hole) -> None:
@@ -46,13 +46,15 @@ class Backlog:
         self._size_bytes += size_bytes_of(each)
 
     def forget(self, owned: Owned) -> None:
-        """What waits of a partition will be read again, or is somebody else's."""
+        """Drop the partition's backlog: it will be read again, or the partition belongs to another worker now."""
         self.count -= len(owned.backlog)
         self._size_bytes -= sum(map(size_bytes_of, owned.backlog))
         owned.backlog.clear()
 
     def take(self) -> list[Taken]:
-        """What one accept takes: so many records, and so many bytes beyond the last of them."""
+        """Remove and return what the next accept takes: at most batch_max records, and no further record once they have
+        batch_size_bytes_max. Records before their partition's position were accepted already, and are dropped.
+        """
         taken: list[Taken] = []
         room, room_bytes = self._batch_max, self._size_bytes_max
         for owned in self._owned.values():
@@ -80,5 +82,5 @@ class Backlog:
 
 
 def size_bytes_of(each: Record | Hole) -> int:
-    """What a record takes, as far as it counts."""
+    """Return the size of the record's value, which is all that the bounds count; a hole has none."""
     return 0 if isinstance(each, Hole) else len(each.value or b"")

@@ -1,15 +1,17 @@
-"""Whether what was read goes on where the last ended, or something was dropped on the way. Pure."""
+"""Decides whether a batch continues the one before it, or records between the two were dropped. Pure."""
 
 from argosy.log import Batch, Gap
 from argosy.workers.dispatch.turn import Owned
 
 
 def is_continued(owned: Owned, batch: Batch) -> bool:
-    """Whether everything from next_read on to the end of the batch is in it: False, and all is to be read again.
+    """Whether the batch has all that the log holds from owned.next_read to its end. If not, the partition must be read
+    again, from its position.
 
-    What a reader that has just gone to a place does not show is believed when the next reading does not show it either.
-    One that ended there without a record may have got more meanwhile: nothing that was fetched for the first reading
-    can be beyond its end.
+    The first batch after the reader went to a place (batch.is_fresh) may lack records right after its begin. Such a gap
+    (owned.gap) is believed when the second reading shows it, too. When the first reading ended with the gap, with no
+    record behind it, the second may also show a longer gap, as the log may have grown meanwhile: what the reader had
+    fetched for the first reading cannot lie beyond the end of that reading.
     """
     if batch.begin > owned.next_read:
         owned.gap = None

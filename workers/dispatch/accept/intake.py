@@ -1,13 +1,14 @@
 """From the log into Postgres: contiguous records of owned partitions become turns, one accept at a time.
 
-Rules (I1, and the one turn in 35,000 that a spike of this lost):
-- A record counts only if it was polled under the claim that owns its partition now.
-- What is accepted begins at the partition's position, and nothing that was read is left out: each batch goes on where
-  the one before ended (Batch.begin), or all is read again from the position under a new claim number.
+Rules (I1; a prototype that did not keep them lost one turn in 35,000):
+- A record counts only if the reader polled it under the claim that owns its partition now.
+- An accept begins at the partition's position and leaves out nothing that was read. Each batch begins where the one
+  before it ended (Batch.begin); otherwise the partition is read again from its position, under a new claim number.
 - Positions without a record (transactions of a foreign producer, compaction) are passed, any number of them, where the
-  reader says that the log has none there. Where it has just gone to a place (Batch.is_fresh) a record may have been
-  dropped: what is missing there is read again, too, and believed when a second reading shows it.
-- A record that cannot be a turn is kept aside with its bytes, in the same transaction; the position passes it.
+  reader says that the log has none there. Right after the reader went to a place (Batch.is_fresh) it may have dropped a
+  record: a gap there is read again, too, and believed when the second reading shows it.
+- A record that cannot become a turn is kept as a dead letter with its bytes, in the same transaction; the position
+  passes it.
 """
 
 import asyncio
@@ -32,13 +33,15 @@ from argosy.workers.dispatch.turn import Owned, Turn
 
 log = structlog.get_logger()
 
-# A partition, its new position (None: as it is), and the database time through which it is accepted (None: as it is).
+# A partition, its new position, and the database time through which it is accepted; None leaves either as it is.
 Move = tuple[Owned, int | None, float | None]
 
 
 class Intake:
-    """Runs until cancelled. `owned` is shared with ownership, which alone adds to it. on_settled(turn_id): it got no
-    place (a duplicate, rejected, delayed, here already, or its record is kept aside).
+    """Accepts what the reader delivers; `run` goes on until it is cancelled.
+
+    owned: shared with Ownership, which alone adds to it. on_settled(turn_id): called when a record was accepted and its
+    turn got no place: a duplicate, rejected, delayed, accepted before, or a dead letter.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Intake:
         self._count = telemetry.FLUSHES.labels(stream="accept").inc
 
     def take(self, batch: Batch) -> None:
-        """What the reader delivers."""
+        """Take a batch that the reader delivers; drop a batch of another claim."""
         crash_points.reach("after_poll")
         owned = self._owned.get(batch.partition)
         if owned is None or owned.is_void or owned.claim != batch.claim:
@@ -110,22 +113,24 @@ class Intake:
 
     @property
     def stalled_s(self) -> float:
-        """For how long the accept in flight has been without an answer."""
+        """How long the accept in flight has waited for its answer; 0 when none is in flight."""
         return 0.0 if self._sent_s is None else self._clock.monotonic_s() - self._sent_s
 
     def rewind(self, owned: Owned) -> None:
-        """What was read and not accepted will be read again, from the position. An accept in flight may move the
-        position meanwhile: what it took comes twice then, and is dropped when the next batch is made.
+        """Drop what was read and not accepted, and expect it again from the position. An accept in flight may move the
+        position meanwhile: what it took is then read twice, and Backlog.take drops the second copy.
         """
         self.forget(owned)
         owned.next_read = owned.position
 
     def forget(self, owned: Owned) -> None:
-        """A partition is not ours any more."""
+        """Drop the partition's backlog."""
         self._backlog.forget(owned)
 
     def balance(self) -> None:
-        """Back-pressure by ready sessions and by what waits to be accepted; never by one session's backlog."""
+        """Pause or resume the reader, by the number of ready sessions and the records that are not accepted yet; never
+        by the turns that wait in one session.
+        """
         too_many = self._scheduler.ready_count > self._ready_sessions_max
         if not self._is_paused and (too_many or self._backlog.is_long):
             self._is_paused = True
@@ -149,8 +154,8 @@ class Intake:
             self.balance()
 
     async def move(self, moves: list[Move]) -> None:
-        """Without any record: set partitions' positions, or how far in time they are accepted through. One whose fence
-        does not hold is void afterwards.
+        """Set partitions' positions, or the time through which they are accepted, without accepting a record. A
+        partition whose fence does not hold is void afterwards.
         """
         async with self._calling:
             arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
@@ -164,7 +169,7 @@ class Intake:
         try:
             await self._accept(taken)
         except Exception as error:
-            if fault_of(error) is not Fault.END:  # nobody thought of it: what was taken and not accepted is read again
+            if fault_of(error) is not Fault.END:  # unforeseen: read again what was taken and not accepted
                 for owned, _ in taken:
                     if not owned.is_void and owned.is_reading:
                         self.rewind(owned)
@@ -172,7 +177,7 @@ class Intake:
             raise
 
     async def _accept(self, taken: list[Taken], *, is_last_resort: bool = False) -> None:
-        """is_last_resort: it is sent until it is answered."""
+        """Accept these records. is_last_resort: send the call until Postgres answers, however slow it is."""
         arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
         turns: list[Turn] = []
         aside: list[Record] = []
@@ -187,7 +192,7 @@ class Intake:
                     continue
                 try:
                     turns.append(arrays.add(owned, each, self.partition_count))
-                except Exception as unknown:  # whatever is wrong with one record, the others go on
+                except Exception as unknown:  # whatever is wrong with one record must not stop the others
                     error = unknown if isinstance(unknown, RecordError) else RecordError(f"{unknown!r:.500}")
                     arrays.add_dead_letter(owned, each, error)
                     aside.append(each)
@@ -202,8 +207,7 @@ class Intake:
         try:
             await self._call(arrays, turns, is_last_resort=is_last_resort)
         except FlushRefusedError as error:
-            # Not one of the checks above caught it: find the record at fault, and keep it aside like one that
-            # cannot be decoded.
+            # The checks above passed, so the record at fault must be found; it becomes a dead letter, too.
             await self._halve(taken, error)
         else:
             self._say_aside(aside)
@@ -212,6 +216,7 @@ class Intake:
         self._on_accepted()
 
     async def _halve(self, taken: list[Taken], error: FlushRefusedError) -> None:
+        """Accept in parts what Postgres refused or was too slow for, down to a single record."""
         telemetry.FLUSHES_SPLIT.labels(stream="accept", why=type(error).__name__).inc()
         if len(taken) > 1:
             for part in taken:
@@ -241,7 +246,7 @@ class Intake:
         self._say_aside([refused])
 
     def _say_aside(self, records: list[Record]) -> None:
-        """Somebody may wait for the turn of a record that is sound and kept aside all the same."""
+        """Report dead letters that can be decoded: a client may follow the turn of such a record."""
         for each in records:
             with contextlib.suppress(RecordError), self._rounds.outlive():
                 self._on_settled(uuid.UUID(bytes=record.decode(each.value).turn_id))
@@ -254,7 +259,7 @@ class Intake:
             void = None if is_last_resort else nothing
             answer = await self._stream.call(STATEMENT, *arrays.arguments(), void=void)
         except OwnershipLostError:
-            # As for a flush: a new process with a new id begins anew.
+            # The database went back in time, or has forgotten this worker: all that it owned is void.
             self._void([owned for owned, _ in arrays.partitions])
             raise
         finally:
@@ -278,10 +283,10 @@ class Intake:
                     self._on_settled(turn.turn_id)
                 elif not turn.owned.is_void:
                     turn.place = place
-                    # A signal may have found the turn in Postgres before this answer came.
+                    # Before this answer came, the inbox may have buffered a signal for the turn.
                     self._on_entered(turn)
                     self._scheduler.accepted(turn, is_head)
-            except Exception as error:  # it is in Postgres; the others come into memory
+            except Exception as error:  # the turn is safe in Postgres; the others must still come into memory
                 self._rounds.say(error, turn_id=str(turn.turn_id))
         if lost:
             self._void(lost)

@@ -1,4 +1,4 @@
-"""What a record must be to become a turn. Gateways write nothing else; others can write anything. Pure."""
+"""What a record must be to become a turn. Gateways append only such records, other producers anything. Pure."""
 
 import uuid
 from datetime import UTC, datetime
@@ -11,14 +11,14 @@ from argosy import ids, json_text, names
 from argosy.errors import InvalidRecordError
 from argosy.record import TurnRequested
 
-_CLOCKS_DIFFER_MS: Final = 86_400_000  # of the gateway that minted the id and of others, at the most
+_CLOCKS_DIFFER_MS: Final = 86_400_000  # at most, between the clock of the minting gateway and others
 
 _Tag = Annotated[str, Meta(min_length=1, max_length=names.TAG_LENGTH_MAX, pattern=names.TAG_PATTERN)]
 _decode_tags = msgspec.json.Decoder(Annotated[tuple[_Tag, ...], Meta(max_length=names.TAGS_MAX)]).decode
 
 
 def check(asked: TurnRequested, turn_id: uuid.UUID, lane: str) -> None:
-    """Raises InvalidRecordError for what the API would not have taken, or another tenant's or lane's id."""
+    """Raise InvalidRecordError when the API would have refused the record, or its id is another tenant's or lane's."""
     if asked.lane != lane:
         raise InvalidRecordError(f"the record is for lane {asked.lane!r:.100}")
     if not names.is_tenant(asked.tenant):
@@ -36,13 +36,13 @@ def check(asked: TurnRequested, turn_id: uuid.UUID, lane: str) -> None:
     if not -100 <= asked.priority <= 100 or not 0 <= asked.deadline_s <= names.DEADLINE_S_MAX:
         raise InvalidRecordError(f"priority {asked.priority} or deadline_s {asked.deadline_s} is out of range")
     if not json_text.is_sound(asked.input):
-        raise InvalidRecordError("the input is not JSON that everybody can read")
+        raise InvalidRecordError("the input is not JSON that every reader accepts")
     if asked.tags:
         _check_tags(asked.tags)
 
 
 def not_before(asked: TurnRequested, turn_id: uuid.UUID) -> datetime | None:
-    """When it is due; None: at once. Raises InvalidRecordError for what is further ahead than the API takes."""
+    """Return when the turn falls due; None: at once. Raises InvalidRecordError for a time that the API would refuse."""
     if not asked.not_before_ms:
         return None
     if not 0 < asked.not_before_ms <= ids.mint_time_ms(turn_id) + names.NOT_BEFORE_MS_MAX + _CLOCKS_DIFFER_MS:
@@ -57,4 +57,4 @@ def _check_tags(tags: bytes) -> None:
     try:
         _decode_tags(tags)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRecordError(f"the tags are none: {error}") from error
+        raise InvalidRecordError(f"the tags are not valid: {error}") from error

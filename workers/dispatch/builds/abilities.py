@@ -1,4 +1,4 @@
-"""Who can run what, of the living workers of this lane. What a worker can run never changes while it lives."""
+"""Which workflows the living workers of this lane can run. What a worker can run never changes while it lives."""
 
 import hashlib
 import uuid
@@ -9,7 +9,7 @@ from argosy.workers.dispatch.life import Member
 
 
 class Abilities:
-    """members: of all lanes, as they are known now."""
+    """Finds a worker that has a workflow. members(): the workers of all lanes, as they are known now."""
 
     def __init__(
         self, builds: Builds, worker_id: uuid.UUID, lane: str, *, members: Callable[[], Sequence[Member]]
@@ -18,12 +18,12 @@ class Abilities:
         self._worker_id = worker_id
         self._lane = lane
         self._members = members
-        # By worker: every (name, version), and (name, None) for turns that have begun nowhere yet.
+        # By worker: each (name, version) that it has, and (name, None) for turns that have not begun anywhere yet.
         self._known: dict[uuid.UUID, set[tuple[str, str | None]]] = {}
         self._able: dict[tuple[str, str | None], list[uuid.UUID]] = {}  # as of the last look
 
     async def look(self) -> None:
-        """Read what those can run that came since the last look. Raises StoreUnavailableError."""
+        """Read what the workers that came since the last look can run. Raises StoreUnavailableError."""
         self._able.clear()
         living = {each.worker_id for each in self._members() if each.is_alive and each.lane == self._lane}
         self._known = {worker_id: can for worker_id, can in self._known.items() if worker_id in living}
@@ -36,7 +36,10 @@ class Abilities:
         self._known |= found
 
     def borrower(self, workflow: str, version: str | None, turn_id: uuid.UUID) -> uuid.UUID | None:
-        """Another worker that takes turns and has this, the same one for a turn while it lives; None: there is none."""
+        """Return another worker that has the workflow and does not drain, or None when there is none.
+
+        A turn gets the same worker each time, as long as that one lives and no worker with a greater weight comes.
+        """
         wanted = workflow, version
         if wanted not in self._able:
             free = {each.worker_id for each in self._members() if each.is_alive and not each.is_draining}
@@ -45,4 +48,5 @@ class Abilities:
 
 
 def _weight(worker_id: uuid.UUID, turn_id: uuid.UUID) -> bytes:
+    """The worker's weight for this turn (rendezvous hashing): the able worker with the greatest one borrows it."""
     return hashlib.blake2b(worker_id.bytes + turn_id.bytes, digest_size=8).digest()

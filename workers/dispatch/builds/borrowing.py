@@ -1,11 +1,13 @@
-"""The borrower's side: turns of other owners that run here, because this worker has their workflow.
+"""The borrower's side of loans: turns of other owners that run here, because this worker has their workflow.
 
 Rules (docs/architecture.md, "Builds"):
-- A borrowed turn has a claim of its own (`owned.is_lent`): its fence is its row. Nothing else of its session comes.
-- What is addressed to it is read here while it is here, and takes effect in its own flushes alone.
-- Its owner hears when it has changed, and reads what it is now.
-- So many are in memory as there are slots; the others of the loans wait in Postgres.
-- A worker that ends lets steps in flight end, says what they came to as in a hand-over, and gives the turns back.
+- A borrowed turn has an Owned of its own (`owned.is_lent`): its fence is its row. The rest of its session stays with
+  the owner.
+- While a borrowed turn is here, this worker reads the inbox rows that are addressed to it; they take effect in the
+  turn's own flushes alone.
+- After each change the borrower pokes the owner, which reads the turn's row.
+- Memory holds at most as many borrowed turns as there are slots; further ones wait in Postgres.
+- A worker that drains lets steps in flight end, writes their outcomes as in a hand-over, and gives the turns back.
 """
 
 import asyncio
@@ -23,24 +25,27 @@ from argosy.workers.dispatch.scheduling.found_turn import turn_of
 from argosy.workers.dispatch.turn import Owned, Resume, Turn
 
 _LOOK_S: Final = 0.5
-_PAUSE_S: Final = 0.01  # what comes meanwhile is read at once
+_PAUSE_S: Final = 0.01  # between two looks: what comes meanwhile is read together
 
 
 class Taken(NamedTuple):
-    """What others do with a borrowed turn."""
+    """What Borrowing calls in the other parts of the worker."""
 
-    found: Callable[[Turn], bool]  # it comes into memory; False: its session is being read
-    entered: Callable[[Turn], None]
-    take: Callable[[DueRow, Turn], None]  # a row that is due for it
-    hold: Callable[[uuid.UUID, Owned], None]  # a row of the inbox is in hand
-    known: Callable[[], Iterable[uuid.UUID]]  # rows that are in hand
-    release: Callable[[Iterable[uuid.UUID]], None]  # they are read again if they are due still
-    fill: Callable[[], None]  # slots may be filled
-    tell: Callable[[set[int]], None]  # the owners of these buckets look
+    found: Callable[[Turn], bool]  # takes the turn into memory; False: memory is busy with its session
+    entered: Callable[[Turn], None]  # the turn comes into memory: what is buffered for it is read before it runs
+    take: Callable[[DueRow, Turn], None]  # delivers a due row to the turn
+    hold: Callable[[uuid.UUID, Owned], None]  # takes an inbox row in hand
+    known: Callable[[], Iterable[uuid.UUID]]  # the inbox rows in hand
+    release: Callable[[Iterable[uuid.UUID]], None]  # takes rows out of hand: those that are still due are read again
+    fill: Callable[[], None]  # fills free slots
+    tell: Callable[[set[int]], None]  # pokes the owners of these buckets
 
 
 class Borrowing:
-    """Runs until cancelled. turns: what is borrowed and in memory; turns_max: so many at once."""
+    """Loads borrowed turns and delivers what is due for them; `run` goes on until it is cancelled.
+
+    turns: the borrowed turns in memory; turns_max: how many there may be.
+    """
 
     def __init__(
         self, loans: Loans, clock: Clock, taken: Taken, *, turns_max: int, partition_of: Callable[[int], int]
@@ -58,12 +63,12 @@ class Borrowing:
         self.is_draining = False
 
     def poke(self) -> None:
-        """Somebody lent something, or something is due for what is here."""
+        """Look at once: an owner may have lent a turn, or a row may be due for a borrowed one."""
         self._has_to_read = True
         self._work.set()
 
     def written(self, turns: Iterable[Turn]) -> None:
-        """A flush with these turns is durable: the owners of those that are borrowed hear of it."""
+        """A flush with these turns is durable: poke the owners of borrowed ones, and drop those that rest or ended."""
         if not self.turns:
             return
         for turn in turns:
@@ -75,13 +80,15 @@ class Borrowing:
             self._work.set()
 
     def forget(self, turn: Turn) -> None:
-        """It is not here any more."""
+        """Drop the turn from memory, and let go of its inbox rows."""
         if self.turns.get(turn.turn_id) is turn:
             del self.turns[turn.turn_id]
             self._taken.release([*turn.seen, *turn.moves, *turn.deferred])
 
     def refused(self, turn: Turn) -> None:
-        """Somebody else has written it: whatever Postgres says of the loan, nothing of it runs here any more."""
+        """Another process has written the turn, so it must not run here any more: drop it, and give the loan back, in
+        case Postgres still has it.
+        """
         self.forget(turn)
         self._refused.add(turn.turn_id)
         self._changed.add(turn.bucket)
@@ -102,6 +109,7 @@ class Borrowing:
             await self._clock.sleep(_PAUSE_S)
 
     async def look(self) -> None:
+        """Give refused turns back, poke the owners of changed ones, read new loans and due rows if there may be any."""
         if self._refused:
             await self._loans.give_back(list(self._refused), Resume.UNHEARD.value)
             self._refused.clear()
@@ -135,7 +143,7 @@ class Borrowing:
         return turn
 
     async def _begin(self, made: list[Turn], due: list[DueRow]) -> None:
-        """Turns come into memory; one that was parked goes on by its resume alone."""
+        """Take the turns into memory. A parked one needs a resume among the due rows; without one it is given back."""
         left = []
         for turn in made:
             if turn.status is Status.PARKED:
@@ -158,7 +166,7 @@ class Borrowing:
             self._work.set()
 
     async def give_back(self, turns: list[Turn]) -> None:
-        """Nothing of them runs here any more, and all that they came to is told."""
+        """Return turns to their owners: nothing of them runs here any more, and what they came to is durable."""
         for turn in turns:
             self.forget(turn)
         await self._loans.give_back([turn.turn_id for turn in turns])

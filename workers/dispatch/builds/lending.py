@@ -1,12 +1,14 @@
-"""The owner's side of turns that it cannot run, because it lacks their workflow or version of it.
+"""The owner's side of loans: turns that it cannot run, because it lacks their workflow or their version of it.
 
 Rules (docs/architecture.md, "Builds"):
-- Such a turn waits in memory without a slot: its session waits with it, and cancels and deadlines find it.
-- A living worker of the lane that has what it needs borrows it: from the commit of the loan on the borrower writes it,
-  and takes what is addressed to it, until the turn rests or has ended; here it is only remembered.
-- A borrower that died, or was silent for too long, loses its loans first; what they became is read then.
-- A turn is parked when no worker could run it for BUILD_WAIT_S, by the database's clock, whoever owned it meanwhile.
-- What is beyond LENT_TURNS_MAX waits here; what is beyond WAITING_MAX waits in Postgres, and is looked for again.
+- Such a turn waits in memory without a slot: its session waits with it, and cancels and deadlines find it there.
+- A living worker of the lane that has the build borrows it. From the commit of the loan on, the borrower writes the
+  turn and takes the inbox rows that are addressed to it, until it rests or has ended; the owner only remembers it.
+- When a borrower has died, or was silent for too long, the owner takes its loans back first, and then reads what became
+  of the turns.
+- A turn is parked when no worker could run it for BUILD_WAIT_S, by the database's clock, whichever worker owned it.
+- At most LENT_TURNS_MAX turns are lent at once; further ones wait in memory. Beyond WAITING_MAX they wait in Postgres,
+  and the owner reads the heads again when half of those in memory are gone.
 """
 
 import asyncio
@@ -29,13 +31,13 @@ log = telemetry.logger()
 PARK_REASON: Final = "no_build"
 WAITING_MAX: Final = 10_000
 _LOOK_S: Final = 0.5
-_PAUSE_S: Final = 0.01  # what comes meanwhile is read at once
+_PAUSE_S: Final = 0.01  # between two looks: what comes meanwhile is read together
 _LOANS_MAX: Final = 200  # in one statement
 _ASKED_MAX: Final = 100
 
 
 class Lent(NamedTuple):
-    """A turn that somebody borrows. seq: how many events it had when it was looked at last."""
+    """A turn that another worker borrows. seq: how many events it had at the last look."""
 
     owned: Owned
     session_id: uuid.UUID
@@ -46,21 +48,24 @@ class Lent(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What others do when something becomes of a turn."""
+    """What Lending calls in the other parts of the worker."""
 
-    set_apart: Callable[[Turn], list[uuid.UUID]]  # its inbox rows stay in hand, and count no more
-    release: Callable[[Collection[uuid.UUID]], None]  # inbox rows are due as before
-    left: Callable[[Turn], None]  # it leaves memory, and its session with it
-    more: Callable[[uuid.UUID, int, Owned], None]  # a session is read again
-    take_up: Callable[[uuid.UUID, Owned, Resume], None]  # a turn that is running in Postgres comes into memory
-    look_at_heads: Callable[[list[Owned]], None]
+    set_apart: Callable[[Turn], list[uuid.UUID]]  # keeps the turn's inbox rows in hand without counting them
+    release: Callable[[Collection[uuid.UUID]], None]  # lets go of inbox rows: those that are still due are read again
+    left: Callable[[Turn], None]  # takes the turn and its session out of memory
+    more: Callable[[uuid.UUID, int, Owned], None]  # reads a session again
+    take_up: Callable[[uuid.UUID, Owned, Resume], None]  # reads a turn that is running in Postgres into memory
+    look_at_heads: Callable[[list[Owned]], None]  # reads the heads of these partitions again
     park: Callable[[Turn, Park], None]
-    poke: Callable[[uuid.UUID, Iterable[int]], None]  # a worker is told that it has something in these buckets
-    happened: Callable[[uuid.UUID, uuid.UUID], None]  # something durable, for who watches
+    poke: Callable[[uuid.UUID, Iterable[int]], None]  # tells a worker that it has something in these buckets
+    happened: Callable[[uuid.UUID, uuid.UUID], None]  # tells followers that the turn may have new durable events
 
 
 class Lending:
-    """Runs until cancelled. may_lend(owned): whether turns of it may be given to others now."""
+    """Lends turns and looks after the loans; `run` goes on until it is cancelled.
+
+    is_living(worker_id); may_lend(owned): whether turns of this partition may be lent now.
+    """
 
     def __init__(
         self,
@@ -84,15 +89,15 @@ class Lending:
         self._may_lend = may_lend
         self._wait_s = wait_s
         self._lent_max = lent_max
-        # With the rows of the inbox that came for it before it waited.
+        # Each with the inbox rows that came for it before it waited.
         self._waiting: dict[Turn, list[uuid.UUID]] = {}
-        self._elsewhere: set[Owned] = set()  # of these more turns wait than memory holds
+        self._elsewhere: set[Owned] = set()  # partitions of which more turns wait than memory holds
         self.lent: dict[uuid.UUID, Lent] = {}
         self._asked_at_s = float("-inf")
         self._work = asyncio.Event()
 
     def lacks(self, turn: Turn) -> None:
-        """A head cannot run here. It has no slot."""
+        """Take a head that this worker cannot run. It holds no slot."""
         rows = self._told.set_apart(turn)
         if len(self._waiting) >= WAITING_MAX:
             self._elsewhere.add(turn.owned)
@@ -105,22 +110,22 @@ class Lending:
         return turn_id in self.lent
 
     def found(self, turn_id: uuid.UUID, session_id: uuid.UUID, bucket: int, borrower: uuid.UUID, owned: Owned) -> None:
-        """A head that somebody runs for whoever owns it."""
+        """Remember a head that was found lent to another worker."""
         self.lent.setdefault(turn_id, Lent(owned, session_id, bucket, borrower, Resume.CRASHED, 0))
         self._work.set()
 
     def row_came(self, turn_id: uuid.UUID) -> None:
-        """Something is due for a turn that is lent: its borrower takes it."""
+        """A row is due for a lent turn: poke its borrower, which takes the row."""
         each = self.lent[turn_id]
         self._told.poke(each.borrower, [each.bucket])
 
     def poke(self) -> None:
-        """A borrower says something, or somebody came or went."""
+        """Look at once: a borrower may have changed a turn, or a worker may have come or gone."""
         if self.lent or self._waiting:
             self._work.set()
 
     def void(self, owned: Owned) -> None:
-        """The partition is not ours any more: loans go on under whoever has it."""
+        """Forget the turns of a lost partition. Their loans go on under its next owner."""
         self._waiting = {turn: rows for turn, rows in self._waiting.items() if turn.owned is not owned}
         self.lent = {turn_id: each for turn_id, each in self.lent.items() if each.owned is not owned}
         self._elsewhere.discard(owned)
@@ -143,7 +148,7 @@ class Lending:
                     self._work.set()
 
     async def look(self) -> None:
-        """What became of the loans, what may be lent now, and what has waited for too long."""
+        """Find out what became of the loans, lend what may be lent, and park what has waited for too long."""
         await self._abilities.look()
         if self.lent:
             await self._look_after_lent()
@@ -187,7 +192,9 @@ class Lending:
             await self._compare(refused)
 
     async def _compare(self, refused: list[Turn]) -> None:
-        """They are not as memory has them, or somebody was writing them: what Postgres has is right."""
+        """Read turns again that Postgres refused to lend: they are not as memory has them, or another process was
+        writing them. What Postgres has is right.
+        """
         rows = {row.turn_id: row for row in await self._loans.lent([turn.turn_id for turn in refused])}
         for turn in refused:
             row = rows.get(turn.turn_id)
@@ -208,7 +215,7 @@ class Lending:
     def _gave(self, turn: Turn, borrower: uuid.UUID) -> None:
         rows = self._waiting.pop(turn, [])
         if turn.owned.is_void or turn.has_ended or not turn.is_live:
-            return  # what became of it meanwhile is written: that takes it back
+            return  # the turn changed during the loan; the owner's write of that takes the loan back
         self.lent[turn.turn_id] = Lent(turn.owned, turn.session_id, turn.bucket, borrower, turn.resume, turn.seq)
         self._told.left(turn)
         self._told.release([*rows, *turn.seen, *turn.moves])
@@ -235,12 +242,12 @@ class Lending:
             else:
                 borrowers.setdefault(each.borrower, set()).add(each.bucket)
         for borrower, buckets in borrowers.items():
-            self._told.poke(borrower, buckets)  # a poke may have been lost
+            self._told.poke(borrower, buckets)  # an earlier poke may have been lost
         for first in range(0, len(gone), _LOANS_MAX):
             await self._take_back(gone[first : first + _LOANS_MAX])
 
     async def _take_back(self, gone: list[tuple[uuid.UUID, Lent]]) -> None:
-        """Their borrowers are dead: from the commit on nothing that they still say is written."""
+        """Take loans back from dead borrowers: from the commit on, Postgres refuses whatever they still write."""
         loans = [
             Loan(each.owned.partition, each.owned.epoch, turn_id, each.borrower, None, 0, Resume.CRASHED.value)
             for turn_id, each in gone
@@ -255,8 +262,10 @@ class Lending:
                 self._is_back(turn_id, each, rows.get(turn_id))
 
     def _is_back(self, turn_id: uuid.UUID, each: Lent, row: LentTurn | None) -> None:
-        """It rests, has ended, or its borrower runs it no more. How it goes on if it was running stands in its row: the
-        answer to the take-back may have been lost.
+        """A loan is over: the turn rests, has ended, or its borrower does not run it any more.
+
+        A turn that was running goes on as its row says (lent_as), not as this process would conclude: the answer to a
+        take-back may have been lost.
         """
         del self.lent[turn_id]
         word = None if row is None or row.lent_to is not None else row.lent_as
@@ -279,7 +288,7 @@ class Lending:
             if rows is None:
                 continue
             if turn.turn_id not in late or turn.has_ended or not turn.is_live or turn.is_queued_to_flush:
-                self._waiting[turn] = rows  # behind the others, so that all are asked for in turn
+                self._waiting[turn] = rows  # behind the others, so that each look asks about others
                 continue
             what = f"{turn.workflow!r}" + (f" version {turn.version!r}" if turn.version else "")
             message = f"no worker of its lane has had the workflow {what} for {self._wait_s:g} s (BUILD_WAIT_S)"

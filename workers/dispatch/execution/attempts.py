@@ -1,4 +1,4 @@
-"""Attempts of turns: how the code of one begins, and what the turn becomes when it has ended."""
+"""Attempts of turns: begins the code of each, and decides what the turn becomes when its code has ended."""
 
 import asyncio
 from collections import deque
@@ -17,12 +17,12 @@ from argosy.workflow.execute import Execution
 from argosy.workflow.step_runner import Bounds
 from argosy.workflow.threads import Threads
 
-# A turn that is ended for these writes nothing here when its code has ended.
+# A turn that is stopped for one of these writes nothing when its code has ended.
 _WRITES_NOTHING: Final = frozenset({Stop.DROP, Stop.SUSPEND, Stop.HANDOVER})
 
 
 class Attempts:
-    """on_bug(turn, error): something of ours went wrong with it."""
+    """Begins and ends attempts. on_bug(turn, error): called when Argosy's code, not the user's, fails with a turn."""
 
     def __init__(
         self, flusher: Flusher, threads: Threads, bounds: Bounds, on_bug: Callable[[Turn, Exception], None]
@@ -33,11 +33,11 @@ class Attempts:
         self._on_bug = on_bug
         self._starting: set[asyncio.Task[None]] = set()
         self._waiting: deque[Callable[[], None]] = deque()
-        # Of the worker: a turn has no context variables of whoever makes room for it, which may be another turn.
+        # Of the worker: a turn must not inherit context variables of what made room for it, maybe another turn's code.
         self._variables = copy_context()
 
     def begin(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
-        """The code begins with the next pass of the loop; or once the start is durable, if that is awaited."""
+        """Begin the turn's code in the next pass of the loop, or, if turn.awaits_start, once its start is durable."""
         execution = turn.execution = Execution(self._threads, self._bounds, partial(self._ended, turn))
         begin = partial(self._begin, turn, execution, definition, journal)
         if turn.awaits_start:
@@ -54,7 +54,7 @@ class Attempts:
         asyncio.get_running_loop().call_soon(self._begin_waiting, context=self._variables)
 
     def _begin_waiting(self) -> None:
-        """All that came together begin in one pass of the loop."""
+        """Begin all that wait, in one pass of the loop."""
         waiting = self._waiting
         try:
             for _ in range(len(waiting)):
@@ -62,7 +62,7 @@ class Attempts:
                     waiting[0]()
                 finally:
                     waiting.popleft()
-        finally:  # Ctrl-C leaves the loop from anywhere, and it may go on
+        finally:  # Ctrl-C may leave the loop from here, and the loop may run on
             if waiting:
                 self._begin_soon()
 
@@ -81,7 +81,7 @@ class Attempts:
             self._on_bug(turn, bug)
 
     def _ended(self, turn: Turn, result: bytes | None, error: BaseException | None) -> None:
-        """Nothing of the turn's code runs any more."""
+        """Nothing of the turn's code runs any more: decide what the turn becomes, and write it."""
         try:
             if isinstance(error, InternalError):
                 raise error

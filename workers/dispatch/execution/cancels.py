@@ -1,11 +1,11 @@
-"""Cancels of turns whose code has begun: when the code hears of one, and when there is no more time for it.
+"""Cancels of turns whose code has begun: when the code is told, and when its time to clean up is over.
 
 Rules:
-- The row of a cancel stays due until its turn has ended: whoever has the turn next finds it. What the code was told is
-  in history (turn.cancelling), and until when it may clean up, so that holds over crashes and hand-overs.
-- A turn that waits for a slot hears of its cancel when it has one, before others of its tenant have one. After
-  CANCEL_CLEANUP_S without one it ends without its code, so that a cancel always ends a turn.
-- A turn in clean-up is not suspended. What is not done after CANCEL_CLEANUP_S is cut off, and said.
+- The row of a cancel stays due until its turn has ended, so the next worker that has the turn finds it. History says
+  that the code was told, and until when it may clean up (turn.cancelling), so that holds over crashes and hand-overs.
+- A turn that waits for a slot gets one before other turns of its tenant, and is told of its cancel then. If it has none
+  after CANCEL_CLEANUP_S, it ends without its code: a cancel always ends a turn.
+- A turn in clean-up is not suspended. A clean-up that is not done after CANCEL_CLEANUP_S is cut off and logged.
 """
 
 import asyncio
@@ -24,15 +24,17 @@ from argosy.workflow.keys import CANCEL
 log = structlog.get_logger()
 
 _LONG: Final = "took longer than CANCEL_CLEANUP_S={:g}"
-REASON: Final = "cancelling"  # of a running turn: what its row says
+REASON: Final = "cancelling"  # turns.reason of a running turn in clean-up
 
 
 _decode: Final = msgspec.json.Decoder(Cancelling).decode
 
 
 class Cancels:
-    """may_start(): whether anybody is given a slot now; is_here(turn): whether memory holds it; end(turn): of which
-    nothing runs; stop(turn): end its task.
+    """Tells turns of their cancels, and ends those whose time is over.
+
+    may_start(): whether turns are given slots now; is_here(turn): whether memory holds the turn; end(turn): ends a turn
+    of which nothing runs; stop(turn): stops the code of a running turn.
     """
 
     def __init__(
@@ -54,14 +56,14 @@ class Cancels:
         self._timers: dict[Turn, asyncio.TimerHandle] = {}
 
     def take(self, turn: Turn) -> None:
-        """A turn is cancelled that runs, or waits for its slot."""
+        """Cancel a turn that runs, or that waits for its slot."""
         if turn.journal is not None:
             self.tell(turn)
         elif turn not in self._timers:
             self._arm(turn, self._cleanup_s)
 
     def tell(self, turn: Turn) -> bool:
-        """Tell the code of a turn that runs, or is about to. False: the time that it had to clean up is over."""
+        """Tell the code of a turn that runs, or is about to. Return False when its time to clean up is over already."""
         now_s = self._database_time_s()
         if turn.cancel_until_s is None:
             found = turn.journal.replay.recorded(CANCEL)
@@ -78,13 +80,13 @@ class Cancels:
         return True
 
     def settled(self, turn: Turn) -> None:
-        """It has ended, or rests: then its cancel is looked at again."""
+        """The turn has ended or rests, durably: stop its timer. If it rests, its cancel is read again (deferred)."""
         self._disarm(turn)
         if turn.cancel_id is not None and not turn.has_ended:
             turn.deferred.append(turn.cancel_id)
 
     def cut_off(self, turn: Turn, why: str) -> None:
-        """A turn in clean-up ends now."""
+        """End a turn in clean-up now, with `why` in its error."""
         if turn.stop is not None or turn.has_ended:
             return
         log.warning(telemetry.CLEANUP_CUT_OFF, turn_id=str(turn.turn_id), workflow=turn.workflow, why=why)
@@ -104,9 +106,10 @@ class Cancels:
         self._timers[turn] = asyncio.get_running_loop().call_later(max(0.0, delay_s), self._is_late, turn)
 
     def _is_late(self, turn: Turn) -> None:
+        """The turn's time is over: to clean up, when it runs; to get a slot, when it waits for one."""
         del self._timers[turn]
         if turn.has_ended or not turn.is_live or turn.owned.is_closing or not self._is_here(turn):
-            return  # whoever has it next finds its cancel
+            return  # the next owner finds its cancel
         if turn.journal is not None:
             self.cut_off(turn, _LONG.format(self._cleanup_s))
         elif self._may_start():

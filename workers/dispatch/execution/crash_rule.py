@@ -1,27 +1,28 @@
-"""What a crash says of the turns that ran in it, and how each of them runs again. Pure.
+"""What a crash says about the turns that ran in it, and how each of them runs again. Pure.
 
-A crash is not an attempt, and it accuses few. What is known against a turn is durable with its start (turns.crashes,
-turns.trial) before any of its code runs, so the search goes on at whatever worker has the turn next:
+A crash is not an attempt, and it accuses few turns. What is known against a turn is durable with its start
+(turns.crashes, turns.trial) before any of its code runs, so the search goes on at whichever worker has the turn next:
 
-- It was in one or two crashes since it last made progress (an outcome of a step was recorded): it runs again at once,
-  with everybody else. One crash is an accident; after two it is a suspect, and the first group is all of them.
-- Three: suspects are tried in groups, one group at a time in a process (suspects.py), each at most a quarter of what
-  was accused together. A crash while a group is on trial is the group's, and its members go on in groups of a quarter
-  of that; from eight downwards each by itself. Whoever waited meanwhile did not run, and is not accused.
-- Whoever ran beside a group on trial begins again at once, and is accused only by every sixth such crash in a row: so
-  the innocent are left alone, and one that kills beside others' trials is found all the same.
-- It was the only one on trial in two crashes: it is parked. One of the two may be somebody else's doing.
-- It recorded an outcome: it is free. It lived through its trial, half as long again as it ran before its last crash
-  with the others: it stands as after one crash. Accused again, it is watched for at least twice that long, so that
-  what kills later, or by chance, is found, too.
+- A turn that was in one or two crashes since it last made progress (an outcome of a step was recorded) runs again at
+  once, with all others. One crash is an accident; after two the turn is a suspect, and the first group is all suspects.
+- From the third crash on, suspects are tried in groups, one group at a time in a process (suspects.py), each at most a
+  quarter of the turns that were accused together. A crash while a group is on trial counts against the group, and its
+  members go on in groups of a quarter of its size; eight or fewer are tried alone. Suspects that waited meanwhile did
+  not run, and are not accused.
+- A turn that ran beside a group on trial begins again at once, and only every sixth such crash in a row counts against
+  it: so innocent turns are left alone, and a turn that kills beside the trials of others is found all the same.
+- A turn that was the only one on trial in two crashes is parked. One of the two may be the doing of another turn.
+- A turn that recorded an outcome is free. A turn that lived through its trial, which takes half as long again as it ran
+  before its last crash with the others, stands as after one crash. If it is accused again, it is watched for at least
+  twice that long, so that a turn that kills later, or by chance, is found, too.
 
-Of 256 suspects one that kills is found in 3 crashes + groups of 64, 16, 4 + 2 alone: 8, of n <= slots in no more than
-log2(slots) + 2 from eight slots on. (One more when it kills within the 20 ms before its first start is recorded.)
+Of 256 suspects, one that kills is found in 3 crashes + groups of 64, 16, 4 + 2 alone: 8 crashes; of n <= slots, in no
+more than log2(slots) + 2 from eight slots on. (One more if it kills in the 20 ms before its first start is recorded.)
 
-A turn that begins or wakes up, and kills before that is recorded, leaves no trace of its own. What is left is that an
-owner of its partition died (partitions.crashed_at), and nothing of the turn was written since: until something is, its
-start is awaited, whoever has its partition (scheduling/found_turn.py). So one flush tells the innocent apart, and the
-guilty is counted.
+A turn that begins or wakes up, and kills before that is recorded, leaves no trace of its own. All that is known is that
+an owner of its partition died (partitions.crashed_at), and that nothing of the turn was written since. Until something
+is, its code begins only when its start is durable, whichever worker has its partition (scheduling/found_turn.py). So
+one flush clears an innocent turn, and the crash of a guilty one is counted.
 """
 
 from enum import Enum
@@ -33,26 +34,31 @@ TOGETHER_CRASHES: Final = 2
 ALONE_CRASHES: Final = 2
 BESIDE_CRASHES: Final = 5
 SPARED_CRASHES: Final = 1
-MARGIN: Final = 1.5  # what kills after some time does not do so to the second
+MARGIN: Final = 1.5  # a turn that kills after some time does not do so to the second
 WATCH_S_MIN: Final = 2.0
 
 PARK_REASON: Final = "crashes_its_worker"
 
-_SHARE: Final = 4  # 64, 16, 4: quarters cost less workers than halves, and three waits more than one
+# 64, 16, 4: with quarters fewer workers die than with halves, but three groups of a size may have to wait, not one.
+_SHARE: Final = 4
 _SINGLY_MAX: Final = 8
 
 
 class Run(Enum):
-    FREE = "free"
-    TOGETHER = "together"  # at once, with all that a crash accused for the first or second time
-    TRIED = "tried"
-    PARK = "park"
+    """How a turn begins."""
+
+    FREE = "free"  # as if it had been in no crash
+    TOGETHER = "together"  # at once, with all others that were in one or two crashes
+    TRIED = "tried"  # in a group on trial
+    PARK = "park"  # not at all
 
 
 class Standing(NamedTuple):
-    """What is known against a turn that is to begin. size: of the largest group that it may be in, 0: not known yet;
-    ran_s: for how long it ran before its last crash, 0 when nobody knows; watch_s: how long it is watched; outlived_s:
-    what it once lived through, twice; beside, longest_s: see Trial.
+    """What is known against a turn that is to begin.
+
+    size: of the largest group that it may be in, 0 for not known yet; alone: crashes in which it was the only one on
+    trial; ran_s: how long it ran before its last crash, 0 when that is not known; watch_s: how long it is watched;
+    outlived_s: twice the time that it once lived through; beside, longest_s: see Trial.
     """
 
     run: Run
@@ -67,12 +73,12 @@ class Standing(NamedTuple):
 
 
 def shrunk(size: int) -> int:
-    """How many of `size` turns that were accused together are tried at once."""
+    """Return how many of `size` turns that were accused together are tried at once."""
     return 1 if size <= _SINGLY_MAX else -(-size // _SHARE)
 
 
 def spared(standing: Standing) -> Standing:
-    """How a turn stands that lived through its trial."""
+    """Return the standing of a turn that lived through its trial."""
     return Standing(
         Run.TOGETHER,
         SPARED_CRASHES,
@@ -86,11 +92,11 @@ def spared(standing: Standing) -> Standing:
 def weigh(
     crashes: int, trial: Trial | None, attempt: int, *, is_crash: bool, now_s: float, watch_s_max: float
 ) -> Standing:
-    """How a turn begins of which Postgres has these crashes, this trial and this attempt. is_crash: it was running
-    there, and its owner died; now_s: database time.
+    """Return how a turn begins, by the crashes, trial and attempt that Postgres has of it. is_crash: it is running in
+    Postgres, and its owner died; now_s: database time.
     """
     if trial is not None and trial.attempt != attempt:
-        trial = None  # a worker of an earlier version has had it since
+        trial = None  # a worker of an earlier version of Argosy has run the turn since
     kind = None if trial is None else trial.kind
     if trial is not None and crashes and kind is Kind.WAITS:
         if crashes <= TOGETHER_CRASHES:

@@ -1,11 +1,12 @@
 """Runs turns: from a picked head to a written end, and what happens once the end is durable.
 
 Rules:
-- A turn holds a slot from `start` until its end, its suspension or its parking is durable (or its partition is lost).
-- Only after that its session's next turn starts and inbox rows that met its last flush are looked at again.
-- A turn that was running when its owner died runs again with a higher attempt, and says so first (turn.reset); one that
-  was in several crashes waits for its group, without a slot, or is parked (crash_rule.py, suspects.py).
-- A cancelled turn whose code has begun is told so when it has a slot (cancels.py); its end is as ever.
+- A turn holds a slot from when `fill` picks it until its end, suspension or parking is durable, or its partition is
+  lost. While it waits for a trial, it holds none.
+- Only then does its session's next turn start, and are inbox rows read again that met the turn's last flush.
+- A turn that was running when its owner died runs again with a higher attempt, and first records that (turn.reset). A
+  turn that was in several crashes waits for its group, without a slot, or is parked (crash_rule.py, suspects.py).
+- A cancelled turn whose code has begun is told so when it has a slot (cancels.py), and then ends like any other.
 - A turn that is handed over keeps its slot until its last step in flight has ended here.
 """
 
@@ -35,11 +36,16 @@ from argosy.workflow.threads import Threads
 
 log = structlog.get_logger()
 
-_GOES_ON: Final = frozenset({Status.QUEUED, Status.RUNNING})  # a turn that was written like this keeps its slot
+_GOES_ON: Final = frozenset({Status.QUEUED, Status.RUNNING})  # after a flush with one of these, the turn keeps its slot
 
 
 class Executor:
-    """Starts what the scheduler picks while there are slots. `load` reads a turn's history, then calls `begin`."""
+    """Starts what the scheduler picks, while slots are free.
+
+    load(turn): reads the turn's history, then calls `begin`; again(turn): reads its deferred inbox rows again;
+    read_anew(turn): reads from Postgres a turn that was refused; on_lacking(turn): takes a head whose build this worker
+    lacks; say: logs an error (Rounds.say).
+    """
 
     def __init__(
         self,
@@ -95,17 +101,17 @@ class Executor:
             stop=lambda turn: self.stop(turn, Stop.CANCEL),
         )
         self._count_ended = {status: telemetry.ENDED.labels(status=status.value).inc for status in ENDED}
-        # Nothing new is started: the worker drains, or Postgres has been away for too long.
+        # Either: nothing new starts. The worker drains, or Postgres has been away for too long.
         self.is_draining = False
         self.is_cut_off = False
 
     @property
     def running(self) -> int:
-        """Turns that hold a slot."""
+        """How many turns hold a slot."""
         return len(self._running) - self._trials.resting
 
     def fill(self) -> None:
-        """Start heads while slots are free."""
+        """Start heads while slots are free and the queue of flushes has room."""
         if self.is_draining or self.is_cut_off:
             return
         flusher, trials = self._flusher, self._trials
@@ -128,18 +134,18 @@ class Executor:
     def _enter(self, turn: Turn) -> None:
         try:
             (self._load if turn.needs_load else self.begin)(turn)
-        except Exception as error:  # of this turn; the others start
+        except Exception as error:  # of this turn alone: the others must start
             self._say(error, turn_id=str(turn.turn_id))
             self.set_aside(turn, unreadable(error))
 
     def begin(self, turn: Turn) -> None:
-        """Everything of the turn is in memory: run it, unless something ended it meanwhile."""
+        """Run a turn of which everything is in memory, unless it has ended meanwhile, must wait, or lacks its build."""
         if turn not in self._running:
             return
         if not turn.is_live or turn.has_ended:
             self.dropped(turn)
             if turn.is_refused and not turn.owned.is_void:
-                self._read_anew(turn)  # Postgres does not have it as memory did
+                self._read_anew(turn)  # its row in Postgres is not what memory believed
             return
         definition = self._catalog.get(turn.workflow, turn.version)
         if definition is None:
@@ -171,7 +177,7 @@ class Executor:
         self._attempts.begin(turn, definition, journal)
 
     def set_aside(self, turn: Turn, why: Unreadable) -> None:
-        """It cannot be read: it is parked, and nothing of it is run."""
+        """Park a turn that cannot be read. Nothing of it has run."""
         if turn not in self._running or not turn.is_live or turn.has_ended:
             self.begin(turn)
             return
@@ -185,13 +191,13 @@ class Executor:
         self._flusher.add(turn)
 
     def stop(self, turn: Turn, why: Stop) -> None:
-        """End a running turn's task; what it becomes is decided by why."""
+        """Stop a running turn's code; `why` decides what the turn becomes."""
         if turn.stop is None and turn.execution is not None:
             turn.stop = why
             turn.execution.cancel()
 
     def suspend(self, turn: Turn) -> None:
-        """Nothing but waits is left: write them, free everything."""
+        """Suspend a turn whose code does nothing but wait: write its waits, and free everything."""
         if turn.stop is not None or not turn.is_live or turn.status is not Status.RUNNING or turn.cancel_until_s:
             return
         turn_change.suspend(turn)
@@ -199,7 +205,7 @@ class Executor:
         self.stop(turn, Stop.SUSPEND)
 
     def written(self, turns: list[Turn]) -> None:
-        """A flush with these turns is durable."""
+        """A flush with these turns is durable: settle those that rest or have ended."""
         is_freed = False
         for turn in turns:
             if turn.written_status in _GOES_ON or turn.is_queued_to_flush:
@@ -210,23 +216,23 @@ class Executor:
             self._on_freed()
 
     def end(self, turn: Turn, status: Status, event: Event) -> None:
-        """End a turn that is not running: it was cancelled, or its deadline passed."""
+        """End a turn of which nothing runs: it was cancelled, or its deadline passed."""
         turn_change.end(turn, status, event, turn.error if turn.cancel_until_s and turn.error else b"{}")
         self._flusher.add(turn)
 
     def will_begin(self, turn: Turn) -> bool:
-        """Whether it waits for nothing but its slot and history: for no trial, no build."""
+        """Whether the turn waits only for its slot and its history, and not for a trial or a build."""
         return self._scheduler.is_ready(turn) or (turn in self._running and not self._trials.is_resting(turn))
 
     def dropped(self, turn: Turn) -> None:
-        """The turn is not ours any more, or ended without running: its slot is free."""
+        """Free the slot of a turn that is not ours any more, or that ended without running."""
         self._running.discard(turn)
         self._trials.gone(turn)
         self.stop(turn, Stop.DROP)
         self._on_freed()
 
     def forget(self, owned: Owned) -> None:
-        """A partition is not ours any more: the slots of its turns are free, but for those that are handed over."""
+        """Free the slots of the turns of a lost partition, but for turns that are handed over."""
         gone = {turn for turn in self._running if turn.owned is owned and turn.stop is not Stop.HANDOVER}
         self._running -= gone
         for turn in gone:
@@ -234,7 +240,7 @@ class Executor:
         self._on_freed()
 
     def handed_over(self, turn: Turn) -> None:
-        """No step of the turn runs here any more."""
+        """End a turn that was handed over: no step of it runs here any more."""
         if turn.execution is not None:
             turn.execution.cancel()
         self._running.discard(turn)
@@ -255,7 +261,7 @@ class Executor:
                 self._scheduler.removed(turn)
         else:
             self._scheduler.left(turn)
-        # A turn and what runs it hold each other: nobody but the garbage collector would ever free them.
+        # A turn and what runs it refer to each other: without this, only the garbage collector would free them.
         if turn.journal is not None:
             turn.journal.close()
         turn.journal = turn.execution = turn.channels = turn.emitter = None
@@ -265,7 +271,7 @@ class Executor:
             self._again(turn)
 
     def _broken(self, turn: Turn, bug: Exception) -> None:
-        """A bug of ours: what Postgres has of the turn is right, and is read again."""
+        """Drop a turn on which code of Argosy failed, and read it again: what Postgres has of it is right."""
         self._say(bug, turn_id=str(turn.turn_id))
         if turn.is_live:
             turn.is_refused = True

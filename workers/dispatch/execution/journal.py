@@ -1,11 +1,11 @@
 """A running turn's hand on its history: argosy.workflow.journal.Journal over the worker's flusher.
 
 Rules:
-- A step begins when all before it is durable, on no old word that the turn is ours, and while not too much waits to be
-  written, of whomever. What it comes to is not waited for.
-- A turn is suspended when its code is at rest and waits for nothing but waits (argosy/workflow/driver.py knows).
-- While the turn is handed over nothing new starts and nothing is written: what the code asks for never comes, steps in
-  flight run to their end, and their outcomes are kept for whoever owns the turn now.
+- A step begins when all recorded before it is durable, Postgres's word that the turn is ours is not old, and the queue
+  of flushes is not full. The flush of a step's outcome is not awaited.
+- A turn is suspended when its code is at rest and only waits are open (argosy/workflow/driver.py knows).
+- While the turn is handed over, nothing new starts and nothing is written: what the code asks for never comes, steps in
+  flight run to their end, and their outcomes are kept for the worker that owns the turn now.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from argosy.workflow.journal import Emitter, WaitKind
 from argosy.workflow.keys import step_key
 from argosy.workflow.replay import NEW, Recorded, Replay
 
-# What a step may come to. It counts as progress: the crashes before it are forgiven.
+# The outcomes of a step. Each counts as progress: it clears the turn of the crashes before it.
 STEP_OUTCOMES = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})
 
 
@@ -77,14 +77,14 @@ class TurnJournal:
         self._on_quiet = on_quiet
         self._on_handed_over = self._advance = _nothing
         self._hidden: set[str] | None = None  # keys of private steps
-        # The turn was cancelled in this attempt; its code was told so.
+        # Whether the turn was cancelled in this attempt; whether its code was told so.
         self.is_cancelled = self.has_heard = False
         self._is_closed = False
         self.replay = Replay(turn.history) if turn.history else NEW
         self.active: set[str] = set()  # keys of steps that are in flight
-        # What was written before the code began must be durable before anything starts, if it was waited for.
+        # After an awaited start or outcomes taken over, what was written so far must be durable before a step starts.
         self._recorded_seq = turn.seq if turn.awaits_start or turn.results else 0
-        self._waits: TurnWaits | None = None  # made with the first one: many turns have none
+        self._waits: TurnWaits | None = None  # made with the first wait: many turns have none
         self.outcomes: list[EventWrite] = []  # what steps came to after the turn was handed over
 
     @property
@@ -148,9 +148,9 @@ class TurnJournal:
     def show(self, channels: Channels) -> None:
         turn = self._turn
         turn.channels = channels
-        if self._is_closed:  # its code goes on after it has ended, or rests: nobody sees what it emits
+        if self._is_closed:  # code that goes on after its turn ended, or rests: nothing it emits is shown
             turn.channels = None
-        # Whoever begins to watch from now on finds it; who did before is asked for here.
+        # A follower that comes from now on finds the channels; one that came before is asked for here.
         elif (listener := self._listener_of(turn)) is not None:
             channels.listener = listener
 
@@ -171,7 +171,7 @@ class TurnJournal:
         while self._flusher.is_full and not self._overgrown:
             await self._flusher.room()
             await self._go_on(key)
-        if self._overgrown:  # what it would come to could not be recorded
+        if self._overgrown:  # there is no room to record the outcome of the step
             raise WorkflowError(self._overgrown)
 
     def record(self, event: Event, key: str, data: bytes) -> None:
@@ -219,7 +219,7 @@ class TurnJournal:
     # What comes from outside
 
     def deliver(self, signal: Signal) -> None:
-        """A signal met the running turn: the wait that is in for it takes it, or it is kept for the next one."""
+        """Give a signal to the running turn: a wait for its name takes it, or it is kept for the next one."""
         self.waits.deliver(signal)
         self._advance()
         if self._turn.moves.get(signal.inbox_id) == "consumed":
@@ -228,13 +228,13 @@ class TurnJournal:
             self._flusher.add(self._turn)
 
     def fire(self, key: str, inbox_id: uuid.UUID) -> None:
-        """A timer of this turn came due."""
+        """Give the turn a timer of its own that fell due."""
         self.waits.fire(key, inbox_id)
         self._flusher.add(self._turn)
         self._advance()
 
     def cancel(self, data: bytes) -> None:
-        """The turn is cancelled. Its code hears of it when it is at rest; it may end by that, and then in one flush."""
+        """Record the cancel of the turn; its code hears of it at rest. If the turn then ends, one flush has both."""
         turn = self._turn
         turn.write(Event.TURN_CANCELLING, data=data)
         self._recorded_seq = turn.seq
@@ -243,13 +243,11 @@ class TurnJournal:
         self._advance()
 
     def hand_over(self, on_done: Callable[[], None]) -> None:
-        """From here on (turn.stop is HANDOVER) on_done is called whenever a step has come to its end."""
+        """Call on_done from now on (turn.stop is HANDOVER) whenever a step in flight has ended."""
         self._on_handed_over = on_done
 
     def close(self) -> None:
-        """The turn has ended or rests, durably: what this holds does not hold this any more. Its code may still go on,
-        in a `finally` or in a thread.
-        """
+        """Cut reference cycles: the turn has ended or rests, durably. Its code may go on, in a `finally` or thread."""
         self._is_closed = True
         if self._turn.emitter is not None:
             self._turn.emitter.leave()
@@ -260,7 +258,7 @@ class TurnJournal:
     # Inside
 
     async def _go_on(self, key: str) -> None:
-        """Returns when the code may do something new; while the turn is handed over, never."""
+        """Return when the code may do something new; while the turn is handed over, never."""
         if self._turn.stop is Stop.HANDOVER:
             self.active.discard(key)
             self._on_handed_over()
@@ -268,12 +266,12 @@ class TurnJournal:
         self._check()
 
     async def _written_down(self, key: str) -> None:
-        """Returns when everything recorded so far is durable. If it is, an operation may begin even though the turn
-        was handed over meanwhile: what it needs to be found by is there.
+        """Return when everything recorded so far is durable. Then an operation may begin even if the turn was handed
+        over meanwhile: the next owner finds it in history.
         """
         try:
             await self._flusher.durable(self._turn)
-            if self._flusher.is_word_old(self._turn.owned):  # the answer to a flush from before we stopped
+            if self._flusher.is_word_old(self._turn.owned):  # that flush was sent before this process was stopped
                 await self._flusher.durable(self._turn)
         except OwnershipLostError:
             await self._go_on(key)
@@ -282,7 +280,7 @@ class TurnJournal:
             self._check()
 
     def _keep(self, event: Event, key: str, data: bytes) -> None:
-        """The turn is handed over: what a step came to is for its owner to record; an intent is void."""
+        """Keep a step's outcome for the new owner of a turn that is handed over, which records it; drop an intent."""
         if event in STEP_OUTCOMES:
             self.outcomes.append(EventWrite(0, self._turn.attempt, event, key, data))
         self.active.discard(key)

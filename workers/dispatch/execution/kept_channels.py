@@ -1,4 +1,4 @@
-"""What a turn's history holds of the workflow's own channels: pure."""
+"""Reads from a turn's history what the workflow's own channels held. Pure."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,8 +18,10 @@ _decode = msgspec.json.Decoder(_Suspended).decode
 
 
 def kept_channels(history: Iterable[Any], *, is_refilled: bool) -> Kept | None:
-    """What its suspends wrote: each the channels that had changed since the one before. None: nothing. history: rows
-    (seq, attempt, type, key, data); is_refilled: a former owner of this same attempt may have filled them further.
+    """Return the channels as the turn's suspensions wrote them, each those that had changed since the one before.
+    None: they wrote nothing, and is_refilled is False.
+
+    history: rows (seq, attempt, type, key, data); is_refilled: a former owner of this attempt may have emitted more.
     """
     kept = Kept({}, {}, is_refilled)
     for _seq, _attempt, kind, _key, data in history:

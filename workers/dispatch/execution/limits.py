@@ -1,4 +1,4 @@
-"""Bounds of what one turn may do on this worker."""
+"""The bounds of what one turn may do on this worker."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,12 @@ from argosy.workflow.threads import Threads, make_threads
 
 
 class Limits(NamedTuple):
-    """step_timeout_s_max: no step may declare a longer timeout_s. events_max, history_size_bytes_max: durable events of
-    one turn, and their data. suspect_watch_s_max: the longest trial of turns that may be what ends workers;
-    cancel_cleanup_s: how long a cancelled turn waits for a slot, and then may clean up;
-    callbacks_max: of a workflow's loop, between two outcomes.
+    """The bounds of one turn.
+
+    payload_size_bytes_max: of a result; step_timeout_s_max: no step may declare a longer timeout_s; events_max,
+    history_size_bytes_max: durable events of one turn, and their data; suspect_watch_s_max: the longest trial of
+    suspects; cancel_cleanup_s: how long a cancelled turn waits for a slot, and how long it may then clean up;
+    callbacks_max: callbacks that the loop of a turn may run between two outcomes.
     """
 
     payload_size_bytes_max: int
@@ -24,11 +26,11 @@ class Limits(NamedTuple):
     callbacks_max: int = 1_000_000
 
     def overgrown(self, events: int, history_bytes: int, data_bytes: int) -> str:
-        """Why nothing more can be recorded of a turn that has reached one of its two bounds."""
+        """Return the message of a turn that has reached the bound of its events, or else the bound of their data."""
         if events >= self.events_max:
             return f"the turn has {events} durable events, the bound is EVENTS_PER_TURN_MAX={self.events_max}"
         return (
-            f"the turn's events have {history_bytes} bytes of data and one of {data_bytes} comes, the bound is "
+            f"the turn's events have {history_bytes} bytes of data and the next one has {data_bytes}, the bound is "
             f"HISTORY_SIZE_BYTES_MAX={self.history_size_bytes_max}: keep large results elsewhere, and return "
             "where they are"
         )
@@ -53,7 +55,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def threads_of(settings: Settings) -> Threads:
-    """Those of one worker."""
+    """Make the threads of one worker."""
     return make_threads(
         steps=settings.dispatch_threads,
         workflows=settings.dispatch_slots,

@@ -1,18 +1,20 @@
-"""Which of the accused turns in one process begin when. Pure: it is told what happened and what time it is.
+"""Decides when the accused turns of one process begin. Pure: it is told what happened and what time it is.
 
 Rules:
-- One group is on trial at a time, and beside it runs nothing that a crash accused lately but has not been told apart
-  yet: otherwise one that kills would let the group pay for it, again and again. Turns that nothing is known against
-  start and run as ever.
-- Turns of a first or second crash begin at once; while a group is on trial, when that is over. After _PATIENCE_S they
-  do not wait any longer: the trial is adjourned, so that a crash is nobody's of that group.
-- A group begins when those have made progress, have gone, or have lived half as long again as they had when they were
-  in the crash. Of one that ran for much longer than the trial takes it is believed that it will do so again.
+- One group is on trial at a time. Beside it runs no turn that a crash accused lately and that is not told apart from
+  the group yet: otherwise a turn that kills would let the group pay for it, again and again. Turns that nothing is
+  known against start and run as ever.
+- Turns of a first or second crash begin at once, or, while a group is on trial, when the trial is over. After
+  _PATIENCE_S they wait no longer: the trial is adjourned, so that a crash is not counted against its group.
+- A group begins when the turns of a first or second crash have made progress, have gone, or have lived half as long
+  again as they had when they were in the crash. A turn that ran for much longer than the trial takes is believed to do
+  so again.
 - A trial is over when each of its turns has made progress, has gone, or has lived through the time of the trial.
-- First the largest groups, which are the least suspicious, then those who were alone in fewer crashes, then the
-  shortest trials; tenants take turns. In a group everybody bears its size, and no trial is more than twice as long as
-  another's.
-- Who waits holds no slot. A group takes free slots only; when there are too few, up to half of all are kept for it.
+- The largest groups come first, as they are the least suspicious, then the turns that were alone in fewer crashes, then
+  the shortest trials; tenants take turns. A group is never larger than the `size` of any of its members, and no member
+  has a trial more than twice as long as the first.
+- A turn that waits holds no slot. A group takes free slots only; when there are too few, up to half of all slots are
+  kept for it.
 """
 
 from collections import Counter
@@ -20,10 +22,10 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from argosy.workers.dispatch.execution.crash_rule import MARGIN, WATCH_S_MIN, Run, Standing, shrunk, spared
 
-_GATHER_S: Final = 0.25  # partitions and pages come one after the other: who comes soon after belongs to it
+_GATHER_S: Final = 0.25  # partitions and pages are read one after the other: wait for turns of the same crash
 _GATHER_S_MAX: Final = 1.0
 _PATIENCE_S: Final = 5.0
-_ROOM_S: Final = 2.0  # how long a group waits for as many slots as it could use
+_ROOM_S: Final = 2.0  # how long a group waits for as many slots as it can use
 
 T = TypeVar("T")
 
@@ -39,14 +41,14 @@ class Entry(Generic[T]):
         self.tenant = tenant
         self.came_s = came_s
         self.began_s: float | None = None
-        # What is written of it says that a trial of others began while it ran.
+        # Whether Moves.beside has named it: a trial of others began while it ran.
         self.is_beside = False
-        # What it waits for was given to be written.
+        # Whether Moves.waits has named it: what it waits for is written.
         self.is_written = False
 
 
 class Wait(NamedTuple, Generic[T]):
-    """A turn that waits. behind: groups before its own; until_s: when it begins at the latest, if those behave."""
+    """A turn that waits. behind: groups before its own; until_s: when it begins at the latest, if those do not kill."""
 
     turn: T
     standing: Standing
@@ -55,7 +57,12 @@ class Wait(NamedTuple, Generic[T]):
 
 
 class Moves(NamedTuple, Generic[T]):
-    """What is to be done now, in this order. begin: (turn, standing, turns of its group or 0 for none)."""
+    """What is to be done now, in this order.
+
+    spared: turns that lived through their trial; adjourned: turns of an adjourned trial, with the size of its group;
+    beside: running turns beside which a trial begins; begin: turns to begin, with the size of their group, 0 for none;
+    waits: turns of which to write what they wait for.
+    """
 
     spared: list[tuple[T, Standing]]
     adjourned: list[tuple[T, Standing, int]]
@@ -65,12 +72,12 @@ class Moves(NamedTuple, Generic[T]):
 
 
 class Suspects(Generic[T]):
-    """`look` whenever something happened, and in `due_s`."""
+    """The accused turns of one process. Call `look` whenever something has happened, and after `due_s` seconds."""
 
     def __init__(self, slots: int) -> None:
         self._half = max(1, slots // 2)
         self._waiting: dict[T, Entry[T]] = {}
-        # Those that begin at once when no group is on trial.
+        # Turns of a first or second crash: they begin at once when no group is on trial.
         self._held: dict[T, Entry[T]] = {}
         self._running: dict[T, Entry[T]] = {}
         self._group: dict[T, Entry[T]] = {}
@@ -79,28 +86,29 @@ class Suspects(Generic[T]):
         self._first_came_s = self._last_came_s = 0.0
         self._room_since_s: float | None = None
         self._wakes: list[float] = []
-        # Slots that are kept for the next group.
+        # Slots to keep free for the next group.
         self.reserved = 0
 
     @property
     def resting(self) -> int:
-        """Turns that wait."""
+        """How many turns wait."""
         return len(self._waiting) + len(self._held)
 
     @property
     def on_trial(self) -> int:
+        """How many turns are on trial."""
         return len(self._group)
 
     @property
     def has_work(self) -> bool:
-        """Whether anything is to be looked at: somebody waits, or is on trial."""
+        """Whether there is anything to look at: a turn waits, or is on trial."""
         return bool(self._waiting or self._held or self._group)
 
     def is_resting(self, turn: T) -> bool:
         return turn in self._waiting or turn in self._held
 
     def meet(self, turn: T, standing: Standing, tenant: str, now_s: float) -> bool:
-        """A turn that is accused (TOGETHER or TRIED) is to begin. Whether it does so now; otherwise it waits."""
+        """Take an accused turn (TOGETHER or TRIED) that is to begin. Return whether it begins now; else it waits."""
         entry = Entry(turn, standing, tenant, now_s)
         if standing.run is Run.TOGETHER:
             if not self._group:
@@ -115,23 +123,23 @@ class Suspects(Generic[T]):
         return False
 
     def started(self, turn: T, now_s: float) -> None:
-        """Its code begins: only now, when it had to be loaded first."""
+        """The turn's code begins now, after its history was loaded: count its time, and its trial's, from here."""
         if (entry := self._running.get(turn)) is not None:
             entry.began_s = now_s
         elif (entry := self._group.get(turn)) is not None:
             entry.began_s = self._group_since_s = now_s
 
     def gone(self, turn: T) -> None:
-        """It made progress, or does not run here any more."""
+        """Forget a turn that made progress, or that does not run here any more."""
         for each in (self._waiting, self._held, self._running, self._group):
             each.pop(turn, None)
 
     def running(self) -> list[T]:
-        """Those that are accused and run."""
+        """Return the accused turns that run."""
         return [*self._running, *self._group]
 
     def look(self, now_s: float, room: int) -> Moves[T]:
-        """What is to be done now. room: free slots."""
+        """Return what is to be done now. room: free slots."""
         moves: Moves[T] = Moves([], [], [], [], [])
         self._wakes = []
         self._look_after_group(now_s, moves)
@@ -146,7 +154,7 @@ class Suspects(Generic[T]):
         return moves
 
     def due_s(self, now_s: float) -> float | None:
-        """In how many seconds to look again although nothing happens."""
+        """Return in how many seconds to look again although nothing happens, or None."""
         return max(0.0, min(self._wakes) - now_s) if self._wakes else None
 
     # Inside
@@ -215,8 +223,11 @@ class Suspects(Generic[T]):
             each.is_written = False
 
     def _free_at_s(self, now_s: float, watch_s: float, *, is_alone: bool) -> float:
-        """When all that runs and is accused is told apart from a group that is watched for so long: it was in a crash
-        sooner or much later than the trial takes. Who is alone could be parked for it: there it is looked at closely.
+        """Return when all accused turns that run are told apart from a group that is watched for watch_s: each has
+        outlived the time after which it was in a crash, or that time is much longer than the trial takes.
+
+        is_alone: the group is one turn, which could be parked for what another does. So this also counts the longest
+        time that each running turn ran before any of its crashes (longest_s).
         """
         told_s = now_s
         for each in self._running.values():
@@ -231,7 +242,7 @@ class Suspects(Generic[T]):
         return told_s
 
     def _tell(self, now_s: float, moves: Moves[T]) -> None:
-        """What those wait for who have not been told yet, when it is known."""
+        """Add to moves.waits what each waiting turn waits for, once that is known and if it is not written yet."""
         news = [each for each in self._held.values() if not each.is_written]
         if all(each.standing.size for each in self._waiting.values()):
             news += [each for each in self._waiting.values() if not each.is_written]
@@ -258,12 +269,12 @@ class Suspects(Generic[T]):
 
 
 def _told_at_s(entry: Entry[T]) -> float:
-    """When a turn that runs has lived for twice the time after which it was in a crash."""
+    """Return when a running turn will have lived for MARGIN times what it ran before its crash, or longer (watch_s)."""
     return (entry.began_s or 0.0) + max(WATCH_S_MIN, entry.standing.watch_s)
 
 
 def _plan(waiting: list[Entry[T]], *, is_first: bool = False) -> list[list[Entry[T]]]:
-    """The groups in which they are tried, in order. is_first: only the first of them."""
+    """Return the groups in which the waiting turns are tried, in order. is_first: only the first group."""
     seen: Counter[str] = Counter()
     ranked = []
     for number, each in enumerate(waiting):

@@ -1,12 +1,12 @@
-"""Turns that were in crashes, as this worker runs them: what is known against them is written before they begin.
+"""Runs turns that were in crashes: what is known against them is durable before they begin.
 
-Rules (what a crash says is in crash_rule.py, who begins when in suspects.py):
+Rules (what a crash says is in crash_rule.py, which turn begins when in suspects.py):
 - A turn that was in a crash begins only when its start is durable, and with it what it is tried for: otherwise it could
   kill worker after worker and never be counted.
-- So does one of which nothing was written since an owner of its partition died (found_turn.py): it may kill each
+- So does a turn of which nothing was written since an owner of its partition died (found_turn.py): it may kill each
   worker that wakes it, before anything of that is recorded.
-- What is written of a trial's end goes into the queue of flushes before what is written of the next one's beginning.
-- Who waits holds no slot and no history: it is read again when its time has come.
+- The end of a trial enters the queue of flushes before the beginning of the next one.
+- A turn that waits holds no slot and no history, which is read again when its time has come.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ from argosy.workflow.journal import Park
 
 log = structlog.get_logger()
 
-_SLACK_S = 0.002  # a look that comes a moment early would come twice
+_SLACK_S = 0.002  # a look a moment too early would have to be repeated
 
 
 class Trials:
-    """fill() starts what may start: called when the time of somebody who waits may have come."""
+    """The trials of one worker. fill(): starts what may start; called when the time of a waiting turn may have come."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Trials:
         self._database_time_s = database_time_s
         self._fill = fill
         self._suspects: Suspects[Turn] = Suspects(slots)
-        # Those whose time has come, until their code begins: what they stand accused of, and the turns of their group.
+        # Turns whose time has come, until their code begins: with their standing, and the size of their group.
         self._admitted: dict[Turn, tuple[Standing, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_s = 0.0
@@ -59,20 +59,20 @@ class Trials:
 
     @property
     def resting(self) -> int:
-        """Turns that wait, and hold no slot."""
+        """How many turns wait, and hold no slot."""
         return self._suspects.resting
 
     @property
     def reserved(self) -> int:
-        """Slots that are kept for those who wait."""
+        """How many slots to keep free for waiting turns."""
         return self._suspects.reserved
 
     def is_resting(self, turn: Turn) -> bool:
-        """Whether the turn waits for others' trials, or for its own."""
+        """Whether the turn waits, for the trials of others or for its own."""
         return self._suspects.is_resting(turn)
 
     def may_begin(self, turn: Turn) -> bool:
-        """Whether a turn may run now; otherwise it is parked, or waits and is named by `look` when it may."""
+        """Whether the turn may run now. If not, it is parked, or it waits until `look` returns it."""
         if turn in self._admitted:
             return True
         is_crash = turn.status is Status.RUNNING and turn.resume is Resume.CRASHED
@@ -97,7 +97,7 @@ class Trials:
             self._park(turn)
             return False
         if known is not None and known.kind is Kind.WAITS and turn.resume is Resume.MOVED:
-            turn.resume = Resume.UNHEARD  # its owner handed it over without having begun it again
+            turn.resume = Resume.UNHEARD  # its former owner had not begun it again before the hand-over
         self._is_used = True
         if self._suspects.meet(turn, standing, turn.tenant, _now_s()):
             self._admitted[turn] = standing, 0
@@ -107,7 +107,7 @@ class Trials:
         return False
 
     def started(self, turn: Turn) -> None:
-        """Its attempt is known, and nothing of its code has run."""
+        """Put what the turn is tried for into its row. Its attempt is known, and none of its code has run."""
         if not self._is_used and turn.trial is None:
             return
         admitted = self._admitted.pop(turn, None)
@@ -123,16 +123,16 @@ class Trials:
         turn.awaits_start = True
 
     def gone(self, turn: Turn) -> None:
-        """It does not run here any more."""
+        """Forget a turn that does not run here any more."""
         if self._is_used:
             self._admitted.pop(turn, None)
             self._suspects.gone(turn)
 
     def look(self, room: int) -> list[Turn]:
-        """Turns whose time has come; what there is to say of the others is written. room: free slots."""
+        """Return the turns whose time has come, and write what changed for the others. room: free slots."""
         suspects, now_s = self._suspects, _now_s()
         for turn in suspects.running():
-            if not turn.crashes and turn not in self._admitted:  # it recorded what a step came to
+            if not turn.crashes and turn not in self._admitted:  # it recorded an outcome of a step
                 suspects.gone(turn)
         on_trial = suspects.on_trial
         moves = suspects.look(now_s, room)
@@ -175,7 +175,7 @@ class Trials:
                 self._flusher.add(turn)
 
     def _rewrite(self, turn: Turn, kind: Kind, standing: Standing, watch_s: float, size: int = 0) -> None:
-        """Of a turn that runs; what has ended, rests or is handed over is not written here."""
+        """Write a new trial for a turn that runs; one that has ended, rests or is handed over is left alone."""
         if turn.status is Status.RUNNING and turn.is_live and turn.stop is None and turn.trial is not None:
             self._know(turn, kind, standing, watch_s, size, _known_at_s(turn))
             self._flusher.add(turn)

@@ -1,4 +1,4 @@
-"""What happens to a turn in memory when it starts, goes on, ends or parks: changes that the next flush writes."""
+"""Changes a turn in memory when it starts, goes on, ends, suspends or parks; the next flush writes the change."""
 
 import asyncio
 
@@ -26,10 +26,11 @@ class _Failure(msgspec.Struct, omit_defaults=True):
 
 
 def start(turn: Turn, version: str | None) -> None:
-    """The turn begins, goes on, or begins again. Only a turn that nobody handed over begins again (turn.reset).
+    """Begin the turn, or let it go on. A parked turn begins again (turn.reset), and so does a running one, unless its
+    owner handed it over.
 
-    Nothing of a turn that was found running runs before Postgres has taken a flush of it from here: it may have been
-    read, under a claim that is gone, by a process that stopped for long, while its owner runs it.
+    A turn that was found running runs no code before Postgres has applied a flush of it from this worker: this process
+    may have read the turn under a claim that is gone, then been stopped for long, while the new owner runs the turn.
     """
     turn.awaits_start = turn.awaits_start or turn.found_running_seq is not None
     if turn.status is Status.QUEUED:
@@ -45,16 +46,16 @@ def start(turn: Turn, version: str | None) -> None:
         if turn.status is Status.PARKED:
             turn.become(Status.RUNNING)
             turn.reason = turn.error = None
-            turn.crashes = 0  # an operator decided
+            turn.crashes = 0  # an operator resumed it
         turn.attempt += 1
         turn.write(Event.TURN_RESET, data=b'{"from_seq":%d,%b' % (turn.seq + 1, KEYS))
-    turn.version = turn.version or version  # one that was parked before it began has none yet
+    turn.version = turn.version or version  # a turn that was parked before it began has none yet
     if turn.results:
         take_results(turn)
 
 
 def take_results(turn: Turn) -> None:
-    """What a former owner's steps came to is recorded before the code asks for it; what is known already came late."""
+    """Record the outcomes of a former owner's steps before the code asks for them. What history has is late."""
     settled, taken = {row[3] for row in turn.history if row[2] in SETTLED_OUTCOMES}, []
     for result in turn.results:
         if result.key in settled:
@@ -70,6 +71,7 @@ def take_results(turn: Turn) -> None:
 
 
 def suspend(turn: Turn) -> None:
+    """Suspend the turn, with what it waits for and what it has emitted."""
     turn.become(Status.SUSPENDED)
     turn.waits = turn.journal.waits.written()
     keep_rows(turn)
@@ -78,7 +80,7 @@ def suspend(turn: Turn) -> None:
 
 
 def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
-    """Its timers, and what was sent to it and is not known here, go in the flush that writes this (flush.sql)."""
+    """End the turn. The flush of this also closes its timers and inbox rows that memory does not know (flush.sql)."""
     turn.become(status)
     turn.waits = None
     if turn.cancel_until_s is not None:
@@ -100,7 +102,7 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
 
 
 def come_to(turn: Turn, result: bytes | None, error: BaseException | None) -> None:
-    """The code of the turn has ended, with its result (JSON) or with an error."""
+    """Settle a turn whose code has ended by itself, with its result (JSON) or with an error."""
     if isinstance(error, OwnershipLostError):
         turn.stop = Stop.DROP
     elif error is not None:
@@ -110,7 +112,7 @@ def come_to(turn: Turn, result: bytes | None, error: BaseException | None) -> No
 
 
 def _completed(turn: Turn, result: bytes | None) -> None:
-    """What a clean-up returns is nothing."""
+    """Complete the turn; or end its clean-up, whose result does not count."""
     if turn.journal.has_heard:
         cleaned_up(turn)
         return
@@ -119,7 +121,7 @@ def _completed(turn: Turn, result: bytes | None) -> None:
 
 
 def _raised(turn: Turn, error: BaseException) -> None:
-    """The code has raised, or cannot go on."""
+    """Settle a turn whose code has raised, or cannot go on."""
     is_park = isinstance(error, Park)
     if turn.journal.has_heard or (is_park and turn.cancel_until_s is not None):
         cleaned_up(turn, error)
@@ -132,7 +134,7 @@ def _raised(turn: Turn, error: BaseException) -> None:
 
 
 def stopped(turn: Turn) -> None:
-    """It was ended from outside: what it has become."""
+    """Settle a turn whose code was stopped from outside, by turn.stop."""
     if turn.stop is Stop.CANCEL:
         cancelled(turn)
     elif turn.stop is Stop.EXPIRE:
@@ -140,7 +142,7 @@ def stopped(turn: Turn) -> None:
 
 
 def cleaned_up(turn: Turn, error: BaseException | None = None) -> None:
-    """A cancelled turn ends. error: what its code raised; anything but CancelledError is a failure of its clean-up."""
+    """End a cancelled turn. error: what its code raised; anything but CancelledError is a failure of the clean-up."""
     if error is None or isinstance(error, asyncio.CancelledError):
         telemetry.CLEANUPS.labels(outcome="done").inc()
         cancelled(turn)
@@ -153,12 +155,12 @@ def cleaned_up(turn: Turn, error: BaseException | None = None) -> None:
 
 
 def cancelled(turn: Turn) -> None:
-    """It ends as cancelled; turn.error: what its clean-up failed of."""
+    """End the turn as cancelled. turn.error: why its clean-up failed, if it did."""
     end(turn, Status.CANCELLED, Event.TURN_CANCELLED, turn.error or b"{}")
 
 
 def _failure_of(error: BaseException) -> _Failure:
-    """The error, and where in user code it came from; of a private step only that one failed."""
+    """Return the error and where in user code it came from; of a private step, only that it failed."""
     if isinstance(error, Park):
         return _Failure(error.reason, error.message[:_MESSAGE_CHARACTERS_MAX])
     if not isinstance(error, StepFailedError):
@@ -180,14 +182,16 @@ def _say(event: str, turn: Turn, failure: _Failure) -> None:
 
 
 def fail(turn: Turn, error: BaseException) -> None:
+    """End the turn as failed."""
     failure = _failure_of(error)
-    if not isinstance(error, StepFailedError):  # what a step failed of was said when it did
+    if not isinstance(error, StepFailedError):  # a step's error was logged when the step failed
         _say(telemetry.TURN_FAILED, turn, failure)
     turn.error = msgspec.json.encode(failure)
     end(turn, Status.FAILED, Event.TURN_FAILED, turn.error)
 
 
 def park(turn: Turn, why: Park) -> None:
+    """Park the turn until an operator resumes or cancels it."""
     log.warning(telemetry.TURN_PARKED, turn_id=str(turn.turn_id), reason=why.reason, message=why.message)
     telemetry.PARKED.labels(reason=why.reason).inc()
     turn.become(Status.PARKED)
@@ -201,12 +205,12 @@ def park(turn: Turn, why: Park) -> None:
 
 
 def keep_rows(turn: Turn) -> None:
-    """Signals, timers and results that nobody has taken yet wait in Postgres until the turn goes on."""
+    """Buffer in Postgres the signals, timers and results that the code has not taken, until the turn goes on."""
     rows = [each.inbox_id for each in turn.signals] + [each.inbox_id for each in turn.results]
     for inbox_id in (*rows, *turn.fired.values()):
         turn.moves.setdefault(inbox_id, "buffered")
 
 
 def _with_channels(turn: Turn, data: bytes) -> bytes:
-    """The data of an event after which the code does not go on, with what the workflow has emitted."""
+    """Add what the workflow has emitted to the data of an event after which the code does not go on."""
     return data if turn.channels is None else with_channels(data, turn.channels.own())

@@ -1,13 +1,13 @@
-"""The waits that one turn's code is in: how each begins, and how it ends.
+"""The waits that the code of one turn is in: how each begins, and how it ends.
 
 Rules:
 - A wait that began before a suspension or a crash keeps the timer that it began with.
-- A timer goes with its wait, however that ends: code that gives a wait up (a cancelled task, asyncio.timeout) takes
-  its timer along. One that comes due at that moment wakes nobody. Code that is in such a wait again, in a later
-  attempt, gets a new timer.
-- A signal goes to the wait that is in for it; what nobody waits for is kept for the next one that does.
-- Whatever a wait comes to is written before the code hears of it. The wait between two tries of a private step says so
-  in what is written.
+- A timer goes with its wait, however the wait ends: when code gives a wait up (a cancelled task, asyncio.timeout), its
+  timer is deleted, too; if it falls due at that moment, it wakes nothing. When code comes to such a wait again, in a
+  later attempt, the wait gets a new timer.
+- A signal goes to a wait for its name. If there is none, it is kept for the next such wait.
+- What a wait comes to is recorded before the code hears of it. The event of a wait between two tries of a private step
+  is marked as private.
 """
 
 import uuid
@@ -31,7 +31,7 @@ _encode = msgspec.json.encode
 
 
 class TurnWaits:
-    """open: those the code is in, by key. record(event, key, data) writes a durable event of the turn."""
+    """The waits of one turn. open: those the code is in, by key; record(event, key, data): writes a durable event."""
 
     __slots__ = (
         "_by_name",
@@ -59,16 +59,16 @@ class TurnWaits:
         self._database_time_s = database_time_s
         self._record = record
         self._given_up: set[str] = set()
-        # What may be over, in the order in which it came: a wait (its key), or one for this signal (its name).
+        # What may end a wait, in the order in which it came: (key of the wait, "") is a timer, ("", name) a signal.
         self._over: deque[tuple[str, str]] = deque()
         self._by_name: dict[str, OrderedDict[str, None]] = {}
         self.open: dict[str, Wait] = {}
 
     def begin(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
-        """The code is in this wait. It may be over at once: `next_over` tells."""
+        """Begin a wait, or continue one of an earlier attempt. It may be over at once: `next_over` returns it then."""
         if kind == "signal":
-            if self._turn.signals.count(name) > len(self._by_name.get(name, ())):  # one that nobody else will take
-                # It is over as soon as it begins: nothing of that need be written.
+            if self._turn.signals.count(name) > len(self._by_name.get(name, ())):  # more signals than waits for them
+                # The wait is over as soon as it begins, so its start need not be recorded.
                 self.open[key] = Wait(key, kind, name, *(self._turn.timers.get(key) or (None, None)))
                 self._over.append(("", name))
             self._by_name.setdefault(name, OrderedDict())[key] = None
@@ -78,7 +78,7 @@ class TurnWaits:
             self._over.append((key, ""))
 
     def next_over(self) -> tuple[str, Recorded] | None:
-        """See Journal.next_over. The signal that came first is taken first, by the wait that began first."""
+        """See Journal.next_over. The wait that began first takes the signal that came first."""
         turn = self._turn
         while self._over:
             key, name = self._over[0]
@@ -99,7 +99,7 @@ class TurnWaits:
         return None
 
     def leave(self, key: str) -> None:
-        """The code does not wait any more: it gave up, or what it waited for came."""
+        """End a wait that the code has left: it gave up, or what it waited for came."""
         turn = self._turn
         wait = self._forget(key)
         if wait is None or turn.stop is not None or turn.has_ended or not turn.is_live:
@@ -124,27 +124,27 @@ class TurnWaits:
         return max(0.0, known[1] - self._database_time_s())
 
     def deliver(self, signal: Signal) -> None:
-        """A signal met the running turn; it is kept until a wait for it takes it."""
+        """Keep a signal that came for the running turn, until a wait takes it."""
         self._turn.signals.append(signal)
         self._turn.moves[signal.inbox_id] = "buffered"
         if signal.name in self._by_name:
             self._over.append(("", signal.name))
 
     def fire(self, key: str, inbox_id: uuid.UUID) -> None:
-        """A timer of this turn came due."""
+        """Take a timer of this turn that fell due."""
         if key in self._given_up or (key not in self.open and self._replay.is_settled(key)):
-            self._turn.moves[inbox_id] = "deleted"  # no wait is in for it any more
+            self._turn.moves[inbox_id] = "deleted"  # its wait is over
             return
-        self._turn.fired[key] = inbox_id  # if the replay has not come to this wait yet, it finds it
+        self._turn.fired[key] = inbox_id  # a replay that has not come to this wait yet finds it here
         if key in self.open:
             self._over.append((key, ""))
 
     def close(self) -> None:
-        """Nothing more is recorded."""
+        """Record nothing more: the turn has ended, or rests."""
         self._record, self._is_hidden = _refuse, _no
 
     def written(self) -> bytes:
-        """The waits that the turn is in, as turns.waits has them."""
+        """Return the open waits, as turns.waits has them."""
         return _encode(
             [
                 WrittenWait(
@@ -193,7 +193,7 @@ class TurnWaits:
     def _timer(
         self, key: str, kind: WaitKind, name: str, timeout_s: float | None
     ) -> tuple[uuid.UUID | None, float | None]:
-        """The timer of a wait: the one it began with before a suspension or a crash, or a new one."""
+        """Return the timer of a wait and when it is due: the one from before a suspension or a crash, or a new one."""
         if (known := self._turn.timers.get(key)) is not None:
             return known
         if not self._replay.is_started(key):

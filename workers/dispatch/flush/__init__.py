@@ -1,1 +1,1 @@
-"""What all turns want written goes out as one group commit at a time."""
+"""Flushing: what all turns of a worker want written goes out as one group commit at a time."""

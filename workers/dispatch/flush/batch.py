@@ -8,7 +8,7 @@ from argosy.workers.dispatch.turn import Owned
 
 
 class LooseMove(NamedTuple):
-    """An inbox row that takes effect without a row of its turn: a signal is buffered, or came late."""
+    """A new state for an inbox row, written without a row of its turn: a signal is buffered, or came late."""
 
     owned: Owned
     inbox_id: uuid.UUID
@@ -16,7 +16,7 @@ class LooseMove(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """A delayed turn that fell due."""
+    """A delayed turn that fell due, and gets its place."""
 
     owned: Owned
     turn_id: uuid.UUID
@@ -36,9 +36,9 @@ class Batch(NamedTuple):
         return len(self.entries) + len(self.moves) + len(self.placements)
 
     def halves(self) -> "list[Batch]":
-        """Two that together are this one, in the order in which they may be written; itself when it has one row.
+        """Split the batch in two, in the order in which they may be written. A batch of one row is returned alone.
 
-        A delayed turn is placed before the timer goes that says it is due: whoever ends in between finds it due again.
+        A delayed turn is placed before its timer is deleted: if the process dies in between, the timer is still due.
         """
         if self.entries and (self.moves or self.placements):
             return [Batch([], self.moves, self.placements), Batch(self.entries, [], [])]

@@ -1,4 +1,4 @@
-"""Bounds of what goes into one flush, and of what waits for one."""
+"""The bounds of one flush, and of what waits for it."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,11 @@ from argosy.config import Settings
 
 
 class Bounds(NamedTuple):
-    """rows_max: turns of one flush; size_bytes_max: data of one, beyond its first event; queue_size_bytes_max: data
-    that may wait before nothing new begins; wait_ms: for how long a busy flush collects.
+    """The flusher's bounds.
+
+    rows_max: turns in one flush, and as many moves and placements; size_bytes_max: data in one flush, which its first
+    event may exceed; queue_size_bytes_max: data that may wait before nothing new begins; wait_ms: how long the flusher
+    collects turns after a busy flush.
     """
 
     rows_max: int

@@ -1,4 +1,4 @@
-"""The flat parallel arrays of one call of the SQL function `flush`, in the order of its parameters."""
+"""The flat parallel arrays for one call of the SQL function `flush`, in the order of its parameters."""
 
 import uuid
 from typing import Any, Final
@@ -10,11 +10,11 @@ from argosy.workers.dispatch.turn import Owned
 
 STATEMENT: Final = load_queries("flush")["flush"]
 
-_LENT: Final = -1  # instead of a partition: the turn is borrowed, and its row says so
+_LENT: Final = -1  # in place of the partition of a borrowed turn, whose fence is its own row
 
 
 class FlushArrays:
-    """Collects entries and moves; each partition stands in the call once, with the epoch it is held under."""
+    """Collects the arguments of one flush. Each partition stands in the call once, with the epoch of its claim."""
 
     __slots__ = ("_events", "_inbox", "_lane", "_moves", "_owned", "_placements", "_turns")
 
@@ -24,12 +24,12 @@ class FlushArrays:
         self._turns: list[tuple[Any, ...]] = []
         self._events: list[tuple[Any, ...]] = []
         self._inbox: list[tuple[Any, ...]] = []
-        # By row: the last word counts, and a row must not stand in one UPDATE twice.
+        # By inbox row, which must not stand in one UPDATE twice. The last move of a turn wins, before any loose one.
         self._moves: dict[uuid.UUID, tuple[Any, ...]] = {}
         self._placements: list[tuple[Any, ...]] = []
 
     def owned(self) -> list[Owned]:
-        """The partitions of the call, in the order in which the answer's `held` speaks of them."""
+        """Return the partitions of the call, in the order of `held` in its answer."""
         return list(self._owned.values())
 
     def add(self, entry: Entry) -> None:
@@ -75,7 +75,7 @@ class FlushArrays:
         self._placements.append((owned.partition, turn_id))
 
     def arguments(self) -> list[Any]:
-        """Everything after worker and number."""
+        """Return all arguments of the SQL function after the worker and the number of the call."""
         owned = self._owned.values()
         return [
             self._lane,

@@ -1,4 +1,4 @@
-"""One turn's part in one flush."""
+"""What one flush writes of one turn."""
 
 import uuid
 from typing import Any, Final
@@ -19,7 +19,10 @@ _BEGINS: Final = frozenset({Event.TURN_STARTED, Event.TURN_RESUMED, Event.TURN_R
 
 
 class Entry:
-    """What was, what is, what is new: all that the turn has to write. Making it empties the turn's lists."""
+    """All that a turn has to write: its row as last written (`old_*`), its row now, new events, inbox rows and moves.
+
+    Creating an entry empties the turn's lists and counts the turn as written (`turn.written_*`).
+    """
 
     __slots__ = (
         "attempt",
@@ -57,7 +60,7 @@ class Entry:
         self.size_bytes = turn.pending_bytes if turn.result is None else turn.pending_bytes + len(turn.result)
         turn.pending_bytes = 0
         self.events, turn.events = turn.events, []
-        # Most turns have none of these, and need no new ones.
+        # Most turns have none of these: they share one empty dict instead of making new ones.
         self.inbox = self.moves = self.consumed = _NONE
         if turn.inbox:
             self.inbox, turn.inbox = turn.inbox, {}
@@ -72,12 +75,12 @@ class Entry:
         self.has_rest = False
 
     def split(self, size_bytes: int) -> "Entry":
-        """The first of its events, one at the least and not all, up to so many bytes, as an entry that must be written
-        before it; what is left of it comes after them.
+        """Take off the first events, at least one and never all, up to size_bytes; return them as an entry that must be
+        written before this one.
 
-        Every event is a fact of its own, so they may be written apart, in order. What must not come apart: a signal is
-        consumed with the event that holds it; a wait begins when its timer is there, and not before; what the turn
-        comes to in the end is written with the last of its events.
+        Every event is a fact of its own, so events may be written by several flushes, in order. What must hold: a
+        signal is consumed by the flush that writes the event with its payload; a timer is written no later than the
+        start of its wait; the turn's new state is written with the last of its events.
         """
         count = events_within(self.events, size_bytes)
         first: Entry = object.__new__(Entry)
@@ -103,7 +106,7 @@ class Entry:
         return first
 
     def give_back(self) -> None:
-        """To the turn, as what it has to write next: an entry whose first part is written before it."""
+        """Give what is left after `split` back to the turn, which writes it with its next entry."""
         turn = self.turn
         turn.events = self.events + turn.events
         turn.inbox = self.inbox | turn.inbox
@@ -115,12 +118,12 @@ class Entry:
         turn.written_waits = self.old_waits
 
     def poisoned(self, message: str) -> "Entry":
-        """The same turn, parked, with nothing of what Postgres refused."""
+        """Make this entry park its turn, without what Postgres refused; return it. The turn's code is stopped."""
         log.error(telemetry.FLUSH_POISONED, turn_id=str(self.turn.turn_id), error=message)
         telemetry.PARKED.labels(reason="unwritable").inc()
         turn = self.turn
         self.is_poison, self.has_rest = True, False
-        words = f"Postgres refuses what the turn came to write ({message[:_WORDS_MAX]}). What was recorded before "
+        words = f"Postgres refuses what the turn tried to write ({message[:_WORDS_MAX]}). What was recorded before "
         detail = {"reason": "unwritable", "message": f"{words}stands: resume it to run the rest again, or cancel it"}
         turn.result = turn.waits = self.result = self.waits = None
         turn.error = self.error = msgspec.json.encode(detail)
@@ -141,7 +144,7 @@ class Entry:
 
 
 def events_within(events: list[EventWrite], size_bytes: int) -> int:
-    """How many of the first events have so many bytes: one at the least, and not all."""
+    """Return how many of the first events fit into size_bytes: at least one, and never all."""
     room = size_bytes
     for count, event in enumerate(events[:-1]):
         room -= len(event.data)

@@ -1,4 +1,4 @@
-"""What waits to be written, and what of it goes out together: bounded in rows and in bytes."""
+"""What waits to be written, and which of it goes out together: bounded in rows and in bytes."""
 
 import asyncio
 from collections import deque
@@ -13,10 +13,13 @@ _Each = TypeVar("_Each")
 
 
 class FlushQueue:
-    """First come, first out. Rule: a turn stands in a batch once; of one that has more to write than there is room for
-    the rest goes to the end of the queue, so that a large turn holds up the others for one batch at a time.
+    """The flusher's queue, first in, first out.
 
-    rows_max: of each kind; size_bytes_max: of a batch beyond its first event.
+    Rule: a turn stands in a batch once. When it has more to write than the batch has room for, the rest goes to the end
+    of the queue, so that a large turn holds up the others for one batch at a time.
+
+    rows_max: turns of a batch, and as many moves and placements; size_bytes_max: data of a batch, which its first event
+    may exceed.
     """
 
     def __init__(self, *, rows_max: int, size_bytes_max: int) -> None:
@@ -28,7 +31,7 @@ class FlushQueue:
         self.size_bytes = 0
 
     def __len__(self) -> int:
-        """Turns that wait."""
+        """How many turns wait."""
         return len(self._turns)
 
     def __bool__(self) -> bool:
@@ -36,7 +39,7 @@ class FlushQueue:
 
     @property
     def is_full_batch(self) -> bool:
-        """Whether nothing is gained by waiting for more."""
+        """Whether a full batch waits, so that waiting for more gains nothing."""
         return len(self._turns) >= self._rows_max or self.size_bytes >= self._size_bytes_max
 
     def add(self, turn: Turn) -> None:
@@ -54,7 +57,9 @@ class FlushQueue:
         self._placements.append(placement)
 
     def take(self) -> Batch:
-        """What goes out now. What may not be written any more is left out, and whoever waits for it is told."""
+        """Remove and return the next batch, without what this process may not write any more. Futures that wait for
+        such a turn get OwnershipLostError.
+        """
         entries: list[Entry] = []
         room = self._size_bytes_max
         for _ in range(min(len(self._turns), self._rows_max)):
@@ -88,8 +93,8 @@ def _first(waiting: "deque[_Each]", limit: int) -> list[_Each]:
 
 
 def tell_lost(turn: Turn, durable: "list[asyncio.Future[None]] | None") -> None:
-    """To whoever waits for what the turn wrote: it never will be."""
+    """Fail the futures that wait for what the turn wrote: it will never be durable."""
     for each in durable or ():
         if not each.done():
             each.set_exception(OwnershipLostError(f"turn {turn.turn_id} belongs to another process now"))
-            each.exception()  # nobody may be waiting any more
+            each.exception()  # marks it as retrieved: asyncio logs no error when the waiting task is gone

@@ -1,15 +1,15 @@
 """Group commit: what all of a worker's turns want written goes out as one flush, one flush at a time.
 
 Rules:
-- A turn is in at most one flush in flight, and in it with one row: what it was when the flush before it was sent, what
-  it is now, and all its events between; or, of more than FLUSH_SIZE_BYTES_MAX, the first of them (Entry.split).
-- Flushes of the stream are numbered, so an unknown outcome is cured by sending the same again
-  (argosy/store/numbered_stream.py), and nobody is told anything before the answer is there.
-- It goes out at once when little waits; after a busy flush it collects up to flush_wait_ms.
-- A turn whose fence or whose row was not as expected is refused: it may never write again from this memory.
-- A flush that Postgres refuses for what is in it is halved until what is at fault stands alone: a turn is parked, an
-  inbox row is left as it is. One that Postgres does not get done with is halved, too; alone it is only sent again.
-- No error ends the loop but the loss of everything (Fault.END).
+- One flush is in flight at a time, and a turn has one row in it: what it was when the flush before was sent, what it
+  is now, and all its events in between; if those exceed FLUSH_SIZE_BYTES_MAX, the first of them (Entry.split).
+- Flushes are numbered, so after an unknown outcome the same call is sent again (argosy/store/numbered_stream.py).
+  Followers and the other parts of the worker are told of a flush only after its answer.
+- A flush goes out at once; but after a busy one the flusher collects for FLUSH_WAIT_MS, unless a full batch waits.
+- A turn whose fence does not hold, or whose row is not as expected, is refused: this memory of it never writes again.
+- A flush that Postgres refuses for its content is halved until what is at fault stands alone: then a turn is parked, an
+  inbox row is left as it is. A flush that Postgres does not get done with is halved, too; a single row is sent again.
+- No error but Fault.END (nothing that this process holds is true any more) ends the loop.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ from argosy.workers.dispatch.flush.flush_queue import FlushQueue, tell_lost
 from argosy.workers.dispatch.flush.telling import Telling
 from argosy.workers.dispatch.turn import Owned, Turn
 
-_BUSY_TURNS: Final = 16  # a flush of more turns than this was a busy one: waiting for company pays
+_BUSY_TURNS: Final = 16  # after a flush of more turns than this, collecting more for the next one pays
 _SLOW_S: Final = 1.0
-_LAZY_S: Final = 0.02  # how long a start that nobody waits for may ride along with others' flushes
+_LAZY_S: Final = 0.02  # how long changes that nothing awaits may wait for a flush that others cause
 
 log = telemetry.logger()
 
 
 class Flusher:
-    """Runs until cancelled. `on_written(turns)` is called once per flush with the turns whose rows were written.
+    """Writes what turns add; `run` goes on until it is cancelled.
 
-    word_s: for how long Postgres's word counts that a partition is ours: longer than a flush takes, shorter than others
-    wait before they take over from whoever has stopped.
+    on_written(turns): called once per flush, with the turns that it wrote whole. word_s: how long Postgres's word
+    counts that a partition is ours: longer than a flush takes, shorter than others wait before they take over.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Flusher:
 
     @property
     def waiting(self) -> int:
-        """Turns that wait to be written."""
+        """How many turns wait to be written."""
         return len(self._queue)
 
     @property
@@ -98,7 +98,7 @@ class Flusher:
         return self._queue.size_bytes > self._queue_size_bytes_max
 
     async def room(self) -> None:
-        """Returns when it is not full any more."""
+        """Return when the queue is not full any more."""
         while self.is_full:
             self._has_room.clear()
             await self._has_room.wait()
@@ -109,7 +109,7 @@ class Flusher:
         self._wake()
 
     def add_lazily(self, turn: Turn) -> None:
-        """Write the turn's changes with the next flush that somebody else wants, or soon; at once when it is much."""
+        """Write the turn's changes with the next flush that another turn wants, after _LAZY_S, or with a full batch."""
         self._queue.add(turn)
         self._idle.clear()
         if self._queue.is_full_batch:
@@ -130,32 +130,32 @@ class Flusher:
         self._work.set()
 
     def durable(self, turn: Turn) -> asyncio.Future[None]:
-        """Resolves when what the turn has written so far is committed; OwnershipLostError when it never will be."""
+        """Return a future: done when all that the turn wrote is committed; OwnershipLostError when it never will be."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         turn.durable = turn.durable or []
-        turn.durable.append(future)  # its own: who is cancelled cancels what it awaits
+        turn.durable.append(future)  # one for each caller: a task that is cancelled cancels what it awaits
         self.add(turn)
         return future
 
     def is_word_old(self, owned: Owned) -> bool:
-        """Whether it is long ago that the partition was known to be ours: this process may have been stopped since, and
-        what it believes of its turns may be what others go on from.
+        """Whether Postgres said too long ago that the partition is ours: this process may have been stopped since, and
+        other workers may have gone on with turns that it still believes to be its own.
         """
         return self._clock.monotonic_s() - owned.held_at_s > self._word_s
 
     async def drained(self) -> None:
-        """Returns when nothing waits and nothing is in flight."""
+        """Return when nothing waits and nothing is in flight."""
         if self._queue:
             self._work.set()
         await self._idle.wait()
 
     async def answered(self) -> None:
-        """Returns when what becomes of the flush in flight is known."""
+        """Return when the outcome of the flush in flight is known."""
         await self._answered.wait()
 
     @property
     def stalled_s(self) -> float:
-        """For how long the flush in flight has been without an answer."""
+        """How long the flush in flight has waited for its answer; 0 when none is in flight."""
         return 0.0 if self._answered.is_set() else self._clock.monotonic_s() - self._sent_s
 
     def _wake_lazily(self) -> None:
@@ -169,7 +169,7 @@ class Flusher:
             if count > _BUSY_TURNS and not self._queue.is_full_batch:
                 await self._clock.sleep(self._wait_s)
             else:
-                # Two passes of the loop: what became runnable by the last answer joins this flush.
+                # Two passes of the loop: tasks that the last answer made runnable add their turns to this flush.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
             batch = self._queue.take()
@@ -191,13 +191,13 @@ class Flusher:
         try:
             await self._write(batch)
         except Exception as error:
-            if fault_of(error) is not Fault.END:  # nobody thought of it: what Postgres has of these turns is right
+            if fault_of(error) is not Fault.END:  # unforeseen: only what Postgres has of these turns counts
                 lost = [each for each in batch.entries if each.turn.is_live and each.turn.durable_seq < each.seq]
                 self._refuse([each.turn for each in lost], lost, [])
             raise
 
     async def _write(self, batch: Batch, *, is_last_resort: bool = False) -> None:
-        """is_last_resort: it is sent until it is answered."""
+        """Write the batch. is_last_resort: send the call until Postgres answers, however slow it is."""
         entries, moves, placements = batch
         arrays = FlushArrays(self._lane)
         for entry in entries:
@@ -255,12 +255,12 @@ class Flusher:
             entry.turn.is_refused = True
             entry.turn.unwritten = [*entry.turn.unwritten, *entry.events]
             tell_lost(entry.turn, entry.durable)
-            # What it had in hand is due as before: it is looked at again.
+            # The inbox rows that the turn had in hand are still due, and are read again.
             self._on_moved([*entry.moves, *entry.turn.seen, *entry.turn.deferred])
         self._on_refused(turns, lost)
 
     async def _halve(self, batch: Batch, error: FlushRefusedError) -> None:
-        """Something in it is at fault, or it is too much at once; the others must not wait for it."""
+        """Write the batch in parts: something in it is at fault, or it is too much at once; the rest must not wait."""
         why = "slow" if isinstance(error, FlushSlowError) else "refused"
         telemetry.FLUSHES_SPLIT.labels(stream="flush", why=why).inc()
         log.warning(telemetry.FLUSH_SPLIT, why=why, turns=len(batch.entries), rows=batch.row_count, error=str(error))
@@ -275,7 +275,7 @@ class Flusher:
         elif batch.entries:
             await self._give_up(batch.entries[0], error)
         else:
-            # Whoever reads the row next time finds it as it was.
+            # The inbox row stays as it is; the next read finds it again.
             self._rounds.say(error, rows=[str(each[1]) for each in (*batch.moves, *batch.placements)])
 
     async def _write_apart(self, entry: Entry) -> None:
@@ -288,12 +288,12 @@ class Flusher:
             tell_lost(entry.turn, entry.durable)
 
     async def _give_up(self, entry: Entry, error: FlushRefusedError) -> None:
-        """One event of one turn cannot be written."""
+        """Park a turn of which Postgres refuses an event."""
         if not entry.is_poison:
-            self._on_moved([*entry.moves, *entry.turn.seen])  # due as before
+            self._on_moved([*entry.moves, *entry.turn.seen])  # still due: read again
             await self._write(Batch([entry.poisoned(str(error))], [], []))
             return
-        # Not even that it is parked: it stays in memory as it is, and its session waits for an operator.
+        # Postgres refuses even to park the turn: it stays in memory as it is, and its session waits for an operator.
         telemetry.TURNS_UNWRITABLE.inc()
         log.error(telemetry.TURN_UNWRITABLE, turn_id=str(entry.turn.turn_id), error=str(error))
         entry.turn.is_refused = True

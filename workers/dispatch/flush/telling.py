@@ -1,4 +1,4 @@
-"""Who hears what a flush has made durable."""
+"""Tells the other parts of the worker what a flush has made durable."""
 
 import asyncio
 import uuid
@@ -13,7 +13,7 @@ from argosy.workers.dispatch.turn import Turn
 
 
 class Telling(NamedTuple):
-    """Who cannot bear what it is told keeps it from nobody else."""
+    """The callbacks after a flush. An error of one (but Fault.END) is logged, and the others are called anyway."""
 
     rounds: Rounds
     on_events: Callable[[Answer, list[Entry]], None]
@@ -26,7 +26,7 @@ class Telling(NamedTuple):
         entries, moves, placements = written
         with self.rounds.outlive():
             self.on_events(answer, entries)
-        await asyncio.sleep(0)  # who watches is told before all that a flush sets going
+        await asyncio.sleep(0)  # followers hear of the events before anything that the flush sets going
         if timers := [row.due_s for entry in entries for row in entry.inbox.values()]:
             with self.rounds.outlive():
                 self.on_timers(timers)

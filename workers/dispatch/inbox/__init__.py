@@ -1,1 +1,1 @@
-"""What is addressed to turns that exist: signals, cancels, timers, results of steps that ran elsewhere."""
+"""The inbox: what is addressed to turns that exist (signals, cancels, resumes, timers, words of former owners)."""

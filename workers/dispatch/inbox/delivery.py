@@ -1,13 +1,13 @@
-"""What becomes of a due row, by the state of its turn; everything but the reading.
+"""Delivers due rows to their turns, by the state of each turn: everything of the inbox but the reading.
 
 Rules (I7):
-- A row takes effect in the flush of its effect, and stays due until then.
-- A turn that a row wakes comes into memory without its history: that is read when the turn has a slot.
-- A deadline needs nothing of its turn but its row: neither its history nor room for it; nor does a cancel of a turn
-  whose code has not begun, is parked, or waits for something else than a slot. Other code is told of it when it has a
-  slot (execution/cancels.py), and the cancel stays due until the turn has ended.
-- What would wake a turn of which a former owner may still say something stays due.
-- A row that meets a turn between its last line of code and the commit of its last flush is looked at again afterwards.
+- A row is consumed in the flush of its effect, and stays due until then.
+- A turn that a row wakes comes into memory without its history, which is read when the turn has a slot.
+- A deadline needs only the turn's row: neither its history nor room for it in memory. The same holds for a cancel
+  of a turn whose code has not begun, which is parked, or which waits for something else than a slot. Other code is told
+  of its cancel when it has a slot (execution/cancels.py), and the cancel stays due until the turn has ended.
+- While a former owner may still deliver the outcome of a step, what would wake the turn stays due.
+- A row that meets a turn between its last line of code and the commit of its last flush is read again after that.
 """
 
 import uuid
@@ -31,8 +31,10 @@ from argosy.workers.dispatch.turn import Owned, Result, Stop, Turn
 
 
 class Delivery:
-    """on_absent(turn_id): a row of a turn that memory does not hold is being taken; on_lent(turn_id): one of a turn
-    that another worker runs, and takes the rows of.
+    """Delivers due rows.
+
+    on_absent(turn_id): called before a row is taken whose turn is not in memory; on_lent(turn_id): called for a due row
+    of a lent turn, which its borrower takes.
     """
 
     def __init__(
@@ -59,24 +61,26 @@ class Delivery:
         self._on_lent = on_lent
 
     def take(self, row: DueRow, owned: Owned) -> None:
-        """What becomes of the row; one that is not in hand afterwards stays due."""
+        """Deliver the row, or leave it due: then it is not in hand afterwards."""
         if self._is_lent(row.turn_id):
             self._on_lent(row.turn_id)
             return
         turn = self._scheduler.live.get(row.turn_id)
         if row.head is None:
-            self._move(row, owned, "late")  # the log was read far enough: its turn never comes
+            self._move(row, owned, "late")  # the log was read far enough: the turn will never come
         elif turn is None:
             self._take_absent(row, owned, row.head)
         elif turn.owned is owned and row.inbox_id not in turn.seen:
             self._take_present(row, owned, turn)
 
     def take_borrowed(self, row: DueRow, turn: Turn) -> None:
-        """A row of a turn that runs here for another owner."""
+        """Deliver a row to a turn that this worker borrows."""
         self._take_present(row, turn.owned, turn)
 
     def _take_absent(self, row: DueRow, owned: Owned, head: Head | LoadedTurn) -> None:
-        """The turn waits in Postgres: delayed, behind others, suspended, parked, ended, or held for a former owner."""
+        """Deliver a row whose turn is only in Postgres: delayed, behind others, suspended, parked, ended, or held for a
+        former owner.
+        """
         self._on_absent(row.turn_id)
         status = Status(head.status)
         action = self._action(row, status)
@@ -95,7 +99,8 @@ class Delivery:
         elif action is Action.CANCEL:
             self._cancel_absent(row, owned, head)
         elif action in (Action.END, Action.EXPIRE):
-            turn = turn_of(head, owned)  # one that is held stays so until Postgres has its end: the note lists it
+            # A held turn stays held until its end is durable: until then, a note to the next owner must list it.
+            turn = turn_of(head, owned)
             self._scheduler.live[turn.turn_id] = turn
             self._end(row, owned, turn, action)
         elif action in (Action.WAKE, Action.RESUME):
@@ -108,35 +113,35 @@ class Delivery:
                 elif row.kind == "timer":
                     turn.see(row.inbox_id)
                     turn.fired[row.correlation] = row.inbox_id
-                # A signal is among those that are read with the history, in the order in which they were sent.
+                # A signal is read with the history, among the others in the order in which they were sent.
 
     def _action(self, row: DueRow, status: Status) -> Action:
-        """Of a turn that memory does not hold."""
+        """Return what the row does to a turn that is not in memory."""
         if self._takeover.is_held(row.turn_id) and status not in ENDED:
             return decide_held(row.kind, row.name, status, waits_for(row.waits, row))
-        if status is Status.RUNNING:  # it ran before a claim, and its head is not read yet
+        if status is Status.RUNNING:  # the turn ran before a claim, and its head is not read yet
             return decide_unread(row.kind, row.name)
         return decide(row.kind, row.name, status, waits_for(row.waits, row))
 
     def _take_present(self, row: DueRow, owned: Owned, turn: Turn) -> None:
-        """The turn is in memory: waiting for its slot, running, or between its last line and its last flush."""
+        """Deliver a row whose turn is in memory: it waits for its slot, runs, or has come to its last flush."""
         has_begun = turn.journal is not None
         if turn.has_ended or turn.stop is not None or (has_begun and turn.status is not Status.RUNNING):
             self._in_hand.take(row.inbox_id, owned)
             turn.deferred.append(row.inbox_id)
             return
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
-        if row.kind == "step_result" and not has_begun:  # whether its history was read before this or is read after
+        if row.kind == "step_result" and not has_begun:  # whether or not its history was read before this
             turn.see(row.inbox_id)
             turn.results.append(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
             return
-        # One that waits for its slot is treated like a running one: it will find in memory what comes now.
+        # A turn that waits for its slot is treated like a running one: it will find in memory what comes now.
         status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == "timer" else turn.status
         action = decide(row.kind, row.name, status, waits_for=True)
         if row.name in ("deadline", "not_before") and row.kind == "timer":
             action = decide(row.kind, row.name, turn.status, waits_for=True)
         if action is Action.CANCEL and has_begun and turn.journal.is_new and not turn.execution.has_begun:
-            self._end(row, owned, turn, action)  # it has begun, and its code has not: here, or anywhere
+            self._end(row, owned, turn, action)  # begun, but none of its code ever ran, here or elsewhere
         elif action is Action.CANCEL and (has_begun or self._executor.will_begin(turn)):
             self._cancel(row, turn)
         elif action in (Action.CANCEL, Action.END, Action.EXPIRE):
@@ -159,7 +164,9 @@ class Delivery:
                 self._move(row, owned, "buffered", turn)
 
     def _cancel_absent(self, row: DueRow, owned: Owned, head: Head | LoadedTurn) -> None:
-        """It is suspended, or held. One that memory has no room for now is looked at again."""
+        """Cancel a turn that is suspended, or held for a former owner. When memory is busy with its session, the
+        row stays due.
+        """
         if self._takeover.is_held(row.turn_id):
             self._takeover.hurry(row.turn_id)
             return
@@ -169,7 +176,7 @@ class Delivery:
             self._cancel(row, turn)
 
     def _cancel(self, row: DueRow, turn: Turn) -> None:
-        """Its code runs, or will, and is told; the row stays due."""
+        """Tell the code of a turn that runs, or will, of its cancel. The row stays due."""
         turn.see(row.inbox_id)
         turn.cancel_id = row.inbox_id
         self._scheduler.hurry(turn)
@@ -192,7 +199,7 @@ class Delivery:
 
     def _move(self, row: DueRow, owned: Owned, to: str, turn: Turn | None = None) -> None:
         telemetry.INBOX.labels(kind=row.kind, outcome=to).inc()
-        if owned.is_lent and turn is not None:  # written under the fence of its turn, with the turn
+        if owned.is_lent and turn is not None:  # a borrowed turn: the move is written with the turn, under its fence
             self._in_hand.take(row.inbox_id, owned)
             turn.see(row.inbox_id)
             turn.moves[row.inbox_id] = to

@@ -1,12 +1,12 @@
-"""Rows that were read, and of which no flush has said yet what became of them.
+"""Inbox rows in hand: this worker has read them, and no flush has written yet what became of them.
 
 Rules:
-- A row in hand is due in Postgres as before; it is not read again (`known`), and not taken twice.
-- Of each queue so many at the most wait here for something: for their turn's slot, or for a flush. What a turn has that
-  runs does not count: slots bound it.
-- A queue that is full rests until half of what it had in hand is gone: each read passes over what is in hand. Meanwhile
-  what is due of turns that need no slot (they run, or wait for a former owner's word) is read by their ids.
-- A row whose turn left memory without it is let go: it is due, and is read again.
+- A row in hand is still due in Postgres; it is not read again (`known`), and not taken twice.
+- Of each queue at most rows_max rows may wait here, for their turn's slot or for a flush. The rows of running turns do
+  not count: the number of slots bounds them.
+- A full queue rests until half of it is gone, because each read must pass over all that is in hand. Meanwhile Inbox
+  reads by turn id what is due for turns that need no slot for it (they run, or wait for a former owner's word).
+- When a turn leaves memory without its row, the row is let go: it is still due, and is read again.
 """
 
 import uuid
@@ -20,13 +20,13 @@ ROWS_PER_READ: Final = 500
 
 
 class InHand:
-    """is_live(turn): whether memory still holds this turn."""
+    """The rows in hand. rows_max: how many of a queue may wait; is_live(turn): whether memory still holds this turn."""
 
     def __init__(self, rows_max: int, is_live: Callable[[Turn], bool]) -> None:
         self._rows_max = rows_max
         self._is_live = is_live
         self._owned: dict[uuid.UUID, Owned] = {}
-        # What waits, by queue: for this turn to begin, or (None) for a flush.
+        # Rows that wait, by queue: each with the turn that is to begin, or None when it waits for a flush.
         self._waiting: dict[Queue, dict[uuid.UUID, Turn | None]] = {queue: {} for queue in Queue}
         self._resting: set[Queue] = set()
 
@@ -38,16 +38,16 @@ class InHand:
         return self._owned.keys()
 
     def take(self, inbox_id: uuid.UUID, owned: Owned) -> None:
-        """A turn that runs, or will, has the row."""
+        """Keep a row in hand that waits for nothing here: it does not count against rows_max."""
         self._owned[inbox_id] = owned
 
     def hold(self, inbox_id: uuid.UUID, owned: Owned, queue: Queue, turn: Turn | None = None) -> None:
-        """The row waits for this turn to begin; without one, for a flush."""
+        """Keep a row in hand that waits for this turn to begin, or for a flush when no turn is given."""
         self._owned[inbox_id] = owned
         self._waiting[queue][inbox_id] = turn
 
     def set_apart(self, turn: Turn) -> list[uuid.UUID]:
-        """The turn waits for something else than a slot: its rows stay in hand, and take no room."""
+        """Return the rows of a turn that waits for something else than a slot; they stay in hand, and take no room."""
         mine = []
         for waiting in self._waiting.values():
             mine += [inbox_id for inbox_id, each in waiting.items() if each is turn]
@@ -57,7 +57,7 @@ class InHand:
         return mine
 
     def drop(self, inbox_ids: Iterable[uuid.UUID]) -> None:
-        """A flush says what became of them, or they are to be read again."""
+        """Let go of rows: a flush has written what became of them, or they are to be read again."""
         for inbox_id in inbox_ids:
             if self._owned.pop(inbox_id, None) is not None:
                 for waiting in self._waiting.values():
@@ -67,7 +67,7 @@ class InHand:
         self.drop([inbox_id for inbox_id, each in self._owned.items() if each is owned])
 
     def rows_wanted(self) -> dict[Queue, int]:
-        """How many rows of each queue may be read now."""
+        """Return how many rows of each queue may be read now."""
         wanted = {}
         for queue in Queue:
             room = self._room(queue)
@@ -80,11 +80,11 @@ class InHand:
 
     @property
     def is_resting(self) -> bool:
-        """Whether a queue rests: what is due may be hidden in it."""
+        """Whether a queue rests, so that due rows in it may be hidden."""
         return bool(self._resting)
 
     def has_room_again(self) -> bool:
-        """Whether a queue that rests may be read on."""
+        """Whether a resting queue has room to be read again."""
         return any(2 * self._room(queue) >= self._rows_max for queue in self._resting)
 
     def _room(self, queue: Queue) -> int:
@@ -93,6 +93,7 @@ class InHand:
         return self._rows_max - len(waiting)
 
     def _let_go(self, waiting: dict[uuid.UUID, Turn | None]) -> None:
+        """Stop counting rows whose turn has begun, and let go of rows whose turn left memory without them."""
         for inbox_id, turn in list(waiting.items()):
             if turn is None or (turn.journal is None and (self._is_live(turn) or turn.is_queued_to_flush)):
                 continue

@@ -1,13 +1,13 @@
-"""Rows addressed to turns (signals, cancels, resumes, timers, what former owners say), read when due.
+"""Reads the rows addressed to turns (signals, cancels, resumes, timers, words of former owners) when they are due.
 
 Rules (I7):
-- A row stays due until a flush says what became of it; what is in hand is not read again.
-- Nothing hides anything: rows are read queue by queue (cancels, deadlines, what was said, timers), and each read passes
-  over what is in hand and what this look has found that cannot be taken yet.
-- Nor do rows of one queue that wait for a slot hide those that need none: of turns that run.
-- No cursor over ids or times: rows become visible in any order, so every look begins anew.
-- How much is read is bounded by what waits here to be worked on (in_hand.py), never by pages: a look goes on until
-  nothing is left or a queue is full, and goes on again when half of that is done.
+- A row stays due until a flush writes what became of it; a row in hand is not read again.
+- No row hides another: rows are read queue by queue (cancels, deadlines, what was said, timers), and each read passes
+  over the rows in hand and those that this look has found but cannot take yet.
+- Rows that wait for a slot do not hide rows of the same queue that need none, those of turns that run.
+- There is no cursor over ids or times: rows become visible in any order, so every look begins anew.
+- What bounds the reading is how many rows wait in hand (in_hand.py), not a number of pages: a look goes on until
+  nothing is left or a queue is full, and the next look follows when half of that queue is done.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ from argosy.workers.dispatch.turn import Owned, Turn
 log = structlog.get_logger()
 
 _FAILURES_MAX, _FAILURES_KEPT = 5, 1_000
-_TIMER_SLACK_S = 0.005  # a look that comes a moment early would wait for the next one
+_TIMER_SLACK_S = 0.005  # a look a moment too early would find nothing, and leave the timer to the next look
 
 
 class Inbox:
-    """Runs until cancelled; `poke` makes it look at once.
+    """Takes due rows of the owned partitions; `run` goes on until it is cancelled, and `poke` makes it look at once.
 
-    rows_max: of each queue, in hand and not worked on; size_bytes_max: of the payloads of one read.
+    rows_max: how many rows of each queue may wait in hand; size_bytes_max: of the payloads of one read.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Inbox:
         self._size_bytes_max = size_bytes_max
         self._in_hand = InHand(rows_max, lambda turn: scheduler.live.get(turn.turn_id) is turn)
         self._rounds = Rounds("inbox", clock)
-        # How often a row could not be taken.
+        # How often each row could not be taken.
         self._failures: dict[uuid.UUID, int] = {}
         self._work = asyncio.Event()
         self.ahead = ReadAhead(
@@ -89,38 +89,38 @@ class Inbox:
             is_lent=is_lent,
             on_lent=on_lent,
         )
-        # For turns that lack their build here, and those that are borrowed from others.
+        # Used by Lending, for turns that lack their build, and by Borrowing.
         self.set_apart = self._in_hand.set_apart
         self.hold = self._in_hand.take
         self.take_borrowed = self._delivery.take_borrowed
 
     def poke(self) -> None:
-        """Something is due, or what was found may be taken now. A hint: it may come twice, or never."""
+        """Look at once: a row is due, or one that was found may be taken now. A hint: it may come twice, or never."""
         self._work.set()
 
     def expect(self, due_s: list[float]) -> None:
-        """Timers were written: one that is due before the next look is looked for when it is due."""
+        """Timers were written that fall due in due_s: look when the first does, if that is before the next look."""
         if (first_s := min(due_s)) < self._interval_s():
             asyncio.get_running_loop().call_later(first_s + _TIMER_SLACK_S, self._work.set)
 
     def again(self, turn: Turn) -> None:
-        """The turn's last flush is durable: what met it meanwhile is looked at again."""
+        """The turn's last flush is durable: read the rows again that met the turn meanwhile."""
         self._in_hand.drop(turn.deferred)
         turn.deferred = []
         self._work.set()
 
     def moved(self, inbox_ids: Iterable[uuid.UUID]) -> None:
-        """A flush says what became of these rows."""
+        """Let go of rows: a flush has written what became of them, or they are to be read again."""
         self._in_hand.drop(inbox_ids)
         if self._in_hand.has_room_again():
             self._work.set()
 
     def known(self) -> Iterable[uuid.UUID]:
-        """Rows that are in hand."""
+        """The rows in hand."""
         return self._in_hand.known
 
     def placed(self, placements: list[Placement]) -> None:
-        """Delayed turns got their places: their sessions may have a new head."""
+        """Delayed turns got their places: read their sessions, which may have a new head."""
         for placement in placements:
             self._scheduler.more(placement.session_id, placement.bucket, placement.owned)
         self._pager.nudge()
@@ -137,7 +137,7 @@ class Inbox:
         while True:
             wait_s = self._interval_s()
             self._work.clear()
-            next_due_s: float | None = 0.0  # after an error at once: its pause is over
+            next_due_s: float | None = 0.0  # after an error look at once: Rounds has paused already
             async with self._rounds:
                 next_due_s = await self.look()
             if next_due_s is not None:
@@ -149,8 +149,8 @@ class Inbox:
                 pass
 
     async def look(self) -> float | None:
-        """Take all that is due and has room; in how many seconds the next row falls due, None: none is known."""
-        aside: set[uuid.UUID] = set()  # found by this look, and not to be taken yet
+        """Take all due rows for which there is room. Return in how many seconds the next row falls due, or None."""
+        aside: set[uuid.UUID] = set()  # found by this look, and cannot be taken yet
         while True:
             ranges = joined((each.first_bucket, each.last_bucket) for each in self._owned.values() if is_read(each))
             if not ranges:
@@ -172,12 +172,13 @@ class Inbox:
                 return await self._heads.next_due_s(ranges)
 
     async def _due_of_running(self, known: list[uuid.UUID]) -> list[DueRow]:
-        """What is due of turns that need no slot for it: thousands that wait for one do not hide it."""
+        """Read due rows of turns that need no slot for them; thousands of rows that wait for a slot may hide these."""
         turn_ids = [each.turn_id for each in self._scheduler.live.values() if each.journal is not None]
         turn_ids += self._takeover.held
         return await self._heads.due_of_turns(turn_ids, known, ROWS_PER_READ, self._size_bytes_max)
 
     def _has_more(self, due: list[DueRow], wanted: dict[Queue, int]) -> bool:
+        """Whether a queue may hold further due rows that may be read now: the read reached one of its bounds."""
         found = dict.fromkeys(Queue, 0)
         size_bytes = sum(len(waits or b"") for waits in {row.turn_id: row.waits for row in due}.values())
         for row in due:
@@ -189,22 +190,22 @@ class Inbox:
         return any(self._in_hand.rows_wanted()[queue] for queue in full)
 
     def _owned_of(self, bucket: int) -> Owned | None:
-        """The claim under which rows of this bucket are taken now."""
+        """Return the claim under which rows of this bucket are taken now, or None."""
         owned = self._owned.get(self._partition_of(bucket))
         return owned if owned is not None and is_read(owned) else None
 
     def _take(self, row: DueRow, departed: set[uuid.UUID]) -> None:
         owned = self._owned_of(row.bucket)
         if row.inbox_id in self._in_hand:
-            return  # taken ahead while this was read
-        if row.turn_id in departed:  # it came, ran and left while we read: what was read is older than that
+            return  # ReadAhead took it while this was read
+        if row.turn_id in departed:  # the turn left memory during the read, so the row may be out of date: look again
             self._work.set()
         elif owned is not None:
             self._deliver(row, owned)
 
     def _deliver(self, row: DueRow, owned: Owned) -> None:
-        """One row that cannot be taken stays due, and keeps none behind it from their turns. It is tried again with the
-        next looks; in the end it is kept in hand, and is for the next claim.
+        """Deliver one row. One that fails stays due, and does not keep others from their turns. The next looks try it
+        again; after _FAILURES_MAX failures it stays in hand, for the next claim to read.
         """
         try:
             self._delivery.take(row, owned)
@@ -222,5 +223,5 @@ class Inbox:
 
 
 def is_read(owned: Owned) -> bool:
-    """Whether rows of this partition are taken: what runs there is known, and is not being handed over."""
+    """Whether rows of this partition are taken: its former owner's word is known, and it is not being handed over."""
     return owned.is_open and not (owned.is_void or owned.is_closing)

@@ -1,4 +1,4 @@
-"""What becomes of a row that is addressed to a turn, by the state of the turn. Pure."""
+"""Decides what becomes of an inbox row, by the state of the turn that it is addressed to. Pure."""
 
 from enum import Enum
 
@@ -10,23 +10,23 @@ from argosy.workers.dispatch.waits import decode_waits
 class Action(Enum):
     """What a row does to a turn in a given state."""
 
-    STAY = "stay"  # not its time yet
-    BUFFER = "buffer"  # nobody waits for it yet
+    STAY = "stay"  # the row stays due: it is too early for it
+    BUFFER = "buffer"  # the row is kept: no wait is in for it yet
     WAKE = "wake"  # the suspended turn goes on
-    DELIVER = "deliver"  # the running turn gets it
+    DELIVER = "deliver"  # the running turn gets the row
     PLACE = "place"  # the delayed turn falls due
-    CANCEL = "cancel"  # its code is told, and may clean up
-    END = "end"  # it is cancelled, and ends without its code
-    EXPIRE = "expire"
+    CANCEL = "cancel"  # the turn's code is told of its cancel, and may clean up
+    END = "end"  # the turn is cancelled, and ends without its code
+    EXPIRE = "expire"  # the turn's deadline has passed
     RESUME = "resume"  # the parked turn runs again
     LATE = "late"  # the turn has ended, or the row has no use any more
-    DELETE = "delete"  # a timer without use
+    DELETE = "delete"  # the timer has no use any more
     SAID = "said"  # a former owner is done with the turn
 
 
 def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Action:
-    """What becomes of a due row. status None: the turn is not accepted yet; waits_for: it waits for this
-    row (its signal's name, or its timer's key).
+    """Return what a due row does. status: None when the turn is not accepted yet; waits_for: whether the turn waits for
+    this row (for a signal of its name, or for its timer).
     """
     if status is None:
         return Action.STAY
@@ -36,7 +36,7 @@ def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Acti
         if name == "not_before":
             return Action.PLACE if status is Status.QUEUED else Action.DELETE
         if name == "deadline":
-            # An operator decides about a parked turn, with all the time that takes.
+            # A parked turn waits for its operator, however long that takes.
             return Action.DELETE if status is Status.PARKED else Action.EXPIRE
         if status is Status.RUNNING:
             return Action.DELIVER
@@ -61,9 +61,10 @@ def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Acti
 
 
 def decide_held(kind: str, name: str, status: Status, waits_for: bool) -> Action:
-    """What becomes of a due row while a step of its turn still runs at a former owner. A deadline need not wait for
-    that, and a cancel does not wait for long. What would wake the turn stays due: once buffered, nothing looks at it
-    again but a turn that runs.
+    """Return what a due row does while a step of its turn still runs at a former owner.
+
+    A deadline does not wait for that step, and a cancel not for long. What would wake the turn stays due: if it were
+    buffered, only a running turn would look at it again.
     """
     if kind == "cancel":
         return decide(kind, name, status, waits_for)
@@ -75,8 +76,10 @@ def decide_held(kind: str, name: str, status: Status, waits_for: bool) -> Action
 
 
 def decide_unread(kind: str, name: str) -> Action:
-    """What becomes of a due row of a turn that was running before a claim, and that memory does not hold yet. A
-    deadline waits neither for its head to be read nor for a slot; what its code is to hear, a cancel too, waits for it.
+    """Return what a due row does to a turn that was running before a claim and is not in memory yet.
+
+    A deadline waits neither for the head to be read nor for a slot. What the turn's code is to hear, a cancel too,
+    waits until the turn is in memory.
     """
     if kind == "timer" and name == "deadline":
         return Action.EXPIRE
@@ -84,7 +87,7 @@ def decide_unread(kind: str, name: str) -> Action:
 
 
 def waits_for(waits: bytes | None, row: DueRow) -> bool:
-    """Whether a suspended turn waits for what this row brings."""
+    """Whether a turn with these waits (turns.waits) waits for this row."""
     return any(
         wait.key == row.correlation if row.kind == "timer" else wait.kind == "signal" and wait.name == row.name
         for wait in (decode_waits(waits) if waits else ())

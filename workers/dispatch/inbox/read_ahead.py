@@ -1,14 +1,14 @@
-"""Suspended turns to which a signal is being written at this moment: read while that is done.
+"""Reads suspended turns while a signal to them is being written.
 
-Whoever sends the signal says so first (a hint, as every poke). The turn is read, and beside it, in Postgres, the commit
-of the signal is waited for: the turn goes on some milliseconds sooner than if it were read once all of that is known.
-Only a suspended turn that waits for just this signal is woken; everything else is found by `Inbox` when it is due, and
-so is what was missed here.
+A gateway that writes a signal pokes the owner first (a hint, as every poke). The owner reads the turn, and at the same
+time awaits the signal's commit in Postgres, so the turn goes on some milliseconds sooner than if the owner read it
+after the commit. Only a suspended turn that waits for this very signal is woken here. `Inbox` finds everything else
+when it is due, and also what is missed here.
 
-The turn may have been read before the signal was committed. That does no harm: what it is in Postgres, and what becomes
-of its rows, changes by this process alone, and whether it did meanwhile is known: it was in memory (`Scheduler.watch`),
-`Inbox` took a row of it (`touched`; a signal that was buffered then would be missing here, and nobody would look at it
-again), or its partition was claimed anew.
+The turn may be read before the signal is committed. That does no harm: only this process changes the turn and its inbox
+rows, and it knows when it did so meanwhile, and then leaves the signal to `Inbox`: the turn was in memory and left
+(`Scheduler.watch`), `Inbox` took a row of it (`touched`: a signal that was buffered then would be missing in what was
+read here, and nothing would look at it again), or its partition was claimed anew.
 """
 
 import asyncio
@@ -26,13 +26,16 @@ from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Owned
 
-_TURNS_MAX: Final = 64  # for one read; the others are found when they are due
-# What a signal may cause to be read before anybody knows whether it is taken.
+_TURNS_MAX: Final = 64  # in one read; Inbox finds the others when their rows are due
+# Turns with more events are not read ahead: nothing shows yet that the turn takes the signal.
 _EVENTS_MAX: Final = 100
 
 
 class ReadAhead:
-    """owned_of(bucket): the claim under which rows are taken, None when they are not; take: the rule for a due row."""
+    """Wakes turns for signals that Inbox has not read yet.
+
+    owned_of(bucket): the claim under which rows of the bucket are taken, or None; take(row, owned): delivers a row.
+    """
 
     def __init__(
         self,
@@ -50,19 +53,19 @@ class ReadAhead:
         self._owned_of = owned_of
         self._take = take
         self._named: set[tuple[str, uuid.UUID]] = set()
-        # While something is read; None otherwise.
+        # Turns of which Inbox took a row during the read in flight; None when none is in flight.
         self._touched: set[uuid.UUID] | None = None
         self._work = asyncio.Event()
 
     def poke(self, turns: Iterable[tuple[str, uuid.UUID]]) -> None:
-        """Signals to these turns are being written. They may be anybody's, whatever tenant is named, and named twice or
-        never.
+        """Signals to these turns (tenant, turn_id) are being written: read them now. A hint: it may come twice
+        or never, and the turn may be another owner's, or not that tenant's.
         """
         self._named.update(islice(turns, _TURNS_MAX - len(self._named)))
         self._work.set()
 
     def touched(self, turn_id: uuid.UUID) -> None:
-        """A row of a turn that is not in memory was taken: what is being read of it may be older than that."""
+        """Inbox took a row of a turn that is not in memory: what is being read of that turn may be older."""
         if self._touched is not None:
             self._touched.add(turn_id)
 
@@ -70,11 +73,11 @@ class ReadAhead:
         while True:
             await self._work.wait()
             self._work.clear()
-            async with self._rounds:  # what was missed is found when it is due
+            async with self._rounds:  # Inbox finds what is missed when it is due
                 await self.read()
 
     async def read(self) -> None:
-        """Read what was named, and wake what can go on."""
+        """Read the turns that were named, and wake those that can go on."""
         asked = set(self._named)
         self._named.clear()
         claims = {each: self._claim_of(each) for _, each in asked if each not in self._scheduler.live}

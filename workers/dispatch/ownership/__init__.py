@@ -1,1 +1,1 @@
-"""What this worker may read and write: claims, and what is left to and taken from other owners."""
+"""What this worker may read and write: its claims, and hand-overs of partitions to and from other owners."""

@@ -1,11 +1,12 @@
-"""What an owner that lets a partition go, or has lost it, leaves to the next one.
+"""The former owner's side of a hand-over: what a worker that gives away or lost a partition leaves to the next owner.
 
 Rules:
-- From the first moment on nothing new begins in its turns; steps in flight run to their end, HANDOVER_S at the most.
-- The note comes first, when what becomes of the flush in flight is known: which turns still have a step here, or an
-  outcome that is not in Postgres. Every other turn may go on elsewhere at once.
-- Then, per turn, each outcome as a row `step_result`, and last of all `handover`. Rows need no epoch: they are facts,
-  and the owner of the turn records them under its own.
+- From the first moment on nothing new begins in the partition's turns. Steps in flight run to their end, HANDOVER_S at
+  the most.
+- The worker writes a note first, once the flush in flight was answered. It lists the turns that still have a step in
+  flight here, or an outcome that is not in Postgres. Every other turn may go on at the next owner at once.
+- Then it writes, for each turn of the note, every outcome as a row `step_result`, and last of all a row `handover`.
+  These rows need no epoch: they are facts, and the turn's owner records them under its own epoch.
 """
 
 import asyncio
@@ -32,12 +33,12 @@ log = structlog.get_logger()
 _RETRY_S = 0.25
 _FAILURES_MAX = 5
 
-# (turn_id, runner) of turns that were held here for somebody else's step.
+# (turn_id, runner) of turns that were held here because a step of them ran at another worker, the runner.
 Held = list[tuple[uuid.UUID, str]]
 
 
 class Loss(NamedTuple):
-    """A partition that is given away, and what memory knew in the moment when it was."""
+    """A partition that is given away, with what memory knew then. has_unread, is_taking_up: see is_settled."""
 
     owned: Owned
     turns: list[Turn]
@@ -46,20 +47,24 @@ class Loss(NamedTuple):
 
 
 def undelivered(turn: Turn) -> list[EventWrite]:
-    """Outcomes of steps that Postgres does not have from here, the latest word of each key."""
+    """Return the outcomes of the turn's steps that this worker has not written to Postgres: the latest of each key."""
     events = [*turn.unwritten, *turn.events, *(turn.journal.outcomes if turn.journal is not None else ())]
     return list({each.key: each for each in events if each.type in STEP_OUTCOMES}.values())
 
 
 def in_flight(turn: Turn) -> bool:
-    """Whether a step of it runs here."""
+    """Whether a step of a turn that is handed over still runs here."""
     return turn.journal is not None and turn.stop is Stop.HANDOVER and bool(turn.journal.active)
 
 
 def is_settled(owned: Owned, turns: Iterable[Turn], *, has_unread: bool, is_taking_up: bool) -> bool:
-    """Whether every turn that is running in Postgres may go on with the same attempt. Not one whose former owner died
-    or said nothing, before Postgres has it that it began again here; nor one whose step was broken off to end it, which
-    is not written yet. has_unread: heads were never looked at; is_taking_up: what was held is about to begin again.
+    """Whether every turn of the partition that is running in Postgres may go on with its attempt at the next owner.
+
+    These may not: a turn whose former owner died or left no word, until Postgres has it that the turn began again here;
+    and a turn whose steps were broken off to end it, when that end is not written yet.
+
+    has_unread: some heads of the partition were never read here. is_taking_up: a turn that was held is about to begin
+    again here.
     """
     are_heads_known = owned.resume is Resume.MOVED or (owned.is_open and not has_unread)
     is_open_question = is_taking_up or any(
@@ -70,7 +75,9 @@ def is_settled(owned: Owned, turns: Iterable[Turn], *, has_unread: bool, is_taki
 
 
 def rows_of(turn: Turn, outcomes: Iterable[EventWrite], runner: str, *, is_last: bool) -> list[ResultRow]:
-    """What is delivered of a turn. runner: who got the outcomes; is_last: it runs nothing of the turn any more."""
+    """Return the rows that deliver a turn's outcomes. runner: the worker and epoch under which its steps ran, as
+    WORKER/EPOCH; is_last: nothing of the turn runs there any more, so a `handover` row ends the rows.
+    """
 
     def row(kind: str, name: str, key: str, request_id: str, payload: bytes | None) -> ResultRow:
         return ResultRow(
@@ -84,7 +91,7 @@ def rows_of(turn: Turn, outcomes: Iterable[EventWrite], runner: str, *, is_last:
 
 
 def parts_of(rows: list[ResultRow], size_bytes_max: int) -> Iterator[list[ResultRow]]:
-    """The rows in order, in parts of so many bytes beyond their last row."""
+    """Split the rows, in order, into parts. The row that takes a part's payloads to size_bytes_max or more ends it."""
     part: list[ResultRow] = []
     room = size_bytes_max
     for row in rows:
@@ -98,9 +105,12 @@ def parts_of(rows: list[ResultRow], size_bytes_max: int) -> Iterator[list[Result
 
 
 class Handover:
-    """Gives partitions away. on_done(turn) is called when nothing of a turn runs here any more; on_told(turn) when
-    there is something to be read by its owner. until_known(owned) returns when it is known what the owner before left;
-    held_of(owned) takes what was held here for others' steps; has_unread(owned), is_taking_up(owned): see is_settled.
+    """The hand-over of partitions to other owners, and of borrowed turns back to theirs.
+
+    on_done(turn) is called when nothing of a turn runs here any more, on_told(turn) when rows for its owner were
+    written. until_known(owned) returns when it is known what the owner before us left. held_of(owned) returns, and
+    forgets, the turns that were held here for steps at other workers. has_unread(owned), is_taking_up(owned): see
+    is_settled.
     """
 
     def __init__(
@@ -138,20 +148,22 @@ class Handover:
         self._is_patient = True
 
     def wait_no_longer(self) -> None:
-        """From here on what steps have come to is delivered, and those in flight are not waited for: nobody is there
-        whom it would help, and whoever comes next finds this worker dead and runs them again.
+        """Stop waiting for steps in flight: from now on only outcomes that are there already are delivered.
+
+        For a drain without company: no other worker could use the outcomes now, and the next owner will find this
+        worker dead and run those steps again.
         """
         self._is_patient = False
 
     def stop_starting(self, turns: Iterable[Turn]) -> None:
-        """Nothing new begins in those of them that run."""
+        """Let nothing new begin in those of the turns that run."""
         for turn in turns:
             if turn.execution is not None and turn.stop is None and not turn.has_ended:
                 turn.stop = Stop.HANDOVER
 
     def begin(self, parts: list[tuple[Owned, list[Turn]]]) -> None:
-        """Partitions are lost, or everything of them is written: leave the notes, then deliver. With each, the
-        turns of it that memory knows.
+        """Leave the notes of these partitions, then deliver outcomes. They are lost, or all that they had to write is
+        written. parts: each partition with the turns of it that memory holds.
         """
         losses = []
         for owned, turns in parts:
@@ -160,12 +172,14 @@ class Handover:
         if opened := [each for each in losses if each.owned.is_open]:
             self._background.spawn(self._give(opened))
         for each in losses:
-            if not each.owned.is_open:  # what the owner before left goes on to the next one with our own note
+            if not each.owned.is_open:  # it waits until the note of the owner before us is known, and passes it on
                 self._background.spawn(self._give([each]))
 
     def give_back(self, turns: list[Turn], back: Callable[[list[Turn]], Awaitable[None]]) -> None:
-        """Borrowed turns go back to their owners, once nothing of them runs here and all is told. One of which it is
-        not certain how it goes on stays lent: its owner finds out when this process is gone.
+        """Give borrowed turns back to their owners, by back(turns), once none of their steps runs here and their
+        outcomes are delivered.
+
+        A turn stays lent when it is not certain how it goes on: its owner takes it back when this process is gone.
         """
         certain = [
             turn
@@ -209,7 +223,7 @@ class Handover:
                         self._on_done(turn)
             note += [(owned.partition, *each) for each in self._held_of(owned)]
         partitions, epochs = [each.owned.partition for each in losses], [each.owned.epoch for each in losses]
-        # Only now is it known what Postgres has of them.
+        # Not earlier: only after the answers to the flushes is it known what Postgres has of the turns.
         settled = [
             is_settled(each.owned, each.turns, has_unread=each.has_unread, is_taking_up=each.is_taking_up)
             for each in losses
@@ -221,7 +235,7 @@ class Handover:
             self._background.spawn(self._deliver(turn, runner))
 
     async def _deliver(self, turn: Turn, runner: str) -> None:
-        """Outcomes as they come, then the end."""
+        """Deliver outcomes of the turn's steps as they come, then the `handover` row."""
         moved = asyncio.Event()
         if turn.journal is not None:
             turn.journal.hand_over(moved.set)
@@ -253,8 +267,10 @@ class Handover:
         self._on_told(turn)
 
     async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Until it is written: what is said here is known nowhere else. What can never be written is given up, and
-        said: whoever waits for it waits no longer than HANDOVER_S, and runs the step again.
+        """Repeat `write` until it succeeds: what it writes is known nowhere else.
+
+        Raises its error when that ends the process (Fault.END), and when it failed five times for its content or a bug.
+        The next owner then waits for HANDOVER_S at the most, and runs the step again.
         """
         failures = 0
         while True:

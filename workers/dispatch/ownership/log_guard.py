@@ -1,15 +1,20 @@
-"""Is this still the log that our positions belong to? Looked at when a worker starts, and in every round of its loop;
-what Postgres has for the lane's log is heard with every beat, and looked up when it is another one.
+"""Check that the log is still the one that our positions belong to.
+
+A worker looks at the log when it starts and in every round of its loop. The answer to each heartbeat says which log
+Postgres has for the lane; when that is another one, the worker looks it up.
 
 Rules (`judge_start`, `judge`, pure):
-- Another cluster or another topic while others of the lane live on the first: two fleets share a database by mistake.
-  The start is refused.
-- The same topic with another id was made again; another log with nobody on the first was chosen. It is read from its
-  earliest record (ids make that safe), and it is said loudly that what was only in the old one is lost.
-- A log that does not hold a position any more (`words_of_missing`) lost records: said in the same places.
-- Two fleets that start at once see nobody on the other's log: whoever was first finds the other's name later, and ends.
-- The number of partitions of a topic is fixed: a record's partition follows from its bucket and that number. A topic
-  that was grown is refused at a start; a fleet that runs goes on with the partitions it knows, and says so.
+- Another cluster or another topic, while other workers of the lane live on the recorded one: two fleets share a
+  database by mistake. The worker refuses to start.
+- The same topic with another id was made again; another log was chosen when no other worker lives on the recorded one.
+  The worker reads it from its earliest record (ids make that safe), and reports loudly that records which were only in
+  the old log are lost.
+- A log that does not hold one of our positions any more has lost records (`words_of_missing`): reported in the same
+  places.
+- Two fleets that start at the same time each see no worker on the other's log. The one that recorded its log first
+  finds the other's log there later, and ends.
+- The number of partitions of a topic is fixed, because a record's partition follows from its bucket and that number. A
+  worker refuses to start on a topic that was grown; one that runs goes on with the partitions it knows, and reports it.
 """
 
 import uuid
@@ -35,7 +40,7 @@ _GROWN = (
     "topic (KAFKA_TOPIC_PREFIX, `argosy topics`) and let the old one run empty with its own workers"
 )
 _SAY_AGAIN_S = 60.0
-_LOOK_INTERVAL_S = 0.8  # rounds come once a second, and more often while partitions change hands
+_LOOK_INTERVAL_S = 0.8  # rounds come once a second, but more often while partitions change hands
 
 
 class Verdict(Enum):
@@ -45,14 +50,17 @@ class Verdict(Enum):
 
 
 def judge(known: Identity, seen: Identity) -> Verdict:
-    """The log that is there now against the one that positions are kept for."""
+    """Compare the log that is there now (seen) with the one that our positions belong to (known)."""
     if known.log_id != seen.log_id:
         return Verdict.REPLACED
     return Verdict.SAME if known.partition_count == seen.partition_count else Verdict.GROWN
 
 
 def judge_start(recorded: LaneLog | None, seen: Identity, topic: str) -> Verdict:
-    """At the start of a worker. Raises SettingError."""
+    """Compare the log that is there now with the one that Postgres has for the lane.
+
+    Raises SettingError when the worker must not run on it.
+    """
     if recorded is None:
         return Verdict.SAME
     verdict = judge(recorded.identity, seen)
@@ -69,7 +77,7 @@ def judge_start(recorded: LaneLog | None, seen: Identity, topic: str) -> Verdict
 
 
 def words_of_missing(partition: int, position: int, span: Span) -> str:
-    """What it means that a partition does not hold the position up to which it was accepted."""
+    """Say in words what it means that the log does not hold the position up to which a partition was accepted."""
     if position < span.begin:
         return (
             f"{span.begin - position} records of partition {partition} were deleted before they were accepted "
@@ -82,7 +90,7 @@ def words_of_missing(partition: int, position: int, span: Span) -> str:
 
 
 class LogGuard:
-    """One worker's look at its log."""
+    """One worker's check of its log."""
 
     def __init__(
         self, reader: LogReader, lane_logs: LaneLogs, clock: Clock, *, worker_id: uuid.UUID, topic: str, ttl_s: float
@@ -98,22 +106,25 @@ class LogGuard:
         self._is_other_recorded = False
 
     async def begin(self, identity: Identity) -> None:
-        """Raises SettingError for a log that must not be used, StoreUnavailableError."""
+        """Check the log at the start of the worker, and record it for the lane when it is new.
+
+        Raises SettingError for a log that must not be used, and StoreUnavailableError.
+        """
         recorded = await self._lane_logs.find(self._worker_id, self._ttl_s)
         self._identity = identity
         if recorded is None or judge_start(recorded, identity, self._topic) is Verdict.REPLACED:
             await self._set(recorded.identity if recorded else None, identity)
 
     def heard(self, told: Told) -> None:
-        """Which log the lane is on, as Postgres has it."""
+        """Take in which log Postgres has for the lane, from the answer to a heartbeat."""
         recorded = (told.cluster_id, told.topic)
         self._is_other_recorded = recorded not in ((None, None), (self._identity.cluster_id, self._topic))
 
     async def look(self) -> Identity | None:
-        """The log that is there instead of the one before; None when it is still the same.
+        """Return the log that has replaced the one before, or None when it is still the same.
 
         Raises UnavailableError; SettingError when the topic was made again with another number of partitions (a worker
-        that starts anew takes that over), and when others of the lane live on another log.
+        that is started again accepts it), and when other workers of the lane live on another log.
         """
         now_s = self._clock.monotonic_s()
         if now_s - self._looked_at_s < _LOOK_INTERVAL_S:
@@ -125,7 +136,7 @@ class LogGuard:
                 judge_start(recorded, self._identity, self._topic)
         try:
             seen = await self._reader.identity()
-        except SettingError as error:  # there is no such topic: somebody deletes it, and may make it again
+        except SettingError as error:  # there is no such topic: an operator deleted it, and may make it again
             raise LogUnavailableError(str(error)) from error
         verdict = judge(self._identity, seen)
         if verdict is Verdict.SAME:
@@ -144,7 +155,7 @@ class LogGuard:
         return seen
 
     async def lacks(self, partition: int, position: int, span: Span) -> None:
-        """The log does not hold a position of ours. Raises StoreUnavailableError."""
+        """Report, in the log and in Postgres, that the log does not hold our position. Raises StoreUnavailableError."""
         words = words_of_missing(partition, position, span)
         telemetry.LOGS_REPLACED.inc()
         log.error(

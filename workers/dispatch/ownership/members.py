@@ -1,5 +1,7 @@
-"""Who lives, as far as this worker has been told. Whoever it has not been told of may be newer than that: for a moment
-he is taken for living. (One that is gone for good is not known either, and has left notes, or nothing.)
+"""The workers of the fleet as this worker last heard of them, and which of them live.
+
+A worker that it has not heard of may have started since: for NEW_S it is taken for living. (A worker that is gone for
+good is not known either; it has left its notes, or had nothing to leave.)
 """
 
 import uuid
@@ -9,11 +11,11 @@ from typing import Final
 from argosy.clock import Clock
 from argosy.workers.dispatch.life import Member
 
-NEW_S: Final = 3.0  # who begins tells everybody, and everybody looks: within this, however busy the machine is
+NEW_S: Final = 3.0  # a worker that starts notifies all others: they have looked within this, however busy the machine
 
 
 class Members:
-    """Of all lanes; the worker itself is one of them."""
+    """The members of all lanes, this worker among them."""
 
     def __init__(self, clock: Clock, worker_id: uuid.UUID, lane: str) -> None:
         self._clock = clock
@@ -21,7 +23,7 @@ class Members:
         self._lane = lane
         self._unknown_since_s: dict[uuid.UUID, float] = {}
         self.all: Sequence[Member] = ()
-        # Whether anything was told yet.
+        # Whether `told` was called yet.
         self.are_known = False
 
     def told(self, members: Sequence[Member]) -> None:
@@ -40,7 +42,7 @@ class Members:
         return now_s - self._unknown_since_s.setdefault(worker_id, now_s) < NEW_S
 
     def address_of(self, worker_id: uuid.UUID) -> str:
-        """Where a living worker is reached; empty when it does not live, or is not known."""
+        """Return the address of a living worker, or "" when it does not live or is not known."""
         return next((each.address for each in self.all if each.worker_id == worker_id and each.is_alive), "")
 
     @property
@@ -53,7 +55,7 @@ class Members:
 
     @property
     def has_company(self) -> bool:
-        """Whether another worker of the lane lives that may take over."""
+        """Whether another worker of the lane could take over: it lives, and does not drain."""
         return any(
             each.is_alive and not each.is_draining and each.lane == self._lane and each.worker_id != self._worker_id
             for each in self.all

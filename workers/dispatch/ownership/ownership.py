@@ -1,14 +1,16 @@
 """What this worker may read and write: the log's assignment is eligibility, the claim in Postgres is ownership.
 
-Two loops, every RECONCILE_INTERVAL_S and at once after a change. Neither waits for the other:
-- One claims, and asks Postgres alone (`decide`, pure): eligible and not owned → claim; owned but void → claim anew;
-  owned and not eligible → serve what is known, read no more, until somebody claims it. Nothing is claimed by an old
-  word of the log: after a stop of this process others may be eligible, and own it by right. What nobody living owns is
-  adopted (`to_adopt`): each living worker takes its part, whatever the log does. Every claim of this worker is made
-  here, one after the other, so that two of one partition never overlap.
-- One reads what is eligible and owned, and looks at the log (reading.py): it waits for brokers that are away.
+Two loops run every RECONCILE_INTERVAL_S, and at once after a change. Neither waits for the other:
+- The first claims, and needs Postgres alone (`decide`, pure). A partition that is eligible and not owned: claim it.
+  Owned but void: claim it anew. Owned and not eligible: read it no more, but serve what memory and Postgres hold of it
+  until another worker claims it. The worker claims nothing by an old word of the log: after a stop of this process
+  other workers may be eligible for the partition, and own it by right. Partitions that no living worker owns are
+  adopted (`to_adopt`): each living worker takes its part, whatever the log does. This loop makes all claims of this
+  worker, one after the other, so two claims of one partition never overlap.
+- The second reads what is eligible and owned, and looks at the log (reading.py). It waits for brokers that are away.
 A claim commits first and loads afterwards: positions, what the former owner left (takeover.py), then the heads that
-wait. Every time a partition begins to be read it gets a number of its own, which what is polled under it carries.
+wait. Whenever the worker begins to read a partition it gives the reading a new number, and every batch that is polled
+under it carries that number.
 """
 
 import asyncio
@@ -34,7 +36,7 @@ from argosy.workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 
-_ORPHANS_INTERVAL_S = 30.0  # a net: whoever dies or gives something away makes everybody look at once
+_ORPHANS_INTERVAL_S = 30.0  # a safety net: a worker's death, or a partition given away, makes all others look at once
 
 
 class Decision(NamedTuple):
@@ -43,7 +45,7 @@ class Decision(NamedTuple):
 
 
 def decide(eligible: frozenset[int], owned: dict[int, Owned], *, is_word_old: bool) -> Decision:
-    """What to claim, and what of what is owned to cease to read. is_word_old: others may be eligible by now."""
+    """Decide which partitions to claim, and which owned ones not to read. is_word_old: others may be eligible now."""
     kept = {partition: each for partition, each in owned.items() if not each.is_void}
     return Decision(
         claim=[] if is_word_old else sorted(eligible - kept.keys()),
@@ -52,14 +54,15 @@ def decide(eligible: frozenset[int], owned: dict[int, Owned], *, is_word_old: bo
 
 
 def to_adopt(orphans: Sequence[Orphan], members: Sequence[Member], lane: str, me: uuid.UUID) -> list[Orphan]:
-    """Of what nobody living owns, the part that is ours to take over."""
+    """Return those of the orphans (partitions that no living worker owns) that this worker is to take over."""
     return [each for each in orphans if adopter(each.partition, lane, members) == me]
 
 
 class Ownership:
-    """Runs until cancelled; `owned` is read by everybody and changed only here.
+    """The loops that claim and read partitions; `run` goes on until cancelled. `owned` is changed only here.
 
-    on_claimed(list) is called with what was claimed and from whom; on_void(list) with what is not ours any more.
+    on_claimed(list) gets the partitions that were claimed, with their former owners; on_void(list) those that are not
+    ours any more.
     """
 
     def __init__(
@@ -101,7 +104,10 @@ class Ownership:
         self._reading.begin(identity)
 
     def eligible(self, partitions: frozenset[int]) -> None:
-        """The log's word on what should be ours. What it takes and gives back before the loop looks is read anew."""
+        """Take in the partitions for which the log says this worker is eligible.
+
+        A partition that the log takes away and gives back before the loop looks is read anew from its position.
+        """
         if partitions != self._eligible:
             telemetry.REBALANCES.inc()
         for partition in self._owned.keys() - partitions:
@@ -112,26 +118,28 @@ class Ownership:
         self._has_to_read.set()
 
     def members(self, members: list[Member]) -> None:
-        """Who lives; somebody came or went, or left something."""
+        """Take in the members of the fleet: a worker came or went, or left partitions."""
         self.fleet.told(members)
         self._has_to_look_for_orphans = True
         self._changed.set()
 
     def lineage(self, lineage: int) -> None:
-        """What the database says of itself. A new lineage: it was promoted or restored, and what was owned is void."""
+        """Take in the lineage of the database. Another one than before means that the database was promoted or
+        restored: everything that this worker owns becomes void.
+        """
         before, self._lineage = self._lineage, lineage
         if before not in (0, lineage):
             log.error(telemetry.LINEAGE_CHANGED, before=before, now=lineage)
             self.lost(list(self._owned.values()))
 
     def claimed_by_others(self, partitions: Sequence[int]) -> None:
-        """Somebody says that these are his now."""
+        """Hear, by a poke, that another worker has claimed these partitions."""
         if self._owned.keys() & set(partitions):
             self._has_to_look_for_losses = True
             self._changed.set()
 
     def lost(self, owned: list[Owned]) -> None:
-        """A fence or a position did not hold: it is void, and is claimed anew if it should still be ours."""
+        """Void partitions whose fence or position did not hold. The loop claims those anew that are still eligible."""
         for each in owned:
             telemetry.FENCES_REFUSED.inc()
             log.warning(telemetry.PARTITION_VOIDED, partition=each.partition, epoch=each.epoch)
@@ -139,7 +147,7 @@ class Ownership:
         self._changed.set()
 
     def lacks(self) -> str:
-        """What this worker waits for before it is ready, in words; empty when it is. From any thread."""
+        """Say in words what this worker waits for before it is ready; empty when it is. From any thread."""
         return self._readiness.lacks(self._eligible, self._owned)
 
     async def run(self) -> None:
@@ -157,7 +165,7 @@ class Ownership:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def give_all(self) -> list[Owned]:
-        """For the end of a drain: what is left is not ours any more from here on, and nobody has it yet."""
+        """Give up all partitions that are left, at the end of a drain: no worker owns them until one claims them."""
         left = list(self._owned.values())
         self._void(left)
         return left
@@ -169,13 +177,13 @@ class Ownership:
             async with rounds:
                 await work()
             with contextlib.suppress(TimeoutError):
-                is_soon = self._has_to_look_for_orphans  # somebody is taken for living for a moment
+                is_soon = self._has_to_look_for_orphans  # an unknown owner counts as living for NEW_S: look again then
                 async with asyncio.timeout(min(self._interval_s, NEW_S) if is_soon else self._interval_s):
                     await has_to.wait()
 
     async def _claim(self) -> None:
         if not self.fleet.are_known:
-            return  # whom a partition is taken from must be known to live or not; that comes with the first look
+            return  # until the first look at the fleet it is not known whether the former owner of a partition lives
         if self._has_to_look_for_losses or any(partition not in self._eligible for partition in self._owned):
             await self._look_for_losses()
         eligible = frozenset() if self.is_draining else self._eligible
@@ -200,12 +208,15 @@ class Ownership:
             self._readiness.has_looked, self._readiness.log_error = True, ""
 
     def _is_wanted(self, owned: Owned) -> bool:
-        """Whether it should be read, as of now."""
+        """Whether this worker should read the partition now."""
         is_ours = self._owned.get(owned.partition) is owned and not owned.is_void
         return is_ours and owned.partition in self._eligible and not self.is_draining
 
     async def _look_for_losses(self) -> None:
-        """A partition that we do not read may be claimed without our hearing of it."""
+        """Void the partitions that another worker has claimed, as Postgres has it.
+
+        This worker may not hear otherwise of a claim of a partition that it does not read.
+        """
         self._has_to_look_for_losses = False
         try:
             mine = await self._partitions.owned()
@@ -230,7 +241,7 @@ class Ownership:
         try:
             found = await self._partitions.orphans([*self.fleet.living, self._worker_id])
             orphans = [each for each in found if each.owner is None or not self.fleet.is_living(each.owner)]
-            if len(orphans) < len(found):  # whoever is not known yet may have begun just now, or while we were stopped
+            if len(orphans) < len(found):  # an owner that we do not know yet may have started just now: look again soon
                 self._has_to_look_for_orphans = True
             mine = to_adopt(orphans, self.fleet.all, self._lane, self._worker_id)
             asked_s = self._clock.monotonic_s()
@@ -254,7 +265,7 @@ class Ownership:
     def _own(self, claimed: dict[int, Claimed], asked_s: float) -> None:
         new = []
         for partition, claim in sorted(claimed.items()):
-            if partition in self._owned:  # an adoption of what was lost, and not heard of yet
+            if partition in self._owned:  # we adopted a partition that we had lost without having heard of it
                 self._void([self._owned[partition]])
             each = Owned(partition, claim.epoch, ids.buckets_of(partition, self._partition_count))
             each.held_at_s = asked_s
@@ -262,11 +273,14 @@ class Ownership:
             new.append((each, claim))
         self._has_to_read.set()
         self._on_claimed(new)
-        if self.is_draining:  # it was asked for before
+        if self.is_draining:  # the claim was sent before the drain began
             self._void([each for each, _ in new])
 
     def _void(self, gone: list[Owned]) -> None:
-        """Once per claim, however many find out: the second would leave a note that nothing runs here."""
+        """Void partitions, each once per claim, however many callers find out that it is lost.
+
+        A second time would leave a note that nothing of the partition runs here.
+        """
         gone = [each for each in gone if self._owned.get(each.partition) is each]
         for each in gone:
             self._reading.stop(each)

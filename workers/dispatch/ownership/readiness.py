@@ -1,5 +1,7 @@
-"""Whether a worker is ready: it has a place in the log's group, owns what it is eligible for (which may be nothing),
-and has looked at the log once. A log that goes away later does not take that back: what is owned is served.
+"""Decide whether a worker is ready.
+
+It is once it has a place in the log's group, owns what it is eligible for (which may be nothing), and has looked at the
+log. A log that goes away later does not make it unready: the worker still serves what it owns.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -12,8 +14,9 @@ _LOOK_S = 0.25
 
 
 class Readiness:
-    """What has been reached. has_claimed: a first round of claims; has_looked: at the log, owning all it should.
-    log_error: why the log was of no use when it was asked last.
+    """How far the worker's start has come. has_joined: it has a place in the log's group; has_claimed: a first round of
+    claims is over; has_looked: it looked at the log while it owned all that it is eligible for. log_error: why the last
+    call to the log failed, or "".
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -24,7 +27,7 @@ class Readiness:
         self.log_error = ""
 
     def lacks(self, eligible: Collection[int], owned: Collection[int]) -> str:
-        """What is waited for, in words; empty when nothing is. From any thread."""
+        """Say in words what the worker waits for; empty when it is ready. From any thread."""
         because = f": {self.log_error}" if self.log_error else ""
         if not self.has_joined:
             return f"a place in the log's group{because}"
@@ -35,7 +38,7 @@ class Readiness:
         return "" if self.has_looked else f"a first look at the log{because}"
 
     async def join(self, has_joined: Callable[[], Awaitable[bool]]) -> None:
-        """Until the log has said what this worker is eligible for, or that it is a member and gets nothing."""
+        """Wait until the log has said what this worker is eligible for, or that it is a member that gets nothing."""
         while not self.has_joined:
             try:
                 self.has_joined = await has_joined() or self.has_joined

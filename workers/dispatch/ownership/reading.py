@@ -1,11 +1,13 @@
-"""Reading what is owned: from the position that Postgres has in the log that is there, under a number of its own.
+"""Read the partitions that this worker owns, each from the position that Postgres has for the log that is there.
 
 Rules:
-- A position belongs to a log (`where_to_read`): one that the log does not hold is another log's, or records are
-  missing. Then the partition is read from its earliest record; what is known already is recognised by its turn ids.
-- While it is read, positions move on until the log has answered what it holds: an end is compared with the position
-  from before it was asked for, a beginning with the one from after (`is_missing`).
-- How far in time a partition is accepted through is kept with its position, also while it is idle.
+- Every reading of a partition has a number of its own (`Owned.claim`).
+- A position belongs to a log (`where_to_read`). A position that the log does not hold belongs to another log, or
+  records are missing. Then the partition is read from its earliest record; turns that are here already are recognised
+  by their ids.
+- Positions move on while the log is asked what it holds. So its end is compared with the position from before the
+  question, and its beginning with the position from after the answer (`is_missing`).
+- The time through which a partition is accepted is kept with its position, also while the partition is idle.
 """
 
 from collections.abc import Callable
@@ -18,24 +20,26 @@ from argosy.workers.dispatch.accept.intake import Intake, Move
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
 from argosy.workers.dispatch.turn import Owned
 
-_SPANS_INTERVAL_S = 1.0  # how often it is looked whether the log holds our positions
-_THROUGH_INTERVAL_S = 5.0  # how often an idle partition says how far it is accepted through
+_SPANS_INTERVAL_S = 1.0  # between two checks whether the log holds our positions
+_THROUGH_INTERVAL_S = 5.0  # between two notes of the time through which an idle partition is accepted
 
 
 def where_to_read(position: int | None, span: Span) -> int:
-    """The first record to read."""
+    """Return the position of the first record to read: the partition's position, or where the log begins."""
     if position is None or not span.begin <= position <= span.end:
         return span.begin
     return position
 
 
 def is_missing(position_before: int, position_now: int, span: Span) -> bool:
-    """Whether the log, asked in between, does not hold the position of a partition that is being read."""
+    """Whether the log does not hold the position of a partition that is being read. The log was asked between
+    position_before and position_now.
+    """
     return position_before > span.end or position_now < span.begin
 
 
 class Reading:
-    """Used by ownership alone: one `look` at a time."""
+    """The readings of this worker's partitions. Used by `Ownership` alone, with one `look` at a time."""
 
     def __init__(
         self,
@@ -64,7 +68,7 @@ class Reading:
         self._intake.partition_count = identity.partition_count
 
     def stop(self, owned: Owned) -> None:
-        """Nothing of it is read or accepted any more until it is started anew."""
+        """Read and accept nothing of this partition until it is started anew."""
         if owned.is_reading:
             owned.is_reading = False
             owned.claim = 0
@@ -72,7 +76,7 @@ class Reading:
         self._intake.forget(owned)
 
     def restart(self, owned: Owned) -> None:
-        """Read again from the position, under a new number of the same claim."""
+        """Read the partition again from its position, under a new number."""
         self._claim_no += 1
         owned.claim = self._claim_no
         owned.is_reading = True
@@ -83,14 +87,14 @@ class Reading:
         return await self._reader.has_joined()
 
     def is_word_old(self) -> bool:
-        """Whether what the log said of whom is eligible may not hold any more."""
+        """Whether what the log said last about eligibility may not hold any more."""
         return self._reader.is_word_old()
 
     async def look(self, eligible: list[Owned], is_wanted: Callable[[Owned], bool]) -> None:
-        """Begin to read what is not read, see that it is still the same log, say how far the others are. Claims go on
-        meanwhile: is_wanted says what is still ours to read when the log has answered.
+        """Check that the log is still the same, begin to read what is not read yet, and note how far the others are.
 
-        Raises UnavailableError, SettingError.
+        Claims go on while the log is asked: is_wanted(owned) says whether a partition is still to be read when the log
+        has answered. Raises UnavailableError, SettingError.
         """
         if not eligible:
             return
@@ -106,7 +110,7 @@ class Reading:
             await self._look_at_spans([each for each in eligible if each.is_reading])
 
     async def _start(self, new: list[Owned], is_wanted: Callable[[Owned], bool]) -> None:
-        # After the claim: from here on nobody else moves these positions, and the log's end only grows.
+        # We ask after the claim: from there on no other worker moves these positions, and the log's end only grows.
         numbers = [each.partition for each in new]
         spans = await self._reader.spans(numbers)
         begins = {partition: spans[partition].begin for partition in numbers}
@@ -116,7 +120,7 @@ class Reading:
                 continue
             if each.log_id != self._identity.log_id:
                 each.log_id = self._identity.log_id
-                each.position = positions[each.partition]  # later on an accept in flight may be ahead of what is read
+                each.position = positions[each.partition]  # only once: later an accept in flight may be ahead of this
             first = where_to_read(each.position, spans[each.partition])
             if first != each.position:
                 await self._read_another_log(each, first, spans[each.partition])
@@ -130,8 +134,10 @@ class Reading:
         owned.next_read = first
 
     async def _look_at_spans(self, reading: list[Owned]) -> None:
-        """Every record appended before `asked_s` is below `end`: once the position is there, everything up to then
-        is accepted. A busy partition gets there with a later accept.
+        """Compare positions with what the log holds, and note through which time partitions are accepted.
+
+        Every record appended before asked_s is below `end`: once the position is at `end`, everything up to asked_s is
+        accepted. A busy partition gets there with a later accept, which then notes it (`Owned.mark`).
         """
         if not reading:
             return
@@ -149,7 +155,7 @@ class Reading:
             each.lag = max(0, span.end - each.position)
             telemetry.PARTITION_LAG.labels(partition=str(each.partition)).set(each.lag)
             if is_missing(position_before, each.position, span):
-                self.stop(each)  # records are missing: it is started anew, from where the log begins
+                self.stop(each)  # records are missing: the next look starts it anew, from where the log begins
             elif has_to_note and each.position >= span.end:
                 idle.append((each, None, asked_s))
             elif has_to_note and each.mark is None:

@@ -1,17 +1,17 @@
-"""What a new owner takes over from the one before, and what it waits for.
+"""The new owner's side of a hand-over: what a worker takes over from the former owner, and what it waits for.
 
 Rules (one place each, as pure decisions):
-- While the former owner lives, its note is waited for (HANDOVER_NOTE_S at the most): nothing that waits in Postgres is
-  run before it says what still runs there. Who is dead cannot say anything, and is not waited for.
-- A partition that is lost before that is known is handed on when it is.
-- A turn of the note is held until its runner says that it is done, dies, or HANDOVER_S has passed (from a cancel on:
-  CANCEL_CLEANUP_S). Every other turn of
-  the partition goes on at once, and none of them begins again when there is a note.
-- That the former owner died is written down before the partition opens (partitions.crashed_at): it concerns turns that
-  may wake up long after, at another owner (execution/crash_rule.py).
-- A note that is older than the last owner's says where steps run, not how turns go on: that owner may have taken them
-  up again, and died.
-- What is held of a partition that was lost is the next owner's to release: it stays for the note.
+- While the former owner lives, the new owner waits for its note, HANDOVER_NOTE_S at the most. It runs nothing that
+  waits in Postgres before the note says what still runs at the former owner. It does not wait for a dead one.
+- When the new owner loses the partition before it knows that, it hands the partition on once it knows.
+- A turn that the note lists is held until its runner says that it is done, dies, or HANDOVER_S has passed (from a
+  cancel on: CANCEL_CLEANUP_S). Every other turn of the partition goes on at once, with the same attempt when the last
+  owner's note is settled.
+- The new owner writes down that the former owner died (partitions.crashed_at) before the partition opens: it concerns
+  turns that may wake up long after, at another owner (execution/crash_rule.py).
+- A note of an owner before the last one says where steps run, but not how turns go on: the last owner may have taken
+  them up again, and died.
+- A held turn of a partition that was lost is not released here: it goes into the note for the next owner.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ _NOBODY = uuid.UUID(int=0)
 
 
 class HeldTurn(NamedTuple):
-    """A turn of which a step still runs elsewhere. runner: WORKER/EPOCH; resume: how it goes on then; is_hurried: it
-    is cancelled.
+    """A turn of which a step still runs at another worker. runner: that worker, as WORKER/EPOCH; until_s: until when to
+    wait for it, monotonic; resume: how the turn goes on when the runner is done; is_hurried: the turn is cancelled.
     """
 
     owned: Owned
@@ -46,7 +46,7 @@ class HeldTurn(NamedTuple):
 
     @property
     def runner_id(self) -> uuid.UUID:
-        """Nobody, when the note does not name one."""
+        """The runner's worker id; the zero UUID when the note names none."""
         try:
             return uuid.UUID(self.runner.partition("/")[0])
         except ValueError:
@@ -54,7 +54,7 @@ class HeldTurn(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A claimed partition whose former owner may still have something to say."""
+    """A claimed partition whose former owner may still leave a note; until_s: until when to wait for it, monotonic."""
 
     owned: Owned
     claim: Claimed
@@ -62,9 +62,9 @@ class Waiting(NamedTuple):
 
 
 def opens_as(note: Note | None, former_epoch: int | None, *, is_former_alive: bool, has_time: bool) -> Resume | None:
-    """How turns that are running in Postgres go on; None: not known yet. note: the newest that is there."""
+    """How the partition's turns that are running in Postgres go on; None: not known yet. note: the newest one."""
     if former_epoch is None:
-        return Resume.UNHEARD  # nobody ever had it
+        return Resume.UNHEARD  # no worker ever owned it
     if note is not None and note.epoch == former_epoch:
         return Resume.MOVED if note.is_settled else Resume.UNHEARD
     if not is_former_alive:
@@ -73,8 +73,8 @@ def opens_as(note: Note | None, former_epoch: int | None, *, is_former_alive: bo
 
 
 def resumes_as(note: Note, runner: str, claim: Claimed, opened_as: Resume) -> Resume:
-    """How a turn of the note goes on when its runner says that it is done: with the same attempt if the last owner ran
-    it to that moment, or says that whatever it passed on does.
+    """How a turn that the note lists goes on when its runner says that it is done. With the same attempt, if the note
+    is the last owner's and is settled, or that owner ran the turn itself; otherwise as the partition opened.
     """
     is_last_word = note.epoch == claim.former_epoch
     is_writer = runner == f"{claim.former_owner}/{claim.former_epoch}"
@@ -82,11 +82,11 @@ def resumes_as(note: Note, runner: str, claim: Claimed, opened_as: Resume) -> Re
 
 
 class Takeover:
-    """From a claim to its opening; `run` until cancelled.
+    """Claimed partitions that wait to be opened, and turns that are held; `run` goes on until cancelled.
 
-    is_living(worker_id): by its signs of life; ask(former owner → partitions) tells them that they are asked;
-    on_open(list) is called when what waits in Postgres may be run; on_released(turn_id, owned, resume) when a held
-    turn may.
+    is_living(worker_id): whether a worker lives, by its signs of life. ask(former owner → partitions) asks former
+    owners for their notes. on_open(list) is called when turns of these partitions that wait in Postgres may run,
+    on_released(turn_id, owned, resume) when a held turn may.
     """
 
     def __init__(
@@ -112,14 +112,15 @@ class Takeover:
         self._ask = ask
         self._on_open = on_open
         self._on_released = on_released
-        # By claim, not by partition: one that was lost before its former owner spoke still has a note to write.
+        # By claim, not by partition: for a claim that was lost before the former owner's note came, a note of our own
+        # is still to be written.
         self._waiting: dict[Owned, Waiting] = {}
         self._work = asyncio.Event()
         self._known = asyncio.Event()
         self.held: dict[uuid.UUID, HeldTurn] = {}
 
     def begin(self, claimed: list[tuple[Owned, Claimed]]) -> None:
-        """Find out what former owners left, then open."""
+        """Find out what the former owners of these partitions left, then open them."""
         until_s = self._clock.monotonic_s() + self._note_s
         self._waiting.update({owned: Waiting(owned, claim, until_s) for owned, claim in claimed})
         self._ask(_by_owner(claimed))
@@ -130,13 +131,13 @@ class Takeover:
         return held is not None and not held.owned.is_void
 
     def said(self, turn_id: uuid.UUID, runner: str) -> None:
-        """A runner says that no step of the turn runs there any more."""
+        """Take in a runner's word that no step of the turn runs there any more."""
         held = self.held.get(turn_id)
         if held is not None and held.runner == runner:
             self._release(turn_id, held, held.resume)
 
     def hurry(self, turn_id: uuid.UUID) -> None:
-        """A held turn is cancelled: it does not wait for its runner for long. May be called again and again."""
+        """Shorten a held turn's wait for its runner, because it was cancelled. May be called again and again."""
         held = self.held[turn_id]
         until_s = self._clock.monotonic_s() + self._cancel_s
         if not held.is_hurried and until_s < held.until_s:
@@ -144,23 +145,23 @@ class Takeover:
         self.held[turn_id] = held._replace(is_hurried=True)
 
     def has_doubts(self, owned: Owned) -> bool:
-        """Whether a turn is held that begins again when its runner is done."""
+        """Whether a turn of the partition is held that begins again when its runner is done."""
         return any(each.owned is owned and each.resume is not Resume.MOVED for each in self.held.values())
 
     def forget(self, owned: Owned) -> list[tuple[uuid.UUID, str]]:
-        """The partition is not ours any more: what was held, for the note to the next owner."""
+        """Forget the held turns of a partition that is not ours any more. Return them, for our note."""
         mine = {turn_id: each for turn_id, each in self.held.items() if each.owned is owned}
         for turn_id in mine:
             del self.held[turn_id]
         return [(turn_id, each.runner) for turn_id, each in mine.items()]
 
     async def until_known(self, owned: Owned) -> None:
-        """Returns when it is known what the former owner left of a partition (HANDOVER_NOTE_S at the most)."""
+        """Wait until it is known what the former owner left of a partition (HANDOVER_NOTE_S at the most)."""
         while owned in self._waiting:
             await self._known.wait()
 
     async def run(self) -> None:
-        held_rounds = Rounds("takeover held", self._clock)  # one that is well does not hide that the other fails
+        held_rounds = Rounds("takeover held", self._clock)  # its own, so that a success of one does not hide the other
         while True:
             async with self._rounds:
                 if self._waiting:
@@ -181,7 +182,7 @@ class Takeover:
         late = {turn_id for turn_id, each in self.held.items() if now_s >= each.until_s}
         gone = {turn_id: each for turn_id, each in self.held.items() if not self._is_living(each.runner_id)}
         if gone:
-            # Its last words were committed before it ended: they count, whether we have come to read them or not.
+            # What a dead runner said last was committed before it ended: it counts, even when we have not read it yet.
             notes = await self._notes(sorted({each.owned.partition for each in gone.values()}), None)
             if notes is None:
                 gone, notes = {}, []
@@ -194,7 +195,7 @@ class Takeover:
             self._release(turn_id, self.held[turn_id], Resume.UNHEARD)
 
     async def _notes(self, partitions: list[int], unreadable: list[Note] | None) -> list[Note] | None:
-        """None: they cannot be read now. unreadable: what stands for those that can never be read."""
+        """Return the notes of these partitions; None: they cannot be read now; unreadable: they never can be."""
         try:
             return await self._partitions.notes(partitions)
         except Exception as error:
@@ -214,7 +215,8 @@ class Takeover:
         now_s = self._clock.monotonic_s()
         known: dict[Owned, tuple[Resume, Note | None]] = {}
         for owned, each in asked.items():
-            # The newest counts alone: it passes on what older ones said. One whose writer died is the one before it.
+            # Only the newest note counts: it passes on what older ones said. When the last owner died without a note,
+            # the newest is one from before it.
             mine = (note for note in notes if note.partition == owned.partition)
             newest = max(mine, key=lambda note: note.epoch, default=None)
             former = each.claim.former_owner
@@ -244,8 +246,10 @@ class Takeover:
             self._on_open(opened)
 
     async def _crashes(self, known: dict[Owned, Resume]) -> dict[int, float] | None:
-        """When owners of these partitions died last; None: that cannot be told now. A death that was found out just now
-        is written down before anybody hears of it, be the partition ours or not: before our own note to the next owner.
+        """Return when an owner of each of these partitions last died; None: Postgres cannot tell now.
+
+        A death that was just found out is written down first, whether the partition is still ours or not: before the
+        partition opens, and before our own note to the next owner.
         """
         if not known:
             return {}
@@ -254,11 +258,13 @@ class Takeover:
         try:
             return await self._partitions.crashes(partitions, dead)
         except Exception as error:
-            # What can never be told counts as a death that nothing was written after.
+            # When Postgres can never tell, assume a death after which nothing was written.
             return None if await self._is_for_now(error, partitions) else dict.fromkeys(partitions, math.inf)
 
     async def _is_for_now(self, error: Exception, partitions: list[int]) -> bool:
-        """Whether what Postgres did not tell may be told later; said and waited out. Raises what ends the process."""
+        """Whether Postgres may answer later what it did not answer now. Logs the error and pauses; raises an error that
+        ends the process.
+        """
         fault = fault_of(error)
         if fault is Fault.END:
             raise error
@@ -267,11 +273,11 @@ class Takeover:
         return fault in (Fault.AWAY, Fault.SLOW)
 
     def _hold(self, owned: Owned, note: Note, claim: Claimed) -> None:
-        """Whose runner does not live is found out as for every held turn."""
+        """Hold the turns that the note lists. Whether their runners live is checked later, with all held turns."""
         until_s = self._clock.monotonic_s() + self._bound_s
         for turn_id, runner in note.running:
             if owned.is_void and self.is_held(turn_id):
-                continue  # by a newer claim
+                continue  # a newer claim of ours holds it
             resume = resumes_as(note, runner, claim, owned.resume)
             self.held[turn_id] = HeldTurn(owned, runner, until_s, resume)
 

@@ -1,1 +1,1 @@
-"""Which turn starts next: in memory, paged in from Postgres."""
+"""Decide, in memory, which turn starts next, and page in from Postgres what memory needs for that."""

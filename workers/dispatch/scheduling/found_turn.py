@@ -1,4 +1,4 @@
-"""Turns in memory, made of what Postgres says."""
+"""Make turns in memory from rows that were read from Postgres."""
 
 from argosy.store.head import Head, LoadedTurn
 from argosy.turn.status import Status
@@ -8,7 +8,10 @@ from argosy.workers.dispatch.waits import decode_waits
 
 
 def goes_on(row: LoadedTurn) -> bool:
-    """Whether a turn that was held may run now. What came for it meanwhile was buffered, and wakes it nowhere else."""
+    """Whether a turn that was held may run now: it is queued or running, or is suspended and its wait is over.
+
+    Signals and timers that came while it was held were buffered, and nothing else wakes the turn for them.
+    """
     status = Status(row.status)
     if status is not Status.SUSPENDED:
         return status in (Status.QUEUED, Status.RUNNING)
@@ -21,17 +24,20 @@ def goes_on(row: LoadedTurn) -> bool:
 
 
 def may_have_killed(row: Head | LoadedTurn, owned: Owned) -> bool:
-    """Whether nothing of a turn was written since an owner of its partition died last: that may be of this turn."""
+    """Whether nothing of a turn was written since an owner of its partition last died: this turn may have ended it."""
     return row.written_at_s < owned.crashed_at_s
 
 
 def awaits_start(row: Head | LoadedTurn, owned: Owned) -> bool:
-    """Whether a turn runs only when its start is recorded. Of a borrowed one the row alone says where it runs."""
+    """Whether the code of a turn may run only once its start is recorded.
+
+    So for a turn that may have ended an owner, and for a borrowed one: its row alone says that it runs here.
+    """
     return owned.is_lent or may_have_killed(row, owned)
 
 
 def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
-    """A turn in memory from what Postgres says; all of it when its history was read."""
+    """Make a turn in memory from a row of Postgres; complete when the row has its history."""
     turn = Turn(
         owned=owned,
         turn_id=row.turn_id,
@@ -52,14 +58,17 @@ def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
     turn.resume = owned.resume
     turn.awaits_start = awaits_start(row, owned)
     if turn.status is Status.RUNNING and turn.resume is Resume.UNHEARD and may_have_killed(row, owned):
-        turn.resume = Resume.CRASHED  # whoever has had it since said nothing, for it did not begin it again
+        turn.resume = Resume.CRASHED  # no owner began it again since that death: that crash counts
     if isinstance(row, LoadedTurn) and row.events is not None:
         fill(turn, row)
     return turn
 
 
 def fill(turn: Turn, row: LoadedTurn) -> None:
-    """Everything that Postgres has of a turn. What the row says of its state must be what memory believes."""
+    """Complete a turn in memory with everything that Postgres has of it.
+
+    The turn is refused when the row's status, attempt and seq are not those that memory has.
+    """
     if turn.has_ended:
         return
     if (turn.status, turn.attempt, turn.seq) != (row.status, row.attempt, row.seq):
@@ -72,7 +81,7 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     turn.waits = turn.written_waits = row.waits
     turn.history = row.events or ()
     turn.history_bytes = sum(len(event[4]) for event in turn.history)
-    # In the order in which they were sent: what memory took in meanwhile stands among them, or came after them all.
+    # In the order in which they were sent: a signal that memory took in meanwhile is among those read, or came later.
     stored = {signal[0]: Signal(*signal) for signal in row.signals}
     turn.signals = Signals([*stored.values(), *(each for each in turn.signals if each.inbox_id not in stored)])
     turn.see(*stored)

@@ -1,11 +1,13 @@
-"""Histories of turns that are about to run are read: many small ones at once, large ones alone.
+"""Read the histories of turns that are about to run: many small ones in one read, large ones alone.
 
 Rules:
-- One read brings LOAD_SIZE_BYTES_MAX at the most. What does not go into it is read with the next one; a turn that alone
-  has more is read page by page, and only while the running turns' histories leave room (LOADED_SIZE_BYTES_MAX).
-- A read that Postgres does not get done with, twice, is tried with half the turns, down to one; so is one that fails
-  for what it reads. Then the one turn at fault is set aside: it is parked, and the message says how to go on.
-- While Postgres is away nobody is at fault; nor is one for being slow, while Postgres gets done with nobody else.
+- One read brings LOAD_SIZE_BYTES_MAX at the most. Turns that do not fit are read with the next one. A turn that alone
+  has more is read page by page, and only while the running turns' histories leave room for it (LOADED_SIZE_BYTES_MAX),
+  or no running turn has any.
+- A read that Postgres does not finish in time, twice, is tried with half the turns, down to one; so is, at once, a read
+  that fails for its content. The one turn that is at fault in the end is set aside: it is parked, and the message says
+  how to go on.
+- No turn is at fault while Postgres is away, nor for being slow while Postgres finishes no other turn's read.
 """
 
 import asyncio
@@ -22,28 +24,28 @@ from argosy.workers.dispatch.scheduling.found_turn import fill
 from argosy.workers.dispatch.turn import Turn
 
 _TURNS_PER_READ: Final = 64
-_SLOW_MAX: Final = 2  # reads of many that Postgres does not get done with, before fewer are read
-_SLOW_ALONE_MAX: Final = 5  # of one turn, before that is at fault
+_SLOW_MAX: Final = 2  # reads of several turns that are too slow for Postgres, before fewer turns are read
+_SLOW_ALONE_MAX: Final = 5  # reads of one turn that are too slow, before that turn is at fault
 _WORDS_MAX: Final = 500
 
 
 class Bounds(NamedTuple):
-    """history_size_bytes_max: of one turn, with its unread signals; loaded_size_bytes_max: of all that run."""
+    """history_size_bytes_max: of one turn, with its unread signals. loaded_size_bytes_max: of all running turns."""
 
     history_size_bytes_max: int
     loaded_size_bytes_max: int
 
 
 class Unreadable(NamedTuple):
-    """Why a turn cannot be run: a reason of turn.parked, and words that say how to go on."""
+    """Why a turn cannot run: a reason for turn.parked, and a message that says how to go on."""
 
     reason: str
     message: str
 
 
 class Histories:
-    """`run` until cancelled. begin(turn): all of it is in memory; set_aside(turn, why): it cannot be read;
-    loaded_size_bytes(): what the running turns' histories have.
+    """The reader of histories; `run` goes on until cancelled. begin(turn) is called when all of a turn is in memory,
+    set_aside(turn, why) when it cannot be read. loaded_size_bytes(): the size of the running turns' histories.
     """
 
     def __init__(
@@ -68,8 +70,8 @@ class Histories:
         self._large_work = asyncio.Event()
         self._per_read = _TURNS_PER_READ
         self._slow = 0
-        self._reads = 0  # that Postgres got done with
-        # Turns that it did not get done with alone: how often, and how many reads it had got done with before.
+        self._reads = 0  # reads that succeeded
+        # Turns of which a read alone was too slow: how often, and how many reads had succeeded before the first time.
         self._slow_alone: dict[uuid.UUID, tuple[int, int]] = {}
 
     def load(self, turn: Turn) -> None:
@@ -78,7 +80,7 @@ class Histories:
         self._work.set()
 
     def nudge(self) -> None:
-        """There may be room for a large one."""
+        """Look whether there is room for a large history now."""
         if self._large:
             self._large_work.set()
 
@@ -96,7 +98,7 @@ class Histories:
                 while await read(rounds):
                     pass
                 continue
-            work.set()  # it failed, and has waited
+            work.set()  # the read failed, and its pause is over: try again
 
     async def _read(self, rounds: Rounds) -> bool:
         turns = [self._turns[number] for number in range(min(self._per_read, len(self._turns)))]
@@ -126,7 +128,7 @@ class Histories:
         return True
 
     def _narrow(self, turns: list[Turn], error: Exception, rounds: Rounds) -> bool:
-        """After a read that failed: whether the next one is another one, at once. Otherwise the same is read, later."""
+        """After a failed read: whether to read on at once, with other turns. False: read the same later."""
         fault = fault_of(error)
         if fault in (Fault.AWAY, Fault.END):
             return False
@@ -141,7 +143,9 @@ class Histories:
         return True
 
     def _is_too_slow(self, turns: list[Turn]) -> bool:
-        """Whether the same read is not tried again. One that is alone lets the others go first."""
+        """Whether a read was too slow so often that it is not tried again. A turn that is read alone goes behind the
+        others for its next try.
+        """
         if len(turns) > 1:
             self._slow += 1
             return self._slow >= _SLOW_MAX
@@ -163,7 +167,7 @@ class Histories:
             return True
         loaded = self._loaded_size_bytes()
         if loaded and loaded + size_bytes > self._bounds.loaded_size_bytes_max:
-            return False  # until one that runs is gone
+            return False  # wait until a running turn has left memory
         row = None
         try:
             if turn.is_live and not turn.has_ended:
@@ -171,7 +175,7 @@ class Histories:
         except Exception as error:
             fault = fault_of(error)
             if fault in (Fault.AWAY, Fault.END, Fault.SLOW):
-                self._large.rotate(-1)  # others may be read meanwhile
+                self._large.rotate(-1)  # let the others go first
                 raise
             self._large.popleft()
             self._give_up(turn, error, rounds)
@@ -181,7 +185,7 @@ class Histories:
         return True
 
     def _enter(self, turn: Turn, row: LoadedTurn | None, rounds: Rounds) -> None:
-        """It begins; what is wrong with one turn is nobody else's."""
+        """Begin a turn whose row was read. When that fails, this turn alone is given up, and the others go on."""
         try:
             if row is not None:
                 fill(turn, row)
@@ -197,7 +201,7 @@ class Histories:
         rounds.say(error, turn_id=str(turn.turn_id))
         try:
             self._set_aside(turn, unreadable(error))
-        except Exception as another:  # a bug: it keeps its slot, and everybody else goes on
+        except Exception as another:  # a bug: this turn keeps its slot, and the others go on
             rounds.say(another, turn_id=str(turn.turn_id))
 
 
@@ -212,6 +216,6 @@ def too_large(size_bytes: int, bound: int) -> Unreadable:
 def unreadable(error: Exception) -> Unreadable:
     return Unreadable(
         "unreadable",
-        f"what it has recorded cannot be read ({type(error).__name__}: {error}"[:_WORDS_MAX] + "). Nothing of it was "
-        "run: see what is wrong with it in Postgres and resume it, or cancel it",
+        f"the turn's history cannot be read ({type(error).__name__}: {error}"[:_WORDS_MAX] + "). Nothing of it was "
+        "run: find out what is wrong with it in Postgres, then resume it, or cancel it",
     )

@@ -1,12 +1,13 @@
-"""What waits in Postgres comes into memory when it can be used, and never the backlog.
+"""Read turns that wait in Postgres into memory when they can be used, and never the whole backlog.
 
-Loops, so that none waits for another: histories of turns that are about to run (histories.py), the next turns of
-sessions whose queue ran dry, and the heads of partitions that were claimed (a page at a time, while fewer sessions are
-ready than READY_SESSIONS_MAX). Each reads for many at once; a read that fails is repeated until it succeeds. One that
-fails for what it reads is tried with half as much, until what is at fault stands alone and is passed over.
+Three loops, so that none waits for another: one reads the histories of turns that are about to run (histories.py), one
+the next turns of sessions whose queue in memory ran dry, one the heads of claimed partitions (a page at a time, while
+fewer sessions than READY_SESSIONS_MAX are ready). Each read is for many turns at once. A read that fails is repeated
+until it succeeds; unless Postgres is away, with half as much, until the one session or head whose content is at fault
+stands alone and is passed over.
 
-Each turn that is running in Postgres and in nobody's memory is taken up by whichever of these reads finds it: none of
-them leaves it to another, for that may have passed by, or have been told that the session is being read.
+A turn that is running in Postgres and in no worker's memory is taken up by whichever of these reads finds it first. No
+read leaves it to another, which may have passed by already, or may have been told that the session is being read.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ _GO_ON = frozenset({Status.QUEUED, Status.RUNNING, Status.SUSPENDED})
 
 
 class Cursor:
-    """How far the heads of a claimed partition are read."""
+    """How far the heads of a claimed partition have been read."""
 
     __slots__ = ("bucket", "owned", "session_id")
 
@@ -46,7 +47,9 @@ class Cursor:
 
 
 class Pager:
-    """is_held(turn_id): the turn still runs elsewhere; on_lent: a head that somebody borrows was found."""
+    """The loops that page turns in; `run` goes on until cancelled. is_held(turn_id): whether a turn runs elsewhere.
+    on_lent(row, owned) is called for a turn that another worker borrows, on_ready() when heads may be ready.
+    """
 
     def __init__(
         self,
@@ -75,9 +78,9 @@ class Pager:
         self._sessions_per_read, self._heads_per_read = _SESSIONS_PER_READ, _HEADS_PER_READ
         self._sessions_work = asyncio.Event()
         self._heads_work = asyncio.Event()
-        # Turns not in memory for which a signal came: their history must be read before they run.
+        # Turns that are not in memory and for which a signal came: their history must be read before they run.
         self._signalled: dict[uuid.UUID, Owned] = {}
-        # Turns that were held and may go on now: on their way into memory.
+        # Turns that were held and may go on now, on their way into memory.
         self._taking_up: dict[uuid.UUID, tuple[Owned, Resume]] = {}
 
     def claimed(self, owned: list[Owned]) -> None:
@@ -85,7 +88,9 @@ class Pager:
         self._heads_work.set()
 
     def take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> Coroutine[Any, Any, None]:
-        """A turn that was held may go on: known from this call on, in memory when what is returned has run."""
+        """Take up a turn that was held and may go on: `is_coming` from this call on, in memory once the returned
+        coroutine has run.
+        """
         self._taking_up[turn_id] = owned, resume
         return self._take_up(turn_id, owned, resume)
 
@@ -94,7 +99,7 @@ class Pager:
         return turn_id in self._taking_up
 
     def is_taking_up(self, owned: Owned) -> bool:
-        """Whether a turn of it that begins again is on its way into memory."""
+        """Whether a turn of this partition that is to begin again is on its way into memory."""
         return any(each is owned and resume is not Resume.MOVED for each, resume in self._taking_up.values())
 
     async def _take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
@@ -112,9 +117,9 @@ class Pager:
                     await self._clock.sleep(_RETRY_S)
                     continue
                 if self._signalled.pop(turn_id, None) is not None:
-                    continue  # a signal was buffered meanwhile, and may be missing in what was read
+                    continue  # a signal was buffered meanwhile, and what was read may lack it
                 if turn_id in departed or turn_id in self._scheduler.live or row is None or turn is None:
-                    return  # it ran or was ended here meanwhile, or what it waits for wakes it when it comes
+                    return  # it ran or ended here meanwhile, or does not go on yet: what it waits for will wake it
                 if row.lent_to is not None:
                     self._on_lent(row, owned)
                     return
@@ -123,14 +128,15 @@ class Pager:
                 if owned.is_void or self._scheduler.found(turn):
                     self._on_ready()
                     return
-                await self._clock.sleep(_BUSY_S)  # its session is being paged in: that ends at once
+                await self._clock.sleep(_BUSY_S)  # its session is being paged in, which takes but a moment
         finally:
             if self._taking_up.get(turn_id) == (owned, resume):
                 del self._taking_up[turn_id]
 
     async def _read_alone(self, turn_id: uuid.UUID, *, is_readable: bool) -> Head | LoadedTurn | None:
-        """A turn that was held, when it goes on. One that cannot be read comes without what it has recorded: it is
-        parked when that is looked for again (histories.py).
+        """Read a turn that was held; None: it does not go on yet.
+
+        A turn that is not readable comes without its history, and is parked when that is read again (histories.py).
         """
         if not is_readable:
             head = await self._heads.load_head(turn_id)
@@ -139,15 +145,15 @@ class Pager:
         return rows[0] if rows and goes_on(rows[0]) else None
 
     def has_unread(self, owned: Owned) -> bool:
-        """Whether heads of a claimed partition were never looked at."""
+        """Whether some heads of a claimed partition have not been read yet."""
         return any(cursor.owned is owned for cursor in self._cursors)
 
     def signalled(self, turn_id: uuid.UUID, owned: Owned) -> None:
-        """A signal was buffered for a turn that memory does not hold, or not yet."""
+        """Note that a signal was buffered for a turn that is not in memory, or not yet."""
         self._signalled[turn_id] = owned
 
     def entered(self, turn: Turn) -> None:
-        """A turn comes into memory; what came for it before is read before it runs."""
+        """Note that a turn comes into memory. If a signal came before, its history is read before it runs."""
         if self._signalled.pop(turn.turn_id, None) is not None:
             turn.needs_load = True
 
@@ -155,7 +161,7 @@ class Pager:
         self._signalled = {turn_id: each for turn_id, each in self._signalled.items() if each is not owned}
 
     def nudge(self) -> None:
-        """Something may want to be read."""
+        """Wake the loops that have something to read."""
         if self._scheduler.has_to_page:
             self._sessions_work.set()
         if self._cursors:
@@ -177,7 +183,7 @@ class Pager:
                 while await read():
                     pass
                 continue
-            work.set()  # it failed, and has waited
+            work.set()  # the read failed, and its pause is over: try again
 
     async def _read_sessions(self) -> bool:
         sessions = self._scheduler.take_to_page(self._sessions_per_read)
@@ -191,7 +197,7 @@ class Pager:
         except Exception as error:
             is_at_fault = len(sessions) == 1 and is_content(error)
             for each in sessions:
-                each.page_again = not is_at_fault  # it leaves memory, and is read again when something comes for it
+                each.page_again = not is_at_fault  # one at fault leaves memory until something comes for its session
                 self._scheduler.paged(each, [], is_all=False, is_held=is_at_fault)
             self._sessions_per_read = less(self._sessions_per_read, len(sessions), error)
             raise
@@ -223,7 +229,7 @@ class Pager:
                 rows = await self._heads.load_heads(cursor.bucket, cursor.session_id, owned.last_bucket, limit)
             except Exception as error:
                 self._heads_per_read = less(limit, limit, error)
-                if limit == 1 and is_content(error):  # one head cannot be read: those behind it can
+                if limit == 1 and is_content(error):  # this one head cannot be read: go on with those behind it
                     self._pass_over(cursor)
                 raise
         self._heads_per_read = min(2 * limit, _HEADS_PER_READ)
@@ -231,7 +237,7 @@ class Pager:
             return True
         for row in rows:
             status = Status(row.status)
-            if row.session_id in departed:  # it came, ran and left while we read: Postgres knows better now
+            if row.session_id in departed:  # a turn of it left memory while we read: the row may be older than that
                 self._scheduler.more(row.session_id, row.bucket, owned)
                 continue
             if row.lent_to is not None:
@@ -239,7 +245,7 @@ class Pager:
                 continue
             is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
             if status in (Status.QUEUED, Status.RUNNING) and not is_known:
-                self._scheduler.found(self.turn_of(row, owned))  # or it is found with its session, which is being read
+                self._scheduler.found(self.turn_of(row, owned))  # if False: the read of its session finds it
         if len(rows) < limit:
             self._cursors.popleft()
         else:
@@ -249,18 +255,20 @@ class Pager:
         return True
 
     def _pass_over(self, cursor: Cursor) -> None:
-        """The sessions of a bucket, from the cursor on: they are found when something comes for them."""
+        """Skip the rest of a bucket, from the cursor on. Its sessions are read when something comes for them."""
         cursor.bucket, cursor.session_id = cursor.bucket + 1, uuid.UUID(int=0)
         if cursor.bucket > cursor.owned.last_bucket:
             self._cursors.popleft()
 
     def _comes_by_itself(self, turn_id: uuid.UUID) -> bool:
-        """A step of it still runs elsewhere, or it is on its way into memory, which knows how it goes on."""
+        """Whether a read must leave a turn alone: it is held or lent, or on its way into memory, its resume known."""
         return self.is_coming(turn_id) or self._is_held(turn_id)
 
     def _is_held_up(self, head: Head, owned: Owned) -> bool:
-        """Whether nothing of a session may start, as its head rests, or goes on elsewhere. One that is running in
-        Postgres and in nobody's memory waits for us as after a claim: whichever read finds it first takes it up.
+        """Whether nothing of a session may start, because its head rests or goes on elsewhere.
+
+        A head that is running in Postgres and in no worker's memory does not hold its session up: the read that finds
+        it takes it up, as after a claim.
         """
         if head.status == Status.RUNNING and owned.is_open and head.turn_id not in self._scheduler.live:
             return self._comes_by_itself(head.turn_id)
@@ -268,7 +276,7 @@ class Pager:
 
     def turn_of(self, row: Head, owned: Owned) -> Turn:
         turn = turn_of(row, owned)
-        if row.lent_as and row.lent_to is None:  # it was taken back, and that was all that its owner before did with it
+        if row.lent_as and row.lent_to is None:  # how it goes on after a loan that ended, with nothing written since
             turn.resume = Resume(row.lent_as)
         turn.needs_load = turn.needs_load or row.has_rows
         self.entered(turn)
@@ -276,10 +284,10 @@ class Pager:
 
 
 def is_content(error: Exception) -> bool:
-    """Whether what was read is at fault, and not that it could not be read now."""
+    """Whether the content of a read is at fault (or our code), so that the same read would fail again."""
     return fault_of(error) in (Fault.CONTENT, Fault.BUG)
 
 
 def less(now: int, asked: int, error: Exception) -> int:
-    """How many to read after an error, when so many were asked for."""
+    """Return how many to read next, after an error of a read that asked for `asked`. now: how many without an error."""
     return now if fault_of(error) is Fault.AWAY else max(1, asked // 2)

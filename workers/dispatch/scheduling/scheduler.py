@@ -1,12 +1,13 @@
-"""Which turn starts next. Pure: no I/O, no clock; it is told what happened and answers what to do.
+"""Decide which turn starts next. Pure: no I/O, no clock; it is told what happened and answers what to do.
 
 Invariants:
-- A session has at most one head that is ready, starting or running (I2); the next is looked at only after its
-  end is durable.
-- What memory does not hold waits in Postgres: behind a suspended or parked head nothing is held at all, behind one that
-  runs at most `look_ahead` turns. `is_complete`: memory holds all there is; otherwise an empty queue is paged in.
-- Tenants take turns (deficit round robin, every turn costs one); within a tenant who is cancelled, then priority, then
-  age (I10).
+- A session has at most one head that is ready, starting or running (I2). The next turn is looked at only after the
+  head's end is durable.
+- What memory does not have waits in Postgres: memory has nothing behind a suspended or parked head, and at most
+  `look_ahead` turns behind one that is ready or runs. `is_complete`: memory has all turns of the session; otherwise a
+  session whose queue is empty is paged in.
+- Tenants take turns (round robin, one turn each). Within a tenant cancelled turns come first, then priority decides,
+  then age (I10).
 """
 
 import heapq
@@ -21,7 +22,7 @@ from argosy.workers.dispatch.turn import Owned, Turn
 
 
 class Scheduler:
-    """The owner's memory of sessions. `live` finds a turn in memory by its id."""
+    """The sessions in a worker's memory. `live`: every turn in memory, by its id."""
 
     def __init__(self, look_ahead_turns: int) -> None:
         self._look_ahead = look_ahead_turns
@@ -31,7 +32,8 @@ class Scheduler:
         self._round: deque[str] = deque()
         self._ready_count = 0
         self._to_page: dict[uuid.UUID, Session] = {}
-        # Sessions of the accept in flight; those that left memory meanwhile must be looked at again when it answers.
+        # Sessions of the accept in flight, and those of them that left memory since it was sent. When it answers, a new
+        # turn there that is no head may have become one: Postgres is asked.
         self._accepting: set[uuid.UUID] = set()
         self._left: set[uuid.UUID] = set()
         self._watches: list[set[uuid.UUID]] = []
@@ -45,7 +47,10 @@ class Scheduler:
 
     @contextmanager
     def watch(self) -> Iterator[set[uuid.UUID]]:
-        """Turns and sessions that leave memory meanwhile: what a read says of them may be older than that."""
+        """Collect the ids of turns and sessions that leave memory during the block, around a read from Postgres.
+
+        What the read says of them may be older than what happened to them here.
+        """
         departed: set[uuid.UUID] = set()
         self._watches.append(departed)
         try:
@@ -60,13 +65,15 @@ class Scheduler:
         self._left.clear()
 
     def accepted(self, turn: Turn, is_head: bool) -> None:
-        """A new turn is in Postgres. is_head: nothing of its session stood before it in the accept's snapshot."""
+        """Take in a new turn that is in Postgres now. is_head: no turn of its session stood before it in the accept's
+        snapshot.
+        """
         session = self.sessions.get(turn.session_id)
         if session is None:
             if is_head:
                 self._hold(self._session(turn), turn)
             elif turn.session_id in self._left:
-                # What stood before it in the snapshot has left memory since: only Postgres knows whether it ended.
+                # The turns before it left memory since the accept was sent: only Postgres knows whether they ended.
                 self._page(self._session(turn))
         elif session.is_paging:
             session.page_again = True
@@ -85,9 +92,9 @@ class Scheduler:
     # Paging
 
     def more(self, session_id: uuid.UUID, bucket: int, owned: Owned) -> None:
-        """Postgres may hold a turn of this session that memory does not know (a delayed one got its place)."""
+        """Note that Postgres may have a turn of this session that memory does not (a delayed turn got its place)."""
         if owned.is_void or owned.is_lent:
-            return  # the flush that says so was under way when the partition was lost; or it is its owner's affair
+            return  # the partition was lost while a flush was under way; or it is borrowed: the session is its owner's
         session = self.sessions.get(session_id)
         if session is None:
             session = self.sessions[session_id] = Session(session_id, bucket, owned)
@@ -98,7 +105,7 @@ class Scheduler:
             self._page(session)
 
     def take_to_page(self, limit: int) -> list[Session]:
-        """Sessions to be paged in now."""
+        """Take at most `limit` of the sessions that are to be paged in."""
         taken = list(self._to_page.values())[:limit]
         for session in taken:
             del self._to_page[session.session_id]
@@ -109,8 +116,8 @@ class Scheduler:
         return bool(self._to_page)
 
     def paged(self, session: Session, turns: list[Turn], *, is_all: bool, is_held: bool) -> None:
-        """What Postgres holds of a session, in order. is_all: there is no more; is_held: a suspended, parked or
-        otherwise held turn stands before it, so nothing of it may start.
+        """Take in the next turns of a session, as Postgres has them, in order. is_all: there are no more of them.
+        is_held: nothing of the session may start, because its head is suspended, parked, lent or held.
         """
         session.is_paging = False
         if self.sessions.get(session.session_id) is not session:
@@ -131,8 +138,9 @@ class Scheduler:
     # Heads
 
     def found(self, turn: Turn) -> bool:
-        """A head read from Postgres after a claim, or a turn that goes on: queued, running before a crash, or woken.
-        False when memory is busy with its session: look again later.
+        """Take in a head that was read from Postgres: after a claim, or because it goes on or was woken.
+
+        False when memory is busy with its session: try again later.
         """
         session = self.sessions.get(turn.session_id)
         if session is not None and (session.held is not None or session.queue or session.is_paging):
@@ -143,16 +151,16 @@ class Scheduler:
         return True
 
     def is_ready(self, turn: Turn) -> bool:
-        """Whether it waits to be picked, as its session's head."""
+        """Whether a turn waits to be picked, as its session's head."""
         return self.head_of(turn.session_id) is turn and self.sessions[turn.session_id].is_ready
 
     def hurry(self, turn: Turn) -> None:
-        """It is cancelled: if it waits to be picked, the others of its tenant let it go first."""
+        """Let a cancelled turn that waits to be picked go before all others of its tenant."""
         if self.is_ready(turn):
             self._enter(turn, -math.inf)
 
     def pick(self) -> Turn | None:
-        """The next turn to start; it is held until `freed`."""
+        """Return the next turn to start, or None. It stays its session's head until `ended`, `left` or `removed`."""
         while self._round:
             tenant = self._round[0]
             heap = self._ready[tenant]
@@ -172,7 +180,7 @@ class Scheduler:
         return None
 
     def ended(self, turn: Turn) -> None:
-        """The end of a held turn is durable: the session's next one may start."""
+        """Remove a turn that ran here and whose end is durable: the next turn of its session may start."""
         self._leave(turn)
         session = self.sessions.get(turn.session_id)
         if session is None or session.held is not turn:
@@ -181,7 +189,10 @@ class Scheduler:
         self._next(session)
 
     def left(self, turn: Turn) -> None:
-        """A held turn was suspended or parked: the session leaves memory, what waits behind it waits in Postgres."""
+        """Remove a head that does not go on here: it was suspended or parked, lent or borrowed, or is to be read again.
+
+        Its session leaves memory, and the turns behind it wait in Postgres.
+        """
         self._leave(turn)
         session = self.sessions.get(turn.session_id)
         if session is None or session.held is not turn:
@@ -190,7 +201,7 @@ class Scheduler:
         self._forget(session)
 
     def removed(self, turn: Turn) -> None:
-        """A turn ended without running here (cancelled, expired): what stands behind it may be free now."""
+        """Remove a turn that ended without running here (cancelled, expired). The turns behind it may be free now."""
         self._leave(turn)
         if (session := self.sessions.get(turn.session_id)) is None:
             self.more(turn.session_id, turn.bucket, turn.owned)
@@ -207,7 +218,7 @@ class Scheduler:
             self._next(session)
 
     def void(self, owned: Owned) -> list[Turn]:
-        """A partition was lost: everything of it leaves memory. Returns the turns that were known."""
+        """Remove everything of a partition that was lost. Returns the turns of it that were in memory."""
         gone = [session for session in self.sessions.values() if session.owned is owned]
         turns = [turn for turn in self.live.values() if turn.owned is owned]
         for session in gone:

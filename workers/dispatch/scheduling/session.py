@@ -1,4 +1,4 @@
-"""What the owner of a session remembers of it."""
+"""A session in the memory of the worker that owns it."""
 
 import uuid
 from collections import deque
@@ -7,7 +7,13 @@ from argosy.workers.dispatch.turn import Owned, Turn
 
 
 class Session:
-    """A session that memory knows something of. held: its head is ready, starting or running."""
+    """A session of which memory has turns, or is about to read some.
+
+    held: its head, which is ready, starting or running. is_ready: its head waits to be picked. queue: the turns behind
+    the head. last_place: the highest place that memory has had of it. is_complete: memory has all of its turns.
+    is_paging: its turns are to be read, or are being read; page_again: another read must follow, because something
+    changed meanwhile.
+    """
 
     __slots__ = (
         "bucket",

@@ -1,7 +1,11 @@
-"""What gateways hear live of turns: durable events right after their flush, frames of channels as they are filled.
+"""Live events of turns for gateways: durable events right after their flush, and frames of channels as they are filled.
 
-hub.py knows who watches what; cut.py decides what a watcher is sent next of a channel (pure); turn_frames.py numbers
-what was sent; subscription.py and line.py hold what waits for a gateway; service.py is the gRPC side.
+hub.py tells subscriptions what happens; watchers.py finds the subscriptions of a turn; feeder.py sends frames, of which
+cut.py (pure) decides what comes next and turn_frames.py gives the numbers; line.py holds a gateway's subscriptions and
+what waits to be sent to it; items.py makes the messages; service.py is the gRPC side.
 
-Nothing here is the truth: whoever misses something reads it in Postgres. So everything is bounded, and nobody waits.
+Nothing here is the truth: what a gateway misses here it reads in Postgres. So everything is bounded, and the worker
+never waits for a gateway.
+
+A watcher is a subscription of a gateway to one turn or session.
 """

@@ -1,16 +1,17 @@
-"""What a watcher is sent next of a turn's channels. Pure.
+"""Decide what a watcher is sent next of a turn's channels. Pure.
 
-A channel's value is the buffer: what a watcher has not been sent is cut from it whenever there is room, so a slow one
-costs nothing, and gets in one piece what others got in many.
+A channel's value is the buffer: the part that a watcher lacks is cut from it whenever the watcher has room. So a slow
+watcher costs nothing, and gets in one piece what others got in many.
 
 Rules, per channel:
-- another generation than the watcher has: it is told that the channel is empty again (RESET), then the value from 0;
-- text goes on at the character that the watcher has;
-- of JSON the newest value is enough; of patches all that the watcher lacks, and when they are not kept any more: GAP,
-  then the whole value;
-- a workflow's own channel goes on when the turn is resumed: it is never emptied within an attempt;
-- a watcher that comes back with a number that nobody knows here has a GAP in every channel;
-- nothing is told before the durable event that it follows.
+- When a step is tried again, or another process fills the channel again, the channel has a new generation. The watcher
+  is told that the channel is empty again (RESET), then gets its value from 0.
+- When the turn is resumed after a suspension, a workflow's own channel has a new generation, too, but goes on.
+- Text goes on behind the last character that the watcher has.
+- Of a JSON value that was replaced the newest one is sent. Of patches all that the watcher lacks are sent; when they
+  are not kept any more: GAP, then the whole value.
+- A watcher that comes back with a frame number that is not known here has a GAP in every channel.
+- Nothing is sent before the durable event that it follows.
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ GAP_DUE: Final = -1
 
 
 class Channel(Protocol):
-    """What is read of argosy.workflow.channel.Channel, which says what each of these is. It may be filled meanwhile."""
+    """The part of argosy.workflow.channel.Channel that is read here; see there. Other threads may fill it meanwhile."""
 
     @property
     def step(self) -> str: ...
@@ -48,7 +49,7 @@ class Channel(Protocol):
 
 
 class Had(NamedTuple):
-    """What a watcher has been sent of one channel. length: GAP_DUE before it is told of a gap."""
+    """What a watcher has been sent of one channel. length: up to where; GAP_DUE: it is to be told of a gap first."""
 
     step: str
     name: str
@@ -56,7 +57,7 @@ class Had(NamedTuple):
     length: int
 
 
-# What a watcher has been sent of a turn's channels: a value, so that it can be remembered under a number.
+# What a watcher has been sent of a turn's channels. Immutable, so that it can be remembered under a frame's number.
 Seen = tuple[Had, ...]
 
 
@@ -69,8 +70,8 @@ class Kind(Enum):
 
 
 class Cut(NamedTuple):
-    """One frame's worth of a channel. begin, end: in the channel's length. value: of JSON and PATCH; a text is cut when
-    it is sent.
+    """What one frame shows of a channel: from begin to end of the channel's length. value: for JSON and PATCH alone;
+    text is read from the channel when the frame is made.
     """
 
     kind: Kind
@@ -81,8 +82,10 @@ class Cut(NamedTuple):
 
 
 def next_cut(channels: Iterable[Channel], seen: Seen, *, durable_seq: int, characters_max: int) -> Cut | None:
-    """What comes next; None: the watcher has all that may be told. channels: in the order in which they began;
-    durable_seq: of the turn; characters_max: of one frame of text.
+    """Return what the watcher is sent next; None: it has all that may be sent now.
+
+    channels: in the order in which they began. durable_seq: the turn's newest durable event. characters_max: of one
+    frame of text.
     """
     had_of = {(had.step, had.name): had for had in seen}
     for channel in channels:
@@ -107,7 +110,7 @@ def _next_of(channel: Channel, had: Had | None, shown: int, characters_max: int)
     elif channel.is_text or had.generation == channel.generation:
         begin = had.length
     else:
-        begin = channel.restored  # it was counted anew, and who has had it knows what the suspend held
+        begin = channel.restored  # its length was counted anew; the watcher has what the suspension wrote of it
     if begin >= shown:
         return None
     if channel.is_text:
@@ -122,7 +125,10 @@ def _next_of(channel: Channel, had: Had | None, shown: int, characters_max: int)
 
 
 def _whole(channel: Channel, begin: int, shown: int) -> Cut | None:
-    """The newest value, with the length that it has; None when it must not be told yet."""
+    """Cut the newest JSON value, with its length; None when it must not be sent yet.
+
+    A thread may change the value between the two reads: then they are repeated.
+    """
     while (length := channel.length) == shown:
         value = channel.json()
         if channel.length == length:
@@ -131,14 +137,14 @@ def _whole(channel: Channel, begin: int, shown: int) -> Cut | None:
 
 
 def _joined(patches: list[bytes]) -> bytes:
-    """Lists of operations as one list."""
+    """Join JSON lists of operations into one list."""
     if len(patches) == 1:
         return patches[0]
     return b"[" + b",".join(inner for each in patches if (inner := each.strip()[1:-1])) + b"]"
 
 
 def after(seen: Seen, cut: Cut) -> Seen:
-    """What a watcher has been sent once it was sent this, too."""
+    """Return what a watcher has been sent once it was sent this cut, too."""
     channel = cut.channel
     now = Had(channel.step, channel.name, channel.generation, cut.end)
     others = tuple(had for had in seen if had.name != now.name or had.step != now.step)
@@ -146,17 +152,17 @@ def after(seen: Seen, cut: Cut) -> Seen:
 
 
 def without_step(seen: Seen, step: str) -> Seen:
-    """The durable event that ends a step holds what its channels came to: they are over."""
+    """Return `seen` without the channels of a step whose end is durable: that event holds their values."""
     if not any(had.step == step for had in seen):
         return seen
     return tuple(had for had in seen if had.step != step)
 
 
 def up_to_now(channels: Iterable[Channel]) -> Seen:
-    """Of a watcher that knows everything that these came to."""
+    """Return the `Seen` of a watcher that knows the whole values of these channels, from a durable event."""
     return tuple(Had(each.step, each.name, each.generation, each.length) for each in channels)
 
 
 def lost(channels: Iterable[Channel]) -> Seen:
-    """Of a watcher that comes back with a number that nobody knows: a gap in everything that is there."""
+    """Return the `Seen` of a watcher that came back with an unknown number: a gap in each channel that has a value."""
     return tuple(Had(each.step, each.name, each.generation, GAP_DUE) for each in channels if each.length)

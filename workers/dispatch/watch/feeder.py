@@ -1,7 +1,7 @@
-"""Frames: what turns' channels are filled with goes to who watches them, a coalescing window at a time.
+"""Send frames: what turns' channels are filled with goes to their watchers, once per coalescing window.
 
-The first change after a quiet moment is sent at once; then all that changed within the window goes together. What there
-is no room for stays in its channel (cut.py), and is cut when there is.
+The first change after a quiet time is sent at once; from then on all changes within a window are sent together. What a
+watcher has no room for stays in the channel (cut.py), and is cut when the watcher has room.
 """
 
 import asyncio
@@ -30,7 +30,9 @@ _count_frames = telemetry.FRAMES.inc
 
 
 class Feeder:
-    """Made on the event loop. coalesce_s: the window; now_us: microseconds since 1970, by the database's clock."""
+    """The sender of frames, made on the event loop. coalesce_s: the window; now_us(): microseconds since 1970, by the
+    database's clock.
+    """
 
     def __init__(self, watchers: Watchers, clock: Clock, *, coalesce_s: float, now_us: Callable[[], int]) -> None:
         self._watchers = watchers
@@ -40,18 +42,18 @@ class Feeder:
         self._loop = asyncio.get_running_loop()
         self._thread_id = threading.get_ident()
         self._frames: WeakKeyDictionary[Channels, TurnFrames] = WeakKeyDictionary()
-        # Turns to look at in the next round. Threads add to it: first that, then they look whether a round is coming.
+        # Turns to look at in the next round. Threads add a turn first, and only then look whether a round is scheduled.
         self._stirred: set[Turn] = set()
         self._round: asyncio.TimerHandle | None = None
         self._last_round_s = 0.0
         self.lineage = 0
 
     def listener_of(self, turn: Turn) -> Callable[[], None] | None:
-        """What the turn's channels call when they are filled, from any thread; None: nobody watches."""
+        """Return what the turn's channels call, in any thread, when they are filled; None: the turn has no watcher."""
         return partial(self.stir, turn) if self._watchers.look_on(turn) else None
 
     def begin(self, each: Subscription, turn: Turn) -> None:
-        """It is sent the channels of this turn from here on, after what it had when it came."""
+        """Send a watcher this turn's channels from now on, beginning behind the last frame that it had when it came."""
         each.turn = None
         each.follow(turn)
         attempt, n = each.resume
@@ -69,12 +71,12 @@ class Feeder:
         self.stir(turn)
 
     def resume(self, each: Subscription) -> None:
-        """There is room for it again."""
+        """Go on with a watcher that has room again."""
         if each.turn is not None and each.turn.channels is not None:
             self.stir(each.turn)
 
     def stir(self, turn: Turn) -> None:
-        """Something that may be sent has changed. From any thread."""
+        """Look at a turn in the next round, because something that may be sent has changed. From any thread."""
         self._stirred.add(turn)
         if self._round is not None:
             return
@@ -97,7 +99,7 @@ class Feeder:
     def _feed(self, turn: Turn) -> None:
         channels = turn.channels
         if channels is None or turn.status is not Status.RUNNING:
-            return  # the event that ends or suspends it holds what they came to
+            return  # the event that ends or suspends the turn holds the values of its channels
         is_leaving = turn.stop is Stop.HANDOVER
         if turn.is_refused and not is_leaving:
             return
@@ -108,8 +110,8 @@ class Feeder:
         frames = self._frames_of(channels)
         opened, durable_seq = channels.open(), turn.durable_seq
         if is_leaving:
-            # What a step shows follows nothing that is not durable: it could not have begun. What the workflow shows
-            # now, it shows again at the next owner.
+            # A step began only once all events before it were durable, so all that it shows may be sent. The workflow's
+            # own channels are left out: it fills them again at the next owner.
             opened, durable_seq = [channel for channel in opened if channel.step], _ANY_SEQ
         make = partial(items.of_cut, turn, lineage=self.lineage, at_us=self._now_us())
         for each in watchers:

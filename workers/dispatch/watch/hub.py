@@ -1,11 +1,11 @@
-"""Who watches what here, and what they are told of it. On the event loop; nothing in here waits.
+"""Tell subscriptions of gateways what happens to the turns that they watch. On the event loop; nothing here waits.
 
 Rules:
-- A subscription is told of turns of its tenant alone, whatever it asks for.
-- A subscription belongs to the claim under which it was taken. When that is lost it is told so (MOVED), and ends; only
-  frames of a step that still runs here go on, until it has ended.
-- Durable events are told right after the flush that made them so, or become one LOOK when there is no room.
-- When nobody watches, every call here returns at once.
+- A subscription is told only of turns of its tenant, whatever it asks for.
+- A subscription belongs to the claim under which it was taken. When the claim is lost, the subscription is told so
+  (MOVED) and ends. If a step of its turn still runs here, it ends only with that step, whose frames it gets till then.
+- Durable events are sent right after the flush that wrote them. Without room one LOOK stands for all of them.
+- While there is no subscription, every call here returns at once.
 """
 
 import uuid
@@ -29,7 +29,7 @@ from argosy.workers.dispatch.watch.watchers import Watchers
 
 _EVENT_SIZE_BYTES_MAX = 262_144
 _ENDS_STEP = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
-# What is told to who waits for the end alone: a turn that is parked comes to none by itself.
+# Sent to a subscription that wants the ending alone. A parked turn does not end by itself, so its parking counts, too.
 _ENDINGS = frozenset({
     Event.TURN_COMPLETED, Event.TURN_FAILED, Event.TURN_CANCELLED, Event.TURN_EXPIRED, Event.TURN_REJECTED,
     Event.TURN_PARKED,
@@ -37,8 +37,8 @@ _ENDINGS = frozenset({
 
 
 class Wanted(NamedTuple):
-    """What a gateway asks for; see Subscribe in proto/argosy/rpc/watch.proto. target: of a turn or a session; None: no
-    id. tenant: whose it has to be. resume: (attempt, n).
+    """What a gateway asks for; see Subscribe in proto/argosy/rpc/watch.proto. target: the id of a turn or session;
+    None: the request has no valid one. tenant: whose it has to be. resume: (attempt, n) of the last frame.
     """
 
     id: int
@@ -53,8 +53,9 @@ class Wanted(NamedTuple):
 
 
 class Hub:
-    """owned: shared with ownership; running(turn_id) and running_of(session_id): what of it is in memory; held: turns
-    of which a step runs elsewhere; address_of(worker_id): where; partition_of(bucket).
+    """All subscriptions of this worker. owned: shared with `Ownership`. running(turn_id): a turn in memory;
+    running_of(session_id): a session's head in memory. held(): turns of which a step still runs at another worker;
+    address_of(worker_id): where that worker is reached.
     """
 
     def __init__(
@@ -73,9 +74,9 @@ class Hub:
     ) -> None:
         self._watchers = watchers
         self._feeder = feeder
-        # What the channels of a turn call when they are filled; None: nobody watches it.
+        # Returns what the channels of a turn call when they are filled; None: the turn has no watcher.
         self.listener_of: Callable[[Turn], Callable[[], None] | None] = feeder.listener_of
-        # Whether anybody looks on while it runs.
+        # Whether a watcher wants more of a turn than its end.
         self.is_watched: Callable[[Turn], bool] = watchers.look_on
         self._owned = owned
         self._running = running
@@ -91,7 +92,9 @@ class Hub:
     # What gateways ask
 
     def subscribe(self, line: Line, wanted: Wanted) -> None:
-        """Answer SUBSCRIBED or REFUSED on the line; from here on nothing durable is missed."""
+        """Answer SUBSCRIBED or REFUSED on the line (MOVED, when only frames are wanted and there are none). After
+        SUBSCRIBED the subscription misses nothing durable.
+        """
         target = wanted.target
         if target is None or wanted.id in line.subscriptions:
             line.send(items.refused(wanted.id, Refused.UNKNOWN))
@@ -144,7 +147,7 @@ class Hub:
         self._watchers.remove(each)
 
     def close(self, line: Line) -> None:
-        """The stream is over."""
+        """Remove all subscriptions of a line whose stream is over."""
         for each in list(line.subscriptions.values()):
             self._watchers.remove(each)
 
@@ -155,14 +158,14 @@ class Hub:
             self._serve(each)
 
     def drained(self, line: Line) -> None:
-        """The line has room again."""
+        """Serve the subscriptions that wait for room on this line, which has room again."""
         held_back, line.held_back = line.held_back, set()
         for each in held_back:
             self._serve(each)
 
     def _serve(self, each: Subscription) -> None:
-        """There may be room for it again: what was left out first. It waits on where its credit came while the line
-        was full, and where others have filled the line again.
+        """Send a subscription what was left out, if there is room for it now. There is none when its credit came while
+        the line is full, or when other subscriptions have filled the line again.
         """
         if not each.has_room:
             each.hold_back()
@@ -175,7 +178,7 @@ class Hub:
     # What the worker says
 
     def written(self, answer: Answer, entries: Iterable[Entry]) -> None:
-        """A flush with these entries is durable."""
+        """Tell subscriptions of the events of a flush that is durable now."""
         self._feeder.lineage = answer.lineage
         if not self._watchers.count:
             return
@@ -191,13 +194,13 @@ class Hub:
                     self._feeder.stir(turn)
 
     def look(self, turn_id: uuid.UUID, session_id: uuid.UUID | None = None) -> None:
-        """Something durable happened to the turn that no flush entry told."""
+        """Send a LOOK for a turn to which something durable happened that no entry of a flush told."""
         if self._watchers.count:
             for each in self._watchers.of(turn_id, session_id):
                 self._owe(each, turn_id)
 
     def gone(self, parts: Iterable[tuple[Owned, list[Turn]]]) -> None:
-        """These partitions are not ours any more; with each, the turns of it that memory knows."""
+        """Tell the subscriptions of partitions that are not ours any more. parts: each with its turns in memory."""
         void = set()
         for owned, turns in parts:
             void.add(owned)
@@ -211,11 +214,11 @@ class Hub:
                 each.send(items.moved(each.id, None if turn is None else turn.turn_id, still_streams=turn is not None))
                 if turn is None:
                     self._watchers.remove(each)
-                elif each.turn is not turn:  # it ran here all the time, under a claim before
+                elif each.turn is not turn:  # a step of the turn still runs here, under an earlier claim
                     self._feeder.begin(each, turn)
 
     def done(self, turn: Turn) -> None:
-        """Nothing of a turn that was handed over runs here any more."""
+        """End the frames of a turn that was handed over: nothing of it runs here any more."""
         if self._leaving.get(turn.turn_id) is not turn:
             return
         del self._leaving[turn.turn_id]
@@ -225,7 +228,7 @@ class Hub:
                 self._watchers.remove(each)
 
     def opened(self, opened: Iterable[Owned]) -> None:
-        """It is known what former owners still run of these partitions."""
+        """Tell subscriptions which turns of these partitions still have a step at a former owner: that is known now."""
         if not self._watchers.count:
             return
         held = {turn_id: each for turn_id, each in self._held().items() if each.owned in opened}
@@ -257,8 +260,8 @@ class Hub:
                 self._owe(each, turn.turn_id)
 
     def _owe(self, each: Subscription, turn_id: uuid.UUID) -> None:
-        """Without room one LOOK stands for all that is left out until there is. Who waits for the ending alone has it
-        at once.
+        """Send a LOOK. Without room it waits, and stands for all that is left out until there is room. A subscription
+        that wants the ending alone gets it at once.
         """
         telemetry.WATCH_LOOKS.inc()
         if each.has_room or each.is_ending_only:
@@ -268,7 +271,9 @@ class Hub:
             each.hold_back()
 
     def _tell_held(self, each: Subscription, held: Mapping[uuid.UUID, HeldTurn]) -> None:
-        """Where steps of what it follows still run. Of which session a held turn is, nobody has read yet: of one in its
+        """Tell a subscription at which workers steps of its turns still run.
+
+        The session of a held turn was not read yet, so a subscription to a session is told of all held turns in its
         bucket.
         """
         if each.is_ending_only or each.owned is None:
@@ -285,7 +290,7 @@ class Hub:
 
 
 def _closed(seen: Seen, turn: Turn, kind: Event, key: str) -> Seen:
-    """What a watcher has of a turn's channels once it knows this event, which holds what some of them came to."""
+    """Return what a watcher has of a turn's channels once it is told this event, which holds the values of some."""
     if kind in _ENDS_STEP:
         return without_step(seen, key)
     if kind is Event.TURN_SUSPENDED and turn.channels is not None:

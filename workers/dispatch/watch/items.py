@@ -1,4 +1,4 @@
-"""The messages that gateways are sent, made from what the worker has."""
+"""Make the messages that gateways are sent."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ _OF_KIND: Final = {
 
 
 def us_of(at: datetime) -> int:
-    """Microseconds since 1970, exactly as Postgres keeps them."""
+    """Return microseconds since 1970, exactly as Postgres keeps them."""
     return (at - _EPOCH) // _MICROSECOND
 
 
@@ -56,7 +56,7 @@ def event(turn: Turn, each: EventWrite, lineage: int, at_us: int, result_size_by
 
 
 def of_cut(turn: Turn, n: int, cut: Cut, checksum: int, *, lineage: int, at_us: int) -> dict[str, Any]:
-    """What an item is made of, beside its subscription. checksum: of the text before it."""
+    """Make the fields of an Item but for its subscription. checksum: of the channel's text before the cut."""
     kind, field = _OF_KIND[cut.kind]
     channel = cut.channel
     message = kind(

@@ -1,7 +1,7 @@
-"""What waits to be sent to one gateway process, in order and bounded; and the gateway's subscriptions.
+"""The queue of items to one gateway process, in order and bounded; and the gateway's subscriptions.
 
-A gateway that does not read costs size_bytes_max and one item a subscription. While the line is full, durable events
-become one Look a subscription, frames wait in their channels, and nothing more is read from the gateway.
+A gateway that does not read costs size_bytes_max, and one item for each subscription. While the line is full, durable
+events become one Look for each subscription, frames wait in their channels, and nothing is read from the gateway.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _MESSAGE_SIZE_BYTES: Final = 262_144
 
 
 class Line:
-    """One stream of a gateway process. subscriptions: by their ids; held_back: those that wait for room."""
+    """One stream of a gateway process. subscriptions: by their ids; held_back: those that wait for room on the line."""
 
     __slots__ = ("_empty", "_items", "_news", "_room", "_size_bytes_max", "held_back", "size_bytes", "subscriptions")
 
@@ -36,7 +36,7 @@ class Line:
         return self.size_bytes >= self._size_bytes_max
 
     def put(self, item: Any, size_bytes: int) -> None:
-        """size_bytes: of the item as encoded."""
+        """Queue an item. size_bytes: its encoded size."""
         self._items.append((item, size_bytes))
         self.size_bytes += size_bytes
         if self.size_bytes >= self._size_bytes_max:
@@ -45,11 +45,11 @@ class Line:
         self._empty.clear()
 
     def send(self, item: Any) -> None:
-        """An item that belongs to no subscription."""
+        """Queue an item that belongs to no subscription."""
         self.put(item, item.ByteSize())
 
     def take(self) -> list[Any]:
-        """The oldest items, for one message: some 256 KiB, or a single larger one."""
+        """Take the oldest items, as many as one message holds: some 256 KiB, or a single larger item."""
         taken: list[Any] = []
         size_bytes = 0
         for item, item_size_bytes in self._items:
@@ -67,11 +67,11 @@ class Line:
         return taken
 
     def wake(self) -> None:
-        """Whoever waits for news looks again."""
+        """Make `has_news` return at once."""
         self._news.set()
 
     async def has_news(self, within_s: float) -> bool:
-        """True as soon as there is something to take; False after within_s."""
+        """Wait until there is something to take, or until `wake`. False: neither came within_s seconds."""
         if self._items:
             return True
         try:
@@ -82,22 +82,22 @@ class Line:
         return True
 
     async def until_empty(self) -> None:
-        """Returns when everything was taken."""
+        """Wait until everything was taken."""
         await self._empty.wait()
 
     async def until_room(self) -> None:
-        """Returns when the line is not full."""
+        """Wait until the line is not full."""
         await self._room.wait()
 
 
 class Subscription:
-    """One gateway's interest in one turn, or in one session, and how much it may be sent.
+    """One turn or session that a gateway hears about, and how much it may be sent.
 
-    target: the id of the turn or session, which is the tenant's. owned: the claim under which it was taken; None: of a
-    turn that this process does not own any more, and of which a step still runs here: frames alone are sent.
-    credit_bytes: may be overdrawn by one item. resume: the last frame (attempt, n) that the watcher had when it came;
-    n = 0: none. owed_turn: something durable happened to it that was not told. turn, attempt, n, seen: whose channels
-    it is sent, the last number, and what it was sent of them.
+    target: the id of the turn or session; tenant: the tenant that it must be of. owned: the claim under which the
+    subscription was taken; None: this process does not own the turn any more, but a step of it still runs here, and
+    only frames are sent. credit_bytes: may be overdrawn by one item. resume: (attempt, n) of the last frame that the
+    watcher had when it came; n = 0: none. owed_turn: a turn to which something durable happened that was not sent yet.
+    turn, attempt: whose channels it is sent; n: the number of the last frame; seen: what it was sent of the channels.
     """
 
     __slots__ = (
@@ -150,14 +150,14 @@ class Subscription:
         return self.credit_bytes > 0 and not self.line.is_full
 
     def follow(self, turn: Turn) -> None:
-        """Another turn, or another attempt: nothing was sent of it yet."""
+        """Send the channels of this turn from now on. Of a new turn or attempt nothing was sent yet."""
         before = self.turn
         if before is None or before.turn_id != turn.turn_id or self.attempt != turn.attempt:
             self.seen, self.n = (), 0
         self.turn, self.attempt = turn, turn.attempt
 
     def hold_back(self) -> None:
-        """There is no room for it: it is served when there is (credit comes, or the line is drained)."""
+        """Note that there was no room: the subscription is served when its credit comes, or when the line has room."""
         if self.line.is_full:
             self.line.held_back.add(self)
 

@@ -1,7 +1,8 @@
-"""The gRPC side of watching: a stream per gateway process, what it asks and what it is told.
+"""The gRPC service for live events: one stream per gateway process, with its requests and what it is sent.
 
-A stream too many, and one whose gateway takes nothing for a long time, are ended; the gateway opens another one, or
-finds the owner anew. That it lives the worker says at the gateway's first message, and each second from then on.
+The worker refuses a stream beyond its bound, and ends a stream whose gateway takes nothing for 30 s; the gateway opens
+another one, or looks up the owner again. The worker says that it lives when the gateway has sent its first message, and
+each second from then on.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _FIRST_COMPLETED: Final = asyncio.FIRST_COMPLETED
 
 
 class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
-    """size_bytes_max: what may wait for one gateway process."""
+    """All streams. streams_max: how many may be open; size_bytes_max: how much may wait for one gateway process."""
 
     def __init__(self, hub: Hub, *, streams_max: int, size_bytes_max: int) -> None:
         self._hub = hub
@@ -39,7 +40,7 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
         watch_pb2_grpc.add_WatchServicer_to_server(self, server)
 
     def close(self) -> None:
-        """End every stream, once what waits for it is sent."""
+        """End every stream, once what waits for it is sent, or after half a second."""
         self._closing.set()
 
     async def Watch(self, messages: AsyncIterator[Any], context: Any) -> None:  # noqa: N802 — the name in the contract
@@ -54,7 +55,7 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
         except asyncio.CancelledError:
             if not context.cancelled():
                 raise
-            return  # the gateway is gone: that is how streams end, and no error
+            return  # the gateway is gone: an ordinary end of a stream, and no error
         finally:
             self._count(-1)
         if ended:
@@ -66,7 +67,7 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
 
 
 class Stream:
-    """One gateway process, from its first message to its last."""
+    """The stream of one gateway process, from its first message to its last."""
 
     def __init__(self, hub: Hub, line: Line, context: Any) -> None:
         self._hub = hub
@@ -77,7 +78,10 @@ class Stream:
         self._writing_since_s: float | None = None
 
     async def serve(self, messages: AsyncIterator[Any], closing: asyncio.Event) -> str:
-        """Until somebody ends it; why, when that was not the gateway. Raises SignatureError."""
+        """Serve until the stream ends. Return why this worker ended it; "" when the gateway did.
+
+        Raises SignatureError.
+        """
         speaking = asyncio.create_task(self._speak())
         others = [asyncio.create_task(self._listen(messages)), asyncio.create_task(self._until_closed(closing))]
         try:
@@ -85,7 +89,7 @@ class Stream:
             while not done:
                 done, _ = await asyncio.wait((speaking, *others), timeout=HEARTBEAT_S, return_when=_FIRST_COMPLETED)
                 if self._is_stuck:
-                    return f"nothing was taken within {_TAKEN_WITHIN_S:g} s"
+                    return f"the gateway took nothing within {_TAKEN_WITHIN_S:g} s"
             return next((reason for task in done if (reason := task.result())), "")
         finally:
             self._is_over = True
@@ -93,7 +97,7 @@ class Stream:
             self._line.wake()
             for task in others:
                 task.cancel()
-            # A message that is being sent cannot be taken back, and no status can be sent beside it.
+            # Wait for the message that is being written: it cannot be taken back, and no status can be sent meanwhile.
             await asyncio.gather(speaking, *others, return_exceptions=True)
 
     @property
@@ -102,7 +106,7 @@ class Stream:
         return since_s is not None and self._loop.time() - since_s > _TAKEN_WITHIN_S
 
     async def _listen(self, messages: AsyncIterator[Any]) -> str:
-        """Until the gateway ends the stream."""
+        """Hear the gateway's requests until it ends the stream."""
         async for message in messages:
             self._heard(message)
             await self._line.until_room()
@@ -127,7 +131,7 @@ class Stream:
         return _ENDS
 
     async def _speak(self) -> str:
-        """Until the stream is over. Raises what writing raises when the gateway is gone."""
+        """Write items until the stream is over. Raises what writing raises when the gateway is gone."""
         line = self._line
         message = watch_pb2.WatchResponse()
         while True:

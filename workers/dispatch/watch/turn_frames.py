@@ -1,9 +1,9 @@
-"""The numbers of one turn's frames in one attempt, and what a watcher that has one of them was sent.
+"""Number the frames of one turn in one attempt, and remember what a watcher with a given number was sent.
 
-Two watchers that have been sent the same get the same frame under the same number. The last numbers are remembered, so
-that a watcher that comes back goes on exactly where it was: what it had is the whole of `seen`, not a place in one
-channel. Numbers begin with the moment of the first one: another process that goes on with the same attempt uses higher
-ones, and never the same.
+Two watchers that were sent the same get the same frame next, under the same number. The newest 256 numbers are
+remembered, so that a watcher that comes back goes on exactly where it was: a number stands for all that it was sent
+(`Seen`), not for a place in one channel. Numbers begin with the time of the first one: another process that goes on
+with the same attempt uses higher ones, and never the same.
 """
 
 import zlib
@@ -14,11 +14,11 @@ from argosy.workers.dispatch.watch.cut import Cut, Kind, Seen, after
 
 _REMEMBERED: Final = 256
 _PER_MS: Final = 1000
-_AHEAD_MAX: Final = 3_600_000 * _PER_MS  # what clients send as their last number is believed up to here
+_AHEAD_MAX: Final = 3_600_000 * _PER_MS  # a client's last number is believed up to so far (an hour) ahead of ours
 
 
 class TurnFrames:
-    """As long-lived as the turn's channels. unix_ms: now."""
+    """The numbered frames of one turn's channels; lives as long as they do. unix_ms: the time now."""
 
     __slots__ = ("__weakref__", "_checksums", "_n", "_recent", "_seen_of")
 
@@ -26,22 +26,24 @@ class TurnFrames:
         self._n = unix_ms * _PER_MS
         self._seen_of: dict[int, Seen] = {}
         self._recent: dict[Any, tuple[int, Any, Seen]] = {}
-        # By the generation of a channel: CRC-32 of so many of its first characters.
+        # By the generation of a channel: how many of its first characters, and their CRC-32.
         self._checksums: dict[int, tuple[int, int]] = {}
 
     def end_round(self) -> None:
-        """What watchers were sent together is not kept for later ones."""
+        """Forget the frames of a round: only the watchers of that round share them."""
         self._recent.clear()
 
     def seen(self, n: int) -> Seen | None:
-        """What a watcher has been sent whose last frame was n; None: not known (any more)."""
+        """Return what a watcher whose last frame was n has been sent; None: n is not known, or not any more."""
         return self._seen_of.get(n)
 
     def numbered(
         self, seen: Seen, cut: Cut, make: Callable[[int, Cut, int], Any], *, above: int
     ) -> tuple[int, Any, Seen]:
-        """What a watcher who has been sent `seen` is sent now: the number, the frame (make(n, cut, checksum of the text
-        before it)), what it has then. above: the last number that it has.
+        """Number the frame for this cut, for a watcher that has been sent `seen`, and whose last number is `above`.
+
+        Returns the number, the frame as made by make(n, cut, checksum of the text before it), and what the watcher has
+        been sent then.
         """
         channel = cut.channel
         same = (seen, cut.kind, channel.step, channel.name, cut.end)
@@ -49,7 +51,7 @@ class TurnFrames:
         if found is not None and found[0] > above:
             return found
         if self._n < above < self._n + _AHEAD_MAX:
-            self._n = above  # it was made where the clock is ahead of ours
+            self._n = above  # another process, whose clock is ahead of ours, gave that number
         self._n += 1
         seen = after(seen, cut)
         self._seen_of[self._n] = seen
@@ -59,7 +61,11 @@ class TurnFrames:
         return made
 
     def _checksum(self, cut: Cut) -> int:
-        """Of the text before it. Who follows costs what he is sent; who is further back, all that he has."""
+        """Return the CRC-32 of the channel's text before the cut; 0 when there is none, or the cut is no text.
+
+        A watcher that keeps up costs only the text that was sent since; one that is further back, all the text that it
+        has.
+        """
         if cut.kind is not Kind.TEXT or not cut.begin:
             return 0
         channel = cut.channel

@@ -1,4 +1,4 @@
-"""Who watches which turn: by turn and by session."""
+"""The subscriptions to this worker, found by turn and by session."""
 
 import uuid
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from argosy.workers.dispatch.watch.line import Subscription
 
 
 class Watchers:
-    """All subscriptions of this process. `count` is 0 when nobody watches anything."""
+    """All subscriptions to this process. count: how many there are."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -39,21 +39,23 @@ class Watchers:
         return turn_id in self._by_turn or session_id in self._by_session
 
     def look_on(self, turn: Turn) -> bool:
-        """Whether anybody wants more of it than its end."""
+        """Whether any subscription of the turn's tenant wants more of it than its end."""
         if not self.count:
             return False
         watchers = self.of(turn.turn_id, turn.session_id)
         return any(not each.is_ending_only and each.tenant == turn.tenant for each in watchers)
 
     def of(self, turn_id: uuid.UUID, session_id: uuid.UUID | None) -> list[Subscription]:
-        """Those of the turn, and those of its session."""
+        """Return the subscriptions to the turn, and those to its session."""
         found = [*self._by_turn.get(turn_id, ())]
         if session_id is not None and session_id in self._by_session:
             found += self._by_session[session_id]
         return found
 
     def of_turn(self, turn: Turn) -> list[Subscription]:
-        """Those that this memory of the turn concerns: it belongs to their claim, or was handed over like theirs."""
+        """Return the subscriptions that are told of this turn: those of its tenant and of its claim; of a turn that was
+        handed over, those that have lost their claim, too.
+        """
         return [
             each
             for each in self.of(turn.turn_id, turn.session_id)
@@ -61,7 +63,7 @@ class Watchers:
         ]
 
     def all(self) -> Iterator[Subscription]:
-        """In no order; may be changed meanwhile."""
+        """Iterate over all subscriptions, in no order. They may be added and removed meanwhile."""
         for index in (self._by_turn, self._by_session):
             for found in list(index.values()):
                 yield from list(found)
