@@ -170,7 +170,7 @@ class Driver:
     # What the code asks for
 
     def ask(self, name: str) -> str:
-        """Return the key of an operation that the code calls now. Raises WorkflowError where the code must not call it."""
+        """Return the key of an operation that the code calls now. Raises WorkflowError where it must not call one."""
         loop = self.loop
         if self.is_closed:  # first: a frame that catches everything may be freed anywhere, even in a step
             self._refuse()
