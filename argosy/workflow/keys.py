@@ -25,7 +25,7 @@ def retry_key(key: str, tries: int) -> str:
 
 
 def is_awaited(key: str) -> bool:
-    """Whether the code of a workflow awaits the outcome: it awaits no wait between two tries, nor the time of the loop."""
+    """Whether a workflow awaits this outcome; it awaits neither the wait between two tries nor the time of the loop."""
     return "~" not in key and (key[:1] != "@" or key.partition("#")[0] != TIME)
 
 
