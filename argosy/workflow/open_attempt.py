@@ -1,8 +1,8 @@
-"""One attempt of a turn, for as long as its code runs: what it has emitted.
+"""What one attempt of a turn has emitted, for as long as its code runs.
 
-Rule: the first text has no Channels. Most steps fill one channel and nobody watches: then the list of its tokens is all
-there is, and goes into the event that ends the step. Whoever needs Channels (who watches, anything else that is
-emitted) calls `reveal`, and they go on with that same list.
+Rule: the first text has no Channels. Most steps fill one channel and have no follower. Then the list of the channel's
+tokens is all there is, and goes into the event that ends the step. When a follower comes, or anything else is emitted,
+`reveal` makes the Channels, which go on with that same list.
 """
 
 import uuid
@@ -21,12 +21,12 @@ from argosy.workflow.info import StepInfo
 from argosy.workflow.journal import Journal
 from argosy.workflow.tail import Tail, over
 
-# Of all attempts: it is held for a few statements, and a lock for each would cost a turn more than that.
+# One lock for all attempts: each use holds it for a few statements, and a lock per attempt would cost a turn more.
 _LOCK = make_lock()
 
 
 class _Open(Protocol):
-    """What an attempt needs of its journal."""
+    """The journal, as its attempt needs it."""
 
     @property
     def turn_id(self) -> uuid.UUID: ...
@@ -41,7 +41,7 @@ class _Open(Protocol):
 
 
 class _Ended(msgspec.Struct, frozen=True):
-    """Of an attempt that is over."""
+    """Stands in for the journal once the followers have left."""
 
     turn_id: uuid.UUID
     attempt: int
@@ -55,9 +55,10 @@ class _Ended(msgspec.Struct, frozen=True):
 
 
 class OpenAttempt:
-    """argosy.workflow.current.Attempt. Changed on the event loop only, but for what emits use: that is from any thread.
+    """The implementation of argosy.workflow.current.Attempt, whose methods any thread may call, and `reveal`, too.
 
-    tail: a text that has no Channels; filled: the Channels. Nothing is in both.
+    The other methods are called on the event loop only. tail: the end of a text that has no Channels; filled: the
+    Channels. Nothing is in both.
     """
 
     __slots__ = ("_journal", "filled", "is_closed", "tail")
@@ -76,7 +77,7 @@ class OpenAttempt:
             return False
         name = check_name(name)
         with _LOCK:
-            # A try is over before `take` is called: nothing begins after that.
+            # Looked at again under the lock: a try is over before `take` is called, and after that no text may begin.
             if self.filled is not None or self.tail is not None or self._is_refused(this):
                 return False
             self.tail = Tail(this, name, [text], tokens_max - 1)
@@ -94,7 +95,7 @@ class OpenAttempt:
         return self.filled or self.reveal()
 
     def close(self) -> None:
-        """The workflow has ended: nothing of it emits any more."""
+        """Note that the workflow has ended: it and its steps emit nothing any more."""
         with _LOCK:
             self.is_closed = True
             if self.tail is not None:
@@ -106,37 +107,38 @@ class OpenAttempt:
         return StepInfo(self._journal.turn_id, this.step_key, self._journal.attempt, this.number)
 
     def look(self) -> Channels | None:
-        """For who begins to watch: what it has emitted, and emits to. None: nothing yet, and its first emit looks who
-        watches. On the event loop.
+        """Return the channels for a new follower. Called on the event loop.
+
+        None: the attempt has emitted nothing yet, and its first emit finds out whether the turn has followers.
         """
         return self.reveal() if self._journal.is_new else self.filled
 
     def leave(self) -> None:
-        """Nobody watches any more. What still holds this does not hold its turn."""
+        """Note that nothing follows the attempt any more; objects that still refer to it do not keep its turn alive."""
         journal = self._journal
         self._journal = _Ended(journal.turn_id, journal.attempt, journal.bounds)
         self.filled = None
 
     def reveal(self) -> Channels:
-        """The Channels, with all that was emitted. From any thread."""
+        """Return the Channels with all that was emitted, made now if need be. Any thread may call this."""
         if self.filled is not None:
             return self.filled
         made = self._journal.channels()
         with _LOCK:
             if self.filled is not None:
                 return self.filled
-            # In this order: from `show` on the turn's events are followed.
+            # `show` comes first: from then on, the Channels hear of the turn's new events.
             self._journal.show(made)
             if self.tail is not None:
                 made.adopt(self.tail)
             self.filled = made
             self.tail = None
-        if (listener := made.listener) is not None:  # who came after `show` was told of what was there, which was none
+        if (listener := made.listener) is not None:  # a follower that came after `show` has seen empty Channels
             listener()
         return made
 
     def take(self, key: str) -> bytes:
-        """As Channels.take."""
+        """Remove what a step that has ended emitted, and return it: Channels.take."""
         with _LOCK:
             filled, tail = self.filled, self.tail
             if tail is not None and tail.owner.step_key == key:
@@ -149,7 +151,7 @@ class OpenAttempt:
         return b"" if filled is None else filled.take(key)
 
     def clear(self, key: str) -> None:
-        """As Channels.clear."""
+        """Drop what a step that is tried again emitted: Channels.clear."""
         with _LOCK:
             if self.tail is not None and self.tail.owner.step_key == key:
                 self.tail.drop()

@@ -1,7 +1,7 @@
 """An operation of a workflow: what ctx.run, ctx.sleep and the like return, and the code awaits.
 
-It is a coroutine without a frame: `await operation` begins it, and returns or raises its outcome. The turn's first task
-(argosy/workflow/root_task.py) gets the operation itself to wait for; any other task gets a future of its own.
+An operation is a coroutine without a frame: `await operation` begins it, and returns or raises its outcome. The turn's
+first task (argosy/workflow/root_task.py) waits for the operation itself; any other task waits for a future.
 """
 
 import asyncio
@@ -16,19 +16,21 @@ from argosy.workflow.root_task import RootTask, Wakes
 
 
 class Begun(Protocol):
-    """Those of an attempt, as one of them needs it: argosy/workflow/operations.py."""
+    """The operations of an attempt (argosy/workflow/operations.py), as each of them needs them."""
 
     is_closed: bool
 
     def begin(self, operation: Any) -> "RootTask | asyncio.Future[None]":
-        """Who waits for it: the turn's first task, or a future for another one."""
+        """Begin an operation; return what waits for it: the turn's first task, or a future that another task awaits."""
         ...
 
     def give_up(self, operation: Any) -> None: ...
 
 
 class _Closed:
-    """Of an attempt that is over: what asyncio's objects still hold of it does not hold the attempt."""
+    """Stands in for the operations of an attempt that is over, so that an operation that asyncio still refers to does
+    not keep the attempt alive.
+    """
 
     is_closed = True
 
@@ -43,12 +45,15 @@ _CLOSED: Final[Begun] = _Closed()
 if TYPE_CHECKING:
     _Awaited = Coroutine[Any, Any, Any]
 else:
-    _Awaited = object  # registered below: isinstance of a class that derives from an ABC takes a microsecond
+    _Awaited = object  # registered below: an isinstance check of a class derived from an ABC takes a microsecond
 
 
 class Operation(Wakes, _Awaited):
-    """key: under which its outcome is recorded. value, error: its outcome, once it is settled. timer: for one that the
-    loop waits for, and no code does. is_started: it has begun outside of the code, so that giving it up is said.
+    """One operation of a workflow.
+
+    key: under which its outcome is recorded; value, error: the outcome, once `is_settled`. timer: of the turn's loop,
+    when the operation is that timer and no code awaits it. is_started: a try or a wait of it has begun, so giving the
+    operation up is recorded.
     """
 
     __slots__ = (
@@ -80,7 +85,10 @@ class Operation(Wakes, _Awaited):
     __iter__ = __await__
 
     def __next__(self) -> Any:
-        """Begin: what the task that awaits it has to wait for. Then the outcome, as StopIteration or as its error."""
+        """Begin the operation and return what the task that awaits it waits for.
+
+        The second call, after `settle`, raises the outcome: StopIteration with the value, or the error.
+        """
         if self._is_begun:
             if not self.is_settled:
                 raise RuntimeError("an operation is awaited once: make a task of it, or keep what it returned")
@@ -94,7 +102,7 @@ class Operation(Wakes, _Awaited):
                 del error  # its traceback holds this frame
         operations = self._operations
         if operations.is_closed:
-            return None  # nothing comes of it: who closes the frame that awaits it is told that it goes on
+            return None  # no outcome will come; `frame_ends.close` sees that the frame it closes goes on
         self._is_begun = True
         self._waiter = waiter = operations.begin(self)
         if waiter.__class__ is RootTask:
@@ -106,7 +114,7 @@ class Operation(Wakes, _Awaited):
         return self.__next__()
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
-        """The code is cancelled here, or its frame is closed: it gives the operation up."""
+        """Give the operation up: its code is cancelled here, or the frame that awaits it is closed."""
         self.close()
         try:
             if isinstance(kind, BaseException):
@@ -121,7 +129,7 @@ class Operation(Wakes, _Awaited):
         self._is_begun = True
 
     def settle(self, value: Any, error: BaseException | None) -> None:
-        """The outcome is there: whoever awaits it goes on."""
+        """Set the outcome, and wake the task that awaits it."""
         self.value, self.error, self.is_settled = value, error, True
         self._operations = _CLOSED
         waiter, self._waiter = self._waiter, None
@@ -133,7 +141,7 @@ class Operation(Wakes, _Awaited):
             waiter.set_result(None)  # type: ignore[union-attr]
 
     def let_go(self) -> None:
-        """Nobody awaits it any more; it and the task that did held each other."""
+        """Break the cycle between the operation and the task that awaited it; no outcome will come."""
         waiter, self._waiter = self._waiter, None
         if isinstance(waiter, asyncio.Future):
             waiter.cancel()
@@ -153,9 +161,12 @@ Coroutine.register(Operation)
 
 
 class StepOperation(Operation):
-    """args, kwargs: what the step is called with; digest: of them. context: what its code runs in, a copy of the
-    workflow's. tries: so far. wait_key: of the wait for the next try, while it is in one. task: the try that runs.
-    is_ended: by us, because nobody waits for it any more.
+    """One call of a step.
+
+    args, kwargs: the arguments of the call; digest: of these arguments. context: a copy of the workflow's context
+    variables, in which the step runs. tries: how many there were so far. wait_key: of the wait for the next try, while
+    the step is in one. task: runs the current try. is_ended: Argosy cancelled the try, because the code no longer waits
+    for the step.
     """
 
     __slots__ = ("args", "context", "digest", "function", "is_ended", "kwargs", "step", "task", "tries", "wait_key")
@@ -183,7 +194,7 @@ class StepOperation(Operation):
 
 
 class WaitOperation(Operation):
-    """timeout_s: None for ever."""
+    """A wait for a signal or a time. timeout_s: None waits for ever."""
 
     __slots__ = ("kind", "name", "timeout_s")
 
@@ -195,7 +206,10 @@ class WaitOperation(Operation):
 
 
 class ValueOperation(Operation):
-    """make: the value, when nobody has made it yet; what JSON has as a string. read: what the code gets for it."""
+    """A value that is recorded when it is first asked for, such as the time.
+
+    make: makes the value, as the string that is recorded; read: turns that string into what the code gets.
+    """
 
     __slots__ = ("make", "read")
 

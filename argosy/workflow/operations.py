@@ -1,6 +1,6 @@
 """The operations of one attempt: what its code waits for, how each begins, and how its outcome comes to the code.
 
-Rules: argosy/workflow/driver.py has them; it decides what comes next.
+argosy/workflow/driver.py decides what comes next, and states the rules.
 """
 
 import asyncio
@@ -23,13 +23,15 @@ from argosy.workflow.root_task import RootTask
 from argosy.workflow.step_runner import StepRunner, Tried
 from argosy.workflow.turn_loop import TurnLoop
 
-_NONE: Final[set[Any]] = set()  # of most attempts, and never added to
+_NONE: Final[set[Any]] = set()  # shared by most attempts, so nothing is ever added to it
 
 
 class Operations:
-    """advance() is called when an outcome came, fail(error) when the turn cannot go on. is_closed: its code ended.
-    pending: what the code waits for; unstarted: what of it has not begun; arrived: what tries of steps came to, in the
-    order in which they ended; tries_running: those that somebody waits for.
+    """The operations of one attempt. advance(): called when an outcome came; fail(error): when the turn cannot go on.
+
+    is_closed: the attempt's code has ended. pending: the operations that the code waits for; unstarted: those of them
+    that have not begun; arrived: the outcomes of tries, in the order in which the tries ended; tries_running: how many
+    tries run for which the code waits.
     """
 
     __slots__ = (
@@ -66,14 +68,14 @@ class Operations:
         self._advance, self._fail = advance, fail
         self.pending: dict[str, Operation] = {}  # in the order in which the code asked
         self.unstarted: deque[Operation] = deque()
-        # Keys of everything that it ever asked for: what of it is not pending was delivered or given up.
+        # The keys of all operations that the code ever asked for: those not pending were delivered or given up.
         self._asked: set[str] = set()
         self.arrived: deque[tuple[StepOperation, Tried]] = deque()
         self.tries_running = 0
-        self._given_up: set[asyncio.Task[None]] = _NONE  # tries that nobody waits for any more
+        self._given_up: set[asyncio.Task[None]] = _NONE  # tries for which the code no longer waits
 
     def begin(self, operation: Operation) -> "RootTask | asyncio.Future[None]":
-        """The code awaits it. Returns who waits: the turn's first task, or a future for another one."""
+        """Take up an operation that the code awaits; return what waits for it: the turn's first task, or a future."""
         if operation.__class__ is StepOperation:
             args, kwargs = operation.args, operation.kwargs
             if args or kwargs:
@@ -89,21 +91,21 @@ class Operations:
         return root if root is not None and root.is_running else asyncio.Future(loop=self._loop)
 
     def add(self, operation: Operation) -> None:
-        """It begins when all that history has is delivered. A timer has nobody who waits for it."""
+        """Add an operation, or a timer of the turn's loop. It begins when all of history is delivered."""
         key = operation.key
         self.pending[key] = operation
         self._asked.add(key)
         self.unstarted.append(operation)
 
     def start_next(self) -> bool:
-        """Begin what the code asked for. True: one is over by that, and the code is not at rest."""
+        """Begin what the code asked for, up to an operation that is settled at once. True: there was one."""
         while self.unstarted:
             if self._start(self.unstarted.popleft()):
                 return True
         return False
 
     def deliver_recorded(self, key: str) -> None:
-        """Deliver what history has next: the outcome with this key. Raises Park when the code has not asked for it."""
+        """Deliver the next outcome of history, which has this key. Raises Park when the code has not asked for it."""
         operation = self.pending.get(key)
         if operation is not None:
             self._deliver(operation, self._replay.take())
@@ -115,7 +117,7 @@ class Operations:
             raise self.mismatch(key)
 
     def deliver_arrived(self) -> bool:
-        """Record and deliver what came first: the outcome of a try, else of a wait. False: nothing came."""
+        """Record and deliver the oldest outcome of a try, or else of a wait. False: none came."""
         if self.arrived:
             self._settle_try(*self.arrived.popleft())
         elif (over := self._journal.next_over()) is not None:
@@ -125,19 +127,19 @@ class Operations:
         return True
 
     def pass_over_rest(self, ended: str) -> None:
-        """The code has ended: what it gave up by that needs no outcome. Raises Park for what it never asked for."""
+        """Skip the outcomes that history still has when the code has ended. Raises Park for one never asked for."""
         while (key := self._replay.next) is not None:
             if key not in self._asked and key != CANCEL:
                 raise self.mismatch(key, instead=ended)
             self._replay.take()
 
     def end_timer(self, key: str) -> None:
-        """The code has cancelled a timer."""
+        """Give up a timer that the code has cancelled."""
         if (operation := self.pending.get(key)) is not None:
             self.give_up(operation)
 
     def give_up(self, operation: Operation) -> None:
-        """The code does not wait for it any more; nothing to do when it was settled."""
+        """Give up an operation for which the code no longer waits; does nothing when it was settled."""
         if not self._is_awaited(operation):
             return
         del self.pending[operation.key]
@@ -160,8 +162,8 @@ class Operations:
                 self._journal.record(Event.WAIT_CANCELLED, operation.key, b"{}")
 
     def close(self) -> set[asyncio.Task[None]]:
-        """Ends what is under way. Returns the tries that have not ended yet."""
-        self._advance, self._fail = _nothing, _nothing  # what drives this and this held each other
+        """Cancel the tries that run, and return those that have not ended yet."""
+        self._advance, self._fail = _nothing, _nothing  # breaks the cycle with the driver
         if not (self.pending or self.unstarted or self._given_up):
             return _NONE
         left, self._given_up = set(self._given_up), _NONE
@@ -193,7 +195,7 @@ class Operations:
         return not self.is_closed and self.pending.get(operation.key) is operation
 
     def _start(self, operation: Operation) -> bool:
-        """Begin what the code asked for. True: it is over by that."""
+        """Begin an operation. True: it was settled at once."""
         if self.pending.get(operation.key) is not operation:
             return False  # it was given up before it began
         operation.is_started = True
@@ -222,7 +224,7 @@ class Operations:
         self.tries_running += 1
 
     async def _tried(self, operation: StepOperation) -> None:
-        """One try, and what it came to."""
+        """Run one try, and note its outcome."""
         arrived: Tried | None = None
         try:
             arrived = await self._runner.run(operation)
@@ -236,7 +238,7 @@ class Operations:
         except asyncio.CancelledError:
             if not operation.is_ended:
                 raise
-            # It is not kept by the task: its traceback holds this.
+            # Swallowed, so that the task does not keep an error whose traceback refers to this frame.
         finally:
             if self._runner.unheard:
                 self._runner.unheard.pop(operation.key, None)
@@ -246,7 +248,7 @@ class Operations:
             if arrived is not None and not self._is_awaited(operation):
                 arrived = None
             if arrived is not None and self._journal.is_stopped:
-                with suppress(OwnershipLostError, asyncio.CancelledError):  # kept for whoever has the turn now
+                with suppress(OwnershipLostError, asyncio.CancelledError):  # for the worker that has the turn now
                     self._journal.record(arrived.event, operation.key, arrived.data)
                 arrived = None
             self._journal.left(operation.key)

@@ -1,4 +1,4 @@
-"""The data of the events that a turn's operations leave (argosy/turn/events.py has the table), written and read."""
+"""Writes and reads the data of the events that a turn's operations leave (argosy/turn/events.py has the table)."""
 
 from typing import Any, Final
 
@@ -44,8 +44,9 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 class Failure(msgspec.Struct, omit_defaults=True):
-    """What is written of a try that failed. attempts: tries so far; delay_s: until the next, None after the last.
-    traceback: of the last; causes: type and message of what it was raised from, and so on.
+    """The data of a try that failed. attempts: tries so far; delay_s: until the next try, None after the last.
+
+    traceback: only of the last try; causes: type and message of the error that it was raised from, and so on.
     """
 
     type: str
@@ -57,35 +58,35 @@ class Failure(msgspec.Struct, omit_defaults=True):
 
 
 def completed(result: bytes, attempts: int) -> bytes:
-    """Data of step.completed. result: JSON."""
+    """Return the data of step.completed. result: JSON."""
     return b'{"result":%b,"attempts":%d}' % (result, attempts)
 
 
 def extended(data: bytes, members: bytes) -> bytes:
-    """The data with further members: `"name":value`, comma-separated, or none."""
+    """Return the data with further members (`"name":value`, separated by commas; empty for none)."""
     if not members:
         return data
     return b"%b%b%b}" % (data[:-1], b"" if data == b"{}" else b",", members)
 
 
 def with_channels(data: bytes, channels: bytes) -> bytes:
-    """The data with what was emitted. channels: a JSON object, or empty for none."""
+    """Return the data with what was emitted. channels: a JSON object, or empty for none."""
     return extended(data, b'"channels":' + channels) if channels else data
 
 
 def value(value: str) -> bytes:
-    """Data of value.recorded."""
+    """Return the data of value.recorded."""
     return encode({"value": value})
 
 
 def failure_of(error: BaseException, attempts: int) -> Failure:
-    """An error as it is written: its type's name and its message, bounded and valid Unicode whatever it holds."""
+    """Return an error as it is recorded: type and message, bounded, and valid Unicode whatever the error holds."""
     kind = error.error_type if isinstance(error, StepFailedError) else kind_of(error)
     return Failure(kind[:_TYPE_CHARACTERS_MAX], clipped(words_of(error), MESSAGE_SIZE_BYTES_MAX), attempts)
 
 
 def value_of(found: Recorded) -> Any:
-    """What an operation returned whose outcome is recorded."""
+    """Return the value of an operation whose recorded outcome is not an error."""
     if found.type is Event.STEP_COMPLETED:
         return _decode_completed(found.data).result
     if found.type is Event.WAIT_COMPLETED:
@@ -94,7 +95,10 @@ def value_of(found: Recorded) -> Any:
 
 
 def error_of(found: Recorded, key: str) -> StepFailedError | WaitTimeoutError | None:
-    """What an operation raised whose outcome is recorded, or None. Not raised here: a traceback would hold who asks."""
+    """Return the error that a recorded outcome raises, or None.
+
+    Not raised here: its traceback would keep the caller's frame alive.
+    """
     if found.type is Event.WAIT_TIMED_OUT:
         return WaitTimeoutError(f"no signal {signal_of(key)!r} came in time")
     if found.type is not Event.STEP_FAILED:
@@ -110,7 +114,7 @@ def error_of(found: Recorded, key: str) -> StepFailedError | WaitTimeoutError | 
 
 
 def causes_of(error: BaseException) -> list[tuple[str, str]]:
-    """Type and message of what an error was raised from, and that from, and so on; the nearest first, bounded."""
+    """Return type and message of the error's causes, the nearest first: at most _CAUSES_MAX."""
     found: list[tuple[str, str]] = []
     cause = error.__cause__
     while cause is not None and len(found) < _CAUSES_MAX:
@@ -121,12 +125,14 @@ def causes_of(error: BaseException) -> list[tuple[str, str]]:
 
 
 def with_digest(data: bytes, digest: str) -> bytes:
-    """The data with the digest of a step's arguments, which is for ourselves: the last member, of fixed length, so that
-    it is found and left out (argosy/turn/projection.py) without decoding anything.
+    """Return the data with the digest of the step's arguments, which clients are not shown.
+
+    The digest is the last member and has a fixed length, so that argosy/turn/projection.py finds and removes it without
+    decoding the data.
     """
     return b'%b,"args":"%b"}' % (data[:-1], digest.encode()) if digest else data
 
 
 def digest_of(data: bytes) -> str:
-    """The digest that `with_digest` wrote, or nothing."""
+    """Return the digest that `with_digest` wrote, or an empty string."""
     return data[-10:-2].decode() if data[-19:-10] == b',"args":"' else ""

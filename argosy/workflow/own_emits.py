@@ -1,8 +1,8 @@
-"""How often the workflow itself has emitted, so that a replay does not fill its channels again. Pure.
+"""Counts the emits of the workflow itself, so that a replay does not fill its channels again. Pure.
 
-Promise: whatever the suspend at which a workflow is run again, it comes to the same values, and what was refused is
-refused again. An emit is known by its number among those of its channel: branches that fill one channel beside each
-other must come to it in the same order each time.
+Promise: from whichever suspend a workflow is run again, its channels come to the same values, and an emit that was
+refused is refused again. An emit is known by its number among the emits of its channel: concurrent branches that fill
+one channel must reach it in the same order each time.
 """
 
 from typing import Any, Final, NamedTuple
@@ -13,8 +13,10 @@ _REFUSED_MAX: Final = 100
 
 
 class Kept(NamedTuple):
-    """What suspends of earlier runs have written of the workflow's own channels. values: by name, {"text": …} or
-    {"json": …}; emits: see OwnEmits. is_refilled: the same attempt went on elsewhere since.
+    """The workflow's own channels, as the suspends of earlier runs have written them.
+
+    values: by name, {"text": …} or {"json": …}; emits: as OwnEmits.counts. is_refilled: the same attempt went on
+    elsewhere since.
     """
 
     values: dict[str, dict[str, Any]]
@@ -23,8 +25,10 @@ class Kept(NamedTuple):
 
 
 class OwnEmits:
-    """counts: by channel, how many emits so far, then the numbers (from 1) of those that were refused. written: how
-    long each channel was when the last suspend wrote it. is_suspended: nothing counts any more.
+    """The emits of one run of a workflow. held: the counts that the last suspend wrote.
+
+    counts: by channel, how many emits so far, then the numbers (from 1) of those that were refused. written: how long
+    each channel was when the last suspend wrote it. is_suspended: emits are not counted any more.
     """
 
     __slots__ = ("_held", "counts", "is_suspended", "written")
@@ -36,7 +40,10 @@ class OwnEmits:
         self.is_suspended = False
 
     def is_held(self, name: str) -> bool:
-        """Count an emit. True: a suspend holds what it emits. Raises WorkflowError."""
+        """Count an emit. True: a suspend has written what it emits, so it is skipped.
+
+        Raises WorkflowError when the emit was refused in an earlier run, and after _REFUSED_MAX refusals.
+        """
         count = self.counts.setdefault(name, [0])
         if len(count) > _REFUSED_MAX:
             raise WorkflowError(f"channel {name!r} takes no more: {_REFUSED_MAX} emits of it were refused")
@@ -50,5 +57,5 @@ class OwnEmits:
         return True
 
     def refused(self, name: str) -> None:
-        """The emit that was counted last was refused."""
+        """Note that the emit that was counted last was refused."""
         self.counts[name].append(self.counts[name][0])

@@ -1,7 +1,8 @@
-"""Values that are written down: results of steps and workflows, as JSON bytes.
+"""Encodes the results of steps and workflows as JSON, and decodes them.
 
-Promise: what `encode` accepts, `decode` gives back equal (a tuple as a list), in every process; what JSON cannot hold
-is refused, never changed on the way. So the first run of a step and every replay see the same.
+Promise: `decode` gives back an equal value for whatever `encode` accepts (a tuple comes back as a list), in every
+process; `encode` refuses what JSON cannot hold and never changes it. So the first run of a step and every replay see
+the same.
 """
 
 import math
@@ -11,7 +12,7 @@ import msgspec
 
 from argosy.errors import EncodingError, PayloadTooLargeError
 
-NESTING_MAX: Final = 100  # as for inputs: whoever reads it later may be deeper in its stack
+NESTING_MAX: Final = 100  # as for inputs; a later reader may already be deep in its own stack
 
 _encode = msgspec.json.Encoder().encode
 decode: Final = msgspec.json.Decoder().decode
@@ -20,7 +21,7 @@ _KIND_OF_JSON: Final = (str, bool, int, type(None))
 
 
 def encode(value: Any, size_bytes_max: int, what: str = "the result of the step") -> tuple[bytes, Any]:
-    """The JSON of a value, and the value as it is decoded from it.
+    """Return the JSON of a value, and the value as decoded from that JSON.
 
     Raises EncodingError (names the place and the type), PayloadTooLargeError (names both sizes).
     """
@@ -29,7 +30,7 @@ def encode(value: Any, size_bytes_max: int, what: str = "the result of the step"
         decoded = decode(encoded)
         if (
             decoded != value
-        ):  # NaN, which JSON writes as null, sets, objects, keys that are no strings …; or only tuples
+        ):  # NaN (encoded as null), a set, an object, a key that is no string …; or only a tuple, which is accepted
             _check(value, "$")
     except RecursionError:
         raise EncodingError(f"{what} is nested too deep or contains itself") from None
@@ -51,7 +52,7 @@ def encode(value: Any, size_bytes_max: int, what: str = "the result of the step"
 
 
 def _reason(value: Any, error: Exception) -> str:
-    """Where and what, when the walk finds it; else what the encoder said."""
+    """Return the place and the type that JSON does not have, or else the encoder's message."""
     if isinstance(error, _NotJsonError):
         return str(error)
     try:
@@ -62,11 +63,11 @@ def _reason(value: Any, error: Exception) -> str:
 
 
 class _NotJsonError(TypeError):
-    """What `_check` found."""
+    """A value that JSON does not have, and its place."""
 
 
 def _check(value: Any, path: str) -> None:
-    """Raises _NotJsonError for the first thing in a value that JSON does not have."""
+    """Raise _NotJsonError for the first part of a value that JSON does not have."""
     if isinstance(value, _KIND_OF_JSON):
         return
     if isinstance(value, float):
@@ -85,7 +86,7 @@ def _check(value: Any, path: str) -> None:
 
 
 def _is_deeper(value: Any, depth_max: int) -> bool:
-    """Whether containers stand in each other more than depth_max times; level by level, so nothing recurses."""
+    """Whether containers are nested deeper than depth_max; goes level by level, without recursion."""
     level = [value]
     for _ in range(depth_max + 1):
         level = [item for item in level if isinstance(item, (list, dict))]

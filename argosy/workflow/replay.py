@@ -1,7 +1,7 @@
-"""A turn's history as the code that runs again gets it: pure.
+"""The outcomes of a turn's history, for code that runs again: pure.
 
-Promise: the outcomes that the code awaits are delivered one by one, in the order in which they were recorded (`next`);
-what is recorded under a key is found in the same time, however long the history.
+Promise: the outcomes that the code awaits come one by one, in the order in which they were recorded (`next`). Looking
+up a key takes the same time however long the history is.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ Row = tuple[int, int, str, str, bytes]
 
 
 class Recorded(NamedTuple):
-    """A settled outcome of history: one of SETTLED_OUTCOMES, or turn.cancelling, and its data (JSON bytes)."""
+    """A settled outcome of history: one of SETTLED_OUTCOMES or turn.cancelling, with its data (JSON bytes)."""
 
     type: Event
     data: bytes
@@ -33,14 +33,16 @@ class _Marked(msgspec.Struct):
 
 
 class Replay:
-    """The history that an attempt begins with. What the attempt records itself is not added: no key is asked twice.
-    old: what of it has keys of another kind.
+    """The history that an attempt begins with.
+
+    What the attempt itself records is not added: the code never asks twice for one key. next: the key of the outcome
+    that is delivered next, None when all were. old: the part with the keys of an older build, or None.
     """
 
     __slots__ = ("_intended", "_order", "_settled", "_started", "_tries", "next", "old")
 
     def __init__(self, events: Iterable[Row] | Iterable[Any]) -> None:
-        """events: history rows (seq, attempt, type, key, data). Types that are not known here are passed over."""
+        """Read the rows of a history. Unknown types are skipped."""
         self._settled: dict[str, Recorded] = {}
         self._tries: dict[str, int] = {}
         self._intended: dict[str, None] = {}
@@ -68,12 +70,12 @@ class Replay:
             elif kind in BEGINNINGS and (is_old := not data.endswith(KEYS)):
                 self.old = self.old or OldKeys()
         self._order = iter([key for key in self._settled if is_awaited(key)])
-        # The key of the outcome that is to be delivered next; None: all were.
         self.next: str | None = next(self._order, None)
 
     def _parked(self, key: str, data: bytes) -> None:
-        """A turn that goes on after it was parked over an uncertain effect was told to by an operator: the step may run
-        again. key: of that step; empty: it is not known which, so every one.
+        """Let a step with an uncertain effect run again: an operator resumed the turn that was parked over it.
+
+        key: of that step; empty when the event does not say which step, and then every such step may run again.
         """
         if msgspec.json.decode(data).get("reason") == UNCERTAIN_EFFECT:
             if key:
@@ -82,37 +84,39 @@ class Replay:
                 self._intended.clear()
 
     def take(self) -> Recorded:
-        """The outcome that is next; the one after it is, then."""
+        """Return the next outcome, and move `next` on."""
         found = self._settled[self.next]  # type: ignore[index]
         self.next = next(self._order, None)
         return found
 
     def recorded(self, key: str) -> Recorded | None:
-        """The outcome under a key, delivered or not."""
+        """Return the outcome under a key, delivered or not; None when there is none."""
         return self._settled.get(key)
 
     def is_settled(self, key: str) -> bool:
-        """Whether there is an outcome."""
+        """Whether history has an outcome under a key."""
         return key in self._settled
 
     def is_private(self, key: str) -> bool:
-        """Whether the outcome, or the start, that there is under a key is marked as a private step's."""
+        """Whether the outcome under a key, or else the start of a wait, is marked as a private step's."""
         found = self._settled.get(key)
         data = self._started.get(key, b"{}") if found is None else found.data
         return msgspec.json.decode(data, type=_Marked).private is True
 
     def is_started(self, key: str) -> bool:
-        """Whether a wait has started (its outcome may be there too)."""
+        """Whether a wait has started; its outcome may be recorded, too."""
         return key in self._started or key in self._settled
 
     def is_intended(self, key: str) -> bool:
-        """Whether an at_most_once step may have had its effect: intended, no outcome, and no operator's leave since."""
+        """Whether an at_most_once step may have had its effect: history has its intent, but neither an outcome nor an
+        operator's resume after it.
+        """
         return key in self._intended
 
     def tries(self, key: str) -> int:
-        """How many tries of a step failed and were to be followed by another."""
+        """Return how many tries of a step failed and were to be followed by another try."""
         return self._tries.get(key, 0)
 
 
-# Of every turn that begins. Nothing ever changes it: `take` is for who has something to take.
+# Shared by all turns that begin. Nothing changes it: `take` is called only when there is a next outcome.
 NEW: Final = Replay(())

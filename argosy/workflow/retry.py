@@ -1,7 +1,7 @@
-"""Whether a step that failed is tried again, and when: pure.
+"""Decides whether a step that failed is tried again, and when: pure.
 
-Promise: what cannot help is not tried again (errors of the caller's making, a step's own final failure, the declared
-no_retry_on), and an at_most_once step only when its error says that the effect certainly did not start.
+Promise: a step is not tried again where that cannot help (the caller's own errors, a step's final failure, the declared
+no_retry_on). An at_most_once step is tried again only when its error says that the effect certainly did not start.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,10 @@ ExceptionTypes = tuple[type[BaseException], ...]
 
 
 class RetryPolicy(NamedTuple):
-    """What a step declares. retries: tries after the first; the n-th waits up to backoff_s * 2**(n-1), backoff_s_max at
-    the most. retry_on: the only errors that are tried again; no_retry_on wins over it.
+    """The retries that a step declares.
+
+    retries: tries after the first; the n-th comes after up to backoff_s * 2**(n-1) seconds, at most backoff_s_max.
+    retry_on: the step is tried again after these errors only; no_retry_on takes precedence.
     """
 
     retries: int = 0
@@ -31,10 +33,11 @@ class RetryPolicy(NamedTuple):
 def decide(
     policy: RetryPolicy, tries: int, error: BaseException, random: Callable[[], float], now_s: float
 ) -> float | None:
-    """Seconds until the next try; None: give up.
+    """Return the seconds until the next try, or None to give up.
 
     tries: how many failed, this one included. random: uniform in [0, 1). now_s: seconds since 1970, for a date in
-    Retry-After. The server's Retry-After is the least, jitter comes on top: those it told the same must spread.
+    Retry-After. The server's Retry-After is the minimum, and the jitter is added to it: callers that the server told
+    the same must spread out.
     """
     if tries > policy.retries or not _may_help(policy, error):
         return None
@@ -42,7 +45,7 @@ def decide(
 
 
 def backoff_s(policy: RetryPolicy, tries: int, random: Callable[[], float]) -> float:
-    """Exponential with full jitter: uniform between 0 and the bound of this try, so that crowds spread out."""
+    """Return an exponential back-off with full jitter (uniform from 0 to this try's bound), to spread callers out."""
     bound_s = min(policy.backoff_s_max, policy.backoff_s * 2.0 ** min(tries - 1, 64))
     return random() * bound_s
 
@@ -56,15 +59,16 @@ def _may_help(policy: RetryPolicy, error: BaseException) -> bool:
 
 
 def retry_after_s(error: BaseException, now_s: float) -> float:
-    """What the other side asked for: `error.retry_after_s`, or Retry-After of `error.response` as HTTP clients keep it;
-    0 when there is none or it makes no sense.
+    """Return the seconds that the called server asked for; 0 when it asked for none, or for no valid time.
+
+    They are `error.retry_after_s`, or the Retry-After header of `error.response`, where HTTP clients keep it.
     """
     told: Any = getattr(error, "retry_after_s", None)
     if told is None:
         headers = getattr(getattr(error, "response", None), "headers", None)
         try:
             told = None if headers is None else headers.get("Retry-After")
-        except Exception:  # whatever a foreign error carries there
+        except Exception:  # a foreign error may carry anything there
             told = None
     return _seconds(told, now_s)
 

@@ -1,8 +1,8 @@
-"""The first task of a turn: asyncio.Task, as far as asyncio and its users use one, without its cost.
+"""The first task of a turn: asyncio.Task, as far as asyncio and users' code use it, at less cost.
 
-Most workflows are one coroutine that awaits one operation after the other. This task runs such a coroutine directly: an
-operation that it awaits (argosy/workflow/operation.py) is handed out as it is, and its outcome comes back without a
-future, a callback and a handle in between. What else it awaits is awaited as asyncio.Task does. Source: asyncio.Task.
+Most workflows are one coroutine that awaits one operation after the other. This task runs such a coroutine directly: it
+waits for an operation (argosy/workflow/operation.py) itself, and gets the outcome without a future, a callback and a
+handle in between. It awaits anything else as asyncio.Task does. Source: asyncio.Task.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ NUMBER: Final = 0
 
 
 class Loop(Protocol):
-    """The turn's loop, as the task needs it."""
+    """The turn's loop, as its first task needs it."""
 
     def make_ready(self, task: "RootTask") -> None: ...
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Any: ...
@@ -23,17 +23,20 @@ class Loop(Protocol):
 
 
 class Wakes:
-    """What wakes the task by itself, by `wake`, once it is there."""
+    """Something that the first task awaits, and that calls the task's `wake` when its outcome has come."""
 
     __slots__ = ()
 
     def cancel(self, msg: Any = None) -> bool:
-        """False: it is there already."""
+        """Wake the task with CancelledError. False: the outcome has come already."""
         raise NotImplementedError
 
 
 class RootTask:
-    """See above. number: as of a TurnTask; is_running: its code runs now. Used by its loop and by that code."""
+    """The first task of a turn. Used by the turn's loop and by the code that runs on it.
+
+    number: as TurnTask.number; is_running: the task's code runs now.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -155,14 +158,14 @@ class RootTask:
     # What the loop does
 
     def take_outcome(self) -> tuple[Any, BaseException | None]:
-        """What the code returned, or raised. The error is not kept here."""
+        """Return what the code returned and the error that it raised, and forget the error."""
         error, self._error = self._error, None
         if self._is_cancelled:
             error = asyncio.CancelledError("the workflow cancelled itself")
         return self._result, error
 
     def run(self) -> None:
-        """One step of the code: up to what it awaits next, or to its end."""
+        """Run the code up to what it awaits next, or to its end."""
         error = self._wakes_with
         self._wakes_with = self._fut_waiter = None
         if self._must_cancel:
@@ -196,7 +199,7 @@ class RootTask:
             error = None
 
     def wake(self, error: BaseException | None = None) -> None:
-        """What the code awaits is there; or it is to be thrown this error."""
+        """Let the code go on: what it awaits has come, or `error` is thrown into it."""
         self._wakes_with = error
         self._loop.make_ready(self)
 

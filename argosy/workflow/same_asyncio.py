@@ -1,9 +1,10 @@
 """Functions of asyncio that are the same in every process, and in every version of Python, under a turn's loop.
 
-Python's own `as_completed` and `all_tasks` go through sets in the order of memory addresses, and what `gather` returns
-has its place in a set by its address; so branches got other numbers, and other keys, in a replay. `wait_for` makes a
-task of what it awaits up to Python 3.11 and not after it; so keys would be others when Python is upgraded.
-`wrap_future` waits for a thread, which a turn's loop never hears of: it says so. Under any other loop nothing changes.
+Python's own `as_completed` and `all_tasks` go through sets in the order of memory addresses, and the future that
+`gather` returns has its place in a set by its address. So in a replay the branches would get other numbers, and with
+them other keys. `wait_for` makes a task of what it awaits up to Python 3.11 but not from 3.12 on, so an upgrade of
+Python would change the keys. `wrap_future` would wait for a thread, of which a turn's loop never hears: it is refused.
+Under any other loop nothing changes.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _Gathering: Final[Any] = asyncio.tasks._GatheringFuture  # type: ignore[attr-def
 
 @wraps(_as_completed)
 def as_completed(fs: Iterable[Any], *, timeout: float | None = None) -> Iterator[Any]:
-    """Tasks are made in the order in which their coroutines are given."""
+    """asyncio.as_completed that makes its tasks in the order of the arguments."""
     loop = _get_running_loop()
     if isinstance(loop, TurnLoop) and not (asyncio.isfuture(fs) or asyncio.iscoroutine(fs)):
         fs = list(dict.fromkeys(asyncio.ensure_future(each, loop=loop) for each in fs))
@@ -35,7 +36,7 @@ def as_completed(fs: Iterable[Any], *, timeout: float | None = None) -> Iterator
 
 @wraps(_wait_for)
 def wait_for(fut: Awaitable[Any], timeout: float | None) -> Coroutine[Any, Any, Any]:
-    """What it awaits runs in the task that awaits it, as from Python 3.12 on."""
+    """asyncio.wait_for that runs what it awaits in the calling task, as Python does from 3.12 on."""
     if isinstance(_get_running_loop(), TurnLoop) and (timeout is None or timeout > 0):
         return _within(fut, timeout)
     return _wait_for(fut, timeout)
@@ -43,14 +44,14 @@ def wait_for(fut: Awaitable[Any], timeout: float | None) -> Coroutine[Any, Any, 
 
 @wraps(_all_tasks)
 def all_tasks(loop: asyncio.AbstractEventLoop | None = None) -> set[asyncio.Task[Any]]:
-    """In the order in which they were made, the turn's first one among them."""
+    """asyncio.all_tasks, in the order in which the tasks were made; the turn's first task is one of them."""
     of = _get_running_loop() if loop is None else loop
     return of.unfinished() if isinstance(of, TurnLoop) else _all_tasks(loop)
 
 
 @wraps(_wrap_future)
 def wrap_future(future: Any, *, loop: asyncio.AbstractEventLoop | None = None) -> asyncio.Future[Any]:
-    """Refused in a workflow."""
+    """asyncio.wrap_future, which raises WorkflowError in a workflow for the future of a thread."""
     if isinstance(_get_running_loop(), TurnLoop) and not asyncio.isfuture(future):
         raise WorkflowError(
             "the future of a thread cannot be awaited in a workflow: threads belong in a step (ctx.run)"
@@ -59,7 +60,7 @@ def wrap_future(future: Any, *, loop: asyncio.AbstractEventLoop | None = None) -
 
 
 class _NumberedGathering(_Gathering):  # type: ignore[misc]
-    """What gather returns, with a number as the futures of a turn's loop have one."""
+    """The future that gather returns, numbered as the futures of a turn's loop are."""
 
     def __init__(self, children: Any, *, loop: TurnLoop) -> None:
         self._number = loop.next_future()
@@ -70,7 +71,7 @@ class _NumberedGathering(_Gathering):  # type: ignore[misc]
 
 
 def install() -> None:
-    """From here on asyncio has these."""
+    """Put these functions in the place of asyncio's own."""
     for name, function in (("as_completed", as_completed), ("wait_for", wait_for), ("all_tasks", all_tasks)):
         setattr(asyncio, name, function)
         setattr(asyncio.tasks, name, function)

@@ -1,8 +1,8 @@
-"""Runs a try of a step: its timeout, its thread, and what it came to.
+"""Runs a try of a step, with its timeout and its thread, and returns its outcome.
 
-Order of one try: everything before it is durable → (at_most_once: its intent is durable) → the code runs → what it
-came to goes to the driver, which records and delivers it. The value goes on to the workflow before that is durable;
-what comes next waits for it.
+Order of one try: everything before it is durable → (at_most_once: its intent is durable) → the code runs → its outcome
+goes to the driver, which records and delivers it. The workflow gets the value before the record is durable; the next
+operation waits for the record.
 """
 
 import asyncio
@@ -33,15 +33,17 @@ from argosy.workflow.threads import Label, Pool
 
 log = structlog.get_logger()
 
-_NOTHING: Final[dict[str, Any]] = {}  # of most attempts, and never added to
-_TOLD_S: Final = 0.01  # a try that took less is not told how long: most do, and each event would be larger for it
+_NOTHING: Final[dict[str, Any]] = {}  # shared by most attempts, so nothing is ever added to it
+_TOLD_S: Final = 0.01  # events of shorter tries do not have their duration: most are shorter, and events stay small
 
 _tally: Final = telemetry.STEPS
 
 
 class Bounds(NamedTuple):
-    """Of this worker. step_timeout_s_max: no step may declare a longer timeout_s; callbacks_max: of a workflow's loop,
-    between two outcomes.
+    """The bounds of this worker.
+
+    step_timeout_s_max: no step may declare a longer timeout_s; callbacks_max: callbacks of a turn's loop between two
+    outcomes.
     """
 
     payload_size_bytes_max: int
@@ -50,8 +52,9 @@ class Bounds(NamedTuple):
 
 
 class Tried(msgspec.Struct, eq=False):
-    """What one try came to: step.completed, step.failed or step.retrying, and its data. value: what it returned, as it
-    is decoded from that; delay_s: until the next try.
+    """The outcome of one try: step.completed, step.failed or step.retrying, with its data.
+
+    value: what the try returned, as decoded from the data; delay_s: until the next try.
     """
 
     event: Event
@@ -61,10 +64,11 @@ class Tried(msgspec.Struct, eq=False):
 
 
 class StepRunner:
-    """The steps of one attempt. threads: where synchronous steps run. random: uniform in [0, 1), for the jitter.
+    """Runs the steps of one attempt. threads: for synchronous steps; random: uniform in [0, 1), for the jitter.
 
-    unheard: what tries came to that ended with GeneratorExit, by key: who awaits such a try may get that in its place,
-    because Python closes what awaits a future with such an error, and raises it further out.
+    unheard: by key, the outcomes of tries that ended with GeneratorExit. Code that awaits such a try may get
+    GeneratorExit in place of the outcome, because Python closes a coroutine that awaits a future with such an error,
+    and raises the error further out.
     """
 
     __slots__ = ("_bounds", "_journal", "_open", "_random", "_threads", "unheard")
@@ -80,8 +84,9 @@ class StepRunner:
         self.unheard = _NOTHING
 
     async def run(self, operation: StepOperation) -> Tried:
-        """Run one try, in a task of its own; operation.tries: those before it. Raises CancelledError when it was ended
-        from outside: then it has no outcome.
+        """Run one try and return its outcome; operation.tries: how many tries came before it.
+
+        Called in a task of its own. Raises CancelledError when the try was ended from outside, and has no outcome.
         """
         journal, step, key, tries = self._journal, operation.step, operation.key, operation.tries + 1
         if not journal.starts_now(key):
@@ -113,7 +118,7 @@ class StepRunner:
                 self._refuse_late(key)
             tried = self._failed(operation, tries, error, took_s)
             if isinstance(error, GeneratorExit):
-                self.unheard = self.unheard or {}  # never fills the one that all share
+                self.unheard = self.unheard or {}  # not the shared empty one
                 self.unheard[key] = tried
             return tried
         if self._open.is_closed:
@@ -126,11 +131,11 @@ class StepRunner:
         return Tried(Event.STEP_COMPLETED, outcome.with_digest(data, operation.digest), decoded)
 
     def delay_s(self, operation: StepOperation) -> float:
-        """How long to wait after a try of which only that it failed is known."""
+        """Return the pause after a try of which history says only that it failed."""
         return retry.backoff_s(operation.step.policy, operation.tries, self._random)
 
     def _failed(self, operation: StepOperation, tries: int, error: BaseException, took_s: float) -> Tried:
-        """What a try that failed comes to: another one later, or the failure of the step."""
+        """Return the outcome of a try that failed: another try later, or the failure of the step."""
         step, key = operation.step, operation.key
         delay_s = retry.decide(step.policy, tries, error, self._random, self._journal.database_time_s())
         failure = outcome.failure_of(error, tries)
@@ -149,19 +154,21 @@ class StepRunner:
         return Tried(Event.STEP_RETRYING, self._at_end(step, key, outcome.encode(failure), took_s), None, delay_s)
 
     def _say(self, event: str, step: Step, key: str, failure: outcome.Failure, traceback: str) -> None:
-        """In the log. What a private step said is for history alone, and its traceback begins with that."""
+        """Log a failed try. Message and traceback of a private step are left out: only history has its message, and the
+        traceback would show it.
+        """
         told = {} if step.is_private else {"message": failure.message, "traceback": traceback}
         turn_id = str(self._journal.turn_id)
         log.warning(event, turn_id=turn_id, step=key, type=failure.type, tries=failure.attempts, **told)
 
     def _at_end(self, step: Step, key: str, data: bytes, took_s: float) -> bytes:
-        """The data of the event that ends a try, with how long it took and what it has emitted."""
+        """Return the data of the event that ends a try, with how long the try took and what it emitted."""
         if took_s >= _TOLD_S:
             data = outcome.extended(data, b'"took_ms":%d' % (took_s * 1000))
         return outcome.extended(outcome.with_channels(data, self._open.take(key)), step.mark)
 
     def check_certain(self, operation: StepOperation) -> None:
-        """Raises Park when the step must not run twice and may have had its effect."""
+        """Raise Park when an at_most_once step may have had its effect already."""
         step, key = operation.step, operation.key
         if step.policy.is_at_most_once and self._journal.replay.is_intended(key):
             name = "a private step" if step.is_private else f"step {key!r}"
@@ -178,7 +185,10 @@ class StepRunner:
         await self._journal.durable(key)
 
     async def _call(self, operation: StepOperation) -> Any:
-        """One try that needs a thread, a timeout, or both. The timeout begins when a thread does."""
+        """Run a try that needs a thread, a timeout, or both.
+
+        The timeout of a synchronous step begins when a thread takes up its call.
+        """
         step = operation.step
         if step.timeout_s is not None and step.timeout_s > self._bounds.step_timeout_s_max:
             raise WorkflowError(
@@ -191,7 +201,7 @@ class StepRunner:
                     return await function(*args, **kwargs)
                 bound = None if step.timeout_s is None else partial(self._bound, timeout, step.timeout_s)
                 value = await self._call_in_thread(partial(function, *args, **kwargs), operation.key, bound)
-                # A wrapper that is no coroutine function may still hand one out.
+                # A wrapper that is no coroutine function may still return a coroutine.
                 return await value if inspect.iscoroutine(value) else value
         except TimeoutError:
             if timeout.expired():
@@ -202,7 +212,7 @@ class StepRunner:
         timeout.reschedule(asyncio.get_running_loop().time() + timeout_s)
 
     async def _call_in_thread(self, function: Callable[[], Any], key: str, on_begin: Callable[[], None] | None) -> Any:
-        """After a timeout or a cancellation the thread goes on, and nobody hears of what it returns."""
+        """Call the function in a thread. After a timeout or a cancellation the call goes on; its result is dropped."""
         job = self._threads.submit(
             partial(copy_context().run, _call_plain, function), Label(self._journal.turn_id, key), on_begin
         )
@@ -220,13 +230,14 @@ class StepRunner:
 def _call_plain(function: Callable[[], Any]) -> Any:
     try:
         return function()
-    except StopIteration as error:  # no future can hold one
+    except StopIteration as error:  # a future refuses it
         raise RuntimeError("the step raised StopIteration") from error
 
 
 def _is_interruption(operation: StepOperation, error: BaseException) -> bool:
-    """Whether a try was ended from outside, so that it has no outcome; everything else that it raises is its failure,
-    sys.exit() and a cancellation that it inflicted on itself among them.
+    """Whether a try was ended from outside, so that it has no outcome.
+
+    Any other error is the failure of the try, also sys.exit() and a cancellation that the try inflicted on itself.
     """
     if isinstance(error, asyncio.CancelledError):
         return operation.is_ended

@@ -1,11 +1,11 @@
-"""Synchronous workflows: `def f(ctx, input)` in a thread of its own, with the operations of Context, blocking.
+"""Synchronous workflows: `def f(ctx, input)` in a thread of its own, with the operations of Context as blocking calls.
 
-A thread of its own and not one of the pool's: the pool runs the steps that such a workflow waits for, and would be
-full of workflows waiting. A suspended turn needs no thread: it unwinds, and the replay brings a new one to the same
-line.
+The thread is none of those that run steps: they would fill up with workflows that wait for steps. A suspended turn
+needs no thread: its thread unwinds, and the replay brings a new thread to the same line.
 
-The turn's loop runs one task for it, which asks for what the thread asks for. While the thread runs between two
-operations that loop is not at rest: no outcome is delivered, nothing begins, the turn is not suspended.
+The turn's loop runs one task for the thread, which begins the operations that the thread asks for. While the thread
+runs between two operations, the turn is not at rest: no outcome is delivered, no operation begins, and the turn is not
+suspended.
 """
 
 import asyncio
@@ -28,17 +28,19 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 _UNWIND_TIMEOUT_S: Final = 1.0  # then the thread counts as abandoned: DISPATCH_THREADS_ABANDONED_MAX bounds those
-_UNWINDS: Final = 100  # what still asks after so many catches everything, and is not answered any more
+_UNWINDS: Final = 100  # code that still uses ctx after so many catches every error, and is not answered any more
 
 
 class Unwind(BaseException):
-    """Ends the thread of a turn that is suspended, stopped or lost. Not an Exception, so that no `except Exception`
-    swallows it; what `finally` blocks do on the way must not use ctx, which raises it again.
+    """Ends the thread of a turn that is suspended, stopped or lost.
+
+    It is not an Exception, so that no `except Exception` swallows it. A `finally` block that uses ctx on the way out
+    gets it again.
     """
 
 
 class SyncContext:
-    """What a synchronous workflow gets as ctx. Used from its own thread. Context says what each operation promises."""
+    """The `ctx` of a synchronous workflow, used from its own thread. Context says what each operation promises."""
 
     __slots__ = ("_ask", "_context", "_generation", "_is_closed", "_thread", "_unwinds")
 
@@ -82,15 +84,15 @@ class SyncContext:
         return self._block(self._context.uuid)
 
     def enter(self) -> None:
-        """From here on this is the thread that it is used from."""
+        """Make the calling thread the one that may use ctx."""
         self._thread = threading.get_ident()
 
     def close(self) -> None:
-        """On the loop: whatever the thread asks of ctx from now on unwinds it."""
+        """Unwind the thread at its next use of ctx. Called on the worker's loop."""
         self._is_closed = True
 
     def _block(self, operation: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        # Anybody else would wait for the loop, and the loop for him; of a child no loop hears.
+        # Code elsewhere would wait for the loop while the loop may wait for it; no loop hears of a forked child.
         if threading.get_ident() != self._thread or self._generation != fork.generation:
             raise WorkflowError(
                 "ctx was used outside of the thread of its workflow (in another thread, a step or a forked child): "
@@ -112,12 +114,12 @@ class SyncContext:
     def _unwind(self) -> None:
         self._unwinds += 1
         if self._unwinds > _UNWINDS:
-            threading.Event().wait()  # for ever: it is abandoned, and at least takes no time from anybody
+            threading.Event().wait()  # for ever: the thread is abandoned, and takes no processor time
         raise Unwind
 
 
 class _Asked:
-    """An operation that the thread has asked for."""
+    """An operation that the thread asks for, and its answer."""
 
     __slots__ = ("answer", "operation")
 
@@ -127,7 +129,7 @@ class _Asked:
 
 
 class OwnThread:
-    """The thread of one attempt. `code` is what the turn's loop runs for it."""
+    """The thread of one attempt. The turn's loop runs `code` for it."""
 
     def __init__(
         self, function: Callable[..., Any], context: Context, driver: Driver, arguments: tuple[Any, ...], threads: Pool
@@ -140,11 +142,11 @@ class OwnThread:
         self._facade = SyncContext(context, self._hand_in)
         call = partial(copy_context().run, _work, function, self._facade, arguments)
         self._job: Job = threads.submit(call, Label(context.turn_id))
-        driver.hold()  # it runs
+        driver.hold()  # the thread runs
         self._job.ended.add_done_callback(self._ended)
 
     async def code(self) -> Any:
-        """The result of the workflow."""
+        """Run the operations that the thread asks for, and return the result of the workflow."""
         while True:
             if self._asked is None and not self._job.ended.done():
                 self._told = self._driver.loop.create_future()
@@ -157,7 +159,7 @@ class OwnThread:
             except GeneratorExit:
                 asked.answer.set_exception(Unwind())
                 raise
-            except BaseException as raised:  # whatever the operation came to is the thread's
+            except BaseException as raised:  # any error of the operation is raised in the thread
                 value, error = None, raised
             self._driver.hold()
             if error is None:
@@ -167,8 +169,9 @@ class OwnThread:
             del asked, error
 
     async def close(self) -> None:
-        """The thread unwinds at its next use of ctx; one that does not come to it within a second is abandoned, and
-        cannot record anything.
+        """End the thread: it unwinds at its next use of ctx.
+
+        A thread that has not ended after _UNWIND_TIMEOUT_S is abandoned, and cannot record anything.
         """
         self._facade.close()
         if self._asked is not None:
@@ -180,16 +183,16 @@ class OwnThread:
             if not job.ended.done():
                 self._threads.give_up(job)
         if not job.ended.cancelled():
-            job.ended.exception()  # it is nobody's any more
+            job.ended.exception()  # so that asyncio does not report an error that nothing reads
 
     def _hand_in(self, asked: _Asked) -> None:
-        """From the thread."""
+        """Ask for an operation. Called in the thread."""
         self._loop.call_soon_threadsafe(self._take, asked)
 
     # On the worker's loop
 
     def _take(self, asked: _Asked) -> None:
-        """The thread waits for an operation."""
+        """Take up an operation for which the thread waits."""
         if self._driver.is_closed:
             asked.answer.set_exception(Unwind())
             return
@@ -210,5 +213,5 @@ def _work(function: Callable[..., Any], facade: SyncContext, arguments: tuple[An
     facade.enter()
     try:
         return function(facade, *arguments)
-    except StopIteration as error:  # no future can hold one
+    except StopIteration as error:  # a future refuses it
         raise RuntimeError("the workflow raised StopIteration") from error

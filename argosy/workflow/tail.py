@@ -1,19 +1,21 @@
-"""The end of the text that a try of a step has filled last: where nearly every emit, one more token, goes."""
+"""The end of the text that a try of a step filled last, to which nearly every emit appends one more token."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 
 class Watched(Protocol):
-    """Channels. listener: who hears of every change; None: nobody watches."""
+    """Channels, as a tail needs them. listener: called after every change; None: nothing follows the turn."""
 
     @property
     def listener(self) -> Callable[[], None] | None: ...
 
 
 class Owner(Protocol):
-    """A try of a step. is_over: set before its step's channels are taken, or cleared. tail: where it has filled a text
-    last, while it may go on there.
+    """A try of a step, as a tail needs it.
+
+    is_over: set before the step's channels are taken or cleared. tail: the end of the text that the try filled last,
+    while the try may append there without the lock.
     """
 
     @property
@@ -27,10 +29,11 @@ class Owner(Protocol):
 
 
 class Tail:
-    """Asks for no lock and no bound: its owner may add `left` tokens of up to TOKEN_CHARACTERS_MAX characters of ASCII.
+    """The end of a text. Its owner may append `left` more tokens there, without a lock and without checking a bound.
 
-    channels: they count what was added, and tell who watches; None: nobody needed them yet, and the tokens are the
-    whole text. Channels drop it when anything else is filled, or the turn has a new event.
+    Each token has up to TOKEN_CHARACTERS_MAX characters of ASCII. channels: count the tokens later, and tell followers;
+    None: no Channels were needed yet, and the tokens are the whole text. Channels drop the tail when anything else is
+    emitted, or when the turn has a new event.
     """
 
     __slots__ = ("channels", "left", "name", "owner", "tokens")
@@ -44,10 +47,10 @@ class Tail:
         owner.tail = self
 
     def drop(self) -> None:
-        """Its owner has to ask before it goes on."""
+        """Take the tail from its owner, whose next emit goes through Channels."""
         self.owner.tail = None
 
 
 def over(step: str) -> str:
-    """Why a try fills nothing any more."""
+    """Return the message for an emit of a try that is over."""
     return f"this try of step {step!r} is over: it emits no more"

@@ -1,11 +1,11 @@
 """Threads for synchronous user code: steps, and workflows.
 
-A thread cannot be stopped. When nobody waits for a call any more (its time-out passed, its turn was cancelled or lost)
-the call goes on and is *abandoned*: another thread takes the place of its own, up to a bound, so that what hangs takes
-nothing from others; beyond the bound it does, and that is said.
+A thread cannot be stopped. When the result of a call is no longer needed (its timeout passed, its turn was cancelled
+or lost), the call goes on and is *abandoned*: another thread takes the place of its thread, up to a bound, so that a
+call that hangs takes no capacity from others. Beyond the bound it does, and that is logged.
 
-Not concurrent.futures: its threads cannot be replaced, it does not tell when a call that waited begins, and the
-interpreter joins its threads at the end, also those that never come back.
+concurrent.futures does not do: its threads cannot be replaced, it does not say when a call that waited begins, and at
+exit the interpreter joins its threads, also those that never return.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from argosy.process import fork
 
 log = structlog.get_logger()
 
-_TOLD_AFTER_S: Final = 1.0  # what comes back that soon after it was given up was only late
-_AGAIN_S: Final = 1.0  # the system may have room for another thread then
+_TOLD_AFTER_S: Final = 1.0  # a call that returns so soon after it was given up was only late, and is not logged
+_AGAIN_S: Final = 1.0  # until the system is asked again for a thread that it refused
 
 
 class Label(NamedTuple):
-    """What a call belongs to. step_key: empty for a workflow."""
+    """The turn and the step of a call. step_key: empty for a workflow."""
 
     turn_id: uuid.UUID
     step_key: str = ""
@@ -40,7 +40,10 @@ def _nothing() -> None:
 
 
 class Job:
-    """One call in a thread. `ended` has its result; on_begin: told when it begins, if that was not at once."""
+    """One call in a thread. ended: the future of its result.
+
+    on_begin: called on the loop when a thread takes up the call; None when the call began at once.
+    """
 
     __slots__ = ("_unclaimed", "call", "ended", "is_abandoned", "label", "on_begin")
 
@@ -53,7 +56,7 @@ class Job:
         self._unclaimed = [True]
 
     def claim(self) -> bool:
-        """True once: for the thread that runs it, or for whoever makes sure that none does."""
+        """Claim the call, to run it or to keep it from running. Returns True to the first caller only."""
         try:
             return self._unclaimed.pop()
         except IndexError:
@@ -61,8 +64,10 @@ class Job:
 
 
 class Pool:
-    """Used on one event loop, but for what others may look at: abandoned, is_exhausted, waiting. size: threads for
-    calls that somebody waits for. abandoned_max: further ones, in place of abandoned ones. idle_max: those kept.
+    """Threads of one kind. Used on one event loop; any thread may read abandoned, is_exhausted and waiting.
+
+    size: threads for calls that were not given up. abandoned_max: further threads, in place of those that abandoned
+    calls hold. idle_max: how many idle threads are kept.
     """
 
     def __init__(self, name: str, *, size: int, abandoned_max: int, idle_max: int) -> None:
@@ -72,7 +77,7 @@ class Pool:
         self._idle_max = idle_max
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._threads = 0
-        # Calls that have not ended, abandoned ones among them; and those of them that no thread has taken yet.
+        # How many calls have not ended, abandoned ones included; and those of them that no thread has taken yet.
         self._outstanding = 0
         self._waiting: dict[Job, None] = {}
         self._is_closed = False
@@ -81,18 +86,18 @@ class Pool:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether abandoned calls hold every thread there may be."""
+        """Whether abandoned calls hold every thread that the pool may have."""
         return self.abandoned >= self._abandoned_max + self._size
 
     @property
     def waiting(self) -> list[uuid.UUID]:
-        """The turns of calls that wait for a thread."""
+        """The turns whose calls wait for a thread."""
         return [job.label.turn_id for job in list(self._waiting)]
 
     def submit(self, call: Callable[[], Any], label: Label, on_begin: Callable[[], None] | None = None) -> Job:
-        """Run the call in a thread. on_begin: called when it begins, which may be at once.
+        """Run the call in a thread. on_begin: called when it begins, which may be before this returns.
 
-        Raises OwnershipLostError: this process ends. Whoever does not wait for `ended` any more calls `give_up`.
+        A caller that no longer waits for `ended` must call `give_up`. Raises OwnershipLostError when this process ends.
         """
         if self._is_closed:
             raise OwnershipLostError("the worker is stopping")
@@ -109,11 +114,11 @@ class Pool:
         return job
 
     def is_waiting(self, job: Job) -> bool:
-        """Whether it waits for a thread."""
+        """Whether a call waits for a thread."""
         return job in self._waiting
 
     def give_up(self, job: Job) -> None:
-        """Nobody waits for it any more: it does not begin, or is abandoned."""
+        """Give up a call: it never begins, or is abandoned if it has begun."""
         job.ended.cancel()
         if job.claim():
             self._outstanding -= 1
@@ -125,7 +130,7 @@ class Pool:
         asyncio.get_running_loop().call_later(_TOLD_AFTER_S, self._say, job)
 
     def close(self) -> None:
-        """What waits does not begin; threads end with the calls that they are in."""
+        """Refuse the calls that wait; each thread ends with the call that it runs."""
         self._is_closed = True
         for job in list(self._waiting):
             if job.claim() and not job.ended.done():
@@ -139,11 +144,11 @@ class Pool:
 
     @property
     def _capacity(self) -> int:
-        """Threads that there may be."""
+        """How many threads the pool may have now."""
         return self._size + min(self.abandoned, self._abandoned_max)
 
     def _grow(self) -> bool:
-        """As many threads as there are calls, up to the bound. False: the system gives none."""
+        """Start threads until there is one per call, up to the capacity. False: the system refused one."""
         loop = asyncio.get_running_loop()
         while self._threads < min(self._outstanding, self._capacity) and not self._is_closed:
             thread = threading.Thread(target=self._serve, args=(loop,), name=self._name, daemon=True)
@@ -162,7 +167,7 @@ class Pool:
         self._grow()
 
     def _shrink(self) -> None:
-        """Threads that took the place of others, and idle ones, end."""
+        """Let surplus threads end: idle ones, and those that were started in place of others."""
         while self._threads > min(self._capacity, self._outstanding + self._idle_max):
             self._threads -= 1
             self._queue.put(None)
@@ -218,16 +223,16 @@ class Pool:
             while (job := self._queue.get()) is not None:
                 if job.claim():
                     self._run(job, loop, generation)
-                del job  # while this waits, it holds nothing of a turn
+                del job  # a thread that waits must not keep a turn alive
 
     def _run(self, job: Job, loop: asyncio.AbstractEventLoop, generation: int) -> None:
-        """Raises RuntimeError when the loop is closed."""
+        """Run a call, and hand its outcome to the loop. Raises RuntimeError when the loop is closed."""
         if job.on_begin is not None:
             loop.call_soon_threadsafe(self._began, job)
         value, error = None, None
         try:
             value = job.call()
-        except BaseException as raised:  # the edge of user code: it is raised again, on the loop
+        except BaseException as raised:  # the edge of user code; `ended` raises it on the loop
             error = raised
         try:
             if generation != fork.generation:
@@ -238,8 +243,10 @@ class Pool:
 
 
 class Threads(NamedTuple):
-    """A thread of its own for each synchronous workflow that runs, as many as there are slots: it waits for steps, and
-    would take from them what they need. Steps share theirs.
+    """The two pools of a worker: one for steps, one for synchronous workflows.
+
+    Each synchronous workflow that runs has a thread of its own, so that pool is as large as there are slots. In one
+    common pool, workflows that wait for steps would take the threads that the steps need.
     """
 
     steps: Pool
@@ -259,7 +266,7 @@ class Threads(NamedTuple):
 
 
 def make_threads(*, steps: int, workflows: int, abandoned_max: int) -> Threads:
-    """abandoned_max: of each kind."""
+    """Make the two pools. abandoned_max: of each pool."""
     return Threads(
         Pool("step", size=steps, abandoned_max=abandoned_max, idle_max=steps),
         Pool("workflow", size=workflows, abandoned_max=abandoned_max, idle_max=0),

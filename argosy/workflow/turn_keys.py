@@ -1,4 +1,4 @@
-"""The keys of one attempt (argosy/workflow/keys.py), handed out call by call."""
+"""Gives each call of an attempt its key (argosy/workflow/keys.py has the grammar)."""
 
 from argosy.workflow.journal import Park
 from argosy.workflow.mismatch import counted_otherwise
@@ -6,8 +6,9 @@ from argosy.workflow.old_keys import OldKeys
 
 
 class TurnKeys:
-    """Counts the calls. old: what the turn's history has of keys of another kind. parted: why the turn cannot go on,
-    once a task has called what may be recorded under such a key.
+    """Counts the calls of an attempt. old: the keys of an older build that the turn's history has, or None.
+
+    parted: the error that parks the turn, set when a task calls what may be recorded under such a key.
     """
 
     __slots__ = ("_counts", "_old", "parted")
@@ -18,7 +19,7 @@ class TurnKeys:
         self.parted: Park | None = None
 
     def next(self, scope: int, name: str) -> str:
-        """Of the next call of this name by this task. scope: the task's number, 0 for the first."""
+        """Return the key of a task's next call of this name. scope: the task's number, 0 for the first task."""
         scoped = f"{scope}/{name}" if scope else name
         count = self._counts[scoped] = self._counts.get(scoped, 0) + 1
         key = scoped if count == 1 else f"{scoped}#{count}"

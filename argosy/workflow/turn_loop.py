@@ -1,13 +1,13 @@
-"""The event loop of one turn: what its workflow does between two outcomes, and nothing else.
+"""The event loop of one turn, which runs the turn's workflow between two outcomes.
 
-Promise: the same calls give the same order of everything that runs here, in every process. What is ready runs in the
-order in which it became ready; tasks and futures are numbered as they are made, and a set of them is gone through by
-those numbers, however it is filled (asyncio.wait, TaskGroup). Time stands still while the loop runs; `call_later`, and
-so asyncio.sleep, asyncio.timeout and wait_for, are durable timers of the host. There is no I/O and no thread: whatever
-would need one raises WorkflowError and says where it belongs.
+Promise: the same calls give the same order of everything that runs here, in every process. Callbacks run in the order
+in which they became ready. Tasks and futures are numbered as they are made, and hashed by these numbers, so that a set
+of them (asyncio.wait, TaskGroup) has the same order everywhere. Time stands still while the loop runs; `call_later`,
+and so asyncio.sleep, asyncio.timeout and wait_for, are durable timers of the host. There is no I/O and no thread: a
+call that would need one raises WorkflowError, which says where it belongs.
 
-Not a loop that runs for itself: `run` runs what is ready, on the worker's thread, and returns. Source: asyncio's
-BaseEventLoop; what asyncio.Task and asyncio.Future call of it is here.
+The loop does not run by itself: `run` runs on the worker's thread what is ready, and returns. Source: asyncio's
+BaseEventLoop, as far as asyncio.Task and asyncio.Future use it.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from argosy.workflow.loop_refusals import refuse_all, refuse_closed
 from argosy.workflow.root_task import RootTask
 from argosy.workflow.turn_task import TurnFuture, TurnTask
 
-_SWEEP_FROM: Final = 64  # tasks, before those that have ended are let go of
+_SWEEP_FROM: Final = 64  # so many tasks are kept before those that have ended are removed
 
 
 class TurnLoop(asyncio.AbstractEventLoop):
-    """See above. Used from one thread. ready: what runs next."""
+    """The event loop of one turn. Used from one thread. ready: what runs next, in this order."""
 
     def __init__(self, host: Host) -> None:
         self._host: Host = host
@@ -41,14 +41,15 @@ class TurnLoop(asyncio.AbstractEventLoop):
         self._generators: WeakKeyDictionary[AsyncGenerator[Any, Any], Context] | None = None
         self._sweep_at = _SWEEP_FROM
         self._is_closed = False
-        self._cleaning_up: list[TurnTask] = []  # tasks that did when it was last looked
+        self._cleaning_up: list[TurnTask] = []  # the tasks that cleaned up when all were last looked at
         self._is_rest_cancelled = False
 
     # What the host does
 
     def run(self, handles_max: int) -> bool:
-        """Run what is ready, and what becomes ready by that. False: it was more than handles_max, and goes on with the
-        next call.
+        """Run what is ready, and what becomes ready meanwhile.
+
+        False: that was more than handles_max; the next call goes on with the rest.
         """
         ready = self.ready
         outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
@@ -60,7 +61,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
                 handle = ready.popleft()
                 try:
                     handle.run()
-                # asyncio lets SystemExit and KeyboardInterrupt of a task out of its loop; the task has them, too.
+                # asyncio.Task keeps SystemExit and KeyboardInterrupt, and raises them out of the loop as well.
                 except BaseException as error:
                     self._raised(handle, error)
         finally:
@@ -70,11 +71,11 @@ class TurnLoop(asyncio.AbstractEventLoop):
         return not ready
 
     def fire(self, timer: Timer) -> None:
-        """A timer is over."""
+        """Run the callback of a timer that is over."""
         self.ready.append(timer)
 
     def begin(self, code: Coroutine[Any, Any, Any], variables: Context) -> RootTask:
-        """The first task of the turn. variables: what its context variables are."""
+        """Make the first task of the turn. variables: the context in which it runs."""
         self.root = RootTask(code, self, variables)
         return self.root
 
@@ -83,12 +84,14 @@ class TurnLoop(asyncio.AbstractEventLoop):
             self.ready.append(task)
 
     def current_task(self) -> "TurnTask | RootTask | None":
-        """The task that runs now."""
+        """Return the task that runs now, or None."""
         root = self.root
         return root if root is not None and root.is_running else asyncio.current_task(self)  # type: ignore[return-value]
 
     def cancel_rest(self) -> bool:
-        """The first task of a cancelled turn has ended: whatever else runs is cancelled, once. False: it was."""
+        """Cancel all other tasks, when the first task of a cancelled turn has ended. False: they were cancelled
+        before.
+        """
         if self._is_rest_cancelled:
             return False
         self._is_rest_cancelled = True
@@ -100,7 +103,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
     @property
     def is_cleaning_up(self) -> bool:
         """Whether a task that was cancelled has not ended."""
-        # Asked after every outcome: all tasks are gone through when those that were found have ended, and not before.
+        # Asked after every outcome, so all tasks are looked at only when those that were found last have ended.
         found = self._cleaning_up
         while found and not _cleans_up(found[-1]):
             found.pop()
@@ -109,8 +112,10 @@ class TurnLoop(asyncio.AbstractEventLoop):
         return bool(found)
 
     def end(self) -> list[BaseException]:
-        """Nothing of the workflow runs any more: its frames are closed (GeneratorExit, not CancelledError, so that no
-        clean-up of a cancellation runs), and whatever they try meanwhile is refused. Returns what they raised.
+        """End the workflow: close its frames, and return the errors that they raised.
+
+        They are closed with GeneratorExit and not with CancelledError, so that no clean-up of a cancellation runs. What
+        they ask of the loop meanwhile is refused.
         """
         self._is_closed = True
         self._cleaning_up.clear()
@@ -139,7 +144,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
                 if (error := task.context.run(frame_ends.close, task.get_coro())) is not None:
                     raised.append(error)
                 if isinstance(waiter := task._fut_waiter, asyncio.Future):
-                    waiter.cancel()  # it and the task that awaits it hold each other
+                    waiter.cancel()  # breaks the cycle of the future and the task that awaits it
         finally:
             _set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)
@@ -161,19 +166,21 @@ class TurnLoop(asyncio.AbstractEventLoop):
         return self._timer(max(0.0, when - self.time()), when, callback, args, context)
 
     def time(self) -> float:
-        """The turn's time in seconds since 1970, by the database's clock: when the last outcome came, recorded."""
+        """Return the turn's time: seconds since 1970 by the database's clock, recorded when the code first asks for it
+        after an outcome.
+        """
         return self._host.time_s()
 
     def create_future(self) -> TurnFuture:
         return TurnFuture(self.next_future(), self)
 
     def next_future(self) -> int:
-        """The number of a future that is made now."""
+        """Return the number of a future that is made now."""
         self._futures_made += 1
         return self._futures_made
 
     def unfinished(self) -> set[Any]:
-        """The tasks that have not ended; the set is filled in the order of their numbers."""
+        """Return the tasks that have not ended, as a set filled in the order of their numbers."""
         return {task for task in (self.root, *self._tasks.values()) if task is not None and not task.done()}
 
     def create_task(  # type: ignore[override]
@@ -233,7 +240,7 @@ class TurnLoop(asyncio.AbstractEventLoop):
         if isinstance(error, SystemExit | KeyboardInterrupt) and isinstance(
             getattr(getattr(handle, "_callback", None), "__self__", None), asyncio.Task
         ):
-            return  # a step of a task, which lets only these out: whoever awaits the task gets it
+            return  # raised by a task, which keeps the error for what awaits the task
         self.call_exception_handler({"message": "a callback raised", "exception": error})
 
     def _iterates(self, generator: AsyncGenerator[Any, Any]) -> None:
@@ -252,7 +259,7 @@ def _cleans_up(task: TurnTask) -> bool:
 
 
 def _leave(generator: AsyncGenerator[Any, Any]) -> None:
-    """Of a closed loop: nothing of its code runs."""
+    """Finalize an async generator of a loop that has ended: none of its code runs."""
 
 
 refuse_all(TurnLoop)

@@ -1,4 +1,4 @@
-"""Tasks and futures of a turn's loop: numbered, so that a set of them has the same order in every process."""
+"""Tasks and futures of a turn's loop, numbered so that a set of them has the same order in every process."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,7 +9,7 @@ from argosy.errors import WorkflowError
 
 
 class TurnTask(asyncio.Task[Any]):
-    """A task of a workflow. number: in the order in which the turn's tasks are made, from 0."""
+    """A task of a workflow other than its first. number: in the order in which the tasks are made, from 1."""
 
     __slots__ = ("context", "number")
 
@@ -23,7 +23,7 @@ class TurnTask(asyncio.Task[Any]):
 
 
 class TurnFuture(asyncio.Future[Any]):
-    """A future that the code of a workflow made, directly or by a Queue, Event, Lock …"""
+    """A future that the code of a workflow made, directly or by a Queue, an Event, a Lock and the like."""
 
     __slots__ = ("number",)
 
@@ -36,7 +36,7 @@ class TurnFuture(asyncio.Future[Any]):
 
 
 def number_of(task: Any) -> int:
-    """Of the task that runs; 0 outside of any. Raises WorkflowError for one that the turn's loop did not make."""
+    """Return the task's number; 0 for None. Raises WorkflowError for a task that the turn's loop did not make."""
     if task is None:
         return 0
     number: int | None = getattr(task, "number", None)

@@ -1,4 +1,4 @@
-"""The time of a turn: that of its loop, in every replay the same."""
+"""The time of a turn's loop, which is the same in every replay."""
 
 from argosy.turn.events import Event
 from argosy.workflow import outcome
@@ -8,8 +8,10 @@ from argosy.workflow.turn_keys import TurnKeys
 
 
 class TurnTime:
-    """Stands still between two outcomes. Recorded when it is first asked for after one, so it costs only who asks: also
-    in a replay, where a crash took what was recorded and a step in flight ended after it (a hand-over).
+    """The turn's time, which stands still between two outcomes.
+
+    It is recorded when the code first asks for it after an outcome, so only turns that ask for it pay for it. A replay
+    may record it, too: where a crash lost the record, and a step in flight ended after it (a hand-over).
     """
 
     __slots__ = ("_is_known", "_journal", "_keys", "_now_s", "is_closed")
@@ -22,11 +24,11 @@ class TurnTime:
         self._now_s = 0.0
 
     def pass_on(self) -> None:
-        """An outcome is delivered."""
+        """Let time go on: an outcome is delivered."""
         self._is_known = False
 
     def now_s(self) -> float:
-        """Seconds since 1970 by the database's clock; never less than before."""
+        """Return the seconds since 1970 by the database's clock; never less than before."""
         if not self._is_known and not self.is_closed:
             self._is_known = True
             key = self._keys.next(0, TIME)
