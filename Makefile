@@ -45,8 +45,8 @@ test: .venv/installed-dev
 LOWEST := tests/unit tests/workflow/test_payload.py tests/workflow/test_emit.py \
   tests/client/test_fleet.py tests/client/test_streams.py tests/client/test_retries.py tests/client/test_in_process.py \
   tests/gateway/test_openapi.py tests/gateway/test_bad_input.py tests/gateway/test_enqueue.py tests/gateway/test_batch.py \
-  tests/gateway/test_http_bounds.py tests/gateway/test_metrics.py tests/gateway/watch/test_turn_stream.py \
-  tests/dispatch/test_poke_service.py tests/dispatch/watch/test_service.py tests/dispatch/watch/test_signed_streams.py \
+  tests/gateway/test_http_bounds.py tests/gateway/test_metrics.py tests/gateway/stream/test_turn_stream.py \
+  tests/dispatch/test_poke_service.py tests/dispatch/stream/test_service.py tests/dispatch/stream/test_signed_streams.py \
   tests/store/test_pool.py tests/store/test_accept.py tests/store/test_session_settings.py \
   tests/logs/test_kafka_admin.py tests/logs/test_kafka_writer.py tests/processes/test_child.py \
   tests/journey/test_command_line.py tests/journey/test_emit.py \

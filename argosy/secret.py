@@ -22,7 +22,7 @@ _SALT: Final = b"argosy"
 
 class Keys(NamedTuple):
     """The keys of a fleet. calls: signs calls between its processes (signing.py); cursors: for cursors of the gateway's
-    pages (gateway/cursor.py); places: for the turns' places in the ids of a session's events (gateway/watch/places.py).
+    pages (gateway/cursor.py); places: for the turns' places in ids of a session's events (gateway/stream/places.py).
     """
 
     calls: bytes

@@ -13,11 +13,11 @@ from argosy.gateway.enqueue import Enqueue
 from argosy.gateway.log_watch import LogWatch
 from argosy.gateway.poking import Poking
 from argosy.gateway.rate_limit import RateLimit
+from argosy.gateway.stream.history import Pulse, pulse_of
+from argosy.gateway.stream.lines import Lines
+from argosy.gateway.stream.streams import Streams
 from argosy.gateway.turn_request import Admission
 from argosy.gateway.waiting import Waiting
-from argosy.gateway.watch.history import Pulse, pulse_of
-from argosy.gateway.watch.lines import Lines
-from argosy.gateway.watch.streams import Streams
 from argosy.log import LogWriter
 from argosy.secret import Keys
 from argosy.store.inbox import UnreadBounds

@@ -9,11 +9,11 @@ import uuid
 from typing import Any, Final
 
 from argosy import ids
+from argosy.gateway.stream.lines import Lines
+from argosy.gateway.stream.seam import ENDING
+from argosy.gateway.stream.subscription import Wanted
+from argosy.gateway.stream.watch import Watch
 from argosy.gateway.together import Together
-from argosy.gateway.watch.lines import Lines
-from argosy.gateway.watch.seam import ENDING
-from argosy.gateway.watch.subscription import Wanted
-from argosy.gateway.watch.watch import Watch
 from argosy.store.pool import Pool
 from argosy.store.turn import EndedTurn, find_ended_turns
 

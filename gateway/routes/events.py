@@ -22,13 +22,13 @@ from argosy.gateway.problems import Problem
 from argosy.gateway.resolve import partition_of, resolve, turn_id_of
 from argosy.gateway.routes.turns import ANSWER_SIZE_BYTES_MAX, json_response, read_turn
 from argosy.gateway.state import State, state_of
-from argosy.gateway.watch.event_id import BEGIN, EventId, parse, parse_from
-from argosy.gateway.watch.event_stream import EventStream
-from argosy.gateway.watch.history import History
-from argosy.gateway.watch.places import Places
-from argosy.gateway.watch.session_story import SessionStory
-from argosy.gateway.watch.sse import SSE, format_of
-from argosy.gateway.watch.turn_story import TurnStory
+from argosy.gateway.stream.event_id import BEGIN, EventId, parse, parse_from
+from argosy.gateway.stream.event_stream import EventStream
+from argosy.gateway.stream.history import History
+from argosy.gateway.stream.places import Places
+from argosy.gateway.stream.session_story import SessionStory
+from argosy.gateway.stream.sse import SSE, format_of
+from argosy.gateway.stream.turn_story import TurnStory
 from argosy.store import event as stored
 from argosy.store import turn as turns
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.checker.history import violations
 from tests.checker.seen import Effect, History
-from tests.gateway.watch.reader import Reader
+from tests.gateway.stream.reader import Reader
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 

@@ -14,11 +14,11 @@ import httpx2
 import psutil
 import pytest
 
+from tests.gateway.stream.conftest import Gateway, Serve
+from tests.gateway.stream.conftest import serve as serve
+from tests.gateway.stream.until import until
 from tests.gateway.test_processes import Start
 from tests.gateway.test_processes import start as start
-from tests.gateway.watch.conftest import Gateway, Serve
-from tests.gateway.watch.conftest import serve as serve
-from tests.gateway.watch.until import until
 
 MIB = 1024 * 1024
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"

@@ -12,9 +12,9 @@ from argosy.errors import StoreUnavailableError
 from argosy.gateway import catalog as gateway_catalog
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.log_watch import LogWatch
+from argosy.gateway.stream.line import Line
+from argosy.gateway.stream.subscription import Subscription, Wanted
 from argosy.gateway.together import Together
-from argosy.gateway.watch.line import Line
-from argosy.gateway.watch.subscription import Subscription, Wanted
 from argosy.log import Entry, Identity, Outcome
 from argosy.logs.postgres_writer import PostgresWriter
 from argosy.signed_call import Callee

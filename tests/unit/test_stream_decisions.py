@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.gateway.watch.channels_told import ChannelsTold, Heard, Telling
-from argosy.gateway.watch.event_id import ANY_LINEAGE, EventId, parse, parse_from
-from argosy.gateway.watch.message import Message, Part
-from argosy.gateway.watch.places import Places
-from argosy.gateway.watch.seam import Found, Last, Next, of_event, of_frame, of_history
-from argosy.gateway.watch.sse import NDJSON, SSE, event_stream, format_of, lines
+from argosy.gateway.stream.channels_told import ChannelsTold, Heard, Telling
+from argosy.gateway.stream.event_id import ANY_LINEAGE, EventId, parse, parse_from
+from argosy.gateway.stream.message import Message, Part
+from argosy.gateway.stream.places import Places
+from argosy.gateway.stream.seam import Found, Last, Next, of_event, of_frame, of_history
+from argosy.gateway.stream.sse import NDJSON, SSE, event_stream, format_of, lines
 from argosy.turn.events import Event, WireEvent
 
 PLACES: Final = Places(bytes(32), uuid.UUID(int=1))

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from argosy.gateway.watch.event_id import BEGIN, parse
-from argosy.gateway.watch.message import Message
-from argosy.gateway.watch.seam import Found
-from argosy.gateway.watch.tale import Tale
+from argosy.gateway.stream.event_id import BEGIN, parse
+from argosy.gateway.stream.message import Message
+from argosy.gateway.stream.seam import Found
+from argosy.gateway.stream.tale import Tale
 from argosy.rpc.watch_pb2 import ChannelReset, Event, Frame, Gap, Item, Look
 from argosy.store.turn import EventRow
 from tests.unit.told_text import BEGUN_ANEW, Told, decoded, text_told

@@ -3,7 +3,7 @@
 import json
 from typing import Any, NamedTuple
 
-from argosy.gateway.watch.message import Message
+from argosy.gateway.stream.message import Message
 
 # Not told: the client came back with the id of a durable event, and is told of open channels from their beginning.
 BEGUN_ANEW = "begun anew"

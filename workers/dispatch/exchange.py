@@ -14,11 +14,11 @@ from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.poke import PokeService
 from argosy.workers.dispatch.rpc_server import RpcServer
+from argosy.workers.dispatch.stream.feeder import Feeder
+from argosy.workers.dispatch.stream.hub import Hub
+from argosy.workers.dispatch.stream.service import WatchService
+from argosy.workers.dispatch.stream.watchers import Watchers
 from argosy.workers.dispatch.turn import Owned, Turn
-from argosy.workers.dispatch.watch.feeder import Feeder
-from argosy.workers.dispatch.watch.hub import Hub
-from argosy.workers.dispatch.watch.service import WatchService
-from argosy.workers.dispatch.watch.watchers import Watchers
 
 
 class Exchange:

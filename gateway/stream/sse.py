@@ -1,0 +1,91 @@
+"""Messages as bytes on the wire: Server-Sent Events and NDJSON. Pure.
+
+The data of a message is JSON, where a raw line break can stand between tokens only. A blank in its place means the
+same, and does not tear the message apart.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from argosy.gateway.stream.message import Message
+
+_LINE_BREAKS: Final = bytes.maketrans(b"\n\r", b"  ")
+# How long a browser waits before it connects again after its connection broke.
+RETRY_MS: Final = 1_000
+
+
+class Format(NamedTuple):
+    """A format of streams. hello: the first bytes. heartbeat: bytes that show that the stream lives.
+
+    farewell(retry_ms): the last bytes when the gateway drains.
+    """
+
+    media_type: str
+    encode: Callable[[Iterable[Message]], bytes]
+    hello: bytes
+    heartbeat: bytes
+    farewell: Callable[[int], bytes]
+
+
+def event_stream(messages: Iterable[Message]) -> bytes:
+    """Return messages as Server-Sent Events."""
+    return b"".join(
+        b"event: %b\n%bdata: %b\n\n"
+        % (each.type.encode(), b"id: %b\n" % each.id.encode() if each.id else b"", _one_line(each.data))
+        for each in messages
+    )
+
+
+def lines(messages: Iterable[Message]) -> bytes:
+    """Return messages as NDJSON: the members of data, and the id.
+
+    A heartbeat is a blank before the next object, so that there are no empty lines.
+    """
+    return b"".join(
+        b'{"id":"%b",%b\n' % (each.id.encode(), _one_line(each.data)[1:]) if each.id else _one_line(each.data) + b"\n"
+        for each in messages
+    )
+
+
+def _one_line(data: bytes) -> bytes:
+    return data.translate(_LINE_BREAKS) if b"\n" in data or b"\r" in data else data
+
+
+SSE: Final = Format(
+    "text/event-stream",
+    event_stream,
+    b"retry: %d\n\n" % RETRY_MS,
+    b": still here\n\n",
+    lambda retry_ms: b"retry: %d\n\n" % retry_ms,
+)
+NDJSON: Final = Format("application/x-ndjson", lines, b"", b" ", lambda _: b"")
+
+
+def format_of(accept: str) -> Format | None:
+    """Return the format of a stream that a client asks for in Accept; None when it asks for none, or prefers JSON."""
+    best: tuple[float, Format | None] = (0.0, None)
+    for each in accept.split(","):
+        media_type, *parameters = (part.strip().lower() for part in each.split(";"))
+        weight = _weight(parameters)
+        if media_type in _ASKED and weight > best[0]:
+            best = (weight, _ASKED[media_type])
+    return best[1]
+
+
+def _weight(parameters: list[str]) -> float:
+    for each in parameters:
+        name, _, value = each.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+_ASKED: Final[dict[str, Format | None]] = {
+    "text/event-stream": SSE,
+    "application/x-ndjson": NDJSON,
+    "application/ndjson": NDJSON,
+    "application/json": None,
+}

@@ -1,0 +1,71 @@
+"""The streams that clients have open at this process: how many there may be, and how they end when it drains."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from argosy import telemetry
+from argosy.gateway.problems import Problem
+from argosy.gateway.stream.story import Story
+
+# After how long the clients of a draining gateway connect to another one: at random, so not all at once.
+_RETRY_MS_MIN: Final = 100
+_RETRY_MS_MAX: Final = 3_000
+_RETRY_AFTER_S_MAX: Final = 5.0
+
+
+class Streams:
+    """The open streams. Beyond streams_max, or tenant_streams_max of a tenant, a client is refused with Retry-After."""
+
+    def __init__(self, streams_max: int, tenant_streams_max: int) -> None:
+        self._streams_max = streams_max
+        self._tenant_streams_max = tenant_streams_max
+        self._open: set[Story] = set()
+        self._tenants: Counter[str] = Counter()
+        self.is_draining = False
+
+    @property
+    def count(self) -> int:
+        return len(self._open)
+
+    @contextmanager
+    def opened(self, story: Story, tenant: str) -> Iterator[None]:
+        """Count a story as open for as long as the block lasts. Raises Problem when there is no room for it."""
+        if why := self._why_not(tenant):
+            telemetry.STREAMS_REFUSED.inc()
+            retry_after_s = random.uniform(1.0, _RETRY_AFTER_S_MAX)
+            raise Problem("too_many_streams", f"this gateway takes no more: {why}", retry_after_s=retry_after_s)
+        self._open.add(story)
+        self._tenants[tenant] += 1
+        telemetry.STREAMS.set(len(self._open))
+        try:
+            yield
+        finally:
+            story.stop()
+            self._open.discard(story)
+            self._tenants[tenant] -= 1
+            if not self._tenants[tenant]:
+                del self._tenants[tenant]
+            telemetry.STREAMS.set(len(self._open))
+
+    def _why_not(self, tenant: str) -> str:
+        if self.is_draining:
+            return "it ends"
+        if len(self._open) >= self._streams_max:
+            return f"{len(self._open)} streams are open"
+        if (count := self._tenants[tenant]) >= self._tenant_streams_max:
+            return f"{count} streams of this tenant are open"
+        return ""
+
+    def drain(self) -> None:
+        """End every stream, and take no new one. Returns at once; may be called again."""
+        self.is_draining = True
+        for story in list(self._open):
+            story.stop()
+
+    @staticmethod
+    def retry_ms() -> int:
+        """Return after how many milliseconds a client shall come back."""
+        return random.randint(_RETRY_MS_MIN, _RETRY_MS_MAX)

@@ -1,0 +1,174 @@
+"""A worker's side of watching without the worker: turns in memory, flushes by hand, real gRPC."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+
+from argosy import ids
+from argosy.clock import SystemClock
+from argosy.store.numbered_stream import Answer
+from argosy.turn.events import Event
+from argosy.turn.status import Status
+from argosy.verify_calls import SilentBounds
+from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.ownership.takeover import HeldTurn
+from argosy.workers.dispatch.rpc_server import RpcServer
+from argosy.workers.dispatch.stream.feeder import Feeder
+from argosy.workers.dispatch.stream.hub import Hub
+from argosy.workers.dispatch.stream.service import WatchService
+from argosy.workers.dispatch.stream.watchers import Watchers
+from argosy.workers.dispatch.turn import Owned, Stop, Turn
+from argosy.workflow.channel_bounds import ChannelBounds
+from argosy.workflow.channels import Channels
+from argosy.workflow.current import Try
+from argosy.workflow.emit import emit
+from argosy.workflow.journal import Emitter
+from argosy.workflow.open_attempt import OpenAttempt
+from tests.dispatch.stream.gateway import KEY
+from tests.harness.silent import SILENT
+from tests.workflow.emitting import inside
+
+BOUNDS = ChannelBounds(1 << 24, 1 << 24, 1 << 26, 64)
+AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+SIZE_BYTES_MAX = 1 << 20
+_MINT = ids.TurnIdMint("default", "default")
+
+
+class Steps:
+    """In place of a journal: which steps run."""
+
+    def __init__(self) -> None:
+        self.active = {"answer"}
+
+
+class Emits:
+    """In place of a journal, for what a turn emits: see open, channels and show of TurnJournal."""
+
+    bounds = BOUNDS
+
+    def __init__(self, turn: Turn, hub: Hub) -> None:
+        self._turn = turn
+        self._hub = hub
+
+    @property
+    def is_new(self) -> bool:
+        return self._turn.channels is None
+
+    def open(self, emitter: Emitter) -> None:
+        self._turn.emitter = emitter
+        if self._hub.listener_of(self._turn) is not None:
+            emitter.look()
+
+    def channels(self) -> Channels:
+        return self._turn.channels or Channels(BOUNDS, self._turn)
+
+    def show(self, channels: Channels) -> None:
+        self._turn.channels = channels
+        channels.listener = self._hub.listener_of(self._turn)
+
+
+class Owner:
+    """Owns every partition, under epoch 10."""
+
+    def __init__(self, silent: SilentBounds = SILENT) -> None:
+        self.worker_id = uuid.uuid4()
+        self.owned = {0: Owned(0, 10, (0, 1023))}
+        self.live: dict[uuid.UUID, Turn] = {}
+        self.held: dict[uuid.UUID, HeldTurn] = {}
+        self.watchers = Watchers()
+        self.feeder = Feeder(self.watchers, SystemClock(), coalesce_s=0.01, now_us=lambda: 1_700_000_000_000_000)
+        self.hub = Hub(
+            self.watchers,
+            self.feeder,
+            owned=self.owned,
+            running=self.live.get,
+            running_of=lambda session: next((t for t in self.live.values() if t.session_id == session), None),
+            held=lambda: self.held,
+            address_of=lambda _: "127.0.0.1:7",
+            partition_of=lambda _: 0,
+            result_size_bytes_max=1_000,
+            subscriptions_max=100,
+        )
+        self.service = WatchService(self.hub, streams_max=3, size_bytes_max=SIZE_BYTES_MAX)
+        self.server: RpcServer | None = None
+        self._silent = silent
+        self._attempts: dict[Turn, OpenAttempt] = {}
+        self._tries: dict[tuple[Turn, str, int], Try] = {}
+
+    @property
+    def address(self) -> str:
+        assert self.server is not None
+        return self.server.address
+
+    async def start(self) -> None:
+        self.server = RpcServer(key=KEY, worker_id=self.worker_id, host="127.0.0.1", port=0, silent=self._silent)
+        await self.server.start(self.service)
+
+    async def stop(self) -> None:
+        self.service.close()
+        if self.server is not None:
+            await self.server.stop()
+
+    async def until_watched(self, count: int) -> None:
+        """Returns when there are so many subscriptions."""
+        async with asyncio.timeout(5):
+            while self.watchers.count != count:  # noqa: ASYNC110 — what changes is a count, not an event
+                await asyncio.sleep(0.01)
+
+    def turn(self, session: str = "session") -> Turn:
+        """A running turn in memory."""
+        session_id = ids.session_id_of("default", "default", session)
+        turn = Turn(
+            owned=self.owned[0],
+            turn_id=_MINT.mint(ids.bucket_of(session_id)),
+            tenant="default",
+            session_id=session_id,
+            session_name=session,
+            bucket=ids.bucket_of(session_id),
+            place=7,
+            workflow="w",
+            priority=0,
+            input=b"{}",
+            status=Status.RUNNING,
+            attempt=1,
+        )
+        self.live[turn.turn_id] = turn
+        return turn
+
+    def attempt(self, turn: Turn) -> OpenAttempt:
+        """Of the turn, in which any step may run."""
+        if turn not in self._attempts:
+            journal = Emits(turn, self.hub)
+            self._attempts[turn] = OpenAttempt(journal)
+            journal.open(self._attempts[turn])
+        return self._attempts[turn]
+
+    def emit(self, turn: Turn, text: str, step: str = "write", name: str = "answer", tries: int = 1) -> None:
+        """As its code would; step: "" for the workflow itself."""
+        attempt = self.attempt(turn)
+        this = None
+        if step:
+            this = self._tries.setdefault((turn, step, tries), Try(attempt, step, tries, False))
+        with inside(attempt, this):
+            emit(name, text=text)
+
+    def flush(self, *turns: Turn) -> None:
+        """What they have written is durable."""
+        entries = [Entry(turn) for turn in turns]
+        for entry in entries:
+            entry.turn.durable_seq = entry.seq
+        self.hub.written(Answer(77, AT, None, None, None, None), entries)
+
+    def write(self, turn: Turn, event: Event = Event.VALUE_RECORDED, key: str = "k", data: bytes = b"{}") -> None:
+        turn.write(event, key, data)
+        self.flush(turn)
+
+    def lose(self, *turns: Turn) -> None:
+        """The partition is somebody else's; steps of these turns still run here."""
+        owned = self.owned.pop(0)
+        owned.is_void = True
+        for turn in turns:
+            turn.stop = Stop.HANDOVER
+            turn.journal = Steps()
+            self.live.pop(turn.turn_id)
+        self.hub.gone([(owned, list(turns))])

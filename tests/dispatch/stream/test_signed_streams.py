@@ -1,0 +1,191 @@
+"""What was said on one stream says nothing on another, and nothing on its own in another order: real gRPC, recorded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from argosy import telemetry
+from argosy.poke import METHOD as POKE
+from argosy.signing import WORKER_HEADER, SignatureError
+from argosy.workers.dispatch.poke import PokeService
+from argosy.workers.dispatch.rpc_server import RpcServer
+from tests.dispatch.stream.gateway import KEY, METHOD, Gateway
+from tests.dispatch.stream.owner import Owner
+from tests.harness.relay import Change, Relay
+from tests.harness.silent import SILENT
+
+
+@pytest.fixture
+async def relay(owner: Owner) -> AsyncIterator[Relay]:
+    async with Relay(owner.address) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def through(owner: Owner, relay: Relay) -> AsyncIterator[Gateway]:
+    """A gateway that calls the owner through the relay."""
+    async with Gateway(relay.address, owner.worker_id) as gateway:
+        yield gateway
+
+
+async def say_again(
+    address: str, messages: Sequence[bytes], metadata: Sequence[tuple[str, Any]], method: str = METHOD
+) -> tuple[grpc.StatusCode, list[bytes]]:
+    """How a stream ends that begins like a recorded one, and what was answered."""
+    answers: list[bytes] = []
+    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(5):
+        call = channel.stream_stream(method)(metadata=metadata)
+        try:
+            for message in messages:  # the call may be refused before they are through
+                await call.write(message)
+            async for answer in call:
+                answers.append(answer)
+        except grpc.aio.AioRpcError as error:
+            return error.code(), answers
+        return await call.code(), answers
+
+
+async def test_recorded_messages_open_no_second_stream(owner: Owner, relay: Relay, through: Gateway) -> None:
+    await through.subscribe(turn_id=owner.turn().turn_id)
+    (recorded,) = relay.calls
+
+    code, answers = await say_again(owner.address, recorded.requests, recorded.metadata)
+
+    assert recorded.requests
+    assert (code, answers) == (grpc.StatusCode.UNAUTHENTICATED, [])
+    assert owner.watchers.count == 1
+
+
+async def test_recorded_messages_mean_nothing_to_another_worker(owner: Owner, relay: Relay, through: Gateway) -> None:
+    await through.subscribe(turn_id=owner.turn().turn_id)
+    (recorded,) = relay.calls
+    other = Owner()
+    await other.start()
+
+    code, answers = await say_again(other.address, recorded.requests, recorded.metadata)
+
+    assert (code, answers, other.watchers.count) == (grpc.StatusCode.UNAUTHENTICATED, [], 0)
+    await other.stop()
+
+
+async def test_recorded_messages_mean_nothing_to_another_method(owner: Owner, relay: Relay, through: Gateway) -> None:
+    await through.send()
+    await through.until(lambda: bool(through.heard))
+    heard: list[object] = []
+    poke = PokeService(lambda: heard.append(1), heard.append, lambda: heard.append(2), heard.append, streams_max=1)
+    server = RpcServer(key=KEY, worker_id=owner.worker_id, host="127.0.0.1", port=0, silent=SILENT)
+    await server.start(poke)
+
+    code, answers = await say_again(server.address, relay.calls[0].requests, relay.calls[0].metadata, POKE)
+
+    assert (code, answers, heard) == (grpc.StatusCode.UNAUTHENTICATED, [], [])
+    await server.stop()
+
+
+async def test_a_call_that_is_relayed_to_another_worker_is_refused_there(owner: Owner, relay: Relay) -> None:
+    """Who has the address of a worker that is gone asks a living one, and says that it is the one that was meant."""
+    gone = Owner()
+    relay.greeting = lambda greeting: {**greeting, WORKER_HEADER: gone.worker_id.bytes}
+    async with Gateway(relay.address, gone.worker_id) as gateway:
+        await gateway.send(subscribe=[gateway.wish(turn_id=owner.turn().turn_id)])
+
+        assert await gateway.until_ended() is grpc.StatusCode.UNAUTHENTICATED
+    assert (gateway.items, owner.watchers.count) == ([], 0)
+
+
+async def test_who_says_that_it_is_another_worker_is_told_nothing(owner: Owner, relay: Relay) -> None:
+    async with Gateway(relay.address, Owner().worker_id) as gateway:
+        assert await gateway.until_ended() is grpc.StatusCode.UNAVAILABLE
+
+    assert relay.calls[0].requests == []
+
+
+def without_the_third() -> Change:
+    return _nth_changed(lambda message: [])
+
+
+def with_the_third_twice() -> Change:
+    return _nth_changed(lambda message: [message, message])
+
+
+def with_the_third_changed() -> Change:
+    return _nth_changed(lambda message: [message[:-1] + bytes([message[-1] ^ 1])])
+
+
+def with_the_third_after_the_fourth() -> Change:
+    kept: list[bytes] = []
+
+    def change(message: bytes) -> list[bytes]:
+        kept.append(message)
+        return []
+
+    changed = _nth_changed(change)
+
+    def swapped(messages: list[bytes]) -> list[bytes]:
+        held = kept[:]
+        kept.clear()
+        return changed(messages) + held
+
+    return swapped
+
+
+def _nth_changed(change: Any, n: int = 3) -> Change:
+    count = 0
+
+    def changed(messages: list[bytes]) -> list[bytes]:
+        nonlocal count
+        sent: list[bytes] = []
+        for each in messages:
+            count += 1
+            sent += change(each) if count == n else [each]
+        messages.clear()
+        return sent
+
+    return changed
+
+
+TAMPERED = pytest.mark.parametrize(
+    "tampered", [without_the_third, with_the_third_twice, with_the_third_changed, with_the_third_after_the_fourth]
+)
+
+
+@TAMPERED
+async def test_requests_that_were_tampered_with_end_the_stream(
+    owner: Owner, relay: Relay, through: Gateway, tampered: Any
+) -> None:
+    relay.requests = tampered()
+    through.is_generous = False
+    refused_before = telemetry.CALLS_REFUSED._value.get()
+
+    for count in range(1, 6):
+        turn = owner.turn()
+        await through.send(subscribe=[through.wish(turn_id=turn.turn_id)])
+        if count < 3:
+            await owner.until_watched(count)
+
+    await through.until_ended()  # gRPC takes a message that is written while a stream ends for an error of its own
+    assert telemetry.CALLS_REFUSED._value.get() == refused_before + 1
+    await owner.until_watched(0)
+
+
+@TAMPERED
+async def test_answers_that_were_tampered_with_are_not_believed(
+    owner: Owner, relay: Relay, through: Gateway, tampered: Any
+) -> None:
+    relay.responses = tampered()
+    turn = owner.turn()
+    number = await through.subscribe(turn_id=turn.turn_id)
+    assert through.kinds(number) == ["subscribed"]  # the second message; the first said that it lives
+
+    for _ in range(3):
+        owner.write(turn)
+        await asyncio.sleep(0.05)
+
+    with pytest.raises(SignatureError):
+        await through.until(lambda: False)
+    assert [event.seq for event in through.of(number, "event")] in ([], [1])
+    await owner.until_watched(0)

@@ -1,0 +1,298 @@
+"""Tell subscriptions of gateways what happens to the turns that they watch. On the event loop; nothing here waits.
+
+Rules:
+- A subscription is told only of turns of its tenant, whatever it asks for.
+- A subscription belongs to the claim under which it was taken. When the claim is lost, the subscription is told so
+  (MOVED) and ends. If a step of its turn still runs here, it ends only with that step, whose frames it gets till then.
+- Durable events are sent right after the flush that wrote them. Without room one LOOK stands for all of them.
+- While there is no subscription, every call here returns at once.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from argosy import ids, telemetry
+from argosy.rpc.watch_pb2 import Item, Refused
+from argosy.store.numbered_stream import Answer
+from argosy.turn.events import Event
+from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.ownership.handover import in_flight
+from argosy.workers.dispatch.ownership.takeover import HeldTurn
+from argosy.workers.dispatch.stream import items
+from argosy.workers.dispatch.stream.cut import Seen, up_to_now, without_step
+from argosy.workers.dispatch.stream.feeder import Feeder
+from argosy.workers.dispatch.stream.line import Line, Subscription
+from argosy.workers.dispatch.stream.watchers import Watchers
+from argosy.workers.dispatch.turn import Owned, Turn
+
+_EVENT_SIZE_BYTES_MAX = 262_144
+_ENDS_STEP = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
+# Sent to a subscription that wants the ending alone. A parked turn does not end by itself, so its parking counts, too.
+_ENDINGS = frozenset({
+    Event.TURN_COMPLETED, Event.TURN_FAILED, Event.TURN_CANCELLED, Event.TURN_EXPIRED, Event.TURN_REJECTED,
+    Event.TURN_PARKED,
+})  # fmt: skip
+
+
+class Wanted(NamedTuple):
+    """What a gateway asks for; see Subscribe in proto/argosy/rpc/watch.proto. target: the id of a turn or session;
+    None: the request has no valid one. tenant: whose it has to be. resume: (attempt, n) of the last frame.
+    """
+
+    id: int
+    target: uuid.UUID | None
+    is_session: bool
+    tenant: str
+    epoch: int
+    resume: tuple[int, int]
+    is_ending_only: bool
+    frames_only: bool
+    credit_bytes: int
+
+
+class Hub:
+    """All subscriptions of this worker. owned: shared with `Ownership`. running(turn_id): a turn in memory;
+    running_of(session_id): a session's head in memory. held(): turns of which a step still runs at another worker;
+    address_of(worker_id): where that worker is reached.
+    """
+
+    def __init__(
+        self,
+        watchers: Watchers,
+        feeder: Feeder,
+        *,
+        owned: Mapping[int, Owned],
+        running: Callable[[uuid.UUID], Turn | None],
+        running_of: Callable[[uuid.UUID], Turn | None],
+        held: Callable[[], Mapping[uuid.UUID, HeldTurn]],
+        address_of: Callable[[uuid.UUID], str],
+        partition_of: Callable[[int], int],
+        subscriptions_max: int,
+        result_size_bytes_max: int,
+    ) -> None:
+        self._watchers = watchers
+        self._feeder = feeder
+        # Returns what the channels of a turn call when they are filled; None: the turn has no watcher.
+        self.listener_of: Callable[[Turn], Callable[[], None] | None] = feeder.listener_of
+        # Whether a watcher wants more of a turn than its end.
+        self.is_watched: Callable[[Turn], bool] = watchers.look_on
+        self._owned = owned
+        self._running = running
+        self._running_of = running_of
+        self._held = held
+        self._address_of = address_of
+        self._partition_of = partition_of
+        self._subscriptions_max = subscriptions_max
+        self._item = partial(items.event, result_size_bytes_max=result_size_bytes_max)
+        # Turns that were handed over, and of which a step still runs here.
+        self._leaving: dict[uuid.UUID, Turn] = {}
+
+    # What gateways ask
+
+    def subscribe(self, line: Line, wanted: Wanted) -> None:
+        """Answer SUBSCRIBED or REFUSED on the line (MOVED, when only frames are wanted and there are none). After
+        SUBSCRIBED the subscription misses nothing durable.
+        """
+        target = wanted.target
+        if target is None or wanted.id in line.subscriptions:
+            line.send(items.refused(wanted.id, Refused.UNKNOWN))
+        elif self._watchers.count >= self._subscriptions_max:
+            line.send(items.refused(wanted.id, Refused.TOO_MANY))
+        else:
+            each = Subscription(
+                wanted.id,
+                line,
+                target=target,
+                tenant=wanted.tenant,
+                is_session=wanted.is_session,
+                is_ending_only=wanted.is_ending_only,
+                credit_bytes=wanted.credit_bytes,
+                resume=wanted.resume,
+            )
+            if wanted.frames_only:
+                self._begin_frames(each)
+            else:
+                self._begin(each, target, wanted)
+
+    def _begin(self, each: Subscription, target: uuid.UUID, wanted: Wanted) -> None:
+        bucket = ids.bucket_of(target) if each.is_session else ids.turn_bucket(target)
+        owned = self._owned.get(self._partition_of(bucket))
+        if owned is None or owned.is_void or wanted.epoch > owned.epoch:
+            each.line.send(items.refused(each.id, Refused.NOT_OWNER))
+            return
+        turn = self._running_of(target) if each.is_session else self._running(target)
+        if turn is not None and turn.tenant != each.tenant:
+            each.line.send(items.refused(each.id, Refused.UNKNOWN))
+            return
+        each.owned = owned
+        self._watchers.add(each)
+        each.send(items.subscribed(each.id, owned.epoch))
+        if held := self._held():
+            self._tell_held(each, held)
+        if turn is not None and not each.is_ending_only:
+            self._feeder.begin(each, turn)
+
+    def _begin_frames(self, each: Subscription) -> None:
+        turn = self._leaving_of(each)
+        if turn is None:
+            each.send(items.moved(each.id, None, still_streams=False))
+            return
+        self._watchers.add(each)
+        each.send(items.subscribed(each.id, 0))
+        self._feeder.begin(each, turn)
+
+    def unsubscribe(self, each: Subscription) -> None:
+        self._watchers.remove(each)
+
+    def close(self, line: Line) -> None:
+        """Remove all subscriptions of a line whose stream is over."""
+        for each in list(line.subscriptions.values()):
+            self._watchers.remove(each)
+
+    def give_credit(self, each: Subscription, size_bytes: int) -> None:
+        had_room = each.has_room
+        each.credit_bytes += size_bytes
+        if not had_room:
+            self._serve(each)
+
+    def drained(self, line: Line) -> None:
+        """Serve the subscriptions that wait for room on this line, which has room again."""
+        held_back, line.held_back = line.held_back, set()
+        for each in held_back:
+            self._serve(each)
+
+    def _serve(self, each: Subscription) -> None:
+        """Send a subscription what was left out, if there is room for it now. There is none when its credit came while
+        the line is full, or when other subscriptions have filled the line again.
+        """
+        if not each.has_room:
+            each.hold_back()
+            return
+        if each.owed_turn is not None:
+            owed, each.owed_turn = each.owed_turn, None
+            each.send(items.look(each.id, owed))
+        self._feeder.resume(each)
+
+    # What the worker says
+
+    def written(self, answer: Answer, entries: Iterable[Entry]) -> None:
+        """Tell subscriptions of the events of a flush that is durable now."""
+        self._feeder.lineage = answer.lineage
+        if not self._watchers.count:
+            return
+        at_us = 0
+        for entry in entries:
+            turn = entry.turn
+            if self._watchers.has(turn.turn_id, turn.session_id):
+                at_us = at_us or items.us_of(answer.at)
+                watchers = [each for each in self._watchers.of_turn(turn) if each.owned is not None]
+                for event in entry.events:
+                    self._tell(watchers, turn, event.type, self._item(turn, event, answer.lineage, at_us))
+                if turn.channels is not None:
+                    self._feeder.stir(turn)
+
+    def look(self, turn_id: uuid.UUID, session_id: uuid.UUID | None = None) -> None:
+        """Send a LOOK for a turn to which something durable happened that no entry of a flush told."""
+        if self._watchers.count:
+            for each in self._watchers.of(turn_id, session_id):
+                self._owe(each, turn_id)
+
+    def gone(self, parts: Iterable[tuple[Owned, list[Turn]]]) -> None:
+        """Tell the subscriptions of partitions that are not ours any more. parts: each with its turns in memory."""
+        void = set()
+        for owned, turns in parts:
+            void.add(owned)
+            self._leaving.update({turn.turn_id: turn for turn in turns if in_flight(turn)})
+        if not self._watchers.count:
+            return
+        for each in self._watchers.all():
+            if each.owned in void:
+                turn = self._leaving_of(each)
+                each.owned = None
+                each.send(items.moved(each.id, None if turn is None else turn.turn_id, still_streams=turn is not None))
+                if turn is None:
+                    self._watchers.remove(each)
+                elif each.turn is not turn:  # a step of the turn still runs here, under an earlier claim
+                    self._feeder.begin(each, turn)
+
+    def done(self, turn: Turn) -> None:
+        """End the frames of a turn that was handed over: nothing of it runs here any more."""
+        if self._leaving.get(turn.turn_id) is not turn:
+            return
+        del self._leaving[turn.turn_id]
+        for each in self._watchers.of_turn(turn):
+            if each.owned is None:
+                each.send(items.moved(each.id, turn.turn_id, still_streams=False))
+                self._watchers.remove(each)
+
+    def opened(self, opened: Iterable[Owned]) -> None:
+        """Tell subscriptions which turns of these partitions still have a step at a former owner: that is known now."""
+        if not self._watchers.count:
+            return
+        held = {turn_id: each for turn_id, each in self._held().items() if each.owned in opened}
+        if held:
+            for each in self._watchers.all():
+                self._tell_held(each, held)
+
+    # Inside
+
+    def _leaving_of(self, each: Subscription) -> Turn | None:
+        if not self._leaving:
+            return None
+        if not each.is_session:
+            turn = self._leaving.get(each.target)
+            return turn if turn is not None and turn.tenant == each.tenant else None
+        of_session = (turn for turn in self._leaving.values() if turn.session_id == each.target)
+        return next((turn for turn in of_session if turn.tenant == each.tenant), None)
+
+    def _tell(self, watchers: list[Subscription], turn: Turn, kind: Event, message: Any) -> None:
+        is_too_large = len(message.data) > _EVENT_SIZE_BYTES_MAX
+        for each in watchers:
+            if each.turn is turn:
+                each.seen = _closed(each.seen, turn, kind, message.key)
+            if each.is_ending_only and kind not in _ENDINGS:
+                continue
+            if each.has_room and not is_too_large:
+                each.send(Item(subscription=each.id, event=message))
+            else:
+                self._owe(each, turn.turn_id)
+
+    def _owe(self, each: Subscription, turn_id: uuid.UUID) -> None:
+        """Send a LOOK. Without room it waits, and stands for all that is left out until there is room. A subscription
+        that wants the ending alone gets it at once.
+        """
+        telemetry.WATCH_LOOKS.inc()
+        if each.has_room or each.is_ending_only:
+            each.send(items.look(each.id, turn_id))
+        else:
+            each.owed_turn = turn_id
+            each.hold_back()
+
+    def _tell_held(self, each: Subscription, held: Mapping[uuid.UUID, HeldTurn]) -> None:
+        """Tell a subscription at which workers steps of its turns still run.
+
+        The session of a held turn was not read yet, so a subscription to a session is told of all held turns in its
+        bucket.
+        """
+        if each.is_ending_only or each.owned is None:
+            return
+        if each.is_session:
+            bucket = ids.bucket_of(each.target)
+            turn_ids = [turn_id for turn_id in held if ids.turn_bucket(turn_id) == bucket]
+        else:
+            turn_ids = [each.target] if each.target in held else []
+        for turn_id in turn_ids:
+            runner_id = held[turn_id].runner_id
+            if address := self._address_of(runner_id):
+                each.send(items.at(each.id, turn_id, runner_id, address))
+
+
+def _closed(seen: Seen, turn: Turn, kind: Event, key: str) -> Seen:
+    """Return what a watcher has of a turn's channels once it is told this event, which holds the values of some."""
+    if kind in _ENDS_STEP:
+        return without_step(seen, key)
+    if kind is Event.TURN_SUSPENDED and turn.channels is not None:
+        return up_to_now(turn.channels.open())
+    return seen

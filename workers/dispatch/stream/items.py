@@ -1,0 +1,103 @@
+"""Make the messages that gateways are sent."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from argosy.rpc.watch_pb2 import (
+    At,
+    ChannelReset,
+    Event,
+    Frame,
+    Gap,
+    Item,
+    Look,
+    Moved,
+    Refused,
+    Subscribed,
+)
+from argosy.turn.ended import with_result
+from argosy.turn.events import Event as Written
+from argosy.workers.dispatch.stream.cut import Cut, Kind
+from argosy.workers.dispatch.turn import EventWrite, Turn
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_OF_KIND: Final = {
+    Kind.TEXT: (Frame, "frame"),
+    Kind.JSON: (Frame, "frame"),
+    Kind.PATCH: (Frame, "frame"),
+    Kind.RESET: (ChannelReset, "channel_reset"),
+    Kind.GAP: (Gap, "gap"),
+}
+
+
+def us_of(at: datetime) -> int:
+    """Return microseconds since 1970, exactly as Postgres keeps them."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def event(turn: Turn, each: EventWrite, lineage: int, at_us: int, result_size_bytes_max: int) -> Any:
+    data = each.data
+    if each.type is Written.TURN_COMPLETED and turn.result is not None:
+        size_bytes = len(turn.result)
+        data = with_result(data, turn.turn_id, turn.result, size_bytes, size_bytes_max=result_size_bytes_max)
+    return Event(
+        turn_id=turn.turn_id.bytes,
+        place=turn.place,
+        lineage=lineage,
+        seq=each.seq,
+        attempt=each.attempt,
+        type=each.type.value,
+        key=each.key,
+        data=data,
+        at_us=at_us,
+    )
+
+
+def of_cut(turn: Turn, n: int, cut: Cut, checksum: int, *, lineage: int, at_us: int) -> dict[str, Any]:
+    """Make the fields of an Item but for its subscription. checksum: of the channel's text before the cut."""
+    kind, field = _OF_KIND[cut.kind]
+    channel = cut.channel
+    message = kind(
+        turn_id=turn.turn_id.bytes,
+        place=turn.place,
+        lineage=lineage,
+        seq=turn.durable_seq,
+        attempt=turn.attempt,
+        n=n,
+        step=channel.step,
+        tries=channel.tries,
+        channel=channel.name,
+        at_us=at_us,
+    )
+    if cut.kind is Kind.TEXT:
+        message.offset = cut.begin
+        message.checksum = checksum
+        message.text = channel.text(cut.begin, cut.end).encode()
+    elif cut.kind is Kind.JSON:
+        message.json = cut.value
+    elif cut.kind is Kind.PATCH:
+        message.patch = cut.value
+    return {field: message}
+
+
+def subscribed(subscription: int, epoch: int) -> Any:
+    return Item(subscription=subscription, subscribed=Subscribed(epoch=epoch))
+
+
+def refused(subscription: int, reason: Any) -> Any:
+    return Item(subscription=subscription, refused=Refused(reason=reason))
+
+
+def look(subscription: int, turn_id: uuid.UUID) -> Any:
+    return Item(subscription=subscription, look=Look(turn_id=turn_id.bytes))
+
+
+def moved(subscription: int, turn_id: uuid.UUID | None, *, still_streams: bool) -> Any:
+    told = b"" if turn_id is None else turn_id.bytes
+    return Item(subscription=subscription, moved=Moved(turn_id=told, still_streams=still_streams))
+
+
+def at(subscription: int, turn_id: uuid.UUID, worker_id: uuid.UUID, address: str) -> Any:
+    return Item(subscription=subscription, at=At(turn_id=turn_id.bytes, worker_id=worker_id.bytes, address=address))
