@@ -16,11 +16,12 @@ from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.flush.bounds import Bounds
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.histories import Bounds as HistoryBounds
 from argosy.workers.dispatch.scheduling.histories import Histories
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Resume, Turn
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
 from argosy.workflow.threads import make_threads

@@ -2,7 +2,7 @@
 
 from argosy.log import Record
 from argosy.workers.dispatch.accept.backlog import Backlog
-from argosy.workers.dispatch.turn import Owned
+from argosy.workers.dispatch.owned import Owned
 
 KB = 1_000
 

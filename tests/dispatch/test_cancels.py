@@ -9,7 +9,8 @@ import pytest
 
 from argosy import Context, SyncContext, step
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Resume, Turn
+from argosy.workers.dispatch.owned import Resume
+from argosy.workers.dispatch.turn import Turn
 from tests.dispatch.turn_runner import *  # noqa: F403
 from tests.dispatch.turn_runner import Runner, data_of, told, until
 

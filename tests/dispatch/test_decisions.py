@@ -10,12 +10,13 @@ from argosy.store.partition import Note
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.inbox.inbox_rule import Action, decide_held
 from argosy.workers.dispatch.inbox.inbox_rule import decide as decide_inbox
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.handover import is_settled
 from argosy.workers.dispatch.ownership.ownership import decide as decide_ownership
 from argosy.workers.dispatch.ownership.reading import is_missing, where_to_read
 from argosy.workers.dispatch.ownership.takeover import opens_as
 from argosy.workers.dispatch.store_watch import is_cut_off
-from argosy.workers.dispatch.turn import Owned, Resume, Stop, Turn
+from argosy.workers.dispatch.turn import Stop, Turn
 
 
 def make_owned(partition: int, *, is_void: bool = False, is_reading: bool = True) -> Owned:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from argosy.turn.status import Status
+from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling.pager import turn_of
-from argosy.workers.dispatch.turn import Resume
 from argosy.workflow.journal import Park
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_turn, until
 

@@ -8,7 +8,8 @@ import pytest
 
 from argosy import Context, emit
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Resume, Stop
+from argosy.workers.dispatch.owned import Resume
+from argosy.workers.dispatch.turn import Stop
 from tests.dispatch.turn_runner import *  # noqa: F403
 from tests.dispatch.turn_runner import data_of, everything_shown, opened, until, until_over
 

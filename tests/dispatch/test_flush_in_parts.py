@@ -10,7 +10,7 @@ from argosy.turn.events import Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.batch import Batch, LooseMove, Placement
 from argosy.workers.dispatch.flush.flush_entry import Entry
-from argosy.workers.dispatch.turn import InboxWrite
+from argosy.workers.dispatch.writes import InboxWrite
 from tests.dispatch.joined_parts import Parts, catalog, make_owned, make_turn, until
 
 KB = 1_000

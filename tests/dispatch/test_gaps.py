@@ -6,7 +6,7 @@ import pytest
 
 from argosy.log import Batch, Record
 from argosy.workers.dispatch.accept.gaps import is_continued
-from argosy.workers.dispatch.turn import Owned
+from argosy.workers.dispatch.owned import Owned
 
 
 def owned_at(position: int) -> Owned:

@@ -11,9 +11,9 @@ from argosy.store.head import Head
 from argosy.turn.status import Status
 from argosy.workers.dispatch.builds.borrowing import Borrowing, Taken
 from argosy.workers.dispatch.flush import flusher
+from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling import pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Resume
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
 
 

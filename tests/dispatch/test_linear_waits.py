@@ -7,8 +7,9 @@ import pytest
 
 from argosy.turn.events import Event
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.signals import Signal
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.replay import Replay
 from tests.dispatch.joined_parts import make_turn
 from tests.harness.line_count import counted_lines

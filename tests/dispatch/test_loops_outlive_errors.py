@@ -19,13 +19,13 @@ from argosy.store.partition import Claimed
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.execution import turn_change
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_watch import StoreWatch
 from argosy.workers.dispatch.tasks import Background
-from argosy.workers.dispatch.turn import Owned
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
 from tests.dispatch.test_due_rows import due_row
 from tests.dispatch.test_ownership import Worker
@@ -396,7 +396,7 @@ class Reread:
 
     def __init__(self, stream):
         self.owned = Owned(0, epoch=1, buckets=(0, 1023))
-        self.owned.claim, self.owned.is_reading = 1, True
+        self.owned.read_as(1)
         self.entered = []
         self.intake = Intake(
             stream, Reader(), Scheduler(8), SystemClock(), lane="default", owned={0: self.owned}, batch_max=10,
@@ -409,10 +409,10 @@ class Reread:
     def read(self):
         begin = self.owned.position
         undecodable = [Record(position, 0, None, b"\x01?", ()) for position in range(begin, 3)]
-        self.intake.take(Batch(0, self.owned.claim, undecodable, begin, 3, True))
+        self.intake.take(Batch(0, self.owned.reading_no, undecodable, begin, 3, True))
 
     def restart(self, owned):
-        owned.claim += 1
+        owned.read_as(owned.reading_no + 1)
         asyncio.get_running_loop().call_soon(self.read)
 
 

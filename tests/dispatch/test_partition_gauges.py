@@ -9,9 +9,10 @@ from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.store import fleet
 from argosy.store.fleet import PartitionMeasure
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Turn
 
 
 def shown(name: str, partition: int) -> float | None:

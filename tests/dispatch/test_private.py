@@ -9,7 +9,8 @@ import pytest
 
 from argosy import Context, StepFailedError, emit, step
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Resume, Stop
+from argosy.workers.dispatch.owned import Resume
+from argosy.workers.dispatch.turn import Stop
 from tests.dispatch.turn_runner import *  # noqa: F403
 from tests.dispatch.turn_runner import data_of, everything_shown, told, until, until_over
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from argosy.log import Span
 from argosy.workers.dispatch.accept.intake import Move
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.reading import Reading
-from argosy.workers.dispatch.turn import Owned
 from tests.harness.hand_clock import HandClock
 
 

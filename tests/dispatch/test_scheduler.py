@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from argosy.turn.status import Status
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.scheduling.session import Session
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Turn
 
 OWNED = Owned(0, epoch=1, buckets=(0, 1023))
 

@@ -13,7 +13,8 @@ import pytest
 from argosy import Context, step
 from argosy.turn.events import Event
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Resume, Turn
+from argosy.workers.dispatch.owned import Resume
+from argosy.workers.dispatch.turn import Turn
 from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_turn, until
 
 PASSES = range(12)  # of the loop, between a start and what stops it

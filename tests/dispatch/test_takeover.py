@@ -12,8 +12,8 @@ from argosy.rounds import failing
 from argosy.store.head import Head
 from argosy.store.partition import Claimed, Note
 from argosy.turn.status import Status
+from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.ownership.takeover import Takeover, resumes_as
-from argosy.workers.dispatch.turn import Resume
 from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_owned, until
 from tests.harness.hand_clock import HandClock
 

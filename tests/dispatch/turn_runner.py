@@ -12,9 +12,10 @@ from argosy.turn.projection import shown
 from argosy.turn.status import Status
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import Limits
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.signals import Signal, Signals
-from argosy.workers.dispatch.turn import Owned, Resume, Turn
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
 from argosy.workflow.threads import make_threads

@@ -15,7 +15,7 @@ from argosy import ids, record
 from argosy.errors import RecordError
 from argosy.log import Record
 from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
-from argosy.workers.dispatch.turn import Owned
+from argosy.workers.dispatch.owned import Owned
 from tests.gateway.rows import LANE, Rows
 from tests.store.hand import Hand
 

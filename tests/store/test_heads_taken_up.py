@@ -15,7 +15,7 @@ from argosy.store.head import Head, Heads
 from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
-from argosy.workers.dispatch.turn import Owned
+from argosy.workers.dispatch.owned import Owned
 from tests.dispatch.joined_parts import Parts, catalog
 from tests.store.hand import LANE, PARTITION_COUNT, TENANT, Change, Hand, New
 

@@ -13,8 +13,9 @@ from argosy.store.head import Heads
 from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import Takeover
-from argosy.workers.dispatch.turn import Owned, Stop
+from argosy.workers.dispatch.turn import Stop
 from tests.dispatch.joined_parts import Parts, catalog
 from tests.store.hand import LANE, PARTITION_COUNT, Hand, New
 

@@ -12,7 +12,7 @@ from argosy.store.build import Builds, Loan, Loans
 from argosy.store.pool import Pool, open_pool
 from argosy.workers.dispatch.builds.abilities import Abilities
 from argosy.workers.dispatch.builds.lending import Lending, Told
-from argosy.workers.dispatch.turn import Owned, Resume
+from argosy.workers.dispatch.owned import Owned, Resume
 from tests.store.conftest import OpenHand
 from tests.store.hand import LANE, Hand, New
 from tests.store.test_flush import running

@@ -13,11 +13,11 @@ from argosy.rounds import Rounds
 from argosy.workers.dispatch.builds.borrowing import Borrowing
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.tasks import Background
-from argosy.workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class Drain:
         self._executor.is_draining = True
         if has_company:
             for each in self._owned.values():
-                each.is_closing = True
+                each.close()
             self._handover.stop_starting(list(self._scheduler.live.values()))
         else:
             await self._until(lambda: not self._executor.running, self._drain_timeout_s)

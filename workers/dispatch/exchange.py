@@ -11,6 +11,7 @@ from argosy.store.pool import Pool
 from argosy.verify_calls import SilentBounds
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.others import Others
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.poke import PokeService
 from argosy.workers.dispatch.rpc_server import RpcServer
@@ -18,7 +19,7 @@ from argosy.workers.dispatch.stream.feeder import Feeder
 from argosy.workers.dispatch.stream.hub import Hub
 from argosy.workers.dispatch.stream.service import WatchService
 from argosy.workers.dispatch.stream.watchers import Watchers
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Turn
 
 
 class Exchange:

@@ -15,8 +15,8 @@ from argosy.errors import StoreUnavailableError
 from argosy.rounds import Rounds
 from argosy.store import fleet
 from argosy.store.pool import Pool
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned
 
 _LOOK_S: Final = 2.0  # memory is looked at this often
 _MEASURE_S: Final = 15.0  # Postgres is asked this often, idle or not: about as often as Prometheus scrapes

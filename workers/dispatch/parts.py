@@ -32,6 +32,7 @@ from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.life import Member
 from argosy.workers.dispatch.loop_watch import LoopWatch
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
 from argosy.workers.dispatch.ownership.ownership import Ownership
@@ -43,7 +44,7 @@ from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_watch import StoreWatch
 from argosy.workers.dispatch.tasks import Background
-from argosy.workers.dispatch.turn import Owned, Resume, Turn
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.catalog import Catalog
 
 log = structlog.get_logger()

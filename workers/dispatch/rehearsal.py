@@ -20,7 +20,9 @@ from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
 from argosy.workers.dispatch.flush import flush_arrays
 from argosy.workers.dispatch.flush.flush_arrays import FlushArrays
 from argosy.workers.dispatch.flush.flush_entry import Entry
-from argosy.workers.dispatch.turn import InboxWrite, Owned, Turn
+from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.turn import Turn
+from argosy.workers.dispatch.writes import InboxWrite
 
 _NOBODYS_EPOCH: Final = 0  # a CHECK of the table partitions keeps every real epoch above 0
 

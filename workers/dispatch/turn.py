@@ -4,13 +4,14 @@ import asyncio
 import uuid
 from collections.abc import Sequence, Set
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
-from argosy.log import Gap
 from argosy.turn.events import Event
 from argosy.turn.status import ENDED, Status
 from argosy.turn.transitions import advance
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.signals import Signals
+from argosy.workers.dispatch.writes import EventWrite, InboxWrite, Result
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter
 
@@ -23,96 +24,6 @@ class Stop(Enum):
     EXPIRE = "expire"
     DROP = "drop"  # this process may not write for it any more, or is closing
     HANDOVER = "handover"  # another worker owns it, or will: nothing new begins here, steps in flight run to their end
-
-
-class Resume(Enum):
-    """How a turn goes on that was running under another claim."""
-
-    MOVED = "moved"  # its owner handed it over: the same attempt goes on
-    UNHEARD = "unheard"  # its owner lives but left no word in time: the turn runs again, and that is no crash
-    CRASHED = "crashed"  # its owner died: the turn runs again, and that is a crash
-
-
-class Owned:
-    """A partition under one claim in Postgres. A new claim makes a new Owned; once `is_void`, it stays so.
-
-    log_id, position: the next record to accept, and in which log. lag: records behind it at the last look. next_read:
-    the position expected next from the reader. backlog: records that were read and not accepted yet. mark: (position,
-    database time): once it is accepted up to that position, it is so up to that time. gap: positions where the last
-    reading showed no record, not believed yet. claim: the number under which the reader reads it, 0 if none;
-    is_reading: the reader was told to deliver it. is_open: what the former owner left is known, so turns that wait in
-    Postgres may run; is_closing: we hand it over, and still own it; is_lent: it is that of one borrowed turn. resume:
-    how its turns go on that are running in Postgres. crashed_at_s: when an owner of it last died, database time; 0:
-    never. held_at_s: when we sent the last call whose answer confirmed that it is ours, monotonic.
-    """
-
-    __slots__ = (
-        "backlog",
-        "claim",
-        "crashed_at_s",
-        "epoch",
-        "first_bucket",
-        "gap",
-        "held_at_s",
-        "is_closing",
-        "is_lent",
-        "is_open",
-        "is_reading",
-        "is_void",
-        "lag",
-        "last_bucket",
-        "log_id",
-        "mark",
-        "next_read",
-        "partition",
-        "position",
-        "resume",
-    )
-
-    def __init__(self, partition: int, epoch: int, buckets: tuple[int, int]) -> None:
-        self.partition = partition
-        self.epoch = epoch
-        self.claim = 0
-        self.first_bucket, self.last_bucket = buckets
-        self.log_id = ""
-        self.position = 0
-        self.next_read = 0
-        self.lag = 0
-        self.backlog: list[Any] = []
-        self.gap: Gap | None = None
-        self.mark: tuple[int, float] | None = None
-        self.is_void = self.is_closing = self.is_lent = self.is_open = self.is_reading = False
-        self.resume = Resume.CRASHED
-        self.crashed_at_s = 0.0
-        self.held_at_s = float("-inf")
-
-
-class InboxWrite(NamedTuple):
-    """A new inbox row of a turn. due_s: in how many seconds from its writing it is due."""
-
-    inbox_id: uuid.UUID
-    kind: str
-    name: str
-    correlation: str
-    payload: bytes | None
-    due_s: float
-
-
-class EventWrite(NamedTuple):
-    seq: int
-    attempt: int
-    type: Event
-    key: str
-    data: bytes
-
-
-class Result(NamedTuple):
-    """The outcome of a step that a former owner of the turn delivered. type: of the event that records it."""
-
-    inbox_id: uuid.UUID
-    type: str
-    key: str
-    data: bytes
 
 
 class Turn:

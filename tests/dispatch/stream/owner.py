@@ -11,13 +11,14 @@ from argosy.turn.events import Event
 from argosy.turn.status import Status
 from argosy.verify_calls import SilentBounds
 from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.rpc_server import RpcServer
 from argosy.workers.dispatch.stream.feeder import Feeder
 from argosy.workers.dispatch.stream.hub import Hub
 from argosy.workers.dispatch.stream.service import WatchService
 from argosy.workers.dispatch.stream.watchers import Watchers
-from argosy.workers.dispatch.turn import Owned, Stop, Turn
+from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.current import Try

@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
-from argosy.workers.dispatch.turn import Owned, Resume
 from tests.dispatch.stream.gateway import Gateway
 from tests.dispatch.stream.owner import Owner
 

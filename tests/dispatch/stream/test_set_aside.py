@@ -11,7 +11,7 @@ from argosy.errors import FlushRefusedError
 from argosy.log import Record
 from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.accept.intake import Intake
-from argosy.workers.dispatch.turn import Owned
+from argosy.workers.dispatch.owned import Owned
 from tests.dispatch.stream.owner import AT
 
 

@@ -12,7 +12,8 @@ from argosy.store.columns import columns
 from argosy.store.queries import load_queries
 from argosy.store.row_uuid import row_uuid
 from argosy.workers.dispatch.accept import record_rule
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.turn import Turn
 
 REASON_LENGTH_MAX: Final = 500
 STATEMENT: Final = load_queries("flush")["accept"]

@@ -1,18 +1,12 @@
 """Records that were read but not accepted yet: which of them go into the next accept, and when reading should pause."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from argosy.log import Record
-from argosy.workers.dispatch.turn import Owned
+from argosy.workers.dispatch.owned import Hole, Owned
 
 _BATCHES_MAX: Final = 4  # batches that may wait in memory before the reader is paused
-
-
-class Hole(NamedTuple):
-    """Positions without a record at the end of what was read. position: the last of them."""
-
-    position: int
 
 
 # What one accept takes from a partition.
@@ -40,8 +34,7 @@ class Backlog:
         return self.count <= self._batch_max and self._size_bytes <= self._size_bytes_max
 
     def add(self, owned: Owned, each: Record | Hole) -> None:
-        owned.backlog.append(each)
-        owned.next_read = each.position + 1
+        owned.add(each)
         self.count += 1
         self._size_bytes += size_bytes_of(each)
 
@@ -49,7 +42,7 @@ class Backlog:
         """Drop the partition's backlog: it will be read again, or the partition belongs to another worker now."""
         self.count -= len(owned.backlog)
         self._size_bytes -= sum(map(size_bytes_of, owned.backlog))
-        owned.backlog.clear()
+        owned.forget()
 
     def take(self) -> list[Taken]:
         """Remove and return what the next accept takes: at most batch_max records, and no further record once they have
@@ -71,7 +64,7 @@ class Backlog:
                     break
                 size_bytes += size_bytes_of(each)
                 count += 1
-            part, owned.backlog = owned.backlog[:count], owned.backlog[count:]
+            part = owned.take(count)
             self.count -= count
             self._size_bytes -= size_bytes
             part = [each for each in part if each.position >= owned.position]

@@ -1,7 +1,7 @@
-"""Decides whether a batch continues the one before it, or records between the two were dropped. Pure."""
+"""Decides whether a batch continues the one before it, or records between the two were dropped."""
 
 from argosy.log import Batch, Gap
-from argosy.workers.dispatch.turn import Owned
+from argosy.workers.dispatch.owned import Owned
 
 
 def is_continued(owned: Owned, batch: Batch) -> bool:
@@ -14,12 +14,13 @@ def is_continued(owned: Owned, batch: Batch) -> bool:
     fetched for the first reading cannot lie beyond the end of that reading.
     """
     if batch.begin > owned.next_read:
-        owned.gap = None
+        owned.suspect(None)
         return False
     first = batch.records[0].position if batch.records else batch.end
     if not batch.is_fresh:
         return True
-    before, owned.gap = owned.gap, None
+    before = owned.gap
+    owned.suspect(None)
     if first <= owned.next_read:
         return True
     found = Gap(owned.next_read, first, bool(batch.records))
@@ -27,5 +28,5 @@ def is_continued(owned: Owned, batch: Batch) -> bool:
         found == before or (found.begin == before.begin and first >= before.end and not before.has_record)
     ):
         return True
-    owned.gap = found
+    owned.suspect(found)
     return False

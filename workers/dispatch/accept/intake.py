@@ -26,10 +26,11 @@ from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
-from argosy.workers.dispatch.accept.backlog import Backlog, Hole, Taken
+from argosy.workers.dispatch.accept.backlog import Backlog, Taken
 from argosy.workers.dispatch.accept.gaps import is_continued
+from argosy.workers.dispatch.owned import Hole, Owned
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Turn
 
 log = structlog.get_logger()
 
@@ -94,7 +95,7 @@ class Intake:
         """Take a batch that the reader delivers; drop a batch of another claim."""
         crash_points.reach("after_poll")
         owned = self._owned.get(batch.partition)
-        if owned is None or owned.is_void or owned.claim != batch.claim:
+        if owned is None or owned.is_void or owned.reading_no != batch.claim:
             return
         if not is_continued(owned, batch):
             found = batch.records[0].position if batch.records else batch.end
@@ -121,7 +122,7 @@ class Intake:
         position meanwhile: what it took is then read twice, and Backlog.take drops the second copy.
         """
         self.forget(owned)
-        owned.next_read = owned.position
+        owned.expect(owned.position)
 
     def forget(self, owned: Owned) -> None:
         """Drop the partition's backlog."""
@@ -182,11 +183,8 @@ class Intake:
         turns: list[Turn] = []
         aside: list[Record] = []
         for owned, records in taken:
-            through_s = None
-            if owned.mark is not None and records[-1].position + 1 >= owned.mark[0]:
-                through_s = owned.mark[1]
-                owned.mark = None
-            arrays.add_partition(owned, records[-1].position + 1, through_s)
+            position = records[-1].position + 1
+            arrays.add_partition(owned, position, owned.take_mark(position))
             for each in records:
                 if isinstance(each, Hole):
                     continue
@@ -274,8 +272,8 @@ class Intake:
         lost = [owned for (owned, _), is_held in zip(arrays.partitions, held, strict=True) if not is_held]
         for (owned, position), is_held in zip(arrays.partitions, held, strict=True):
             if is_held:
-                owned.held_at_s = max(owned.held_at_s, began_s)
-                owned.position = position
+                owned.confirm(began_s)
+                owned.accept_to(position)
                 self._reader.accepted(owned.partition, position)
         for turn, place, is_head in zip(turns, answer.places or (), answer.heads or (), strict=False):
             try:
@@ -293,5 +291,5 @@ class Intake:
 
     def _void(self, lost: list[Owned]) -> None:
         for owned in lost:
-            owned.is_void = True
+            owned.lose()
         self._on_lost(lost)

@@ -21,8 +21,9 @@ from argosy.rounds import Rounds
 from argosy.store.build import Borrowed, Loans
 from argosy.store.head import DueRow
 from argosy.turn.status import Status
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
-from argosy.workers.dispatch.turn import Owned, Resume, Turn
+from argosy.workers.dispatch.turn import Turn
 
 _LOOK_S: Final = 0.5
 _PAUSE_S: Final = 0.01  # between two looks: what comes meanwhile is read together
@@ -134,10 +135,8 @@ class Borrowing:
 
     def _made(self, each: Borrowed) -> Turn:
         head = each.head
-        owned = Owned(self._partition_of(head.bucket), 0, (head.bucket, head.bucket))
-        owned.is_lent = owned.is_open = True
-        owned.resume = Resume(each.lent_as or Resume.CRASHED)
-        owned.held_at_s = self._clock.monotonic_s()
+        resume = Resume(each.lent_as or Resume.CRASHED)
+        owned = Owned.borrowed(self._partition_of(head.bucket), head.bucket, resume, self._clock.monotonic_s())
         turn = turn_of(head, owned)
         turn.needs_load = turn.needs_load or head.has_rows
         return turn

@@ -23,7 +23,8 @@ from argosy.rounds import Rounds
 from argosy.store.build import Builds, LentTurn, Loan, Loans
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.builds.abilities import Abilities
-from argosy.workers.dispatch.turn import Owned, Resume, Turn
+from argosy.workers.dispatch.owned import Owned, Resume
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.journal import Park
 
 log = telemetry.logger()

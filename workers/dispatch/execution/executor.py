@@ -25,9 +25,10 @@ from argosy.workers.dispatch.execution.journal import TurnJournal
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.trials import Trials
 from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.scheduling.histories import Unreadable, unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Stop, Turn
+from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.journal import Park
 from argosy.workflow.keys import CANCEL

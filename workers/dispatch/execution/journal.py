@@ -19,7 +19,8 @@ from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.signals import Signal
-from argosy.workers.dispatch.turn import EventWrite, Stop, Turn
+from argosy.workers.dispatch.turn import Stop, Turn
+from argosy.workers.dispatch.writes import EventWrite
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, WaitKind
 from argosy.workflow.keys import step_key

@@ -22,7 +22,8 @@ from argosy.workers.dispatch.execution import crash_rule, turn_change
 from argosy.workers.dispatch.execution.crash_rule import Run, Standing
 from argosy.workers.dispatch.execution.suspects import Moves, Suspects
 from argosy.workers.dispatch.flush.flusher import Flusher
-from argosy.workers.dispatch.turn import Resume, Turn
+from argosy.workers.dispatch.owned import Resume
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.journal import Park
 
 log = structlog.get_logger()

@@ -9,7 +9,8 @@ from argosy import telemetry
 from argosy.errors import OwnershipLostError, StepFailedError
 from argosy.turn.events import KEYS, SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import Resume, Stop, Turn
+from argosy.workers.dispatch.owned import Resume
+from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.frames import kind_of, traceback_of, words_of
 from argosy.workflow.journal import Park
 from argosy.workflow.outcome import extended, with_channels

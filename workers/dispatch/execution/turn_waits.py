@@ -20,8 +20,9 @@ import msgspec
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
 from argosy.workers.dispatch.signals import Signal
-from argosy.workers.dispatch.turn import InboxWrite, Turn
+from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.waits import Wait, WrittenWait
+from argosy.workers.dispatch.writes import InboxWrite
 from argosy.workflow.journal import WaitKind
 from argosy.workflow.replay import Recorded, Replay
 

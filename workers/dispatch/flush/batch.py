@@ -4,7 +4,7 @@ import uuid
 from typing import Any, NamedTuple
 
 from argosy.workers.dispatch.flush.flush_entry import Entry
-from argosy.workers.dispatch.turn import Owned
+from argosy.workers.dispatch.owned import Owned
 
 
 class LooseMove(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, Final
 from argosy.store.columns import columns
 from argosy.store.queries import load_queries
 from argosy.workers.dispatch.flush.flush_entry import Entry
-from argosy.workers.dispatch.turn import Owned
+from argosy.workers.dispatch.owned import Owned
 
 STATEMENT: Final = load_queries("flush")["flush"]
 

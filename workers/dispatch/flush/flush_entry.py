@@ -9,7 +9,8 @@ import structlog
 from argosy import telemetry
 from argosy.turn.events import Event
 from argosy.turn.status import Status
-from argosy.workers.dispatch.turn import EventWrite, Stop, Turn
+from argosy.workers.dispatch.turn import Stop, Turn
+from argosy.workers.dispatch.writes import EventWrite
 
 log = structlog.get_logger()
 

@@ -29,7 +29,8 @@ from argosy.workers.dispatch.flush.flush_arrays import STATEMENT, FlushArrays
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.flush.flush_queue import FlushQueue, tell_lost
 from argosy.workers.dispatch.flush.telling import Telling
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.turn import Turn
 
 _BUSY_TURNS: Final = 16  # after a flush of more turns than this, collecting more for the next one pays
 _SLOW_S: Final = 1.0
@@ -227,22 +228,20 @@ class Flusher:
         lost = []
         for owned, is_held in zip(arrays.owned(), answer.held or (), strict=True):
             if is_held:
-                owned.held_at_s = max(owned.held_at_s, began_s)
+                owned.confirm(began_s)
             else:
                 lost.append(owned)
         refused = [
             entry for index, entry in enumerate(entries) if answer.applied is not None and not answer.applied[index]
         ]
         if lost or refused:
-            for owned in lost:
-                owned.is_void = True
             self._refuse([entry.turn for entry in refused], refused, lost)
             dropped = {id(entry) for entry in refused}
             entries = [entry for entry in entries if id(entry) not in dropped]
         for entry in entries:
             entry.turn.durable_seq = entry.seq
             if entry.turn.owned.is_lent:
-                entry.turn.owned.held_at_s = began_s
+                entry.turn.owned.confirm(began_s)
             for durable in entry.durable or ():
                 if not durable.done():
                     durable.set_result(None)
@@ -250,7 +249,7 @@ class Flusher:
 
     def _refuse(self, turns: list[Turn], entries: list[Entry], lost: list[Owned]) -> None:
         for owned in lost:
-            owned.is_void = True
+            owned.lose()
         for entry in entries:
             entry.turn.is_refused = True
             entry.turn.unwritten = [*entry.turn.unwritten, *entry.events]

@@ -22,12 +22,14 @@ from argosy.workers.dispatch.flush.batch import LooseMove, Placement
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.in_hand import InHand
 from argosy.workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, decide_unread, waits_for
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.signals import Signal
-from argosy.workers.dispatch.turn import Owned, Result, Stop, Turn
+from argosy.workers.dispatch.turn import Stop, Turn
+from argosy.workers.dispatch.writes import Result
 
 
 class Delivery:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, KeysView
 from typing import Final
 
 from argosy.store.head import Queue
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.turn import Turn
 
 ROWS_PER_READ: Final = 500
 

@@ -26,10 +26,11 @@ from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.delivery import Delivery
 from argosy.workers.dispatch.inbox.in_hand import ROWS_PER_READ, InHand
 from argosy.workers.dispatch.inbox.read_ahead import ReadAhead
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Turn
 
 log = structlog.get_logger()
 

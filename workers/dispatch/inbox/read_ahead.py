@@ -22,9 +22,9 @@ from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Heads, LoadedTurn, SentSignal
 from argosy.turn.status import Status
 from argosy.workers.dispatch.inbox.inbox_rule import waits_for
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned
 
 _TURNS_MAX: Final = 64  # in one read; Inbox finds the others when their rows are due
 # Turns with more events are not read ahead: nothing shows yet that the turn takes the signal.

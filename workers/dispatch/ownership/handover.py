@@ -25,8 +25,10 @@ from argosy.store.fault import Fault
 from argosy.store.partition import Partitions, ResultRow
 from argosy.workers.dispatch.execution.journal import STEP_OUTCOMES
 from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.tasks import Background
-from argosy.workers.dispatch.turn import EventWrite, Owned, Resume, Stop, Turn
+from argosy.workers.dispatch.turn import Stop, Turn
+from argosy.workers.dispatch.writes import EventWrite
 
 log = structlog.get_logger()
 

@@ -29,10 +29,10 @@ from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.partition import Claimed, Orphan, Partitions
 from argosy.workers.dispatch.life import Member, adopter
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.members import NEW_S, Members
 from argosy.workers.dispatch.ownership.readiness import Readiness
 from argosy.workers.dispatch.ownership.reading import Reading
-from argosy.workers.dispatch.turn import Owned
 
 log = structlog.get_logger()
 
@@ -268,7 +268,7 @@ class Ownership:
             if partition in self._owned:  # we adopted a partition that we had lost without having heard of it
                 self._void([self._owned[partition]])
             each = Owned(partition, claim.epoch, ids.buckets_of(partition, self._partition_count))
-            each.held_at_s = asked_s
+            each.confirm(asked_s)
             self._owned[partition] = each
             new.append((each, claim))
         self._has_to_read.set()
@@ -284,7 +284,7 @@ class Ownership:
         gone = [each for each in gone if self._owned.get(each.partition) is each]
         for each in gone:
             self._reading.stop(each)
-            each.is_void = True
+            each.lose()
             del self._owned[each.partition]
         if gone:
             self._on_void(gone)

@@ -1,7 +1,7 @@
 """Read the partitions that this worker owns, each from the position that Postgres has for the log that is there.
 
 Rules:
-- Every reading of a partition has a number of its own (`Owned.claim`).
+- Every reading of a partition has a number of its own (`Owned.reading_no`).
 - A position belongs to a log (`where_to_read`). A position that the log does not hold belongs to another log, or
   records are missing. Then the partition is read from its earliest record; turns that are here already are recognised
   by their ids.
@@ -17,8 +17,8 @@ from argosy.clock import Clock
 from argosy.log import Identity, LogReader, Span
 from argosy.store.partition import Partitions
 from argosy.workers.dispatch.accept.intake import Intake, Move
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
-from argosy.workers.dispatch.turn import Owned
 
 _SPANS_INTERVAL_S = 1.0  # between two checks whether the log holds our positions
 _THROUGH_INTERVAL_S = 5.0  # between two notes of the time through which an idle partition is accepted
@@ -57,7 +57,7 @@ class Reading:
         self._guard = guard
         self._clock = clock
         self._database_time_s = database_time_s
-        self._claim_no = 0
+        self._reading_no = 0
         self._spans_at_s = 0.0
         self._through_at_s = 0.0
         self._identity = Identity("", "", 0)
@@ -70,17 +70,15 @@ class Reading:
     def stop(self, owned: Owned) -> None:
         """Read and accept nothing of this partition until it is started anew."""
         if owned.is_reading:
-            owned.is_reading = False
-            owned.claim = 0
+            owned.read_no_more()
             self._reader.stop(owned.partition)
         self._intake.forget(owned)
 
     def restart(self, owned: Owned) -> None:
         """Read the partition again from its position, under a new number."""
-        self._claim_no += 1
-        owned.claim = self._claim_no
-        owned.is_reading = True
-        self._reader.start(owned.partition, owned.position, owned.claim)
+        self._reading_no += 1
+        owned.read_as(self._reading_no)
+        self._reader.start(owned.partition, owned.position, owned.reading_no)
 
     async def has_joined(self) -> bool:
         """Whether the log has said what this worker is eligible for. Raises LogUnavailableError."""
@@ -119,8 +117,8 @@ class Reading:
             if not is_wanted(each):
                 continue
             if each.log_id != self._identity.log_id:
-                each.log_id = self._identity.log_id
-                each.position = positions[each.partition]  # only once: later an accept in flight may be ahead of this
+                # Only once: later an accept in flight may be ahead of this.
+                each.begin_at(self._identity.log_id, positions[each.partition])
             first = where_to_read(each.position, spans[each.partition])
             if first != each.position:
                 await self._read_another_log(each, first, spans[each.partition])
@@ -131,7 +129,7 @@ class Reading:
     async def _read_another_log(self, owned: Owned, first: int, span: Span) -> None:
         await self._guard.lacks(owned.partition, owned.position, span)
         await self._intake.move([(owned, first, None)])
-        owned.next_read = first
+        owned.expect(first)
 
     async def _look_at_spans(self, reading: list[Owned]) -> None:
         """Compare positions with what the log holds, and note through which time partitions are accepted.
@@ -152,13 +150,13 @@ class Reading:
             if each.is_void:
                 continue
             span = spans[each.partition]
-            each.lag = max(0, span.end - each.position)
+            each.measure(span.end)
             telemetry.PARTITION_LAG.labels(partition=str(each.partition)).set(each.lag)
             if is_missing(position_before, each.position, span):
                 self.stop(each)  # records are missing: the next look starts it anew, from where the log begins
             elif has_to_note and each.position >= span.end:
                 idle.append((each, None, asked_s))
             elif has_to_note and each.mark is None:
-                each.mark = (span.end, asked_s)
+                each.put_mark(span.end, asked_s)
         if idle:
             await self._intake.move(idle)

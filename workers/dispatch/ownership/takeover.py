@@ -25,7 +25,7 @@ from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.partition import Claimed, Note, Partitions
-from argosy.workers.dispatch.turn import Owned, Resume
+from argosy.workers.dispatch.owned import Owned, Resume
 
 _LOOK_S = 0.02
 _RETRY_S = 0.25
@@ -234,11 +234,11 @@ class Takeover:
         opened = []
         for owned, (resume, newest) in known.items():
             claim = self._waiting.pop(owned).claim
-            owned.resume, owned.crashed_at_s = resume, crashed_at_s.get(owned.partition, 0.0)
+            owned.inherit(resume, crashed_at_s.get(owned.partition, 0.0))
             if newest is not None:
                 self._hold(owned, newest, claim)
             if not owned.is_void:
-                owned.is_open = True
+                owned.open()
                 opened.append(owned)
         self._known.set()
         self._known = asyncio.Event()

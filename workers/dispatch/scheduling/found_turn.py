@@ -2,9 +2,11 @@
 
 from argosy.store.head import Head, LoadedTurn
 from argosy.turn.status import Status
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.signals import Signal, Signals
-from argosy.workers.dispatch.turn import Owned, Result, Resume, Turn
+from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.waits import decode_waits
+from argosy.workers.dispatch.writes import Result
 
 
 def goes_on(row: LoadedTurn) -> bool:

@@ -22,10 +22,11 @@ from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.head import Head, Heads, LoadedTurn
 from argosy.turn.status import HELD, Status
+from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import goes_on, turn_of
 from argosy.workers.dispatch.scheduling.histories import Histories
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.turn import Owned, Resume, Turn
+from argosy.workers.dispatch.turn import Turn
 
 _SESSIONS_PER_READ = 128
 _HEADS_PER_READ = 500

@@ -17,8 +17,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.scheduling.session import Session
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Turn
 
 
 class Scheduler:

@@ -3,7 +3,8 @@
 import uuid
 from collections import deque
 
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.turn import Turn
 
 
 class Session:

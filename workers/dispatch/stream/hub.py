@@ -18,6 +18,7 @@ from argosy.rpc.watch_pb2 import Item, Refused
 from argosy.store.numbered_stream import Answer
 from argosy.turn.events import Event
 from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.handover import in_flight
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.stream import items
@@ -25,7 +26,7 @@ from argosy.workers.dispatch.stream.cut import Seen, up_to_now, without_step
 from argosy.workers.dispatch.stream.feeder import Feeder
 from argosy.workers.dispatch.stream.line import Line, Subscription
 from argosy.workers.dispatch.stream.watchers import Watchers
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Turn
 
 _EVENT_SIZE_BYTES_MAX = 262_144
 _ENDS_STEP = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})

@@ -19,7 +19,8 @@ from argosy.rpc.watch_pb2 import (
 from argosy.turn.ended import with_result
 from argosy.turn.events import Event as Written
 from argosy.workers.dispatch.stream.cut import Cut, Kind
-from argosy.workers.dispatch.turn import EventWrite, Turn
+from argosy.workers.dispatch.turn import Turn
+from argosy.workers.dispatch.writes import EventWrite
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

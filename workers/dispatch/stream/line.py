@@ -8,8 +8,9 @@ import asyncio
 import uuid
 from typing import Any, Final
 
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.stream.cut import Seen
-from argosy.workers.dispatch.turn import Owned, Turn
+from argosy.workers.dispatch.turn import Turn
 
 _MESSAGE_SIZE_BYTES: Final = 262_144
 

@@ -1,0 +1,174 @@
+"""A partition that this worker has claimed."""
+
+from enum import Enum
+from typing import NamedTuple
+
+from argosy.log import Gap, Record
+
+
+class Resume(Enum):
+    """How a turn goes on that was running under another claim."""
+
+    MOVED = "moved"  # its owner handed it over: the same attempt goes on
+    UNHEARD = "unheard"  # its owner lives but left no word in time: the turn runs again, and that is no crash
+    CRASHED = "crashed"  # its owner died: the turn runs again, and that is a crash
+
+
+class Hole(NamedTuple):
+    """Positions without a record at the end of what was read. position: the last of them."""
+
+    position: int
+
+
+class Mark(NamedTuple):
+    """Once a partition is accepted up to the position `end`, it is so up to the database time through_s."""
+
+    end: int
+    through_s: float
+
+
+class Owned:
+    """A partition under one claim in Postgres. A new claim makes a new Owned; once `is_void`, it stays so.
+
+    It is changed by its methods only. log_id, position: the next record to accept, and in which log. lag: records
+    behind it at the last look. next_read: the position expected next from the reader. backlog: what was read and not
+    accepted yet. gap: positions where the last reading showed no record, not believed yet. reading_no: the number under
+    which the reader reads it, 0 if none; is_reading: the reader was told to deliver it. is_open: what the former owner
+    left is known, so turns that wait in Postgres may run; is_closing: we hand it over, and still own it; is_lent: it is
+    that of one borrowed turn. resume: how its turns go on that are running in Postgres. crashed_at_s: when an owner of
+    it last died, database time; 0: never. held_at_s: when we sent the last call whose answer confirmed that it is ours,
+    monotonic.
+    """
+
+    __slots__ = (
+        "backlog",
+        "crashed_at_s",
+        "epoch",
+        "first_bucket",
+        "gap",
+        "held_at_s",
+        "is_closing",
+        "is_lent",
+        "is_open",
+        "is_reading",
+        "is_void",
+        "lag",
+        "last_bucket",
+        "log_id",
+        "mark",
+        "next_read",
+        "partition",
+        "position",
+        "reading_no",
+        "resume",
+    )
+
+    def __init__(self, partition: int, epoch: int, buckets: tuple[int, int]) -> None:
+        self.partition = partition
+        self.epoch = epoch
+        self.first_bucket, self.last_bucket = buckets
+        self.log_id = ""
+        self.position = 0
+        self.next_read = 0
+        self.reading_no = 0
+        self.lag = 0
+        self.backlog: list[Record | Hole] = []
+        self.gap: Gap | None = None
+        self.mark: Mark | None = None
+        self.is_void = self.is_closing = self.is_lent = self.is_open = self.is_reading = False
+        self.resume = Resume.CRASHED
+        self.crashed_at_s = 0.0
+        self.held_at_s = float("-inf")
+
+    @classmethod
+    def borrowed(cls, partition: int, bucket: int, resume: Resume, now_s: float) -> "Owned":
+        """Return the stand-in for the partition of one borrowed turn, which its owner has taken over already."""
+        owned = cls(partition, 0, (bucket, bucket))
+        owned.is_lent = owned.is_open = True
+        owned.resume = resume
+        owned.held_at_s = now_s
+        return owned
+
+    # The claim
+
+    def confirm(self, sent_s: float) -> None:
+        """Note that Postgres said that the partition is ours, in its answer to a call that was sent then."""
+        self.held_at_s = max(self.held_at_s, sent_s)
+
+    def inherit(self, resume: Resume, crashed_at_s: float) -> None:
+        """Note how the running turns of the former owner go on."""
+        self.resume = resume
+        self.crashed_at_s = crashed_at_s
+
+    def open(self) -> None:
+        """Let turns run that wait in Postgres: what the former owner left is known."""
+        self.is_open = True
+
+    def close(self) -> None:
+        """Let nothing new begin: the partition is being handed over, and is still ours."""
+        self.is_closing = True
+
+    def lose(self) -> None:
+        """Note that the partition is not ours any more, and that what memory holds of it may not be true."""
+        self.is_void = True
+
+    # Its place in the log
+
+    def begin_at(self, log_id: str, position: int) -> None:
+        """Take over the position that Postgres has for this log."""
+        self.log_id = log_id
+        self.position = position
+
+    def accept_to(self, position: int) -> None:
+        """Note that everything before this position is accepted."""
+        self.position = position
+
+    def measure(self, end: int) -> None:
+        """Note where the log ends."""
+        self.lag = max(0, end - self.position)
+
+    def put_mark(self, end: int, through_s: float) -> None:
+        """Note that the partition is accepted up to this database time once it is accepted up to `end`."""
+        self.mark = Mark(end, through_s)
+
+    def take_mark(self, position: int) -> float | None:
+        """Return the database time of the mark, and forget the mark, if it does not lie behind this position."""
+        mark = self.mark
+        if mark is None or position < mark.end:
+            return None
+        self.mark = None
+        return mark.through_s
+
+    # What is read of it
+
+    def read_as(self, reading_no: int) -> None:
+        """Note that the reader was told to deliver the partition, under this number."""
+        self.reading_no = reading_no
+        self.is_reading = True
+
+    def read_no_more(self) -> None:
+        """Note that the reader was told to stop: what it still delivers does not count."""
+        self.reading_no = 0
+        self.is_reading = False
+
+    def expect(self, position: int) -> None:
+        """Expect this position next from the reader."""
+        self.next_read = position
+
+    def suspect(self, gap: Gap | None) -> None:
+        """Remember a gap that this reading shows and the next must confirm; None: there is none."""
+        self.gap = gap
+
+    def add(self, each: Record | Hole) -> None:
+        """Append what was read to the backlog."""
+        self.backlog.append(each)
+        self.next_read = each.position + 1
+
+    def take(self, count: int) -> list[Record | Hole]:
+        """Remove and return the first `count` entries of the backlog."""
+        taken, self.backlog = self.backlog[:count], self.backlog[count:]
+        return taken
+
+    def forget(self) -> None:
+        """Drop the backlog."""
+        self.backlog.clear()
