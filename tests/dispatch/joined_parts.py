@@ -2,29 +2,23 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import ClassVar
 
 from argosy.clock import SystemClock
+from argosy.config import load
 from argosy.errors import FlushRefusedError
-from argosy.rounds import Rounds
+from argosy.log import Identity
 from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
-from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.execution.limits import Limits
-from argosy.workers.dispatch.flush.bounds import Bounds
-from argosy.workers.dispatch.flush.flusher import Flusher
-from argosy.workers.dispatch.inbox.inbox import Inbox
-from argosy.workers.dispatch.owned import Owned, Resume
-from argosy.workers.dispatch.scheduling.histories import Bounds as HistoryBounds
-from argosy.workers.dispatch.scheduling.histories import Histories
-from argosy.workers.dispatch.scheduling.pager import Pager
-from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.outside import Outside
+from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.parts import Parts as DispatchParts
+from argosy.workers.dispatch.stream.hub import Wanted
+from argosy.workers.dispatch.stream.line import Line
 from argosy.workers.dispatch.turn import Turn
-from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
-from argosy.workflow.threads import make_threads
 
 
 def make_owned():
@@ -110,122 +104,122 @@ class HeadsStub:
         return []
 
 
-class NobodyHeld:
-    """No step runs at a former owner."""
+class Anything:
+    """In place of what a test does not ask: every method exists, takes anything and returns None."""
 
-    held: ClassVar = {}
+    def __getattr__(self, name):
+        return lambda *_, **__: None
 
-    def is_held(self, turn_id):
-        return False
+
+class PoolStub:
+    """A database that has nothing."""
+
+    async def fetch(self, query, *arguments):
+        return []
+
+
+class BuildsStub:
+    """No worker has any build; `late` are the turns that have wanted one for too long."""
+
+    def __init__(self):
+        self.late = set()
+
+    async def abilities(self, worker_ids):
+        return []
+
+    async def lacking(self, turn_ids, wait_s):
+        return self.late & set(turn_ids)
+
+
+class LoansStub:
+    """No turn is lent by this worker; to it, those in `to_us`."""
+
+    def __init__(self):
+        self.to_us = []
+
+    async def lent(self, turn_ids):
+        return []
+
+    async def borrowed(self, known, limit):
+        return [each for each in self.to_us if each.head.turn_id not in known][:limit]
+
+    async def due(self, turn_ids, known):
+        return []
+
+
+class PartitionsStub:
+    """Keeps what was given up; no former owner left a note."""
+
+    def __init__(self):
+        self.given = []
+
+    async def give(self, partitions, epochs, are_settled):
+        self.given += partitions
+
+    async def notes(self, partitions):
+        return []
+
+
+def scripted(heads, stream):
+    """The outside of a worker that reaches nothing: it reads what `heads` has, and `stream` answers its flushes."""
+    return Outside(
+        worker_id=uuid.uuid4(),
+        reader=Anything(),
+        accepts=Stream(),
+        flushes=stream,
+        heads=heads,
+        partitions=PartitionsStub(),
+        lane_logs=Anything(),
+        builds=BuildsStub(),
+        loans=LoansStub(),
+        pool=PoolStub(),
+        server=SimpleNamespace(address="127.0.0.1:1"),
+        poker=Anything(),
+    )
 
 
 class Parts:
-    """The worker's parts over a stub of the store, or over the store, joined like workers/dispatch/parts.py does."""
+    """The worker's own parts over a stub of the store, or over the store: all that `workers/dispatch/parts.py` makes,
+    as attributes. They own partition 0, the only one. Of their loops those in `_loops` run; the inbox looks when a test
+    lets it.
+    """
 
-    def __init__(
-        self,
-        functions,
-        *,
-        rows_max=100,
-        size_bytes_max=10**6,
-        queue_size_bytes_max=10**7,
-        history_size_bytes_max=10**8,
-        heads=None,
-        stream=None,
-    ):
-        self.owned = {0: make_owned()}
-        self.is_watched = False
-        self.background = set()
-        self.heads, self.stream, clock = heads or HeadsStub(), stream or Stream(), SystemClock()
-        self.scheduler = Scheduler(8)
-        self.flusher = Flusher(
-            self.stream,
-            "default",
-            clock,
-            Bounds(100, size_bytes_max, queue_size_bytes_max, 1),
-            word_s=3.0,
-            on_written=lambda turns: self.executor.written(turns),
-            on_moved=lambda i: self.inbox.moved(i),
-            on_placed=lambda p: self.inbox.placed(p),
-            on_refused=self.refused,
-            on_answer=lambda a: None,
-        )
-        self.histories = Histories(
-            self.heads,
-            clock,
-            HistoryBounds(10**6, 10**7),
-            begin=lambda t: self.executor.begin(t),
-            set_aside=lambda t, why: self.executor.set_aside(t, why),
-            loaded_size_bytes=lambda: sum(each.history_bytes for each in self.scheduler.live.values()),
-        )
-        self.on_lacking: Callable[[Turn], None] = lambda turn: None
-        self.on_lent: Callable[..., None] = lambda row, owned: None
-        self.pager = Pager(
-            self.heads,
-            self.scheduler,
-            clock,
-            look_ahead_turns=8,
-            ready_sessions_max=100,
-            is_held=lambda turn_id: False,
-            on_lent=lambda row, owned: self.on_lent(row, owned),
-            histories=self.histories,
-            on_ready=lambda: self.executor.fill(),
-        )
-        self.executor = Executor(
-            self.scheduler,
-            self.flusher,
-            functions,
-            make_threads(steps=1, workflows=4, abandoned_max=4),
-            slots=4,
-            flush_queue_max=100,
-            limits=Limits(10**6, 60, 1000, history_size_bytes_max, ChannelBounds(10**5, 10**6, 10**6, 64)),
-            database_time_s=lambda: 0.0,
-            load=self.pager.load,
-            again=lambda t: self.inbox.again(t),
-            read_anew=self.read_anew,
-            on_freed=lambda: self.executor.fill(),
-            on_lacking=lambda turn: self.on_lacking(turn),
-            is_watched=lambda _: self.is_watched,
-            say=Rounds("wires", clock).say,
-        )
-        self.inbox = Inbox(
-            self.heads,
-            self.scheduler,
-            self.executor,
-            self.flusher,
-            self.pager,
-            NobodyHeld(),
-            clock,
-            owned=self.owned,
-            partition_of=lambda b: 0,
-            interval_s=lambda: 0.05,
-            rows_max=rows_max,
-            size_bytes_max=10**6,
-            is_lent=lambda turn_id: False,
-            on_lent=lambda turn_id: None,
-        )
+    _DEFAULTS: ClassVar = {
+        "dispatch_slots": 4, "dispatch_threads": 1, "flush_rows_max": 100, "flush_wait_ms": 1,
+        "flush_queue_max": 100, "look_ahead_turns": 8, "ready_sessions_max": 100, "inbox_rows_max": 100,
+        "inbox_interval_s": 0.05, "history_size_bytes_max": 10**8, "flush_size_bytes_max": 10**6,
+        "flush_queue_size_bytes_max": 10**7,
+    }  # fmt: skip
 
-    def refused(self, turns, lost):  # as Worker._refused
-        for turn in turns:
-            if not turn.owned.is_void:
-                self.executor.dropped(turn)
-                self.read_anew(turn)
+    def __init__(self, functions, *, heads=None, stream=None, clock=None, **settings):
+        self.heads, self.stream = heads or HeadsStub(), stream or Stream()
+        self.outside = scripted(self.heads, self.stream)
+        own = load({}, **self._DEFAULTS | settings)
+        self._parts = DispatchParts(own, functions, self.outside, clock or SystemClock())
+        self.claims.begin(Identity("c", "t", 1))
+        self.owned[0] = make_owned()
 
-    def read_anew(self, turn):  # as Worker._read_anew
-        self.scheduler.left(turn)
-        self.inbox.moved([*turn.moves, *turn.seen, *turn.deferred])
-        self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
-        self.background.add(asyncio.create_task(self.pager.take_up(turn.turn_id, turn.owned, Resume.UNHEARD)))
-        self.pager.nudge()
+    def __getattr__(self, name):
+        return getattr(self._parts, name)
+
+    @property
+    def owned(self):
+        return self.claims.owned
+
+    def look_on(self, turn):
+        """Watch a turn, as a gateway does for a client."""
+        wanted = Wanted(1, turn.turn_id, False, turn.tenant, 0, (0, 0), False, False, 10**6)
+        self.hub.subscribe(Line(10**6), wanted)
 
     async def __aenter__(self):
-        self.tasks = [asyncio.create_task(each.run()) for each in (self.flusher, self.pager)]
+        self.tasks = [asyncio.create_task(each.run()) for each in (self.flusher, self.pager, self.lending)]
         return self
 
     async def __aexit__(self, *_):
-        for task in (*self.tasks, *self.background):
+        for task in (*self.tasks, *self.background._tasks):
             task.cancel()
-        await asyncio.gather(*self.tasks, *self.background, return_exceptions=True)
+        await asyncio.gather(*self.tasks, *self.background._tasks, return_exceptions=True)
+        self.threads.close()
 
 
 def catalog(function=None, name="boom"):
@@ -238,6 +232,6 @@ def catalog(function=None, name="boom"):
 
 
 async def until(condition):
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 — what it waits for has no event
             await asyncio.sleep(0.005)

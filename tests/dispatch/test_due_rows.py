@@ -10,7 +10,6 @@ import pytest
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling.pager import turn_of
-from argosy.workflow.journal import Park
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_turn, until
 
 
@@ -19,7 +18,7 @@ async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
         turn_id, timer_id = uuid.uuid4(), uuid.uuid4()
         waits = b'[{"key":"sleep","kind":"sleep","timer_id":"%s","due_at_s":1.0}]' % str(timer_id).encode()
         parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone", "waits": waits})
-        parts.on_lacking = lambda turn: parts.executor.park(turn, Park("no_build", "nobody has it"))
+        parts.outside.builds.late = {turn_id}
         parts.heads.due = [due_row(parts.heads.turns[turn_id], timer_id, "timer", "sleep", "sleep")]
         await parts.inbox.look()
         await until(lambda: parts.executor.running == 0 and turn_id not in parts.scheduler.live)
@@ -255,7 +254,7 @@ async def test_a_wait_that_goes_on_keeps_its_timer() -> None:
 
 
 async def test_rows_in_hand_and_rows_that_cannot_be_taken_hide_nobody_and_a_look_reads_until_nothing_is_left() -> None:
-    async with Parts(catalog(), rows_max=1_000) as parts:
+    async with Parts(catalog(), inbox_rows_max=1_000) as parts:
         running = loaded(uuid.uuid4(), status="running", attempt=1, seq=1, version="1")
         parts.heads.due = [due_row(running, uuid.uuid4(), "signal", "go") for _ in range(600)]
         for number in range(700):
@@ -268,7 +267,7 @@ async def test_rows_in_hand_and_rows_that_cannot_be_taken_hide_nobody_and_a_look
 
 
 async def test_a_queue_that_is_full_rests_until_half_of_it_is_done_and_the_others_go_on() -> None:
-    async with Parts(catalog(), rows_max=10) as parts:
+    async with Parts(catalog(), inbox_rows_max=10) as parts:
         parts.executor.is_cut_off = True  # nothing starts
         asleep = [loaded(uuid.uuid4(), **waiting_for("sleep", "sleep", uuid.uuid4())) for _ in range(30)]
         parts.heads.turns = {each.turn_id: each for each in asleep}
@@ -303,7 +302,7 @@ async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a
         await wait
         held.cancel()
 
-    async with Parts(catalog(waits, "waits"), rows_max=10) as parts:
+    async with Parts(catalog(waits, "waits"), inbox_rows_max=10) as parts:
         running = make_turn(parts.owned[0], "waits")
         parts.scheduler.accepted(running, True)
         parts.executor.fill()

@@ -55,7 +55,7 @@ async def test_a_large_turn_is_written_in_parts_and_others_in_between():
     async def large(number):
         return "x" * 10 * KB
 
-    async with Parts(catalog(fan_out), size_bytes_max=100 * KB) as parts:
+    async with Parts(catalog(fan_out), flush_size_bytes_max=100 * KB) as parts:
         turn, small = make_turn(parts.owned[0], "boom"), make_turn(parts.owned[0], "boom", place=2)
         parts.scheduler.accepted(turn, True)
         parts.executor.fill()
@@ -160,7 +160,7 @@ async def test_what_postgres_does_not_get_done_with_is_halved_and_nobody_is_park
     async def large(number):
         return "x" * 10 * KB
 
-    async with Parts(catalog(two), size_bytes_max=1_000 * KB) as parts:
+    async with Parts(catalog(two), flush_size_bytes_max=1_000 * KB) as parts:
         parts.stream.error = FlushSlowError("TimeoutError")
         parts.stream.refuse = lambda arguments: sum(map(len, arguments[23])) > 25 * KB
         turns = [make_turn(parts.owned[0], "boom", place=place) for place in (1, 2)]
@@ -208,7 +208,7 @@ async def test_nothing_begins_while_too_much_waits_to_be_written():
         begun.append(number)
         return "x" * 10 * KB
 
-    async with Parts(catalog(fan_out), size_bytes_max=100 * KB, queue_size_bytes_max=200 * KB) as parts:
+    async with Parts(catalog(fan_out), flush_size_bytes_max=100 * KB, flush_queue_size_bytes_max=200 * KB) as parts:
         go_on = asyncio.Event()
         parts.stream.before = lambda: go_on.wait() if len(begun) > 1 else asyncio.sleep(0)
         turn = make_turn(parts.owned[0], "boom")

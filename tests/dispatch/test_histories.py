@@ -1,7 +1,5 @@
 """Reads of histories that fail: what is at fault is found and set aside, and everybody else is served."""
 
-import asyncio
-
 import asyncpg
 import pytest
 
@@ -37,7 +35,6 @@ async def run(parts, turns, raise_for):
         return [parts.heads.turns[each] for each in ids]
 
     parts.heads.load_turns = load_turns
-    parts.tasks.append(asyncio.create_task(parts.pager.run()))
     for turn in turns:
         parts.scheduler.accepted(turn, True)
     parts.executor.fill()
@@ -108,9 +105,8 @@ async def test_nobody_is_at_fault_while_postgres_is_away():
 
 
 async def test_a_history_that_cannot_be_understood_parks_its_turn_alone():
-    async with Parts(catalog(returns)) as parts:
+    async with Parts(catalog(returns), events_per_turn_max=10) as parts:
         bad, good = make_turns(parts, 2)
-        parts.executor._limits = parts.executor._limits._replace(events_max=10)
 
         reads = await run(parts, [bad, good], lambda ids: None)
         parts.heads.turns[bad.turn_id] = parts.heads.turns[bad.turn_id]._replace(events=[("not", "an event")])
@@ -121,7 +117,7 @@ async def test_a_history_that_cannot_be_understood_parks_its_turn_alone():
 
 
 async def test_a_turn_larger_than_its_bound_is_parked_and_says_how_to_go_on():
-    async with Parts(catalog(returns)) as parts:
+    async with Parts(catalog(returns), history_size_bytes_max=10**6) as parts:
         (turn,) = make_turns(parts, 1)
 
         await run(parts, [turn], lambda ids: None)

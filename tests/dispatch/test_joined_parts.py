@@ -5,11 +5,9 @@ import uuid
 
 import pytest
 
-from argosy.clock import SystemClock
 from argosy.store.build import Borrowed
 from argosy.store.head import Head
 from argosy.turn.status import Status
-from argosy.workers.dispatch.builds.borrowing import Borrowing, Taken
 from argosy.workers.dispatch.flush import flusher
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling import pager
@@ -136,8 +134,7 @@ async def test_a_turn_that_was_held_and_cannot_be_read_is_parked(monkeypatch: py
 async def test_a_lent_turn_is_left_alone_whether_its_start_is_recorded_or_not(status: str, read: str) -> None:
     """Its borrower runs it, or will; two of them would run the same step."""
     async with Parts(catalog()) as parts:
-        found, owned = [], parts.owned[0]
-        parts.on_lent = lambda row, owned: found.append(row.turn_id)
+        owned = parts.owned[0]
         waits = b'[{"key":"signal:go","kind":"signal","name":"go"}]'
         row = loaded(
             uuid.uuid4(), version="1", status=status, seq=1, waits=waits, lent_to=uuid.uuid4(),
@@ -160,7 +157,7 @@ async def test_a_lent_turn_is_left_alone_whether_its_start_is_recorded_or_not(st
         else:
             await parts.pager.take_up(row.turn_id, owned, Resume.UNHEARD)
 
-        await until(lambda: found == [row.turn_id])
+        await until(lambda: list(parts.lending.lent) == [row.turn_id])
         assert row.turn_id not in parts.scheduler.live
 
 
@@ -169,27 +166,15 @@ async def test_nothing_of_a_borrowed_turn_runs_before_its_start_is_recorded() ->
     ran, is_answered = asyncio.Event(), asyncio.Event()
     head = Head(uuid.uuid4(), "a", uuid.uuid4(), "s", 0, 1, "echo", None, "queued", 0, 0, 0, 0, b"null", False)
 
-    class Loans:
-        async def borrowed(self, known, limit):
-            return [Borrowed(head, "moved")]
-
-        async def due(self, turn_ids, known):
-            return []
-
     async def runs(context):
         ran.set()
 
     async with Parts(catalog(runs, "echo")) as parts:
         parts.stream.before = is_answered.wait
-        taken = Taken(
-            found=parts.scheduler.found, entered=parts.pager.entered, take=parts.inbox.take_borrowed,
-            hold=parts.inbox.hold, known=parts.inbox.known, release=parts.inbox.moved, fill=parts.executor.fill,
-            tell=lambda _: None,
-        )  # fmt: skip
-        borrowing = Borrowing(Loans(), SystemClock(), taken, turns_max=4, partition_of=lambda _: 0)
-        borrowing.poke()
-        await borrowing.look()
-        await until(lambda: borrowing.turns[head.turn_id].written_status is not Status.QUEUED)
+        parts.outside.loans.to_us = [Borrowed(head, "moved")]
+        parts.borrowing.poke()
+        await parts.borrowing.look()
+        await until(lambda: parts.borrowing.turns[head.turn_id].written_status is not Status.QUEUED)
         for _ in range(50):
             await asyncio.sleep(0)
         had_run = ran.is_set()
@@ -209,8 +194,9 @@ async def test_the_start_of_a_turn_is_written_at_once_when_somebody_looks_on(
         await context.run(asyncio.Event().wait)
 
     async with Parts(catalog(works_for_long)) as parts:
-        parts.is_watched = is_watched
         turn = make_turn(parts.owned[0], "boom")
+        if is_watched:
+            parts.look_on(turn)
         parts.scheduler.accepted(turn, True)
         parts.executor.fill()
         await until(lambda: turn.execution is not None)

@@ -375,7 +375,7 @@ async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_cras
         stored = loaded(turn.turn_id, turn.session_id, **known)
 
         async def load_sessions(sessions, limit):
-            return [head_of(stored)]
+            return [] if ended else [head_of(stored)]
 
         parts.heads.load_sessions, parts.heads.turns[turn.turn_id] = load_sessions, stored
         parts.scheduler.accepted(turn, True)

@@ -41,8 +41,8 @@ async def test_a_step_whose_leave_to_begin_comes_from_before_the_stop_asks_again
         await context.run(work, None)
         await context.run(second, None)
 
-    async with Parts(catalog(workflow)) as parts:
-        clock = parts.flusher._clock = AheadClock()
+    clock = AheadClock()
+    async with Parts(catalog(workflow), clock=clock) as parts:
         parts.owned[0].held_at_s = clock.monotonic_s()
 
         def stop_in_the_first(_: object) -> None:

@@ -80,9 +80,11 @@ async def test_a_stream_that_the_database_does_not_know_ends_the_worker() -> Non
     async with Parts(catalog()) as parts:
         parts.stream.refuse = lambda arguments: True
         parts.stream.error = OwnershipLostError("flush 7 of stream 2 does not follow 3")
-        parts.flusher.move(LooseMove(parts.owned[0], uuid.uuid4(), "late"))
+        owned = parts.owned[0]
+        parts.flusher.move(LooseMove(owned, uuid.uuid4(), "late"))
 
         with pytest.raises(OwnershipLostError):
             await asyncio.wait_for(asyncio.shield(parts.tasks[0]), 10)
 
-        assert parts.owned[0].is_void
+        assert owned.is_void
+        assert not parts.owned, "given up"

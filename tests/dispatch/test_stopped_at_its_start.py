@@ -64,8 +64,9 @@ async def test_a_turn_is_ended_however_soon_after_its_start_it_is_stopped(
     found: Any, is_watched: bool, passes: int, kind: str, name: str, status: Status
 ) -> None:
     async with Parts(catalog(holds, "holds")) as parts:
-        parts.is_watched = is_watched
         turn = found(parts)
+        if is_watched:
+            parts.look_on(turn)
         inbox_id = _due(parts, turn, kind, name)
         parts.scheduler.found(turn)
 

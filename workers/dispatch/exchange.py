@@ -5,16 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from argosy.clock import Clock
 from argosy.config import Settings
-from argosy.poke import Poker
-from argosy.secret import load_keys
-from argosy.store.pool import Pool
-from argosy.verify_calls import SilentBounds
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.others import Others
+from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.poke import PokeService
-from argosy.workers.dispatch.rpc_server import RpcServer
 from argosy.workers.dispatch.stream.feeder import Feeder
 from argosy.workers.dispatch.stream.hub import Hub
 from argosy.workers.dispatch.stream.service import WatchService
@@ -23,18 +19,14 @@ from argosy.workers.dispatch.turn import Turn
 
 
 class Exchange:
-    """The worker's gRPC server and clients. Made on the event loop; serves from `start` to `close`.
-
-    address: where other processes reach this worker.
-    """
+    """The services of the worker's gRPC server, and its clients. Serves from `start` to `close`."""
 
     def __init__(
         self,
         settings: Settings,
-        pool: Pool,
+        outside: Outside,
         clock: Clock,
         database_clock: DatabaseClock,
-        worker_id: uuid.UUID,
         *,
         owned: Mapping[int, Owned],
         on_inbox: Callable[[Sequence[int]], None],
@@ -47,17 +39,9 @@ class Exchange:
         address_of: Callable[[uuid.UUID], str],
         partition_of: Callable[[int], int],
     ) -> None:
-        key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).calls
-        self._server = RpcServer(
-            key=key,
-            worker_id=worker_id,
-            host=settings.grpc_host,
-            port=settings.grpc_port,
-            silent=SilentBounds(settings.rpc_silent_calls_max, settings.rpc_silent_s),
-        )
-        self.address = self._server.address
+        self._server = outside.server
         self.others = Others(
-            Poker(key, settings.lane, clock), pool, settings.lane, address=self.address, on_mine=on_inbox
+            outside.poker, outside.pool, settings.lane, address=outside.server.address, on_mine=on_inbox
         )
         self._poke_service = PokeService(
             on_inbox, on_signalled, on_log, on_claimed, streams_max=settings.watch_streams_max

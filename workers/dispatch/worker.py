@@ -11,6 +11,7 @@ import structlog
 
 from argosy import rounds, telemetry
 from argosy.address import http_url
+from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import UnavailableError
 from argosy.ops_server import OpsServer
@@ -18,6 +19,7 @@ from argosy.store.patience import when_ready
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Workers
 from argosy.workers.dispatch.drain import Drain
+from argosy.workers.dispatch.outside import outside_of
 from argosy.workers.dispatch.parts import Parts
 from argosy.workers.dispatch.rehearsal import rehearse
 from argosy.workers.dispatch.signs_of_life import SignsOfLife
@@ -40,7 +42,9 @@ class Worker:
         self._dsn = dsn
         self._catalog = catalog
         self._workers = Workers(pool)
-        self._parts = Parts(settings, dsn, catalog, pool)
+        clock = SystemClock()
+        self._outside = outside_of(settings, dsn, pool, clock)
+        self._parts = Parts(settings, catalog, self._outside, clock)
         self._stopping = asyncio.Event()
         self._signs: SignsOfLife | None = None
 
@@ -53,12 +57,14 @@ class Worker:
             self._signs.beat_soon()  # tells other workers that this one drains: none leaves anything to it any more
 
     async def run(self) -> None:
-        parts, settings = self._parts, self._settings
-        identity = await when_ready(parts.reader.identity)
+        parts, outside, settings = self._parts, self._outside, self._settings
+        identity = await when_ready(outside.reader.identity)
         await when_ready(lambda: parts.log_guard.begin(identity))
-        await when_ready(parts.accepts.open)
-        parts.database_clock.heard(await when_ready(parts.flushes.open))
-        await when_ready(lambda: rehearse(settings.lane, parts.accepts, parts.flushes, parts.partitions, parts.heads))
+        await when_ready(outside.accepts.open)
+        parts.database_clock.heard(await when_ready(outside.flushes.open))
+        await when_ready(
+            lambda: rehearse(settings.lane, outside.accepts, outside.flushes, outside.partitions, outside.heads)
+        )
         await parts.exchange.start()
         ops = OpsServer(settings.metrics_host, settings.metrics_port, health=self._health, ready=self._ready)
         ops.start()
@@ -66,28 +72,28 @@ class Worker:
         await when_ready(lambda: self._workers.forget_dead(settings.worker_forget_s))
         signs = self._signs = SignsOfLife(
             self._dsn,
-            parts.worker_id,
+            outside.worker_id,
             worker_no,
             parts.clock,
             interval_s=settings.heartbeat_interval_s,
             ttl_s=settings.heartbeat_ttl_s,
             state=self._beat,
-            on_members=parts.members,
+            on_members=parts.dispatcher.after_members,
             on_lineage=parts.ownership.lineage,
             on_log=parts.log_guard.heard,
         )
         signs.start()
-        identity = await when_ready(lambda: parts.reader.open(parts.intake.take, parts.ownership.eligible))
-        parts.partition_count = identity.partition_count
+        identity = await when_ready(lambda: outside.reader.open(parts.intake.take, parts.ownership.eligible))
+        parts.claims.begin(identity)
         parts.ownership.begin(identity)
         parts.loop_watch.guard()
         log.info(
             telemetry.WORKER_STARTED,
-            worker_id=str(parts.worker_id),
+            worker_id=str(outside.worker_id),
             pid=os.getpid(),
             lane=settings.lane,
             slots=settings.dispatch_slots,
-            grpc=parts.exchange.address,
+            grpc=outside.server.address,
             metrics=http_url(settings.metrics_host, ops.port, "/metrics"),
         )
         tasks = parts.loops()
@@ -102,7 +108,7 @@ class Worker:
 
     async def _end(self, signs: SignsOfLife, ops: OpsServer) -> None:
         """Close everything, in bounded time. A part is closed even if one before it could not be."""
-        worker_id = self._parts.worker_id
+        worker_id = self._outside.worker_id
         async with contextlib.AsyncExitStack() as ending:  # the last callback runs first
             ending.callback(log.info, telemetry.WORKER_STOPPED, worker_id=str(worker_id))
             ending.callback(ops.stop)
@@ -114,19 +120,19 @@ class Worker:
         """Remove the worker's row. When Postgres is away, others see by the worker's silence that it is gone."""
         try:
             async with asyncio.timeout(_FAREWELL_S):
-                await self._workers.remove(self._parts.worker_id)
+                await self._workers.remove(self._outside.worker_id)
         except (UnavailableError, TimeoutError) as error:
             log.warning(telemetry.STORE_UNAVAILABLE, error=f"the worker's row is left behind: {error or 'no answer'}")
 
     async def _register(self, metrics_port: int) -> int:
         return await self._workers.register(
-            self._parts.worker_id,
+            self._outside.worker_id,
             kind=_KIND,
             lane=self._settings.lane,
             build=self._settings.argosy_build or version("argosy"),
             host=socket.gethostname(),
             pid=os.getpid(),
-            address=self._parts.exchange.address,
+            address=self._outside.server.address,
             metrics_port=metrics_port,
             slots=self._settings.dispatch_slots,
             workflows=[(each.name, each.version, each.description) for each in self._catalog.definitions],
@@ -135,7 +141,7 @@ class Worker:
     def _drain(self) -> Drain:
         parts = self._parts
         return Drain(
-            parts.reader,
+            self._outside.reader,
             parts.scheduler,
             parts.executor,
             parts.flusher,
@@ -143,7 +149,7 @@ class Worker:
             parts.handover,
             parts.background,
             parts.clock,
-            owned=parts.owned,
+            owned=parts.claims.owned,
             borrowing=parts.borrowing,
             handover_s=self._settings.handover_s,
             drain_timeout_s=self._settings.drain_timeout_s,
@@ -158,7 +164,7 @@ class Worker:
 
     def _beat(self) -> Beat:
         """Return what the next heartbeat says. Called from another thread."""
-        owned = list(self._parts.owned.values())
+        owned = list(self._parts.claims.owned.values())
         return Beat(
             in_flight=self._parts.executor.running,
             is_draining=self._stopping.is_set(),
@@ -187,7 +193,7 @@ class Worker:
         if not lacks and (loop := rounds.failing()):
             lacks = f"a loop that keeps failing: {loop}; its log says why ({telemetry.LOOP_ERROR})"
         return not lacks and not is_draining, {
-            "partitions": sorted(self._parts.owned),
+            "partitions": sorted(self._parts.claims.owned),
             "running": self._parts.executor.running,
             "draining": is_draining,
             "store": "ok" if has_store else "read_only" if self._is_store_read_only else "unavailable",

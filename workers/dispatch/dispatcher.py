@@ -1,0 +1,235 @@
+"""What follows from what happens in a worker: one method per fact, which calls the parts that it concerns.
+
+Rules:
+- The order of the calls is the order in which they must be made. Nothing is awaited between a fact and what follows.
+- What is done for one of many turns or partitions is outlived: its error is logged, and the others are served.
+- Nothing is kept here, and no part decides here: parts decide, each by itself, what a call means for them.
+"""
+
+import uuid
+from collections.abc import Collection, Sequence
+
+import structlog
+
+from argosy import telemetry
+from argosy.log import LogReader
+from argosy.rounds import Rounds
+from argosy.store.head import Head, LoadedTurn
+from argosy.store.numbered_stream import Answer
+from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.builds.borrowing import Borrowing
+from argosy.workers.dispatch.builds.lending import Lending
+from argosy.workers.dispatch.claims import Claims
+from argosy.workers.dispatch.database_clock import DatabaseClock
+from argosy.workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.flush.batch import Placement
+from argosy.workers.dispatch.inbox.inbox import Inbox
+from argosy.workers.dispatch.life import Member
+from argosy.workers.dispatch.others import Others
+from argosy.workers.dispatch.owned import Owned, Resume
+from argosy.workers.dispatch.ownership.handover import Handover
+from argosy.workers.dispatch.ownership.ownership import Ownership
+from argosy.workers.dispatch.scheduling.histories import Unreadable
+from argosy.workers.dispatch.scheduling.pager import Pager
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.stream.hub import Hub
+from argosy.workers.dispatch.tasks import Background
+from argosy.workers.dispatch.turn import Turn
+
+log = structlog.get_logger()
+
+
+class Dispatcher:
+    """Tells the parts of a worker what happened. `Parts` sets each of the attributes below as it makes the part."""
+
+    reader: LogReader
+    database_clock: DatabaseClock
+    scheduler: Scheduler
+    pager: Pager
+    executor: Executor
+    inbox: Inbox
+    intake: Intake
+    ownership: Ownership
+    handover: Handover
+    lending: Lending
+    borrowing: Borrowing
+    hub: Hub
+    others: Others
+
+    def __init__(self, rounds: Rounds, claims: Claims, background: Background) -> None:
+        self._rounds = rounds
+        self._claims = claims
+        self._background = background
+
+    # Postgres answered
+
+    def after_answer(self, answer: Answer) -> None:
+        self.database_clock.heard(answer.at)
+
+    def after_refusal(self, turns: list[Turn], lost: list[Owned]) -> None:
+        """Turns may never write from this memory again; the fences of the partitions in `lost` did not hold."""
+        for turn in turns:
+            telemetry.TURNS_REFUSED.inc()
+            if not turn.owned.is_void:
+                log.warning(telemetry.TURN_REFUSED, turn_id=str(turn.turn_id), status=turn.status)
+                self.executor.dropped(turn)
+                self.after_misreading(turn)
+        if lost:
+            self.ownership.lost(lost)
+        self.pager.nudge()
+
+    def after_placing(self, placements: list[Placement]) -> None:
+        self.inbox.placed(placements)
+        for each in placements:
+            with self._rounds.outlive(turn_id=str(each.turn_id)):
+                self.hub.look(each.turn_id, each.session_id)
+
+    def after_writing(self, turns: list[Turn]) -> None:
+        self.executor.written(turns)
+        self.borrowing.written(turns)
+
+    def after_moving(self, inbox_ids: list[uuid.UUID]) -> None:
+        self.inbox.moved(inbox_ids)
+
+    def after_timers(self, due_s: list[float]) -> None:
+        self.inbox.expect(due_s)
+
+    # Partitions
+
+    def after_opening(self, opened: list[Owned]) -> None:
+        with self._rounds.outlive():
+            self.hub.opened(opened)
+        self.pager.claimed(opened)
+        self.inbox.poke()
+
+    def after_release(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
+        """A turn that was held for a step at a former owner goes on."""
+        telemetry.HANDOVERS.labels(outcome=resume.value).inc()
+        self.take_up(turn_id, owned, resume)
+        self.inbox.poke()  # rows that stayed due while the turn was held can be taken now
+
+    def after_losses(self, lost: list[Owned]) -> None:
+        self.ownership.lost(lost)
+
+    def after_loss(self, gone: list[Owned]) -> None:
+        """Partitions are not ours any more, each told once per claim."""
+        parts = [(owned, self.scheduler.void(owned)) for owned in gone]
+        self.handover.begin(parts)
+        with self._rounds.outlive():
+            self.hub.gone(parts)
+        for owned in gone:
+            self.executor.forget(owned)
+            self.inbox.void(owned)
+            self.pager.void(owned)
+            self.lending.void(owned)
+
+    def after_handover(self, turn: Turn) -> None:
+        """Nothing of the turn runs here any more."""
+        self.executor.handed_over(turn)
+        with self._rounds.outlive(turn_id=str(turn.turn_id)):
+            self.hub.done(turn)
+
+    def after_telling(self, turn: Turn) -> None:
+        """A row for the turn was written, which its owner should read."""
+        self._background.spawn(self.others.tell(turn))
+
+    # Turns
+
+    def after_freeing(self) -> None:
+        """Turns came, or slots became free: fill slots and read on."""
+        self.pager.nudge()
+        self.executor.fill()
+        self.intake.balance()
+        telemetry.RUNNING.set(self.executor.running)
+        telemetry.READY_SESSIONS.set(self.scheduler.ready_count)
+
+    def after_misreading(self, turn: Turn) -> None:
+        """Drop a turn from memory and read it again, alone: what Postgres has of it is right.
+
+        Its code was broken off here, which does not count as a crash. Inbox rows that it had in hand are due as before.
+        A borrowed turn goes back to its owner instead.
+        """
+        self.scheduler.left(turn)
+        self.inbox.moved([*turn.moves, *turn.seen, *turn.deferred])
+        if turn.owned.is_lent:
+            self.borrowing.refused(turn)
+            return
+        self.scheduler.more(turn.session_id, turn.bucket, turn.owned)
+        self.take_up(turn.turn_id, turn.owned, Resume.UNHEARD)
+        self.pager.nudge()
+        self.inbox.poke()
+
+    def take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
+        """Read a turn that is running in Postgres into memory."""
+        self._background.spawn(self.pager.take_up(turn_id, owned, resume))
+
+    def after_load(self, turn: Turn) -> None:
+        self.executor.begin(turn)
+
+    def after_unreadable(self, turn: Turn, why: Unreadable) -> None:
+        """The turn's history cannot be used."""
+        self.executor.set_aside(turn, why)
+
+    def after_paging(self) -> None:
+        self.executor.fill()
+
+    def after_deferral(self, turn: Turn) -> None:
+        """Rows met the turn before its last flush was durable, which it is now."""
+        self.inbox.again(turn)
+
+    def after_lack(self, turn: Turn) -> None:
+        """The turn's build is not here, and the turn holds no slot."""
+        self.lending.lacks(turn)
+
+    # Loans
+
+    def after_lent_head(self, row: Head | LoadedTurn, owned: Owned) -> None:
+        if row.lent_to is not None:
+            self.lending.found(row.turn_id, row.session_id, row.bucket, row.lent_to, owned)
+
+    def after_row_of_lent(self, turn_id: uuid.UUID) -> None:
+        """A row is due for a turn that another worker borrows."""
+        self.lending.row_came(turn_id)
+
+    def after_letting_go(self, inbox_ids: Collection[uuid.UUID]) -> None:
+        self.inbox.moved(inbox_ids)
+        self.inbox.poke()
+
+    def after_more(self, session_id: uuid.UUID, bucket: int, owned: Owned) -> None:
+        """There may be more of a session in Postgres than memory knows."""
+        self.scheduler.more(session_id, bucket, owned)
+        self.pager.nudge()
+        self.inbox.poke()
+
+    def after_forgotten_heads(self, owned: list[Owned]) -> None:
+        """Memory had no room for heads of these partitions, and has some now."""
+        self.pager.claimed(owned)
+        self.pager.nudge()
+
+    # What others say
+
+    def after_poke(self, buckets: Sequence[int]) -> None:
+        """Rows are due in these buckets, or turns were lent or came back.
+
+        A bucket that another worker owns concerns the turns that this worker borrows.
+        """
+        mine = sum(self._claims.of(each) is not None for each in buckets) if self._claims.are_known else 0
+        if mine:
+            self.inbox.poke()
+            self.lending.poke()
+        if self.borrowing.turns or mine < len(buckets):
+            self.borrowing.poke()
+
+    def after_signal(self, turns: Sequence[tuple[str, uuid.UUID]]) -> None:
+        """Signals to these turns, each with its tenant, are being written."""
+        self.inbox.ahead.poke(turns)
+
+    def after_append(self) -> None:
+        self.reader.wake()
+
+    def after_rival_claim(self, partitions: Sequence[int]) -> None:
+        self.ownership.claimed_by_others(partitions)
+
+    def after_members(self, members: list[Member]) -> None:
+        self.ownership.members(members)
+        self.lending.poke()

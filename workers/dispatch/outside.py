@@ -1,0 +1,72 @@
+"""What a worker reaches outside of its own memory: its log, Postgres, and other processes."""
+
+import uuid
+from typing import NamedTuple
+
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.log import LogReader
+from argosy.logs.open import open_reader
+from argosy.poke import Poker
+from argosy.secret import load_keys
+from argosy.store.build import Builds, Loans
+from argosy.store.head import Heads
+from argosy.store.lane_log import LaneLogs
+from argosy.store.numbered_stream import NumberedStream
+from argosy.store.partition import Partitions
+from argosy.store.pool import Pool
+from argosy.verify_calls import SilentBounds
+from argosy.workers.dispatch.rpc_server import RpcServer
+
+_ACCEPTS, _FLUSHES = 1, 2
+
+
+class Outside(NamedTuple):
+    """The outside of one worker, under whose id everything in it speaks. Tests have a scripted one."""
+
+    worker_id: uuid.UUID
+    reader: LogReader
+    accepts: NumberedStream
+    flushes: NumberedStream
+    heads: Heads
+    partitions: Partitions
+    lane_logs: LaneLogs
+    builds: Builds
+    loans: Loans
+    pool: Pool
+    server: RpcServer
+    poker: Poker
+
+
+def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock) -> Outside:
+    """Make the outside of a new worker. Nothing is opened yet but the port of the gRPC server."""
+    worker_id, lane = uuid.uuid4(), settings.lane
+    reader = open_reader(settings, dsn, clock)
+    key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).calls
+    server = RpcServer(
+        key=key,
+        worker_id=worker_id,
+        host=settings.grpc_host,
+        port=settings.grpc_port,
+        silent=SilentBounds(settings.rpc_silent_calls_max, settings.rpc_silent_s),
+    )
+    input_size_bytes_max = settings.head_input_size_bytes_max
+    return Outside(
+        worker_id=worker_id,
+        reader=reader,
+        accepts=NumberedStream(dsn, worker_id, _ACCEPTS, timeout_s=settings.flush_timeout_s),
+        flushes=NumberedStream(dsn, worker_id, _FLUSHES, timeout_s=settings.flush_timeout_s),
+        heads=Heads(
+            pool,
+            lane,
+            input_size_bytes_max=input_size_bytes_max,
+            load_size_bytes_max=settings.load_size_bytes_max,
+        ),
+        partitions=Partitions(pool, worker_id, server.address, lane),
+        lane_logs=LaneLogs(pool, lane),
+        builds=Builds(pool),
+        loans=Loans(pool, worker_id, lane, input_size_bytes_max=input_size_bytes_max),
+        pool=pool,
+        server=server,
+        poker=Poker(key, lane, clock),
+    )
