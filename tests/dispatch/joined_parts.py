@@ -15,8 +15,8 @@ from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.parts import Parts as DispatchParts
-from argosy.workers.dispatch.stream.hub import Wanted
-from argosy.workers.dispatch.stream.line import Line
+from argosy.workers.dispatch.stream.connection import GatewayConnection
+from argosy.workers.dispatch.stream.hub import SubscribeRequest
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.definition import Workflow
 
@@ -208,8 +208,8 @@ class Parts:
 
     def look_on(self, turn):
         """Watch a turn, as a gateway does for a client."""
-        wanted = Wanted(1, turn.turn_id, False, turn.tenant, 0, (0, 0), False, False, 10**6)
-        self.hub.subscribe(Line(10**6), wanted)
+        request = SubscribeRequest(1, turn.turn_id, False, turn.tenant, 0, (0, 0), False, False, 10**6)
+        self.hub.subscribe(GatewayConnection(10**6), request)
 
     async def __aenter__(self):
         self.tasks = [asyncio.create_task(each.run()) for each in (self.flusher, self.pager, self.lending)]

@@ -11,10 +11,10 @@ from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.poke import PokeService
-from argosy.workers.dispatch.stream.feeder import Feeder
+from argosy.workers.dispatch.stream.frame_publisher import FramePublisher
 from argosy.workers.dispatch.stream.hub import Hub
 from argosy.workers.dispatch.stream.service import WatchService
-from argosy.workers.dispatch.stream.watchers import Watchers
+from argosy.workers.dispatch.stream.subscribers import Subscribers
 from argosy.workers.dispatch.turn import Turn
 
 
@@ -46,16 +46,16 @@ class Exchange:
         self._poke_service = PokeService(
             on_inbox, on_signalled, on_log, on_claimed, streams_max=settings.watch_streams_max
         )
-        watchers = Watchers()
-        feeder = Feeder(
-            watchers,
+        subscribers = Subscribers()
+        frame_publisher = FramePublisher(
+            subscribers,
             clock,
             coalesce_s=settings.watch_coalesce_ms / 1000,
             now_us=lambda: int(database_clock.now_s() * 1_000_000),
         )
         self.hub = Hub(
-            watchers,
-            feeder,
+            subscribers,
+            frame_publisher,
             owned=owned,
             running=running,
             running_of=running_of,

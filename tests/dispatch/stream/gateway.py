@@ -79,7 +79,7 @@ class Gateway:
         async with self._writing:  # gRPC takes one message at a time
             await call.write(WatchRequest(**fields))
 
-    def wish(self, credit_bytes: int = CREDIT_BYTES, **fields: Any) -> Subscribe:
+    def request(self, credit_bytes: int = CREDIT_BYTES, **fields: Any) -> Subscribe:
         """turn_id and session_id as UUIDs; the number of the subscription is the next one."""
         self._next += 1
         fields.setdefault("tenant", TENANT)
@@ -88,10 +88,10 @@ class Gateway:
 
     async def subscribe(self, credit_bytes: int = CREDIT_BYTES, **fields: Any) -> int:
         """Returns when it is answered; the number of the subscription."""
-        wish = self.wish(credit_bytes, **fields)
-        await self.send(subscribe=[wish])
-        await self.until(lambda: bool(self.of(wish.subscription)))
-        return wish.subscription
+        request = self.request(credit_bytes, **fields)
+        await self.send(subscribe=[request])
+        await self.until(lambda: bool(self.of(request.subscription)))
+        return request.subscription
 
     async def give(self, subscription: int, size_bytes: int) -> None:
         await self.send(credit=[Credit(subscription=subscription, bytes=size_bytes)])

@@ -14,10 +14,10 @@ from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.rpc_server import RpcServer
-from argosy.workers.dispatch.stream.feeder import Feeder
+from argosy.workers.dispatch.stream.frame_publisher import FramePublisher
 from argosy.workers.dispatch.stream.hub import Hub
 from argosy.workers.dispatch.stream.service import WatchService
-from argosy.workers.dispatch.stream.watchers import Watchers
+from argosy.workers.dispatch.stream.subscribers import Subscribers
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
@@ -76,11 +76,13 @@ class Owner:
         self.owned = {0: Owned(0, 10, (0, 1023))}
         self.live: dict[uuid.UUID, Turn] = {}
         self.held: dict[uuid.UUID, HeldTurn] = {}
-        self.watchers = Watchers()
-        self.feeder = Feeder(self.watchers, SystemClock(), coalesce_s=0.01, now_us=lambda: 1_700_000_000_000_000)
+        self.subscribers = Subscribers()
+        self.frame_publisher = FramePublisher(
+            self.subscribers, SystemClock(), coalesce_s=0.01, now_us=lambda: 1_700_000_000_000_000
+        )
         self.hub = Hub(
-            self.watchers,
-            self.feeder,
+            self.subscribers,
+            self.frame_publisher,
             owned=self.owned,
             running=self.live.get,
             running_of=lambda session: next((t for t in self.live.values() if t.session_id == session), None),
@@ -111,9 +113,9 @@ class Owner:
             await self.server.stop()
 
     async def until_watched(self, count: int) -> None:
-        """Returns when there are so many subscriptions."""
+        """Returns when there are so many subscribers."""
         async with asyncio.timeout(5):
-            while self.watchers.count != count:  # noqa: ASYNC110 — what changes is a count, not an event
+            while self.subscribers.count != count:  # noqa: ASYNC110 — what changes is a count, not an event
                 await asyncio.sleep(0.01)
 
     def turn(self, session: str = "session") -> Turn:

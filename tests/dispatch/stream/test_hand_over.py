@@ -1,4 +1,4 @@
-"""What a watcher is told when the partition of its turn changes hands."""
+"""What a subscriber is told when the partition of its turn changes hands."""
 
 import uuid
 
@@ -18,7 +18,7 @@ async def test_who_watches_a_lost_partition_is_told(owner: Owner, gateway: Gatew
     await gateway.until(lambda: all(gateway.of(each, "moved") for each in numbers))
 
     assert [each.still_streams for number in numbers for each in gateway.of(number, "moved")] == [False, False]
-    assert owner.watchers.count == 0
+    assert owner.subscribers.count == 0
 
 
 @pytest.mark.parametrize("is_refused", [False, True], ids=["in good order", "a flush of it was refused"])
@@ -47,7 +47,7 @@ async def test_a_step_that_goes_on_at_the_former_owner_streams_on_without_a_rese
     assert [each.still_streams for each in gateway.of(number, "moved")] == [True, False]
     assert gateway.kinds(number) == ["subscribed", "frame", "moved", "frame", "moved"]
     assert gateway.kinds(late) == ["subscribed", "frame", "moved"]
-    assert owner.watchers.count == 0
+    assert owner.subscribers.count == 0
 
 
 async def test_a_partition_that_comes_back_and_goes_again_tears_no_text(owner: Owner, gateway: Gateway) -> None:
@@ -72,7 +72,7 @@ async def test_there_are_no_frames_where_nothing_of_the_turn_runs(owner: Owner, 
     number = await gateway.subscribe(turn_id=owner.turn().turn_id, frames_only=True)
 
     assert gateway.kinds(number) == ["moved"]
-    assert owner.watchers.count == 0
+    assert owner.subscribers.count == 0
 
 
 @pytest.mark.parametrize("comes", ["before it is known", "after"])

@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argosy.turn.events import Event
-from argosy.workers.dispatch.stream.hub import Wanted
-from argosy.workers.dispatch.stream.line import Line
+from argosy.workers.dispatch.stream.connection import GatewayConnection
+from argosy.workers.dispatch.stream.hub import SubscribeRequest
 from argosy.workflow.channels import WORKFLOW
 from tests.dispatch.stream.gateway import TENANT
 from tests.dispatch.stream.owner import Owner
 from tests.dispatch.stream.running import STEPS, Running, decode
 
 TURNS = range(2)
-LINE_SIZE_BYTES = 300
+QUEUE_SIZE_BYTES = 300
 
 
 class Reader:
-    """What a gateway makes of one subscription: puts together what it is told, and reads the story when it must.
+    """What a gateway makes of one subscription: puts together what it is told, and reads the events when it must.
 
     values: of the open channels, by step.
     """
@@ -93,32 +93,34 @@ class Reader:
 
 
 class Gateway:
-    """One line, and on it a subscription to each turn."""
+    """One connection, and on it a subscription to each turn."""
 
     def __init__(self, owner: Owner, runs: list[Running]) -> None:
         self._owner = owner
         self.readers = [Reader(running) for running in runs]
-        self._line = Line(LINE_SIZE_BYTES)
+        self._connection = GatewayConnection(QUEUE_SIZE_BYTES)
         self.connect(200)
 
     def connect(self, credit_bytes: int) -> None:
         """Anew, with the last frames that it has; then what is durable by now is read."""
-        self._owner.hub.close(self._line)
-        self._line = Line(LINE_SIZE_BYTES)
+        self._owner.hub.close(self._connection)
+        self._connection = GatewayConnection(QUEUE_SIZE_BYTES)
         for number, reader in enumerate(self.readers):
-            wanted = Wanted(number, reader.turn_id, False, TENANT, 0, reader.last, False, False, credit_bytes)
-            self._owner.hub.subscribe(self._line, wanted)
+            request = SubscribeRequest(
+                number, reader.turn_id, False, TENANT, 0, reader.last, False, False, credit_bytes
+            )
+            self._owner.hub.subscribe(self._connection, request)
             reader.read()
 
     def give(self, number: int, size_bytes: int) -> None:
-        self._owner.hub.give_credit(self._line.subscriptions[number], size_bytes)
+        self._owner.hub.give_credit(self._connection.subscribers[number], size_bytes)
 
     def hear(self) -> None:
-        """Take one message from the line."""
-        was_full = self._line.is_full
-        items = self._line.take()
-        if was_full and not self._line.is_full:
-            self._owner.hub.drained(self._line)
+        """Take one message from the connection."""
+        was_full = self._connection.is_full
+        items = self._connection.take()
+        if was_full and not self._connection.is_full:
+            self._owner.hub.drained(self._connection)
         for item in items:
             kind = item.WhichOneof("what")
             self.readers[item.subscription].hear(kind, getattr(item, kind))
@@ -163,7 +165,7 @@ class World:
             case "suspend", turn:
                 self.runs[turn].suspend_and_resume()
             case ("round",):
-                self.owner.feeder._feed_all()
+                self.owner.frame_publisher._publish_all()
             case "hear", gateway:
                 self.gateways[gateway].hear()
             case "give", gateway, turn, size_bytes:
@@ -179,7 +181,7 @@ class World:
             for number in TURNS:
                 gateway.give(number, 1 << 40)
         for _ in range(100):
-            self.owner.feeder._feed_all()
+            self.owner.frame_publisher._publish_all()
             for gateway in self.gateways:
                 gateway.hear()
 

@@ -1,47 +1,49 @@
-"""What there was no room for is told when there is, in whatever order credit and room on the line come."""
+"""What there was no room for is told when there is, in whatever order credit and room on the connection come."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from argosy.turn.events import Event
-from argosy.workers.dispatch.stream.hub import Wanted
-from argosy.workers.dispatch.stream.line import Line
+from argosy.workers.dispatch.stream.connection import GatewayConnection
+from argosy.workers.dispatch.stream.hub import SubscribeRequest
 from argosy.workers.dispatch.turn import Turn
 from tests.dispatch.stream.owner import Owner
 
-LINE_SIZE_BYTES = 1_000
+QUEUE_SIZE_BYTES = 1_000
 
 
 class Room:
-    """One line, and a subscription on it for each turn, by the turn's place in `turns`."""
+    """One connection, and a subscription on it for each turn, by the turn's place in `turns`."""
 
     def __init__(self, *credits_bytes: int) -> None:
         self.owner = Owner()
-        self.line = Line(LINE_SIZE_BYTES)
+        self.connection = GatewayConnection(QUEUE_SIZE_BYTES)
         self.turns: list[Turn] = []
         for number, credit_bytes in enumerate(credits_bytes):
             turn = self.owner.turn(f"session {number}")
             self.turns.append(turn)
-            wanted = Wanted(number, turn.turn_id, False, turn.tenant, 0, (0, 0), False, False, LINE_SIZE_BYTES)
-            self.owner.hub.subscribe(self.line, wanted)
-            self.line.subscriptions[number].credit_bytes = credit_bytes
-        self.line.take()
+            request = SubscribeRequest(
+                number, turn.turn_id, False, turn.tenant, 0, (0, 0), False, False, QUEUE_SIZE_BYTES
+            )
+            self.owner.hub.subscribe(self.connection, request)
+            self.connection.subscribers[number].credit_bytes = credit_bytes
+        self.connection.take()
 
     def give(self, number: int) -> None:
-        self.owner.hub.give_credit(self.line.subscriptions[number], 1 << 20)
+        self.owner.hub.give_credit(self.connection.subscribers[number], 1 << 20)
 
     def fill(self, number: int) -> None:
-        self.owner.write(self.turns[number], data=b'"%b"' % (b"x" * LINE_SIZE_BYTES))
+        self.owner.write(self.turns[number], data=b'"%b"' % (b"x" * QUEUE_SIZE_BYTES))
 
     def heard(self) -> Iterator[tuple[int, str]]:
         """Takes what comes until nothing does, as a gateway that reads on."""
         while True:
-            was_full = self.line.is_full
-            items = self.line.take()
-            if was_full and not self.line.is_full:
-                self.owner.hub.drained(self.line)
-            self.owner.feeder._feed_all()
+            was_full = self.connection.is_full
+            items = self.connection.take()
+            if was_full and not self.connection.is_full:
+                self.owner.hub.drained(self.connection)
+            self.owner.frame_publisher._publish_all()
             if not items:
                 return
             for item in items:
@@ -61,7 +63,7 @@ async def test_credit_that_comes_while_the_line_is_full_is_remembered() -> None:
 async def test_a_frame_that_waited_for_credit_and_then_for_the_line_is_sent() -> None:
     room = Room(0, 1 << 20)
     room.owner.emit(room.turns[0], "text")
-    room.owner.feeder._feed_all()
+    room.owner.frame_publisher._publish_all()
     room.fill(1)
 
     room.give(0)

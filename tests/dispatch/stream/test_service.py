@@ -67,7 +67,7 @@ async def test_what_cannot_be_watched_here_is_refused(
     number = await gateway.subscribe(**{"turn_id": owner.turn().turn_id, **fields})
 
     assert [each.reason for each in gateway.of(number, "refused")] == [reason]
-    assert owner.watchers.count == 0
+    assert owner.subscribers.count == 0
 
 
 async def test_a_partition_of_somebody_else_is_refused(owner: Owner, gateway: Gateway) -> None:
@@ -81,7 +81,7 @@ async def test_a_partition_of_somebody_else_is_refused(owner: Owner, gateway: Ga
 
 async def test_subscriptions_have_a_bound(owner: Owner, gateway: Gateway) -> None:
     turn = owner.turn()
-    await gateway.send(subscribe=[gateway.wish(turn_id=turn.turn_id) for _ in range(100)])
+    await gateway.send(subscribe=[gateway.request(turn_id=turn.turn_id) for _ in range(100)])
 
     number = await gateway.subscribe(turn_id=turn.turn_id)
     await gateway.send(unsubscribe=[1])
@@ -106,7 +106,7 @@ async def test_what_is_not_watched_any_more_is_not_told(owner: Owner, gateway: G
 async def test_a_stream_that_ends_leaves_nothing(owner: Owner) -> None:
     async with Gateway(owner.address, owner.worker_id) as gateway:
         await gateway.subscribe(turn_id=owner.turn().turn_id)
-        assert owner.watchers.count == 1
+        assert owner.subscribers.count == 1
 
     await owner.until_watched(0)
 
@@ -170,10 +170,10 @@ async def test_a_gateway_that_never_reads_costs_a_bounded_number_of_bytes(owner:
     """It has all the credit in the world, takes nothing, and others are served as if it were not there."""
     turn = owner.turn()
     silent = Gateway(owner.address, owner.worker_id)
-    wish = silent.wish(turn_id=turn.turn_id, credit_bytes=1 << 40)
-    await silent.send(subscribe=[wish])
+    request = silent.request(turn_id=turn.turn_id, credit_bytes=1 << 40)
+    await silent.send(subscribe=[request])
     await owner.until_watched(1)
-    (line,) = {each.line for each in owner.watchers.all()}
+    (connection,) = {each.connection for each in owner.subscribers.all()}
     number = await gateway.subscribe(turn_id=turn.turn_id)
 
     largest = 0
@@ -181,7 +181,7 @@ async def test_a_gateway_that_never_reads_costs_a_bounded_number_of_bytes(owner:
         owner.write(turn, data=b'"%b"' % (b"x" * 100_000))
         owner.emit(turn, "y" * 1000)
         await asyncio.sleep(0.005)
-        largest = max(largest, line.size_bytes)
+        largest = max(largest, connection.size_bytes)
     await gateway.until(lambda: len(gateway.of(number, "event")) == 300)
 
     assert SIZE_BYTES_MAX < largest < SIZE_BYTES_MAX + 200_000
@@ -199,11 +199,11 @@ async def test_a_gateway_that_takes_nothing_for_long_is_let_go(owner: Owner, mon
     monkeypatch.setattr(service, "_TAKEN_WITHIN_S", 0.2)
     turn = owner.turn()
     silent = Gateway(owner.address, owner.worker_id)
-    await silent.send(subscribe=[silent.wish(turn_id=turn.turn_id, credit_bytes=1 << 40)])
+    await silent.send(subscribe=[silent.request(turn_id=turn.turn_id, credit_bytes=1 << 40)])
 
     await owner.until_watched(1)
     async with asyncio.timeout(5):
-        while owner.watchers.count:
+        while owner.subscribers.count:
             owner.write(turn, data=b'"%b"' % (b"x" * 100_000))
             await asyncio.sleep(0.01)
     await silent.__aexit__()

@@ -57,7 +57,7 @@ async def test_recorded_messages_open_no_second_stream(owner: Owner, relay: Rela
 
     assert recorded.requests
     assert (code, answers) == (grpc.StatusCode.UNAUTHENTICATED, [])
-    assert owner.watchers.count == 1
+    assert owner.subscribers.count == 1
 
 
 async def test_recorded_messages_mean_nothing_to_another_worker(owner: Owner, relay: Relay, through: Gateway) -> None:
@@ -68,7 +68,7 @@ async def test_recorded_messages_mean_nothing_to_another_worker(owner: Owner, re
 
     code, answers = await say_again(other.address, recorded.requests, recorded.metadata)
 
-    assert (code, answers, other.watchers.count) == (grpc.StatusCode.UNAUTHENTICATED, [], 0)
+    assert (code, answers, other.subscribers.count) == (grpc.StatusCode.UNAUTHENTICATED, [], 0)
     await other.stop()
 
 
@@ -91,10 +91,10 @@ async def test_a_call_that_is_relayed_to_another_worker_is_refused_there(owner: 
     gone = Owner()
     relay.greeting = lambda greeting: {**greeting, WORKER_HEADER: gone.worker_id.bytes}
     async with Gateway(relay.address, gone.worker_id) as gateway:
-        await gateway.send(subscribe=[gateway.wish(turn_id=owner.turn().turn_id)])
+        await gateway.send(subscribe=[gateway.request(turn_id=owner.turn().turn_id)])
 
         assert await gateway.until_ended() is grpc.StatusCode.UNAUTHENTICATED
-    assert (gateway.items, owner.watchers.count) == ([], 0)
+    assert (gateway.items, owner.subscribers.count) == ([], 0)
 
 
 async def test_who_says_that_it_is_another_worker_is_told_nothing(owner: Owner, relay: Relay) -> None:
@@ -163,7 +163,7 @@ async def test_requests_that_were_tampered_with_end_the_stream(
 
     for count in range(1, 6):
         turn = owner.turn()
-        await through.send(subscribe=[through.wish(turn_id=turn.turn_id)])
+        await through.send(subscribe=[through.request(turn_id=turn.turn_id)])
         if count < 3:
             await owner.until_watched(count)
 

@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from argosy.workers.dispatch.stream.cut import Cut, Kind, Seen, next_cut
+from argosy.workers.dispatch.stream.channel_update import ChannelUpdate, Sent, UpdateKind, next_update
 from argosy.workers.dispatch.stream.turn_frames import TurnFrames
 from tests.dispatch.stream.filled_turn import Turn
 
@@ -17,38 +17,38 @@ def test_watchers_that_were_sent_the_same_get_the_same_frame() -> None:
     made = []
 
     for _ in range(3):
-        cut = next_cut(turn.channels.open(), (), durable_seq=ANY, characters_max=100)
-        assert cut is not None
-        made.append(frames.numbered((), cut, lambda n, *_: object(), above=0))
+        update = next_update(turn.channels.open(), (), durable_seq=ANY, characters_max=100)
+        assert update is not None
+        made.append(frames.numbered((), update, lambda n, *_: object(), above=0))
 
     assert made[0] is made[1] is made[2]
 
 
 def test_only_so_many_numbers_are_remembered() -> None:
     turn, frames = Turn(), TurnFrames(unix_ms=0)
-    seen: Seen = ()
+    sent: Sent = ()
     numbers: list[int] = []
     for _ in range(1000):
         turn.say("x")
-        cut = next_cut(turn.channels.open(), seen, durable_seq=ANY, characters_max=100)
-        assert cut is not None
-        n, _, seen = frames.numbered(seen, cut, lambda n, *_: None, above=numbers[-1] if numbers else 0)
+        update = next_update(turn.channels.open(), sent, durable_seq=ANY, characters_max=100)
+        assert update is not None
+        n, _, sent = frames.numbered(sent, update, lambda n, *_: None, above=numbers[-1] if numbers else 0)
         numbers.append(n)
         frames.end_round()
 
     assert numbers == sorted(set(numbers))
-    assert frames.seen(numbers[-1]) == seen
-    assert frames.seen(numbers[0]) is None
+    assert frames.sent(numbers[-1]) == sent
+    assert frames.sent(numbers[0]) is None
 
 
 @pytest.mark.parametrize(("had", "is_believed"), [(2_000_000, True), (1 << 60, False)])
 def test_numbers_grow_beyond_what_a_watcher_has_unless_it_cannot_be(had: int, is_believed: bool) -> None:
     turn, frames = Turn(), TurnFrames(unix_ms=1000)
     turn.say("text")
-    cut = next_cut(turn.channels.open(), (), durable_seq=ANY, characters_max=100)
-    assert cut is not None
+    update = next_update(turn.channels.open(), (), durable_seq=ANY, characters_max=100)
+    assert update is not None
 
-    n, _, _ = frames.numbered((), cut, lambda n, *_: None, above=had)
+    n, _, _ = frames.numbered((), update, lambda n, *_: None, above=had)
 
     assert n == (had + 1 if is_believed else 1_000_001)
 
@@ -60,8 +60,8 @@ def test_a_frame_of_text_says_the_checksum_of_what_is_before_it_wherever_its_wat
 
     def checksum(characters: int) -> int:
         channel = turn.channels.open()[0]
-        cut = Cut(Kind.TEXT, channel, characters, channel.length)
-        return int(frames.numbered((), cut, lambda _, __, before: before, above=0)[1])
+        update = ChannelUpdate(UpdateKind.TEXT, channel, characters, channel.length)
+        return int(frames.numbered((), update, lambda _, __, before: before, above=0)[1])
 
     for text in ("Welt", "!", "…"):
         turn.say(text)

@@ -1,11 +1,12 @@
-"""Tell subscriptions of gateways what happens to the turns that they watch. On the event loop; nothing here waits.
+"""Send subscribers what happens to the turns that they follow. On the event loop; nothing here waits.
 
 Rules:
-- A subscription is told only of turns of its tenant, whatever it asks for.
-- A subscription belongs to the claim under which it was taken. When the claim is lost, the subscription is told so
-  (MOVED) and ends. If a step of its turn still runs here, it ends only with that step, whose frames it gets till then.
+- A subscriber is sent only turns of its tenant, whatever it asks for.
+- A subscription belongs to the claim under which it was taken. When the claim is lost, the subscriber is told so
+  (MOVED), and the subscription ends. If a step of its turn still runs here, it ends only with that step, whose frames
+  the subscriber gets till then.
 - Durable events are sent right after the flush that wrote them. Without room one LOOK stands for all of them.
-- While there is no subscription, every call here returns at once.
+- While there is no subscriber, every call here returns at once.
 """
 
 import uuid
@@ -22,22 +23,22 @@ from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.handover import in_flight
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.stream import items
-from argosy.workers.dispatch.stream.cut import Seen, up_to_now, without_step
-from argosy.workers.dispatch.stream.feeder import Feeder
-from argosy.workers.dispatch.stream.line import Line, Subscription
-from argosy.workers.dispatch.stream.watchers import Watchers
+from argosy.workers.dispatch.stream.channel_update import Sent, whole, without_step
+from argosy.workers.dispatch.stream.connection import GatewayConnection, Subscriber
+from argosy.workers.dispatch.stream.frame_publisher import FramePublisher
+from argosy.workers.dispatch.stream.subscribers import Subscribers
 from argosy.workers.dispatch.turn import Turn
 
 _EVENT_SIZE_BYTES_MAX = 262_144
 _ENDS_STEP = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
-# Sent to a subscription that wants the ending alone. A parked turn does not end by itself, so its parking counts, too.
+# Sent to a subscriber that wants the ending alone. A parked turn does not end by itself, so its parking counts, too.
 _ENDINGS = frozenset({
     Event.TURN_COMPLETED, Event.TURN_FAILED, Event.TURN_CANCELLED, Event.TURN_EXPIRED, Event.TURN_REJECTED,
     Event.TURN_PARKED,
 })  # fmt: skip
 
 
-class Wanted(NamedTuple):
+class SubscribeRequest(NamedTuple):
     """What a gateway asks for; see Subscribe in proto/argosy/rpc/watch.proto. target: the id of a turn or session;
     None: the request has no valid one. tenant: whose it has to be. resume: (attempt, n) of the last frame.
     """
@@ -54,15 +55,15 @@ class Wanted(NamedTuple):
 
 
 class Hub:
-    """All subscriptions of this worker. owned: shared with `Ownership`. running(turn_id): a turn in memory;
+    """All subscribers of this worker. owned: shared with `Ownership`. running(turn_id): a turn in memory;
     running_of(session_id): a session's head in memory. held(): turns of which a step still runs at another worker;
     address_of(worker_id): where that worker is reached.
     """
 
     def __init__(
         self,
-        watchers: Watchers,
-        feeder: Feeder,
+        subscribers: Subscribers,
+        frame_publisher: FramePublisher,
         *,
         owned: Mapping[int, Owned],
         running: Callable[[uuid.UUID], Turn | None],
@@ -73,12 +74,12 @@ class Hub:
         subscriptions_max: int,
         result_size_bytes_max: int,
     ) -> None:
-        self._watchers = watchers
-        self._feeder = feeder
-        # Returns what the channels of a turn call when they are filled; None: the turn has no watcher.
-        self.listener_of: Callable[[Turn], Callable[[], None] | None] = feeder.listener_of
-        # Whether a watcher wants more of a turn than its end.
-        self.is_watched: Callable[[Turn], bool] = watchers.look_on
+        self._subscribers = subscribers
+        self._frame_publisher = frame_publisher
+        # Returns what the channels of a turn call when they are filled; None: the turn has no subscriber.
+        self.listener_of: Callable[[Turn], Callable[[], None] | None] = frame_publisher.listener_of
+        # Whether anybody follows a turn and wants more of it than its end.
+        self.is_watched: Callable[[Turn], bool] = subscribers.has_follower
         self._owned = owned
         self._running = running
         self._running_of = running_of
@@ -92,154 +93,154 @@ class Hub:
 
     # What gateways ask
 
-    def subscribe(self, line: Line, wanted: Wanted) -> None:
-        """Answer SUBSCRIBED or REFUSED on the line (MOVED, when only frames are wanted and there are none). After
-        SUBSCRIBED the subscription misses nothing durable.
+    def subscribe(self, connection: GatewayConnection, request: SubscribeRequest) -> None:
+        """Answer SUBSCRIBED or REFUSED (MOVED, when only frames are asked for and there are none). After SUBSCRIBED the
+        subscriber misses nothing durable.
         """
-        target = wanted.target
-        if target is None or wanted.id in line.subscriptions:
-            line.send(items.refused(wanted.id, Refused.UNKNOWN))
-        elif self._watchers.count >= self._subscriptions_max:
-            line.send(items.refused(wanted.id, Refused.TOO_MANY))
+        target = request.target
+        if target is None or request.id in connection.subscribers:
+            connection.send(items.refused(request.id, Refused.UNKNOWN))
+        elif self._subscribers.count >= self._subscriptions_max:
+            connection.send(items.refused(request.id, Refused.TOO_MANY))
         else:
-            each = Subscription(
-                wanted.id,
-                line,
+            each = Subscriber(
+                request.id,
+                connection,
                 target=target,
-                tenant=wanted.tenant,
-                is_session=wanted.is_session,
-                is_ending_only=wanted.is_ending_only,
-                credit_bytes=wanted.credit_bytes,
-                resume=wanted.resume,
+                tenant=request.tenant,
+                is_session=request.is_session,
+                is_ending_only=request.is_ending_only,
+                credit_bytes=request.credit_bytes,
+                resume=request.resume,
             )
-            if wanted.frames_only:
+            if request.frames_only:
                 self._begin_frames(each)
             else:
-                self._begin(each, target, wanted)
+                self._begin(each, target, request)
 
-    def _begin(self, each: Subscription, target: uuid.UUID, wanted: Wanted) -> None:
+    def _begin(self, each: Subscriber, target: uuid.UUID, request: SubscribeRequest) -> None:
         bucket = ids.bucket_of(target) if each.is_session else ids.turn_bucket(target)
         owned = self._owned.get(self._partition_of(bucket))
-        if owned is None or owned.is_void or wanted.epoch > owned.epoch:
-            each.line.send(items.refused(each.id, Refused.NOT_OWNER))
+        if owned is None or owned.is_void or request.epoch > owned.epoch:
+            each.connection.send(items.refused(each.id, Refused.NOT_OWNER))
             return
         turn = self._running_of(target) if each.is_session else self._running(target)
         if turn is not None and turn.tenant != each.tenant:
-            each.line.send(items.refused(each.id, Refused.UNKNOWN))
+            each.connection.send(items.refused(each.id, Refused.UNKNOWN))
             return
         each.owned = owned
-        self._watchers.add(each)
+        self._subscribers.add(each)
         each.send(items.subscribed(each.id, owned.epoch))
         if held := self._held():
-            self._tell_held(each, held)
+            self._send_runners(each, held)
         if turn is not None and not each.is_ending_only:
-            self._feeder.begin(each, turn)
+            self._frame_publisher.begin(each, turn)
 
-    def _begin_frames(self, each: Subscription) -> None:
+    def _begin_frames(self, each: Subscriber) -> None:
         turn = self._leaving_of(each)
         if turn is None:
             each.send(items.moved(each.id, None, still_streams=False))
             return
-        self._watchers.add(each)
+        self._subscribers.add(each)
         each.send(items.subscribed(each.id, 0))
-        self._feeder.begin(each, turn)
+        self._frame_publisher.begin(each, turn)
 
-    def unsubscribe(self, each: Subscription) -> None:
-        self._watchers.remove(each)
+    def unsubscribe(self, each: Subscriber) -> None:
+        self._subscribers.remove(each)
 
-    def close(self, line: Line) -> None:
-        """Remove all subscriptions of a line whose stream is over."""
-        for each in list(line.subscriptions.values()):
-            self._watchers.remove(each)
+    def close(self, connection: GatewayConnection) -> None:
+        """Remove all subscribers of a connection whose stream is over."""
+        for each in list(connection.subscribers.values()):
+            self._subscribers.remove(each)
 
-    def give_credit(self, each: Subscription, size_bytes: int) -> None:
+    def give_credit(self, each: Subscriber, size_bytes: int) -> None:
         had_room = each.has_room
         each.credit_bytes += size_bytes
         if not had_room:
             self._serve(each)
 
-    def drained(self, line: Line) -> None:
-        """Serve the subscriptions that wait for room on this line, which has room again."""
-        held_back, line.held_back = line.held_back, set()
+    def drained(self, connection: GatewayConnection) -> None:
+        """Serve the subscribers that wait for room on this connection, which has room again."""
+        held_back, connection.held_back = connection.held_back, set()
         for each in held_back:
             self._serve(each)
 
-    def _serve(self, each: Subscription) -> None:
-        """Send a subscription what was left out, if there is room for it now. There is none when its credit came while
-        the line is full, or when other subscriptions have filled the line again.
+    def _serve(self, each: Subscriber) -> None:
+        """Send a subscriber what was left out, if there is room for it now. There is none when its credit came while
+        the connection is full, or when other subscribers have filled the connection again.
         """
         if not each.has_room:
             each.hold_back()
             return
-        if each.owed_turn is not None:
-            owed, each.owed_turn = each.owed_turn, None
+        if each.pending_look is not None:
+            owed, each.pending_look = each.pending_look, None
             each.send(items.look(each.id, owed))
-        self._feeder.resume(each)
+        self._frame_publisher.resume(each)
 
     # What the worker says
 
     def written(self, answer: Answer, entries: Iterable[Entry]) -> None:
-        """Tell subscriptions of the events of a flush that is durable now."""
-        self._feeder.lineage = answer.lineage
-        if not self._watchers.count:
+        """Tell subscribers of the events of a flush that is durable now."""
+        self._frame_publisher.lineage = answer.lineage
+        if not self._subscribers.count:
             return
         at_us = 0
         for entry in entries:
             turn = entry.turn
-            if self._watchers.has(turn.turn_id, turn.session_id):
+            if self._subscribers.has(turn.turn_id, turn.session_id):
                 at_us = at_us or items.us_of(answer.at)
-                watchers = [each for each in self._watchers.of_turn(turn) if each.owned is not None]
+                subscribers = [each for each in self._subscribers.of_turn(turn) if each.owned is not None]
                 for event in entry.events:
-                    self._tell(watchers, turn, event.type, self._item(turn, event, answer.lineage, at_us))
+                    self._send_event(subscribers, turn, event.type, self._item(turn, event, answer.lineage, at_us))
                 if turn.channels is not None:
-                    self._feeder.stir(turn)
+                    self._frame_publisher.mark_changed(turn)
 
     def look(self, turn_id: uuid.UUID, session_id: uuid.UUID | None = None) -> None:
         """Send a LOOK for a turn to which something durable happened that no entry of a flush told."""
-        if self._watchers.count:
-            for each in self._watchers.of(turn_id, session_id):
-                self._owe(each, turn_id)
+        if self._subscribers.count:
+            for each in self._subscribers.of(turn_id, session_id):
+                self._send_look(each, turn_id)
 
     def gone(self, parts: Iterable[tuple[Owned, list[Turn]]]) -> None:
-        """Tell the subscriptions of partitions that are not ours any more. parts: each with its turns in memory."""
+        """Tell the subscribers of partitions that are not ours any more. parts: each with its turns in memory."""
         void = set()
         for owned, turns in parts:
             void.add(owned)
             self._leaving.update({turn.turn_id: turn for turn in turns if in_flight(turn)})
-        if not self._watchers.count:
+        if not self._subscribers.count:
             return
-        for each in self._watchers.all():
+        for each in self._subscribers.all():
             if each.owned in void:
                 turn = self._leaving_of(each)
                 each.owned = None
                 each.send(items.moved(each.id, None if turn is None else turn.turn_id, still_streams=turn is not None))
                 if turn is None:
-                    self._watchers.remove(each)
+                    self._subscribers.remove(each)
                 elif each.turn is not turn:  # a step of the turn still runs here, under an earlier claim
-                    self._feeder.begin(each, turn)
+                    self._frame_publisher.begin(each, turn)
 
     def done(self, turn: Turn) -> None:
         """End the frames of a turn that was handed over: nothing of it runs here any more."""
         if self._leaving.get(turn.turn_id) is not turn:
             return
         del self._leaving[turn.turn_id]
-        for each in self._watchers.of_turn(turn):
+        for each in self._subscribers.of_turn(turn):
             if each.owned is None:
                 each.send(items.moved(each.id, turn.turn_id, still_streams=False))
-                self._watchers.remove(each)
+                self._subscribers.remove(each)
 
     def opened(self, opened: Iterable[Owned]) -> None:
-        """Tell subscriptions which turns of these partitions still have a step at a former owner: that is known now."""
-        if not self._watchers.count:
+        """Tell subscribers which turns of these partitions still have a step at a former owner: that is known now."""
+        if not self._subscribers.count:
             return
         held = {turn_id: each for turn_id, each in self._held().items() if each.owned in opened}
         if held:
-            for each in self._watchers.all():
-                self._tell_held(each, held)
+            for each in self._subscribers.all():
+                self._send_runners(each, held)
 
     # Inside
 
-    def _leaving_of(self, each: Subscription) -> Turn | None:
+    def _leaving_of(self, each: Subscriber) -> Turn | None:
         if not self._leaving:
             return None
         if not each.is_session:
@@ -248,33 +249,33 @@ class Hub:
         of_session = (turn for turn in self._leaving.values() if turn.session_id == each.target)
         return next((turn for turn in of_session if turn.tenant == each.tenant), None)
 
-    def _tell(self, watchers: list[Subscription], turn: Turn, kind: Event, message: Any) -> None:
+    def _send_event(self, subscribers: list[Subscriber], turn: Turn, kind: Event, message: Any) -> None:
         is_too_large = len(message.data) > _EVENT_SIZE_BYTES_MAX
-        for each in watchers:
+        for each in subscribers:
             if each.turn is turn:
-                each.seen = _closed(each.seen, turn, kind, message.key)
+                each.sent = _sent_after(each.sent, turn, kind, message.key)
             if each.is_ending_only and kind not in _ENDINGS:
                 continue
             if each.has_room and not is_too_large:
                 each.send(Item(subscription=each.id, event=message))
             else:
-                self._owe(each, turn.turn_id)
+                self._send_look(each, turn.turn_id)
 
-    def _owe(self, each: Subscription, turn_id: uuid.UUID) -> None:
-        """Send a LOOK. Without room it waits, and stands for all that is left out until there is room. A subscription
+    def _send_look(self, each: Subscriber, turn_id: uuid.UUID) -> None:
+        """Send a LOOK. Without room it waits, and stands for all that is left out until there is room. A subscriber
         that wants the ending alone gets it at once.
         """
         telemetry.WATCH_LOOKS.inc()
         if each.has_room or each.is_ending_only:
             each.send(items.look(each.id, turn_id))
         else:
-            each.owed_turn = turn_id
+            each.pending_look = turn_id
             each.hold_back()
 
-    def _tell_held(self, each: Subscription, held: Mapping[uuid.UUID, HeldTurn]) -> None:
-        """Tell a subscription at which workers steps of its turns still run.
+    def _send_runners(self, each: Subscriber, held: Mapping[uuid.UUID, HeldTurn]) -> None:
+        """Tell a subscriber at which workers steps of its turns still run.
 
-        The session of a held turn was not read yet, so a subscription to a session is told of all held turns in its
+        The session of a held turn was not read yet, so a subscriber to a session is told of all held turns in its
         bucket.
         """
         if each.is_ending_only or each.owned is None:
@@ -290,10 +291,10 @@ class Hub:
                 each.send(items.at(each.id, turn_id, runner_id, address))
 
 
-def _closed(seen: Seen, turn: Turn, kind: Event, key: str) -> Seen:
-    """Return what a watcher has of a turn's channels once it is told this event, which holds the values of some."""
+def _sent_after(sent: Sent, turn: Turn, kind: Event, key: str) -> Sent:
+    """Return what a subscriber has of a turn's channels once it is told this event, which holds the values of some."""
     if kind in _ENDS_STEP:
-        return without_step(seen, key)
+        return without_step(sent, key)
     if kind is Event.TURN_SUSPENDED and turn.channels is not None:
-        return up_to_now(turn.channels.open())
-    return seen
+        return whole(turn.channels.open())
+    return sent

@@ -18,18 +18,18 @@ from argosy.rpc.watch_pb2 import (
 )
 from argosy.turn.ended import with_result
 from argosy.turn.events import Event as Written
-from argosy.workers.dispatch.stream.cut import Cut, Kind
+from argosy.workers.dispatch.stream.channel_update import ChannelUpdate, UpdateKind
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.writes import EventWrite
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _OF_KIND: Final = {
-    Kind.TEXT: (Frame, "frame"),
-    Kind.JSON: (Frame, "frame"),
-    Kind.PATCH: (Frame, "frame"),
-    Kind.RESET: (ChannelReset, "channel_reset"),
-    Kind.GAP: (Gap, "gap"),
+    UpdateKind.TEXT: (Frame, "frame"),
+    UpdateKind.JSON: (Frame, "frame"),
+    UpdateKind.PATCH: (Frame, "frame"),
+    UpdateKind.RESET: (ChannelReset, "channel_reset"),
+    UpdateKind.GAP: (Gap, "gap"),
 }
 
 
@@ -56,10 +56,10 @@ def event(turn: Turn, each: EventWrite, lineage: int, at_us: int, result_size_by
     )
 
 
-def of_cut(turn: Turn, n: int, cut: Cut, checksum: int, *, lineage: int, at_us: int) -> dict[str, Any]:
-    """Make the fields of an Item but for its subscription. checksum: of the channel's text before the cut."""
-    kind, field = _OF_KIND[cut.kind]
-    channel = cut.channel
+def of_update(turn: Turn, n: int, update: ChannelUpdate, checksum: int, *, lineage: int, at_us: int) -> dict[str, Any]:
+    """Make the fields of an Item but for its subscription. checksum: of the channel's text before the update."""
+    kind, field = _OF_KIND[update.kind]
+    channel = update.channel
     message = kind(
         turn_id=turn.turn_id.bytes,
         place=turn.place,
@@ -72,14 +72,14 @@ def of_cut(turn: Turn, n: int, cut: Cut, checksum: int, *, lineage: int, at_us: 
         channel=channel.name,
         at_us=at_us,
     )
-    if cut.kind is Kind.TEXT:
-        message.offset = cut.begin
+    if update.kind is UpdateKind.TEXT:
+        message.offset = update.begin
         message.checksum = checksum
-        message.text = channel.text(cut.begin, cut.end).encode()
-    elif cut.kind is Kind.JSON:
-        message.json = cut.value
-    elif cut.kind is Kind.PATCH:
-        message.patch = cut.value
+        message.text = channel.text(update.begin, update.end).encode()
+    elif update.kind is UpdateKind.JSON:
+        message.json = update.value
+    elif update.kind is UpdateKind.PATCH:
+        message.patch = update.value
     return {field: message}
 
 

@@ -16,12 +16,12 @@ import grpc.aio
 
 from argosy import telemetry
 from argosy.rpc import watch_pb2, watch_pb2_grpc
-from argosy.workers.dispatch.stream.hub import Hub, Wanted
-from argosy.workers.dispatch.stream.line import Line
+from argosy.workers.dispatch.stream.connection import GatewayConnection
+from argosy.workers.dispatch.stream.hub import Hub, SubscribeRequest
 
 HEARTBEAT_S: Final = 1.0
 _TAKEN_WITHIN_S: Final = 30.0
-_LAST_WORDS_S: Final = 0.5
+_FLUSH_S: Final = 0.5
 _ENDS: Final = "the worker ends"
 _FIRST_COMPLETED: Final = asyncio.FIRST_COMPLETED
 
@@ -49,9 +49,9 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
         if self._streams >= self._streams_max:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self._streams} streams are open")
         self._count(1)
-        stream = Stream(self._hub, Line(self._size_bytes_max), context)
+        call = WatchCall(self._hub, GatewayConnection(self._size_bytes_max), context)
         try:
-            ended = await stream.serve(messages, self._closing)
+            ended = await call.serve(messages, self._closing)
         except asyncio.CancelledError:
             if not context.cancelled():
                 raise
@@ -66,12 +66,12 @@ class WatchService(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
         telemetry.WATCH_STREAMS.set(self._streams)
 
 
-class Stream:
+class WatchCall:
     """The stream of one gateway process, from its first message to its last."""
 
-    def __init__(self, hub: Hub, line: Line, context: Any) -> None:
+    def __init__(self, hub: Hub, connection: GatewayConnection, context: Any) -> None:
         self._hub = hub
-        self._line = line
+        self._connection = connection
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._is_over = False
@@ -82,85 +82,85 @@ class Stream:
 
         Raises SignatureError.
         """
-        speaking = asyncio.create_task(self._speak())
-        others = [asyncio.create_task(self._listen(messages)), asyncio.create_task(self._until_closed(closing))]
+        writing = asyncio.create_task(self._write())
+        others = [asyncio.create_task(self._read(messages)), asyncio.create_task(self._until_closed(closing))]
         try:
             done: set[asyncio.Task[str]] = set()
             while not done:
-                done, _ = await asyncio.wait((speaking, *others), timeout=HEARTBEAT_S, return_when=_FIRST_COMPLETED)
+                done, _ = await asyncio.wait((writing, *others), timeout=HEARTBEAT_S, return_when=_FIRST_COMPLETED)
                 if self._is_stuck:
                     return f"the gateway took nothing within {_TAKEN_WITHIN_S:g} s"
             return next((reason for task in done if (reason := task.result())), "")
         finally:
             self._is_over = True
-            self._hub.close(self._line)
-            self._line.wake()
+            self._hub.close(self._connection)
+            self._connection.wake()
             for task in others:
                 task.cancel()
             # Wait for the message that is being written: it cannot be taken back, and no status can be sent meanwhile.
-            await asyncio.gather(speaking, *others, return_exceptions=True)
+            await asyncio.gather(writing, *others, return_exceptions=True)
 
     @property
     def _is_stuck(self) -> bool:
         since_s = self._writing_since_s
         return since_s is not None and self._loop.time() - since_s > _TAKEN_WITHIN_S
 
-    async def _listen(self, messages: AsyncIterator[Any]) -> str:
-        """Hear the gateway's requests until it ends the stream."""
+    async def _read(self, messages: AsyncIterator[Any]) -> str:
+        """Handle the gateway's requests until it ends the stream."""
         async for message in messages:
-            self._heard(message)
-            await self._line.until_room()
+            self._handle(message)
+            await self._connection.until_room()
         return ""
 
-    def _heard(self, request: Any) -> None:
-        line = self._line
+    def _handle(self, request: Any) -> None:
+        connection = self._connection
         for number in request.unsubscribe:
-            if (each := line.subscriptions.get(number)) is not None:
+            if (each := connection.subscribers.get(number)) is not None:
                 self._hub.unsubscribe(each)
-        for wish in request.subscribe:
-            self._hub.subscribe(line, _wanted(wish))
+        for asked in request.subscribe:
+            self._hub.subscribe(connection, _subscribe_request(asked))
         for credit in request.credit:
-            if (each := line.subscriptions.get(credit.subscription)) is not None:
+            if (each := connection.subscribers.get(credit.subscription)) is not None:
                 self._hub.give_credit(each, credit.bytes)
 
     async def _until_closed(self, closing: asyncio.Event) -> str:
         await closing.wait()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_S):
-                await self._line.until_empty()
+            async with asyncio.timeout(_FLUSH_S):
+                await self._connection.until_empty()
         return _ENDS
 
-    async def _speak(self) -> str:
+    async def _write(self) -> str:
         """Write items until the stream is over. Raises what writing raises when the gateway is gone."""
-        line = self._line
+        connection = self._connection
         message = watch_pb2.WatchResponse()
         while True:
             self._writing_since_s = self._loop.time()
             await self._context.write(message)
             self._writing_since_s = None
             if not self._is_over:
-                await line.has_news(HEARTBEAT_S)
+                await connection.has_news(HEARTBEAT_S)
             if self._is_over:
                 return ""
-            was_full = line.is_full
-            message = watch_pb2.WatchResponse(items=line.take())
-            if was_full and not line.is_full:
-                self._hub.drained(line)
+            was_full = connection.is_full
+            message = watch_pb2.WatchResponse(items=connection.take())
+            if was_full and not connection.is_full:
+                self._hub.drained(connection)
 
 
-def _wanted(wish: Any) -> Wanted:
-    is_session = bool(wish.session_id)
-    target = None if is_session == bool(wish.turn_id) else _id(wish.session_id or wish.turn_id)
-    return Wanted(
-        id=wish.subscription,
+def _subscribe_request(message: Any) -> SubscribeRequest:
+    is_session = bool(message.session_id)
+    target = None if is_session == bool(message.turn_id) else _id(message.session_id or message.turn_id)
+    return SubscribeRequest(
+        id=message.subscription,
         target=target,
         is_session=is_session,
-        tenant=wish.tenant,
-        epoch=wish.epoch,
-        resume=(wish.attempt, wish.n),
-        is_ending_only=wish.ending_only,
-        frames_only=wish.frames_only,
-        credit_bytes=wish.credit_bytes,
+        tenant=message.tenant,
+        epoch=message.epoch,
+        resume=(message.attempt, message.n),
+        is_ending_only=message.ending_only,
+        frames_only=message.frames_only,
+        credit_bytes=message.credit_bytes,
     )
 
 

@@ -1,7 +1,7 @@
-"""The queue of items to one gateway process, in order and bounded; and the gateway's subscriptions.
+"""A connection of one gateway process: the queue of items to it, in order and bounded, and its subscribers.
 
-A gateway that does not read costs size_bytes_max, and one item for each subscription. While the line is full, durable
-events become one Look for each subscription, frames wait in their channels, and nothing is read from the gateway.
+A gateway that does not read costs size_bytes_max, and one item for each subscriber. While the connection is full,
+durable events become one Look for each subscriber, frames wait in their channels, and nothing is read from the gateway.
 """
 
 import asyncio
@@ -9,16 +9,16 @@ import uuid
 from typing import Any, Final
 
 from argosy.workers.dispatch.owned import Owned
-from argosy.workers.dispatch.stream.cut import Seen
+from argosy.workers.dispatch.stream.channel_update import Sent
 from argosy.workers.dispatch.turn import Turn
 
 _MESSAGE_SIZE_BYTES: Final = 262_144
 
 
-class Line:
-    """One stream of a gateway process. subscriptions: by their ids; held_back: those that wait for room on the line."""
+class GatewayConnection:
+    """The queue and the subscribers of one gateway process. subscribers: by id; held_back: those that wait for room."""
 
-    __slots__ = ("_empty", "_items", "_news", "_room", "_size_bytes_max", "held_back", "size_bytes", "subscriptions")
+    __slots__ = ("_empty", "_items", "_news", "_room", "_size_bytes_max", "held_back", "size_bytes", "subscribers")
 
     def __init__(self, size_bytes_max: int) -> None:
         self._size_bytes_max = size_bytes_max
@@ -29,8 +29,8 @@ class Line:
         self._empty = asyncio.Event()
         self._empty.set()
         self.size_bytes = 0
-        self.subscriptions: dict[int, Subscription] = {}
-        self.held_back: set[Subscription] = set()
+        self.subscribers: dict[int, Subscriber] = {}
+        self.held_back: set[Subscriber] = set()
 
     @property
     def is_full(self) -> bool:
@@ -87,32 +87,33 @@ class Line:
         await self._empty.wait()
 
     async def until_room(self) -> None:
-        """Wait until the line is not full."""
+        """Wait until the connection is not full."""
         await self._room.wait()
 
 
-class Subscription:
-    """One turn or session that a gateway hears about, and how much it may be sent.
+class Subscriber:
+    """The worker's end of one subscription: a turn or session that a gateway follows, and how much may be sent of it.
 
     target: the id of the turn or session; tenant: the tenant that it must be of. owned: the claim under which the
     subscription was taken; None: this process does not own the turn any more, but a step of it still runs here, and
     only frames are sent. credit_bytes: may be overdrawn by one item. resume: (attempt, n) of the last frame that the
-    watcher had when it came; n = 0: none. owed_turn: a turn to which something durable happened that was not sent yet.
-    turn, attempt: whose channels it is sent; n: the number of the last frame; seen: what it was sent of the channels.
+    gateway's client had when it subscribed; n = 0: none. pending_look: a turn to which something durable happened that
+    was not sent yet. turn, attempt: whose channels are sent; n: the number of the last frame; sent: what was sent of
+    the channels.
     """
 
     __slots__ = (
         "attempt",
+        "connection",
         "credit_bytes",
         "id",
         "is_ending_only",
         "is_session",
-        "line",
         "n",
-        "owed_turn",
         "owned",
+        "pending_look",
         "resume",
-        "seen",
+        "sent",
         "target",
         "tenant",
         "turn",
@@ -121,7 +122,7 @@ class Subscription:
     def __init__(
         self,
         id: int,  # noqa: A002 — the word of the contract
-        line: Line,
+        connection: GatewayConnection,
         *,
         target: uuid.UUID,
         tenant: str,
@@ -132,7 +133,7 @@ class Subscription:
         resume: tuple[int, int] = (0, 0),
     ) -> None:
         self.id = id
-        self.line = line
+        self.connection = connection
         self.target = target
         self.tenant = tenant
         self.is_session = is_session
@@ -140,29 +141,29 @@ class Subscription:
         self.is_ending_only = is_ending_only
         self.credit_bytes = credit_bytes
         self.resume = resume
-        self.owed_turn: uuid.UUID | None = None
+        self.pending_look: uuid.UUID | None = None
         self.turn: Turn | None = None
         self.attempt = 0
         self.n = 0
-        self.seen: Seen = ()
+        self.sent: Sent = ()
 
     @property
     def has_room(self) -> bool:
-        return self.credit_bytes > 0 and not self.line.is_full
+        return self.credit_bytes > 0 and not self.connection.is_full
 
     def follow(self, turn: Turn) -> None:
         """Send the channels of this turn from now on. Of a new turn or attempt nothing was sent yet."""
         before = self.turn
         if before is None or before.turn_id != turn.turn_id or self.attempt != turn.attempt:
-            self.seen, self.n = (), 0
+            self.sent, self.n = (), 0
         self.turn, self.attempt = turn, turn.attempt
 
     def hold_back(self) -> None:
-        """Note that there was no room: the subscription is served when its credit comes, or when the line has room."""
-        if self.line.is_full:
-            self.line.held_back.add(self)
+        """Note that there was no room: more is sent when credit comes, or when the connection has room again."""
+        if self.connection.is_full:
+            self.connection.held_back.add(self)
 
     def send(self, item: Any) -> None:
         size_bytes = item.ByteSize()
         self.credit_bytes -= size_bytes
-        self.line.put(item, size_bytes)
+        self.connection.put(item, size_bytes)
