@@ -10,7 +10,7 @@ from rich.console import Console
 
 from argosy.clock import SystemClock
 from argosy.errors import CallerError
-from argosy.turn.status import ENDED
+from argosy.turn.status import ENDED, Status
 
 _WITHIN_S: Final = 60.0
 
@@ -57,7 +57,7 @@ class Conversation:
     @property
     def has_come_out(self) -> bool:
         """Whether every turn completed."""
-        return all(self._ended.get(turn_id, {}).get("status") == "completed" for turn_id in self._session)
+        return all(self._ended.get(turn_id, {}).get("status") == Status.COMPLETED for turn_id in self._session)
 
     def post(self, turn: dict[str, Any]) -> None:
         session = turn["session"]
@@ -87,7 +87,7 @@ class Conversation:
             if turn is None:
                 self._print(f"  {session:<16} {turn_id} has not ended")
                 continue
-            shown = turn["result"] if turn["status"] == "completed" else turn.get("error")
+            shown = turn["result"] if turn["status"] == Status.COMPLETED else turn.get("error")
             if isinstance(shown, dict) and "summary" in shown:
                 shown = shown["summary"]
             self._print(f"  {session:<16} {turn['status']}: {json.dumps(shown, ensure_ascii=False)}")

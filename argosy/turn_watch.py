@@ -29,6 +29,8 @@ from argosy.client import (
 from argosy.clock import SystemClock
 from argosy.fleet_table import in_words
 from argosy.printable import printable
+from argosy.turn.events import Event as Type
+from argosy.turn.status import HELD
 
 _RETRY_S: Final = 10.0
 _REDRAWN_PER_S: Final = 8
@@ -42,17 +44,20 @@ _STYLE: Final = {
     "completed": "green", "running": "cyan", "retrying": "yellow", "suspended": "yellow", "parked": "magenta",
     "failed": "red", "cancelled": "red", "expired": "red", "rejected": "red", "timed out": "red", "waiting": "yellow",
 }  # fmt: skip
-_SNAPSHOT_STATE: Final = {"intended": "running", "private": "completed"}  # other statuses have the same name here
-_STATE: Final = {
-    "step.intended": "running",
-    "step.retrying": "retrying",
-    "step.completed": "completed",
-    "step.failed": "failed",
-    "step.cancelled": "cancelled",
-    "wait.started": "waiting",
-    "wait.completed": "completed",
-    "wait.timed_out": "timed out",
-    "wait.cancelled": "cancelled",
+_SNAPSHOT_STATE: Final = {
+    "intended": "running",
+    "private": "completed",
+}  # other statuses have the same name here
+_STATE: Final[dict[str, str]] = {
+    Type.STEP_INTENDED: "running",
+    Type.STEP_RETRYING: "retrying",
+    Type.STEP_COMPLETED: "completed",
+    Type.STEP_FAILED: "failed",
+    Type.STEP_CANCELLED: "cancelled",
+    Type.WAIT_STARTED: "waiting",
+    Type.WAIT_COMPLETED: "completed",
+    Type.WAIT_TIMED_OUT: "timed out",
+    Type.WAIT_CANCELLED: "cancelled",
 }
 
 
@@ -135,13 +140,13 @@ class Watched:
             self._rows[wait.key].note = wait.name or ""
 
     def _durable(self, event: Event) -> None:
-        if event.type == "turn.reset":
+        if event.type == Type.TURN_RESET:
             self._notes.append(f"attempt {event.attempt} begins: what was not recorded before is void")
             self._rows = {key: row for key, row in self._rows.items() if _is_end(row.state)}
-        elif event.type == "turn.parked":
+        elif event.type == Type.TURN_PARKED:
             why = f"{event.data.get('reason', '')}: {event.data.get('message', '')}"
             self._notes.append(f"parked as {why}; argosy turn resume (or cancel) {self._turn.turn_id}")
-        elif event.type == "turn.cancelling":
+        elif event.type == Type.TURN_CANCELLING:
             self._notes.append(f"it is cancelled, and may clean up until {event.data.get('until', '')}")
         if state := _STATE.get(event.type):
             began_at = self._last_at if _is_end(state) else event.at
@@ -169,7 +174,7 @@ class Watched:
         text = Text.assemble(("turn ", "dim"), turn.turn_id, "  ", (status, _STYLE.get(status, "")))
         text.append(f"  {printable(turn.workflow or '')}  attempt {max(1, self._assembler.attempt)}")
         began_at = turn.started_at or turn.accepted_at
-        if began_at and status in ("running", "suspended", "parked"):
+        if began_at and status in HELD:
             text.append(f"  {in_words((now - began_at).total_seconds())}", "dim")
         return text
 

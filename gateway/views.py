@@ -13,7 +13,7 @@ import msgspec
 from argosy import ids
 from argosy.json_text import is_sound
 from argosy.store.turn import EventRow, TurnListed, TurnRow
-from argosy.turn.events import Cancelling, Event, WireEvent
+from argosy.turn.events import STEP_EVENTS, Cancelling, Event, WireEvent
 from argosy.turn.projection import shown
 
 NULL: Final = msgspec.Raw(b"null")
@@ -227,7 +227,7 @@ def steps(events: list[EventRow]) -> list[Step]:
     return list(by_key.values())
 
 
-_WITHOUT_ERROR: Final = frozenset({Event.STEP_INTENDED, Event.STEP_COMPLETED, Event.STEP_CANCELLED})
+_WITHOUT_ERROR: Final = STEP_EVENTS - {Event.STEP_FAILED, Event.STEP_RETRYING}
 
 
 def _error(data: _StepData) -> msgspec.Raw:

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from argosy import ids
 from argosy.gateway.stream.lines import Lines
-from argosy.gateway.stream.seam import ENDING
 from argosy.gateway.stream.subscription import Wanted
 from argosy.gateway.stream.watch import Watch
 from argosy.gateway.together import Together
 from argosy.store.pool import Pool
 from argosy.store.turn import EndedTurn, find_ended_turns
+from argosy.turn.events import ENDINGS
 
 INTERVAL_S_MIN: Final = 0.05
 INTERVAL_S_MAX: Final = 0.25
@@ -109,4 +109,4 @@ class Waiting:
 
 
 def _is_ending(item: Any, turn_id: uuid.UUID) -> bool:
-    return item.WhichOneof("what") == "event" and item.event.type in ENDING and item.event.turn_id == turn_id.bytes
+    return item.WhichOneof("what") == "event" and item.event.type in ENDINGS and item.event.turn_id == turn_id.bytes

@@ -11,6 +11,8 @@ from msgspec import UNSET, UnsetType
 
 from argosy.client.events import ChannelReset, Event, Frame, Gap, Resync, Snapshot, StreamEvent
 from argosy.client.turn import Turn
+from argosy.turn.events import STATUS_AFTER
+from argosy.turn.events import Event as Type
 
 # Values kept per channel, for a resync that goes back: a channel that a workflow fills is recorded at every suspension,
 # and a resync may go back as far as a backup.
@@ -165,9 +167,9 @@ class Assembler:
 
     def _durable(self, event: Event) -> None:
         self.seq = max(self.seq, event.seq)
-        if event.type == "turn.reset":
+        if event.type == Type.TURN_RESET:
             self._void(list(self._channels))
-        elif event.type in ("step.retrying", "step.cancelled"):
+        elif event.type in (Type.STEP_RETRYING, Type.STEP_CANCELLED):
             self._void([key for key in self._channels if key[0] == event.key])
         # When a step parks its turn, the turn's event has the step's key, but the channels are the workflow's.
         step = "" if event.type.startswith("turn.") else event.key
@@ -199,15 +201,4 @@ class Assembler:
         self._raised = [(seq, turn.attempt)]
 
 
-_STATUS: Final = {
-    "turn.started": "running",
-    "turn.resumed": "running",
-    "turn.reset": "running",
-    "turn.suspended": "suspended",
-    "turn.parked": "parked",
-    "turn.completed": "completed",
-    "turn.failed": "failed",
-    "turn.cancelled": "cancelled",
-    "turn.expired": "expired",
-    "turn.rejected": "rejected",
-}
+_STATUS: Final = {event.value: status.value for event, status in STATUS_AFTER.items()}

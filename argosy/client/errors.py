@@ -14,9 +14,10 @@ ArgosyError
     └── TurnParkedError             it has not ended: an operator can resume or cancel it
 """
 
-from typing import Any
+from typing import Any, Final
 
 from argosy.errors import ArgosyError, UnavailableError
+from argosy.turn.status import Status
 
 
 class ProblemError(ArgosyError):
@@ -71,7 +72,7 @@ class TurnFailedError(TurnError):
     def __init__(
         self, turn_id: str, error_type: str, message: str, reason: str | None = None, traceback: str = ""
     ) -> None:
-        super().__init__(turn_id, "failed", f"{error_type}: {message}" if message else error_type, reason)
+        super().__init__(turn_id, Status.FAILED.value, f"{error_type}: {message}" if message else error_type, reason)
         self.error_type = error_type
         self.message = message
         self.traceback = traceback
@@ -95,10 +96,10 @@ class TurnParkedError(TurnError):
     code = "turn_parked"
 
 
-_SAID = {
-    "cancelled": "was cancelled",
-    "expired": "expired",
-    "failed": "failed",
-    "parked": "is parked (resume or cancel it)",
-    "rejected": "was rejected",
+_SAID: Final[dict[str, str]] = {
+    Status.CANCELLED: "was cancelled",
+    Status.EXPIRED: "expired",
+    Status.FAILED: "failed",
+    Status.PARKED: "is parked (resume or cancel it)",
+    Status.REJECTED: "was rejected",
 }

@@ -18,6 +18,9 @@ from typing import Any, Final
 import msgspec
 
 from argosy.client.turn import Turn
+from argosy.turn.events import ENDINGS, WireEvent
+from argosy.turn.events import Event as Type
+from argosy.turn.status import Status
 
 
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +45,7 @@ class Event(_Told, frozen=True, kw_only=True):
     @property
     def is_ending(self) -> bool:
         """Whether the turn ends with this event, so that no event of it follows."""
-        return self.type in ENDING
+        return self.type in ENDINGS
 
 
 class _Channel(_Told, frozen=True, kw_only=True):
@@ -84,14 +87,12 @@ class Snapshot(_Told, frozen=True, kw_only=True):
 
 StreamEvent = Event | Frame | ChannelReset | Gap | Resync | Snapshot
 
-ENDING: Final = frozenset({"turn.completed", "turn.failed", "turn.cancelled", "turn.expired", "turn.rejected"})
-
 _LIVE: Final[dict[str, type[StreamEvent]]] = {
-    "frame": Frame,
-    "channel.reset": ChannelReset,
-    "gap": Gap,
-    "resync": Resync,
-    "snapshot": Snapshot,
+    WireEvent.FRAME: Frame,
+    WireEvent.CHANNEL_RESET: ChannelReset,
+    WireEvent.GAP: Gap,
+    WireEvent.RESYNC: Resync,
+    WireEvent.SNAPSHOT: Snapshot,
 }
 
 
@@ -113,6 +114,6 @@ def decode_event(kind: str, event_id: str, data: str) -> StreamEvent:
 
 def ended_of(event: StreamEvent) -> Turn | None:
     """Return the completed turn, with only its id, status and result, when the event has the result; else None."""
-    if isinstance(event, Event) and event.type == "turn.completed" and "result" in event.data:
-        return Turn(turn_id=event.turn_id, status="completed", result=event.data["result"])
+    if isinstance(event, Event) and event.type == Type.TURN_COMPLETED and "result" in event.data:
+        return Turn(turn_id=event.turn_id, status=Status.COMPLETED.value, result=event.data["result"])
     return None

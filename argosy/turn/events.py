@@ -46,8 +46,11 @@ from there on (argosy/workflow/keys.py; without it: argosy/workflow/old_keys.py)
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+from argosy.turn.status import Status
 
 
 class Cancelling(msgspec.Struct):
@@ -91,9 +94,36 @@ class WireEvent(StrEnum):
     SNAPSHOT = "snapshot"
 
 
-BEGINNINGS = frozenset({Event.TURN_STARTED, Event.TURN_RESET, Event.TURN_RESUMED})
-KEYS = b'"keys":2}'  # the data of each of these events ends with this
+# Classes of events. Each has one name, and this is its one definition: tests compare SQL and JavaScript with it.
 
-SETTLED_OUTCOMES = frozenset(
-    {Event.STEP_COMPLETED, Event.STEP_FAILED, Event.WAIT_COMPLETED, Event.WAIT_TIMED_OUT, Event.VALUE_RECORDED}
-)  # at most one of these per (turn, key): recorded once (I3)
+BEGINNINGS: Final = frozenset({Event.TURN_STARTED, Event.TURN_RESET, Event.TURN_RESUMED})
+KEYS: Final = b'"keys":2}'  # the data of each of these events ends with this
+
+# What a turn has become with the event that ends it.
+ENDINGS: Final = {
+    Event.TURN_COMPLETED: Status.COMPLETED,
+    Event.TURN_FAILED: Status.FAILED,
+    Event.TURN_CANCELLED: Status.CANCELLED,
+    Event.TURN_EXPIRED: Status.EXPIRED,
+    Event.TURN_REJECTED: Status.REJECTED,
+}
+# What a turn is after each event that changes its state.
+STATUS_AFTER: Final = {
+    Event.TURN_STARTED: Status.RUNNING,
+    Event.TURN_RESET: Status.RUNNING,
+    Event.TURN_RESUMED: Status.RUNNING,
+    Event.TURN_SUSPENDED: Status.SUSPENDED,
+    Event.TURN_PARKED: Status.PARKED,
+    **ENDINGS,
+}
+# What is sent to a follower that waits for the end alone. A parked turn does not end by itself, so its parking counts.
+RESTS: Final = ENDINGS.keys() | {Event.TURN_PARKED}
+# Those that may hold the values of the workflow's own channels.
+CHANNEL_HOLDERS: Final = ENDINGS.keys() | {Event.TURN_SUSPENDED, Event.TURN_PARKED}
+
+STEP_ENDS: Final = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
+STEP_OUTCOMES: Final = STEP_ENDS | {Event.STEP_RETRYING}  # of a try
+STEP_EVENTS: Final = STEP_OUTCOMES | {Event.STEP_INTENDED, Event.STEP_CANCELLED}
+
+# At most one of these per (turn, key): recorded once (I3).
+SETTLED_OUTCOMES: Final = STEP_ENDS | {Event.WAIT_COMPLETED, Event.WAIT_TIMED_OUT, Event.VALUE_RECORDED}

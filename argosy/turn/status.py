@@ -1,6 +1,7 @@
 """The states of a turn (the words of the API, the SQL and the metrics) and their groups."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Status(StrEnum):
@@ -18,7 +19,7 @@ class Status(StrEnum):
     DUPLICATE = "duplicate"
 
 
-ENDED = frozenset(
+ENDED: Final = frozenset(
     {
         Status.COMPLETED,
         Status.FAILED,
@@ -29,5 +30,8 @@ ENDED = frozenset(
         Status.DUPLICATE,
     }
 )
-HELD = frozenset({Status.RUNNING, Status.SUSPENDED, Status.PARKED})  # at most one per session
-OPEN = HELD | {Status.QUEUED}
+HELD: Final = frozenset({Status.RUNNING, Status.SUSPENDED, Status.PARKED})  # at most one per session
+OPEN: Final = HELD | {Status.QUEUED}
+ACTIVE: Final = frozenset({Status.QUEUED, Status.RUNNING})  # it needs a worker, and nobody else
+RESTING: Final = OPEN - ACTIVE  # it waits for what comes from outside
+MAY_GO_ON: Final = OPEN - {Status.PARKED}  # without an operator

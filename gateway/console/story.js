@@ -5,7 +5,7 @@
 import { Channel } from "./channel.js";
 
 export const ENDINGS = new Set([
-  "turn.completed", "turn.failed", "turn.cancelled", "turn.expired", "turn.rejected", "turn.merged", "turn.duplicate",
+  "turn.completed", "turn.failed", "turn.cancelled", "turn.expired", "turn.rejected",
 ]);
 const STATUS = {
   "turn.started": "running", "turn.reset": "running", "turn.resumed": "running", "turn.suspended": "suspended",

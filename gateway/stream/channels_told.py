@@ -18,14 +18,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from argosy.gateway.stream.message import Part
-from argosy.gateway.stream.seam import ENDING
-from argosy.turn.events import Event, WireEvent
+from argosy.turn.events import CHANNEL_HOLDERS, STEP_ENDS, Event, WireEvent
 
 _CLOSED_MAX: Final = 256
 _UNKNOWN: Final = -1
-
-_ENDS_STEP: Final = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
-_HOLDS_OWN: Final = ENDING | {Event.TURN_SUSPENDED, Event.TURN_PARKED}
 
 
 class Heard(NamedTuple):
@@ -151,11 +147,11 @@ class ChannelsTold:
 
     def before(self, event_type: str, key: str, data: bytes, attempt: int, seq: int) -> list[Telling]:
         """Return the messages to send before a durable event. data: as clients see it."""
-        if event_type in _ENDS_STEP:
+        if event_type in STEP_ENDS:
             channels = _decode(data).channels if b'"channels"' in data else {}
             tellings = self._complete(key, channels, attempt)
             return [*tellings, *self._end(key, channels)]
-        if event_type in _HOLDS_OWN and b'"channels"' in data:
+        if event_type in CHANNEL_HOLDERS and b'"channels"' in data:
             channels = _decode(data).channels
             self._recorded.update(dict.fromkeys(channels, seq))
             return self._complete("", channels, attempt)

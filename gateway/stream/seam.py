@@ -5,13 +5,7 @@ that was given up does not reach the client.
 """
 
 from enum import Enum
-from typing import Final, NamedTuple
-
-from argosy.turn.events import Event
-
-ENDING: Final = frozenset(
-    {Event.TURN_COMPLETED, Event.TURN_FAILED, Event.TURN_CANCELLED, Event.TURN_EXPIRED, Event.TURN_REJECTED}
-)
+from typing import NamedTuple
 
 
 class Next(Enum):

@@ -14,11 +14,10 @@ from argosy.gateway.stream.history import History
 from argosy.gateway.stream.lines import Lines
 from argosy.gateway.stream.message import Message
 from argosy.gateway.stream.places import Places
-from argosy.gateway.stream.seam import ENDING
 from argosy.gateway.stream.story import Story
 from argosy.gateway.stream.subscription import Wanted
 from argosy.gateway.stream.tale import Tale
-from argosy.turn.events import Event, WireEvent
+from argosy.turn.events import ENDINGS, Event, WireEvent
 
 
 class SessionStory(Story):
@@ -171,7 +170,7 @@ class SessionStory(Story):
             return None  # history may have forked before the client's last event
         if has_read or what.place <= (self._place if tale is None else tale.place):
             return []
-        if tale is not None and field == "event" and what.type in ENDING and what.attempt == 0:
+        if tale is not None and field == "event" and what.type in ENDINGS and what.attempt == 0:
             return []  # this turn ended behind the one that is being sent, and comes after it
         return None
 

@@ -13,9 +13,9 @@ from argosy.gateway.stream import seam
 from argosy.gateway.stream.channels_told import ChannelsTold, Heard, Telling
 from argosy.gateway.stream.event_id import ANY_LINEAGE, EventId
 from argosy.gateway.stream.message import Message, Part, frame_data, moment, resync_data, told
-from argosy.gateway.stream.seam import ENDING, Found, Last, Next
+from argosy.gateway.stream.seam import Found, Last, Next
 from argosy.store.turn import EventRow
-from argosy.turn.events import WireEvent
+from argosy.turn.events import ENDINGS, WireEvent
 from argosy.turn.projection import shown
 
 # Fields of Item in proto/argosy/rpc/watch.proto that fill or empty a channel, or leave a gap in it.
@@ -88,7 +88,7 @@ class Tale:
             if not self._has_attempt:
                 self._has_attempt = True
                 self._set_attempt(first.attempt)
-            self.is_over = first.type in ENDING
+            self.is_over = first.type in ENDINGS
         return found
 
     def row(self, row: EventRow) -> list[Message]:
@@ -155,7 +155,7 @@ class Tale:
         self._set_attempt(attempt)
         messages.append(told(event.type, self._next_id(), self._text, seq, attempt, at, event.data, event.key))
         messages += [self._telling(each, 0, at) for each in self._channels.after(event.type, event.key)]
-        self.is_over = event_type in ENDING
+        self.is_over = event_type in ENDINGS
         return messages
 
     def _set_attempt(self, attempt: int) -> None:

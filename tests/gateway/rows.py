@@ -8,10 +8,9 @@ from typing import Any
 import asyncpg
 
 from argosy import ids
+from argosy.turn.status import ENDED
 
 LANE = "default"
-HELD = {"running", "suspended", "parked"}
-ENDED = {"completed", "failed", "cancelled", "expired", "rejected", "merged", "duplicate"}
 
 
 class Rows:

@@ -8,14 +8,12 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from argosy.turn.status import ENDED
 from tests.checker.history import violations
 from tests.checker.seen import UNCERTAIN, Event, History, Read, Request, SignalSent
 from tests.checker.sink import Sink
 from tests.checker.tell import told
 from tests.harness.balancer import Balancer
-
-ENDED = frozenset({"completed", "failed", "cancelled", "expired", "rejected", "merged", "duplicate"})
-
 
 _ANSWERED_WITHIN_S = 30.0
 _JSON = "application/json"

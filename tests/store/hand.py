@@ -18,7 +18,6 @@ FLUSH_SQL = load_queries("flush")
 CLAIM = load_queries("partition")["claim"]
 PARTITION_COUNT = 4
 LANE, TENANT, LOG = "default", "acme", "log-1"
-ENDED = ("completed", "failed", "cancelled", "expired", "rejected", "merged", "duplicate")
 
 
 @dataclass

@@ -6,7 +6,6 @@ import asyncpg
 import pytest
 
 from argosy.turn.status import ENDED, Status
-from argosy.turn.transitions import reachable
 from tests.store.conftest import OpenHand
 from tests.store.hand import Change, Hand, New
 from tests.store.test_accept import FUTURE, two_partitions
@@ -299,21 +298,6 @@ async def test_a_cancelled_delayed_turn_is_not_placed_by_the_same_flush(hand: Ha
 
     row = await hand.turn(delayed)
     assert (row["status"], row["place"]) == ("cancelled", None)
-
-
-@pytest.mark.parametrize("before", sorted(set(Status) - {Status.ACCEPTED}))
-async def test_the_database_knows_the_transitions_of_the_code(hand: Hand, before: Status) -> None:
-    rows = await hand.rows(
-        "SELECT after FROM unnest($1::text[]) AS after WHERE may_become($2, after)", list(Status), before
-    )
-
-    assert {row[0] for row in rows} == set(reachable(before))
-
-
-async def test_the_database_knows_which_states_are_ends(hand: Hand) -> None:
-    rows = await hand.rows("SELECT status FROM unnest($1::text[]) AS status WHERE has_ended(status)", list(Status))
-
-    assert {row[0] for row in rows} == set(ENDED)
 
 
 INSERT_TURN = (

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from argosy.errors import InternalError
-from argosy.turn.events import SETTLED_OUTCOMES, Event
+from argosy.turn.events import SETTLED_OUTCOMES, STEP_OUTCOMES, Event
 from argosy.workers.dispatch.turn import Stop
 from argosy.workflow.current import step_info
 from argosy.workflow.driver import Driver
@@ -25,7 +25,7 @@ from argosy.workflow.journal import Park
 from argosy.workflow.replay import Row
 from tests.workflow import programs
 from tests.workflow.programs import Choices, Node
-from tests.workflow.world import OUTCOMES, STEP_OUTCOMES, BrokenError, Kept, WorldJournal
+from tests.workflow.world import OUTCOMES, BrokenError, Kept, WorldJournal
 
 _THREADS: Final = SimpleNamespace(steps=None, workflows=None)
 _ATTEMPTS_MAX: Final = 12

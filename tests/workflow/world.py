@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from argosy.errors import OwnershipLostError
-from argosy.turn.events import SETTLED_OUTCOMES, Event
+from argosy.turn.events import SETTLED_OUTCOMES, STEP_OUTCOMES, Event
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.signals import Signal, Signals
 from argosy.workers.dispatch.turn import Stop
@@ -28,7 +28,6 @@ from argosy.workflow.keys import is_awaited
 from argosy.workflow.replay import Recorded, Replay, Row
 
 TURN_ID = uuid.UUID("01934567-89ab-8cde-8f01-23456789abcd")
-STEP_OUTCOMES: Final = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})
 OUTCOMES: Final = SETTLED_OUTCOMES | STEP_OUTCOMES | {Event.TURN_CANCELLING}
 
 

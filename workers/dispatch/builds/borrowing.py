@@ -20,7 +20,7 @@ from argosy.clock import Clock
 from argosy.rounds import Rounds
 from argosy.store.build import Borrowed, Loans
 from argosy.store.head import DueRow
-from argosy.turn.status import Status
+from argosy.turn.status import ACTIVE, Status
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
 from argosy.workers.dispatch.turn import Turn
@@ -75,7 +75,7 @@ class Borrowing:
         for turn in turns:
             if turn.owned.is_lent:
                 self._changed.add(turn.bucket)
-                if turn.written_status not in (Status.RUNNING, Status.QUEUED) and not turn.is_queued_to_flush:
+                if turn.written_status not in ACTIVE and not turn.is_queued_to_flush:
                     self.forget(turn)
         if self._changed:
             self._work.set()

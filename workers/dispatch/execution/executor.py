@@ -11,13 +11,12 @@ Rules:
 """
 
 from collections.abc import Callable
-from typing import Final
 
 import structlog
 
 from argosy import crash_points, telemetry
 from argosy.turn.events import Event
-from argosy.turn.status import ENDED, Status
+from argosy.turn.status import ACTIVE, ENDED, Status
 from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.execution.attempts import Attempts
 from argosy.workers.dispatch.execution.cancels import Cancels
@@ -36,8 +35,6 @@ from argosy.workflow.step_runner import Bounds
 from argosy.workflow.threads import Threads
 
 log = structlog.get_logger()
-
-_GOES_ON: Final = frozenset({Status.QUEUED, Status.RUNNING})  # after a flush with one of these, the turn keeps its slot
 
 
 class Executor:
@@ -209,7 +206,7 @@ class Executor:
         """A flush with these turns is durable: settle those that rest or have ended."""
         is_freed = False
         for turn in turns:
-            if turn.written_status in _GOES_ON or turn.is_queued_to_flush:
+            if turn.written_status in ACTIVE or turn.is_queued_to_flush:
                 continue
             self._settled(turn)
             is_freed = True

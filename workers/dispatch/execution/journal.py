@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 
 from argosy.errors import OwnershipLostError, WorkflowError
-from argosy.turn.events import Event
+from argosy.turn.events import STEP_OUTCOMES, Event
 from argosy.workers.dispatch.execution.kept_channels import kept_channels
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
@@ -25,9 +25,6 @@ from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter, WaitKind
 from argosy.workflow.keys import step_key
 from argosy.workflow.replay import NEW, Recorded, Replay
-
-# The outcomes of a step. Each counts as progress: it clears the turn of the crashes before it.
-STEP_OUTCOMES = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED, Event.STEP_RETRYING})
 
 
 class TurnJournal:
@@ -186,7 +183,7 @@ class TurnJournal:
         if turn.seq >= limits.events_max or turn.history_bytes + len(data) > limits.history_size_bytes_max:
             self._overgrown = limits.overgrown(turn.seq, turn.history_bytes, len(data))
             raise WorkflowError(self._overgrown)
-        if event in STEP_OUTCOMES:
+        if event in STEP_OUTCOMES:  # progress: the crashes before it do not count
             turn.crashes, turn.trial = 0, None
         turn.write(event, key, data)
         self._recorded_seq = turn.seq

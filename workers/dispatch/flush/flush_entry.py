@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from argosy import telemetry
-from argosy.turn.events import Event
+from argosy.turn.events import BEGINNINGS, Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workers.dispatch.writes import EventWrite
@@ -16,7 +16,6 @@ log = structlog.get_logger()
 
 _WORDS_MAX: Final = 500
 _NONE: Final[dict[uuid.UUID, Any]] = {}  # never added to
-_BEGINS: Final = frozenset({Event.TURN_STARTED, Event.TURN_RESUMED, Event.TURN_RESET})
 
 
 class Entry:
@@ -89,7 +88,7 @@ class Entry:
         first.events, self.events = self.events[:count], self.events[count:]
         last = first.events[-1]
         first.old_status, first.old_attempt, first.old_seq = self.old_status, self.old_attempt, self.old_seq
-        begins = any(event.type in _BEGINS for event in first.events)
+        begins = any(event.type in BEGINNINGS for event in first.events)
         first.status = Status.RUNNING if begins else self.old_status
         first.attempt, first.seq = last.attempt, last.seq
         first.crashes, first.trial, first.version = self.crashes, self.trial, self.version

@@ -23,7 +23,7 @@ from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault
 from argosy.store.partition import Partitions, ResultRow
-from argosy.workers.dispatch.execution.journal import STEP_OUTCOMES
+from argosy.turn.events import STEP_OUTCOMES
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.tasks import Background

@@ -1,7 +1,7 @@
 """Make turns in memory from rows that were read from Postgres."""
 
 from argosy.store.head import Head, LoadedTurn
-from argosy.turn.status import Status
+from argosy.turn.status import ACTIVE, Status
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.signals import Signal, Signals
 from argosy.workers.dispatch.turn import Turn
@@ -16,7 +16,7 @@ def goes_on(row: LoadedTurn) -> bool:
     """
     status = Status(row.status)
     if status is not Status.SUSPENDED:
-        return status in (Status.QUEUED, Status.RUNNING)
+        return status in ACTIVE
     names = {name for _, name, _ in row.signals}
     keys = {key for key, _, is_buffered, _ in row.timers if is_buffered}
     return any(

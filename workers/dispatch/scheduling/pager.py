@@ -21,7 +21,7 @@ from argosy.clock import Clock
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.head import Head, Heads, LoadedTurn
-from argosy.turn.status import HELD, Status
+from argosy.turn.status import ACTIVE, HELD, MAY_GO_ON, Status
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import goes_on, turn_of
 from argosy.workers.dispatch.scheduling.histories import Histories
@@ -33,7 +33,6 @@ _HEADS_PER_READ = 500
 _RETRY_S = 0.5
 _CONTENT_FAILURES_MAX = 5
 _BUSY_S = 0.01
-_GO_ON = frozenset({Status.QUEUED, Status.RUNNING, Status.SUSPENDED})
 
 
 class Cursor:
@@ -141,7 +140,7 @@ class Pager:
         """
         if not is_readable:
             head = await self._heads.load_head(turn_id)
-            return head if head is not None and Status(head.status) in _GO_ON else None
+            return head if head is not None and Status(head.status) in MAY_GO_ON else None
         rows = await self._heads.load_turns([turn_id])
         return rows[0] if rows and goes_on(rows[0]) else None
 
@@ -245,7 +244,7 @@ class Pager:
                 self._on_lent(row, owned)
                 continue
             is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
-            if status in (Status.QUEUED, Status.RUNNING) and not is_known:
+            if status in ACTIVE and not is_known:
                 self._scheduler.found(self.turn_of(row, owned))  # if False: the read of its session finds it
         if len(rows) < limit:
             self._cursors.popleft()

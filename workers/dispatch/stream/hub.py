@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from argosy import ids, telemetry
 from argosy.rpc.watch_pb2 import Item, Refused
 from argosy.store.numbered_stream import Answer
-from argosy.turn.events import Event
+from argosy.turn.events import RESTS, STEP_ENDS, Event
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.handover import in_flight
@@ -30,12 +30,6 @@ from argosy.workers.dispatch.stream.subscribers import Subscribers
 from argosy.workers.dispatch.turn import Turn
 
 _EVENT_SIZE_BYTES_MAX = 262_144
-_ENDS_STEP = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
-# Sent to a subscriber that wants the ending alone. A parked turn does not end by itself, so its parking counts, too.
-_ENDINGS = frozenset({
-    Event.TURN_COMPLETED, Event.TURN_FAILED, Event.TURN_CANCELLED, Event.TURN_EXPIRED, Event.TURN_REJECTED,
-    Event.TURN_PARKED,
-})  # fmt: skip
 
 
 class SubscribeRequest(NamedTuple):
@@ -254,7 +248,7 @@ class Hub:
         for each in subscribers:
             if each.turn is turn:
                 each.sent = _sent_after(each.sent, turn, kind, message.key)
-            if each.is_ending_only and kind not in _ENDINGS:
+            if each.is_ending_only and kind not in RESTS:
                 continue
             if each.has_room and not is_too_large:
                 each.send(Item(subscription=each.id, event=message))
@@ -293,7 +287,7 @@ class Hub:
 
 def _sent_after(sent: Sent, turn: Turn, kind: Event, key: str) -> Sent:
     """Return what a subscriber has of a turn's channels once it is told this event, which holds the values of some."""
-    if kind in _ENDS_STEP:
+    if kind in STEP_ENDS:
         return without_step(sent, key)
     if kind is Event.TURN_SUSPENDED and turn.channels is not None:
         return whole(turn.channels.open())
