@@ -12,6 +12,7 @@ import msgspec
 from argosy.gateway.views import Wait, cancelling_until
 from argosy.store.turn import PartitionFacts, TurnFacts
 from argosy.turn import trial
+from argosy.turn.inbox import RowKind
 from argosy.turn.status import ENDED, Status
 from argosy.turn.trial import Kind
 
@@ -259,7 +260,7 @@ def _parked(facts: TurnFacts, turn_id: uuid.UUID) -> Verdict:
         "POST …/cancel ends it; it holds its session until then."
     )
     details = {"reason": reason, "message": parked.message, "crashes": facts.crashes}
-    if "resume" in (facts.undelivered or ()) and not facts.is_owner_able:
+    if RowKind.RESUME in (facts.undelivered or ()) and not facts.is_owner_able:
         return _elsewhere(facts)
     if facts.undelivered:
         return _unless_nobody_works(

@@ -7,25 +7,16 @@ Raises: StoreUnavailableError
 import math
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
+from argosy.turn.inbox import Queue, queue_of
 
 _SQL = load_queries("head")
 _EVENTS_PER_PAGE: Final = 5_000
 _ANY_SIZE: Final = 2**62
 _DUE_COLUMNS: Final = 8  # columns of an inbox row; the columns after them are its turn's
-
-
-class Queue(IntEnum):
-    """The queues of due rows, numbered as in due_inbox. Each is read by itself, so that none hides another's rows."""
-
-    CANCEL = 1
-    DEADLINE = 2
-    SAID = 3  # signals, resumes, step results and hand-overs of former owners
-    TIMER = 4
 
 
 class Head(NamedTuple):
@@ -108,11 +99,7 @@ class DueRow(NamedTuple):
 
     @property
     def queue(self) -> Queue:
-        if self.kind == "cancel":
-            return Queue.CANCEL
-        if self.kind == "timer":
-            return Queue.DEADLINE if self.name == "deadline" else Queue.TIMER
-        return Queue.SAID
+        return queue_of(self.kind, self.name)
 
 
 class SentSignal(NamedTuple):

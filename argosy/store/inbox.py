@@ -10,17 +10,18 @@ from typing import NamedTuple
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 from argosy.store.turn import TurnHead
+from argosy.turn.inbox import RowKind
 
 _SQL = load_queries("inbox")
 
 
 class InboxRequest(NamedTuple):
-    """What a client sends to a turn. kind: signal, cancel or resume. session_id: None before the turn is accepted."""
+    """What a client sends to a turn. session_id: None before the turn is accepted."""
 
     turn_id: uuid.UUID
     session_id: uuid.UUID | None
     bucket: int
-    kind: str
+    kind: RowKind  # SIGNAL, CANCEL or RESUME
     name: str
     request_id: str
     payload: bytes | None

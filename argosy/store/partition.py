@@ -13,6 +13,7 @@ from argosy import telemetry
 from argosy.errors import StoreBusyError
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
+from argosy.turn.inbox import RowKind
 
 _SQL: Final = load_queries("partition")
 
@@ -49,13 +50,13 @@ class Note(NamedTuple):
 
 
 class ResultRow(NamedTuple):
-    """An inbox row of a former owner for the turn's present one. kind: step_result or handover."""
+    """An inbox row of a former owner for the turn's present one."""
 
     bucket: int
     tenant: str
     session_id: uuid.UUID
     turn_id: uuid.UUID
-    kind: str
+    kind: RowKind  # STEP_RESULT or HANDOVER
     name: str
     correlation: str
     request_id: str

@@ -34,6 +34,7 @@ from argosy.gateway.views import encode
 from argosy.store import inbox
 from argosy.store import turn as turns
 from argosy.store.turn import TurnHead
+from argosy.turn.inbox import RowKind
 from argosy.turn.status import ENDED, Status
 
 _FULL_RETRY_AFTER_S: Final = 1.0
@@ -55,7 +56,7 @@ async def post_signal(request: Request) -> Response:
     json_value.check(payload, size_bytes_max, "the payload")
     signal_id = uuid.uuid4()
     key = checked_key(request.headers.get("idempotency-key")) or str(signal_id)
-    written = _request(requested, None, _Said("signal", name, key, payload))
+    written = _request(requested, None, _Said(RowKind.SIGNAL, name, key, payload))
     state.poking.new_signal(requested, tenant)
     sent = await _send_signal(state, tenant, written, signal_id)
     if sent is not None:
@@ -63,7 +64,7 @@ async def post_signal(request: Request) -> Response:
         return _answer(202, sent, requested, signal_id=signal_id, name=name)
     # The turn is not accepted yet, is a duplicate or has ended, or the signal was sent before: find out which.
     head = await resolve(state, turns.find_turn, requested, tenant)
-    head, sent_id = await _deliver(state, tenant, requested, head, _Said("signal", name, key, payload), signal_id)
+    head, sent_id = await _deliver(state, tenant, requested, head, _Said(RowKind.SIGNAL, name, key, payload), signal_id)
     return _answer(202, head, requested, signal_id=sent_id, name=name)
 
 
@@ -83,7 +84,9 @@ async def post_cancel(turn_id: str, request: Request) -> Response:
     if head is not None and head.status == Status.CANCELLED:
         return _answer(200, head, requested, cancel_id=None)
     # One row, however often a cancel is asked for: the turn has ended when its worker has taken one.
-    head, cancel_id = await _deliver(state, tenant, requested, head, _Said("cancel", "", "cancel", None), uuid.uuid4())
+    head, cancel_id = await _deliver(
+        state, tenant, requested, head, _Said(RowKind.CANCEL, "", "cancel", None), uuid.uuid4()
+    )
     return _answer(202, head, requested, cancel_id=cancel_id)
 
 
@@ -96,7 +99,7 @@ async def post_resume(turn_id: str, request: Request) -> Response:
     requested = turn_id_of(turn_id, tenant, state.settings.lane)
     check_rate(state, tenant)
     head = await resolve(state, turns.find_turn, requested, tenant)
-    written = _request(requested, head, _Said("resume", "", key or f"parked-{head.seq if head else 0}", None))
+    written = _request(requested, head, _Said(RowKind.RESUME, "", key or f"parked-{head.seq if head else 0}", None))
     if head is not None and (head.status == Status.PARKED or head.status in ENDED):
         resume_id = await _send(state, tenant, head, written, uuid.uuid4())
         return _answer(202, head, requested, resume_id=resume_id)
@@ -117,7 +120,7 @@ def check_rate(state: State, tenant: str) -> None:
 class _Said(NamedTuple):
     """What a client sends to a turn. key: the key of the request."""
 
-    kind: str
+    kind: RowKind
     name: str
     key: str
     payload: bytes | None
@@ -175,7 +178,7 @@ async def _send(
         state.poking.new_inbox_row(written.bucket)
         return inbox_id
     earlier = await inbox.find_inbox_request(state.pool, written, tenant, lane)
-    if earlier is None and written.kind == "resume":
+    if earlier is None and written.kind == RowKind.RESUME:
         raise Problem("too_many_signals", "its worker has not taken earlier ones", retry_after_s=_FULL_RETRY_AFTER_S)
     if earlier is None:
         raise Problem("turn_ended", "the turn has ended, and what was sent to it is gone")
@@ -188,7 +191,7 @@ async def _write(state: State, tenant: str, written: inbox.InboxRequest, inbox_i
 
     False: the request has a row already, the turn has ended meanwhile, or it has too many rows of another kind.
     """
-    if written.kind == "signal":
+    if written.kind == RowKind.SIGNAL:
         return await _send_signal(state, tenant, written, inbox_id) is not None
     rows_max = state.unread_bounds.rows_max
     return await inbox.insert_inbox(state.pool, written, inbox_id, tenant, state.settings.lane, rows_max)

@@ -9,9 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from argosy.store.head import DueRow, Heads, Queue
+from argosy.store.head import DueRow, Heads
 from argosy.store.pool import Pool, connect
 from argosy.store.queries import load_queries
+from argosy.turn.inbox import Queue
 from tests.store.hand import LANE, TENANT, Change, Hand, New
 from tests.store.test_accept import FUTURE
 from tests.store.test_flush import QUEUED, RUNNING, STARTED, running

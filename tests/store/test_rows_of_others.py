@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from argosy.store.head import Heads, Queue
+from argosy.store.head import Heads
 from argosy.store.pool import Pool
+from argosy.turn.inbox import Queue
 from tests.store.hand import LANE, TENANT, Change, Hand, New
 from tests.store.test_flush import QUEUED, STARTED
 

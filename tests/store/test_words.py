@@ -1,38 +1,54 @@
-"""SQL has the words of the code: states of turns and types of events.
+"""SQL has the words of the code: states of turns, types of events, kinds and states of rows.
 
 SQL cannot import them, and its partial indexes are used only where their list stands in the statement. So it has the
 words themselves, and here they are compared: each one, and each list, is one that argosy/turn has a name for.
 """
 
+import itertools
 import re
 from collections.abc import Collection, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from argosy import store
+from argosy.store.queries import load_queries
+from argosy.turn import inbox
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_EVENTS, Event
+from argosy.turn.inbox import EARLY, KEPT_FOR_TURN, Fate, RowKind, RowState, TimerName, queue_of
 from argosy.turn.status import ACTIVE, ENDED, HELD, OPEN, RESTING, Status
 from argosy.turn.transitions import reachable
 from tests.store.hand import Hand
 
 STORE: Final = Path(store.__file__).parent
-FILES: Final = {each.name: each.read_text() for each in (*STORE.glob("*.sql"), *STORE.glob("functions/*"))}
+FILES: Final = {each: each.read_text() for each in (*STORE.glob("*.sql"), *STORE.glob("functions/*.sql"))}
 
-WORDS: Final[dict[str, Collection[StrEnum]]] = {
+PROCESSES: Final = {"dispatch"}  # kinds of processes, in another column of the same name
+WORDS: Final[dict[str, Collection[str]]] = {
     "status": Status,
     "old_status": Status,
     "type": Event,
+    "kind": {*RowKind, *PROCESSES},
+    "state": RowState,
+    "moved_to": Fate,
 }
-# Named lists. The last one of states has no name in the code: a flush looks for no rows of a turn that ends like this.
-LISTS: Final[dict[str, list[Collection[StrEnum]]]] = {
+# Named lists. Two have a name here alone: how turns end for which a flush looks for no rows, and the states of signals
+# that clients are shown.
+LISTS: Final[dict[str, list[Collection[str]]]] = {
     "status": [OPEN, HELD, ENDED, ACTIVE, RESTING, {Status.COMPLETED, Status.FAILED}],
     "type": [STEP_EVENTS, SETTLED_OUTCOMES],
+    "kind": [KEPT_FOR_TURN],
+    "state": [inbox.OPEN, set(RowState) - {RowState.CONSUMED}],
+}
+OTHER_WORDS: Final = {
+    *("enqueue", "reject", "busy", "idempotency_mismatch", "reason"),  # of requests, and why a turn is rejected
+    *("places", "log_records"),  # sequences
+    *("transaction_isolation", "lock_timeout", "advisory"),  # of PostgreSQL
+    *("anything", "argosy_fleet", "x"),
 }
 _COLUMN: Final = "|".join(WORDS)
-_ONE: Final = re.compile(rf"\b({_COLUMN})\s*(?:=|<>)\s*'([^']*)'")
+_ONE: Final = re.compile(rf"\b(?:p_)?({_COLUMN})\s*(?:=|<>)\s*'([^']*)'")
 _LIST: Final = re.compile(rf"\b({_COLUMN})\s+(?:NOT\s+)?IN\s*\(\s*('[^)]*)\)")
 _SHOWN_LIST: Final = re.compile(r"\(?(\w+)\)?(?:::text)? (?:= ANY|<> ALL) \(\(?ARRAY\[([^\]]*)\]")
 
@@ -44,7 +60,7 @@ def _literals(text: str) -> set[str]:
 def _found(pattern: re.Pattern[str]) -> Iterator[tuple[str, str, set[str]]]:
     for file, text in FILES.items():
         for column, words in pattern.findall(re.sub(r"--[^\n]*", "", text)):
-            yield file, column, _literals(words) or {words}
+            yield file.name, column, _literals(words) or {words}
 
 
 def test_each_word_of_sql_is_one_of_the_code() -> None:
@@ -52,6 +68,14 @@ def test_each_word_of_sql_is_one_of_the_code() -> None:
 
     assert len(found) > 15
     assert [each for each in found if not each[2] <= set(WORDS[each[1]])] == []
+
+
+def test_what_sql_inserts_is_a_word_of_the_code() -> None:
+    """Values have no column beside them: each bare word of a function is one of the code, or stands below."""
+    known = {*Status, *Event, *RowKind, *RowState, *Fate, *TimerName, *OTHER_WORDS}
+    functions = [re.sub(r"--[^\n]*", "", text) for file, text in FILES.items() if file.parent.name == "functions"]
+
+    assert {each for text in functions for each in _literals(text) if re.fullmatch(r"[a-z_.]+", each)} - known == set()
 
 
 def test_each_list_of_sql_has_a_name_in_the_code() -> None:
@@ -71,6 +95,9 @@ def test_each_list_of_sql_has_a_name_in_the_code() -> None:
         ("turns_held", "status", [HELD]),
         ("turns_open", "status", [OPEN]),
         ("events_once", "type", [SETTLED_OUTCOMES]),
+        ("inbox_kind_check", "kind", [set(RowKind)]),
+        ("inbox_state_check", "state", [set(RowState)]),
+        ("early_kind_check", "kind", [EARLY]),
     ],
 )
 async def test_each_list_of_the_schema_is_one_of_the_code(
@@ -84,6 +111,17 @@ async def test_each_list_of_the_schema_is_one_of_the_code(
 
     found = [(column, _literals(words)) for row in rows for column, words in _SHOWN_LIST.findall(row[0])]
     assert found == [(column, set(each)) for each in expected]
+
+
+async def test_the_queues_of_due_rows_are_those_of_the_code(hand: Hand) -> None:
+    rows = list(itertools.product(RowKind, ["", *TimerName, "sleep"]))
+    index = await hand.rows("SELECT indexdef FROM pg_indexes WHERE indexname = 'inbox_queues'")
+
+    for text in (index[0][0], load_queries("head")["due_inbox"]):
+        case = re.findall(r"CASE\s+WHEN\s+\(?(?:b\.)?kind\b.*?\bEND\b", text, re.S)
+        assert len(case) == 1
+        query = f"SELECT {case[0]} FROM unnest($1::text[], $2::text[]) AS b (kind, name)"  # noqa: S608
+        assert await hand.rows(query, *zip(*rows, strict=True)) == [(queue_of(*row),) for row in rows]
 
 
 @pytest.mark.parametrize("before", sorted(set(Status) - {Status.ACCEPTED}))

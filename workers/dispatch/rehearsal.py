@@ -10,10 +10,11 @@ import uuid
 from typing import Final
 
 from argosy.ids import buckets_of
-from argosy.store.head import Heads, Queue
+from argosy.store.head import Heads
 from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.turn.events import Event
+from argosy.turn.inbox import Queue, RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept import accept_arrays
 from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
@@ -74,7 +75,7 @@ def _flush(lane: str) -> FlushArrays:
     turn.status = Status.COMPLETED
     turn.write(Event.TURN_COMPLETED)
     timer_id = uuid.uuid4()
-    turn.inbox[timer_id] = InboxWrite(timer_id, "timer", "", "", None, 0.0)
+    turn.inbox[timer_id] = InboxWrite(timer_id, RowKind.TIMER, "", "", None, 0.0)
     arrays = FlushArrays(lane)
     arrays.add(Entry(turn))
     return arrays

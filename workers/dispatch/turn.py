@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from argosy.turn.events import Event
+from argosy.turn.inbox import Fate
 from argosy.turn.status import ENDED, Status
 from argosy.turn.transitions import advance
 from argosy.workers.dispatch.owned import Owned, Resume
@@ -138,9 +139,8 @@ class Turn:
         self.durable: list[asyncio.Future[None]] | None = None  # one per waiter for the commit of what it wrote so far
         self.events: list[EventWrite] = []
         self.inbox: dict[uuid.UUID, InboxWrite] = {}
-        self.moves: dict[uuid.UUID, str] = {}
-        # For each signal among the moves the seq of the event that holds it.
-        self.consumed: dict[uuid.UUID, int] = {}
+        self.moves: dict[uuid.UUID, Fate] = {}
+        self.consumed: dict[uuid.UUID, int] = {}  # for each signal among the moves the seq of the event that holds it
         # The data of `events` in bytes, and how many of them the flusher has counted.
         self.pending_bytes = self.counted_bytes = 0
         # Signals that no wait has taken yet; timers that came due, by the key of their wait.
@@ -198,7 +198,7 @@ class Turn:
     def drop_timer(self, timer_id: uuid.UUID) -> None:
         """Remove a timer whose wait is over or was given up: the next flush deletes it, or does not write it at all."""
         if self.inbox.pop(timer_id, None) is None:
-            self.moves[timer_id] = "deleted"
+            self.moves[timer_id] = Fate.DELETED
 
     def write(self, event: Event, key: str = "", data: bytes = b"{}") -> None:
         """Add a durable event, which goes with the next flush."""

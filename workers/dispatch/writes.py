@@ -4,13 +4,14 @@ import uuid
 from typing import NamedTuple
 
 from argosy.turn.events import Event
+from argosy.turn.inbox import RowKind
 
 
 class InboxWrite(NamedTuple):
     """A new inbox row of a turn. due_s: in how many seconds from its writing it is due."""
 
     inbox_id: uuid.UUID
-    kind: str
+    kind: RowKind
     name: str
     correlation: str
     payload: bytes | None

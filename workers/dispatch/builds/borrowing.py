@@ -20,6 +20,7 @@ from argosy.clock import Clock
 from argosy.rounds import Rounds
 from argosy.store.build import Borrowed, Loans
 from argosy.store.head import DueRow
+from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import ACTIVE, Status
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
@@ -146,14 +147,14 @@ class Borrowing:
         left = []
         for turn in made:
             if turn.status is Status.PARKED:
-                resumes = [row for row in due if row.turn_id == turn.turn_id and row.kind == "resume"]
+                resumes = [row for row in due if row.turn_id == turn.turn_id and row.kind == RowKind.RESUME]
                 if not resumes:
                     left.append(turn.turn_id)
                     self._changed.add(turn.bucket)
                     continue
                 for row in resumes:
                     turn.see(row.inbox_id)
-                    turn.moves[row.inbox_id] = "consumed"
+                    turn.moves[row.inbox_id] = Fate.CONSUMED
                     self._taken.hold(row.inbox_id, turn.owned)
             self._taken.entered(turn)
             if self._taken.found(turn):

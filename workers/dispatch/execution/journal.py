@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import STEP_OUTCOMES, Event
+from argosy.turn.inbox import Fate
 from argosy.workers.dispatch.execution.kept_channels import kept_channels
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
@@ -220,7 +221,7 @@ class TurnJournal:
         """Give a signal to the running turn: a wait for its name takes it, or it is kept for the next one."""
         self.waits.deliver(signal)
         self._advance()
-        if self._turn.moves.get(signal.inbox_id) == "consumed":
+        if self._turn.moves.get(signal.inbox_id) == Fate.CONSUMED:
             self._flusher.add_lazily(self._turn)
         else:
             self._flusher.add(self._turn)

@@ -8,6 +8,7 @@ import structlog
 from argosy import telemetry
 from argosy.errors import OwnershipLostError, StepFailedError
 from argosy.turn.events import KEYS, SETTLED_OUTCOMES, Event
+from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.turn import Stop, Turn
@@ -60,12 +61,12 @@ def take_results(turn: Turn) -> None:
     settled, taken = {row[3] for row in turn.history if row[2] in SETTLED_OUTCOMES}, []
     for result in turn.results:
         if result.key in settled:
-            turn.moves[result.inbox_id] = "late"
+            turn.moves[result.inbox_id] = Fate.LATE
             continue
         turn.write(Event(result.type), result.key, result.data)
         turn.crashes, turn.trial = 0, None
         taken.append((turn.seq, turn.attempt, result.type, result.key, result.data))
-        turn.moves[result.inbox_id] = "consumed"
+        turn.moves[result.inbox_id] = Fate.CONSUMED
         if result.type in SETTLED_OUTCOMES:
             settled.add(result.key)
     turn.history = [*turn.history, *taken]
@@ -87,15 +88,15 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
     if turn.cancel_until_s is not None:
         turn.reason = None
     if status is Status.CANCELLED and turn.cancel_id is not None:
-        turn.moves[turn.cancel_id] = "consumed"
+        turn.moves[turn.cancel_id] = Fate.CONSUMED
     turn.write(event, data=_with_channels(turn, data))
     if turn.signals.has_any:
         for signal in turn.signals:
-            turn.moves[signal.inbox_id] = "late"
+            turn.moves[signal.inbox_id] = Fate.LATE
     for result in turn.results:
-        turn.moves.setdefault(result.inbox_id, "late")
+        turn.moves.setdefault(result.inbox_id, Fate.LATE)
     for inbox_id in turn.fired.values():
-        turn.moves[inbox_id] = "deleted"
+        turn.moves[inbox_id] = Fate.DELETED
     if turn.journal is not None and turn.journal.has_waits:
         for wait in turn.journal.waits.open.values():
             if wait.timer_id is not None:
@@ -209,7 +210,7 @@ def keep_rows(turn: Turn) -> None:
     """Buffer in Postgres the signals, timers and results that the code has not taken, until the turn goes on."""
     rows = [each.inbox_id for each in turn.signals] + [each.inbox_id for each in turn.results]
     for inbox_id in (*rows, *turn.fired.values()):
-        turn.moves.setdefault(inbox_id, "buffered")
+        turn.moves.setdefault(inbox_id, Fate.BUFFERED)
 
 
 def _with_channels(turn: Turn, data: bytes) -> bytes:

@@ -19,6 +19,7 @@ import msgspec
 
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
+from argosy.turn.inbox import Fate, RowKind
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.waits import Wait, WrittenWait
@@ -107,7 +108,7 @@ class TurnWaits:
             return
         self._given_up.add(key)
         if (fired := turn.fired.pop(key, None)) is not None:
-            turn.moves[fired] = "deleted"
+            turn.moves[fired] = Fate.DELETED
         elif wait.timer_id is not None:
             turn.drop_timer(wait.timer_id)
 
@@ -117,7 +118,7 @@ class TurnWaits:
         known = turn.timers.pop(key, None)
         self._given_up.add(key)
         if (fired := turn.fired.pop(key, None)) is not None:
-            turn.moves[fired] = "deleted"
+            turn.moves[fired] = Fate.DELETED
             return 0.0
         if known is None:
             return None
@@ -127,14 +128,14 @@ class TurnWaits:
     def deliver(self, signal: Signal) -> None:
         """Keep a signal that came for the running turn, until a wait takes it."""
         self._turn.signals.append(signal)
-        self._turn.moves[signal.inbox_id] = "buffered"
+        self._turn.moves[signal.inbox_id] = Fate.BUFFERED
         if signal.name in self._by_name:
             self._over.append(("", signal.name))
 
     def fire(self, key: str, inbox_id: uuid.UUID) -> None:
         """Take a timer of this turn that fell due."""
         if key in self._given_up or (key not in self.open and self._replay.is_settled(key)):
-            self._turn.moves[inbox_id] = "deleted"  # its wait is over
+            self._turn.moves[inbox_id] = Fate.DELETED  # its wait is over
             return
         self._turn.fired[key] = inbox_id  # a replay that has not come to this wait yet finds it here
         if key in self.open:
@@ -174,11 +175,11 @@ class TurnWaits:
         turn = self._turn
         data = b'{"payload":' + (signal.payload or b"null") + b"}"
         self._record(Event.WAIT_COMPLETED, wait.key, data)
-        turn.moves[signal.inbox_id] = "consumed"
+        turn.moves[signal.inbox_id] = Fate.CONSUMED
         turn.consumed[signal.inbox_id] = turn.seq
         self._forget(wait.key)
         if (fired := turn.fired.pop(wait.key, None)) is not None:
-            turn.moves[fired] = "deleted"
+            turn.moves[fired] = Fate.DELETED
         elif wait.timer_id is not None:
             turn.drop_timer(wait.timer_id)
         return wait.key, Recorded(Event.WAIT_COMPLETED, data)
@@ -187,7 +188,7 @@ class TurnWaits:
         event = Event.WAIT_TIMED_OUT if wait.kind == "signal" else Event.WAIT_COMPLETED
         data = _PRIVATE if wait.kind != "signal" and self._is_hidden(wait.key) else b"{}"
         self._record(event, wait.key, data)
-        self._turn.moves[inbox_id] = "deleted"
+        self._turn.moves[inbox_id] = Fate.DELETED
         self._forget(wait.key)
         return wait.key, Recorded(event, data)
 
@@ -209,7 +210,7 @@ class TurnWaits:
         if timeout_s is None:
             return None, None
         timer_id = uuid.uuid4()
-        self._turn.inbox[timer_id] = InboxWrite(timer_id, "timer", kind, key, None, timeout_s)
+        self._turn.inbox[timer_id] = InboxWrite(timer_id, RowKind.TIMER, kind, key, None, timeout_s)
         return timer_id, self._database_time_s() + timeout_s
 
 

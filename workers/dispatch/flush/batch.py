@@ -3,6 +3,7 @@
 import uuid
 from typing import Any, NamedTuple
 
+from argosy.turn.inbox import Fate
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
 
@@ -12,7 +13,7 @@ class LooseMove(NamedTuple):
 
     owned: Owned
     inbox_id: uuid.UUID
-    to: str
+    to: Fate
 
 
 class Placement(NamedTuple):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from argosy import telemetry
 from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.turn.events import Event
+from argosy.turn.inbox import TIMERS_OF_TURNS, Fate, RowKind
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.batch import LooseMove, Placement
@@ -69,7 +70,7 @@ class Delivery:
             return
         turn = self._scheduler.live.get(row.turn_id)
         if row.head is None:
-            self._move(row, owned, "late")  # the log was read far enough: the turn will never come
+            self._move(row, owned, Fate.LATE)  # the log was read far enough: the turn will never come
         elif turn is None:
             self._take_absent(row, owned, row.head)
         elif turn.owned is owned and row.inbox_id not in turn.seen:
@@ -87,17 +88,17 @@ class Delivery:
         status = Status(head.status)
         action = self._action(row, status)
         if action is Action.SAID:
-            self._move(row, owned, "consumed")
+            self._move(row, owned, Fate.CONSUMED)
             self._takeover.said(row.turn_id, row.name)
         elif action is Action.BUFFER:
-            self._move(row, owned, "buffered")
+            self._move(row, owned, Fate.BUFFERED)
             if status is Status.QUEUED or self._pager.is_coming(row.turn_id):
                 self._pager.signalled(row.turn_id, owned)
         elif action is Action.PLACE:
-            self._move(row, owned, "deleted")
+            self._move(row, owned, Fate.DELETED)
             self._flusher.place(Placement(owned, row.turn_id, head.session_id, head.bucket))
         elif action in (Action.LATE, Action.DELETE):
-            self._move(row, owned, "late" if action is Action.LATE else "deleted")
+            self._move(row, owned, Fate.LATE if action is Action.LATE else Fate.DELETED)
         elif action is Action.CANCEL:
             self._cancel_absent(row, owned, head)
         elif action in (Action.END, Action.EXPIRE):
@@ -111,8 +112,8 @@ class Delivery:
                 self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
                 if action is Action.RESUME:
                     turn.see(row.inbox_id)
-                    turn.moves[row.inbox_id] = "consumed"
-                elif row.kind == "timer":
+                    turn.moves[row.inbox_id] = Fate.CONSUMED
+                elif row.kind == RowKind.TIMER:
                     turn.see(row.inbox_id)
                     turn.fired[row.correlation] = row.inbox_id
                 # A signal is read with the history, among the others in the order in which they were sent.
@@ -133,14 +134,14 @@ class Delivery:
             turn.deferred.append(row.inbox_id)
             return
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
-        if row.kind == "step_result" and not has_begun:  # whether or not its history was read before this
+        if row.kind == RowKind.STEP_RESULT and not has_begun:  # whether or not its history was read before this
             turn.see(row.inbox_id)
             turn.results.append(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
             return
         # A turn that waits for its slot is treated like a running one: it will find in memory what comes now.
-        status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == "timer" else turn.status
+        status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == RowKind.TIMER else turn.status
         action = decide(row.kind, row.name, status, waits_for=True)
-        if row.name in ("deadline", "not_before") and row.kind == "timer":
+        if row.kind == RowKind.TIMER and row.name in TIMERS_OF_TURNS:
             action = decide(row.kind, row.name, turn.status, waits_for=True)
         if action is Action.CANCEL and has_begun and turn.journal.is_new and not turn.execution.has_begun:
             self._end(row, owned, turn, action)  # begun, but none of its code ever ran, here or elsewhere
@@ -149,8 +150,8 @@ class Delivery:
         elif action in (Action.CANCEL, Action.END, Action.EXPIRE):
             self._end(row, owned, turn, action)
         elif action in (Action.LATE, Action.DELETE):
-            self._move(row, owned, "late" if action is Action.LATE else "deleted", turn)
-        elif row.kind == "timer":
+            self._move(row, owned, Fate.LATE if action is Action.LATE else Fate.DELETED, turn)
+        elif row.kind == RowKind.TIMER:
             turn.see(row.inbox_id)
             if has_begun:
                 turn.journal.fire(row.correlation, row.inbox_id)
@@ -163,7 +164,7 @@ class Delivery:
                 turn.journal.deliver(signal)
             else:
                 turn.signals.append(signal)
-                self._move(row, owned, "buffered", turn)
+                self._move(row, owned, Fate.BUFFERED, turn)
 
     def _cancel_absent(self, row: DueRow, owned: Owned, head: Head | LoadedTurn) -> None:
         """Cancel a turn that is suspended, or held for a former owner. When memory is busy with its session, the
@@ -186,7 +187,7 @@ class Delivery:
 
     def _end(self, row: DueRow, owned: Owned, turn: Turn, action: Action) -> None:
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
-        turn.moves[row.inbox_id] = "consumed" if row.kind == "cancel" else "deleted"
+        turn.moves[row.inbox_id] = Fate.CONSUMED if row.kind == RowKind.CANCEL else Fate.DELETED
         if action is not Action.EXPIRE:
             if turn.execution is None:
                 self._executor.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
@@ -199,7 +200,7 @@ class Delivery:
         else:
             self._executor.stop(turn, Stop.EXPIRE)
 
-    def _move(self, row: DueRow, owned: Owned, to: str, turn: Turn | None = None) -> None:
+    def _move(self, row: DueRow, owned: Owned, to: Fate, turn: Turn | None = None) -> None:
         telemetry.INBOX.labels(kind=row.kind, outcome=to).inc()
         if owned.is_lent and turn is not None:  # a borrowed turn: the move is written with the turn, under its fence
             self._in_hand.take(row.inbox_id, owned)

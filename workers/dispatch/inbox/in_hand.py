@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, KeysView
 from typing import Final
 
-from argosy.store.head import Queue
+from argosy.turn.inbox import Queue
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 

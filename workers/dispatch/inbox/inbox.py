@@ -19,7 +19,8 @@ import structlog
 from argosy.clock import Clock
 from argosy.ranges import joined
 from argosy.rounds import Rounds
-from argosy.store.head import DueRow, Heads, Queue
+from argosy.store.head import DueRow, Heads
+from argosy.turn.inbox import Queue
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.batch import Placement
 from argosy.workers.dispatch.flush.flusher import Flusher

@@ -3,6 +3,7 @@
 from enum import Enum
 
 from argosy.store.head import DueRow
+from argosy.turn.inbox import TIMERS_OF_TURNS, RowKind, TimerName
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.waits import decode_waits
 
@@ -30,12 +31,12 @@ def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Acti
     """
     if status is None:
         return Action.STAY
-    if kind == "timer":
+    if kind == RowKind.TIMER:
         if status in ENDED:
             return Action.DELETE
-        if name == "not_before":
+        if name == TimerName.NOT_BEFORE:
             return Action.PLACE if status is Status.QUEUED else Action.DELETE
-        if name == "deadline":
+        if name == TimerName.DEADLINE:
             # A parked turn waits for its operator, however long that takes.
             return Action.DELETE if status is Status.PARKED else Action.EXPIRE
         if status is Status.RUNNING:
@@ -45,13 +46,13 @@ def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Acti
         return Action.BUFFER if status is Status.PARKED else Action.DELETE
     if status in ENDED:
         return Action.LATE
-    if kind == "step_result":
+    if kind == RowKind.STEP_RESULT:
         return Action.LATE if status is Status.RUNNING else Action.BUFFER
-    if kind == "handover":
+    if kind == RowKind.HANDOVER:
         return Action.LATE
-    if kind == "cancel":
+    if kind == RowKind.CANCEL:
         return Action.CANCEL if status in (Status.RUNNING, Status.SUSPENDED) else Action.END
-    if kind == "resume":
+    if kind == RowKind.RESUME:
         return Action.RESUME if status is Status.PARKED else Action.LATE
     if status is Status.RUNNING:
         return Action.DELIVER
@@ -66,13 +67,13 @@ def decide_held(kind: str, name: str, status: Status, waits_for: bool) -> Action
     A deadline does not wait for that step, and a cancel not for long. What would wake the turn stays due: if it were
     buffered, only a running turn would look at it again.
     """
-    if kind == "cancel":
+    if kind == RowKind.CANCEL:
         return decide(kind, name, status, waits_for)
-    if kind == "timer" and name in ("deadline", "not_before"):
-        return Action.EXPIRE if name == "deadline" else Action.DELETE
-    if kind in ("timer", "resume") or (status is Status.SUSPENDED and waits_for):
+    if kind == RowKind.TIMER and name in TIMERS_OF_TURNS:
+        return Action.EXPIRE if name == TimerName.DEADLINE else Action.DELETE
+    if kind in (RowKind.TIMER, RowKind.RESUME) or (status is Status.SUSPENDED and waits_for):
         return Action.STAY
-    return Action.SAID if kind == "handover" else Action.BUFFER
+    return Action.SAID if kind == RowKind.HANDOVER else Action.BUFFER
 
 
 def decide_unread(kind: str, name: str) -> Action:
@@ -81,14 +82,16 @@ def decide_unread(kind: str, name: str) -> Action:
     A deadline waits neither for the head to be read nor for a slot. What the turn's code is to hear, a cancel too,
     waits until the turn is in memory.
     """
-    if kind == "timer" and name == "deadline":
+    if kind == RowKind.TIMER and name == TimerName.DEADLINE:
         return Action.EXPIRE
-    return {"step_result": Action.BUFFER, "handover": Action.LATE}.get(kind, Action.STAY)
+    if kind == RowKind.STEP_RESULT:
+        return Action.BUFFER
+    return Action.LATE if kind == RowKind.HANDOVER else Action.STAY
 
 
 def waits_for(waits: bytes | None, row: DueRow) -> bool:
     """Whether a turn with these waits (turns.waits) waits for this row."""
     return any(
-        wait.key == row.correlation if row.kind == "timer" else wait.kind == "signal" and wait.name == row.name
+        wait.key == row.correlation if row.kind == RowKind.TIMER else wait.kind == "signal" and wait.name == row.name
         for wait in (decode_waits(waits) if waits else ())
     )

@@ -20,6 +20,7 @@ from typing import Final
 from argosy import ids
 from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Heads, LoadedTurn, SentSignal
+from argosy.turn.inbox import RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.inbox.inbox_rule import waits_for
 from argosy.workers.dispatch.owned import Owned
@@ -111,7 +112,7 @@ class ReadAhead:
         known = {signal[0] for signal in turn.signals}
         turn.signals.extend((each.inbox_id, each.name, each.payload) for each in signals if each.inbox_id not in known)
         for each in signals:
-            sent = (each.inbox_id, each.turn_id, each.bucket, "signal", each.name, "", each.payload)
+            sent = (each.inbox_id, each.turn_id, each.bucket, RowKind.SIGNAL, each.name, "", each.payload)
             row = DueRow(*sent, turn.waits, turn)
             if waits_for(turn.waits, row):
                 self._take(row, owned)

@@ -24,6 +24,7 @@ from argosy.rounds import Rounds
 from argosy.store.fault import Fault
 from argosy.store.partition import Partitions, ResultRow
 from argosy.turn.events import STEP_OUTCOMES
+from argosy.turn.inbox import RowKind
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.tasks import Background
@@ -81,14 +82,14 @@ def rows_of(turn: Turn, outcomes: Iterable[EventWrite], runner: str, *, is_last:
     WORKER/EPOCH; is_last: nothing of the turn runs there any more, so a `handover` row ends the rows.
     """
 
-    def row(kind: str, name: str, key: str, request_id: str, payload: bytes | None) -> ResultRow:
+    def row(kind: RowKind, name: str, key: str, request_id: str, payload: bytes | None) -> ResultRow:
         return ResultRow(
             turn.bucket, turn.tenant, turn.session_id, turn.turn_id, kind, name, key, request_id, payload
         )  # fmt: skip
 
-    rows = [row("step_result", each.type.value, each.key, f"{runner}/{each.key}", each.data) for each in outcomes]
+    rows = [row(RowKind.STEP_RESULT, each.type.value, each.key, f"{runner}/{each.key}", each.data) for each in outcomes]
     if is_last:
-        rows.append(row("handover", runner, "", runner, None))
+        rows.append(row(RowKind.HANDOVER, runner, "", runner, None))
     return rows
 
 
