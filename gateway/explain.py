@@ -15,6 +15,7 @@ from argosy.turn import trial
 from argosy.turn.inbox import RowKind
 from argosy.turn.status import ENDED, Status
 from argosy.turn.trial import Kind
+from argosy.turn.wait import WaitKind
 
 
 class Explanation(msgspec.Struct, kw_only=True):
@@ -235,14 +236,14 @@ def _suspended(facts: TurnFacts, waits: list[Wait], turn_id: uuid.UUID) -> Verdi
     if facts.undelivered:
         why = f"What it waits for may be here ({', '.join(facts.undelivered)}): its worker has not taken it yet."
         return _unless_nobody_works(facts, Verdict("resuming", why, details=details))
-    signals = [wait for wait in waits if wait.kind == "signal"]
+    signals = [wait for wait in waits if wait.kind == WaitKind.SIGNAL]
     if signals:
         names = ", ".join(repr(wait.name) for wait in signals)
         why = f"It waits for the signal {names}{_until(signals[0].due_at)}."
         to_do = f"POST /v1/turns/{turn_id}/signals/{signals[0].name}"
         return Verdict("waiting_for_signal", why, to_do, details)
     until = min((wait.due_at for wait in waits if wait.due_at), default=facts.next_timer_at)
-    if any(wait.kind == "retry" for wait in waits):
+    if any(wait.kind == WaitKind.RETRY for wait in waits):
         why = f"A step of it failed and is tried again at {_text(until)}."
         return _unless_nobody_works(facts, Verdict("waiting_for_retry", why, details=details))
     why = f"It sleeps until {_text(until)}."

@@ -15,10 +15,11 @@ from fastapi.openapi.utils import get_openapi
 from argosy.gateway.openapi import REF, answers, content, problems
 from argosy.gateway.openapi_examples import EXAMPLES
 from argosy.gateway.problems import KINDS
-from argosy.gateway.views import STEP_STATUSES, WAIT_KINDS
+from argosy.gateway.views import STEP_STATUSES
 from argosy.names import KEY_PATTERN, NAME_PATTERN, NAME_SIZE_BYTES_MAX, TENANT_PATTERN
 from argosy.turn.events import Event, WireEvent
 from argosy.turn.status import Status
+from argosy.turn.wait import WaitKind
 
 _TAGS: Final = [
     {"name": "turns", "description": "Requests to sessions: posted, watched, steered."},
@@ -38,7 +39,7 @@ _WORDS: Final[dict[tuple[str, str], Sequence[str]]] = {
     ("TurnAccepted", "status"): (Status.ACCEPTED,),
     ("TurnEvent", "type"): (*Event, WireEvent.STEP_PRIVATE),
     ("TurnSummary", "status"): tuple(Status),
-    ("Wait", "kind"): WAIT_KINDS,
+    ("Wait", "kind"): tuple(WaitKind),
 }
 # Shapes that clients send.
 _POSTED: Final = ("BatchLine", "TurnPosted")

@@ -15,6 +15,7 @@ from argosy.json_text import is_sound
 from argosy.store.turn import EventRow, TurnListed, TurnRow
 from argosy.turn.events import STEP_EVENTS, Cancelling, Event, WireEvent
 from argosy.turn.projection import shown
+from argosy.turn.wait import decode as decode_waits
 
 NULL: Final = msgspec.Raw(b"null")
 
@@ -122,14 +123,6 @@ class TurnEvents(msgspec.Struct, kw_only=True):
     next: int
 
 
-class _WrittenWait(msgspec.Struct):
-    private: bool = False
-    key: str = ""
-    kind: str = ""
-    name: str = ""
-    due_at_s: float = 0.0
-
-
 class _StepData(msgspec.Struct):
     result: msgspec.Raw = msgspec.field(default_factory=null)
     type: msgspec.Raw = msgspec.field(default_factory=null)
@@ -138,8 +131,6 @@ class _StepData(msgspec.Struct):
     attempts: int = 0
 
 
-WAIT_KINDS: Final = ("signal", "sleep", "retry")
-_decode_waits = msgspec.json.Decoder(list[_WrittenWait]).decode
 _decode_step = msgspec.json.Decoder(_StepData).decode
 _STEP_STATUS: Final = {
     Event.STEP_INTENDED: "intended",
@@ -246,7 +237,7 @@ def waits(written: bytes | None) -> list[Wait]:
             name=wait.name or None,
             due_at=datetime.fromtimestamp(wait.due_at_s, UTC) if wait.due_at_s else None,
         )
-        for wait in (_decode_waits(written) if written else [])
+        for wait in decode_waits(written)
     ]
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from argosy.errors import WorkflowError
+from argosy.turn.wait import WaitKind
 from argosy.workflow.declared_name import check_signal_name
 from argosy.workflow.definition import step_of
 from argosy.workflow.driver import Driver
@@ -76,7 +77,7 @@ class Context:
         """Wait delay_s seconds (0 to 366 days) by the database's clock; the turn holds no slot meanwhile."""
         delay_s = _check_wait_s("sleep", delay_s)
         driver = self._driver
-        return WaitOperation(driver.operations, driver.ask("sleep"), "sleep", "", delay_s)
+        return WaitOperation(driver.operations, driver.ask("sleep"), WaitKind.SLEEP, "", delay_s)
 
     def wait_signal(self, name: str, timeout_s: float | None = None) -> Coroutine[Any, Any, Any]:
         """Wait for the next signal `name` that is sent to this turn, and return its payload.
@@ -88,7 +89,7 @@ class Context:
             timeout_s = _check_wait_s("wait_signal", timeout_s)
         driver = self._driver
         key = driver.ask(f"signal:{check_signal_name(name)}")
-        return WaitOperation(driver.operations, key, "signal", name, timeout_s)
+        return WaitOperation(driver.operations, key, WaitKind.SIGNAL, name, timeout_s)
 
     def now(self) -> Coroutine[Any, Any, datetime]:
         """Return the time at which the workflow first made this call, by the database's clock, in UTC."""

@@ -27,6 +27,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import InternalError, OwnershipLostError, WorkflowError
+from argosy.turn.wait import WaitKind
 from argosy.workflow import frame_ends, same_asyncio
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
@@ -198,7 +199,7 @@ class Driver:
         return self._time.now_s()
 
     def begin_timer(self, timer: Timer, delay_s: float) -> None:
-        operation = WaitOperation(self.operations, self._key(TIMER), "sleep", "", min(delay_s, _TIMER_S_MAX))
+        operation = WaitOperation(self.operations, self._key(TIMER), WaitKind.SLEEP, "", min(delay_s, _TIMER_S_MAX))
         operation.timer = timer
         timer.key = operation.key
         self.operations.add(operation)

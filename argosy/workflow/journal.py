@@ -9,14 +9,13 @@ begins, and the step runs on undisturbed.
 
 import uuid
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 from argosy.turn.events import Event
+from argosy.turn.wait import WaitKind
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.replay import Recorded, Replay
-
-WaitKind = Literal["signal", "sleep", "retry"]
 
 
 class Park(BaseException):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from argosy.turn.wait import WaitKind
 from argosy.workflow.definition import Step
-from argosy.workflow.journal import WaitKind
 from argosy.workflow.loop_handle import Timer
 from argosy.workflow.root_task import RootTask, Wakes
 

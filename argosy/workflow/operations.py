@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
+from argosy.turn.wait import WaitKind
 from argosy.workflow import arguments, outcome
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, retry_key, step_key
@@ -292,7 +293,7 @@ class Operations:
 
     def _wait_again(self, operation: StepOperation, delay_s: float) -> None:
         operation.wait_key = retry_key(operation.key, operation.tries)
-        self._journal.begin_wait(operation.wait_key, "retry", "", delay_s)
+        self._journal.begin_wait(operation.wait_key, WaitKind.RETRY, "", delay_s)
 
 
 def _nothing(*_: object) -> None:

@@ -7,6 +7,7 @@ import uuid
 from argosy import step
 from argosy.errors import FlushSlowError
 from argosy.turn.events import Event
+from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.batch import Batch, LooseMove, Placement
 from argosy.workers.dispatch.flush.flush_entry import Entry
@@ -91,10 +92,10 @@ def test_a_signal_is_consumed_with_the_event_that_holds_it_and_not_before():
     signals = [uuid.uuid4() for _ in range(4)]
     for signal in signals:
         turn.write(Event.WAIT_COMPLETED, str(signal), b"y" * KB)
-        turn.moves[signal] = "consumed"
+        turn.moves[signal] = Fate.CONSUMED
         turn.consumed[signal] = turn.seq
     other = uuid.uuid4()
-    turn.moves[other] = "late"
+    turn.moves[other] = Fate.LATE
     entry = Entry(turn)
 
     first = entry.split(4 * KB + 10)
@@ -107,7 +108,7 @@ def test_a_signal_is_consumed_with_the_event_that_holds_it_and_not_before():
 def test_timers_come_before_the_waits_that_they_end():
     turn = a_running_turn(events=5, size_bytes=KB)
     turn.write(Event.WAIT_STARTED, "w", b"{}")
-    timer = InboxWrite(uuid.uuid4(), "timer", "sleep", "w", None, 1.0)
+    timer = InboxWrite(uuid.uuid4(), RowKind.TIMER, "sleep", "w", None, 1.0)
     turn.inbox[timer.inbox_id] = timer
     entry = Entry(turn)
 
@@ -269,7 +270,7 @@ async def test_once_a_history_is_full_none_of_the_turns_steps_begins():
 
 def test_a_delayed_turn_is_placed_before_its_timer_goes_when_they_are_written_apart():
     owned = make_owned()
-    timer = LooseMove(owned, uuid.uuid4(), "deleted")
+    timer = LooseMove(owned, uuid.uuid4(), Fate.DELETED)
     placement = Placement(owned, uuid.uuid4(), uuid.uuid4(), 0)
 
     halves = Batch([], [timer], [placement]).halves()

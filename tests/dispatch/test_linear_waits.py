@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from argosy.turn.events import Event
+from argosy.turn.wait import WaitKind
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.signals import Signal
@@ -31,7 +32,7 @@ def _signals_that_came_before_their_waits(turn: Turn, size: int) -> None:
     for number in range(size):
         waits.deliver(_signal(number))
     for number in range(size):
-        waits.begin(f"signal:go#{number}", "signal", "go", None)
+        waits.begin(f"signal:go#{number}", WaitKind.SIGNAL, "go", None)
     assert [waits.next_over() is not None for _ in range(size)] == [True] * size
     assert list(turn.signals) == []
 
@@ -39,7 +40,7 @@ def _signals_that_came_before_their_waits(turn: Turn, size: int) -> None:
 def _waits_for_signals_of_one_name(turn: Turn, size: int) -> None:
     waits = _waits(turn)
     for number in range(size):
-        waits.begin(f"signal:go#{number}", "signal", "go", 60)
+        waits.begin(f"signal:go#{number}", WaitKind.SIGNAL, "go", 60)
     for number in range(size):
         waits.deliver(_signal(number))
         assert waits.next_over() is not None
@@ -49,7 +50,7 @@ def _waits_for_signals_of_one_name(turn: Turn, size: int) -> None:
 def _timers_that_are_given_up(turn: Turn, size: int) -> None:
     waits = _waits(turn)
     for number in range(size):
-        waits.begin(f"sleep#{number}", "sleep", "", 60)
+        waits.begin(f"sleep#{number}", WaitKind.SLEEP, "", 60)
     assert len(turn.inbox) == size
     for number in range(size):
         waits.leave(f"sleep#{number}")

@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from argosy.errors import OwnershipLostError
+from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.batch import LooseMove
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
@@ -16,7 +17,7 @@ async def test_a_refused_loose_move_is_left_and_others_are_written():
         bad, good = uuid.uuid4(), uuid.uuid4()
         parts.stream.refuse = lambda arguments: str(bad) in repr(arguments)
         for inbox_id in (bad, good):
-            parts.flusher.move(LooseMove(parts.owned[0], inbox_id, "late"))
+            parts.flusher.move(LooseMove(parts.owned[0], inbox_id, Fate.LATE))
 
         await parts.flusher.drained()
 
@@ -81,7 +82,7 @@ async def test_a_stream_that_the_database_does_not_know_ends_the_worker() -> Non
         parts.stream.refuse = lambda arguments: True
         parts.stream.error = OwnershipLostError("flush 7 of stream 2 does not follow 3")
         owned = parts.owned[0]
-        parts.flusher.move(LooseMove(owned, uuid.uuid4(), "late"))
+        parts.flusher.move(LooseMove(owned, uuid.uuid4(), Fate.LATE))
 
         with pytest.raises(OwnershipLostError):
             await asyncio.wait_for(asyncio.shield(parts.tasks[0]), 10)

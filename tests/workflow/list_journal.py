@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from argosy.turn.events import Event
+from argosy.turn.wait import WaitKind
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.journal import Emitter, WaitKind
+from argosy.workflow.journal import Emitter
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.own_emits import Kept
 from argosy.workflow.replay import Recorded, Replay, Row

@@ -18,12 +18,13 @@ import msgspec
 
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_OUTCOMES, Event
+from argosy.turn.wait import WaitKind
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.signals import Signal, Signals
 from argosy.workers.dispatch.turn import Stop
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.journal import Emitter, WaitKind
+from argosy.workflow.journal import Emitter
 from argosy.workflow.keys import is_awaited
 from argosy.workflow.replay import Recorded, Replay, Row
 

@@ -1,11 +1,9 @@
-"""The waits that a turn is in: as memory holds them, and as the column turns.waits does."""
+"""The waits that a turn is in, as memory holds them."""
 
 import uuid
 from typing import NamedTuple
 
-import msgspec
-
-from argosy.workflow.journal import WaitKind
+from argosy.turn.wait import WaitKind
 
 
 class Wait(NamedTuple):
@@ -16,17 +14,3 @@ class Wait(NamedTuple):
     name: str
     timer_id: uuid.UUID | None
     due_at_s: float | None
-
-
-class WrittenWait(msgspec.Struct, omit_defaults=True):
-    """A wait in turns.waits, which is a JSON array of these. private: clients are not shown its key."""
-
-    key: str
-    kind: str
-    name: str = ""
-    timer_id: str = ""
-    due_at_s: float = 0.0
-    private: bool = False
-
-
-decode_waits = msgspec.json.Decoder(list[WrittenWait]).decode

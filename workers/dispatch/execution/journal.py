@@ -15,6 +15,7 @@ from collections.abc import Callable
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import STEP_OUTCOMES, Event
 from argosy.turn.inbox import Fate
+from argosy.turn.wait import WaitKind
 from argosy.workers.dispatch.execution.kept_channels import kept_channels
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
@@ -23,7 +24,7 @@ from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workers.dispatch.writes import EventWrite
 from argosy.workflow.channels import Channels
-from argosy.workflow.journal import Emitter, WaitKind
+from argosy.workflow.journal import Emitter
 from argosy.workflow.keys import step_key
 from argosy.workflow.replay import NEW, Recorded, Replay
 

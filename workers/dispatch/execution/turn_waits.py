@@ -20,16 +20,17 @@ import msgspec
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import Event
 from argosy.turn.inbox import Fate, RowKind
+from argosy.turn.wait import WaitKind, WrittenWait
+from argosy.turn.wait import encode as encode_waits
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Turn
-from argosy.workers.dispatch.waits import Wait, WrittenWait
+from argosy.workers.dispatch.waits import Wait
 from argosy.workers.dispatch.writes import InboxWrite
-from argosy.workflow.journal import WaitKind
 from argosy.workflow.replay import Recorded, Replay
 
 _PRIVATE: Final = b'{"private":true}'
 
-_encode = msgspec.json.encode
+_encode: Final = msgspec.json.encode
 
 
 class TurnWaits:
@@ -68,7 +69,7 @@ class TurnWaits:
 
     def begin(self, key: str, kind: WaitKind, name: str, timeout_s: float | None) -> None:
         """Begin a wait, or continue one of an earlier attempt. It may be over at once: `next_over` returns it then."""
-        if kind == "signal":
+        if kind == WaitKind.SIGNAL:
             if self._turn.signals.count(name) > len(self._by_name.get(name, ())):  # more signals than waits for them
                 # The wait is over as soon as it begins, so its start need not be recorded.
                 self.open[key] = Wait(key, kind, name, *(self._turn.timers.get(key) or (None, None)))
@@ -147,7 +148,7 @@ class TurnWaits:
 
     def written(self) -> bytes:
         """Return the open waits, as turns.waits has them."""
-        return _encode(
+        return encode_waits(
             [
                 WrittenWait(
                     wait.key,
@@ -164,7 +165,7 @@ class TurnWaits:
     def _forget(self, key: str) -> Wait | None:
         wait = self.open.pop(key, None)
         self._turn.timers.pop(key, None)
-        if wait is not None and wait.kind == "signal":
+        if wait is not None and wait.kind == WaitKind.SIGNAL:
             waiting = self._by_name[wait.name]
             waiting.pop(key, None)
             if not waiting:
@@ -185,8 +186,8 @@ class TurnWaits:
         return wait.key, Recorded(Event.WAIT_COMPLETED, data)
 
     def _time_out(self, wait: Wait, inbox_id: uuid.UUID) -> tuple[str, Recorded]:
-        event = Event.WAIT_TIMED_OUT if wait.kind == "signal" else Event.WAIT_COMPLETED
-        data = _PRIVATE if wait.kind != "signal" and self._is_hidden(wait.key) else b"{}"
+        event = Event.WAIT_TIMED_OUT if wait.kind == WaitKind.SIGNAL else Event.WAIT_COMPLETED
+        data = _PRIVATE if wait.kind != WaitKind.SIGNAL and self._is_hidden(wait.key) else b"{}"
         self._record(event, wait.key, data)
         self._turn.moves[inbox_id] = Fate.DELETED
         self._forget(wait.key)

@@ -5,7 +5,7 @@ from enum import Enum
 from argosy.store.head import DueRow
 from argosy.turn.inbox import TIMERS_OF_TURNS, RowKind, TimerName
 from argosy.turn.status import ENDED, Status
-from argosy.workers.dispatch.waits import decode_waits
+from argosy.turn.wait import is_one_over
 
 
 class Action(Enum):
@@ -91,7 +91,6 @@ def decide_unread(kind: str, name: str) -> Action:
 
 def waits_for(waits: bytes | None, row: DueRow) -> bool:
     """Whether a turn with these waits (turns.waits) waits for this row."""
-    return any(
-        wait.key == row.correlation if row.kind == RowKind.TIMER else wait.kind == "signal" and wait.name == row.name
-        for wait in (decode_waits(waits) if waits else ())
-    )
+    if row.kind == RowKind.TIMER:
+        return is_one_over(waits, timers=(row.correlation,))
+    return is_one_over(waits, signals=(row.name,))

@@ -2,10 +2,10 @@
 
 from argosy.store.head import Head, LoadedTurn
 from argosy.turn.status import ACTIVE, Status
+from argosy.turn.wait import is_one_over
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.signals import Signal, Signals
 from argosy.workers.dispatch.turn import Turn
-from argosy.workers.dispatch.waits import decode_waits
 from argosy.workers.dispatch.writes import Result
 
 
@@ -19,10 +19,7 @@ def goes_on(row: LoadedTurn) -> bool:
         return status in ACTIVE
     names = {name for _, name, _ in row.signals}
     keys = {key for key, _, is_buffered, _ in row.timers if is_buffered}
-    return any(
-        wait.key in keys or (wait.kind == "signal" and wait.name in names)
-        for wait in (decode_waits(row.waits) if row.waits else ())
-    )
+    return is_one_over(row.waits, signals=names, timers=keys)
 
 
 def may_have_killed(row: Head | LoadedTurn, owned: Owned) -> bool:
