@@ -6,10 +6,14 @@ once do not get in each other's way, and a process that is killed leaves a whole
 
 - `migrations/NNNN_*.sql` holds tables, types and indexes. A released file never changes: its checksum is recorded.
 - `functions/*.sql` holds the whole current text of each function, once. A file is applied again when its checksum
-  differs from the recorded one. Every change of a function comes with a migration, even an empty one: by it an older
-  version of Argosy sees that the database is newer, and does not put its own text back. Processes of the previous
-  version go on calling the functions that they know: new parameters make a second function of the same name, and a
-  later migration drops the old one.
+  differs from the recorded one. Processes of the version before go on calling the functions that they know: new
+  parameters make a second function of the same name, and a later migration drops the old one.
+
+Expand and contract: a release only adds to what the version before uses, so a fleet can be rolled to it and back. The
+version before starts only beside what it knows. So what is added to a database that it has served is recorded in
+`argosy.expansions`, where it does not look: it starts, applies nothing, and does not put its own texts of functions
+back. A database that it has never served is recorded in `argosy.migrations` alone, and is simply newer. Each release
+moves EXPANDS_FROM on: what the version before has added is then settled, and what came before that one is too old.
 """
 
 import hashlib
@@ -24,6 +28,7 @@ from argosy.store.pool import UNAVAILABLE, connect, unavailable
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("migration")
+EXPANDS_FROM: Final = "0031"  # the version before ends with the migration ahead of this one
 _FUNCTIONS: Final = "functions/"
 _LOCK_KEY: Final = 0x41_52_47_4F_53_59  # "ARGOSY"
 
@@ -60,11 +65,16 @@ async def migrate(dsn: str) -> list[str]:
     try:
         await connection.execute(_SQL["lock"], _LOCK_KEY)
         await connection.execute(_SQL["create_table"])
+        await connection.execute(_SQL["settle_expansions"], EXPANDS_FROM)
         missing = await _missing(connection)
+        was_served = await _was_served_before(connection)
         for migration in missing:
             async with connection.transaction():
                 await connection.execute(migration.text)
-                await connection.execute(_SQL["insert_migration"], migration.name, migration.checksum)
+                if was_served and (migration.name.startswith(_FUNCTIONS) or migration.name >= EXPANDS_FROM):
+                    await connection.execute(_SQL["insert_expansion"], migration.name, migration.checksum, EXPANDS_FROM)
+                else:
+                    await connection.execute(_SQL["insert_migration"], migration.name, migration.checksum)
         return [migration.name for migration in missing]
     except UNAVAILABLE as error:
         raise unavailable(error) from error
@@ -108,8 +118,19 @@ async def pending(dsn: str) -> list[str]:
         connection.terminate()
 
 
+async def _was_served_before(connection: Any) -> bool:
+    """Return whether the version before has migrated this database wholly, and no later version has."""
+    applied = {row[0] for row in await connection.fetch(_SQL["list_migrations"])}
+    numbered = {name for name in applied if not name.startswith(_FUNCTIONS)}
+    return numbered < applied and numbered == {each.name for each in migrations() if each.name < EXPANDS_FROM}
+
+
 async def _missing(connection: Any) -> list[Migration]:
-    applied = {row[0]: row[1] for row in await connection.fetch(_SQL["list_migrations"])}
+    if await connection.fetchval(_SQL["has_expansions"]):
+        rows = await connection.fetch(_SQL["list_applied"], EXPANDS_FROM)
+    else:
+        rows = await connection.fetch(_SQL["list_migrations"])
+    applied = {row[0]: row[1] for row in rows}
     known = migrations()
     current = functions()
     if newer := sorted(applied.keys() - {each.name for each in (*known, *current)}):

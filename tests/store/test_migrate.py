@@ -115,6 +115,153 @@ async def test_the_functions_of_a_database_that_is_migrated_step_by_step_are_tho
     assert await pending(any_database) == []
 
 
+HAS_ENDED = "CREATE OR REPLACE FUNCTION has_ended(status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT {}'"
+
+
+class Version:
+    """A version of the code, with migrations and functions of its own."""
+
+    def __init__(self, expands_from: str, *own: Migration, says: str) -> None:
+        text = HAS_ENDED.format(says)
+        self.expands_from = expands_from
+        self.migrations = [each for each in migrations() if each.name < module.EXPANDS_FROM] + list(own)
+        self.functions = [
+            each._replace(text=text, checksum=says) if "turn_states" in each.name else each for each in functions()
+        ]
+
+    def runs(self, patch: pytest.MonkeyPatch) -> None:
+        """From now on the code is this version."""
+        patch.setattr(module, "EXPANDS_FROM", self.expands_from)
+        patch.setattr(module, "migrations", lambda: self.migrations)
+        patch.setattr(module, "functions", lambda: self.functions)
+
+
+ADDED = Migration("0031_added", "CREATE TABLE added (n integer)", "1")
+ADDED_NEXT = Migration("9001_next", "CREATE TABLE added_next (n integer)", "2")
+FIRST = Version(module.EXPANDS_FROM, says="true")
+SECOND = Version(module.EXPANDS_FROM, ADDED, says="status IS NULL")
+THIRD = Version("9001", ADDED, ADDED_NEXT, says="false")
+
+
+class Before(Version):
+    """The version before: it reads `argosy.migrations` and knows no other table."""
+
+    def runs(self, patch: pytest.MonkeyPatch) -> None:
+        super().runs(patch)
+        known = {**module._SQL, "has_expansions": "SELECT false", "settle_expansions": "SELECT $1::text"}
+        patch.setattr(module, "_SQL", known)
+
+
+async def has_ended(dsn: str) -> bool:
+    """What the function of the database says, whose text each version has of its own."""
+    connection = await connect(dsn)
+    try:
+        return bool(await connection.fetchval("SELECT has_ended('running')"))
+    finally:
+        await connection.close()
+
+
+async def test_the_version_before_starts_beside_what_was_added_and_leaves_the_newer_functions(
+    any_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Before(module.EXPANDS_FROM, says="true")
+    with monkeypatch.context() as patch:
+        before.runs(patch)
+        await migrate(any_database)
+    with monkeypatch.context() as patch:
+        SECOND.runs(patch)
+        assert await migrate(any_database) == ["0031_added", "functions/turn_states"]
+        assert await pending(any_database) == []
+
+    with monkeypatch.context() as patch:
+        before.runs(patch)
+        assert await pending(any_database) == []
+        assert await migrate(any_database) == []
+    assert not await has_ended(any_database)
+
+    with monkeypatch.context() as patch:
+        SECOND.runs(patch)
+        assert await migrate(any_database) == []
+
+
+@pytest.mark.parametrize("through", ["", "0017"])
+async def test_a_database_that_the_version_before_never_served_is_newer_for_it(
+    through: str, any_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "migrations", lambda: [each for each in migrations() if each.name < through])
+        patch.setattr(module, "functions", list)
+        await migrate(any_database)
+    with monkeypatch.context() as patch:
+        SECOND.runs(patch)
+        await migrate(any_database)
+
+    with monkeypatch.context() as patch:
+        Before(module.EXPANDS_FROM, says="true").runs(patch)
+        for refuse in (migrate, pending):
+            with pytest.raises(SettingError, match=r"newer version of Argosy \(0031_added\)"):
+                await refuse(any_database)
+
+
+async def test_what_is_added_and_cut_off_is_gone_on_with(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        FIRST.runs(patch)
+        await migrate(any_database)
+    cut = Version(module.EXPANDS_FROM, ADDED, says="true")
+    cut.migrations = [*cut.migrations, Migration("0032_cut", "SELECT 1 / 0", "3")]
+    with monkeypatch.context() as patch:
+        cut.runs(patch)
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await migrate(any_database)
+
+    with monkeypatch.context() as patch:
+        Before(module.EXPANDS_FROM, says="true").runs(patch)
+        assert await pending(any_database) == []
+    with monkeypatch.context() as patch:
+        SECOND.runs(patch)
+        assert await migrate(any_database) == ["functions/turn_states"]
+
+
+async def test_what_the_version_before_put_back_is_missing(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Before(module.EXPANDS_FROM, says="true")
+    with monkeypatch.context() as patch:
+        before.runs(patch)
+        await migrate(any_database)
+        connection = await connect(any_database)  # as if its first run had been cut off
+        await connection.execute("UPDATE migrations SET checksum = 'other' WHERE name = 'functions/turn_states'")
+        await connection.close()
+    with monkeypatch.context() as patch:
+        SECOND.runs(patch)
+        await migrate(any_database)
+    with monkeypatch.context() as patch:
+        before.runs(patch)
+        assert await migrate(any_database) == ["functions/turn_states"]
+    assert await has_ended(any_database)
+
+    with monkeypatch.context() as patch:
+        SECOND.runs(patch)
+        assert await migrate(any_database) == ["functions/turn_states"]
+    assert not await has_ended(any_database)
+
+
+async def test_each_version_starts_beside_the_next_and_not_beside_the_one_after_that(
+    any_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in (FIRST, SECOND, THIRD):
+        with monkeypatch.context() as patch:
+            version.runs(patch)
+            assert await migrate(any_database)
+
+    with monkeypatch.context() as patch:
+        SECOND.runs(patch)
+        assert await migrate(any_database) == []
+    with monkeypatch.context() as patch:
+        Before(module.EXPANDS_FROM, says="true").runs(patch)
+        with pytest.raises(SettingError, match="0031_added"):
+            await pending(any_database)
+    assert not await has_ended(any_database)
+
+
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(StoreUnavailableError):
         await migrate("postgresql://argosy@127.0.0.1:1/argosy")
