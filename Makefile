@@ -9,7 +9,7 @@
 # make check   format, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
-JARS := from argosy.config import default_data_dir; from argosy.process.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
+JARS := from argosy.config import default_data_dir; from argosy.local.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml
 
 .PHONY: run test lowest packages docs lock faults bench check clean

@@ -21,10 +21,10 @@ from argosy.workflow.sync_context import SyncContext
 
 if TYPE_CHECKING:
     from argosy.client import AsyncClient, Client
-    from argosy.in_process import Argosy
+    from argosy.local.in_process import Argosy
 
 # These are imported on first use: a worker needs no HTTP client, and a client needs no database.
-_LATER = {"Argosy": "argosy.in_process", "AsyncClient": "argosy.client", "Client": "argosy.client"}
+_LATER = {"Argosy": "argosy.local.in_process", "AsyncClient": "argosy.client", "Client": "argosy.client"}
 
 __all__ = [
     "Argosy",

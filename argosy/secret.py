@@ -21,8 +21,9 @@ _SALT: Final = b"argosy"
 
 
 class Keys(NamedTuple):
-    """The keys of a fleet. calls: signs calls between its processes (signing.py); cursors: for cursors of the gateway's
-    pages (gateway/cursor.py); places: for the turns' places in ids of a session's events (gateway/stream/places.py).
+    """The keys of a fleet. calls: signs calls between its processes (rpc/signing.py); cursors: for cursors of the
+    gateway's pages (gateway/cursor.py); places: for the turns' places in ids of a session's events
+    (gateway/stream/places.py).
     """
 
     calls: bytes

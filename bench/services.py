@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import psutil
 
-from argosy.broker import Broker
-from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.local.broker import Broker
+from argosy.local.postgres import EmbeddedPostgres
 
 
 class Services(NamedTuple):

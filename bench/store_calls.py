@@ -10,7 +10,7 @@ import time
 
 import asyncpg
 
-from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.store.migrate import migrate
 from tests.conftest import open_folder
 from tests.store.hand import Change, Hand, New

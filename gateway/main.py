@@ -18,13 +18,14 @@ from typing import Final
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from argosy import garbage, telemetry
+from argosy import telemetry
 from argosy.address import host_port, http_url, to_bind
 from argosy.config import Settings
 from argosy.errors import ArgosyError
 from argosy.gateway.app import create_app
 from argosy.gateway.preflight import preflight
 from argosy.gateway.server import server_config
+from argosy.process import garbage
 from argosy.process.parent import EXIT_CODE_ABANDONED, watch_parent
 
 log = telemetry.logger()

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from argosy import ids
 from argosy.clock import Clock
 from argosy.gateway.catalog import Catalog
-from argosy.poke import Hint, Poker
-from argosy.signed_call import Callee
+from argosy.rpc.poke import Hint, Poker
+from argosy.rpc.signed_call import Callee
 
 
 class Poking:

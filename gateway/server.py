@@ -7,7 +7,7 @@ import uvicorn
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.gateway.http_protocol import http_protocol
-from argosy.open_files import OTHERS, open_files_max
+from argosy.process.open_files import OTHERS, open_files_max
 
 log = telemetry.logger()
 

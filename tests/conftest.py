@@ -16,8 +16,8 @@ import asyncpg
 import pytest
 
 from argosy import config
-from argosy.broker import Broker
-from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.local.broker import Broker
+from argosy.local.postgres import EmbeddedPostgres
 
 
 def find_postgres_15() -> Path | None:

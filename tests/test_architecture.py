@@ -22,7 +22,7 @@ LONG_MODULES: Final[dict[str, str]] = {
 # Read the environment, and why.
 ENVIRONMENT_READERS: Final = {
     "argosy/config.py": "the one place",
-    "argosy/embedded.py": "children inherit it",
+    "argosy/local/up.py": "children inherit it",
 }
 # Read a clock or sleep without the injected one, and why.
 CLOCK_READERS: Final = {
@@ -121,7 +121,7 @@ def test_channels_to_our_own_processes_are_opened_in_one_place() -> None:
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Attribute) and node.attr in ("insecure_channel", "secure_channel")
     }
-    assert found == {"argosy/signed_call.py"}
+    assert found == {"argosy/rpc/signed_call.py"}
 
 
 def test_time_is_injected() -> None:

@@ -1,7 +1,4 @@
-"""Processes that Argosy starts and that end when it ends, even by kill -9.
-
-child.py starts and stops them. guard.py runs between Argosy and a foreign program (Postgres, a broker), and ends the
-program when Argosy is gone; with parent.py a child that is an Argosy process itself notices that its parent is gone.
-restart.py says when a process that ended by itself is started again. fork.py is about the forks of user code, ending.py
-and exiting.py about the end of this process.
+"""What every process of Argosy does for itself: forks of user code (fork.py), noticing that its parent is
+gone (parent.py), its end (ending.py, exiting.py), its probes (ops_server.py), and its limits (garbage.py,
+open_files.py).
 """

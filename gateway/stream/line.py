@@ -13,9 +13,9 @@ from typing import Any, Final
 from argosy.clock import Clock
 from argosy.gateway.stream.subscription import Subscription
 from argosy.rounds import Rounds
+from argosy.rpc.signed_call import Callee, CallError, SignedCall, open_channel
+from argosy.rpc.signing import SignatureError
 from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
-from argosy.signed_call import Callee, CallError, SignedCall, open_channel
-from argosy.signing import SignatureError
 
 METHOD: Final = "/argosy.rpc.v2.Watch/Watch"
 SILENT_S: Final = 2.5

@@ -8,7 +8,7 @@ from argosy.clock import Clock
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.stream.line import Line
 from argosy.gateway.stream.subscription import Subscription
-from argosy.signed_call import Callee
+from argosy.rpc.signed_call import Callee
 from argosy.store.catalog import Owner
 
 # Owners that were read less than this ago are not read again: many clients lose the same owner at once.

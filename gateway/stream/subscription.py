@@ -3,7 +3,7 @@
 import uuid
 from typing import Any, NamedTuple, Protocol
 
-from argosy.signed_call import Callee
+from argosy.rpc.signed_call import Callee
 
 
 class Wanted(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from argosy.gateway.stream.lines import Lines
 from argosy.gateway.stream.subscription import Subscription, Wanted
-from argosy.signed_call import Callee
+from argosy.rpc.signed_call import Callee
 from argosy.store.catalog import Owner
 
 CREDIT_BYTES: Final = 65_536

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy import Argosy, Client, Context, embedded_fleet, telemetry, workflow
+from argosy import Argosy, Client, Context, telemetry, workflow
 from argosy.client import TurnFailedError
 from argosy.errors import SettingError, UnavailableError, WorkflowError
+from argosy.local import fleet
 
 FIVE_LINES = """
     import argosy, asyncio
@@ -88,7 +89,7 @@ def test_a_script_of_five_lines_runs_a_turn_and_ends(folder: Path) -> None:
 async def test_one_that_does_not_become_ready_says_so_and_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded_fleet, "_READY_WITHIN_S", 0)
+    monkeypatch.setattr(fleet, "_READY_WITHIN_S", 0)
 
     with pytest.raises(UnavailableError, match="the worker is not ready after 0 s"):
         async with Argosy(workflows=[shouts], data_dir=folder):

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
+from argosy.cli.turn_watch import Watched, watch_turn
 from argosy.client import Event, Frame, Resync, Snapshot, Step, StreamEvent, Turn, Wait
-from argosy.turn_watch import Watched, watch_turn
 from tests.client.scripted import TURN, Scripted, event, stream, turn
 
 BEGAN_AT = datetime(2026, 1, 1, tzinfo=UTC)

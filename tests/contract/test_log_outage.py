@@ -10,9 +10,9 @@ from typing import Protocol
 import psutil
 import pytest
 
-from argosy.broker import Broker
-from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.errors import LogUnavailableError
+from argosy.local.broker import Broker
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.log import Appended, LogWriter, Outcome
 from argosy.logs.open import ensure, open_reader, open_writer
 from tests.conftest import open_folder

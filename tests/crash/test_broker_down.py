@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from argosy.broker import Broker
+from argosy.local.broker import Broker
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.own_broker import *  # noqa: F403

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from argosy.broker import Broker
+from argosy.local.broker import Broker
 from tests.harness.client import Client
 from tests.harness.effects import Latch, hold_steps, until_reached
 from tests.harness.fleet import Fleet

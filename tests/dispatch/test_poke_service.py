@@ -11,12 +11,12 @@ import grpc.aio
 import pytest
 
 from argosy.clock import SystemClock
-from argosy.poke import METHOD, Hint, Poker
-from argosy.signed_call import Callee
-from argosy.signing import NONCE_HEADER, PROOF_HEADER, nonce, proof
-from argosy.verify_calls import SilentBounds, VerifyCalls
+from argosy.rpc.poke import METHOD, Hint, Poker
+from argosy.rpc.server import RpcServer
+from argosy.rpc.signed_call import Callee
+from argosy.rpc.signing import NONCE_HEADER, PROOF_HEADER, nonce, proof
+from argosy.rpc.verify_calls import SilentBounds, VerifyCalls
 from argosy.workers.dispatch.poke import PokeService
-from argosy.workers.dispatch.rpc_server import RpcServer
 from tests.harness.silent import SILENT
 
 KEY = b"k" * 32

@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.log import Identity
 from argosy.store import worker
 from argosy.store.lane_log import LaneLogs

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from argosy.cli import app
+from argosy.cli.app import app
 from argosy.config import Settings
 from argosy.gateway.app import create_app
 from argosy.gateway.problems import KINDS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.broker import Broker
+from argosy.local.broker import Broker
 from tests.harness.client import Client
 from tests.harness.effects import Latch, until_reached
 from tests.harness.fleet import Fleet

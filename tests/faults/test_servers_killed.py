@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from argosy.broker import Broker
-from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.local.broker import Broker
+from argosy.local.postgres import EmbeddedPostgres
 from tests.conftest import fresh_database
 from tests.harness.client import Client
 from tests.harness.effects import Latch, until_reached

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.local.postgres import EmbeddedPostgres
 from tests.checker.history import violations
 from tests.conftest import fresh_database
 from tests.crash.test_restored import of_the_history_that_counts

@@ -12,8 +12,8 @@ import pytest
 
 from argosy import ids
 from argosy.rpc import worker_pb2, worker_pb2_grpc
+from argosy.rpc.verify_calls import VerifyCalls
 from argosy.secret import keys_of
-from argosy.verify_calls import VerifyCalls
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import LANE, Rows
 from tests.harness.silent import SILENT

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.broker import Broker
+from argosy.local.broker import Broker
 
 __all__ = ["broker", "log_name", "own_broker", "stalled"]
 

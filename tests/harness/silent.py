@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from argosy.verify_calls import SilentBounds
+from argosy.rpc.verify_calls import SilentBounds
 
 SILENT: Final = SilentBounds(256, 5.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
-from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.local.postgres import EmbeddedPostgres
 
 
 class Standby:

@@ -16,6 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from argosy import cli, telemetry
+from argosy.cli import turns
+from argosy.cli.app import app
 from argosy.errors import SettingError
 from tests.harness.fleet import Fleet
 from tests.harness.processes import ARGOSY
@@ -152,7 +154,7 @@ def test_what_cannot_be_done_is_one_line(
 
 def test_ids_and_names_are_quoted_in_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(cli, "call", lambda method, _url, path, **_: asked.append((method, path)))
+    monkeypatch.setattr(turns, "call", lambda method, _url, path, **_: asked.append((method, path)))
     runner = CliRunner()
 
     for arguments in (
@@ -162,7 +164,7 @@ def test_ids_and_names_are_quoted_in_addresses(monkeypatch: pytest.MonkeyPatch) 
         ["turn", "signal", "a/b", "é /?"],
         ["turn", "submit", "s/../ü", "echo"],
     ):
-        assert runner.invoke(cli.app, arguments).exit_code == 0
+        assert runner.invoke(app, arguments).exit_code == 0
 
     assert asked == [
         ("GET", "/v1/turns/..%2Fx"),
@@ -181,9 +183,9 @@ def test_all_parked_turns_that_match_are_resumed_under_one_key(monkeypatch: pyte
         resumed, has_more = left.pop(0)
         return {"resumed": resumed, "has_more": has_more}, True
 
-    monkeypatch.setattr(cli, "ask", answer)
+    monkeypatch.setattr(turns, "ask", answer)
 
-    result = CliRunner().invoke(cli.app, ["turn", "resume", "--all", "--reason", "no_build", "--workflow", "a b"])
+    result = CliRunner().invoke(app, ["turn", "resume", "--all", "--reason", "no_build", "--workflow", "a b"])
 
     assert (result.exit_code, json.loads(result.output)) == (0, {"resumed": 1007})
     path = "/v1/turns:resume?reason=no_build&workflow=a+b"
@@ -193,7 +195,7 @@ def test_all_parked_turns_that_match_are_resumed_under_one_key(monkeypatch: pyte
 
 @pytest.mark.parametrize("arguments", [[], ["x", "--all"], ["x", "--reason", "no_build"]])
 def test_a_resume_names_one_turn_or_says_all(arguments: list[str]) -> None:
-    result = CliRunner().invoke(cli.app, ["turn", "resume", *arguments])
+    result = CliRunner().invoke(app, ["turn", "resume", *arguments])
 
     assert isinstance(result.exception, SettingError)
 
@@ -206,7 +208,7 @@ def test_a_long_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         raise httpx2.ConnectError("nobody is there")
 
     monkeypatch.setattr(httpx2, "Client", refuse)
-    CliRunner().invoke(cli.app, ["turn", "submit", "session", "echo", "--wait", "600"])
+    CliRunner().invoke(app, ["turn", "submit", "session", "echo", "--wait", "600"])
 
     assert timeouts_s == [690]
 

@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.errors import StoreNotReadyError, StoreUnavailableError
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.store.patience import when_ready
 from argosy.store.pool import connect
 from tests.conftest import open_folder

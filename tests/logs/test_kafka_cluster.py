@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from argosy.broker import Broker
 from argosy.clock import SystemClock
 from argosy.config import Settings, load
+from argosy.local.broker import Broker
 from argosy.log import Outcome, Span
 from argosy.logs.kafka_metadata import answer, heard
 from argosy.logs.open import ensure, open_admin

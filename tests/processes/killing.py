@@ -36,7 +36,7 @@ def python_for(uid: int) -> str | None:
     for python in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
         with contextlib.suppress(OSError):
             shown = subprocess.run(
-                [python, "-c", "import argosy.broker, argosy.embedded_postgres"],
+                [python, "-c", "import argosy.local.broker, argosy.local.postgres"],
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 user=uid,
                 group=uid,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from argosy.broker import Broker
-from argosy.embedded_postgres import EmbeddedPostgres
-from argosy.process.child import Child
+from argosy.local.broker import Broker
+from argosy.local.child import Child
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.process.parent import watch_parent
 
 FOREVER = "import signal; print('up', flush=True); signal.pause()"

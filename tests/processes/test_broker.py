@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from argosy.broker import Broker
 from argosy.errors import SettingError
+from argosy.local.broker import Broker
 from tests.processes.killing import started
 
 FIRST_OFFSET = 0

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from argosy.errors import UnavailableError
-from argosy.process import guard
-from argosy.process.child import Child
+from argosy.local import guard
+from argosy.local.child import Child
 from tests.processes.killing import started, survivors
 from tests.processes.parent import DEAF, FOREVER
 

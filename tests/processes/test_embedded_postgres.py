@@ -15,9 +15,9 @@ import asyncpg
 import psutil
 import pytest
 
-from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.errors import SettingError
-from argosy.process.postgres_programs import postgres_bin_dir
+from argosy.local.postgres import EmbeddedPostgres
+from argosy.local.postgres_programs import postgres_bin_dir
 from tests.conftest import find_postgres_15, need
 from tests.harness.processes import free_port
 from tests.processes.killing import Parent, python_for, started, survivors
@@ -120,7 +120,7 @@ def test_a_server_that_somebody_else_started_in_our_folder_is_left_alone(
 ) -> None:
     server.start()
     (server.folder / "lock").unlink()  # as if another machine's file system had no locks
-    monkeypatch.setattr("argosy.embedded_postgres._PREDECESSOR_WITHIN_S", 0.2)
+    monkeypatch.setattr("argosy.local.postgres._PREDECESSOR_WITHIN_S", 0.2)
 
     with pytest.raises(SettingError, match=rf"another PostgreSQL \(pid {server.pid}\) runs in"):
         EmbeddedPostgres(server.folder).start()
@@ -306,7 +306,7 @@ def test_a_user_without_a_name_is_told_what_to_do(folder: Path) -> None:
 
 @as_root
 def test_programs_are_copied_once_however_many_ask(tmp_path: Path) -> None:
-    module = "argosy.process.postgres_programs"
+    module = "argosy.local.postgres_programs"
     code = f"import sys, pathlib, {module} as it; print(it.postgres_bin_dir(pathlib.Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(tmp_path)]
     asked = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from argosy import config, inline_worker
+from argosy import config
+from argosy.local import inline_worker
 
 WITHIN_S = 20.0
 NOTES_ITS_PID = "import os, signal, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); signal.pause()"

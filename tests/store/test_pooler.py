@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.errors import SettingError
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.store import preflight
 from argosy.store.pooler import refuse_pooler
 from argosy.store.session_settings import SESSION_SETTINGS

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.errors import SettingError, StoreUnavailableError
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.store import migrate, preflight
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from argosy.embedded_postgres import EmbeddedPostgres
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.store import migrate
 from argosy.store.numbered_stream import NumberedStream
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT as ACCEPT

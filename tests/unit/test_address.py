@@ -9,7 +9,7 @@ import pytest
 
 from argosy import config
 from argosy.address import bare_host, host_port, http_url, to_bind
-from argosy.ops_server import OpsServer
+from argosy.process.ops_server import OpsServer
 
 
 @pytest.mark.parametrize(

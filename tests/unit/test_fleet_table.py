@@ -8,8 +8,8 @@ import httpx2
 import pytest
 from rich.console import Console
 
+from argosy.cli.fleet_table import draw, in_words, read_fleet
 from argosy.errors import ArgosyError, CallerError, UnavailableError
-from argosy.fleet_table import draw, in_words, read_fleet
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LANE = {
@@ -55,7 +55,7 @@ def test_an_empty_fleet_says_how_to_start_one() -> None:
 
 
 def test_more_workers_than_a_page_holds_are_said() -> None:
-    assert "more than these 1" in drawn(next="cursor")
+    assert "more workers than these 1" in drawn(next="cursor")
 
 
 @pytest.mark.parametrize(

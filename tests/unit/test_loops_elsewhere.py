@@ -17,7 +17,7 @@ from argosy.gateway.stream.subscription import Subscription, Wanted
 from argosy.gateway.together import Together
 from argosy.log import Entry, Identity, Outcome
 from argosy.logs.postgres_writer import PostgresWriter
-from argosy.signed_call import Callee
+from argosy.rpc.signed_call import Callee
 from argosy.workers.maintenance import leader as leader_module
 from argosy.workers.maintenance.leader import Leader
 from argosy.workers.maintenance.life import Life

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from argosy.errors import SettingError
-from argosy.ops_server import OpsServer
+from argosy.process.ops_server import OpsServer
 
 
 class State:

@@ -10,11 +10,11 @@ import grpc.aio
 import pytest
 
 from argosy.clock import SystemClock
-from argosy.poke import METHOD, Hint, Poker
 from argosy.rpc import worker_pb2, worker_pb2_grpc
-from argosy.signed_call import Callee
-from argosy.verify_calls import VerifyCalls
-from argosy.workers.dispatch.rpc_server import RpcServer
+from argosy.rpc.poke import METHOD, Hint, Poker
+from argosy.rpc.server import RpcServer
+from argosy.rpc.signed_call import Callee
+from argosy.rpc.verify_calls import VerifyCalls
 from tests.harness.silent import SILENT
 
 KEY = b"k" * 32
@@ -159,7 +159,7 @@ async def test_a_channel_that_nobody_uses_is_closed(
     worker: tuple[Worker, Callee], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     servicer, callee = worker
-    monkeypatch.setattr("argosy.poke.IDLE_S", 0.05)
+    monkeypatch.setattr("argosy.rpc.poke.IDLE_S", 0.05)
     poker = Poker(KEY, "default", SystemClock())
     poker.poke(callee, inbox_buckets=[1])
     await servicer.until({1})

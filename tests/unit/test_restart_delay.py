@@ -2,7 +2,7 @@
 
 import pytest
 
-from argosy.process.restart import restart_delay_s
+from argosy.local.restart import restart_delay_s
 
 
 @pytest.mark.parametrize(

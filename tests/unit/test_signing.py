@@ -3,7 +3,7 @@
 import pytest
 
 from argosy.rpc.signed_pb2 import Signed
-from argosy.signing import (
+from argosy.rpc.signing import (
     NONCE_HEADER,
     PROOF_HEADER,
     SignatureError,

@@ -14,7 +14,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.config import Settings
-from argosy.ops_server import OpsServer
+from argosy.process.ops_server import OpsServer
 from argosy.process.parent import watch_parent
 from argosy.workflow.catalog import Broken
 

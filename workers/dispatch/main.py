@@ -7,10 +7,10 @@ from typing import Final
 
 import structlog
 
-from argosy import crash_points, garbage, telemetry
+from argosy import crash_points, telemetry
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, WorkflowError
-from argosy.process import fork
+from argosy.process import fork, garbage
 from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight, quick_arrays

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from argosy.errors import StoreUnavailableError
-from argosy.poke import Poker
-from argosy.signed_call import Callee
+from argosy.rpc.poke import Poker
+from argosy.rpc.signed_call import Callee
 from argosy.store import catalog
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.turn import Turn

@@ -7,7 +7,9 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.log import LogReader
 from argosy.logs.open import open_reader
-from argosy.poke import Poker
+from argosy.rpc.poke import Poker
+from argosy.rpc.server import RpcServer
+from argosy.rpc.verify_calls import SilentBounds
 from argosy.secret import load_keys
 from argosy.store.build import Builds, Loans
 from argosy.store.head import Heads
@@ -15,8 +17,6 @@ from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
-from argosy.verify_calls import SilentBounds
-from argosy.workers.dispatch.rpc_server import RpcServer
 
 _ACCEPTS, _FLUSHES = 1, 2
 

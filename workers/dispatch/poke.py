@@ -10,8 +10,8 @@ import grpc
 import grpc.aio
 
 from argosy import telemetry
-from argosy.poke import TURNS_MAX
 from argosy.rpc import worker_pb2, worker_pb2_grpc
+from argosy.rpc.poke import TURNS_MAX
 
 _ENDS: Final = "the worker ends"
 _HEARD: Final = worker_pb2.PokeResponse()

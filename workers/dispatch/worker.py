@@ -14,7 +14,7 @@ from argosy.address import http_url
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import UnavailableError
-from argosy.ops_server import OpsServer
+from argosy.process.ops_server import OpsServer
 from argosy.store.patience import when_ready
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Workers

@@ -15,8 +15,8 @@ from argosy.address import http_url
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
-from argosy.ops_server import OpsServer
 from argosy.process.ending import END_S, code_in_flight, end_within
+from argosy.process.ops_server import OpsServer
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import Pool, open_pool

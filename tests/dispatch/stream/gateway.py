@@ -8,9 +8,9 @@ from typing import Any
 
 import grpc.aio
 
+from argosy.rpc.signed_call import Callee, CallError, SignedCall, open_channel
+from argosy.rpc.signing import SignatureError
 from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
-from argosy.signed_call import Callee, CallError, SignedCall, open_channel
-from argosy.signing import SignatureError
 
 METHOD = "/argosy.rpc.v2.Watch/Watch"
 KEY = b"a key of the tests"

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 from argosy import ids
 from argosy.clock import SystemClock
+from argosy.rpc.server import RpcServer
+from argosy.rpc.verify_calls import SilentBounds
 from argosy.store.numbered_stream import Answer
 from argosy.turn.events import Event
 from argosy.turn.status import Status
-from argosy.verify_calls import SilentBounds
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
-from argosy.workers.dispatch.rpc_server import RpcServer
 from argosy.workers.dispatch.stream.frame_publisher import FramePublisher
 from argosy.workers.dispatch.stream.hub import Hub
 from argosy.workers.dispatch.stream.service import WatchService

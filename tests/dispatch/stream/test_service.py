@@ -7,9 +7,9 @@ import uuid
 import grpc
 import pytest
 
+from argosy.rpc.verify_calls import SilentBounds
 from argosy.rpc.watch_pb2 import Refused
 from argosy.turn.events import Event
-from argosy.verify_calls import SilentBounds
 from argosy.workers.dispatch.stream import service
 from tests.dispatch.stream.gateway import METHOD, Gateway
 from tests.dispatch.stream.owner import AT, SIZE_BYTES_MAX, Owner

@@ -9,10 +9,10 @@ import grpc.aio
 import pytest
 
 from argosy import telemetry
-from argosy.poke import METHOD as POKE
-from argosy.signing import WORKER_HEADER, SignatureError
+from argosy.rpc.poke import METHOD as POKE
+from argosy.rpc.server import RpcServer
+from argosy.rpc.signing import WORKER_HEADER, SignatureError
 from argosy.workers.dispatch.poke import PokeService
-from argosy.workers.dispatch.rpc_server import RpcServer
 from tests.dispatch.stream.gateway import KEY, METHOD, Gateway
 from tests.dispatch.stream.owner import Owner
 from tests.harness.relay import Change, Relay

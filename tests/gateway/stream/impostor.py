@@ -8,8 +8,8 @@ import grpc
 import grpc.aio
 
 from argosy.rpc.signed_pb2 import Signed
+from argosy.rpc.signing import NONCE_HEADER, WORKER_HEADER, Signer, nonce, stream_keys
 from argosy.rpc.watch_pb2 import Item, Subscribed, WatchRequest, WatchResponse
-from argosy.signing import NONCE_HEADER, WORKER_HEADER, Signer, nonce, stream_keys
 from tests.gateway.stream.owner import event
 
 Say = Callable[[bytes], bytes]

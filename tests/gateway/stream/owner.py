@@ -10,6 +10,7 @@ import asyncpg
 import grpc.aio
 
 from argosy.rpc import watch_pb2_grpc
+from argosy.rpc.verify_calls import VerifyCalls
 from argosy.rpc.watch_pb2 import (
     At,
     ChannelReset,
@@ -24,7 +25,6 @@ from argosy.rpc.watch_pb2 import (
     WatchResponse,
 )  # fmt: skip
 from argosy.secret import keys_of
-from argosy.verify_calls import VerifyCalls
 from tests.gateway.stream.until import until
 from tests.harness.silent import SILENT
 

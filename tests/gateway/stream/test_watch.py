@@ -6,8 +6,8 @@ from typing import Any
 from argosy.clock import SystemClock
 from argosy.gateway.stream.subscription import Subscription, Wanted
 from argosy.gateway.stream.watch import Watch
+from argosy.rpc.signed_call import Callee
 from argosy.rpc.watch_pb2 import At, Frame, Item, Moved, Refused, Subscribed
-from argosy.signed_call import Callee
 from argosy.store.catalog import Owner
 from tests.gateway.stream.until import until
 

@@ -8,7 +8,7 @@ import grpc.aio
 from argosy.address import host_port
 from argosy.errors import SettingError
 from argosy.process import fork
-from argosy.verify_calls import SilentBounds, VerifyCalls
+from argosy.rpc.verify_calls import SilentBounds, VerifyCalls
 
 _STOP_S: Final = 1.0
 _MESSAGE_SIZE_BYTES_MAX: Final = 1_048_576

@@ -18,8 +18,8 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
-from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.errors import ArgosyError, SettingError, UnavailableError
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.logs.open import ensure
 from argosy.store import migrate, preflight
 from argosy.store.catalog import list_workflow_names

@@ -11,8 +11,8 @@ import structlog
 from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.process.child import Child
-from argosy.process.restart import restart_delay_s
+from argosy.local.child import Child
+from argosy.local.restart import restart_delay_s
 
 log = structlog.get_logger()
 

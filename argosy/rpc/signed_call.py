@@ -16,7 +16,7 @@ import structlog
 from argosy import telemetry
 from argosy.errors import UnavailableError
 from argosy.process import fork
-from argosy.signing import (
+from argosy.rpc.signing import (
     NONCE_HEADER,
     NONCE_SIZE_BYTES,
     PROOF_HEADER,

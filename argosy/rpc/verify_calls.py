@@ -11,7 +11,7 @@ import grpc.aio
 import structlog
 
 from argosy import telemetry
-from argosy.signing import (
+from argosy.rpc.signing import (
     NONCE_HEADER,
     WORKER_HEADER,
     SignatureError,

@@ -23,9 +23,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from argosy.clock import SystemClock
 from argosy.config import default_data_dir
 from argosy.errors import SettingError, UnavailableError
-from argosy.process.child import Child
-from argosy.process.kafka_jars import find_java, kafka_jars
-from argosy.process.kafka_node import PID_FILE, Node, java_command, properties
+from argosy.local.child import Child
+from argosy.local.kafka_jars import find_java, kafka_jars
+from argosy.local.kafka_node import PID_FILE, Node, java_command, properties
 
 _READY_WITHIN_S: Final = 120.0
 _FORMAT_WITHIN_S: Final = 60.0

@@ -16,7 +16,7 @@ from typing import Final
 import psutil
 
 from argosy.errors import SettingError, UnavailableError
-from argosy.process.child import Account, Child
+from argosy.local.child import Account, Child
 
 _INITDB_WITHIN_S: Final = 120.0
 _START_TIME_TOLERANCE_S: Final = 15.0

@@ -24,10 +24,10 @@ import psutil
 
 from argosy.clock import SystemClock
 from argosy.errors import SettingError, UnavailableError
+from argosy.local import postgres_cluster as cluster
+from argosy.local.child import Child
+from argosy.local.postgres_programs import postgres_bin_dir
 from argosy.process import fork
-from argosy.process import postgres_cluster as cluster
-from argosy.process.child import Child
-from argosy.process.postgres_programs import postgres_bin_dir
 
 _PORT_OF_SOCKET: Final = 5432
 _SOCKET_PATH_BYTES_MAX: Final = 100  # macOS takes 103, Linux 107

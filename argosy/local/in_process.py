@@ -13,8 +13,8 @@ import structlog
 from argosy import config, telemetry
 from argosy.client.async_client import AsyncClient
 from argosy.client.connection import UNIX
-from argosy.embedded_fleet import embedded_fleet
 from argosy.errors import SettingError, WorkflowError
+from argosy.local.fleet import embedded_fleet
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import workflow_of
 

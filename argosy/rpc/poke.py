@@ -18,9 +18,9 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from argosy.clock import Clock
+from argosy.rpc.signed_call import Callee, CallError, SignedCall, open_channel
+from argosy.rpc.signing import SignatureError
 from argosy.rpc.worker_pb2 import PokeRequest, PokeResponse, SignalledTurn
-from argosy.signed_call import Callee, CallError, SignedCall, open_channel
-from argosy.signing import SignatureError
 
 METHOD: Final = "/argosy.rpc.v2.Worker/Poke"
 SPACING_S: Final = 0.004  # at most 250 messages a second per worker; the first after a pause is sent at once

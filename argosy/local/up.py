@@ -22,13 +22,13 @@ from rich.console import Console
 from argosy.address import host_port, http_url, to_bind
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.demonstration import show
-from argosy.embedded_postgres import EmbeddedPostgres
 from argosy.errors import ArgosyError, SettingError, UnavailableError
+from argosy.local.child import Child
+from argosy.local.demonstration import show
+from argosy.local.postgres import EmbeddedPostgres
+from argosy.local.restart import restart_delay_s
 from argosy.logs.open import ensure
-from argosy.process.child import Child
 from argosy.process.parent import watch_parent
-from argosy.process.restart import restart_delay_s
 from argosy.store import migrate, preflight
 
 _READY_WITHIN_S: Final = 60.0
@@ -188,7 +188,7 @@ def serve_broker(settings: Settings, nodes: int, port: int) -> int:
     """Run a broker until Ctrl-C or SIGTERM, and return the exit code. Raises SettingError, UnavailableError (it does
     not start), ArgosyError (one of its nodes ended by itself).
     """
-    from argosy.broker import Broker  # imported here: `up` runs without argosy[kafka]
+    from argosy.local.broker import Broker  # imported here: `up` runs without argosy[kafka]
 
     if nodes not in (1, 3):
         raise SettingError(f"--nodes {nodes}: a broker has 1 node, or 3 to survive the loss of one")

@@ -13,6 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from argosy.cli.fleet_table import in_words
 from argosy.client import (
     Assembler,
     Client,
@@ -27,7 +28,6 @@ from argosy.client import (
     TurnHandle,
 )
 from argosy.clock import SystemClock
-from argosy.fleet_table import in_words
 from argosy.printable import printable
 from argosy.turn.events import Event as Type
 from argosy.turn.status import HELD

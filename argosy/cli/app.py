@@ -1,0 +1,28 @@
+"""The commands of `argosy`, in the order in which its help lists them."""
+
+import typer
+
+from argosy.cli import fleet, processes, stores, turns, workflows
+
+app = typer.Typer(
+    help="Durable execution for agent sessions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+worker_app = typer.Typer(help="Worker processes.", no_args_is_help=True)
+app.add_typer(worker_app, name="worker")
+app.add_typer(turns.app, name="turn")
+
+for command in (
+    processes.up,
+    processes.gateway,
+    processes.maintain,
+    workflows.check,
+    stores.migrate,
+    fleet.fleet,
+    stores.topics,
+    processes.broker,
+):
+    app.command()(command)
+worker_app.command()(processes.dispatch)

@@ -1,0 +1,55 @@
+"""The commands that make the database and the log ready."""
+
+import asyncio
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from argosy.cli.options import dsn_of, load_settings
+
+# The settings that `argosy migrate` reads; a bad value of another setting must not stop it.
+_MIGRATE: Final = frozenset({"state_db_uri", "heartbeat_ttl_s", "heartbeat_interval_s", "log_level", "log_format"})
+
+
+def migrate(
+    check: Annotated[bool, typer.Option(help="Only list missing migrations; exit code 1 when there are any.")] = False,
+    after_restore: Annotated[
+        bool, typer.Option(help="The database was restored from a backup: raise its lineage. Stop the workers first.")
+    ] = False,
+) -> None:
+    """Bring the database to this version's schema."""
+    from argosy.store import migrate as migrations
+    from argosy.store import preflight
+
+    settings = load_settings(_MIGRATE)
+    dsn = dsn_of(settings)
+    if after_restore:
+        asyncio.run(preflight.check(dsn))
+        asyncio.run(migrations.after_restore(dsn, settings.heartbeat_ttl_s))
+        typer.echo(
+            "the lineage is raised: nothing that still comes from the lost history can change anything. Now start the "
+            "workers: they read the log again from the positions of the backup, so every turn that was accepted since "
+            "then and is still in the log runs; its steps may run again, under the same keys. "
+            "Signals, cancels and resumes that were given since the backup are gone: give them again"
+        )
+        return
+    if check:
+        missing = asyncio.run(migrations.pending(dsn))
+        typer.echo("\n".join(f"missing: {name}" for name in missing) or "nothing is missing")
+        sys.exit(1 if missing else 0)
+    for warning in asyncio.run(preflight.check(dsn)):
+        typer.echo(f"warning: {warning}")
+    applied = asyncio.run(migrations.migrate(dsn))
+    typer.echo("\n".join(f"applied: {name}" for name in applied) or "nothing was missing")
+
+
+def topics() -> None:
+    """Create the lane's topic, or check its partitions, replicas and retention."""
+    from argosy.logs.open import ensure, recovery
+
+    settings = load_settings()
+    dsn = dsn_of(settings) if settings.log_backend == "postgres" else settings.state_db_uri
+    for warning in asyncio.run(ensure(settings, dsn)):
+        typer.echo(f"warning: {warning}")
+    typer.echo(f"{settings.topic} is there ({settings.log_backend}); {asyncio.run(recovery(settings, dsn)).words}")

@@ -1,0 +1,100 @@
+"""`argosy turn …`: turns, through a gateway."""
+
+import sys
+import uuid
+from typing import Annotated
+from urllib.parse import urlencode
+
+import typer
+
+from argosy.cli.gateway_call import ask, call, json_of, segment, show
+from argosy.cli.options import URL, Url
+from argosy.errors import SettingError
+
+app = typer.Typer(help="Turns, through a gateway.", no_args_is_help=True)
+
+
+@app.command()
+def submit(
+    session: str,
+    workflow: str,
+    input: Annotated[str, typer.Argument(help="JSON.")] = "null",  # noqa: A002
+    key: Annotated[str | None, typer.Option(help="Idempotency key: repeat with the same one after a failure.")] = None,
+    wait: Annotated[int | None, typer.Option(help="Seconds to wait for the turn's end.")] = None,
+    url: Url = URL,
+) -> None:
+    """Post a turn to a session."""
+    headers = {"content-type": "application/json"}
+    if key:
+        headers["idempotency-key"] = key
+    if wait is not None:
+        headers["prefer"] = f"wait={wait}"
+    body = {"workflow": workflow, "input": json_of(input)}
+    call("POST", url, f"/v1/sessions/{segment(session)}/turns", headers=headers, body=body, wait_s=wait or 0)
+
+
+@app.command()
+def get(turn_id: str, url: Url = URL) -> None:
+    """Show a turn."""
+    call("GET", url, f"/v1/turns/{segment(turn_id)}")
+
+
+@app.command()
+def watch(
+    turn_id: str,
+    url: Annotated[
+        list[str] | None, typer.Option(help="A gateway; may be repeated, for others to try when it does not answer.")
+    ] = None,
+) -> None:
+    """Watch a turn to its end: its steps, and what they show while they run. Exit code 1: the turn did not complete;
+    130: Ctrl-C came before its end.
+    """
+    from argosy.cli.turn_watch import watch_turn
+
+    sys.exit(watch_turn(url or [URL], turn_id))
+
+
+@app.command()
+def cancel(turn_id: str, url: Url = URL) -> None:
+    """Cancel a turn."""
+    call("POST", url, f"/v1/turns/{segment(turn_id)}/cancel")
+
+
+@app.command()
+def resume(
+    turn_id: Annotated[str | None, typer.Argument(help="One turn; or --all.")] = None,
+    is_all: Annotated[bool, typer.Option("--all", help="All parked turns that match.")] = False,
+    reason: Annotated[str | None, typer.Option(help="With --all: those that were parked for this reason.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="With --all: those of this workflow.")] = None,
+    url: Url = URL,
+) -> None:
+    """Let a parked turn, or many, run again."""
+    if is_all == (turn_id is not None) or (turn_id is not None and (reason or workflow)):
+        raise SettingError(
+            "name one turn, or give --all for all parked turns; with --all, --reason and --workflow select some of them"
+        )
+    if turn_id is not None:
+        call("POST", url, f"/v1/turns/{segment(turn_id)}/resume")
+        return
+    asked = {name: value for name, value in (("reason", reason), ("workflow", workflow)) if value}
+    headers, resumed, has_more = {"idempotency-key": uuid.uuid4().hex}, 0, True
+    while has_more:
+        content, is_success = ask("POST", url, f"/v1/turns:resume?{urlencode(asked)}", headers=headers)
+        if not is_success:
+            show(content)
+            sys.exit(1)
+        resumed, has_more = resumed + content["resumed"], content["has_more"]
+    show({"resumed": resumed})
+
+
+@app.command("signal")
+def send_signal(
+    turn_id: str,
+    name: str,
+    payload: Annotated[str, typer.Argument(help="JSON.")] = "null",
+    key: Annotated[str | None, typer.Option(help="Idempotency key.")] = None,
+    url: Url = URL,
+) -> None:
+    """Send a signal to a turn."""
+    headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
+    call("POST", url, f"/v1/turns/{segment(turn_id)}/signals/{segment(name)}", headers=headers, body=json_of(payload))
