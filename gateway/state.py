@@ -13,8 +13,8 @@ from argosy.gateway.enqueue import Enqueue
 from argosy.gateway.log_watch import LogWatch
 from argosy.gateway.poking import Poking
 from argosy.gateway.rate_limit import RateLimit
-from argosy.gateway.stream.history import Pulse, pulse_of
-from argosy.gateway.stream.lines import Lines
+from argosy.gateway.stream.connections import WorkerConnections
+from argosy.gateway.stream.history import MoreEvents, more_events_of
 from argosy.gateway.stream.streams import Streams
 from argosy.gateway.turn_request import Admission
 from argosy.gateway.waiting import Waiting
@@ -36,8 +36,8 @@ class State:
     log_watch: LogWatch
     catalog: Catalog
     poking: Poking
-    lines: Lines
-    pulse: Pulse
+    connections: WorkerConnections
+    more_events: MoreEvents
     streams: Streams
     waiting: Waiting
     admission: Admission
@@ -77,7 +77,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
     poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count)
     log_watch = LogWatch(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
-    lines = Lines(catalog, keys.calls, clock)
+    connections = WorkerConnections(catalog, keys.calls, clock)
     return State(
         settings=settings,
         clock=clock,
@@ -86,10 +86,10 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         log_watch=log_watch,
         catalog=catalog,
         poking=poking,
-        lines=lines,
-        pulse=pulse_of(pool),
+        connections=connections,
+        more_events=more_events_of(pool),
         streams=Streams(settings.gateway_streams_max, settings.gateway_tenant_streams_max),
-        waiting=Waiting(pool, settings.lane, lines, writer.partition_count),
+        waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_watch, pool, catalog, poking, clock),
         rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),

@@ -9,9 +9,9 @@ import uuid
 from typing import Any, Final
 
 from argosy import ids
-from argosy.gateway.stream.lines import Lines
-from argosy.gateway.stream.subscription import Wanted
-from argosy.gateway.stream.watch import Watch
+from argosy.gateway.stream.connections import WorkerConnections
+from argosy.gateway.stream.follower import Follower
+from argosy.gateway.stream.subscription import Target
 from argosy.gateway.together import Together
 from argosy.store.pool import Pool
 from argosy.store.turn import EndedTurn, find_ended_turns
@@ -26,13 +26,13 @@ _Question = tuple[uuid.UUID, str]
 class Waiting:
     """The requests of this process that wait for a turn to end. Used from one event loop."""
 
-    def __init__(self, pool: Pool, lane: str, lines: Lines, partition_count: int) -> None:
+    def __init__(self, pool: Pool, lane: str, connections: WorkerConnections, partition_count: int) -> None:
         self._pool = pool
         self._lane = lane
-        self._lines = lines
+        self._connections = connections
         self._partition_count = partition_count
         self._ended: Together[_Question, EndedTurn] = Together(self._find_ended)
-        self._watches: set[Watch] = set()
+        self._followers: set[Follower] = set()
         self._is_draining = False
 
     async def wait(
@@ -62,8 +62,8 @@ class Waiting:
     def drain(self) -> None:
         """End every wait: each returns None."""
         self._is_draining = True
-        for watch in self._watches:
-            watch.close()
+        for follower in self._followers:
+            follower.close()
 
     async def close(self) -> None:
         await self._ended.close()
@@ -73,20 +73,22 @@ class Waiting:
     ) -> uuid.UUID | None:
         """Return turn_id once it has ended, or the id of the turn of which it is a duplicate; None without either."""
         partition = ids.partition_of(ids.turn_bucket(turn_id), self._partition_count)
-        watch = Watch(self._lines, Wanted(tenant, partition, turn_id=turn_id, is_ending_only=True), lambda: (0, 0))
+        follower = Follower(
+            self._connections, Target(tenant, partition, turn_id=turn_id, is_ending_only=True), lambda: (0, 0)
+        )
         interval_s = INTERVAL_S_MIN
-        self._watches.add(watch)
+        self._followers.add(follower)
 
         def close(_: object) -> None:
-            watch.close()
+            follower.close()
 
         gone.add_done_callback(close)
         try:
-            watch.open()
+            follower.open()
             while not self._is_draining and not gone.done():
-                has_news = await watch.wait(60.0 if watch.is_live else interval_s)
+                has_news = await follower.wait(60.0 if follower.is_live else interval_s)
                 must_ask = not has_news
-                while (item := watch.take()) is not None:
+                while (item := follower.take()) is not None:
                     if _is_ending(item, turn_id):
                         return turn_id
                     must_ask = True
@@ -98,8 +100,8 @@ class Waiting:
             return None
         finally:
             gone.remove_done_callback(close)
-            self._watches.discard(watch)
-            watch.close()
+            self._followers.discard(follower)
+            follower.close()
 
     async def _find_ended(self, questions: list[_Question]) -> dict[_Question, EndedTurn]:
         turn_ids, tenants = [each[0] for each in questions], [each[1] for each in questions]

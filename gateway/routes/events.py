@@ -23,12 +23,14 @@ from argosy.gateway.resolve import partition_of, resolve, turn_id_of
 from argosy.gateway.routes.turns import ANSWER_SIZE_BYTES_MAX, json_response, read_turn
 from argosy.gateway.state import State, state_of
 from argosy.gateway.stream.event_id import BEGIN, EventId, parse, parse_from
-from argosy.gateway.stream.event_stream import EventStream
 from argosy.gateway.stream.history import History
-from argosy.gateway.stream.places import Places
-from argosy.gateway.stream.session_story import SessionStory
-from argosy.gateway.stream.sse import SSE, format_of
-from argosy.gateway.stream.turn_story import TurnStory
+from argosy.gateway.stream.place_cipher import PlaceCipher
+from argosy.gateway.stream.session_source import SessionSource
+from argosy.gateway.stream.source import Source
+from argosy.gateway.stream.sse import SSE, Format, format_of
+from argosy.gateway.stream.stream import Stream
+from argosy.gateway.stream.stream_response import StreamResponse
+from argosy.gateway.stream.turn_source import TurnSource
 from argosy.store import event as stored
 from argosy.store import turn as turns
 
@@ -67,17 +69,15 @@ async def get_turn_events(
         return await _page(state, requested, tenant, after or 0, limit)
     if after is not None or limit is not None:
         raise Problem("invalid_parameter", "`after` and `limit` are of a page: a stream has `from`")
-    story = TurnStory(
-        state.lines,
+    source = TurnSource(
         _history(state, tenant),
         tenant,
         requested,
         _last_event_id(request, begin, parse, parse_from) or BEGIN,
         partition=partition_of(state, requested),
-        find=partial(resolve, state, turns.find_turn, requested, tenant),
-        heartbeat_s=state.settings.sse_heartbeat_s,
+        find_turn=partial(resolve, state, turns.find_turn, requested, tenant),
     )
-    return EventStream(state.streams, tenant, story, shape)
+    return _streamed(state, tenant, source, shape)
 
 
 @router.get("/sessions/{session}/events", responses=or_stream(problems(404, 422)))
@@ -89,18 +89,21 @@ async def get_session_events(session: str, request: Request, begin: From = None)
     tenant = state.tenant_of(request)
     name = names.session_name(names.path_segment(request.scope, 2))
     session_id = ids.session_id_of(tenant, state.settings.lane, name)
-    places = Places(state.places_key, session_id)
-    story = SessionStory(
-        state.lines,
+    cipher = PlaceCipher(state.places_key, session_id)
+    source = SessionSource(
         _history(state, tenant),
         tenant,
         session_id,
-        _last_event_id(request, begin, partial(parse, places=places), partial(_parse_begin, places)),
-        places,
+        _last_event_id(request, begin, partial(parse, cipher=cipher), partial(_parse_begin, cipher)),
+        cipher,
         partition=ids.partition_of(ids.bucket_of(session_id), state.writer.partition_count),
-        heartbeat_s=state.settings.sse_heartbeat_s,
     )
-    return EventStream(state.streams, tenant, story, format_of(request.headers.get("accept", "")) or SSE)
+    return _streamed(state, tenant, source, format_of(request.headers.get("accept", "")) or SSE)
+
+
+def _streamed(state: State, tenant: str, source: Source, shape: Format) -> Response:
+    stream = Stream(state.connections, source, state.settings.sse_heartbeat_s)
+    return StreamResponse(state.streams, tenant, stream, shape)
 
 
 async def _page(state: State, requested: uuid.UUID, tenant: str, after: int, limit: int | None) -> Response:
@@ -126,11 +129,11 @@ def _history(state: State, tenant: str) -> History:
         return views.encode(await read_turn(state, turn_id, tenant))
 
     settings = state.settings
-    return History(state.pool, tenant, settings.lane, state.pulse, snapshot, settings.event_result_size_bytes_max)
+    return History(state.pool, tenant, settings.lane, state.more_events, snapshot, settings.event_result_size_bytes_max)
 
 
-def _parse_begin(places: Places, text: str) -> EventId | None:
-    return None if text == NOW else parse(text, places)
+def _parse_begin(cipher: PlaceCipher, text: str) -> EventId | None:
+    return None if text == NOW else parse(text, cipher)
 
 
 def _last_event_id(

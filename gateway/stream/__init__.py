@@ -1,9 +1,10 @@
 """How clients follow turns live, through any gateway: first history from Postgres, then what the owner sends.
 
-line.py is one gRPC stream to one worker. watch.py keeps one client's interest in a turn or session subscribed at the
-owner. tale.py decides which messages a client gets next of a turn (pure, with seam.py and channels_told.py). history.py
-reads Postgres. turn_story.py and session_story.py put these together. streams.py holds all open streams;
-event_stream.py sends one.
+stream.py joins the two for one client. Its source knows the messages: turn_source.py of one turn, session_source.py of
+a session's turns one after the other. For each turn turn_cursor.py (pure, with continuity.py and channel_view.py) keeps
+what the client has, and so which messages come next; history.py reads Postgres. follower.py keeps the client's target
+subscribed at the owner, over a connection.py: one gRPC stream to one worker, for all clients. streams.py holds all open
+streams; stream_response.py sends one, and sse.py gives it its format.
 
 A stream needs nothing of what an owner sends live: what it misses it reads from Postgres. So every queue has a bound,
 and no worker waits for a client.

@@ -1,12 +1,12 @@
 """Ids of a stream's messages: `LINEAGE-SEQ` of a durable event, `LINEAGE-SEQ.ATTEMPT.N` of a frame that follows it.
 
-In a session's stream the turn's place comes first, sealed (places.py): `PLACE:LINEAGE-SEQ`. Pure.
+In a session's stream the turn's place comes first, sealed (place_cipher.py): `PLACE:LINEAGE-SEQ`. Pure.
 """
 
 import re
 from typing import Final, NamedTuple
 
-from argosy.gateway.stream.places import Places
+from argosy.gateway.stream.place_cipher import PlaceCipher
 
 _ID = re.compile(
     r"(?:([0-9]{1,19}|p[A-Za-z0-9_-]{22}):)?([0-9]{1,19})-([0-9]{1,10})(?:\.([0-9]{1,10})\.([0-9]{1,16}))?"
@@ -41,13 +41,13 @@ class EventId(NamedTuple):
 BEGIN: Final = EventId(ANY_LINEAGE, 0)
 
 
-def parse(text: str, places: Places | None = None) -> EventId:
-    """Read an id that a stream gave out. places: of the session, if it was a session's stream. Raises ValueError."""
+def parse(text: str, cipher: PlaceCipher | None = None) -> EventId:
+    """Read an id that a stream gave out. cipher: of the session, if it was a session's stream. Raises ValueError."""
     found = _ID.fullmatch(text)
-    if found is None or (found[1] is None) != (places is None):
-        shape = "LINEAGE-SEQ" if places is None else "PLACE:LINEAGE-SEQ"
+    if found is None or (found[1] is None) != (cipher is None):
+        shape = "LINEAGE-SEQ" if cipher is None else "PLACE:LINEAGE-SEQ"
         raise ValueError(f"an id of this stream looks like {shape} or {shape}.ATTEMPT.N")
-    place = 0 if places is None else places.unseal(found[1])
+    place = 0 if cipher is None else cipher.unseal(found[1])
     lineage, seq, attempt, n = (int(each or 0) for each in found.groups()[1:])
     if max(place, lineage) > _BIGINT_MAX or max(seq, attempt) > _INTEGER_MAX:
         raise ValueError("a number in the id is larger than any that was given out")

@@ -7,11 +7,11 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from argosy.gateway.stream import points
+from argosy.gateway.stream import sync_points
+from argosy.gateway.stream.continuity import Continuity
 from argosy.gateway.stream.event_id import EventId
 from argosy.gateway.stream.message import Message
-from argosy.gateway.stream.seam import Found
-from argosy.gateway.stream.tale import Tale
+from argosy.gateway.stream.turn_cursor import TurnCursor
 from argosy.gateway.together import Together
 from argosy.store import event as stored
 from argosy.store import turn as turns
@@ -24,12 +24,12 @@ _PAGE_SIZE_BYTES_MAX: Final = 65_536
 _TURNS_BACK_MAX: Final = 1_000
 
 
-# The question: a turn, and the seq of the last event that is known of it. The answer is True when it has others.
-Pulse = Together[tuple[uuid.UUID, int], bool]
+# The question: a turn, and the seq of the last event that is known of it. The answer is True when there are others.
+MoreEvents = Together[tuple[uuid.UUID, int], bool]
 
 
-def pulse_of(pool: Pool) -> Pulse:
-    """Return the Pulse that all streams of this process share."""
+def more_events_of(pool: Pool) -> MoreEvents:
+    """Return the MoreEvents that all streams of this process share."""
 
     async def find(asked: list[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], bool]:
         return {asked[index]: True for index in await turns.find_moved_turns(pool, asked)}
@@ -45,67 +45,67 @@ class History:
         pool: Pool,
         tenant: str,
         lane: str,
-        pulse: Pulse,
+        more_events: MoreEvents,
         snapshot: Callable[[uuid.UUID], Awaitable[bytes]],
         result_size_bytes_max: int,
     ) -> None:
         self._pool = pool
-        self._pulse = pulse
+        self._more_events = more_events
         self._tenant = tenant
         self._lane = lane
         self._snapshot = snapshot
         self._result_size_bytes_max = result_size_bytes_max
 
-    async def read(self, tale: Tale) -> AsyncIterator[list[Message]]:
+    async def read(self, cursor: TurnCursor) -> AsyncIterator[list[Message]]:
         """Yield messages of all that Postgres has after what the client has.
 
-        Ends when there is no more, after the ending, and when history has no event that the client has (tale.is_lost).
+        Ends when there is no more, after the ending, and when history has no event of the client's (cursor.is_lost).
         """
         while True:
             rows = await stored.list_turn_story(
                 self._pool,
-                tale.turn_id,
+                cursor.turn_id,
                 self._tenant,
                 self._lane,
-                begin=tale.seq,
+                begin=cursor.seq,
                 limit=_PAGE_ROWS_MAX,
                 size_bytes_max=_PAGE_SIZE_BYTES_MAX,
                 result_size_bytes_max=self._result_size_bytes_max,
             )
-            await points.reach("read")
+            await sync_points.reach("read")
             is_last = len(rows) < _PAGE_ROWS_MAX and sum(len(row.data) for row in rows) < _PAGE_SIZE_BYTES_MAX
-            found = tale.found(rows[0] if rows else None)
-            if found is Found.FORKED:
-                common = await self._common(tale)
+            found = cursor.check(rows[0] if rows else None)
+            if found is Continuity.FORKED:
+                common = await self._common(cursor)
                 if common is None:
-                    tale.is_lost = True
+                    cursor.is_lost = True
                     return
-                yield [tale.resync(*common)]
+                yield [cursor.resync(*common)]
                 continue
             messages: list[Message] = []
-            if found is Found.FORGOTTEN:
-                messages.append(tale.skip_to(rows[0], await self._snapshot(tale.turn_id)))
+            if found is Continuity.FORGOTTEN:
+                messages.append(cursor.skip_to(rows[0], await self._snapshot(cursor.turn_id)))
             for row in rows:
-                if row.seq > tale.seq:
-                    messages += tale.row(row)
+                if row.seq > cursor.seq:
+                    messages += cursor.advance(row)
             if messages:
                 yield messages
-            if is_last or tale.is_over:
+            if is_last or cursor.is_over:
                 return
 
-    async def has_more(self, tale: Tale) -> bool:
+    async def has_more(self, cursor: TurnCursor) -> bool:
         """Whether there may be something to read; False also when Postgres cannot be asked."""
-        return not tale.seq or bool(await self._pulse.ask((tale.turn_id, tale.seq)))
+        return not cursor.seq or bool(await self._more_events.ask((cursor.turn_id, cursor.seq)))
 
-    async def placed(self, session_id: uuid.UUID, place: int) -> tuple[uuid.UUID, int] | None:
+    async def first_turn_from(self, session_id: uuid.UUID, place: int) -> tuple[uuid.UUID, int] | None:
         """Return the first turn of a session at this place or later, and its place."""
         return await turns.find_placed_turn(self._pool, session_id, self._tenant, self._lane, place=place)
 
-    async def present(self, session_id: uuid.UUID) -> int:
+    async def place_before_open(self, session_id: uuid.UUID) -> int:
         """Return the place before the first turn that has not ended."""
         return await turns.find_present_place(self._pool, session_id, self._tenant, self._lane)
 
-    async def common(self, session_id: uuid.UUID, last: EventId) -> turns.PlacedEvent | None:
+    async def common_event(self, session_id: uuid.UUID, last: EventId) -> turns.PlacedEvent | None:
         """Return the last event of a session that history has and that a client with the last event `last` has, too."""
         return await turns.find_common_session_event(
             self._pool,
@@ -118,7 +118,7 @@ class History:
             turns_max=_TURNS_BACK_MAX,
         )
 
-    async def _common(self, tale: Tale) -> tuple[int, int] | None:
+    async def _common(self, cursor: TurnCursor) -> tuple[int, int] | None:
         return await turns.find_common_event(
-            self._pool, tale.turn_id, self._tenant, self._lane, seq=tale.seq, lineage=tale.lineage
+            self._pool, cursor.turn_id, self._tenant, self._lane, seq=cursor.seq, lineage=cursor.lineage
         )

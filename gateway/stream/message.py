@@ -38,7 +38,7 @@ class Message(NamedTuple):
     data: bytes
 
 
-class _Told(msgspec.Struct):
+class _Body(msgspec.Struct):
     turn_id: str
     seq: int
     attempt: int
@@ -73,7 +73,7 @@ def moment(at_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_us)
 
 
-def told(
+def make_message(
     message_type: str,
     message_id: str,
     turn_id: str,
@@ -84,7 +84,7 @@ def told(
     key: str | msgspec.UnsetType = msgspec.UNSET,
 ) -> Message:
     """Return a message of any type. data: JSON. key: of a durable event."""
-    body = _encode(_Told(turn_id, seq, attempt, message_type, key, at, msgspec.Raw(data)))
+    body = _encode(_Body(turn_id, seq, attempt, message_type, key, at, msgspec.Raw(data)))
     return Message(message_type, message_id, body)
 
 

@@ -27,7 +27,7 @@ class Format(NamedTuple):
     farewell: Callable[[int], bytes]
 
 
-def event_stream(messages: Iterable[Message]) -> bytes:
+def server_sent_events(messages: Iterable[Message]) -> bytes:
     """Return messages as Server-Sent Events."""
     return b"".join(
         b"event: %b\n%bdata: %b\n\n"
@@ -36,7 +36,7 @@ def event_stream(messages: Iterable[Message]) -> bytes:
     )
 
 
-def lines(messages: Iterable[Message]) -> bytes:
+def ndjson(messages: Iterable[Message]) -> bytes:
     """Return messages as NDJSON: the members of data, and the id.
 
     A heartbeat is a blank before the next object, so that there are no empty lines.
@@ -53,12 +53,12 @@ def _one_line(data: bytes) -> bytes:
 
 SSE: Final = Format(
     "text/event-stream",
-    event_stream,
+    server_sent_events,
     b"retry: %d\n\n" % RETRY_MS,
     b": still here\n\n",
     lambda retry_ms: b"retry: %d\n\n" % retry_ms,
 )
-NDJSON: Final = Format("application/x-ndjson", lines, b"", b" ", lambda _: b"")
+NDJSON: Final = Format("application/x-ndjson", ndjson, b"", b" ", lambda _: b"")
 
 
 def format_of(accept: str) -> Format | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from argosy import telemetry
 from argosy.gateway.problems import Problem
-from argosy.gateway.stream.story import Story
+from argosy.gateway.stream.stream import Stream
 
 # After how long the clients of a draining gateway connect to another one: at random, so not all at once.
 _RETRY_MS_MIN: Final = 100
@@ -22,7 +22,7 @@ class Streams:
     def __init__(self, streams_max: int, tenant_streams_max: int) -> None:
         self._streams_max = streams_max
         self._tenant_streams_max = tenant_streams_max
-        self._open: set[Story] = set()
+        self._open: set[Stream] = set()
         self._tenants: Counter[str] = Counter()
         self.is_draining = False
 
@@ -31,20 +31,20 @@ class Streams:
         return len(self._open)
 
     @contextmanager
-    def opened(self, story: Story, tenant: str) -> Iterator[None]:
-        """Count a story as open for as long as the block lasts. Raises Problem when there is no room for it."""
+    def opened(self, stream: Stream, tenant: str) -> Iterator[None]:
+        """Count a stream as open for as long as the block lasts. Raises Problem when there is no room for it."""
         if why := self._why_not(tenant):
             telemetry.STREAMS_REFUSED.inc()
             retry_after_s = random.uniform(1.0, _RETRY_AFTER_S_MAX)
             raise Problem("too_many_streams", f"this gateway takes no more: {why}", retry_after_s=retry_after_s)
-        self._open.add(story)
+        self._open.add(stream)
         self._tenants[tenant] += 1
         telemetry.STREAMS.set(len(self._open))
         try:
             yield
         finally:
-            story.stop()
-            self._open.discard(story)
+            stream.stop()
+            self._open.discard(stream)
             self._tenants[tenant] -= 1
             if not self._tenants[tenant]:
                 del self._tenants[tenant]
@@ -62,8 +62,8 @@ class Streams:
     def drain(self) -> None:
         """End every stream, and take no new one. Returns at once; may be called again."""
         self.is_draining = True
-        for story in list(self._open):
-            story.stop()
+        for stream in list(self._open):
+            stream.stop()
 
     @staticmethod
     def retry_ms() -> int:

@@ -1,4 +1,4 @@
-"""What one client wants to follow, and a subscription to it at one worker."""
+"""The target that one client follows, and a subscription to it at one worker."""
 
 import uuid
 from typing import Any, NamedTuple, Protocol
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from argosy.rpc.signed_call import Callee
 
 
-class Wanted(NamedTuple):
+class Target(NamedTuple):
     """A turn or a session of this tenant: exactly one of turn_id and session_id is there.
 
     is_ending_only: nothing but the turn's end, or that it is parked.
@@ -19,10 +19,10 @@ class Wanted(NamedTuple):
     is_ending_only: bool = False
 
 
-class Hearer(Protocol):
-    """The object that gets what a subscription brings. The line calls it on the event loop; it must not wait."""
+class Receiver(Protocol):
+    """The object that gets what a subscription brings. The connection calls it on the event loop; it must not wait."""
 
-    def hear(self, subscription: "Subscription", item: Any) -> None:
+    def receive(self, subscription: "Subscription", item: Any) -> None:
         """Take an item, an Item of proto/argosy/rpc/watch.proto."""
         ...
 
@@ -42,19 +42,19 @@ class Subscription:
         "callee",
         "credit_bytes",
         "epoch",
-        "hearer",
         "id",
         "is_frames_only",
         "is_live",
         "owed_bytes",
+        "receiver",
         "resume",
-        "wanted",
+        "target",
     )
 
     def __init__(
         self,
-        hearer: Hearer,
-        wanted: Wanted,
+        receiver: Receiver,
+        target: Target,
         callee: Callee,
         *,
         epoch: int,
@@ -63,8 +63,8 @@ class Subscription:
         is_frames_only: bool = False,
     ) -> None:
         self.id = 0
-        self.hearer = hearer
-        self.wanted = wanted
+        self.receiver = receiver
+        self.target = target
         self.callee = callee
         self.epoch = epoch
         self.resume = resume

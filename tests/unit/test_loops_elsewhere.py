@@ -12,8 +12,8 @@ from argosy.errors import StoreUnavailableError
 from argosy.gateway import catalog as gateway_catalog
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.log_watch import LogWatch
-from argosy.gateway.stream.line import Line
-from argosy.gateway.stream.subscription import Subscription, Wanted
+from argosy.gateway.stream.connection import WorkerConnection
+from argosy.gateway.stream.subscription import Subscription, Target
 from argosy.gateway.together import Together
 from argosy.log import Entry, Identity, Outcome
 from argosy.logs.postgres_writer import PostgresWriter
@@ -148,19 +148,19 @@ async def test_the_log_is_watched_after_looks_that_failed(error):
 
 
 @EACH_KIND
-async def test_a_watcher_that_fails_keeps_no_other_from_hearing(error):
-    class Hearer:
+async def test_a_receiver_that_fails_keeps_no_other_from_its_items(error):
+    class Receiver:
         def __init__(self):
-            self.heard, self.lost = [], False
+            self.received, self.lost = [], False
 
-        def hear(self, subscription, item):
-            self.heard.append(item)
+        def receive(self, subscription, item):
+            self.received.append(item)
 
         def lose(self, subscription):
             self.lost = True
 
-    class Broken(Hearer):
-        def hear(self, subscription, item):
+    class Broken(Receiver):
+        def receive(self, subscription, item):
             raise error
 
         lose = Fails(error, None, times=10)
@@ -172,18 +172,20 @@ async def test_a_watcher_that_fails_keeps_no_other_from_hearing(error):
         async def read(self):
             return responses.pop(0)
 
-    line = Line(Callee(uuid.uuid4(), "127.0.0.1:9"), b"k" * 32, HandClock(), lambda _: None)
-    await line.close()
-    line.is_over = False
-    broken, whole = Broken(), Hearer()
-    wanted = Wanted("a", 0, turn_id=uuid.uuid4())
-    for hearer in (broken, whole):
-        line.subscribe(Subscription(hearer, wanted, line.callee, epoch=1, resume=(0, 0), credit_bytes=100))
+    connection = WorkerConnection(Callee(uuid.uuid4(), "127.0.0.1:9"), b"k" * 32, HandClock(), lambda _: None)
+    await connection.close()
+    connection.is_over = False
+    broken, whole = Broken(), Receiver()
+    target = Target("a", 0, turn_id=uuid.uuid4())
+    for receiver in (broken, whole):
+        connection.subscribe(
+            Subscription(receiver, target, connection.callee, epoch=1, resume=(0, 0), credit_bytes=100)
+        )
 
-    await line._read(Call())
-    line._end()
+    await connection._read(Call())
+    connection._end()
 
-    assert len(whole.heard) == 2
+    assert len(whole.received) == 2
     assert whole.lost
 
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.gateway.stream.channels_told import ChannelsTold, Heard, Telling
+from argosy.gateway.stream.channel_view import ChannelItem, ChannelMessage, ChannelView
+from argosy.gateway.stream.continuity import Continuity, LastEvent, Verdict, compare, judge_event, judge_frame
 from argosy.gateway.stream.event_id import ANY_LINEAGE, EventId, parse, parse_from
 from argosy.gateway.stream.message import Message, Part
-from argosy.gateway.stream.places import Places
-from argosy.gateway.stream.seam import Found, Last, Next, of_event, of_frame, of_history
-from argosy.gateway.stream.sse import NDJSON, SSE, event_stream, format_of, lines
+from argosy.gateway.stream.place_cipher import PlaceCipher
+from argosy.gateway.stream.sse import NDJSON, SSE, format_of, ndjson, server_sent_events
 from argosy.turn.events import Event, WireEvent
 
-PLACES: Final = Places(bytes(32), uuid.UUID(int=1))
+PLACES: Final = PlaceCipher(bytes(32), uuid.UUID(int=1))
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_an_id_of_a_session_comes_back_as_it_was_given_out(place: int, frame: bo
     assert parse(text, PLACES) == given_out
     assert str(place) not in text.partition(":")[0][1:] or place < 10_000  # digits may stand there by chance
     with pytest.raises(ValueError, match="not given out by a stream of this session"):
-        parse(text, Places(bytes(32), uuid.UUID(int=2)))
+        parse(text, PlaceCipher(bytes(32), uuid.UUID(int=2)))
     with pytest.raises(ValueError, match="not given out by a stream of this session"):
-        parse(text, Places(b"k" * 32, uuid.UUID(int=1)))
+        parse(text, PlaceCipher(b"k" * 32, uuid.UUID(int=1)))
 
 
 def test_places_one_after_the_other_look_like_any_others() -> None:
@@ -76,84 +76,84 @@ def test_a_stream_may_begin_after_a_number() -> None:
     assert parse_from("7-12") == EventId(7, 12)
 
 
-LAST = Last(lineage=2, seq=5, attempt=1, checked=2)
+LAST = LastEvent(lineage=2, seq=5, attempt=1, checked=2)
 
 
 @pytest.mark.parametrize(
     ("last", "lineage", "seq", "expected"),
     [
-        (LAST, 2, 6, Next.TELL),
-        (LAST, 2, 5, Next.DROP),
-        (LAST, 2, 1, Next.DROP),
-        (LAST, 2, 7, Next.READ),
-        (LAST, 1, 6, Next.DROP),  # of an owner of a history that was given up
-        (LAST, 3, 6, Next.READ),  # history may have forked: is the fifth still the fifth?
-        (LAST, 3, 4, Next.READ),
-        (LAST._replace(checked=3), 3, 6, Next.TELL),
-        (LAST._replace(checked=3), 3, 4, Next.DROP),
-        (Last(0, 0, 0, 0), 2, 1, Next.TELL),
-        (Last(0, 0, 0, 0), 2, 2, Next.READ),
+        (LAST, 2, 6, Verdict.SEND),
+        (LAST, 2, 5, Verdict.DROP),
+        (LAST, 2, 1, Verdict.DROP),
+        (LAST, 2, 7, Verdict.READ),
+        (LAST, 1, 6, Verdict.DROP),  # of an owner of a history that was given up
+        (LAST, 3, 6, Verdict.READ),  # history may have forked: is the fifth still the fifth?
+        (LAST, 3, 4, Verdict.READ),
+        (LAST._replace(checked=3), 3, 6, Verdict.SEND),
+        (LAST._replace(checked=3), 3, 4, Verdict.DROP),
+        (LastEvent(0, 0, 0, 0), 2, 1, Verdict.SEND),
+        (LastEvent(0, 0, 0, 0), 2, 2, Verdict.READ),
     ],
 )
-def test_what_is_done_with_an_event(last: Last, lineage: int, seq: int, expected: Next) -> None:
-    assert of_event(last, lineage, seq) is expected
+def test_what_is_done_with_an_event(last: LastEvent, lineage: int, seq: int, expected: Verdict) -> None:
+    assert judge_event(last, lineage, seq) is expected
 
 
 @pytest.mark.parametrize(
     ("lineage", "seq", "attempt", "expected"),
     [
-        (2, 5, 1, Next.TELL),
-        (2, 3, 1, Next.TELL),
-        (2, 6, 1, Next.READ),
-        (3, 5, 1, Next.READ),
-        (1, 5, 1, Next.TELL),  # of a former owner: its step goes on
-        (2, 5, 0, Next.DROP),
-        (2, 5, 2, Next.DROP),
+        (2, 5, 1, Verdict.SEND),
+        (2, 3, 1, Verdict.SEND),
+        (2, 6, 1, Verdict.READ),
+        (3, 5, 1, Verdict.READ),
+        (1, 5, 1, Verdict.SEND),  # of a former owner: its step goes on
+        (2, 5, 0, Verdict.DROP),
+        (2, 5, 2, Verdict.DROP),
     ],
 )
-def test_what_is_done_with_a_frame(lineage: int, seq: int, attempt: int, expected: Next) -> None:
-    assert of_frame(LAST, lineage, seq, attempt) is expected
+def test_what_is_done_with_a_frame(lineage: int, seq: int, attempt: int, expected: Verdict) -> None:
+    assert judge_frame(LAST, lineage, seq, attempt) is expected
 
 
 @pytest.mark.parametrize(
     ("last", "first", "expected"),
     [
-        (LAST, (2, 5), Found.COMMON),
-        (LAST, (3, 5), Found.FORKED),
-        (LAST, (1, 5), Found.FORKED),
-        (LAST, None, Found.FORKED),
-        (LAST, (2, 8), Found.FORGOTTEN),
-        (Last(ANY_LINEAGE, 5, 0, 0), (3, 5), Found.COMMON),
-        (Last(0, 0, 0, 0), None, Found.COMMON),
-        (Last(0, 0, 0, 0), (1, 1), Found.COMMON),
-        (Last(0, 0, 0, 0), (1, 4), Found.FORGOTTEN),
+        (LAST, (2, 5), Continuity.UNBROKEN),
+        (LAST, (3, 5), Continuity.FORKED),
+        (LAST, (1, 5), Continuity.FORKED),
+        (LAST, None, Continuity.FORKED),
+        (LAST, (2, 8), Continuity.FORGOTTEN),
+        (LastEvent(ANY_LINEAGE, 5, 0, 0), (3, 5), Continuity.UNBROKEN),
+        (LastEvent(0, 0, 0, 0), None, Continuity.UNBROKEN),
+        (LastEvent(0, 0, 0, 0), (1, 1), Continuity.UNBROKEN),
+        (LastEvent(0, 0, 0, 0), (1, 4), Continuity.FORGOTTEN),
     ],
 )
 def test_whether_history_is_the_one_that_the_client_knows(
-    last: Last, first: tuple[int, int] | None, expected: Found
+    last: LastEvent, first: tuple[int, int] | None, expected: Continuity
 ) -> None:
-    assert of_history(last, first, ANY_LINEAGE) is expected
+    assert compare(last, first, ANY_LINEAGE) is expected
 
 
-def text(offset: int, said: str, tries: int = 1, step: str = "w", behind: str = "") -> Heard:
+def text(offset: int, said: str, tries: int = 1, step: str = "w", behind: str = "") -> ChannelItem:
     """behind: what the owner has before it, where the client was told that by another gateway."""
-    return Heard(WireEvent.FRAME, step, tries, "answer", Part(offset, said), checksum=zlib.crc32(behind.encode()))
+    return ChannelItem(WireEvent.FRAME, step, tries, "answer", Part(offset, said), checksum=zlib.crc32(behind.encode()))
 
 
 def done(said: str) -> bytes:
     return json.dumps({"result": 1, "attempts": 1, "channels": {"answer": {"text": said}}}).encode()
 
 
-def frame(offset: int, said: str, step: str = "w") -> Telling:
-    return Telling(WireEvent.FRAME, step, "answer", Part(offset, said))
+def frame(offset: int, said: str, step: str = "w") -> ChannelMessage:
+    return ChannelMessage(WireEvent.FRAME, step, "answer", Part(offset, said))
 
 
-RESET = Telling(WireEvent.CHANNEL_RESET, "w", "answer")
-GAP = Telling(WireEvent.GAP, "w", "answer")
+RESET = ChannelMessage(WireEvent.CHANNEL_RESET, "w", "answer")
+GAP = ChannelMessage(WireEvent.GAP, "w", "answer")
 
 
 @pytest.mark.parametrize(
-    ("heard", "expected"),
+    ("items", "expected"),
     [
         ([text(0, "ab"), text(2, "cd")], [frame(0, "ab"), frame(2, "cd")]),
         ([text(0, "ab"), text(0, "ab")], [frame(0, "ab")]),
@@ -161,22 +161,24 @@ GAP = Telling(WireEvent.GAP, "w", "answer")
         ([text(0, "ab"), text(0, "x", tries=2)], [frame(0, "ab"), RESET, frame(0, "x")]),
         ([text(0, "ab", tries=2), text(2, "cd")], [frame(0, "ab")]),
         (
-            [text(0, "ab"), Heard(WireEvent.CHANNEL_RESET, "w", 2, "answer", Part()), text(0, "x", tries=2)],
+            [text(0, "ab"), ChannelItem(WireEvent.CHANNEL_RESET, "w", 2, "answer", Part()), text(0, "x", tries=2)],
             [frame(0, "ab"), RESET, frame(0, "x")],
         ),
         (
-            [text(0, "ab"), Heard(WireEvent.GAP, "w", 1, "answer", Part()), text(0, "abcd")],
+            [text(0, "ab"), ChannelItem(WireEvent.GAP, "w", 1, "answer", Part()), text(0, "abcd")],
             [frame(0, "ab"), GAP, frame(0, "abcd")],
         ),
     ],
 )
-def test_what_is_told_of_what_is_heard_of_a_channel(heard: list[Heard], expected: list[Telling]) -> None:
-    told = ChannelsTold()
-    assert [telling for each in heard for telling in told.heard(each)] == expected
+def test_what_is_sent_of_what_is_received_of_a_channel(
+    items: list[ChannelItem], expected: list[ChannelMessage]
+) -> None:
+    view = ChannelView()
+    assert [message for each in items for message in view.receive(each)] == expected
 
 
 @pytest.mark.parametrize(
-    ("resumed", "heard", "whole", "expected"),
+    ("resumed", "items", "whole", "expected"),
     [
         (0, [text(0, "ab")], "abcd", [frame(2, "cd")]),
         (0, [text(0, "ab")], "ab", []),
@@ -189,103 +191,103 @@ def test_what_is_told_of_what_is_heard_of_a_channel(heard: list[Heard], expected
     ],
 )
 def test_what_is_told_before_the_event_that_ends_a_step(
-    resumed: int, heard: list[Heard], whole: str, expected: list[Telling]
+    resumed: int, items: list[ChannelItem], whole: str, expected: list[ChannelMessage]
 ) -> None:
-    told = ChannelsTold(resumed)
-    for each in heard:
-        told.heard(each)
+    view = ChannelView(resumed)
+    for each in items:
+        view.receive(each)
 
-    assert told.before(Event.STEP_COMPLETED, "w", done(whole), 1, 9) == expected
-    assert told.heard(text(len(whole), "late")) == []
+    assert view.before(Event.STEP_COMPLETED, "w", done(whole), 1, 9) == expected
+    assert view.receive(text(len(whole), "late")) == []
 
 
 @pytest.mark.parametrize("whole", ["xy", "xyz", "x"])
 def test_an_outcome_that_is_not_what_was_told_is_told_anew(whole: str) -> None:
-    told = ChannelsTold()
-    told.heard(text(0, "a"))
-    told.heard(text(1, "b"))
+    view = ChannelView()
+    view.receive(text(0, "a"))
+    view.receive(text(1, "b"))
 
-    assert told.before(Event.STEP_COMPLETED, "w", done(whole), 1, 9) == [RESET, frame(0, whole)]
+    assert view.before(Event.STEP_COMPLETED, "w", done(whole), 1, 9) == [RESET, frame(0, whole)]
 
 
 def test_a_step_that_is_tried_again_begins_with_nothing() -> None:
-    told = ChannelsTold()
-    told.heard(text(0, "ab"))
+    view = ChannelView()
+    view.receive(text(0, "ab"))
     failed = b'{"type":"E","message":"m","attempts":1,"delay_s":0}'
 
-    assert told.before(Event.STEP_RETRYING, "w", failed, 1, 9) == []
-    assert told.after(Event.STEP_RETRYING, "w") == [RESET]
-    assert told.heard(text(2, "late")) == []
-    assert told.heard(text(0, "cd", tries=2)) == [frame(0, "cd")]
+    assert view.before(Event.STEP_RETRYING, "w", failed, 1, 9) == []
+    assert view.after(Event.STEP_RETRYING, "w") == [RESET]
+    assert view.receive(text(2, "late")) == []
+    assert view.receive(text(0, "cd", tries=2)) == [frame(0, "cd")]
 
 
 def test_who_comes_back_between_a_retry_and_its_text_is_told_of_the_reset_first() -> None:
-    told = ChannelsTold(is_back=True)
+    view = ChannelView(is_back=True)
 
-    assert told.heard(text(0, "cd", tries=2)) == [RESET, frame(0, "cd")]
-    assert told.heard(text(2, "ef", tries=2)) == [frame(2, "ef")]
-    assert told.heard(text(0, "first", step="other")) == [frame(0, "first", step="other")]
+    assert view.receive(text(0, "cd", tries=2)) == [RESET, frame(0, "cd")]
+    assert view.receive(text(2, "ef", tries=2)) == [frame(2, "ef")]
+    assert view.receive(text(0, "first", step="other")) == [frame(0, "first", step="other")]
 
 
 def test_who_comes_back_with_a_frame_of_the_try_before_is_told_of_the_reset_and_with_one_of_this_try_is_not() -> None:
-    assert ChannelsTold(1, is_back=True).heard(text(0, "cd", tries=2)) == [RESET, frame(0, "cd")]
-    assert ChannelsTold(1, is_back=True).heard(text(2, "ef", tries=2)) == [frame(2, "ef")]
+    assert ChannelView(1, is_back=True).receive(text(0, "cd", tries=2)) == [RESET, frame(0, "cd")]
+    assert ChannelView(1, is_back=True).receive(text(2, "ef", tries=2)) == [frame(2, "ef")]
 
 
 def test_who_comes_back_has_the_rest_of_what_the_workflow_said_from_the_event_that_holds_it() -> None:
-    told = ChannelsTold(is_back=True)
+    view = ChannelView(is_back=True)
 
-    assert told.before(Event.TURN_COMPLETED, "", done("abc"), 1, 9) == [
+    assert view.before(Event.TURN_COMPLETED, "", done("abc"), 1, 9) == [
         GAP._replace(step=""),
         frame(0, "abc", step=""),
     ]
 
 
 def test_a_workflows_channel_goes_on_where_a_suspend_left_it() -> None:
-    told = ChannelsTold()
-    told.heard(text(0, "ab", tries=0, step=""))
+    view = ChannelView()
+    view.receive(text(0, "ab", tries=0, step=""))
 
-    assert told.before(Event.TURN_SUSPENDED, "", done("abc"), 1, 9) == [frame(2, "c", step="")]
-    assert told.heard(text(0, "abcd", tries=0, step="")) == [frame(3, "d", step="")]
+    assert view.before(Event.TURN_SUSPENDED, "", done("abc"), 1, 9) == [frame(2, "c", step="")]
+    assert view.receive(text(0, "abcd", tries=0, step="")) == [frame(3, "d", step="")]
 
 
-def change(seq: int, step: str = "") -> Heard:
-    return Heard(WireEvent.FRAME, step, 0, "answer", Part(patch=b'[{"op":"add","path":"/-","value":1}]'), seq)
+def change(seq: int, step: str = "") -> ChannelItem:
+    return ChannelItem(WireEvent.FRAME, step, 0, "answer", Part(patch=b'[{"op":"add","path":"/-","value":1}]'), seq)
 
 
 def test_a_change_of_a_workflows_channel_that_an_event_holds_is_not_told_after_it() -> None:
-    told = ChannelsTold()
-    first = told.heard(change(1))
-    told.before(Event.TURN_SUSPENDED, "", b'{"channels":{"answer":{"json":[1]}}}', 1, 3)
+    view = ChannelView()
+    first = view.receive(change(1))
+    view.before(Event.TURN_SUSPENDED, "", b'{"channels":{"answer":{"json":[1]}}}', 1, 3)
 
     assert len(first) == 1
-    assert told.heard(change(2)) == []
-    assert told.heard(change(2)._replace(type=WireEvent.GAP, part=Part())) == []
-    assert len(told.heard(change(3))) == 1
-    assert len(told.heard(change(2)._replace(channel="other"))) == 1
+    assert view.receive(change(2)) == []
+    assert view.receive(change(2)._replace(type=WireEvent.GAP, part=Part())) == []
+    assert len(view.receive(change(3))) == 1
+    assert len(view.receive(change(2)._replace(channel="other"))) == 1
 
 
 @pytest.mark.parametrize("data", [b'{"result":1}', b'{"result":1,"channels":{"other":{"json":1}}}'])
 def test_what_a_step_said_and_its_outcome_does_not_have_is_emptied(data: bytes) -> None:
-    told = ChannelsTold()
-    told.heard(text(0, "of another attempt"))
-    told.heard(text(0, "goes on", step="beside"))
+    view = ChannelView()
+    view.receive(text(0, "of another attempt"))
+    view.receive(text(0, "goes on", step="beside"))
 
-    assert told.before(Event.STEP_COMPLETED, "w", data, 1, 9) == [RESET]
-    assert told.before(Event.STEP_COMPLETED, "v", b"{}", 1, 10) == []
-    assert told.heard(text(0, "late")) == []
+    assert view.before(Event.STEP_COMPLETED, "w", data, 1, 9) == [RESET]
+    assert view.before(Event.STEP_COMPLETED, "v", b"{}", 1, 10) == []
+    assert view.receive(text(0, "late")) == []
 
 
 def test_another_attempt_begins_with_nothing() -> None:
-    told = ChannelsTold()
-    told.heard(text(0, "ab"))
-    told.after(Event.TURN_RESET, "")
+    view = ChannelView()
+    view.receive(text(0, "ab"))
+    view.after(Event.TURN_RESET, "")
 
-    assert told.heard(text(0, "x")) == [frame(0, "x")]
+    assert view.receive(text(0, "x")) == [frame(0, "x")]
 
 
 def test_every_line_of_ndjson_is_an_object_heartbeats_or_not() -> None:
-    told = lines([Message("turn.started", "1-1", b'{"a":1}')])
+    told = ndjson([Message("turn.started", "1-1", b'{"a":1}')])
     body = NDJSON.heartbeat + told + NDJSON.heartbeat * 2 + told
 
     assert [json.loads(line) for line in body.splitlines()] == [{"id": "1-1", "a": 1}] * 2
@@ -295,10 +297,13 @@ def test_messages_are_one_line_each_whatever_is_in_them() -> None:
     message = Message("step.completed", "1-2", b'{"a":\r\n1}')
     without = Message("frame", "", b'{"b":"\\n"}')
 
-    assert event_stream([message, without]) == (
+    assert server_sent_events([message, without]) == (
         b'event: step.completed\nid: 1-2\ndata: {"a":  1}\n\nevent: frame\ndata: {"b":"\\n"}\n\n'
     )
-    assert [json.loads(line) for line in lines([message, without]).splitlines()] == [{"id": "1-2", "a": 1}, {"b": "\n"}]
+    assert [json.loads(line) for line in ndjson([message, without]).splitlines()] == [
+        {"id": "1-2", "a": 1},
+        {"b": "\n"},
+    ]
 
 
 @pytest.mark.parametrize(

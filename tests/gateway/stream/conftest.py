@@ -12,7 +12,7 @@ import uvicorn
 from argosy.config import Settings
 from argosy.gateway.app import create_app
 from argosy.gateway.server import server_config
-from argosy.gateway.stream import points
+from argosy.gateway.stream import sync_points
 from tests.gateway.rows import Rows
 from tests.gateway.stream.owner import Owner
 from tests.gateway.stream.reader import Reader
@@ -89,4 +89,4 @@ async def gateway(owner: Owner, serve: Serve) -> Gateway:
 @pytest.fixture(autouse=True)
 def _unarmed() -> Any:
     yield
-    points.arm(None)
+    sync_points.arm(None)

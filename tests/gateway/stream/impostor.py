@@ -18,14 +18,14 @@ Say = Callable[[bytes], bytes]
 class Impostor(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Answers every subscription with events that it invents, as the worker that it is asked for. It has no secret.
 
-    sign: of what it says. heard: what it was told.
+    sign: of what it says. received: what it was told.
     """
 
     def __init__(
         self, sign: Callable[["Impostor"], Say], worker_id: uuid.UUID | None = None, address: str = "127.0.0.1:0"
     ) -> None:
         self.worker_id = worker_id or uuid.uuid4()
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self.caller_nonce = b""
         self.nonce = nonce()
         self._sign = sign
@@ -49,7 +49,7 @@ class Impostor(grpc.GenericRpcHandler):  # type: ignore[misc]
         await context.send_initial_metadata(((NONCE_HEADER, self.nonce), (WORKER_HEADER, self.worker_id.bytes)))
         say = self._sign(self)
         async for message in messages:
-            self.heard.append(message)
+            self.received.append(message)
             items = []
             for each in WatchRequest.FromString(Signed.FromString(message).body).subscribe:
                 forged = event(uuid.UUID(bytes=each.turn_id), 2, "turn.completed", data=b'{"result":"forged"}')
@@ -73,9 +73,9 @@ def with_another_secret(impostor: Impostor) -> Say:
     return Signer(stream_keys(b"a guess", "/argosy.rpc.v2.Watch/Watch", *stream).responses).sign
 
 
-def with_what_it_heard(impostor: Impostor) -> Say:
-    return lambda body: bytes(Signed(body=body, mac=Signed.FromString(impostor.heard[-1]).mac).SerializeToString())
+def with_what_it_received(impostor: Impostor) -> Say:
+    return lambda body: bytes(Signed(body=body, mac=Signed.FromString(impostor.received[-1]).mac).SerializeToString())
 
 
 def as_an_echo(impostor: Impostor) -> Say:
-    return lambda _: impostor.heard[-1]
+    return lambda _: impostor.received[-1]

@@ -32,11 +32,11 @@ from tests.harness.silent import SILENT
 class Asked:
     """One subscription, as it was asked for."""
 
-    def __init__(self, wanted: Any, outgoing: "asyncio.Queue[Any]") -> None:
-        self.wanted = wanted
-        self.id = wanted.subscription
+    def __init__(self, request: Any, outgoing: "asyncio.Queue[Any]") -> None:
+        self.request = request
+        self.id = request.subscription
         self.outgoing = outgoing
-        self.credit_bytes = wanted.credit_bytes
+        self.credit_bytes = request.credit_bytes
         self.is_over = False
 
     def say(self, **what: Any) -> None:
@@ -123,8 +123,8 @@ class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
     async def _listen(self, messages: AsyncIterator[Any], outgoing: "asyncio.Queue[Any]") -> None:
         mine: dict[int, Asked] = {}
         async for request in messages:
-            for wanted in request.subscribe:
-                asked = mine[wanted.subscription] = Asked(wanted, outgoing)
+            for subscribe in request.subscribe:
+                asked = mine[subscribe.subscription] = Asked(subscribe, outgoing)
                 self.asked.append(asked)
                 if self.refuses:
                     asked.say(refused=Refused(reason=Refused.NOT_OWNER))

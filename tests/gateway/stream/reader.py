@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import httpx2
 
 
-class Told(NamedTuple):
+class Received(NamedTuple):
     type: str
     id: str
     body: dict[str, Any]
@@ -22,7 +22,7 @@ class Told(NamedTuple):
 
 
 class Reader:
-    """One connection. told: every message so far; comments, retry_ms: what else was said; is_closed: by the server."""
+    """One connection. messages: all so far; comments, retry_ms: what else was sent; is_closed: by the server."""
 
     def __init__(self, url: str, path: str, headers: dict[str, str]) -> None:
         self._client = httpx2.AsyncClient(base_url=url, headers=headers, timeout=60)
@@ -31,7 +31,7 @@ class Reader:
         self._news = asyncio.Event()
         self.status = 0
         self.headers: httpx2.Headers = httpx2.Headers()
-        self.told: list[Told] = []
+        self.messages: list[Received] = []
         self.comments: list[str] = []
         self.retry_ms: list[int] = []
         self.is_closed = False
@@ -72,43 +72,43 @@ class Reader:
         if "retry" in message:
             self.retry_ms.append(int(message["retry"]))
         if "data" in message:
-            self.told.append(Told(message["event"], message.get("id", ""), json.loads(message["data"])))
+            self.messages.append(Received(message["event"], message.get("id", ""), json.loads(message["data"])))
 
-    async def until(self, count: int, within_s: float = 5.0) -> list[Told]:
+    async def until(self, count: int, within_s: float = 5.0) -> list[Received]:
         """So many messages, once they are there."""
-        return await self._until(lambda: len(self.told) >= count, within_s)
+        return await self._until(lambda: len(self.messages) >= count, within_s)
 
-    async def until_type(self, type_: str, within_s: float = 5.0) -> list[Told]:
+    async def until_type(self, type_: str, within_s: float = 5.0) -> list[Received]:
         """Everything up to now, once there is one of this type."""
-        return await self._until(lambda: any(each.type == type_ for each in self.told), within_s)
+        return await self._until(lambda: any(each.type == type_ for each in self.messages), within_s)
 
-    async def until_closed(self, within_s: float = 5.0) -> list[Told]:
+    async def until_closed(self, within_s: float = 5.0) -> list[Received]:
         return await self._until(lambda: self.is_closed, within_s)
 
-    async def _until(self, is_there: Any, within_s: float) -> list[Told]:
+    async def _until(self, is_there: Any, within_s: float) -> list[Received]:
         try:
             async with asyncio.timeout(within_s):
                 while not is_there():
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"not told within {within_s} s: {self.told[-5:]}") from None
-        return list(self.told)
+            raise AssertionError(f"not received within {within_s} s: {self.messages[-5:]}") from None
+        return list(self.messages)
 
     @property
     def types(self) -> list[str]:
-        return [each.type for each in self.told]
+        return [each.type for each in self.messages]
 
     @property
     def seqs(self) -> list[int]:
         """Of the durable events."""
         wire = {"frame", "channel.reset", "gap", "resync", "snapshot"}
-        return [each.seq for each in self.told if each.type not in wire]
+        return [each.seq for each in self.messages if each.type not in wire]
 
     def text(self, channel: str = "answer") -> str:
         """What a client has that only puts frames together."""
         text = ""
-        for each in self.told:
+        for each in self.messages:
             if each.type in ("channel.reset", "gap") and each.data["channel"] == channel:
                 text = ""
             elif each.type == "frame" and each.data["channel"] == channel:

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from argosy.gateway.stream import points
+from argosy.gateway.stream import sync_points
 from argosy.rpc.watch_pb2 import Frame, Refused
 from tests.gateway.rows import Rows
 from tests.gateway.stream.conftest import Gateway
@@ -46,7 +46,7 @@ async def test_a_change_that_history_held_already_is_not_told_after_it(
         await reader.until(5)
 
     assert reader.types == ["turn.started", "frame", "value.recorded", "turn.suspended", "frame"]
-    assert reader.told[-1].data["n"] == 102
+    assert reader.messages[-1].data["n"] == 102
 
 
 async def test_a_change_that_waited_when_the_owner_was_lost_is_told_by_the_next_one_alone(
@@ -60,7 +60,7 @@ async def test_a_change_that_waited_when_the_owner_was_lost_is_told_by_the_next_
 
         async def meanwhile(point: str) -> None:
             if point == "read":  # 101 waits for what is being read
-                points.arm(None)
+                sync_points.arm(None)
                 asked.say(refused=Refused(reason=Refused.NOT_OWNER))
                 again = await owner.until_asked(2)
                 again.say(frame=frame(turn_id, 2, 102, patch=CHANGE))
@@ -69,11 +69,11 @@ async def test_a_change_that_waited_when_the_owner_was_lost_is_told_by_the_next_
             "INSERT INTO events (turn_id, seq, lineage, attempt, type, key, data) VALUES ($1, 2, 1, 1, $2, 'k', '{}')",
             turn_id, "value.recorded",
         )  # fmt: skip
-        points.arm(meanwhile)
+        sync_points.arm(meanwhile)
         asked.say(frame=frame(turn_id, 2, 101, patch=CHANGE))
         await reader.until(4)
         owner.asked[1].say(event=event(turn_id, 3, "turn.completed"))
         await reader.until_closed()
 
-    assert [each.data.get("n") for each in reader.told] == [None, 100, None, 102, None]
-    assert owner.asked[1].wanted.n == 100
+    assert [each.data.get("n") for each in reader.messages] == [None, 100, None, 102, None]
+    assert owner.asked[1].request.n == 100

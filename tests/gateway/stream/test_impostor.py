@@ -15,7 +15,7 @@ from tests.gateway.stream.impostor import (
     bare,
     unsigned,
     with_another_secret,
-    with_what_it_heard,
+    with_what_it_received,
 )  # fmt: skip
 from tests.gateway.stream.owner import Owner, event
 from tests.gateway.stream.turns import add_event, path_of, running
@@ -23,7 +23,7 @@ from tests.gateway.stream.until import until
 from tests.harness.relay import Relay
 
 
-@pytest.mark.parametrize("sign", [unsigned, bare, with_another_secret, with_what_it_heard, as_an_echo])
+@pytest.mark.parametrize("sign", [unsigned, bare, with_another_secret, with_what_it_received, as_an_echo])
 async def test_an_impostor_at_a_dead_workers_address_is_not_believed(
     sign: Callable[[Impostor], Say], serve: Serve, rows: Rows, owner: Owner
 ) -> None:
@@ -39,8 +39,8 @@ async def test_an_impostor_at_a_dead_workers_address_is_not_believed(
             await add_event(rows, turn_id, 2, "step.started", "true")
             await reader.until(2)
 
-            assert [(told.type, told.seq) for told in reader.told] == [("turn.started", 1), ("step.started", 2)]
-    assert impostor.heard
+            assert [(told.type, told.seq) for told in reader.messages] == [("turn.started", 1), ("step.started", 2)]
+    assert impostor.received
 
 
 async def test_a_recorded_answer_is_not_believed_on_another_stream(

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from tests.gateway.stream.impostor import Impostor, with_another_secret
-from tests.gateway.stream.reader import Reader, Told
+from tests.gateway.stream.reader import Reader, Received
 from tests.gateway.stream.until import until
 from tests.harness.client import Client
 from tests.harness.effects import Latch
@@ -26,7 +26,7 @@ def stream(url: str, turn_id: str, last: str = "") -> Reader:
     return Reader(url, f"/v1/turns/{turn_id}/events", ACCEPT | ({"last-event-id": last} if last else {}))
 
 
-def text_of(told: list[Told]) -> str:
+def text_of(told: list[Received]) -> str:
     """What a client has that only puts frames together, over all its connections."""
     text = ""
     for each in told:
@@ -37,7 +37,7 @@ def text_of(told: list[Told]) -> str:
     return text
 
 
-def seqs_of(told: list[Told]) -> list[int]:
+def seqs_of(told: list[Received]) -> list[int]:
     return [each.seq for each in told if each.type.partition(".")[0] in ("turn", "step", "wait")]
 
 
@@ -53,12 +53,12 @@ async def test_a_client_goes_on_at_another_gateway_in_the_middle_of_a_step(
     turn_id = await client.post("said", "tells", effects=2, until=latch.path)
     async with stream(fleet.url, turn_id) as first:
         await first.until(8, within_s=20)
-    async with stream(f"http://127.0.0.1:{other}", turn_id, first.told[-1].id) as second:
+    async with stream(f"http://127.0.0.1:{other}", turn_id, first.messages[-1].id) as second:
         await second.until(5, within_s=20)
         latch.release()
         await second.until_closed(within_s=20)
 
-    told = first.told + second.told
+    told = first.messages + second.messages
     result = (await client.turn(turn_id))["result"]
     assert seqs_of(told) == [1, 2, 3, 4]
     assert {"gap", "channel.reset"}.isdisjoint(second.types)
@@ -78,13 +78,13 @@ async def test_a_worker_that_dies_in_a_step_is_a_reset_and_the_text_is_what_was_
         doomed.kill()
         fleet.worker()
         await reader.until_type("turn.reset", within_s=30)
-        count = len(reader.told)
+        count = len(reader.messages)
         await reader.until(count + 5, within_s=20)
         latch.release()
         await reader.until_closed(within_s=20)
 
-    assert seqs_of(reader.told) == list(range(1, 6))
-    assert text_of(reader.told) == (await client.turn(turn_id))["result"]["text"]
+    assert seqs_of(reader.messages) == list(range(1, 6))
+    assert text_of(reader.messages) == (await client.turn(turn_id))["result"]["text"]
 
 
 @ONE_LOG
@@ -101,18 +101,18 @@ async def test_a_partition_changes_hands_in_the_middle_of_a_text_and_the_client_
         former.process.terminate()
         await until_shared(client, [successor], PARTITIONS)
         assert former.process.poll() is None, "it ends when its step does"
-        count = len(reader.told)
+        count = len(reader.messages)
         await reader.until(count + 10, within_s=20)
         latch.release()
         await reader.until_closed(within_s=20)
 
-    assert seqs_of(reader.told) == [1, 2, 3, 4]
+    assert seqs_of(reader.messages) == [1, 2, 3, 4]
     assert set(reader.types) == {"turn.started", "frame", "step.completed", "turn.completed"}
-    assert {each.body["attempt"] for each in reader.told} == {1}
+    assert {each.body["attempt"] for each in reader.messages} == {1}
     # What the event that ends the step has and no frame had told yet comes before it, without a number of its own.
-    numbers = [each.data["n"] for each in reader.told if each.type == "frame" and each.data["n"]]
+    numbers = [each.data["n"] for each in reader.messages if each.type == "frame" and each.data["n"]]
     assert numbers == sorted(set(numbers))
-    assert text_of(reader.told) == (await client.turn(turn_id))["result"]["text"]
+    assert text_of(reader.messages) == (await client.turn(turn_id))["result"]["text"]
     assert await asyncio.to_thread(former.wait_dead) == 0
     await client.judge(disruptions=0)
 
@@ -131,20 +131,20 @@ async def test_a_stopped_worker_is_left_for_its_successor_and_what_it_says_when_
         stopped.send(signal.SIGSTOP)
         try:
             await reader.until_type("turn.reset", within_s=30)
-            count = len(reader.told)
+            count = len(reader.messages)
             await reader.until(count + 5, within_s=20)
         finally:
             stopped.send(signal.SIGCONT)
-        count = len(reader.told)
+        count = len(reader.messages)
         await reader.until(count + 10, within_s=20)
         latch.release()
         await reader.until_closed(within_s=20)
 
     since = reader.types.index("turn.reset")
-    assert {each.body["attempt"] for each in reader.told[since:]} == {2}
+    assert {each.body["attempt"] for each in reader.messages[since:]} == {2}
     assert reader.types.count("turn.reset") == 1
-    assert seqs_of(reader.told) == list(range(1, 6))
-    assert text_of(reader.told) == (await client.turn(turn_id))["result"]["text"]
+    assert seqs_of(reader.messages) == list(range(1, 6))
+    assert text_of(reader.messages) == (await client.turn(turn_id))["result"]["text"]
 
 
 @ONE_LOG
@@ -185,12 +185,12 @@ async def test_whoever_takes_the_address_of_a_killed_worker_is_not_believed(
         await reader.until(5, within_s=20)
         doomed.kill()
         async with Impostor(with_another_secret, worker_id, address) as impostor:
-            await until(lambda: len(impostor.heard) > 2, within_s=20)
+            await until(lambda: len(impostor.received) > 2, within_s=20)
             fleet.worker()
             await reader.until_type("turn.reset", within_s=30)
             latch.release()
             await reader.until_closed(within_s=20)
 
-    assert seqs_of(reader.told) == list(range(1, 6))
-    assert text_of(reader.told) == (await client.turn(turn_id))["result"]["text"]
-    assert "forged" not in str(reader.told)
+    assert seqs_of(reader.messages) == list(range(1, 6))
+    assert text_of(reader.messages) == (await client.turn(turn_id))["result"]["text"]
+    assert "forged" not in str(reader.messages)

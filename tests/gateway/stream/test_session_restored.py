@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from argosy.gateway.stream import points
+from argosy.gateway.stream import sync_points
 from tests.gateway.rows import Rows
 from tests.gateway.stream.conftest import Gateway
 from tests.gateway.stream.owner import Asked, Owner, event, moved
@@ -34,7 +34,7 @@ async def test_an_ending_that_never_happened_is_taken_back(gateway: Gateway, own
         asked.say(event=event(turn_id, 3, "turn.failed", place=place, lineage=2, attempt=2))
         await reader.until(5)
 
-    assert [(each.type, each.id.partition(":")[2]) for each in reader.told] == [
+    assert [(each.type, each.id.partition(":")[2]) for each in reader.messages] == [
         ("turn.started", "1-1"),
         ("turn.completed", "1-2"),
         ("resync", "1-1"),
@@ -58,8 +58,8 @@ async def test_a_turn_at_the_place_of_one_that_never_was_is_told(gateway: Gatewa
         await reader.until(6)
 
     assert reader.types[4:] == ["resync", "turn.started"]
-    assert reader.told[4].body["turn_id"] == str(first)
-    assert reader.told[5].body["turn_id"] == str(third)
+    assert reader.messages[4].body["turn_id"] == str(first)
+    assert reader.messages[5].body["turn_id"] == str(third)
 
 
 async def test_a_turn_that_was_to_come_and_never_was_holds_up_nobody(
@@ -76,7 +76,7 @@ async def test_a_turn_that_was_to_come_and_never_was_holds_up_nobody(
         asked.say(event=event(other, 2, "turn.completed", place=place, lineage=2))
         await reader.until(2)
 
-    assert [each.body["turn_id"] for each in reader.told] == [str(other)] * 2
+    assert [each.body["turn_id"] for each in reader.messages] == [str(other)] * 2
 
 
 async def test_a_new_owner_of_the_same_history_takes_nothing_back(gateway: Gateway, owner: Owner, rows: Rows) -> None:
@@ -128,7 +128,7 @@ async def test_who_wants_what_happens_from_now_on_hears_of_turns_at_places_that_
         asked.say(event=event(third, 1, "turn.started", place=place, lineage=2))
         await reader.until(1)
 
-    assert [each.body["turn_id"] for each in reader.told] == [str(third)]
+    assert [each.body["turn_id"] for each in reader.messages] == [str(third)]
 
 
 async def test_a_turn_that_is_forgotten_between_two_reads_is_not_taken_back(
@@ -139,14 +139,14 @@ async def test_a_turn_that_is_forgotten_between_two_reads_is_not_taken_back(
 
     async def meanwhile(point: str) -> None:
         if point == "found":
-            points.arm(None)
+            sync_points.arm(None)
             await forget(rows, turn_id)
 
-    points.arm(meanwhile)
+    sync_points.arm(meanwhile)
     async with gateway.read(PATH, last=f"{place}:1-2") as reader:
         await reader.until(2)
 
-    assert [(each.type, each.body["turn_id"]) for each in reader.told] == [
+    assert [(each.type, each.body["turn_id"]) for each in reader.messages] == [
         ("turn.started", str(other)),
         ("turn.completed", str(other)),
     ]

@@ -3,7 +3,7 @@
 import uuid
 
 from argosy import ids
-from argosy.gateway.stream.places import Places
+from argosy.gateway.stream.place_cipher import PlaceCipher
 from tests.gateway.rows import LANE, Rows
 from tests.gateway.stream.conftest import Gateway
 from tests.gateway.stream.owner import Owner, event, frame, look
@@ -14,7 +14,7 @@ ENDED = (("turn.started", "", {}), ("turn.completed", "", {}))
 
 def sealed(gateway: Gateway, rows: Rows, place: int) -> str:
     """A place of the session as its clients see it."""
-    return Places(gateway.state.places_key, ids.session_id_of(rows.tenant, LANE, "chat")).seal(place)
+    return PlaceCipher(gateway.state.places_key, ids.session_id_of(rows.tenant, LANE, "chat")).seal(place)
 
 
 async def ended(rows: Rows, status: str = "completed", *, lineage: int = 1) -> tuple[uuid.UUID, int]:
@@ -34,10 +34,10 @@ async def test_turns_are_told_one_after_the_other(gateway: Gateway, owner: Owner
         asked.say(frame=frame(running, 1, 100, 0, "hi"))
         await reader.until(4)
 
-    assert asked.wanted.session_id
-    assert [each.body["turn_id"] for each in reader.told] == [str(first)] * 2 + [str(running)] * 2
-    assert reader.told[0].id == f"{sealed(gateway, rows, place)}:1-1"
-    assert reader.told[3].id.endswith(":1-1.1.100")
+    assert asked.request.session_id
+    assert [each.body["turn_id"] for each in reader.messages] == [str(first)] * 2 + [str(running)] * 2
+    assert reader.messages[0].id == f"{sealed(gateway, rows, place)}:1-1"
+    assert reader.messages[3].id.endswith(":1-1.1.100")
 
 
 async def test_a_turn_that_ended_behind_the_running_one_is_told_after_it(
@@ -70,7 +70,7 @@ async def test_the_next_turn_is_told_from_its_start(gateway: Gateway, owner: Own
         await reader.until(4)
 
     assert reader.types[2:] == ["turn.started", "frame"]
-    assert reader.told[2].id == f"{sealed(gateway, rows, place)}:1-1"
+    assert reader.messages[2].id == f"{sealed(gateway, rows, place)}:1-1"
 
 
 async def test_a_session_that_is_not_there_yet_is_watched(gateway: Gateway, owner: Owner, rows: Rows) -> None:
@@ -95,8 +95,8 @@ async def test_a_stream_goes_on_after_its_last_id_and_may_begin_now(gateway: Gat
         await after.until(3)
         await now.until(1)
 
-    assert [each.body["turn_id"] for each in after.told] == [str(second), str(second), str(running)]
-    assert [each.body["turn_id"] for each in now.told] == [str(running)]
+    assert [each.body["turn_id"] for each in after.messages] == [str(second), str(second), str(running)]
+    assert [each.body["turn_id"] for each in now.messages] == [str(running)]
 
 
 async def test_a_turn_that_was_lost_with_the_databases_tail_is_a_resync(
@@ -113,12 +113,12 @@ async def test_a_turn_that_was_lost_with_the_databases_tail_is_a_resync(
         await lost.until(3)
 
     for reader in (reused, lost):
-        assert reader.told[0].type == "resync"
-        assert (reader.told[0].id, reader.told[0].body["turn_id"]) == (
+        assert reader.messages[0].type == "resync"
+        assert (reader.messages[0].id, reader.messages[0].body["turn_id"]) == (
             f"{sealed(gateway, rows, place)}:1-2",
             str(first),
         )
-        assert [each.body["turn_id"] for each in reader.told[1:]] == [str(again)] * 2
+        assert [each.body["turn_id"] for each in reader.messages[1:]] == [str(again)] * 2
 
 
 async def test_turns_that_were_forgotten_are_passed_over(gateway: Gateway, owner: Owner, rows: Rows) -> None:
@@ -127,7 +127,7 @@ async def test_turns_that_were_forgotten_are_passed_over(gateway: Gateway, owner
     async with gateway.read(PATH, last=f"{place - 1}:1-1") as reader:
         await reader.until(2)
 
-    assert [each.body["turn_id"] for each in reader.told] == [str(turn_id)] * 2
+    assert [each.body["turn_id"] for each in reader.messages] == [str(turn_id)] * 2
 
 
 async def test_ids_of_a_turns_stream_are_refused(gateway: Gateway) -> None:

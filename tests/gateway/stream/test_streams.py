@@ -15,8 +15,8 @@ class AnyStory:
 
 
 def open_one(streams: Streams, tenant: str, stack: ExitStack) -> None:
-    story: Any = AnyStory()
-    stack.enter_context(streams.opened(story, tenant))
+    stream: Any = AnyStory()
+    stack.enter_context(streams.opened(stream, tenant))
 
 
 def test_a_tenant_that_has_its_share_leaves_room_to_others() -> None:

@@ -21,9 +21,9 @@ async def test_frames_have_ids_from_which_the_owner_goes_on(gateway: Gateway, ow
 
     assert told[-1].id == "1-1.1.101"
     assert told[-1].data == {"attempt": 1, "n": 101, "step": "write", "channel": "answer", "offset": 3, "text": "lo"}
-    assert (resumed.wanted.attempt, resumed.wanted.n) == (1, 101)
+    assert (resumed.request.attempt, resumed.request.n) == (1, 101)
     assert again.types == ["frame"]
-    assert again.told[0].data["text"] == "!"
+    assert again.messages[0].data["text"] == "!"
 
 
 async def test_the_event_that_ends_a_step_completes_its_text(gateway: Gateway, owner: Owner, rows: Rows) -> None:
@@ -39,7 +39,7 @@ async def test_the_event_that_ends_a_step_completes_its_text(gateway: Gateway, o
 
     assert reader.types == ["turn.started", "frame", "frame", "step.completed", "turn.completed"]
     assert reader.text() == "Hello!"
-    assert (reader.told[2].data["n"], reader.told[2].id) == (0, "1-1.1.100")
+    assert (reader.messages[2].data["n"], reader.messages[2].id) == (0, "1-1.1.100")
 
 
 async def test_a_client_that_comes_back_after_a_step_ended_has_a_gap_and_the_whole(
@@ -84,7 +84,7 @@ async def test_an_attempt_that_is_over_says_nothing_more(gateway: Gateway, owner
         await reader.until(4)
 
     assert reader.types == ["turn.started", "frame", "turn.reset", "frame"]
-    assert reader.told[-1].id == "1-2.2.1"
+    assert reader.messages[-1].id == "1-2.2.1"
 
 
 async def test_a_frame_waits_for_the_event_that_it_follows(gateway: Gateway, owner: Owner, rows: Rows) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from argosy.gateway.stream import points
+from argosy.gateway.stream import sync_points
 from tests.gateway.rows import Rows
 from tests.gateway.stream.conftest import Gateway
 from tests.gateway.stream.owner import Owner, event, frame, look
@@ -18,8 +18,8 @@ async def test_a_database_that_lost_its_tail_is_a_resync_and_never_a_used_id(
     async with gateway.read(path_of(turn_id), last="1-5") as reader:
         await reader.until(2)
 
-    assert [(each.type, each.id) for each in reader.told] == [("resync", "1-2"), ("value.recorded", "2-3")]
-    assert reader.told[0].data == {"from_seq": 2}
+    assert [(each.type, each.id) for each in reader.messages] == [("resync", "1-2"), ("value.recorded", "2-3")]
+    assert reader.messages[0].data == {"from_seq": 2}
 
 
 async def test_a_database_that_goes_back_under_an_open_stream_is_a_resync(
@@ -34,7 +34,7 @@ async def test_a_database_that_goes_back_under_an_open_stream_is_a_resync(
         asked.say(event=event(turn_id, 3, "value.recorded", "c", lineage=2))
         await reader.until(5)
 
-    assert [each.id for each in reader.told[3:]] == ["1-2", "2-3"]
+    assert [each.id for each in reader.messages[3:]] == ["1-2", "2-3"]
 
 
 async def test_a_failover_that_lost_nothing_is_no_resync(gateway: Gateway, owner: Owner, rows: Rows) -> None:
@@ -45,7 +45,7 @@ async def test_a_failover_that_lost_nothing_is_no_resync(gateway: Gateway, owner
         asked.say(event=event(turn_id, 2, "turn.completed", lineage=2))
         await reader.until_closed()
 
-    assert [each.id for each in reader.told] == ["1-1", "1-1.1.100", "2-2"]
+    assert [each.id for each in reader.messages] == ["1-1", "1-1.1.100", "2-2"]
 
 
 async def test_history_that_begins_later_is_a_snapshot_and_the_tail(gateway: Gateway, rows: Rows) -> None:
@@ -56,7 +56,7 @@ async def test_history_that_begins_later_is_a_snapshot_and_the_tail(gateway: Gat
         await reader.until(3)
 
     assert reader.types == ["snapshot", "value.recorded", "value.recorded"]
-    assert reader.told[0].data["turn"]["turn_id"] == str(turn_id)
+    assert reader.messages[0].data["turn"]["turn_id"] == str(turn_id)
     assert reader.seqs == [4, 5]
 
 
@@ -67,14 +67,14 @@ async def test_a_turn_that_is_forgotten_between_two_reads_is_not_taken_back(gate
 
     async def meanwhile(point: str) -> None:
         if point == "found":
-            points.arm(None)
+            sync_points.arm(None)
             await forget(rows, turn_id)
 
-    points.arm(meanwhile)
+    sync_points.arm(meanwhile)
     async with gateway.read(path_of(turn_id), last="1-1") as reader:
         await reader.until_closed()
 
-    assert reader.told == []
+    assert reader.messages == []
     async with gateway.read(path_of(turn_id), last="1-1") as reader:
         assert reader.status == 404
 
@@ -87,14 +87,14 @@ async def test_a_turn_that_is_not_there_any_more_and_may_come_again_is_taken_bac
 
     async def meanwhile(point: str) -> None:
         if point == "found":
-            points.arm(None)
+            sync_points.arm(None)
             await forget(rows, turn_id)
 
-    points.arm(meanwhile)
+    sync_points.arm(meanwhile)
     async with gateway.read(path_of(turn_id), last="1-1") as reader:
         await reader.until(1)
 
-    assert [(each.type, each.id) for each in reader.told] == [("resync", "0-0")]
+    assert [(each.type, each.id) for each in reader.messages] == [("resync", "0-0")]
 
 
 async def test_a_turn_that_is_only_in_the_log_is_watched(gateway: Gateway, owner: Owner, rows: Rows) -> None:

@@ -55,7 +55,7 @@ async def test_an_owner_that_moved_is_left_and_a_step_that_goes_on_there_is_stil
         second.say(event=event(turn_id, 3, "turn.completed"))
         await reader.until_closed()
 
-    assert not any(asked.wanted.frames_only for asked in owner.asked)
+    assert not any(asked.request.frames_only for asked in owner.asked)
     assert reader.types == ["turn.started", "frame", "frame", "step.completed", "turn.completed"]
 
 
@@ -70,7 +70,7 @@ async def test_a_client_that_comes_during_a_handover_hears_both_owners(
         aside.say(frame=frame(turn_id, 1, 100, 0, "still here"))
         await reader.until(2)
 
-    assert aside.wanted.frames_only
+    assert aside.request.frames_only
     assert reader.text() == "still here"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from argosy.gateway.stream import points
+from argosy.gateway.stream import sync_points
 from tests.gateway.rows import Rows
 from tests.gateway.stream.conftest import Gateway, Serve
 from tests.gateway.stream.owner import Owner, event, look
@@ -100,7 +100,7 @@ async def test_events_between_subscribed_and_the_read_are_told_once(gateway: Gat
             owner.asked[0].say(event=event(turn_id, 2, "value.recorded", "a", b'{"value":1}'))
             owner.asked[0].say(event=event(turn_id, 3, "value.recorded", "b", b'{"value":2}'))
 
-    points.arm(meanwhile)
+    sync_points.arm(meanwhile)
     async with gateway.read(path_of(turn_id)) as reader:
         await reader.until(3)
         owner.asked[0].say(event=event(turn_id, 4, "turn.completed"))
@@ -123,7 +123,7 @@ async def test_events_between_the_read_and_live_are_told_once(gateway: Gateway, 
             owner.asked[0].say(look=look(turn_id))
         is_subscribed = is_subscribed or point == "subscribed"
 
-    points.arm(meanwhile)
+    sync_points.arm(meanwhile)
     async with gateway.read(path_of(turn_id)) as reader:
         await reader.until(3)
         owner.asked[0].say(event=event(turn_id, 4, "turn.completed"))

@@ -26,7 +26,7 @@ async def test_a_turn_is_answered_as_soon_as_its_owner_says_so(gateway: Gateway,
     asked.say(event=event(turn_id, 1, "turn.completed"))
     answer = await waiting
 
-    assert asked.wanted.ending_only
+    assert asked.request.ending_only
     assert (answer.status_code, answer.json()["status"], answer.json()["result"]) == (200, "completed", True)
 
 
@@ -47,7 +47,7 @@ async def test_a_post_waits_and_a_duplicate_is_its_original(gateway: Gateway, ow
         gateway.client.post("/v1/sessions/s/turns", json={"workflow": "echo"}, headers={"prefer": "wait=10"})
     )
     asked = await owner.until_asked()
-    turn_id = uuid.UUID(bytes=asked.wanted.turn_id)
+    turn_id = uuid.UUID(bytes=asked.request.turn_id)
     await rows.turn("s", "duplicate", turn_id=turn_id, duplicate_of=first)
     asked.say(look=look(turn_id))
     answer = await posting

@@ -49,7 +49,7 @@ class Channel(Protocol):
 
 
 class SentChannel(NamedTuple):
-    """What a subscriber has been sent of one channel. length: up to where; GAP_DUE: it is to be told of a gap first."""
+    """What a subscriber has been sent of one channel. length: up to where; GAP_DUE: a gap is to be sent first."""
 
     step: str
     name: str

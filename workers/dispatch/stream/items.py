@@ -96,8 +96,8 @@ def look(subscription: int, turn_id: uuid.UUID) -> Any:
 
 
 def moved(subscription: int, turn_id: uuid.UUID | None, *, still_streams: bool) -> Any:
-    told = b"" if turn_id is None else turn_id.bytes
-    return Item(subscription=subscription, moved=Moved(turn_id=told, still_streams=still_streams))
+    id_bytes = b"" if turn_id is None else turn_id.bytes
+    return Item(subscription=subscription, moved=Moved(turn_id=id_bytes, still_streams=still_streams))
 
 
 def at(subscription: int, turn_id: uuid.UUID, worker_id: uuid.UUID, address: str) -> Any:

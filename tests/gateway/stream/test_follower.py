@@ -1,11 +1,11 @@
-"""What one client's interest keeps of what it heard when a worker is lost. Its lines are the test's."""
+"""What one client's interest keeps of what it heard when a worker is lost. Its connections are the test's."""
 
 import uuid
 from typing import Any
 
 from argosy.clock import SystemClock
-from argosy.gateway.stream.subscription import Subscription, Wanted
-from argosy.gateway.stream.watch import Watch
+from argosy.gateway.stream.follower import Follower
+from argosy.gateway.stream.subscription import Subscription, Target
 from argosy.rpc.signed_call import Callee
 from argosy.rpc.watch_pb2 import At, Frame, Item, Moved, Refused, Subscribed
 from argosy.store.catalog import Owner
@@ -15,7 +15,7 @@ OWNER = Owner(uuid.uuid4(), 1, "127.0.0.1:1")
 FORMER = uuid.uuid4()
 
 
-class Lines:
+class WorkerConnections:
     """Everything that was subscribed at; it is answered when a test says so."""
 
     def __init__(self) -> None:
@@ -40,86 +40,86 @@ class Lines:
 
 
 def say(subscription: Subscription, **what: Any) -> None:
-    subscription.hearer.hear(subscription, Item(subscription=subscription.id, **what))
+    subscription.receiver.receive(subscription, Item(subscription=subscription.id, **what))
 
 
 def frame(n: int) -> Any:
     return Frame(n=n, patch=b"[]")
 
 
-async def watching(lines: Lines) -> tuple[Watch, Subscription]:
+async def following(connections: WorkerConnections) -> tuple[Follower, Subscription]:
     """One whose owner has answered."""
-    watch = Watch(lines, Wanted("default", 1, turn_id=uuid.uuid4()), lambda: (1, 100))  # type: ignore[arg-type]
-    watch.open()
-    main = await lines.until_asked(1)
+    follower = Follower(connections, Target("default", 1, turn_id=uuid.uuid4()), lambda: (1, 100))  # type: ignore[arg-type]
+    follower.open()
+    main = await connections.until_asked(1)
     say(main, subscribed=Subscribed())
-    assert watch.take().WhichOneof("what") == "subscribed"
-    return watch, main
+    assert follower.take().WhichOneof("what") == "subscribed"
+    return follower, main
 
 
 async def test_what_waits_when_the_owner_is_lost_is_told_by_the_next_one_alone() -> None:
-    lines = Lines()
-    watch, main = await watching(lines)
+    connections = WorkerConnections()
+    follower, main = await following(connections)
     say(main, frame=frame(101))
     say(main, frame=frame(102))
-    taken = watch.take()
+    taken = follower.take()
 
-    main.hearer.lose(main)
-    again = await lines.until_asked(2)
+    main.receiver.lose(main)
+    again = await connections.until_asked(2)
     say(again, subscribed=Subscribed())
     say(again, frame=frame(103))
 
-    assert (taken.frame.n, watch.has_taken) == (101, False)
+    assert (taken.frame.n, follower.has_taken) == (101, False)
     assert again.resume == (1, 100)
-    assert watch.take().WhichOneof("what") == "subscribed"
-    assert (watch.take().frame.n, watch.take()) == (103, None)
-    watch.close()
+    assert follower.take().WhichOneof("what") == "subscribed"
+    assert (follower.take().frame.n, follower.take()) == (103, None)
+    follower.close()
 
 
 async def test_what_waits_when_the_owner_refuses_is_dropped_and_when_it_moved_it_stands() -> None:
-    lines = Lines()
-    watch, main = await watching(lines)
+    connections = WorkerConnections()
+    follower, main = await following(connections)
     say(main, frame=frame(101))
     say(main, refused=Refused())
-    again = await lines.until_asked(2)
+    again = await connections.until_asked(2)
     say(again, subscribed=Subscribed())
-    assert watch.take().WhichOneof("what") == "subscribed"
+    assert follower.take().WhichOneof("what") == "subscribed"
 
     say(again, frame=frame(102))
     say(again, moved=Moved(still_streams=False))
 
-    assert watch.take().frame.n == 102
-    assert watch.has_taken
-    watch.close()
+    assert follower.take().frame.n == 102
+    assert follower.has_taken
+    follower.close()
 
 
 async def test_a_step_that_goes_on_elsewhere_is_sought_again_when_its_line_breaks() -> None:
-    lines = Lines()
-    watch, main = await watching(lines)
+    connections = WorkerConnections()
+    follower, main = await following(connections)
     say(main, at=At(worker_id=FORMER.bytes, address="127.0.0.1:2"))
-    aside = await lines.until_asked(2)
+    aside = await connections.until_asked(2)
     say(aside, subscribed=Subscribed())
     say(aside, frame=frame(101))
 
-    aside.hearer.lose(aside)
-    again = await lines.until_asked(3)
-    again.hearer.lose(again)  # it does not answer: it is gone
+    aside.receiver.lose(aside)
+    again = await connections.until_asked(3)
+    again.receiver.lose(again)  # it does not answer: it is gone
 
-    assert watch.take() is None
+    assert follower.take() is None
     assert (again.callee, again.is_frames_only) == (Callee(FORMER, "127.0.0.1:2"), True)
-    assert (len(lines.asked), watch.is_live) == (3, True)
-    watch.close()
+    assert (len(connections.asked), follower.is_live) == (3, True)
+    follower.close()
 
 
 async def test_a_step_whose_former_owner_is_done_with_it_is_not_sought_again() -> None:
-    lines = Lines()
-    watch, main = await watching(lines)
+    connections = WorkerConnections()
+    follower, main = await following(connections)
     say(main, at=At(worker_id=FORMER.bytes, address="127.0.0.1:2"))
-    aside = await lines.until_asked(2)
+    aside = await connections.until_asked(2)
     say(aside, subscribed=Subscribed())
     say(aside, frame=frame(101))
 
     say(aside, moved=Moved(still_streams=False))
 
-    assert (watch.take().frame.n, len(lines.asked)) == (101, 2)
-    watch.close()
+    assert (follower.take().frame.n, len(connections.asked)) == (101, 2)
+    follower.close()

@@ -1,6 +1,6 @@
 """Named points of a stream at which a test may make something else happen. They do nothing unless a test arms them.
 
-Write `await points.reach("subscribed")`, never `from …points import reach`: `arm` replaces the function.
+Write `await sync_points.reach("subscribed")`, never `from …points import reach`: `arm` replaces the function.
 """
 
 from collections.abc import Awaitable, Callable

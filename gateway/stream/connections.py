@@ -1,4 +1,4 @@
-"""The lines of this process: one to each worker at which a client of this process watches something."""
+"""The connections of this process: one to each worker at which a client of this process follows something."""
 
 import asyncio
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.gateway.catalog import Catalog
-from argosy.gateway.stream.line import Line
+from argosy.gateway.stream.connection import WorkerConnection
 from argosy.gateway.stream.subscription import Subscription
 from argosy.rpc.signed_call import Callee
 from argosy.store.catalog import Owner
@@ -15,15 +15,15 @@ from argosy.store.catalog import Owner
 _FRESH_S: Final = 0.05
 
 
-class Lines:
-    """Opens a line when a worker gets its first subscription. Used from one event loop."""
+class WorkerConnections:
+    """Opens a connection when a worker gets its first subscription. Used from one event loop."""
 
     def __init__(self, catalog: Catalog, key: bytes, clock: Clock) -> None:
         self.clock = clock
         self._catalog = catalog
         self._key = key
-        self._lines: dict[Callee, Line] = {}
-        self._line_of: dict[Subscription, Line] = {}
+        self._connections: dict[Callee, WorkerConnection] = {}
+        self._connection_of: dict[Subscription, WorkerConnection] = {}
 
     def owner_of(self, partition: int) -> Owner | None:
         """Return the owner of a partition, as far as the catalog knows it."""
@@ -39,25 +39,25 @@ class Lines:
     def subscribe(self, subscription: Subscription) -> None:
         """Open a subscription at its worker."""
         callee = subscription.callee
-        line = self._lines.get(callee)
-        if line is None:
-            line = self._lines[callee] = Line(callee, self._key, self.clock, self._ended)
-            telemetry.WATCH_LINES.set(len(self._lines))
-        self._line_of[subscription] = line
-        line.subscribe(subscription)
+        connection = self._connections.get(callee)
+        if connection is None:
+            connection = self._connections[callee] = WorkerConnection(callee, self._key, self.clock, self._ended)
+            telemetry.WATCH_LINES.set(len(self._connections))
+        self._connection_of[subscription] = connection
+        connection.subscribe(subscription)
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        if line := self._line_of.pop(subscription, None):
-            line.unsubscribe(subscription)
+        if connection := self._connection_of.pop(subscription, None):
+            connection.unsubscribe(subscription)
 
     def give_credit(self, subscription: Subscription, size_bytes: int) -> None:
-        if line := self._line_of.get(subscription):
-            line.give_credit(subscription, size_bytes)
+        if connection := self._connection_of.get(subscription):
+            connection.give_credit(subscription, size_bytes)
 
     async def close(self) -> None:
-        await asyncio.gather(*(line.close() for line in list(self._lines.values())))
+        await asyncio.gather(*(connection.close() for connection in list(self._connections.values())))
 
-    def _ended(self, line: Line) -> None:
-        if self._lines.get(line.callee) is line:
-            del self._lines[line.callee]
-            telemetry.WATCH_LINES.set(len(self._lines))
+    def _ended(self, connection: WorkerConnection) -> None:
+        if self._connections.get(connection.callee) is connection:
+            del self._connections[connection.callee]
+            telemetry.WATCH_LINES.set(len(self._connections))

@@ -24,7 +24,7 @@ _CLOSED_MAX: Final = 256
 _UNKNOWN: Final = -1
 
 
-class Heard(NamedTuple):
+class ChannelItem(NamedTuple):
     """A frame, a reset or a gap from an owner. seq: of the durable event that it follows.
 
     checksum: CRC-32 of the channel's text before it.
@@ -39,7 +39,7 @@ class Heard(NamedTuple):
     checksum: int = 0
 
 
-class Telling(NamedTuple):
+class ChannelMessage(NamedTuple):
     """A message to a client about a channel."""
 
     type: WireEvent
@@ -61,7 +61,7 @@ class _Channel:
     def empty(self) -> None:
         self.length = self.checksum = 0
 
-    def say(self, text: str) -> None:
+    def append(self, text: str) -> None:
         """Add text that the client gets."""
         self.length += len(text)
         self.checksum = zlib.crc32(text.encode(), self.checksum)
@@ -83,7 +83,7 @@ class _Data(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Data).decode
 
 
-class ChannelsTold:
+class ChannelView:
     """What one client was sent of a turn's channels.
 
     resumed: the attempt of the frame with whose id the client came back; 0: it came with none. is_back: the client came
@@ -110,47 +110,47 @@ class ChannelsTold:
         self._closed.clear()
         self._tries_min.clear()
 
-    def heard(self, heard: Heard) -> list[Telling]:
+    def receive(self, item: ChannelItem) -> list[ChannelMessage]:
         """Return the messages of an item of this attempt."""
-        step, channel, tries = heard.step, heard.channel, heard.tries
+        step, channel, tries = item.step, item.channel, item.tries
         known = self._open.get((step, channel))
         least = known.tries if known else self._tries_min.get(step, 0)
         if step in self._closed or tries < least:
             return []
-        if not step and heard.part.text is None and heard.seq < self._recorded.get(channel, 0):
+        if not step and item.part.text is None and item.seq < self._recorded.get(channel, 0):
             return []  # text is cut by its length instead
-        if heard.type is WireEvent.CHANNEL_RESET:
+        if item.type is WireEvent.CHANNEL_RESET:
             self._open[step, channel] = _Channel(tries)
             if known is not None and known.tries == tries and known.length == 0:
                 return []  # the client has been told
-            return [Telling(heard.type, step, channel)]
-        tellings: list[Telling] = []
+            return [ChannelMessage(item.type, step, channel)]
+        messages: list[ChannelMessage] = []
         if known is not None and tries > known.tries:
             known.tries = tries
             if known.length != 0:
                 known.empty()
-                tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
+                messages.append(ChannelMessage(WireEvent.CHANNEL_RESET, step, channel))
         if known is None:
             # A client that came back with a frame's id gets exactly what follows that frame, or a gap first.
             known = self._open[step, channel] = _Channel(tries)
             if self._resumed:
-                known.length, known.checksum = heard.part.offset, heard.checksum
+                known.length, known.checksum = item.part.offset, item.checksum
             # The client's connection may have ended before the event of the retry, or between it and its reset.
-            is_begin = not self._resumed or (heard.part.text is not None and not heard.part.offset)
-            if self._is_back and is_begin and tries > 1 and heard.type is WireEvent.FRAME:
-                tellings.append(Telling(WireEvent.CHANNEL_RESET, step, channel))
-        if heard.type is WireEvent.GAP:
+            is_begin = not self._resumed or (item.part.text is not None and not item.part.offset)
+            if self._is_back and is_begin and tries > 1 and item.type is WireEvent.FRAME:
+                messages.append(ChannelMessage(WireEvent.CHANNEL_RESET, step, channel))
+        if item.type is WireEvent.GAP:
             known.empty()
-            return [*tellings, Telling(heard.type, step, channel)]
-        part = _rest(known, heard.part)
-        return tellings if part is None else [*tellings, Telling(heard.type, step, channel, part)]
+            return [*messages, ChannelMessage(item.type, step, channel)]
+        part = _rest(known, item.part)
+        return messages if part is None else [*messages, ChannelMessage(item.type, step, channel, part)]
 
-    def before(self, event_type: str, key: str, data: bytes, attempt: int, seq: int) -> list[Telling]:
+    def before(self, event_type: str, key: str, data: bytes, attempt: int, seq: int) -> list[ChannelMessage]:
         """Return the messages to send before a durable event. data: as clients see it."""
         if event_type in STEP_ENDS:
             channels = _decode(data).channels if b'"channels"' in data else {}
-            tellings = self._complete(key, channels, attempt)
-            return [*tellings, *self._end(key, channels)]
+            messages = self._complete(key, channels, attempt)
+            return [*messages, *self._end(key, channels)]
         if event_type in CHANNEL_HOLDERS and b'"channels"' in data:
             channels = _decode(data).channels
             self._recorded.update(dict.fromkeys(channels, seq))
@@ -160,7 +160,7 @@ class ChannelsTold:
             _bound(self._tries_min)
         return []
 
-    def after(self, event_type: str, key: str) -> list[Telling]:
+    def after(self, event_type: str, key: str) -> list[ChannelMessage]:
         """Return the messages to send after a durable event."""
         if event_type == Event.TURN_RESET:
             self._resumed, self._is_back = 0, False
@@ -171,8 +171,8 @@ class ChannelsTold:
             return self._empty(key)
         return []
 
-    def _complete(self, step: str, channels: dict[str, _Value], attempt: int) -> list[Telling]:
-        tellings: list[Telling] = []
+    def _complete(self, step: str, channels: dict[str, _Value], attempt: int) -> list[ChannelMessage]:
+        messages: list[ChannelMessage] = []
         for name, value in channels.items():
             known = self._open.get((step, name))
             if value.text is None:
@@ -181,45 +181,45 @@ class ChannelsTold:
             is_own_torn = self._is_back and not step
             if known is None and self._resumed != attempt and not is_own_torn:
                 self._open[step, name] = _Channel(0)
-                self._open[step, name].say(value.text)  # the event itself holds the value
+                self._open[step, name].append(value.text)  # the event itself holds the value
                 continue
             if known is None or known.length == _UNKNOWN:
-                tellings.append(Telling(WireEvent.GAP, step, name))
-                tellings.append(Telling(WireEvent.FRAME, step, name, Part(0, value.text)))
+                messages.append(ChannelMessage(WireEvent.GAP, step, name))
+                messages.append(ChannelMessage(WireEvent.FRAME, step, name, Part(0, value.text)))
             elif not known.is_begin_of(value.text):
-                tellings.append(Telling(WireEvent.CHANNEL_RESET, step, name))
-                tellings.append(Telling(WireEvent.FRAME, step, name, Part(0, value.text)))
+                messages.append(ChannelMessage(WireEvent.CHANNEL_RESET, step, name))
+                messages.append(ChannelMessage(WireEvent.FRAME, step, name, Part(0, value.text)))
                 known.empty()
             elif known.length < len(value.text):
                 rest = Part(known.length, value.text[known.length :])
-                tellings.append(Telling(WireEvent.FRAME, step, name, rest))
+                messages.append(ChannelMessage(WireEvent.FRAME, step, name, rest))
             if known is None or known.length == _UNKNOWN:
                 known = self._open[step, name] = _Channel(0 if known is None else known.tries)
-            known.say(value.text[known.length :])
-        return tellings
+            known.append(value.text[known.length :])
+        return messages
 
-    def _end(self, step: str, channels: dict[str, _Value]) -> list[Telling]:
+    def _end(self, step: str, channels: dict[str, _Value]) -> list[ChannelMessage]:
         """Close the channels of a step that is over, and empty those that its outcome, `channels`, does not have."""
-        tellings: list[Telling] = []
+        messages: list[ChannelMessage] = []
         for key in [key for key in self._open if key[0] == step]:
             known = self._open.pop(key)
             if known.length != 0 and key[1] not in channels:
-                tellings.append(Telling(WireEvent.CHANNEL_RESET, *key))
+                messages.append(ChannelMessage(WireEvent.CHANNEL_RESET, *key))
         self._closed[step] = None
         self._tries_min.pop(step, None)
         _bound(self._closed)
-        return tellings
+        return messages
 
-    def _empty(self, step: str) -> list[Telling]:
+    def _empty(self, step: str) -> list[ChannelMessage]:
         """Empty the channels of a step that is tried again."""
-        tellings = []
+        messages = []
         for (filler, name), known in self._open.items():
             if filler == step:
                 known.tries = max(known.tries, self._tries_min.get(step, 0))
                 if known.length != 0:
                     known.empty()
-                    tellings.append(Telling(WireEvent.CHANNEL_RESET, step, name))
-        return tellings
+                    messages.append(ChannelMessage(WireEvent.CHANNEL_RESET, step, name))
+        return messages
 
 
 def _rest(known: _Channel, part: Part) -> Part | None:
@@ -233,12 +233,12 @@ def _rest(known: _Channel, part: Part) -> Part | None:
         if part.offset:
             known.length = _UNKNOWN
         else:
-            known.say(part.text)
+            known.append(part.text)
         return part
     if end <= known.length:
         return None
     rest = part if part.offset == known.length else Part(known.length, part.text[known.length - part.offset :])
-    known.say(rest.text or "")
+    known.append(rest.text or "")
     return rest
 
 

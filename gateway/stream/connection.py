@@ -1,9 +1,9 @@
-"""One gRPC stream to one worker, for all clients of this process that watch something there.
+"""One gRPC stream to one worker, for all clients of this process that follow something there.
 
-A line hands every item on at once: the items of a client that does not take them are bounded by its own credit, and
-hold up no other client. A line gives up a worker that sends nothing for SILENT_S: a living worker sends something each
-second, so this one was stopped, or its host is gone. It also gives up a stream with a message that the worker did not
-sign. The subscribers then read Postgres, and find the owner again.
+A connection hands every item on at once: the items of a client that does not take them are bounded by its own credit,
+and hold up no other client. A connection gives up a worker that sends nothing for SILENT_S: a living worker sends
+something each second, so this one was stopped, or its host is gone. It also gives up a stream with a message that the
+worker did not sign. The followers then read Postgres, and find the owner again.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ _OPTIONS: Final = (
 )
 
 
-class Line:
+class WorkerConnection:
     """Open from the first subscription until there has been none for IDLE_S, or the worker is gone; then is_over.
 
-    on_end: called with the line, once. A line that is over is never opened again.
+    on_end: called with the connection, once. A connection that is over is never opened again.
     """
 
-    def __init__(self, callee: Callee, key: bytes, clock: Clock, on_end: Callable[["Line"], None]) -> None:
+    def __init__(self, callee: Callee, key: bytes, clock: Clock, on_end: Callable[["WorkerConnection"], None]) -> None:
         self.callee = callee
         self.is_over = False
         self._key = key
         self._clock = clock
-        self._rounds = Rounds("watch line", clock)
+        self._rounds = Rounds("worker connection", clock)
         self._on_end = on_end
         self._next_id = 0
         self._subscriptions: dict[int, Subscription] = {}
@@ -49,10 +49,10 @@ class Line:
         self._gone: list[int] = []
         self._news = asyncio.Event()
         self._idle_since_s: float | None = clock.monotonic_s()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"watch {callee.address}")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"connection to {callee.address}")
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Ask the worker for a subscription. Its hearer gets the worker's answer and items, or loses it."""
+        """Ask the worker for a subscription. Its receiver gets the worker's answer and items, or loses it."""
         self._next_id += 1
         subscription.id = self._next_id
         self._subscriptions[subscription.id] = subscription
@@ -61,7 +61,7 @@ class Line:
         self._news.set()
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription: its hearer gets nothing more."""
+        """End a subscription: its receiver gets nothing more."""
         if self._subscriptions.pop(subscription.id, None) is None:
             return
         if subscription in self._new:
@@ -96,7 +96,7 @@ class Line:
                     call.cancel()
                     await asyncio.gather(writing, return_exceptions=True)
         except (CallError, SignatureError, TimeoutError):
-            pass  # the subscribers find the owner again
+            pass  # the followers find the owner again
         except Exception as error:
             self._rounds.say(error, worker=self.callee.address)
         finally:
@@ -109,7 +109,7 @@ class Line:
         self._subscriptions.clear()
         for subscription in lost:
             with self._rounds.outlive(worker=self.callee.address):
-                subscription.hearer.lose(subscription)
+                subscription.receiver.lose(subscription)
 
     async def _read(self, call: SignedCall) -> None:
         while not self._is_idle():
@@ -121,7 +121,7 @@ class Line:
                 subscription = self._subscriptions.get(item.subscription)
                 if subscription is not None:
                     with self._rounds.outlive(worker=self.callee.address):
-                        subscription.hearer.hear(subscription, item)
+                        subscription.receiver.receive(subscription, item)
 
     def _is_idle(self) -> bool:
         since_s = self._idle_since_s
@@ -134,7 +134,7 @@ class Line:
                 await call.write(self._take())
                 await self._news.wait()
         except CallError:
-            call.cancel()  # the reader ends, and with it the line
+            call.cancel()  # the reader ends, and with it the connection
         except Exception as error:
             self._rounds.say(error, worker=self.callee.address)
             call.cancel()
@@ -155,18 +155,18 @@ class Line:
 
 
 def _subscribe(each: Subscription) -> Any:
-    wanted = each.wanted
+    target = each.target
     attempt, n = each.resume
     return Subscribe(
         subscription=each.id,
-        turn_id=wanted.turn_id.bytes if wanted.turn_id else b"",
-        session_id=wanted.session_id.bytes if wanted.session_id else b"",
-        partition=wanted.partition,
-        tenant=wanted.tenant,
+        turn_id=target.turn_id.bytes if target.turn_id else b"",
+        session_id=target.session_id.bytes if target.session_id else b"",
+        partition=target.partition,
+        tenant=target.tenant,
         epoch=each.epoch,
         attempt=attempt,
         n=n,
-        ending_only=wanted.is_ending_only,
+        ending_only=target.is_ending_only,
         frames_only=each.is_frames_only,
         credit_bytes=each.credit_bytes,
     )

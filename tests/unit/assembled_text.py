@@ -13,7 +13,7 @@ _EMPTIES_ALL = frozenset({"turn.reset", BEGUN_ANEW})
 _EMPTIES = frozenset({"step.retrying", "channel.reset", "gap"})
 
 
-class Told(NamedTuple):
+class Received(NamedTuple):
     type: str
     id: str
     seq: int
@@ -25,12 +25,12 @@ class Told(NamedTuple):
         return self.type not in _ON_THE_WIRE
 
 
-def decoded(message: Message) -> Told:
+def decoded(message: Message) -> Received:
     body = json.loads(message.data)
-    return Told(message.type, message.id, body["seq"], body.get("key", ""), body["data"])
+    return Received(message.type, message.id, body["seq"], body.get("key", ""), body["data"])
 
 
-def text_told(told: list[Told], step: str) -> tuple[str, list[str]]:
+def text_of(told: list[Received], step: str) -> tuple[str, list[str]]:
     """The text of a step's channel at the event that completed it, and ids of frames that left a hole. The event holds
     the text, too: that counts when nothing was told of it before.
     """

@@ -1,7 +1,7 @@
-"""One client's interest in one turn or session, kept subscribed at the owner.
+"""Follows one turn or session for one client: keeps a subscription at the owner.
 
 Items from the owner wait here until the client takes them. The credit that the worker was given bounds them, and the
-worker gets credit again as the client takes. While no owner answers, `is_live` is False, and the story reads Postgres.
+worker gets credit again as the client takes. While no owner answers, `is_live` is False, and the stream reads Postgres.
 The frames of a step that goes on at a former owner come from there, beside what the owner sends.
 
 When a worker is lost, its items that wait here are dropped: they come again from the next worker or from Postgres, from
@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from argosy.gateway.stream.lines import Lines
-from argosy.gateway.stream.subscription import Subscription, Wanted
+from argosy.gateway.stream.connections import WorkerConnections
+from argosy.gateway.stream.subscription import Subscription, Target
 from argosy.rpc.signed_call import Callee
 from argosy.store.catalog import Owner
 
@@ -29,12 +29,12 @@ _PAUSE_S_MAX: Final = 1.0
 _ANSWER_S: Final = 2.5
 
 
-class Watch:
-    """resume(): (attempt, n) of the last frame that the client has; the watch asks for each new subscription."""
+class Follower:
+    """The follower of one target. resume(): (attempt, n) of the last frame that the client has; n = 0: none."""
 
-    def __init__(self, lines: Lines, wanted: Wanted, resume: Callable[[], tuple[int, int]]) -> None:
-        self._lines = lines
-        self._wanted = wanted
+    def __init__(self, connections: WorkerConnections, target: Target, resume: Callable[[], tuple[int, int]]) -> None:
+        self._connections = connections
+        self._target = target
         self._resume = resume
         self._items: deque[tuple[Subscription, Any]] = deque()
         self._taken: Subscription | None = None
@@ -63,9 +63,9 @@ class Watch:
         if self._task is not None:
             self._task.cancel()
         for subscription in self._asides.values():
-            self._lines.unsubscribe(subscription)
+            self._connections.unsubscribe(subscription)
         if self._main is not None:
-            self._lines.unsubscribe(self._main)
+            self._connections.unsubscribe(self._main)
         self._main, self._asides = None, {}
         self._items.clear()
         self._news.set()
@@ -90,7 +90,7 @@ class Watch:
         return self._taken is not None
 
     async def wait(self, timeout_s: float) -> bool:
-        """Wait for an item. True when there is one, or the watch was closed; False after timeout_s."""
+        """Wait for an item. True when there is one, or the follower was closed; False after timeout_s."""
         self._settle()
         if self._items or self.is_closed:
             return True
@@ -106,13 +106,13 @@ class Watch:
         """Give the worker credit for what was taken, once it is worth a message: a quarter of the credit."""
         subscription = self._taken
         if subscription is not None and subscription.owed_bytes * 4 >= subscription.credit_bytes:
-            self._lines.give_credit(subscription, subscription.owed_bytes)
+            self._connections.give_credit(subscription, subscription.owed_bytes)
             subscription.owed_bytes = 0
 
-    # What the lines call
+    # What the connections call
 
-    def hear(self, subscription: Subscription, item: Any) -> None:
-        """See Hearer.hear."""
+    def receive(self, subscription: Subscription, item: Any) -> None:
+        """See Receiver.receive."""
         what = item.WhichOneof("what")
         if what == "refused":
             self.lose(subscription)
@@ -130,7 +130,7 @@ class Watch:
             self._news.set()
 
     def lose(self, subscription: Subscription) -> None:
-        """See Hearer.lose."""
+        """See Receiver.lose."""
         self._items = deque(each for each in self._items if each[0] is not subscription)
         if subscription is self._taken:
             self._taken = None
@@ -143,7 +143,7 @@ class Watch:
 
     def _leave(self, subscription: Subscription) -> None:
         """End a subscription; the items that it brought already stay valid."""
-        self._lines.unsubscribe(subscription)
+        self._connections.unsubscribe(subscription)
         if self._asides.get(subscription.callee) is subscription:
             del self._asides[subscription.callee]
         if subscription is self._main:
@@ -159,7 +159,7 @@ class Watch:
             self._leave(subscription)
         elif subscription is self._main:
             if before := self._asides.get(subscription.callee):
-                self._lines.unsubscribe(before)
+                self._connections.unsubscribe(before)
             self._asides[subscription.callee], self._main = subscription, None
             self._news.set()
             self._seek()
@@ -167,20 +167,20 @@ class Watch:
     def _follow_aside(self, callee: Callee) -> None:
         """Subscribe to the frames of a step that goes on at another worker.
 
-        In a session's watch it may be a step of another session: the worker that runs it knows of which one.
+        For a session it may be a step of another session: the worker that runs it knows of which one.
         """
         if callee in self._asides or len(self._asides) >= _ASIDES_MAX:
             return
         aside = self._asides[callee] = Subscription(
             self,
-            self._wanted,
+            self._target,
             callee,
             epoch=0,
             resume=self._resume(),
             credit_bytes=CREDIT_BYTES,
             is_frames_only=True,
         )
-        self._lines.subscribe(aside)
+        self._connections.subscribe(aside)
 
     # Finding the owner
 
@@ -194,35 +194,35 @@ class Watch:
         A worker that failed, or said that it is not the owner, is asked again only after Postgres was read.
         """
         pause_s = _PAUSE_S_MIN
-        partition = self._wanted.partition
-        owner, failed = self._lines.owner_of(partition), self._left
+        partition = self._target.partition
+        owner, failed = self._connections.owner_of(partition), self._left
         while True:
             if owner is not None and owner != failed:
                 if await self._subscribe(owner):
                     return
                 failed = owner
-            owner = await self._lines.owner_now(partition)
+            owner = await self._connections.owner_now(partition)
             if owner is None or owner == failed:
-                await self._lines.clock.sleep(pause_s * (0.5 + random.random()))
+                await self._connections.clock.sleep(pause_s * (0.5 + random.random()))
                 pause_s = min(pause_s * 2, _PAUSE_S_MAX)
-                owner, failed = self._lines.owner_of(partition), None
+                owner, failed = self._connections.owner_of(partition), None
 
     async def _subscribe(self, owner: Owner) -> bool:
         self._answer.clear()
         self._asked, self._left = owner, None
         self._main = subscription = Subscription(
             self,
-            self._wanted,
+            self._target,
             Callee(owner.worker_id, owner.address),
             epoch=owner.epoch,
             resume=self._resume(),
-            credit_bytes=_ENDING_CREDIT_BYTES if self._wanted.is_ending_only else CREDIT_BYTES,
+            credit_bytes=_ENDING_CREDIT_BYTES if self._target.is_ending_only else CREDIT_BYTES,
         )
-        self._lines.subscribe(subscription)
+        self._connections.subscribe(subscription)
         try:
             async with asyncio.timeout(_ANSWER_S):
                 await self._answer.wait()
         except TimeoutError:
-            self._lines.unsubscribe(subscription)
+            self._connections.unsubscribe(subscription)
             self._main = None
         return self.is_live

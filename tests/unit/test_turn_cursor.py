@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from argosy.gateway.stream.continuity import Continuity
 from argosy.gateway.stream.event_id import BEGIN, parse
 from argosy.gateway.stream.message import Message
-from argosy.gateway.stream.seam import Found
-from argosy.gateway.stream.tale import Tale
+from argosy.gateway.stream.turn_cursor import TurnCursor
 from argosy.rpc.watch_pb2 import ChannelReset, Event, Frame, Gap, Item, Look
 from argosy.store.turn import EventRow
-from tests.unit.told_text import BEGUN_ANEW, Told, decoded, text_told
+from tests.unit.assembled_text import BEGUN_ANEW, Received, decoded, text_of
 
 TURN = uuid.uuid4()
 NOW = datetime.now(UTC)
@@ -67,7 +67,7 @@ class Truth:
                 self.text[step_], self.tries[step_] = "", 1
 
 
-class Line:
+class Publisher:
     """What the owner tells one subscriber, and what it has been sent; it leaves things out when there is no room."""
 
     def __init__(self, truth: Truth, resume: Any = None) -> None:
@@ -76,7 +76,7 @@ class Line:
         self.seq = len(truth.rows)
         self.attempt = truth.attempt
         self.sent: dict[str, tuple[int, int]] = dict(resume) if resume else {}
-        self.seen_of: dict[int, dict[str, tuple[int, int]]] = {}
+        self.sent_of: dict[int, dict[str, tuple[int, int]]] = {}
 
     def say(self, **what: Any) -> None:
         self.items.append(Item(subscription=1, **what))
@@ -110,12 +110,12 @@ class Line:
         if tries != truth.tries[step] and text:
             truth.n += 1
             self.sent[step], length = (truth.tries[step], 0), 0
-            self.seen_of[truth.n] = dict(self.sent)
+            self.sent_of[truth.n] = dict(self.sent)
             self.say(channel_reset=ChannelReset(n=truth.n, **given))
         if len(text) > length and tries == truth.tries[step]:
             truth.n += 1
             self.sent[step] = (truth.tries[step], len(text))
-            self.seen_of[truth.n] = dict(self.sent)
+            self.sent_of[truth.n] = dict(self.sent)
             self.say(frame=Frame(n=truth.n, offset=length, text=text[length:].encode(), **given))
 
 
@@ -124,50 +124,50 @@ class Client:
 
     def __init__(self, truth: Truth) -> None:
         self.truth = truth
-        self.told: list[Told] = []
-        self.seen_of: dict[int, dict[str, tuple[int, int]]] = {}
+        self.messages: list[Received] = []
+        self.sent_of: dict[int, dict[str, tuple[int, int]]] = {}
         self.connect()
 
     def connect(self) -> None:
-        last = next((each.id for each in reversed(self.told) if each.id), "")
+        last = next((each.id for each in reversed(self.messages) if each.id), "")
         after = parse(last) if last else BEGIN
-        self.tale = Tale(TURN, after)
+        self.cursor = TurnCursor(TURN, after)
         if not after.n:
-            self.told.append(Told(BEGUN_ANEW, "", 0, "", {}))
+            self.messages.append(Received(BEGUN_ANEW, "", 0, "", {}))
         self.read()
         self.subscribe(after.attempt, after.n)
 
     def subscribe(self, attempt: int, n: int) -> None:
         truth = self.truth
-        known = self.seen_of.get(n) if n and attempt == truth.attempt else None
-        self.line = Line(truth, known)
-        self.line.seen_of = self.seen_of
+        known = self.sent_of.get(n) if n and attempt == truth.attempt else None
+        self.publisher = Publisher(truth, known)
+        self.publisher.sent_of = self.sent_of
         if n and attempt == truth.attempt and known is None:
             for step, text in truth.text.items():
                 if text and step not in truth.whole:
                     truth.n += 1
                     given = {"lineage": 1, "seq": len(truth.rows), "attempt": truth.attempt, "n": truth.n, "at_us": 1}
                     tries = truth.tries[step]
-                    self.line.say(gap=Gap(turn_id=TURN.bytes, step=step, channel="answer", tries=tries, **given))
+                    self.publisher.say(gap=Gap(turn_id=TURN.bytes, step=step, channel="answer", tries=tries, **given))
         self.read()
 
     def take(self, messages: list[Message]) -> None:
-        self.told += [decoded(each) for each in messages]
+        self.messages += [decoded(each) for each in messages]
 
     def read(self) -> None:
-        rows = [row for row in self.truth.rows if row.seq >= self.tale.seq]
-        assert self.tale.found(rows[0] if rows else None) is Found.COMMON
+        rows = [row for row in self.truth.rows if row.seq >= self.cursor.seq]
+        assert self.cursor.check(rows[0] if rows else None) is Continuity.UNBROKEN
         for row in rows:
-            if row.seq > self.tale.seq:
-                self.take(self.tale.row(row))
+            if row.seq > self.cursor.seq:
+                self.take(self.cursor.advance(row))
 
-    def hear(self, count: int) -> None:
-        for _ in range(min(count, len(self.line.items))):
-            item = self.line.items.pop(0)
-            messages = self.tale.heard(item, has_read=False)
+    def receive(self, count: int) -> None:
+        for _ in range(min(count, len(self.publisher.items))):
+            item = self.publisher.items.pop(0)
+            messages = self.cursor.receive(item, has_read=False)
             if messages is None:
                 self.read()
-                messages = self.tale.heard(item, has_read=True)
+                messages = self.cursor.receive(item, has_read=True)
             self.take(messages or [])
 
 
@@ -184,22 +184,22 @@ def test_a_client_has_every_event_once_and_every_text_whole(seed: int) -> None:
         if what < 0.55:
             truth.go_on()
         elif what < 0.8:
-            client.line.go_on()
+            client.publisher.go_on()
         elif what < 0.95:
-            client.hear(chance.randint(1, 5))
+            client.receive(chance.randint(1, 5))
         elif what < 0.97:
             client.read()
         elif what < 0.99:
             if chance.random() < 0.3:
-                client.seen_of.clear()  # another process, or it remembers no more
+                client.sent_of.clear()  # another process, or it remembers no more
             client.connect()
         else:
-            client.subscribe(*client.tale.resume)
-    client.line.go_on()
-    client.hear(1_000)
+            client.subscribe(*client.cursor.resume)
+    client.publisher.go_on()
+    client.receive(1_000)
     client.read()
 
-    assert client.tale.is_over
-    assert [each.seq for each in client.told if each.is_durable] == [row.seq for row in truth.rows]
+    assert client.cursor.is_over
+    assert [each.seq for each in client.messages if each.is_durable] == [row.seq for row in truth.rows]
     for step, whole in truth.whole.items():
-        assert text_told(client.told, step) == (whole, [])
+        assert text_of(client.messages, step) == (whole, [])

@@ -18,7 +18,7 @@ _HALF_SIZE_BYTES: Final = 8
 _MARK: Final = "p"
 
 
-class Places:
+class PlaceCipher:
     """Seals and unseals places of one session. key: Keys.places."""
 
     def __init__(self, key: bytes, session_id: uuid.UUID) -> None:

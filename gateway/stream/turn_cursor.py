@@ -9,11 +9,11 @@ import uuid
 from datetime import datetime
 from typing import Any, Final
 
-from argosy.gateway.stream import seam
-from argosy.gateway.stream.channels_told import ChannelsTold, Heard, Telling
+from argosy.gateway.stream import continuity
+from argosy.gateway.stream.channel_view import ChannelItem, ChannelMessage, ChannelView
+from argosy.gateway.stream.continuity import Continuity, LastEvent, Verdict
 from argosy.gateway.stream.event_id import ANY_LINEAGE, EventId
-from argosy.gateway.stream.message import Message, Part, frame_data, moment, resync_data, told
-from argosy.gateway.stream.seam import Found, Last, Next
+from argosy.gateway.stream.message import Message, Part, frame_data, make_message, moment, resync_data
 from argosy.store.turn import EventRow
 from argosy.turn.events import ENDINGS, WireEvent
 from argosy.turn.projection import shown
@@ -26,7 +26,7 @@ _CHANNEL_ITEMS: Final = {
 }
 
 
-class Tale:
+class TurnCursor:
     """What one client has of one turn. after: the last that it has.
 
     place, sealed_place: the turn's place in a session's stream, and as clients see it; 0 and empty in the turn's own.
@@ -63,7 +63,7 @@ class Tale:
         self._has_attempt = not after.seq
         self._text = str(turn_id)
         self._last_id = self._id(self.n) if after.seq and after.lineage != ANY_LINEAGE else ""
-        self._channels = ChannelsTold(after.attempt if after.n else 0, is_back=after.seq > 0)
+        self._channels = ChannelView(after.attempt if after.n else 0, is_back=after.seq > 0)
 
     @property
     def resume(self) -> tuple[int, int]:
@@ -71,17 +71,17 @@ class Tale:
         return (self.attempt, self.n) if self.n else (0, 0)
 
     @property
-    def last(self) -> Last:
-        return Last(self.lineage, self.seq, self.attempt, self.checked)
+    def last(self) -> LastEvent:
+        return LastEvent(self.lineage, self.seq, self.attempt, self.checked)
 
-    def found(self, first: EventRow | None) -> Found:
+    def check(self, first: EventRow | None) -> Continuity:
         """Return whether history is the one that the client knows.
 
         first: the first event in history, from the client's last one on.
         """
         at = None if first is None else (first.lineage, first.seq)
-        found = seam.of_history(self.last, at, ANY_LINEAGE)
-        if found is Found.COMMON and first is not None and self.seq:
+        found = continuity.compare(self.last, at, ANY_LINEAGE)
+        if found is Continuity.UNBROKEN and first is not None and self.seq:
             self.lineage = first.lineage
             self.checked = max(self.checked, first.lineage)
             self._last_id = self._last_id or self._id()
@@ -91,11 +91,11 @@ class Tale:
             self.is_over = first.type in ENDINGS
         return found
 
-    def row(self, row: EventRow) -> list[Message]:
+    def advance(self, row: EventRow) -> list[Message]:
         """Return the messages of the next event of history."""
         return self._durable(row.lineage, row.seq, row.attempt, row.type, row.key, row.data, row.at)
 
-    def heard(self, item: Any, *, has_read: bool) -> list[Message] | None:
+    def receive(self, item: Any, *, has_read: bool) -> list[Message] | None:
         """Return the messages of an Item of a Watch stream; None: history must be read first. has_read: it was."""
         field = item.WhichOneof("what")
         if field == "look":
@@ -104,25 +104,25 @@ class Tale:
         if has_read:
             self.checked = max(self.checked, what.lineage)
         if field == "event":
-            verdict = seam.of_event(self.last, what.lineage, what.seq)
+            verdict = continuity.judge_event(self.last, what.lineage, what.seq)
         else:
-            verdict = seam.of_frame(self.last, what.lineage, what.seq, what.attempt)
-        if verdict is Next.READ and not has_read:
+            verdict = continuity.judge_frame(self.last, what.lineage, what.seq, what.attempt)
+        if verdict is Verdict.READ and not has_read:
             return None
-        if verdict is not Next.TELL:
+        if verdict is not Verdict.SEND:
             return []
         if field == "event":
             at = moment(what.at_us)
             return self._durable(what.lineage, what.seq, what.attempt, what.type, what.key, what.data, at)
         part, checksum = _part_of(field, what), what.checksum if field == "frame" else 0
-        heard = Heard(_CHANNEL_ITEMS[field], what.step, what.tries, what.channel, part, what.seq, checksum)
-        tellings = self._channels.heard(heard)
-        if tellings:
+        channel_item = ChannelItem(_CHANNEL_ITEMS[field], what.step, what.tries, what.channel, part, what.seq, checksum)
+        messages = self._channels.receive(channel_item)
+        if messages:
             self.n = what.n
         # Only the last of several messages has a new id: a client that comes back after the first must get the rest.
         return [
-            self._telling(telling, what.n if number == len(tellings) else 0, moment(what.at_us))
-            for number, telling in enumerate(tellings, 1)
+            self._frame_message(message, what.n if number == len(messages) else 0, moment(what.at_us))
+            for number, message in enumerate(messages, 1)
         ]
 
     def resync(self, lineage: int, seq: int) -> Message:
@@ -132,7 +132,7 @@ class Tale:
         self.is_lost = False
         self._has_attempt, self.attempt, self.n = not seq, 0, 0
         self._channels.forget()
-        return told(WireEvent.RESYNC, self._next_id(), self._text, seq, 0, None, resync_data(seq))
+        return make_message(WireEvent.RESYNC, self._next_id(), self._text, seq, 0, None, resync_data(seq))
 
     def skip_to(self, first: EventRow, turn: bytes) -> Message:
         """Go on at this event, with which history begins now; return the snapshot. turn: as GET shows it, JSON."""
@@ -141,20 +141,20 @@ class Tale:
         self._has_attempt, self.attempt, self.n = True, first.attempt, 0
         self._channels.forget()
         data = b'{"turn":%b}' % turn
-        return told(WireEvent.SNAPSHOT, self._next_id(), self._text, self.seq, self.attempt, None, data)
+        return make_message(WireEvent.SNAPSHOT, self._next_id(), self._text, self.seq, self.attempt, None, data)
 
     def _durable(
         self, lineage: int, seq: int, attempt: int, event_type: str, key: str, data: bytes, at: datetime
     ) -> list[Message]:
         event = shown(event_type, key, data)
         before = self._channels.before(event.type, event.key, event.data, attempt, seq)
-        messages = [self._telling(each, 0, at) for each in before]
+        messages = [self._frame_message(each, 0, at) for each in before]
         self.lineage, self.seq = lineage, seq
         self.checked = max(self.checked, lineage)
         self._has_attempt = True
         self._set_attempt(attempt)
-        messages.append(told(event.type, self._next_id(), self._text, seq, attempt, at, event.data, event.key))
-        messages += [self._telling(each, 0, at) for each in self._channels.after(event.type, event.key)]
+        messages.append(make_message(event.type, self._next_id(), self._text, seq, attempt, at, event.data, event.key))
+        messages += [self._frame_message(each, 0, at) for each in self._channels.after(event.type, event.key)]
         self.is_over = event_type in ENDINGS
         return messages
 
@@ -162,10 +162,10 @@ class Tale:
         if attempt != self.attempt:
             self.attempt, self.n = attempt, 0
 
-    def _telling(self, telling: Telling, n: int, at: datetime) -> Message:
-        data = frame_data(self.attempt, n, telling.step, telling.channel, telling.part)
-        return told(
-            telling.type, self._next_id(n) if n else self._last_id, self._text, self.seq, self.attempt, at, data
+    def _frame_message(self, message: ChannelMessage, n: int, at: datetime) -> Message:
+        data = frame_data(self.attempt, n, message.step, message.channel, message.part)
+        return make_message(
+            message.type, self._next_id(n) if n else self._last_id, self._text, self.seq, self.attempt, at, data
         )
 
     def _next_id(self, n: int = 0) -> str:

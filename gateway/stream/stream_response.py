@@ -1,4 +1,4 @@
-"""The answer that sends one story to one client.
+"""The answer that sends one stream to one client.
 
 It never runs ahead of the client: it asks for the next messages when the last ones have left this process. So a client
 that does not read costs the server's send buffer, one batch, and the credit that the worker was given.
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from argosy.gateway.listener import until_gone
 from argosy.gateway.stream.sse import Format
-from argosy.gateway.stream.story import Story
+from argosy.gateway.stream.stream import Stream
 from argosy.gateway.stream.streams import Streams
 
 _HEADERS: Final = {
@@ -23,28 +23,28 @@ _HEADERS: Final = {
 }
 
 
-class EventStream(Response):
+class StreamResponse(Response):
     """A stream, or 204 when the client has everything and nothing more will come.
 
     Raises Problem or StoreUnavailableError before it sends anything.
     """
 
-    def __init__(self, streams: Streams, tenant: str, story: Story, shape: Format) -> None:
+    def __init__(self, streams: Streams, tenant: str, stream: Stream, shape: Format) -> None:
         super().__init__(None, 200, _HEADERS, shape.media_type)
         del self.headers["content-length"]
         self._streams = streams
         self._tenant = tenant
-        self._story = story
+        self._stream = stream
         self._shape = shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._streams.opened(self._story, self._tenant):
-            if not await self._story.begin():
+        with self._streams.opened(self._stream, self._tenant):
+            if not await self._stream.begin():
                 await Response(None, 204, {"cache-control": "no-store"})(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             gone = asyncio.ensure_future(until_gone(receive))
-            gone.add_done_callback(lambda _: self._story.stop())
+            gone.add_done_callback(lambda _: self._stream.stop())
             try:
                 await self._send_all(send)
             finally:
@@ -53,10 +53,10 @@ class EventStream(Response):
     async def _send_all(self, send: Send) -> None:
         shape = self._shape
         await _send(send, shape.hello)
-        async with aclosing(self._story.messages()) as told:
-            async for messages in told:
+        async with aclosing(self._stream.messages()) as batches:
+            async for messages in batches:
                 await _send(send, shape.encode(messages) if messages else shape.heartbeat)
-        if self._streams.is_draining and not self._story.is_over:
+        if self._streams.is_draining and not self._stream.is_over:
             await _send(send, shape.farewell(self._streams.retry_ms()))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
