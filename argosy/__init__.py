@@ -13,10 +13,9 @@ from argosy.errors import (
 )
 from argosy.extras import explained
 from argosy.workflow.context import Context
-from argosy.workflow.current import step_info
+from argosy.workflow.current import StepInfo, step_info
 from argosy.workflow.definition import step, workflow
 from argosy.workflow.emit import emit
-from argosy.workflow.info import StepInfo
 from argosy.workflow.sync_context import SyncContext
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ _SALT: Final = b"argosy"
 
 class Keys(NamedTuple):
     """The keys of a fleet. calls: signs calls between its processes (rpc/signing.py); cursors: for cursors of the
-    gateway's pages (gateway/cursor.py); places: for the turns' places in ids of a session's events
+    gateway's pages (gateway/page_cursor.py); places: for the turns' places in ids of a session's events
     (gateway/stream/place_cipher.py).
     """
 

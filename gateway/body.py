@@ -1,9 +1,13 @@
-"""Request bodies, read in chunks and never beyond their bound, whatever Content-Length says or does not say."""
+"""What clients send after the head of a request: its body, and that they are gone.
+
+Bodies are read in chunks and never beyond their bound, whatever Content-Length says or does not say.
+"""
 
 import asyncio
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from argosy.gateway.problems import Problem
 
@@ -31,6 +35,12 @@ async def read(request: Request, size_bytes_max: int, timeout_s: float, media_ty
     if len(first) > size_bytes_max:
         raise _too_large(size_bytes_max)
     return await _rest(request, first, size_bytes_max, timeout_s) if message.get("more_body") else first
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return when the client has closed its connection; drop what it still sends."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _rest(request: Request, first: bytes, size_bytes_max: int, timeout_s: float) -> bytes:

@@ -8,9 +8,9 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.gateway import names
 from argosy.gateway.catalog import Catalog
-from argosy.gateway.cursor import Cursors
 from argosy.gateway.enqueue import Enqueue
 from argosy.gateway.log_watch import LogWatch
+from argosy.gateway.page_cursor import PageCursors
 from argosy.gateway.poking import Poking
 from argosy.gateway.rate_limit import RateLimit
 from argosy.gateway.stream.connections import WorkerConnections
@@ -44,7 +44,7 @@ class State:
     enqueue: Enqueue
     rate_limit: RateLimit
     signal_rate_limit: RateLimit
-    cursors: Cursors
+    cursors: PageCursors
     places_key: bytes
 
     @property
@@ -94,7 +94,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         enqueue=Enqueue(settings, writer, log_watch, pool, catalog, poking, clock),
         rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),
         signal_rate_limit=RateLimit(settings.gateway_signal_rate_limit, settings.gateway_signal_rate_burst, clock),
-        cursors=Cursors(keys.cursors),
+        cursors=PageCursors(keys.cursors),
         places_key=keys.places,
     )
 

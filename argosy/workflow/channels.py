@@ -19,8 +19,7 @@ import msgspec
 from argosy.errors import WorkflowError
 from argosy.workflow.channel import Channel
 from argosy.workflow.channel_bounds import ChannelBounds
-from argosy.workflow.emit_lock import check_not_held, make_lock
-from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
+from argosy.workflow.emit_checks import check_name, check_not_held, json_of, make_lock, patch_of, size_bytes_of
 from argosy.workflow.own_emits import Kept, OwnEmits
 from argosy.workflow.tail import Owner, Tail, over
 

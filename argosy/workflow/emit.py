@@ -7,7 +7,7 @@ from argosy.errors import WorkflowError
 from argosy.workflow.channel_bounds import TOKEN_CHARACTERS_MAX
 from argosy.workflow.channels import WORKFLOW, Channels
 from argosy.workflow.current import Try, current_attempt, current_try
-from argosy.workflow.emitted import check_name, json_of, patch_of, size_bytes_of
+from argosy.workflow.emit_checks import check_name, json_of, patch_of, size_bytes_of
 
 _NOTHING: Final[Any] = object()
 _this_try: Final = current_try.get  # bound once: binding the method at each call would cost a tenth of an emit
@@ -50,7 +50,7 @@ def emit(
             tail.left -= 1
             tail.tokens.append(text)
             # Channels.adopt sets tail.channels before anything counts: this token is counted, or announced here.
-            if (watched := tail.channels) is not None and (listener := watched.listener) is not None:
+            if (followed := tail.channels) is not None and (listener := followed.listener) is not None:
                 listener()
             return
     channels = _channels(this)

@@ -14,10 +14,8 @@ from argosy.errors import WorkflowError
 from argosy.workflow.channel import text_member
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.current import Try
-from argosy.workflow.emit_lock import check_not_held, make_lock
-from argosy.workflow.emitted import check_name
-from argosy.workflow.info import StepInfo
+from argosy.workflow.current import StepInfo, Try
+from argosy.workflow.emit_checks import check_name, check_not_held, make_lock
 from argosy.workflow.journal import Journal
 from argosy.workflow.tail import Tail, over
 

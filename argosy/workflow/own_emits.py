@@ -5,9 +5,13 @@ refused is refused again. An emit is known by its number among the emits of its 
 one channel must reach it in the same order each time.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from argosy.errors import WorkflowError
+from argosy.turn.events import Event
 
 _REFUSED_MAX: Final = 100
 
@@ -59,3 +63,26 @@ class OwnEmits:
     def refused(self, name: str) -> None:
         """Note that the emit that was counted last was refused."""
         self.counts[name].append(self.counts[name][0])
+
+
+class _Suspended(msgspec.Struct):
+    channels: dict[str, dict[str, Any]] = {}
+    emits: dict[str, list[int]] = {}
+
+
+_decode = msgspec.json.Decoder(_Suspended).decode
+
+
+def kept_channels(history: Iterable[Any], *, is_refilled: bool) -> Kept | None:
+    """Return the channels as the turn's suspensions wrote them, each those that had changed since the one before.
+    None: they wrote nothing, and is_refilled is False.
+
+    history: rows (seq, attempt, type, key, data); is_refilled: a former owner of this attempt may have emitted more.
+    """
+    kept = Kept({}, {}, is_refilled)
+    for _seq, _attempt, kind, _key, data in history:
+        if kind == Event.TURN_SUSPENDED and data != b"{}":
+            suspended = _decode(data)
+            kept.values.update(suspended.channels)
+            kept.emits.update(suspended.emits)
+    return kept if kept.emits or is_refilled else None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class Watched(Protocol):
+class Followed(Protocol):
     """Channels, as a tail needs them. listener: called after every change; None: nothing follows the turn."""
 
     @property
@@ -38,7 +38,7 @@ class Tail:
 
     __slots__ = ("channels", "left", "name", "owner", "tokens")
 
-    def __init__(self, owner: Owner, name: str, tokens: list[str], left: int, channels: Watched | None = None) -> None:
+    def __init__(self, owner: Owner, name: str, tokens: list[str], left: int, channels: Followed | None = None) -> None:
         self.owner = owner
         self.name = name
         self.tokens = tokens

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from argosy import ids
 from argosy.gateway import names, views
-from argosy.gateway.cursor import ListName
 from argosy.gateway.openapi import answers
+from argosy.gateway.page_cursor import ListName
 from argosy.gateway.parameters import Cursor, Limit, microseconds, moment, page_size, strict
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response

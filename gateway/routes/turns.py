@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy.gateway import explain, views
-from argosy.gateway.listener import until_gone
+from argosy.gateway.body import until_gone
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import INTEGER_MAX, strict
 from argosy.gateway.resolve import not_found, partition_of, resolve, turn_id_of

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from argosy.gateway.listener import until_gone
+from argosy.gateway.body import until_gone
 from argosy.gateway.stream.sse import Format
 from argosy.gateway.stream.stream import Stream
 from argosy.gateway.stream.streams import Streams

@@ -7,10 +7,10 @@ import msgspec
 
 from argosy.turn.events import Event
 from argosy.turn.status import Status
-from argosy.workers.dispatch.execution.kept_channels import kept_channels
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.channels import WORKFLOW, Channels
 from argosy.workflow.open_attempt import OpenAttempt
+from argosy.workflow.own_emits import kept_channels
 from tests.dispatch.stream.owner import BOUNDS, Owner
 
 STEPS = "ab"

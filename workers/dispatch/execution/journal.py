@@ -16,7 +16,6 @@ from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import STEP_OUTCOMES, Event
 from argosy.turn.inbox import Fate
 from argosy.turn.wait import WaitKind
-from argosy.workers.dispatch.execution.kept_channels import kept_channels
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.flush.flusher import Flusher
@@ -26,6 +25,7 @@ from argosy.workers.dispatch.writes import EventWrite
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter
 from argosy.workflow.keys import step_key
+from argosy.workflow.own_emits import kept_channels
 from argosy.workflow.replay import NEW, Recorded, Replay
 
 

@@ -19,7 +19,7 @@ _SIGNATURE_SIZE_BYTES: Final = 12
 ListName = tuple[str | None, ...]
 
 
-class Cursors:
+class PageCursors:
     """Makes and reads cursors. Processes with the same key read each other's. key: Keys.cursors."""
 
     def __init__(self, key: bytes) -> None:

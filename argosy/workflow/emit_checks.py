@@ -1,8 +1,9 @@
-"""Checks of what one emit may hold, whether anybody may see it or not.
+"""Checks of emits: what one emit may hold, whether anybody may see it or not, and that none is made inside another.
 
-Pure. Each function raises WorkflowError; EncodingError when a value cannot be JSON.
+Each check raises WorkflowError; EncodingError when a value cannot be JSON.
 """
 
+import threading
 from typing import Any, Final
 
 from argosy.errors import WorkflowError
@@ -39,3 +40,19 @@ def patch_of(operations: Any) -> tuple[bytes, list[Any]]:
     if not isinstance(decoded, list):
         raise WorkflowError("the patch of emit is a list of operations (RFC 6902)")
     return encoded, decoded
+
+
+def make_lock() -> Any:
+    """Return a lock for what emits change.
+
+    A thread that holds such a lock may call `emit` once more: at any allocation the garbage collector may run what
+    users' code left to be finalized, such as a generator that emits in its `finally`. With a plain lock the thread
+    would wait for itself, and other threads for it.
+    """
+    return threading.RLock()
+
+
+def check_not_held(lock: Any) -> None:
+    """Raise WorkflowError when this thread holds the lock already."""
+    if lock._is_owned():  # threading.Condition uses this method, too
+        raise WorkflowError("emit() was called by a finalizer, in the middle of another use of what is emitted")

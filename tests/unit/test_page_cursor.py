@@ -1,4 +1,4 @@
-"""Cursors are read by every process with the secret, and only for their list."""
+"""Page cursors are read by every process with the secret, and only for their list."""
 
 import uuid
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.gateway.cursor import Cursors
+from argosy.gateway.page_cursor import PageCursors
 from argosy.gateway.problems import Problem
 
 NAME = ("turns", "default", "default", None)
@@ -15,16 +15,16 @@ Place = tuple[int, uuid.UUID]
 
 
 def test_a_cursor_is_read_by_another_process() -> None:
-    cursor = Cursors(b"s" * 32).encode(NAME, PLACE)
+    cursor = PageCursors(b"s" * 32).encode(NAME, PLACE)
 
-    assert Cursors(b"s" * 32).decode(NAME, cursor, Place) == PLACE
+    assert PageCursors(b"s" * 32).decode(NAME, cursor, Place) == PLACE
 
 
 @pytest.mark.parametrize(
     "name", [("turns", "other", "default", None), ("sessions",), ("turns", "default", "default", "x")]
 )
 def test_a_cursor_fits_no_other_list(name: tuple[str | None, ...]) -> None:
-    cursors = Cursors(b"s" * 32)
+    cursors = PageCursors(b"s" * 32)
 
     with pytest.raises(Problem):
         cursors.decode(name, cursors.encode(NAME, PLACE), Place)
@@ -32,12 +32,12 @@ def test_a_cursor_fits_no_other_list(name: tuple[str | None, ...]) -> None:
 
 def test_a_cursor_with_another_secret_is_refused() -> None:
     with pytest.raises(Problem):
-        Cursors(b"s" * 32).decode(NAME, Cursors(b"t" * 32).encode(NAME, PLACE), Place)
+        PageCursors(b"s" * 32).decode(NAME, PageCursors(b"t" * 32).encode(NAME, PLACE), Place)
 
 
 @given(text=st.text(max_size=60))
 def test_no_text_is_a_cursor_by_chance(text: str) -> None:
     with pytest.raises(Problem) as caught:
-        Cursors(b"s" * 32).decode(NAME, text, Place)
+        PageCursors(b"s" * 32).decode(NAME, text, Place)
 
     assert caught.value.code == "invalid_cursor"
