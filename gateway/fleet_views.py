@@ -1,4 +1,4 @@
-"""What operators are shown of the fleet, and what the signs of life of a worker mean. Pure.
+"""What operators are shown of the fleet. Pure.
 
 Units: *_s are seconds. Nothing here belongs to a single tenant.
 """
@@ -6,17 +6,13 @@ Units: *_s are seconds. Nothing here belongs to a single tenant.
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
+from argosy.life import State, silent_after_s, state_of
 from argosy.ranges import in_ranges
 from argosy.store.fleet import PartitionMeasure, PartitionsCounted, PartitionSeen, WorkersCounted, WorkerSeen
-
-WorkerState = Literal["alive", "silent", "dead"]
-
-# For so long after Postgres has started only heartbeats count: at first no worker holds its lock again.
-SERVER_GRACE_S: Final = 5.0
 
 
 class FleetWorker(msgspec.Struct, kw_only=True):
@@ -32,7 +28,7 @@ class FleetWorker(msgspec.Struct, kw_only=True):
     host: str
     pid: int
     address: str
-    state: WorkerState
+    state: State
     draining: bool
     slots: int
     in_flight: int
@@ -99,22 +95,6 @@ class FleetPartitionPage(msgspec.Struct, kw_only=True):
     next: str | None
 
 
-def worker_state(*, holds_lock: bool, is_heard: bool, server_up_s: float) -> WorkerState:
-    """Return what the two signs of life of a worker mean together.
-
-    Postgres frees the lock when the worker's process is gone; heartbeats end when the process stops without dying.
-    server_up_s: for how long Postgres has been running.
-    """
-    if not holds_lock and (server_up_s >= SERVER_GRACE_S or not is_heard):
-        return "dead"
-    return "alive" if is_heard else "silent"
-
-
-def silent_after_s(heartbeat_ttl_s: float) -> float:
-    """Return for how long a worker may send no heartbeat before it is called silent."""
-    return heartbeat_ttl_s / 3
-
-
 def worker(row: WorkerSeen, heartbeat_ttl_s: float) -> FleetWorker:
     is_heard = row.heard_s <= silent_after_s(heartbeat_ttl_s)
     return FleetWorker(
@@ -125,7 +105,7 @@ def worker(row: WorkerSeen, heartbeat_ttl_s: float) -> FleetWorker:
         host=row.host,
         pid=row.pid,
         address=row.address,
-        state=worker_state(holds_lock=row.holds_lock, is_heard=is_heard, server_up_s=row.server_up_s),
+        state=state_of(holds_lock=row.holds_lock, is_heard=is_heard, server_up_s=row.server_up_s),
         draining=row.is_draining,
         slots=row.slots,
         in_flight=row.in_flight,
@@ -161,7 +141,7 @@ def lanes(
 
 
 def _add(lane: FleetLane, group: WorkersCounted) -> None:
-    match worker_state(holds_lock=group.holds_lock, is_heard=group.is_heard, server_up_s=group.server_up_s):
+    match state_of(holds_lock=group.holds_lock, is_heard=group.is_heard, server_up_s=group.server_up_s):
         case "alive":
             lane.workers_alive += group.workers
             lane.lag += group.lag

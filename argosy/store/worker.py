@@ -39,15 +39,15 @@ class Told(NamedTuple):
 
 
 class MemberFact(NamedTuple):
-    """What Postgres knows about a worker. heard_s_ago, server_up_s: by the database's clock."""
+    """What Postgres knows about a worker (functions/signs_of_life.sql)."""
 
     worker_id: uuid.UUID
     worker_no: int
     lane: str
     address: str
     is_draining: bool
-    has_lock: bool
-    heard_s_ago: float
+    holds_lock: bool
+    heard_s: float
     server_up_s: float
 
 

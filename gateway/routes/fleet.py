@@ -21,6 +21,7 @@ from argosy.gateway.parameters import INTEGER_MAX, Cursor, Limit, microseconds, 
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
+from argosy.life import silent_after_s
 from argosy.store import catalog, dead_letter, fleet
 
 router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
@@ -85,7 +86,7 @@ async def get_fleet(request: Request, lane: Lane = None, limit: Limit = None, cu
     ttl_s = state.settings.heartbeat_ttl_s
     rows, workers, partitions = await asyncio.gather(
         fleet.list_workers(state.pool, lane, after=after, limit=size + 1),
-        fleet.count_workers(state.pool, lane, heard_within_s=fleet_views.silent_after_s(ttl_s)),
+        fleet.count_workers(state.pool, lane, heard_within_s=silent_after_s(ttl_s)),
         fleet.count_partitions(state.pool, lane),
     )
     own = state.settings.lane

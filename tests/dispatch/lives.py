@@ -14,7 +14,7 @@ import pytest
 from argosy.clock import SystemClock
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Told, Workers
-from argosy.workers.dispatch.life import Member
+from argosy.workers.dispatch.ring import Member
 from argosy.workers.dispatch.signs_of_life import SignsOfLife
 from tests.store.conftest import *  # noqa: F403
 from tests.store.newest_first import *  # noqa: F403

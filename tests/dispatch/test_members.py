@@ -2,8 +2,8 @@
 
 import uuid
 
-from argosy.workers.dispatch.life import Member
 from argosy.workers.dispatch.ownership.members import NEW_S, Members
+from argosy.workers.dispatch.ring import Member
 from tests.harness.hand_clock import HandClock
 
 ME, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)

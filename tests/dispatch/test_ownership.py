@@ -10,10 +10,10 @@ import pytest
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity
 from argosy.store.partition import Claimed, Orphan
-from argosy.workers.dispatch.life import Member
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.members import NEW_S
 from argosy.workers.dispatch.ownership.ownership import Ownership
+from argosy.workers.dispatch.ring import Member
 from tests.harness.hand_clock import AheadClock
 
 ME, DEAD, NEW = (uuid.UUID(int=number) for number in (1, 2, 3))

@@ -9,9 +9,8 @@ import asyncpg
 import httpx2
 import pytest
 
-from argosy import ids
-from argosy.gateway import fleet_views
-from argosy.gateway.fleet_views import FleetLane, lanes, worker_state
+from argosy import ids, life
+from argosy.gateway.fleet_views import FleetLane, lanes
 from argosy.ranges import in_ranges
 from argosy.store.fleet import PartitionsCounted, WorkersCounted
 from tests.gateway.rows import Rows
@@ -77,7 +76,7 @@ async def shown(client: httpx2.AsyncClient, path: str) -> Any:
 async def test_a_worker_is_shown_with_what_it_owns_and_how_it_lives(
     client: httpx2.AsyncClient, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet_views, "SERVER_GRACE_S", 0)
+    monkeypatch.setattr(life, "SERVER_GRACE_S", 0)
     alive = await fleet.worker(in_flight=3, ready_sessions=2, lag=40, draining=True)
     silent = await fleet.worker(heard_s=60)
     dead = await fleet.worker(lives=False)
@@ -229,21 +228,6 @@ async def test_what_cannot_be_read_is_a_problem(client: httpx2.AsyncClient, path
 async def test_a_lane_that_nobody_works_for_is_empty(client: httpx2.AsyncClient) -> None:
     assert (await shown(client, "/v1/fleet?lane=nowhere"))["lanes"] == []
     assert (await shown(client, "/v1/fleet/partitions?lane=nowhere"))["partitions"] == []
-
-
-@pytest.mark.parametrize(
-    ("holds_lock", "is_heard", "server_up_s", "state"),
-    [
-        (True, True, 99, "alive"),
-        (True, False, 99, "silent"),
-        (False, True, 99, "dead"),
-        (False, False, 99, "dead"),
-        (False, True, 1, "alive"),
-        (False, False, 1, "dead"),
-    ],
-)
-def test_what_the_signs_of_life_mean(holds_lock: bool, is_heard: bool, server_up_s: float, state: str) -> None:
-    assert worker_state(holds_lock=holds_lock, is_heard=is_heard, server_up_s=server_up_s) == state
 
 
 def test_lanes_are_summed_up_by_the_signs_of_life_of_their_workers() -> None:

@@ -24,11 +24,11 @@ from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.batch import Placement
 from argosy.workers.dispatch.inbox.inbox import Inbox
-from argosy.workers.dispatch.life import Member
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.ownership import Ownership
+from argosy.workers.dispatch.ring import Member
 from argosy.workers.dispatch.scheduling.histories import Unreadable
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler

@@ -26,10 +26,11 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import StoreReadOnlyError
+from argosy.life import LOCK_GRACE_S, is_alive
 from argosy.store import worker
 from argosy.store.pool import connect
 from argosy.store.worker import Beat, Told
-from argosy.workers.dispatch.life import LOCK_GRACE_S, Member, beat_after_s, is_alive, look_after_s, neighbour
+from argosy.workers.dispatch.ring import Member, beat_after_s, look_after_s, neighbour
 
 log = structlog.get_logger()
 
@@ -207,7 +208,7 @@ class SignsOfLife:
     async def _look(self, connection: Any, is_news: bool) -> None:
         facts = await worker.members(connection)
         now_s = self._looked_at_s = self._clock.monotonic_s()
-        free = {fact.worker_id for fact in facts if not fact.has_lock and fact.worker_id != self._worker_id}
+        free = {fact.worker_id for fact in facts if not fact.holds_lock and fact.worker_id != self._worker_id}
         self._free_since_s = {each: self._free_since_s.get(each, now_s) for each in free}
         members = [
             Member(
@@ -218,7 +219,7 @@ class SignsOfLife:
                 fact.is_draining,
                 is_alive(
                     lock_free_s=now_s - self._free_since_s[fact.worker_id] if fact.worker_id in free else None,
-                    heard_s_ago=fact.heard_s_ago,
+                    heard_s=fact.heard_s,
                     server_up_s=fact.server_up_s,
                     ttl_s=self._ttl_s,
                 ),

@@ -13,6 +13,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
+from argosy.life import BEATS_PER_TTL
 from argosy.rounds import Rounds
 from argosy.store import worker
 from argosy.store.fault import Fault
@@ -24,7 +25,6 @@ log = structlog.get_logger()
 _KIND: Final = "maintenance"
 _EVERY_LANE: Final = "*"  # no lane has this name
 _NOTHING: Final = Beat(in_flight=0, is_draining=False, owned=[], ready_sessions=0, lag=0)
-_BEATS_PER_TTL: Final = 4
 _RETRY_S: Final = 2.0
 
 
@@ -52,7 +52,7 @@ class Life:
                 has_lock = False
                 while await worker.beat(connection, self._worker_id, _NOTHING) is not None:
                     has_lock = has_lock or await worker.take_lock(connection, number)
-                    await self._clock.sleep(self._settings.heartbeat_ttl_s / _BEATS_PER_TTL)
+                    await self._clock.sleep(self._settings.heartbeat_ttl_s / BEATS_PER_TTL)
             except Exception as error:
                 log.warning(telemetry.HEARTBEAT_FAILED, error=f"{type(error).__name__}: {error}")
                 if rounds.say(error) is Fault.END:

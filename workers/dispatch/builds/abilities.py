@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from argosy.store.build import Builds
-from argosy.workers.dispatch.life import Member
+from argosy.workers.dispatch.ring import Member
 
 
 class Abilities:

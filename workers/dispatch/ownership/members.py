@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from argosy.clock import Clock
-from argosy.workers.dispatch.life import Member
+from argosy.workers.dispatch.ring import Member
 
 NEW_S: Final = 3.0  # a worker that starts notifies all others: they have looked within this, however busy the machine
 

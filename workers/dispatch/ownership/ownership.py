@@ -28,11 +28,11 @@ from argosy.log import Identity
 from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.partition import Claimed, Orphan, Partitions
-from argosy.workers.dispatch.life import Member, adopter
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.members import NEW_S, Members
 from argosy.workers.dispatch.ownership.readiness import Readiness
 from argosy.workers.dispatch.ownership.reading import Reading
+from argosy.workers.dispatch.ring import Member, adopter
 
 log = structlog.get_logger()
 

@@ -1,17 +1,15 @@
-"""Which workers live, which watches which, and which takes over a partition: decided by facts from Postgres. Pure."""
+"""The ring of the living workers: which watches which, who looks when, which takes over a partition. Pure.
+
+Which of them live is decided in argosy/life.py.
+"""
 
 import hashlib
 import uuid
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-# A worker whose connection was merely cut opens another one within this time, so that its steps do not run again.
-LOCK_GRACE_S: Final = 0.25
-# Right after a start of Postgres no worker holds its lock yet: for so long only heartbeats count.
-SERVER_GRACE_S: Final = 5.0
-# Heartbeats per TTL at the least, however many workers there are: one or two may be late before their worker is taken
-# for dead, or shown as silent.
-BEATS_PER_TTL: Final = 4
+from argosy.life import BEATS_PER_TTL
+
 # Some worker looks at the fleet this often without having been told to: one that stopped without dying tells nobody.
 LOOK_S: Final = 3.0
 
@@ -25,19 +23,6 @@ class Member(NamedTuple):
     address: str
     is_draining: bool
     is_alive: bool
-
-
-def is_alive(*, lock_free_s: float | None, heard_s_ago: float, server_up_s: float, ttl_s: float) -> bool:
-    """Whether a worker lives. lock_free_s: for how long its lock has been seen free; None: the lock is held.
-
-    The lock is free within milliseconds of a death. A worker that stops without dying keeps it, and is taken for dead
-    when it was not heard for ttl_s, counted from the start of the Postgres server at the earliest.
-    """
-    if min(heard_s_ago, server_up_s) > ttl_s:
-        return False
-    if lock_free_s is None or server_up_s < SERVER_GRACE_S:
-        return True
-    return lock_free_s < LOCK_GRACE_S
 
 
 def neighbour(members: Sequence[Member], worker_no: int) -> Member | None:

@@ -1,16 +1,14 @@
-"""Who lives, who watches whom, who takes over what: tables."""
+"""Who watches whom, who looks when, who takes over what: tables."""
 
 import uuid
 
 import pytest
 
-from argosy.workers.dispatch.life import (
-    LOCK_GRACE_S,
+from argosy.workers.dispatch.ring import (
     LOOK_S,
     Member,
     adopter,
     beat_after_s,
-    is_alive,
     look_after_s,
     neighbour,
 )
@@ -18,27 +16,6 @@ from argosy.workers.dispatch.life import (
 
 def member(number: int, *, lane: str = "default", is_draining: bool = False, is_alive: bool = True) -> Member:
     return Member(uuid.UUID(int=number), number, lane, f"127.0.0.1:{number}", is_draining, is_alive)
-
-
-@pytest.mark.parametrize(
-    ("lock_free_s", "heard_s_ago", "server_up_s", "expected"),
-    [
-        (None, 0.5, 1000, True),
-        (None, 11.0, 1000, False),  # it stopped: its lock is held, and it says nothing
-        (0.0, 0.5, 1000, True),  # a connection that was cut comes back within the grace
-        (LOCK_GRACE_S, 0.5, 1000, False),  # killed
-        (60.0, 0.5, 3, True),  # Postgres has just been started: nobody's lock is there yet
-        (60.0, 500.0, 3, True),  # and nobody could be heard before it was
-        (60.0, 500.0, 9, False),
-        (None, 500.0, 9, True),  # it holds its lock; its beats are counted from the start of the server
-    ],
-)
-def test_who_holds_his_lock_and_was_heard_of_lives(
-    lock_free_s: float | None, heard_s_ago: float, server_up_s: float, expected: bool
-) -> None:
-    alive = is_alive(lock_free_s=lock_free_s, heard_s_ago=heard_s_ago, server_up_s=server_up_s, ttl_s=10.0)
-
-    assert alive is expected
 
 
 @pytest.mark.parametrize(
