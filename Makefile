@@ -6,13 +6,14 @@
 # make lock    resolve the versions anew: constraints.txt (what is installed here), constraints-lowest.txt
 # make faults  the slow suites: storms of faults; ends with a table of scenarios (ARGS="--storm-seeds 10": more storms)
 # make bench   measure, side by side with the floor (ARGS="turns workers recovery stall idle watch backlog": some of it)
+# make rolling  one fleet of this version and another one, rolled back and forth (ARGS="--beside DIR": that one's checkout)
 # make check   format, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
 JARS := from argosy.config import default_data_dir; from argosy.local.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml
 
-.PHONY: run test lowest packages docs lock faults bench check clean
+.PHONY: run test lowest packages docs lock faults bench rolling check clean
 
 run: .venv
 	@$(BIN)/argosy up --demo examples/support_tickets.jsonl $(ARGS)
@@ -82,6 +83,11 @@ bench: .venv/installed-dev
 	@sh tests/install_needs.sh
 	@$(BIN)/python -c '$(JARS)'
 	$(BIN)/python -m bench $(ARGS)
+
+rolling: .venv/installed-dev
+	@sh tests/install_needs.sh
+	@$(BIN)/python -c '$(JARS)'
+	$(BIN)/python -m tests.rolling $(ARGS)
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -33,7 +33,7 @@ async def bed(
     """Start a fleet and yield it; stop all of it at the end. When the suite fails, print the fleet's logs."""
     fleet = Fleet(
         folder / name,
-        await _database(servers.postgres.dsn, name),
+        await new_database(servers.postgres.dsn, f"bench_{name}"),
         servers.bootstrap,
         partitions,
         eligible_s=eligible_s,
@@ -58,9 +58,9 @@ async def bed(
         fleet.stop()
 
 
-async def _database(dsn: str, name: str) -> str:
-    """Create a database and return its DSN."""
+async def new_database(dsn: str, name: str) -> str:
+    """Create a database on this server and return its DSN."""
     connection = await asyncpg.connect(dsn)
-    await connection.execute(f"CREATE DATABASE bench_{name}")
+    await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
-    return re.sub(r"/postgres\?", f"/bench_{name}?", dsn, count=1)
+    return re.sub(r"/postgres\?", f"/{name}?", dsn, count=1)

@@ -10,7 +10,7 @@ from argosy import config
 from argosy.address import bare_host, http_url
 from argosy.logs.open import ensure
 from argosy.store import migrate
-from tests.harness.processes import ROOT, Managed, free_port
+from tests.harness.processes import ARGOSY, ROOT, Checkout, Managed, free_port
 
 WORKFLOWS = ROOT / "tests" / "journey" / "workflows.py"
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "PYTHONDONTWRITEBYTECODE")
@@ -37,6 +37,7 @@ class Fleet:
         self.folder = folder
         self.name = f"t{uuid.uuid4().hex[:10]}"
         self.processes: list[Managed] = []
+        self._argosy = ARGOSY
         self._started = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
@@ -74,9 +75,14 @@ class Fleet:
         log = self.folder / f"{self._started:02}-{name}.log"
         environment = self.environment | settings
         ready_url = http_url(bare_host(environment.get(host_setting, "127.0.0.1")), ready_port, "/readyz")
-        process = Managed(name, arguments, environment, ready_url, log)
+        process = Managed(name, arguments, environment, ready_url, log, self._argosy)
         self.processes.append(process)
         return process
+
+    def use(self, checkout: Checkout) -> None:
+        """What is started from now on is of this version."""
+        self._argosy = checkout.argosy
+        self.environment["PYTHONPATH"] = str(checkout.root)
 
     def prepare(self) -> None:
         """Migrate the database and make the topic: what `argosy migrate` and `argosy topics` do, in this process."""

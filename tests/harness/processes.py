@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import cycle
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import psutil
 
@@ -58,6 +58,16 @@ def free_port() -> int:
             return port
 
 
+class Checkout(NamedTuple):
+    """A version of Argosy: its command, and the folder from which it imports Argosy and the workflows of tests."""
+
+    argosy: Path
+    root: Path
+
+
+THIS = Checkout(ARGOSY, ROOT)
+
+
 class NotReadyError(AssertionError):
     """A process ended or stayed silent; the message holds the end of its log."""
 
@@ -65,13 +75,21 @@ class NotReadyError(AssertionError):
 class Managed:
     """One process. Its output goes to a file; its standard input is a pipe that closes with the test."""
 
-    def __init__(self, name: str, arguments: list[str], environment: dict[str, str], ready_url: str, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        environment: dict[str, str],
+        ready_url: str,
+        log: Path,
+        argosy: Path = ARGOSY,
+    ) -> None:
         self.name = name
         self.log = log
         self.ready_url = ready_url
         self._output: IO[bytes] = log.open("ab")
         self.process = subprocess.Popen(
-            [str(ARGOSY), *arguments],
+            [str(argosy), *arguments],
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=subprocess.STDOUT,
