@@ -1,7 +1,8 @@
 """Which processes live: what the signs of life that Postgres has of a process mean. Pure.
 
 There are two signs. A process holds the lock of its number, which Postgres frees within milliseconds when the process
-is gone. And it sends heartbeats, which end when it stops without dying.
+is gone. And it sends heartbeats, which end when it stops without dying. The facts are one view, signs_of_life
+(argosy/store/functions/signs_of_life.sql).
 
 Two questions are answered by them, and not in the same way:
 - Does a worker live, so that its partitions are its own? `is_alive`. A worker that stopped without dying is dead when
@@ -28,6 +29,9 @@ def is_alive(*, lock_free_s: float | None, heard_s: float, server_up_s: float, t
 
     The lock is free within milliseconds of a death. A worker that stops without dying keeps it, and is taken for dead
     when it was not heard for ttl_s, counted from the start of the Postgres server at the earliest.
+
+    The function is_alive of signs_of_life.sql is this one for a single look, in which a free lock counts as free for
+    long. A test compares them.
     """
     if min(heard_s, server_up_s) > ttl_s:
         return False

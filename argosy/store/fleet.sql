@@ -32,22 +32,18 @@ CROSS JOIN LATERAL (
 ORDER BY u.ord
 
 -- name: list_workers
--- Workers by lane and id, after a place in that order, with what they own and the two signs of life: when they were last
--- heard of (or began), and whether they hold the lock of their number. $1: a lane, or NULL for all.
+-- Workers by lane and id, after a place in that order, with what they own and their signs of life. $1: a lane, or NULL
+-- for all.
 WITH owned AS MATERIALIZED (
   SELECT p.owner, array_agg(p.partition ORDER BY p.partition) AS partitions
-  FROM partitions AS p WHERE p.owner IS NOT NULL GROUP BY p.owner),
-held AS MATERIALIZED (
-  SELECT (k.classid::bigint << 32) | k.objid::bigint AS key FROM pg_locks AS k
-  WHERE k.locktype = 'advisory' AND k.mode = 'ExclusiveLock' AND k.granted AND k.objsubid = 1
-    AND k.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+  FROM partitions AS p WHERE p.owner IS NOT NULL GROUP BY p.owner)
 SELECT w.worker_id, w.kind, w.lane, w.build, w.host, w.pid, w.address, w.slots, w.started_at,
-       coalesce(h.in_flight, 0), coalesce(h.draining, false), coalesce(h.ready_sessions, 0), coalesce(h.lag, 0),
-       extract(epoch FROM now() - coalesce(h.at, w.started_at))::double precision AS heard_s,
-       EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no)) AS holds_lock,
+       coalesce(h.in_flight, 0), s.is_draining, coalesce(h.ready_sessions, 0), coalesce(h.lag, 0),
+       s.heard_s, s.holds_lock,
        coalesce((SELECT owned.partitions FROM owned WHERE owned.owner = w.worker_id), '{}') AS owned,
-       extract(epoch FROM now() - pg_postmaster_start_time())::double precision AS server_up_s
+       s.server_up_s
 FROM workers AS w
+JOIN signs_of_life AS s ON s.worker_id = w.worker_id
 LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
 WHERE ($1::text IS NULL OR w.lane = $1) AND (w.lane, w.worker_id) > ($2::text, $3::uuid)
 ORDER BY w.lane, w.worker_id
@@ -58,19 +54,15 @@ LIMIT $4
 -- $1: a lane, or NULL for all; $2: a beat that young counts, seconds.
 WITH owned AS MATERIALIZED (
   SELECT p.owner, count(*) AS found FROM partitions AS p WHERE p.owner IS NOT NULL GROUP BY p.owner),
-held AS MATERIALIZED (
-  SELECT (k.classid::bigint << 32) | k.objid::bigint AS key FROM pg_locks AS k
-  WHERE k.locktype = 'advisory' AND k.mode = 'ExclusiveLock' AND k.granted AND k.objsubid = 1
-    AND k.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())),
 worker AS (
-  SELECT w.lane, w.slots, h.in_flight, h.lag, (SELECT owned.found FROM owned WHERE owned.owner = w.worker_id) AS owned,
-         coalesce(h.at, w.started_at) > now() - make_interval(secs => $2) AS is_heard,
-         EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no)) AS holds_lock
-  FROM workers AS w LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
-  WHERE w.kind = 'dispatch' AND ($1::text IS NULL OR w.lane = $1))
+  SELECT s.lane, w.slots, h.in_flight, h.lag, (SELECT owned.found FROM owned WHERE owned.owner = s.worker_id) AS owned,
+         s.heard_s <= $2 AS is_heard, s.holds_lock, s.server_up_s
+  FROM signs_of_life AS s
+  JOIN workers AS w ON w.worker_id = s.worker_id
+  LEFT JOIN heartbeats AS h ON h.worker_id = s.worker_id
+  WHERE s.kind = 'dispatch' AND ($1::text IS NULL OR s.lane = $1))
 SELECT lane, holds_lock, is_heard, count(*), sum(slots)::bigint, coalesce(sum(in_flight), 0)::bigint,
-       coalesce(sum(lag), 0)::bigint, coalesce(sum(owned), 0)::bigint,
-       extract(epoch FROM now() - pg_postmaster_start_time())::double precision
+       coalesce(sum(lag), 0)::bigint, coalesce(sum(owned), 0)::bigint, max(server_up_s)
 FROM worker GROUP BY lane, holds_lock, is_heard
 
 -- name: count_partitions

@@ -39,7 +39,7 @@ class LaneLogs:
     async def find(self, me: uuid.UUID, ttl_s: float) -> LaneLog | None:
         """Return the lane's log, or None. me: the worker that asks.
 
-        ttl_s: a worker counts as living when its last heartbeat is younger.
+        ttl_s: a worker counts as living when it was heard of within this time.
         """
         row = await self._pool.fetchrow(_SQL["find_lane_log"], self._lane, me, ttl_s)
         return None if row is None else LaneLog(Identity(row[0], row[1], row[3]), row[2], row[4])

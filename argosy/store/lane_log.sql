@@ -1,8 +1,9 @@
 -- name: find_lane_log
--- The log of a lane, as it was last seen by its workers, and whether any of them lives.
+-- The log of a lane, as it was last seen by its workers, and whether any other one was heard of lately. Whether that one
+-- holds its lock does not matter: who is cut off from Postgres for a moment still has the log.
 SELECT l.cluster_id, l.topic_id, l.topic, l.partition_count,
-       EXISTS (SELECT 1 FROM workers AS w JOIN heartbeats AS h USING (worker_id)
-               WHERE w.lane = l.lane AND w.kind = 'dispatch' AND w.worker_id <> $2 AND h.at > now() - make_interval(secs => $3))
+       EXISTS (SELECT 1 FROM signs_of_life AS s
+               WHERE s.lane = l.lane AND s.kind = 'dispatch' AND s.worker_id <> $2 AND s.heard_s <= $3)
 FROM lane_logs AS l WHERE l.lane = $1
 
 -- name: set_lane_log

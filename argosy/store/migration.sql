@@ -45,8 +45,9 @@ FROM (SELECT name, checksum, applied_at, 0 AS nth FROM argosy.migrations
 ORDER BY name, applied_at DESC, nth DESC
 
 -- name: count_living
--- Workers that were heard of in the last seconds.
-SELECT count(*) FROM argosy.heartbeats WHERE at > now() - make_interval(secs => $1)
+-- Processes of every kind that were heard of in the last seconds. A server that has just been restored or started makes
+-- nobody living here: only what was heard counts.
+SELECT count(*) FROM argosy.signs_of_life WHERE heard_s <= $1
 
 -- name: raise_restores
 -- History forked: what is numbered from now on is never taken for what was numbered before the restore.

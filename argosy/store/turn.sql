@@ -140,16 +140,9 @@ LIMIT $8
 -- What decides whether a turn runs, as one snapshot.
 -- $4: for how long a silent worker counts as alive, seconds; $5: partition of the turn's bucket; $6: for how long a step
 -- may go on at a former owner, seconds. runner: a former owner (WORKER/EPOCH) that lives and has not said that it is done.
--- Who lives is heard of and holds the lock of its number, which nobody does just after a start of the server.
-WITH held AS MATERIALIZED (
-  SELECT (k.classid::bigint << 32) | k.objid::bigint AS key FROM pg_locks AS k
-  WHERE k.locktype = 'advisory' AND k.mode = 'ExclusiveLock' AND k.granted AND k.objsubid = 1
-    AND k.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())),
-living AS MATERIALIZED (
-  SELECT w.worker_id FROM workers AS w LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
-  WHERE w.kind = 'dispatch' AND w.lane = $3 AND coalesce(h.at, w.started_at) > now() - make_interval(secs => $4)
-    AND (pg_postmaster_start_time() > now() - interval '5 seconds'
-         OR EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no))))
+WITH living AS MATERIALIZED (
+  SELECT s.worker_id FROM signs_of_life AS s
+  WHERE s.kind = 'dispatch' AND s.lane = $3 AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, $4))
 SELECT now() AS at,
        t.status, t.place, t.attempt, t.crashes, t.reason, t.not_before, t.waits, t.workflow,
        (SELECT e.data FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.parked'
@@ -212,15 +205,9 @@ WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
 
 -- name: explain_partition
 -- What decides when a turn that is only in the log arrives. $2: its partition; $3: as $4 of explain_turn.
-WITH held AS MATERIALIZED (
-  SELECT (k.classid::bigint << 32) | k.objid::bigint AS key FROM pg_locks AS k
-  WHERE k.locktype = 'advisory' AND k.mode = 'ExclusiveLock' AND k.granted AND k.objsubid = 1
-    AND k.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())),
-living AS MATERIALIZED (
-  SELECT w.worker_id FROM workers AS w LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
-  WHERE w.kind = 'dispatch' AND w.lane = $1 AND coalesce(h.at, w.started_at) > now() - make_interval(secs => $3)
-    AND (pg_postmaster_start_time() > now() - interval '5 seconds'
-         OR EXISTS (SELECT 1 FROM held WHERE held.key = worker_lock(w.worker_no))))
+WITH living AS MATERIALIZED (
+  SELECT s.worker_id FROM signs_of_life AS s
+  WHERE s.kind = 'dispatch' AND s.lane = $1 AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, $3))
 SELECT now() AS at,
        (SELECT nullif(max(p.accepted_through), '-infinity') FROM positions AS p WHERE p.lane = $1 AND p.partition = $2) AS accepted_through,
        (SELECT count(*) FROM living) AS workers_alive,

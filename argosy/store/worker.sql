@@ -55,17 +55,11 @@ SELECT pg_advisory_xact_lock_shared(worker_lock($1))
 SELECT pg_notify('argosy_fleet', '')
 
 -- name: list_members
--- What is known of who lives: whether its lock is held, when it was heard of, since when this server runs.
-SELECT w.worker_id, w.worker_no, w.lane, w.address, coalesce(h.draining, false),
-       EXISTS (SELECT 1 FROM pg_locks AS k
-               WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1 AND k.mode = 'ExclusiveLock'
-                 AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 AND (k.classid::bigint << 32 | k.objid::bigint) = worker_lock(w.worker_no)),
-       extract(epoch FROM clock_timestamp() - coalesce(h.at, w.started_at))::double precision,
-       extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::double precision
-FROM workers AS w LEFT JOIN heartbeats AS h ON h.worker_id = w.worker_id
-WHERE w.kind = 'dispatch' AND coalesce(h.at, w.started_at) > now() - interval '1 hour'
-ORDER BY w.worker_no
+-- The workers that were heard of in the last hour.
+SELECT worker_id, worker_no, lane, address, is_draining, holds_lock, heard_s, server_up_s
+FROM signs_of_life
+WHERE kind = 'dispatch' AND heard_s < 3600
+ORDER BY worker_no
 
 -- name: remove_worker
 -- The worker is gone in an orderly way: until now there was one that could run this.
