@@ -36,5 +36,5 @@ def on_stop(callback: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for heard, handler in before.items():
-            signal.signal(heard, handler)
+        for handled, handler in before.items():
+            signal.signal(handled, handler)

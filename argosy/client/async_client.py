@@ -148,7 +148,7 @@ class AsyncClient:
                     if response.status_code == OK:
                         following.connected()
                         async for message in messages_of(response):
-                            if (event := following.heard(message)) is not None:
+                            if (event := following.receive(message)) is not None:
                                 yield event
                             if following.is_over:
                                 return

@@ -57,7 +57,7 @@ class Following:
             return 0.0
         return self._patience.answered(answer) or 0.0
 
-    def heard(self, message: ServerSentEvent) -> StreamEvent | None:
+    def receive(self, message: ServerSentEvent) -> StreamEvent | None:
         """Take a message; return its event, or None when it has none. Raises SSEError when it is not a gateway's
         message.
         """

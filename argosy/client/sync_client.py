@@ -146,7 +146,7 @@ class Client:
                     if response.status_code == OK:
                         following.connected()
                         for message in messages_of(response):
-                            if (event := following.heard(message)) is not None:
+                            if (event := following.receive(message)) is not None:
                                 yield event
                             if following.is_over:
                                 return

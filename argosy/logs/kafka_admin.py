@@ -11,7 +11,7 @@ from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Fence, Held, Identity, Recovery
 from argosy.logs.kafka_config import admin_config, code_of, message_bytes_max, reason_of, unavailable
 from argosy.logs.kafka_group import KafkaGroup, how_to_lower
-from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer, heard
+from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer, known_answer
 
 _REPLICATION_WANTED: Final = 3
 _REFUSALS: Final = (KafkaError.POLICY_VIOLATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.INVALID_CONFIG)
@@ -134,7 +134,7 @@ class KafkaAdmin:
         The broker that answers may be another one than the broker that described the topic, and may not know the topic
         yet.
         """
-        entries = await heard(self._ask_config, self._clock, self._settings.kafka_topic_visible_s)
+        entries = await known_answer(self._ask_config, self._clock, self._settings.kafka_topic_visible_s)
         return {name: entry.value for name, entry in entries.items()}
 
     async def _ask_config(self) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 Any broker may answer, and each learns of a new topic or leader in its own time (measured on a busy machine with three
 brokers: one of six first questions about a topic that had just been made met a broker that did not know it). So
-"unknown" is one broker's word. A process that begins to use a topic asks again for KAFKA_TOPIC_VISIBLE_S (`heard`,
-`first`); a caller that looks at the topic every second asks once, and its next look is the second question.
+"unknown" is one broker's word. A process that begins to use a topic asks again for KAFKA_TOPIC_VISIBLE_S
+(`known_answer`, `first`); a caller that looks at the topic every second asks once, and its next look is the second
+question.
 """
 
 import asyncio
@@ -25,11 +26,11 @@ REQUEST_TIMEOUT_S: Final = 5.0  # of the first request, and of requests of an op
 _AGAIN_TIMEOUT_S: Final = 2.0
 _AWAY_TIMEOUT_S: Final = 1.0
 # What a broker, or librdkafka's cache, answers about a topic that it does not know yet.
-_UNHEARD: Final = (
+_UNKNOWN: Final = (
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID, KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE, KafkaError._NOENT,
 )  # fmt: skip
-_UNHEARD_WAIT_S: Final = 0.1
+_UNKNOWN_WAIT_S: Final = 0.1
 # A restarted broker refuses requests from an older cache of leaders, and a refusal does not refresh that cache.
 _STALE: Final = (
     KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -48,7 +49,7 @@ async def answer(future: "Future[Any]", timeout_s: float = REQUEST_TIMEOUT_S) ->
         return await asyncio.wrap_future(future)
 
 
-async def heard(ask: Callable[[], Awaitable[_Answer]], clock: Clock, within_s: float) -> _Answer:
+async def known_answer(ask: Callable[[], Awaitable[_Answer]], clock: Clock, within_s: float) -> _Answer:
     """Return the answer of `ask`, asking again while a broker answers that it does not know the topic or its leaders.
 
     Raises what `ask` raises; after within_s, also its last KafkaException of that kind.
@@ -58,9 +59,9 @@ async def heard(ask: Callable[[], Awaitable[_Answer]], clock: Clock, within_s: f
         try:
             return await ask()
         except KafkaException as error:
-            if code_of(error) not in _UNHEARD or clock.monotonic_s() >= deadline_s:
+            if code_of(error) not in _UNKNOWN or clock.monotonic_s() >= deadline_s:
                 raise
-        await clock.sleep(_UNHEARD_WAIT_S)
+        await clock.sleep(_UNKNOWN_WAIT_S)
 
 
 class KafkaMetadata:
@@ -104,7 +105,7 @@ class KafkaMetadata:
         """
         deadline_s = self._clock.monotonic_s() + self._visible_s
         while (topic := await self.describe()) is None and self._clock.monotonic_s() < deadline_s:
-            await self._clock.sleep(_UNHEARD_WAIT_S)
+            await self._clock.sleep(_UNKNOWN_WAIT_S)
         return topic
 
     async def identity(self) -> Identity:

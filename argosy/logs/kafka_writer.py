@@ -29,7 +29,7 @@ from argosy.config import Settings
 from argosy.errors import SettingError
 from argosy.log import Appended, Entry, Identity, Outcome
 from argosy.logs.kafka_config import Messages, client_config, message_bytes_max, reason_of, unavailable
-from argosy.logs.kafka_metadata import KafkaMetadata, heard
+from argosy.logs.kafka_metadata import KafkaMetadata, known_answer
 
 log = structlog.get_logger()
 
@@ -146,7 +146,7 @@ class KafkaWriter:
         writer._identity = await writer._metadata.first_identity()
         # The producer learns of the topic here, so that the first append does not wait for that.
         try:
-            await heard(writer._read_metadata, clock, settings.kafka_topic_visible_s)
+            await known_answer(writer._read_metadata, clock, settings.kafka_topic_visible_s)
         except KafkaException as error:
             raise unavailable(error) from error
         writer._thread.start()

@@ -35,7 +35,7 @@ async def list_turn_events(
     return [_event(turn_id, row, result_size_bytes_max) for row in rows]
 
 
-async def list_turn_story(
+async def list_stream_events(
     pool: Pool,
     turn_id: uuid.UUID,
     tenant: str,
@@ -48,7 +48,7 @@ async def list_turn_story(
 ) -> list[EventRow]:
     """Return the events from number `begin` on, the first of them without its data; otherwise as list_turn_events."""
     bounds = (limit, size_bytes_max, result_size_bytes_max)
-    rows = await pool.fetch(_SQL["list_turn_story"], turn_id, tenant, lane, begin, *bounds)
+    rows = await pool.fetch(_SQL["list_stream_events"], turn_id, tenant, lane, begin, *bounds)
     return [_event(turn_id, row, result_size_bytes_max) for row in rows]
 
 

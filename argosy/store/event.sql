@@ -17,7 +17,7 @@ FROM (
 WHERE bytes_before < $6
 ORDER BY seq
 
--- name: list_turn_story
+-- name: list_stream_events
 -- The events of a turn from one of them on, in order, that one ($4) without its data: $5 rows at the most, and none after
 -- $6 bytes of data.
 SELECT seq, attempt, type, key, at, data, lineage,

@@ -10,8 +10,8 @@ export function openChannels() {
 
   return {
     node,
-    update(story) {
-      const channels = [...story.channels.values()];
+    update(model) {
+      const channels = [...model.channels.values()];
       node.hidden = !channels.length;
       setList(list, channels, ({ step, name }) => JSON.stringify([step, name]), make, update);
     },

@@ -13,12 +13,12 @@ export function openJournal() {
     element("summary", {}, "Events", count), list);
   let last = null;
 
-  function update(story) {
-    last = story;
-    if (!story) return;
-    const left = story.events.length - SHOWN_MAX;
-    setText(count, left > 0 ? `the last ${SHOWN_MAX} of ${story.events.length}` : `${story.events.length}`);
-    if (node.open) setList(list, story.events.slice(-SHOWN_MAX), ({ id, seq }) => id ?? seq, make);
+  function update(model) {
+    last = model;
+    if (!model) return;
+    const left = model.events.length - SHOWN_MAX;
+    setText(count, left > 0 ? `the last ${SHOWN_MAX} of ${model.events.length}` : `${model.events.length}`);
+    if (node.open) setList(list, model.events.slice(-SHOWN_MAX), ({ id, seq }) => id ?? seq, make);
   }
 
   return { node, update };

@@ -38,7 +38,7 @@ export class Scale {
   }
 }
 
-/** The periods of a turn without gaps from begin to end: what story.periods leaves out before it is `queued`. */
+/** The periods of a turn without gaps from begin to end: what model.periods leaves out before it is `queued`. */
 export function wholePeriods(periods, begin, end) {
   const first = periods[0]?.from ?? end;
   const whole = first > begin ? [{ from: begin, to: first, kind: "queued" }] : [];

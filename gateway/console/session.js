@@ -3,7 +3,7 @@
 import { eventsOfSession, getSession, listTurns, now, Refused } from "./api.js";
 import { element, setList, setText } from "./dom.js";
 import { Pages } from "./pages.js";
-import { every } from "./pulse.js";
+import { every } from "./timers.js";
 import { hrefs } from "./router.js";
 import { chip, setChip } from "./status.js";
 import { follow } from "./stream.js";
@@ -36,10 +36,10 @@ export function openSession(name, { setSession }) {
   setSession(name);
   const beat = every(REFRESH_MS, refresh);
   // Something may have ended between the list and the stream: whatever becomes of the stream, the list is read again.
-  const closers = [beat.close, every(TICK_MS, draw).close, follow(eventsOfSession(name), hear, beat.soon)];
+  const closers = [beat.close, every(TICK_MS, draw).close, follow(eventsOfSession(name), receive, beat.soon)];
 
   /** The stream says when to look: what there is stands in the list alone. */
-  function hear({ type }) {
+  function receive({ type }) {
     if (type === "resync") pages.forget();
     if (NEWS.test(type)) beat.soon();
   }

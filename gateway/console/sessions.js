@@ -3,7 +3,7 @@
 import { listSessions, now } from "./api.js";
 import { element, setList, setText } from "./dom.js";
 import { Pages } from "./pages.js";
-import { every } from "./pulse.js";
+import { every } from "./timers.js";
 import { go, hrefs } from "./router.js";
 import { distance, whole } from "./time.js";
 

@@ -5,7 +5,7 @@
 import { Away, Refused, request } from "./api.js";
 import { parse } from "./json.js";
 import { SseParser } from "./sse.js";
-import { ENDINGS } from "./story.js";
+import { ENDINGS } from "./turn_model.js";
 
 const SILENCE_MS = 45_000; // three heartbeats
 const RETRY_MS = 400;
@@ -14,17 +14,17 @@ const POLLS = 8; // and then the stream is tried again
 
 /**
  * source: one of api.js (eventsOfTurn, eventsOfSession).
- * Calls hear(message) with each event and frame, and tell(state) with `live`, `polling`, `away`, `gone` or `ended`;
+ * Calls onMessage(message) with each event and frame, and onState(state) with `live`, `polling`, `away`, `gone` or `ended`;
  * `polling` each time when the events that there are were asked for.
  * Returns a function that stops it.
  */
-export function follow(source, hear, tell) {
-  const follower = new Follower(source, hear, tell);
+export function follow(source, onMessage, onState) {
+  const follower = new Follower(source, onMessage, onState);
   follower.run();
   return () => follower.stop();
 }
 
-/** A message as the story takes it: the members of the event, or of the frame, and its type. */
+/** A message as the model takes it: the members of the event, or of the frame, and its type. */
 export function messageOf({ type, data }) {
   const content = parse(data);
   const isDurable = type.includes(".") && type !== "channel.reset";
@@ -38,10 +38,10 @@ class Follower {
   #hasEnded = false;
   #retryMs = RETRY_MS;
 
-  constructor(source, hear, tell) {
+  constructor(source, onMessage, onState) {
     this.source = source;
-    this.hear = hear;
-    this.tell = tell;
+    this.onMessage = onMessage;
+    this.onState = onState;
   }
 
   stop() {
@@ -57,13 +57,13 @@ class Follower {
         if (!this.#hasEnded) await pause(this.#retryMs * (0.5 + Math.random()), signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof Refused && error.status === 404) return this.tell("gone");
+        if (error instanceof Refused && error.status === 404) return this.onState("gone");
         if (!(error instanceof Away || error instanceof Refused)) console.error(error);
-        this.tell("away");
+        this.onState("away");
         await pause(1_000, signal);
       }
     }
-    if (this.#hasEnded) this.tell("ended");
+    if (this.#hasEnded) this.onState("ended");
   }
 
   /** Reads the stream until it ends. False: this gateway has none. */
@@ -84,7 +84,7 @@ class Follower {
         opening.abort();
         return this.#hasEnded;
       }
-      this.tell("live");
+      this.onState("live");
       const parser = new SseParser();
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let read = await reader.read(); !read.done; read = await reader.read()) {
@@ -104,7 +104,7 @@ class Follower {
   }
 
   async #poll() {
-    this.tell("polling");
+    this.onState("polling");
     for (let asked = 0; asked < POLLS && !this.#hasEnded; asked += 1) {
       if (asked) await pause(POLL_MS, this.#stopping.signal);
       let events;
@@ -113,7 +113,7 @@ class Follower {
         if (this.#stopping.signal.aborted) return;
         for (const event of events) this.#take(event, event.id);
       } while (events.length && !this.#hasEnded);
-      this.tell("polling");
+      this.onState("polling");
     }
   }
 
@@ -121,7 +121,7 @@ class Follower {
     if (id) this.#lastId = id;
     if (message.type === "resync") this.#seq = message.from_seq;
     else if (message.seq) this.#seq = Math.max(this.#seq, message.seq);
-    this.hear(message);
+    this.onMessage(message);
     if (this.source.ends && ENDINGS.has(message.type)) this.#hasEnded = true;
   }
 }

@@ -5,10 +5,10 @@ import { eventsOfTurn, explain, getTurn, now, Refused } from "./api.js";
 import { openChannels } from "./channels.js";
 import { element, setText } from "./dom.js";
 import { openJournal } from "./journal.js";
-import { every, oncePerFrame } from "./pulse.js";
+import { every, oncePerFrame } from "./timers.js";
 import { hrefs } from "./router.js";
 import { chip, ENDED, setChip } from "./status.js";
-import { Story } from "./story.js";
+import { TurnModel } from "./turn_model.js";
 import { follow } from "./stream.js";
 import { clock, duration, whole } from "./time.js";
 import { value } from "./value.js";
@@ -28,7 +28,7 @@ export function openTurn(turnId, shell) {
 
 class TurnView {
   #turn = null;
-  #story = new Story();
+  #model = new TurnModel();
   #closers = [];
   #waterfall = openWaterfall();
   #channels = openChannels();
@@ -40,7 +40,7 @@ class TurnView {
     this.shell = shell;
     this.#actions = openActions(turnId, { sent: () => this.#read() });
     this.draw = oncePerFrame(() => this.#draw());
-    this.drawSaid = oncePerFrame(() => this.#channels.update(this.#story));
+    this.drawSaid = oncePerFrame(() => this.#channels.update(this.#model));
     const parts = (this.parts = {
       session: element("bdi", {}), workflow: element("bdi", {}, "Turn"), status: chip("accepted"),
       line: element("span", { class: "line-state", role: "status" }), facts: element("p", { class: "about" }),
@@ -60,14 +60,14 @@ class TurnView {
 
   get status() {
     if (this.#turn && ENDED.has(this.#turn.status)) return this.#turn.status;
-    return this.#story.status ?? this.#turn?.status ?? "accepted";
+    return this.#model.status ?? this.#turn?.status ?? "accepted";
   }
 
   async open() {
     await this.#read();
     if (this.isClosed) return;
     this.#closers.push(
-      follow(eventsOfTurn(this.turnId), (message) => this.#hear(message), (state) => this.#tell(state)),
+      follow(eventsOfTurn(this.turnId), (message) => this.#receive(message), (state) => this.#onState(state)),
       every(EXPLAIN_MS, () => this.#beat()).close,
       every(REDRAW_MS, () => ENDED.has(this.status) || this.draw()).close,
     );
@@ -78,16 +78,16 @@ class TurnView {
     for (const close of this.#closers) close();
   }
 
-  #hear(message) {
-    const before = this.#story.status;
-    if (!this.#story.take(message)) return;
+  #receive(message) {
+    const before = this.#model.status;
+    if (!this.#model.take(message)) return;
     // Frames are many: they touch nothing but what is said.
     if (message.type === "frame") return this.drawSaid();
     this.draw();
-    if (this.#story.status !== before) this.#read();
+    if (this.#model.status !== before) this.#read();
   }
 
-  #tell(state) {
+  #onState(state) {
     setText(this.parts.line, LINES[state]);
     this.parts.line.dataset.state = state;
   }
@@ -114,7 +114,7 @@ class TurnView {
     if (ENDED.has(this.status)) return void (this.parts.why.hidden = true);
     const found = await explain(this.turnId).catch(() => null);
     if (!found || this.isClosed) return;
-    if (found.status !== this.#turn?.status && !this.#story.seq) this.#turn = await getTurn(this.turnId).catch(() => this.#turn);
+    if (found.status !== this.#turn?.status && !this.#model.seq) this.#turn = await getTurn(this.turnId).catch(() => this.#turn);
     const [why, advice] = this.parts.why.children.length ? this.parts.why.children : this.#makeWhy();
     setText(why, found.why);
     setText(advice, found.what_to_do);
@@ -151,15 +151,15 @@ class TurnView {
     parts.facts.title = `accepted ${whole(Date.parse(turn.accepted_at))}`;
     this.#actions.update(status, turn.waits);
     const endedAt = turn.ended_at ? Date.parse(turn.ended_at) : null;
-    this.#waterfall.update(this.#story, Date.parse(turn.accepted_at), endedAt);
-    this.#channels.update(this.#story);
-    this.#journal.update(this.#story);
+    this.#waterfall.update(this.#model, Date.parse(turn.accepted_at), endedAt);
+    this.#channels.update(this.#model);
+    this.#journal.update(this.#model);
     this.#drawPayloads(turn, status);
   }
 
   #facts(turn) {
     const ended = turn.ended_at ? Date.parse(turn.ended_at) : now();
-    const attempt = Math.max(turn.attempt, this.#story.attempt);
+    const attempt = Math.max(turn.attempt, this.#model.attempt);
     return [
       `accepted ${clock(Date.parse(turn.accepted_at))}`,
       turn.started_at && `${turn.ended_at ? "took" : "for"} ${duration(ended - Date.parse(turn.started_at))}`,

@@ -37,14 +37,14 @@ export function openWaterfall() {
     update(...last);
   }
 
-  function update(story, acceptedAt, endedAt) {
-    last = [story, acceptedAt, endedAt];
-    const newest = Date.parse(story.events.at(-1)?.at ?? "") || acceptedAt;
+  function update(model, acceptedAt, endedAt) {
+    last = [model, acceptedAt, endedAt];
+    const newest = Date.parse(model.events.at(-1)?.at ?? "") || acceptedAt;
     const end = endedAt ?? Math.max(now(), newest);
-    const periods = wholePeriods(story.periods, Math.min(acceptedAt, story.startedAt ?? acceptedAt), end);
+    const periods = wholePeriods(model.periods, Math.min(acceptedAt, model.startedAt ?? acceptedAt), end);
     const scale = new Scale(periods);
-    const frame = { scale, end, folds: scale.folds, resets: story.resets };
-    const rows = linesOf(story, periods, end);
+    const frame = { scale, end, folds: scale.folds, resets: model.resets };
+    const rows = linesOf(model, periods, end);
     setList(body, rows.slice(0, rowsMax), ({ key }) => key, (row) => make(row, open), (made, row) => draw(made, row, frame, open));
     more.hidden = rows.length <= rowsMax;
     setText(more, `Show all ${rows.length} lines`);
@@ -56,13 +56,13 @@ export function openWaterfall() {
 }
 
 /** The lines of the waterfall; the first is the turn. */
-function linesOf(story, periods, end) {
-  const note = story.attempt > 1 ? `${story.attempt} attempts` : "";
+function linesOf(model, periods, end) {
+  const note = model.attempt > 1 ? `${model.attempt} attempts` : "";
   const lines = [{ key: "turn:", label: "Turn", kind: "turn", status: "", spans: periods, data: null, note }];
-  for (const row of story.rows.values()) {
+  for (const row of model.rows.values()) {
     lines.push({ ...row, key: `${row.kind}:${row.key}`, label: row.key, note: row.tries > 1 ? `${row.tries} tries` : "" });
   }
-  const inFlight = story.inFlight;
+  const inFlight = model.inFlight;
   if (inFlight) {
     const label = [...new Set(inFlight.steps)].join(", ") || "in flight";
     const spans = [{ from: inFlight.from ?? end, to: null, kind: "live" }];

@@ -62,7 +62,7 @@ class History:
         Ends when there is no more, after the ending, and when history has no event of the client's (cursor.is_lost).
         """
         while True:
-            rows = await stored.list_turn_story(
+            rows = await stored.list_stream_events(
                 self._pool,
                 cursor.turn_id,
                 self._tenant,

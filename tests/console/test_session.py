@@ -8,7 +8,7 @@ import httpx2
 from tests.console.browser import Browser, Console
 from tests.console.scripted import SESSION, STREAM, Act, Scripted, message
 from tests.console.test_console import post
-from tests.console.test_story import event
+from tests.console.test_turn_model import event
 
 BEGIN = (STREAM, None, "from=now")
 # A page that asks for nothing because of its age.

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.console.browser import Browser, Console
 from tests.console.scripted import JSON, STREAM, TURN_ID, Act, Scripted, message, page
-from tests.console.test_story import event
+from tests.console.test_turn_model import event
 
 STARTED = event(1, "turn.started", 0) | {"id": "1-1"}
 WRITTEN = event(2, "step.completed", 2, "write", result=1, attempts=1, channels={"answer": {"text": "Hello"}}) | {

@@ -14,7 +14,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings, load
 from argosy.local.broker import Broker
 from argosy.log import Outcome, Span
-from argosy.logs.kafka_metadata import answer, heard
+from argosy.logs.kafka_metadata import answer, known_answer
 from argosy.logs.open import ensure, open_admin
 from tests.conftest import open_folder
 from tests.contract.conftest import Log, entries, until
@@ -42,7 +42,7 @@ def settings(cluster: Broker) -> Settings:
 
 async def known(ask: Callable[[], "Future[Any]"]) -> Any:
     """The answer of a broker that has heard of the topic."""
-    return await heard(lambda: answer(ask()), SystemClock(), 20)
+    return await known_answer(lambda: answer(ask()), SystemClock(), 20)
 
 
 async def test_a_topic_gets_three_replicas_of_which_two_must_have_a_record(settings: Settings) -> None:

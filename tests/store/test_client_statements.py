@@ -69,7 +69,7 @@ async def test_no_read_of_a_client_scans_the_turns(backlog: asyncpg.Connection) 
         "find_ended_turns": ("turn", ([turn_id] * 500, [TENANT] * 500, LANE)),
         "find_turns_by_key": ("turn", ([SESSION_ID] * 1_000, [f"key-{n}" for n in range(1_000)], TENANT, LANE)),
         "list_turn_events": ("event", (turn_id, TENANT, LANE, 0, 100, 1_000, 1_000)),
-        "list_turn_story": ("event", (turn_id, TENANT, LANE, 7, 100, 1_000, 1_000)),
+        "list_stream_events": ("event", (turn_id, TENANT, LANE, 7, 100, 1_000, 1_000)),
         "find_moved_turns": ("turn", ([turn_id] * 500, [1] * 500)),
         "find_common_event": ("turn", (turn_id, TENANT, LANE, 9, 1)),
         "find_common_session_event": ("turn", (SESSION_ID, TENANT, LANE, 9, 9, 1, 1_000)),

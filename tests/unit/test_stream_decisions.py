@@ -1,4 +1,4 @@
-"""What a stream decides, as tables: ids, the seam, channels, and bytes on the wire."""
+"""What a stream decides, as tables: ids, continuity, channels, and bytes on the wire."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""One turn as one client is told it, by chance: whatever is heard late, twice, in part or not at all."""
+"""One turn as one client is told it, by chance: whatever is received late, twice, in part or not at all."""
 
 import random
 import uuid

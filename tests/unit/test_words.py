@@ -33,12 +33,14 @@ def _table(file: str, name: str) -> dict[str, str]:
 
 
 def test_the_console_knows_which_events_are_ends() -> None:
-    assert _words("story.js", "ENDINGS") == set(ENDINGS)
-    assert {each: each.removeprefix("turn.") for each in ENDINGS} == ENDINGS  # story.js does so
+    assert _words("turn_model.js", "ENDINGS") == set(ENDINGS)
+    assert {each: each.removeprefix("turn.") for each in ENDINGS} == ENDINGS  # turn_model.js does so
 
 
 def test_the_console_knows_the_state_after_each_event() -> None:
-    assert _table("story.js", "STATUS") == {key: value for key, value in STATUS_AFTER.items() if key not in ENDINGS}
+    assert _table("turn_model.js", "STATUS") == {
+        key: value for key, value in STATUS_AFTER.items() if key not in ENDINGS
+    }
 
 
 def test_the_console_knows_the_states_of_turns() -> None:

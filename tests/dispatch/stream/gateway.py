@@ -26,7 +26,7 @@ class Gateway:
 
     def __init__(self, address: str, worker_id: uuid.UUID, key: bytes = KEY) -> None:
         self.items: list[Any] = []
-        self.heard: list[tuple[float, Any]] = []
+        self.received: list[tuple[float, Any]] = []
         self.is_generous = True
         self.error: CallError | SignatureError | None = None
         self._callee = Callee(worker_id, address)
@@ -57,7 +57,7 @@ class Gateway:
         try:
             call = await self.call()
             while (message := await call.read()) is not None:
-                self.heard.append((time.monotonic(), message))
+                self.received.append((time.monotonic(), message))
                 self.items += message.items
                 self._news.set()
                 if self.is_generous and message.items:

@@ -36,7 +36,7 @@ class Room:
     def fill(self, number: int) -> None:
         self.owner.write(self.turns[number], data=b'"%b"' % (b"x" * QUEUE_SIZE_BYTES))
 
-    def heard(self) -> Iterator[tuple[int, str]]:
+    def received(self) -> Iterator[tuple[int, str]]:
         """Takes what comes until nothing does, as a gateway that reads on."""
         while True:
             was_full = self.connection.is_full
@@ -57,7 +57,7 @@ async def test_credit_that_comes_while_the_line_is_full_is_remembered() -> None:
 
     room.give(0)
 
-    assert list(room.heard()) == [(1, "event"), (0, "look")]
+    assert list(room.received()) == [(1, "event"), (0, "look")]
 
 
 async def test_a_frame_that_waited_for_credit_and_then_for_the_line_is_sent() -> None:
@@ -68,7 +68,7 @@ async def test_a_frame_that_waited_for_credit_and_then_for_the_line_is_sent() ->
 
     room.give(0)
 
-    assert list(room.heard()) == [(1, "event"), (0, "frame")]
+    assert list(room.received()) == [(1, "event"), (0, "frame")]
 
 
 @pytest.mark.parametrize("is_owed", [True, False], ids=["looks", "frames"])
@@ -82,7 +82,7 @@ async def test_who_finds_the_line_filled_again_by_others_waits_on(is_owed: bool)
         else:
             room.owner.emit(turn, "y" * 100)
 
-    heard = list(room.heard())
+    received = list(room.received())
 
-    told = {number for number, kind in heard if kind == ("look" if is_owed else "frame")}
+    told = {number for number, kind in received if kind == ("look" if is_owed else "frame")}
     assert told == set(range(count))

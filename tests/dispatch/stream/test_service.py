@@ -46,9 +46,9 @@ async def test_every_event_of_ten_thousand_is_told_once_and_in_order(owner: Owne
 async def test_a_worker_says_that_it_lives(owner: Owner, gateway: Gateway) -> None:
     await gateway.send()
 
-    await gateway.until(lambda: len(gateway.heard) >= 3)
+    await gateway.until(lambda: len(gateway.received) >= 3)
 
-    times = [at_s for at_s, _ in gateway.heard]
+    times = [at_s for at_s, _ in gateway.received]
     assert 0.9 < times[2] - times[1] < 1.8
 
 
@@ -150,7 +150,7 @@ async def _hold_streams(owner: Owner) -> None:
         async with asyncio.timeout(5):
             each.read()
             await each.send()
-            await each.until(lambda each=each: bool(each.heard))
+            await each.until(lambda each=each: bool(each.received))
     async with Gateway(owner.address, owner.worker_id) as one_more:
         await one_more.send()
         assert await one_more.until_ended() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -74,7 +74,7 @@ async def test_recorded_messages_mean_nothing_to_another_worker(owner: Owner, re
 
 async def test_recorded_messages_mean_nothing_to_another_method(owner: Owner, relay: Relay, through: Gateway) -> None:
     await through.send()
-    await through.until(lambda: bool(through.heard))
+    await through.until(lambda: bool(through.received))
     heard: list[object] = []
     poke = PokeService(lambda: heard.append(1), heard.append, lambda: heard.append(2), heard.append, streams_max=1)
     server = RpcServer(key=KEY, worker_id=owner.worker_id, host="127.0.0.1", port=0, silent=SILENT)

@@ -1,4 +1,4 @@
-"""What one client's interest keeps of what it heard when a worker is lost. Its connections are the test's."""
+"""What a follower keeps of what it received when a worker is lost. Its connections are the test's."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,4 @@
-"""What one client is told of one turn: history, then what its owner says, without a seam."""
+"""What one client is told of one turn: history, then what its owner says, without a break."""
 
 import asyncio
 import json

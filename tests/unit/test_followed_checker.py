@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.checker.followed import Followed, Message, breaches
 from tests.checker.seen import Event, Read
-from tests.checker.watched import Heard, Watched, breaches
 
 WHOLE = {"answer": {"text": "Hello!"}}
 
@@ -47,21 +47,21 @@ OWN = _read(
 )
 
 
-def durable(read: Read, seq: int, connection: int = 1) -> Heard:
+def durable(read: Read, seq: int, connection: int = 1) -> Message:
     event = read.events[seq - 1]
-    return Heard(connection, event.type, seq, event.attempt, event.key, event.data or {})
+    return Message(connection, event.type, seq, event.attempt, event.key, event.data or {})
 
 
-def live(type_: str, seq: int, connection: int = 1, attempt: int = 1, **data: Any) -> Heard:
-    return Heard(connection, type_, seq, attempt, "", {"step": "write", "channel": "answer", **data})
+def live(type_: str, seq: int, connection: int = 1, attempt: int = 1, **data: Any) -> Message:
+    return Message(connection, type_, seq, attempt, "", {"step": "write", "channel": "answer", **data})
 
 
-def frame(seq: int, offset: int, text: str, connection: int = 1, attempt: int = 1) -> Heard:
+def frame(seq: int, offset: int, text: str, connection: int = 1, attempt: int = 1) -> Message:
     return live("frame", seq, connection, attempt, offset=offset, text=text)
 
 
-def _judged(read: Read, *heard: Heard, **more: Any) -> list[str]:
-    return breaches(Watched("t", heard, more.pop("shows", None)), read, **more)
+def _judged(read: Read, *messages: Message, **more: Any) -> list[str]:
+    return breaches(Followed("t", messages, more.pop("shows", None)), read, **more)
 
 
 def _only(found: list[str], words: str) -> None:
@@ -69,24 +69,24 @@ def _only(found: list[str], words: str) -> None:
     assert words in found[0]
 
 
-def _story(read: Read, at: int, *live_ones: Heard) -> list[Heard]:
+def _messages(read: Read, at: int, *live_ones: Message) -> list[Message]:
     """The durable events, with what came live after the at-th of them."""
     told = [durable(read, seq) for seq in range(1, len(read.events) + 1)]
     return [*told[:at], *live_ones, *told[at:]]
 
 
 @pytest.mark.parametrize(
-    "heard",
+    "messages",
     [
-        pytest.param(_story(PLAIN, 1), id="nothing live"),
-        pytest.param(_story(PLAIN, 1, frame(1, 0, "Hel"), frame(1, 3, "lo!")), id="in pieces"),
+        pytest.param(_messages(PLAIN, 1), id="nothing live"),
+        pytest.param(_messages(PLAIN, 1, frame(1, 0, "Hel"), frame(1, 3, "lo!")), id="in pieces"),
         pytest.param(
             [durable(PLAIN, 1), frame(1, 0, "Hel"), durable(PLAIN, 2, connection=2), durable(PLAIN, 3, connection=2)],
             id="the event tells the rest to who comes back",
         ),
-        pytest.param(_story(PLAIN, 1, frame(1, 0, "Hel"), frame(1, 0, "Hello!", 2)), id="told twice"),
+        pytest.param(_messages(PLAIN, 1, frame(1, 0, "Hel"), frame(1, 0, "Hello!", 2)), id="told twice"),
         pytest.param(
-            _story(PLAIN, 1, frame(1, 0, "H"), live("gap", 1, 2), frame(1, 0, "Hello!", 2)), id="a gap that is healed"
+            _messages(PLAIN, 1, frame(1, 0, "H"), live("gap", 1, 2), frame(1, 0, "Hello!", 2)), id="a healed gap"
         ),
         pytest.param(
             [
@@ -111,10 +111,10 @@ def _story(read: Read, at: int, *live_ones: Heard) -> list[Heard]:
         ),
     ],
 )  # fmt: skip
-def test_what_a_client_may_be_told(heard: list[Heard]) -> None:
-    second = next(each.type for each in heard if each.seq == 2)
+def test_what_a_client_may_be_told(messages: list[Message]) -> None:
+    second = next(each.type for each in messages if each.seq == 2)
     read = next(each for each in (PLAIN, RETRIED, CRASHED) if each.events[1].type == second)
-    assert _judged(read, *heard) == []
+    assert _judged(read, *messages) == []
 
 
 def test_an_event_that_is_missing_doubled_or_out_of_order_is_seen() -> None:
@@ -125,9 +125,9 @@ def test_an_event_that_is_missing_doubled_or_out_of_order_is_seen() -> None:
 
 
 def test_an_event_that_is_not_the_one_that_was_recorded_is_seen() -> None:
-    heard = _story(PLAIN, 1)
-    heard[1] = heard[1]._replace(key="other")
-    assert "W1 other: turn t told 2 as step.completed other" in _judged(PLAIN, *heard)[0]
+    messages = _messages(PLAIN, 1)
+    messages[1] = messages[1]._replace(key="other")
+    assert "W1 other: turn t told 2 as step.completed other" in _judged(PLAIN, *messages)[0]
 
 
 def test_a_turn_without_an_end_is_seen() -> None:
@@ -135,21 +135,21 @@ def test_a_turn_without_an_end_is_seen() -> None:
 
 
 def test_text_that_is_not_what_was_recorded_is_seen() -> None:
-    _only(_judged(PLAIN, *_story(PLAIN, 1, frame(1, 0, "Hello"))), "W2 text: turn t, write/answer was 5 characters")
+    _only(_judged(PLAIN, *_messages(PLAIN, 1, frame(1, 0, "Hello"))), "W2 text: turn t, write/answer was 5 characters")
 
 
 def test_a_hole_in_a_text_is_seen() -> None:
-    assert "W2 hole" in _judged(PLAIN, *_story(PLAIN, 1, frame(1, 0, "Hel"), frame(1, 4, "o!")))[0]
+    assert "W2 hole" in _judged(PLAIN, *_messages(PLAIN, 1, frame(1, 0, "Hel"), frame(1, 4, "o!")))[0]
 
 
 def test_text_that_is_rewritten_is_seen() -> None:
-    _only(_judged(PLAIN, *_story(PLAIN, 1, frame(1, 0, "Yell"), frame(1, 0, "Hello!"))), "W2 rewritten")
+    _only(_judged(PLAIN, *_messages(PLAIN, 1, frame(1, 0, "Yell"), frame(1, 0, "Hello!"))), "W2 rewritten")
 
 
 def test_a_gap_that_is_not_healed_is_seen() -> None:
     torn = [frame(1, 0, "Hello!"), live("gap", 1)]
-    _only(_judged(PLAIN, *_story(PLAIN, 1, *torn)), "W2 text")
-    assert "W2 gap" in _judged(PLAIN, *_story(PLAIN, 1, *torn, frame(1, 5, "!")))[0]
+    _only(_judged(PLAIN, *_messages(PLAIN, 1, *torn)), "W2 text")
+    assert "W2 gap" in _judged(PLAIN, *_messages(PLAIN, 1, *torn, frame(1, 5, "!")))[0]
 
 
 def test_a_retry_that_was_not_announced_is_seen_even_when_the_connection_broke_meanwhile() -> None:
@@ -161,37 +161,37 @@ def test_a_retry_that_was_not_announced_is_seen_even_when_the_connection_broke_m
 def test_an_attempt_that_was_not_announced_is_seen() -> None:
     early = [durable(CRASHED, 1), frame(1, 0, "Hello!", attempt=2), *(durable(CRASHED, seq) for seq in (2, 3, 4))]
     _only(_judged(CRASHED, *early), "W3 reset: turn t, write/answer goes on in attempt 2")
-    late = _story(CRASHED, 2, frame(2, 0, "Hello!", attempt=1))
+    late = _messages(CRASHED, 2, frame(2, 0, "Hello!", attempt=1))
     _only(_judged(CRASHED, *late), "W3 void")
 
 
 def test_a_frame_before_the_event_that_it_follows_is_seen() -> None:
-    _only(_judged(TWO_STEPS, *_story(TWO_STEPS, 1, frame(1, 0, "Hello!"))), "W4 early: turn t, write/answer is told")
-    _only(_judged(PLAIN, frame(1, 0, "Hello!", attempt=0), *_story(PLAIN, 0)), "W4 early")
+    _only(_judged(TWO_STEPS, *_messages(TWO_STEPS, 1, frame(1, 0, "Hello!"))), "W4 early: turn t, write/answer is told")
+    _only(_judged(PLAIN, frame(1, 0, "Hello!", attempt=0), *_messages(PLAIN, 0)), "W4 early")
 
 
 def test_a_frame_after_the_end_of_its_step_is_seen() -> None:
-    _only(_judged(PLAIN, *_story(PLAIN, 2, frame(2, 0, "Hello!"))), "W4 late")
+    _only(_judged(PLAIN, *_messages(PLAIN, 2, frame(2, 0, "Hello!"))), "W4 late")
 
 
 def test_a_secret_is_seen_wherever_it_is() -> None:
-    _only(_judged(PLAIN, *_story(PLAIN, 1), secrets=["Hello"]), "W5 private: turn t told 'Hello'")
+    _only(_judged(PLAIN, *_messages(PLAIN, 1), secrets=["Hello"]), "W5 private: turn t told 'Hello'")
 
 
 def test_what_a_client_shows_in_the_end_is_what_was_recorded() -> None:
-    assert _judged(PLAIN, *_story(PLAIN, 1), shows={("write", "answer"): "Hello!"}) == []
-    _only(_judged(PLAIN, *_story(PLAIN, 1), shows={("write", "answer"): "Hello"}), "W2 client")
+    assert _judged(PLAIN, *_messages(PLAIN, 1), shows={("write", "answer"): "Hello!"}) == []
+    _only(_judged(PLAIN, *_messages(PLAIN, 1), shows={("write", "answer"): "Hello"}), "W2 client")
 
 
-def own(seq: int, offset: int, text: str, attempt: int) -> Heard:
-    return Heard(1, "frame", seq, attempt, "", {"step": "", "channel": "log", "offset": offset, "text": text})
+def own(seq: int, offset: int, text: str, attempt: int) -> Message:
+    return Message(1, "frame", seq, attempt, "", {"step": "", "channel": "log", "offset": offset, "text": text})
 
 
 def test_the_event_may_be_the_first_to_tell_what_the_workflow_said_in_another_attempt() -> None:
-    assert _judged(OWN, *_story(OWN, 1, own(1, 0, "begun, ", 1))) == []
-    assert _judged(OWN, *_story(OWN, 3, own(3, 0, "begun, ended", 2))) == []
+    assert _judged(OWN, *_messages(OWN, 1, own(1, 0, "begun, ", 1))) == []
+    assert _judged(OWN, *_messages(OWN, 3, own(3, 0, "begun, ended", 2))) == []
 
 
 def test_what_was_begun_in_another_attempt_is_told_to_its_end() -> None:
-    cut_short = _story(OWN, 3, own(3, 0, "begun, en", 2))
+    cut_short = _messages(OWN, 3, own(3, 0, "begun, en", 2))
     _only(_judged(OWN, *cut_short), "W2 text: turn t, the workflow/log was 9 characters")

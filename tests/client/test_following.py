@@ -1,10 +1,10 @@
 """The storm's own client of the library: what it writes down is enough to find what the library was not told."""
 
 from argosy import AsyncClient
+from tests.checker.followed import breaches
 from tests.checker.seen import Event, Read
-from tests.checker.watched import breaches
 from tests.client.scripted import TURN, Scripted, event, stream
-from tests.faults.watching import follow
+from tests.faults.following import follow
 
 CHANNELS = {"answer": {"text": "Hello!"}}
 RECORDED = Read(

@@ -1,4 +1,4 @@
-"""Clients that watch one turn each to its end, over as many connections as it takes, and write down what they heard."""
+"""Clients that follow one turn each to its end, over as many connections as it takes, and note what they got."""
 
 import asyncio
 import json
@@ -12,21 +12,21 @@ import msgspec
 
 from argosy import AsyncClient
 from argosy.client import Assembler, Event, Resync, StreamEvent
+from tests.checker.followed import Followed, Message
 from tests.checker.history import ENDING_EVENT
-from tests.checker.watched import Heard, Watched
 
 _ENDINGS = frozenset(ENDING_EVENT.values())
 _SILENT_S = 3.0
 # A reader goes elsewhere by itself, too, after so many messages.
 _MESSAGES = (30, 400)
 
-Listener = Callable[[Heard], None]
+Listener = Callable[[Message], None]
 
 
-async def read(http: httpx2.AsyncClient, urls: Sequence[str], turn_id: str, seed: int, listener: Listener) -> Watched:
+async def read(http: httpx2.AsyncClient, urls: Sequence[str], turn_id: str, seed: int, listener: Listener) -> Followed:
     """By the bytes on the wire: whoever is silent, refuses or breaks is left for the other, with the last id."""
     dice = random.Random(f"{seed} {turn_id}")
-    heard: list[Heard] = []
+    messages: list[Message] = []
     last, connection = "", 0
     while True:
         connection += 1
@@ -37,7 +37,7 @@ async def read(http: httpx2.AsyncClient, urls: Sequence[str], turn_id: str, seed
             async with http.stream("GET", url, headers=headers) as response:
                 assert response.status_code in (200, 204, 502, 503), f"{turn_id} after {last}: {response.status_code}"
                 if response.status_code == 204:
-                    return Watched(turn_id, tuple(heard))
+                    return Followed(turn_id, tuple(messages))
                 message: dict[str, str] = {}
                 async for line in response.aiter_lines():
                     if line:
@@ -46,27 +46,27 @@ async def read(http: httpx2.AsyncClient, urls: Sequence[str], turn_id: str, seed
                         continue
                     if "data" in message:
                         last = message.get("id", last)
-                        heard.append(_of_wire(connection, json.loads(message["data"])))
-                        listener(heard[-1])
+                        messages.append(_of_wire(connection, json.loads(message["data"])))
+                        listener(messages[-1])
                         left -= 1
                         # What completes a channel has no id, and the event after it says the same.
-                        if heard[-1].type in _ENDINGS or (left <= 0 and "id" in message):
+                        if messages[-1].type in _ENDINGS or (left <= 0 and "id" in message):
                             break
                     message = {}
         except httpx2.TransportError:
             pass
-        if heard and heard[-1].type in _ENDINGS:
-            return Watched(turn_id, tuple(heard))
+        if messages and messages[-1].type in _ENDINGS:
+            return Followed(turn_id, tuple(messages))
         await asyncio.sleep(dice.uniform(0.02, 0.2))
 
 
-def _of_wire(connection: int, body: dict[str, Any]) -> Heard:
-    return Heard(connection, body["type"], body["seq"], body["attempt"], body.get("key", ""), body["data"])
+def _of_wire(connection: int, body: dict[str, Any]) -> Message:
+    return Message(connection, body["type"], body["seq"], body["attempt"], body.get("key", ""), body["data"])
 
 
-async def follow(client: AsyncClient, turn_id: str, listener: Listener) -> Watched:
+async def follow(client: AsyncClient, turn_id: str, listener: Listener) -> Followed:
     """With the client library, which connects anew by itself: each time is counted at its HTTP clients."""
-    heard: list[Heard] = []
+    messages: list[Message] = []
     assembler = Assembler()
     connection = 0
 
@@ -81,16 +81,16 @@ async def follow(client: AsyncClient, turn_id: str, listener: Listener) -> Watch
         async with aclosing(client.turn(turn_id).events()) as events:
             async for event in events:
                 assembler.take(event)
-                heard.append(_of_event(connection, event))
-                listener(heard[-1])
+                messages.append(_of_event(connection, event))
+                listener(messages[-1])
     finally:
         for each in hooks:
             each.remove(count)
     shows = {(each.step, each.name): each.value for each in assembler.channels}
-    return Watched(turn_id, tuple(heard), shows)
+    return Followed(turn_id, tuple(messages), shows)
 
 
-def _of_event(connection: int, event: StreamEvent) -> Heard:
+def _of_event(connection: int, event: StreamEvent) -> Message:
     key, data = "", {}
     if isinstance(event, Event):
         key, data = event.key, event.data
@@ -98,7 +98,7 @@ def _of_event(connection: int, event: StreamEvent) -> Heard:
         data = {"from_seq": event.from_seq}
     else:
         data = {name: value for name in _MEMBERS if (value := getattr(event, name, msgspec.UNSET)) is not msgspec.UNSET}
-    return Heard(connection, event.type, event.seq, event.attempt, key, data)
+    return Message(connection, event.type, event.seq, event.attempt, key, data)
 
 
 _MEMBERS = ("step", "channel", "n", "offset", "text", "json", "patch")

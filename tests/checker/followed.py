@@ -1,4 +1,4 @@
-"""Decides whether the clients of streams were told what happened: `breaches(watched, read)`, in plain words. Pure.
+"""Decides whether the clients of streams were told what happened: `breaches(followed, read)`, in plain words. Pure.
 
 W1 every durable event 1..n, once each, as it was recorded. W2 the text that a client puts together is the one that was
 recorded. W3 whoever runs again says so: turn.reset before another attempt's text, channel.reset before another try's.
@@ -17,7 +17,7 @@ _ENDS_STEP: Final = frozenset({"step.completed", "step.failed"})
 _OWN: Final = ""  # the step of what the workflow itself says
 
 
-class Heard(NamedTuple):
+class Message(NamedTuple):
     """One message. connection: 1 and more; it changes when the client connects anew. data: of a frame its members."""
 
     connection: int
@@ -28,13 +28,13 @@ class Heard(NamedTuple):
     data: dict[str, Any]
 
 
-class Watched(NamedTuple):
+class Followed(NamedTuple):
     """Everything that one client was told of one turn. shows: what a client of ours has in the end, by (step, channel);
     None: the client only reads.
     """
 
     turn_id: str
-    heard: tuple[Heard, ...]
+    messages: tuple[Message, ...]
     shows: dict[tuple[str, str], Any] | None = None
 
 
@@ -71,77 +71,80 @@ class _Client:
         self.over: set[str] = set()
         self.channels: dict[tuple[str, str], _Channel] = {}
 
-    def take(self, heard: Heard) -> Iterator[str]:
-        self.connection = heard.connection
-        if heard.type == "resync":
-            self.seq = int(heard.data["from_seq"])
+    def take(self, message: Message) -> Iterator[str]:
+        self.connection = message.connection
+        if message.type == "resync":
+            self.seq = int(message.data["from_seq"])
             self.channels.clear()
             self.over = {event.key for seq, event in self.told.items() if seq <= self.seq and event.type in _ENDS_STEP}
-        elif heard.type in LIVE:
-            yield from self._live(heard)
+        elif message.type in LIVE:
+            yield from self._live(message)
         else:
-            yield from self._durable(heard)
+            yield from self._durable(message)
 
-    def _durable(self, heard: Heard) -> Iterator[str]:
-        if heard.seq != self.seq + 1:
-            yield f"W1 numbers: {self.where} told event {heard.seq} after {self.seq}"
-        true = self.told.get(heard.seq)
-        if true is None or (true.type, true.attempt, true.key) != (heard.type, heard.attempt, heard.key):
-            yield f"W1 other: {self.where} told {heard.seq} as {heard.type} {heard.key} of attempt {heard.attempt}"
-        if heard.attempt > max(self.attempt, 1) and heard.type != "turn.reset":
-            yield f"W3 reset: {self.where} went to attempt {heard.attempt} with {heard.type}"
-        self.seq, self.attempt = heard.seq, max(self.attempt, heard.attempt)
-        for name, held in heard.data.get("channels", {}).items():
-            yield from self._recorded(heard, name, held)
-        if heard.type in _ENDS_STEP:
-            self.over.add(heard.key)
-        elif heard.type == "turn.reset":
+    def _durable(self, message: Message) -> Iterator[str]:
+        if message.seq != self.seq + 1:
+            yield f"W1 numbers: {self.where} told event {message.seq} after {self.seq}"
+        true = self.told.get(message.seq)
+        if true is None or (true.type, true.attempt, true.key) != (message.type, message.attempt, message.key):
+            as_told = f"{message.type} {message.key} of attempt {message.attempt}"
+            yield f"W1 other: {self.where} told {message.seq} as {as_told}"
+        if message.attempt > max(self.attempt, 1) and message.type != "turn.reset":
+            yield f"W3 reset: {self.where} went to attempt {message.attempt} with {message.type}"
+        self.seq, self.attempt = message.seq, max(self.attempt, message.attempt)
+        for name, held in message.data.get("channels", {}).items():
+            yield from self._recorded(message, name, held)
+        if message.type in _ENDS_STEP:
+            self.over.add(message.key)
+        elif message.type == "turn.reset":
             for channel in self.channels.values():
                 channel.reset()
-        elif heard.type == "step.retrying":
+        elif message.type == "step.retrying":
             for (step, _), channel in self.channels.items():
-                channel.must_reset |= step == heard.key and channel.said != ""
+                channel.must_reset |= step == message.key and channel.said != ""
 
-    def _recorded(self, heard: Heard, name: str, held: dict[str, Any]) -> Iterator[str]:
+    def _recorded(self, message: Message, name: str, held: dict[str, Any]) -> Iterator[str]:
         if "text" not in held:
             return
-        step = heard.key if heard.type in _ENDS_STEP else _OWN  # a turn is parked by a step, and with its own channels
+        # A turn is parked by a step, and with its own channels.
+        step = message.key if message.type in _ENDS_STEP else _OWN
         channel = self.channels.setdefault((step, name), _Channel())
-        has_missed = channel.is_reset or channel.connection != heard.connection
+        has_missed = channel.is_reset or channel.connection != message.connection
         is_right = held["text"].startswith(channel.said) if has_missed else channel.said in ("", held["text"])
         if not is_right or channel.is_torn:
             where = f"{self.where}, {step or 'the workflow'}/{name}"
-            yield f"W2 text: {where} was {_end(channel.said)} when event {heard.seq} recorded {_end(held['text'])}"
+            yield f"W2 text: {where} was {_end(channel.said)} when event {message.seq} recorded {_end(held['text'])}"
         channel.said = channel.recorded = held["text"]
-        channel.connection = heard.connection
+        channel.connection = message.connection
         channel.is_torn = channel.must_reset = channel.is_reset = False
 
-    def _live(self, heard: Heard) -> Iterator[str]:
-        step, name = heard.data["step"], heard.data["channel"]
+    def _live(self, message: Message) -> Iterator[str]:
+        step, name = message.data["step"], message.data["channel"]
         where = f"{self.where}, {step or 'the workflow'}/{name}"
         channel = self.channels.setdefault((step, name), _Channel())
         channel.is_reset = False
-        if heard.type != "frame":
+        if message.type != "frame":
             channel.must_reset = False
-            if heard.type == "gap":
+            if message.type == "gap":
                 channel.is_torn = True
             else:
                 channel.said, channel.is_torn = "", False
             return
-        if heard.attempt > self.attempt:
-            yield f"W3 reset: {where} goes on in attempt {heard.attempt} and {self.attempt} was not reset"
-        if heard.attempt < self.attempt:
-            yield f"W3 void: {where} goes on in attempt {heard.attempt} after the reset to {self.attempt}"
-        if heard.seq > self.seq or self.needed.get(step, 0) > self.seq:
-            yield f"W4 early: {where} is told after event {self.seq}, before {max(heard.seq, self.needed.get(step, 0))}"
+        if message.attempt > self.attempt:
+            yield f"W3 reset: {where} goes on in attempt {message.attempt} and {self.attempt} was not reset"
+        if message.attempt < self.attempt:
+            yield f"W3 void: {where} goes on in attempt {message.attempt} after the reset to {self.attempt}"
+        if message.seq > self.seq or self.needed.get(step, 0) > self.seq:
+            needed = max(message.seq, self.needed.get(step, 0))
+            yield f"W4 early: {where} is told after event {self.seq}, before {needed}"
         if step in self.over:
             yield f"W4 late: {where} is told after its end"
         if channel.must_reset:
             channel.must_reset = False
             yield f"W3 retry: {where} goes on after a retry without a channel.reset"
-        channel.connection = heard.connection
-        if "text" in heard.data:
-            yield from self._say(where, channel, heard.data["offset"], heard.data["text"])
+        channel.connection = message.connection
+        if "text" in message.data:
+            yield from self._say(where, channel, message.data["offset"], message.data["text"])
 
     def _say(self, where: str, channel: _Channel, offset: int, text: str) -> Iterator[str]:
         if channel.is_torn:
@@ -158,24 +161,24 @@ class _Client:
             channel.said = channel.said[:offset] + text + channel.said[offset + len(text) :]
 
 
-def breaches(watched: Watched, read: Read, secrets: Collection[str] = ()) -> list[str]:
+def breaches(followed: Followed, read: Read, secrets: Collection[str] = ()) -> list[str]:
     """Every broken promise to one client; [] when all were kept. secrets: what no stream may contain. The steps of the
     turn ran one after the other.
     """
     told = {event.seq: event for event in read.events}
-    client = _Client(watched.turn_id, told, _needed(read))
-    found = [line for heard in watched.heard for line in client.take(heard)]
+    client = _Client(followed.turn_id, told, _needed(read))
+    found = [line for message in followed.messages for line in client.take(message)]
     if client.seq != len(read.events):
         found.append(f"W1 numbers: {client.where} was told up to {client.seq} of {len(read.events)} events")
     if read.events and read.events[-1].type not in ENDING_EVENT.values():
         found.append(f"W1 end: {client.where} has not ended: {read.status}")
-    found += _values(watched, read, client)
-    said = json.dumps([heard._asdict() for heard in watched.heard])
+    found += _values(followed, read, client)
+    said = json.dumps([message._asdict() for message in followed.messages])
     found += [f"W5 private: {client.where} told {secret!r}" for secret in secrets if secret in said]
     return found
 
 
-def _values(watched: Watched, read: Read, client: _Client) -> Iterator[str]:
+def _values(followed: Followed, read: Read, client: _Client) -> Iterator[str]:
     """W2 at the end: what both sides hold."""
     recorded: dict[tuple[str, str], Any] = {}
     for event in read.events:
@@ -187,8 +190,8 @@ def _values(watched: Watched, read: Read, client: _Client) -> Iterator[str]:
         if isinstance(value, str) and (channel is None or channel.said != value):
             said = "nothing" if channel is None else _end(channel.said)
             yield f"W2 result: {where} is {said} in the end, recorded is {_end(value)}"
-        if watched.shows is not None and watched.shows.get((step, name)) != value:
-            shown = str(watched.shows.get((step, name)))
+        if followed.shows is not None and followed.shows.get((step, name)) != value:
+            shown = str(followed.shows.get((step, name)))
             yield f"W2 client: {where} is shown as {_end(shown)}, recorded is {_end(str(value))}"
 
 

@@ -71,7 +71,7 @@ class Row {
   }
 }
 
-export class Story {
+export class TurnModel {
   seq = 0;
   lineage = "";
   attempt = 0;
@@ -118,14 +118,14 @@ export class Story {
 
   #goBackTo(seq) {
     const kept = this.events.filter((event) => event.seq <= seq);
-    Object.assign(this, new Story());
+    Object.assign(this, new TurnModel());
     this.#progressAt = null;
     for (const event of kept) this.#takeEvent(event);
     return true;
   }
 
   #jumpTo({ turn, seq }) {
-    Object.assign(this, new Story());
+    Object.assign(this, new TurnModel());
     this.#progressAt = null;
     this.seq = seq ?? 0;
     this.status = turn.status;

@@ -22,40 +22,40 @@ CLEARED = {"type": "channel.reset", "attempt": 1, "n": 9, "channel": "answer", "
 GAP = {"type": "gap", "attempt": 1, "n": 9, "channel": "answer", "step": "write"}
 DONE = event(2, "step.completed", 1, "write", result=1, attempts=1, channels={"answer": {"text": "Hello, world"}})
 
-TELL = """
-    const story = new it.Story();
-    for (const message of given[0]) story.take(message);
+MODEL = """
+    const model = new it.TurnModel();
+    for (const message of given[0]) model.take(message);
     const begin = Date.parse("2026-11-21T12:00:00Z");
-    const rows = [...story.rows.values()].map(({ key, kind, status, tries, spans }) => ({
+    const rows = [...model.rows.values()].map(({ key, kind, status, tries, spans }) => ({
         key, kind, status, tries, spans: spans.map(({ from, to, kind }) => [kind, from - begin, to && to - begin]),
     }));
-    const channels = [...story.channels.values()].map(({ step, name, text, value, isOpen }) => (
+    const channels = [...model.channels.values()].map(({ step, name, text, value, isOpen }) => (
         { step, name, text, value, isOpen }));
-    return { rows, channels, status: story.status, attempt: story.attempt, seq: story.seq,
-             resets: story.resets.length, periods: story.periods.map(({ kind }) => kind) };
+    return { rows, channels, status: model.status, attempt: model.attempt, seq: model.seq,
+             resets: model.resets.length, periods: model.periods.map(({ kind }) => kind) };
 """
 
 
 @pytest.fixture
 def told(console: Console) -> Any:
-    """What a story is after these messages."""
+    """What a model is after these messages."""
     console.open_quietly()
 
     def tell(*messages: dict[str, Any]) -> dict[str, Any]:
-        story: dict[str, Any] = console.module("story", TELL, list(messages))
-        return story
+        model: dict[str, Any] = console.module("turn_model", MODEL, list(messages))
+        return model
 
     return tell
 
 
-def said(story: dict[str, Any]) -> str | None:
-    (channel,) = story["channels"]
+def said(model: dict[str, Any]) -> str | None:
+    (channel,) = model["channels"]
     text: str | None = channel["text"]
     return text
 
 
 def test_tries_and_the_pauses_between_them_are_one_line(told: Any) -> None:
-    story = told(
+    model = told(
         *BEGUN,
         event(2, "step.retrying", 1, "charge", type="E", message="no", attempts=1, delay_s=0.5),
         event(3, "wait.started", 1, "charge~1", kind="retry", timeout_s=0.5),
@@ -66,14 +66,14 @@ def test_tries_and_the_pauses_between_them_are_one_line(told: Any) -> None:
         event(8, "turn.completed", 2),
     )
 
-    (row,) = story["rows"]
+    (row,) = model["rows"]
     assert row["spans"] == [["failed", 0, 1000], ["backoff", 1000, 1500], ["completed", 1500, 2000]]
     assert (row["status"], row["tries"]) == ("completed", 2)
-    assert story["periods"] == ["running", "suspended", "running"]
+    assert model["periods"] == ["running", "suspended", "running"]
 
 
 def test_what_was_in_flight_when_a_worker_was_lost_is_shown_as_lost(told: Any) -> None:
-    story = told(
+    model = told(
         *BEGUN,
         event(2, "step.completed", 1, "a", result=1, attempts=1),
         frame(1, 0, "half an ans"),
@@ -81,23 +81,23 @@ def test_what_was_in_flight_when_a_worker_was_lost_is_shown_as_lost(told: Any) -
         event(4, "step.completed", 4, "write", attempt=2, result=1, attempts=1, channels={"answer": {"text": "whole"}}),
     )
 
-    rows = {row["key"]: row["spans"] for row in story["rows"]}
+    rows = {row["key"]: row["spans"] for row in model["rows"]}
     assert rows["in flight"] == [["lost", 1000, 3000]]
     assert rows["write"] == [["completed", 3000, 4000]]
-    assert (story["attempt"], story["resets"], said(story)) == (2, 1, "whole")
+    assert (model["attempt"], model["resets"], said(model)) == (2, 1, "whole")
 
 
 def test_a_step_that_was_known_to_be_in_flight_is_the_one_that_was_lost(told: Any) -> None:
-    story = told(
+    model = told(
         *BEGUN, event(2, "step.intended", 1, "wire"), event(3, "turn.reset", 3, attempt=2, from_seq=3),
         event(4, "turn.parked", 3, attempt=2, reason="uncertain_effect"),
     )  # fmt: skip
 
-    assert [(row["key"], row["spans"]) for row in story["rows"]] == [("wire", [["lost", 1000, 3000]])]
+    assert [(row["key"], row["spans"]) for row in model["rows"]] == [("wire", [["lost", 1000, 3000]])]
 
 
 def test_what_the_code_gave_up_is_over(told: Any) -> None:
-    story = told(
+    model = told(
         *BEGUN,
         event(2, "wait.started", 0, "signal:stop", kind="signal", name="stop"),
         frame(1, 0, "half an ans"),
@@ -106,21 +106,21 @@ def test_what_the_code_gave_up_is_over(told: Any) -> None:
         event(5, "turn.cancelling", 3, until="2026-11-21T12:00:30Z"),
     )
 
-    rows = {row["key"]: (row["status"], row["spans"]) for row in story["rows"]}
+    rows = {row["key"]: (row["status"], row["spans"]) for row in model["rows"]}
     assert rows["write"] == ("cancelled", [["cancelled", 0, 1000]])
     assert rows["signal:stop"] == ("cancelled", [["wait", 0, 2000]])
-    assert [channel["isOpen"] for channel in story["channels"]] == [False]
-    assert story["status"] == "running"
+    assert [channel["isOpen"] for channel in model["channels"]] == [False]
+    assert model["status"] == "running"
 
 
 def test_the_end_closes_what_was_open(told: Any) -> None:
-    story = told(
+    model = told(
         *BEGUN, event(2, "wait.started", 1, "signal:go", kind="signal", name="go"), event(3, "turn.suspended", 1),
         event(4, "turn.cancelled", 9),
     )  # fmt: skip
 
-    assert story["rows"][0]["spans"] == [["wait", 1000, 9000]]
-    assert story["status"] == "cancelled"
+    assert model["rows"][0]["spans"] == [["wait", 1000, 9000]]
+    assert model["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -162,13 +162,13 @@ RESET = event(4, "turn.reset", 3, attempt=2, from_seq=3)
 def test_what_a_workflow_said_and_a_suspend_recorded_stays(
     told: Any, what: str, messages: list[dict[str, Any]], expected: str
 ) -> None:
-    story = told(*BEGUN, frame(1, 0, "abc", ""), SUSPENDED, RESUMED, *messages)
+    model = told(*BEGUN, frame(1, 0, "abc", ""), SUSPENDED, RESUMED, *messages)
 
-    assert (said(story), story["channels"][0]["isOpen"]) == (expected, True), what
+    assert (said(model), model["channels"][0]["isOpen"]) == (expected, True), what
 
 
 def test_a_database_that_went_back_takes_the_story_back(told: Any) -> None:
-    story = told(
+    model = told(
         *BEGUN,
         event(2, "step.completed", 1, "a", result=1, attempts=1),
         event(3, "turn.completed", 2),
@@ -176,13 +176,13 @@ def test_a_database_that_went_back_takes_the_story_back(told: Any) -> None:
         event(2, "step.completed", 5, "b", result=1, attempts=1),
     )
 
-    assert [row["key"] for row in story["rows"]] == ["b"]
-    assert (story["seq"], story["status"]) == (2, "running")
+    assert [row["key"] for row in model["rows"]] == ["b"]
+    assert (model["seq"], model["status"]) == (2, "running")
 
 
 def test_a_snapshot_stands_for_what_is_kept_no_longer(told: Any) -> None:
     step = {"key": "a", "status": "completed", "attempts": 2, "result": 1, "error": None}
-    story = told(
+    model = told(
         *BEGUN,
         frame(1, 0, "before"),
         {"type": "snapshot", "seq": 7, "turn": {"status": "running", "attempt": 2, "steps": [step]}},
@@ -190,16 +190,16 @@ def test_a_snapshot_stands_for_what_is_kept_no_longer(told: Any) -> None:
         event(8, "step.completed", 5, "b", attempt=2, result=1, attempts=1),
     )
 
-    assert [(row["key"], row["status"], row["tries"]) for row in story["rows"]] == [
+    assert [(row["key"], row["status"], row["tries"]) for row in model["rows"]] == [
         ("a", "completed", 2), ("b", "completed", 1),
     ]  # fmt: skip
-    assert (story["status"], story["attempt"], story["seq"], story["channels"]) == ("running", 2, 8, [])
+    assert (model["status"], model["attempt"], model["seq"], model["channels"]) == ("running", 2, 8, [])
 
 
 def test_a_private_step_is_shown_as_no_more_than_that(told: Any) -> None:
-    story = told(*BEGUN, event(2, "step.private", 1), event(3, "step.private", 2))
+    model = told(*BEGUN, event(2, "step.private", 1), event(3, "step.private", 2))
 
-    assert [(row["key"], row["kind"], len(row["spans"])) for row in story["rows"]] == [("private steps", "private", 2)]
+    assert [(row["key"], row["kind"], len(row["spans"])) for row in model["rows"]] == [("private steps", "private", 2)]
 
 
 def test_events_that_come_twice_count_once(told: Any) -> None:
