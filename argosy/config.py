@@ -521,7 +521,7 @@ class Settings(BaseSettings):
         description="Largest result that turn.completed carries to clients; of a larger one its size and a link.",
     )
     watch_subscriptions_max: int = Field(
-        default=50_000, ge=1, le=10_000_000, description="Turns and sessions that gateways watch at one worker."
+        default=50_000, ge=1, le=10_000_000, description="Turns and sessions that gateways follow at one worker."
     )
     rpc_silent_calls_max: int = Field(
         default=256,
@@ -536,7 +536,7 @@ class Settings(BaseSettings):
         default=256,
         ge=1,
         le=100_000,
-        description="Gateway processes that watch one worker at once; so many processes may poke it.",
+        description="Gateway processes that are connected to one worker at once; so many processes may poke it.",
     )
     watch_buffer_size_bytes_max: int = Field(
         default=8_388_608,

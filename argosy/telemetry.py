@@ -37,7 +37,7 @@ CONNECTIONS_REFUSED = Counter(
 STREAMS = Gauge("argosy_gateway_streams", "Event streams that clients have open")
 STREAMS_REFUSED = Counter("argosy_gateway_streams_refused", "Event streams refused for want of room")
 STREAM_READS = Counter("argosy_gateway_stream_reads", "Reads of history for event streams", ["why"])
-WATCH_LINES = Gauge("argosy_gateway_watch_lines", "Workers that this process watches")
+WATCH_LINES = Gauge("argosy_gateway_watch_lines", "Workers to which this process is connected, for live events")
 CACHE_AGE_S = Gauge("argosy_gateway_cache_age_seconds", "Age of the cache of workflows and owners")
 
 # Dispatch worker
@@ -94,8 +94,8 @@ STEPS = StepTally(
 )
 INBOX = Counter("argosy_inbox_rows", "Inbox rows taken, by kind and what became of them", ["kind", "outcome"])
 POKES = Counter("argosy_pokes", "Pokes received")
-WATCH_STREAMS = Gauge("argosy_watch_streams", "Gateway processes that watch this worker")
-WATCH_SUBSCRIPTIONS = Gauge("argosy_watch_subscriptions", "Turns and sessions that gateways watch here")
+WATCH_STREAMS = Gauge("argosy_watch_streams", "Gateway processes that are connected to this worker, for live events")
+WATCH_SUBSCRIPTIONS = Gauge("argosy_watch_subscriptions", "Turns and sessions that gateways follow here")
 WATCH_LOOKS = Counter("argosy_watch_looks", "Durable events that a gateway was told to read in Postgres")
 FRAMES = Counter("argosy_frames", "Frames sent to gateways")
 CALLS_REFUSED = Counter(

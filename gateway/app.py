@@ -120,12 +120,12 @@ def _lifespan(
 async def _running(state: State, has_signals: bool) -> AsyncIterator[None]:
     try:
         await state.catalog.open()
-        await state.log_watch.open()
+        await state.log_monitor.open()
         with on_stop(state.drain) if has_signals else nullcontext():
             yield
     finally:
         state.drain()
-        await state.log_watch.close()
+        await state.log_monitor.close()
         await state.waiting.close()
         await state.more_events.close()
         await state.connections.close()

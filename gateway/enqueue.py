@@ -19,7 +19,7 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
 from argosy.gateway.catalog import Catalog
-from argosy.gateway.log_watch import LogWatch
+from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.poking import Poking
 from argosy.gateway.problems import Problem
 from argosy.gateway.turn_request import Admitted
@@ -48,7 +48,7 @@ class Enqueue:
         self,
         settings: Settings,
         writer: LogWriter,
-        log_watch: LogWatch,
+        log_monitor: LogMonitor,
         pool: Pool,
         catalog: Catalog,
         poking: Poking,
@@ -59,7 +59,7 @@ class Enqueue:
         self._append_timeout_s = settings.log_append_timeout_s
         self._needs_wake = settings.log_backend == "postgres"
         self._writer = writer
-        self._log_watch = log_watch
+        self._log_monitor = log_monitor
         self._pool = pool
         self._catalog = catalog
         self._poking = poking
@@ -72,8 +72,8 @@ class Enqueue:
         Raises Problem when the lane's workers read another log, or when the log or accepting from it is more than
         GATEWAY_LAG_MAX_S behind.
         """
-        if self._log_watch.reason:
-            raise Problem("log_unavailable", self._log_watch.reason, retry_after_s=RETRY_AFTER_S)
+        if self._log_monitor.reason:
+            raise Problem("log_unavailable", self._log_monitor.reason, retry_after_s=RETRY_AFTER_S)
         if self._lag_s_max and await self._writer.backlog_age_s() > self._lag_s_max:
             detail = f"the log has not answered for more than {self._lag_s_max} s"
             raise Problem("log_unavailable", detail, retry_after_s=RETRY_AFTER_S)

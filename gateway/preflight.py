@@ -8,7 +8,7 @@ import uuid
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
-from argosy.gateway.log_watch import check_start
+from argosy.gateway.log_monitor import check_start
 from argosy.logs.open import open_writer
 from argosy.secret import load_secret
 from argosy.store import migrate

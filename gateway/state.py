@@ -9,7 +9,7 @@ from argosy.config import Settings
 from argosy.gateway import names
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.enqueue import Enqueue
-from argosy.gateway.log_watch import LogWatch
+from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.page_cursor import PageCursors
 from argosy.gateway.poking import Poking
 from argosy.gateway.rate_limit import RateLimit
@@ -33,7 +33,7 @@ class State:
     clock: Clock
     pool: Pool
     writer: LogWriter
-    log_watch: LogWatch
+    log_monitor: LogMonitor
     catalog: Catalog
     poking: Poking
     connections: WorkerConnections
@@ -76,14 +76,14 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
     read_timeout_s = min(settings.state_db_timeout_s, 2.0)
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
     poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count)
-    log_watch = LogWatch(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
+    log_monitor = LogMonitor(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
     connections = WorkerConnections(catalog, keys.calls, clock)
     return State(
         settings=settings,
         clock=clock,
         pool=pool,
         writer=writer,
-        log_watch=log_watch,
+        log_monitor=log_monitor,
         catalog=catalog,
         poking=poking,
         connections=connections,
@@ -91,7 +91,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         streams=Streams(settings.gateway_streams_max, settings.gateway_tenant_streams_max),
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),
-        enqueue=Enqueue(settings, writer, log_watch, pool, catalog, poking, clock),
+        enqueue=Enqueue(settings, writer, log_monitor, pool, catalog, poking, clock),
         rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),
         signal_rate_limit=RateLimit(settings.gateway_signal_rate_limit, settings.gateway_signal_rate_burst, clock),
         cursors=PageCursors(keys.cursors),

@@ -41,7 +41,9 @@ async def readyz(request: Request) -> Response:
     backlog_age_s = await state.writer.backlog_age_s()
     age_s = state.catalog.age_s
     store = await _store(state)
-    is_ready = is_ready_to_append(state.settings, backlog_age_s, has_store=store == "ok") and not state.log_watch.reason
+    is_ready = (
+        is_ready_to_append(state.settings, backlog_age_s, has_store=store == "ok") and not state.log_monitor.reason
+    )
     content: dict[str, Any] = {
         "ready": is_ready,
         "log": state.settings.log_backend,
@@ -50,8 +52,8 @@ async def readyz(request: Request) -> Response:
         "cache_age_s": None if age_s is None else round(age_s, 3),
         "workflows": state.catalog.workflow_count,
     }
-    if state.log_watch.reason:
-        content["log_refused"] = state.log_watch.reason
+    if state.log_monitor.reason:
+        content["log_refused"] = state.log_monitor.reason
     if is_ready:
         return json_response(content)
     return Response(encode(content), 503, {"Retry-After": "1"}, "application/json")

@@ -11,7 +11,7 @@ from argosy.config import load
 from argosy.errors import StoreUnavailableError
 from argosy.gateway import catalog as gateway_catalog
 from argosy.gateway.catalog import Catalog
-from argosy.gateway.log_watch import LogWatch
+from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.stream.connection import WorkerConnection
 from argosy.gateway.stream.subscription import Subscription, Target
 from argosy.gateway.together import Together
@@ -141,9 +141,9 @@ async def test_a_question_that_cannot_be_asked_has_no_answer_and_the_others_do(e
 
 @EACH_KIND
 async def test_the_log_is_watched_after_looks_that_failed(error):
-    watch = LogWatch(None, None, "turns", 1.0, Soon())
-    watch.look = looks = Fails(error, None).asynchronously
-    async with running(watch._run()):
+    monitor = LogMonitor(None, None, "turns", 1.0, Soon())
+    monitor.look = looks = Fails(error, None).asynchronously
+    async with running(monitor._run()):
         await until(lambda: looks.__self__.calls > 5)
 
 

@@ -9,7 +9,7 @@
 
 Beside it: ownership/ (which partitions this worker may read and write: eligibility, claims, hand-overs),
 scheduling/pager.py (reads turns that wait in Postgres into memory), inbox/ (signals, cancels, timers), builds/ (turns
-lent to and borrowed from other workers), watch/ (live events for gateways), poke.py (hints to look at once) and
+lent to and borrowed from other workers), stream/ (live events for gateways), poke.py (hints to look at once) and
 signs_of_life.py (shows that this worker lives, and sees which others do). parts.py puts them together; worker.py starts
 and stops the process. Imports run from inbox over ownership, accept and execution to scheduling and flush.
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from argosy.gateway.log_watch import check_start, refusal
+from argosy.gateway.log_monitor import check_start, refusal
 from argosy.log import Identity
 from argosy.store.lane_log import LaneLog
 

@@ -54,7 +54,7 @@ def check_start(seen: Identity, recorded: LaneLog | None, topic: str) -> str:
     return refusal(seen, seen, recorded, topic)
 
 
-class LogWatch:
+class LogMonitor:
     """Looks at the log and at the lane's record of it. reason: why nothing may be appended now; empty while it may."""
 
     def __init__(self, writer: LogWriter, lane_logs: LaneLogs, topic: str, ttl_s: float, clock: Clock) -> None:
