@@ -11,6 +11,7 @@ from typing import Any
 from argosy import ids
 from argosy.store.columns import columns
 from argosy.store.numbered_stream import Answer
+from argosy.store.parameters import DEAD_LETTERS, EVENTS, MOVES, PLACEMENTS, RECORDS, ROWS, TURNS, Group
 from argosy.store.pool import connect
 from argosy.store.queries import load_queries
 
@@ -148,6 +149,12 @@ class Hand:
         return str((await self.turn(turn))["status"])
 
 
+def row(group: Group, **values: Any) -> tuple[Any, ...]:
+    """A row of a group by the names of its columns; those that are not named are NULL."""
+    assert not values.keys() - set(group)
+    return tuple(values.get(each) for each in group)
+
+
 def accept_arguments(
     lane: str,
     log: str,
@@ -159,16 +166,18 @@ def accept_arguments(
     dead: Sequence[tuple[Any, ...]] = (),
 ) -> list[Any]:
     rows = [
-        (
-            each.partition, each.turn_id, TENANT, each.session_id, each.session, each.bucket, "echo", each.input,
-            each.on_busy, each.priority, each.not_before, each.deadline_s, each.key, each.digest, None, None,
+        row(
+            RECORDS, partition=each.partition, turn=each.turn_id, tenant=TENANT, session=each.session_id,
+            name=each.session, bucket=each.bucket, workflow="echo", input=each.input, on_busy=each.on_busy,
+            priority=each.priority, not_before=each.not_before, deadline_s=each.deadline_s, key=each.key,
+            digest=each.digest,
         )
         for each in turns
     ]  # fmt: skip
     return [
         lane, log, list(partitions), [epochs.get(each, 0) for each in partitions], list(froms),
         [first + count for first, count in zip(froms, counts, strict=True)], [None] * len(partitions),
-        *columns(rows, 16), *columns(dead, 5),
+        *columns(rows, RECORDS), *columns(dead, DEAD_LETTERS),
     ]  # fmt: skip
 
 
@@ -184,17 +193,21 @@ def flush_arguments(
     turns, events, rows, moved = [], [], [], [(0, *row) for row in moves]
     for index, each in enumerate(changes, 1):
         turns.append(
-            (
-                each.turn.partition, each.turn.turn_id, *each.old, each.status, each.attempt, each.seq, 0, None,
-                None, None, b"[]" if each.status == "suspended" else None, None, None,
+            row(
+                TURNS, partition=each.turn.partition, turn=each.turn.turn_id, old_status=each.old[0],
+                old_attempt=each.old[1], old_seq=each.old[2], status=each.status, attempt=each.attempt, seq=each.seq,
+                crashes=0, waits=b"[]" if each.status == "suspended" else None,
             )
         )  # fmt: skip
         seqs = itertools.count(each.old[2] + 1)
         events += [(index, next(seqs), each.attempt, kind, key, b"{}") for kind, key in each.events]
-        rows += [(index, row_id, kind, name, "", None, due_s) for row_id, kind, name, due_s in each.rows]
+        rows += [
+            row(ROWS, index=index, id=row_id, kind=kind, name=name, correlation="", due_s=due_s)
+            for row_id, kind, name, due_s in each.rows
+        ]
         moved += [(index, each.turn.partition, row_id, to) for row_id, to in each.moves]
     return [
         lane, partitions, [epochs.get(each, 0) for each in partitions],
-        *columns(turns, 15), *columns(events, 6), *columns(rows, 7), *columns(moved, 4),
-        *columns([(each.partition, each.turn_id) for each in placements], 2),
+        *columns(turns, TURNS), *columns(events, EVENTS), *columns(rows, ROWS), *columns(moved, MOVES),
+        *columns([(each.partition, each.turn_id) for each in placements], PLACEMENTS),
     ]  # fmt: skip

@@ -13,21 +13,9 @@ from argosy.store import migrate
 from argosy.store.queries import load_queries
 from argosy.store.session_settings import SESSION_SETTINGS
 
-FILES = ("turn", "session", "inbox", "catalog", "dead_letter", "fleet")
 LANE, TENANT, SESSION = "default", "default", "deep"
 SESSION_ID = ids.session_id_of(TENANT, LANE, SESSION)
 BUCKET = ids.bucket_of(SESSION_ID)
-
-
-async def test_every_statement_is_valid(any_database: str) -> None:
-    await migrate.migrate(any_database)
-    connection = await asyncpg.connect(any_database, server_settings={"search_path": "argosy"})
-
-    for file in FILES:
-        for statement in load_queries(file).values():
-            await connection.prepare(statement)
-
-    await connection.close()
 
 
 @pytest.fixture

@@ -102,19 +102,6 @@ async def test_a_function_whose_text_changed_is_applied_again_and_others_are_not
     await connection.close()
 
 
-async def test_the_functions_of_a_database_that_is_migrated_step_by_step_are_those_of_a_fresh_one(
-    any_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "migrations", lambda: [each for each in migrations() if each.name < "0010"])
-        patch.setattr(module, "functions", list)
-        await migrate(any_database)
-
-    await migrate(any_database)
-
-    assert await pending(any_database) == []
-
-
 HAS_ENDED = "CREATE OR REPLACE FUNCTION has_ended(status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT {}'"
 
 

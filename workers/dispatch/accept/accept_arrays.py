@@ -9,6 +9,7 @@ from argosy import ids, names, record
 from argosy.errors import InvalidRecordError, RecordError
 from argosy.log import Record
 from argosy.store.columns import columns
+from argosy.store.parameters import DEAD_LETTERS, RECORDS
 from argosy.store.queries import load_queries
 from argosy.store.row_uuid import row_uuid
 from argosy.workers.dispatch.accept import record_rule
@@ -107,6 +108,6 @@ class AcceptArrays:
             [owned.position for owned, _ in self.partitions],
             [position for _, position in self.partitions],
             self._through,
-            *columns(self._rows, 16),
-            *columns(self._dead, 5),
+            *columns(self._rows, RECORDS),
+            *columns(self._dead, DEAD_LETTERS),
         ]

@@ -4,6 +4,7 @@ import uuid
 from typing import Any, Final
 
 from argosy.store.columns import columns
+from argosy.store.parameters import EVENTS, MOVES, PLACEMENTS, ROWS, TURNS
 from argosy.store.queries import load_queries
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
@@ -81,9 +82,9 @@ class FlushArrays:
             self._lane,
             [each.partition for each in owned],
             [each.epoch for each in owned],
-            *columns(self._turns, 15),
-            *columns(self._events, 6),
-            *columns(self._inbox, 7),
-            *columns(list(self._moves.values()), 4),
-            *columns(self._placements, 2),
+            *columns(self._turns, TURNS),
+            *columns(self._events, EVENTS),
+            *columns(self._inbox, ROWS),
+            *columns(list(self._moves.values()), MOVES),
+            *columns(self._placements, PLACEMENTS),
         ]
