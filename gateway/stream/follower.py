@@ -22,7 +22,7 @@ from argosy.store.catalog import Owner
 
 CREDIT_BYTES: Final = 65_536
 _ENDING_CREDIT_BYTES: Final = 4_096
-_ASIDES_MAX: Final = 8
+_FORMER_MAX: Final = 8
 _PAUSE_S_MIN: Final = 0.02
 _PAUSE_S_MAX: Final = 1.0
 # A worker that has not answered in this time is given up: a living one sends each second that it lives.
@@ -42,7 +42,7 @@ class Follower:
         self._answer = asyncio.Event()
         # The subscription at the owner, and those at former owners where a step goes on.
         self._main: Subscription | None = None
-        self._asides: dict[Callee, Subscription] = {}
+        self._former: dict[Callee, Subscription] = {}
         self._task: asyncio.Task[None] | None = None
         self._asked: Owner | None = None
         self._left: Owner | None = None
@@ -62,11 +62,11 @@ class Follower:
         self.is_closed = True
         if self._task is not None:
             self._task.cancel()
-        for subscription in self._asides.values():
+        for subscription in self._former.values():
             self._connections.unsubscribe(subscription)
         if self._main is not None:
             self._connections.unsubscribe(self._main)
-        self._main, self._asides = None, {}
+        self._main, self._former = None, {}
         self._items.clear()
         self._news.set()
 
@@ -119,7 +119,7 @@ class Follower:
         elif what == "moved":
             self._moved(subscription, item.moved.still_streams)
         elif what == "at":
-            self._follow_aside(Callee(uuid.UUID(bytes=item.at.worker_id), item.at.address))
+            self._follow_former(Callee(uuid.UUID(bytes=item.at.worker_id), item.at.address))
         else:
             if what == "subscribed":
                 subscription.is_live = True
@@ -134,18 +134,18 @@ class Follower:
         self._items = deque(each for each in self._items if each[0] is not subscription)
         if subscription is self._taken:
             self._taken = None
-        is_aside = self._asides.get(subscription.callee) is subscription
+        is_former = self._former.get(subscription.callee) is subscription
         self._leave(subscription)
         # The owner says only once where else a step goes on. A worker there that had answered is asked again; one that
         # had not is given up.
-        if is_aside and subscription.is_live:
-            self._follow_aside(subscription.callee)
+        if is_former and subscription.is_live:
+            self._follow_former(subscription.callee)
 
     def _leave(self, subscription: Subscription) -> None:
         """End a subscription; the items that it brought already stay valid."""
         self._connections.unsubscribe(subscription)
-        if self._asides.get(subscription.callee) is subscription:
-            del self._asides[subscription.callee]
+        if self._former.get(subscription.callee) is subscription:
+            del self._former[subscription.callee]
         if subscription is self._main:
             self._main = None
             self._answer.set()
@@ -158,20 +158,20 @@ class Follower:
         if not still_streams:
             self._leave(subscription)
         elif subscription is self._main:
-            if before := self._asides.get(subscription.callee):
+            if before := self._former.get(subscription.callee):
                 self._connections.unsubscribe(before)
-            self._asides[subscription.callee], self._main = subscription, None
+            self._former[subscription.callee], self._main = subscription, None
             self._news.set()
             self._seek()
 
-    def _follow_aside(self, callee: Callee) -> None:
+    def _follow_former(self, callee: Callee) -> None:
         """Subscribe to the frames of a step that goes on at another worker.
 
         For a session it may be a step of another session: the worker that runs it knows of which one.
         """
-        if callee in self._asides or len(self._asides) >= _ASIDES_MAX:
+        if callee in self._former or len(self._former) >= _FORMER_MAX:
             return
-        aside = self._asides[callee] = Subscription(
+        former = self._former[callee] = Subscription(
             self,
             self._target,
             callee,
@@ -180,7 +180,7 @@ class Follower:
             credit_bytes=CREDIT_BYTES,
             is_frames_only=True,
         )
-        self._connections.subscribe(aside)
+        self._connections.subscribe(former)
 
     # Finding the owner
 

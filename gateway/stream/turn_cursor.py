@@ -39,7 +39,7 @@ class TurnCursor:
         "_has_attempt",
         "_last_id",
         "_sealed_place",
-        "_text",
+        "_turn_id_text",
         "attempt",
         "checked",
         "is_lost",
@@ -61,7 +61,7 @@ class TurnCursor:
         self.is_over = False
         self.is_lost = False
         self._has_attempt = not after.seq
-        self._text = str(turn_id)
+        self._turn_id_text = str(turn_id)
         self._last_id = self._id(self.n) if after.seq and after.lineage != ANY_LINEAGE else ""
         self._channels = ChannelView(after.attempt if after.n else 0, is_back=after.seq > 0)
 
@@ -132,7 +132,7 @@ class TurnCursor:
         self.is_lost = False
         self._has_attempt, self.attempt, self.n = not seq, 0, 0
         self._channels.forget()
-        return make_message(WireEvent.RESYNC, self._next_id(), self._text, seq, 0, None, resync_data(seq))
+        return make_message(WireEvent.RESYNC, self._next_id(), self._turn_id_text, seq, 0, None, resync_data(seq))
 
     def skip_to(self, first: EventRow, turn: bytes) -> Message:
         """Go on at this event, with which history begins now; return the snapshot. turn: as GET shows it, JSON."""
@@ -141,7 +141,7 @@ class TurnCursor:
         self._has_attempt, self.attempt, self.n = True, first.attempt, 0
         self._channels.forget()
         data = b'{"turn":%b}' % turn
-        return make_message(WireEvent.SNAPSHOT, self._next_id(), self._text, self.seq, self.attempt, None, data)
+        return make_message(WireEvent.SNAPSHOT, self._next_id(), self._turn_id_text, self.seq, self.attempt, None, data)
 
     def _durable(
         self, lineage: int, seq: int, attempt: int, event_type: str, key: str, data: bytes, at: datetime
@@ -153,7 +153,9 @@ class TurnCursor:
         self.checked = max(self.checked, lineage)
         self._has_attempt = True
         self._set_attempt(attempt)
-        messages.append(make_message(event.type, self._next_id(), self._text, seq, attempt, at, event.data, event.key))
+        messages.append(
+            make_message(event.type, self._next_id(), self._turn_id_text, seq, attempt, at, event.data, event.key)
+        )
         messages += [self._frame_message(each, 0, at) for each in self._channels.after(event.type, event.key)]
         self.is_over = event_type in ENDINGS
         return messages
@@ -165,7 +167,7 @@ class TurnCursor:
     def _frame_message(self, message: ChannelMessage, n: int, at: datetime) -> Message:
         data = frame_data(self.attempt, n, message.step, message.channel, message.part)
         return make_message(
-            message.type, self._next_id(n) if n else self._last_id, self._text, self.seq, self.attempt, at, data
+            message.type, self._next_id(n) if n else self._last_id, self._turn_id_text, self.seq, self.attempt, at, data
         )
 
     def _next_id(self, n: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""A worker's side of watching, served to real clients."""
+"""A worker's side of streams, served to real clients."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""A worker's side of watching without the worker: turns in memory, flushes by hand, real gRPC."""
+"""A worker's side of streams without the worker: turns in memory, flushes by hand, real gRPC."""
 
 import asyncio
 import uuid

@@ -192,7 +192,7 @@ class Subscriber:
         self.values: dict[tuple[str, str], Any] = {}
         self.n = 0
 
-    def hear(self, turn: Turn, frames: TurnFrames, frames_max: int) -> None:
+    def receive(self, turn: Turn, frames: TurnFrames, frames_max: int) -> None:
         for _ in range(frames_max):
             update = next_update(turn.channels.open(), self.sent, durable_seq=ANY, characters_max=3)
             if update is None:
@@ -222,7 +222,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("replace"), st.sampled_from("cd"), st.lists(st.integers(0, 9), max_size=3)),
     st.tuples(st.just("patch"), st.sampled_from("cd"), st.integers(0, 9)),
     st.tuples(st.just("retry"), st.sampled_from("abcd"), st.none()),
-    st.tuples(st.just("hear"), st.integers(0, 2), st.integers(1, 4)),
+    st.tuples(st.just("receive"), st.integers(0, 2), st.integers(1, 4)),
     st.tuples(st.just("come back"), st.integers(0, 2), st.booleans()),
 )
 
@@ -246,14 +246,14 @@ def test_every_watcher_has_every_value_in_the_end(actions: list[tuple[str, Any, 
             tries[who] += 1
             for subscriber in subscribers:  # the event that says so empties the channels
                 subscriber.values = {key: value for key, value in subscriber.values.items() if key[0] != who}
-        elif action == "hear":
-            subscribers[who].hear(turn, frames, what)
+        elif action == "receive":
+            subscribers[who].receive(turn, frames, what)
             frames.end_round()
         else:
             subscribers[who].come_back(turn, frames, is_known=what)
 
     for subscriber in subscribers:
-        subscriber.hear(turn, frames, 10_000)
+        subscriber.receive(turn, frames, 10_000)
 
     values = {
         (each.step, each.name): each.text(0, each.length) if each.is_text else json.loads(each.json())

@@ -47,7 +47,7 @@ class Reader:
         for event in self._running.events[self.seq :]:
             self._take(event.seq, event.type, event.key, event.data)
 
-    def hear(self, kind: str, message: Any) -> None:
+    def receive(self, kind: str, message: Any) -> None:
         if kind == "event" and message.seq > self.seq:
             assert message.seq == self.seq + 1
             self._take(message.seq, message.type, message.key, message.data)
@@ -115,7 +115,7 @@ class Gateway:
     def give(self, number: int, size_bytes: int) -> None:
         self._owner.hub.give_credit(self._connection.subscribers[number], size_bytes)
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         """Take one message from the connection."""
         was_full = self._connection.is_full
         items = self._connection.take()
@@ -123,7 +123,7 @@ class Gateway:
             self._owner.hub.drained(self._connection)
         for item in items:
             kind = item.WhichOneof("what")
-            self.readers[item.subscription].hear(kind, getattr(item, kind))
+            self.readers[item.subscription].receive(kind, getattr(item, kind))
 
 
 TURN, STEP, GATEWAY = st.sampled_from(TURNS), st.sampled_from(STEPS), st.integers(0, 2)
@@ -136,7 +136,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("flush"), TURN),
         st.tuples(st.just("suspend"), TURN),
         st.tuples(st.just("round")),
-        st.tuples(st.just("hear"), GATEWAY),
+        st.tuples(st.just("receive"), GATEWAY),
         st.tuples(st.just("give"), GATEWAY, TURN, st.integers(1, 400)),
         st.tuples(st.just("connect"), GATEWAY, st.integers(0, 300)),
     ),
@@ -166,8 +166,8 @@ class World:
                 self.runs[turn].suspend_and_resume()
             case ("round",):
                 self.owner.frame_publisher._publish_all()
-            case "hear", gateway:
-                self.gateways[gateway].hear()
+            case "receive", gateway:
+                self.gateways[gateway].receive()
             case "give", gateway, turn, size_bytes:
                 self.gateways[gateway].give(turn, size_bytes)
             case "connect", gateway, credit_bytes:
@@ -183,7 +183,7 @@ class World:
         for _ in range(100):
             self.owner.frame_publisher._publish_all()
             for gateway in self.gateways:
-                gateway.hear()
+                gateway.receive()
 
 
 async def _run(actions: Sequence[tuple[Any, ...]]) -> None:

@@ -75,14 +75,14 @@ async def test_recorded_messages_mean_nothing_to_another_worker(owner: Owner, re
 async def test_recorded_messages_mean_nothing_to_another_method(owner: Owner, relay: Relay, through: Gateway) -> None:
     await through.send()
     await through.until(lambda: bool(through.received))
-    heard: list[object] = []
-    poke = PokeService(lambda: heard.append(1), heard.append, lambda: heard.append(2), heard.append, streams_max=1)
+    poked: list[object] = []
+    poke = PokeService(lambda: poked.append(1), poked.append, lambda: poked.append(2), poked.append, streams_max=1)
     server = RpcServer(key=KEY, worker_id=owner.worker_id, host="127.0.0.1", port=0, silent=SILENT)
     await server.start(poke)
 
     code, answers = await say_again(server.address, relay.calls[0].requests, relay.calls[0].metadata, POKE)
 
-    assert (code, answers, heard) == (grpc.StatusCode.UNAUTHENTICATED, [], [])
+    assert (code, answers, poked) == (grpc.StatusCode.UNAUTHENTICATED, [], [])
     await server.stop()
 
 

@@ -1,4 +1,4 @@
-"""A worker's side of watching that does what a test says: signed, over real gRPC, with a bound of its own on credit."""
+"""A worker's side of streams that does what a test says: signed, over real gRPC, with a bound of its own on credit."""
 
 import asyncio
 import time

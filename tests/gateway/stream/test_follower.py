@@ -97,11 +97,11 @@ async def test_a_step_that_goes_on_elsewhere_is_sought_again_when_its_line_break
     connections = WorkerConnections()
     follower, main = await following(connections)
     say(main, at=At(worker_id=FORMER.bytes, address="127.0.0.1:2"))
-    aside = await connections.until_asked(2)
-    say(aside, subscribed=Subscribed())
-    say(aside, frame=frame(101))
+    former = await connections.until_asked(2)
+    say(former, subscribed=Subscribed())
+    say(former, frame=frame(101))
 
-    aside.receiver.lose(aside)
+    former.receiver.lose(former)
     again = await connections.until_asked(3)
     again.receiver.lose(again)  # it does not answer: it is gone
 
@@ -115,11 +115,11 @@ async def test_a_step_whose_former_owner_is_done_with_it_is_not_sought_again() -
     connections = WorkerConnections()
     follower, main = await following(connections)
     say(main, at=At(worker_id=FORMER.bytes, address="127.0.0.1:2"))
-    aside = await connections.until_asked(2)
-    say(aside, subscribed=Subscribed())
-    say(aside, frame=frame(101))
+    former = await connections.until_asked(2)
+    say(former, subscribed=Subscribed())
+    say(former, frame=frame(101))
 
-    say(aside, moved=Moved(still_streams=False))
+    say(former, moved=Moved(still_streams=False))
 
     assert (follower.take().frame.n, len(connections.asked)) == (101, 2)
     follower.close()

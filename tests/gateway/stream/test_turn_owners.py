@@ -66,11 +66,11 @@ async def test_a_client_that_comes_during_a_handover_hears_both_owners(
     async with Owner(b"a secret of the tests, long enough") as former, gateway.read(path_of(turn_id)) as reader:
         asked = await owner.until_asked()
         asked.say(at=at(turn_id, former))
-        aside = await former.until_asked()
-        aside.say(frame=frame(turn_id, 1, 100, 0, "still here"))
+        at_former = await former.until_asked()
+        at_former.say(frame=frame(turn_id, 1, 100, 0, "still here"))
         await reader.until(2)
 
-    assert aside.request.frames_only
+    assert at_former.request.frames_only
     assert reader.text() == "still here"
 
 
