@@ -27,7 +27,7 @@ log = structlog.get_logger()
 _CLOSE_TIMEOUT_S: Final = 5.0
 _LOOKS_OUT: Final = 2  # in a row: after a stop (SIGSTOP) the event loop may run before the threads that hear the group
 # After a silence the word stays old for this long: a group that has taken this member out says so within its heartbeat
-# interval, and what is heard first after a stop of this process may have been sent before the stop.
+# interval, and what comes first after a stop of this process may have been sent before the stop.
 _SETTLES_S: Final = 4 * STATISTICS_INTERVAL_S
 
 
@@ -197,7 +197,7 @@ class KafkaReader:
     def _arrived(self, found: Round) -> None:
         if self._is_closed:
             return
-        for self._assigned in found.eligible:  # so the group was heard
+        for self._assigned in found.eligible:  # so the group was heard from
             self._is_out = False
             self._group = None
             self._on_eligible(self._assigned)

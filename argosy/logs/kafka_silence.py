@@ -1,4 +1,4 @@
-"""Tells the word when the group's coordinator was last heard, from a consumer's statistics (word.py has the rule)."""
+"""Renews the word by what a consumer's statistics say of its group's coordinator (word.py has the rule)."""
 
 from typing import Any, Final
 
@@ -46,4 +46,4 @@ class Silence:
             own_brokers(name.partition("/")[0] for name in brokers)  # host:port/id
         coordinator = brokers.get("GroupCoordinator")
         if coordinator is not None and coordinator.rxidle >= 0:
-            self._word.heard(self._clock.monotonic_s() - coordinator.rxidle / 1_000_000)
+            self._word.renew(self._clock.monotonic_s() - coordinator.rxidle / 1_000_000)

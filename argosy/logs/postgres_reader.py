@@ -154,7 +154,7 @@ class PostgresReader:
         """
         was_old = self._word.is_old
         if topic_id is not None:
-            self._word.heard(asked_at_s)
+            self._word.renew(asked_at_s)
         if topic_id is not None and topic_id != self._topic_id:
             self._topic_id = topic_id
             self._readings.clear()

@@ -42,7 +42,7 @@ class Hint(NamedTuple):
     signalled_turns: frozenset[tuple[str, uuid.UUID]] = frozenset()
 
 
-class _Line:
+class _Connection:
     """The pokes that wait for one worker, and the task that sends them."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Poker:
         self._lane = lane
         self._clock = clock
         self._on_failure = on_failure
-        self._lines: dict[Callee, _Line] = {}
+        self._connections: dict[Callee, _Connection] = {}
 
     def poke(
         self,
@@ -100,49 +100,49 @@ class Poker:
         is_urgent: bool = True,
     ) -> None:
         """Queue a poke for this worker. A poke that is not urgent is sent with the next urgent one, or after LAZY_S."""
-        line = self._lines.get(callee)
-        if line is None:
-            line = self._lines[callee] = _Line()
-            line.task = asyncio.get_running_loop().create_task(self._deliver(callee, line))
-        line.inbox_buckets.update(inbox_buckets)
-        line.log_partitions.update(log_partitions)
-        line.claimed_partitions.update(claimed_partitions)
-        line.signalled_turns.update(islice(signalled_turns, TURNS_MAX - len(line.signalled_turns)))
+        connection = self._connections.get(callee)
+        if connection is None:
+            connection = self._connections[callee] = _Connection()
+            connection.task = asyncio.get_running_loop().create_task(self._deliver(callee, connection))
+        connection.inbox_buckets.update(inbox_buckets)
+        connection.log_partitions.update(log_partitions)
+        connection.claimed_partitions.update(claimed_partitions)
+        connection.signalled_turns.update(islice(signalled_turns, TURNS_MAX - len(connection.signalled_turns)))
         if is_urgent:
-            line.news.set()
-        elif line.lazy is None:
-            line.lazy = asyncio.get_running_loop().call_later(LAZY_S, line.wake)
+            connection.news.set()
+        elif connection.lazy is None:
+            connection.lazy = asyncio.get_running_loop().call_later(LAZY_S, connection.wake)
 
     async def close(self) -> None:
         """Close every channel. Pokes that still wait are dropped."""
-        tasks = [line.task for line in self._lines.values() if line.task]
-        self._lines.clear()
+        tasks = [connection.task for connection in self._connections.values() if connection.task]
+        self._connections.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _deliver(self, callee: Callee, line: _Line) -> None:
+    async def _deliver(self, callee: Callee, connection: _Connection) -> None:
         try:
             async with open_channel(callee.address) as channel:
                 open_call = partial(SignedCall.open, channel, self._key, METHOD, callee, PokeResponse)
                 call = None
-                while await self._has_news(line):
-                    hint = line.take()
+                while await self._has_news(connection):
+                    hint = connection.take()
                     call = await self._send(call, open_call, hint)
                     if call is None:
                         self._on_failure(callee, hint)
                     await self._clock.sleep(FAILED_PAUSE_S if call is None else SPACING_S)
         finally:
-            if self._lines.get(callee) is line:
-                del self._lines[callee]
+            if self._connections.get(callee) is connection:
+                del self._connections[callee]
 
-    async def _has_news(self, line: _Line) -> bool:
+    async def _has_news(self, connection: _Connection) -> bool:
         """Wait until there is something to send; return False when there is nothing for IDLE_S."""
         try:
             async with asyncio.timeout(IDLE_S):
-                await line.news.wait()
+                await connection.news.wait()
         except TimeoutError:
-            return line.news.is_set() or line.lazy is not None
+            return connection.news.is_set() or connection.lazy is not None
         return True
 
     async def _send(

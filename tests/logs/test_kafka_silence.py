@@ -1,4 +1,4 @@
-"""What a consumer's statistics say of when its group's coordinator was heard."""
+"""What a consumer's statistics say of when its group's coordinator was heard from."""
 
 import json
 

@@ -220,13 +220,13 @@ async def test_an_answer_to_what_was_asked_before_a_stop_is_an_old_word(
     await reader.open(lambda batch: None, lambda partitions: None)
     await until(reader.has_joined)
     was_old_after: list[bool] = []
-    heard = reader._word.heard
+    renew = reader._word.renew
 
     def listen(at_s: float) -> None:
-        heard(at_s)
+        renew(at_s)
         was_old_after.append(reader.is_word_old())
 
-    reader._word.heard = listen  # type: ignore[method-assign]
+    reader._word.renew = listen  # type: ignore[method-assign]
 
     async def is_asked() -> bool:
         return await count_sessions(observer, "member", "wait_event_type = 'Lock'") == 1

@@ -49,13 +49,13 @@ def test_what_was_given_is_given_up_before_the_session_is_over(
 def test_what_was_said_before_a_stop_is_old_after_it_until_the_log_speaks_again() -> None:
     clock = HandClock()
     word = Word(clock, 6.0)
-    word.heard(clock.now_s)
+    word.renew(clock.now_s)
     assert not word.is_old
 
     clock.now_s += STOPPED_S
     assert word.is_old
 
-    word.heard(clock.now_s)
+    word.renew(clock.now_s)
     assert not word.is_old
 
 
@@ -65,7 +65,7 @@ def test_an_answer_that_came_after_a_stop_and_was_asked_for_before_it_is_old() -
     asked_at_s = clock.now_s
 
     clock.now_s += STOPPED_S
-    word.heard(asked_at_s)
+    word.renew(asked_at_s)
 
     assert word.is_old
 
@@ -73,13 +73,13 @@ def test_an_answer_that_came_after_a_stop_and_was_asked_for_before_it_is_old() -
 def test_a_group_that_tells_what_it_took_away_a_moment_later_is_given_that_moment() -> None:
     clock = HandClock()
     word = Word(clock, 6.0, settles_s=1.0)
-    word.heard(clock.now_s)
+    word.renew(clock.now_s)
     assert not word.is_old, "it was never silent"
 
     clock.now_s += STOPPED_S
-    word.heard(clock.now_s)
+    word.renew(clock.now_s)
     clock.now_s += 0.9
-    word.heard(clock.now_s)
+    word.renew(clock.now_s)
     assert word.is_old
 
     clock.now_s += 0.2
@@ -89,9 +89,9 @@ def test_a_group_that_tells_what_it_took_away_a_moment_later_is_given_that_momen
 def test_nothing_is_known_of_another_member() -> None:
     clock = HandClock()
     word = Word(clock, 6.0, settles_s=1.0)
-    word.heard(clock.now_s)
+    word.renew(clock.now_s)
     clock.now_s += STOPPED_S
-    word.heard(clock.now_s)
+    word.renew(clock.now_s)
 
     word.forget()
 
@@ -140,7 +140,7 @@ def test_whoever_is_answered_within_half_of_its_lease_may_claim_by_each_answer(l
     for _ in range(100):
         asked_at_s = clock.now_s
         clock.now_s += lease_ttl_s / 2
-        word.heard(asked_at_s)
+        word.renew(asked_at_s)
         clock.now_s += 0.2
         assert not word.is_old
         clock.now_s += min(ROUND_S, lease_ttl_s / 4)
@@ -149,10 +149,10 @@ def test_whoever_is_answered_within_half_of_its_lease_may_claim_by_each_answer(l
 def test_what_was_said_to_a_session_that_is_gone_is_old_until_the_log_speaks_again() -> None:
     clock = HandClock()
     word = Word(clock, 6.0)
-    word.heard(clock.now_s)
+    word.renew(clock.now_s)
 
     word.lost()
     assert (word.is_old, word.is_out) == (True, False), "nothing is given up for it"
 
-    word.heard(clock.now_s)
+    word.renew(clock.now_s)
     assert not word.is_old
