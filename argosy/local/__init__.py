@@ -3,6 +3,6 @@ and broker.
 
 Processes that Argosy starts end when it ends, even by kill -9. child.py starts and stops them. guard.py runs between
 Argosy and a foreign program (Postgres, a broker), and ends the program when Argosy is gone; a child that is an Argosy
-process notices it by itself (argosy/process/parent.py). restart.py says when a process that ended by itself is started
-again.
+process notices it by itself (argosy/process/parent.py). supervisor.py starts again what ended by itself;
+processes.py has the commands.
 """

@@ -8,7 +8,7 @@ import contextlib
 import math
 import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,10 +16,12 @@ from typing import Final
 import structlog
 
 from argosy import telemetry
-from argosy.clock import Clock, SystemClock
+from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, UnavailableError
 from argosy.local.postgres import EmbeddedPostgres
+from argosy.local.processes import MAINTENANCE, WORKER
+from argosy.local.supervisor import Ended, Part, Supervisor, TaskPart
 from argosy.logs.open import ensure
 from argosy.store import migrate, preflight
 from argosy.store.catalog import list_workflow_names
@@ -50,10 +52,13 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
         # The user may block this loop, in a notebook for example: that must not end the user's process.
         settings = settings.model_copy(update={"state_db_uri": postgres.dsn, "loop_stuck_s": math.inf})
         await _prepare(settings)
-        await stack.enter_async_context(_kept("Postgres", partial(_keep, postgres), clock))
+        supervisor = Supervisor(clock, _say_ended, delay_s_max=_RESTART_S)
+        await stack.enter_async_context(_watching(supervisor))
+        await stack.enter_async_context(_kept(supervisor, TaskPart("Postgres", partial(_keep, postgres))))
         pool = await stack.enter_async_context(open_pool(settings, postgres.dsn))
-        for name, work in (("maintenance", _maintain), ("the worker", _work)):
-            await stack.enter_async_context(_kept(name, partial(work, settings, catalog, pool), clock))
+        for process, work in ((MAINTENANCE, _maintain), (WORKER, _work)):
+            part = TaskPart(process.label, partial(work, settings, catalog, pool))
+            await stack.enter_async_context(_kept(supervisor, part))
         _make_private(socket_path.parent)
         await stack.enter_async_context(serving(settings, socket_path))
         try:
@@ -99,32 +104,35 @@ async def _maintain(settings: Settings, _: Catalog, pool: Pool, stopping: asynci
 
 
 @contextlib.asynccontextmanager
-async def _kept(name: str, part: Callable[[asyncio.Event], Awaitable[None]], clock: Clock) -> AsyncIterator[None]:
-    """Run a part as a task while the block lasts, and start it again whenever it ends by itself; at the end of the
-    block set its `stopping` event and wait for it.
-    """
-    stopping = asyncio.Event()
-
-    async def run() -> None:
-        while not stopping.is_set():
-            try:
-                await part(stopping)
-            except Exception as error:  # any error: the next run goes on with what this one left
-                bug = None if isinstance(error, ArgosyError) else error
-                log.error(telemetry.EMBEDDED_PART_ENDED, part=name, error=str(error), exc_info=bug)
-                await clock.sleep(_RESTART_S)
-
-    task = asyncio.create_task(run())
+async def _watching(supervisor: Supervisor) -> AsyncIterator[None]:
+    """Start parts again that end by themselves, while the block lasts."""
+    task = asyncio.create_task(supervisor.watch_on_loop())
     try:
         yield
     finally:
-        stopping.set()
+        task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _kept(supervisor: Supervisor, part: TaskPart) -> AsyncIterator[None]:
+    """Run a part while the block lasts; at its end, stop the part and wait for it."""
+    supervisor.start(part)
+    try:
+        yield
+    finally:
+        supervisor.forget(part)
+        await part.stop()
+
+
+def _say_ended(part: Part, ended: Ended, _: float) -> None:
+    bug = None if isinstance(ended.error, ArgosyError) else ended.error
+    log.error(telemetry.EMBEDDED_PART_ENDED, part=part.label, error=ended.reason, exc_info=bug)
 
 
 async def _keep(postgres: EmbeddedPostgres, stopping: asyncio.Event) -> None:
     """Look after Postgres until stopping is set. When Postgres ends by itself, start it again and raise
-    UnavailableError, which `_kept` logs before it calls this again.
+    UnavailableError: that is logged, and this is called again.
     """
     while postgres.poll() is None:
         with contextlib.suppress(TimeoutError):

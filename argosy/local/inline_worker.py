@@ -1,6 +1,5 @@
 """A dispatch worker in the process tree of a gateway."""
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +10,11 @@ import structlog
 from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.local.child import Child
-from argosy.local.restart import restart_delay_s
+from argosy.local.processes import WORKER
+from argosy.local.supervisor import Ended, Part, ProcessPart, Supervisor
 
 log = structlog.get_logger()
 
-_COMMAND: Final = (sys.executable, "-P", "-m", "argosy", "worker", "dispatch")
-_LOOK_S: Final = 0.2
 _STOP_S: Final = 40.0
 
 
@@ -30,29 +27,20 @@ def inline_worker(settings: Settings) -> Iterator[None]:
     if settings.agent_dispatch_backend != "inline":
         yield
         return
+    worker = ProcessPart(WORKER.label, WORKER.command())
+    supervisor = Supervisor(SystemClock(), _say_ended)
+    supervisor.start(worker)
     stopping = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(_start(), stopping), name="inline worker")
-    keeper.start()
+    watcher = threading.Thread(target=supervisor.watch, args=(stopping,), name="inline worker")
+    watcher.start()
     try:
         yield
     finally:
         stopping.set()
-        keeper.join()
+        watcher.join()
+        worker.stop(_STOP_S)
 
 
-def _start() -> Child:
-    return Child.start("worker", _COMMAND)
-
-
-def _keep(child: Child, stopping: threading.Event) -> None:
-    clock = SystemClock()
-    started_at_s, delay_s = clock.monotonic_s(), None
-    while not stopping.wait(_LOOK_S):
-        if (code := child.poll()) is None:
-            continue
-        delay_s = restart_delay_s(delay_s, clock.monotonic_s() - started_at_s)
-        error = f"exit code {code}; started again in {delay_s:g} s"
-        log.error(telemetry.EMBEDDED_PART_ENDED, part="the worker", error=error)
-        if not stopping.wait(delay_s):
-            child, started_at_s = _start(), clock.monotonic_s()
-    child.stop(_STOP_S)
+def _say_ended(part: Part, ended: Ended, delay_s: float) -> None:
+    error = f"{ended.reason}; started again in {delay_s:g} s"
+    log.error(telemetry.EMBEDDED_PART_ENDED, part=part.label, error=error)

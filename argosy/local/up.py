@@ -23,10 +23,10 @@ from argosy.address import host_port, http_url, to_bind
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, UnavailableError
-from argosy.local.child import Child
 from argosy.local.demonstration import show
 from argosy.local.postgres import EmbeddedPostgres
-from argosy.local.restart import restart_delay_s
+from argosy.local.processes import GATEWAY, MAINTENANCE, WORKER, Process
+from argosy.local.supervisor import Ended, Part, ProcessPart, Supervisor
 from argosy.logs.open import ensure
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
@@ -35,9 +35,6 @@ _READY_WITHIN_S: Final = 60.0
 _LOOK_S: Final = 0.2
 _STOP_S: Final = 40.0
 _BROKEN_CODE: Final = 3  # the exit code of a worker that cannot load a workflow
-
-_ARGOSY: Final = (sys.executable, "-P", "-m", "argosy")
-_COMMANDS: Final = {"gateway": ["gateway"], "worker": ["worker", "dispatch", "--strict"], "maintenance": ["maintain"]}
 
 
 class Tree:
@@ -50,9 +47,8 @@ class Tree:
         self._clock = SystemClock()
         self._console = Console(highlight=False)
         self._stopping = threading.Event()
-        self._children: dict[str, Child] = {}
-        self._restart_s: dict[str, float] = {}
-        self._started_at_s: dict[str, float] = {}
+        self._supervisor = Supervisor(self._clock, self._say_ended)
+        self._children: dict[Process, ProcessPart] = {}
         self._environment: dict[str, str] = {}
         self._port = settings.port
         self._postgres: EmbeddedPostgres | None = None
@@ -67,14 +63,14 @@ class Tree:
             stack.callback(self._stop_children)  # the stack unwinds in reverse: the children stop before Postgres
             self._start_children()
             url = self._wait_ready()
-            self._children["maintenance"] = self._start("maintenance")  # after the others: nothing waits for it
+            self._start(MAINTENANCE)  # after the others: nothing waits for it
             self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
             code = 0
             if self._demo is not None and not self._stopping.is_set():
                 code = 0 if show(self._demo, url, self._console) else 1
             if not self._is_once:
                 self._say("serving; Ctrl-C ends it, and nothing is lost")
-                self._watch()
+                self._supervisor.watch(self._stopping, self._check_postgres)
             return code
 
     def _say(self, text: str) -> None:
@@ -108,15 +104,17 @@ class Tree:
         }
 
     def _start_children(self) -> None:
-        for name in ("gateway", "worker") if self._settings.agent_dispatch_backend == "inline" else ("gateway",):
-            self._say(f"starting the {name}")
-            self._children[name] = self._start(name)
+        has_worker = self._settings.agent_dispatch_backend == "inline"
+        for process in (GATEWAY, WORKER) if has_worker else (GATEWAY,):
+            self._say(f"starting {process.label}")
+            self._start(process)
 
-    def _start(self, name: str) -> Child:
-        self._started_at_s[name] = self._clock.monotonic_s()
+    def _start(self, process: Process) -> None:
         # METRICS_PORT is the worker's, and two processes cannot listen on one port: maintenance takes a free one.
-        own = {"METRICS_PORT": "0"} if name == "maintenance" else {}
-        return Child.start(name, [*_ARGOSY, *_COMMANDS[name]], environment=self._environment | own)
+        own = {"METRICS_PORT": "0"} if process is MAINTENANCE else {}
+        command = process.command("--strict") if process is WORKER else process.command()
+        self._children[process] = ProcessPart(process.label, command, self._environment | own)
+        self._supervisor.start(self._children[process])
 
     def _wait_ready(self) -> str:
         """Wait until the gateway is ready and a worker has registered workflows. Returns the gateway's URL, also when
@@ -126,38 +124,30 @@ class Tree:
         deadline_s = self._clock.monotonic_s() + _READY_WITHIN_S
         with httpx2.Client(timeout=2.0, trust_env=False) as client:
             while not self._stopping.wait(0.05):
-                for name, child in self._children.items():
-                    if (code := child.poll()) is not None:
-                        if name == "worker" and code == _BROKEN_CODE:
-                            sys.exit(1)  # the worker has printed what is broken
-                        raise UnavailableError(f"the {name} ended with exit code {code} before it was ready")
+                if (first := self._supervisor.first_ended()) is not None:
+                    part, ended = first
+                    if part is self._children.get(WORKER) and ended.code == _BROKEN_CODE:
+                        sys.exit(1)  # the worker has printed what is broken
+                    raise UnavailableError(f"{part.label} ended with {ended.reason} before it was ready")
                 if _is_ready(client, url):
                     return url
                 if self._clock.monotonic_s() > deadline_s:
                     raise UnavailableError(f"the gateway at {url} is not ready after {_READY_WITHIN_S:g} s")
         return url
 
-    def _watch(self) -> None:
-        """Until this process is told to stop, start children that end by themselves again, after a pause that grows
-        when that happens often. Raises UnavailableError when Postgres ends by itself.
-        """
-        while not self._stopping.wait(_LOOK_S):
-            if self._postgres is not None and (ended := self._postgres.poll()) is not None:
-                raise UnavailableError(f"Postgres ended by itself (exit code {ended}): start again, nothing is lost")
-            for name, child in list(self._children.items()):
-                if (code := child.poll()) is None:
-                    continue
-                lived_s = self._clock.monotonic_s() - self._started_at_s[name]
-                delay_s = self._restart_s[name] = restart_delay_s(self._restart_s.get(name), lived_s)
-                self._say(f"[red]the {name} ended (exit code {code})[/]: started again in {delay_s:g} s")
-                if not self._stopping.wait(delay_s):
-                    self._children[name] = self._start(name)
+    def _check_postgres(self) -> None:
+        """Raises UnavailableError when Postgres has ended by itself."""
+        if self._postgres is not None and (ended := self._postgres.poll()) is not None:
+            raise UnavailableError(f"Postgres ended by itself (exit code {ended}): start again, nothing is lost")
+
+    def _say_ended(self, part: Part, ended: Ended, delay_s: float) -> None:
+        self._say(f"[red]{part.label} ended ({ended.reason})[/]: started again in {delay_s:g} s")
 
     def _stop_children(self) -> None:
         """Stop the gateway first, so that no new turns arrive, and the worker last; it drains."""
-        for name in ("gateway", "maintenance", "worker"):
-            child = self._children.pop(name, None)
-            if child is not None:
+        for process in (GATEWAY, MAINTENANCE, WORKER):
+            if (child := self._children.pop(process, None)) is not None:
+                self._supervisor.forget(child)
                 child.stop(_STOP_S)
 
 

@@ -10,7 +10,9 @@ import psutil
 import pytest
 
 from argosy import config
-from argosy.local import inline_worker
+from argosy.local.inline_worker import inline_worker
+from argosy.local.processes import Process
+from argosy.local.supervisor import ProcessPart
 
 WITHIN_S = 20.0
 NOTES_ITS_PID = "import os, signal, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); signal.pause()"
@@ -19,7 +21,8 @@ NOTES_ITS_PID = "import os, signal, sys; open(sys.argv[1], 'a').write(f'{os.getp
 def test_one_that_is_killed_is_started_again_and_none_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noted = tmp_path / "pids"
     noted.touch()
-    monkeypatch.setattr(inline_worker, "_COMMAND", (sys.executable, "-c", NOTES_ITS_PID, str(noted)))
+    command = (sys.executable, "-c", NOTES_ITS_PID, str(noted))
+    monkeypatch.setattr(Process, "command", lambda _: command)
 
     def pids(count: int) -> list[int]:
         deadline_s = time.monotonic() + WITHIN_S
@@ -28,7 +31,7 @@ def test_one_that_is_killed_is_started_again_and_none_is_left(tmp_path: Path, mo
             time.sleep(0.02)
         return [int(each) for each in found]
 
-    with inline_worker.inline_worker(config.load({})):
+    with inline_worker(config.load({})):
         (first,) = pids(1)
         os.kill(first, signal.SIGKILL)
         _, second = pids(2)
@@ -39,7 +42,7 @@ def test_one_that_is_killed_is_started_again_and_none_is_left(tmp_path: Path, mo
 
 
 def test_there_is_none_where_workers_are_started_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inline_worker, "_start", lambda: pytest.fail("it was started"))
+    monkeypatch.setattr(ProcessPart, "start", lambda _: pytest.fail("it was started"))
 
-    with inline_worker.inline_worker(config.load({}, agent_dispatch_backend="queue")):
+    with inline_worker(config.load({}, agent_dispatch_backend="queue")):
         pass
