@@ -3,13 +3,14 @@
 from argosy.log import Record
 from argosy.workers.dispatch.accept.backlog import Backlog
 from argosy.workers.dispatch.owned import Owned
+from tests.dispatch.claims import claims_of
 
 KB = 1_000
 
 
 def make(*partitions: int) -> tuple[Backlog, dict[int, Owned]]:
     owned = {each: Owned(each, epoch=1, buckets=(0, 1023)) for each in partitions}
-    return Backlog(owned, batch_max=10, batch_size_bytes_max=100 * KB), owned
+    return Backlog(claims_of(*owned.values()), batch_max=10, batch_size_bytes_max=100 * KB), owned
 
 
 def fill(backlog: Backlog, owned: Owned, count: int, size_bytes: int) -> None:

@@ -169,7 +169,7 @@ async def test_after_a_crash_the_clean_up_goes_on_until_the_same_time(runner: An
     crashed = await turns.begin(await turns.run(), Status.SUSPENDED)
     cancel(turns, crashed)
     await until(lambda: "waits" in made)
-    turns.now_s += 10
+    turns.clock.now_s += 10
     again = await turns.begin(crashed, Status.RUNNING, Resume.CRASHED)
     await until(lambda: made == ["first", "waits", "waits"])
     go_on.set()
@@ -196,7 +196,7 @@ async def test_a_turn_whose_time_is_over_when_it_is_taken_over_ends_without_its_
     crashed = await turns.begin(await turns.run(), Status.SUSPENDED)
     cancel(turns, crashed)
     await until(lambda: len(runs) == 2)
-    turns.now_s += 31
+    turns.clock.now_s += 31
     again = await turns.begin(crashed, Status.RUNNING, Resume.CRASHED)
 
     assert again.status is Status.CANCELLED

@@ -7,12 +7,14 @@ import pytest
 
 from argosy.turn.events import Event
 from argosy.turn.wait import WaitKind
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.replay import Replay
 from tests.dispatch.joined_parts import make_turn
+from tests.harness.hand_clock import HandClock
 from tests.harness.line_count import counted_lines
 
 
@@ -20,7 +22,7 @@ def _waits(turn: Turn) -> TurnWaits:
     def record(event: Event, key: str, data: bytes) -> None:
         turn.write(event, key, data)
 
-    return TurnWaits(turn, Replay([]), lambda _: False, lambda: 0.0, record)
+    return TurnWaits(turn, Replay([]), lambda _: False, DatabaseClock(HandClock(0.0)), record)
 
 
 def _signal(number: int) -> Signal:

@@ -26,7 +26,9 @@ from argosy.workers.dispatch.partition_gauges import PartitionGauges
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_watch import StoreWatch
 from argosy.workers.dispatch.tasks import Background
+from tests.dispatch.claims import claims_of
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
+from tests.dispatch.members_stub import MembersStub
 from tests.dispatch.test_due_rows import due_row
 from tests.dispatch.test_ownership import Worker
 
@@ -213,7 +215,7 @@ async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
 
     takeover = Takeover(
         Partitions(), SystemClock(), note_s=60.0, bound_s=60.0, cancel_s=1.0,
-        is_living=lambda _: False, ask=lambda _: None,
+        fleet=MembersStub(lambda _: False), ask=lambda _: None,
         on_open=opened.extend, on_released=lambda *_: None,
     )  # fmt: skip
     async with running(takeover.run()):
@@ -270,7 +272,7 @@ async def test_gauges_are_looked_at_after_a_measure_that_failed(error):
         async def sleep(self, delay_s):
             await asyncio.sleep(0)
 
-    gauges = PartitionGauges(None, "default", Scheduler(1), Soon(), owned={})
+    gauges = PartitionGauges(None, "default", Scheduler(1), Soon(), claims_of())
     gauges.look = looks = Fails(error, None)
     async with running(gauges.run()):
         await until(lambda: looks.calls > 5)
@@ -399,11 +401,10 @@ class Reread:
         self.owned.read_as(1)
         self.entered = []
         self.intake = Intake(
-            stream, Reader(), Scheduler(8), SystemClock(), lane="default", owned={0: self.owned}, batch_max=10,
+            stream, Reader(), Scheduler(8), SystemClock(), lane="default", claims=claims_of(self.owned), batch_max=10,
             batch_size_bytes_max=10**6, ready_sessions_max=10, head_input_size_bytes_max=1000, restart=self.restart,
             on_entered=self.entered.append, on_accepted=lambda: None, on_lost=lambda _: None, on_answer=lambda _: None,
         )  # fmt: skip
-        self.intake.partition_count = 1
         self.read()
 
     def read(self):

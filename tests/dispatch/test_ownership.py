@@ -11,9 +11,10 @@ from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity
 from argosy.store.partition import Claimed, Orphan
 from argosy.workers.dispatch.owned import Owned
-from argosy.workers.dispatch.ownership.members import NEW_S
+from argosy.workers.dispatch.ownership.members import NEW_S, Members
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ring import Member
+from tests.dispatch.claims import claims_of
 from tests.harness.hand_clock import AheadClock
 
 ME, DEAD, NEW = (uuid.UUID(int=number) for number in (1, 2, 3))
@@ -89,7 +90,8 @@ class Worker:
 
     def __init__(self, interval_s: float = 0.05) -> None:
         self.store, self.reading, self.clock = StoreStub(), ReadingStub(), AheadClock()
-        self.owned: dict[int, Owned] = {}
+        claims = claims_of(partition_count=8)
+        self.owned = claims.owned
         self.given_up: list[list[int]] = []
         self.ownership = Ownership(
             self.store,  # type: ignore[arg-type]
@@ -97,12 +99,12 @@ class Worker:
             self.clock,
             worker_id=ME,
             lane="default",
-            owned=self.owned,
+            claims=claims,
+            fleet=Members(self.clock, ME, "default"),
             interval_s=interval_s,
             on_claimed=lambda claimed: None,
             on_void=lambda gone: self.given_up.append([each.partition for each in gone]),
         )
-        self.ownership.begin(Identity("c", "t", 8))
         self.ownership.members([LIVES])
 
     def hear_of_a_death(self, *partitions: int) -> None:

@@ -13,6 +13,7 @@ from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
+from tests.dispatch.claims import claims_of
 
 
 def shown(name: str, partition: int) -> float | None:
@@ -32,9 +33,10 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(fleet, "measure_partitions", measure)
     owned = {number: Owned(number, 5, (number, number)) for number in (901, 902)}
+    claims = claims_of(*owned.values())
     scheduler = Scheduler(look_ahead_turns=1)
     scheduler.accepted(ready_turn(owned[902], 1), is_head=True)
-    gauges = PartitionGauges(None, "default", scheduler, SystemClock(), owned=owned)  # type: ignore[arg-type]
+    gauges = PartitionGauges(None, "default", scheduler, SystemClock(), claims)  # type: ignore[arg-type]
 
     gauges.look()
     await gauges.measure()
@@ -43,7 +45,7 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
         shown(f"argosy_partition_{name}", 901) for name in ("epoch", "ready_sessions", "oldest_turn_seconds", "lag")
     ]
     other = [shown(f"argosy_partition_{name}", 902) for name in ("epoch", "ready_sessions", "oldest_turn_seconds")]
-    del owned[901]
+    del claims.owned[901]
     gauges.look()
     await gauges.measure()
     after = [
@@ -56,6 +58,6 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
 
 
 async def test_a_worker_that_owns_nothing_asks_nothing() -> None:
-    gauges = PartitionGauges(None, "default", Scheduler(1), SystemClock(), owned={})  # type: ignore[arg-type]
+    gauges = PartitionGauges(None, "default", Scheduler(1), SystemClock(), claims_of())  # type: ignore[arg-type]
 
     await gauges.measure()

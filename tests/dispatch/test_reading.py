@@ -5,8 +5,10 @@ from typing import Any
 
 from argosy.log import Span
 from argosy.workers.dispatch.accept.intake import Move
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.reading import Reading
+from tests.dispatch.claims import claims_of
 from tests.harness.hand_clock import HandClock
 
 
@@ -48,7 +50,8 @@ async def test_a_busy_partition_is_read_on_when_it_moved_past_the_end_that_the_l
     nothing: Any = None
     guard: Any = SameLog()
     intake: Any = Moves()
-    reading = Reading(nothing, reader, intake, guard, HandClock(), database_time_s=lambda: 0.0)
+    clock = HandClock()
+    reading = Reading(nothing, reader, intake, claims_of(owned), guard, clock, database_clock=DatabaseClock(clock))
 
     await reading.look([owned], lambda _: True)
 

@@ -15,6 +15,7 @@ from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.ownership.takeover import Takeover, resumes_as
 from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_owned, until
+from tests.dispatch.members_stub import MembersStub
 from tests.harness.hand_clock import HandClock
 
 FORMER, OLDER, TURN = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
@@ -51,7 +52,7 @@ def takeover_of(
         note_s=60.0,
         bound_s=bound_s,
         cancel_s=1.0,
-        is_living=is_living or living.__contains__,
+        fleet=MembersStub(is_living or living.__contains__),
         ask=lambda _: None,
         on_open=lambda _: None,
         on_released=lambda _, __, resume: released.append(resume),

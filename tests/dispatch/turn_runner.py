@@ -10,6 +10,7 @@ import pytest
 
 from argosy.turn.projection import shown
 from argosy.turn.status import Status
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.owned import Owned, Resume
@@ -19,6 +20,7 @@ from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
 from argosy.workflow.threads import make_threads
+from tests.harness.hand_clock import HandClock
 
 
 class FlusherStub:
@@ -51,7 +53,7 @@ class Runner:
         definition = Workflow("flow", "1", "", function, is_async, False, False)
         self.asked: list[Turn] = []
         self.is_watched = False
-        self.now_s = 1_000.0
+        self.clock = HandClock(1_000.0)
         self.threads = make_threads(steps=2, workflows=8, abandoned_max=4)
         self.scheduler = Scheduler(8)
 
@@ -67,7 +69,7 @@ class Runner:
             slots=slots,
             flush_queue_max=100,
             limits=Limits(10_000, 60, 1_000, 10**7, ChannelBounds(1_000, 10_000, 20_000, 16), 120.0, cancel_cleanup_s),
-            database_time_s=lambda: self.now_s,
+            database_clock=DatabaseClock(self.clock),
             load=lambda turn: self.executor.begin(turn),
             again=lambda turn: None,
             read_anew=lambda turn: None,

@@ -17,6 +17,7 @@ from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.turn import Stop
 from tests.dispatch.joined_parts import Parts, catalog
+from tests.dispatch.members_stub import MembersStub
 from tests.store.hand import LANE, PARTITION_COUNT, Hand, New
 
 DEATHS_MAX = 6  # the first cannot be counted; five can
@@ -61,7 +62,7 @@ class Fleet:
         partitions = Partitions(self.pool, worker_id, "127.0.0.1:1", LANE)
         takeover = Takeover(
             partitions, SystemClock(), note_s=60.0, bound_s=60.0, cancel_s=60.0,
-            is_living=lambda each: each in self.living, ask=lambda _: None, on_open=lambda _: None,
+            fleet=MembersStub(self.living.__contains__), ask=lambda _: None, on_open=lambda _: None,
             on_released=lambda *_: None,
         )  # fmt: skip
         self.living.add(worker_id)

@@ -13,6 +13,7 @@ from argosy.store.pool import Pool, open_pool
 from argosy.workers.dispatch.builds.abilities import Abilities
 from argosy.workers.dispatch.builds.lending import Lending, Told
 from argosy.workers.dispatch.owned import Owned, Resume
+from tests.dispatch.members_stub import MembersStub
 from tests.store.conftest import OpenHand
 from tests.store.hand import LANE, Hand, New
 from tests.store.test_flush import running
@@ -39,9 +40,10 @@ class Owner:
             self.taken_up[turn_id] = resume
 
         told = Told(nothing, nothing, nothing, nothing, take_up, nothing, nothing, nothing, nothing)
+        fleet = MembersStub(lambda _: lives)
         self.lending = Lending(
-            builds, self.loans, Abilities(builds, hand.worker_id, LANE, members=list), clock, told,
-            is_living=lambda _: lives, may_lend=lambda _: True, wait_s=60, lent_max=10,
+            builds, self.loans, Abilities(builds, hand.worker_id, LANE, fleet), clock, told,
+            fleet=fleet, may_lend=lambda _: True, wait_s=60, lent_max=10,
         )  # fmt: skip
 
 

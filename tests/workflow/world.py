@@ -83,7 +83,8 @@ class WorldJournal:
         self.turn.signals = Signals(kept.signals)
         self.turn.is_live, self.turn.has_ended, self.turn.seq = True, False, len(self.rows)
         self.began_timers: list[tuple[int, str, uuid.UUID]] = []
-        self.waits = TurnWaits(self.turn, self.replay, lambda _: False, self.database_time_s, self.record)
+        clock = SimpleNamespace(now_s=self.database_time_s)
+        self.waits = TurnWaits(self.turn, self.replay, lambda _: False, clock, self.record)
         self._sent: list[Signal] = []
         self._is_over = is_over
         self._timers = dict(kept.timers)

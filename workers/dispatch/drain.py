@@ -11,9 +11,9 @@ from argosy.clock import Clock
 from argosy.log import LogReader
 from argosy.rounds import Rounds
 from argosy.workers.dispatch.builds.borrowing import Borrowing
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.flusher import Flusher
-from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
@@ -48,7 +48,7 @@ class Drain:
         background: Background,
         clock: Clock,
         *,
-        owned: dict[int, Owned],
+        claims: Claims,
         borrowing: Borrowing,
         handover_s: float,
         drain_timeout_s: float,
@@ -62,7 +62,7 @@ class Drain:
         self._handover = handover
         self._background = background
         self._clock = clock
-        self._owned = owned
+        self._owned = claims.owned
         self._rounds = Rounds("drain", clock)
         self._borrowing = borrowing
         self._handover_s = handover_s

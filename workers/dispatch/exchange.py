@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from argosy.clock import Clock
 from argosy.config import Settings
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.outside import Outside
-from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.poke import PokeService
 from argosy.workers.dispatch.stream.frame_publisher import FramePublisher
@@ -28,7 +29,8 @@ class Exchange:
         clock: Clock,
         database_clock: DatabaseClock,
         *,
-        owned: Mapping[int, Owned],
+        claims: Claims,
+        fleet: Members,
         on_inbox: Callable[[Sequence[int]], None],
         on_signalled: Callable[[Sequence[tuple[str, uuid.UUID]]], None],
         on_log: Callable[[], None],
@@ -36,8 +38,6 @@ class Exchange:
         running: Callable[[uuid.UUID], Turn | None],
         running_of: Callable[[uuid.UUID], Turn | None],
         held: Callable[[], Mapping[uuid.UUID, HeldTurn]],
-        address_of: Callable[[uuid.UUID], str],
-        partition_of: Callable[[int], int],
     ) -> None:
         self._server = outside.server
         self.others = Others(
@@ -50,18 +50,17 @@ class Exchange:
         frame_publisher = FramePublisher(
             subscribers,
             clock,
+            database_clock,
             coalesce_s=settings.watch_coalesce_ms / 1000,
-            now_us=lambda: int(database_clock.now_s() * 1_000_000),
         )
         self.hub = Hub(
             subscribers,
             frame_publisher,
-            owned=owned,
+            claims=claims,
+            fleet=fleet,
             running=running,
             running_of=running_of,
             held=held,
-            address_of=address_of,
-            partition_of=partition_of,
             subscriptions_max=settings.watch_subscriptions_max,
             result_size_bytes_max=settings.event_result_size_bytes_max,
         )

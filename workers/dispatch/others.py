@@ -10,6 +10,8 @@ from argosy.rpc.poke import Poker
 from argosy.rpc.signed_call import Callee
 from argosy.store import catalog
 from argosy.store.pool import Pool
+from argosy.workers.dispatch.claims import Claims
+from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.turn import Turn
 
 # For how long a list of owners is used. An owner that gets no hint because its partition moved meanwhile finds the row
@@ -31,13 +33,13 @@ class Others:
         self._owners: dict[int, catalog.Owner] = {}
         self._owners_at_s = float("-inf")
 
-    def ask(self, partitions_of: dict[uuid.UUID, list[int]], address_of: Callable[[uuid.UUID], str]) -> None:
+    def ask(self, partitions_of: dict[uuid.UUID, list[int]], fleet: Members) -> None:
         """Tell former owners (worker → partitions) that this worker has claimed these partitions.
 
         A former owner that does not hear it finds out by itself, later.
         """
         for worker_id, partitions in partitions_of.items():
-            address = address_of(worker_id)
+            address = fleet.address_of(worker_id)
             if address and address != self._address:
                 self._poker.poke(Callee(worker_id, address), claimed_partitions=partitions)
 
@@ -61,7 +63,7 @@ class Others:
         elif address:
             self._poker.poke(Callee(worker_id, address), inbox_buckets=buckets)
 
-    async def tell_owners(self, buckets: Iterable[int], partition_of: Callable[[int], int]) -> None:
+    async def tell_owners(self, buckets: Iterable[int], claims: Claims) -> None:
         """Tell the workers that own these buckets now to look at what became of the turns there."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._owners_at_s > _OWNERS_S:
@@ -72,7 +74,7 @@ class Others:
             self._owners_at_s = now_s
         owners = self._owners
         for bucket in buckets:
-            if (owner := owners.get(partition_of(bucket))) is not None:
+            if (owner := owners.get(claims.partition_of(bucket))) is not None:
                 self.poke(owner.worker_id, owner.address, [bucket])
 
     async def close(self) -> None:

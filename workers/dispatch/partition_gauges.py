@@ -6,7 +6,6 @@ one query for all partitions: it must also show a turn that memory has forgotten
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
 from typing import Final
 
 from argosy import telemetry
@@ -15,7 +14,7 @@ from argosy.errors import StoreUnavailableError
 from argosy.rounds import Rounds
 from argosy.store import fleet
 from argosy.store.pool import Pool
-from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 
 _LOOK_S: Final = 2.0  # memory is looked at this often
@@ -30,16 +29,14 @@ _GAUGES: Final = (
 
 
 class PartitionGauges:
-    """The gauges' loop: `run` goes on until cancelled. owned: the worker's own dictionary, read and never changed."""
+    """The gauges' loop: `run` goes on until cancelled. claims: read and never changed."""
 
-    def __init__(
-        self, pool: Pool, lane: str, scheduler: Scheduler, clock: Clock, *, owned: Mapping[int, Owned]
-    ) -> None:
+    def __init__(self, pool: Pool, lane: str, scheduler: Scheduler, clock: Clock, claims: Claims) -> None:
         self._pool = pool
         self._lane = lane
         self._scheduler = scheduler
         self._clock = clock
-        self._owned = owned
+        self._owned = claims.owned
         self._shown: set[int] = set()
         self._measured_at_s: float | None = None
 

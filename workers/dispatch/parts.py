@@ -23,6 +23,7 @@ from argosy.workers.dispatch.loop_watch import LoopWatch
 from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
+from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.reading import Reading
 from argosy.workers.dispatch.ownership.takeover import Takeover
@@ -46,6 +47,7 @@ class Parts:
         self._outside = outside
         self.clock = clock
         self.claims = Claims()
+        self.fleet = Members(clock, outside.worker_id, settings.lane)
         self.background = Background(clock)
         self._rounds = Rounds("dispatcher", clock)
         self.dispatcher = Dispatcher(self._rounds, self.claims, self.background)
@@ -85,7 +87,7 @@ class Parts:
             self.scheduler,
             self.clock,
             lane=settings.lane,
-            owned=self.claims.owned,
+            claims=self.claims,
             batch_max=settings.log_batch_max,
             batch_size_bytes_max=settings.log_batch_size_bytes_max,
             ready_sessions_max=settings.ready_sessions_max,
@@ -129,7 +131,7 @@ class Parts:
             slots=settings.dispatch_slots,
             flush_queue_max=settings.flush_queue_max,
             limits=limits_of(settings),
-            database_time_s=self.database_clock.now_s,
+            database_clock=self.database_clock,
             load=self.pager.load,
             again=then.after_deferral,
             read_anew=then.after_misreading,
@@ -150,8 +152,8 @@ class Parts:
             note_s=settings.handover_note_s,
             bound_s=settings.handover_s,
             cancel_s=settings.cancel_cleanup_s,
-            is_living=lambda worker_id: self.ownership.fleet.is_living(worker_id),
-            ask=lambda partitions_of: self.others.ask(partitions_of, self.ownership.fleet.address_of),
+            fleet=self.fleet,
+            ask=lambda partitions_of: self.others.ask(partitions_of, self.fleet),
             on_open=then.after_opening,
             on_released=then.after_release,
         )
@@ -163,9 +165,8 @@ class Parts:
             self.pager,
             self.takeover,
             self.clock,
-            owned=self.claims.owned,
-            partition_of=self.claims.partition_of,
-            interval_s=lambda: settings.inbox_interval_s / self.claims.share,
+            claims=self.claims,
+            interval_s=settings.inbox_interval_s,
             rows_max=settings.inbox_rows_max,
             size_bytes_max=settings.inbox_size_bytes_max,
             is_lent=lambda turn_id: self.lending.is_lent(turn_id),
@@ -181,7 +182,8 @@ class Parts:
             self._outside,
             self.clock,
             self.database_clock,
-            owned=self.claims.owned,
+            claims=self.claims,
+            fleet=self.fleet,
             on_inbox=then.after_poke,
             on_signalled=then.after_signal,
             on_log=then.after_append,
@@ -189,8 +191,6 @@ class Parts:
             running=self.scheduler.live.get,
             running_of=self.scheduler.head_of,
             held=lambda: self.takeover.held,
-            address_of=lambda worker_id: self.ownership.fleet.address_of(worker_id),
-            partition_of=self.claims.partition_of,
         )
         self.others = then.others = self.exchange.others
         self.hub = then.hub = self.exchange.hub
@@ -211,9 +211,10 @@ class Parts:
             outside.partitions,
             outside.reader,
             self.intake,
+            self.claims,
             self.log_guard,
             self.clock,
-            database_time_s=self.database_clock.now_s,
+            database_clock=self.database_clock,
         )
         self.ownership = then.ownership = Ownership(
             outside.partitions,
@@ -221,7 +222,8 @@ class Parts:
             self.clock,
             worker_id=outside.worker_id,
             lane=settings.lane,
-            owned=self.claims.owned,
+            claims=self.claims,
+            fleet=self.fleet,
             interval_s=settings.reconcile_interval_s,
             on_claimed=self.takeover.begin,
             on_void=then.after_loss,
@@ -248,7 +250,7 @@ class Parts:
             bound_s=settings.owner_lost_s,
             stalled_s=lambda: max(self.flusher.stalled_s, self.intake.stalled_s),
         )
-        self.gauges = PartitionGauges(outside.pool, settings.lane, self.scheduler, self.clock, owned=self.claims.owned)
+        self.gauges = PartitionGauges(outside.pool, settings.lane, self.scheduler, self.clock, self.claims)
 
     # Turns of other builds
 
@@ -258,7 +260,7 @@ class Parts:
         self.lending = then.lending = Lending(
             outside.builds,
             outside.loans,
-            Abilities(outside.builds, worker_id, lane, members=lambda: self.ownership.fleet.all),
+            Abilities(outside.builds, worker_id, lane, self.fleet),
             self.clock,
             Told(
                 set_apart=self.inbox.set_apart,
@@ -268,10 +270,10 @@ class Parts:
                 take_up=then.take_up,
                 look_at_heads=then.after_forgotten_heads,
                 park=self.executor.park,
-                poke=lambda each, buckets: self.others.poke(each, self.ownership.fleet.address_of(each), buckets),
+                poke=lambda each, buckets: self.others.poke(each, self.fleet.address_of(each), buckets),
                 happened=self.hub.look,
             ),
-            is_living=lambda each: self.ownership.fleet.is_living(each),
+            fleet=self.fleet,
             may_lend=lambda owned: not (owned.is_closing or self.executor.is_draining or self.executor.is_cut_off),
             wait_s=settings.build_wait_s,
             lent_max=settings.lent_turns_max,
@@ -287,10 +289,10 @@ class Parts:
                 known=self.inbox.known,
                 release=self.inbox.moved,
                 fill=self.executor.fill,
-                tell=lambda buckets: self.background.spawn(self.others.tell_owners(buckets, self.claims.partition_of)),
+                tell=lambda buckets: self.background.spawn(self.others.tell_owners(buckets, self.claims)),
             ),
+            claims=self.claims,
             turns_max=settings.dispatch_slots,
-            partition_of=self.claims.partition_of,
         )
 
     def loops(self) -> Sequence[asyncio.Task[None]]:

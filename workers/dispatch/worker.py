@@ -85,7 +85,6 @@ class Worker:
         signs.start()
         identity = await when_ready(lambda: outside.reader.open(parts.intake.take, parts.ownership.eligible))
         parts.claims.begin(identity)
-        parts.ownership.begin(identity)
         parts.loop_watch.guard()
         log.info(
             telemetry.WORKER_STARTED,
@@ -149,7 +148,7 @@ class Worker:
             parts.handover,
             parts.background,
             parts.clock,
-            owned=parts.claims.owned,
+            claims=parts.claims,
             borrowing=parts.borrowing,
             handover_s=self._settings.handover_s,
             drain_timeout_s=self._settings.drain_timeout_s,

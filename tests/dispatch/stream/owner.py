@@ -11,6 +11,7 @@ from argosy.rpc.verify_calls import SilentBounds
 from argosy.store.numbered_stream import Answer
 from argosy.turn.events import Event
 from argosy.turn.status import Status
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
@@ -25,7 +26,10 @@ from argosy.workflow.current import Try
 from argosy.workflow.emit import emit
 from argosy.workflow.journal import Emitter
 from argosy.workflow.open_attempt import OpenAttempt
+from tests.dispatch.claims import claims_of
+from tests.dispatch.members_stub import MembersStub
 from tests.dispatch.stream.gateway import KEY
+from tests.harness.hand_clock import HandClock
 from tests.harness.silent import SILENT
 from tests.workflow.emitting import inside
 
@@ -73,22 +77,22 @@ class Owner:
 
     def __init__(self, silent: SilentBounds = SILENT) -> None:
         self.worker_id = uuid.uuid4()
-        self.owned = {0: Owned(0, 10, (0, 1023))}
+        self.claims = claims_of(Owned(0, 10, (0, 1023)))
+        self.owned = self.claims.owned
         self.live: dict[uuid.UUID, Turn] = {}
         self.held: dict[uuid.UUID, HeldTurn] = {}
         self.subscribers = Subscribers()
         self.frame_publisher = FramePublisher(
-            self.subscribers, SystemClock(), coalesce_s=0.01, now_us=lambda: 1_700_000_000_000_000
+            self.subscribers, SystemClock(), DatabaseClock(HandClock(1_700_000_000.0)), coalesce_s=0.01
         )
         self.hub = Hub(
             self.subscribers,
             self.frame_publisher,
-            owned=self.owned,
+            claims=self.claims,
+            fleet=MembersStub(lambda _: True, "127.0.0.1:7"),  # type: ignore[arg-type]
             running=self.live.get,
             running_of=lambda session: next((t for t in self.live.values() if t.session_id == session), None),
             held=lambda: self.held,
-            address_of=lambda _: "127.0.0.1:7",
-            partition_of=lambda _: 0,
             result_size_bytes_max=1_000,
             subscriptions_max=100,
         )

@@ -12,6 +12,7 @@ from argosy.log import Record
 from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.owned import Owned
+from tests.dispatch.claims import claims_of
 from tests.dispatch.stream.owner import AT
 
 
@@ -57,7 +58,7 @@ async def test_who_waits_for_a_turn_that_is_kept_aside_is_told(lane: str, refuse
         cast(Any, Neighbours()),
         SystemClock(),
         lane="default",
-        owned={0: owned},
+        claims=claims_of(owned),
         batch_max=10,
         batch_size_bytes_max=10_000,
         ready_sessions_max=10,
@@ -69,7 +70,6 @@ async def test_who_waits_for_a_turn_that_is_kept_aside_is_told(lane: str, refuse
         on_answer=lambda _: None,
         on_settled=told.append,
     )
-    intake.partition_count = 1
     turn_id, value = asked(lane)
 
     await intake._accept([(owned, [Record(0, 0, None, value, ()), Record(1, 0, None, b"\x01?", ())])])

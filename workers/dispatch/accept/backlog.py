@@ -1,9 +1,9 @@
 """Records that were read but not accepted yet: which of them go into the next accept, and when reading should pause."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from argosy.log import Record
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Hole, Owned
 
 _BATCHES_MAX: Final = 4  # batches that may wait in memory before the reader is paused
@@ -16,8 +16,8 @@ Taken = tuple[Owned, list[Record | Hole]]
 class Backlog:
     """The backlog of all owned partitions, bounded in records and bytes. Each partition has its own (Owned.backlog)."""
 
-    def __init__(self, owned: Mapping[int, Owned], *, batch_max: int, batch_size_bytes_max: int) -> None:
-        self._owned = owned
+    def __init__(self, claims: Claims, *, batch_max: int, batch_size_bytes_max: int) -> None:
+        self._claims = claims
         self._batch_max = batch_max
         self._size_bytes_max = batch_size_bytes_max
         self._size_bytes = 0
@@ -50,7 +50,7 @@ class Backlog:
         """
         taken: list[Taken] = []
         room, room_bytes = self._batch_max, self._size_bytes_max
-        for owned in self._owned.values():
+        for owned in self._claims.owned.values():
             if room <= 0 or room_bytes <= 0:
                 break
             if not owned.backlog:

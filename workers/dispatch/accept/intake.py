@@ -28,6 +28,7 @@ from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
 from argosy.workers.dispatch.accept.backlog import Backlog, Taken
 from argosy.workers.dispatch.accept.gaps import is_continued
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Hole, Owned
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
@@ -41,7 +42,7 @@ Move = tuple[Owned, int | None, float | None]
 class Intake:
     """Accepts what the reader delivers; `run` goes on until it is cancelled.
 
-    owned: shared with Ownership, which alone adds to it. on_settled(turn_id): called when a record was accepted and its
+    on_settled(turn_id): called when a record was accepted and its
     turn got no place: a duplicate, rejected, delayed, accepted before, or a dead letter.
     """
 
@@ -53,7 +54,7 @@ class Intake:
         clock: Clock,
         *,
         lane: str,
-        owned: dict[int, Owned],
+        claims: Claims,
         batch_max: int,
         batch_size_bytes_max: int,
         ready_sessions_max: int,
@@ -70,8 +71,8 @@ class Intake:
         self._scheduler = scheduler
         self._clock = clock
         self._lane = lane
-        self._owned = owned
-        self._backlog = Backlog(owned, batch_max=batch_max, batch_size_bytes_max=batch_size_bytes_max)
+        self._claims = claims
+        self._backlog = Backlog(claims, batch_max=batch_max, batch_size_bytes_max=batch_size_bytes_max)
         self._rounds = Rounds("intake", clock)
         self._ready_sessions_max = ready_sessions_max
         self._input_max = head_input_size_bytes_max
@@ -81,8 +82,6 @@ class Intake:
         self._on_lost = on_lost
         self._on_answer = on_answer
         self._on_settled = on_settled
-        self.log_id = ""
-        self.partition_count = 0
         self._sent_s: float | None = None
         self._is_paused = False
         self._work = asyncio.Event()
@@ -94,7 +93,7 @@ class Intake:
     def take(self, batch: Batch) -> None:
         """Take a batch that the reader delivers; drop a batch of another claim."""
         crash_points.reach("after_poll")
-        owned = self._owned.get(batch.partition)
+        owned = self._claims.owned.get(batch.partition)
         if owned is None or owned.is_void or owned.reading_no != batch.claim:
             return
         if not is_continued(owned, batch):
@@ -159,7 +158,7 @@ class Intake:
         partition whose fence does not hold is void afterwards.
         """
         async with self._calling:
-            arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
+            arrays = AcceptArrays(self._lane, self._claims.log.log_id, self._input_max)
             for owned, position, through_s in moves:
                 if not owned.is_void:
                     arrays.add_partition(owned, owned.position if position is None else position, through_s)
@@ -179,7 +178,7 @@ class Intake:
 
     async def _accept(self, taken: list[Taken], *, is_last_resort: bool = False) -> None:
         """Accept these records. is_last_resort: send the call until Postgres answers, however slow it is."""
-        arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
+        arrays = AcceptArrays(self._lane, self._claims.log.log_id, self._input_max)
         turns: list[Turn] = []
         aside: list[Record] = []
         for owned, records in taken:
@@ -189,7 +188,7 @@ class Intake:
                 if isinstance(each, Hole):
                     continue
                 try:
-                    turns.append(arrays.add(owned, each, self.partition_count))
+                    turns.append(arrays.add(owned, each, self._claims.partition_count))
                 except Exception as unknown:  # whatever is wrong with one record must not stop the others
                     error = unknown if isinstance(unknown, RecordError) else RecordError(f"{unknown!r:.500}")
                     arrays.add_dead_letter(owned, each, error)
@@ -235,7 +234,7 @@ class Intake:
         refused = records[0]
         if isinstance(refused, Hole):
             raise error
-        arrays = AcceptArrays(self._lane, self.log_id, self._input_max)
+        arrays = AcceptArrays(self._lane, self._claims.log.log_id, self._input_max)
         arrays.add_partition(owned, refused.position + 1, None)
         arrays.add_dead_letter(owned, refused, RecordError(f"Postgres refuses it: {error}"))
         telemetry.DEAD_LETTERS.labels(code="refused_by_store").inc()
@@ -253,7 +252,7 @@ class Intake:
         crash_points.reach("before_accept")
         began_s = self._sent_s = self._clock.monotonic_s()
         try:
-            nothing = AcceptArrays(self._lane, self.log_id, self._input_max).arguments()
+            nothing = AcceptArrays(self._lane, self._claims.log.log_id, self._input_max).arguments()
             void = None if is_last_resort else nothing
             answer = await self._stream.call(STATEMENT, *arrays.arguments(), void=void)
         except OwnershipLostError:

@@ -2,22 +2,19 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
 
 from argosy.store.build import Builds
-from argosy.workers.dispatch.ring import Member
+from argosy.workers.dispatch.ownership.members import Members
 
 
 class Abilities:
-    """Finds a worker that has a workflow. members(): the workers of all lanes, as they are known now."""
+    """Finds a worker that has a workflow."""
 
-    def __init__(
-        self, builds: Builds, worker_id: uuid.UUID, lane: str, *, members: Callable[[], Sequence[Member]]
-    ) -> None:
+    def __init__(self, builds: Builds, worker_id: uuid.UUID, lane: str, fleet: Members) -> None:
         self._builds = builds
         self._worker_id = worker_id
         self._lane = lane
-        self._members = members
+        self._fleet = fleet
         # By worker: each (name, version) that it has, and (name, None) for turns that have not begun anywhere yet.
         self._known: dict[uuid.UUID, set[tuple[str, str | None]]] = {}
         self._able: dict[tuple[str, str | None], list[uuid.UUID]] = {}  # as of the last look
@@ -25,7 +22,7 @@ class Abilities:
     async def look(self) -> None:
         """Read what the workers that came since the last look can run. Raises StoreUnavailableError."""
         self._able.clear()
-        living = {each.worker_id for each in self._members() if each.is_alive and each.lane == self._lane}
+        living = {each.worker_id for each in self._fleet.all if each.is_alive and each.lane == self._lane}
         self._known = {worker_id: can for worker_id, can in self._known.items() if worker_id in living}
         new = living - self._known.keys() - {self._worker_id}
         if not new:
@@ -42,7 +39,7 @@ class Abilities:
         """
         wanted = workflow, version
         if wanted not in self._able:
-            free = {each.worker_id for each in self._members() if each.is_alive and not each.is_draining}
+            free = {each.worker_id for each in self._fleet.all if each.is_alive and not each.is_draining}
             self._able[wanted] = [each for each, can in self._known.items() if each in free and wanted in can]
         return max(self._able[wanted], key=lambda each: _weight(each, turn_id), default=None)
 

@@ -22,6 +22,7 @@ from argosy.store.build import Borrowed, Loans
 from argosy.store.head import DueRow
 from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import ACTIVE, Status
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
 from argosy.workers.dispatch.turn import Turn
@@ -49,14 +50,12 @@ class Borrowing:
     turns: the borrowed turns in memory; turns_max: how many there may be.
     """
 
-    def __init__(
-        self, loans: Loans, clock: Clock, taken: Taken, *, turns_max: int, partition_of: Callable[[int], int]
-    ) -> None:
+    def __init__(self, loans: Loans, clock: Clock, taken: Taken, *, claims: Claims, turns_max: int) -> None:
         self._loans = loans
         self._clock = clock
         self._taken = taken
         self._turns_max = turns_max
-        self._partition_of = partition_of
+        self._claims = claims
         self.turns: dict[uuid.UUID, Turn] = {}
         self._changed: set[int] = set()
         self._has_to_read = self._is_one_left = False
@@ -137,7 +136,7 @@ class Borrowing:
     def _made(self, each: Borrowed) -> Turn:
         head = each.head
         resume = Resume(each.lent_as or Resume.CRASHED)
-        owned = Owned.borrowed(self._partition_of(head.bucket), head.bucket, resume, self._clock.monotonic_s())
+        owned = Owned.borrowed(self._claims.partition_of(head.bucket), head.bucket, resume, self._clock.monotonic_s())
         turn = turn_of(head, owned)
         turn.needs_load = turn.needs_load or head.has_rows
         return turn

@@ -24,6 +24,7 @@ from argosy.store.build import Builds, LentTurn, Loan, Loans
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.builds.abilities import Abilities
 from argosy.workers.dispatch.owned import Owned, Resume
+from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.journal import Park
 
@@ -63,9 +64,8 @@ class Told(NamedTuple):
 
 
 class Lending:
-    """Lends turns and looks after the loans; `run` goes on until it is cancelled.
-
-    is_living(worker_id); may_lend(owned): whether turns of this partition may be lent now.
+    """Lends turns and looks after loans; `run` goes on until it is cancelled. may_lend(owned): whether turns of a
+    partition may be lent now.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Lending:
         clock: Clock,
         told: Told,
         *,
-        is_living: Callable[[uuid.UUID], bool],
+        fleet: Members,
         may_lend: Callable[[Owned], bool],
         wait_s: float,
         lent_max: int,
@@ -86,7 +86,7 @@ class Lending:
         self._abilities = abilities
         self._clock = clock
         self._told = told
-        self._is_living = is_living
+        self._fleet = fleet
         self._may_lend = may_lend
         self._wait_s = wait_s
         self._lent_max = lent_max
@@ -238,7 +238,7 @@ class Lending:
             if row.seq != each.seq:
                 self.lent[turn_id] = each._replace(seq=row.seq)
                 self._told.happened(turn_id, each.session_id)
-            if not self._is_living(each.borrower):
+            if not self._fleet.is_living(each.borrower):
                 gone.append((turn_id, self.lent[turn_id]))
             else:
                 borrowers.setdefault(each.borrower, set()).add(each.bucket)

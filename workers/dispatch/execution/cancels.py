@@ -18,6 +18,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.turn.events import Cancelling
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.keys import CANCEL
 
@@ -40,7 +41,7 @@ class Cancels:
     def __init__(
         self,
         cleanup_s: float,
-        database_time_s: Callable[[], float],
+        database_clock: DatabaseClock,
         *,
         may_start: Callable[[], bool],
         is_here: Callable[[Turn], bool],
@@ -48,7 +49,7 @@ class Cancels:
         stop: Callable[[Turn], None],
     ) -> None:
         self._cleanup_s = cleanup_s
-        self._database_time_s = database_time_s
+        self._database_clock = database_clock
         self._may_start = may_start
         self._is_here = is_here
         self._end = end
@@ -64,7 +65,7 @@ class Cancels:
 
     def tell(self, turn: Turn) -> bool:
         """Tell the code of a turn that runs, or is about to. Return False when its time to clean up is over already."""
-        now_s = self._database_time_s()
+        now_s = self._database_clock.now_s()
         if turn.cancel_until_s is None:
             found = turn.journal.replay.recorded(CANCEL)
             turn.reason = REASON

@@ -17,6 +17,7 @@ import structlog
 from argosy import crash_points, telemetry
 from argosy.turn.events import Event
 from argosy.turn.status import ACTIVE, ENDED, Status
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.execution.attempts import Attempts
 from argosy.workers.dispatch.execution.cancels import Cancels
@@ -55,7 +56,7 @@ class Executor:
         slots: int,
         flush_queue_max: int,
         limits: Limits,
-        database_time_s: Callable[[], float],
+        database_clock: DatabaseClock,
         load: Callable[[Turn], None],
         again: Callable[[Turn], None],
         read_anew: Callable[[Turn], None],
@@ -71,7 +72,7 @@ class Executor:
         self._slots = slots
         self._flush_queue_max = flush_queue_max
         self._limits = limits
-        self._database_time_s = database_time_s
+        self._database_clock = database_clock
         self._load = load
         self._again = again
         self._read_anew = read_anew
@@ -87,12 +88,12 @@ class Executor:
             flusher,
             slots=slots,
             watch_s_max=limits.suspect_watch_s_max,
-            database_time_s=database_time_s,
+            database_clock=database_clock,
             fill=on_freed,
         )
         self.cancels = Cancels(
             limits.cancel_cleanup_s,
-            database_time_s,
+            database_clock,
             may_start=lambda: not (self.is_draining or self.is_cut_off),
             is_here=lambda turn: self._scheduler.live.get(turn.turn_id) is turn,
             end=lambda turn: self.end(turn, Status.CANCELLED, Event.TURN_CANCELLED),
@@ -161,7 +162,7 @@ class Executor:
         journal = turn.journal = TurnJournal(
             turn,
             self._flusher,
-            database_time_s=self._database_time_s,
+            database_clock=self._database_clock,
             limits=self._limits,
             listener_of=self._listener_of,
             on_quiet=self.suspend,

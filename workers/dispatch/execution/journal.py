@@ -16,6 +16,7 @@ from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import STEP_OUTCOMES, Event
 from argosy.turn.inbox import Fate
 from argosy.turn.wait import WaitKind
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.flush.flusher import Flusher
@@ -34,7 +35,7 @@ class TurnJournal:
 
     __slots__ = (
         "_advance",
-        "_database_time_s",
+        "_database_clock",
         "_flusher",
         "_hidden",
         "_is_closed",
@@ -60,14 +61,14 @@ class TurnJournal:
         turn: Turn,
         flusher: Flusher,
         *,
-        database_time_s: Callable[[], float],
+        database_clock: DatabaseClock,
         limits: Limits,
         listener_of: Callable[[Turn], Callable[[], None] | None],
         on_quiet: Callable[[Turn], None],
     ) -> None:
         self._turn = turn
         self._flusher = flusher
-        self._database_time_s = database_time_s
+        self._database_clock = database_clock
         self._limits = limits
         # Why nothing more can be recorded; empty while it can.
         self._overgrown = ""
@@ -94,7 +95,7 @@ class TurnJournal:
     @property
     def waits(self) -> TurnWaits:
         if self._waits is None:
-            self._waits = TurnWaits(self._turn, self.replay, self.is_hidden, self._database_time_s, self.record)
+            self._waits = TurnWaits(self._turn, self.replay, self.is_hidden, self._database_clock, self.record)
         return self._waits
 
     @property
@@ -114,7 +115,7 @@ class TurnJournal:
         return self._turn.attempt
 
     def database_time_s(self) -> float:
-        return self._database_time_s()
+        return self._database_clock.now_s()
 
     @property
     def is_stopped(self) -> bool:

@@ -18,6 +18,7 @@ from argosy import telemetry
 from argosy.turn import trial
 from argosy.turn.status import Status
 from argosy.turn.trial import Kind, Trial
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution import crash_rule, turn_change
 from argosy.workers.dispatch.execution.crash_rule import Run, Standing
 from argosy.workers.dispatch.execution.suspects import Moves, Suspects
@@ -40,12 +41,12 @@ class Trials:
         *,
         slots: int,
         watch_s_max: float,
-        database_time_s: Callable[[], float],
+        database_clock: DatabaseClock,
         fill: Callable[[], None],
     ) -> None:
         self._flusher = flusher
         self._watch_s_max = watch_s_max
-        self._database_time_s = database_time_s
+        self._database_clock = database_clock
         self._fill = fill
         self._suspects: Suspects[Turn] = Suspects(slots)
         # Turns whose time has come, until their code begins: with their standing, and the size of their group.
@@ -87,7 +88,7 @@ class Trials:
             known,
             turn.attempt,
             is_crash=is_crash,
-            now_s=self._database_time_s(),
+            now_s=self._database_clock.now_s(),
             watch_s_max=self._watch_s_max,
         )
         turn.crashes = standing.crashes
@@ -120,7 +121,7 @@ class Trials:
         kind, watch_s = Kind.TOGETHER, standing.outlived_s
         if standing.run is Run.TRIED:
             kind, watch_s = Kind.TRIED, standing.watch_s
-        self._know(turn, kind, standing, watch_s, size=size, at_s=self._database_time_s())
+        self._know(turn, kind, standing, watch_s, size=size, at_s=self._database_clock.now_s())
         turn.awaits_start = True
 
     def gone(self, turn: Turn) -> None:
@@ -166,7 +167,7 @@ class Trials:
             self._rewrite(turn, Kind.ADJOURNED, standing, standing.watch_s, size)
         for turn, standing in moves.beside:
             self._rewrite(turn, Kind.BESIDE, standing, standing.outlived_s)
-        here_s = self._database_time_s()
+        here_s = self._database_clock.now_s()
         for each in moves.waits:
             turn, standing = each.turn, each.standing
             if turn.status is Status.RUNNING and turn.is_live and turn.stop is None:

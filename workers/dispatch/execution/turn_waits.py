@@ -22,6 +22,7 @@ from argosy.turn.events import Event
 from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.wait import WaitKind, WrittenWait
 from argosy.turn.wait import encode as encode_waits
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.waits import Wait
@@ -38,7 +39,7 @@ class TurnWaits:
 
     __slots__ = (
         "_by_name",
-        "_database_time_s",
+        "_database_clock",
         "_given_up",
         "_is_hidden",
         "_over",
@@ -53,13 +54,13 @@ class TurnWaits:
         turn: Turn,
         replay: Replay,
         is_hidden: Callable[[str], bool],
-        database_time_s: Callable[[], float],
+        database_clock: DatabaseClock,
         record: Callable[[Event, str, bytes], None],
     ) -> None:
         self._turn = turn
         self._replay = replay
         self._is_hidden = is_hidden
-        self._database_time_s = database_time_s
+        self._database_clock = database_clock
         self._record = record
         self._given_up: set[str] = set()
         # What may end a wait, in the order in which it came: (key of the wait, "") is a timer, ("", name) a signal.
@@ -124,7 +125,7 @@ class TurnWaits:
         if known is None:
             return None
         turn.drop_timer(known[0])
-        return max(0.0, known[1] - self._database_time_s())
+        return max(0.0, known[1] - self._database_clock.now_s())
 
     def deliver(self, signal: Signal) -> None:
         """Keep a signal that came for the running turn, until a wait takes it."""
@@ -212,7 +213,7 @@ class TurnWaits:
             return None, None
         timer_id = uuid.uuid4()
         self._turn.inbox[timer_id] = InboxWrite(timer_id, RowKind.TIMER, kind, key, None, timeout_s)
-        return timer_id, self._database_time_s() + timeout_s
+        return timer_id, self._database_clock.now_s() + timeout_s
 
 
 def _refuse(event: Event, key: str, data: bytes) -> None:

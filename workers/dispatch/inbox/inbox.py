@@ -21,6 +21,7 @@ from argosy.ranges import joined
 from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Heads
 from argosy.turn.inbox import Queue
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.batch import Placement
 from argosy.workers.dispatch.flush.flusher import Flusher
@@ -55,9 +56,8 @@ class Inbox:
         takeover: Takeover,
         clock: Clock,
         *,
-        owned: dict[int, Owned],
-        partition_of: Callable[[int], int],
-        interval_s: Callable[[], float],
+        claims: Claims,
+        interval_s: float,
         rows_max: int,
         size_bytes_max: int,
         is_lent: Callable[[uuid.UUID], bool],
@@ -68,8 +68,7 @@ class Inbox:
         self._executor = executor
         self._pager = pager
         self._takeover = takeover
-        self._owned = owned
-        self._partition_of = partition_of
+        self._claims = claims
         self._interval_s = interval_s
         self._size_bytes_max = size_bytes_max
         self._in_hand = InHand(rows_max, lambda turn: scheduler.live.get(turn.turn_id) is turn)
@@ -102,7 +101,7 @@ class Inbox:
 
     def expect(self, due_s: list[float]) -> None:
         """Timers were written that fall due in due_s: look when the first does, if that is before the next look."""
-        if (first_s := min(due_s)) < self._interval_s():
+        if (first_s := min(due_s)) < self._poll_interval_s():
             asyncio.get_running_loop().call_later(first_s + _TIMER_SLACK_S, self._work.set)
 
     def again(self, turn: Turn) -> None:
@@ -137,7 +136,7 @@ class Inbox:
 
     async def _run(self) -> None:
         while True:
-            wait_s = self._interval_s()
+            wait_s = self._poll_interval_s()
             self._work.clear()
             next_due_s: float | None = 0.0  # after an error look at once: Rounds has paused already
             async with self._rounds:
@@ -154,7 +153,9 @@ class Inbox:
         """Take all due rows for which there is room. Return in how many seconds the next row falls due, or None."""
         aside: set[uuid.UUID] = set()  # found by this look, and cannot be taken yet
         while True:
-            ranges = joined((each.first_bucket, each.last_bucket) for each in self._owned.values() if is_read(each))
+            ranges = joined(
+                (each.first_bucket, each.last_bucket) for each in self._claims.owned.values() if is_read(each)
+            )
             if not ranges:
                 return None
             wanted = self._in_hand.rows_wanted()
@@ -191,9 +192,13 @@ class Inbox:
             full.add(Queue.SAID)
         return any(self._in_hand.rows_wanted()[queue] for queue in full)
 
+    def _poll_interval_s(self) -> float:
+        """Return the seconds between two polls: the smaller a worker's share of the partitions, the longer."""
+        return self._interval_s / self._claims.share
+
     def _owned_of(self, bucket: int) -> Owned | None:
         """Return the claim under which rows of this bucket are taken now, or None."""
-        owned = self._owned.get(self._partition_of(bucket))
+        owned = self._claims.of(bucket)
         return owned if owned is not None and is_read(owned) else None
 
     def _take(self, row: DueRow, departed: set[uuid.UUID]) -> None:

@@ -24,10 +24,10 @@ import structlog
 from argosy import ids, telemetry
 from argosy.clock import Clock
 from argosy.errors import UnavailableError
-from argosy.log import Identity
 from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.partition import Claimed, Orphan, Partitions
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.members import NEW_S, Members
 from argosy.workers.dispatch.ownership.readiness import Readiness
@@ -59,7 +59,7 @@ def to_adopt(orphans: Sequence[Orphan], members: Sequence[Member], lane: str, me
 
 
 class Ownership:
-    """The loops that claim and read partitions; `run` goes on until cancelled. `owned` is changed only here.
+    """The loops that claim and read partitions; `run` goes on until cancelled. The claims are changed only here.
 
     on_claimed(list) gets the partitions that were claimed, with their former owners; on_void(list) those that are not
     ours any more.
@@ -73,7 +73,8 @@ class Ownership:
         *,
         worker_id: uuid.UUID,
         lane: str,
-        owned: dict[int, Owned],
+        claims: Claims,
+        fleet: Members,
         interval_s: float,
         on_claimed: Callable[[list[tuple[Owned, Claimed]]], None],
         on_void: Callable[[list[Owned]], None],
@@ -83,25 +84,21 @@ class Ownership:
         self._clock = clock
         self._worker_id = worker_id
         self._lane = lane
-        self._owned = owned
+        self._claims = claims
+        self._owned = claims.owned
+        self.fleet = fleet
         self._interval_s = interval_s
         self._on_claimed = on_claimed
         self._on_void = on_void
         self._eligible: frozenset[int] = frozenset()
-        self.fleet = Members(clock, worker_id, lane)
         self._has_to_look_for_orphans = False
         self._orphans_at_s = clock.monotonic_s()
         self._has_to_look_for_losses = False
         self._changed = asyncio.Event()
         self._has_to_read = asyncio.Event()
         self._readiness = Readiness(clock)
-        self._partition_count = 0
         self._lineage = 0
         self.is_draining = False
-
-    def begin(self, identity: Identity) -> None:
-        self._partition_count = identity.partition_count
-        self._reading.begin(identity)
 
     def eligible(self, partitions: frozenset[int]) -> None:
         """Take in the partitions for which the log says this worker is eligible.
@@ -267,7 +264,7 @@ class Ownership:
         for partition, claim in sorted(claimed.items()):
             if partition in self._owned:  # we adopted a partition that we had lost without having heard of it
                 self._void([self._owned[partition]])
-            each = Owned(partition, claim.epoch, ids.buckets_of(partition, self._partition_count))
+            each = Owned(partition, claim.epoch, ids.buckets_of(partition, self._claims.partition_count))
             each.confirm(asked_s)
             self._owned[partition] = each
             new.append((each, claim))

@@ -14,9 +14,11 @@ from collections.abc import Callable
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.log import Identity, LogReader, Span
+from argosy.log import LogReader, Span
 from argosy.store.partition import Partitions
 from argosy.workers.dispatch.accept.intake import Intake, Move
+from argosy.workers.dispatch.claims import Claims
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
 
@@ -46,26 +48,22 @@ class Reading:
         partitions: Partitions,
         reader: LogReader,
         intake: Intake,
+        claims: Claims,
         guard: LogGuard,
         clock: Clock,
         *,
-        database_time_s: Callable[[], float],
+        database_clock: DatabaseClock,
     ) -> None:
         self._partitions = partitions
         self._reader = reader
         self._intake = intake
+        self._claims = claims
         self._guard = guard
         self._clock = clock
-        self._database_time_s = database_time_s
+        self._database_clock = database_clock
         self._reading_no = 0
         self._spans_at_s = 0.0
         self._through_at_s = 0.0
-        self._identity = Identity("", "", 0)
-
-    def begin(self, identity: Identity) -> None:
-        self._identity = identity
-        self._intake.log_id = identity.log_id
-        self._intake.partition_count = identity.partition_count
 
     def stop(self, owned: Owned) -> None:
         """Read and accept nothing of this partition until it is started anew."""
@@ -97,7 +95,7 @@ class Reading:
         if not eligible:
             return
         if (replaced := await self._guard.look()) is not None:
-            self.begin(replaced)
+            self._claims.begin(replaced)
             for each in eligible:
                 self.stop(each)
         if new := [each for each in eligible if not each.is_reading and is_wanted(each)]:
@@ -112,13 +110,13 @@ class Reading:
         numbers = [each.partition for each in new]
         spans = await self._reader.spans(numbers)
         begins = {partition: spans[partition].begin for partition in numbers}
-        positions = await self._partitions.open_positions(self._identity.log_id, begins)
+        positions = await self._partitions.open_positions(self._claims.log.log_id, begins)
         for each in new:
             if not is_wanted(each):
                 continue
-            if each.log_id != self._identity.log_id:
+            if each.log_id != self._claims.log.log_id:
                 # Only once: later an accept in flight may be ahead of this.
-                each.begin_at(self._identity.log_id, positions[each.partition])
+                each.begin_at(self._claims.log.log_id, positions[each.partition])
             first = where_to_read(each.position, spans[each.partition])
             if first != each.position:
                 await self._read_another_log(each, first, spans[each.partition])
@@ -139,7 +137,7 @@ class Reading:
         """
         if not reading:
             return
-        asked_s = self._database_time_s() - 1.0  # the clocks of log, database and gateways differ a little
+        asked_s = self._database_clock.now_s() - 1.0  # the clocks of log, database and gateways differ a little
         has_to_note = self._clock.monotonic_s() - self._through_at_s >= _THROUGH_INTERVAL_S
         if has_to_note:
             self._through_at_s = self._clock.monotonic_s()

@@ -26,6 +26,7 @@ from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.partition import Claimed, Note, Partitions
 from argosy.workers.dispatch.owned import Owned, Resume
+from argosy.workers.dispatch.ownership.members import Members
 
 _LOOK_S = 0.02
 _RETRY_S = 0.25
@@ -84,7 +85,7 @@ def resumes_as(note: Note, runner: str, claim: Claimed, opened_as: Resume) -> Re
 class Takeover:
     """Claimed partitions that wait to be opened, and turns that are held; `run` goes on until cancelled.
 
-    is_living(worker_id): whether a worker lives, by its signs of life. ask(former owner → partitions) asks former
+    ask(former owner → partitions) asks former
     owners for their notes. on_open(list) is called when turns of these partitions that wait in Postgres may run,
     on_released(turn_id, owned, resume) when a held turn may.
     """
@@ -97,7 +98,7 @@ class Takeover:
         note_s: float,
         bound_s: float,
         cancel_s: float,
-        is_living: Callable[[uuid.UUID], bool],
+        fleet: Members,
         ask: Callable[[dict[uuid.UUID, list[int]]], None],
         on_open: Callable[[list[Owned]], None],
         on_released: Callable[[uuid.UUID, Owned, Resume], None],
@@ -108,7 +109,7 @@ class Takeover:
         self._note_s = note_s
         self._bound_s = bound_s
         self._cancel_s = cancel_s
-        self._is_living = is_living
+        self._fleet = fleet
         self._ask = ask
         self._on_open = on_open
         self._on_released = on_released
@@ -180,7 +181,7 @@ class Takeover:
     async def _look_after_held(self) -> None:
         now_s = self._clock.monotonic_s()
         late = {turn_id for turn_id, each in self.held.items() if now_s >= each.until_s}
-        gone = {turn_id: each for turn_id, each in self.held.items() if not self._is_living(each.runner_id)}
+        gone = {turn_id: each for turn_id, each in self.held.items() if not self._fleet.is_living(each.runner_id)}
         if gone:
             # What a dead runner said last was committed before it ended: it counts, even when we have not read it yet.
             notes = await self._notes(sorted({each.owned.partition for each in gone.values()}), None)
@@ -223,7 +224,7 @@ class Takeover:
             resume = opens_as(
                 newest,
                 each.claim.former_epoch if former is not None else None,
-                is_former_alive=former is not None and self._is_living(former),
+                is_former_alive=former is not None and self._fleet.is_living(former),
                 has_time=now_s < each.until_s,
             )
             if resume is not None:

@@ -15,6 +15,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.rpc.watch_pb2 import Item
 from argosy.turn.status import Status
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.stream import items
 from argosy.workers.dispatch.stream.channel_update import next_update, with_gaps
 from argosy.workers.dispatch.stream.connection import Subscriber
@@ -30,15 +31,15 @@ _count_frames = telemetry.FRAMES.inc
 
 
 class FramePublisher:
-    """The sender of frames, made on the event loop. coalesce_s: the window; now_us(): microseconds since 1970, by the
-    database's clock.
-    """
+    """The sender of frames, made on the event loop. coalesce_s: the window; database_clock: whose time frames carry."""
 
-    def __init__(self, subscribers: Subscribers, clock: Clock, *, coalesce_s: float, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, subscribers: Subscribers, clock: Clock, database_clock: DatabaseClock, *, coalesce_s: float
+    ) -> None:
         self._subscribers = subscribers
         self._clock = clock
         self._coalesce_s = coalesce_s
-        self._now_us = now_us
+        self._database_clock = database_clock
         self._loop = asyncio.get_running_loop()
         self._thread_id = threading.get_ident()
         self._frames: WeakKeyDictionary[Channels, TurnFrames] = WeakKeyDictionary()
@@ -113,7 +114,7 @@ class FramePublisher:
             # A step began only once all events before it were durable, so all that it shows may be sent. The workflow's
             # own channels are left out: it fills them again at the next owner.
             opened, durable_seq = [channel for channel in opened if channel.step], _ANY_SEQ
-        make = partial(items.of_update, turn, lineage=self.lineage, at_us=self._now_us())
+        make = partial(items.of_update, turn, lineage=self.lineage, at_us=int(self._database_clock.now_s() * 1_000_000))
         for each in subscribers:
             if each.is_ending_only:
                 continue

@@ -18,9 +18,11 @@ from argosy import ids, telemetry
 from argosy.rpc.watch_pb2 import Item, Refused
 from argosy.store.numbered_stream import Answer
 from argosy.turn.events import RESTS, STEP_ENDS, Event
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.handover import in_flight
+from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.stream import items
 from argosy.workers.dispatch.stream.channel_update import Sent, whole, without_step
@@ -49,9 +51,8 @@ class SubscribeRequest(NamedTuple):
 
 
 class Hub:
-    """All subscribers of this worker. owned: shared with `Ownership`. running(turn_id): a turn in memory;
-    running_of(session_id): a session's head in memory. held(): turns of which a step still runs at another worker;
-    address_of(worker_id): where that worker is reached.
+    """All subscribers of this worker. running(turn_id): a turn in memory; running_of(session_id): a session's head in
+    memory. held(): turns of which a step still runs at another worker.
     """
 
     def __init__(
@@ -59,12 +60,11 @@ class Hub:
         subscribers: Subscribers,
         frame_publisher: FramePublisher,
         *,
-        owned: Mapping[int, Owned],
+        claims: Claims,
         running: Callable[[uuid.UUID], Turn | None],
         running_of: Callable[[uuid.UUID], Turn | None],
         held: Callable[[], Mapping[uuid.UUID, HeldTurn]],
-        address_of: Callable[[uuid.UUID], str],
-        partition_of: Callable[[int], int],
+        fleet: Members,
         subscriptions_max: int,
         result_size_bytes_max: int,
     ) -> None:
@@ -74,12 +74,11 @@ class Hub:
         self.listener_of: Callable[[Turn], Callable[[], None] | None] = frame_publisher.listener_of
         # Whether anybody follows a turn and wants more of it than its end.
         self.is_watched: Callable[[Turn], bool] = subscribers.has_follower
-        self._owned = owned
+        self._claims = claims
         self._running = running
         self._running_of = running_of
         self._held = held
-        self._address_of = address_of
-        self._partition_of = partition_of
+        self._fleet = fleet
         self._subscriptions_max = subscriptions_max
         self._item = partial(items.event, result_size_bytes_max=result_size_bytes_max)
         # Turns that were handed over, and of which a step still runs here.
@@ -114,7 +113,7 @@ class Hub:
 
     def _begin(self, each: Subscriber, target: uuid.UUID, request: SubscribeRequest) -> None:
         bucket = ids.bucket_of(target) if each.is_session else ids.turn_bucket(target)
-        owned = self._owned.get(self._partition_of(bucket))
+        owned = self._claims.of(bucket)
         if owned is None or owned.is_void or request.epoch > owned.epoch:
             each.connection.send(items.refused(each.id, Refused.NOT_OWNER))
             return
@@ -281,7 +280,7 @@ class Hub:
             turn_ids = [each.target] if each.target in held else []
         for turn_id in turn_ids:
             runner_id = held[turn_id].runner_id
-            if address := self._address_of(runner_id):
+            if address := self._fleet.address_of(runner_id):
                 each.send(items.at(each.id, turn_id, runner_id, address))
 
 
