@@ -42,7 +42,7 @@ class Hint(NamedTuple):
     signalled_turns: frozenset[tuple[str, uuid.UUID]] = frozenset()
 
 
-class _Connection:
+class _Pending:
     """The pokes that wait for one worker, and the task that sends them."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Poker:
         self._lane = lane
         self._clock = clock
         self._on_failure = on_failure
-        self._connections: dict[Callee, _Connection] = {}
+        self._pending: dict[Callee, _Pending] = {}
 
     def poke(
         self,
@@ -100,49 +100,49 @@ class Poker:
         is_urgent: bool = True,
     ) -> None:
         """Queue a poke for this worker. A poke that is not urgent is sent with the next urgent one, or after LAZY_S."""
-        connection = self._connections.get(callee)
-        if connection is None:
-            connection = self._connections[callee] = _Connection()
-            connection.task = asyncio.get_running_loop().create_task(self._deliver(callee, connection))
-        connection.inbox_buckets.update(inbox_buckets)
-        connection.log_partitions.update(log_partitions)
-        connection.claimed_partitions.update(claimed_partitions)
-        connection.signalled_turns.update(islice(signalled_turns, TURNS_MAX - len(connection.signalled_turns)))
+        pending = self._pending.get(callee)
+        if pending is None:
+            pending = self._pending[callee] = _Pending()
+            pending.task = asyncio.get_running_loop().create_task(self._deliver(callee, pending))
+        pending.inbox_buckets.update(inbox_buckets)
+        pending.log_partitions.update(log_partitions)
+        pending.claimed_partitions.update(claimed_partitions)
+        pending.signalled_turns.update(islice(signalled_turns, TURNS_MAX - len(pending.signalled_turns)))
         if is_urgent:
-            connection.news.set()
-        elif connection.lazy is None:
-            connection.lazy = asyncio.get_running_loop().call_later(LAZY_S, connection.wake)
+            pending.news.set()
+        elif pending.lazy is None:
+            pending.lazy = asyncio.get_running_loop().call_later(LAZY_S, pending.wake)
 
     async def close(self) -> None:
         """Close every channel. Pokes that still wait are dropped."""
-        tasks = [connection.task for connection in self._connections.values() if connection.task]
-        self._connections.clear()
+        tasks = [pending.task for pending in self._pending.values() if pending.task]
+        self._pending.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _deliver(self, callee: Callee, connection: _Connection) -> None:
+    async def _deliver(self, callee: Callee, pending: _Pending) -> None:
         try:
             async with open_channel(callee.address) as channel:
                 open_call = partial(SignedCall.open, channel, self._key, METHOD, callee, PokeResponse)
                 call = None
-                while await self._has_news(connection):
-                    hint = connection.take()
+                while await self._has_news(pending):
+                    hint = pending.take()
                     call = await self._send(call, open_call, hint)
                     if call is None:
                         self._on_failure(callee, hint)
                     await self._clock.sleep(FAILED_PAUSE_S if call is None else SPACING_S)
         finally:
-            if self._connections.get(callee) is connection:
-                del self._connections[callee]
+            if self._pending.get(callee) is pending:
+                del self._pending[callee]
 
-    async def _has_news(self, connection: _Connection) -> bool:
+    async def _has_news(self, pending: _Pending) -> bool:
         """Wait until there is something to send; return False when there is nothing for IDLE_S."""
         try:
             async with asyncio.timeout(IDLE_S):
-                await connection.news.wait()
+                await pending.news.wait()
         except TimeoutError:
-            return connection.news.is_set() or connection.lazy is not None
+            return pending.news.is_set() or pending.lazy is not None
         return True
 
     async def _send(

@@ -21,7 +21,7 @@ from argosy.workflow.channel import Channel
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.emit_checks import check_name, check_not_held, json_of, make_lock, patch_of, size_bytes_of
 from argosy.workflow.own_emits import Kept, OwnEmits
-from argosy.workflow.tail import Owner, Tail, over
+from argosy.workflow.tail import Filler, Tail, over
 
 WORKFLOW: Final = ""  # in place of a step's key
 
@@ -75,8 +75,8 @@ class Channels:
 
     # For the code that emits
 
-    def append(self, step: str, tries: int, name: str, text: str, owner: Owner | None = None) -> None:
-        """Add to a text. owner: the try, which may go on at the text's end without the lock (Tail). Raises
+    def append(self, step: str, tries: int, name: str, text: str, filler: Filler | None = None) -> None:
+        """Add to a text. filler: the try, which may go on at the text's end without the lock (Tail). Raises
         WorkflowError.
         """
         size_bytes = size_bytes_of(text)
@@ -86,7 +86,7 @@ class Channels:
             self._check(channel, channel.size_bytes + size_bytes)
             channel.append(text, size_bytes, self.numbered.seq)
 
-        self._fill(step, tries, name, True, change, owner)
+        self._fill(step, tries, name, True, change, filler)
 
     def adopt(self, tail: Tail) -> None:
         """Take over a text that was filled without Channels; its try may be appending to it at this moment.
@@ -94,12 +94,12 @@ class Channels:
         The events that its tokens followed were not noted, so followers see them after all of the turn's events so far.
         """
         with self._lock:
-            channel = self._make(tail.owner.step_key, tail.owner.number, tail.name, True)
+            channel = self._make(tail.filler.step_key, tail.filler.number, tail.name, True)
             channel.begin(tail.tokens, self.numbered.seq)
             tail.channels = self
             self._tail = tail
 
-    def replace(self, step: str, tries: int, name: str, value: Any, owner: Owner | None = None) -> None:
+    def replace(self, step: str, tries: int, name: str, value: Any, filler: Filler | None = None) -> None:
         """Replace a JSON value. Raises WorkflowError; EncodingError when the value cannot be JSON."""
         whole = json_of(value)
         self._bounds.check_emit(len(whole))
@@ -108,9 +108,9 @@ class Channels:
             self._check(channel, len(whole))
             channel.replace(whole, self.numbered.seq)
 
-        self._fill(step, tries, name, False, change, owner)
+        self._fill(step, tries, name, False, change, filler)
 
-    def patch(self, step: str, tries: int, name: str, operations: Any, owner: Owner | None = None) -> None:
+    def patch(self, step: str, tries: int, name: str, operations: Any, filler: Filler | None = None) -> None:
         """Change a JSON value by operations (RFC 6902); a channel begins with null.
 
         Raises WorkflowError; EncodingError when the operations cannot be JSON.
@@ -121,7 +121,7 @@ class Channels:
         def change(channel: Channel) -> None:
             channel.patch(decoded, encoded, self.numbered.seq, lambda size_bytes: self._check(channel, size_bytes))
 
-        self._fill(step, tries, name, False, change, owner)
+        self._fill(step, tries, name, False, change, filler)
 
     # For the journal
 
@@ -190,12 +190,12 @@ class Channels:
         name: str,
         is_text: bool,
         change: Callable[[Channel], None],
-        owner: Owner | None,
+        filler: Filler | None,
     ) -> None:
         check_not_held(self._lock)
         name = check_name(name)
         with self._lock:
-            if owner is not None and owner.is_over:  # a thread of the try that emits after `take`
+            if filler is not None and filler.is_over:  # a thread of the try that emits after `take`
                 raise WorkflowError(over(step))
             if not step and ((emits := self._emits_of_workflow()).is_suspended or emits.is_held(name)):
                 return
@@ -210,9 +210,9 @@ class Channels:
                 self._refused(step, name, is_new)
                 raise
             self._size_bytes += channel.size_bytes - size_bytes
-            if is_text and owner is not None:
+            if is_text and filler is not None:
                 left = self._bounds.tokens_beside(channel.size_bytes, self._size_bytes)
-                self._tail = Tail(owner, name, channel.tokens, left, self)
+                self._tail = Tail(filler, name, channel.tokens, left, self)
         listener = self.listener
         if listener is not None:
             listener()
@@ -253,7 +253,7 @@ class Channels:
         return channel
 
     def _remove(self, step: str) -> list[Channel]:
-        if self._tail is not None and self._tail.owner.step_key == step:
+        if self._tail is not None and self._tail.filler.step_key == step:
             self._drop_tail()
         channels = list(self._by_step.pop(step, {}).values())
         self._count -= len(channels)
@@ -265,7 +265,7 @@ class Channels:
         if (tail := self._tail) is not None:
             self._tail = None
             tail.drop()
-            self._size_bytes += self._by_step[tail.owner.step_key][tail.name].count()
+            self._size_bytes += self._by_step[tail.filler.step_key][tail.name].count()
 
     def _emits_of_workflow(self) -> OwnEmits:
         if self._own_emits is None:

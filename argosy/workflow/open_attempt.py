@@ -139,7 +139,7 @@ class OpenAttempt:
         """Remove what a step that has ended emitted, and return it: Channels.take."""
         with _LOCK:
             filled, tail = self.filled, self.tail
-            if tail is not None and tail.owner.step_key == key:
+            if tail is not None and tail.filler.step_key == key:
                 self.tail = None
                 tail.drop()
             else:
@@ -151,7 +151,7 @@ class OpenAttempt:
     def clear(self, key: str) -> None:
         """Drop what a step that is tried again emitted: Channels.clear."""
         with _LOCK:
-            if self.tail is not None and self.tail.owner.step_key == key:
+            if self.tail is not None and self.tail.filler.step_key == key:
                 self.tail.drop()
                 self.tail = None
         if self.filled is not None:

@@ -11,7 +11,7 @@ class Followed(Protocol):
     def listener(self) -> Callable[[], None] | None: ...
 
 
-class Owner(Protocol):
+class Filler(Protocol):
     """A try of a step, as a tail needs it.
 
     is_over: set before the step's channels are taken or cleared. tail: the end of the text that the try filled last,
@@ -29,26 +29,28 @@ class Owner(Protocol):
 
 
 class Tail:
-    """The end of a text. Its owner may append `left` more tokens there, without a lock and without checking a bound.
+    """The end of a text. Its filler may append `left` more tokens there, without a lock and without checking a bound.
 
     Each token has up to TOKEN_CHARACTERS_MAX characters of ASCII. channels: count the tokens later, and tell followers;
     None: no Channels were needed yet, and the tokens are the whole text. Channels drop the tail when anything else is
     emitted, or when the turn has a new event.
     """
 
-    __slots__ = ("channels", "left", "name", "owner", "tokens")
+    __slots__ = ("channels", "filler", "left", "name", "tokens")
 
-    def __init__(self, owner: Owner, name: str, tokens: list[str], left: int, channels: Followed | None = None) -> None:
-        self.owner = owner
+    def __init__(
+        self, filler: Filler, name: str, tokens: list[str], left: int, channels: Followed | None = None
+    ) -> None:
+        self.filler = filler
         self.name = name
         self.tokens = tokens
         self.left = left
         self.channels = channels
-        owner.tail = self
+        filler.tail = self
 
     def drop(self) -> None:
-        """Take the tail from its owner, whose next emit goes through Channels."""
-        self.owner.tail = None
+        """Take the tail from its filler, whose next emit goes through Channels."""
+        self.filler.tail = None
 
 
 def over(step: str) -> str:

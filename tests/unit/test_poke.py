@@ -165,7 +165,7 @@ async def test_a_channel_that_nobody_uses_is_closed(
     await servicer.until({1})
 
     async with asyncio.timeout(5):
-        await asyncio.wait([each.task for each in poker._connections.values() if each.task])
+        await asyncio.wait([each.task for each in poker._pending.values() if each.task])
     poker.poke(callee, inbox_buckets=[2])
     await servicer.until({1, 2})
 
