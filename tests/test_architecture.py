@@ -152,6 +152,85 @@ def test_every_name_in_the_telemetry_table_is_used(kind: str) -> None:
     assert sorted(name for name in names if not re.search(rf"\b{name}\b", used)) == []
 
 
+# Turn and Owned are changed by their methods only, so that what happens to them stands in one place.
+OWNED_CLASSES: Final = {
+    "workers/dispatch/owned.py": "Owned",
+    "workers/dispatch/turn.py": "Turn",
+    "workers/dispatch/turn_row.py": "TurnRow",
+}
+# Other objects whose attributes have the same names, as the module calls them.
+OTHERS_THAT_CHANGE: Final[dict[str, dict[str, str]]] = {
+    "workers/dispatch/execution/suspects.py": {"moves": "what is to be done for suspects"},
+    "workers/dispatch/flush/flush_entry.py": {"first": "an entry"},
+    "workers/dispatch/inbox/read_ahead.py": {"turn": "a row that was read"},
+    "workers/dispatch/parts.py": {"then": "the dispatcher, which is given the parts"},
+    "workers/dispatch/scheduling/pager.py": {"cursor": "where the next page begins"},
+    "workers/dispatch/stream/hub.py": {"each": "a subscriber"},
+}
+_MUTATORS: Final = "add append appendleft clear discard extend insert pop popitem popleft remove setdefault take update"
+MUTATORS: Final = frozenset(_MUTATORS.split())
+
+
+def _changed(tree: ast.AST, names: frozenset[str]) -> Iterator[str]:
+    """Yield the objects of which code changes one of these attributes, or what it holds, but for an object's own."""
+
+    def owner(node: ast.AST) -> str | None:
+        name = ast.unparse(node.value) if isinstance(node, ast.Attribute) and node.attr in names else None
+        return None if name in ("self", "cls") else name
+
+    for node in ast.walk(tree):
+        found = None
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            found = owner(node)
+        elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            found = owner(node.value)
+        elif isinstance(node, ast.AugAssign):
+            found = owner(node.target)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATORS:
+            found = owner(node.func.value)
+        if found is not None:
+            yield found
+
+
+def _slots(text: str, name: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            for each in node.body:
+                if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "__slots__":
+                    yield from ast.literal_eval(each.value)
+
+
+def test_only_a_turn_changes_a_turn_and_only_a_partition_itself() -> None:
+    modules = dict(_modules())
+    names = frozenset(name for path, owner in OWNED_CLASSES.items() for name in _slots(modules[path], owner))
+    changed = {
+        (path, each)
+        for path, text in modules.items()
+        if path.startswith("workers/dispatch/") and path not in OWNED_CLASSES
+        for each in _changed(ast.parse(text), names)
+    }
+    assert {"owned", "moves", "is_void"} <= names
+    assert changed == {(path, each) for path, others in OTHERS_THAT_CHANGE.items() for each in others}
+
+
+@pytest.mark.parametrize(
+    ("code", "is_change"),
+    [
+        ("turn.stop = 1", True),
+        ("a, turn.stop = 1, 2", True),
+        ("turn.stop += 1", True),
+        ("self._turn.moves[1] = 2", True),
+        ("del turn.moves[1]", True),
+        ("each.turn.moves.pop(1)", True),
+        ("self.stop = 1", False),
+        ("self.moves[1] = turn.moves[1]", False),
+        ("turn.moves.get(1)", False),
+    ],
+)
+def test_the_search_for_changes_sees_changes_and_not_reads(code: str, is_change: bool) -> None:
+    assert bool(list(_changed(ast.parse(code), frozenset({"stop", "moves"})))) is is_change
+
+
 def test_exceptions_are_still_needed() -> None:
     modules = dict(_modules())
     assert [name for name in (*LONG_MODULES, *ENVIRONMENT_READERS, *CLOCK_READERS) if name not in modules] == []

@@ -46,13 +46,18 @@ class Head(NamedTuple):
     written_at_s: float = math.inf
 
 
+EventRow = tuple[int, int, str, str, bytes]  # seq, attempt, type, key, data
+SignalRow = tuple[uuid.UUID, str, bytes | None]  # inbox_id, name, payload
+TimerRow = tuple[str, uuid.UUID, bool, float]  # key of the wait, inbox_id, whether it is buffered, due_at_s
+ResultRow = tuple[uuid.UUID, str, str, bytes]  # inbox_id, type, key, data
+
+
 class LoadedTurn(NamedTuple):
     """A turn with everything that running it needs.
 
-    events: (seq, attempt, type, key, data). signals: (inbox_id, name, payload), in the order in which they were sent.
-    timers: (key of the wait, inbox_id, whether it is buffered, due_at_s). results: (inbox_id, type, key, data).
-    size_bytes: of its input, events, signals and results. When that was too much, input, events and results are None
-    and signals have no payloads. written_at_s: database time of its last event, or of its acceptance.
+    signals: in the order in which they were sent. size_bytes: of its input, events, signals and results. When that was
+    too much, input, events and results are None and signals have no payloads. written_at_s: database time of its last
+    event, or of its acceptance.
     """
 
     turn_id: uuid.UUID
@@ -72,10 +77,10 @@ class LoadedTurn(NamedTuple):
     waits: bytes | None
     trial: bytes | None
     size_bytes: int
-    events: list[Any] | None
-    signals: list[Any]
-    timers: list[Any]
-    results: list[Any] | None
+    events: list[EventRow] | None
+    signals: list[SignalRow]
+    timers: list[TimerRow]
+    results: list[ResultRow] | None
     written_at_s: float = math.inf
     lent_to: uuid.UUID | None = None
 
@@ -154,7 +159,7 @@ class Heads:
 
         Nothing may change the turn meanwhile.
         """
-        events: list[Any] = []
+        events: list[EventRow] = []
         while page := await self._pool.fetch(
             _SQL["load_history"], turn_id, events[-1][0] if events else 0, _EVENTS_PER_PAGE, self.load_size_bytes_max
         ):

@@ -33,7 +33,7 @@ class Begun:
 
     async def begin(self, *names: str) -> None:
         for name in names:
-            turn: Any = SimpleNamespace(name=name, awaits_start=False, input=b"")
+            turn: Any = SimpleNamespace(name=name, awaits_start=False, input=b"", run_as=lambda _: None)
             definition: Any = name
             journal: Any = SimpleNamespace()
             self.attempts.begin(turn, definition, journal)

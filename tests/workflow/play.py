@@ -162,7 +162,7 @@ class Play:
                 return await self._go_on(task, is_over=is_over)
             finally:
                 self._is_open = False
-                journal.turn.is_live = False
+                journal.turn.refuse()
                 if not task.done():
                     task.cancel()
                     await asyncio.wait([task])
@@ -256,7 +256,7 @@ class Play:
         else:
             rows = journal.durable_rows + self._below(len(journal.rows) - journal.durable_rows + 1)
         if journal.turn.stop is None:
-            journal.turn.is_live = False
+            journal.turn.refuse()
         self._is_open = False
         seen = [what for at, what in self._saw if at <= rows]
         if len(seen) < min(len(self._must_see), len(self._saw)):

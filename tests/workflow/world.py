@@ -18,10 +18,12 @@ import msgspec
 
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_OUTCOMES, Event
+from argosy.turn.inbox import Fate
 from argosy.turn.wait import WaitKind
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
+from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.signals import Signal, Signals
-from argosy.workers.dispatch.turn import Stop
+from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter
@@ -36,13 +38,6 @@ class BrokenError(AssertionError):
     """What must hold does not."""
 
 
-class WorldTurn(SimpleNamespace):
-    """As much of a worker's turn as its waits use."""
-
-    def drop_timer(self, timer_id: uuid.UUID) -> None:
-        self.moves[timer_id] = "deleted"
-
-
 class Kept:
     """What outlives an attempt. rows: the history; signals: sent and not taken; timers: by key."""
 
@@ -50,6 +45,16 @@ class Kept:
         self.rows: list[Row] = []
         self.signals: list[Signal] = []
         self.timers: dict[str, tuple[uuid.UUID, float]] = {}
+
+
+def make_turn(kept: Kept, seq: int) -> Turn:
+    turn = Turn(
+        owned=Owned(0, epoch=1, buckets=(0, 1023)), turn_id=TURN_ID, tenant="default", session_id=uuid.uuid4(),
+        session_name="customer-1", bucket=0, place=1, workflow="w", priority=0, input=b"null", seq=seq,
+    )  # fmt: skip
+    turn.timers = dict(kept.timers)
+    turn.signals = Signals(kept.signals)
+    return turn
 
 
 class WorldJournal:
@@ -71,17 +76,7 @@ class WorldJournal:
         self.outcomes: list[tuple[Event, str, bytes]] = []
         self.active: set[str] = set()
         self.flushes: list[asyncio.Future[None]] = []
-        self.turn = WorldTurn(
-            fired={},
-            moves={},
-            inbox={},
-            timers=dict(kept.timers),
-            signals=Signals(kept.signals),
-            consumed={},
-            stop=None,
-        )
-        self.turn.signals = Signals(kept.signals)
-        self.turn.is_live, self.turn.has_ended, self.turn.seq = True, False, len(self.rows)
+        self.turn = make_turn(kept, len(self.rows))
         self.began_timers: list[tuple[int, str, uuid.UUID]] = []
         clock = SimpleNamespace(now_s=self.database_time_s)
         self.waits = TurnWaits(self.turn, self.replay, lambda _: False, clock, self.record)
@@ -239,5 +234,5 @@ class WorldJournal:
         kept.timers = {
             key: timer
             for key, timer in timers.items()
-            if key not in settled and not (rows == len(self.rows) and self.turn.moves.get(timer[0]) == "deleted")
+            if key not in settled and not (rows == len(self.rows) and self.turn.moves.get(timer[0]) == Fate.DELETED)
         }

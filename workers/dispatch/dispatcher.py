@@ -150,7 +150,7 @@ class Dispatcher:
         A borrowed turn goes back to its owner instead.
         """
         self.scheduler.left(turn)
-        self.inbox.moved([*turn.moves, *turn.seen, *turn.deferred])
+        self.inbox.moved(turn.rows)
         if turn.owned.is_lent:
             self.borrowing.refused(turn)
             return

@@ -71,11 +71,12 @@ def _flush(lane: str) -> FlushArrays:
         priority=0,
         input=b"",
     )
-    turn.attempt = 1
-    turn.status = Status.COMPLETED
+    turn.begin_attempt()
+    turn.become(Status.RUNNING)
+    turn.end(Status.COMPLETED)
     turn.write(Event.TURN_COMPLETED)
     timer_id = uuid.uuid4()
-    turn.inbox[timer_id] = InboxWrite(timer_id, RowKind.TIMER, "", "", None, 0.0)
+    turn.add_row(InboxWrite(timer_id, RowKind.TIMER, "", "", None, 0.0))
     arrays = FlushArrays(lane)
     arrays.add(Entry(turn))
     return arrays

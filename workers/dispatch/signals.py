@@ -11,7 +11,7 @@ class Signal(NamedTuple):
 
     inbox_id: uuid.UUID
     name: str
-    payload: bytes
+    payload: bytes | None
 
 
 class Signals:

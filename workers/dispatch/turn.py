@@ -1,20 +1,23 @@
 """A turn in a worker's memory: its state in Postgres, what it is to become, and what waits to be written."""
 
-import asyncio
 import uuid
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any
 
+from argosy.errors import InternalError
+from argosy.store.head import LoadedTurn
 from argosy.turn.events import Event
 from argosy.turn.inbox import Fate
 from argosy.turn.status import ENDED, Status
-from argosy.turn.transitions import advance
 from argosy.workers.dispatch.owned import Owned, Resume
-from argosy.workers.dispatch.signals import Signals
-from argosy.workers.dispatch.writes import EventWrite, InboxWrite, Result
+from argosy.workers.dispatch.running_journal import RunningJournal
+from argosy.workers.dispatch.signals import Signal, Signals
+from argosy.workers.dispatch.turn_row import TurnRow
+from argosy.workers.dispatch.writes import EventWrite, Result
 from argosy.workflow.channels import Channels
+from argosy.workflow.execute import Execution
 from argosy.workflow.journal import Emitter
+from argosy.workflow.replay import Row
 
 
 class Stop(Enum):
@@ -27,69 +30,38 @@ class Stop(Enum):
     HANDOVER = "handover"  # another worker owns it, or will: nothing new begins here, steps in flight run to their end
 
 
-class Turn:
-    """One turn in memory, changed on the event loop only. `written_*`: its state as of the last flush that was sent.
-
-    Invariants: status moves along argosy/turn/transitions.py; seq grows by one per event; `events`, `inbox` and `moves`
-    go with the next flush, or, when they are too large for one, with the next few.
-    """
+class Turn(TurnRow):
+    """One turn in memory. It is changed on the event loop only, and by its methods only."""
 
     __slots__ = (
-        "attempt",
         "awaits_start",
         "bucket",
         "cancel_id",
         "cancel_until_s",
         "channels",
-        "consumed",
-        "counted_bytes",
-        "crashes",
-        "deferred",
-        "durable",
-        "durable_seq",
         "emitter",
-        "error",
-        "events",
         "execution",
         "fired",
         "found_running_seq",
         "history",
         "history_bytes",
-        "inbox",
         "input",
-        "is_queued_to_flush",
-        "is_refused",
         "is_taken_over",
         "journal",
-        "moves",
         "needs_load",
         "owned",
-        "pending_bytes",
         "place",
         "priority",
-        "reason",
-        "result",
         "results",
         "resume",
-        "seen",
-        "seq",
         "session_id",
         "session_name",
         "signals",
-        "status",
         "stop",
         "tenant",
         "timers",
-        "trial",
         "turn_id",
-        "unwritten",
-        "version",
-        "waits",
         "workflow",
-        "written_attempt",
-        "written_seq",
-        "written_status",
-        "written_waits",
     )
 
     def __init__(
@@ -111,6 +83,7 @@ class Turn:
         seq: int = 0,
         version: str | None = None,
     ) -> None:
+        super().__init__(status, attempt, crashes, seq, version)
         self.owned = owned
         self.turn_id = turn_id
         self.tenant = tenant
@@ -121,44 +94,19 @@ class Turn:
         self.workflow = workflow
         self.priority = priority
         self.input = input
-        self.status = self.written_status = status
-        self.attempt = self.written_attempt = attempt
-        self.seq = self.written_seq = self.durable_seq = seq
-        self.crashes = crashes
-        self.trial: bytes | None = None  # what is known of its trial: execution/crash_rule.py
-        self.version = version
-        self.result: bytes | None = None
-        self.error: bytes | None = None
-        self.waits: bytes | None = None
-        self.written_waits: bytes | None = None
-        self.reason: str | None = None
         self.needs_load = input is None or status is not Status.QUEUED
         # How many events it had when it came into memory, if it was running in Postgres then.
         self.found_running_seq = seq if status is Status.RUNNING else None
-        self.is_refused = self.is_queued_to_flush = False
-        self.durable: list[asyncio.Future[None]] | None = None  # one per waiter for the commit of what it wrote so far
-        self.events: list[EventWrite] = []
-        self.inbox: dict[uuid.UUID, InboxWrite] = {}
-        self.moves: dict[uuid.UUID, Fate] = {}
-        self.consumed: dict[uuid.UUID, int] = {}  # for each signal among the moves the seq of the event that holds it
-        # The data of `events` in bytes, and how many of them the flusher has counted.
-        self.pending_bytes = self.counted_bytes = 0
         # Signals that no wait has taken yet; timers that came due, by the key of their wait.
         self.signals = Signals()
         self.fired: dict[str, uuid.UUID] = {}
         # Timers that Postgres has, by the key of their wait: their ids, and when they are due (database time).
         self.timers: dict[str, tuple[uuid.UUID, float]] = {}
-        # Inbox rows that met the turn between its last line of code and the commit of its last flush.
-        self.deferred: list[uuid.UUID] = []
-        # Inbox rows that memory has taken in: a row that is read a second time is recognised by it.
-        self.seen: Set[uuid.UUID] = frozenset()
-        self.history: Sequence[Any] = ()
+        self.history: Sequence[Row] = ()
         # The data of all its events in bytes, those of history included.
         self.history_bytes = 0
         # Outcomes of steps at a former owner, to be recorded before the code asks for them.
         self.results: list[Result] = []
-        # Events of flushes that Postgres refused: the next owner is told the outcomes of steps among them.
-        self.unwritten: Sequence[EventWrite] = ()
         self.resume = Resume.CRASHED
         # The inbox row of its cancel, due until the turn has ended; until when its code may clean up, database time.
         self.cancel_id: uuid.UUID | None = None
@@ -166,8 +114,8 @@ class Turn:
         # Its attempt began at another worker and goes on here. Its code runs only once its start is durable, as it
         # may end its worker (execution/crash_rule.py), or another worker may have it by now.
         self.is_taken_over = self.awaits_start = False
-        self.execution: Any = None  # argosy.workflow.execute.Execution
-        self.journal: Any = None  # execution/journal.py
+        self.execution: Execution | None = None
+        self.journal: RunningJournal | None = None
         # What its code emitted and no durable event holds yet; set from any thread. None: ask `emitter` for it.
         self.channels: Channels | None = None
         self.emitter: Emitter | None = None
@@ -187,18 +135,52 @@ class Turn:
         """Whether this process may still write the turn."""
         return not (self.is_refused or self.owned.is_void)
 
-    def become(self, status: Status) -> None:
-        self.status = advance(self.status, status)
+    @property
+    def open_journal(self) -> RunningJournal:
+        """The journal of the attempt that runs. Raises InternalError when none does."""
+        if self.journal is None:
+            raise InternalError(f"nothing of turn {self.turn_id} runs")
+        return self.journal
 
-    def see(self, *inbox_ids: uuid.UUID) -> None:
-        """Note that memory has taken in these inbox rows."""
-        self.seen = self.seen or set()
-        self.seen |= set(inbox_ids)
+    # Into memory
 
-    def drop_timer(self, timer_id: uuid.UUID) -> None:
-        """Remove a timer whose wait is over or was given up: the next flush deletes it, or does not write it at all."""
-        if self.inbox.pop(timer_id, None) is None:
-            self.moves[timer_id] = Fate.DELETED
+    def place_at(self, place: int) -> None:
+        """Give it the place in its session that Postgres gave it."""
+        self.place = place
+
+    def resume_as(self, resume: Resume) -> None:
+        """Note how it goes on, if it was running under another claim."""
+        self.resume = resume
+
+    def require_load(self) -> None:
+        """Have its history read before it runs."""
+        self.needs_load = True
+
+    def forget_history(self) -> None:
+        """Free the memory of its history, which is read again before it runs."""
+        self.history, self.history_bytes, self.needs_load = (), 0, True
+
+    def fill(self, row: LoadedTurn) -> None:
+        """Take in all that Postgres has of it, beside what came meanwhile."""
+        self.needs_load = False
+        self.input, self.trial = row.input, row.trial
+        self.waits = self.written_waits = row.waits
+        self.history = row.events or ()
+        self.history_bytes = sum(len(event[4]) for event in self.history)
+        # In the order of their sending: a signal that memory took in meanwhile is among those read, or came later.
+        stored = {signal[0]: Signal(*signal) for signal in row.signals}
+        self.signals = Signals([*stored.values(), *(each for each in self.signals if each.inbox_id not in stored)])
+        known = {result.inbox_id for result in self.results}
+        self.results += [Result(*result) for result in row.results or () if result[0] not in known]
+        self.see(*stored, *(result.inbox_id for result in self.results))
+        self.timers = {key: (inbox_id, due_at_s) for key, inbox_id, _, due_at_s in row.timers}
+        self.fired = {key: inbox_id for key, inbox_id, is_buffered, _ in row.timers if is_buffered} | self.fired
+
+    def remember(self, rows: Sequence[Row]) -> None:
+        """Add events to the history with which its attempt begins."""
+        self.history = [*self.history, *rows]
+
+    # Its attempt
 
     def write(self, event: Event, key: str = "", data: bytes = b"{}") -> None:
         """Add a durable event, which goes with the next flush."""
@@ -209,3 +191,96 @@ class Turn:
         self.history_bytes += len(data)
         if self.channels is not None:
             self.channels.follow()
+
+    def take_over(self) -> None:
+        """Go on with the attempt that began at another worker."""
+        self.is_taken_over = True
+
+    def await_start(self, *, is_needed: bool = True) -> None:
+        """Say whether its code runs only once its start is durable."""
+        self.awaits_start = is_needed
+
+    def run_by(self, journal: RunningJournal) -> None:
+        """Begin an attempt with this journal."""
+        self.journal = journal
+
+    def run_as(self, execution: Execution) -> None:
+        """Note what runs its code."""
+        self.execution = execution
+
+    def emit_by(self, emitter: Emitter) -> None:
+        """Note whom to ask for what its code emits."""
+        self.emitter = emitter
+
+    def show(self, channels: Channels | None) -> None:
+        """Show what its code has emitted; None: nothing more."""
+        self.channels = channels
+
+    def stop_as(self, why: Stop) -> None:
+        """Let nothing new begin in it, while its code may go on. A reason that it has already stays."""
+        self.stop = self.stop or why
+
+    def halt(self, why: Stop) -> None:
+        """Stop its code, if it runs and was not stopped before; `why` decides what the turn becomes."""
+        if self.stop is None and self.execution is not None:
+            self.stop = why
+            self.execution.cancel()
+
+    def break_off(self, why: Stop) -> None:
+        """Stop its code, if it runs, whatever it was stopped for before. A reason that it has already stays."""
+        if self.execution is not None:
+            self.stop_as(why)
+            self.execution.cancel()
+
+    def release(self) -> None:
+        """Free what ran it. The two refer to each other: without this, only the garbage collector would free them."""
+        if self.journal is not None:
+            self.journal.close()
+        self.journal = self.execution = self.channels = self.emitter = None
+
+    def end(self, status: Status) -> None:
+        """End it: it waits for nothing any more, and cleans nothing up."""
+        self.become(status)
+        self.waits = None
+        if self.cancel_until_s is not None:
+            self.reason = None
+
+    # What others send to it
+
+    def receive(self, signal: Signal) -> None:
+        """Keep a signal until a wait takes it."""
+        self.signals.append(signal)
+
+    def consume(self, signal: Signal) -> None:
+        """Take the first signal of its name: the last event has its payload."""
+        self.signals.take(signal.name)
+        self.moves[signal.inbox_id] = Fate.CONSUMED
+        self.consumed[signal.inbox_id] = self.seq
+
+    def receive_result(self, result: Result) -> None:
+        """Keep the outcome of a step at a former owner until its attempt begins."""
+        self.results.append(result)
+
+    def fire(self, key: str, inbox_id: uuid.UUID) -> None:
+        """Note that the timer of this wait came due."""
+        self.fired[key] = inbox_id
+
+    def delete_fired(self, key: str) -> bool:
+        """Delete the timer of this wait if it came due. Return whether it had."""
+        inbox_id = self.fired.pop(key, None)
+        if inbox_id is None:
+            return False
+        self.moves[inbox_id] = Fate.DELETED
+        return True
+
+    def take_timer(self, key: str) -> tuple[uuid.UUID, float] | None:
+        """Remove and return the timer that Postgres has of this wait."""
+        return self.timers.pop(key, None)
+
+    def cancel_by(self, inbox_id: uuid.UUID) -> None:
+        """Note the inbox row of its cancel."""
+        self.cancel_id = inbox_id
+
+    def clean_up_until(self, until_s: float, reason: str) -> None:
+        """Let its code clean up after a cancel, until this database time."""
+        self.cancel_until_s, self.reason = until_s, reason

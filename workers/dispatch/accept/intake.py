@@ -279,7 +279,7 @@ class Intake:
                 if place is None:
                     self._on_settled(turn.turn_id)
                 elif not turn.owned.is_void:
-                    turn.place = place
+                    turn.place_at(place)
                     # Before this answer came, the inbox may have buffered a signal for the turn.
                     self._on_entered(turn)
                     self._scheduler.accepted(turn, is_head)

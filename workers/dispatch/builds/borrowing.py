@@ -84,7 +84,7 @@ class Borrowing:
         """Drop the turn from memory, and let go of its inbox rows."""
         if self.turns.get(turn.turn_id) is turn:
             del self.turns[turn.turn_id]
-            self._taken.release([*turn.seen, *turn.moves, *turn.deferred])
+            self._taken.release(turn.rows)
 
     def refused(self, turn: Turn) -> None:
         """Another process has written the turn, so it must not run here any more: drop it, and give the loan back, in
@@ -138,7 +138,8 @@ class Borrowing:
         resume = Resume(each.lent_as or Resume.CRASHED)
         owned = Owned.borrowed(self._claims.partition_of(head.bucket), head.bucket, resume, self._clock.monotonic_s())
         turn = turn_of(head, owned)
-        turn.needs_load = turn.needs_load or head.has_rows
+        if head.has_rows:
+            turn.require_load()
         return turn
 
     async def _begin(self, made: list[Turn], due: list[DueRow]) -> None:
@@ -153,7 +154,7 @@ class Borrowing:
                     continue
                 for row in resumes:
                     turn.see(row.inbox_id)
-                    turn.moves[row.inbox_id] = Fate.CONSUMED
+                    turn.move(row.inbox_id, Fate.CONSUMED)
                     self._taken.hold(row.inbox_id, turn.owned)
             self._taken.entered(turn)
             if self._taken.found(turn):

@@ -38,7 +38,8 @@ class Attempts:
 
     def begin(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
         """Begin the turn's code in the next pass of the loop, or, if turn.awaits_start, once its start is durable."""
-        execution = turn.execution = Execution(self._threads, self._bounds, partial(self._ended, turn))
+        execution = Execution(self._threads, self._bounds, partial(self._ended, turn))
+        turn.run_as(execution)
         begin = partial(self._begin, turn, execution, definition, journal)
         if turn.awaits_start:
             starting = self._begin_when_written(turn, begin)
@@ -70,7 +71,7 @@ class Attempts:
         try:
             await self._flusher.durable(turn)
         except OwnershipLostError:
-            turn.stop = turn.stop or Stop.DROP
+            turn.stop_as(Stop.DROP)
             return
         begin()
 

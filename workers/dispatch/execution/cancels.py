@@ -67,13 +67,15 @@ class Cancels:
         """Tell the code of a turn that runs, or is about to. Return False when its time to clean up is over already."""
         now_s = self._database_clock.now_s()
         if turn.cancel_until_s is None:
-            found = turn.journal.replay.recorded(CANCEL)
-            turn.reason = REASON
-            turn.cancel_until_s = now_s + self._cleanup_s if found is None else _decode(found.data).until.timestamp()
+            journal = turn.open_journal
+            found = journal.replay.recorded(CANCEL)
+            until_s = now_s + self._cleanup_s if found is None else _decode(found.data).until.timestamp()
+            turn.clean_up_until(until_s, REASON)
             if found is None:
-                until = datetime.fromtimestamp(turn.cancel_until_s, UTC)
-                turn.journal.cancel(msgspec.json.encode(Cancelling(until)))
-        left_s = turn.cancel_until_s - now_s
+                journal.cancel(msgspec.json.encode(Cancelling(datetime.fromtimestamp(until_s, UTC))))
+        else:
+            until_s = turn.cancel_until_s
+        left_s = until_s - now_s
         if left_s <= 0:
             self.cut_off(turn, _LONG.format(self._cleanup_s))
             return False
@@ -84,7 +86,7 @@ class Cancels:
         """The turn has ended or rests, durably: stop its timer. If it rests, its cancel is read again (deferred)."""
         self._disarm(turn)
         if turn.cancel_id is not None and not turn.has_ended:
-            turn.deferred.append(turn.cancel_id)
+            turn.defer(turn.cancel_id)
 
     def cut_off(self, turn: Turn, why: str) -> None:
         """End a turn in clean-up now, with `why` in its error."""
@@ -92,7 +94,7 @@ class Cancels:
             return
         log.warning(telemetry.CLEANUP_CUT_OFF, turn_id=str(turn.turn_id), workflow=turn.workflow, why=why)
         telemetry.CLEANUPS.labels(outcome="cut_off").inc()
-        turn.error = msgspec.json.encode({"type": "CleanupCutOff", "message": f"its clean-up {why}"})
+        turn.blame(msgspec.json.encode({"type": "CleanupCutOff", "message": f"its clean-up {why}"}))
         if turn.execution is None:
             self._end(turn)
         else:

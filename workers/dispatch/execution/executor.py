@@ -156,10 +156,11 @@ class Executor:
             if turn.cancel_id is not None and turn.status in (Status.RUNNING, Status.SUSPENDED):
                 self.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
             return
-        turn.awaits_start = turn.awaits_start or self._flusher.is_word_old(turn.owned)
+        if self._flusher.is_word_old(turn.owned):
+            turn.await_start()
         turn_change.start(turn, definition.version)
         self._trials.started(turn)
-        journal = turn.journal = TurnJournal(
+        journal = TurnJournal(
             turn,
             self._flusher,
             database_clock=self._database_clock,
@@ -167,6 +168,7 @@ class Executor:
             listener_of=self._listener_of,
             on_quiet=self.suspend,
         )
+        turn.run_by(journal)
         if (turn.cancel_id is not None or journal.replay.is_settled(CANCEL)) and not self.cancels.tell(turn):
             return
         if self._is_watched(turn):
@@ -191,9 +193,7 @@ class Executor:
 
     def stop(self, turn: Turn, why: Stop) -> None:
         """Stop a running turn's code; `why` decides what the turn becomes."""
-        if turn.stop is None and turn.execution is not None:
-            turn.stop = why
-            turn.execution.cancel()
+        turn.halt(why)
 
     def suspend(self, turn: Turn) -> None:
         """Suspend a turn whose code does nothing but wait: write its waits, and free everything."""
@@ -260,10 +260,7 @@ class Executor:
                 self._scheduler.removed(turn)
         else:
             self._scheduler.left(turn)
-        # A turn and what runs it refer to each other: without this, only the garbage collector would free them.
-        if turn.journal is not None:
-            turn.journal.close()
-        turn.journal = turn.execution = turn.channels = turn.emitter = None
+        turn.release()
         if turn.cancel_id is not None or turn.cancel_until_s is not None:
             self.cancels.settled(turn)
         if turn.deferred:
@@ -273,5 +270,5 @@ class Executor:
         """Drop a turn on which code of Argosy failed, and read it again: what Postgres has of it is right."""
         self._say(bug, turn_id=str(turn.turn_id))
         if turn.is_live:
-            turn.is_refused = True
+            turn.refuse()
             self.begin(turn)

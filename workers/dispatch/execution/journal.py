@@ -10,7 +10,7 @@ Rules:
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import STEP_OUTCOMES, Event
@@ -22,6 +22,7 @@ from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Stop, Turn
+from argosy.workers.dispatch.waits import Wait
 from argosy.workers.dispatch.writes import EventWrite
 from argosy.workflow.channels import Channels
 from argosy.workflow.journal import Emitter
@@ -70,8 +71,7 @@ class TurnJournal:
         self._flusher = flusher
         self._database_clock = database_clock
         self._limits = limits
-        # Why nothing more can be recorded; empty while it can.
-        self._overgrown = ""
+        self._overgrown = ""  # why nothing more can be recorded; empty while it can
         self.bounds = limits.channels
         self.is_new = not (turn.history or turn.is_taken_over)
         self._listener_of = listener_of
@@ -88,9 +88,11 @@ class TurnJournal:
         self._waits: TurnWaits | None = None  # made with the first wait: many turns have none
         self.outcomes: list[EventWrite] = []  # what steps came to after the turn was handed over
 
-    @property
-    def has_waits(self) -> bool:
-        return self._waits is not None
+    def open_waits(self) -> Iterable[Wait]:
+        return () if self._waits is None else self._waits.open.values()
+
+    def written_waits(self) -> bytes:
+        return self.waits.written()
 
     @property
     def waits(self) -> TurnWaits:
@@ -129,15 +131,14 @@ class TurnJournal:
         self.has_heard = True
 
     def hide(self, key: str) -> None:
-        if self._hidden is None:
-            self._hidden = set()
+        self._hidden = self._hidden or set()
         self._hidden.add(key)
 
     def is_hidden(self, key: str) -> bool:
         return self._hidden is not None and (key in self._hidden or step_key(key) in self._hidden)
 
     def open(self, emitter: Emitter) -> None:
-        self._turn.emitter = emitter
+        self._turn.emit_by(emitter)
         if self._listener_of(self._turn) is not None:
             emitter.look()
 
@@ -148,9 +149,9 @@ class TurnJournal:
 
     def show(self, channels: Channels) -> None:
         turn = self._turn
-        turn.channels = channels
+        turn.show(channels)
         if self._is_closed:  # code that goes on after its turn ended, or rests: nothing it emits is shown
-            turn.channels = None
+            turn.show(None)
         # A follower that comes from now on finds the channels; one that came before is asked for here.
         elif (listener := self._listener_of(turn)) is not None:
             channels.listener = listener
@@ -186,8 +187,8 @@ class TurnJournal:
         if turn.seq >= limits.events_max or turn.history_bytes + len(data) > limits.history_size_bytes_max:
             self._overgrown = limits.overgrown(turn.seq, turn.history_bytes, len(data))
             raise WorkflowError(self._overgrown)
-        if event in STEP_OUTCOMES:  # progress: the crashes before it do not count
-            turn.crashes, turn.trial = 0, None
+        if event in STEP_OUTCOMES:
+            turn.progress()
         turn.write(event, key, data)
         self._recorded_seq = turn.seq
         self._flusher.add_lazily(turn)

@@ -91,20 +91,20 @@ class Trials:
             now_s=self._database_clock.now_s(),
             watch_s_max=self._watch_s_max,
         )
-        turn.crashes = standing.crashes
-        turn.awaits_start = True
+        turn.accuse(standing.crashes)
+        turn.await_start()
         if standing.run is Run.FREE:
             return True
         if standing.run is Run.PARK:
             self._park(turn)
             return False
         if known is not None and known.kind is Kind.WAITS and turn.resume is Resume.MOVED:
-            turn.resume = Resume.UNHEARD  # its former owner had not begun it again before the hand-over
+            turn.resume_as(Resume.UNHEARD)  # its former owner had not begun it again before the hand-over
         self._is_used = True
         if self._suspects.meet(turn, standing, turn.tenant, _now_s()):
             self._admitted[turn] = standing, 0
             return True
-        turn.history, turn.history_bytes, turn.needs_load = (), 0, True
+        turn.forget_history()
         self._wake(0.0)
         return False
 
@@ -114,7 +114,7 @@ class Trials:
             return
         admitted = self._admitted.pop(turn, None)
         if admitted is None:
-            turn.trial = None
+            turn.put_on_trial(None)
             return
         self._suspects.started(turn, _now_s())
         standing, size = admitted
@@ -122,7 +122,7 @@ class Trials:
         if standing.run is Run.TRIED:
             kind, watch_s = Kind.TRIED, standing.watch_s
         self._know(turn, kind, standing, watch_s, size=size, at_s=self._database_clock.now_s())
-        turn.awaits_start = True
+        turn.await_start()
 
     def gone(self, turn: Turn) -> None:
         """Forget a turn that does not run here any more."""
@@ -161,7 +161,7 @@ class Trials:
 
     def _write(self, moves: Moves[Turn], now_s: float) -> None:
         for turn, standing in moves.spared:
-            turn.crashes = standing.crashes
+            turn.accuse(standing.crashes)
             self._rewrite(turn, Kind.SPARED, standing, standing.watch_s)
         for turn, standing, size in moves.adjourned:
             self._rewrite(turn, Kind.ADJOURNED, standing, standing.watch_s, size)
@@ -195,7 +195,7 @@ class Trials:
     ) -> None:
         alone, beside, longest_s = standing.alone, standing.beside, standing.longest_s
         known = Trial(kind, turn.attempt, at_s, size, alone, watch_s, beside, longest_s, behind, until_s)
-        turn.trial = trial.encode(known)
+        turn.put_on_trial(trial.encode(known))
 
     def _tell(self, moves: Moves[Turn], on_trial: int) -> None:
         suspects = self._suspects

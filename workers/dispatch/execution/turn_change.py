@@ -34,24 +34,24 @@ def start(turn: Turn, version: str | None) -> None:
     A turn that was found running runs no code before Postgres has applied a flush of it from this worker: this process
     may have read the turn under a claim that is gone, then been stopped for long, while the new owner runs the turn.
     """
-    turn.awaits_start = turn.awaits_start or turn.found_running_seq is not None
+    if turn.found_running_seq is not None:
+        turn.await_start()
     if turn.status is Status.QUEUED:
         turn.become(Status.RUNNING)
-        turn.attempt += 1
+        turn.begin_attempt()
         turn.write(Event.TURN_STARTED, data=b"{" + KEYS)
     elif turn.status is Status.SUSPENDED:
         turn.become(Status.RUNNING)
         turn.write(Event.TURN_RESUMED, data=b"{" + KEYS)
     elif turn.status is Status.RUNNING and turn.resume is Resume.MOVED:
-        turn.is_taken_over = True
+        turn.take_over()
     else:
         if turn.status is Status.PARKED:
             turn.become(Status.RUNNING)
-            turn.reason = turn.error = None
-            turn.crashes = 0  # an operator resumed it
-        turn.attempt += 1
+            turn.pardon()  # an operator resumed it
+        turn.begin_attempt()
         turn.write(Event.TURN_RESET, data=b'{"from_seq":%d,%b' % (turn.seq + 1, KEYS))
-    turn.version = turn.version or version  # a turn that was parked before it began has none yet
+    turn.run_version(version)  # a turn that was parked before it began has none yet
     if turn.results:
         take_results(turn)
 
@@ -61,21 +61,21 @@ def take_results(turn: Turn) -> None:
     settled, taken = {row[3] for row in turn.history if row[2] in SETTLED_OUTCOMES}, []
     for result in turn.results:
         if result.key in settled:
-            turn.moves[result.inbox_id] = Fate.LATE
+            turn.move(result.inbox_id, Fate.LATE)
             continue
         turn.write(Event(result.type), result.key, result.data)
-        turn.crashes, turn.trial = 0, None
+        turn.progress()
         taken.append((turn.seq, turn.attempt, result.type, result.key, result.data))
-        turn.moves[result.inbox_id] = Fate.CONSUMED
+        turn.move(result.inbox_id, Fate.CONSUMED)
         if result.type in SETTLED_OUTCOMES:
             settled.add(result.key)
-    turn.history = [*turn.history, *taken]
+    turn.remember(taken)
 
 
 def suspend(turn: Turn) -> None:
     """Suspend the turn, with what it waits for and what it has emitted."""
     turn.become(Status.SUSPENDED)
-    turn.waits = turn.journal.waits.written()
+    turn.wait_for(turn.open_journal.written_waits())
     keep_rows(turn)
     emitted = b"" if turn.channels is None else turn.channels.suspended()
     turn.write(Event.TURN_SUSPENDED, data=extended(b"{}", emitted))
@@ -83,22 +83,19 @@ def suspend(turn: Turn) -> None:
 
 def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
     """End the turn. The flush of this also closes its timers and inbox rows that memory does not know (flush.sql)."""
-    turn.become(status)
-    turn.waits = None
-    if turn.cancel_until_s is not None:
-        turn.reason = None
+    turn.end(status)
     if status is Status.CANCELLED and turn.cancel_id is not None:
-        turn.moves[turn.cancel_id] = Fate.CONSUMED
+        turn.move(turn.cancel_id, Fate.CONSUMED)
     turn.write(event, data=_with_channels(turn, data))
     if turn.signals.has_any:
         for signal in turn.signals:
-            turn.moves[signal.inbox_id] = Fate.LATE
+            turn.move(signal.inbox_id, Fate.LATE)
     for result in turn.results:
-        turn.moves.setdefault(result.inbox_id, Fate.LATE)
+        turn.move_if_new(result.inbox_id, Fate.LATE)
     for inbox_id in turn.fired.values():
-        turn.moves[inbox_id] = Fate.DELETED
-    if turn.journal is not None and turn.journal.has_waits:
-        for wait in turn.journal.waits.open.values():
+        turn.move(inbox_id, Fate.DELETED)
+    if turn.journal is not None:
+        for wait in turn.journal.open_waits():
             if wait.timer_id is not None:
                 turn.drop_timer(wait.timer_id)
 
@@ -106,7 +103,7 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
 def come_to(turn: Turn, result: bytes | None, error: BaseException | None) -> None:
     """Settle a turn whose code has ended by itself, with its result (JSON) or with an error."""
     if isinstance(error, OwnershipLostError):
-        turn.stop = Stop.DROP
+        turn.stop_as(Stop.DROP)
     elif error is not None:
         _raised(turn, error)
     else:
@@ -115,17 +112,17 @@ def come_to(turn: Turn, result: bytes | None, error: BaseException | None) -> No
 
 def _completed(turn: Turn, result: bytes | None) -> None:
     """Complete the turn; or end its clean-up, whose result does not count."""
-    if turn.journal.has_heard:
+    if turn.open_journal.has_heard:
         cleaned_up(turn)
         return
-    turn.result = result
+    turn.succeed(result)
     end(turn, Status.COMPLETED, Event.TURN_COMPLETED)
 
 
 def _raised(turn: Turn, error: BaseException) -> None:
     """Settle a turn whose code has raised, or cannot go on."""
     is_park = isinstance(error, Park)
-    if turn.journal.has_heard or (is_park and turn.cancel_until_s is not None):
+    if turn.open_journal.has_heard or (is_park and turn.cancel_until_s is not None):
         cleaned_up(turn, error)
     elif isinstance(error, Park):
         park(turn, error)
@@ -152,7 +149,7 @@ def cleaned_up(turn: Turn, error: BaseException | None = None) -> None:
     failure = _failure_of(error)
     telemetry.CLEANUPS.labels(outcome="failed").inc()
     _say(telemetry.CLEANUP_FAILED, turn, failure)
-    turn.error = msgspec.json.encode(failure)
+    turn.blame(msgspec.json.encode(failure))
     cancelled(turn)
 
 
@@ -188,19 +185,17 @@ def fail(turn: Turn, error: BaseException) -> None:
     failure = _failure_of(error)
     if not isinstance(error, StepFailedError):  # a step's error was logged when the step failed
         _say(telemetry.TURN_FAILED, turn, failure)
-    turn.error = msgspec.json.encode(failure)
-    end(turn, Status.FAILED, Event.TURN_FAILED, turn.error)
+    error_bytes = msgspec.json.encode(failure)
+    turn.blame(error_bytes)
+    end(turn, Status.FAILED, Event.TURN_FAILED, error_bytes)
 
 
 def park(turn: Turn, why: Park) -> None:
     """Park the turn until an operator resumes or cancels it."""
     log.warning(telemetry.TURN_PARKED, turn_id=str(turn.turn_id), reason=why.reason, message=why.message)
     telemetry.PARKED.labels(reason=why.reason).inc()
-    turn.become(Status.PARKED)
-    turn.reason = why.reason
-    turn.waits = None
     detail = msgspec.json.encode({"reason": why.reason, "message": why.message[:_MESSAGE_CHARACTERS_MAX]})
-    turn.error = detail
+    turn.park(why.reason, detail)
     data = extended(_with_channels(turn, detail), b'"private":true' if why.is_private else b"")
     turn.write(Event.TURN_PARKED, why.key, data)
     keep_rows(turn)
@@ -210,7 +205,7 @@ def keep_rows(turn: Turn) -> None:
     """Buffer in Postgres the signals, timers and results that the code has not taken, until the turn goes on."""
     rows = [each.inbox_id for each in turn.signals] + [each.inbox_id for each in turn.results]
     for inbox_id in (*rows, *turn.fired.values()):
-        turn.moves.setdefault(inbox_id, Fate.BUFFERED)
+        turn.move_if_new(inbox_id, Fate.BUFFERED)
 
 
 def _with_channels(turn: Turn, data: bytes) -> bytes:

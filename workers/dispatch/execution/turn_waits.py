@@ -87,16 +87,13 @@ class TurnWaits:
         while self._over:
             key, name = self._over[0]
             if key:
-                inbox_id = turn.fired.get(key)
-                if (wait := self.open.get(key)) is not None and inbox_id is not None:
-                    found = self._time_out(wait, inbox_id)
-                    del turn.fired[key]
+                if (wait := self.open.get(key)) is not None and key in turn.fired:
+                    found = self._time_out(wait)
                     self._over.popleft()
                     return found
             elif (waiting := self._by_name.get(name)) and (signal := turn.signals.first(name)) is not None:
                 wait = self.open[next(iter(waiting))]
                 found = self._complete(wait, signal)
-                turn.signals.take(name)
                 self._over.popleft()
                 return found
             self._over.popleft()
@@ -109,18 +106,15 @@ class TurnWaits:
         if wait is None or turn.stop is not None or turn.has_ended or not turn.is_live:
             return
         self._given_up.add(key)
-        if (fired := turn.fired.pop(key, None)) is not None:
-            turn.moves[fired] = Fate.DELETED
-        elif wait.timer_id is not None:
+        if not turn.delete_fired(key) and wait.timer_id is not None:
             turn.drop_timer(wait.timer_id)
 
     def take_timer(self, key: str) -> float | None:
         """See Journal.take_timer."""
         turn = self._turn
-        known = turn.timers.pop(key, None)
+        known = turn.take_timer(key)
         self._given_up.add(key)
-        if (fired := turn.fired.pop(key, None)) is not None:
-            turn.moves[fired] = Fate.DELETED
+        if turn.delete_fired(key):
             return 0.0
         if known is None:
             return None
@@ -129,17 +123,17 @@ class TurnWaits:
 
     def deliver(self, signal: Signal) -> None:
         """Keep a signal that came for the running turn, until a wait takes it."""
-        self._turn.signals.append(signal)
-        self._turn.moves[signal.inbox_id] = Fate.BUFFERED
+        self._turn.receive(signal)
+        self._turn.move(signal.inbox_id, Fate.BUFFERED)
         if signal.name in self._by_name:
             self._over.append(("", signal.name))
 
     def fire(self, key: str, inbox_id: uuid.UUID) -> None:
         """Take a timer of this turn that fell due."""
         if key in self._given_up or (key not in self.open and self._replay.is_settled(key)):
-            self._turn.moves[inbox_id] = Fate.DELETED  # its wait is over
+            self._turn.move(inbox_id, Fate.DELETED)  # its wait is over
             return
-        self._turn.fired[key] = inbox_id  # a replay that has not come to this wait yet finds it here
+        self._turn.fire(key, inbox_id)  # a replay that has not come to this wait yet finds it here
         if key in self.open:
             self._over.append((key, ""))
 
@@ -165,7 +159,7 @@ class TurnWaits:
 
     def _forget(self, key: str) -> Wait | None:
         wait = self.open.pop(key, None)
-        self._turn.timers.pop(key, None)
+        self._turn.take_timer(key)
         if wait is not None and wait.kind == WaitKind.SIGNAL:
             waiting = self._by_name[wait.name]
             waiting.pop(key, None)
@@ -177,20 +171,17 @@ class TurnWaits:
         turn = self._turn
         data = b'{"payload":' + (signal.payload or b"null") + b"}"
         self._record(Event.WAIT_COMPLETED, wait.key, data)
-        turn.moves[signal.inbox_id] = Fate.CONSUMED
-        turn.consumed[signal.inbox_id] = turn.seq
+        turn.consume(signal)
         self._forget(wait.key)
-        if (fired := turn.fired.pop(wait.key, None)) is not None:
-            turn.moves[fired] = Fate.DELETED
-        elif wait.timer_id is not None:
+        if not turn.delete_fired(wait.key) and wait.timer_id is not None:
             turn.drop_timer(wait.timer_id)
         return wait.key, Recorded(Event.WAIT_COMPLETED, data)
 
-    def _time_out(self, wait: Wait, inbox_id: uuid.UUID) -> tuple[str, Recorded]:
+    def _time_out(self, wait: Wait) -> tuple[str, Recorded]:
         event = Event.WAIT_TIMED_OUT if wait.kind == WaitKind.SIGNAL else Event.WAIT_COMPLETED
         data = _PRIVATE if wait.kind != WaitKind.SIGNAL and self._is_hidden(wait.key) else b"{}"
         self._record(event, wait.key, data)
-        self._turn.moves[inbox_id] = Fate.DELETED
+        self._turn.delete_fired(wait.key)
         self._forget(wait.key)
         return wait.key, Recorded(event, data)
 
@@ -212,7 +203,7 @@ class TurnWaits:
         if timeout_s is None:
             return None, None
         timer_id = uuid.uuid4()
-        self._turn.inbox[timer_id] = InboxWrite(timer_id, RowKind.TIMER, kind, key, None, timeout_s)
+        self._turn.add_row(InboxWrite(timer_id, RowKind.TIMER, kind, key, None, timeout_s))
         return timer_id, self._database_clock.now_s() + timeout_s
 
 

@@ -58,19 +58,13 @@ class Entry:
         self.crashes, self.trial, self.version = turn.crashes, turn.trial, turn.version
         self.result, self.error, self.waits, self.reason = turn.result, turn.error, turn.waits, turn.reason
         self.size_bytes = turn.pending_bytes if turn.result is None else turn.pending_bytes + len(turn.result)
-        turn.pending_bytes = 0
-        self.events, turn.events = turn.events, []
+        self.events = turn.events
         # Most turns have none of these: they share one empty dict instead of making new ones.
-        self.inbox = self.moves = self.consumed = _NONE
-        if turn.inbox:
-            self.inbox, turn.inbox = turn.inbox, {}
-        if turn.moves:
-            self.moves, turn.moves = turn.moves, {}
-        if turn.consumed:
-            self.consumed, turn.consumed = turn.consumed, {}
-        self.durable, turn.durable = turn.durable, None
-        turn.written_status, turn.written_attempt, turn.written_seq = turn.status, turn.attempt, turn.seq
-        turn.written_waits = turn.waits
+        self.inbox = turn.inbox or _NONE
+        self.moves = turn.moves or _NONE
+        self.consumed = turn.consumed or _NONE
+        self.durable = turn.durable
+        turn.sent()
         self.is_poison = False
         self.has_rest = False
 
@@ -107,39 +101,26 @@ class Entry:
 
     def give_back(self) -> None:
         """Give what is left after `split` back to the turn, which writes it with its next entry."""
-        turn = self.turn
-        turn.events = self.events + turn.events
-        turn.inbox = self.inbox | turn.inbox
-        turn.moves = self.moves | turn.moves
-        turn.consumed = self.consumed | turn.consumed
-        turn.durable = self.durable
-        turn.pending_bytes += sum(len(event.data) for event in self.events)
-        turn.written_status, turn.written_attempt, turn.written_seq = self.old_status, self.old_attempt, self.old_seq
-        turn.written_waits = self.old_waits
+        written = self.old_status, self.old_attempt, self.old_seq, self.old_waits
+        self.turn.take_back(self.events, self.inbox, self.moves, self.consumed, self.durable, written)
 
     def poisoned(self, message: str) -> "Entry":
         """Make this entry park its turn, without what Postgres refused; return it. The turn's code is stopped."""
         log.error(telemetry.FLUSH_POISONED, turn_id=str(self.turn.turn_id), error=message)
         telemetry.PARKED.labels(reason="unwritable").inc()
-        turn = self.turn
         self.is_poison, self.has_rest = True, False
         words = f"Postgres refuses what the turn tried to write ({message[:_WORDS_MAX]}). What was recorded before "
         detail = {"reason": "unwritable", "message": f"{words}stands: resume it to run the rest again, or cancel it"}
-        turn.result = turn.waits = self.result = self.waits = None
-        turn.error = self.error = msgspec.json.encode(detail)
-        turn.status = turn.written_status = self.status = Status.PARKED
-        turn.attempt = turn.written_attempt = self.attempt = max(self.attempt, 1)
-        turn.seq = turn.written_seq = self.seq = self.old_seq + 1
-        turn.reason = self.reason = "unwritable"
-        turn.written_waits = None
+        self.result = self.waits = None
+        self.error = msgspec.json.encode(detail)
+        self.status, self.reason = Status.PARKED, "unwritable"
+        self.attempt, self.seq = max(self.attempt, 1), self.old_seq + 1
         self.events = [EventWrite(self.seq, self.attempt, Event.TURN_PARKED, "", self.error)]
         self.inbox = {}
         self.moves = {}
         self.size_bytes = len(self.error)
-        turn.events, turn.inbox, turn.moves, turn.pending_bytes = [], {}, {}, 0
-        if turn.execution is not None:
-            turn.stop = turn.stop or Stop.DROP
-            turn.execution.cancel()
+        self.turn.poison(self.attempt, self.seq, self.reason, self.error)
+        self.turn.break_off(Stop.DROP)
         return self
 
 

@@ -44,11 +44,10 @@ class FlushQueue:
 
     def add(self, turn: Turn) -> None:
         if not turn.is_queued_to_flush:
-            turn.is_queued_to_flush = True
+            turn.enter_queue()
             self._turns.append(turn)
         if turn.pending_bytes != turn.counted_bytes:
-            self.size_bytes += turn.pending_bytes - turn.counted_bytes
-            turn.counted_bytes = turn.pending_bytes
+            self.size_bytes += turn.count()
 
     def move(self, move: LooseMove) -> None:
         self._moves.append(move)
@@ -66,12 +65,10 @@ class FlushQueue:
             if room <= 0:
                 break
             turn = self._turns.popleft()
-            turn.is_queued_to_flush = False
             self.size_bytes -= turn.counted_bytes
-            turn.counted_bytes = 0
+            turn.leave_queue()
             if not turn.is_live:
-                tell_lost(turn, turn.durable)
-                turn.durable = None
+                tell_lost(turn, turn.take_waiters())
                 continue
             entry = Entry(turn)
             if entry.size_bytes > room and len(entry.events) > 1:

@@ -133,8 +133,7 @@ class Flusher:
     def durable(self, turn: Turn) -> asyncio.Future[None]:
         """Return a future: done when all that the turn wrote is committed; OwnershipLostError when it never will be."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        turn.durable = turn.durable or []
-        turn.durable.append(future)  # one for each caller: a task that is cancelled cancels what it awaits
+        turn.await_commit(future)  # one for each caller: a task that is cancelled cancels what it awaits
         self.add(turn)
         return future
 
@@ -239,7 +238,7 @@ class Flusher:
             dropped = {id(entry) for entry in refused}
             entries = [entry for entry in entries if id(entry) not in dropped]
         for entry in entries:
-            entry.turn.durable_seq = entry.seq
+            entry.turn.committed(entry.seq)
             if entry.turn.owned.is_lent:
                 entry.turn.owned.confirm(began_s)
             for durable in entry.durable or ():
@@ -251,8 +250,8 @@ class Flusher:
         for owned in lost:
             owned.lose()
         for entry in entries:
-            entry.turn.is_refused = True
-            entry.turn.unwritten = [*entry.turn.unwritten, *entry.events]
+            entry.turn.refuse()
+            entry.turn.keep_unwritten(entry.events)
             tell_lost(entry.turn, entry.durable)
             # The inbox rows that the turn had in hand are still due, and are read again.
             self._on_moved([*entry.moves, *entry.turn.seen, *entry.turn.deferred])
@@ -283,7 +282,7 @@ class Flusher:
         if entry.turn.is_live and not first.is_poison:
             await self._write(Batch([entry], [], []))
         else:
-            entry.turn.unwritten = [*entry.turn.unwritten, *entry.events]
+            entry.turn.keep_unwritten(entry.events)
             tell_lost(entry.turn, entry.durable)
 
     async def _give_up(self, entry: Entry, error: FlushRefusedError) -> None:
@@ -295,5 +294,5 @@ class Flusher:
         # Postgres refuses even to park the turn: it stays in memory as it is, and its session waits for an operator.
         telemetry.TURNS_UNWRITABLE.inc()
         log.error(telemetry.TURN_UNWRITABLE, turn_id=str(entry.turn.turn_id), error=str(error))
-        entry.turn.is_refused = True
+        entry.turn.refuse()
         tell_lost(entry.turn, entry.durable)

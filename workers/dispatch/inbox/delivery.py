@@ -112,10 +112,10 @@ class Delivery:
                 self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
                 if action is Action.RESUME:
                     turn.see(row.inbox_id)
-                    turn.moves[row.inbox_id] = Fate.CONSUMED
+                    turn.move(row.inbox_id, Fate.CONSUMED)
                 elif row.kind == RowKind.TIMER:
                     turn.see(row.inbox_id)
-                    turn.fired[row.correlation] = row.inbox_id
+                    turn.fire(row.correlation, row.inbox_id)
                 # A signal is read with the history, among the others in the order in which they were sent.
 
     def _action(self, row: DueRow, status: Status) -> Action:
@@ -128,22 +128,24 @@ class Delivery:
 
     def _take_present(self, row: DueRow, owned: Owned, turn: Turn) -> None:
         """Deliver a row whose turn is in memory: it waits for its slot, runs, or has come to its last flush."""
-        has_begun = turn.journal is not None
+        journal = turn.journal
+        has_begun = journal is not None
         if turn.has_ended or turn.stop is not None or (has_begun and turn.status is not Status.RUNNING):
             self._in_hand.take(row.inbox_id, owned)
-            turn.deferred.append(row.inbox_id)
+            turn.defer(row.inbox_id)
             return
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
         if row.kind == RowKind.STEP_RESULT and not has_begun:  # whether or not its history was read before this
             turn.see(row.inbox_id)
-            turn.results.append(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
+            turn.receive_result(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
             return
         # A turn that waits for its slot is treated like a running one: it will find in memory what comes now.
         status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == RowKind.TIMER else turn.status
         action = decide(row.kind, row.name, status, waits_for=True)
         if row.kind == RowKind.TIMER and row.name in TIMERS_OF_TURNS:
             action = decide(row.kind, row.name, turn.status, waits_for=True)
-        if action is Action.CANCEL and has_begun and turn.journal.is_new and not turn.execution.has_begun:
+        execution = turn.execution
+        if action is Action.CANCEL and journal and journal.is_new and execution and not execution.has_begun:
             self._end(row, owned, turn, action)  # begun, but none of its code ever ran, here or elsewhere
         elif action is Action.CANCEL and (has_begun or self._executor.will_begin(turn)):
             self._cancel(row, turn)
@@ -153,17 +155,17 @@ class Delivery:
             self._move(row, owned, Fate.LATE if action is Action.LATE else Fate.DELETED, turn)
         elif row.kind == RowKind.TIMER:
             turn.see(row.inbox_id)
-            if has_begun:
-                turn.journal.fire(row.correlation, row.inbox_id)
+            if journal is not None:
+                journal.fire(row.correlation, row.inbox_id)
             else:
-                turn.fired[row.correlation] = row.inbox_id
+                turn.fire(row.correlation, row.inbox_id)
         else:
             turn.see(row.inbox_id)
             signal = Signal(row.inbox_id, row.name, row.payload or b"null")
-            if has_begun:
-                turn.journal.deliver(signal)
+            if journal is not None:
+                journal.deliver(signal)
             else:
-                turn.signals.append(signal)
+                turn.receive(signal)
                 self._move(row, owned, Fate.BUFFERED, turn)
 
     def _cancel_absent(self, row: DueRow, owned: Owned, head: Head | LoadedTurn) -> None:
@@ -181,13 +183,13 @@ class Delivery:
     def _cancel(self, row: DueRow, turn: Turn) -> None:
         """Tell the code of a turn that runs, or will, of its cancel. The row stays due."""
         turn.see(row.inbox_id)
-        turn.cancel_id = row.inbox_id
+        turn.cancel_by(row.inbox_id)
         self._scheduler.hurry(turn)
         self._executor.cancels.take(turn)
 
     def _end(self, row: DueRow, owned: Owned, turn: Turn, action: Action) -> None:
         self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
-        turn.moves[row.inbox_id] = Fate.CONSUMED if row.kind == RowKind.CANCEL else Fate.DELETED
+        turn.move(row.inbox_id, Fate.CONSUMED if row.kind == RowKind.CANCEL else Fate.DELETED)
         if action is not Action.EXPIRE:
             if turn.execution is None:
                 self._executor.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
@@ -205,7 +207,7 @@ class Delivery:
         if owned.is_lent and turn is not None:  # a borrowed turn: the move is written with the turn, under its fence
             self._in_hand.take(row.inbox_id, owned)
             turn.see(row.inbox_id)
-            turn.moves[row.inbox_id] = to
+            turn.move(row.inbox_id, to)
             if turn.journal is not None:
                 self._flusher.add(turn)
             return

@@ -106,8 +106,7 @@ class Inbox:
 
     def again(self, turn: Turn) -> None:
         """The turn's last flush is durable: read the rows again that met the turn meanwhile."""
-        self._in_hand.drop(turn.deferred)
-        turn.deferred = []
+        self._in_hand.drop(turn.take_deferred())
         self._work.set()
 
     def moved(self, inbox_ids: Iterable[uuid.UUID]) -> None:

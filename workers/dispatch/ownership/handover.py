@@ -162,7 +162,7 @@ class Handover:
         """Let nothing new begin in those of the turns that run."""
         for turn in turns:
             if turn.execution is not None and turn.stop is None and not turn.has_ended:
-                turn.stop = Stop.HANDOVER
+                turn.stop_as(Stop.HANDOVER)
 
     def begin(self, parts: list[tuple[Owned, list[Turn]]]) -> None:
         """Leave the notes of these partitions, then deliver outcomes. They are lost, or all that they had to write is

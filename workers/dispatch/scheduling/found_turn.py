@@ -4,9 +4,7 @@ from argosy.store.head import Head, LoadedTurn
 from argosy.turn.status import ACTIVE, Status
 from argosy.turn.wait import is_one_over
 from argosy.workers.dispatch.owned import Owned, Resume
-from argosy.workers.dispatch.signals import Signal, Signals
 from argosy.workers.dispatch.turn import Turn
-from argosy.workers.dispatch.writes import Result
 
 
 def goes_on(row: LoadedTurn) -> bool:
@@ -54,10 +52,10 @@ def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
         seq=row.seq,
         version=row.version,
     )
-    turn.resume = owned.resume
-    turn.awaits_start = awaits_start(row, owned)
+    turn.resume_as(owned.resume)
+    turn.await_start(is_needed=awaits_start(row, owned))
     if turn.status is Status.RUNNING and turn.resume is Resume.UNHEARD and may_have_killed(row, owned):
-        turn.resume = Resume.CRASHED  # no owner began it again since that death: that crash counts
+        turn.resume_as(Resume.CRASHED)  # no owner began it again since that death: that crash counts
     if isinstance(row, LoadedTurn) and row.events is not None:
         fill(turn, row)
     return turn
@@ -71,21 +69,7 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
     if turn.has_ended:
         return
     if (turn.status, turn.attempt, turn.seq) != (row.status, row.attempt, row.seq):
-        turn.is_refused = True
+        turn.refuse()
         return
-    turn.needs_load = False
-    turn.awaits_start = awaits_start(row, turn.owned)
-    turn.input = row.input
-    turn.trial = row.trial
-    turn.waits = turn.written_waits = row.waits
-    turn.history = row.events or ()
-    turn.history_bytes = sum(len(event[4]) for event in turn.history)
-    # In the order in which they were sent: a signal that memory took in meanwhile is among those read, or came later.
-    stored = {signal[0]: Signal(*signal) for signal in row.signals}
-    turn.signals = Signals([*stored.values(), *(each for each in turn.signals if each.inbox_id not in stored)])
-    turn.see(*stored)
-    known = {result.inbox_id for result in turn.results}
-    turn.results += [Result(*result) for result in row.results or () if result[0] not in known]
-    turn.see(*(result.inbox_id for result in turn.results))
-    turn.timers = {key: (inbox_id, due_at_s) for key, inbox_id, _, due_at_s in row.timers}
-    turn.fired = {key: inbox_id for key, inbox_id, is_buffered, _ in row.timers if is_buffered} | turn.fired
+    turn.fill(row)
+    turn.await_start(is_needed=awaits_start(row, turn.owned))

@@ -190,7 +190,7 @@ class Histories:
             if row is not None:
                 fill(turn, row)
             else:
-                turn.is_refused = True
+                turn.refuse()
             self._begin(turn)
         except Exception as error:
             if fault_of(error) is Fault.END:

@@ -123,8 +123,9 @@ class Pager:
                 if row.lent_to is not None:
                     self._on_lent(row, owned)
                     return
-                turn.resume = resume
-                turn.needs_load = turn.needs_load or failures >= _CONTENT_FAILURES_MAX
+                turn.resume_as(resume)
+                if failures >= _CONTENT_FAILURES_MAX:
+                    turn.require_load()
                 if owned.is_void or self._scheduler.found(turn):
                     self._on_ready()
                     return
@@ -155,7 +156,7 @@ class Pager:
     def entered(self, turn: Turn) -> None:
         """Note that a turn comes into memory. If a signal came before, its history is read before it runs."""
         if self._signalled.pop(turn.turn_id, None) is not None:
-            turn.needs_load = True
+            turn.require_load()
 
     def void(self, owned: Owned) -> None:
         self._signalled = {turn_id: each for turn_id, each in self._signalled.items() if each is not owned}
@@ -277,8 +278,9 @@ class Pager:
     def turn_of(self, row: Head, owned: Owned) -> Turn:
         turn = turn_of(row, owned)
         if row.lent_as and row.lent_to is None:  # how it goes on after a loan that ended, with nothing written since
-            turn.resume = Resume(row.lent_as)
-        turn.needs_load = turn.needs_load or row.has_rows
+            turn.resume_as(Resume(row.lent_as))
+        if row.has_rows:
+            turn.require_load()
         self.entered(turn)
         return turn
 
