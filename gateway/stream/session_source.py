@@ -18,7 +18,7 @@ from argosy.gateway.stream.subscription import Target
 from argosy.gateway.stream.turn_cursor import TurnCursor
 from argosy.turn.events import ENDINGS, Event, WireEvent
 
-_NOTHING: Final = Received([])
+_NOTHING: Final[Received] = ([], Then.GO_ON)
 
 
 class SessionSource:
@@ -98,9 +98,9 @@ class SessionSource:
             if messages is None:
                 return READ_FIRST
             if not cursor.is_over:
-                return Received(messages)
+                return messages, Then.GO_ON
             self._end(cursor)
-            return Received(messages, Then.READ)  # the next turn may have ended already
+            return messages, Then.READ  # the next turn may have ended already
         if not has_read and cursor is None and self._last is not None and what.lineage > self._last.lineage:
             return READ_FIRST  # history may have forked before the client's last event
         if has_read or what.place <= (self._place if cursor is None else cursor.place):

@@ -36,14 +36,10 @@ class Then(Enum):
     READ_FIRST = "read first"  # read history, then give the same item to the source again
 
 
-class Received(NamedTuple):
-    """What comes of an item: messages to send, and what to do then."""
+# What comes of an item: messages to send, and what to do then. A plain tuple: one is made for every frame.
+Received = tuple[list[Message], Then]
 
-    messages: list[Message]
-    then: Then = Then.GO_ON
-
-
-READ_FIRST: Final = Received([], Then.READ_FIRST)
+READ_FIRST: Final[Received] = ([], Then.READ_FIRST)
 
 
 class Source(Protocol):

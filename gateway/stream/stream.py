@@ -136,8 +136,8 @@ class Stream:
         """Return the messages of items that can be sent now. Sets `_reading` if history must be read first."""
         messages: list[Message] = []
         size_bytes = 0
-        follower = self._following()
-        while self._reading is None and not self.is_over and size_bytes < _BATCH_SIZE_BYTES_MAX:
+        follower, source = self._following(), self._source
+        while self._reading is None and not source.is_over and size_bytes < _BATCH_SIZE_BYTES_MAX:
             item = follower.take()
             if item is None:
                 break
@@ -152,9 +152,11 @@ class Stream:
     def _receive(self, item: Any, *, has_read: bool) -> list[Message]:
         """Give an item to the source, and return its messages. Sets `_reading` if history must be read then."""
         messages, then = self._source.receive(item, has_read=has_read)
+        if then is Then.GO_ON:
+            return messages
         if then is Then.READ:
             self._reading = Reading(ReadReason.ITEM)
-        elif then is Then.READ_FIRST:
+        else:
             self._reading, self._item = Reading(ReadReason.ITEM, _lineage(item)), item
         return messages
 

@@ -8,7 +8,7 @@ from argosy.gateway.stream import sync_points
 from argosy.gateway.stream.event_id import EventId
 from argosy.gateway.stream.history import History
 from argosy.gateway.stream.message import Message
-from argosy.gateway.stream.source import READ_FIRST, Reading, Received
+from argosy.gateway.stream.source import READ_FIRST, Reading, Received, Then
 from argosy.gateway.stream.subscription import Target
 from argosy.gateway.stream.turn_cursor import TurnCursor
 from argosy.store.turn import TurnHead
@@ -83,7 +83,7 @@ class TurnSource:
 
     def receive(self, item: Any, *, has_read: bool) -> Received:
         messages = self._cursor.receive(item, has_read=has_read)
-        return READ_FIRST if messages is None else Received(messages)
+        return READ_FIRST if messages is None else (messages, Then.GO_ON)
 
     async def _identify(self) -> TurnHead | None:
         """Find the turn. One that was only in the log may turn out to be a duplicate: then follow the first turn."""
