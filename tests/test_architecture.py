@@ -17,7 +17,6 @@ PACKAGES: Final = ("argosy", "gateway", "workers")
 # Longer than 300 lines, and why.
 LONG_MODULES: Final[dict[str, str]] = {
     "argosy/config.py": "one line a setting, in one table",
-    "workers/dispatch/parts.py": "one line a wire between the parts of a worker, and no decision",
 }
 # Read the environment, and why.
 ENVIRONMENT_READERS: Final = {

@@ -12,6 +12,7 @@ import structlog
 
 from argosy import step, telemetry
 from argosy.clock import SystemClock
+from argosy.config import load
 from argosy.errors import FlushRefusedError, OwnershipLostError, StoreSlowError, StoreUnavailableError
 from argosy.log import Batch, Record
 from argosy.store.numbered_stream import Answer
@@ -29,6 +30,7 @@ from argosy.workers.dispatch.tasks import Background
 from tests.dispatch.claims import claims_of
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
 from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.said import Said
 from tests.dispatch.test_due_rows import due_row
 from tests.dispatch.test_ownership import Worker
 
@@ -190,7 +192,13 @@ async def test_signals_are_read_ahead_after_reads_that_failed(error):
 
 
 class Reader:
-    """The log's reader, as far as an intake needs it."""
+    """The log's reader, as far as an intake needs it. read: called soon after a `start`."""
+
+    def __init__(self, read):
+        self.read = read
+
+    def start(self, partition, position, reading_no):
+        asyncio.get_running_loop().call_soon(self.read)
 
     def accepted(self, partition, position):
         pass
@@ -323,7 +331,7 @@ async def test_a_task_in_the_background_that_fails_ends_nothing(error):
 @EACH_KIND
 async def test_a_listener_that_fails_keeps_no_turn_from_its_end(error):
     async with Parts(catalog(returns)) as parts:
-        parts.flusher._telling = parts.flusher._telling._replace(on_events=Fails(error, None, times=10**6))
+        parts.hub.written = Fails(error, None, times=10**6)
         turn = make_turn(parts.owned[0], "boom")
         parts.scheduler.accepted(turn, True)
         parts.executor.fill()
@@ -398,23 +406,15 @@ class Reread:
 
     def __init__(self, stream):
         self.owned = Owned(0, epoch=1, buckets=(0, 1023))
-        self.owned.read_as(1)
-        self.entered = []
         self.intake = Intake(
-            stream, Reader(), Scheduler(8), SystemClock(), lane="default", claims=claims_of(self.owned), batch_max=10,
-            batch_size_bytes_max=10**6, ready_sessions_max=10, head_input_size_bytes_max=1000, restart=self.restart,
-            on_entered=self.entered.append, on_accepted=lambda: None, on_lost=lambda _: None, on_answer=lambda _: None,
-        )  # fmt: skip
-        self.read()
+            stream, Reader(self.read), Scheduler(8), claims_of(self.owned), SystemClock(), load({}), Said()
+        )
+        self.intake.restart(self.owned)
 
     def read(self):
         begin = self.owned.position
         undecodable = [Record(position, 0, None, b"\x01?", ()) for position in range(begin, 3)]
         self.intake.take(Batch(0, self.owned.reading_no, undecodable, begin, 3, True))
-
-    def restart(self, owned):
-        owned.read_as(owned.reading_no + 1)
-        asyncio.get_running_loop().call_soon(self.read)
 
 
 class AcceptsAfterwards:

@@ -1,11 +1,13 @@
 """What follows from what happens in a worker: one method per fact, which calls the parts that it concerns.
 
 Rules:
-- The order of the calls is the order in which they must be made. Nothing is awaited between a fact and what follows.
+- The order of the calls is the order in which they must be made. Nothing is awaited between a fact and what follows,
+  but for one pass of the loop after a flush.
 - What is done for one of many turns or partitions is outlived: its error is logged, and the others are served.
 - Nothing is kept here, and no part decides here: parts decide, each by itself, what a call means for them.
 """
 
+import asyncio
 import uuid
 from collections.abc import Collection, Sequence
 
@@ -15,7 +17,7 @@ from argosy import telemetry
 from argosy.log import LogReader
 from argosy.rounds import Rounds
 from argosy.store.head import Head, LoadedTurn
-from argosy.store.numbered_stream import Answer
+from argosy.workers.dispatch.accept.accepted import Accepted
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.builds.borrowing import Borrowing
 from argosy.workers.dispatch.builds.lending import Lending
@@ -23,6 +25,7 @@ from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.batch import Placement
+from argosy.workers.dispatch.flush.flushed import Flushed, Refused
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.owned import Owned, Resume
@@ -61,38 +64,68 @@ class Dispatcher:
         self._claims = claims
         self._background = background
 
-    # Postgres answered
+    # Records became turns
 
-    def after_answer(self, answer: Answer) -> None:
-        self.database_clock.heard(answer.at)
+    def after_accept(self, accepted: Accepted) -> None:
+        self.database_clock.heard(accepted.at)
+        for turn, is_head in accepted.placed:
+            try:  # not Rounds.outlive: a context manager for each turn costs a microsecond
+                self.pager.entered(turn)  # before this answer came, the inbox may have buffered a signal for the turn
+                self.scheduler.accepted(turn, is_head)
+            except Exception as error:  # the turn is safe in Postgres; the others must still come into memory
+                self._rounds.say(error, turn_id=str(turn.turn_id))
+        for turn_id in accepted.settled:
+            with self._rounds.outlive(turn_id=str(turn_id)):
+                self.hub.look(turn_id)
+        if accepted.lost:
+            self.after_losses(accepted.lost)
+        if accepted.placed or accepted.settled:
+            self.after_freeing()
 
-    def after_refusal(self, turns: list[Turn], lost: list[Owned]) -> None:
-        """Turns may never write from this memory again; the fences of the partitions in `lost` did not hold."""
-        for turn in turns:
+    # A flush was answered
+
+    def after_refusal(self, refused: Refused) -> None:
+        if refused.inbox_ids:
+            self.inbox.moved(refused.inbox_ids)  # they are still due: they are read again
+        for turn in refused.turns:
             telemetry.TURNS_REFUSED.inc()
-            if not turn.owned.is_void:
+            if not turn.owned.is_void:  # what is of a lost partition, after_loss sees to
                 log.warning(telemetry.TURN_REFUSED, turn_id=str(turn.turn_id), status=turn.status)
                 self.executor.dropped(turn)
                 self.after_misreading(turn)
-        if lost:
-            self.ownership.lost(lost)
+        if refused.lost:
+            self.after_losses(refused.lost)
         self.pager.nudge()
 
-    def after_placing(self, placements: list[Placement]) -> None:
+    async def after_flush(self, flushed: Flushed) -> None:
+        with self._rounds.outlive():
+            self.hub.written(flushed.answer, flushed.entries)
+        # Who awaited the flush goes on, and followers hear of the events, before anything that the flush sets going.
+        await asyncio.sleep(0)
+        if timers := flushed.timers():
+            with self._rounds.outlive():
+                self.inbox.expect(timers)
+        if inbox_ids := flushed.moved():
+            with self._rounds.outlive():
+                self.inbox.moved(inbox_ids)
+        if flushed.placements:
+            with self._rounds.outlive():
+                self._after_placing(flushed.placements)
+        with self._rounds.outlive():
+            self._after_writing(flushed.turns())
+
+    def _after_placing(self, placements: list[Placement]) -> None:
         self.inbox.placed(placements)
         for each in placements:
             with self._rounds.outlive(turn_id=str(each.turn_id)):
                 self.hub.look(each.turn_id, each.session_id)
 
-    def after_writing(self, turns: list[Turn]) -> None:
+    def _after_writing(self, turns: list[Turn]) -> None:
         self.executor.written(turns)
         self.borrowing.written(turns)
 
-    def after_moving(self, inbox_ids: list[uuid.UUID]) -> None:
+    def after_parking(self, inbox_ids: list[uuid.UUID]) -> None:
         self.inbox.moved(inbox_ids)
-
-    def after_timers(self, due_s: list[float]) -> None:
-        self.inbox.expect(due_s)
 
     # Partitions
 

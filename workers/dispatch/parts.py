@@ -16,7 +16,6 @@ from argosy.workers.dispatch.dispatcher import Dispatcher
 from argosy.workers.dispatch.exchange import Exchange
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import limits_of, threads_of
-from argosy.workers.dispatch.flush.bounds import bounds_of
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.loop_watch import LoopWatch
@@ -67,37 +66,9 @@ class Parts:
 
     def _make_writing(self) -> None:
         settings, outside, then = self._settings, self._outside, self.dispatcher
-        self.flusher = Flusher(
-            outside.flushes,
-            settings.lane,
-            self.clock,
-            bounds_of(settings),
-            word_s=settings.heartbeat_ttl_s / 3,
-            on_written=then.after_writing,
-            on_moved=then.after_moving,
-            on_placed=then.after_placing,
-            on_refused=then.after_refusal,
-            on_answer=then.after_answer,
-            on_timers=then.after_timers,
-            on_events=self.hub.written,
-        )
+        self.flusher = Flusher(outside.flushes, self.clock, self.database_clock, settings, then)
         self.intake = then.intake = Intake(
-            outside.accepts,
-            outside.reader,
-            self.scheduler,
-            self.clock,
-            lane=settings.lane,
-            claims=self.claims,
-            batch_max=settings.log_batch_max,
-            batch_size_bytes_max=settings.log_batch_size_bytes_max,
-            ready_sessions_max=settings.ready_sessions_max,
-            head_input_size_bytes_max=settings.head_input_size_bytes_max,
-            restart=lambda owned: self.reading.restart(owned),
-            on_entered=lambda turn: self.pager.entered(turn),
-            on_accepted=then.after_freeing,
-            on_lost=then.after_losses,
-            on_answer=then.after_answer,
-            on_settled=self.hub.look,
+            outside.accepts, outside.reader, self.scheduler, self.claims, self.clock, settings, then
         )
 
     # Turns in memory, and their code

@@ -7,12 +7,14 @@ import pytest
 
 from argosy import ids, record
 from argosy.clock import SystemClock
+from argosy.config import load
 from argosy.errors import FlushRefusedError
 from argosy.log import Record
 from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.owned import Owned
 from tests.dispatch.claims import claims_of
+from tests.dispatch.said import Said
 from tests.dispatch.stream.owner import AT
 
 
@@ -49,29 +51,19 @@ def asked(lane: str) -> tuple[uuid.UUID, bytes]:
     ids=["accepted", "no turn of this lane", "refused by Postgres"],
 )
 async def test_who_waits_for_a_turn_that_is_kept_aside_is_told(lane: str, refuses_turns: bool, is_told: bool) -> None:
-    told: list[uuid.UUID] = []
-    store, owned = Store(), Owned(0, 1, (0, 1023))
+    said, store, owned = Said(), Store(), Owned(0, 1, (0, 1023))
     store.refuses_turns = refuses_turns
     intake = Intake(
         cast(Any, store),
         cast(Any, Neighbours()),
         cast(Any, Neighbours()),
+        claims_of(owned),
         SystemClock(),
-        lane="default",
-        claims=claims_of(owned),
-        batch_max=10,
-        batch_size_bytes_max=10_000,
-        ready_sessions_max=10,
-        head_input_size_bytes_max=1000,
-        restart=lambda _: None,
-        on_entered=lambda _: None,
-        on_accepted=lambda: None,
-        on_lost=lambda _: None,
-        on_answer=lambda _: None,
-        on_settled=told.append,
+        load({}),
+        cast(Any, said),
     )
     turn_id, value = asked(lane)
 
     await intake._accept([(owned, [Record(0, 0, None, value, ()), Record(1, 0, None, b"\x01?", ())])])
 
-    assert told == ([turn_id] if is_told else [])
+    assert [each for accepted in said.of("after_accept") for each in accepted.settled] == ([turn_id] if is_told else [])

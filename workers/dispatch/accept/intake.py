@@ -14,18 +14,19 @@ Rules (I1; a prototype that did not keep them lost one turn in 35,000):
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable
 
 import structlog
 
 from argosy import crash_points, record, telemetry
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError, RecordError
 from argosy.log import Batch, LogReader, Record
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
-from argosy.store.numbered_stream import Answer, NumberedStream
+from argosy.store.numbered_stream import NumberedStream
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
+from argosy.workers.dispatch.accept.accepted import Accepted, AfterAccept
 from argosy.workers.dispatch.accept.backlog import Backlog, Taken
 from argosy.workers.dispatch.accept.gaps import is_continued
 from argosy.workers.dispatch.claims import Claims
@@ -40,48 +41,32 @@ Move = tuple[Owned, int | None, float | None]
 
 
 class Intake:
-    """Accepts what the reader delivers; `run` goes on until it is cancelled.
-
-    on_settled(turn_id): called when a record was accepted and its
-    turn got no place: a duplicate, rejected, delayed, accepted before, or a dead letter.
-    """
+    """Accepts what the reader delivers; `run` goes on until it is cancelled. then: told what became of records."""
 
     def __init__(
         self,
         stream: NumberedStream,
         reader: LogReader,
         scheduler: Scheduler,
-        clock: Clock,
-        *,
-        lane: str,
         claims: Claims,
-        batch_max: int,
-        batch_size_bytes_max: int,
-        ready_sessions_max: int,
-        head_input_size_bytes_max: int,
-        restart: Callable[[Owned], None],
-        on_entered: Callable[[Turn], None],
-        on_accepted: Callable[[], None],
-        on_lost: Callable[[list[Owned]], None],
-        on_answer: Callable[[Answer], None],
-        on_settled: Callable[[uuid.UUID], None] = lambda _: None,
+        clock: Clock,
+        settings: Settings,
+        then: AfterAccept,
     ) -> None:
         self._stream = stream
         self._reader = reader
         self._scheduler = scheduler
-        self._clock = clock
-        self._lane = lane
         self._claims = claims
-        self._backlog = Backlog(claims, batch_max=batch_max, batch_size_bytes_max=batch_size_bytes_max)
+        self._clock = clock
+        self._then = then
+        self._lane = settings.lane
+        self._backlog = Backlog(
+            claims, batch_max=settings.log_batch_max, batch_size_bytes_max=settings.log_batch_size_bytes_max
+        )
         self._rounds = Rounds("intake", clock)
-        self._ready_sessions_max = ready_sessions_max
-        self._input_max = head_input_size_bytes_max
-        self._restart = restart
-        self._on_entered = on_entered
-        self._on_accepted = on_accepted
-        self._on_lost = on_lost
-        self._on_answer = on_answer
-        self._on_settled = on_settled
+        self._ready_sessions_max = settings.ready_sessions_max
+        self._input_max = settings.head_input_size_bytes_max
+        self._reading_no = 0
         self._sent_s: float | None = None
         self._is_paused = False
         self._work = asyncio.Event()
@@ -101,7 +86,7 @@ class Intake:
             telemetry.GAPS.inc()
             log.warning(telemetry.LOG_GAP, partition=owned.partition, expected=owned.next_read, found=found)
             self.rewind(owned)
-            self._restart(owned)
+            self.restart(owned)
             return
         for each in batch.records:
             if each.position >= owned.next_read:
@@ -122,6 +107,12 @@ class Intake:
         """
         self.forget(owned)
         owned.expect(owned.position)
+
+    def restart(self, owned: Owned) -> None:
+        """Read the partition again from its position, under a new number."""
+        self._reading_no += 1
+        owned.read_as(self._reading_no)
+        self._reader.start(owned.partition, owned.position, owned.reading_no)
 
     def forget(self, owned: Owned) -> None:
         """Drop the partition's backlog."""
@@ -163,7 +154,7 @@ class Intake:
                 if not owned.is_void:
                     arrays.add_partition(owned, owned.position if position is None else position, through_s)
             if arrays.partitions:
-                await self._call(arrays, [])
+                await self._call(arrays, [], [])
 
     async def _accept_or_read_again(self, taken: list[Taken]) -> None:
         try:
@@ -173,7 +164,7 @@ class Intake:
                 for owned, _ in taken:
                     if not owned.is_void and owned.is_reading:
                         self.rewind(owned)
-                        self._restart(owned)
+                        self.restart(owned)
             raise
 
     async def _accept(self, taken: list[Taken], *, is_last_resort: bool = False) -> None:
@@ -202,15 +193,12 @@ class Intake:
                     )
         self._scheduler.accept_begins(turn.session_id for turn in turns)
         try:
-            await self._call(arrays, turns, is_last_resort=is_last_resort)
+            await self._call(arrays, turns, aside, is_last_resort=is_last_resort)
         except FlushRefusedError as error:
             # The checks above passed, so the record at fault must be found; it becomes a dead letter, too.
             await self._halve(taken, error)
-        else:
-            self._say_aside(aside)
         finally:
             self._scheduler.accept_ends()
-        self._on_accepted()
 
     async def _halve(self, taken: list[Taken], error: FlushRefusedError) -> None:
         """Accept in parts what Postgres refused or was too slow for, down to a single record."""
@@ -239,16 +227,19 @@ class Intake:
         arrays.add_dead_letter(owned, refused, RecordError(f"Postgres refuses it: {error}"))
         telemetry.DEAD_LETTERS.labels(code="refused_by_store").inc()
         log.error(telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=refused.position, reason=str(error))
-        await self._call(arrays, [])
-        self._say_aside([refused])
+        await self._call(arrays, [], [refused])
 
-    def _say_aside(self, records: list[Record]) -> None:
-        """Report dead letters that can be decoded: a client may follow the turn of such a record."""
-        for each in records:
+    def _ids_of(self, aside: list[Record]) -> list[uuid.UUID]:
+        """Return the ids of dead letters that can be decoded: a client may follow the turn of such a record."""
+        turn_ids: list[uuid.UUID] = []
+        for each in aside:
             with contextlib.suppress(RecordError), self._rounds.outlive():
-                self._on_settled(uuid.UUID(bytes=record.decode(each.value).turn_id))
+                turn_ids.append(uuid.UUID(bytes=record.decode(each.value).turn_id))
+        return turn_ids
 
-    async def _call(self, arrays: AcceptArrays, turns: list[Turn], *, is_last_resort: bool = True) -> None:
+    async def _call(
+        self, arrays: AcceptArrays, turns: list[Turn], aside: list[Record], *, is_last_resort: bool = True
+    ) -> None:
         crash_points.reach("before_accept")
         began_s = self._sent_s = self._clock.monotonic_s()
         try:
@@ -257,7 +248,10 @@ class Intake:
             answer = await self._stream.call(STATEMENT, *arrays.arguments(), void=void)
         except OwnershipLostError:
             # The database went back in time, or has forgotten this worker: all that it owned is void.
-            self._void([owned for owned, _ in arrays.partitions])
+            lost = [owned for owned, _ in arrays.partitions]
+            for owned in lost:
+                owned.lose()
+            self._then.after_losses(lost)
             raise
         finally:
             self._sent_s = None
@@ -266,7 +260,6 @@ class Intake:
         self._observe_turns(len(turns))
         self._count()
         telemetry.ACCEPTED.inc(len(turns))
-        self._on_answer(answer)
         held = answer.held or ()
         lost = [owned for (owned, _), is_held in zip(arrays.partitions, held, strict=True) if not is_held]
         for (owned, position), is_held in zip(arrays.partitions, held, strict=True):
@@ -274,21 +267,15 @@ class Intake:
                 owned.confirm(began_s)
                 owned.accept_to(position)
                 self._reader.accepted(owned.partition, position)
+        placed: list[tuple[Turn, bool]] = []
+        settled: list[uuid.UUID] = []
         for turn, place, is_head in zip(turns, answer.places or (), answer.heads or (), strict=False):
-            try:
-                if place is None:
-                    self._on_settled(turn.turn_id)
-                elif not turn.owned.is_void:
-                    turn.place_at(place)
-                    # Before this answer came, the inbox may have buffered a signal for the turn.
-                    self._on_entered(turn)
-                    self._scheduler.accepted(turn, is_head)
-            except Exception as error:  # the turn is safe in Postgres; the others must still come into memory
-                self._rounds.say(error, turn_id=str(turn.turn_id))
-        if lost:
-            self._void(lost)
-
-    def _void(self, lost: list[Owned]) -> None:
+            if place is None:
+                settled.append(turn.turn_id)
+            elif not turn.owned.is_void:
+                turn.place_at(place)
+                placed.append((turn, is_head))
+        settled += self._ids_of(aside)
         for owned in lost:
             owned.lose()
-        self._on_lost(lost)
+        self._then.after_accept(Accepted(answer.at, placed, settled, lost))

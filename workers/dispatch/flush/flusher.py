@@ -14,21 +14,21 @@ Rules:
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from typing import Final
 
 from argosy import crash_points, telemetry
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
-from argosy.store.numbered_stream import Answer, NumberedStream
+from argosy.store.numbered_stream import NumberedStream
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.flush.batch import Batch, LooseMove, Placement
-from argosy.workers.dispatch.flush.bounds import Bounds
 from argosy.workers.dispatch.flush.flush_arrays import STATEMENT, FlushArrays
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.flush.flush_queue import FlushQueue, tell_lost
-from argosy.workers.dispatch.flush.telling import Telling
+from argosy.workers.dispatch.flush.flushed import AfterFlush, Flushed, Refused
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
@@ -42,39 +42,30 @@ log = telemetry.logger()
 class Flusher:
     """Writes what turns add; `run` goes on until it is cancelled.
 
-    on_written(turns): called once per flush, with the turns that it wrote whole. word_s: how long Postgres's word
-    counts that a partition is ours: longer than a flush takes, shorter than others wait before they take over.
+    then: told of what was written and what was refused.
     """
 
     def __init__(
         self,
         stream: NumberedStream,
-        lane: str,
         clock: Clock,
-        bounds: Bounds,
-        *,
-        word_s: float,
-        on_written: Callable[[list[Turn]], None],
-        on_moved: Callable[[list[uuid.UUID]], None],
-        on_placed: Callable[[list[Placement]], None],
-        on_refused: Callable[[list[Turn], list[Owned]], None],
-        on_answer: Callable[[Answer], None],
-        on_timers: Callable[[list[float]], None] = lambda _: None,
-        on_events: Callable[[Answer, list[Entry]], None] = lambda *_: None,
+        database_clock: DatabaseClock,
+        settings: Settings,
+        then: AfterFlush,
     ) -> None:
         self._stream = stream
-        self._lane = lane
+        self._lane = settings.lane
         self._clock = clock
-        self._queue = FlushQueue(rows_max=bounds.rows_max, size_bytes_max=bounds.size_bytes_max)
-        self._queue_size_bytes_max = bounds.queue_size_bytes_max
-        self._void = FlushArrays(lane).arguments()
+        self._database_clock = database_clock
+        self._then = then
+        self._queue = FlushQueue(rows_max=settings.flush_rows_max, size_bytes_max=settings.flush_size_bytes_max)
+        self._queue_size_bytes_max = settings.flush_queue_size_bytes_max
+        self._void = FlushArrays(self._lane).arguments()
         self._rounds = Rounds("flusher", clock)
-        self._wait_s = bounds.wait_ms / 1000
-        self._word_s = word_s
-        self._on_moved = on_moved
-        self._on_refused = on_refused
-        self._on_answer = on_answer
-        self._telling = Telling(self._rounds, on_events, on_timers, on_moved, on_placed, on_written)
+        self._wait_s = settings.flush_wait_ms / 1000
+        # How long Postgres's word counts that a partition is ours: longer than a flush takes, shorter than others wait
+        # before they take over.
+        self._word_s = settings.heartbeat_ttl_s / 3
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -193,7 +184,7 @@ class Flusher:
         except Exception as error:
             if fault_of(error) is not Fault.END:  # unforeseen: only what Postgres has of these turns counts
                 lost = [each for each in batch.entries if each.turn.is_live and each.turn.durable_seq < each.seq]
-                self._refuse([each.turn for each in lost], lost, [])
+                self._refuse(lost, [])
             raise
 
     async def _write(self, batch: Batch, *, is_last_resort: bool = False) -> None:
@@ -217,13 +208,13 @@ class Flusher:
             return
         except OwnershipLostError:
             # The database went back in time, or has forgotten this worker: nothing that this process holds is true.
-            self._refuse([entry.turn for entry in entries], entries, arrays.owned())
+            self._refuse(entries, arrays.owned())
             raise
         crash_points.reach("after_flush")
         self._observe_s(self._clock.monotonic_s() - began_s)
         self._observe_turns(len(entries))
         self._count()
-        self._on_answer(answer)
+        self._database_clock.heard(answer.at)
         lost = []
         for owned, is_held in zip(arrays.owned(), answer.held or (), strict=True):
             if is_held:
@@ -234,7 +225,7 @@ class Flusher:
             entry for index, entry in enumerate(entries) if answer.applied is not None and not answer.applied[index]
         ]
         if lost or refused:
-            self._refuse([entry.turn for entry in refused], refused, lost)
+            self._refuse(refused, lost)
             dropped = {id(entry) for entry in refused}
             entries = [entry for entry in entries if id(entry) not in dropped]
         for entry in entries:
@@ -244,18 +235,19 @@ class Flusher:
             for durable in entry.durable or ():
                 if not durable.done():
                     durable.set_result(None)
-        await self._telling.tell(Batch(entries, moves, placements), answer)
+        await self._then.after_flush(Flushed(answer, entries, moves, placements))
 
-    def _refuse(self, turns: list[Turn], entries: list[Entry], lost: list[Owned]) -> None:
+    def _refuse(self, entries: list[Entry], lost: list[Owned]) -> None:
         for owned in lost:
             owned.lose()
+        inbox_ids: list[uuid.UUID] = []
         for entry in entries:
-            entry.turn.refuse()
-            entry.turn.keep_unwritten(entry.events)
-            tell_lost(entry.turn, entry.durable)
-            # The inbox rows that the turn had in hand are still due, and are read again.
-            self._on_moved([*entry.moves, *entry.turn.seen, *entry.turn.deferred])
-        self._on_refused(turns, lost)
+            turn = entry.turn
+            turn.refuse()
+            turn.keep_unwritten(entry.events)
+            tell_lost(turn, entry.durable)
+            inbox_ids += [*entry.moves, *turn.seen, *turn.deferred]
+        self._then.after_refusal(Refused([entry.turn for entry in entries], lost, inbox_ids))
 
     async def _halve(self, batch: Batch, error: FlushRefusedError) -> None:
         """Write the batch in parts: something in it is at fault, or it is too much at once; the rest must not wait."""
@@ -288,7 +280,7 @@ class Flusher:
     async def _give_up(self, entry: Entry, error: FlushRefusedError) -> None:
         """Park a turn of which Postgres refuses an event."""
         if not entry.is_poison:
-            self._on_moved([*entry.moves, *entry.turn.seen])  # still due: read again
+            self._then.after_parking([*entry.moves, *entry.turn.seen])
             await self._write(Batch([entry.poisoned(str(error))], [], []))
             return
         # Postgres refuses even to park the turn: it stays in memory as it is, and its session waits for an operator.

@@ -61,7 +61,6 @@ class Reading:
         self._guard = guard
         self._clock = clock
         self._database_clock = database_clock
-        self._reading_no = 0
         self._spans_at_s = 0.0
         self._through_at_s = 0.0
 
@@ -71,12 +70,6 @@ class Reading:
             owned.read_no_more()
             self._reader.stop(owned.partition)
         self._intake.forget(owned)
-
-    def restart(self, owned: Owned) -> None:
-        """Read the partition again from its position, under a new number."""
-        self._reading_no += 1
-        owned.read_as(self._reading_no)
-        self._reader.start(owned.partition, owned.position, owned.reading_no)
 
     async def has_joined(self) -> bool:
         """Whether the log has said what this worker is eligible for. Raises LogUnavailableError."""
@@ -122,7 +115,7 @@ class Reading:
                 await self._read_another_log(each, first, spans[each.partition])
             if is_wanted(each):
                 self._intake.rewind(each)
-                self.restart(each)
+                self._intake.restart(each)
 
     async def _read_another_log(self, owned: Owned, first: int, span: Span) -> None:
         await self._guard.lacks(owned.partition, owned.position, span)
