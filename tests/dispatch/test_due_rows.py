@@ -10,6 +10,7 @@ import pytest
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling.pager import turn_of
+from argosy.workers.dispatch.scheduling.reads import Read
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_turn, until
 
 
@@ -43,8 +44,9 @@ async def test_a_signal_that_meets_a_turn_before_its_accept_has_answered_is_read
         parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id)
         parts.heads.due = [due_row(parts.heads.turns[turn.turn_id], uuid.uuid4(), "signal", "go", payload=b"1")]
 
-        await parts.inbox.look()  # Postgres has the turn, memory has not
-        parts.pager.entered(turn)
+        with parts.scheduler.reads.begin() as read:  # the accept
+            await parts.inbox.look()  # Postgres has the turn, memory has not
+        parts.scheduler.accepted(turn, True, read)
 
         assert turn.needs_load
 
@@ -79,7 +81,7 @@ async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> N
         async def due_inbox(ranges, known, rows_max, size_bytes_max):
             if row.inbox_id in known:
                 return []
-            parts.scheduler.accepted(turn, True)
+            parts.scheduler.accepted(turn, True, Read())
             parts.scheduler.left(turn)  # suspended, and its flush is durable
             return [row]
 
@@ -180,7 +182,7 @@ async def test_a_wait_that_the_code_gives_up_takes_its_timer_along() -> None:
 
     async with Parts(catalog(waits, "waits")) as parts:
         turn = make_turn(parts.owned[0], "waits")
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         await until(lambda: turn.written_status is Status.SUSPENDED and turn.turn_id not in parts.scheduler.live)
 
@@ -304,7 +306,7 @@ async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a
 
     async with Parts(catalog(waits, "waits"), inbox_rows_max=10) as parts:
         running = make_turn(parts.owned[0], "waits")
-        parts.scheduler.accepted(running, True)
+        parts.scheduler.accepted(running, True, Read())
         parts.executor.fill()
         await until(lambda: running.journal is not None and running.journal.waits.open)
         parts.executor.is_cut_off = True  # nothing else starts

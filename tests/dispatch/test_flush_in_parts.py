@@ -11,6 +11,7 @@ from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.batch import Batch, LooseMove, Placement
 from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.writes import InboxWrite
 from tests.dispatch.joined_parts import Parts, catalog, make_owned, make_turn, until
 
@@ -58,7 +59,7 @@ async def test_a_large_turn_is_written_in_parts_and_others_in_between():
 
     async with Parts(catalog(fan_out), flush_size_bytes_max=100 * KB) as parts:
         turn, small = make_turn(parts.owned[0], "boom"), make_turn(parts.owned[0], "boom", place=2)
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         await until(lambda: turn.status is Status.COMPLETED and turn.durable_seq == turn.seq)
 
@@ -166,7 +167,7 @@ async def test_what_postgres_does_not_get_done_with_is_halved_and_nobody_is_park
         parts.stream.refuse = lambda arguments: sum(map(len, arguments[23])) > 25 * KB
         turns = [make_turn(parts.owned[0], "boom", place=place) for place in (1, 2)]
         for turn in turns:
-            parts.scheduler.accepted(turn, True)
+            parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
         await until(lambda: all(turn.status is Status.COMPLETED and turn.durable_seq == turn.seq for turn in turns))
@@ -187,7 +188,7 @@ async def test_a_turn_with_one_event_too_large_is_parked_with_words_that_help():
     async with Parts(catalog(loud)) as parts:
         parts.stream.refuse = lambda arguments: any(len(each) > 5 * KB for each in arguments[23])
         turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
         await until(lambda: turn.status is Status.PARKED and parts.executor.running == 0)
@@ -213,7 +214,7 @@ async def test_nothing_begins_while_too_much_waits_to_be_written():
         go_on = asyncio.Event()
         parts.stream.before = lambda: go_on.wait() if len(begun) > 1 else asyncio.sleep(0)
         turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         await until(lambda: parts.flusher.is_full)
         for _ in range(50):
@@ -237,7 +238,7 @@ async def test_a_turn_whose_history_grows_too_large_fails_and_says_why():
 
     async with Parts(catalog(hoards), history_size_bytes_max=100 * KB) as parts:
         turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
         await until(lambda: turn.status is Status.FAILED and turn.durable_seq == turn.seq)
@@ -258,7 +259,7 @@ async def test_once_a_history_is_full_none_of_the_turns_steps_begins():
 
     async with Parts(catalog(hoards), history_size_bytes_max=100 * KB) as parts:
         turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
         await until(lambda: turn.status is Status.FAILED and turn.durable_seq == turn.seq)

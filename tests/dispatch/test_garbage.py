@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from argosy import Context, StepFailedError, WorkflowError, emit, step, workflow
+from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.definition import workflow_of
 from tests.dispatch.joined_parts import Parts, make_turn, until
@@ -123,7 +124,7 @@ async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> Non
         try:
             for _ in range(20):
                 turn = make_turn(parts.owned[0])
-                parts.scheduler.accepted(turn, True)
+                parts.scheduler.accepted(turn, True, Read())
                 parts.executor.fill()
                 execution = turn.execution
                 await until(lambda turn_id=turn.turn_id: turn_id not in parts.scheduler.live)

@@ -5,6 +5,7 @@ import pytest
 
 from argosy.errors import StoreSlowError, StoreUnavailableError
 from argosy.turn.status import Status
+from argosy.workers.dispatch.scheduling.reads import Read
 from tests.dispatch.joined_parts import Parts, catalog, loaded, make_turn, until
 
 CONTENT = (
@@ -36,7 +37,7 @@ async def run(parts, turns, raise_for):
 
     parts.heads.load_turns = load_turns
     for turn in turns:
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
     parts.executor.fill()
     return reads
 

@@ -11,6 +11,7 @@ from argosy.turn.status import Status
 from argosy.workers.dispatch.flush import flusher
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling import pager
+from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
 
@@ -31,7 +32,7 @@ async def test_whatever_a_workflow_raises_its_slot_is_freed(error):
 
     async with Parts(catalog(boom)) as parts:
         turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         await until(lambda: turn.execution is None or turn.execution.has_ended)
         await until(lambda: parts.executor.running == 0)
@@ -64,7 +65,7 @@ async def test_the_session_of_a_lost_and_reclaimed_partition_still_runs():
     for session in scheduler.take_to_page(10):
         again = make_turn(session.owned)  # as Pager._read_sessions: the turn is of the session's Owned
         again.session_id = turn.session_id
-        scheduler.paged(session, [again], is_all=True, is_held=False)
+        scheduler.paged(session, [again], is_all=True, is_held=False, is_stale=False)
     picked = scheduler.pick()
     assert picked is not None
     assert picked.is_live, "picked under the lost claim: begin() drops it, and the session is held for ever"
@@ -75,7 +76,7 @@ async def test_a_head_that_ran_while_it_was_read_is_not_run_again() -> None:
         turn = make_turn(parts.owned[0])
 
         async def load_heads(*_):
-            parts.scheduler.accepted(turn, True)
+            parts.scheduler.accepted(turn, True, Read())
             assert parts.scheduler.pick() is turn
             parts.scheduler.ended(turn)
             return [
@@ -197,7 +198,7 @@ async def test_the_start_of_a_turn_is_written_at_once_when_somebody_looks_on(
         turn = make_turn(parts.owned[0], "boom")
         if is_watched:
             parts.look_on(turn)
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         await until(lambda: turn.execution is not None)
         for _ in range(50):

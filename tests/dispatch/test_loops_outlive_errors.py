@@ -24,6 +24,7 @@ from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
+from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_watch import StoreWatch
 from argosy.workers.dispatch.tasks import Background
@@ -333,7 +334,7 @@ async def test_a_listener_that_fails_keeps_no_turn_from_its_end(error):
     async with Parts(catalog(returns)) as parts:
         parts.hub.written = Fails(error, None, times=10**6)
         turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
         await until(lambda: is_over(turn) and parts.executor.running == 0)
@@ -351,7 +352,7 @@ async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(error):
 
         parts.executor._is_watched = is_watched
         for turn in (bad, good):
-            parts.scheduler.accepted(turn, True)
+            parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
         await until(lambda: is_over(good) and bad.status is Status.PARKED and parts.executor.running == 0)
@@ -388,7 +389,7 @@ async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_cras
             return [] if ended else [head_of(stored)]
 
         parts.heads.load_sessions, parts.heads.turns[turn.turn_id] = load_sessions, stored
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         await until(lambda: turn.durable_seq == 1)
         gate.set()

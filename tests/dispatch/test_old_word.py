@@ -3,6 +3,7 @@
 from argosy import Context, step
 from argosy.clock import SystemClock
 from argosy.turn.status import Status
+from argosy.workers.dispatch.scheduling.reads import Read
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
 from tests.harness.hand_clock import AheadClock
 
@@ -23,7 +24,7 @@ async def test_a_turn_that_was_accepted_before_the_stop_begins_when_postgres_has
     async with Parts(catalog(workflow)) as parts:
         turn = make_turn(parts.owned[0], "boom")
         parts.owned[0].held_at_s = SystemClock().monotonic_s() - STOPPED_S  # the accept was sent then
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         await until(lambda: turn.status is Status.COMPLETED)
 
@@ -51,7 +52,7 @@ async def test_a_step_whose_leave_to_begin_comes_from_before_the_stop_asks_again
 
         parts.stream.apply = stop_in_the_first
         turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         await until(lambda: turn.status is Status.COMPLETED)
 

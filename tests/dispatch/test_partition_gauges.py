@@ -11,6 +11,7 @@ from argosy.store import fleet
 from argosy.store.fleet import PartitionMeasure
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
+from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
 from tests.dispatch.claims import claims_of
@@ -35,7 +36,7 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
     owned = {number: Owned(number, 5, (number, number)) for number in (901, 902)}
     claims = claims_of(*owned.values())
     scheduler = Scheduler(look_ahead_turns=1)
-    scheduler.accepted(ready_turn(owned[902], 1), is_head=True)
+    scheduler.accepted(ready_turn(owned[902], 1), is_head=True, read=Read())
     gauges = PartitionGauges(None, "default", scheduler, SystemClock(), claims)  # type: ignore[arg-type]
 
     gauges.look()

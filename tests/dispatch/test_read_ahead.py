@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 from argosy.store.head import LoadedTurn, SentSignal
+from argosy.workers.dispatch.scheduling.reads import Read
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_owned, make_turn
 
 TENANT = "a"  # of `loaded`
@@ -89,7 +90,7 @@ async def test_a_turn_that_ran_meanwhile_is_not_believed() -> None:
         load_suspended = parts.heads.load_suspended
 
         async def ran_meanwhile(turn_ids: list[uuid.UUID], events_max: int) -> list[LoadedTurn]:
-            parts.scheduler.accepted(turn, True)
+            parts.scheduler.accepted(turn, True, Read())
             parts.scheduler.left(turn)
             return await load_suspended(turn_ids, events_max)
 
@@ -144,13 +145,11 @@ async def test_what_inbox_takes_while_nothing_is_read_is_not_kept() -> None:
         turn_id = uuid.uuid4()
         sent = signal(turn_id)
         answers(parts, [sent], waiting(turn_id, sent))
-        parts.inbox.ahead.touched(turn_id)
+        parts.scheduler.reads.took(turn_id)
 
         await read(parts, turn_id)
-        parts.inbox.ahead.touched(turn_id)
 
         assert turn_id in parts.scheduler.live
-        assert parts.inbox.ahead._touched is None
 
 
 async def test_what_is_not_suspended_until_this_signal_is_left_to_those_who_look_for_what_is_due() -> None:

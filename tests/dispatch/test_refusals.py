@@ -9,6 +9,7 @@ from argosy.errors import OwnershipLostError
 from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.batch import LooseMove
+from argosy.workers.dispatch.scheduling.reads import Read
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
 
 
@@ -32,8 +33,8 @@ async def test_a_turn_of_which_not_even_a_parking_can_be_written_ends_nothing():
     async with Parts(catalog(returns)) as parts:
         bad, good = make_turn(parts.owned[0], "boom"), make_turn(parts.owned[0], "boom")
         parts.stream.refuse = lambda arguments: str(bad.turn_id) in repr(arguments)
-        parts.scheduler.accepted(bad, True)
-        parts.scheduler.accepted(good, True)
+        parts.scheduler.accepted(bad, True, Read())
+        parts.scheduler.accepted(good, True, Read())
 
         parts.executor.fill()
         await until(lambda: good.status is Status.COMPLETED and good.durable_seq == good.seq)
@@ -52,11 +53,11 @@ async def test_an_error_that_nobody_thought_of_costs_the_turns_of_that_flush_and
     async with Parts(catalog(returns)) as parts:
         lost, later = make_turn(parts.owned[0], "boom"), make_turn(parts.owned[0], "boom")
         parts.stream.refuse, parts.stream.error = lambda arguments: str(lost.turn_id) in repr(arguments), error
-        parts.scheduler.accepted(lost, True)
+        parts.scheduler.accepted(lost, True, Read())
         parts.executor.fill()
         await until(lambda: lost.is_refused)
 
-        parts.scheduler.accepted(later, True)
+        parts.scheduler.accepted(later, True, Read())
         parts.executor.fill()
 
         await until(lambda: later.status is Status.COMPLETED and later.durable_seq == later.seq)
@@ -70,7 +71,7 @@ async def test_the_code_of_a_poisoned_turn_ends_quietly():
     async with Parts(catalog(wait_for_ever)) as parts:
         parts.stream.refuse = lambda arguments: "unwritable" not in repr(arguments)
         turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True)
+        parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         execution = turn.execution
         await until(lambda: turn.status is Status.PARKED and parts.executor.running == 0)

@@ -14,6 +14,7 @@ from argosy import Context, step
 from argosy.turn.events import Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
+from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Turn
 from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_turn, until
 
@@ -89,8 +90,8 @@ async def test_the_next_turn_of_the_session_starts_when_its_head_was_cancelled_a
         turn, following = _queued(parts), make_turn(parts.owned[0], "holds", place=2)
         following.session_id = turn.session_id
         _due(parts, turn, "cancel", "")
-        parts.scheduler.accepted(turn, True)
-        parts.scheduler.accepted(following, False)
+        parts.scheduler.accepted(turn, True, Read())
+        parts.scheduler.accepted(following, False, Read())
 
         parts.executor.fill()
         await parts.inbox.look()

@@ -70,8 +70,7 @@ class Dispatcher:
         self.database_clock.heard(accepted.at)
         for turn, is_head in accepted.placed:
             try:  # not Rounds.outlive: a context manager for each turn costs a microsecond
-                self.pager.entered(turn)  # before this answer came, the inbox may have buffered a signal for the turn
-                self.scheduler.accepted(turn, is_head)
+                self.scheduler.accepted(turn, is_head, accepted.read)
             except Exception as error:  # the turn is safe in Postgres; the others must still come into memory
                 self._rounds.say(error, turn_id=str(turn.turn_id))
         for turn_id in accepted.settled:
@@ -153,7 +152,6 @@ class Dispatcher:
         for owned in gone:
             self.executor.forget(owned)
             self.inbox.void(owned)
-            self.pager.void(owned)
             self.lending.void(owned)
 
     def after_handover(self, turn: Turn) -> None:

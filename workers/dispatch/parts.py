@@ -254,7 +254,6 @@ class Parts:
             self.clock,
             Taken(
                 found=self.scheduler.found,
-                entered=self.pager.entered,
                 take=self.inbox.take_borrowed,
                 hold=self.inbox.hold,
                 known=self.inbox.known,

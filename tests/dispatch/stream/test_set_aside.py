@@ -13,6 +13,7 @@ from argosy.log import Record
 from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from tests.dispatch.claims import claims_of
 from tests.dispatch.said import Said
 from tests.dispatch.stream.owner import AT
@@ -31,9 +32,7 @@ class Store:
 
 
 class Neighbours:
-    """In place of the reader and the scheduler."""
-
-    ready_count = 0
+    """In place of the reader."""
 
     def __getattr__(self, _: str) -> Any:
         return lambda *_: None
@@ -56,7 +55,7 @@ async def test_who_waits_for_a_turn_that_is_kept_aside_is_told(lane: str, refuse
     intake = Intake(
         cast(Any, store),
         cast(Any, Neighbours()),
-        cast(Any, Neighbours()),
+        Scheduler(8),
         claims_of(owned),
         SystemClock(),
         load({}),

@@ -191,14 +191,11 @@ class Intake:
                         position=each.position,
                         reason=str(error),
                     )
-        self._scheduler.accept_begins(turn.session_id for turn in turns)
         try:
             await self._call(arrays, turns, aside, is_last_resort=is_last_resort)
         except FlushRefusedError as error:
             # The checks above passed, so the record at fault must be found; it becomes a dead letter, too.
             await self._halve(taken, error)
-        finally:
-            self._scheduler.accept_ends()
 
     async def _halve(self, taken: list[Taken], error: FlushRefusedError) -> None:
         """Accept in parts what Postgres refused or was too slow for, down to a single record."""
@@ -245,7 +242,8 @@ class Intake:
         try:
             nothing = AcceptArrays(self._lane, self._claims.log.log_id, self._input_max).arguments()
             void = None if is_last_resort else nothing
-            answer = await self._stream.call(STATEMENT, *arrays.arguments(), void=void)
+            with self._scheduler.reads.begin() as read:
+                answer = await self._stream.call(STATEMENT, *arrays.arguments(), void=void)
         except OwnershipLostError:
             # The database went back in time, or has forgotten this worker: all that it owned is void.
             lost = [owned for owned, _ in arrays.partitions]
@@ -278,4 +276,4 @@ class Intake:
         settled += self._ids_of(aside)
         for owned in lost:
             owned.lose()
-        self._then.after_accept(Accepted(answer.at, placed, settled, lost))
+        self._then.after_accept(Accepted(answer.at, placed, settled, lost, read))

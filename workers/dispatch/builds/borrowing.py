@@ -35,7 +35,6 @@ class Taken(NamedTuple):
     """What Borrowing calls in the other parts of the worker."""
 
     found: Callable[[Turn], bool]  # takes the turn into memory; False: memory is busy with its session
-    entered: Callable[[Turn], None]  # the turn comes into memory: what is buffered for it is read before it runs
     take: Callable[[DueRow, Turn], None]  # delivers a due row to the turn
     hold: Callable[[uuid.UUID, Owned], None]  # takes an inbox row in hand
     known: Callable[[], Iterable[uuid.UUID]]  # the inbox rows in hand
@@ -156,7 +155,6 @@ class Borrowing:
                     turn.see(row.inbox_id)
                     turn.move(row.inbox_id, Fate.CONSUMED)
                     self._taken.hold(row.inbox_id, turn.owned)
-            self._taken.entered(turn)
             if self._taken.found(turn):
                 self.turns[turn.turn_id] = turn
             else:

@@ -12,6 +12,7 @@ Rules (I7):
 
 import uuid
 from collections.abc import Callable
+from typing import Final
 
 from argosy import telemetry
 from argosy.store.head import DueRow, Head, LoadedTurn
@@ -26,18 +27,25 @@ from argosy.workers.dispatch.inbox.inbox_rule import Action, decide, decide_held
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
-from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workers.dispatch.writes import Result
 
+# What becomes of a row that takes effect while its turn is only in Postgres, and leaves it there.
+_WITHOUT_TURN: Final = {
+    Action.BUFFER: Fate.BUFFERED,
+    Action.DELETE: Fate.DELETED,
+    Action.LATE: Fate.LATE,
+    Action.PLACE: Fate.DELETED,
+    Action.SAID: Fate.CONSUMED,
+}
+
 
 class Delivery:
     """Delivers due rows.
 
-    on_absent(turn_id): called before a row is taken whose turn is not in memory; on_lent(turn_id): called for a due row
-    of a lent turn, which its borrower takes.
+    on_lent(turn_id): called for a due row of a lent turn, which its borrower takes.
     """
 
     def __init__(
@@ -45,21 +53,17 @@ class Delivery:
         scheduler: Scheduler,
         executor: Executor,
         flusher: Flusher,
-        pager: Pager,
         takeover: Takeover,
         in_hand: InHand,
         *,
-        on_absent: Callable[[uuid.UUID], None],
         is_lent: Callable[[uuid.UUID], bool],
         on_lent: Callable[[uuid.UUID], None],
     ) -> None:
         self._scheduler = scheduler
         self._executor = executor
         self._flusher = flusher
-        self._pager = pager
         self._takeover = takeover
         self._in_hand = in_hand
-        self._on_absent = on_absent
         self._is_lent = is_lent
         self._on_lent = on_lent
 
@@ -84,21 +88,14 @@ class Delivery:
         """Deliver a row whose turn is only in Postgres: delayed, behind others, suspended, parked, ended, or held for a
         former owner.
         """
-        self._on_absent(row.turn_id)
-        status = Status(head.status)
-        action = self._action(row, status)
+        action = self._action(row, Status(head.status))
+        if (to := _WITHOUT_TURN.get(action)) is not None:
+            self._move(row, owned, to)
+            self._scheduler.reads.took(row.turn_id)
         if action is Action.SAID:
-            self._move(row, owned, Fate.CONSUMED)
             self._takeover.said(row.turn_id, row.name)
-        elif action is Action.BUFFER:
-            self._move(row, owned, Fate.BUFFERED)
-            if status is Status.QUEUED or self._pager.is_coming(row.turn_id):
-                self._pager.signalled(row.turn_id, owned)
         elif action is Action.PLACE:
-            self._move(row, owned, Fate.DELETED)
             self._flusher.place(Placement(owned, row.turn_id, head.session_id, head.bucket))
-        elif action in (Action.LATE, Action.DELETE):
-            self._move(row, owned, Fate.LATE if action is Action.LATE else Fate.DELETED)
         elif action is Action.CANCEL:
             self._cancel_absent(row, owned, head)
         elif action in (Action.END, Action.EXPIRE):

@@ -31,6 +31,7 @@ from argosy.workers.dispatch.inbox.read_ahead import ReadAhead
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.pager import Pager
+from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
 
@@ -83,10 +84,8 @@ class Inbox:
             scheduler,
             executor,
             flusher,
-            pager,
             takeover,
             self._in_hand,
-            on_absent=self.ahead.touched,
             is_lent=is_lent,
             on_lent=on_lent,
         )
@@ -159,12 +158,12 @@ class Inbox:
                 return None
             wanted = self._in_hand.rows_wanted()
             was_resting = self._in_hand.is_resting
-            with self._scheduler.watch() as departed:
+            with self._scheduler.reads.begin() as read:
                 known = [*self._in_hand.known, *aside]
                 due = await self._heads.due_inbox(ranges, known, wanted, self._size_bytes_max)
                 of_running = await self._due_of_running(known) if was_resting else []
             for row in (*of_running, *due):
-                self._take(row, departed)
+                self._take(row, read)
                 if row.inbox_id not in self._in_hand:
                     aside.add(row.inbox_id)
             self._pager.nudge()
@@ -200,11 +199,11 @@ class Inbox:
         owned = self._claims.of(bucket)
         return owned if owned is not None and is_read(owned) else None
 
-    def _take(self, row: DueRow, departed: set[uuid.UUID]) -> None:
+    def _take(self, row: DueRow, read: Read) -> None:
         owned = self._owned_of(row.bucket)
         if row.inbox_id in self._in_hand:
             return  # ReadAhead took it while this was read
-        if row.turn_id in departed:  # the turn left memory during the read, so the row may be out of date: look again
+        if row.turn_id in read.left:  # the turn left memory during the read, so the row may be out of date: look again
             self._work.set()
         elif owned is not None:
             self._deliver(row, owned)

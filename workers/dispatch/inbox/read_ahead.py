@@ -6,9 +6,9 @@ after the commit. Only a suspended turn that waits for this very signal is woken
 when it is due, and also what is missed here.
 
 The turn may be read before the signal is committed. That does no harm: only this process changes the turn and its inbox
-rows, and it knows when it did so meanwhile, and then leaves the signal to `Inbox`: the turn was in memory and left
-(`Scheduler.watch`), `Inbox` took a row of it (`touched`: a signal that was buffered then would be missing in what was
-read here, and nothing would look at it again), or its partition was claimed anew.
+rows, and it knows when it did so meanwhile (scheduling/reads.py). Then it leaves the signal to `Inbox`: the turn was in
+memory and left, `Inbox` took a row of it (a signal that was buffered then would be missing in what was read here, and
+nothing would look at it again), or its partition was claimed anew.
 """
 
 import asyncio
@@ -54,8 +54,6 @@ class ReadAhead:
         self._owned_of = owned_of
         self._take = take
         self._named: set[tuple[str, uuid.UUID]] = set()
-        # Turns of which Inbox took a row during the read in flight; None when none is in flight.
-        self._touched: set[uuid.UUID] | None = None
         self._work = asyncio.Event()
 
     def poke(self, turns: Iterable[tuple[str, uuid.UUID]]) -> None:
@@ -64,11 +62,6 @@ class ReadAhead:
         """
         self._named.update(islice(turns, _TURNS_MAX - len(self._named)))
         self._work.set()
-
-    def touched(self, turn_id: uuid.UUID) -> None:
-        """Inbox took a row of a turn that is not in memory: what is being read of that turn may be older."""
-        if self._touched is not None:
-            self._touched.add(turn_id)
 
     async def run(self) -> None:
         while True:
@@ -85,20 +78,17 @@ class ReadAhead:
         named = [turn_id for turn_id, owned in claims.items() if owned is not None]
         if not named:
             return
-        touched = self._touched = set()
-        try:
-            with self._scheduler.watch() as departed:
-                signals, turns = await asyncio.gather(
-                    self._heads.await_signals(named), self._heads.load_suspended(named, _EVENTS_MAX)
-                )
-        finally:
-            self._touched = None
+        with self._scheduler.reads.begin() as read:
+            signals, turns = await asyncio.gather(
+                self._heads.await_signals(named), self._heads.load_suspended(named, _EVENTS_MAX)
+            )
         sent: dict[uuid.UUID, list[SentSignal]] = {}
         for signal in signals:
             sent.setdefault(signal.turn_id, []).append(signal)
         for turn in turns:
             owned = claims[turn.turn_id]
-            is_as_read = turn.turn_id not in departed | touched and self._claim_of(turn.turn_id) is owned
+            is_changed = turn.turn_id in read.left or turn.turn_id in read.taken
+            is_as_read = not is_changed and self._claim_of(turn.turn_id) is owned
             if owned is not None and is_as_read and turn.turn_id in sent and (turn.tenant, turn.turn_id) in asked:
                 self._wake(turn, owned, sent[turn.turn_id])
 

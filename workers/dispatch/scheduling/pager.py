@@ -25,6 +25,7 @@ from argosy.turn.status import ACTIVE, HELD, MAY_GO_ON, Status
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import goes_on, turn_of
 from argosy.workers.dispatch.scheduling.histories import Histories
+from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
 
@@ -78,8 +79,6 @@ class Pager:
         self._sessions_per_read, self._heads_per_read = _SESSIONS_PER_READ, _HEADS_PER_READ
         self._sessions_work = asyncio.Event()
         self._heads_work = asyncio.Event()
-        # Turns that are not in memory and for which a signal came: their history must be read before they run.
-        self._signalled: dict[uuid.UUID, Owned] = {}
         # Turns that were held and may go on now, on their way into memory.
         self._taking_up: dict[uuid.UUID, tuple[Owned, Resume]] = {}
 
@@ -107,7 +106,7 @@ class Pager:
         try:
             while not owned.is_void and turn_id not in self._scheduler.live:
                 try:
-                    with self._scheduler.watch() as departed:
+                    with self._scheduler.reads.begin() as read:
                         row = await self._read_alone(turn_id, is_readable=failures < _CONTENT_FAILURES_MAX)
                     turn = None if row is None else turn_of(row, owned)
                 except Exception as error:
@@ -116,9 +115,9 @@ class Pager:
                     failures += is_content(error)
                     await self._clock.sleep(_RETRY_S)
                     continue
-                if self._signalled.pop(turn_id, None) is not None:
+                if turn_id in read.taken:
                     continue  # a signal was buffered meanwhile, and what was read may lack it
-                if turn_id in departed or turn_id in self._scheduler.live or row is None or turn is None:
+                if turn_id in read.left or turn_id in self._scheduler.live or row is None or turn is None:
                     return  # it ran or ended here meanwhile, or does not go on yet: what it waits for will wake it
                 if row.lent_to is not None:
                     self._on_lent(row, owned)
@@ -148,18 +147,6 @@ class Pager:
     def has_unread(self, owned: Owned) -> bool:
         """Whether some heads of a claimed partition have not been read yet."""
         return any(cursor.owned is owned for cursor in self._cursors)
-
-    def signalled(self, turn_id: uuid.UUID, owned: Owned) -> None:
-        """Note that a signal was buffered for a turn that is not in memory, or not yet."""
-        self._signalled[turn_id] = owned
-
-    def entered(self, turn: Turn) -> None:
-        """Note that a turn comes into memory. If a signal came before, its history is read before it runs."""
-        if self._signalled.pop(turn.turn_id, None) is not None:
-            turn.require_load()
-
-    def void(self, owned: Owned) -> None:
-        self._signalled = {turn_id: each for turn_id, each in self._signalled.items() if each is not owned}
 
     def nudge(self) -> None:
         """Wake the loops that have something to read."""
@@ -191,15 +178,15 @@ class Pager:
         if not sessions:
             return False
         try:
-            with self._scheduler.watch() as departed:
+            with self._scheduler.reads.begin() as read:
                 opened = {each.owned for each in sessions if each.owned.is_open}
                 keys = [(each.bucket, each.session_id) for each in sessions]
                 rows = await self._heads.load_sessions(keys, self._limit)
         except Exception as error:
             is_at_fault = len(sessions) == 1 and is_content(error)
             for each in sessions:
-                each.page_again = not is_at_fault  # one at fault leaves memory until something comes for its session
-                self._scheduler.paged(each, [], is_all=False, is_held=is_at_fault)
+                # One at fault leaves memory until something comes for its session.
+                self._scheduler.paged(each, [], is_all=False, is_held=is_at_fault, is_stale=not is_at_fault)
             self._sessions_per_read = less(self._sessions_per_read, len(sessions), error)
             raise
         self._sessions_per_read = min(2 * self._sessions_per_read, _SESSIONS_PER_READ)
@@ -207,13 +194,13 @@ class Pager:
         for each in sessions:
             mine = found.get(each.session_id, [])
             was_opened = each.owned.is_open and each.owned not in opened
-            each.page_again = each.page_again or was_opened or any(row.turn_id in departed for row in mine)
+            is_stale = was_opened or each.session_id in read.grown or any(row.turn_id in read.left for row in mine)
             is_held = bool(mine) and self._is_held_up(mine[0], each.owned)
             if mine and mine[0].lent_to is not None:
                 is_held = True
                 self._on_lent(mine[0], each.owned)
-            turns = [self.turn_of(row, each.owned) for row in mine if row.turn_id not in self._scheduler.live]
-            self._scheduler.paged(each, turns, is_all=len(mine) < self._limit, is_held=is_held)
+            turns = [self.turn_of(row, each.owned, read) for row in mine if row.turn_id not in self._scheduler.live]
+            self._scheduler.paged(each, turns, is_all=len(mine) < self._limit, is_held=is_held, is_stale=is_stale)
         self._on_ready()
         return True
 
@@ -224,7 +211,7 @@ class Pager:
             return False
         cursor = self._cursors[0]
         owned = cursor.owned
-        with self._scheduler.watch() as departed:
+        with self._scheduler.reads.begin() as read:
             limit = self._heads_per_read
             try:
                 rows = await self._heads.load_heads(cursor.bucket, cursor.session_id, owned.last_bucket, limit)
@@ -238,7 +225,7 @@ class Pager:
             return True
         for row in rows:
             status = Status(row.status)
-            if row.session_id in departed:  # a turn of it left memory while we read: the row may be older than that
+            if row.session_id in read.left:  # a turn of it left memory while we read: the row may be older than that
                 self._scheduler.more(row.session_id, row.bucket, owned)
                 continue
             if row.lent_to is not None:
@@ -246,7 +233,7 @@ class Pager:
                 continue
             is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
             if status in ACTIVE and not is_known:
-                self._scheduler.found(self.turn_of(row, owned))  # if False: the read of its session finds it
+                self._scheduler.found(self.turn_of(row, owned, read))  # if False: the read of its session finds it
         if len(rows) < limit:
             self._cursors.popleft()
         else:
@@ -275,13 +262,12 @@ class Pager:
             return self._comes_by_itself(head.turn_id)
         return Status(head.status) in HELD or self._comes_by_itself(head.turn_id)
 
-    def turn_of(self, row: Head, owned: Owned) -> Turn:
+    def turn_of(self, row: Head, owned: Owned, read: Read) -> Turn:
         turn = turn_of(row, owned)
         if row.lent_as and row.lent_to is None:  # how it goes on after a loan that ended, with nothing written since
             turn.resume_as(Resume(row.lent_as))
-        if row.has_rows:
+        if row.has_rows or row.turn_id in read.taken:
             turn.require_load()
-        self.entered(turn)
         return turn
 
 

@@ -14,30 +14,25 @@ import heapq
 import math
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.scheduling.reads import Read, Reads
 from argosy.workers.dispatch.scheduling.session import Session
 from argosy.workers.dispatch.turn import Turn
 
 
 class Scheduler:
-    """The sessions in a worker's memory. `live`: every turn in memory, by its id."""
+    """The sessions in a worker's memory. live: every turn in memory, by its id. reads: told of what leaves or grows."""
 
     def __init__(self, look_ahead_turns: int) -> None:
         self._look_ahead = look_ahead_turns
         self.sessions: dict[uuid.UUID, Session] = {}
         self.live: dict[uuid.UUID, Turn] = {}
+        self.reads = Reads()
         self._ready: dict[str, list[tuple[float, int, uuid.UUID]]] = {}
         self._round: deque[str] = deque()
         self._ready_count = 0
         self._to_page: dict[uuid.UUID, Session] = {}
-        # Sessions of the accept in flight, and those of them that left memory since it was sent. When it answers, a new
-        # turn there that is no head may have become one: Postgres is asked.
-        self._accepting: set[uuid.UUID] = set()
-        self._left: set[uuid.UUID] = set()
-        self._watches: list[set[uuid.UUID]] = []
 
     @property
     def ready_count(self) -> int:
@@ -46,38 +41,21 @@ class Scheduler:
     def head_of(self, session_id: uuid.UUID) -> Turn | None:
         return None if (session := self.sessions.get(session_id)) is None else session.held
 
-    @contextmanager
-    def watch(self) -> Iterator[set[uuid.UUID]]:
-        """Collect the ids of turns and sessions that leave memory during the block, around a read from Postgres.
-
-        What the read says of them may be older than what happened to them here.
-        """
-        departed: set[uuid.UUID] = set()
-        self._watches.append(departed)
-        try:
-            yield departed
-        finally:
-            self._watches = [each for each in self._watches if each is not departed]
-
-    # An accept
-
-    def accept_begins(self, session_ids: Iterable[uuid.UUID]) -> None:
-        self._accepting = set(session_ids)
-        self._left.clear()
-
-    def accepted(self, turn: Turn, is_head: bool) -> None:
+    def accepted(self, turn: Turn, is_head: bool, read: Read) -> None:
         """Take in a new turn that is in Postgres now. is_head: no turn of its session stood before it in the accept's
-        snapshot.
+        snapshot. read: what happened here while the accept was under way.
         """
+        if turn.turn_id in read.taken:
+            turn.require_load()  # a signal was buffered for it before the accept's answer came
         session = self.sessions.get(turn.session_id)
         if session is None:
             if is_head:
                 self._hold(self._session(turn), turn)
-            elif turn.session_id in self._left:
+            elif turn.session_id in read.left:
                 # The turns before it left memory since the accept was sent: only Postgres knows whether they ended.
                 self._page(self._session(turn))
         elif session.is_paging:
-            session.page_again = True
+            self.reads.grew(session.session_id)
         elif session.is_complete and turn.place > session.last_place:
             if session.held is None and not session.queue:
                 self._hold(session, turn)
@@ -85,10 +63,6 @@ class Scheduler:
                 self._append(session, turn)
             else:
                 session.is_complete = False
-
-    def accept_ends(self) -> None:
-        self._accepting = set()
-        self._left.clear()
 
     # Paging
 
@@ -101,7 +75,7 @@ class Scheduler:
             session = self.sessions[session_id] = Session(session_id, bucket, owned)
         session.is_complete = False
         if session.is_paging:
-            session.page_again = True
+            self.reads.grew(session_id)
         elif session.held is None and not session.queue:
             self._page(session)
 
@@ -116,15 +90,15 @@ class Scheduler:
     def has_to_page(self) -> bool:
         return bool(self._to_page)
 
-    def paged(self, session: Session, turns: list[Turn], *, is_all: bool, is_held: bool) -> None:
+    def paged(self, session: Session, turns: list[Turn], *, is_all: bool, is_held: bool, is_stale: bool) -> None:
         """Take in the next turns of a session, as Postgres has them, in order. is_all: there are no more of them.
-        is_held: nothing of the session may start, because its head is suspended, parked, lent or held.
+        is_held: nothing of the session may start, because its head is suspended, parked, lent or held. is_stale: the
+        read failed, or something happened meanwhile that it may lack, so the session is read again.
         """
         session.is_paging = False
         if self.sessions.get(session.session_id) is not session:
             return
-        if session.page_again:
-            session.page_again = False
+        if is_stale:
             self._page(session)
             return
         if is_held or not turns:
@@ -234,8 +208,7 @@ class Scheduler:
 
     def _leave(self, turn: Turn) -> None:
         self.live.pop(turn.turn_id, None)
-        for departed in self._watches:
-            departed.update((turn.turn_id, turn.session_id))
+        self.reads.left(turn.turn_id, turn.session_id)
 
     def _session(self, turn: Turn) -> Session:
         session = self.sessions[turn.session_id] = Session(turn.session_id, turn.bucket, turn.owned)
@@ -281,8 +254,7 @@ class Scheduler:
             self._leave(turn)
         session.queue.clear()
         self.sessions.pop(session.session_id, None)
-        if session.session_id in self._accepting:
-            self._left.add(session.session_id)
+        self.reads.let_go(session.session_id)
 
     def _unready(self, session: Session) -> None:
         if session.is_ready:

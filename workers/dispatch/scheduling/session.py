@@ -12,8 +12,7 @@ class Session:
 
     held: its head, which is ready, starting or running. is_ready: its head waits to be picked. queue: the turns behind
     the head. last_place: the highest place that memory has had of it. is_complete: memory has all of its turns.
-    is_paging: its turns are to be read, or are being read; page_again: another read must follow, because something
-    changed meanwhile.
+    is_paging: its turns are to be read, or are being read.
     """
 
     __slots__ = (
@@ -24,7 +23,6 @@ class Session:
         "is_ready",
         "last_place",
         "owned",
-        "page_again",
         "queue",
         "session_id",
     )
@@ -38,5 +36,4 @@ class Session:
         self.is_complete = True
         self.is_paging = False
         self.is_ready = False
-        self.page_again = False
         self.last_place = 0
