@@ -112,4 +112,4 @@ async def measure(other: Path, pairs: int) -> list[Finding]:
 
 
 def _error(numbers: list[float]) -> float:
-    return statistics.stdev(numbers) / len(numbers) ** 0.5
+    return statistics.stdev(numbers) / math.sqrt(len(numbers))

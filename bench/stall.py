@@ -128,7 +128,7 @@ async def measure(servers: Services, folder: Path, events: int) -> list[Finding]
                 if number == 1:
                     stalls.of.clear()
                 await stalls.around("nothing", _nothing)
-                joining = on.fleet.worker(is_awaited=False)
+                joining = on.fleet.begin_worker()
                 pids = [staying.pid, joining.pid]
                 await stalls.around("joins", lambda pids=pids: until_shared(on.database, pids, PARTITIONS))
                 await stalls.around("leaves", lambda each=joining: asyncio.to_thread(each.terminate))

@@ -42,7 +42,7 @@ def _modules() -> Iterator[tuple[str, str]]:
                 yield str(path.relative_to(ROOT)), path.read_text()
 
 
-def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.Attribute]]:
     """Dotted names that are used: `time.monotonic`, `os.environ`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):

@@ -16,7 +16,6 @@ from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.current import StepInfo, Try
 from argosy.workflow.emit_checks import check_name, check_not_held, make_lock
-from argosy.workflow.journal import Journal
 from argosy.workflow.tail import Tail, over
 
 # One lock for all attempts: each use holds it for a few statements, and a lock per attempt would cost a turn more.
@@ -61,8 +60,8 @@ class OpenAttempt:
 
     __slots__ = ("_journal", "filled", "is_closed", "tail")
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal: _Open = journal
+    def __init__(self, journal: _Open) -> None:
+        self._journal = journal
         self.tail: Tail | None = None
         self.filled: Channels | None = None
         self.is_closed = False

@@ -4,7 +4,9 @@ import pytest
 
 from tests.client.both import Both
 from tests.client.scripted import Scripted
-from tests.harness.fixtures import *  # noqa: F403
+from tests.harness.fixtures import eligible_s, fleet, idle_fleet, latch, log_name, partitions, settings, sink
+
+__all__ = ["eligible_s", "fleet", "idle_fleet", "latch", "log_name", "partitions", "settings", "sink"]
 
 
 @pytest.fixture

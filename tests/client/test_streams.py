@@ -30,7 +30,7 @@ def settings() -> dict[str, str]:
 def two_gateways(fleet: Fleet) -> tuple[Managed, list[str]]:
     """The first of them, and both addresses."""
     port = free_port()
-    first, second = fleet.gateway(is_awaited=False), fleet.gateway(is_awaited=False, PORT=str(port))
+    first, second = fleet.begin_gateway(), fleet.begin_gateway(PORT=str(port))
     for each in (first, second):
         each.wait_ready()
     return first, [fleet.url, f"http://127.0.0.1:{port}"]
@@ -67,7 +67,7 @@ class Seen:
 
 @pytest.mark.slow
 async def test_a_stream_goes_on_at_the_other_gateway_when_its_own_is_killed(idle_fleet: Fleet) -> None:
-    idle_fleet.worker(is_awaited=False)
+    idle_fleet.begin_worker()
     gateway, urls = two_gateways(idle_fleet)
     seen, seen_before = Seen(), 0
     async with AsyncClient(*urls) as client:
@@ -84,7 +84,7 @@ async def test_a_stream_goes_on_at_the_other_gateway_when_its_own_is_killed(idle
 
 @pytest.mark.slow
 async def test_what_a_killed_worker_had_said_is_voided_and_said_again(idle_fleet: Fleet) -> None:
-    idle_fleet.gateway(is_awaited=False)
+    idle_fleet.begin_gateway()
     workers = idle_fleet.workers(2)
     idle_fleet.processes[0].wait_ready()
     seen, shown, is_killed = Seen(), [], False

@@ -40,7 +40,7 @@ class Targets:
         self.hits: list[str] = []
 
     def _gateway(self, index: int) -> Managed:
-        return self._fleet.gateway(is_awaited=False, PORT=str(self._ports[index]))
+        return self._fleet.begin_gateway(PORT=str(self._ports[index]))
 
     def hit(self) -> None:
         """One of them ends, by kill -9 or in order, and another one takes its place."""

@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from selenium import webdriver
@@ -13,6 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.conftest import need
+
+Found = TypeVar("Found")
 
 WITHIN_S: Final = 8.0
 # A name that an attacker owns, and that resolves to this machine when it suits them.
@@ -79,7 +81,7 @@ class Browser:
         """What can be read there, once it has the text."""
         return self.until(lambda: seen if text in (seen := self.text(selector)) else "", f"{text!r} in {selector}")
 
-    def until(self, look: Callable[[], Any], what: str) -> Any:
+    def until(self, look: Callable[[], Found | None], what: str) -> Found:
         """What look gives, once it gives something. Raises AssertionError with what the page showed instead."""
         deadline = time.monotonic() + WITHIN_S
         while time.monotonic() < deadline:
@@ -106,7 +108,7 @@ class Browser:
         path = (
             f"//label[normalize-space()='{label}']/following-sibling::*[self::input or self::textarea or self::select]"
         )
-        field = self.until(lambda: (self.driver.find_elements(By.XPATH, path) or [None])[-1], f"field {label!r}")
+        field = self.until(lambda: self.driver.find_elements(By.XPATH, path), f"field {label!r}")[-1]
         self.run("given[0].value = given[1]; given[0].dispatchEvent(new Event('input', {bubbles: true}))", field, text)
         if field.tag_name == "select":
             self.run("given[0].dispatchEvent(new Event('change', {bubbles: true}))", field)

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -184,6 +185,6 @@ def test_everything_fits_a_narrow_screen(console: Console, http: httpx2.Client, 
         (f"#/turns/{turn_id}", ".waterfall"),
     ):
         console.open(place)
-        browser.until(lambda sign=sign: browser.text(sign), sign)
+        browser.until(partial(browser.text, sign), sign)
 
         assert browser.run("return document.documentElement.scrollWidth") <= 400, place

@@ -161,8 +161,8 @@ async def new_log(*, brokers: str = "", dsn: str = "", append_timeout_s: float =
 
 @pytest.fixture(params=["kafka", "postgres"])
 async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
-    where = {"brokers": "broker"} if request.param == "kafka" else {"dsn": "database"}
-    async with new_log(**{kind: str(request.getfixturevalue(name)) for kind, name in where.items()}) as log:
+    where = str(request.getfixturevalue("broker" if request.param == "kafka" else "database"))
+    async with new_log(brokers=where) if request.param == "kafka" else new_log(dsn=where) as log:
         yield log
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 
 from argosy.log import Entry, Outcome
 from tests.contract.conftest import Log, entries, until, values
@@ -113,6 +114,9 @@ async def test_pause_and_resume_lose_nothing_and_deliver_nothing_in_between(log:
     await writer.append(entries(0, 100))
     await until(lambda: owner.count > 0)
 
+    def has_read(count: int) -> Callable[[], bool]:
+        return lambda: owner.count == count
+
     for round_no in range(1, 6):
         owner.reader.pause()
         seen = owner.count
@@ -120,7 +124,7 @@ async def test_pause_and_resume_lose_nothing_and_deliver_nothing_in_between(log:
         await asyncio.sleep(0.1)
         assert owner.count == seen
         owner.reader.resume()
-        await until(lambda expected=100 + 200 * round_no: owner.count == expected)
+        await until(has_read(100 + 200 * round_no))
 
     for partition in range(4):
         positions = [record.position for record in owner.records(partition)]

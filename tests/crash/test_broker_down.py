@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ async def test_an_append_whose_outcome_is_unknown_is_one_turn_after_the_retry(
     await client.judge(disruptions=1)
 
 
-async def _until_accepted(client: Client, session: str, body: dict[str, object], key: str) -> str:
+async def _until_accepted(client: Client, session: str, body: dict[str, Any], key: str) -> str:
     for _ in range(100):
         request = await client.post_once(session, body, key, 1)
         if request.turn_id:

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections import Counter
+from typing import Any
 
 import asyncpg
 import pytest
@@ -24,7 +25,7 @@ _SOON_SILENT = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
 _SHORT_WAIT = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "2", "BUILD_WAIT_S": "3"}
 
 
-async def _post(client: Client, workflow: str, each: int, effects: int, prefix: str = "", **job: object) -> list[str]:
+async def _post(client: Client, workflow: str, each: int, effects: int, prefix: str = "", **job: Any) -> list[str]:
     sessions = sessions_over(PARTITIONS, each, prefix or workflow)
     return list(await asyncio.gather(*(client.post(name, workflow, effects=effects, **job) for name in sessions)))
 
@@ -168,7 +169,7 @@ async def test_a_worker_that_cannot_load_a_workflow_stands_aside(idle_fleet: Fle
     (first,) = idle_fleet.start(1, **V2)
     broken = idle_fleet.folder / "broken.py"
     broken.write_text("import no_such_module_at_all\n")
-    aside = idle_fleet.worker(is_awaited=False, ARGOSY_WORKFLOWS=f"{V2['ARGOSY_WORKFLOWS']},{broken}")
+    aside = idle_fleet.begin_worker(ARGOSY_WORKFLOWS=f"{V2['ARGOSY_WORKFLOWS']},{broken}")
 
     said = await _not_ready(aside)
     turns = await _post(client, "added", each=7, effects=2)

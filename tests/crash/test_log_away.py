@@ -74,7 +74,7 @@ def readiness(worker: Managed) -> tuple[int, dict[str, object]]:
 
 
 async def test_a_worker_is_ready_only_when_it_owns_what_it_should_and_says_what_it_waits_for(idle_fleet: Fleet) -> None:
-    worker = idle_fleet.worker(is_awaited=False)
+    worker = idle_fleet.begin_worker()
     seen: list[tuple[int, dict[str, object]]] = []
     async with asyncio.timeout(30):
         while not seen or seen[-1][0] != 200:

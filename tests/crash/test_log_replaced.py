@@ -101,7 +101,7 @@ async def test_a_grown_topic_is_refused_at_a_start_and_served_by_who_knew_it_bef
     for future in admin.create_partitions([NewPartitions(topic_of(fleet), 12)]).values():
         await asyncio.to_thread(future.result, 10)
 
-    refused = fleet.worker(is_awaited=False)
+    refused = fleet.begin_worker()
 
     assert await asyncio.to_thread(refused.wait_dead) == 1
     assert "has 12 partitions and had 8" in refused.tail()
@@ -115,7 +115,7 @@ async def test_a_second_fleet_on_one_database_is_refused(fleet: Fleet, client: C
     for future in admin.create_topics([NewTopic(f"{other}.default", 8, 1)]).values():
         await asyncio.to_thread(future.result, 10)
 
-    refused = fleet.worker(is_awaited=False, KAFKA_TOPIC_PREFIX=other, KAFKA_GROUP=other)
+    refused = fleet.begin_worker(KAFKA_TOPIC_PREFIX=other, KAFKA_GROUP=other)
 
     assert await asyncio.to_thread(refused.wait_dead) == 1
     assert "two fleets cannot share a database" in refused.tail()
@@ -151,8 +151,8 @@ async def test_of_two_fleets_that_start_at_once_on_one_database_one_ends(
         await asyncio.to_thread(future.result, 10)
 
     both = [
-        fleet.worker(is_awaited=False),
-        fleet.worker(is_awaited=False, KAFKA_TOPIC_PREFIX=other, KAFKA_GROUP=other),
+        fleet.begin_worker(),
+        fleet.begin_worker(KAFKA_TOPIC_PREFIX=other, KAFKA_GROUP=other),
     ]
 
     async with asyncio.timeout(20):

@@ -27,7 +27,7 @@ async def _converse(client: Client, number: int, is_over: asyncio.Event) -> None
 async def test_a_turn_that_kills_its_workers_is_parked_and_its_neighbours_go_on(
     workflow: str, idle_fleet: Fleet, client: Client, tmp_path: Path
 ) -> None:
-    idle_fleet.gateway(is_awaited=False)
+    idle_fleet.begin_gateway()
     is_over = asyncio.Event()
     async with Supervisor(idle_fleet, 2) as workers:
         talking = asyncio.gather(*(_converse(client, number, is_over) for number in range(10)))
@@ -52,7 +52,7 @@ async def test_a_turn_that_kills_its_workers_is_parked_and_its_neighbours_go_on(
 async def test_a_turn_that_was_there_when_workers_died_and_then_behaves_completes(
     workflow: str, idle_fleet: Fleet, client: Client, tmp_path: Path
 ) -> None:
-    idle_fleet.gateway(is_awaited=False)
+    idle_fleet.begin_gateway()
     async with Supervisor(idle_fleet, 2) as workers:
         turn = await client.post("unlucky", workflow, effects=1, counter=str(tmp_path / "deaths"), deaths=3)
         await client.until_status([turn], within_s=60)

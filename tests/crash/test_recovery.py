@@ -51,7 +51,7 @@ async def test_the_turns_of_a_worker_that_is_killed_and_started_again_go_on_at_o
     turns = await hold_steps(client, latch, sessions_over(PARTITIONS, each=3))
 
     worker.kill()
-    again = idle_fleet.worker(is_awaited=False, **same)
+    again = idle_fleet.begin_worker(**same)
     await until_reached(client.sink, turns, times=3)
     latch.release()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,17 +18,17 @@ DEATHS_MAX = 10  # log2(SLOTS) + 2
 AGAIN_S = 10.0
 
 
-async def _until(what: str, is_so: Callable[[list[Effect]], bool], client: Client, within_s: float = 60.0) -> None:
+async def _until(what: str, is_so: Callable[[Sequence[Effect]], bool], client: Client, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not is_so(await asyncio.to_thread(client.sink.effects)):
         assert time.monotonic() < deadline, f"{what}: not within {within_s} s"
         await asyncio.sleep(0.1)
 
 
-def _runs_at(pids: set[int], turn_ids: list[str]) -> Callable[[list[Effect]], bool]:
+def _runs_at(pids: set[int], turn_ids: list[str]) -> Callable[[Sequence[Effect]], bool]:
     """Whether the held step of each of the turns was begun by one of these processes."""
 
-    def is_so(effects: list[Effect]) -> bool:
+    def is_so(effects: Sequence[Effect]) -> bool:
         held = {each.turn_id for each in effects if each.pid in pids and each.step_key.startswith("hold")}
         return held >= set(turn_ids)
 
@@ -43,11 +43,11 @@ async def test_what_ran_at_two_kills_in_a_row_runs_again_at_once_and_nobody_else
     idle_fleet: Fleet, client: Client, tmp_path: Path
 ) -> None:
     released = tmp_path / "released"
-    idle_fleet.gateway(is_awaited=False)
+    idle_fleet.begin_gateway()
     async with Supervisor(idle_fleet, 2) as workers:
         killed: set[int] = set()
 
-        def all_run(effects: list[Effect]) -> bool:
+        def all_run(effects: Sequence[Effect]) -> bool:
             return _runs_at({worker.process.pid for worker in workers.living} - killed, turns)(effects)
 
         def kill_the_busiest() -> float:
@@ -88,7 +88,7 @@ async def test_one_of_many_that_kills_its_workers_is_found_and_the_others_comple
     how: str, idle_fleet: Fleet, client: Client, tmp_path: Path
 ) -> None:
     released, codes = tmp_path / "released", dict[str, str]()
-    idle_fleet.gateway(is_awaited=False)
+    idle_fleet.begin_gateway()
     async with Supervisor(idle_fleet, 2) as workers:
         turns = [await client.post(f"held-{number}", "holds", effects=3, until=str(released)) for number in range(64)]
         explaining = asyncio.create_task(_explained(client, turns[::8], codes))
@@ -113,7 +113,7 @@ async def test_one_of_many_that_kills_its_workers_is_found_and_the_others_comple
 async def test_one_that_kills_its_worker_whenever_it_wakes_up_is_found(
     idle_fleet: Fleet, client: Client, tmp_path: Path
 ) -> None:
-    idle_fleet.gateway(is_awaited=False)
+    idle_fleet.begin_gateway()
     async with Supervisor(idle_fleet, 2) as workers:
         poison = await client.post("poisoned", "dies_after_nap", counter=str(tmp_path / "deaths"))
         parked = await client.until_status([poison], {"parked"}, within_s=90)

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from tests.crash.test_due_at_once import POSTGRES, truth
@@ -22,7 +23,7 @@ async def post(client: Client, session: str, workflow: str, deadline_s: float, *
     return request.turn_id
 
 
-async def until_timers(truth, turn: str, names: list[str], within_s: float = 10.0) -> None:
+async def until_timers(truth: asyncpg.Connection, turn: str, names: list[str], within_s: float = 10.0) -> None:
     """Returns when the turn has these timers and no others."""
     async with asyncio.timeout(within_s):
         while sorted(row[1] for row in await truth.fetch(LEFT) if row[0] == turn) != names:  # noqa: ASYNC110
@@ -32,7 +33,7 @@ async def until_timers(truth, turn: str, names: list[str], within_s: float = 10.
 @POSTGRES
 @pytest.mark.parametrize("change", ["nothing", "hand-over", "crash"])
 async def test_a_turn_has_the_timers_of_the_waits_that_it_is_in_and_no_others(
-    idle_fleet: Fleet, client: Client, truth, change: str
+    idle_fleet: Fleet, client: Client, truth: asyncpg.Connection, change: str
 ) -> None:
     (worker,) = idle_fleet.start(1)
     turn = await post(client, "s", "races", DAY_S, n=4)
@@ -52,7 +53,9 @@ async def test_a_turn_has_the_timers_of_the_waits_that_it_is_in_and_no_others(
 
 
 @POSTGRES
-async def test_whoever_ends_a_turn_its_timers_go_with_it(idle_fleet: Fleet, client: Client, truth) -> None:
+async def test_whoever_ends_a_turn_its_timers_go_with_it(
+    idle_fleet: Fleet, client: Client, truth: asyncpg.Connection
+) -> None:
     """Deadlines, sleeps, timeouts of signals, waits between two tries, and the moment a delayed turn waits for."""
     idle_fleet.start(1)
     turns = [

@@ -89,7 +89,7 @@ async def test_a_worker_killed_again_and_again_makes_progress_every_time(fleet: 
     posting = asyncio.gather(*(_converse(client, number) for number in range(SESSIONS)))
     for _ in range(2):
         await asyncio.to_thread(doomed.wait_dead, 20)
-        doomed = await asyncio.to_thread(fleet.worker, crash_at="in_step:10", is_awaited=False)
+        doomed = await asyncio.to_thread(fleet.begin_worker, crash_at="in_step:10")
     await posting
     doomed.kill()
     fleet.worker()

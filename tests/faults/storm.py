@@ -52,7 +52,7 @@ class Storm:
 
     def _replace(self, victim: Managed) -> None:
         victim.kill()
-        self._workers[self._workers.index(victim)] = self._fleet.worker(is_awaited=False)
+        self._workers[self._workers.index(victim)] = self._fleet.begin_worker()
 
     async def _stop(self, victim: Managed, stop_s: float) -> None:
         victim.send(signal.SIGSTOP)

@@ -75,11 +75,11 @@ class WorkerStorm(_Storm):
     """Of workers: a restart starts the new one first."""
 
     async def _replace(self, number: int) -> None:
-        self._processes[number] = self._fleet.worker(is_awaited=False)
+        self._processes[number] = self._fleet.begin_worker()
 
     async def _restart(self, number: int) -> None:
         old = self._processes[number]
-        new = self._fleet.worker(is_awaited=False)
+        new = self._fleet.begin_worker()
         await asyncio.to_thread(new.wait_ready)
         old.process.terminate()
         self._processes[number] = new
@@ -94,7 +94,7 @@ class GatewayStorm(_Storm):
         self._ports = list(gateways)
 
     async def _replace(self, number: int) -> None:
-        new = self._processes[number] = self._fleet.gateway(is_awaited=False, PORT=self._ports[number])
+        new = self._processes[number] = self._fleet.begin_gateway(PORT=self._ports[number])
         self._busy.add(new)
         try:
             await asyncio.to_thread(new.wait_ready)

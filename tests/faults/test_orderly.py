@@ -65,7 +65,7 @@ async def test_a_rolling_restart_of_everything_under_load_is_not_noticed(idle_fl
     workers = idle_fleet.start(3)
     ports = [idle_fleet.port, free_port()]
     gateways = [idle_fleet.processes[0], idle_fleet.gateway(PORT=str(ports[1]))]
-    client = Client(*[f"http://127.0.0.1:{ports[0]}", sink, f"http://127.0.0.1:{ports[1]}"], is_retrying=True)
+    client = Client(f"http://127.0.0.1:{ports[0]}", sink, f"http://127.0.0.1:{ports[1]}", is_retrying=True)
     long_steps = [await client.post(name, "dawdles", effects=3, n=3, step_s=6) for name in sessions_over(PARTITIONS)]
 
     async with Load(client, per_s=300, sessions=150) as load:

@@ -51,7 +51,7 @@ async def test_every_client_is_told_everything_while_gateways_and_workers_come_a
     seed: int, turns: int, seconds: float, idle_fleet: Fleet, sink: Sink
 ) -> None:
     port = free_port()
-    gateways = {str(each): idle_fleet.gateway(is_awaited=False, PORT=str(each)) for each in (idle_fleet.port, port)}
+    gateways = {str(each): idle_fleet.begin_gateway(PORT=str(each)) for each in (idle_fleet.port, port)}
     workers = idle_fleet.workers(WORKERS)
     for each in gateways.values():
         await asyncio.to_thread(each.wait_ready)

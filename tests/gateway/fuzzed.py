@@ -39,7 +39,7 @@ _turns: set[tuple[str, str]] = set()
 _sessions: dict[tuple[str, str], float] = {}
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator]
 def map_case(context: Any, case: Any) -> Any:
     """Ask for a workflow that there is: of a made-up one nothing but its name would be looked at."""
     if _operation_of(case) == "post_turn" and isinstance(case.body, dict):
@@ -49,7 +49,7 @@ def map_case(context: Any, case: Any) -> Any:
     return case
 
 
-@schemathesis.check
+@schemathesis.check  # type: ignore[untyped-decorator]
 def refused_for_what_a_schema_cannot_say(ctx: Any, response: Any, case: Any) -> None:
     """Raises AssertionError."""
     operation = _operation_of(case)

@@ -84,10 +84,16 @@ class Rows:
         )
 
     async def inbox(self, turn_id: uuid.UUID) -> list[asyncpg.Record]:
-        return await self.connection.fetch("SELECT * FROM inbox WHERE turn_id = $1 ORDER BY sent_at", turn_id)
+        rows: list[asyncpg.Record] = await self.connection.fetch(
+            "SELECT * FROM inbox WHERE turn_id = $1 ORDER BY sent_at", turn_id
+        )
+        return rows
 
     async def early(self, turn_id: uuid.UUID) -> list[asyncpg.Record]:
-        return await self.connection.fetch("SELECT * FROM early WHERE turn_id = $1 ORDER BY sent_at", turn_id)
+        rows: list[asyncpg.Record] = await self.connection.fetch(
+            "SELECT * FROM early WHERE turn_id = $1 ORDER BY sent_at", turn_id
+        )
+        return rows
 
 
 JSON = {"input", "result", "error", "waits", "tags"}

@@ -162,7 +162,7 @@ async def turn(rows: Rows) -> uuid.UUID:
 @pytest.mark.parametrize("bad", TABLE, ids=[bad.name for bad in TABLE])
 async def test_bad_input_is_a_clear_error(client: httpx2.AsyncClient, turn: uuid.UUID, bad: Bad) -> None:
     content = json.dumps(bad.body).encode() if bad.body is not None else bad.content
-    headers = {name: value.encode() for name, value in bad.headers.items()}
+    headers = [(name.encode(), value.encode()) for name, value in bad.headers.items()]
 
     answer = await client.request(bad.method, bad.url.replace("{turn}", str(turn)), content=content, headers=headers)
 
@@ -238,7 +238,7 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize("content", GOOD, ids=[content[:40] for content in GOOD])
+@pytest.mark.parametrize("content", GOOD, ids=[content[:40].decode() for content in GOOD])
 async def test_unusual_input_is_taken(client: httpx2.AsyncClient, content: bytes) -> None:
     answer = await client.post(TURNS, content=content)
 

@@ -263,7 +263,8 @@ async def test_a_field_that_may_stand_once_and_stands_twice_is_refused(serve: Se
 
 def growth_of(gateway: psutil.Process, attack: Callable[[socket.socket], None], port: int) -> float:
     """MiB by which a gateway grew at the most while a client sent as much as it could within two seconds."""
-    before = most = gateway.memory_info().rss
+    before: int = gateway.memory_info().rss
+    most = before
     with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
         until_s = time.monotonic() + 2
         with contextlib.suppress(OSError):

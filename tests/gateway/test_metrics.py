@@ -52,11 +52,14 @@ async def test_a_stream_counts_until_it_begins() -> None:
         await clock.sleep(3_600)
         await send({"type": "http.response.body", "body": b""})
 
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
     async def send(message: Any) -> None:
         """Nobody reads it."""
 
     name, route = "argosy_gateway_request_seconds_sum", {"route": "none"}
     before_s = REGISTRY.get_sample_value(name, route) or 0.0
-    await Boundary(app, clock, [])({"type": "http", "path": "/"}, send, send)
+    await Boundary(app, clock, [])({"type": "http", "path": "/"}, receive, send)
 
     assert REGISTRY.get_sample_value(name, route) == pytest.approx(before_s + 0.25)

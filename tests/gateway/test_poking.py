@@ -21,7 +21,7 @@ from tests.harness.silent import SILENT
 SECRET = "a secret of the tests, long enough"
 
 
-class Ear(worker_pb2_grpc.WorkerServicer):
+class Ear(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
     """A worker that only listens."""
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ def test_it_finds_nothing(fleet: Fleet, schemathesis: Path, tmp_path: Path) -> N
     fleet.worker()
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
-    command = [
+    command: list[str | Path] = [
         schemathesis, "--config-file", config, "run", f"{fleet.url}/openapi.json",
         "--exclude-operation-id", "get_session_events",  # a stream has no end
         # Bodies of NDJSON it can neither make nor read: tests/gateway/test_batch.py has those.

@@ -99,44 +99,52 @@ class Fleet:
         process = self._start("-".join(arguments[:2]), list(arguments), 0, {})
         return process.wait_dead(within_s), process.tail()
 
-    def gateway(self, *, is_awaited: bool = True, **settings: str) -> Managed:
-        """A gateway on the fleet's port (or settings["PORT"])."""
+    def begin_gateway(self, **settings: str) -> Managed:
+        """A gateway on the fleet's port (or settings["PORT"]), which may not be ready yet."""
         port = int(settings.get("PORT", self.port))
-        process = self._start("gateway", ["gateway"], port, {"PORT": str(port), **settings})
-        if is_awaited:
-            process.wait_ready()
+        return self._start("gateway", ["gateway"], port, {"PORT": str(port), **settings})
+
+    def gateway(self, **settings: str) -> Managed:
+        """A gateway on the fleet's port (or settings["PORT"]), once it is ready."""
+        process = self.begin_gateway(**settings)
+        process.wait_ready()
         return process
 
-    def worker(self, *, crash_at: str = "", is_awaited: bool = True, **settings: str) -> Managed:
-        """A dispatch worker. crash_at: a named point (argosy/crash_points.py) at which it ends as by kill -9."""
+    def begin_worker(self, *, crash_at: str = "", **settings: str) -> Managed:
+        """A dispatch worker, which may not be ready yet.
+
+        crash_at: a named point (argosy/crash_points.py) at which it ends as by kill -9.
+        """
         port = int(settings.get("METRICS_PORT", free_port()))
         settings = {"METRICS_PORT": str(port), **settings}
         if crash_at:
             settings["ARGOSY_CRASH_AT"] = crash_at
-        process = self._start("worker", ["worker", "dispatch"], port, settings, "METRICS_HOST")
-        if is_awaited:
-            process.wait_ready()
+        return self._start("worker", ["worker", "dispatch"], port, settings, "METRICS_HOST")
+
+    def worker(self, *, crash_at: str = "", **settings: str) -> Managed:
+        """A dispatch worker, once it is ready."""
+        process = self.begin_worker(crash_at=crash_at, **settings)
+        process.wait_ready()
         return process
 
     def workers(self, count: int, **settings: str) -> list[Managed]:
         """So many workers, started at once."""
-        started = [self.worker(is_awaited=False, **settings) for _ in range(count)]
+        started = [self.begin_worker(**settings) for _ in range(count)]
         for process in started:
             process.wait_ready()
         return started
 
     def start(self, workers: int = 1, **settings: str) -> list[Managed]:
         """A gateway and so many workers, started at once; the workers."""
-        gateway = self.gateway(is_awaited=False)
+        gateway = self.begin_gateway()
         started = self.workers(workers, **settings)
         gateway.wait_ready()
         return started
 
-    def up(self, *, is_awaited: bool = True, **settings: str) -> Managed:
-        """`argosy up`: everything in one process tree."""
+    def up(self, **settings: str) -> Managed:
+        """`argosy up`, once it is ready: everything in one process tree."""
         process = self._start("up", ["up"], self.port, {"PORT": str(self.port), **settings})
-        if is_awaited:
-            process.wait_ready(60)
+        process.wait_ready(60)
         return process
 
     def logs(self) -> str:

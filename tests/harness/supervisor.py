@@ -35,4 +35,4 @@ class Supervisor:
                 code = worker.process.poll()
                 if code is not None:
                     self.deaths.append(code)
-                    self.living[number] = self._fleet.worker(is_awaited=False, **self._settings)
+                    self.living[number] = self._fleet.begin_worker(**self._settings)

@@ -73,8 +73,8 @@ async def test_processes_that_find_no_free_connection_wait_say_so_and_start_when
     held = await asyncpg.connect(database)
     port = free_port()
     waiting = [
-        idle_fleet.gateway(is_awaited=False),
-        idle_fleet.worker(is_awaited=False),
+        idle_fleet.begin_gateway(),
+        idle_fleet.begin_worker(),
         idle_fleet._start("maintain", ["maintain"], port, {"METRICS_PORT": str(port)}),
     ]
     migrating = idle_fleet._start("migrate", ["migrate"], 0, {})
@@ -99,7 +99,7 @@ async def test_a_worker_that_postgres_does_not_know_does_not_wait(
     idle_fleet: Fleet, own_server: EmbeddedPostgres
 ) -> None:
     for uri in (f"postgresql://nobody:p@127.0.0.1:{own_server._port}/{ROLE}", "postgresql://u:p@127.0.0.1:1/db"):
-        worker = idle_fleet.worker(is_awaited=False, STATE_DB_URI=uri)
+        worker = idle_fleet.begin_worker(STATE_DB_URI=uri)
 
         assert await asyncio.to_thread(worker.wait_dead) == 1
         assert worker.tail().splitlines()[-1].startswith("argosy worker: Postgres cannot be reached: ")

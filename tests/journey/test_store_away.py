@@ -46,7 +46,7 @@ async def test_a_worker_without_postgres_is_not_ready_says_so_now_and_then_and_s
     fleet = Fleet(tmp_path / "fleet", database, "")
     try:
         fleet.prepare()
-        worker = fleet.worker(is_awaited=False, STATE_DB_URI=proxy.dsn, HEARTBEAT_INTERVAL_S="0.3")
+        worker = fleet.begin_worker(STATE_DB_URI=proxy.dsn, HEARTBEAT_INTERVAL_S="0.3")
         await answers(worker, 200)
         await proxy.refuse()
         away = await answers(worker, 503)

@@ -52,8 +52,10 @@ class FakeConsumer:
     def subscribe(self, topics: list[str], **callbacks: Callable[[Any, list[TopicPartition]], None]) -> None:
         self._callbacks = callbacks
 
-    def rebalance(self, callback: str, *partitions: int) -> None:
+    def rebalance(self, callback: str, *partitions: int) -> list[FakeMessage]:
+        """Call back as a poll does in which a rebalance comes, and return what such a poll returns."""
         self._callbacks[callback](self, [TopicPartition("topic", partition) for partition in partitions])
+        return []
 
     def poll(self, timeout: float) -> FakeMessage | None:
         self.calls.append(("poll",))

@@ -14,8 +14,9 @@ from argosy.clock import SystemClock
 from argosy.config import Settings, load
 from argosy.local.broker import Broker
 from argosy.log import Outcome, Span
+from argosy.logs.kafka_admin import KafkaAdmin
 from argosy.logs.kafka_metadata import answer, known_answer
-from argosy.logs.open import ensure, open_admin
+from argosy.logs.open import ensure
 from tests.conftest import open_folder
 from tests.contract.conftest import Log, entries, until
 
@@ -62,7 +63,7 @@ async def test_topics_that_were_just_made_are_known_to_all_who_begin_to_use_them
     async def begin(number: int) -> None:
         fresh = settings.model_copy(update={"kafka_topic_prefix": f"{settings.kafka_topic_prefix}-{number}"})
         assert await ensure(fresh, "") == []
-        admin = open_admin(fresh, "")
+        admin = KafkaAdmin(fresh, SystemClock())
         log = Log(fresh, "")
         writer, owner, warnings = await asyncio.gather(log.writer(), log.owner(), admin.warnings())
         assert warnings == []
@@ -115,9 +116,12 @@ async def test_nothing_that_was_appended_is_lost_with_a_broker(cluster: Broker, 
         await asyncio.gather(*posting)
     await asyncio.to_thread(cluster.restart, 2)
 
+    def has_all(partition: int) -> Callable[[], bool]:
+        return lambda: set(owner.values(partition)) >= set(appended[partition])
+
     assert sum(map(len, appended.values())) > 3_900
     for partition in range(4):
-        await until(lambda p=partition: set(owner.values(p)) >= set(appended[p]))
+        await until(has_all(partition))
         in_order = [value for value in owner.values(partition) if value in set(appended[partition])]
         assert in_order == appended[partition]
     await log.close()

@@ -26,7 +26,7 @@ class Thread:
                     self.poller.taken()
 
     def assigned(self, *partitions: int) -> None:
-        self.consumer.script.append(lambda: self.consumer.rebalance("on_assign", *partitions) or [])
+        self.consumer.script.append(lambda: self.consumer.rebalance("on_assign", *partitions))
         self.run()
 
     @property
@@ -178,7 +178,7 @@ def test_a_partition_that_was_stopped_while_it_was_away_stays_silent_when_it_com
     thread.assigned(0)
     thread.poller.read(0, 0, claim=1)
     thread.run()
-    thread.consumer.script.append(lambda: thread.consumer.rebalance("on_revoke", 0) or [])
+    thread.consumer.script.append(lambda: thread.consumer.rebalance("on_revoke", 0))
     thread.run()
 
     thread.poller.ignore(0)

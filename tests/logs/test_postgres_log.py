@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
@@ -177,11 +177,21 @@ async def test_records_are_found_by_index_however_wrong_the_statistics_are(
         seen += len(batch.records)
 
     reader = PostgresReader(postgres_settings, dsn, SystemClock())
-    await reader.open(on_batch, lambda partitions: [reader.start(each, 4_000, 1) for each in partitions] and None)
+    await reader.open(on_batch, start_each(reader, 4_000))
     await until(lambda: seen == 4_000)
     await reader.close()
 
     assert await scans() == before
+
+
+def start_each(reader: PostgresReader, position: int) -> Callable[[frozenset[int]], None]:
+    """What reads each partition that the reader becomes eligible for from this position on, as claim 1."""
+
+    def on_eligible(partitions: frozenset[int]) -> None:
+        for each in partitions:
+            reader.start(each, position, 1)
+
+    return on_eligible
 
 
 async def open_member(dsn: str, settings: Settings) -> tuple[PostgresReader, list[frozenset[int]]]:
@@ -281,7 +291,7 @@ async def test_what_was_said_to_a_session_that_was_ended_is_old_until_the_member
 
 async def test_an_idle_reader_asks_little(dsn: str, postgres_settings: Settings, observer: Any) -> None:
     reader = PostgresReader(postgres_settings, dsn, SystemClock())
-    await reader.open(lambda batch: None, lambda partitions: [reader.start(each, 0, 1) for each in partitions] and None)
+    await reader.open(lambda batch: None, start_each(reader, 0))
     await asyncio.sleep(0.5)
 
     before = await observer.fetchval("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")

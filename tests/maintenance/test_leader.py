@@ -240,9 +240,13 @@ async def test_nothing_is_done_twice_while_leaders_are_cut_off(store_dsn: str, h
             )
 
     roles = [Counting(work) for _ in range(3)]
+
+    def has_worked(times: int) -> Callable[[], bool]:
+        return lambda: sum(len(role.terms) for role in roles) >= times
+
     async with candidate(store_dsn, roles[0]), candidate(store_dsn, roles[1]), candidate(store_dsn, roles[2]):
         for cut in range(4):
-            await until(lambda cut=cut: sum(map(len, (role.terms for role in roles))) >= 4 * (cut + 1))
+            await until(has_worked(4 * (cut + 1)))
             await cut_holder(hand)
         await until(lambda: len({term for role in roles for term in role.terms}) >= 4)
     terms = [row[0] for row in await hand.rows("SELECT term FROM done ORDER BY no")]

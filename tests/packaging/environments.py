@@ -12,6 +12,6 @@ def make_environment(folder: Path, *installed: str) -> Path:
     """A virtual environment with these packages, from the index; returns its bin folder."""
     programs = folder / "bin"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True, timeout=60)
-    command = [UV, "pip", "install", "--quiet", "--python", programs / "python", *installed]
+    command: list[str | Path] = [UV, "pip", "install", "--quiet", "--python", programs / "python", *installed]
     subprocess.run(command, check=True, timeout=300)
     return programs

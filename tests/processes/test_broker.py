@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from argosy.errors import SettingError
@@ -29,9 +29,14 @@ def create_topic(bootstrap: str, replicas: int) -> str:
 def produce(bootstrap: str, topic: str, values: list[bytes]) -> list[Message]:
     """What the broker acknowledged."""
     acknowledged: list[Message] = []
+
+    def on_delivery(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            acknowledged.append(message)
+
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0})
     for value in values:
-        producer.produce(topic, value, on_delivery=lambda error, message: error or acknowledged.append(message))
+        producer.produce(topic, value, on_delivery=on_delivery)
     assert producer.flush(60) == 0
     return acknowledged
 

@@ -276,6 +276,7 @@ def test_somebody_who_is_not_root_runs_it_as_himself(folder: Path) -> None:
     somebody = pwd.getpwnam("daemon").pw_uid
     python = python_for(somebody)
     need(python, "a Python that others than root may run")
+    assert python is not None
     home = folder / "home"
     home.mkdir()
     os.chown(home, somebody, somebody)
@@ -293,6 +294,7 @@ def test_somebody_who_is_not_root_runs_it_as_himself(folder: Path) -> None:
 def test_a_user_without_a_name_is_told_what_to_do(folder: Path) -> None:
     python = python_for(STRANGER)
     need(python, "a Python that others than root may run")
+    assert python is not None
     home = folder / "home"
     home.mkdir()
     os.chown(home, STRANGER, STRANGER)

@@ -95,6 +95,7 @@ async def test_a_turn_is_loaded_with_its_history_and_the_signals_nobody_took(han
 
     (loaded,) = await heads.load_turns([turn.turn_id])
 
+    assert loaded.events is not None
     assert [tuple(each) for each in loaded.events] == [
         (1, 1, "turn.started", "", b"{}"),
         (2, 1, "wait.completed", "w", b"{}"),
@@ -332,7 +333,7 @@ async def test_due_rows_are_read_by_the_index_of_their_queue(store_dsn: str, han
     await write(hand, turn, "cancel")
     connection: asyncpg.Connection = await connect(store_dsn)
 
-    arguments = (LANE, [0], [1023], [], [1, 2, 3, 4], [10, 10, 10, 10], 1_000)
+    arguments: tuple[object, ...] = (LANE, [0], [1023], [], [1, 2, 3, 4], [10, 10, 10, 10], 1_000)
     statement = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + load_queries("head")["due_inbox"]
     plan = json.loads(await connection.fetchval(statement, *arguments))[0]["Plan"]
 

@@ -23,8 +23,8 @@ async def pool(hand: Hand) -> AsyncIterator[Pool]:
 
 
 def _loan(hand: Hand, turn: New, *, taken_from: Hand | None = None, to: Hand | None = None, seq: int = 0) -> Loan:
-    ids = [None if each is None else each.worker_id for each in (taken_from, to)]
-    return Loan(turn.partition, hand.epochs[turn.partition], turn.turn_id, *ids, seq, "moved")
+    before, after = (None if each is None else each.worker_id for each in (taken_from, to))
+    return Loan(turn.partition, hand.epochs[turn.partition], turn.turn_id, before, after, seq, "moved")
 
 
 def _loans(pool: Pool, hand: Hand) -> Loans:

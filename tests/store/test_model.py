@@ -233,7 +233,7 @@ class Store(RuleBasedStateMachine):
 def test_the_database_does_what_the_model_says(store_dsn: str) -> None:
     with asyncio.Runner() as runner:
         machine = type("Machine", (Store,), {"dsn": store_dsn, "runner": runner})
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             machine,
             settings=settings(
                 max_examples=30,

@@ -137,16 +137,16 @@ def test_every_status_has_an_explanation(status: Status) -> None:
     ],
 )
 def test_a_turn_that_is_only_in_the_log_is_explained(changes: dict[str, Any], code: str) -> None:
-    base = {
-        "at": NOW,
-        "accepted_through": NOW - timedelta(seconds=3),
-        "workers_alive": 1,
-        "is_owner_alive": True,
-        "replaced_at": None,
-        "replaced": None,
-    }
+    base = PartitionFacts(
+        at=NOW,
+        accepted_through=NOW - timedelta(seconds=3),
+        workers_alive=1,
+        is_owner_alive=True,
+        replaced_at=None,
+        replaced=None,
+    )
 
-    explained = verdict_of_accepted(PartitionFacts(**(base | changes)), NOW)
+    explained = verdict_of_accepted(base._replace(**changes), NOW)
 
     assert explained.code == code
     assert explained.details["behind_s"] == (None if changes.get("accepted_through", 1) is None else 3.0)

@@ -166,8 +166,8 @@ async def test_an_error_with_a_bug_is_said_once_with_its_traceback() -> None:
     assert isinstance(event["exc_info"], KeyError)
 
 
-async def test_a_task_in_the_background_that_must_end_the_process_does():
-    async def fails():
+async def test_a_task_in_the_background_that_must_end_the_process_does() -> None:
+    async def fails() -> None:
         raise errors.OwnershipLostError("the database went back")
 
     background = Background(HandClock())

@@ -25,9 +25,10 @@ WORKER = {
 
 
 def drawn(**changes: Any) -> str:
-    console = Console(file=io.StringIO(), width=200)
+    drawing = io.StringIO()
+    console = Console(file=drawing, width=200)
     console.print(draw({"lanes": [LANE], "workers": [WORKER], "next": None} | changes, NOW, "no news"))
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    return drawing.getvalue()
 
 
 def test_lanes_and_workers_are_drawn() -> None:

@@ -264,5 +264,6 @@ def test_what_a_stopped_process_repeats_after_it_was_taken_over_is_no_overlap() 
     late = Effect(3, 5, "t0", "step", "t0/step", "s", attempt=1, pid=7)
     history = _clean(turns=2, effects=(taken_over, after, late), disruptions=1)
     assert violations(history) == []
-    _only(history._replace(effects=(taken_over, after, late._replace(attempt=2))), "I2 overlap")
-    assert violations(history._replace(effects=(taken_over, after, late._replace(attempt=2)), stopped={7})) == []
+    again = history._replace(effects=(taken_over, after, late._replace(attempt=2)))
+    _only(again, "I2 overlap")
+    assert violations(again._replace(stopped=frozenset({7}))) == []

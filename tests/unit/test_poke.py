@@ -20,7 +20,7 @@ from tests.harness.silent import SILENT
 KEY = b"k" * 32
 
 
-class Worker(worker_pb2_grpc.WorkerServicer):
+class Worker(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
     """Remembers what it heard."""
 
     def __init__(self) -> None:

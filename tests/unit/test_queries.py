@@ -1,14 +1,13 @@
 """Named statements: every file can be read, and a name that misleads is refused."""
 
+from importlib import resources
+
 import pytest
 
-from argosy.store import queries
 from argosy.store.queries import load_queries
 
 FILES = sorted(
-    each.name.removesuffix(".sql")
-    for each in queries.resources.files("argosy.store").iterdir()
-    if each.name.endswith(".sql")
+    each.name.removesuffix(".sql") for each in resources.files("argosy.store").iterdir() if each.name.endswith(".sql")
 )
 
 
@@ -33,7 +32,7 @@ def test_a_name_that_misleads_is_refused(
 ) -> None:
     folder = tmp_path_factory.mktemp("sql")
     (folder / "bad.sql").write_text(text)
-    monkeypatch.setattr(queries.resources, "files", lambda _: folder)
+    monkeypatch.setattr(resources, "files", lambda _: folder)
 
     with pytest.raises(ValueError, match=problem):
         load_queries.__wrapped__("bad")

@@ -105,18 +105,20 @@ class Publisher:
     def _fill(self, step: str, text: str) -> None:
         truth = self.truth
         tries, length = self.sent.get(step, (truth.tries[step], 0))
-        given = {"turn_id": TURN.bytes, "lineage": 1, "seq": self.seq, "attempt": truth.attempt, "step": step,
-                 "channel": "answer", "tries": truth.tries[step], "at_us": 1}  # fmt: skip
         if tries != truth.tries[step] and text:
             truth.n += 1
             self.sent[step], length = (truth.tries[step], 0), 0
             self.sent_of[truth.n] = dict(self.sent)
-            self.say(channel_reset=ChannelReset(n=truth.n, **given))
+            self.say(channel_reset=ChannelReset(turn_id=TURN.bytes, lineage=1, seq=self.seq, attempt=truth.attempt,
+                                                n=truth.n, step=step, tries=truth.tries[step], channel="answer",
+                                                at_us=1))  # fmt: skip
         if len(text) > length and tries == truth.tries[step]:
             truth.n += 1
             self.sent[step] = (truth.tries[step], len(text))
             self.sent_of[truth.n] = dict(self.sent)
-            self.say(frame=Frame(n=truth.n, offset=length, text=text[length:].encode(), **given))
+            self.say(frame=Frame(turn_id=TURN.bytes, lineage=1, seq=self.seq, attempt=truth.attempt, n=truth.n,
+                                 step=step, tries=truth.tries[step], channel="answer", offset=length,
+                                 text=text[length:].encode(), at_us=1))  # fmt: skip
 
 
 class Client:

@@ -23,17 +23,16 @@ async def run_cancelled(
 ) -> tuple[ListJournal, BaseException | None]:
     """The journal, and what the code came to (None: it returned), of a run that is cancelled when something holds."""
     journal = journal or ListJournal(passes_time=False)
-    ended, _ = await asyncio.gather(
-        run(function, None, journal), cancel_when(journal, condition), return_exceptions=True
-    )
+    told = await asyncio.gather(run(function, None, journal), cancel_when(journal, condition), return_exceptions=True)
+    ended = told[0]
     return journal, ended if isinstance(ended, BaseException) else None
 
 
 async def replay(function: Callable[..., Any], journal: ListJournal, rows: int) -> tuple[ListJournal, Any]:
     """The journal of another attempt that goes on from so many of the events, and what the code came to."""
     again = ListJournal(journal.rows[:rows], attempt=2, passes_time=False)
-    (ended,) = await asyncio.gather(run(function, None, again), return_exceptions=True)
-    return again, ended
+    told = await asyncio.gather(run(function, None, again), return_exceptions=True)
+    return again, told[0]
 
 
 async def branch_that_cleans_up(ctx: Context, name: str, made: Made) -> None:

@@ -1,11 +1,12 @@
 """Code that emits, without the turn that it belongs to."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.current import Try, current_attempt, current_try
+from argosy.workflow.current import Attempt, Try, current_attempt, current_try
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.own_emits import Kept
 
@@ -16,13 +17,18 @@ class Journal:
     """As much of one as emits need; seq: of its newest event."""
 
     bounds = BOUNDS
-    is_new = True
+    turn_id = uuid.UUID(int=1)
+    attempt = 1
 
     def __init__(self) -> None:
         self.seq = 1
         self.kept: Kept | None = None
         self.shown: Channels | None = None
         self.opened = OpenAttempt(self)
+
+    @property
+    def is_new(self) -> bool:
+        return self.kept is None
 
     @property
     def made(self) -> Channels:
@@ -42,7 +48,7 @@ class Journal:
 
 
 @contextmanager
-def inside(opened: OpenAttempt, this: Try | None) -> Iterator[None]:
+def inside(opened: Attempt, this: Try | None) -> Iterator[None]:
     """What is called here is code of this try of a step, or of the workflow."""
     tokens = current_attempt.set(opened), current_try.set(this)
     try:

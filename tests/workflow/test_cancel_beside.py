@@ -8,9 +8,10 @@ from tests.workflow.list_journal import ListJournal
 
 
 async def test_what_runs_beside_the_workflow_is_cancelled_when_that_has_ended_and_cleans_up(made: Made) -> None:
-    async def flow(ctx: Context) -> list[None]:
+    async def flow(ctx: Context) -> None:
         branches = [asyncio.create_task(branch_that_cleans_up(ctx, name, made)) for name in ("a", "b", "c")]
-        return [await each for each in branches]
+        for each in branches:
+            await each
 
     journal = ListJournal(passes_time=False)
     journal, ended = await run_cancelled(flow, journal.is_resting.is_set, journal)

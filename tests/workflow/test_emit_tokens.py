@@ -142,7 +142,9 @@ def test_a_token_after_the_end_of_its_try_is_refused(journal: Journal) -> None:
     emit("a", text="x")
     emit("a", text="y")
     assert taken(journal) == {"a": {"text": "xy"}}
-    current_try.get().is_over = True
+    this = current_try.get()
+    assert this is not None
+    this.is_over = True
 
     with pytest.raises(WorkflowError, match="is over"):
         emit("a", text="z")

@@ -15,10 +15,10 @@ from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
 
 
-def raised(function: Callable[..., Any], *arguments: Any) -> BaseException:
+def raised(function: Callable[..., Any], *arguments: Any) -> Exception:
     try:
         function(*arguments)
-    except BaseException as error:
+    except Exception as error:
         return error
     raise AssertionError("it did not raise")
 
@@ -47,7 +47,7 @@ def on_the_way() -> None:
 
 
 def grouped() -> None:
-    raise ExceptionGroup("two things", [raised(deep, {}), TypeError("second")])  # type: ignore[list-item]
+    raise ExceptionGroup("two things", [raised(deep, {}), TypeError("second")])
 
 
 def line_of(function: Callable[..., Any], offset: int = 1) -> str:

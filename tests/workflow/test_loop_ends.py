@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from argosy import Context, step, step_info, telemetry
 from argosy.turn.events import Event
@@ -23,7 +24,7 @@ async def load(number: int) -> int:
     return number
 
 
-async def _rest(code: Any, journal: ListJournal) -> list[dict[str, Any]]:
+async def _rest(code: Any, journal: ListJournal) -> list[EventDict]:
     """Run it until it rests, then drop its frames; what was logged."""
     with capture_logs() as logged:
         task = asyncio.create_task(run(code, journal=journal))
@@ -69,7 +70,8 @@ async def test_what_a_generator_awaits_ends_with_the_frames() -> None:
                 reached.append("end")
 
     async def waits(ctx: Context) -> AsyncIterator[None]:
-        yield await wait(ctx)
+        await wait(ctx)
+        yield
 
     async def code(ctx: Context) -> None:
         async for _ in waits(ctx):

@@ -18,7 +18,7 @@ import pytest
 from argosy.turn.events import SETTLED_OUTCOMES, Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.turn import Turn
-from tests.dispatch.turn_runner import until
+from tests.dispatch.turn_runner import Runner, until
 from tests.workflow import old_workflows
 from tests.workflow.record_histories import DATABASE_TIME_S, play, runner_of, signals_of
 
@@ -70,7 +70,7 @@ class Old:
         finally:
             runner.threads.close()
 
-    async def begins(self, runner: Any) -> Turn:
+    async def begins(self, runner: Runner) -> Turn:
         before: Any = SimpleNamespace(history=self.rows, events=[], turn_id=uuid.uuid4(), attempt=1, waits=b"[]")
         is_suspended = [kind for _, _, kind, _, _ in self.rows if kind.startswith("turn.")][-1] == Event.TURN_SUSPENDED
         turn = await runner.begin(before, Status.SUSPENDED if is_suspended else Status.RUNNING)

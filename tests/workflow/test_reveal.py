@@ -145,8 +145,9 @@ class Interrupted(Journal):
 
 @pytest.mark.parametrize("text", ["x", "é"])
 def test_a_step_that_ends_while_a_thread_of_it_begins_to_emit_leaves_nothing_open(text: str) -> None:
-    running = Running(Interrupted())
-    running.journal.happens = lambda: setattr(running.tries["s"], "is_over", True)
+    journal = Interrupted()
+    running = Running(journal)
+    journal.happens = lambda: setattr(running.tries["s"], "is_over", True)
 
     assert running.apply("text", "s", "a", text) == "this try of step 's' is over: it emits no more"
     assert running.opened.take("s") == b""
@@ -154,13 +155,14 @@ def test_a_step_that_ends_while_a_thread_of_it_begins_to_emit_leaves_nothing_ope
 
 
 def test_who_begins_to_watch_while_the_first_text_is_emitted_finds_it() -> None:
-    running = Running(Interrupted())
+    journal = Interrupted()
+    running = Running(journal)
 
     def comes() -> None:
         if running.journal.shown is None:
             running.opened.reveal()
 
-    running.journal.happens = comes
+    journal.happens = comes
     running.apply("text", "s", "a", "x")
 
     assert running.found() == [("s", "a", 1, b'"a":{"text":"x"}', 1)]
@@ -168,7 +170,8 @@ def test_who_begins_to_watch_while_the_first_text_is_emitted_finds_it() -> None:
 
 
 def test_who_comes_while_channels_are_made_is_told_of_what_was_there() -> None:
-    running, told = Running(Interrupted()), list[Any]()
+    journal, told = Interrupted(), list[Any]()
+    running = Running(journal)
 
     def comes() -> None:
         channels = running.journal.shown
@@ -176,7 +179,7 @@ def test_who_comes_while_channels_are_made_is_told_of_what_was_there() -> None:
             channels.listener = lambda: told.append([each.text() for each in channels.open()])
             assert channels.open() == []
 
-    running.journal.happens = comes
+    journal.happens = comes
     running.apply("text", "s", "a", "x")
     running.opened.reveal()
 
@@ -185,13 +188,14 @@ def test_who_comes_while_channels_are_made_is_told_of_what_was_there() -> None:
 
 @pytest.mark.parametrize("text", ["x", "é"])
 def test_what_the_collector_finalizes_in_the_middle_of_an_emit_is_refused_instead_of_waiting_for_it(text: str) -> None:
-    running, refusals = Running(Interrupted()), list[str]()
+    journal, refusals = Interrupted(), list[str]()
+    running = Running(journal)
 
     def finalize() -> None:
         if running.journal.shown is not None and not refusals:
             refusals.append(running.apply("text", "s", "b", text))
 
-    running.journal.happens = finalize
+    journal.happens = finalize
     running.apply("text", "s", "a", "é")
 
     assert refusals == ["emit() was called by a finalizer, in the middle of another use of what is emitted"]
@@ -250,7 +254,7 @@ def test_the_first_tokens_are_within_bounds_too(bounds: ChannelBounds, texts: li
 
 def test_what_a_turn_goes_on_from_counts_beside_its_first_text() -> None:
     journal = Journal()
-    journal.is_new, journal.kept = False, Kept({"log": {"text": "x" * 2_995}}, {"log": [1]})
+    journal.kept = Kept({"log": {"text": "x" * 2_995}}, {"log": [1]})
     running = Running(journal)
 
     assert running.apply("text", "s", "a", "12345") == ""

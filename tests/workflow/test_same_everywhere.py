@@ -41,7 +41,7 @@ async def test_a_gather_of_another_loop_is_as_python_makes_it() -> None:
     gathered = asyncio.gather(asyncio.sleep(0, 1))
 
     assert hash(gathered) == object.__hash__(gathered)
-    assert await gathered == [1]
+    assert list(await gathered) == [1]
 
 
 async def test_all_tasks_are_as_a_set_that_is_filled_in_the_order_in_which_they_were_made() -> None:

@@ -175,7 +175,7 @@ async def test_whoever_takes_the_address_of_a_killed_worker_is_not_believed(
 ) -> None:
     fleet = idle_fleet
     address = f"127.0.0.1:{free_port()}"
-    fleet.gateway(is_awaited=False)
+    fleet.begin_gateway()
     doomed = fleet.worker(GRPC_PORT=address.rpartition(":")[2])
     turn_id = await client.post("said", "tells", effects=2, until=latch.path)
     connection = await asyncpg.connect(database)

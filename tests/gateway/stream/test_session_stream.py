@@ -1,6 +1,7 @@
 """What one client is told of a session: its turns one after the other, in the order in which they start."""
 
 import uuid
+from typing import Any
 
 from argosy import ids
 from argosy.gateway.stream.place_cipher import PlaceCipher
@@ -9,7 +10,7 @@ from tests.gateway.stream.conftest import Gateway
 from tests.gateway.stream.owner import Owner, event, frame, look
 
 PATH = "/v1/sessions/chat/events"
-ENDED = (("turn.started", "", {}), ("turn.completed", "", {}))
+ENDED: tuple[tuple[str, str, Any], ...] = (("turn.started", "", {}), ("turn.completed", "", {}))
 
 
 def sealed(gateway: Gateway, rows: Rows, place: int) -> str:

@@ -11,7 +11,9 @@ def path_of(turn_id: uuid.UUID) -> str:
     return f"/v1/turns/{turn_id}/events"
 
 
-async def add_event(rows: Rows, turn_id: uuid.UUID, seq: int, type_: str, key: str = "", data: Any = None, **more: int):
+async def add_event(
+    rows: Rows, turn_id: uuid.UUID, seq: int, type_: str, key: str = "", data: Any = None, **more: int
+) -> None:
     await rows.connection.execute(
         "INSERT INTO events (turn_id, seq, lineage, attempt, type, key, data) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         turn_id, seq, more.get("lineage", 1), more.get("attempt", 1), type_, key, json.dumps(data or {}).encode(),
