@@ -54,10 +54,10 @@ class Mixture:
         """Start everything; these versions take turns."""
         for number in range(_WORKERS):
             self._fleet.use(checkouts[number % len(checkouts)])
-            self.workers.append(self._fleet.worker(is_awaited=False))
+            self.workers.append(self._fleet.begin_worker())
         for number, port in enumerate(self._ports):
             self._fleet.use(checkouts[number % len(checkouts)])
-            self.gateways.append(self._fleet.gateway(is_awaited=False, PORT=str(port)))
+            self.gateways.append(self._fleet.begin_gateway(PORT=str(port)))
         for process in (*self.workers, *self.gateways):
             await asyncio.to_thread(process.wait_ready)
 
@@ -79,12 +79,12 @@ class Mixture:
         """Kill a worker; another one takes its place."""
         self.workers[number].kill()
         self._fleet.use(successor)
-        self.workers[number] = self._fleet.worker(is_awaited=False)
+        self.workers[number] = self._fleet.begin_worker()
 
     async def kill_gateway(self, number: int, successor: Checkout) -> None:
         self.gateways[number].kill()
         self._fleet.use(successor)
-        self.gateways[number] = self._fleet.gateway(is_awaited=False, PORT=str(self._ports[number]))
+        self.gateways[number] = self._fleet.begin_gateway(PORT=str(self._ports[number]))
         await asyncio.to_thread(self.gateways[number].wait_ready)
 
 
@@ -164,7 +164,7 @@ async def _judge(fleet: Fleet, client: Client, load: Load, disruptions: int) -> 
     await until_nothing_is_left(fleet)
     attempts = {event.attempt for read in history.reads.values() for event in read.events}
     assert disruptions or attempts <= {0, 1}, f"nobody died, and there are attempts {attempts}"
-    print(f"  {len(load.turns)} turns, {len(load.watched)} of them followed, {client.retried} calls were retried")
+    print(f"  {len(load.turns)} turns, {len(load.followed)} of them followed, {client.retried} calls were retried")
     await client.close()
 
 
@@ -188,7 +188,7 @@ async def run(servers: Services, folder: Path, name: str, log: str, before: Chec
     dsn = await new_database(servers.postgres.dsn, f"{name}_{log}_{seed}")
     bootstrap = servers.bootstrap if log == "kafka" else ""
     settings = _SETTINGS | {"ARGOSY_WORKFLOWS": str(Path(workflows.__file__))}
-    fleet = Fleet(folder / f"{name}-{log}-{seed}", dsn, bootstrap, _PARTITIONS, **settings)
+    fleet = Fleet(folder / f"{name}-{log}-{seed}", dsn, bootstrap, _PARTITIONS, eligible_s=2.0, **settings)
     try:
         with _sink() as sink:
             await SCENARIOS[name](fleet, sink, before, seed)

@@ -5,11 +5,11 @@ import itertools
 import random
 from collections.abc import Sequence
 
+from tests.checker.followed import Followed, Message, breaches
 from tests.checker.seen import History
-from tests.checker.watched import Heard, Watched, breaches
+from tests.faults.followed_workflows import SECRET
+from tests.faults.following import http_of, read
 from tests.faults.storm import converse
-from tests.faults.watched_workflows import SECRET
-from tests.faults.watching import http_of, read
 from tests.harness.client import Client
 
 _SESSIONS = 60
@@ -28,7 +28,7 @@ class Load:
         self._seed = seed
         self._is_over = asyncio.Event()
         self.turns: list[str] = []
-        self.watched: list[Watched] = []
+        self.followed: list[Followed] = []
 
     async def __aenter__(self) -> "Load":
         self._http = http_of()
@@ -71,14 +71,14 @@ class Load:
             self.turns.append(turn_id)
             sent: list[asyncio.Task[int]] = []
 
-            def answer(heard: Heard, turn_id: str = turn_id, sent: list[asyncio.Task[int]] = sent) -> None:
+            def answer(heard: Message, turn_id: str = turn_id, sent: list[asyncio.Task[int]] = sent) -> None:
                 if heard.type == "wait.started" and heard.data.get("kind") == "signal" and not sent:
                     sent.append(asyncio.create_task(self._client.signal(turn_id, "go", "on")))
 
             async with asyncio.timeout(120):
-                self.watched.append(await read(self._http, self._urls, turn_id, dice.getrandbits(32), answer))
+                self.followed.append(await read(self._http, self._urls, turn_id, dice.getrandbits(32), answer))
             assert [await each for each in sent] in ([200], [202]), f"the signal to {turn_id}"
 
     def breaches(self, history: History) -> list[str]:
         """What clients were told wrong, in plain words."""
-        return [line for each in self.watched for line in breaches(each, history.reads[each.turn_id], [SECRET])]
+        return [line for each in self.followed for line in breaches(each, history.reads[each.turn_id], [SECRET])]

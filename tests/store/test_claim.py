@@ -9,6 +9,7 @@ import pytest
 from argosy.errors import StoreUnavailableError
 from argosy.store.partition import Partitions, ResultRow
 from argosy.store.pool import Pool
+from argosy.turn.inbox import RowKind
 from tests.store.conftest import OpenHand
 from tests.store.hand import LANE, LOG, PARTITION_COUNT, Change, Hand, New, flush_arguments
 
@@ -214,8 +215,8 @@ async def test_what_a_former_owner_says_of_a_turn_is_said_once_and_releases_it(s
     )
     row = (turn.bucket, "t", turn.session_id, turn.turn_id)
     rows = [
-        ResultRow(*row, "step_result", "step.completed", "a", "1/a", b"{}"),
-        ResultRow(*row, "handover", runner, "", runner, None),
+        ResultRow(*row, RowKind.STEP_RESULT, "step.completed", "a", "1/a", b"{}"),
+        ResultRow(*row, RowKind.HANDOVER, runner, "", runner, None),
     ]
     before = await partitions.notes([turn.partition])
 

@@ -19,6 +19,7 @@ from argosy.store.parameters import ACCEPT, FLUSH, Group, names_of
 from argosy.store.pool import connect
 from argosy.store.queries import load_queries
 from argosy.turn.events import Event
+from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
 from argosy.workers.dispatch.flush.flush_arrays import FlushArrays
@@ -83,10 +84,10 @@ def test_a_flush_sends_each_value_under_the_name_of_its_parameter() -> None:
     turn.write(Event.STEP_COMPLETED, "key", b"data")
     turn.attempt = 4
     turn.become(Status.SUSPENDED)
-    timer = InboxWrite(uuid.uuid4(), "timer", "sleep", "correlation", b"payload", 1.5)
+    timer = InboxWrite(uuid.uuid4(), RowKind.TIMER, "sleep", "correlation", b"payload", 1.5)
     turn.inbox[timer.inbox_id] = timer
     moved, loose, placed = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
-    turn.moves[moved] = "consumed"
+    turn.moves[moved] = Fate.CONSUMED
     arrays = FlushArrays("lane")
 
     arrays.add(Entry(turn))

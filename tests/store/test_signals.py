@@ -12,6 +12,7 @@ from argosy.store.head import Heads, SentSignal
 from argosy.store.inbox import InboxRequest, SignalSent, UnreadBounds, send_signal
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
+from argosy.turn.inbox import RowKind
 from tests.store.hand import LANE, TENANT, Change, Hand, New
 from tests.store.test_flush import QUEUED, STARTED
 
@@ -110,7 +111,7 @@ async def test_signals_come_in_the_order_in_which_they_were_sent(writer: Any, he
 async def test_a_turn_that_has_ended_or_a_request_that_was_seen_gets_no_row(
     pool: Pool, heads: Heads, hand: Hand, turn: New
 ) -> None:
-    request = InboxRequest(turn.turn_id, None, turn.bucket, "signal", "go", "key", b"1")
+    request = InboxRequest(turn.turn_id, None, turn.bucket, RowKind.SIGNAL, "go", "key", b"1")
 
     first = await send_signal(pool, request, uuid.uuid4(), TENANT, LANE, PLENTY)
     again = await send_signal(pool, request, uuid.uuid4(), TENANT, LANE, PLENTY)
@@ -147,7 +148,7 @@ async def send(
     pool: Pool, turn: New, bounds: UnreadBounds, payload: bytes = b"1", key: str = "", name: str = "go"
 ) -> SignalSent | None:
     signal_id = uuid.uuid4()
-    request = InboxRequest(turn.turn_id, None, turn.bucket, "signal", name, key or str(signal_id), payload)
+    request = InboxRequest(turn.turn_id, None, turn.bucket, RowKind.SIGNAL, name, key or str(signal_id), payload)
     return await send_signal(pool, request, signal_id, TENANT, LANE, bounds)
 
 

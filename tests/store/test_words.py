@@ -26,12 +26,12 @@ FILES: Final = {each: each.read_text() for each in (*STORE.glob("*.sql"), *STORE
 
 PROCESSES: Final = {"dispatch"}  # kinds of processes, in another column of the same name
 WORDS: Final[dict[str, Collection[str]]] = {
-    "status": Status,
-    "old_status": Status,
-    "type": Event,
+    "status": set(Status),
+    "old_status": set(Status),
+    "type": set(Event),
     "kind": {*RowKind, *PROCESSES},
-    "state": RowState,
-    "moved_to": Fate,
+    "state": set(RowState),
+    "moved_to": set(Fate),
 }
 # Named lists. Two have a name here alone: how turns end for which a flush looks for no rows, and the states of signals
 # that clients are shown.

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from argosy.turn.status import Status
+from argosy.workers.dispatch.execution.journal import TurnJournal
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.definition import Workflow, workflow_of
@@ -67,9 +68,13 @@ async def play(runner: Runner, turn: Turn, signals: list[str]) -> Turn:
 
 def fire(turn: Turn, passed_s: float) -> None:
     """Let the timers of a running turn come due. passed_s: since it began; its clock stands at DATABASE_TIME_S."""
-    for wait in list(turn.journal.waits.open.values()) if turn.journal is not None else ():
+    journal = turn.journal
+    if journal is None:
+        return
+    assert isinstance(journal, TurnJournal)
+    for wait in list(journal.waits.open.values()):
         if wait.timer_id is not None and wait.due_at_s is not None and wait.due_at_s <= DATABASE_TIME_S + passed_s:
-            turn.journal.fire(wait.key, wait.timer_id)
+            journal.fire(wait.key, wait.timer_id)
 
 
 async def go_on(runner: Runner, turn: Turn, signals: list[str]) -> Turn:
