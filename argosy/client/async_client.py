@@ -174,7 +174,8 @@ class AsyncTurnHandle:
 
     async def get(self, *, wait_s: int = 0) -> Turn:
         """Return the turn as it is now; with wait_s, once it has ended, or as it is after so many seconds."""
-        return decode_turn((await self._client._ask(calls.get(self.turn_id, wait_s))).content)
+        answer = await self._client._ask(calls.get(self.turn_id, wait_s))
+        return decode_turn(answer.content)
 
     async def result(self, *, timeout_s: float | None = None) -> Any:
         """Wait for the turn's end, and return its result. Raises TurnError when it did not complete or is parked, and
@@ -209,8 +210,8 @@ class AsyncTurnHandle:
         if self._ended is not None:
             return result_of(self._ended)
         while True:
-            call = calls.get(self.turn_id, deadline.wait_s())
-            turn = decode_turn((await self._client._ask(call, deadline)).content)
+            answer = await self._client._ask(calls.get(self.turn_id, deadline.wait_s()), deadline)
+            turn = decode_turn(answer.content)
             if is_settled(turn):
                 return result_of(turn)
             await self._client._clock.sleep(deadline.rest_s())

@@ -1,4 +1,4 @@
-"""`argosy.Client`: the client library for code that blocks."""
+"""`argosy.Client`: the client library for code that blocks. Generated: generate_sync_client.py."""
 
 import threading
 from collections.abc import Generator, Mapping
@@ -172,7 +172,8 @@ class TurnHandle:
 
     def get(self, *, wait_s: int = 0) -> Turn:
         """Return the turn as it is now; with wait_s, once it has ended, or as it is after so many seconds."""
-        return decode_turn(self._client._ask(calls.get(self.turn_id, wait_s)).content)
+        answer = self._client._ask(calls.get(self.turn_id, wait_s))
+        return decode_turn(answer.content)
 
     def result(self, *, timeout_s: float | None = None) -> Any:
         """Wait for the turn's end, and return its result. Raises TurnError when it did not complete or is parked, and
@@ -207,8 +208,8 @@ class TurnHandle:
         if self._ended is not None:
             return result_of(self._ended)
         while True:
-            call = calls.get(self.turn_id, deadline.wait_s())
-            turn = decode_turn(self._client._ask(call, deadline).content)
+            answer = self._client._ask(calls.get(self.turn_id, deadline.wait_s()), deadline)
+            turn = decode_turn(answer.content)
             if is_settled(turn):
                 return result_of(turn)
             _rest(deadline.rest_s())

@@ -1,10 +1,7 @@
 """`argosy.Argosy`: a client that runs its own fleet in this process, for scripts, notebooks and tests."""
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -15,11 +12,11 @@ from argosy.client.async_client import AsyncClient
 from argosy.client.connection import UNIX
 from argosy.errors import SettingError, WorkflowError
 from argosy.local.fleet import embedded_fleet
+from argosy.local.sockets import short_folder
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import workflow_of
 
 DRAIN_S: Final = 5.0
-_SOCKET_PATH_BYTES_MAX: Final = 100  # macOS takes 103, Linux 107
 
 # These override the environment: a script must not become a worker of another fleet by accident.
 _ITS_OWN: Final[dict[str, Any]] = {
@@ -105,8 +102,4 @@ def _catalog(workflows: Sequence[str | Path | Callable[..., Any]]) -> Catalog:
 
 
 def _socket_path(folder: Path) -> Path:
-    inside = folder / "gateway" / "socket"
-    if len(os.fsencode(inside)) <= _SOCKET_PATH_BYTES_MAX:
-        return inside
-    digest = blake2b(os.fsencode(folder), digest_size=6).hexdigest()
-    return Path(tempfile.gettempdir()) / f"argosy-gateway-{os.geteuid()}-{digest}" / "socket"
+    return short_folder(folder / "gateway", "socket", folder, "argosy-gateway") / "socket"

@@ -13,9 +13,7 @@ import contextlib
 import fcntl
 import os
 import signal
-import tempfile
 import threading
-from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
@@ -27,10 +25,10 @@ from argosy.errors import SettingError, UnavailableError
 from argosy.local import postgres_cluster as cluster
 from argosy.local.child import Child
 from argosy.local.postgres_programs import postgres_bin_dir
+from argosy.local.sockets import short_folder
 from argosy.process import fork
 
 _PORT_OF_SOCKET: Final = 5432
-_SOCKET_PATH_BYTES_MAX: Final = 100  # macOS takes 103, Linux 107
 _READY_WITHIN_S: Final = 60.0  # a crash recovery replays up to max_wal_size
 _PREDECESSOR_WITHIN_S: Final = 15.0  # a server whose Argosy was killed needs a moment to end
 _STOP_GRACE_S: Final = 30.0
@@ -125,11 +123,7 @@ class EmbeddedPostgres:
 
     @property
     def socket_dir(self) -> Path:
-        inside = self.folder / "run"
-        if len(os.fsencode(inside / ".s.PGSQL.65535")) <= _SOCKET_PATH_BYTES_MAX:
-            return inside
-        digest = blake2b(os.fsencode(self.folder), digest_size=6).hexdigest()
-        return Path(tempfile.gettempdir()) / f"argosy-{os.geteuid()}-{digest}"
+        return short_folder(self.folder / "run", ".s.PGSQL.65535", self.folder, "argosy")
 
     @property
     def pid(self) -> int:

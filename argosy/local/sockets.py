@@ -1,0 +1,19 @@
+"""Paths of Unix sockets, which the system bounds in length."""
+
+import os
+import tempfile
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+_SIZE_BYTES_MAX: Final = 100  # macOS takes 103, Linux 107
+
+
+def short_folder(inside: Path, longest_name: str, data_dir: Path, prefix: str) -> Path:
+    """Return the folder `inside` for sockets with names up to longest_name. When their paths would be too long,
+    return a folder in the system's one for temporary files instead, always the same for this user and data_dir.
+    """
+    if len(os.fsencode(inside / longest_name)) <= _SIZE_BYTES_MAX:
+        return inside
+    digest = blake2b(os.fsencode(data_dir), digest_size=6).hexdigest()
+    return Path(tempfile.gettempdir()) / f"{prefix}-{os.geteuid()}-{digest}"
