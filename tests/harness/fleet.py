@@ -82,7 +82,7 @@ class Fleet:
     def use(self, checkout: Checkout) -> None:
         """What is started from now on is of this version."""
         self._argosy = checkout.argosy
-        self.environment["PYTHONPATH"] = str(checkout.root)
+        self.environment["PYTHONPATH"] = checkout.python_path
 
     def prepare(self) -> None:
         """Migrate the database and make the topic: what `argosy migrate` and `argosy topics` do, in this process."""

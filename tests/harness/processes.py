@@ -59,13 +59,13 @@ def free_port() -> int:
 
 
 class Checkout(NamedTuple):
-    """A version of Argosy: its command, and the folder from which it imports Argosy and the workflows of tests."""
+    """A version of Argosy: its command, and the PYTHONPATH from which it imports Argosy and the workflows of tests."""
 
     argosy: Path
-    root: Path
+    python_path: str
 
 
-THIS = Checkout(ARGOSY, ROOT)
+THIS = Checkout(ARGOSY, str(ROOT))
 
 
 class NotReadyError(AssertionError):

@@ -13,6 +13,7 @@ Each runs on both logs, and is judged from outside by tests/checker. DIR is anot
 import argparse
 import asyncio
 import contextlib
+import os
 import random
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from tests.checker.sink import Sink
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.leftovers import told_by_postgres, until_nothing_is_left
-from tests.harness.processes import THIS, Checkout, Managed, free_port
+from tests.harness.processes import ROOT, THIS, Checkout, Managed, free_port
 from tests.rolling import workflows
 from tests.rolling.load import Load
 
@@ -201,8 +202,20 @@ async def run(servers: Services, folder: Path, name: str, log: str, before: Chec
     return True
 
 
-async def _run_all(scenarios: list[str], logs: list[str], before: Checkout, seed: int) -> bool:
+def _checkout(root: Path, folder: Path) -> Checkout:
+    """The version in `root`, with the `tests` of this one: both versions run the same workflows."""
+    folder.mkdir()
+    (folder / "tests").symlink_to(ROOT / "tests")
+    return Checkout(_argosy(root), f"{folder}{os.pathsep}{root}")
+
+
+def _argosy(root: Path) -> Path:
+    return root / ".venv" / "bin" / "argosy"
+
+
+async def _run_all(scenarios: list[str], logs: list[str], root: Path, seed: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="argosy-rolling-") as folder, services(Path(folder)) as servers:
+        before = _checkout(root, Path(folder) / "shared")
         kept = [await run(servers, Path(folder), name, log, before, seed) for name in scenarios for log in logs]
     return all(kept)
 
@@ -217,11 +230,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     root = arguments.beside.resolve()
-    before = Checkout(root / ".venv" / "bin" / "argosy", root)
-    if not before.argosy.exists():
-        parser.error(f"{before.argosy} is not there: install it with `make -C {root} .venv/installed-dev`")
+    if not _argosy(root).exists():
+        parser.error(f"{_argosy(root)} is not there: install it with `make -C {root} .venv/installed-dev`")
     has_kept_all = asyncio.run(
-        _run_all(arguments.scenarios or [*SCENARIOS], arguments.log or [*LOGS], before, arguments.seed)
+        _run_all(arguments.scenarios or [*SCENARIOS], arguments.log or [*LOGS], root, arguments.seed)
     )
     sys.exit(0 if has_kept_all else 1)
 

@@ -71,8 +71,8 @@ class Load:
             self.turns.append(turn_id)
             sent: list[asyncio.Task[int]] = []
 
-            def answer(heard: Message, turn_id: str = turn_id, sent: list[asyncio.Task[int]] = sent) -> None:
-                if heard.type == "wait.started" and heard.data.get("kind") == "signal" and not sent:
+            def answer(message: Message, turn_id: str = turn_id, sent: list[asyncio.Task[int]] = sent) -> None:
+                if message.type == "wait.started" and message.data.get("kind") == "signal" and not sent:
                     sent.append(asyncio.create_task(self._client.signal(turn_id, "go", "on")))
 
             async with asyncio.timeout(120):
