@@ -14,6 +14,7 @@ SELECT lineage, at, held, applied, places, heads FROM flush(
   $11::text[], $12::integer[], $13::integer[], $14::smallint[], $15::text[],
   $16::bytea[], $17::bytea[], $18::bytea[], $19::text[], $20::bytea[],
   $21::integer[], $22::integer[], $23::integer[], $24::text[], $25::text[], $26::bytea[],
-  $27::integer[], $28::uuid[], $29::text[], $30::text[], $31::text[], $32::bytea[], $33::double precision[],
-  $34::integer[], $35::integer[], $36::uuid[], $37::text[],
-  $38::integer[], $39::uuid[])
+  $27::integer[], $28::uuid[], $29::text[], $30::smallint[], $31::uuid[], $32::uuid[],
+  $33::text[], $34::text[], $35::text[], $36::text[], $37::bytea[], $38::double precision[],
+  $39::integer[], $40::integer[], $41::uuid[], $42::text[],
+  $43::integer[], $44::uuid[])

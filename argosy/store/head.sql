@@ -120,7 +120,9 @@ WHERE bytes_before < $3::bigint
 -- payloads and waits no more than $7 bytes, but for the last one. What a turn waits for stands in its first row alone: each of
 -- thousands of timers would bring thousands of waits.
 -- Rows for turns that may still be in the log are left out: all until its partition is accepted through ten minutes after
--- they were sent, however long that takes. Whose turn is not here then never comes.
+-- they were sent, however long that takes. Whose turn is not here then never comes,
+-- unless another turn started it and nobody has accepted it yet. (A scalar query, by the key: NOT EXISTS may read the
+-- whole table for one row.)
 SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload, first_waits,
        tenant, session_id, session, place, workflow, version, status, attempt, crashes, seq, priority
 FROM (
@@ -147,7 +149,7 @@ FROM (
         AND (t.turn_id IS NOT NULL OR b.sent_at < (
           SELECT max(p.accepted_through) - interval '10 minutes'
           FROM lane_logs AS l JOIN positions AS p ON p.lane = l.lane AND p.partition = b.bucket * l.partition_count / 1024
-          WHERE l.lane = b.lane))
+          WHERE l.lane = b.lane) AND (SELECT s.turn_id FROM starts AS s WHERE s.turn_id = b.turn_id) IS NULL)
         AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
       ORDER BY b.due_at LIMIT q.rows_max) AS d) AS n) AS found
 WHERE bytes_before < $7

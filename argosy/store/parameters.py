@@ -14,7 +14,9 @@ TURNS: Final[Group] = (
     "result", "error", "waits", "reason", "trial",
 )  # fmt: skip
 EVENTS: Final[Group] = ("index", "seq", "attempt", "type", "key", "data")
-ROWS: Final[Group] = ("index", "id", "kind", "name", "correlation", "payload", "due_s")
+ROWS: Final[Group] = (
+    "index", "id", "lane", "bucket", "session", "turn", "kind", "name", "correlation", "request", "payload", "due_s",
+)  # fmt: skip
 MOVES: Final[Group] = ("index", "partition", "id", "to")
 PLACEMENTS: Final[Group] = ("partition", "turn")
 

@@ -18,6 +18,9 @@ class RowKind(StrEnum):
     HANDOVER = "handover"
 
 
+START: Final = "start"  # the kind of what a flush writes into `starts`: there is no turn yet whose inbox could have it
+
+
 class TimerName(StrEnum):
     """The names of timers of whole turns. A timer of a wait is named after the kind of that wait."""
 

@@ -12,7 +12,7 @@ from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.batch import Batch, LooseMove, Placement
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.scheduling.reads import Read
-from argosy.workers.dispatch.writes import InboxWrite
+from argosy.workers.dispatch.writes import Address, InboxWrite
 from tests.dispatch.joined_parts import Parts, catalog, make_owned, make_turn, until
 
 KB = 1_000
@@ -117,6 +117,27 @@ def test_timers_come_before_the_waits_that_they_end():
 
     assert first.inbox == {timer.inbox_id: timer}
     assert entry.inbox == {}
+
+
+def test_a_row_for_another_turn_goes_with_the_event_that_names_it():
+    turn = a_running_turn(events=3, size_bytes=KB)
+    to = Address(None, 5, uuid.uuid4(), uuid.uuid4())
+    rows = [InboxWrite(uuid.uuid4(), "start", "", "", b"r" * KB, 0.0, to) for _ in range(2)]
+    turn.address_row(rows[0])
+    for _ in range(2):
+        turn.write(Event.STEP_COMPLETED, "later", b"x" * KB)
+    turn.address_row(rows[1])
+    whole = Entry(turn)
+    size_bytes = whole.size_bytes
+
+    first = whole.split(4 * KB)
+
+    assert list(first.inbox) == [rows[0].inbox_id]
+    assert first.inbox[rows[0].inbox_id].seq <= first.seq < whole.inbox[rows[1].inbox_id].seq
+    assert list(whole.inbox) == [rows[1].inbox_id]
+    assert first.size_bytes + whole.size_bytes == size_bytes
+    whole.give_back()
+    assert turn.pending_bytes == whole.size_bytes
 
 
 def test_waits_that_begin_with_the_rest_are_not_written_with_the_first():

@@ -216,7 +216,15 @@ async def test_what_was_sent_to_a_turn_that_never_comes_goes_when_its_partition_
     await keeping.role.tick(keeping.term)
     assert await keeping.left("early") == 3
 
+    await hand.rows(
+        "INSERT INTO starts (turn_id, lane, bucket, tenant, session_id, record)"
+        " SELECT turn_id, lane, bucket, tenant, gen_random_uuid(), '' FROM early RETURNING 1"
+    )
     await hand.rows("UPDATE positions SET accepted_through = now() RETURNING 1")
+    await keeping.role.tick(keeping.term)
+    assert await keeping.left("early") == 3  # they are started, and not accepted yet
+
+    await hand.rows("DELETE FROM starts RETURNING 1")
     await accept(hand, here)
     for tenant in (TENANT, "another"):  # as if the accept had not seen them
         await hand.rows(

@@ -13,7 +13,7 @@ from tests.store.hand import Hand
 OpenHand = Callable[[], Awaitable[Hand]]
 
 TABLES = (
-    "turns", "events", "inbox", "early", "sessions", "positions", "partitions", "handovers",
+    "turns", "events", "inbox", "early", "starts", "sessions", "positions", "partitions", "handovers",
     "dead_letters", "flush_streams", "heartbeats", "workers", "workflows",
 )  # fmt: skip
 

@@ -50,6 +50,17 @@ class New:
 
 
 @dataclass
+class Sent:
+    """A row for another turn."""
+
+    to: New
+    kind: str = "resume"
+    request: str | None = None
+    lane: str | None = None
+    payload: bytes | None = None
+
+
+@dataclass
 class Change:
     """What a turn was, and what it becomes. events: (type, key); rows: (inbox_id, kind, name, due_s)."""
 
@@ -60,6 +71,7 @@ class Change:
     events: Sequence[tuple[str, str]] = ()
     rows: Sequence[tuple[uuid.UUID, str, str, float]] = ()
     moves: Sequence[tuple[uuid.UUID, str]] = ()
+    sent: Sequence[Sent] = ()
 
     @property
     def seq(self) -> int:
@@ -205,6 +217,14 @@ def flush_arguments(
             row(ROWS, index=index, id=row_id, kind=kind, name=name, correlation="", due_s=due_s)
             for row_id, kind, name, due_s in each.rows
         ]
+        rows += [
+            row(
+                ROWS, index=index, id=uuid.uuid4(), lane=sent.lane, bucket=sent.to.bucket, session=sent.to.session_id,
+                turn=sent.to.turn_id, kind=sent.kind, name="", correlation="", request=sent.request,
+                payload=sent.payload, due_s=0.0,
+            )
+            for sent in each.sent
+        ]  # fmt: skip
         moved += [(index, each.turn.partition, row_id, to) for row_id, to in each.moves]
     return [
         lane, partitions, [epochs.get(each, 0) for each in partitions],

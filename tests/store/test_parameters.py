@@ -26,7 +26,7 @@ from argosy.workers.dispatch.flush.flush_arrays import FlushArrays
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
-from argosy.workers.dispatch.writes import InboxWrite
+from argosy.workers.dispatch.writes import Address, InboxWrite
 
 CREATED = re.compile(r"^CREATE OR REPLACE FUNCTION (\w+)\(", re.MULTILINE)
 FUNCTIONS = """
@@ -86,6 +86,9 @@ def test_a_flush_sends_each_value_under_the_name_of_its_parameter() -> None:
     turn.become(Status.SUSPENDED)
     timer = InboxWrite(uuid.uuid4(), RowKind.TIMER, "sleep", "correlation", b"payload", 1.5)
     turn.inbox[timer.inbox_id] = timer
+    to = Address("other", 77, uuid.uuid4(), uuid.uuid4())
+    row = InboxWrite(uuid.uuid4(), RowKind.RESUME, "name", "", b"value", 2.5, to, "request")
+    turn.address_row(row)
     moved, loose, placed = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
     turn.moves[moved] = Fate.CONSUMED
     arrays = FlushArrays("lane")
@@ -102,8 +105,10 @@ def test_a_flush_sends_each_value_under_the_name_of_its_parameter() -> None:
         "u_trial": [b"t"],
         "e_index": [1], "e_seq": [8], "e_attempt": [3], "e_type": ["step.completed"], "e_key": ["key"],
         "e_data": [b"data"],
-        "i_index": [1], "i_id": [timer.inbox_id], "i_kind": ["timer"], "i_name": ["sleep"],
-        "i_correlation": ["correlation"], "i_payload": [b"payload"], "i_due_s": [1.5],
+        "i_index": [1, 1], "i_id": [timer.inbox_id, row.inbox_id], "i_lane": [None, "other"], "i_bucket": [None, 77],
+        "i_session": [None, to.session_id], "i_turn": [None, to.turn_id], "i_kind": ["timer", "resume"],
+        "i_name": ["sleep", "name"], "i_correlation": ["correlation", ""], "i_request": [None, "request"],
+        "i_payload": [b"payload", b"value"], "i_due_s": [1.5, 2.5],
         "x_index": [1, 0], "x_partition": [PARTITION, PARTITION], "x_id": [moved, loose], "x_to": ["consumed", "late"],
         "l_partition": [PARTITION], "l_turn": [placed],
     }  # fmt: skip

@@ -16,7 +16,7 @@ from argosy import store
 from argosy.store.queries import load_queries
 from argosy.turn import inbox
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_EVENTS, Event
-from argosy.turn.inbox import EARLY, KEPT_FOR_TURN, Fate, RowKind, RowState, TimerName, queue_of
+from argosy.turn.inbox import EARLY, KEPT_FOR_TURN, START, Fate, RowKind, RowState, TimerName, queue_of
 from argosy.turn.status import ACTIVE, ENDED, HELD, OPEN, RESTING, Status
 from argosy.turn.transitions import reachable
 from tests.store.hand import Hand
@@ -29,7 +29,7 @@ WORDS: Final[dict[str, Collection[str]]] = {
     "status": set(Status),
     "old_status": set(Status),
     "type": set(Event),
-    "kind": {*RowKind, *PROCESSES},
+    "kind": {*RowKind, START, *PROCESSES},
     "state": set(RowState),
     "moved_to": set(Fate),
 }
@@ -72,7 +72,7 @@ def test_each_word_of_sql_is_one_of_the_code() -> None:
 
 def test_what_sql_inserts_is_a_word_of_the_code() -> None:
     """Values have no column beside them: each bare word of a function is one of the code, or stands below."""
-    known = {*Status, *Event, *RowKind, *RowState, *Fate, *TimerName, *OTHER_WORDS}
+    known = {*Status, *Event, *RowKind, START, *RowState, *Fate, *TimerName, *OTHER_WORDS}
     functions = [re.sub(r"--[^\n]*", "", text) for file, text in FILES.items() if file.parent.name == "functions"]
 
     assert {each for text in functions for each in _literals(text) if re.fullmatch(r"[a-z_.]+", each)} - known == set()

@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
 from argosy.turn.transitions import advance
-from argosy.workers.dispatch.writes import EventWrite, InboxWrite
+from argosy.workers.dispatch.writes import EventWrite, InboxWrite, size_bytes_of
 
 
 class TurnRow:
@@ -139,6 +139,11 @@ class TurnRow:
         """Add a new inbox row, which goes with the next flush."""
         self.inbox[row.inbox_id] = row
 
+    def address_row(self, row: InboxWrite) -> None:
+        """Add a row for another turn. It goes with the event that was written last: both are there, or neither is."""
+        self.inbox[row.inbox_id] = row._replace(seq=self.seq)
+        self.pending_bytes += row.size_bytes
+
     def move(self, inbox_id: uuid.UUID, to: Fate) -> None:
         """Give an inbox row a new state, with the next flush."""
         self.moves[inbox_id] = to
@@ -213,7 +218,7 @@ class TurnRow:
     ) -> None:
         """Take back what a flush had no room for. written: its status, attempt, seq and waits as of that flush."""
         self.events = events + self.events
-        self.pending_bytes += sum(len(event.data) for event in events)
+        self.pending_bytes += size_bytes_of(events, inbox)
         self.inbox = inbox | self.inbox
         self.moves = moves | self.moves
         self.consumed = consumed | self.consumed

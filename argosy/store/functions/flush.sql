@@ -6,7 +6,12 @@
 -- can have neither a timer nor a row that the caller does not know: it is not looked for.)
 -- A turn of partition -1 is a borrowed one: its fence is lent_to in its own row. It is its owner's again once it rests or
 -- ends; and an owner that writes a turn takes it back.
---   i_: new inbox rows; i_due_s: seconds from now
+--   i_: new inbox rows; i_due_s: seconds from now. i_turn NULL: a row of the turn itself. Else a row for another turn, at the
+--       address that it says, in i_lane (NULL: this lane), and always of the writer's tenant. It goes with its writer: it is
+--       there when the writer is applied, and only then. Whose it is has no fence here, as with every sender: its owner
+--       takes the row in under a fence of its own. i_request: one row per turn, kind, name and request, however often it is
+--       said. No signals, which are written under a lock of their turn (signal.sql).
+--       Kind start: there is no such turn yet; i_payload is its record, and it waits in `starts` to be accepted.
 --   x_: inbox rows that take effect here; x_to: consumed | buffered | late | deleted
 --   l_: delayed turns that fell due: each gets its place, or is rejected when busy
 -- u_index in e_, i_, x_: 1-based index into u_; 0 (x_ only): belongs to no turn of this flush.
@@ -17,7 +22,8 @@ CREATE OR REPLACE FUNCTION flush(
   u_status text[], u_attempt integer[], u_seq integer[], u_crashes smallint[], u_version text[],
   u_result bytea[], u_error bytea[], u_waits bytea[], u_reason text[], u_trial bytea[],
   e_index integer[], e_seq integer[], e_attempt integer[], e_type text[], e_key text[], e_data bytea[],
-  i_index integer[], i_id uuid[], i_kind text[], i_name text[], i_correlation text[], i_payload bytea[], i_due_s double precision[],
+  i_index integer[], i_id uuid[], i_lane text[], i_bucket smallint[], i_session uuid[], i_turn uuid[],
+  i_kind text[], i_name text[], i_correlation text[], i_request text[], i_payload bytea[], i_due_s double precision[],
   x_index integer[], x_partition integer[], x_id uuid[], x_to text[],
   l_partition integer[], l_turn uuid[]
 ) RETURNS flush_answer LANGUAGE plpgsql VOLATILE
@@ -76,16 +82,6 @@ BEGIN
     SELECT u_turn[e.index], e.seq, here, e.attempt, e.type, e.key, e.data, result.at
     FROM unnest(e_index, e_seq, e_attempt, e_type, e_key, e_data) AS e (index, seq, attempt, type, key, data)
     WHERE result.applied IS NULL OR result.applied[e.index];
-
-    IF cardinality(i_id) > 0 THEN
-      INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, correlation, payload, due_at)
-      SELECT i.id, t.lane, t.bucket, t.tenant, t.session_id, t.turn_id, i.kind, i.name, i.correlation, i.payload,
-             now() + make_interval(secs => i.due_s)
-      FROM unnest(i_index, i_id, i_kind, i_name, i_correlation, i_payload, i_due_s)
-        AS i (index, id, kind, name, correlation, payload, due_s)
-      JOIN turns AS t ON t.turn_id = u_turn[i.index]
-      WHERE result.applied IS NULL OR result.applied[i.index];
-    END IF;
   END IF;
 
   FOR i IN 1..cardinality(l_turn) LOOP
@@ -107,6 +103,30 @@ BEGIN
       END IF;
     END IF;
   END LOOP;
+
+  -- Behind all writes to turns and events, for a row that is said twice waits here for whoever says it first; and ahead of
+  -- close_inbox, so that what is addressed to a turn that ends in this flush came late.
+  IF cardinality(i_id) > 0 THEN
+    INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, name, correlation, request_id, payload, due_at)
+    SELECT i.id, coalesce(i.lane, t.lane), coalesce(i.bucket, t.bucket), t.tenant,
+           CASE WHEN i.turn IS NULL THEN t.session_id ELSE i.session END, coalesce(i.turn, t.turn_id),
+           i.kind, i.name, i.correlation, i.request, i.payload, now() + make_interval(secs => i.due_s)
+    FROM unnest(i_index, i_id, i_lane, i_bucket, i_session, i_turn, i_kind, i_name, i_correlation, i_request, i_payload, i_due_s)
+      AS i (index, id, lane, bucket, session, turn, kind, name, correlation, request, payload, due_s)
+    JOIN turns AS t ON t.turn_id = u_turn[i.index]
+    WHERE i.kind <> 'start' AND (result.applied IS NULL OR result.applied[i.index])
+    ORDER BY coalesce(i.turn, t.turn_id), i.kind, i.name, i.request
+    ON CONFLICT (turn_id, kind, name, request_id) WHERE request_id IS NOT NULL DO NOTHING;
+    IF 'start' = ANY (i_kind) THEN
+      INSERT INTO starts (turn_id, lane, bucket, tenant, session_id, record)
+      SELECT i.turn, coalesce(i.lane, t.lane), i.bucket, t.tenant, i.session, i.payload
+      FROM unnest(i_index, i_lane, i_bucket, i_session, i_turn, i_kind, i_payload) AS i (index, lane, bucket, session, turn, kind, payload)
+      JOIN turns AS t ON t.turn_id = u_turn[i.index]
+      WHERE i.kind = 'start' AND (result.applied IS NULL OR result.applied[i.index])
+      ORDER BY i.turn
+      ON CONFLICT DO NOTHING;
+    END IF;
+  END IF;
 
   -- By lists, not by joins: for a join the planner may go through the whole index of a table that holds little, and
   -- much that is dead.
@@ -130,6 +150,28 @@ BEGIN
   result.lineage := here;
   UPDATE flush_streams SET no = p_no, answer = result, at = now() WHERE worker_id = p_worker AND stream = 2 AND no = p_no - 1;
   RETURN result;
+END
+$$;
+
+-- As processes of the version before call it: rows of its own turns only. A migration of the next release drops it.
+CREATE OR REPLACE FUNCTION flush(
+  p_worker uuid, p_no bigint, p_lane text,
+  p_partitions integer[], p_epochs bigint[],
+  u_partition integer[], u_turn uuid[], u_old_status text[], u_old_attempt integer[], u_old_seq integer[],
+  u_status text[], u_attempt integer[], u_seq integer[], u_crashes smallint[], u_version text[],
+  u_result bytea[], u_error bytea[], u_waits bytea[], u_reason text[], u_trial bytea[],
+  e_index integer[], e_seq integer[], e_attempt integer[], e_type text[], e_key text[], e_data bytea[],
+  i_index integer[], i_id uuid[], i_kind text[], i_name text[], i_correlation text[], i_payload bytea[], i_due_s double precision[],
+  x_index integer[], x_partition integer[], x_id uuid[], x_to text[],
+  l_partition integer[], l_turn uuid[]
+) RETURNS flush_answer LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  RETURN flush(
+    p_worker, p_no, p_lane, p_partitions, p_epochs, u_partition, u_turn, u_old_status, u_old_attempt, u_old_seq,
+    u_status, u_attempt, u_seq, u_crashes, u_version, u_result, u_error, u_waits, u_reason, u_trial, e_index, e_seq,
+    e_attempt, e_type, e_key, e_data, i_index, i_id, '{}'::text[], '{}'::smallint[], '{}'::uuid[], '{}'::uuid[],
+    i_kind, i_name, i_correlation, '{}'::text[], i_payload, i_due_s, x_index, x_partition, x_id, x_to, l_partition,
+    l_turn);
 END
 $$;
 

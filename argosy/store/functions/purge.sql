@@ -63,7 +63,8 @@ BEGIN
   GET DIAGNOSTICS purged_rows = ROW_COUNT;
   purged := purged + purged_rows;
   -- A turn that is here although an accept did not see what waited for it (the sender took another number of partitions
-  -- for the log's); and one that never comes: its partition is accepted through ten minutes after it was sent to.
+  -- for the log's); and one that never comes: its partition is accepted through ten minutes after it was sent to, and
+  -- nobody started it.
   PERFORM deliver_early(ARRAY(
     SELECT e.turn_id FROM early AS e JOIN turns AS t ON t.turn_id = e.turn_id ORDER BY e.sent_at LIMIT p_limit));
   DELETE FROM early WHERE inbox_id = ANY (ARRAY(
@@ -73,6 +74,7 @@ BEGIN
     JOIN positions AS p ON p.log_id = l.cluster_id || '/' || l.topic_id AND p.partition = e.bucket * l.partition_count / 1024
     WHERE e.sent_at < p.accepted_through - interval '10 minutes'
       AND NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.turn_id = e.turn_id)
+      AND NOT EXISTS (SELECT 1 FROM starts AS s WHERE s.turn_id = e.turn_id)
     ORDER BY e.sent_at LIMIT p_limit));
   GET DIAGNOSTICS purged_rows = ROW_COUNT;
   RETURN purged + purged_rows;

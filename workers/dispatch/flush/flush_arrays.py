@@ -11,6 +11,7 @@ from argosy.workers.dispatch.owned import Owned
 
 STATEMENT: Final = load_queries("flush")["flush"]
 
+_ITS_OWN: Final = (None, None, None, None)  # in place of the address of a row of the writing turn itself
 _LENT: Final = -1  # in place of the partition of a borrowed turn, whose fence is its own row
 
 
@@ -63,7 +64,10 @@ class FlushArrays:
         for event in entry.events:
             self._events.append((index, *event))
         for row in entry.inbox.values():
-            self._inbox.append((index, *row))
+            to = row.to or _ITS_OWN
+            self._inbox.append(
+                (index, row.inbox_id, *to, row.kind, row.name, row.correlation, row.request_id, row.payload, row.due_s)
+            )
         for inbox_id, to in entry.moves.items():
             self._moves[inbox_id] = (index, partition, inbox_id, to)
 

@@ -10,7 +10,7 @@ from argosy import telemetry
 from argosy.turn.events import BEGINNINGS, Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.turn import Stop, Turn
-from argosy.workers.dispatch.writes import EventWrite
+from argosy.workers.dispatch.writes import EventWrite, size_bytes_of
 
 log = structlog.get_logger()
 
@@ -74,7 +74,8 @@ class Entry:
 
         Every event is a fact of its own, so events may be written by several flushes, in order. What must hold: a
         signal is consumed by the flush that writes the event with its payload; a timer is written no later than the
-        start of its wait; the turn's new state is written with the last of its events.
+        start of its wait; a row for another turn is written with the event that names it, for an attempt that does not
+        find the event writes both anew; the turn's new state is written with the last of its events.
         """
         count = events_within(self.events, size_bytes)
         first: Entry = object.__new__(Entry)
@@ -88,12 +89,13 @@ class Entry:
         first.crashes, first.trial, first.version = self.crashes, self.trial, self.version
         first.result = first.error = first.reason = None
         first.waits = first.old_waits = self.old_waits
-        first.inbox, self.inbox = self.inbox, {}
+        first.inbox = {each: row for each, row in self.inbox.items() if row.seq <= first.seq}
+        self.inbox = {each: row for each, row in self.inbox.items() if row.seq > first.seq}
         first.consumed = {}
         first.moves = {each: to for each, to in self.moves.items() if self.consumed.get(each, self.seq) <= first.seq}
         self.moves = {each: to for each, to in self.moves.items() if each not in first.moves}
         first.durable = None
-        first.size_bytes = sum(len(event.data) for event in first.events)
+        first.size_bytes = size_bytes_of(first.events, first.inbox)
         self.size_bytes -= first.size_bytes
         self.old_status, self.old_attempt, self.old_seq = first.status, first.attempt, first.seq
         first.is_poison, first.has_rest = False, True
