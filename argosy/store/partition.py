@@ -68,7 +68,7 @@ class Partitions:
 
     def __init__(self, pool: Pool, worker_id: uuid.UUID, address: str, lane: str) -> None:
         self._pool = pool
-        self._worker_id = worker_id
+        self.worker_id = worker_id
         self._address = address
         self._lane = lane
 
@@ -81,7 +81,7 @@ class Partitions:
         return await self._claim([each.partition for each in orphans], [each.epoch for each in orphans])
 
     async def _claim(self, partitions: Sequence[int], expected: Sequence[int] | None) -> dict[int, Claimed]:
-        arguments = (self._worker_id, self._address, self._lane, partitions, expected)
+        arguments = (self.worker_id, self._address, self._lane, partitions, expected)
         try:
             rows = await self._pool.fetch(_SQL["claim"], *arguments)
         except StoreBusyError:
@@ -102,11 +102,11 @@ class Partitions:
         Leaves a note of what still runs of their turns. running: (partition, turn_id, runner).
         """
         columns = list(zip(*running, strict=True)) if running else [(), (), ()]
-        await self._pool.execute(_SQL["give"], self._worker_id, self._lane, partitions, epochs, settled, *columns)
+        await self._pool.execute(_SQL["give"], self.worker_id, self._lane, partitions, epochs, settled, *columns)
 
     async def owned(self) -> dict[int, int]:
         """Return what this worker owns according to Postgres: partition → epoch."""
-        return {row[0]: row[1] for row in await self._pool.fetch(_SQL["list_owned"], self._lane, self._worker_id)}
+        return {row[0]: row[1] for row in await self._pool.fetch(_SQL["list_owned"], self._lane, self.worker_id)}
 
     async def orphans(self, living: Sequence[uuid.UUID]) -> list[Orphan]:
         """Return the partitions of the lane without an owner among the `living` workers."""

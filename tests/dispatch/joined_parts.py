@@ -148,13 +148,17 @@ class LoansStub:
 
 
 class PartitionsStub:
-    """Keeps what was given up; no former owner left a note."""
+    """Keeps what was given up, and outcomes for other owners; no former owner left a note."""
 
-    def __init__(self):
-        self.given = []
+    def __init__(self, worker_id):
+        self.worker_id = worker_id
+        self.given, self.results = [], []
 
-    async def give(self, partitions, epochs, are_settled):
+    async def give(self, partitions, epochs, are_settled, note):
         self.given += partitions
+
+    async def write_results(self, rows):
+        self.results += rows
 
     async def notes(self, partitions):
         return []
@@ -162,13 +166,14 @@ class PartitionsStub:
 
 def scripted(heads, stream):
     """The outside of a worker that reaches nothing: it reads what `heads` has, and `stream` answers its flushes."""
+    worker_id = uuid.uuid4()
     return Outside(
-        worker_id=uuid.uuid4(),
+        worker_id=worker_id,
         reader=Anything(),
         accepts=Stream(),
         flushes=stream,
         heads=heads,
-        partitions=PartitionsStub(),
+        partitions=PartitionsStub(worker_id),
         lane_logs=Anything(),
         builds=BuildsStub(),
         loans=LoansStub(),

@@ -1,17 +1,27 @@
-"""What a part tells the rest of a worker."""
+"""In place of the dispatcher, for a part that stands alone."""
 
 from collections.abc import Callable
 from typing import Any
 
+from argosy.config import Settings, load
+
 
 class Said:
-    """In place of the dispatcher: keeps each call of a part, its name and its argument, in order."""
+    """Keeps what a part says, in its order: the name of each call of `after_…`, and what was handed to it."""
 
     def __init__(self) -> None:
         self.all: list[tuple[str, Any]] = []
 
-    def __getattr__(self, name: str) -> Callable[[Any], None]:
-        return lambda fact: self.all.append((name, fact))
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if not name.startswith("after_"):
+            raise AttributeError(name)
+        return lambda fact=None: self.all.append((name, fact))
 
     def of(self, name: str) -> list[Any]:
+        """What was handed to the calls of this name."""
         return [fact for each, fact in self.all if each == name]
+
+
+def settings_of(**known: object) -> Settings:
+    """The default settings but for these, which may lie beyond their bounds."""
+    return load({}).model_copy(update=known)

@@ -21,6 +21,7 @@ from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.ownership.changes import Loss, NewClaim
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
@@ -31,7 +32,7 @@ from argosy.workers.dispatch.tasks import Background
 from tests.dispatch.claims import claims_of
 from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
 from tests.dispatch.members_stub import MembersStub
-from tests.dispatch.said import Said
+from tests.dispatch.said import Said, settings_of
 from tests.dispatch.test_due_rows import due_row
 from tests.dispatch.test_ownership import Worker
 
@@ -213,7 +214,7 @@ class Reader:
 
 @EACH_KIND
 async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(error):
-    opened, owned = [], make_owned()
+    said, owned = Said(), make_owned()
     owned.is_open = False
     notes, crashes = Fails(error, [], times=2), Fails(error, {0: 5.0}, times=2)
     notes_read, crashes_marked = notes.asynchronously, crashes.asynchronously
@@ -222,15 +223,11 @@ async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
         notes = notes_read
         crashes = crashes_marked
 
-    takeover = Takeover(
-        Partitions(), SystemClock(), note_s=60.0, bound_s=60.0, cancel_s=1.0,
-        fleet=MembersStub(lambda _: False), ask=lambda _: None,
-        on_open=opened.extend, on_released=lambda *_: None,
-    )  # fmt: skip
+    takeover = Takeover(Partitions(), MembersStub(lambda _: False), SystemClock(), settings_of(), said)
     async with running(takeover.run()):
-        takeover.begin([(owned, Claimed(7, uuid.uuid4(), 6))])
+        takeover.begin([NewClaim(owned, Claimed(7, uuid.uuid4(), 6))])
 
-        await until(lambda: opened == [owned])
+        await until(lambda: said.of("after_opening") == [[owned]])
         assert owned.crashed_at_s >= 5.0  # what cannot be told counts as a death just now
 
 
@@ -289,31 +286,34 @@ async def test_gauges_are_looked_at_after_a_measure_that_failed(error):
 
 @EACH_KIND
 async def test_a_note_is_left_after_writes_that_failed_and_who_waits_is_told(error):
-    given, done = [], []
+    given, said = [], Said()
     fails = Fails(error, lambda partitions, *_: given.append(partitions), times=2)
 
     class Partitions:
+        worker_id = uuid.uuid4()
         give = fails.asynchronously
 
     class Answered:
         async def answered(self):
             pass
 
-    async def known(_):
-        pass
+    class HoldsNothing:
+        async def until_known(self, owned):
+            pass
+
+        def forget(self, owned):
+            return []
 
     background = Background(SystemClock())
     handover = Handover(
-        Partitions(), Answered(), SystemClock(), background, uuid.uuid4(), bound_s=1.0, size_bytes_max=10**6,
-        until_known=known, held_of=lambda _: [], has_unread=lambda _: False, is_taking_up=lambda _: False,
-        on_done=done.append, on_told=lambda _: None,
-    )  # fmt: skip
+        Partitions(), Answered(), HoldsNothing(), background, SystemClock(), settings_of(handover_s=1.0), said
+    )
     owned = make_owned()
     async with running(background.run()):
         turn = make_turn(owned)
-        handover.begin([(owned, [turn])])
+        handover.begin([Loss(owned, [turn], has_unread=False, is_taking_up=False)])
 
-        await until(lambda: given == [[0]] and done == [turn])
+        await until(lambda: given == [[0]] and said.of("after_handover") == [turn])
 
 
 @EACH_KIND

@@ -15,6 +15,7 @@ from argosy.workers.dispatch.ownership.members import NEW_S, Members
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ring import Member
 from tests.dispatch.claims import claims_of
+from tests.dispatch.said import Said, settings_of
 from tests.harness.hand_clock import AheadClock
 
 ME, DEAD, NEW = (uuid.UUID(int=number) for number in (1, 2, 3))
@@ -86,26 +87,28 @@ class ReadingStub:
 
 
 class Worker:
-    """Ownership alone. given_up: partitions of each call of on_void."""
+    """Ownership alone."""
 
     def __init__(self, interval_s: float = 0.05) -> None:
         self.store, self.reading, self.clock = StoreStub(), ReadingStub(), AheadClock()
         claims = claims_of(partition_count=8)
         self.owned = claims.owned
-        self.given_up: list[list[int]] = []
+        self.said = Said()
         self.ownership = Ownership(
             self.store,  # type: ignore[arg-type]
             self.reading,  # type: ignore[arg-type]
+            claims,
+            Members(self.clock, ME, "default"),
             self.clock,
-            worker_id=ME,
-            lane="default",
-            claims=claims,
-            fleet=Members(self.clock, ME, "default"),
-            interval_s=interval_s,
-            on_claimed=lambda claimed: None,
-            on_void=lambda gone: self.given_up.append([each.partition for each in gone]),
+            settings_of(reconcile_interval_s=interval_s),
+            self.said,
         )
         self.ownership.members([LIVES])
+
+    @property
+    def given_up(self) -> list[list[int]]:
+        """The partitions of each loss that was told."""
+        return [[each.partition for each in gone] for gone in self.said.of("after_loss")]
 
     def hear_of_a_death(self, *partitions: int) -> None:
         """Another worker died, and these partitions were its own."""

@@ -13,9 +13,11 @@ from argosy.store.head import Head
 from argosy.store.partition import Claimed, Note
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
+from argosy.workers.dispatch.ownership.changes import NewClaim
 from argosy.workers.dispatch.ownership.takeover import Takeover, resumes_as
 from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_owned, until
 from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.said import Said, settings_of
 from tests.harness.hand_clock import HandClock
 
 FORMER, OLDER, TURN = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
@@ -40,23 +42,14 @@ class Notes:
 def takeover_of(
     notes: Notes,
     living: set[uuid.UUID],
-    released: list[Resume],
+    said: Said,
     bound_s: float = 60.0,
     *,
     clock: Clock | None = None,
     is_living: Callable[[uuid.UUID], bool] | None = None,
 ) -> Takeover:
-    return Takeover(
-        notes,
-        clock or SystemClock(),
-        note_s=60.0,
-        bound_s=bound_s,
-        cancel_s=1.0,
-        fleet=MembersStub(is_living or living.__contains__),
-        ask=lambda _: None,
-        on_open=lambda _: None,
-        on_released=lambda _, __, resume: released.append(resume),
-    )
+    settings = settings_of(handover_note_s=60.0, handover_s=bound_s, cancel_cleanup_s=1.0)
+    return Takeover(notes, MembersStub(is_living or living.__contains__), clock or SystemClock(), settings, said)
 
 
 @pytest.mark.parametrize(
@@ -74,16 +67,16 @@ def test_who_may_go_on_with_the_same_attempt(note: Note, runner: str, resume: Re
 
 
 async def test_what_the_last_owner_may_have_taken_up_before_it_died_begins_again() -> None:
-    released: list[Resume] = []
+    said = Said()
     owned = make_owned()
-    takeover = takeover_of(Notes(Note(0, 5, True, [(TURN, RUNNER)])), {OLDER}, released)
-    takeover.begin([(owned, CLAIM)])
+    takeover = takeover_of(Notes(Note(0, 5, True, [(TURN, RUNNER)])), {OLDER}, said)
+    takeover.begin([NewClaim(owned, CLAIM)])
     await takeover._look_for_notes()
 
     assert takeover.has_doubts(owned)
     takeover.said(TURN, RUNNER)
 
-    assert released == [Resume.CRASHED]
+    assert [each.resume for each in said.of("after_release")] == [Resume.CRASHED]
 
 
 async def test_a_worker_that_never_opens_what_it_claimed_says_so_though_it_looks_after_what_is_held() -> None:
@@ -95,8 +88,8 @@ async def test_a_worker_that_never_opens_what_it_claimed_says_so_though_it_looks
             raise asyncio.CancelledError
         raise KeyError("nobody thought of it")
 
-    takeover = takeover_of(Notes(), set(), [], clock=HandClock(), is_living=is_living)
-    takeover.begin([(make_owned(), CLAIM)])
+    takeover = takeover_of(Notes(), set(), Said(), clock=HandClock(), is_living=is_living)
+    takeover.begin([NewClaim(make_owned(), CLAIM)])
 
     with pytest.raises(asyncio.CancelledError):
         await takeover.run()
@@ -106,12 +99,12 @@ async def test_a_worker_that_never_opens_what_it_claimed_says_so_though_it_looks
 
 @pytest.mark.parametrize("how", ["died", "is_late"])
 async def test_what_was_held_of_a_lost_partition_is_in_its_note_whatever_its_runner_does(how: str) -> None:
-    released: list[Resume] = []
+    said = Said()
     living = {FORMER}
     owned = make_owned()
     note = Note(0, 6, True, [(TURN, f"{FORMER}/6")])
-    takeover = takeover_of(Notes(note), living, released, bound_s=0.0 if how == "is_late" else 60.0)
-    takeover.begin([(owned, CLAIM)])
+    takeover = takeover_of(Notes(note), living, said, bound_s=0.0 if how == "is_late" else 60.0)
+    takeover.begin([NewClaim(owned, CLAIM)])
     await takeover._look_for_notes()
     owned.is_void = True  # its own note waits for a flush to be answered
     if how == "died":
@@ -120,16 +113,16 @@ async def test_what_was_held_of_a_lost_partition_is_in_its_note_whatever_its_run
     await takeover._look_after_held()
 
     assert takeover.forget(owned) == [(TURN, f"{FORMER}/6")]
-    assert not released
+    assert not said.of("after_release")
 
 
 async def test_what_a_former_owner_left_is_passed_on_though_the_partition_was_lost_and_claimed_again_before() -> None:
     lost, anew = make_owned(), make_owned()
     notes, me = Notes(), uuid.uuid4()
-    takeover = takeover_of(notes, {FORMER, me}, [])
-    takeover.begin([(lost, CLAIM)])
+    takeover = takeover_of(notes, {FORMER, me}, Said())
+    takeover.begin([NewClaim(lost, CLAIM)])
     lost.is_void = True
-    takeover.begin([(anew, Claimed(8, me, 7))])
+    takeover.begin([NewClaim(anew, Claimed(8, me, 7))])
     known = asyncio.create_task(takeover.until_known(lost))
     await takeover._look_for_notes()
     assert not known.done()

@@ -14,10 +14,12 @@ from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.ownership.changes import NewClaim
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.turn import Stop
 from tests.dispatch.joined_parts import Parts, catalog
 from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.said import Said, settings_of
 from tests.store.hand import LANE, PARTITION_COUNT, Hand, New
 
 DEATHS_MAX = 6  # the first cannot be counted; five can
@@ -60,16 +62,13 @@ class Fleet:
 
     async def claim(self, worker_id: uuid.UUID, *, opens: bool = True) -> tuple[Owned, Partitions, Takeover]:
         partitions = Partitions(self.pool, worker_id, "127.0.0.1:1", LANE)
-        takeover = Takeover(
-            partitions, SystemClock(), note_s=60.0, bound_s=60.0, cancel_s=60.0,
-            fleet=MembersStub(self.living.__contains__), ask=lambda _: None, on_open=lambda _: None,
-            on_released=lambda *_: None,
-        )  # fmt: skip
+        settings = settings_of(handover_note_s=60.0, handover_s=60.0, cancel_cleanup_s=60.0)
+        takeover = Takeover(partitions, MembersStub(self.living.__contains__), SystemClock(), settings, Said())
         self.living.add(worker_id)
         claim = (await partitions.claim([PARTITION]))[PARTITION]
         owned = Owned(PARTITION, claim.epoch, ids.buckets_of(PARTITION, PARTITION_COUNT))
         owned.held_at_s = float("inf")
-        takeover.begin([(owned, claim)])
+        takeover.begin([NewClaim(owned, claim)])
         owned.is_void = not opens
         await takeover._look_for_notes()
         return owned, partitions, takeover

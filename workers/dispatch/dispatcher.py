@@ -29,8 +29,11 @@ from argosy.workers.dispatch.flush.flushed import Flushed, Refused
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.owned import Owned, Resume
+from argosy.workers.dispatch.ownership.changes import Loss, NewClaim, Released, by_former_owner
 from argosy.workers.dispatch.ownership.handover import Handover
+from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.ownership.ownership import Ownership
+from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.ring import Member
 from argosy.workers.dispatch.scheduling.histories import Unreadable
 from argosy.workers.dispatch.scheduling.pager import Pager
@@ -52,7 +55,9 @@ class Dispatcher:
     executor: Executor
     inbox: Inbox
     intake: Intake
+    fleet: Members
     ownership: Ownership
+    takeover: Takeover
     handover: Handover
     lending: Lending
     borrowing: Borrowing
@@ -128,27 +133,44 @@ class Dispatcher:
 
     # Partitions
 
+    def after_claim(self, claimed: list[NewClaim]) -> None:
+        """Find out what the former owners left, who hear that they are asked."""
+        self.takeover.begin(claimed)
+        self.others.ask(by_former_owner(claimed), self.fleet)
+
     def after_opening(self, opened: list[Owned]) -> None:
         with self._rounds.outlive():
             self.hub.opened(opened)
         self.pager.claimed(opened)
         self.inbox.poke()
 
-    def after_release(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> None:
+    def after_release(self, released: Released) -> None:
         """A turn that was held for a step at a former owner goes on."""
-        telemetry.HANDOVERS.labels(outcome=resume.value).inc()
-        self.take_up(turn_id, owned, resume)
+        telemetry.HANDOVERS.labels(outcome=released.resume.value).inc()
+        self.take_up(released.turn_id, released.owned, released.resume)
         self.inbox.poke()  # rows that stayed due while the turn was held can be taken now
 
     def after_losses(self, lost: list[Owned]) -> None:
         self.ownership.lost(lost)
 
     def after_loss(self, gone: list[Owned]) -> None:
-        """Partitions are not ours any more, each told once per claim."""
-        parts = [(owned, self.scheduler.void(owned)) for owned in gone]
-        self.handover.begin(parts)
+        """Partitions are not ours any more, each told once per claim.
+
+        What memory knows of them is asked before any part forgets it. Their code is told to begin nothing new before
+        followers hear of it, who then see what still runs, and before slots are freed: what still runs keeps its slot.
+        """
+        losses = [
+            Loss(
+                each,
+                self.scheduler.void(each),
+                self.pager.has_unread(each),
+                self.pager.is_taking_up(each) or self.takeover.has_doubts(each),
+            )
+            for each in gone
+        ]
+        self.handover.begin(losses)
         with self._rounds.outlive():
-            self.hub.gone(parts)
+            self.hub.gone(losses)
         for owned in gone:
             self.executor.forget(owned)
             self.inbox.void(owned)

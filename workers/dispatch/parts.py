@@ -46,11 +46,11 @@ class Parts:
         self._outside = outside
         self.clock = clock
         self.claims = Claims()
-        self.fleet = Members(clock, outside.worker_id, settings.lane)
         self.background = Background(clock)
         self._rounds = Rounds("dispatcher", clock)
         self.dispatcher = Dispatcher(self._rounds, self.claims, self.background)
         self.dispatcher.reader = outside.reader
+        self.fleet = self.dispatcher.fleet = Members(clock, outside.worker_id, settings.lane)
         self.database_clock = self.dispatcher.database_clock = DatabaseClock(clock)
         self.loop_watch = LoopWatch(clock, settings.loop_stuck_s)
         self.threads = threads_of(settings)
@@ -117,17 +117,7 @@ class Parts:
 
     def _make_inbox(self) -> None:
         settings, outside, then = self._settings, self._outside, self.dispatcher
-        self.takeover = Takeover(
-            outside.partitions,
-            self.clock,
-            note_s=settings.handover_note_s,
-            bound_s=settings.handover_s,
-            cancel_s=settings.cancel_cleanup_s,
-            fleet=self.fleet,
-            ask=lambda partitions_of: self.others.ask(partitions_of, self.fleet),
-            on_open=then.after_opening,
-            on_released=then.after_release,
-        )
+        self.takeover = then.takeover = Takeover(outside.partitions, self.fleet, self.clock, settings, then)
         self.inbox = then.inbox = Inbox(
             outside.heads,
             self.scheduler,
@@ -190,29 +180,14 @@ class Parts:
         self.ownership = then.ownership = Ownership(
             outside.partitions,
             self.reading,
+            self.claims,
+            self.fleet,
             self.clock,
-            worker_id=outside.worker_id,
-            lane=settings.lane,
-            claims=self.claims,
-            fleet=self.fleet,
-            interval_s=settings.reconcile_interval_s,
-            on_claimed=self.takeover.begin,
-            on_void=then.after_loss,
+            settings,
+            then,
         )
         self.handover = then.handover = Handover(
-            outside.partitions,
-            self.flusher,
-            self.clock,
-            self.background,
-            outside.worker_id,
-            bound_s=settings.handover_s,
-            size_bytes_max=settings.flush_size_bytes_max,
-            until_known=self.takeover.until_known,
-            held_of=self.takeover.forget,
-            has_unread=self.pager.has_unread,
-            is_taking_up=lambda owned: self.pager.is_taking_up(owned) or self.takeover.has_doubts(owned),
-            on_done=then.after_handover,
-            on_told=then.after_telling,
+            outside.partitions, self.flusher, self.takeover, self.background, self.clock, settings, then
         )
         self.store_watch = StoreWatch(
             outside.reader,

@@ -14,6 +14,7 @@ from argosy.turn.status import Status
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.ownership.changes import Loss
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.stream.frame_publisher import FramePublisher
 from argosy.workers.dispatch.stream.hub import Hub
@@ -178,4 +179,4 @@ class Owner:
             turn.stop = Stop.HANDOVER
             turn.journal = Steps()
             self.live.pop(turn.turn_id)
-        self.hub.gone([(owned, list(turns))])
+        self.hub.gone([Loss(owned, list(turns), has_unread=False, is_taking_up=False)])

@@ -13,12 +13,12 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault
@@ -27,6 +27,8 @@ from argosy.turn.events import STEP_OUTCOMES
 from argosy.turn.inbox import RowKind
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.owned import Owned, Resume
+from argosy.workers.dispatch.ownership.changes import AfterHandover, Loss
+from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.tasks import Background
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workers.dispatch.writes import EventWrite
@@ -35,18 +37,6 @@ log = structlog.get_logger()
 
 _RETRY_S = 0.25
 _FAILURES_MAX = 5
-
-# (turn_id, runner) of turns that were held here because a step of them ran at another worker, the runner.
-Held = list[tuple[uuid.UUID, str]]
-
-
-class Loss(NamedTuple):
-    """A partition that is given away, with what memory knew then. has_unread, is_taking_up: see is_settled."""
-
-    owned: Owned
-    turns: list[Turn]
-    has_unread: bool
-    is_taking_up: bool
 
 
 def undelivered(turn: Turn) -> list[EventWrite]:
@@ -108,44 +98,27 @@ def parts_of(rows: list[ResultRow], size_bytes_max: int) -> Iterator[list[Result
 
 
 class Handover:
-    """The hand-over of partitions to other owners, and of borrowed turns back to theirs.
-
-    on_done(turn) is called when nothing of a turn runs here any more, on_told(turn) when rows for its owner were
-    written. until_known(owned) returns when it is known what the owner before us left. held_of(owned) returns, and
-    forgets, the turns that were held here for steps at other workers. has_unread(owned), is_taking_up(owned): see
-    is_settled.
-    """
+    """The hand-over of partitions to other owners, and of borrowed turns back to theirs."""
 
     def __init__(
         self,
         partitions: Partitions,
         flusher: Flusher,
-        clock: Clock,
+        takeover: Takeover,
         background: Background,
-        worker_id: uuid.UUID,
-        *,
-        bound_s: float,
-        size_bytes_max: int,
-        until_known: Callable[[Owned], Awaitable[None]],
-        held_of: Callable[[Owned], Held],
-        has_unread: Callable[[Owned], bool],
-        is_taking_up: Callable[[Owned], bool],
-        on_done: Callable[[Turn], None],
-        on_told: Callable[[Turn], None],
+        clock: Clock,
+        settings: Settings,
+        then: AfterHandover,
     ) -> None:
         self._partitions = partitions
         self._flusher = flusher
-        self._clock = clock
-        self._worker_id = worker_id
-        self._bound_s = bound_s
-        self._size_bytes_max = size_bytes_max
-        self._until_known = until_known
-        self._held_of = held_of
-        self._has_unread = has_unread
-        self._is_taking_up = is_taking_up
-        self._on_done = on_done
-        self._on_told = on_told
+        self._takeover = takeover
         self._background = background
+        self._clock = clock
+        self._worker_id = partitions.worker_id
+        self._bound_s = settings.handover_s
+        self._size_bytes_max = settings.flush_size_bytes_max
+        self._then = then
         self._rounds = Rounds("handover", clock)
         # Whether steps in flight are waited for.
         self._is_patient = True
@@ -164,14 +137,12 @@ class Handover:
             if turn.execution is not None and turn.stop is None and not turn.has_ended:
                 turn.stop_as(Stop.HANDOVER)
 
-    def begin(self, parts: list[tuple[Owned, list[Turn]]]) -> None:
+    def begin(self, losses: list[Loss]) -> None:
         """Leave the notes of these partitions, then deliver outcomes. They are lost, or all that they had to write is
-        written. parts: each partition with the turns of it that memory holds.
+        written.
         """
-        losses = []
-        for owned, turns in parts:
-            self.stop_starting(turns)
-            losses.append(Loss(owned, turns, self._has_unread(owned), self._is_taking_up(owned)))
+        for each in losses:
+            self.stop_starting(each.turns)
         if opened := [each for each in losses if each.owned.is_open]:
             self._background.spawn(self._give(opened))
         for each in losses:
@@ -200,7 +171,7 @@ class Handover:
             if turn not in idle:
                 self._background.spawn(self._deliver_and_give_back(turn, back))
         for turn in idle:
-            self._on_done(turn)
+            self._then.after_handover(turn)
         if idle:
             await self._insist(lambda: back(idle))
 
@@ -212,19 +183,19 @@ class Handover:
     async def _give(self, losses: list[Loss]) -> None:
         await self._flusher.answered()
         for each in losses:
-            await self._until_known(each.owned)
+            await self._takeover.until_known(each.owned)
         note: list[tuple[int, uuid.UUID, str]] = []
         kept: list[tuple[Turn, str]] = []
-        for owned, turns, _, _ in losses:
-            runner = f"{self._worker_id}/{owned.epoch}"
-            for turn in turns:
+        for loss in losses:
+            owned, runner = loss.owned, f"{self._worker_id}/{loss.owned.epoch}"
+            for turn in loss.turns:
                 if in_flight(turn) or undelivered(turn):
                     kept.append((turn, runner))
                     note.append((owned.partition, turn.turn_id, runner))
                 else:
                     with self._rounds.outlive(turn_id=str(turn.turn_id)):
-                        self._on_done(turn)
-            note += [(owned.partition, *each) for each in self._held_of(owned)]
+                        self._then.after_handover(turn)
+            note += [(owned.partition, *each) for each in self._takeover.forget(owned)]
         partitions, epochs = [each.owned.partition for each in losses], [each.owned.epoch for each in losses]
         # Not earlier: only after the answers to the flushes is it known what Postgres has of the turns.
         settled = [
@@ -262,12 +233,12 @@ class Handover:
         except TimeoutError:
             log.warning(telemetry.HANDOVER_LATE, turn_id=str(turn.turn_id), bound_s=self._bound_s)
         finally:
-            self._on_done(turn)
+            self._then.after_handover(turn)
 
     async def _tell(self, turn: Turn, rows: list[ResultRow]) -> None:
         for part in parts_of(rows, self._size_bytes_max):
             await self._insist(partial(self._partitions.write_results, part))
-        self._on_told(turn)
+        self._then.after_telling(turn)
 
     async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
         """Repeat `write` until it succeeds: what it writes is known nowhere else.

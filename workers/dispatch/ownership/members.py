@@ -15,12 +15,12 @@ NEW_S: Final = 3.0  # a worker that starts notifies all others: they have looked
 
 
 class Members:
-    """The members of all lanes, this worker among them."""
+    """The members of all lanes, this worker among them. worker_id, lane: of this worker."""
 
     def __init__(self, clock: Clock, worker_id: uuid.UUID, lane: str) -> None:
         self._clock = clock
-        self._worker_id = worker_id
-        self._lane = lane
+        self.worker_id = worker_id
+        self.lane = lane
         self._unknown_since_s: dict[uuid.UUID, float] = {}
         self.all: Sequence[Member] = ()
         # Whether `told` was called yet.
@@ -33,7 +33,7 @@ class Members:
         self._unknown_since_s = {each: at_s for each, at_s in self._unknown_since_s.items() if each not in known}
 
     def is_living(self, worker_id: uuid.UUID) -> bool:
-        if worker_id == self._worker_id:
+        if worker_id == self.worker_id:
             return True
         found = next((each for each in self.all if each.worker_id == worker_id), None)
         if found is not None:
@@ -57,6 +57,6 @@ class Members:
     def has_company(self) -> bool:
         """Whether another worker of the lane could take over: it lives, and does not drain."""
         return any(
-            each.is_alive and not each.is_draining and each.lane == self._lane and each.worker_id != self._worker_id
+            each.is_alive and not each.is_draining and each.lane == self.lane and each.worker_id != self.worker_id
             for each in self.all
         )

@@ -23,12 +23,14 @@ import structlog
 
 from argosy import ids, telemetry
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.errors import UnavailableError
 from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.partition import Claimed, Orphan, Partitions
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.ownership.changes import AfterClaims, NewClaim
 from argosy.workers.dispatch.ownership.members import NEW_S, Members
 from argosy.workers.dispatch.ownership.readiness import Readiness
 from argosy.workers.dispatch.ownership.reading import Reading
@@ -59,37 +61,26 @@ def to_adopt(orphans: Sequence[Orphan], members: Sequence[Member], lane: str, me
 
 
 class Ownership:
-    """The loops that claim and read partitions; `run` goes on until cancelled. The claims are changed only here.
-
-    on_claimed(list) gets the partitions that were claimed, with their former owners; on_void(list) those that are not
-    ours any more.
-    """
+    """The loops that claim and read partitions; `run` goes on until cancelled. The claims are changed only here."""
 
     def __init__(
         self,
         partitions: Partitions,
         reading: Reading,
-        clock: Clock,
-        *,
-        worker_id: uuid.UUID,
-        lane: str,
         claims: Claims,
         fleet: Members,
-        interval_s: float,
-        on_claimed: Callable[[list[tuple[Owned, Claimed]]], None],
-        on_void: Callable[[list[Owned]], None],
+        clock: Clock,
+        settings: Settings,
+        then: AfterClaims,
     ) -> None:
         self._partitions = partitions
         self._reading = reading
         self._clock = clock
-        self._worker_id = worker_id
-        self._lane = lane
         self._claims = claims
         self._owned = claims.owned
         self.fleet = fleet
-        self._interval_s = interval_s
-        self._on_claimed = on_claimed
-        self._on_void = on_void
+        self._interval_s = settings.reconcile_interval_s
+        self._then = then
         self._eligible: frozenset[int] = frozenset()
         self._has_to_look_for_orphans = False
         self._orphans_at_s = clock.monotonic_s()
@@ -236,11 +227,11 @@ class Ownership:
         self._has_to_look_for_orphans = False
         self._orphans_at_s = self._clock.monotonic_s()
         try:
-            found = await self._partitions.orphans([*self.fleet.living, self._worker_id])
+            found = await self._partitions.orphans([*self.fleet.living, self.fleet.worker_id])
             orphans = [each for each in found if each.owner is None or not self.fleet.is_living(each.owner)]
             if len(orphans) < len(found):  # an owner that we do not know yet may have started just now: look again soon
                 self._has_to_look_for_orphans = True
-            mine = to_adopt(orphans, self.fleet.all, self._lane, self._worker_id)
+            mine = to_adopt(orphans, self.fleet.all, self.fleet.lane, self.fleet.worker_id)
             asked_s = self._clock.monotonic_s()
             adopted = await self._partitions.adopt(mine) if mine else {}
         except Exception:
@@ -267,9 +258,9 @@ class Ownership:
             each = Owned(partition, claim.epoch, ids.buckets_of(partition, self._claims.partition_count))
             each.confirm(asked_s)
             self._owned[partition] = each
-            new.append((each, claim))
+            new.append(NewClaim(each, claim))
         self._has_to_read.set()
-        self._on_claimed(new)
+        self._then.after_claim(new)
         if self.is_draining:  # the claim was sent before the drain began
             self._void([each for each, _ in new])
 
@@ -284,4 +275,4 @@ class Ownership:
             each.lose()
             del self._owned[each.partition]
         if gone:
-            self._on_void(gone)
+            self._then.after_loss(gone)

@@ -17,15 +17,16 @@ Rules (one place each, as pure decisions):
 import asyncio
 import math
 import uuid
-from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.partition import Claimed, Note, Partitions
 from argosy.workers.dispatch.owned import Owned, Resume
+from argosy.workers.dispatch.ownership.changes import AfterTakeover, NewClaim, Released
 from argosy.workers.dispatch.ownership.members import Members
 
 _LOOK_S = 0.02
@@ -83,36 +84,19 @@ def resumes_as(note: Note, runner: str, claim: Claimed, opened_as: Resume) -> Re
 
 
 class Takeover:
-    """Claimed partitions that wait to be opened, and turns that are held; `run` goes on until cancelled.
-
-    ask(former owner → partitions) asks former
-    owners for their notes. on_open(list) is called when turns of these partitions that wait in Postgres may run,
-    on_released(turn_id, owned, resume) when a held turn may.
-    """
+    """Claimed partitions that wait to be opened, and turns that are held; `run` goes on until cancelled."""
 
     def __init__(
-        self,
-        partitions: Partitions,
-        clock: Clock,
-        *,
-        note_s: float,
-        bound_s: float,
-        cancel_s: float,
-        fleet: Members,
-        ask: Callable[[dict[uuid.UUID, list[int]]], None],
-        on_open: Callable[[list[Owned]], None],
-        on_released: Callable[[uuid.UUID, Owned, Resume], None],
+        self, partitions: Partitions, fleet: Members, clock: Clock, settings: Settings, then: AfterTakeover
     ) -> None:
         self._partitions = partitions
         self._clock = clock
         self._rounds = Rounds("takeover", clock)
-        self._note_s = note_s
-        self._bound_s = bound_s
-        self._cancel_s = cancel_s
+        self._note_s = settings.handover_note_s
+        self._bound_s = settings.handover_s
+        self._cancel_s = settings.cancel_cleanup_s
         self._fleet = fleet
-        self._ask = ask
-        self._on_open = on_open
-        self._on_released = on_released
+        self._then = then
         # By claim, not by partition: for a claim that was lost before the former owner's note came, a note of our own
         # is still to be written.
         self._waiting: dict[Owned, Waiting] = {}
@@ -120,11 +104,10 @@ class Takeover:
         self._known = asyncio.Event()
         self.held: dict[uuid.UUID, HeldTurn] = {}
 
-    def begin(self, claimed: list[tuple[Owned, Claimed]]) -> None:
+    def begin(self, claimed: list[NewClaim]) -> None:
         """Find out what the former owners of these partitions left, then open them."""
         until_s = self._clock.monotonic_s() + self._note_s
         self._waiting.update({owned: Waiting(owned, claim, until_s) for owned, claim in claimed})
-        self._ask(_by_owner(claimed))
         self._work.set()
 
     def is_held(self, turn_id: uuid.UUID) -> bool:
@@ -206,7 +189,7 @@ class Takeover:
         if held.owned.is_void:
             return
         del self.held[turn_id]
-        self._on_released(turn_id, held.owned, resume)
+        self._then.after_release(Released(turn_id, held.owned, resume))
 
     async def _look_for_notes(self) -> None:
         asked = dict(self._waiting)
@@ -244,7 +227,7 @@ class Takeover:
         self._known.set()
         self._known = asyncio.Event()
         if opened:
-            self._on_open(opened)
+            self._then.after_opening(opened)
 
     async def _crashes(self, known: dict[Owned, Resume]) -> dict[int, float] | None:
         """Return when an owner of each of these partitions last died; None: Postgres cannot tell now.
@@ -281,11 +264,3 @@ class Takeover:
                 continue  # a newer claim of ours holds it
             resume = resumes_as(note, runner, claim, owned.resume)
             self.held[turn_id] = HeldTurn(owned, runner, until_s, resume)
-
-
-def _by_owner(claimed: Iterable[tuple[Owned, Claimed]]) -> dict[uuid.UUID, list[int]]:
-    found: dict[uuid.UUID, list[int]] = {}
-    for owned, claim in claimed:
-        if claim.former_owner is not None:
-            found.setdefault(claim.former_owner, []).append(owned.partition)
-    return found

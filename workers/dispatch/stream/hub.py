@@ -21,6 +21,7 @@ from argosy.turn.events import RESTS, STEP_ENDS, Event
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.ownership.changes import Loss
 from argosy.workers.dispatch.ownership.handover import in_flight
 from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.ownership.takeover import HeldTurn
@@ -194,12 +195,12 @@ class Hub:
             for each in self._subscribers.of(turn_id, session_id):
                 self._send_look(each, turn_id)
 
-    def gone(self, parts: Iterable[tuple[Owned, list[Turn]]]) -> None:
-        """Tell the subscribers of partitions that are not ours any more. parts: each with its turns in memory."""
+    def gone(self, losses: Iterable[Loss]) -> None:
+        """Tell the subscribers of partitions that are not ours any more."""
         void = set()
-        for owned, turns in parts:
-            void.add(owned)
-            self._leaving.update({turn.turn_id: turn for turn in turns if in_flight(turn)})
+        for loss in losses:
+            void.add(loss.owned)
+            self._leaving.update({turn.turn_id: turn for turn in loss.turns if in_flight(turn)})
         if not self._subscribers.count:
             return
         for each in self._subscribers.all():
