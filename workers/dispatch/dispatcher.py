@@ -35,7 +35,7 @@ from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.ring import Member
-from argosy.workers.dispatch.scheduling.histories import Unreadable
+from argosy.workers.dispatch.scheduling.loading import Unreadable
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.stream.hub import Hub

@@ -27,7 +27,7 @@ from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.reading import Reading
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
-from argosy.workers.dispatch.scheduling.histories import Bounds, Histories
+from argosy.workers.dispatch.scheduling.histories import Histories
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_watch import StoreWatch
@@ -75,24 +75,15 @@ class Parts:
 
     def _make_execution(self, catalog: Catalog) -> None:
         settings, outside, then = self._settings, self._outside, self.dispatcher
-        histories = Histories(
-            outside.heads,
-            self.clock,
-            Bounds(settings.history_size_bytes_max, settings.loaded_size_bytes_max),
-            begin=then.after_load,
-            set_aside=then.after_unreadable,
-            loaded_size_bytes=lambda: sum(each.history_bytes for each in self.scheduler.live.values()),
-        )
+        histories = Histories(outside.heads, self.scheduler, self.clock, settings, then)
         self.pager = then.pager = Pager(
             outside.heads,
             self.scheduler,
+            histories,
             self.clock,
-            look_ahead_turns=settings.look_ahead_turns,
-            ready_sessions_max=settings.ready_sessions_max,
+            settings,
+            then,
             is_held=lambda turn_id: self.takeover.is_held(turn_id) or self.lending.is_lent(turn_id),
-            on_lent=then.after_lent_head,
-            histories=histories,
-            on_ready=then.after_paging,
         )
         self.executor = then.executor = Executor(
             self.scheduler,
@@ -103,7 +94,7 @@ class Parts:
             flush_queue_max=settings.flush_queue_max,
             limits=limits_of(settings),
             database_clock=self.database_clock,
-            load=self.pager.load,
+            load=histories.load,
             again=then.after_deferral,
             read_anew=then.after_misreading,
             on_freed=then.after_freeing,

@@ -26,7 +26,8 @@ from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.trials import Trials
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.owned import Owned
-from argosy.workers.dispatch.scheduling.histories import Unreadable, unreadable
+from argosy.workers.dispatch.scheduling.histories import unreadable
+from argosy.workers.dispatch.scheduling.loading import Unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.catalog import Catalog

@@ -14,13 +14,16 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.head import Heads, LoadedTurn
 from argosy.workers.dispatch.scheduling.found_turn import fill
+from argosy.workers.dispatch.scheduling.loading import AfterLoading, Unreadable
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
 
 _TURNS_PER_READ: Final = 64
@@ -29,41 +32,19 @@ _SLOW_ALONE_MAX: Final = 5  # reads of one turn that are too slow, before that t
 _WORDS_MAX: Final = 500
 
 
-class Bounds(NamedTuple):
-    """history_size_bytes_max: of one turn, with its unread signals. loaded_size_bytes_max: of all running turns."""
-
-    history_size_bytes_max: int
-    loaded_size_bytes_max: int
-
-
-class Unreadable(NamedTuple):
-    """Why a turn cannot run: a reason for turn.parked, and a message that says how to go on."""
-
-    reason: str
-    message: str
-
-
 class Histories:
-    """The reader of histories; `run` goes on until cancelled. begin(turn) is called when all of a turn is in memory,
-    set_aside(turn, why) when it cannot be read. loaded_size_bytes(): the size of the running turns' histories.
-    """
+    """The reader of histories; `run` goes on until cancelled."""
 
     def __init__(
-        self,
-        heads: Heads,
-        clock: Clock,
-        bounds: Bounds,
-        *,
-        begin: Callable[[Turn], None],
-        set_aside: Callable[[Turn, Unreadable], None],
-        loaded_size_bytes: Callable[[], int],
+        self, heads: Heads, scheduler: Scheduler, clock: Clock, settings: Settings, then: AfterLoading
     ) -> None:
         self._heads = heads
+        self._scheduler = scheduler
         self._clock = clock
-        self._bounds = bounds
-        self._begin = begin
-        self._set_aside = set_aside
-        self._loaded_size_bytes = loaded_size_bytes
+        self._then = then
+        # Of one turn, with its unread signals; of all running turns.
+        self._history_size_bytes_max = settings.history_size_bytes_max
+        self._loaded_size_bytes_max = settings.loaded_size_bytes_max
         self._turns: deque[Turn] = deque()
         self._large: deque[tuple[Turn, int]] = deque()
         self._work = asyncio.Event()
@@ -75,7 +56,7 @@ class Histories:
         self._slow_alone: dict[uuid.UUID, tuple[int, int]] = {}
 
     def load(self, turn: Turn) -> None:
-        """Read the turn's history and waiting signals, then begin it."""
+        """Read the turn's history and waiting signals, then tell that it is loaded."""
         self._turns.append(turn)
         self._work.set()
 
@@ -161,12 +142,12 @@ class Histories:
         if not self._large:
             return False
         turn, size_bytes = self._large[0]
-        if size_bytes > self._bounds.history_size_bytes_max:
+        if size_bytes > self._history_size_bytes_max:
             self._large.popleft()
-            self._set_aside(turn, too_large(size_bytes, self._bounds.history_size_bytes_max))
+            self._then.after_unreadable(turn, too_large(size_bytes, self._history_size_bytes_max))
             return True
-        loaded = self._loaded_size_bytes()
-        if loaded and loaded + size_bytes > self._bounds.loaded_size_bytes_max:
+        loaded = self._scheduler.loaded_size_bytes
+        if loaded and loaded + size_bytes > self._loaded_size_bytes_max:
             return False  # wait until a running turn has left memory
         row = None
         try:
@@ -191,7 +172,7 @@ class Histories:
                 fill(turn, row)
             else:
                 turn.refuse()
-            self._begin(turn)
+            self._then.after_load(turn)
         except Exception as error:
             if fault_of(error) is Fault.END:
                 raise
@@ -200,7 +181,7 @@ class Histories:
     def _give_up(self, turn: Turn, error: Exception, rounds: Rounds) -> None:
         rounds.say(error, turn_id=str(turn.turn_id))
         try:
-            self._set_aside(turn, unreadable(error))
+            self._then.after_unreadable(turn, unreadable(error))
         except Exception as another:  # a bug: this turn keeps its slot, and the others go on
             rounds.say(another, turn_id=str(turn.turn_id))
 

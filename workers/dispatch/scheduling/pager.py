@@ -18,6 +18,7 @@ from itertools import groupby
 from typing import Any
 
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.head import Head, Heads, LoadedTurn
@@ -25,6 +26,7 @@ from argosy.turn.status import ACTIVE, HELD, MAY_GO_ON, Status
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import goes_on, turn_of
 from argosy.workers.dispatch.scheduling.histories import Histories
+from argosy.workers.dispatch.scheduling.loading import AfterPaging
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
@@ -48,33 +50,27 @@ class Cursor:
 
 
 class Pager:
-    """The loops that page turns in; `run` goes on until cancelled. is_held(turn_id): whether a turn runs elsewhere.
-    on_lent(row, owned) is called for a turn that another worker borrows, on_ready() when heads may be ready.
-    """
+    """The loops that page turns in; `run` goes on until cancelled. is_held(turn_id): whether a turn runs elsewhere."""
 
     def __init__(
         self,
         heads: Heads,
         scheduler: Scheduler,
-        clock: Clock,
-        *,
-        look_ahead_turns: int,
-        ready_sessions_max: int,
-        is_held: Callable[[uuid.UUID], bool],
-        on_lent: Callable[[Head | LoadedTurn, Owned], None],
         histories: Histories,
-        on_ready: Callable[[], None],
+        clock: Clock,
+        settings: Settings,
+        then: AfterPaging,
+        *,
+        is_held: Callable[[uuid.UUID], bool],
     ) -> None:
         self._heads = heads
         self._scheduler = scheduler
-        self._clock = clock
-        self._limit = look_ahead_turns + 1
-        self._ready_max = ready_sessions_max
-        self._is_held = is_held
-        self._on_lent = on_lent
         self._histories = histories
-        self.load = histories.load
-        self._on_ready = on_ready
+        self._clock = clock
+        self._then = then
+        self._limit = settings.look_ahead_turns + 1
+        self._ready_max = settings.ready_sessions_max
+        self._is_held = is_held
         self._cursors: deque[Cursor] = deque()
         self._sessions_per_read, self._heads_per_read = _SESSIONS_PER_READ, _HEADS_PER_READ
         self._sessions_work = asyncio.Event()
@@ -120,13 +116,13 @@ class Pager:
                 if turn_id in read.left or turn_id in self._scheduler.live or row is None or turn is None:
                     return  # it ran or ended here meanwhile, or does not go on yet: what it waits for will wake it
                 if row.lent_to is not None:
-                    self._on_lent(row, owned)
+                    self._then.after_lent_head(row, owned)
                     return
                 turn.resume_as(resume)
                 if failures >= _CONTENT_FAILURES_MAX:
                     turn.require_load()
                 if owned.is_void or self._scheduler.found(turn):
-                    self._on_ready()
+                    self._then.after_paging()
                     return
                 await self._clock.sleep(_BUSY_S)  # its session is being paged in, which takes but a moment
         finally:
@@ -198,10 +194,10 @@ class Pager:
             is_held = bool(mine) and self._is_held_up(mine[0], each.owned)
             if mine and mine[0].lent_to is not None:
                 is_held = True
-                self._on_lent(mine[0], each.owned)
+                self._then.after_lent_head(mine[0], each.owned)
             turns = [self.turn_of(row, each.owned, read) for row in mine if row.turn_id not in self._scheduler.live]
             self._scheduler.paged(each, turns, is_all=len(mine) < self._limit, is_held=is_held, is_stale=is_stale)
-        self._on_ready()
+        self._then.after_paging()
         return True
 
     async def _read_heads(self) -> bool:
@@ -229,7 +225,7 @@ class Pager:
                 self._scheduler.more(row.session_id, row.bucket, owned)
                 continue
             if row.lent_to is not None:
-                self._on_lent(row, owned)
+                self._then.after_lent_head(row, owned)
                 continue
             is_known = row.turn_id in self._scheduler.live or self._comes_by_itself(row.turn_id)
             if status in ACTIVE and not is_known:
@@ -239,7 +235,7 @@ class Pager:
         else:
             cursor.bucket, cursor.session_id = rows[-1].bucket, rows[-1].session_id
         self.nudge()
-        self._on_ready()
+        self._then.after_paging()
         return True
 
     def _pass_over(self, cursor: Cursor) -> None:

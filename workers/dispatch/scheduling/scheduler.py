@@ -38,6 +38,11 @@ class Scheduler:
     def ready_count(self) -> int:
         return self._ready_count
 
+    @property
+    def loaded_size_bytes(self) -> int:
+        """The size of the histories of all turns in memory."""
+        return sum(turn.history_bytes for turn in self.live.values())
+
     def head_of(self, session_id: uuid.UUID) -> Turn | None:
         return None if (session := self.sessions.get(session_id)) is None else session.held
 
