@@ -149,6 +149,33 @@ def test_a_turn_accepted_while_the_head_before_it_ends_is_not_lost() -> None:
     assert session.session_id == following.session_id
 
 
+def test_a_turn_that_another_read_brought_and_that_left_before_its_accept_answered_is_not_started_again() -> None:
+    scheduler = Scheduler(look_ahead_turns=8)
+    turn, read_again = make_turn("s", 1), make_turn("s", 1)
+    read_again.turn_id = turn.turn_id
+    with scheduler.reads.begin() as read:
+        scheduler.found(read_again)
+        assert scheduler.pick() is read_again
+        scheduler.left(read_again)
+
+    scheduler.accepted(turn, True, read)
+
+    assert scheduler.pick() is None
+    assert [session.session_id for session in scheduler.take_to_page(10)] == [turn.session_id]
+
+
+def test_a_turn_that_ends_by_its_inbox_before_its_accept_answered_is_not_started() -> None:
+    scheduler = Scheduler(look_ahead_turns=8)
+    turn, cancelled = make_turn("s", 1), make_turn("s", 1)
+    cancelled.turn_id = turn.turn_id
+    scheduler.live[turn.turn_id] = cancelled  # as Delivery does for one that is only in Postgres
+
+    scheduler.accepted(turn, True, Read())
+
+    assert scheduler.pick() is None
+    assert scheduler.live == {turn.turn_id: cancelled}
+
+
 def test_a_turn_accepted_while_its_session_is_paged_in_is_paged_in_again() -> None:
     scheduler = Scheduler(look_ahead_turns=8)
     turn = make_turn("s", 2)

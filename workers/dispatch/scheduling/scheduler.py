@@ -52,12 +52,14 @@ class Scheduler:
         """
         if turn.turn_id in read.taken:
             turn.require_load()  # a signal was buffered for it before the accept's answer came
+        if turn.turn_id in self.live:
+            return  # another read was faster, or a row of its inbox has ended it already
         session = self.sessions.get(turn.session_id)
         if session is None:
-            if is_head:
+            if is_head and turn.turn_id not in read.left:
                 self._hold(self._session(turn), turn)
             elif turn.session_id in read.left:
-                # The turns before it left memory since the accept was sent: only Postgres knows whether they ended.
+                # It, or turns before it, left memory since the accept was sent: only Postgres knows how they stand.
                 self._page(self._session(turn))
         elif session.is_paging:
             self.reads.grew(session.session_id)
