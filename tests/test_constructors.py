@@ -1,0 +1,142 @@
+"""What a constructor takes: few collaborators, and functions only where a function is what is meant.
+
+A part that tells others what happened takes one collaborator for that (`then`), whose methods have names; a part that
+asks another one takes that part. A function that only forwards a call hides which of the two it is, and whom it calls.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGES: Final = ("argosy", "gateway", "workers")
+COLLABORATORS_MAX: Final = 7
+
+# Take more than seven, and why.
+LARGE: Final = {
+    "Turn": "data: what a turn is known by",
+    "Subscriber": "data: what a gateway asks for",
+    "Delivery": "not yet joined to the dispatcher",
+    "Drain": "not yet joined to the dispatcher",
+    "Exchange": "not yet joined to the dispatcher",
+    "Executor": "not yet joined to the dispatcher",
+    "Handover": "not yet joined to the dispatcher",
+    "Hub": "not yet joined to the dispatcher",
+    "Inbox": "not yet joined to the dispatcher",
+    "Lending": "not yet joined to the dispatcher",
+    "Ownership": "not yet joined to the dispatcher",
+    "Pager": "not yet joined to the dispatcher",
+    "SignsOfLife": "not yet joined to the dispatcher",
+    "Takeover": "not yet joined to the dispatcher",
+}
+# Functions that are meant: (class, parameter), and what the function is.
+MEANT: Final = {
+    ("Argosy", "workflows"): "the user's code",
+    ("Job", "call"): "the user's code",
+    ("OwnThread", "function"): "the user's code",
+    ("StepOperation", "function"): "the user's code",
+    ("Workflow", "function"): "the user's code",
+    ("_Asked", "operation"): "the user's code",
+    ("KafkaReader", "make_consumer"): "a factory",
+    ("MemberThread", "make"): "a factory",
+    ("Poller", "make_consumer"): "a factory",
+    ("TaskPart", "run"): "a factory: the part's coroutine",
+    ("ValueOperation", "make"): "a factory",
+    ("Execution", "random"): "randomness",
+    ("StepRunner", "random"): "randomness",
+    ("Handle", "callback"): "asyncio's handle API",
+    ("Timer", "callback"): "asyncio's handle API",
+    ("Format", "encode"): "a format",
+    ("Format", "farewell"): "a format",
+    ("ValueOperation", "read"): "a format",
+    ("_SigningContext", "encode"): "a format",
+}
+# Functions that forward a call, and how many a class takes: none may be added, and one that went leaves the table.
+FORWARDED: Final = {
+    "Attempts": 1,
+    "Cancels": 4,
+    "Delivery": 3,
+    "Driver": 1,
+    "Exchange": 7,
+    "Execution": 1,
+    "Executor": 8,
+    "Follower": 1,
+    "Handover": 6,
+    "Histories": 3,
+    "History": 1,
+    "Hub": 3,
+    "InHand": 1,
+    "Inbox": 2,
+    "Lending": 1,
+    "MemberThread": 1,
+    "Operations": 2,
+    "Others": 1,
+    "Ownership": 2,
+    "Pager": 3,
+    "PokeService": 4,
+    "Poker": 1,
+    "Poller": 1,
+    "PostgresConnection": 1,
+    "ReadAhead": 2,
+    "SignsOfLife": 4,
+    "StoreWatch": 1,
+    "Supervisor": 1,
+    "SyncContext": 1,
+    "Taken": 8,
+    "Takeover": 3,
+    "Together": 1,
+    "Told": 9,
+    "Trials": 1,
+    "TurnJournal": 2,
+    "TurnSource": 1,
+    "TurnWaits": 2,
+    "WorkerConnection": 1,
+}
+
+
+class Parameter(NamedTuple):
+    owner: str
+    name: str
+    annotation: str
+
+
+def _classes() -> Iterator[ast.ClassDef]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "_pb2" not in path.name:
+                yield from (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef))
+
+
+def _arguments(node: ast.ClassDef) -> list[ast.arg]:
+    """Return what `__init__` of the class takes, without self."""
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+            return [*each.args.posonlyargs, *each.args.args, *each.args.kwonlyargs][1:]
+    return []
+
+
+def _parameters(node: ast.ClassDef) -> Iterator[Parameter]:
+    """The parameters of `__init__`, or the fields of a class whose `__init__` is made from them."""
+    for argument in _arguments(node):
+        yield Parameter(
+            node.name, argument.arg, "" if argument.annotation is None else ast.unparse(argument.annotation)
+        )
+    makers = " ".join(map(ast.unparse, [*node.bases, *node.decorator_list]))
+    if "NamedTuple" in makers or "dataclass" in makers:
+        for field in node.body:
+            if isinstance(field, ast.AnnAssign):
+                yield Parameter(node.name, ast.unparse(field.target), ast.unparse(field.annotation))
+
+
+def test_constructors_take_at_most_seven_collaborators() -> None:
+    assert {each.name for each in _classes() if len(_arguments(each)) > COLLABORATORS_MAX} == LARGE.keys()
+
+
+def test_functions_that_forward_a_call_become_fewer() -> None:
+    functions = [each for node in _classes() for each in _parameters(node) if "Callable" in each.annotation]
+    meant = {(each.owner, each.name) for each in functions} & MEANT.keys()
+
+    assert meant == MEANT.keys()
+    assert Counter(each.owner for each in functions if (each.owner, each.name) not in MEANT) == FORWARDED
