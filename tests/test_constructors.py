@@ -18,7 +18,6 @@ COLLABORATORS_MAX: Final = 7
 LARGE: Final = {
     "Turn": "data: what a turn is known by",
     "Subscriber": "data: what a gateway asks for",
-    "Delivery": "not yet joined to the dispatcher",
     "Drain": "not yet joined to the dispatcher",
     "Exchange": "not yet joined to the dispatcher",
     "Executor": "not yet joined to the dispatcher",
@@ -57,7 +56,7 @@ MEANT: Final = {
 FORWARDED: Final = {
     "Attempts": 1,
     "Cancels": 4,
-    "Delivery": 3,
+    "Delivery": 2,
     "Driver": 1,
     "Exchange": 7,
     "Execution": 1,
@@ -84,7 +83,7 @@ FORWARDED: Final = {
     "StoreWatch": 1,
     "Supervisor": 1,
     "SyncContext": 1,
-    "Taken": 8,
+    "Taken": 7,
     "Takeover": 3,
     "Together": 1,
     "Told": 9,

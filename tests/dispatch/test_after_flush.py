@@ -9,7 +9,7 @@ import pytest
 
 from argosy.turn.events import Event
 from argosy.turn.status import Status
-from argosy.workers.dispatch.flush.batch import LooseMove, Placement
+from argosy.workers.dispatch.flush.flush_queue import LooseMove, Placement
 from argosy.workers.dispatch.writes import InboxWrite
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
 

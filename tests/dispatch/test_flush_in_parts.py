@@ -9,8 +9,8 @@ from argosy.errors import FlushSlowError
 from argosy.turn.events import Event
 from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import Status
-from argosy.workers.dispatch.flush.batch import Batch, LooseMove, Placement
 from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.flush.flush_queue import Batch, LooseMove, Placement
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.writes import Address, InboxWrite
 from tests.dispatch.joined_parts import Parts, catalog, make_owned, make_turn, until

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from argosy.log import Batch, Record
-from argosy.workers.dispatch.accept.gaps import is_continued
+from argosy.workers.dispatch.accept.backlog import is_continued
 from argosy.workers.dispatch.owned import Owned
 
 

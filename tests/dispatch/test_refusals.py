@@ -8,7 +8,7 @@ import pytest
 from argosy.errors import OwnershipLostError
 from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
-from argosy.workers.dispatch.flush.batch import LooseMove
+from argosy.workers.dispatch.flush.flush_queue import LooseMove
 from argosy.workers.dispatch.scheduling.reads import Read
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
 

@@ -24,7 +24,7 @@ from argosy.workers.dispatch.builds.lending import Lending
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.flush.batch import Placement
+from argosy.workers.dispatch.flush.flush_queue import Placement
 from argosy.workers.dispatch.flush.flushed import Flushed, Refused
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.others import Others
@@ -126,7 +126,8 @@ class Dispatcher:
 
     def _after_writing(self, turns: list[Turn]) -> None:
         self.executor.written(turns)
-        self.borrowing.written(turns)
+        if self.borrowing.turns:
+            self.borrowing.written(turns)
 
     def after_parking(self, inbox_ids: list[uuid.UUID]) -> None:
         self.inbox.moved(inbox_ids)

@@ -27,8 +27,7 @@ from argosy.store.fault import Fault, fault_of
 from argosy.store.numbered_stream import NumberedStream
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
 from argosy.workers.dispatch.accept.accepted import Accepted, AfterAccept
-from argosy.workers.dispatch.accept.backlog import Backlog, Taken
-from argosy.workers.dispatch.accept.gaps import is_continued
+from argosy.workers.dispatch.accept.backlog import Backlog, Taken, is_continued
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Hole, Owned
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler

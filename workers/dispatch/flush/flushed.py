@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from argosy.store.numbered_stream import Answer
-from argosy.workers.dispatch.flush.batch import LooseMove, Placement
 from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.flush.flush_queue import LooseMove, Placement
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 

@@ -20,7 +20,7 @@ from argosy.turn.events import Event
 from argosy.turn.inbox import TIMERS_OF_TURNS, Fate, RowKind
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.flush.batch import LooseMove, Placement
+from argosy.workers.dispatch.flush.flush_queue import LooseMove, Placement
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.in_hand import InHand
 from argosy.workers.dispatch.inbox.inbox_rule import Action, decide, decide_held, decide_unread, waits_for

@@ -23,7 +23,7 @@ from argosy.store.head import DueRow, Heads
 from argosy.turn.inbox import Queue
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.flush.batch import Placement
+from argosy.workers.dispatch.flush.flush_queue import Placement
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.delivery import Delivery
 from argosy.workers.dispatch.inbox.in_hand import ROWS_PER_READ, InHand
