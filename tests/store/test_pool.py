@@ -170,7 +170,7 @@ async def test_nothing_is_read_once_it_is_closed(store_dsn: str) -> None:
     await pool.fetchval("SELECT 1")
     await pool.close()
 
-    with pytest.raises(StoreUnavailableError, match="ends"):
+    with pytest.raises(StoreUnavailableError, match="is ending"):
         await pool.fetchval("SELECT 1")
 
 
