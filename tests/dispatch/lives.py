@@ -91,8 +91,8 @@ async def register(dsn: str) -> tuple[uuid.UUID, int]:
 
 
 @contextlib.asynccontextmanager
-async def watching(dsn: str, **timing: float) -> AsyncIterator[Watcher]:
-    watcher = Watcher(*await register(dsn), dsn, **timing)
+async def watching(dsn: str, ttl_s: float = 30.0, interval_s: float = 0.1) -> AsyncIterator[Watcher]:
+    watcher = Watcher(*await register(dsn), dsn, ttl_s, interval_s)
     watcher.signs.start()
     try:
         yield watcher

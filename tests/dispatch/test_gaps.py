@@ -94,7 +94,7 @@ def test_whatever_is_lost_on_the_way_every_record_is_read_once_in_order(seed: in
     chance = random.Random(seed)
     end = chance.randrange(20, 80)
     log = [each for each in range(end) if chance.random() < chance.choice((0.3, 0.9))]
-    reader, owned, read = Reader(log, end, chance), owned_at(0), []
+    reader, owned, read = Reader(log, end, chance), owned_at(0), list[int]()
 
     for _ in range(3_000):
         found = reader.poll()

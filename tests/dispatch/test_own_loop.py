@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from argosy import telemetry
 from argosy.workers.dispatch import own_loop
@@ -37,7 +38,7 @@ async def _quiet_for_a_moment() -> str:
     return "undisturbed"
 
 
-def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> list[dict[str, Any]]:
+def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> list[EventDict]:
     with capture_logs() as logged:
         own_loop.run(main())
     return logged

@@ -17,14 +17,15 @@ _TABLES = ("turns", "events", "inbox", "sessions", "positions", "partitions", "d
 async def test_a_rehearsal_goes_through_the_real_statements_writes_nothing_and_the_streams_go_on(database: str) -> None:
     await migrate(database)
     worker_id = uuid.uuid4()
-    streams = [NumberedStream(database, worker_id, stream, timeout_s=10.0) for stream in (1, 2)]
+    accepts, flushes = (NumberedStream(database, worker_id, stream, timeout_s=10.0) for stream in (1, 2))
     pool = Pool(database, 8, 10.0)
     connection = await asyncpg.connect(database, server_settings={"search_path": "argosy"})
     try:
-        for stream in streams:
+        for stream in (accepts, flushes):
             await stream.open()
         work = (
-            *streams,
+            accepts,
+            flushes,
             Partitions(pool, worker_id, "127.0.0.1:1", "default"),
             Heads(pool, "default", input_size_bytes_max=1),
         )
@@ -38,6 +39,6 @@ async def test_a_rehearsal_goes_through_the_real_statements_writes_nothing_and_t
         assert [tuple(row) for row in numbers] == [(1, 2), (2, 2)]
     finally:
         await connection.close()
-        for stream in streams:
+        for stream in (accepts, flushes):
             await stream.close()
         await pool.close()

@@ -1,7 +1,8 @@
 """A turn whose channels a test fills by hand."""
 
 from argosy.workflow.channel_bounds import ChannelBounds
-from argosy.workflow.channels import Channels, Kept
+from argosy.workflow.channels import Channels
+from argosy.workflow.own_emits import Kept
 
 BOUNDS = ChannelBounds(1 << 20, 1 << 20, 1 << 22, 16)
 

@@ -83,7 +83,9 @@ class Gateway:
         """turn_id and session_id as UUIDs; the number of the subscription is the next one."""
         self._next += 1
         fields.setdefault("tenant", TENANT)
-        values = {name: each.bytes if isinstance(each, uuid.UUID) else each for name, each in fields.items()}
+        values: dict[str, Any] = {
+            name: each.bytes if isinstance(each, uuid.UUID) else each for name, each in fields.items()
+        }
         return Subscribe(subscription=self._next, credit_bytes=credit_bytes, **values)
 
     async def subscribe(self, credit_bytes: int = CREDIT_BYTES, **fields: Any) -> int:

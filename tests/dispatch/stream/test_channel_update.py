@@ -17,7 +17,7 @@ from argosy.workers.dispatch.stream.channel_update import (
     without_step,
 )
 from argosy.workers.dispatch.stream.turn_frames import TurnFrames
-from argosy.workflow.channels import Kept
+from argosy.workflow.own_emits import Kept
 from tests.dispatch.stream.filled_turn import Turn
 
 ANY = 1 << 60

@@ -43,7 +43,7 @@ async def test_a_text_waits_in_its_middle_for_the_event_that_it_follows(owner: O
     turn.write(Event.VALUE_RECORDED, "k")
     owner.emit(turn, "after")
     owner.frame_publisher._publish_all()
-    await gateway.until(lambda: gateway.text(number))
+    await gateway.until(lambda: bool(gateway.text(number)))
     assert gateway.text(number) == "before "
     owner.flush(turn)
     await gateway.until(lambda: gateway.text(number) == "before after")

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import uuid
+from functools import partial
+from typing import Any
 
 import grpc
 import pytest
@@ -62,7 +64,7 @@ async def test_a_worker_says_that_it_lives(owner: Owner, gateway: Gateway) -> No
     ids=["a newer claim", "turn and session", "no turn"],
 )
 async def test_what_cannot_be_watched_here_is_refused(
-    owner: Owner, gateway: Gateway, fields: dict[str, object], reason: int
+    owner: Owner, gateway: Gateway, fields: dict[str, Any], reason: int
 ) -> None:
     number = await gateway.subscribe(**{"turn_id": owner.turn().turn_id, **fields})
 
@@ -150,7 +152,7 @@ async def _hold_streams(owner: Owner) -> None:
         async with asyncio.timeout(5):
             each.read()
             await each.send()
-            await each.until(lambda each=each: bool(each.received))
+            await each.until(partial(bool, each.received))
     async with Gateway(owner.address, owner.worker_id) as one_more:
         await one_more.send()
         assert await one_more.until_ended() is grpc.StatusCode.RESOURCE_EXHAUSTED
