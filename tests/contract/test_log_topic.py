@@ -57,7 +57,7 @@ async def test_a_topic_that_was_deleted_and_made_again_is_another_log(log: Log) 
 
 
 async def test_a_topic_that_is_not_there_is_named_together_with_the_command_that_makes_it(log: Log) -> None:
-    settings = log.settings.model_copy(update={"kafka_topic_prefix": "nobody-made-this"})
+    settings = log.settings.model_copy(update={"kafka_topic_prefix": "nobody-made-this", "kafka_topic_visible_s": 1.0})
 
     with pytest.raises(SettingError, match="argosy topics"):
         await open_writer(settings, log.dsn)

@@ -2,9 +2,10 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from argosy.clock import SystemClock
 from argosy.config import load
@@ -12,6 +13,7 @@ from argosy.errors import FlushRefusedError
 from argosy.log import Identity
 from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
+from argosy.store.parameters import CALL, FLUSH, names_of
 from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.parts import Parts as DispatchParts
@@ -80,6 +82,11 @@ class Stream:
         if self.refuse(arguments):
             raise self.error
         return Answer(1, datetime.now(UTC), [True] * len(arguments[1]), self.apply(arguments), None, None)
+
+
+def arguments_of(call: Sequence[Any]) -> dict[str, Any]:
+    """The arguments of one flush, by the names of its parameters."""
+    return dict(zip(names_of(FLUSH)[len(CALL) :], call, strict=True))
 
 
 class HeadsStub:

@@ -2,18 +2,16 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
-from argosy.store.parameters import CALL, FLUSH, names_of
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling.pager import turn_of
 from argosy.workers.dispatch.scheduling.reads import Read
-from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_turn, until
+from tests.dispatch.joined_parts import SUSPENDED, Parts, arguments_of, catalog, due_row, loaded, make_turn, until
 
 
 async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
@@ -356,15 +354,10 @@ def waiting_for(key: str, kind: str, timer_id: uuid.UUID, timeout_s: float = 86_
 
 def moves(parts: Parts) -> dict[uuid.UUID, str]:
     """What became of rows, by all flushes."""
-    flushes = [argument_of(call) for call in parts.stream.calls]
+    flushes = [arguments_of(call) for call in parts.stream.calls]
     return {row_id: to for flush in flushes for row_id, to in zip(flush["x_id"], flush["x_to"], strict=True)}
 
 
 def written_rows(parts: Parts) -> list[uuid.UUID]:
     """New rows of all flushes."""
-    return [row_id for call in parts.stream.calls for row_id in argument_of(call)["i_id"]]
-
-
-def argument_of(call: Sequence[Any]) -> dict[str, Any]:
-    """The arguments of one flush, by the names of its parameters."""
-    return dict(zip(names_of(FLUSH)[len(CALL) :], call, strict=True))
+    return [row_id for call in parts.stream.calls for row_id in arguments_of(call)["i_id"]]

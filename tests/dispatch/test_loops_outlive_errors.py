@@ -30,7 +30,7 @@ from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_watch import StoreWatch
 from argosy.workers.dispatch.tasks import Background
 from tests.dispatch.claims import claims_of
-from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
+from tests.dispatch.joined_parts import SUSPENDED, Parts, arguments_of, catalog, loaded, make_owned, make_turn, until
 from tests.dispatch.members_stub import MembersStub
 from tests.dispatch.said import Said, settings_of
 from tests.dispatch.test_due_rows import due_row
@@ -127,7 +127,10 @@ async def test_sessions_are_read_although_one_cannot_be(error):
             parts.pager.nudge()
 
             await until(
-                lambda: parts.executor.running == 0 and any(good.turn_id in call[4] for call in parts.stream.calls)
+                lambda: (
+                    parts.executor.running == 0
+                    and any(good.turn_id in arguments_of(call)["u_turn"] for call in parts.stream.calls)
+                )
             )
 
 
@@ -144,7 +147,7 @@ async def test_heads_are_read_after_reads_that_failed(error):
         async with running(parts.pager.run()):
             parts.pager.claimed([parts.owned[0]])
 
-            await until(lambda: any(head.turn_id in call[4] for call in parts.stream.calls))
+            await until(lambda: any(head.turn_id in arguments_of(call)["u_turn"] for call in parts.stream.calls))
 
 
 @EACH_KIND
@@ -155,7 +158,7 @@ async def test_the_inbox_is_read_after_reads_that_failed(error):
         turn = loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom", "status": "parked"})
         parts.heads.due = [due_row(turn, uuid.uuid4(), "cancel")]
         async with running(parts.inbox.run()):
-            await until(lambda: any(turn.turn_id in call[4] for call in parts.stream.calls))
+            await until(lambda: any(turn.turn_id in arguments_of(call)["u_turn"] for call in parts.stream.calls))
 
 
 @pytest.mark.parametrize("error", [*KINDS, OwnershipLostError("the turn's")], ids=lambda error: type(error).__name__)
@@ -173,7 +176,7 @@ async def test_a_row_that_cannot_be_taken_keeps_no_other_from_its_turn(error):
 
         parts.inbox._delivery.take = take_or_fail
         async with running(parts.inbox.run()):
-            await until(lambda: any(good.turn_id in call[4] for call in parts.stream.calls))
+            await until(lambda: any(good.turn_id in arguments_of(call)["u_turn"] for call in parts.stream.calls))
             await until(lambda: len(tries) == 5)
             await asyncio.sleep(0.1)
             assert len(tries) == 5, "tried for ever"

@@ -10,7 +10,7 @@ from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.flush_queue import LooseMove
 from argosy.workers.dispatch.scheduling.reads import Read
-from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
+from tests.dispatch.joined_parts import Parts, arguments_of, catalog, make_turn, until
 
 
 async def test_a_refused_loose_move_is_left_and_others_are_written():
@@ -22,7 +22,7 @@ async def test_a_refused_loose_move_is_left_and_others_are_written():
 
         await parts.flusher.drained()
 
-        assert [*parts.stream.calls[-1][33]] == [good]
+        assert [*arguments_of(parts.stream.calls[-1])["x_id"]] == [good]
         assert not parts.tasks[0].done()
 
 

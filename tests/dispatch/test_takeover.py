@@ -15,7 +15,7 @@ from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.ownership.changes import NewClaim
 from argosy.workers.dispatch.ownership.takeover import Takeover, resumes_as
-from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_owned, until
+from tests.dispatch.joined_parts import Parts, arguments_of, catalog, due_row, loaded, make_owned, until
 from tests.dispatch.members_stub import MembersStub
 from tests.dispatch.said import Said, settings_of
 from tests.harness.hand_clock import HandClock
@@ -185,7 +185,7 @@ async def test_a_turn_whose_deadline_passes_while_it_is_read_to_go_on_is_not_run
         await until(lambda: parts.stream.calls and row.turn_id not in parts.scheduler.live)
 
         assert not ran
-        assert [status for call in parts.stream.calls for status in call[8]] == [Status.EXPIRED]
+        assert [status for call in parts.stream.calls for status in arguments_of(call)["u_status"]] == [Status.EXPIRED]
         assert parts.executor.running == 0
 
 
@@ -223,5 +223,5 @@ async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_hears_it_once_
         await until(lambda: parts.stream.calls and row.turn_id not in parts.scheduler.live)
 
         assert (heard, began) == ([None], ["undo"])
-        assert list(parts.stream.calls[-1][8]) == [Status.CANCELLED]
+        assert list(arguments_of(parts.stream.calls[-1])["u_status"]) == [Status.CANCELLED]
         assert parts.executor.running == 0
