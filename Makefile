@@ -1,5 +1,5 @@
 # make run     set up, start everything on this machine, show a first conversation, keep serving (ARGS=--once: end after it)
-# make test    set up, then every test but the slow suites, on a real Kafka and a real Postgres
+# make test    set up, then every test but the slow suites, on a real Kafka and a real Postgres (JOBS=0: in one process)
 # make lowest  tests of what the lowest versions of everything that Argosy says it works with could break
 # make packages  what needs the package index: the wheel, frameworks beside it, clients that others generate
 # make docs    the site of the documentation in site/, every link checked
@@ -9,6 +9,7 @@
 # make rolling  one fleet of this version and another one, rolled back and forth (ARGS="--beside DIR": that one's checkout)
 # make check   format, lint, types
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 JARS := from argosy.config import default_data_dir; from argosy.local.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml
@@ -38,7 +39,7 @@ run: .venv
 test: .venv/installed-dev
 	@sh tests/install_needs.sh
 	@$(BIN)/python -c '$(JARS)'
-	$(BIN)/python -m pytest -m "not slow and not packages" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not packages" -n $(JOBS) --dist loadfile $(ARGS)
 
 # Each dependency at work: pydantic-settings, structlog, prometheus, rich, msgspec, jsonpatch (unit), typer and rich
 # (command line), httpx2 (client), fastapi, uvicorn and httptools (gateway), grpc and protobuf (calls, streams), asyncpg

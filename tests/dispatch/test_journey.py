@@ -5,6 +5,7 @@ log, which hands over the batch, and the stream to Postgres are not entered.
 """
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 from types import FrameType
@@ -110,18 +111,20 @@ class Flow:
 
 
 class Entered:
-    """The product's files of which code runs while it is open."""
+    """The files of the product of which code runs while it is open, but for what the garbage collector calls."""
 
     def __init__(self) -> None:
         self.files: set[str] = set()
         self._known: dict[str, str] = {}
 
     def __enter__(self) -> set[str]:
+        gc.disable()
         sys.setprofile(self._note)
         return self.files
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
+        gc.enable()
 
     def _note(self, frame: FrameType, event: str, _: object) -> None:
         if event != "call":

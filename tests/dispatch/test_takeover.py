@@ -20,7 +20,7 @@ from tests.dispatch.members_stub import MembersStub
 from tests.dispatch.said import Said, settings_of
 from tests.harness.hand_clock import HandClock
 
-FORMER, OLDER, TURN = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+FORMER, OLDER, TURN = (uuid.UUID(int=number) for number in (1, 2, 3))
 RUNNER = f"{OLDER}/5"
 CLAIM = Claimed(7, FORMER, 6)
 STARTED = [(1, 1, "turn.started", "", b"{}")]

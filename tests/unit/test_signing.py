@@ -107,7 +107,18 @@ def test_a_call_begins_with_the_proof_of_its_caller() -> None:
         {PROOF_HEADER: None},
         {NONCE_HEADER: None},
     ],
-    ids=str,
+    ids=[
+        "nonce: empty",
+        "nonce: too long",
+        "nonce: text",
+        "nonce: another",
+        "proof: empty",
+        "proof: text",
+        "proof: another secret",
+        "proof: another method",
+        "proof: none",
+        "nonce: none",
+    ],
 )
 def test_a_call_that_begins_otherwise_is_refused(changed: dict[str, object]) -> None:
     metadata = {NONCE_HEADER: CALLER_NONCE, PROOF_HEADER: proof(KEY, METHOD, CALLER_NONCE)} | changed
