@@ -332,6 +332,8 @@ async def test_due_rows_are_read_by_the_index_of_their_queue(store_dsn: str, han
     await write(hand, turn, "timer", "sleep", 20_000)
     await write(hand, turn, "cancel")
     connection: asyncpg.Connection = await connect(store_dsn)
+    await connection.execute("VACUUM turns")  # what other tests left dead is not what is counted
+    await connection.execute("VACUUM sessions")
 
     arguments: tuple[object, ...] = (LANE, [0], [1023], [], [1, 2, 3, 4], [10, 10, 10, 10], 1_000)
     statement = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + load_queries("head")["due_inbox"]
