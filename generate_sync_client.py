@@ -1,5 +1,6 @@
-"""Generates argosy/client/sync_client.py from async_client.py beside it, so that no signature stands twice:
-`python generate_sync_client.py`.
+"""Generate `argosy/client/sync_client.py` from `argosy/client/async_client.py`, so that no signature stands twice.
+
+Run `python generate_sync_client.py`; a test fails while the generated file is not current.
 """
 
 import subprocess
