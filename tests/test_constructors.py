@@ -73,7 +73,7 @@ FORWARDED: Final = {
     "PostgresConnection": 1,
     "ReadAhead": 2,
     "SignsOfLife": 4,
-    "StoreWatch": 1,
+    "StoreMonitor": 1,
     "Supervisor": 1,
     "SyncContext": 1,
     "Taken": 7,

@@ -267,7 +267,7 @@ class Driver:
     def _cancel(self, root: RootTask) -> None:
         """Tell the code that its turn is cancelled."""
         self._is_cancelled = True
-        self._journal.hear()
+        self._journal.note_cancelled()
         root.cancel()
 
     def _returned(self) -> None:

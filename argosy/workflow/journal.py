@@ -83,7 +83,7 @@ class Journal(Protocol):
         """Whether the turn was cancelled in this attempt: the cancel is recorded, and the code has to be told."""
         ...
 
-    def hear(self) -> None:
+    def note_cancelled(self) -> None:
         """Note that the code is told that its turn is cancelled, by this attempt or by history."""
         ...
 

@@ -15,7 +15,7 @@ from argosy.workers.dispatch.ownership.handover import is_settled
 from argosy.workers.dispatch.ownership.ownership import decide as decide_ownership
 from argosy.workers.dispatch.ownership.reading import is_missing, where_to_read
 from argosy.workers.dispatch.ownership.takeover import opens_as
-from argosy.workers.dispatch.store_watch import is_cut_off
+from argosy.workers.dispatch.store_monitor import is_cut_off
 from argosy.workers.dispatch.turn import Stop, Turn
 
 

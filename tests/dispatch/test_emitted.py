@@ -145,9 +145,9 @@ async def test_a_turn_that_is_stopped_leaves_what_its_workflow_said(runner: Any,
     assert data_of(turn, kind) == {"channels": {"log": {"text": "a"}}}
 
 
-@pytest.mark.parametrize("is_watched", [False, True])
+@pytest.mark.parametrize("is_followed", [False, True])
 async def test_a_resumed_turn_that_is_stopped_before_it_emits_is_the_same_for_who_watches(
-    runner: Any, is_watched: bool
+    runner: Any, is_followed: bool
 ) -> None:
     async def flow(ctx: Context) -> None:
         runs.append(ctx.attempt)
@@ -158,7 +158,7 @@ async def test_a_resumed_turn_that_is_stopped_before_it_emits_is_the_same_for_wh
 
     turns, runs = runner(flow), list[int]()
     first = await turns.run()
-    turns.is_watched = is_watched
+    turns.is_followed = is_followed
     resumed = await turns.begin(first, Status.SUSPENDED, signals=("go",))
     await until(lambda: len(runs) == 2)
     turns.executor.stop(resumed, Stop.CANCEL)

@@ -185,9 +185,9 @@ async def test_nothing_of_a_borrowed_turn_runs_before_its_start_is_recorded() ->
     assert not had_run
 
 
-@pytest.mark.parametrize("is_watched", [True, False])
+@pytest.mark.parametrize("is_followed", [True, False])
 async def test_the_start_of_a_turn_is_written_at_once_when_somebody_looks_on(
-    is_watched: bool, monkeypatch: pytest.MonkeyPatch
+    is_followed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flusher, "_LAZY_S", 3_600.0)
 
@@ -196,7 +196,7 @@ async def test_the_start_of_a_turn_is_written_at_once_when_somebody_looks_on(
 
     async with Parts(catalog(works_for_long)) as parts:
         turn = make_turn(parts.owned[0], "boom")
-        if is_watched:
+        if is_followed:
             parts.look_on(turn)
         parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
@@ -204,4 +204,4 @@ async def test_the_start_of_a_turn_is_written_at_once_when_somebody_looks_on(
         for _ in range(50):
             await asyncio.sleep(0)
 
-        assert bool(parts.stream.calls) is is_watched
+        assert bool(parts.stream.calls) is is_followed

@@ -27,7 +27,7 @@ from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.store_watch import StoreWatch
+from argosy.workers.dispatch.store_monitor import StoreMonitor
 from argosy.workers.dispatch.tasks import Background
 from tests.dispatch.claims import claims_of
 from tests.dispatch.joined_parts import SUSPENDED, Parts, arguments_of, catalog, loaded, make_owned, make_turn, until
@@ -268,9 +268,9 @@ async def test_who_is_cut_off_comes_back_although_the_log_could_not_be_told(erro
             await asyncio.sleep(0)
 
     log, stalled = Log(), [100.0]
-    watch = StoreWatch(log, Runs(), Soon(), bound_s=30.0, stalled_s=lambda: stalled[0])
-    async with running(watch.run()):
-        await until(lambda: watch._executor.is_cut_off)
+    monitor = StoreMonitor(log, Runs(), Soon(), bound_s=30.0, stalled_s=lambda: stalled[0])
+    async with running(monitor.run()):
+        await until(lambda: monitor._executor.is_cut_off)
         stalled[0] = 0.0
         await until(lambda: log.joined == 1)
 
@@ -348,12 +348,12 @@ async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(error):
     async with Parts(catalog(returns)) as parts:
         bad, good = (make_turn(parts.owned[0], "boom", place=place) for place in (1, 2))
 
-        def is_watched(turn):
+        def is_followed(turn):
             if turn is bad:
                 raise error
             return False
 
-        parts.executor._is_watched = is_watched
+        parts.executor._is_followed = is_followed
         for turn in (bad, good):
             parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()

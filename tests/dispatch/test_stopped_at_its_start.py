@@ -59,14 +59,14 @@ def _due(parts: Parts, turn: Turn, kind: str, name: str) -> uuid.UUID:
 
 @ENDS
 @pytest.mark.parametrize("passes", PASSES)
-@pytest.mark.parametrize("is_watched", [False, True], ids=["unwatched", "watched"])
+@pytest.mark.parametrize("is_followed", [False, True], ids=["not followed", "followed"])
 @pytest.mark.parametrize("found", [_queued, _found_running], ids=["queued", "found running"])
 async def test_a_turn_is_ended_however_soon_after_its_start_it_is_stopped(
-    found: Any, is_watched: bool, passes: int, kind: str, name: str, status: Status
+    found: Any, is_followed: bool, passes: int, kind: str, name: str, status: Status
 ) -> None:
     async with Parts(catalog(holds, "holds")) as parts:
         turn = found(parts)
-        if is_watched:
+        if is_followed:
             parts.look_on(turn)
         inbox_id = _due(parts, turn, kind, name)
         parts.scheduler.found(turn)

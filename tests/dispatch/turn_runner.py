@@ -52,7 +52,7 @@ class Runner:
     ) -> None:
         definition = Workflow("flow", "1", "", function, is_async, False, False)
         self.asked: list[Turn] = []
-        self.is_watched = False
+        self.is_followed = False
         self.clock = HandClock(1_000.0)
         self.threads = make_threads(steps=2, workflows=8, abandoned_max=4)
         self.scheduler = Scheduler(8)
@@ -81,7 +81,7 @@ class Runner:
     def _listener_of(self, turn: Turn) -> Callable[[], None] | None:
         assert turn.emitter is not None
         self.asked.append(turn)
-        return (lambda: None) if self.is_watched else None
+        return (lambda: None) if self.is_followed else None
 
     async def begin(
         self,

@@ -48,7 +48,7 @@ class ListJournal:
         self.replay = Replay(self.rows)
         self.is_stopped = False
         self.is_cancelled = False
-        self.has_heard = False
+        self.knows_of_cancel = False
         self.is_resting = asyncio.Event()
         self.open_waits: dict[str, tuple[str, str, float | None]] = {}
         self._advance: Callable[[], None] = lambda: None
@@ -63,8 +63,8 @@ class ListJournal:
         self.is_cancelled = True
         self._advance()
 
-    def hear(self) -> None:
-        self.has_heard = True
+    def note_cancelled(self) -> None:
+        self.knows_of_cancel = True
 
     def starts_now(self, key: str) -> bool:
         return False

@@ -24,7 +24,7 @@ async def test_code_without_a_handler_ends_at_once(made: Made) -> None:
     journal, ended = await run_cancelled(flow, lambda: made)
 
     assert isinstance(ended, asyncio.CancelledError)
-    assert journal.has_heard
+    assert journal.knows_of_cancel
     assert journal.outcomes()[0] == ("turn.cancelling", "")
 
 
@@ -78,7 +78,7 @@ async def test_every_replay_hears_of_the_cancel_at_the_same_place_and_goes_on(ma
         assert [(row[2], row[3]) for row in again.rows if "step" in row[2]] == [
             (row[2], row[3]) for row in whole if "step" in row[2]
         ]
-        assert again.has_heard
+        assert again.knows_of_cancel
         assert sum(row[2] == "turn.cancelling" for row in again.rows) == 1
     assert ended is None
     assert ran == [0, 1, "released"]
@@ -185,7 +185,7 @@ async def test_an_outcome_that_is_there_when_the_cancel_comes_keeps_its_place(ma
 
     assert made == ["past", "heard", "past", "heard"]
     assert result == "cleaned up"
-    assert again.has_heard
+    assert again.knows_of_cancel
 
 
 @pytest.mark.parametrize("how", ["raise", "return", "swallow"])
@@ -212,7 +212,7 @@ async def test_a_synchronous_workflow_hears_of_it_in_its_thread_at_its_operation
     assert isinstance(ended, asyncio.CancelledError) == (how == "raise")
     assert ran == (["swallow", "more"] if how == "swallow" else [how])
     assert made == ran * 2
-    assert again.has_heard
+    assert again.knows_of_cancel
 
 
 async def test_code_that_returns_before_it_hears_of_a_cancel_has_not_heard_of_it(made: Made) -> None:
@@ -236,5 +236,5 @@ async def test_code_that_returns_before_it_hears_of_a_cancel_has_not_heard_of_it
     again, result_again = await replay(flow, journal, len(journal.rows))
 
     assert (result, result_again) == ("whole", "whole")
-    assert not journal.has_heard
-    assert not again.has_heard
+    assert not journal.knows_of_cancel
+    assert not again.knows_of_cancel

@@ -98,7 +98,7 @@ class WorldJournal:
     def follow(self, advance: Callable[[], None]) -> None:
         self._advance = advance
 
-    def hear(self) -> None:
+    def note_cancelled(self) -> None:
         """What a turn comes to that was cancelled is not looked at here."""
 
     def hide(self, key: str) -> None:

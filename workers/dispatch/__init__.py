@@ -14,5 +14,5 @@ signs_of_life.py (shows that this worker lives, and sees which others do). parts
 and stops the process. Imports run from inbox over ownership, accept and execution to scheduling and flush.
 
 All of this runs on one event loop. Other threads: the log's reader, the signs of life, the guard of the event loop
-(loop_watch.py), the ops server, the watch on the parent process, and the threads for user code (workflow/threads.py).
+(loop_monitor.py), the ops server, the watch on the parent process, and the threads for user code (workflow/threads.py).
 """

@@ -6,7 +6,7 @@ from argosy.clock import Clock
 
 
 class DatabaseClock:
-    """The database's time, good to some milliseconds once `heard` was called. That is before a worker owns anything.
+    """The database's time, good to some milliseconds once `set` was called. That is before a worker owns anything.
 
     Nothing that decides about ownership reads it.
     """
@@ -15,7 +15,7 @@ class DatabaseClock:
         self._clock = clock
         self._ahead_s = clock.unix_ms() / 1000 - clock.monotonic_s()
 
-    def heard(self, at: datetime) -> None:
+    def set(self, at: datetime) -> None:
         """Take over the time `at` of an answer that the database has just given."""
         self._ahead_s = at.timestamp() - self._clock.monotonic_s()
 

@@ -72,7 +72,7 @@ class Dispatcher:
     # Records became turns
 
     def after_accept(self, accepted: Accepted) -> None:
-        self.database_clock.heard(accepted.at)
+        self.database_clock.set(accepted.at)
         for turn, is_head in accepted.placed:
             try:  # not Rounds.outlive: a context manager for each turn costs a microsecond
                 self.scheduler.accepted(turn, is_head, accepted.read)

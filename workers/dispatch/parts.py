@@ -18,7 +18,7 @@ from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import limits_of, threads_of
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
-from argosy.workers.dispatch.loop_watch import LoopWatch
+from argosy.workers.dispatch.loop_monitor import LoopMonitor
 from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
@@ -30,7 +30,7 @@ from argosy.workers.dispatch.partition_gauges import PartitionGauges
 from argosy.workers.dispatch.scheduling.histories import Histories
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.store_watch import StoreWatch
+from argosy.workers.dispatch.store_monitor import StoreMonitor
 from argosy.workers.dispatch.tasks import Background
 from argosy.workflow.catalog import Catalog
 
@@ -52,7 +52,7 @@ class Parts:
         self.dispatcher.reader = outside.reader
         self.fleet = self.dispatcher.fleet = Members(clock, outside.worker_id, settings.lane)
         self.database_clock = self.dispatcher.database_clock = DatabaseClock(clock)
-        self.loop_watch = LoopWatch(clock, settings.loop_stuck_s)
+        self.loop_monitor = LoopMonitor(clock, settings.loop_stuck_s)
         self.threads = threads_of(settings)
         self.scheduler = self.dispatcher.scheduler = Scheduler(settings.look_ahead_turns)
         self._make_exchange()
@@ -100,7 +100,7 @@ class Parts:
             on_freed=then.after_freeing,
             on_lacking=then.after_lack,
             listener_of=self.hub.listener_of,
-            is_watched=self.hub.is_watched,
+            is_followed=self.hub.is_followed,
             say=self._rounds.say,
         )
 
@@ -180,7 +180,7 @@ class Parts:
         self.handover = then.handover = Handover(
             outside.partitions, self.flusher, self.takeover, self.background, self.clock, settings, then
         )
-        self.store_watch = StoreWatch(
+        self.store_monitor = StoreMonitor(
             outside.reader,
             self.executor,
             self.clock,
@@ -234,8 +234,8 @@ class Parts:
     def loops(self) -> Sequence[asyncio.Task[None]]:
         """Start the loops that run until the worker ends, one task each."""
         parts = (
-            self.flusher, self.pager, self.inbox, self.intake, self.takeover, self.ownership, self.store_watch,
-            self.lending, self.borrowing, self.gauges, self.loop_watch, self.background,
+            self.flusher, self.pager, self.inbox, self.intake, self.takeover, self.ownership, self.store_monitor,
+            self.lending, self.borrowing, self.gauges, self.loop_monitor, self.background,
         )  # fmt: skip
         return [asyncio.create_task(kept(type(part).__name__.lower(), part.run, self.clock)) for part in parts]
 

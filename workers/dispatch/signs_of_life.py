@@ -1,7 +1,7 @@
 """Show other workers that this one lives, and watch which of them live.
 
 A thread does both, with a loop and connections of its own: user code that blocks the event loop must not make a working
-process look dead. (Nor does this thread hide a stuck loop: loop_watch.py ends such a process.)
+process look dead. (Nor does this thread hide a stuck loop: loop_monitor.py ends such a process.)
 
 - This process holds the session-level advisory lock of its worker number, and writes heartbeats.
 - It waits for the lock of its neighbour in the ring of living workers. When Postgres grants it, the neighbour is dead,

@@ -61,7 +61,7 @@ class Worker:
         identity = await when_ready(outside.reader.identity)
         await when_ready(lambda: parts.log_guard.begin(identity))
         await when_ready(outside.accepts.open)
-        parts.database_clock.heard(await when_ready(outside.flushes.open))
+        parts.database_clock.set(await when_ready(outside.flushes.open))
         await when_ready(
             lambda: rehearse(settings.lane, outside.accepts, outside.flushes, outside.partitions, outside.heads)
         )
@@ -85,7 +85,7 @@ class Worker:
         signs.start()
         identity = await when_ready(lambda: outside.reader.open(parts.intake.take, parts.ownership.eligible))
         parts.claims.begin(identity)
-        parts.loop_watch.guard()
+        parts.loop_monitor.guard()
         log.info(
             telemetry.WORKER_STARTED,
             worker_id=str(outside.worker_id),
@@ -175,7 +175,7 @@ class Worker:
         )
 
     def _health(self) -> tuple[bool, dict[str, Any]]:
-        late_s = self._parts.loop_watch.late_s
+        late_s = self._parts.loop_monitor.late_s
         return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:

@@ -64,7 +64,7 @@ class Executor:
         on_freed: Callable[[], None],
         on_lacking: Callable[[Turn], None],
         listener_of: Callable[[Turn], Callable[[], None] | None] = lambda _: None,
-        is_watched: Callable[[Turn], bool] = lambda _: False,
+        is_followed: Callable[[Turn], bool] = lambda _: False,
         say: Callable[..., object] = lambda *_, **__: None,
     ) -> None:
         self._scheduler = scheduler
@@ -80,7 +80,7 @@ class Executor:
         self._on_freed = on_freed
         self._on_lacking = on_lacking
         self._listener_of = listener_of
-        self._is_watched = is_watched
+        self._is_followed = is_followed
         self._say = say
         bounds = Bounds(limits.payload_size_bytes_max, limits.step_timeout_s_max, limits.callbacks_max)
         self._attempts = Attempts(flusher, threads, bounds, self._broken)
@@ -172,7 +172,7 @@ class Executor:
         turn.run_by(journal)
         if (turn.cancel_id is not None or journal.replay.is_settled(CANCEL)) and not self.cancels.tell(turn):
             return
-        if self._is_watched(turn):
+        if self._is_followed(turn):
             self._flusher.add(turn)
         else:
             self._flusher.add_lazily(turn)

@@ -50,9 +50,9 @@ class TurnJournal:
         "_waits",
         "active",
         "bounds",
-        "has_heard",
         "is_cancelled",
         "is_new",
+        "knows_of_cancel",
         "outcomes",
         "replay",
     )
@@ -79,7 +79,7 @@ class TurnJournal:
         self._on_handed_over = self._advance = _nothing
         self._hidden: set[str] | None = None  # keys of private steps
         # Whether the turn was cancelled in this attempt; whether its code was told so.
-        self.is_cancelled = self.has_heard = False
+        self.is_cancelled = self.knows_of_cancel = False
         self._is_closed = False
         self.replay = Replay(turn.history) if turn.history else NEW
         self.active: set[str] = set()  # keys of steps that are in flight
@@ -127,8 +127,8 @@ class TurnJournal:
     def follow(self, advance: Callable[[], None]) -> None:
         self._advance = advance
 
-    def hear(self) -> None:
-        self.has_heard = True
+    def note_cancelled(self) -> None:
+        self.knows_of_cancel = True
 
     def hide(self, key: str) -> None:
         self._hidden = self._hidden or set()

@@ -112,7 +112,7 @@ def come_to(turn: Turn, result: bytes | None, error: BaseException | None) -> No
 
 def _completed(turn: Turn, result: bytes | None) -> None:
     """Complete the turn; or end its clean-up, whose result does not count."""
-    if turn.open_journal.has_heard:
+    if turn.open_journal.knows_of_cancel:
         cleaned_up(turn)
         return
     turn.succeed(result)
@@ -122,7 +122,7 @@ def _completed(turn: Turn, result: bytes | None) -> None:
 def _raised(turn: Turn, error: BaseException) -> None:
     """Settle a turn whose code has raised, or cannot go on."""
     is_park = isinstance(error, Park)
-    if turn.open_journal.has_heard or (is_park and turn.cancel_until_s is not None):
+    if turn.open_journal.knows_of_cancel or (is_park and turn.cancel_until_s is not None):
         cleaned_up(turn, error)
     elif isinstance(error, Park):
         park(turn, error)

@@ -213,7 +213,7 @@ class Flusher:
         self._observe_s(self._clock.monotonic_s() - began_s)
         self._observe_turns(len(entries))
         self._count()
-        self._database_clock.heard(answer.at)
+        self._database_clock.set(answer.at)
         lost = []
         for owned, is_held in zip(arrays.owned(), answer.held or (), strict=True):
             if is_held:

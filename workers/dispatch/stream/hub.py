@@ -74,7 +74,7 @@ class Hub:
         # Returns what the channels of a turn call when they are filled; None: the turn has no subscriber.
         self.listener_of: Callable[[Turn], Callable[[], None] | None] = frame_publisher.listener_of
         # Whether anybody follows a turn and wants more of it than its end.
-        self.is_watched: Callable[[Turn], bool] = subscribers.has_follower
+        self.is_followed: Callable[[Turn], bool] = subscribers.has_follower
         self._claims = claims
         self._running = running
         self._running_of = running_of

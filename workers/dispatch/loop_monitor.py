@@ -17,8 +17,8 @@ _WARN_S = 1.0
 EXIT_CODE = 70
 
 
-class LoopWatch:
-    """The watch over one event loop. `run`, on the loop, notes twice a second that it got its turn.
+class LoopMonitor:
+    """A monitor of one event loop. `run`, on the loop, notes twice a second that it got its turn.
 
     From `guard` on, a thread ends the process, with all stacks on stderr, when the loop has been stuck for longer than
     stuck_s: other workers take over what it owned.
@@ -35,7 +35,7 @@ class LoopWatch:
         return max(0.0, self._clock.monotonic_s() - self._looked_at_s - _LOOK_S)
 
     def guard(self) -> None:
-        threading.Thread(target=self._guard, name="loop-watch", daemon=True).start()
+        threading.Thread(target=self._guard, name="loop-monitor", daemon=True).start()
 
     def _guard(self) -> None:
         wake = threading.Event()

@@ -25,7 +25,7 @@ def is_cut_off(stalled_s: float, bound_s: float) -> bool:
     return stalled_s >= bound_s
 
 
-class StoreWatch:
+class StoreMonitor:
     """A look at the streams of flushes, twice a second; `run` goes on until cancelled.
 
     stalled_s(): for how long the stream of flushes that waits longest has been without an answer.
@@ -41,7 +41,7 @@ class StoreWatch:
         self._stalled_s = stalled_s
 
     async def run(self) -> None:
-        rounds = Rounds("store watch", self._clock)
+        rounds = Rounds("store monitor", self._clock)
         while True:
             await self._clock.sleep(_LOOK_S)
             async with rounds:
