@@ -22,8 +22,7 @@ from argosy.turn.events import Event
 from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
-from argosy.workers.dispatch.flush.flush_arrays import FlushArrays
-from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.flush.flush_entry import Entry, FlushArrays
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.writes import Address, InboxWrite

@@ -12,8 +12,8 @@ from argosy.store import migrate
 from argosy.store.numbered_stream import NumberedStream
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT as ACCEPT
 from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
-from argosy.workers.dispatch.flush.flush_arrays import STATEMENT as FLUSH
-from argosy.workers.dispatch.flush.flush_arrays import FlushArrays
+from argosy.workers.dispatch.flush.flush_entry import STATEMENT as FLUSH
+from argosy.workers.dispatch.flush.flush_entry import FlushArrays
 
 
 def become_standby(folder: Path) -> None:

@@ -24,8 +24,7 @@ from argosy.workers.dispatch.builds.lending import Lending
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.flush.flush_queue import Placement
-from argosy.workers.dispatch.flush.flushed import Flushed, Refused
+from argosy.workers.dispatch.flush.flush_queue import Flushed, Placement, Refused
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.owned import Owned, Resume

@@ -18,9 +18,8 @@ from argosy.turn.inbox import Queue, RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept import accept_arrays
 from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
-from argosy.workers.dispatch.flush import flush_arrays
-from argosy.workers.dispatch.flush.flush_arrays import FlushArrays
-from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.flush import flush_entry
+from argosy.workers.dispatch.flush.flush_entry import Entry, FlushArrays
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.writes import InboxWrite
@@ -38,7 +37,7 @@ async def rehearse(
     """
     await asyncio.gather(
         accepts.call(accept_arrays.STATEMENT, *_accept(lane).arguments()),
-        flushes.call(flush_arrays.STATEMENT, *_flush(lane).arguments()),
+        flushes.call(flush_entry.STATEMENT, *_flush(lane).arguments()),
         partitions.notes([]),
         partitions.crashes([], []),
         partitions.open_positions("", {}),

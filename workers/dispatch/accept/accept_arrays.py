@@ -1,23 +1,34 @@
-"""The flat parallel arrays for one call of the SQL function `accept`, in the order of its parameters."""
+"""What a record must be to become a turn, and the arguments of the SQL function `accept` for those that do.
+
+Gateways append only records that become turns, other producers anything.
+"""
 
 import uuid
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from argosy import ids, names, record
+import msgspec
+from msgspec import Meta
+
+from argosy import ids, json_text, names, record
 from argosy.errors import InvalidRecordError, RecordError
 from argosy.log import Record
+from argosy.record import TurnRequested
 from argosy.store.columns import columns
 from argosy.store.parameters import DEAD_LETTERS, RECORDS
 from argosy.store.queries import load_queries
 from argosy.store.row_uuid import row_uuid
-from argosy.workers.dispatch.accept import record_rule
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
 REASON_LENGTH_MAX: Final = 500
 STATEMENT: Final = load_queries("flush")["accept"]
+
+_CLOCKS_DIFFER_MS: Final = 86_400_000  # at most, between the clock of the minting gateway and others
+
+_Tag = Annotated[str, Meta(min_length=1, max_length=names.TAG_LENGTH_MAX, pattern=names.TAG_PATTERN)]
+_decode_tags = msgspec.json.Decoder(Annotated[tuple[_Tag, ...], Meta(max_length=names.TAGS_MAX)]).decode
 
 
 @lru_cache(maxsize=4_096)
@@ -32,7 +43,10 @@ def _trace(headers: tuple[tuple[str, bytes], ...]) -> bytes | None:
 
 
 class AcceptArrays:
-    """Collects the arguments of one accept: partitions with their new positions, turns, and dead letters."""
+    """Collects the arguments of one accept: flat parallel arrays, in the order of the function's parameters.
+
+    They say the partitions with their new positions, the turns, and the dead letters.
+    """
 
     __slots__ = ("_dead", "_input_max", "_lane", "_log_id", "_rows", "_through", "partitions")
 
@@ -54,11 +68,11 @@ class AcceptArrays:
         """Add the record and return its turn. Raises RecordError when the record cannot become a turn."""
         asked = record.decode(each.value)
         turn_id = row_uuid(asked.turn_id)
-        record_rule.check(asked, turn_id, self._lane)
+        check(asked, turn_id, self._lane)
         session_id, bucket = _session(asked.tenant, asked.lane, asked.session)
         if ids.partition_of(bucket, partition_count) != owned.partition or ids.turn_bucket(turn_id) != bucket:
             raise InvalidRecordError(f"the record's session belongs to bucket {bucket}, which is not in this partition")
-        not_before = record_rule.not_before(asked, turn_id)
+        not_before = not_before_of(asked, turn_id)
         trace = _trace(each.headers) if each.headers else None
         self._rows.append(
             (
@@ -111,3 +125,46 @@ class AcceptArrays:
             *columns(self._rows, RECORDS),
             *columns(self._dead, DEAD_LETTERS),
         ]
+
+
+def check(asked: TurnRequested, turn_id: uuid.UUID, lane: str) -> None:
+    """Raise InvalidRecordError when the API would have refused the record, or its id is another tenant's or lane's."""
+    if asked.lane != lane:
+        raise InvalidRecordError(f"the record is for lane {asked.lane!r:.100}")
+    if not names.is_tenant(asked.tenant):
+        raise InvalidRecordError(f"no tenant can have the name {asked.tenant!r:.100}")
+    if not ids.can_be_of(turn_id, asked.tenant, lane):
+        raise InvalidRecordError(f"the id {turn_id} cannot be of tenant {asked.tenant!r}")
+    if fault := names.fault_of_name(asked.session):
+        raise InvalidRecordError(f"the session's name {fault}")
+    if not 1 <= len(asked.workflow) <= names.WORKFLOW_LENGTH_MAX or "\0" in asked.workflow:
+        raise InvalidRecordError(f"no workflow can have the name {asked.workflow!r:.100}")
+    if asked.idempotency_key and not names.is_key(asked.idempotency_key):
+        raise InvalidRecordError(f"no idempotency key can be {asked.idempotency_key!r:.100}")
+    if len(asked.digest) not in (0, 16):
+        raise InvalidRecordError(f"a digest has 16 bytes, this one has {len(asked.digest)}")
+    if not -100 <= asked.priority <= 100 or not 0 <= asked.deadline_s <= names.DEADLINE_S_MAX:
+        raise InvalidRecordError(f"priority {asked.priority} or deadline_s {asked.deadline_s} is out of range")
+    if not json_text.is_sound(asked.input):
+        raise InvalidRecordError("the input is not JSON that every reader accepts")
+    if asked.tags:
+        _check_tags(asked.tags)
+
+
+def not_before_of(asked: TurnRequested, turn_id: uuid.UUID) -> datetime | None:
+    """Return when the turn falls due; None: at once. Raises InvalidRecordError for a time that the API would refuse."""
+    if not asked.not_before_ms:
+        return None
+    if not 0 < asked.not_before_ms <= ids.mint_time_ms(turn_id) + names.NOT_BEFORE_MS_MAX + _CLOCKS_DIFFER_MS:
+        raise InvalidRecordError(f"not_before_ms is {asked.not_before_ms}")
+    try:
+        return datetime.fromtimestamp(asked.not_before_ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise InvalidRecordError(f"not_before_ms is {asked.not_before_ms}") from error
+
+
+def _check_tags(tags: bytes) -> None:
+    try:
+        _decode_tags(tags)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRecordError(f"the tags are not valid: {error}") from error

@@ -24,10 +24,17 @@ from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.numbered_stream import NumberedStream
 from argosy.workers.dispatch.database_clock import DatabaseClock
-from argosy.workers.dispatch.flush.flush_arrays import STATEMENT, FlushArrays
-from argosy.workers.dispatch.flush.flush_entry import Entry
-from argosy.workers.dispatch.flush.flush_queue import Batch, FlushQueue, LooseMove, Placement, tell_lost
-from argosy.workers.dispatch.flush.flushed import AfterFlush, Flushed, Refused
+from argosy.workers.dispatch.flush.flush_entry import STATEMENT, Entry, FlushArrays
+from argosy.workers.dispatch.flush.flush_queue import (
+    AfterFlush,
+    Batch,
+    Flushed,
+    FlushQueue,
+    LooseMove,
+    Placement,
+    Refused,
+    tell_lost,
+)
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
