@@ -120,7 +120,7 @@ def test_channels_to_our_own_processes_are_opened_in_one_place() -> None:
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Attribute) and node.attr in ("insecure_channel", "secure_channel")
     }
-    assert found == {"argosy/rpc/signed_call.py"}
+    assert found == {"argosy/rpc/peer.py"}
 
 
 def test_time_is_injected() -> None:

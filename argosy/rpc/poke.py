@@ -12,17 +12,17 @@ turns may wait to be sent.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
 from argosy.clock import Clock
-from argosy.rpc.signed_call import Callee, CallError, SignedCall, open_channel
+from argosy.rpc.peer import Peer
+from argosy.rpc.signed_call import Callee, CallError, SignedCall
 from argosy.rpc.signing import SignatureError
-from argosy.rpc.worker_pb2 import PokeRequest, PokeResponse, SignalledTurn
+from argosy.rpc.worker_pb2 import DESCRIPTOR, PokeRequest, SignalledTurn
 
-METHOD: Final = "/argosy.rpc.v2.Worker/Poke"
+POKE: Final = DESCRIPTOR.services_by_name["Worker"].methods_by_name["Poke"]
 SPACING_S: Final = 0.004  # at most 250 messages a second per worker; the first after a pause is sent at once
 FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is called, and `on_failure` for it, no more often than this
 TIMEOUT_S: Final = 1.0
@@ -123,12 +123,11 @@ class Poker:
 
     async def _deliver(self, callee: Callee, pending: _Pending) -> None:
         try:
-            async with open_channel(callee.address) as channel:
-                open_call = partial(SignedCall.open, channel, self._key, METHOD, callee, PokeResponse)
+            async with Peer(callee, self._key) as peer:
                 call = None
                 while await self._has_news(pending):
                     hint = pending.take()
-                    call = await self._send(call, open_call, hint)
+                    call = await self._send(call, peer, hint)
                     if call is None:
                         self._on_failure(callee, hint)
                     await self._clock.sleep(FAILED_PAUSE_S if call is None else SPACING_S)
@@ -145,9 +144,7 @@ class Poker:
             return pending.news.is_set() or pending.lazy is not None
         return True
 
-    async def _send(
-        self, call: SignedCall | None, open_call: Callable[[], Awaitable[SignedCall]], hint: Hint
-    ) -> SignedCall | None:
+    async def _send(self, call: SignedCall | None, peer: Peer, hint: Hint) -> SignedCall | None:
         """Send a hint, and return the call over which the worker acknowledged it, or None when it did not. That is the
         given call, or a new one when the given call had ended unnoticed: because the worker had ended, or had closed
         it.
@@ -165,7 +162,7 @@ class Poker:
             async with asyncio.timeout(TIMEOUT_S):
                 if call is not None and await _is_heard(call, request):
                     return call
-                call = await open_call()
+                call = await peer.open(POKE)
                 if await _is_heard(call, request):
                     return call
         except CallError:

@@ -1,4 +1,4 @@
-"""The worker's gRPC server, on which every message is signed."""
+"""The gRPC server of any process of Argosy, on which every message of every call is signed."""
 
 import uuid
 from typing import Any, Final, Protocol
@@ -28,7 +28,9 @@ class Service(Protocol):
 
 
 class RpcServer:
-    """Serves signed calls from `start` to `stop`. address: where other processes reach it."""
+    """Serves signed calls, of methods of all four kinds, from `start` to `stop`. address: where other processes reach
+    it.
+    """
 
     def __init__(self, *, key: bytes, worker_id: uuid.UUID, host: str, port: int, silent: SilentBounds) -> None:
         """Bind host:port, where port 0 means a free one. key: Keys.calls. Raises SettingError when it cannot bind."""

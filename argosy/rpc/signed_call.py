@@ -1,4 +1,7 @@
-"""The caller's side of calls between Argosy's processes. A call is one stream; each side signs every message.
+"""The caller's side of calls between Argosy's processes. Each side signs every message of a call.
+
+On the wire every call is a stream in both directions, whatever its method's kind: the callee's nonce must come before
+the first message can be signed. To gRPC, a call with one message is a stream with one message.
 
 The caller believes an answer only if the worker that is meant signed it for this very stream. Another process that took
 the address of a worker that is gone is not taken for that worker, whether it has the secret or not.
@@ -6,7 +9,6 @@ the address of a worker that is gone is not taken for that worker, whether it ha
 
 import asyncio
 import uuid
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import grpc
@@ -15,7 +17,6 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import UnavailableError
-from argosy.process import fork
 from argosy.rpc.signing import (
     NONCE_HEADER,
     NONCE_SIZE_BYTES,
@@ -31,8 +32,6 @@ from argosy.rpc.signing import (
 
 log = structlog.get_logger()
 
-# Argosy's processes reach each other directly: http_proxy and all_proxy of the environment are for other destinations.
-_OPTIONS: Final = (("grpc.enable_http_proxy", 0),)
 _ENDED: Final = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 
 
@@ -47,14 +46,8 @@ class CallError(UnavailableError):
     """The worker to call does not answer at its address: it is gone, or of another version."""
 
 
-def open_channel(address: str, options: Sequence[tuple[str, Any]] = ()) -> Any:
-    """Open a channel to another process of Argosy. Close it, or use it with `async with`."""
-    fork.own_peer_address(address)
-    return grpc.aio.insecure_channel(address, [*_OPTIONS, *options])
-
-
 class SignedCall:
-    """An open stream to a worker. It is used on one event loop, by one writing and one reading task at a time."""
+    """An open call to a worker. It is used on one event loop, by one writing and one reading task at a time."""
 
     def __init__(self, call: Any, address: str, method: str, signer: Signer, verifier: Verifier, answer: Any) -> None:
         self._call = call
@@ -66,9 +59,7 @@ class SignedCall:
 
     @classmethod
     async def open(cls, channel: Any, key: bytes, method: str, callee: Callee, answer: Any) -> "SignedCall":
-        """Open a stream; that takes one round trip. answer: the class of the callee's messages. Raises CallError. It
-        has no time-out: it waits for ever for a callee that does not answer.
-        """
+        """Begin a call, as Peer.open. answer: the class of the callee's messages."""
         caller_nonce = nonce()
         call = channel.stream_stream(method)(
             metadata=((NONCE_HEADER, caller_nonce), (PROOF_HEADER, proof(key, method, caller_nonce)))
@@ -92,6 +83,15 @@ class SignedCall:
         """Sign and send a message. Raises CallError when the stream has ended."""
         try:
             await self._call.write(self._signer.sign(message.SerializeToString()))
+        except _ENDED as error:
+            raise CallError(f"{self._address}: the stream has ended") from error
+
+    async def end(self) -> None:
+        """Say that no more messages will be written; the callee can still answer. Raises CallError when the stream has
+        ended.
+        """
+        try:
+            await self._call.done_writing()
         except _ENDED as error:
             raise CallError(f"{self._address}: the stream has ended") from error
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
@@ -37,8 +38,9 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Verifies signatures before the servicer sees a message. It logs a call that is not signed, and ends it with
     UNAUTHENTICATED.
 
-    Every call is a stream in both directions, and the first message that is not valid ends it. A call without a proof
-    of the secret is refused before anything else, and takes no room from others. An attacker that replays a recorded
+    On the wire every call is a stream in both directions, and the first message that is not valid ends it. A servicer
+    sees the messages as its method's kind has them (`_serve`). A call without a proof of the secret is refused before
+    anything else, and takes no room from others. An attacker that replays a recorded
     proof cannot sign a first message, and only that brings a call to its servicer. Calls that wait for their first
     message are bounded (RPC_SILENT_CALLS_MAX, RPC_SILENT_S): one too many ends the oldest at once, and no two of them
     may have the same nonce.
@@ -60,8 +62,6 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         method = handler_call_details.method
         if handler is None:
             return None
-        if handler.stream_stream is None:
-            raise NotImplementedError(f"{method}: calls of this kind cannot be verified")
 
         async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
             try:
@@ -74,7 +74,7 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                     await context.abort(grpc.StatusCode.UNAUTHENTICATED, "nothing signed came in time")
                     return
                 speaking = _SigningContext(context, Signer(keys.responses), handler.response_serializer)
-                await handler.stream_stream(_chained(first, requests), speaking)
+                await _serve(handler, first, requests, speaking)
             except SignatureError as error:
                 telemetry.CALLS_REFUSED.inc()
                 log.warning(telemetry.CALL_REFUSED, method=method, caller=context.peer(), error=str(error))
@@ -136,6 +136,26 @@ class _SigningContext:
 
     def cancelled(self) -> bool:
         return bool(self._context.cancelled())
+
+
+async def _serve(handler: Any, first: Any, rest: AsyncIterator[Any], context: _SigningContext) -> None:
+    """Run a servicer's method: with its one request, or with the requests as they come; and write its one answer, those
+    that it yields, or those that it writes itself.
+
+    A method with one request begins when that has come. Nothing is read after it: a second message is not believed, and
+    changes nothing. That the caller has ended its requests is not signed (see argosy/rpc/signing.py), so a method with
+    a stream of them must not take its end to mean that all of them have come.
+    """
+    kind = handler.unary_unary or handler.stream_unary or handler.unary_stream or handler.stream_stream
+    answers = kind(_chained(first, rest) if handler.request_streaming else first, context)
+    if inspect.isasyncgen(answers):
+        async with contextlib.aclosing(answers):
+            async for answer in answers:
+                await context.write(answer)
+        return
+    answer = await answers
+    if not handler.response_streaming:
+        await context.write(answer)
 
 
 async def _bodies(

@@ -13,11 +13,12 @@ from typing import Any, Final
 from argosy.clock import Clock
 from argosy.gateway.stream.subscription import Subscription
 from argosy.rounds import Rounds
-from argosy.rpc.signed_call import Callee, CallError, SignedCall, open_channel
+from argosy.rpc.peer import Peer
+from argosy.rpc.signed_call import Callee, CallError, SignedCall
 from argosy.rpc.signing import SignatureError
-from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
+from argosy.rpc.watch_pb2 import DESCRIPTOR, Credit, Subscribe, WatchRequest
 
-METHOD: Final = "/argosy.rpc.v2.Watch/Watch"
+WATCH: Final = DESCRIPTOR.services_by_name["Watch"].methods_by_name["Watch"]
 SILENT_S: Final = 2.5
 IDLE_S: Final = 60.0
 # Subscriptions in one message; a worker refuses messages above 1 MiB.
@@ -85,9 +86,9 @@ class WorkerConnection:
 
     async def _run(self) -> None:
         try:
-            async with open_channel(self.callee.address, _OPTIONS) as channel:
+            async with Peer(self.callee, self._key, _OPTIONS) as peer:
                 async with asyncio.timeout(SILENT_S):
-                    call = await SignedCall.open(channel, self._key, METHOD, self.callee, WatchResponse)
+                    call = await peer.open(WATCH)
                 writing = asyncio.get_running_loop().create_task(self._write(call))
                 try:
                     await self._read(call)

@@ -11,7 +11,8 @@ import grpc.aio
 import pytest
 
 from argosy.clock import SystemClock
-from argosy.rpc.poke import METHOD, Hint, Poker
+from argosy.rpc.peer import path_of
+from argosy.rpc.poke import POKE, Hint, Poker
 from argosy.rpc.server import RpcServer
 from argosy.rpc.signed_call import Callee
 from argosy.rpc.signing import NONCE_HEADER, PROOF_HEADER, nonce, proof
@@ -20,6 +21,7 @@ from argosy.workers.dispatch.poke import PokeService
 from tests.harness.silent import SILENT
 
 KEY = b"k" * 32
+METHOD = path_of(POKE)
 
 
 def begun(key: bytes = KEY) -> tuple[tuple[str, bytes], ...]:

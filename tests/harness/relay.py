@@ -68,7 +68,7 @@ class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
     async def _between(self, call: Any, requests: AsyncIterator[bytes], context: Any, recorded: Recorded) -> None:
         greeting = self.greeting(dict(await call.initial_metadata()))
         await context.send_initial_metadata(tuple(greeting.items()))
-        sending = asyncio.create_task(_pump(requests, call.write, recorded.requests, self.requests))
+        sending = asyncio.create_task(self._send(call, requests, recorded))
         try:
             await _pump(call, context.write, recorded.responses, self.responses)
         except grpc.aio.AioRpcError as error:
@@ -76,6 +76,10 @@ class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+    async def _send(self, call: Any, requests: AsyncIterator[bytes], recorded: Recorded) -> None:
+        await _pump(requests, call.write, recorded.requests, self.requests)
+        await call.done_writing()
 
 
 async def _pump(source: AsyncIterator[bytes], write: Any, recorded: list[bytes], change: Change) -> None:

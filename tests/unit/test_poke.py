@@ -11,13 +11,15 @@ import pytest
 
 from argosy.clock import SystemClock
 from argosy.rpc import worker_pb2, worker_pb2_grpc
-from argosy.rpc.poke import METHOD, Hint, Poker
+from argosy.rpc.peer import path_of
+from argosy.rpc.poke import POKE, Hint, Poker
 from argosy.rpc.server import RpcServer
 from argosy.rpc.signed_call import Callee
 from argosy.rpc.verify_calls import VerifyCalls
 from tests.harness.silent import SILENT
 
 KEY = b"k" * 32
+METHOD = path_of(POKE)
 
 
 class Worker(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]

@@ -8,11 +8,13 @@ from typing import Any
 
 import grpc.aio
 
-from argosy.rpc.signed_call import Callee, CallError, SignedCall, open_channel
+from argosy.rpc.peer import Peer, path_of
+from argosy.rpc.signed_call import Callee, CallError, SignedCall
 from argosy.rpc.signing import SignatureError
-from argosy.rpc.watch_pb2 import Credit, Subscribe, WatchRequest, WatchResponse
+from argosy.rpc.watch_pb2 import DESCRIPTOR, Credit, Subscribe, WatchRequest
 
-METHOD = "/argosy.rpc.v2.Watch/Watch"
+WATCH = DESCRIPTOR.services_by_name["Watch"].methods_by_name["Watch"]
+METHOD = path_of(WATCH)
 KEY = b"a key of the tests"
 TENANT = "default"
 CREDIT_BYTES = 1 << 24
@@ -29,12 +31,10 @@ class Gateway:
         self.received: list[tuple[float, Any]] = []
         self.is_generous = True
         self.error: CallError | SignatureError | None = None
-        self._callee = Callee(worker_id, address)
-        self._key = key
         self._next = 0
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._channel = open_channel(address, [("grpc.max_receive_message_length", 1 << 24)])
+        self._peer = Peer(Callee(worker_id, address), key, [("grpc.max_receive_message_length", 1 << 24)])
         self._call: SignedCall | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -48,7 +48,7 @@ class Gateway:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._call is not None:
             self._call.cancel()
-        await self._channel.close()
+        await self._peer.close()
 
     def read(self) -> None:
         self._task = asyncio.create_task(self._read())
@@ -71,7 +71,7 @@ class Gateway:
         """The stream, opened when it is used first."""
         async with self._writing:
             if self._call is None:
-                self._call = await SignedCall.open(self._channel, self._key, METHOD, self._callee, WatchResponse)
+                self._call = await self._peer.open(WATCH)
             return self._call
 
     async def send(self, **fields: Any) -> None:

@@ -9,7 +9,8 @@ import grpc.aio
 import pytest
 
 from argosy import telemetry
-from argosy.rpc.poke import METHOD as POKE
+from argosy.rpc.peer import path_of
+from argosy.rpc.poke import POKE
 from argosy.rpc.server import RpcServer
 from argosy.rpc.signing import WORKER_HEADER, SignatureError
 from argosy.workers.dispatch.poke import PokeService
@@ -80,7 +81,7 @@ async def test_recorded_messages_mean_nothing_to_another_method(owner: Owner, re
     server = RpcServer(key=KEY, worker_id=owner.worker_id, host="127.0.0.1", port=0, silent=SILENT)
     await server.start(poke)
 
-    code, answers = await say_again(server.address, relay.calls[0].requests, relay.calls[0].metadata, POKE)
+    code, answers = await say_again(server.address, relay.calls[0].requests, relay.calls[0].metadata, path_of(POKE))
 
     assert (code, answers, poked) == (grpc.StatusCode.UNAUTHENTICATED, [], [])
     await server.stop()
