@@ -2,19 +2,21 @@
 
 import uuid
 from collections.abc import Callable
-from typing import ClassVar
 
-from argosy.workers.dispatch.ring import Member
+from argosy.clock import SystemClock
+from argosy.workers.dispatch.ownership.members import Members
 
 
-class MembersStub:
-    """In place of `Members`. is_living: says which workers live; address: the address of every worker."""
-
-    all: ClassVar[list[Member]] = []
+class MembersStub(Members):
+    """Members of which none is known. is_living: says which workers live; address: the address of every worker."""
 
     def __init__(self, is_living: Callable[[uuid.UUID], bool], address: str = "") -> None:
-        self.is_living = is_living
+        super().__init__(SystemClock(), uuid.uuid4(), "default")
+        self._is_living = is_living
         self._address = address
 
-    def address_of(self, _: uuid.UUID) -> str:
+    def is_living(self, worker_id: uuid.UUID) -> bool:
+        return self._is_living(worker_id)
+
+    def address_of(self, worker_id: uuid.UUID) -> str:
         return self._address

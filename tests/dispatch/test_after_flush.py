@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from argosy.store.numbered_stream import Answer
 from argosy.turn.events import Event
+from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.flush_queue import LooseMove, Placement
 from argosy.workers.dispatch.writes import InboxWrite
@@ -43,14 +45,14 @@ def write_all(parts: Parts, heard: list[str]) -> None:
     turn = make_turn(owned)
     turn.write(Event.STEP_COMPLETED, "step")
     timer_id = uuid.uuid4()
-    turn.inbox[timer_id] = InboxWrite(timer_id, "timer", "sleep", "sleep", None, 1.0)
+    turn.inbox[timer_id] = InboxWrite(timer_id, RowKind.TIMER, "sleep", "sleep", None, 1.0)
 
     async def awaits() -> None:
         await parts.flusher.durable(turn)
         heard.append("a pass")
 
     parts.background.spawn(awaits())
-    parts.flusher.move(LooseMove(owned, uuid.uuid4(), "late"))
+    parts.flusher.move(LooseMove(owned, uuid.uuid4(), Fate.LATE))
     parts.flusher.place(Placement(owned, uuid.uuid4(), uuid.uuid4(), 0))
 
 
@@ -104,7 +106,7 @@ async def test_a_lost_partition_is_given_up_and_nothing_of_it_is_read_again() ->
         note(heard, parts.executor, "dropped")
         answers = parts.stream.call
 
-        async def refuse_the_fence(*arguments: Any, void: Any = None) -> Any:
+        async def refuse_the_fence(*arguments: Any, void: Any = None) -> Answer:
             answer = await answers(*arguments, void=void)
             return answer._replace(held=[False], applied=[False])
 

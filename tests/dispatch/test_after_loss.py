@@ -56,13 +56,17 @@ async def test_a_loss_stops_what_runs_before_followers_hear_of_it_and_before_slo
         turn = await run(parts, started)
         owned: Owned = parts.owned[0]
         seen: list[tuple[str, Stop | None]] = []
+
+        def see(name: str) -> Callable[[Any], None]:
+            return lambda _: seen.append((name, turn.stop))
+
         for part, name in (
             (parts.scheduler, "void"),
             (parts.handover, "begin"),
             (parts.hub, "gone"),
             (parts.executor, "forget"),
         ):
-            spied(monkeypatch, part, name, lambda _, name=name: seen.append((name, turn.stop)))
+            spied(monkeypatch, part, name, see(name))
 
         parts.ownership.lost([owned])
 
@@ -70,7 +74,7 @@ async def test_a_loss_stops_what_runs_before_followers_hear_of_it_and_before_slo
         assert parts.executor.running == 1  # its step runs on, and keeps the slot
         gate.set()
         await until(lambda: parts.executor.running == 0)
-        assert [row.turn_id for row in parts.outside.partitions.results] == [turn.turn_id] * 2
+        assert [row.turn_id for row in parts.partitions.results] == [turn.turn_id] * 2
 
 
 async def test_what_memory_knew_of_a_lost_partition_is_asked_before_it_is_forgotten(
@@ -95,28 +99,24 @@ async def test_a_loss_is_told_once_per_claim_however_many_find_it_out() -> None:
         first: Owned = parts.owned[0]
         parts.ownership.lost([first])
         parts.ownership.lost([first])
-        await until(lambda: parts.outside.partitions.given == [0])
+        await until(lambda: parts.partitions.given == [0])
         await parts.background.until_idle()
-        assert parts.outside.partitions.given == [0]
+        assert parts.partitions.given == [0]
 
         parts.owned[0] = make_owned()
         parts.ownership.lost([first, parts.owned[0]])
 
-        await until(lambda: parts.outside.partitions.given == [0, 0])
+        await until(lambda: parts.partitions.given == [0, 0])
 
 
 async def test_a_claim_waits_for_the_former_owner_who_is_asked() -> None:
     async with Parts(catalog()) as parts:
-        asked: list[tuple[uuid.UUID, list[int]]] = []
-        parts.outside.poker.poke = lambda callee, *, claimed_partitions: asked.append(
-            (callee.worker_id, claimed_partitions)
-        )
         parts.fleet.told([Member(FORMER, 1, "default", "127.0.0.1:9", False, True)])
         owned = Owned(0, epoch=2, buckets=(0, 1023))
 
         parts.dispatcher.after_claim([NewClaim(owned, Claimed(2, FORMER, 1))])
 
-        assert asked == [(FORMER, [0])]
+        assert parts.poker.asked == [(FORMER, [0])]
         known = asyncio.create_task(parts.takeover.until_known(owned))
         await asyncio.sleep(0)
         assert not known.done()

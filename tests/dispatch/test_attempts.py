@@ -20,7 +20,7 @@ class Begun:
         self.turns: list[str] = []
         self.broken: list[tuple[str, Exception]] = []
         no: Any = None
-        self.attempts = Attempts(no, no, Bounds(1_000), lambda turn, bug: self.broken.append((turn.name, bug)))
+        self.attempts = Attempts(no, no, Bounds(1_000), self._broke)
 
         def begin(_: Execution, definition: Any, *__: Any) -> None:
             self.turns.append(definition)
@@ -30,6 +30,9 @@ class Begun:
                 raise ValueError("a bug")
 
         monkeypatch.setattr(Execution, "begin", begin)
+
+    def _broke(self, turn: Any, bug: Exception) -> None:
+        self.broken.append((turn.name, bug))
 
     async def begin(self, *names: str) -> None:
         for name in names:

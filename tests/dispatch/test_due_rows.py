@@ -19,7 +19,7 @@ async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
         turn_id, timer_id = uuid.uuid4(), uuid.uuid4()
         waits = b'[{"key":"sleep","kind":"sleep","timer_id":"%s","due_at_s":1.0}]' % str(timer_id).encode()
         parts.heads.turns[turn_id] = loaded(turn_id, **SUSPENDED | {"workflow": "gone", "waits": waits})
-        parts.outside.builds.late = {turn_id}
+        parts.builds.late = {turn_id}
         parts.heads.due = [due_row(parts.heads.turns[turn_id], timer_id, "timer", "sleep", "sleep")]
         await parts.inbox.look()
         await until(lambda: parts.executor.running == 0 and turn_id not in parts.scheduler.live)

@@ -11,7 +11,7 @@ from argosy import Context, StepFailedError, WorkflowError, emit, step, workflow
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.definition import workflow_of
-from tests.dispatch.joined_parts import Parts, make_turn, until
+from tests.dispatch.joined_parts import OneWorkflow, Parts, make_turn, until
 
 
 @step
@@ -110,26 +110,29 @@ _ENDS = (completes, fails, recovers, rests, says_goodbye, branches)
 _LEAVES = (leaves_a_step, leaves_a_step_that_runs, gives_up_a_step_that_has_not_begun, gives_up_a_step_that_runs)
 
 
+async def run_to_its_end(parts: Parts, workflow: str) -> None:
+    """Run one turn until it has ended or rests, and keep nothing of it."""
+    turn = make_turn(parts.owned[0], workflow)
+    parts.scheduler.accepted(turn, True, Read())
+    parts.executor.fill()
+    turn_id, execution = turn.turn_id, turn.execution
+    assert execution is not None
+    del turn
+    await until(lambda: turn_id not in parts.scheduler.live)
+    await until(lambda: execution.has_ended)
+
+
 @pytest.mark.parametrize("flow", [*_ENDS, *_LEAVES])
 async def test_a_turn_that_has_ended_or_rests_is_freed_at_once(flow: Any) -> None:
     definition = workflow_of(flow)
 
-    class Found:
-        def get(self, workflow: str, version: str | None) -> Any:
-            return definition
-
-    async with Parts(Found()) as parts:
+    assert definition is not None
+    async with Parts(OneWorkflow(definition)) as parts:
         gc.collect()
         gc.disable()
         try:
             for _ in range(20):
-                turn = make_turn(parts.owned[0])
-                parts.scheduler.accepted(turn, True, Read())
-                parts.executor.fill()
-                execution = turn.execution
-                await until(lambda turn_id=turn.turn_id: turn_id not in parts.scheduler.live)
-                await until(lambda execution=execution: execution.has_ended)
-                turn = execution = None
+                await run_to_its_end(parts, definition.name)
             gc.set_debug(gc.DEBUG_SAVEALL)
             gc.collect()
             left = [each for each in gc.garbage if isinstance(each, Turn)]

@@ -47,6 +47,7 @@ async def test_a_step_that_is_given_up_while_what_is_before_it_is_written_takes_
         begun = 2 if flow is gives_up_one_of_two else 1
         await until(lambda: turn.journal is not None and len(turn.journal.active) == begun)
 
+        assert turn.journal is not None
         turn.journal.deliver(Signal(uuid.uuid4(), "go", b"1"))
         await asyncio.sleep(0)
         written.set()

@@ -172,7 +172,7 @@ async def test_nothing_of_a_borrowed_turn_runs_before_its_start_is_recorded() ->
 
     async with Parts(catalog(runs, "echo")) as parts:
         parts.stream.before = is_answered.wait
-        parts.outside.loans.to_us = [Borrowed(head, "moved")]
+        parts.loans.to_us = [Borrowed(head, "moved")]
         parts.borrowing.poke()
         await parts.borrowing.look()
         await until(lambda: parts.borrowing.turns[head.turn_id].written_status is not Status.QUEUED)

@@ -15,7 +15,7 @@ from argosy import Context, ids, record, step
 from argosy.log import Batch, Record
 from argosy.store.numbered_stream import Answer
 from argosy.workflow.definition import Workflow
-from tests.dispatch.joined_parts import Parts, until
+from tests.dispatch.joined_parts import OneWorkflow, Parts, until
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -98,15 +98,6 @@ async def flow(context: Context, number: int) -> Any:
     return await context.run(one, number)
 
 
-class Flow:
-    """A catalog of one workflow."""
-
-    definition = Workflow("w", "1", "", flow, True, True, False)
-
-    def get(self, workflow: str, version: str | None) -> Workflow:
-        return self.definition
-
-
 class Entered:
     """The files of the product of which code runs while it is open, but for what the garbage collector calls."""
 
@@ -139,14 +130,14 @@ async def test_the_files_that_a_turn_enters_from_poll_to_end() -> None:
     session_id = ids.session_id_of("default", "default", "journey")
     turn_id = ids.TurnIdMint("default", "default").mint(ids.bucket_of(session_id))
     asked = record.encode(record.TurnRequested(turn_id.bytes, "default", "default", "journey", "w", b"1"))
-    async with Parts(Flow()) as parts:
-        answers = parts.outside.accepts.call
+    async with Parts(OneWorkflow(Workflow("w", "1", "", flow, True, True, False))) as parts:
+        answers = parts.accepts.call
 
         async def place(*arguments: Any, void: Any = None) -> Answer:
-            answer: Answer = await answers(*arguments, void=void)
+            answer = await answers(*arguments, void=void)
             return answer._replace(held=[True], places=[1], heads=[True])
 
-        parts.outside.accepts.call = place
+        parts.accepts.call = place
         owned = parts.owned[0]
         parts.intake.restart(owned)
         parts.tasks.append(asyncio.create_task(parts.intake.run()))

@@ -19,7 +19,7 @@ from argosy.workers.dispatch.scheduling.reads import Read, Reads
 from argosy.workers.dispatch.turn import Turn
 from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_turn, until
 
-RUNNING = {"version": "1", "status": "running", "attempt": 1, "seq": 1}
+RUNNING: dict[str, Any] = {"version": "1", "status": "running", "attempt": 1, "seq": 1}
 
 
 def head_of(row: LoadedTurn, *, has_rows: bool = False) -> Head:
@@ -49,7 +49,7 @@ def answers(parts: Parts, first: list[Head], meanwhile: Callable[[], Awaitable[N
         await meanwhile()
         return first
 
-    parts.heads.load_heads = parts.heads.load_sessions = load  # type: ignore[attr-defined]
+    parts.heads.load_heads = parts.heads.load_sessions = load
     return asked
 
 
@@ -62,15 +62,25 @@ async def accepted(parts: Parts, meanwhile: Callable[[Turn], Awaitable[None]], *
     session_id = ids.session_id_of("default", "default", "session")
     turn_id = ids.TurnIdMint("default", "default").mint(ids.bucket_of(session_id))
     asked = record.TurnRequested(turn_id.bytes, "default", "default", "session", "echo", b"{}")
-    known = {"tenant": "default", "session_id": session_id, "session_name": "session", "bucket": 0, "place": 7}
-    turn = Turn(owned=owned, turn_id=turn_id, workflow="echo", priority=0, input=b"{}", **known)
+    turn = Turn(
+        owned=owned,
+        turn_id=turn_id,
+        tenant="default",
+        session_id=session_id,
+        session_name="session",
+        bucket=0,
+        place=7,
+        workflow="echo",
+        priority=0,
+        input=b"{}",
+    )
 
     async def call(*_: Any, **__: Any) -> Answer:
         await meanwhile(turn)
         return Answer(1, datetime.now(UTC), [True], None, [7], [is_head])
 
     parts.executor.is_cut_off = True  # nothing starts
-    parts.outside.accepts.call = call  # type: ignore[method-assign]
+    parts.accepts.call = call
     owned.read_as(1)
     parts.intake.take(Batch(0, 1, [Record(0, 0, None, record.encode(asked), ())], 0, 1, is_fresh=True))
     task = asyncio.create_task(parts.intake.run())
@@ -215,7 +225,7 @@ async def test_what_came_for_a_turn_while_it_was_taken_up_is_not_missed() -> Non
                 return [row]
             return [row._replace(results=[result])]
 
-        parts.heads.load_turns = load_turns  # type: ignore[method-assign]
+        parts.heads.load_turns = load_turns
 
         await parts.pager.take_up(row.turn_id, parts.owned[0], Resume.MOVED)
 
@@ -233,7 +243,7 @@ async def test_a_turn_that_ran_while_it_was_taken_up_is_not_believed() -> None:
             parts.scheduler.ended(turn)
             return [row]
 
-        parts.heads.load_turns = load_turns  # type: ignore[method-assign]
+        parts.heads.load_turns = load_turns
 
         await parts.pager.take_up(row.turn_id, parts.owned[0], Resume.MOVED)
 
@@ -253,7 +263,7 @@ async def test_a_row_that_stays_due_does_not_keep_a_turn_from_being_taken_up() -
             await buffer_a_signal(parts, row)  # its turn ran before a claim: the row stays
             return [row]
 
-        parts.heads.load_turns = load_turns  # type: ignore[method-assign]
+        parts.heads.load_turns = load_turns
 
         await parts.pager.take_up(row.turn_id, parts.owned[0], Resume.MOVED)
 

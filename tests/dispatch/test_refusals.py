@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from argosy import Context
 from argosy.errors import OwnershipLostError
 from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
@@ -13,7 +14,7 @@ from argosy.workers.dispatch.scheduling.reads import Read
 from tests.dispatch.joined_parts import Parts, arguments_of, catalog, make_turn, until
 
 
-async def test_a_refused_loose_move_is_left_and_others_are_written():
+async def test_a_refused_loose_move_is_left_and_others_are_written() -> None:
     async with Parts(catalog()) as parts:
         bad, good = uuid.uuid4(), uuid.uuid4()
         parts.stream.refuse = lambda arguments: str(bad) in repr(arguments)
@@ -26,8 +27,8 @@ async def test_a_refused_loose_move_is_left_and_others_are_written():
         assert not parts.tasks[0].done()
 
 
-async def test_a_turn_of_which_not_even_a_parking_can_be_written_ends_nothing():
-    async def returns(context):
+async def test_a_turn_of_which_not_even_a_parking_can_be_written_ends_nothing() -> None:
+    async def returns(context: Context) -> int:
         return 1
 
     async with Parts(catalog(returns)) as parts:
@@ -46,8 +47,8 @@ async def test_a_turn_of_which_not_even_a_parking_can_be_written_ends_nothing():
 @pytest.mark.parametrize(
     "error", [KeyError("k"), MemoryError(), RecursionError(), UnicodeDecodeError("u", b"", 0, 1, "r")]
 )
-async def test_an_error_that_nobody_thought_of_costs_the_turns_of_that_flush_and_nobody_else(error: Exception):
-    async def returns(context):
+async def test_an_error_that_nobody_thought_of_costs_the_turns_of_that_flush_and_nobody_else(error: Exception) -> None:
+    async def returns(context: Context) -> int:
         return 1
 
     async with Parts(catalog(returns)) as parts:
@@ -64,8 +65,8 @@ async def test_an_error_that_nobody_thought_of_costs_the_turns_of_that_flush_and
         assert not parts.tasks[0].done()
 
 
-async def test_the_code_of_a_poisoned_turn_ends_quietly():
-    async def wait_for_ever(context):
+async def test_the_code_of_a_poisoned_turn_ends_quietly() -> None:
+    async def wait_for_ever(context: Context) -> None:
         await context.run(asyncio.Event().wait)
 
     async with Parts(catalog(wait_for_ever)) as parts:
@@ -75,7 +76,7 @@ async def test_the_code_of_a_poisoned_turn_ends_quietly():
         parts.executor.fill()
         execution = turn.execution
         await until(lambda: turn.status is Status.PARKED and parts.executor.running == 0)
-        await until(lambda: execution.has_ended)
+        await until(lambda: execution is not None and execution.has_ended)
 
 
 async def test_a_stream_that_the_database_does_not_know_ends_the_worker() -> None:

@@ -2,15 +2,15 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from argosy import Context, step
 from argosy.clock import Clock, SystemClock
 from argosy.rounds import failing
-from argosy.store.head import Head
-from argosy.store.partition import Claimed, Note
+from argosy.store.head import Head, LoadedTurn
+from argosy.store.partition import Claimed, Note, Partitions
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.ownership.changes import NewClaim
@@ -26,16 +26,16 @@ CLAIM = Claimed(7, FORMER, 6)
 STARTED = [(1, 1, "turn.started", "", b"{}")]
 
 
-class Notes:
+class Notes(Partitions):
     """The notes that lie in Postgres."""
 
     def __init__(self, *notes: Note) -> None:
         self.all = list(notes)
 
-    async def notes(self, partitions: list[int]) -> list[Note]:
+    async def notes(self, partitions: Sequence[int]) -> list[Note]:
         return list(self.all)
 
-    async def crashes(self, partitions: list[int], dead: list[int]) -> dict[int, float]:
+    async def crashes(self, partitions: Sequence[int], dead: Sequence[int]) -> dict[int, float]:
         return {}
 
 
@@ -143,7 +143,7 @@ async def test_a_turn_on_its_way_into_memory_is_not_paged_in_as_if_it_had_been_h
         turn_id, session_id = uuid.uuid4(), uuid.uuid4()
         parts.heads.turns[turn_id] = loaded(turn_id, session_id, status="running", attempt=1, seq=2, version="1")
 
-        async def load_sessions(*_):
+        async def load_sessions(*_: object) -> list[Head]:
             return [Head(turn_id, "a", session_id, "s", 0, 1, "echo", "1", "running", 1, 0, 2, 0, b"1", False)]
 
         parts.heads.load_sessions = load_sessions
@@ -172,7 +172,7 @@ async def test_a_turn_whose_deadline_passes_while_it_is_read_to_go_on_is_not_run
         if not is_written:
             parts.stream.before = answered.wait
 
-        async def load_turns(_):
+        async def load_turns(_: object) -> list[LoadedTurn]:
             await parts.inbox.look()
             if is_written:
                 await until(lambda: parts.stream.calls and row.turn_id not in parts.scheduler.live)
@@ -191,7 +191,8 @@ async def test_a_turn_whose_deadline_passes_while_it_is_read_to_go_on_is_not_run
 
 async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_hears_it_once_it_is_read() -> None:
     """Its code has begun elsewhere, and may have something to clean up."""
-    heard, began = [], []
+    heard: list[None] = []
+    began: list[str] = []
 
     @step
     async def hold() -> None:
@@ -213,7 +214,7 @@ async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_hears_it_once_
         row = loaded(uuid.uuid4(), status="running", attempt=1, seq=1, version="1", events=STARTED)
         parts.heads.due = [due_row(row, uuid.uuid4(), "cancel")]
 
-        async def load_turns(_):
+        async def load_turns(_: object) -> list[LoadedTurn]:
             await parts.inbox.look()
             return [row]
 

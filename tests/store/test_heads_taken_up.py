@@ -16,7 +16,7 @@ from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.owned import Owned
-from tests.dispatch.joined_parts import Parts, catalog
+from tests.dispatch.joined_parts import PartsOver, catalog
 from tests.store.hand import LANE, PARTITION_COUNT, TENANT, Change, Hand, New
 
 NIL = uuid.UUID(int=0)
@@ -70,7 +70,7 @@ class NextOwner:
         claim = (await Partitions(self._pool, worker_id, "127.0.0.1:1", LANE).claim([0]))[0]
         self._stream = NumberedStream(self._dsn, worker_id, 2, timeout_s=5)
         await self._stream.open()
-        self.parts = Parts(catalog(self._code, "echo"), heads=self.heads, stream=self._stream)
+        self.parts = PartsOver(catalog(self._code, "echo"), self.heads, self._stream)
         self.owned = Owned(0, claim.epoch, ids.buckets_of(0, PARTITION_COUNT))
         self.owned.held_at_s = float("inf")
         self.owned.is_open = True

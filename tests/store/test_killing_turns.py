@@ -17,7 +17,7 @@ from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import NewClaim
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.turn import Stop
-from tests.dispatch.joined_parts import Parts, catalog
+from tests.dispatch.joined_parts import PartsOver, catalog
 from tests.dispatch.members_stub import MembersStub
 from tests.dispatch.said import Said, settings_of
 from tests.store.hand import LANE, PARTITION_COUNT, Hand, New
@@ -50,7 +50,7 @@ class Fleet:
         self.living: set[uuid.UUID] = set()
         self.deaths = 0
         self.died = asyncio.Event()
-        self.parts: Parts | None = None
+        self.parts: PartsOver | None = None
 
     def kills(self) -> None:
         """From here on nothing of the worker is written."""
@@ -85,7 +85,7 @@ class Fleet:
         await stream.open()
         heads = Heads(self.pool, LANE, input_size_bytes_max=1_000)
         self.died.clear()
-        async with Parts(catalog(self.function, "echo"), heads=heads, stream=stream) as self.parts:
+        async with PartsOver(catalog(self.function, "echo"), heads, stream) as self.parts:
             parts = self.parts
             parts.owned[PARTITION] = owned
             parts.pager.claimed([owned])

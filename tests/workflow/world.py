@@ -11,15 +11,16 @@ the next attempt begins.
 import asyncio
 import uuid
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Final
 
 import msgspec
 
+from argosy.clock import SystemClock
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_OUTCOMES, Event
 from argosy.turn.inbox import Fate
 from argosy.turn.wait import WaitKind
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.signals import Signal, Signals
@@ -57,6 +58,17 @@ def make_turn(kept: Kept, seq: int) -> Turn:
     return turn
 
 
+class WorldClock(DatabaseClock):
+    """The database's clock, of a journal that counts what was recorded."""
+
+    def __init__(self, journal: "WorldJournal") -> None:
+        super().__init__(SystemClock())
+        self._journal = journal
+
+    def now_s(self) -> float:
+        return self._journal.database_time_s()
+
+
 class WorldJournal:
     """See argosy.workflow.journal.Journal. durable: so many rows are."""
 
@@ -78,8 +90,7 @@ class WorldJournal:
         self.flushes: list[asyncio.Future[None]] = []
         self.turn = make_turn(kept, len(self.rows))
         self.began_timers: list[tuple[int, str, uuid.UUID]] = []
-        clock = SimpleNamespace(now_s=self.database_time_s)
-        self.waits = TurnWaits(self.turn, self.replay, lambda _: False, clock, self.record)
+        self.waits = TurnWaits(self.turn, self.replay, lambda _: False, WorldClock(self), self.record)
         self._sent: list[Signal] = []
         self._is_over = is_over
         self._timers = dict(kept.timers)
@@ -213,6 +224,7 @@ class WorldJournal:
         self.is_resting = False
         wait = self.waits.open.get(key)
         timer_id = self.turn.timers[key][0] if wait is None else wait.timer_id
+        assert timer_id is not None
         self.waits.fire(key, timer_id)
         self._advance()
 

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 from argosy import ids
 from argosy.clock import SystemClock
@@ -55,6 +56,7 @@ class Emits:
     def __init__(self, turn: Turn, hub: Hub) -> None:
         self._turn = turn
         self._hub = hub
+        self.turn_id, self.attempt = turn.turn_id, turn.attempt
 
     @property
     def is_new(self) -> bool:
@@ -90,7 +92,7 @@ class Owner:
             self.subscribers,
             self.frame_publisher,
             claims=self.claims,
-            fleet=MembersStub(lambda _: True, "127.0.0.1:7"),  # type: ignore[arg-type]
+            fleet=MembersStub(lambda _: True, "127.0.0.1:7"),
             running=self.live.get,
             running_of=lambda session: next((t for t in self.live.values() if t.session_id == session), None),
             held=lambda: self.held,
@@ -177,6 +179,7 @@ class Owner:
         owned.is_void = True
         for turn in turns:
             turn.stop = Stop.HANDOVER
-            turn.journal = Steps()
+            steps: Any = Steps()
+            turn.journal = steps
             self.live.pop(turn.turn_id)
         self.hub.gone([Loss(owned, list(turns), has_unread=False, is_taking_up=False)])

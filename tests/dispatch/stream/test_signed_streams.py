@@ -77,7 +77,7 @@ async def test_recorded_messages_mean_nothing_to_another_method(owner: Owner, re
     await through.send()
     await through.until(lambda: bool(through.received))
     poked: list[object] = []
-    poke = PokeService(lambda: poked.append(1), poked.append, lambda: poked.append(2), poked.append, streams_max=1)
+    poke = PokeService(poked.append, poked.append, lambda: poked.append(2), poked.append, streams_max=1)
     server = RpcServer(key=KEY, worker_id=owner.worker_id, host="127.0.0.1", port=0, silent=SILENT)
     await server.start(poke)
 
