@@ -5,12 +5,13 @@ import threading
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import httpx2
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from argosy.client import Client, ProblemError
+from argosy.client.errors import NOT_A_GATEWAY
 from argosy.clock import Clock, SystemClock
 from argosy.errors import CallerError, UnavailableError
 
@@ -32,11 +33,7 @@ def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> in
     console, clock = console or Console(highlight=False), SystemClock()
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_PIPE
-    try:
-        client = httpx2.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
-    except (httpx2.InvalidURL, ValueError) as error:
-        raise CallerError(f"{url!r} is no address of a gateway: {error}") from error
-    with client:
+    with Client(url, retry_s=0) as client:
         first = read_fleet(client, url)
         if is_once or not console.is_terminal:
             console.print(draw(first, _now(clock)))
@@ -48,20 +45,18 @@ def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> in
     return 0
 
 
-def read_fleet(client: httpx2.Client, url: str) -> Fleet:
+def read_fleet(client: Client, url: str) -> Fleet:
     """Return the first page of the gateway's list of workers, with its lanes. Raises UnavailableError, CallerError."""
     try:
-        answer = client.get("/v1/fleet", params={"limit": _WORKERS_MAX})
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise UnavailableError(f"no gateway answers at {url}: {error}") from error
-    try:
-        content = answer.json()
-        if answer.is_success and {"lanes", "workers"} <= content.keys():
-            return dict(content)
-        detail = content["detail"]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CallerError(f"what answers at {url} is no gateway of Argosy: {answer.status_code}") from error
-    raise UnavailableError(f"the gateway at {url} cannot list the fleet: {detail}")
+        content = client.request("GET", f"/v1/fleet?limit={_WORKERS_MAX}", answer_s=_TIMEOUT_S)
+        is_fleet, status = isinstance(content, dict) and {"lanes", "workers"} <= content.keys(), 200
+    except ProblemError as error:
+        if error.kind != NOT_A_GATEWAY:
+            raise UnavailableError(f"the gateway at {url} cannot list the fleet: {error.detail}") from error
+        is_fleet, status = False, error.status
+    if not is_fleet:
+        raise CallerError(f"what answers at {url} is no gateway of Argosy: {status}")
+    return dict(content)
 
 
 def draw(fleet: Fleet, now: datetime, warning: str = "") -> RenderableType:
@@ -147,9 +142,7 @@ def _now(clock: Clock) -> datetime:
     return datetime.fromtimestamp(clock.unix_ms() / 1000, UTC)
 
 
-def _watch(
-    client: httpx2.Client, url: str, fleet: Fleet, console: Console, stopping: threading.Event, clock: Clock
-) -> None:
+def _watch(client: Client, url: str, fleet: Fleet, console: Console, stopping: threading.Event, clock: Clock) -> None:
     read_at_s = clock.monotonic_s()
     with Live(draw(fleet, _now(clock)), console=console, auto_refresh=False, transient=False) as live:
         while not stopping.wait(_INTERVAL_S):

@@ -1,7 +1,8 @@
-"""Single calls of the command line to a gateway, and printing their answers."""
+"""Single calls of the command line to a gateway, through the client library, and printing their answers."""
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -14,38 +15,53 @@ _ANSWER_S: Final = 90.0
 
 
 def call(
-    method: str, url: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None, wait_s: int = 0
+    method: str,
+    url: str,
+    path: str,
+    *,
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    content: bytes = b"",
+    wait_s: int = 0,
 ) -> None:
     """Call a gateway, print its answer and exit: with code 0 when the call succeeded, else 1. Raises SettingError when
     no gateway answers at url.
     """
-    content, is_success = ask(method, url, path, headers=headers, body=body, wait_s=wait_s)
-    show(content)
+    answer, is_success = ask(method, url, path, key=key, headers=headers, content=content, wait_s=wait_s)
+    show(answer)
     sys.exit(0 if is_success else 1)
 
 
-def show(content: Any) -> None:
-    typer.echo(printable(json.dumps(content, indent=2, ensure_ascii=False)))
+def show(answer: Any) -> None:
+    typer.echo(printable(json.dumps(answer, indent=2, ensure_ascii=False)))
 
 
 def ask(
-    method: str, url: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None, wait_s: int = 0
+    method: str,
+    url: str,
+    path: str,
+    *,
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    content: bytes = b"",
+    wait_s: int = 0,
 ) -> tuple[Any, bool]:
-    """Call a gateway; return the JSON of its answer, and whether the call succeeded. Raises SettingError when no
+    """Call a gateway once; return the JSON of its answer, and whether the call succeeded. Raises SettingError when no
     gateway answers at url.
     """
-    import httpx2
+    from argosy.client import Client, GatewayUnreachableError, ProblemError
+    from argosy.client.errors import NOT_A_GATEWAY
 
     try:
-        with httpx2.Client(base_url=url, timeout=_ANSWER_S + wait_s, trust_env=False) as client:
-            answer = client.request(method, path, headers=headers, content=None if body is None else json.dumps(body))
-    except httpx2.HTTPError as error:
-        raise SettingError(f"no gateway answers at {url}: {error}") from error
-    try:
-        content = answer.json()
-    except ValueError as error:
-        raise SettingError(f"what answers at {url} is no gateway of Argosy: {answer.status_code}") from error
-    return content, bool(answer.is_success)
+        with Client(url, retry_s=0) as client:
+            answer_s = _ANSWER_S + wait_s
+            return client.request(method, path, content=content, key=key, headers=headers, answer_s=answer_s), True
+    except GatewayUnreachableError as error:
+        raise SettingError(f"no gateway answers at {url}: {error.__cause__}") from error
+    except ProblemError as error:
+        if error.kind == NOT_A_GATEWAY:
+            raise SettingError(f"what answers at {url} is no gateway of Argosy: {error.status}") from error
+        return error.problem, False
 
 
 def segment(text: str) -> str:

@@ -1,5 +1,6 @@
 """`argosy turn …`: turns, through a gateway."""
 
+import json
 import sys
 import uuid
 from typing import Annotated
@@ -24,13 +25,10 @@ def submit(
     url: Url = URL,
 ) -> None:
     """Post a turn to a session."""
-    headers = {"content-type": "application/json"}
-    if key:
-        headers["idempotency-key"] = key
-    if wait is not None:
-        headers["prefer"] = f"wait={wait}"
-    body = {"workflow": workflow, "input": json_of(input)}
-    call("POST", url, f"/v1/sessions/{segment(session)}/turns", headers=headers, body=body, wait_s=wait or 0)
+    headers = {} if wait is None else {"prefer": f"wait={wait}"}
+    content = json.dumps({"workflow": workflow, "input": json_of(input)}).encode()
+    path = f"/v1/sessions/{segment(session)}/turns"
+    call("POST", url, path, key=key or None, headers=headers, content=content, wait_s=wait or 0)
 
 
 @app.command()
@@ -77,13 +75,13 @@ def resume(
         call("POST", url, f"/v1/turns/{segment(turn_id)}/resume")
         return
     asked = {name: value for name, value in (("reason", reason), ("workflow", workflow)) if value}
-    headers, resumed, has_more = {"idempotency-key": uuid.uuid4().hex}, 0, True
+    key, resumed, has_more = uuid.uuid4().hex, 0, True
     while has_more:
-        content, is_success = ask("POST", url, f"/v1/turns:resume?{urlencode(asked)}", headers=headers)
+        answer, is_success = ask("POST", url, f"/v1/turns:resume?{urlencode(asked)}", key=key)
         if not is_success:
-            show(content)
+            show(answer)
             sys.exit(1)
-        resumed, has_more = resumed + content["resumed"], content["has_more"]
+        resumed, has_more = resumed + answer["resumed"], answer["has_more"]
     show({"resumed": resumed})
 
 
@@ -96,5 +94,5 @@ def send_signal(
     url: Url = URL,
 ) -> None:
     """Send a signal to a turn."""
-    headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
-    call("POST", url, f"/v1/turns/{segment(turn_id)}/signals/{segment(name)}", headers=headers, body=json_of(payload))
+    content = json.dumps(json_of(payload)).encode()
+    call("POST", url, f"/v1/turns/{segment(turn_id)}/signals/{segment(name)}", key=key or None, content=content)

@@ -1,5 +1,5 @@
 """The requests of the client library: the method, path, headers and body of each. The library has the gateway's routes
-only here.
+only here; for all others there is `request`.
 
 Every request may be repeated: reads change nothing, a cancel that is repeated changes nothing more, and every other
 write carries an idempotency key.
@@ -25,6 +25,8 @@ WAIT_S: Final = 20
 # How long the request that submits a turn waits for its end. Most turns have ended by then; whether a turn is parked
 # only the next request tells, at once.
 FIRST_WAIT_S: Final = 1
+# Longer than LOG_APPEND_TIMEOUT_S (15 s), after which a gateway answers that an append's outcome is unknown.
+ANSWER_S: Final = 20.0
 
 WorkflowName = str | Callable[..., Any]
 OnBusy = Literal["enqueue", "reject"]
@@ -32,7 +34,7 @@ OnBusy = Literal["enqueue", "reject"]
 
 class Call(NamedTuple):
     """A request to a gateway. wait_s: for how long the request asks the gateway to wait before it answers. key: its
-    idempotency key, if it has one.
+    idempotency key, if it has one. answer_s: how long the gateway may take to answer, beside wait_s.
     """
 
     method: str
@@ -41,6 +43,7 @@ class Call(NamedTuple):
     content: bytes = b""
     wait_s: int = 0
     key: str = ""
+    answer_s: float = ANSWER_S
 
 
 def submit(
@@ -105,6 +108,27 @@ def signal(turn_id: str, name: str, payload: Any = None, key: str | None = None)
     content, _ = encode(payload, sys.maxsize, "the payload")
     headers = {"content-type": JSON, "idempotency-key": key}
     return Call("POST", f"{_turn(turn_id)}/signals/{_segment(name, 'a signal')}", headers, content, key=key)
+
+
+def request(
+    method: str,
+    path: str,
+    *,
+    content: bytes = b"",
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    answer_s: float = ANSWER_S,
+) -> Call:
+    """Return any request. content: JSON. key: None makes a new key, unless the request is a GET. Raises CallerError."""
+    given = dict(headers or {})
+    for name, value in given.items():
+        header(name, "a header")
+        header(value, f"the header {name}")
+    if content:
+        given["content-type"] = JSON
+    if key is not None or method != "GET":
+        key = given["idempotency-key"] = _key(key)
+    return Call(method, path, given, content, key=key or "", answer_s=answer_s)
 
 
 def turn_events(turn_id: str) -> str:

@@ -5,15 +5,13 @@ from typing import Any, Final
 
 import httpx2
 
-from argosy.client.calls import Call, header
+from argosy.client.calls import ANSWER_S, Call, header
 from argosy.client.following import SILENT_S
 from argosy.client.patience import Answer
 from argosy.errors import CallerError
 
 UNIX: Final = "unix:"
 _SCHEMES: Final = ("http", "https")
-# Longer than LOG_APPEND_TIMEOUT_S (15 s), after which a gateway answers that an append's outcome is unknown.
-ANSWER_S: Final = 20.0
 CONNECT_S: Final = 5.0
 # Only idle connections are bounded in number: every stream holds a connection for as long as it lasts.
 LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0)
@@ -62,7 +60,7 @@ def socket_of(url: str) -> str | None:
 
 def timeout_of(call: Call, left_s: float) -> httpx2.Timeout:
     """Return the time-outs of a call. left_s: the seconds until the caller's deadline, which none exceeds."""
-    answer_s = min(ANSWER_S + call.wait_s, left_s)
+    answer_s = min(call.answer_s + call.wait_s, left_s)
     return httpx2.Timeout(min(CONNECT_S, left_s), read=answer_s, write=min(ANSWER_S, left_s))
 
 

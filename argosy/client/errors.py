@@ -19,16 +19,18 @@ from typing import Any, Final
 from argosy.errors import ArgosyError, UnavailableError
 from argosy.turn.status import Status
 
+NOT_A_GATEWAY: Final = "not_a_gateway"
+
 
 class ProblemError(ArgosyError):
     """A gateway refused a request. problem: the members of its answer; kind: the stable code, such as
-    "unknown_workflow".
+    "unknown_workflow", or NOT_A_GATEWAY when what answered is not one of Argosy's gateways.
     """
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         self.status = status
         self.problem = problem
-        self.kind = str(problem.get("code", "not_a_gateway"))
+        self.kind = str(problem.get("code", NOT_A_GATEWAY))
         self.title = str(problem.get("title", ""))
         self.detail = str(problem.get("detail", ""))
         self.is_retryable = bool(problem.get("retryable", False))

@@ -2,12 +2,19 @@
 and time.
 """
 
+import json
 import random
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from argosy.client.errors import GatewayUnreachableError, ProblemError, TurnEndedError, TurnNotFoundError
+from argosy.client.errors import (
+    NOT_A_GATEWAY,
+    GatewayUnreachableError,
+    ProblemError,
+    TurnEndedError,
+    TurnNotFoundError,
+)
 from argosy.clock import Clock
 
 PAUSE_S_MIN: Final = 0.05
@@ -116,7 +123,7 @@ class Patience:
 
 def problem_of(answer: Answer) -> ProblemError:
     """Return the error for a refusal. An answer that is not a gateway's (a proxy's, or of another server on the port)
-    gets the code not_a_gateway.
+    gets the code NOT_A_GATEWAY.
     """
     try:
         problem: Any = msgspec.json.decode(answer.content)
@@ -124,8 +131,16 @@ def problem_of(answer: Answer) -> ProblemError:
         problem = None
     if not isinstance(problem, dict) or "code" not in problem:
         is_away = answer.status in _AWAY
-        problem = {"code": "not_a_gateway", "retryable": is_away, "detail": "the answer is not one of Argosy's"}
+        problem = {"code": NOT_A_GATEWAY, "retryable": is_away, "detail": "the answer is not one of Argosy's"}
     return _ERRORS.get(str(problem["code"]), ProblemError)(answer.status, problem)
+
+
+def json_of(answer: Answer) -> Any:
+    """Return the JSON of a successful answer, or None when that has no body. Raises ProblemError (NOT_A_GATEWAY)."""
+    try:
+        return json.loads(answer.content) if answer.content else None  # takes all that JSON can say; msgspec does not
+    except ValueError as error:
+        raise problem_of(answer) from error
 
 
 def _seconds(retry_after: str) -> float:

@@ -25,7 +25,7 @@ from argosy.client.deadline import Deadline
 from argosy.client.events import StreamEvent, ended_of
 from argosy.client.following import Following
 from argosy.client.options import TurnOptions
-from argosy.client.patience import Answer, Gateways, Patience
+from argosy.client.patience import Answer, Gateways, Patience, json_of
 from argosy.client.turn import Turn, decode_turn, is_settled, result_of, submitted_id
 from argosy.clock import Clock, SystemClock
 
@@ -107,6 +107,24 @@ class Client:
         with this id; with skip_ended, from the first turn that has not ended.
         """
         return self._follow(calls.session_events(session, skip_ended), after, has_end=False)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes = b"",
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        answer_s: float = calls.ANSWER_S,
+    ) -> Any:
+        """Send a request to any route of the gateways, and return the answer: its JSON, or None when it has no body.
+
+        path: from "/v1/" on, with its parameters. content: the body, as JSON. key: the idempotency key; by default a
+        request that is not a GET has a new one. answer_s: how long a gateway may take to answer.
+        """
+        call = calls.request(method, path, content=content, key=key, headers=headers, answer_s=answer_s)
+        return json_of(self._ask(call))
 
     def close(self) -> None:
         for each in self._http:

@@ -28,6 +28,13 @@ class Both:
         with Client(url, retry_s=3) as client:
             return await asyncio.to_thread(getattr(client.turn(TURN), method), **given)
 
+    async def request(self, *urls: str, method: str, path: str, retry_s: float = 5, **given: Any) -> Any:
+        if self._is_async:
+            async with AsyncClient(*urls, retry_s=retry_s) as client:
+                return await client.request(method, path, **given)
+        with Client(*urls, retry_s=retry_s) as client:
+            return await asyncio.to_thread(client.request, method, path, **given)
+
     async def events(self, *urls: str, retry_s: float = 5, after: str = "") -> list[Any]:
         if self._is_async:
             async with AsyncClient(*urls, retry_s=retry_s) as client:

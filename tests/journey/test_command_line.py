@@ -178,8 +178,8 @@ def test_ids_and_names_are_quoted_in_addresses(monkeypatch: pytest.MonkeyPatch) 
 def test_all_parked_turns_that_match_are_resumed_under_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, left = [], [(1000, True), (7, False)]
 
-    def answer(method: str, _url: str, path: str, *, headers: dict[str, str]) -> tuple[Any, bool]:
-        asked.append((method, path, headers["idempotency-key"]))
+    def answer(method: str, _url: str, path: str, *, key: str) -> tuple[Any, bool]:
+        asked.append((method, path, key))
         resumed, has_more = left.pop(0)
         return {"resumed": resumed, "has_more": has_more}, True
 
@@ -203,14 +203,15 @@ def test_a_resume_names_one_turn_or_says_all(arguments: list[str]) -> None:
 def test_a_long_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     timeouts_s = []
 
-    def refuse(**options: Any) -> None:
-        timeouts_s.append(options["timeout"])
+    def refuse(*_: Any, timeout: httpx2.Timeout, **__: Any) -> None:
+        timeouts_s.append(timeout.read)
         raise httpx2.ConnectError("nobody is there")
 
-    monkeypatch.setattr(httpx2, "Client", refuse)
-    CliRunner().invoke(app, ["turn", "submit", "session", "echo", "--wait", "600"])
+    monkeypatch.setattr(httpx2.Client, "request", refuse)
+    ended = CliRunner().invoke(app, ["turn", "submit", "session", "echo", "--wait", "600"])
 
     assert timeouts_s == [690]
+    assert str(ended.exception) == "no gateway answers at http://127.0.0.1:9000: nobody is there"
 
 
 SURROUNDINGS = {

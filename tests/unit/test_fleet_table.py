@@ -1,15 +1,17 @@
 """What `argosy fleet` draws, and what it says when nobody answers."""
 
+import asyncio
 import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx2
 import pytest
 from rich.console import Console
 
 from argosy.cli.fleet_table import draw, in_words, read_fleet
+from argosy.client import Client
 from argosy.errors import ArgosyError, CallerError, UnavailableError
+from tests.client.scripted import Said, Scripted, answer, problem
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LANE = {
@@ -68,16 +70,19 @@ def test_durations_are_short(seconds: float, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "error", "text"),
+    ("said", "error", "text"),
     [
-        (httpx2.Response(503, json={"detail": "Postgres is away"}), UnavailableError, "Postgres is away"),
-        (httpx2.Response(200, text="<html>"), CallerError, "no gateway of Argosy: 200"),
-        (httpx2.Response(200, json=[]), CallerError, "no gateway of Argosy: 200"),
-        (httpx2.Response(404, json={"no": "detail"}), CallerError, "no gateway of Argosy: 404"),
+        (problem(503, "store_unavailable", is_retryable=True), UnavailableError, "it is store_unavailable"),
+        (Said(200, b"<html>"), CallerError, "no gateway of Argosy: 200"),
+        (Said(200, b"[]"), CallerError, "no gateway of Argosy: 200"),
+        (answer(404, no="detail"), CallerError, "no gateway of Argosy: 404"),
     ],
 )
-def test_what_is_no_answer_is_one_line(answer: httpx2.Response, error: type[ArgosyError], text: str) -> None:
-    transport = httpx2.MockTransport(lambda _: answer)
+async def test_what_is_no_answer_is_one_line(said: Said, error: type[ArgosyError], text: str) -> None:
+    async with Scripted() as gateway:
+        gateway.will_say(said)
 
-    with httpx2.Client(base_url="http://gateway", transport=transport) as client, pytest.raises(error, match=text):
-        read_fleet(client, "http://gateway")
+        with Client(gateway.url, retry_s=0) as client, pytest.raises(error, match=text):
+            await asyncio.to_thread(read_fleet, client, gateway.url)
+
+    assert [each.path for each in gateway.asked] == ["/v1/fleet?limit=200"]
