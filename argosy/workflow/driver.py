@@ -35,13 +35,13 @@ from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, TIMER
 from argosy.workflow.loop_handle import Timer
 from argosy.workflow.loop_refusals import refuse_closed, refuse_hopeless, refuse_restless
-from argosy.workflow.mismatch import raised
+from argosy.workflow.mismatch import counted_otherwise, raised
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import WaitOperation
 from argosy.workflow.operations import Operations
+from argosy.workflow.replay import TurnKeys
 from argosy.workflow.root_task import RootTask
 from argosy.workflow.step_runner import StepRunner
-from argosy.workflow.turn_keys import TurnKeys
 from argosy.workflow.turn_loop import TurnLoop
 from argosy.workflow.turn_task import number_of
 from argosy.workflow.turn_time import TurnTime
@@ -233,7 +233,7 @@ class Driver:
                 break
             self._slices = 0
             if self._keys.parted is not None:
-                raise self._keys.parted
+                raise counted_otherwise(*self._keys.parted)
             root = self._root
             if root is None or root.is_done:
                 if self._is_cancelled and loop.cancel_rest():

@@ -14,7 +14,7 @@ from typing import Any, Final
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
 from argosy.turn.wait import WaitKind
-from argosy.workflow import arguments, outcome
+from argosy.workflow import outcome, payload
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, retry_key, step_key
 from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
@@ -80,10 +80,10 @@ class Operations:
         if operation.__class__ is StepOperation:
             args, kwargs = operation.args, operation.kwargs
             if args or kwargs:
-                operation.digest = arguments.digest(args, kwargs)
+                operation.digest = payload.digest(args, kwargs)
             if not self._replay.is_settled(operation.key):
                 if args or kwargs:
-                    operation.args, operation.kwargs = arguments.copied(args, kwargs)
+                    operation.args, operation.kwargs = payload.copied(args, kwargs)
                 operation.context = copy_context()
             if operation.step.is_private:
                 self._journal.hide(operation.key)

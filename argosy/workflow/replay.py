@@ -1,7 +1,7 @@
-"""The outcomes of a turn's history, for code that runs again: pure.
+"""The keys of an attempt's calls, and the outcomes that history has under them, for code that runs again: pure.
 
 Promise: the outcomes that the code awaits come one by one, in the order in which they were recorded (`next`). Looking
-up a key takes the same time however long the history is.
+up a key takes the same time however long the history is. argosy/workflow/keys.py has the grammar of keys.
 """
 
 from collections.abc import Iterable
@@ -120,3 +120,34 @@ class Replay:
 
 # Shared by all turns that begin. Nothing changes it: `take` is called only when there is a next outcome.
 NEW: Final = Replay(())
+
+
+class TurnKeys:
+    """Counts the calls of an attempt. old: the keys of an older build that the turn's history has, or None.
+
+    parted: set when a task calls what may be recorded under such a key, which parks the turn: what history has, what
+    the task asks for, and the task's number (mismatch.counted_otherwise).
+    """
+
+    __slots__ = ("_counts", "_old", "parted")
+
+    def __init__(self, old: OldKeys | None) -> None:
+        self._counts: dict[str, int] = {}
+        self._old = old
+        self.parted: tuple[str, str, int] | None = None
+
+    def next(self, scope: int, name: str) -> str:
+        """Return the key of a task's next call of this name. scope: the task's number, 0 for the first task."""
+        scoped = f"{scope}/{name}" if scope else name
+        count = self._counts[scoped] = self._counts.get(scoped, 0) + 1
+        key = scoped if count == 1 else f"{scoped}#{count}"
+        if scope and self._old is not None and self.parted is None:
+            self._check_old(self._old, scope, name, key)
+        return key
+
+    def _check_old(self, old: OldKeys, scope: int, name: str, asked: str) -> None:
+        found = old.beyond(name, self._counts.get(name, 0))
+        if found is not None:
+            key, is_private = found
+            told = ("a private step", "a private step") if is_private else (repr(key), repr(asked))
+            self.parted = *told, scope

@@ -4,7 +4,7 @@ from argosy.turn.events import Event
 from argosy.workflow import outcome
 from argosy.workflow.journal import Journal
 from argosy.workflow.keys import TIME
-from argosy.workflow.turn_keys import TurnKeys
+from argosy.workflow.replay import TurnKeys
 
 
 class TurnTime:

@@ -360,7 +360,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         if (turn := self.scheduler.live.get(turn_id)) is None:
             self.scheduler.reads.took(turn_id)
         else:
-            turn.signals.append(Signal(uuid.uuid4(), "go", b"1"))
+            turn.receive(Signal(uuid.uuid4(), "go", b"1"))
 
     @rule()
     def read_pages(self) -> None:

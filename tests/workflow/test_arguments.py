@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from argosy import Context
-from argosy.workflow.arguments import copied
+from argosy.workflow.payload import copied
 from tests.workflow.running import run
 
 

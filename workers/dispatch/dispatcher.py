@@ -189,8 +189,9 @@ class Dispatcher:
     # Turns
 
     def after_freeing(self) -> None:
-        """Turns came, or slots became free: fill slots and read on."""
-        self.pager.nudge()
+        """Turns came, or slots became free: fill slots and read on, if anything waits to be read."""
+        if self.scheduler.has_to_page or any(self.pager.for_room):
+            self.pager.nudge()
         self.executor.fill()
         self.intake.balance()
         telemetry.RUNNING.set(self.executor.running)

@@ -3,7 +3,7 @@
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Signal(NamedTuple):
@@ -27,11 +27,6 @@ class Signals:
     def __iter__(self) -> Iterator[Signal]:
         return (signal for named in self._named.values() for signal in named)
 
-    @property
-    def has_any(self) -> bool:
-        """Whether there is any signal."""
-        return bool(self._named)
-
     def append(self, signal: Signal) -> None:
         """Add a signal that has come."""
         self._named.setdefault(signal.name, deque()).append(signal)
@@ -51,3 +46,7 @@ class Signals:
         named.popleft()
         if not named:
             del self._named[name]
+
+
+# Shared by all turns that no signal was sent to, which are most. Nothing is ever added to it.
+NO_SIGNALS: Final = Signals()

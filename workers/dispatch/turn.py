@@ -11,7 +11,7 @@ from argosy.turn.inbox import Fate
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.running_journal import RunningJournal
-from argosy.workers.dispatch.signals import Signal, Signals
+from argosy.workers.dispatch.signals import NO_SIGNALS, Signal, Signals
 from argosy.workers.dispatch.turn_row import TurnRow
 from argosy.workers.dispatch.writes import EventWrite, Result
 from argosy.workflow.channels import Channels
@@ -98,7 +98,7 @@ class Turn(TurnRow):
         # How many events it had when it came into memory, if it was running in Postgres then.
         self.found_running_seq = seq if status is Status.RUNNING else None
         # Signals that no wait has taken yet; timers that came due, by the key of their wait.
-        self.signals = Signals()
+        self.signals = NO_SIGNALS
         self.fired: dict[str, uuid.UUID] = {}
         # Timers that Postgres has, by the key of their wait: their ids, and when they are due (database time).
         self.timers: dict[str, tuple[uuid.UUID, float]] = {}
@@ -249,6 +249,8 @@ class Turn(TurnRow):
 
     def receive(self, signal: Signal) -> None:
         """Keep a signal until a wait takes it."""
+        if self.signals is NO_SIGNALS:
+            self.signals = Signals()
         self.signals.append(signal)
 
     def consume(self, signal: Signal) -> None:

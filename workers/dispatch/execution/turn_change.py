@@ -11,6 +11,7 @@ from argosy.turn.events import KEYS, SETTLED_OUTCOMES, Event
 from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
+from argosy.workers.dispatch.signals import NO_SIGNALS
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.frames import kind_of, traceback_of, words_of
 from argosy.workflow.journal import Park
@@ -87,7 +88,7 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
     if status is Status.CANCELLED and turn.cancel_id is not None:
         turn.move(turn.cancel_id, Fate.CONSUMED)
     turn.write(event, data=_with_channels(turn, data))
-    if turn.signals.has_any:
+    if turn.signals is not NO_SIGNALS:
         for signal in turn.signals:
             turn.move(signal.inbox_id, Fate.LATE)
     for result in turn.results:

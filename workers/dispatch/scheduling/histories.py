@@ -33,7 +33,7 @@ _WORDS_MAX: Final = 500
 
 
 class Histories:
-    """The reader of histories; `run` goes on until cancelled."""
+    """The reader of histories; `run` goes on until cancelled. large: turns whose large histories wait for room."""
 
     def __init__(
         self, heads: Heads, scheduler: Scheduler, clock: Clock, settings: Settings, then: AfterLoading
@@ -46,7 +46,7 @@ class Histories:
         self._history_size_bytes_max = settings.history_size_bytes_max
         self._loaded_size_bytes_max = settings.loaded_size_bytes_max
         self._turns: deque[Turn] = deque()
-        self._large: deque[tuple[Turn, int]] = deque()
+        self.large: deque[tuple[Turn, int]] = deque()
         self._work = asyncio.Event()
         self._large_work = asyncio.Event()
         self._per_read = _TURNS_PER_READ
@@ -62,7 +62,7 @@ class Histories:
 
     def nudge(self) -> None:
         """Look whether there is room for a large history now."""
-        if self._large:
+        if self.large:
             self._large_work.set()
 
     async def run(self) -> None:
@@ -101,7 +101,7 @@ class Histories:
             if row is None or row.events is not None:
                 self._enter(turn, row, rounds)
             elif row.size_bytes > self._heads.load_size_bytes_max:
-                self._large.append((turn, row.size_bytes))
+                self.large.append((turn, row.size_bytes))
                 self._large_work.set()
             else:
                 later.append(turn)
@@ -139,11 +139,11 @@ class Histories:
         return False
 
     async def _read_large(self, rounds: Rounds) -> bool:
-        if not self._large:
+        if not self.large:
             return False
-        turn, size_bytes = self._large[0]
+        turn, size_bytes = self.large[0]
         if size_bytes > self._history_size_bytes_max:
-            self._large.popleft()
+            self.large.popleft()
             self._then.after_unreadable(turn, too_large(size_bytes, self._history_size_bytes_max))
             return True
         loaded = self._scheduler.loaded_size_bytes
@@ -156,12 +156,12 @@ class Histories:
         except Exception as error:
             fault = fault_of(error)
             if fault in (Fault.AWAY, Fault.END, Fault.SLOW):
-                self._large.rotate(-1)  # let the others go first
+                self.large.rotate(-1)  # let the others go first
                 raise
-            self._large.popleft()
+            self.large.popleft()
             self._give_up(turn, error, rounds)
             return True
-        self._large.popleft()
+        self.large.popleft()
         self._enter(turn, row, rounds)
         return True
 

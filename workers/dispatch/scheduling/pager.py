@@ -15,7 +15,7 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from argosy.clock import Clock
 from argosy.config import Settings
@@ -50,7 +50,11 @@ class Cursor:
 
 
 class Pager:
-    """The loops that page turns in; `run` goes on until cancelled. is_held(turn_id): whether a turn runs elsewhere."""
+    """The loops that page turns in; `run` goes on until cancelled. is_held(turn_id): whether a turn runs elsewhere.
+
+    for_room: what waits for room in memory: heads of claimed partitions, and large histories. While all of it is empty
+    and no session is to be paged in, `nudge` does nothing, and need not be called.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class Pager:
         self._ready_max = settings.ready_sessions_max
         self._is_held = is_held
         self._cursors: deque[Cursor] = deque()
+        self.for_room: Final = (self._cursors, histories.large)
         self._sessions_per_read, self._heads_per_read = _SESSIONS_PER_READ, _HEADS_PER_READ
         self._sessions_work = asyncio.Event()
         self._heads_work = asyncio.Event()

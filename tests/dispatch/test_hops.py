@@ -1,0 +1,91 @@
+"""Hops that most turns do not make (test_journey.py): who needs one makes it."""
+
+import asyncio
+import uuid
+from typing import Any
+
+from argosy import Context
+from argosy.store.head import Head
+from argosy.turn.status import Status
+from argosy.workers.dispatch.scheduling.reads import Read
+from argosy.workers.dispatch.signals import Signal
+from tests.dispatch.joined_parts import Parts, catalog, loaded, make_turn, until
+
+
+async def returns(context: Context) -> int:
+    return 1
+
+
+def test_what_one_turn_is_sent_no_other_turn_has() -> None:
+    owned: Any = object()
+    first, second = make_turn(owned), make_turn(owned)
+    sent = Signal(uuid.uuid4(), "go", None)
+
+    first.receive(sent)
+
+    assert (list(first.signals), list(second.signals), list(make_turn(owned).signals)) == ([sent], [], [])
+
+
+async def test_a_large_history_that_waits_for_room_is_read_when_a_turn_has_left_memory() -> None:
+    gate = asyncio.Event()
+
+    async def waits(context: Context) -> None:
+        await context.run(gate.wait)
+
+    async with Parts(catalog(waits), loaded_size_bytes_max=2 * 10**6) as parts:
+        there, large = (make_turn(parts.owned[0], "boom", place=place) for place in (1, 2))
+        large.require_load()
+        read: list[uuid.UUID] = []
+
+        async def load_whole(turn_id: uuid.UUID) -> Any:
+            read.append(turn_id)
+            return loaded(turn_id, large.session_id, workflow="boom")
+
+        parts.heads.load_whole = load_whole  # type: ignore[method-assign]
+        parts.heads.turns[large.turn_id] = loaded(
+            large.turn_id, large.session_id, workflow="boom", events=None, size_bytes=15 * 10**5
+        )
+        parts.scheduler.accepted(there, True, Read())
+        parts.executor.fill()
+        await until(lambda: there.execution is not None)
+        there.history_bytes = 10**6
+        parts.scheduler.accepted(large, True, Read())
+        parts.executor.fill()
+        await until(lambda: any(parts.pager.for_room))
+        had_room = bool(read)
+        gate.set()
+
+        await until(lambda: large.status is Status.COMPLETED)
+
+    assert (had_room, read) == (False, [large.turn_id])
+
+
+async def test_heads_for_which_there_was_no_room_are_read_when_ready_ones_have_started() -> None:
+    """The slots are full, so accepted turns stay ready; the claimed heads wait until they have started."""
+    gate = asyncio.Event()
+
+    async def waits(context: Context) -> None:
+        await context.run(gate.wait)
+
+    async with Parts(catalog(waits), dispatch_slots=1, ready_sessions_max=10) as parts:
+        found = Head(uuid.uuid4(), "a", uuid.uuid4(), "s", 0, 9, "boom", None, "queued", 0, 0, 0, 0, b"null", False)
+        reads: list[int] = []
+
+        async def load_heads(*_: Any) -> list[Head]:
+            reads.append(parts.scheduler.ready_count)
+            return [found]
+
+        parts.heads.load_heads = load_heads
+        for place in range(11):
+            parts.scheduler.accepted(make_turn(parts.owned[0], "boom", place=place), True, Read())
+        parts.executor.fill()
+        parts.pager.claimed([parts.owned[0]])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        had_room = bool(reads)
+        gate.set()
+
+        await until(lambda: found.turn_id in parts.scheduler.live or reads)
+        await until(lambda: parts.executor.running == 0)
+
+    assert (had_room, reads) == (False, [9])
