@@ -282,10 +282,12 @@ class PartsOver(DispatchParts):
     def owned(self) -> dict[int, Owned]:
         return self.claims.owned
 
-    def look_on(self, turn: Turn) -> None:
-        """Watch a turn, as a gateway does for a client."""
+    def look_on(self, turn: Turn) -> GatewayConnection:
+        """Watch a turn, as a gateway does for a client; return the gateway's connection."""
         request = SubscribeRequest(1, turn.turn_id, False, turn.tenant, 0, (0, 0), False, False, 10**6)
-        self.hub.subscribe(GatewayConnection(10**6), request)
+        connection = GatewayConnection(10**6)
+        self.hub.subscribe(connection, request)
+        return connection
 
     async def __aenter__(self) -> Self:
         self.tasks = [asyncio.create_task(each.run()) for each in (self.flusher, self.pager, self.lending)]

@@ -32,6 +32,7 @@ def note(heard: list[str], part: Any, method: str, name: str = "", *, error: Exc
 
 
 def listen(heard: list[str], parts: Parts, **errors: Exception) -> None:
+    parts.look_on(make_turn(parts.owned[0]))  # somebody follows
     note(heard, parts.hub, "written", error=errors.get("written"))
     note(heard, parts.hub, "look", error=errors.get("look"))
     for method in ("expect", "moved", "placed"):
@@ -84,6 +85,7 @@ async def test_a_consequence_that_fails_keeps_none_behind_it(failing: str) -> No
 async def test_what_a_refusal_sets_going_comes_before_what_was_written_is_told() -> None:
     heard: list[str] = []
     async with Parts(catalog()) as parts:
+        parts.look_on(make_turn(parts.owned[0]))
         note(heard, parts.executor, "dropped")
         note(heard, parts.hub, "written")
         refused, written = (make_turn(parts.owned[0], place=place) for place in (1, 2))

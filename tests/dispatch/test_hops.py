@@ -4,11 +4,15 @@ import asyncio
 import uuid
 from typing import Any
 
-from argosy import Context
+import pytest
+
+from argosy import Context, emit
 from argosy.store.head import Head
+from argosy.turn.events import Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.signals import Signal
+from argosy.workers.dispatch.stream.connection import GatewayConnection
 from tests.dispatch.joined_parts import Parts, catalog, loaded, make_turn, until
 
 
@@ -89,3 +93,62 @@ async def test_heads_for_which_there_was_no_room_are_read_when_ready_ones_have_s
         await until(lambda: parts.executor.running == 0)
 
     assert (had_room, reads) == (False, [9])
+
+
+def told(connection: GatewayConnection) -> list[Any]:
+    """The types of events that the connection's subscribers were sent."""
+    return [item.event.type for item in connection.take() if item.HasField("event")]
+
+
+async def test_followers_are_told_of_each_flush_once_and_nobody_of_those_before_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One comes while a flush is on its way: its answer is what counts."""
+    async with Parts(catalog()) as parts:
+        turn = make_turn(parts.owned[0])
+        flushed: list[int] = []
+        written = parts.hub.written
+
+        def note(*arguments: Any) -> None:
+            flushed.append(len(parts.stream.calls))
+            written(*arguments)
+
+        monkeypatch.setattr(parts.hub, "written", note)
+        turn.write(Event.VALUE_RECORDED, "nobody follows")
+        await parts.flusher.durable(turn)
+        connection = None
+
+        async def follow() -> None:
+            nonlocal connection
+            connection = connection or parts.look_on(turn)
+
+        parts.stream.before = follow
+        turn.write(Event.STEP_COMPLETED, "on its way")
+        await parts.flusher.durable(turn)
+        turn.write(Event.STEP_FAILED, "afterwards")
+        await parts.flusher.durable(turn)
+        assert connection is not None
+
+        assert (flushed, told(connection)) == ([2, 3], [Event.STEP_COMPLETED, Event.STEP_FAILED])
+
+
+async def test_frames_have_the_lineage_of_a_flush_that_nobody_followed() -> None:
+    async def shows(context: Context) -> None:
+        emit("answer", text="a")
+        await context.run(asyncio.Event().wait)
+
+    async with Parts(catalog(shows)) as parts:
+        turn = make_turn(parts.owned[0], "boom")
+        parts.scheduler.accepted(turn, True, Read())
+        parts.executor.fill()
+        await until(lambda: parts.stream.calls and turn.execution is not None and turn.durable_seq)
+        connection = parts.look_on(turn)
+        frames: list[Any] = []
+
+        def has_come() -> bool:
+            frames.extend(item.frame for item in connection.take() if item.HasField("frame"))
+            return bool(frames)
+
+        await until(has_come)
+
+    assert frames[0].lineage == 1

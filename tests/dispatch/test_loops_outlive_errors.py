@@ -337,10 +337,12 @@ async def test_a_listener_that_fails_keeps_no_turn_from_its_end(error):
     async with Parts(catalog(returns)) as parts:
         parts.hub.written = Fails(error, None, times=10**6)
         turn = make_turn(parts.owned[0], "boom")
+        parts.look_on(turn)
         parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
         await until(lambda: is_over(turn) and parts.executor.running == 0)
+        assert parts.hub.written.calls
 
 
 @EACH_KIND

@@ -101,8 +101,11 @@ class Dispatcher:
         self.pager.nudge()
 
     async def after_flush(self, flushed: Flushed) -> None:
-        with self._rounds.outlive():
-            self.hub.written(flushed.answer, flushed.entries)
+        subscribers = self.hub.subscribers
+        subscribers.lineage = flushed.answer.lineage
+        if subscribers.count:
+            with self._rounds.outlive():
+                self.hub.written(flushed.answer, flushed.entries)
         # Who awaited the flush goes on, and followers hear of the events, before anything that the flush sets going.
         await asyncio.sleep(0)
         if timers := flushed.timers():

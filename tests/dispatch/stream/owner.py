@@ -167,6 +167,7 @@ class Owner:
         entries = [Entry(turn) for turn in turns]
         for entry in entries:
             entry.turn.durable_seq = entry.seq
+        self.subscribers.lineage = 77
         self.hub.written(Answer(77, AT, None, None, None, None), entries)
 
     def write(self, turn: Turn, event: Event = Event.VALUE_RECORDED, key: str = "k", data: bytes = b"{}") -> None:

@@ -47,7 +47,6 @@ class FramePublisher:
         self._changed: set[Turn] = set()
         self._round: asyncio.TimerHandle | None = None
         self._last_round_s = 0.0
-        self.lineage = 0
 
     def listener_of(self, turn: Turn) -> Callable[[], None] | None:
         """Return what the turn's channels call, in any thread, when they are filled; None: nobody follows the turn."""
@@ -114,7 +113,8 @@ class FramePublisher:
             # A step began only once all events before it were durable, so all that it shows may be sent. The workflow's
             # own channels are left out: it fills them again at the next owner.
             opened, durable_seq = [channel for channel in opened if channel.step], _ANY_SEQ
-        make = partial(items.of_update, turn, lineage=self.lineage, at_us=int(self._database_clock.now_s() * 1_000_000))
+        lineage, at_us = self._subscribers.lineage, int(self._database_clock.now_s() * 1_000_000)
+        make = partial(items.of_update, turn, lineage=lineage, at_us=at_us)
         for each in subscribers:
             if each.is_ending_only:
                 continue

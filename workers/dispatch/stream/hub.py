@@ -6,7 +6,8 @@ Rules:
   (MOVED), and the subscription ends. If a step of its turn still runs here, it ends only with that step, whose frames
   the subscriber gets till then.
 - Durable events are sent right after the flush that wrote them. Without room one LOOK stands for all of them.
-- While there is no subscriber, every call here returns at once.
+- While there is no subscriber, every call here returns at once, and the dispatcher does not tell of flushes. It says
+  their lineage all the same (Subscribers.lineage), which frames have: somebody may follow before the next one.
 """
 
 import uuid
@@ -69,7 +70,7 @@ class Hub:
         subscriptions_max: int,
         result_size_bytes_max: int,
     ) -> None:
-        self._subscribers = subscribers
+        self.subscribers = subscribers
         self._frame_publisher = frame_publisher
         # Returns what the channels of a turn call when they are filled; None: the turn has no subscriber.
         self.listener_of: Callable[[Turn], Callable[[], None] | None] = frame_publisher.listener_of
@@ -94,7 +95,7 @@ class Hub:
         target = request.target
         if target is None or request.id in connection.subscribers:
             connection.send(items.refused(request.id, Refused.UNKNOWN))
-        elif self._subscribers.count >= self._subscriptions_max:
+        elif self.subscribers.count >= self._subscriptions_max:
             connection.send(items.refused(request.id, Refused.TOO_MANY))
         else:
             each = Subscriber(
@@ -123,7 +124,7 @@ class Hub:
             each.connection.send(items.refused(each.id, Refused.UNKNOWN))
             return
         each.owned = owned
-        self._subscribers.add(each)
+        self.subscribers.add(each)
         each.send(items.subscribed(each.id, owned.epoch))
         if held := self._held():
             self._send_runners(each, held)
@@ -135,17 +136,17 @@ class Hub:
         if turn is None:
             each.send(items.moved(each.id, None, still_streams=False))
             return
-        self._subscribers.add(each)
+        self.subscribers.add(each)
         each.send(items.subscribed(each.id, 0))
         self._frame_publisher.begin(each, turn)
 
     def unsubscribe(self, each: Subscriber) -> None:
-        self._subscribers.remove(each)
+        self.subscribers.remove(each)
 
     def close(self, connection: GatewayConnection) -> None:
         """Remove all subscribers of a connection whose stream is over."""
         for each in list(connection.subscribers.values()):
-            self._subscribers.remove(each)
+            self.subscribers.remove(each)
 
     def give_credit(self, each: Subscriber, size_bytes: int) -> None:
         had_room = each.has_room
@@ -174,16 +175,13 @@ class Hub:
     # What the worker says
 
     def written(self, answer: Answer, entries: Iterable[Entry]) -> None:
-        """Tell subscribers of the events of a flush that is durable now."""
-        self._frame_publisher.lineage = answer.lineage
-        if not self._subscribers.count:
-            return
+        """Tell subscribers of the events of a flush that is durable now. Need not be called while there is none."""
         at_us = 0
         for entry in entries:
             turn = entry.turn
-            if self._subscribers.has(turn.turn_id, turn.session_id):
+            if self.subscribers.has(turn.turn_id, turn.session_id):
                 at_us = at_us or items.us_of(answer.at)
-                subscribers = [each for each in self._subscribers.of_turn(turn) if each.owned is not None]
+                subscribers = [each for each in self.subscribers.of_turn(turn) if each.owned is not None]
                 for event in entry.events:
                     self._send_event(subscribers, turn, event.type, self._item(turn, event, answer.lineage, at_us))
                 if turn.channels is not None:
@@ -191,8 +189,8 @@ class Hub:
 
     def look(self, turn_id: uuid.UUID, session_id: uuid.UUID | None = None) -> None:
         """Send a LOOK for a turn to which something durable happened that no entry of a flush told."""
-        if self._subscribers.count:
-            for each in self._subscribers.of(turn_id, session_id):
+        if self.subscribers.count:
+            for each in self.subscribers.of(turn_id, session_id):
                 self._send_look(each, turn_id)
 
     def gone(self, losses: Iterable[Loss]) -> None:
@@ -201,15 +199,15 @@ class Hub:
         for loss in losses:
             void.add(loss.owned)
             self._leaving.update({turn.turn_id: turn for turn in loss.turns if in_flight(turn)})
-        if not self._subscribers.count:
+        if not self.subscribers.count:
             return
-        for each in self._subscribers.all():
+        for each in self.subscribers.all():
             if each.owned in void:
                 turn = self._leaving_of(each)
                 each.owned = None
                 each.send(items.moved(each.id, None if turn is None else turn.turn_id, still_streams=turn is not None))
                 if turn is None:
-                    self._subscribers.remove(each)
+                    self.subscribers.remove(each)
                 elif each.turn is not turn:  # a step of the turn still runs here, under an earlier claim
                     self._frame_publisher.begin(each, turn)
 
@@ -218,18 +216,18 @@ class Hub:
         if self._leaving.get(turn.turn_id) is not turn:
             return
         del self._leaving[turn.turn_id]
-        for each in self._subscribers.of_turn(turn):
+        for each in self.subscribers.of_turn(turn):
             if each.owned is None:
                 each.send(items.moved(each.id, turn.turn_id, still_streams=False))
-                self._subscribers.remove(each)
+                self.subscribers.remove(each)
 
     def opened(self, opened: Iterable[Owned]) -> None:
         """Tell subscribers which turns of these partitions still have a step at a former owner: that is known now."""
-        if not self._subscribers.count:
+        if not self.subscribers.count:
             return
         held = {turn_id: each for turn_id, each in self._held().items() if each.owned in opened}
         if held:
-            for each in self._subscribers.all():
+            for each in self.subscribers.all():
                 self._send_runners(each, held)
 
     # Inside

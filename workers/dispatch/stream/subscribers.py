@@ -9,10 +9,14 @@ from argosy.workers.dispatch.turn import Turn
 
 
 class Subscribers:
-    """All subscribers to this process. count: how many there are."""
+    """All subscribers to this process.
+
+    count: how many there are. lineage: that of the last flush, which goes with whatever a subscriber is sent.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.lineage = 0
         self._by_turn: dict[uuid.UUID, dict[Subscriber, None]] = {}
         self._by_session: dict[uuid.UUID, dict[Subscriber, None]] = {}
 
