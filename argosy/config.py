@@ -386,6 +386,12 @@ class Settings(BaseSettings):
         le=1_073_741_824,
         description="Payloads of signals that one read of the inbox brings; one more may pass it.",
     )
+    start_rows_max: int = Field(
+        default=400,
+        ge=1,
+        le=10_000,
+        description="Turns that other turns started of which one accept takes so many at the most.",
+    )
     heartbeat_interval_s: float = Field(
         default=1.0,
         gt=0,

@@ -51,7 +51,9 @@ ADOPTION = "Nothing: a living worker takes its partition over, within a second o
 
 
 def verdict_of_accepted(facts: PartitionFacts, minted_at: datetime) -> Verdict:
-    """Return the verdict on a turn that is in the log and has no row in Postgres."""
+    """Return the verdict on a turn that has no row yet: it is in the log, or another turn started it."""
+    if facts.started_at is not None:
+        return _to_be_started(facts, facts.started_at)
     through = facts.accepted_through
     lag_s = None if through is None else max(0.0, (minted_at - through).total_seconds())
     details = {"accepted_through": through, "behind_s": lag_s, "workers_alive": facts.workers_alive}
@@ -64,6 +66,17 @@ def verdict_of_accepted(facts: PartitionFacts, minted_at: datetime) -> Verdict:
         why = "It is in the log, and no living worker owns its partition yet."
         return Verdict("no_owner", why, ADOPTION, details)
     return Verdict("in_log", "It is in the log, and its worker has not read that far yet.", details=details)
+
+
+def _to_be_started(facts: PartitionFacts, started_at: datetime) -> Verdict:
+    details = {"started_at": started_at, "workers_alive": facts.workers_alive}
+    if facts.workers_alive == 0:
+        why = "Another turn started it, and no worker of its lane is alive."
+        return Verdict("no_worker", why, START_A_WORKER, details)
+    if not facts.is_owner_alive:
+        why = "Another turn started it, and no living worker owns its partition yet."
+        return Verdict("no_owner", why, ADOPTION, details)
+    return Verdict("to_be_started", "Another turn started it, and its worker has not accepted it yet.", details=details)
 
 
 def verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict:

@@ -1,8 +1,8 @@
 """From an id in a path to the turn that it means (I8; docs/architecture.md, "Keys and tenants").
 
 An id with another tenant's tag means no turn, nor does one whose row is another tenant's. A duplicate's id means the
-first turn. An id without a row means a turn that may still come out of the log, until workers have read the log past
-the moment at which the id was minted; after that it means no turn.
+first turn. An id without a row means a turn that may still come: because another turn started it, or out of the log,
+until workers have read the log past the moment at which the id was minted; after that it means no turn.
 """
 
 import uuid
@@ -41,7 +41,7 @@ def turn_id_of(text: str, tenant: str, lane: str) -> uuid.UUID:
 
 
 async def resolve(state: State, read: Read[Row], turn_id: uuid.UUID, tenant: str) -> Row | None:
-    """Return the row that an id means, or None while its turn may still come out of the log.
+    """Return the row that an id means, or None while its turn may still come.
 
     Raises Problem when there is no such turn; StoreUnavailableError.
     """
@@ -51,7 +51,7 @@ async def resolve(state: State, read: Read[Row], turn_id: uuid.UUID, tenant: str
     settings = state.settings
     partition = partition_of(state, turn_id)
     if await turns.is_turn_expected(
-        state.pool, turn_id, settings.lane, partition, minted_at(turn_id), settings.log_append_timeout_s
+        state.pool, turn_id, tenant, settings.lane, partition, minted_at(turn_id), settings.log_append_timeout_s
     ):
         return None
     # The turn may have been accepted between the two questions.

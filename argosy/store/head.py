@@ -117,6 +117,17 @@ class SentSignal(NamedTuple):
     payload: bytes | None
 
 
+class NextDue(NamedTuple):
+    """What waits in some buckets beside the rows that are due.
+
+    next_due_s: in how many seconds the next row falls due, or None. has_starts: whether turns that other turns started
+    wait there to be accepted.
+    """
+
+    next_due_s: float | None
+    has_starts: bool
+
+
 class Heads:
     """The reads of one lane."""
 
@@ -217,11 +228,10 @@ class Heads:
         rows = await self._pool.fetch(_SQL["due_of_turns"], self._lane, turn_ids, known, rows_max, size_bytes_max)
         return _due_of(rows)
 
-    async def next_due_s(self, ranges: Sequence[tuple[int, int]]) -> float | None:
-        """Return in how many seconds the next row of these ranges falls due, or None when none is waiting."""
+    async def next_due(self, ranges: Sequence[tuple[int, int]]) -> NextDue:
+        """Return what waits in these ranges beside the rows that are due."""
         firsts, lasts = zip(*ranges, strict=True)
-        seconds: float | None = await self._pool.fetchval(_SQL["next_due"], self._lane, firsts, lasts)
-        return seconds
+        return NextDue(*await self._pool.fetchrow(_SQL["next_due"], self._lane, firsts, lasts))
 
 
 def _due_of(rows: Sequence[Any]) -> list[DueRow]:

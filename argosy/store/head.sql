@@ -176,8 +176,14 @@ WHERE bytes_before < $5
 ORDER BY due_at, inbox_id
 
 -- name: next_due
--- Seconds until the next row of these buckets falls due.
-SELECT extract(epoch FROM b.due_at - now())::double precision FROM inbox AS b
-WHERE b.lane = $1 AND b.state = 'due' AND b.due_at > now()
-  AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
-ORDER BY b.due_at LIMIT 1
+-- Seconds until the next row of these buckets falls due (NULL: there is none), and whether turns that other turns started
+-- wait there to be accepted: whoever looks for the one need not ask for the other.
+SELECT (
+  SELECT extract(epoch FROM b.due_at - now())::double precision FROM inbox AS b
+  WHERE b.lane = $1 AND b.state = 'due' AND b.due_at > now()
+    AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
+  ORDER BY b.due_at LIMIT 1),
+  EXISTS (
+    SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last)
+    CROSS JOIN LATERAL (
+      SELECT 1 FROM starts AS s WHERE s.lane = $1 AND s.bucket BETWEEN mine.first AND mine.last LIMIT 1) AS one)

@@ -157,7 +157,10 @@ class TurnFacts(NamedTuple):
 
 
 class PartitionFacts(NamedTuple):
-    """The facts that decide when a turn arrives that is only in the log. accepted_through: None before any read."""
+    """The facts that decide when a turn arrives that has no row yet.
+
+    accepted_through: None before any read. started_at: when another turn started it; None: it is in the log.
+    """
 
     at: datetime
     accepted_through: datetime | None
@@ -165,6 +168,7 @@ class PartitionFacts(NamedTuple):
     is_owner_alive: bool
     replaced_at: datetime | None
     replaced: str | None
+    started_at: datetime | None = None
 
 
 class KeyedTurn(NamedTuple):
@@ -218,14 +222,14 @@ async def find_turns_by_key(
 
 
 async def is_turn_expected(
-    pool: Pool, turn_id: uuid.UUID, lane: str, partition: int, minted_at: datetime, append_timeout_s: float
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, partition: int, minted_at: datetime, append_timeout_s: float
 ) -> bool:
-    """Whether a turn that is not in Postgres may still come from the log.
+    """Whether a turn that has no row may still come: from the log, or because another turn started it.
 
-    False also when Postgres has the turn. It is certain only for what Postgres read before, so a caller that acts on
+    False also when the turn has a row. It is certain only for what Postgres read before, so a caller that acts on
     False looks for the row once more afterwards.
     """
-    row = await pool.fetchrow(_SQL["is_turn_expected"], lane, partition, minted_at, append_timeout_s, turn_id)
+    row = await pool.fetchrow(_SQL["is_turn_expected"], lane, partition, minted_at, append_timeout_s, turn_id, tenant)
     return row is not None and bool(row[0])
 
 
@@ -287,6 +291,9 @@ async def explain_turn(
     return None if row is None else TurnFacts(*row)
 
 
-async def explain_partition(pool: Pool, lane: str, partition: int, *, heartbeat_ttl_s: float) -> PartitionFacts:
-    """Return the facts that decide when a turn of this partition that is only in the log arrives."""
-    return PartitionFacts(*await pool.fetchrow(_SQL["explain_partition"], lane, partition, heartbeat_ttl_s))
+async def explain_arrival(
+    pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, partition: int, heartbeat_ttl_s: float
+) -> PartitionFacts:
+    """Return the facts that decide when a turn of this partition arrives that has no row yet."""
+    row = await pool.fetchrow(_SQL["explain_arrival"], lane, partition, heartbeat_ttl_s, turn_id, tenant)
+    return PartitionFacts(*row)

@@ -65,12 +65,15 @@ CROSS JOIN LATERAL (
   LIMIT 1) AS t
 
 -- name: is_turn_expected
--- Whether a turn that is not here may still come: the log was not yet read up to when it was appended at the latest.
+-- Whether a turn that is not here may still come: another turn of the tenant ($6) started it, and nobody has accepted it
+-- yet; or the log was not yet read up to when it was appended at the latest.
 -- $3: when its id was minted; $4: for how long an append may take, seconds; $5: its id. An id from the future is nobody's,
--- and one that is here is its own tenant's.
-SELECT $3::timestamptz < now() + interval '5 minutes'
-   AND NOT EXISTS (SELECT 1 FROM turns WHERE turn_id = $5)
-   AND coalesce(max(accepted_through), '-infinity') <= $3::timestamptz + make_interval(secs => $4)
+-- and one that is here or was started is its own tenant's.
+SELECT NOT EXISTS (SELECT 1 FROM turns WHERE turn_id = $5)
+   AND coalesce(
+     (SELECT s.tenant = $6 AND s.lane = $1 FROM starts AS s WHERE s.turn_id = $5),
+     $3::timestamptz < now() + interval '5 minutes'
+       AND coalesce(max(accepted_through), '-infinity') <= $3::timestamptz + make_interval(secs => $4))
 FROM positions
 WHERE lane = $1 AND partition = $2
 
@@ -203,8 +206,9 @@ LEFT JOIN LATERAL (
   LIMIT 1) AS head ON true
 WHERE t.turn_id = $1 AND t.tenant = $2 AND t.lane = $3
 
--- name: explain_partition
--- What decides when a turn that is only in the log arrives. $2: its partition; $3: as $4 of explain_turn.
+-- name: explain_arrival
+-- What decides when a turn arrives that has no row yet. $2: its partition; $3: as $4 of explain_turn; $4, $5: its id and
+-- tenant. started_at: when another turn started it; NULL: nobody did, and it is in the log.
 WITH living AS MATERIALIZED (
   SELECT s.worker_id FROM signs_of_life AS s
   WHERE s.kind = 'dispatch' AND s.lane = $1 AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, $3))
@@ -214,4 +218,5 @@ SELECT now() AS at,
        EXISTS (SELECT 1 FROM partitions AS mine JOIN living ON living.worker_id = mine.owner
                WHERE mine.lane = $1 AND mine.partition = $2) AS is_owner_alive,
        (SELECT l.replaced_at FROM lane_logs AS l WHERE l.lane = $1) AS replaced_at,
-       (SELECT l.replaced FROM lane_logs AS l WHERE l.lane = $1) AS replaced
+       (SELECT l.replaced FROM lane_logs AS l WHERE l.lane = $1) AS replaced,
+       (SELECT s.sent_at FROM starts AS s WHERE s.turn_id = $4 AND s.tenant = $5 AND s.lane = $1) AS started_at

@@ -57,8 +57,13 @@ async def explain_turn(turn_id: str, request: Request) -> Response:
     found = await resolve(state, turns.find_turn, requested, tenant)
     partition = partition_of(state, requested)
     if found is None:
-        facts = await turns.explain_partition(
-            state.pool, settings.lane, partition, heartbeat_ttl_s=settings.heartbeat_ttl_s
+        facts = await turns.explain_arrival(
+            state.pool,
+            requested,
+            tenant,
+            settings.lane,
+            partition=partition,
+            heartbeat_ttl_s=settings.heartbeat_ttl_s,
         )
         verdict = explain.verdict_of_accepted(facts, views.minted_at(requested))
         return _explained(requested, Status.ACCEPTED, verdict)

@@ -14,11 +14,12 @@ from argosy.rpc.poke import Poker
 from argosy.rpc.server import RpcServer
 from argosy.rpc.signed_call import Callee
 from argosy.store.build import Ability, Borrowed, Builds, LentTurn, Loans
-from argosy.store.head import DueRow, Head, Heads, LoadedTurn, SentSignal
+from argosy.store.head import DueRow, Head, Heads, LoadedTurn, NextDue, SentSignal
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.parameters import CALL, FLUSH, names_of
 from argosy.store.partition import Note, Partitions, ResultRow
 from argosy.store.pool import Pool
+from argosy.store.start import StartBounds, StartRow, StartRows
 from argosy.turn.inbox import Queue
 from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.owned import Owned
@@ -111,6 +112,7 @@ class HeadsStub(Heads):
     def __init__(self) -> None:
         self.due: list[DueRow] = []
         self.turns: dict[uuid.UUID, LoadedTurn] = {}
+        self.has_starts = False
         self.load_size_bytes_max = 10**5
         self.due_inbox: Callable[..., Coroutine[Any, Any, list[DueRow]]] = self.due_of_all
         self.load_turns: Callable[..., Coroutine[Any, Any, list[LoadedTurn]]] = self.turns_of
@@ -138,8 +140,8 @@ class HeadsStub(Heads):
     async def turns_of(self, ids: Sequence[uuid.UUID]) -> list[LoadedTurn]:
         return [self.turns[each] for each in ids if each in self.turns]
 
-    async def next_due_s(self, ranges: Sequence[tuple[int, int]]) -> float | None:
-        return None
+    async def next_due(self, ranges: Sequence[tuple[int, int]]) -> NextDue:
+        return NextDue(None, self.has_starts)
 
     async def no_sessions(self, sessions: Sequence[tuple[int, uuid.UUID]], limit: int) -> list[Head]:
         return []
@@ -160,6 +162,29 @@ class PoolStub(Pool):
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
         return []
+
+
+class StartsStub(StartRows):
+    """The rows of `starts`, by turn id, in the order in which they were asked for; `asked` are the reads of them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[uuid.UUID, StartRow] = {}
+        self.asked: list[tuple[int, list[uuid.UUID]]] = []
+
+    async def due(
+        self,
+        ranges: Sequence[tuple[int, int]],
+        after_bucket: int,
+        bounds: StartBounds,
+        without: Collection[uuid.UUID] = (),
+    ) -> list[StartRow]:
+        self.asked.append((after_bucket, list(without)))
+        left = [row for row in self.rows.values() if row.bucket > after_bucket and row.turn_id not in without]
+        found: list[StartRow] = []
+        for bucket in sorted({row.bucket for row in left}):
+            if any(first <= bucket <= last for first, last in ranges):
+                found += [row for row in left if row.bucket == bucket][: bounds.rows_per_bucket_max]
+        return found[: bounds.rows_max]
 
 
 class BuildsStub(Builds):
@@ -258,6 +283,7 @@ class PartsOver(DispatchParts):
         worker_id = uuid.uuid4()
         self.accepts, self.partitions = Stream(), PartitionsStub(worker_id)
         self.builds, self.loans, self.poker = BuildsStub(), LoansStub(), PokerStub()
+        self.start_rows = StartsStub()
         anything: Any = Anything()
         outside = Outside(
             worker_id=worker_id,
@@ -265,6 +291,7 @@ class PartsOver(DispatchParts):
             accepts=self.accepts,
             flushes=flushes,
             heads=heads,
+            starts=self.start_rows,
             partitions=self.partitions,
             lane_logs=anything,
             builds=self.builds,

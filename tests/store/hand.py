@@ -128,6 +128,14 @@ class Hand:
             1, *accept_arguments(self.lane, log, partitions, self.epochs, froms, counts, turns, dead)
         )
 
+    async def start(self, *turns: New) -> Answer:
+        """Accept turns that other turns started: no position is moved."""
+        partitions = sorted({turn.partition for turn in turns})
+        zeros = [0] * len(partitions)
+        arguments = accept_arguments(self.lane, LOG, partitions, self.epochs, zeros, zeros, turns)
+        arguments[4] = arguments[5] = [None] * len(partitions)
+        return await self.call(1, *arguments)
+
     async def flush(
         self,
         *changes: Change,

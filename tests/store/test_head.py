@@ -137,7 +137,7 @@ async def test_what_is_sent_to_a_duplicate_comes_to_its_original(hand: Hand, hea
     rows = await due(heads, [(0, 1023)])
 
     assert [(each.turn_id, each.head and each.head.status) for each in rows] == [(first.turn_id, "queued")]
-    assert await heads.next_due_s([(0, 1023)]) is None
+    assert (await heads.next_due([(0, 1023)])).next_due_s is None
 
 
 async def test_a_signal_to_a_duplicate_that_was_kept_is_found_with_its_original(hand: Hand, heads: Heads) -> None:
@@ -159,7 +159,7 @@ async def test_rows_of_other_buckets_and_of_the_future_are_not_due(hand: Hand, h
     await send(hand, turn)
 
     mine = await due(heads, [(turn.bucket, turn.bucket)])
-    next_due_s = await heads.next_due_s([(turn.bucket, turn.bucket)])
+    next_due_s, _ = await heads.next_due([(turn.bucket, turn.bucket)])
     others = await due(heads, [(0, turn.bucket - 1), (turn.bucket + 1, 1023)])
 
     assert [each.kind for each in mine] == ["signal"]

@@ -152,6 +152,28 @@ def test_a_turn_that_is_only_in_the_log_is_explained(changes: dict[str, Any], co
     assert explained.details["behind_s"] == (None if changes.get("accepted_through", 1) is None else 3.0)
 
 
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({}, "to_be_started"), ({"workers_alive": 0}, "no_worker"), ({"is_owner_alive": False}, "no_owner")],
+)
+def test_a_turn_that_another_turn_started_is_explained(changes: dict[str, Any], code: str) -> None:
+    base = PartitionFacts(
+        at=NOW,
+        accepted_through=NOW,
+        workers_alive=1,
+        is_owner_alive=True,
+        replaced_at=NOW,
+        replaced="words",
+        started_at=NOW,
+    )
+
+    explained = verdict_of_accepted(base._replace(**changes), NOW - timedelta(seconds=3))
+
+    assert explained.code == code
+    assert "Another turn started it" in explained.why
+    assert explained.details["started_at"] == NOW
+
+
 def test_signals_that_were_not_taken_are_named_with_every_answer() -> None:
     unread = [("unread", f"s{number}", 1) for number in range(7)]
 

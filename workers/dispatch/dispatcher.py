@@ -19,6 +19,7 @@ from argosy.rounds import Rounds
 from argosy.store.head import Head, LoadedTurn
 from argosy.workers.dispatch.accept.accepted import Accepted
 from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.accept.starts import Starts
 from argosy.workers.dispatch.builds.borrowing import Borrowing
 from argosy.workers.dispatch.builds.lending import Lending
 from argosy.workers.dispatch.claims import Claims
@@ -54,6 +55,7 @@ class Dispatcher:
     executor: Executor
     inbox: Inbox
     intake: Intake
+    starts: Starts
     fleet: Members
     ownership: Ownership
     takeover: Takeover
@@ -111,6 +113,9 @@ class Dispatcher:
         if timers := flushed.timers():
             with self._rounds.outlive():
                 self.inbox.expect(timers)
+            if addressed := flushed.addressed():
+                self.starts.poke()
+                self._background.spawn(self.others.tell_owners(addressed, self._claims))
         if inbox_ids := flushed.moved():
             with self._rounds.outlive():
                 self.inbox.moved(inbox_ids)

@@ -17,6 +17,7 @@ from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
+from argosy.store.start import StartRows
 
 _ACCEPTS, _FLUSHES = 1, 2
 
@@ -29,6 +30,7 @@ class Outside(NamedTuple):
     accepts: NumberedStream
     flushes: NumberedStream
     heads: Heads
+    starts: StartRows
     partitions: Partitions
     lane_logs: LaneLogs
     builds: Builds
@@ -62,6 +64,7 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock) -> Outsid
             input_size_bytes_max=input_size_bytes_max,
             load_size_bytes_max=settings.load_size_bytes_max,
         ),
+        starts=StartRows(pool, lane),
         partitions=Partitions(pool, worker_id, server.address, lane),
         lane_logs=LaneLogs(pool, lane),
         builds=Builds(pool),

@@ -104,6 +104,13 @@ class Owned:
         """Let turns run that wait in Postgres: what the former owner left is known."""
         self.is_open = True
 
+    @property
+    def is_served(self) -> bool:
+        """Whether what waits in Postgres for the partition's turns is taken in: what its former owner left is known,
+        and it is not being handed over.
+        """
+        return self.is_open and not (self.is_void or self.is_closing)
+
     def close(self) -> None:
         """Let nothing new begin: the partition is being handed over, and is still ours."""
         self.is_closing = True

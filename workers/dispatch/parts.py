@@ -7,6 +7,7 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.rounds import Rounds, kept
 from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.accept.starts import Starts
 from argosy.workers.dispatch.builds.abilities import Abilities
 from argosy.workers.dispatch.builds.borrowing import Borrowing, Taken
 from argosy.workers.dispatch.builds.lending import Lending, Told
@@ -70,6 +71,7 @@ class Parts:
         self.intake = then.intake = Intake(
             outside.accepts, outside.reader, self.scheduler, self.claims, self.clock, settings, then
         )
+        self.starts = then.starts = Starts(outside.starts, self.intake, self.claims, self.clock, settings)
 
     # Turns in memory, and their code
 
@@ -118,6 +120,7 @@ class Parts:
             self.takeover,
             self.clock,
             claims=self.claims,
+            starts=self.starts,
             interval_s=settings.inbox_interval_s,
             rows_max=settings.inbox_rows_max,
             size_bytes_max=settings.inbox_size_bytes_max,
@@ -234,8 +237,8 @@ class Parts:
     def loops(self) -> Sequence[asyncio.Task[None]]:
         """Start the loops that run until the worker ends, one task each."""
         parts = (
-            self.flusher, self.pager, self.inbox, self.intake, self.takeover, self.ownership, self.store_monitor,
-            self.lending, self.borrowing, self.gauges, self.loop_monitor, self.background,
+            self.flusher, self.pager, self.inbox, self.intake, self.starts, self.takeover, self.ownership,
+            self.store_monitor, self.lending, self.borrowing, self.gauges, self.loop_monitor, self.background,
         )  # fmt: skip
         return [asyncio.create_task(kept(type(part).__name__.lower(), part.run, self.clock)) for part in parts]
 

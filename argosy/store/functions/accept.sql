@@ -1,6 +1,9 @@
 -- accept: a batch of the log becomes turns. Positions and turns move in one transaction; from its commit on the log is
 -- not needed for these turns. Every record becomes exactly one row. A partition whose fence or position does not hold
 -- is left out whole (held = false) and the others go on.
+-- Turns that other turns started have no position: what is moved is their row in `starts`, which goes as the turn comes.
+-- A partition whose p_to is NULL has such turns in this call, and no others. The fence alone is asked for it, and of its
+-- turns those are left out (places NULL) that have no such row, or are here already: they were accepted before.
 CREATE OR REPLACE FUNCTION accept(
   p_worker uuid, p_no bigint, p_lane text, p_log text,
   p_partitions integer[], p_epochs bigint[], p_from bigint[], p_to bigint[], p_through timestamptz[],
@@ -16,6 +19,8 @@ DECLARE
   n integer := cardinality(t_turn);
   moved integer[] := '{}';
   inserted bigint[];
+  has_starts boolean := array_position(p_to, NULL) IS NOT NULL;
+  left_out uuid[] := '{}';
   is_contested boolean;
   earlier record;
   i integer;
@@ -31,6 +36,10 @@ BEGIN
   -- go through the whole index, dead versions too, of a table that has a row per partition.
   FOR i IN 1..cardinality(p_partitions) LOOP
     CONTINUE WHEN NOT result.held[i];
+    IF p_to[i] IS NULL THEN
+      moved := moved || p_partitions[i];
+      CONTINUE;
+    END IF;
     UPDATE positions SET position = p_to[i], accepted_through = greatest(accepted_through, p_through[i])
     WHERE log_id = p_log AND partition = p_partitions[i] AND position = p_from[i];
     IF FOUND THEN
@@ -47,11 +56,19 @@ BEGIN
   WHERE u.partition = ANY (moved)
   ON CONFLICT DO NOTHING;
 
+  -- Only an accept of this partition deletes such a row, and this one holds the places: what is here now stays until below.
+  IF has_starts THEN
+    left_out := ARRAY(
+      SELECT u.turn FROM unnest(t_partition, t_turn) AS u (partition, turn)
+      WHERE p_to[array_position(p_partitions, u.partition)] IS NULL
+        AND (SELECT s.turn_id FROM starts AS s WHERE s.turn_id = u.turn) IS NULL);
+  END IF;
+
   IF n > 0 AND cardinality(moved) > 0 THEN
     INSERT INTO sessions (session_id, tenant, lane, bucket, name)
     SELECT DISTINCT ON (u.session) u.session, u.tenant, p_lane, u.bucket, u.name
-    FROM unnest(t_partition, t_session, t_tenant, t_bucket, t_name) AS u (partition, session, tenant, bucket, name)
-    WHERE u.partition = ANY (moved)
+    FROM unnest(t_partition, t_turn, t_session, t_tenant, t_bucket, t_name) AS u (partition, turn, session, tenant, bucket, name)
+    WHERE u.partition = ANY (moved) AND u.turn <> ALL (left_out)
     ORDER BY u.session
     ON CONFLICT DO NOTHING;
 
@@ -75,7 +92,7 @@ BEGIN
                     t_deadline_s, t_key, t_digest, t_tags, t_trace, t_input)
           AS u (partition, turn, tenant, bucket, session, place, workflow, priority, not_before,
                 deadline_s, key, digest, tags, trace, input)
-        WHERE u.partition = ANY (moved)
+        WHERE u.partition = ANY (moved) AND u.turn <> ALL (left_out)
         ON CONFLICT (turn_id) DO NOTHING
         RETURNING place)
       SELECT coalesce(array_agg(place), '{}') INTO inserted FROM done;
@@ -87,7 +104,8 @@ BEGIN
     ELSE
       result.places := array_fill(NULL::bigint, ARRAY[n]);
       FOR i IN 1..n LOOP
-        CONTINUE WHEN NOT t_partition[i] = ANY (moved) OR EXISTS (SELECT 1 FROM turns WHERE turn_id = t_turn[i]);
+        CONTINUE WHEN NOT t_partition[i] = ANY (moved) OR t_turn[i] = ANY (left_out)
+          OR EXISTS (SELECT 1 FROM turns WHERE turn_id = t_turn[i]);
         IF t_key[i] <> '' THEN
           SELECT o.turn_id, o.request_digest INTO earlier FROM turns AS o
           WHERE o.session_id = t_session[i] AND o.idempotency_key = t_key[i];
@@ -127,6 +145,13 @@ BEGIN
     FROM unnest(t_turn, t_tenant, t_bucket, t_session, t_deadline_s, result.places)
       AS u (turn, tenant, bucket, session, deadline_s, place)
     WHERE u.deadline_s IS NOT NULL AND u.place IS NOT NULL;
+
+    -- The last in the order of locks.
+    IF has_starts THEN
+      DELETE FROM starts WHERE turn_id = ANY (ARRAY(
+        SELECT u.turn FROM unnest(t_partition, t_turn) AS u (partition, turn)
+        WHERE p_to[array_position(p_partitions, u.partition)] IS NULL AND u.partition = ANY (moved)));
+    END IF;
 
     result.heads := ARRAY(
       SELECT u.place IS NOT NULL AND first_open(p_lane, u.bucket, u.session) = u.place

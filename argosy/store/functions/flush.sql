@@ -118,9 +118,11 @@ BEGIN
     ORDER BY coalesce(i.turn, t.turn_id), i.kind, i.name, i.request
     ON CONFLICT (turn_id, kind, name, request_id) WHERE request_id IS NOT NULL DO NOTHING;
     IF 'start' = ANY (i_kind) THEN
-      INSERT INTO starts (turn_id, lane, bucket, tenant, session_id, record)
-      SELECT i.turn, coalesce(i.lane, t.lane), i.bucket, t.tenant, i.session, i.payload
-      FROM unnest(i_index, i_lane, i_bucket, i_session, i_turn, i_kind, i_payload) AS i (index, lane, bucket, session, turn, kind, payload)
+      -- Accepted in the order of sent_at: those that one flush writes stay in the order in which they were asked for.
+      INSERT INTO starts (turn_id, lane, bucket, tenant, session_id, record, sent_at)
+      SELECT i.turn, coalesce(i.lane, t.lane), i.bucket, t.tenant, i.session, i.payload, now() + i.ord * interval '1 microsecond'
+      FROM unnest(i_index, i_lane, i_bucket, i_session, i_turn, i_kind, i_payload) WITH ORDINALITY
+        AS i (index, lane, bucket, session, turn, kind, payload, ord)
       JOIN turns AS t ON t.turn_id = u_turn[i.index]
       WHERE i.kind = 'start' AND (result.applied IS NULL OR result.applied[i.index])
       ORDER BY i.turn

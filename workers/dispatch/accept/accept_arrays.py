@@ -19,6 +19,7 @@ from argosy.store.columns import columns
 from argosy.store.parameters import DEAD_LETTERS, RECORDS
 from argosy.store.queries import load_queries
 from argosy.store.row_uuid import row_uuid
+from argosy.store.start import StartRow
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
@@ -45,7 +46,8 @@ def _trace(headers: tuple[tuple[str, bytes], ...]) -> bytes | None:
 class AcceptArrays:
     """Collects the arguments of one accept: flat parallel arrays, in the order of the function's parameters.
 
-    They say the partitions with their new positions, the turns, and the dead letters.
+    They say the partitions with their new positions, the turns, and the dead letters. A partition whose new position is
+    None has turns that other turns started, and no records.
     """
 
     __slots__ = ("_dead", "_input_max", "_lane", "_log_id", "_rows", "_through", "partitions")
@@ -54,7 +56,7 @@ class AcceptArrays:
         self._lane = lane
         self._log_id = log_id
         self._input_max = input_max
-        self.partitions: list[tuple[Owned, int]] = []
+        self.partitions: list[tuple[Owned, int | None]] = []
         self._through: list[datetime | None] = []
         self._rows: list[tuple[Any, ...]] = []
         self._dead: list[tuple[Any, ...]] = []
@@ -64,16 +66,43 @@ class AcceptArrays:
         self.partitions.append((owned, position))
         self._through.append(None if through_s is None else datetime.fromtimestamp(through_s, UTC))
 
+    def add_start(self, owned: Owned, row: StartRow, partition_count: int) -> Turn:
+        """Add a turn that another turn started, and return it. Raises RecordError when it cannot become a turn.
+
+        A call with such turns has no records of their partitions: what is moved there is not the position.
+        """
+        try:
+            asked = record.decode(row.record)
+            session_id, _ = _session(asked.tenant, asked.lane, asked.session)
+            if (asked.turn_id, asked.tenant, session_id) != (row.turn_id.bytes, row.tenant, row.session_id):
+                raise InvalidRecordError("the record is not of the turn that was asked for")
+            turn = self._add(owned, asked, None, partition_count)
+        except RecordError:
+            raise
+        except Exception as error:  # whatever is wrong with one record must not stop the others
+            raise RecordError(f"{error!r:.500}") from error
+        if all(each is not owned for each, _ in self.partitions):
+            self.partitions.append((owned, None))
+            self._through.append(None)
+        return turn
+
     def add(self, owned: Owned, each: Record, partition_count: int) -> Turn:
         """Add the record and return its turn. Raises RecordError when the record cannot become a turn."""
-        asked = record.decode(each.value)
+        try:
+            trace = _trace(each.headers) if each.headers else None
+            return self._add(owned, record.decode(each.value), trace, partition_count)
+        except RecordError:
+            raise
+        except Exception as error:  # whatever is wrong with one record must not stop the others
+            raise RecordError(f"{error!r:.500}") from error
+
+    def _add(self, owned: Owned, asked: TurnRequested, trace: bytes | None, partition_count: int) -> Turn:
         turn_id = row_uuid(asked.turn_id)
         check(asked, turn_id, self._lane)
         session_id, bucket = _session(asked.tenant, asked.lane, asked.session)
         if ids.partition_of(bucket, partition_count) != owned.partition or ids.turn_bucket(turn_id) != bucket:
             raise InvalidRecordError(f"the record's session belongs to bucket {bucket}, which is not in this partition")
         not_before = not_before_of(asked, turn_id)
-        trace = _trace(each.headers) if each.headers else None
         self._rows.append(
             (
                 owned.partition,
@@ -119,7 +148,7 @@ class AcceptArrays:
             self._log_id,
             [owned.partition for owned, _ in self.partitions],
             [owned.epoch for owned, _ in self.partitions],
-            [owned.position for owned, _ in self.partitions],
+            [None if position is None else owned.position for owned, position in self.partitions],
             [position for _, position in self.partitions],
             self._through,
             *columns(self._rows, RECORDS),

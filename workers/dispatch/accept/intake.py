@@ -25,6 +25,7 @@ from argosy.log import Batch, LogReader, Record
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.numbered_stream import NumberedStream
+from argosy.store.start import StartRow
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
 from argosy.workers.dispatch.accept.accepted import Accepted, AfterAccept
 from argosy.workers.dispatch.accept.backlog import Backlog, Taken, is_continued
@@ -69,6 +70,8 @@ class Intake:
         self._sent_s: float | None = None
         self._is_paused = False
         self._work = asyncio.Event()
+        self.room = asyncio.Event()  # not set while so many sessions are ready that memory should hold no more turns
+        self.room.set()
         self._calling = asyncio.Lock()
         self._observe_s = telemetry.FLUSH_S.labels(stream="accept").observe
         self._observe_turns = telemetry.FLUSH_TURNS.labels(stream="accept").observe
@@ -122,12 +125,15 @@ class Intake:
         by the turns that wait in one session.
         """
         too_many = self._scheduler.ready_count > self._ready_sessions_max
+        has_room = self._scheduler.ready_count <= self._ready_sessions_max * 0.7
+        if too_many:
+            self.room.clear()
+        elif has_room:
+            self.room.set()
         if not self._is_paused and (too_many or self._backlog.is_long):
             self._is_paused = True
             self._reader.pause()
-        elif (
-            self._is_paused and self._scheduler.ready_count <= self._ready_sessions_max * 0.7 and self._backlog.is_short
-        ):
+        elif self._is_paused and has_room and self._backlog.is_short:
             self._is_paused = False
             self._reader.resume()
 
@@ -148,12 +154,30 @@ class Intake:
         partition whose fence does not hold is void afterwards.
         """
         async with self._calling:
-            arrays = AcceptArrays(self._lane, self._claims.log.log_id, self._input_max)
+            arrays = self._arrays()
             for owned, position, through_s in moves:
                 if not owned.is_void:
                     arrays.add_partition(owned, owned.position if position is None else position, through_s)
             if arrays.partitions:
                 await self._call(arrays, [], [])
+
+    async def start(
+        self, starts: list[tuple[Owned, StartRow]], *, is_last_resort: bool = False
+    ) -> list[tuple[Owned, StartRow, RecordError]]:
+        """Accept turns that other turns started; return those that cannot become turns. Raises FlushRefusedError."""
+        refused: list[tuple[Owned, StartRow, RecordError]] = []
+        async with self._calling:
+            arrays = self._arrays()
+            turns: list[Turn] = []
+            for owned, row in starts:
+                try:
+                    if not owned.is_void:
+                        turns.append(arrays.add_start(owned, row, self._claims.partition_count))
+                except RecordError as error:
+                    refused.append((owned, row, error))
+            if turns:
+                await self._call(arrays, turns, [], is_last_resort=is_last_resort)
+        return refused
 
     async def _accept_or_read_again(self, taken: list[Taken]) -> None:
         try:
@@ -168,7 +192,7 @@ class Intake:
 
     async def _accept(self, taken: list[Taken], *, is_last_resort: bool = False) -> None:
         """Accept these records. is_last_resort: send the call until Postgres answers, however slow it is."""
-        arrays = AcceptArrays(self._lane, self._claims.log.log_id, self._input_max)
+        arrays = self._arrays()
         turns: list[Turn] = []
         aside: list[Record] = []
         for owned, records in taken:
@@ -179,17 +203,12 @@ class Intake:
                     continue
                 try:
                     turns.append(arrays.add(owned, each, self._claims.partition_count))
-                except Exception as unknown:  # whatever is wrong with one record must not stop the others
-                    error = unknown if isinstance(unknown, RecordError) else RecordError(f"{unknown!r:.500}")
+                except RecordError as error:
                     arrays.add_dead_letter(owned, each, error)
                     aside.append(each)
                     telemetry.DEAD_LETTERS.labels(code=error.code).inc()
-                    log.warning(
-                        telemetry.RECORD_KEPT_ASIDE,
-                        partition=owned.partition,
-                        position=each.position,
-                        reason=str(error),
-                    )
+                    where = {"partition": owned.partition, "position": each.position}
+                    log.warning(telemetry.RECORD_KEPT_ASIDE, **where, reason=str(error))
         try:
             await self._call(arrays, turns, aside, is_last_resort=is_last_resort)
         except FlushRefusedError as error:
@@ -218,12 +237,15 @@ class Intake:
         refused = records[0]
         if isinstance(refused, Hole):
             raise error
-        arrays = AcceptArrays(self._lane, self._claims.log.log_id, self._input_max)
+        arrays = self._arrays()
         arrays.add_partition(owned, refused.position + 1, None)
         arrays.add_dead_letter(owned, refused, RecordError(f"Postgres refuses it: {error}"))
         telemetry.DEAD_LETTERS.labels(code="refused_by_store").inc()
         log.error(telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=refused.position, reason=str(error))
         await self._call(arrays, [], [refused])
+
+    def _arrays(self) -> AcceptArrays:
+        return AcceptArrays(self._lane, self._claims.log.log_id, self._input_max)
 
     def _ids_of(self, aside: list[Record]) -> list[uuid.UUID]:
         """Return the ids of dead letters that can be decoded: a client may follow the turn of such a record."""
@@ -239,8 +261,7 @@ class Intake:
         crash_points.reach("before_accept")
         began_s = self._sent_s = self._clock.monotonic_s()
         try:
-            nothing = AcceptArrays(self._lane, self._claims.log.log_id, self._input_max).arguments()
-            void = None if is_last_resort else nothing
+            void = None if is_last_resort else self._arrays().arguments()
             with self._scheduler.reads.begin() as read:
                 answer = await self._stream.call(STATEMENT, *arrays.arguments(), void=void)
         except OwnershipLostError:
@@ -262,6 +283,7 @@ class Intake:
         for (owned, position), is_held in zip(arrays.partitions, held, strict=True):
             if is_held:
                 owned.confirm(began_s)
+            if is_held and position is not None:
                 owned.accept_to(position)
                 self._reader.accepted(owned.partition, position)
         placed: list[tuple[Turn, bool]] = []

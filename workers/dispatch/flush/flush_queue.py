@@ -74,6 +74,11 @@ class Flushed:
         """Return in how many seconds each timer falls due that was written."""
         return [row.due_s for entry in self.entries for row in entry.inbox.values()]
 
+    def addressed(self) -> set[int]:
+        """Return the buckets of this lane to which a turn wrote something for another turn, or a start of one."""
+        rows = (row for entry in self.entries for row in entry.inbox.values())
+        return {row.to.bucket for row in rows if row.to is not None and row.to.lane is None}
+
     def moved(self) -> list[uuid.UUID]:
         """Return the inbox rows that have a new state."""
         inbox_ids = [move.inbox_id for move in self.moves]

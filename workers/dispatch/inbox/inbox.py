@@ -6,6 +6,7 @@ Rules (I7):
   over the rows in hand and those that this look has found but cannot take yet.
 - Rows that wait for a slot do not hide rows of the same queue that need none, those of turns that run.
 - There is no cursor over ids or times: rows become visible in any order, so every look begins anew.
+- A look also tells whether turns that other turns started wait to be accepted (accept/starts.py).
 - What bounds the reading is how many rows wait in hand (in_hand.py), not a number of pages: a look goes on until
   nothing is left or a queue is full, and the next look follows when half of that queue is done.
 """
@@ -21,6 +22,7 @@ from argosy.ranges import joined
 from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Heads
 from argosy.turn.inbox import Queue
+from argosy.workers.dispatch.accept.starts import Starts
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.flush_queue import Placement
@@ -58,6 +60,7 @@ class Inbox:
         clock: Clock,
         *,
         claims: Claims,
+        starts: Starts,
         interval_s: float,
         rows_max: int,
         size_bytes_max: int,
@@ -70,6 +73,7 @@ class Inbox:
         self._pager = pager
         self._takeover = takeover
         self._claims = claims
+        self._starts = starts
         self._interval_s = interval_s
         self._size_bytes_max = size_bytes_max
         self._in_hand = InHand(rows_max, lambda turn: scheduler.live.get(turn.turn_id) is turn)
@@ -152,7 +156,7 @@ class Inbox:
         aside: set[uuid.UUID] = set()  # found by this look, and cannot be taken yet
         while True:
             ranges = joined(
-                (each.first_bucket, each.last_bucket) for each in self._claims.owned.values() if is_read(each)
+                (each.first_bucket, each.last_bucket) for each in self._claims.owned.values() if each.is_served
             )
             if not ranges:
                 return None
@@ -170,7 +174,10 @@ class Inbox:
             self._executor.fill()
             has_more = self._has_more(due, wanted) or len(of_running) >= ROWS_PER_READ
             if not has_more and self._in_hand.is_resting == was_resting:
-                return await self._heads.next_due_s(ranges)
+                waiting = await self._heads.next_due(ranges)
+                if waiting.has_starts:
+                    self._starts.poke()
+                return waiting.next_due_s
 
     async def _due_of_running(self, known: list[uuid.UUID]) -> list[DueRow]:
         """Read due rows of turns that need no slot for them; thousands of rows that wait for a slot may hide these."""
@@ -197,7 +204,7 @@ class Inbox:
     def _owned_of(self, bucket: int) -> Owned | None:
         """Return the claim under which rows of this bucket are taken now, or None."""
         owned = self._claims.of(bucket)
-        return owned if owned is not None and is_read(owned) else None
+        return owned if owned is not None and owned.is_served else None
 
     def _take(self, row: DueRow, read: Read) -> None:
         owned = self._owned_of(row.bucket)
@@ -225,8 +232,3 @@ class Inbox:
     def _take_ahead(self, row: DueRow, owned: Owned) -> None:
         self._deliver(row, owned)
         self._executor.fill()
-
-
-def is_read(owned: Owned) -> bool:
-    """Whether rows of this partition are taken: its former owner's word is known, and it is not being handed over."""
-    return owned.is_open and not (owned.is_void or owned.is_closing)
