@@ -2,19 +2,22 @@
 
 import asyncio
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 import pytest
 
+from argosy import Context
+from argosy.store.head import DueRow
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Resume
-from argosy.workers.dispatch.scheduling.pager import turn_of
+from argosy.workers.dispatch.scheduling.found_turn import turn_of
 from argosy.workers.dispatch.scheduling.reads import Read
 from tests.dispatch.joined_parts import SUSPENDED, Parts, arguments_of, catalog, due_row, loaded, make_turn, until
 
 
-async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
+async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released() -> None:
     async with Parts(catalog()) as parts:
         turn_id, timer_id = uuid.uuid4(), uuid.uuid4()
         waits = b'[{"key":"sleep","kind":"sleep","timer_id":"%s","due_at_s":1.0}]' % str(timer_id).encode()
@@ -26,7 +29,7 @@ async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released():
         assert timer_id not in parts.inbox._in_hand, "due in Postgres for ever, and never looked at again"
 
 
-async def test_rows_in_hand_of_a_refused_turn_are_looked_at_again():
+async def test_rows_in_hand_of_a_refused_turn_are_looked_at_again() -> None:
     async with Parts(catalog()) as parts:
         parts.stream.apply = lambda arguments: [False] * 1
         turn_id, cancel_id = uuid.uuid4(), uuid.uuid4()
@@ -54,7 +57,7 @@ async def test_a_signal_that_meets_a_turn_before_its_accept_has_answered_is_read
 async def test_a_turn_that_is_woken_gets_signals_in_the_order_in_which_they_were_sent() -> None:
     """The first wakes it, the second meets it before its history is read, the third is read with that."""
 
-    async def waits(context):
+    async def waits(context: Context) -> list[Any]:
         return [await context.wait_signal("go") for _ in range(3)]
 
     async with Parts(catalog(waits, "waits")) as parts:
@@ -78,7 +81,7 @@ async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> N
         stale = loaded(turn.turn_id, turn.session_id)
         row = due_row(stale, signal_id, "signal", "go", payload=b"1")
 
-        async def due_inbox(ranges, known, rows_max, size_bytes_max):
+        async def due_inbox(_: object, known: Collection[uuid.UUID], *__: object) -> list[DueRow]:
             if row.inbox_id in known:
                 return []
             parts.scheduler.accepted(turn, True, Read())
@@ -95,7 +98,7 @@ async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> N
 async def test_what_a_step_came_to_elsewhere_meets_a_turn_that_waits_for_its_history_and_is_not_done_again() -> None:
     ran = []
 
-    async def once(context):
+    async def once(context: Context) -> int:
         async def effect() -> int:
             ran.append(1)
             return 2
@@ -108,7 +111,14 @@ async def test_what_a_step_came_to_elsewhere_meets_a_turn_that_waits_for_its_his
         turn.attempt = turn.written_attempt = turn.seq = turn.written_seq = 1
         turn.version, turn.needs_load, turn.resume = "1", True, Resume.MOVED
         started = (1, 1, "turn.started", "", b"{}")
-        known = {"workflow": "once", "version": "1", "status": "running", "attempt": 1, "seq": 1, "events": [started]}
+        known: dict[str, Any] = {
+            "workflow": "once",
+            "version": "1",
+            "status": "running",
+            "attempt": 1,
+            "seq": 1,
+            "events": [started],
+        }
         parts.heads.turns[turn.turn_id] = loaded(turn.turn_id, turn.session_id, **known)  # read before it came
         parts.scheduler.found(turn)
         result_id = uuid.uuid4()
@@ -128,12 +138,12 @@ async def test_nothing_of_a_turn_that_was_found_running_runs_before_postgres_has
 ) -> None:
     ran = []
 
-    async def boom(context):
+    async def boom(context: Context) -> None:
         ran.append(1)
 
     async with Parts(catalog(boom)) as parts:
         parts.stream.apply = lambda arguments: [False]  # somebody else went on with it
-        known = {"workflow": "boom", "version": "1", "status": "running", "attempt": 1, "seq": 1}
+        known: dict[str, Any] = {"workflow": "boom", "version": "1", "status": "running", "attempt": 1, "seq": 1}
         turn = turn_of(loaded(uuid.uuid4(), **known), parts.owned[0])
         turn.resume = resume
         parts.scheduler.found(turn)
@@ -147,7 +157,7 @@ async def test_nothing_of_a_turn_that_was_found_running_runs_before_postgres_has
 async def test_the_timer_of_a_wait_that_a_signal_ends_goes_with_it() -> None:
     """Not when it would have been due, a day later."""
 
-    async def waits(context):
+    async def waits(context: Context) -> Any:
         return await context.wait_signal("go", timeout_s=86_400)
 
     async with Parts(catalog(waits, "waits")) as parts:
@@ -166,7 +176,7 @@ async def test_a_wait_that_the_code_gives_up_takes_its_timer_along() -> None:
     """`signal or time` written by hand: the loser is cancelled, and its timer would have been due a month later."""
     timers: list[uuid.UUID] = []
 
-    async def waits(context):
+    async def waits(context: Context) -> Any:
         alarm = asyncio.ensure_future(context.sleep(30 * 86_400))
         await context.run(record)
         await context.run(record)  # begins when all before it is durable
@@ -188,7 +198,7 @@ async def test_a_wait_that_the_code_gives_up_takes_its_timer_along() -> None:
 
         assert len(timers) == 1, "the timer of the wait that was given up before any flush is never written"
         assert moves(parts) == {timers[0]: "deleted"}
-        assert [wait["name"] for wait in msgspec.json.decode(turn.waits)] == ["other"]
+        assert [wait["name"] for wait in msgspec.json.decode(turn.waits or b"[]")] == ["other"]
 
 
 async def test_a_timer_that_comes_due_as_its_wait_is_given_up_wakes_nobody() -> None:
@@ -199,7 +209,7 @@ async def test_a_timer_that_comes_due_as_its_wait_is_given_up_wakes_nobody() -> 
         begun.set()
         await go_on.wait()
 
-    async def waits(context):
+    async def waits(context: Context) -> None:
         alarms.append(asyncio.ensure_future(context.sleep(86_400)))
         await context.run(hold)
 
@@ -212,6 +222,7 @@ async def test_a_timer_that_comes_due_as_its_wait_is_given_up_wakes_nobody() -> 
 
         alarms[0].cancel()
         await asyncio.sleep(0)
+        assert turn.journal is not None
         turn.journal.fire("sleep", timer_id)
         go_on.set()
         await until(lambda: turn.has_ended and turn.turn_id not in parts.scheduler.live)
@@ -223,7 +234,7 @@ async def test_a_timer_that_comes_due_as_its_wait_is_given_up_wakes_nobody() -> 
 async def test_a_wait_that_was_given_up_gets_a_new_timer_in_a_later_attempt() -> None:
     """Its code may not give it up again: what made it do so may be no part of its history."""
 
-    async def waits(context):
+    async def waits(context: Context) -> None:
         await context.sleep(60)
 
     async with Parts(catalog(waits, "waits")) as parts:
@@ -236,11 +247,11 @@ async def test_a_wait_that_was_given_up_gets_a_new_timer_in_a_later_attempt() ->
         await until(lambda: turn_id not in parts.scheduler.live)
 
         (timer_id,) = written_rows(parts)
-        assert msgspec.json.decode(turn.waits)[0]["timer_id"] == str(timer_id)
+        assert msgspec.json.decode(turn.waits or b"[]")[0]["timer_id"] == str(timer_id)
 
 
 async def test_a_wait_that_goes_on_keeps_its_timer() -> None:
-    async def waits(context):
+    async def waits(context: Context) -> None:
         await context.sleep(60)
 
     async with Parts(catalog(waits, "waits")) as parts:
@@ -252,7 +263,7 @@ async def test_a_wait_that_goes_on_keeps_its_timer() -> None:
         await until(lambda: turn_id not in parts.scheduler.live)
 
         assert (written_rows(parts), moves(parts)) == ([], {})
-        assert msgspec.json.decode(turn.waits)[0]["timer_id"] == str(timer_id)
+        assert msgspec.json.decode(turn.waits or b"[]")[0]["timer_id"] == str(timer_id)
 
 
 async def test_rows_in_hand_and_rows_that_cannot_be_taken_hide_nobody_and_a_look_reads_until_nothing_is_left() -> None:
@@ -298,7 +309,7 @@ async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a
     async def hold() -> None:
         await go_on.wait()
 
-    async def waits(context):
+    async def waits(context: Context) -> None:
         wait = context.wait_signal("go") if kind == "signal" else context.sleep(3_600)
         held = asyncio.ensure_future(context.run(hold))
         await wait
@@ -308,13 +319,14 @@ async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a
         running = make_turn(parts.owned[0], "waits")
         parts.scheduler.accepted(running, True, Read())
         parts.executor.fill()
-        await until(lambda: running.journal is not None and running.journal.waits.open)
+        await until(lambda: running.journal is not None and list(running.journal.open_waits()))
         parts.executor.is_cut_off = True  # nothing else starts
         asleep = [loaded(uuid.uuid4(), **waiting_for("wait", kind, uuid.uuid4())) for _ in range(30)]
         rows = [due_row(each, uuid.uuid4(), kind, "go", "wait", b"1") for each in asleep]
-        key = next(iter(running.journal.waits.open))
-        known = {"status": "running", "attempt": 1, "seq": 1, "version": "1"}
-        own = due_row(loaded(running.turn_id, **known), uuid.uuid4(), kind, "go", key, b"1")
+        assert running.journal is not None
+        (wait,) = running.journal.open_waits()
+        known: dict[str, Any] = {"status": "running", "attempt": 1, "seq": 1, "version": "1"}
+        own = due_row(loaded(running.turn_id, **known), uuid.uuid4(), kind, "go", wait.key, b"1")
         parts.heads.due = [*rows, own]
 
         await parts.inbox.look()

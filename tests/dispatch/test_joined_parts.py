@@ -5,8 +5,9 @@ import uuid
 
 import pytest
 
+from argosy import Context
 from argosy.store.build import Borrowed
-from argosy.store.head import Head
+from argosy.store.head import Head, LoadedTurn
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush import flusher
 from argosy.workers.dispatch.owned import Resume
@@ -17,7 +18,7 @@ from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_
 
 
 class NoWordsError(Exception):
-    def __str__(self):
+    def __str__(self) -> str:
         raise RuntimeError("no words")
 
 
@@ -26,8 +27,8 @@ class NoWordsError(Exception):
     [ValueError("plain"), NoWordsError(), ValueError("caf\udce9.txt")],
     ids=["control", "broken_str", "lone_surrogate"],
 )
-async def test_whatever_a_workflow_raises_its_slot_is_freed(error):
-    async def boom(context):
+async def test_whatever_a_workflow_raises_its_slot_is_freed(error: Exception) -> None:
+    async def boom(context: Context) -> None:
         raise error
 
     async with Parts(catalog(boom)) as parts:
@@ -40,7 +41,7 @@ async def test_whatever_a_workflow_raises_its_slot_is_freed(error):
 
 
 @pytest.mark.parametrize("how", ["more", "removed"])
-def test_a_partition_lost_while_a_flush_is_under_way_leaves_no_session_behind(how):
+def test_a_partition_lost_while_a_flush_is_under_way_leaves_no_session_behind(how: str) -> None:
     scheduler, lost = Scheduler(8), make_owned()
     turn = make_turn(lost)
     scheduler.live[turn.turn_id] = turn  # as Inbox._take_absent does for one cancelled in Postgres
@@ -53,7 +54,7 @@ def test_a_partition_lost_while_a_flush_is_under_way_leaves_no_session_behind(ho
     assert not scheduler.sessions
 
 
-async def test_the_session_of_a_lost_and_reclaimed_partition_still_runs():
+async def test_the_session_of_a_lost_and_reclaimed_partition_still_runs() -> None:
     scheduler, lost, anew = Scheduler(8), make_owned(), make_owned()
     turn = make_turn(lost)
     lost.is_void = True
@@ -75,7 +76,7 @@ async def test_a_head_that_ran_while_it_was_read_is_not_run_again() -> None:
     async with Parts(catalog()) as parts:
         turn = make_turn(parts.owned[0])
 
-        async def load_heads(*_):
+        async def load_heads(*_: object) -> list[Head]:
             parts.scheduler.accepted(turn, True, Read())
             assert parts.scheduler.pick() is turn
             parts.scheduler.ended(turn)
@@ -114,10 +115,10 @@ async def test_a_turn_that_was_held_and_cannot_be_read_is_parked(monkeypatch: py
         row = loaded(turn_id, status="running", attempt=1, seq=2, version="1")
         known = {name: value for name, value in row._asdict().items() if name in Head._fields}
 
-        async def load_turns(_):
+        async def load_turns(_: object) -> list[LoadedTurn]:
             raise KeyError("bug")
 
-        async def load_head(_):
+        async def load_head(_: object) -> Head:
             return Head(**known | {"has_rows": False})
 
         parts.heads.load_turns, parts.heads.load_head = load_turns, load_head
@@ -145,7 +146,7 @@ async def test_a_lent_turn_is_left_alone_whether_its_start_is_recorded_or_not(st
             **{name: value for name, value in row._asdict().items() if name in Head._fields} | {"has_rows": True}
         )
 
-        async def load(*_):
+        async def load(*_: object) -> list[Head]:
             return [head]
 
         parts.heads.load_heads = parts.heads.load_sessions = load
@@ -167,7 +168,7 @@ async def test_nothing_of_a_borrowed_turn_runs_before_its_start_is_recorded() ->
     ran, is_answered = asyncio.Event(), asyncio.Event()
     head = Head(uuid.uuid4(), "a", uuid.uuid4(), "s", 0, 1, "echo", None, "queued", 0, 0, 0, 0, b"null", False)
 
-    async def runs(context):
+    async def runs(context: Context) -> None:
         ran.set()
 
     async with Parts(catalog(runs, "echo")) as parts:
@@ -191,7 +192,7 @@ async def test_the_start_of_a_turn_is_written_at_once_when_somebody_looks_on(
 ) -> None:
     monkeypatch.setattr(flusher, "_LAZY_S", 3_600.0)
 
-    async def works_for_long(context):
+    async def works_for_long(context: Context) -> None:
         await context.run(asyncio.Event().wait)
 
     async with Parts(catalog(works_for_long)) as parts:
