@@ -1,7 +1,5 @@
 """`argosy fleet`: a table of lanes and workers as a gateway sees them, drawn again each second."""
 
-import signal
-import threading
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,6 +12,7 @@ from argosy.client import Client, ProblemError
 from argosy.client.errors import NOT_A_GATEWAY
 from argosy.clock import Clock, SystemClock
 from argosy.errors import CallerError, UnavailableError
+from argosy.process.stopping import Stopping
 
 _INTERVAL_S: Final = 1.0
 _TIMEOUT_S: Final = 10.0
@@ -38,10 +37,7 @@ def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> in
         if is_once or not console.is_terminal:
             console.print(draw(first, _now(clock)))
             return 0
-        stopping = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
-        _watch(client, url, first, console, stopping, clock)
+        _watch(client, url, first, console, Stopping.on_signals(), clock)
     return 0
 
 
@@ -142,7 +138,7 @@ def _now(clock: Clock) -> datetime:
     return datetime.fromtimestamp(clock.unix_ms() / 1000, UTC)
 
 
-def _watch(client: Client, url: str, fleet: Fleet, console: Console, stopping: threading.Event, clock: Clock) -> None:
+def _watch(client: Client, url: str, fleet: Fleet, console: Console, stopping: Stopping, clock: Clock) -> None:
     read_at_s = clock.monotonic_s()
     with Live(draw(fleet, _now(clock)), console=console, auto_refresh=False, transient=False) as live:
         while not stopping.wait(_INTERVAL_S):

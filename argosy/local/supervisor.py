@@ -1,12 +1,12 @@
 """Starts parts of a fleet again when they end by themselves: child processes, and tasks on this event loop."""
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from argosy.clock import Clock
 from argosy.local.child import Child
+from argosy.process.stopping import Stopping
 
 _LOOK_S: Final = 0.2
 _RESTART_S_MIN: Final = 0.5
@@ -139,7 +139,7 @@ class Supervisor:
                 each.delay_s, each.due_at_s = delay_s, now_s + delay_s
                 self._on_ended(each.part, ended, delay_s)
 
-    def watch(self, stopping: threading.Event, look_too: Callable[[], None] = lambda: None) -> None:
+    def watch(self, stopping: Stopping, look_too: Callable[[], None] = lambda: None) -> None:
         """Look at the parts until stopping is set, in this thread. look_too: called each time; what it raises ends the
         watch.
         """

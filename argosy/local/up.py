@@ -8,10 +8,8 @@ recorded steps.
 
 import asyncio
 import os
-import signal
 import socket
 import sys
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -29,6 +27,7 @@ from argosy.local.processes import GATEWAY, MAINTENANCE, WORKER, Process
 from argosy.local.supervisor import Ended, Part, ProcessPart, Supervisor
 from argosy.logs.open import ensure
 from argosy.process.parent import watch_parent
+from argosy.process.stopping import Stopping
 from argosy.store import migrate, preflight
 
 _READY_WITHIN_S: Final = 60.0
@@ -46,7 +45,7 @@ class Tree:
         self._is_once = is_once
         self._clock = SystemClock()
         self._console = Console(highlight=False)
-        self._stopping = threading.Event()
+        self._stopping = Stopping.on_signals()
         self._supervisor = Supervisor(self._clock, self._say_ended)
         self._children: dict[Process, ProcessPart] = {}
         self._environment: dict[str, str] = {}
@@ -56,8 +55,6 @@ class Tree:
             watch_parent(parent_fd, self._stopping.set, _STOP_S)
 
     def run(self) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.set())
         with ExitStack() as stack:
             self._prepare(stack)
             stack.callback(self._stop_children)  # the stack unwinds in reverse: the children stop before Postgres
@@ -182,9 +179,7 @@ def serve_broker(settings: Settings, nodes: int, port: int) -> int:
 
     if nodes not in (1, 3):
         raise SettingError(f"--nodes {nodes}: a broker has 1 node, or 3 to survive the loss of one")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = Stopping.on_signals()
     console = Console(highlight=False)
     console.print(f"starting Kafka ({nodes} node{'s' if nodes > 1 else ''}); the first time its jars are fetched")
     folder, cache = settings.argosy_data_dir / f"broker-{nodes}", settings.argosy_data_dir / "cache"
