@@ -14,7 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar, overload
 from argosy.errors import WorkflowError
 from argosy.turn.wait import WaitKind
 from argosy.workflow.declared_name import check_signal_name
-from argosy.workflow.definition import step_of
+from argosy.workflow.definition import STEP, Step, step_of
 from argosy.workflow.driver import Driver
 from argosy.workflow.journal import Journal
 from argosy.workflow.operation import StepOperation, ValueOperation, WaitOperation
@@ -69,7 +69,9 @@ class Context:
         of its arguments. Raises StepFailedError when the step failed for good: its message is the error's, error_type
         the name of the error's class.
         """
-        declared = step_of(step)
+        declared = getattr(step, STEP, None)
+        if declared.__class__ is not Step:
+            declared = step_of(step)
         driver = self._driver
         return StepOperation(driver.operations, driver.ask(declared.name), declared, step, args, kwargs)
 

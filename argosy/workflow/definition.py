@@ -24,7 +24,7 @@ RETRIES_MAX: Final = 1_000
 TIMEOUT_S_MAX: Final = 604_800.0
 BACKOFF_S_MAX: Final = 86_400.0
 
-_STEP: Final = "__argosy_step__"
+STEP: Final = "__argosy_step__"  # the attribute in which a function has its Step
 _WORKFLOW: Final = "__argosy_workflow__"
 
 
@@ -106,7 +106,7 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
             _refuse("step", function, "it is a workflow already")
         if unknown := options.keys() - inspect.signature(_step_of).parameters.keys():
             _refuse("step", function, f"there is no option {', '.join(sorted(unknown))}")
-        setattr(function, _STEP, _step_of(function, name, **options))
+        setattr(function, STEP, _step_of(function, name, **options))
         return function
 
     return declare if function is None else declare(function)
@@ -128,7 +128,7 @@ def workflow(function: Any = None, /, *, name: str | None = None, version: str =
     """
 
     def declare(function: Function) -> Function:
-        if isinstance(getattr(function, _STEP, None), Step):
+        if isinstance(getattr(function, STEP, None), Step):
             _refuse("workflow", function, "it is a step already")
         setattr(function, _WORKFLOW, _workflow_of(function, name, version))
         return function
@@ -150,14 +150,14 @@ def step_of(function: Callable[..., Any]) -> Step:
 
     Raises WorkflowError.
     """
-    found = getattr(function, _STEP, None)
+    found = getattr(function, STEP, None)
     if found.__class__ is Step:
         return found
     if workflow_of(function) is not None:
         _refuse("step", function, "it is a workflow; ctx.run takes steps")
     declared = _step_of(function, None)
     with suppress(AttributeError, TypeError):  # a bound method or a builtin: inspected at each call
-        setattr(function, _STEP, declared)
+        setattr(function, STEP, declared)
     return declared
 
 

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from argosy import Context, emit
+from argosy import Context, emit, step
 from argosy.store.head import Head
 from argosy.turn.events import Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.stream.connection import GatewayConnection
+from argosy.workflow import context as workflow_context
+from argosy.workflow.definition import step_of
 from tests.dispatch.joined_parts import Parts, catalog, loaded, make_turn, until
 
 
@@ -152,3 +154,33 @@ async def test_frames_have_the_lineage_of_a_flush_that_nobody_followed() -> None
         await until(has_come)
 
     assert frames[0].lineage == 1
+
+
+async def test_a_function_is_inspected_when_it_is_first_run_and_never_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inspected: list[Any] = []
+
+    def note(function: Any) -> Any:
+        inspected.append(function)
+        return step_of(function)
+
+    monkeypatch.setattr(workflow_context, "step_of", note)
+
+    @step
+    async def declared() -> int:
+        return 1
+
+    async def plain() -> int:
+        return 2
+
+    async def calls(context: Context) -> list[int]:
+        return [await context.run(each) for each in (declared, plain, plain, declared)]
+
+    async with Parts(catalog(calls)) as parts:
+        turn = make_turn(parts.owned[0], "boom")
+        parts.scheduler.accepted(turn, True, Read())
+        parts.executor.fill()
+        await until(lambda: turn.status is Status.COMPLETED)
+
+    assert (turn.result, inspected) == (b"[1,2,2,1]", [plain])
