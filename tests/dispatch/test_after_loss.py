@@ -9,9 +9,9 @@ import pytest
 
 from argosy import Context, step
 from argosy.store.partition import Claimed
+from argosy.workers.dispatch.elsewhere import HeldTurn
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.changes import Loss, NewClaim
-from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from argosy.workers.dispatch.ring import Member
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Stop, Turn
@@ -84,7 +84,7 @@ async def test_what_memory_knew_of_a_lost_partition_is_asked_before_it_is_forgot
         owned: Owned = parts.owned[0]
         turn = make_turn(owned)
         parts.scheduler.accepted(turn, True, Read())
-        parts.takeover.held[uuid.uuid4()] = HeldTurn(owned, f"{FORMER}/1", float("inf"), Resume.UNHEARD)
+        parts.elsewhere.held[uuid.uuid4()] = HeldTurn(owned, f"{FORMER}/1", float("inf"), Resume.UNHEARD)
         losses: list[Loss] = []
         spied(monkeypatch, parts.handover, "begin", losses.extend)
 

@@ -159,7 +159,7 @@ async def test_a_lent_turn_is_left_alone_whether_its_start_is_recorded_or_not(st
         else:
             await parts.pager.take_up(row.turn_id, owned, Resume.UNHEARD)
 
-        await until(lambda: list(parts.lending.lent) == [row.turn_id])
+        await until(lambda: list(parts.elsewhere.lent) == [row.turn_id])
         assert row.turn_id not in parts.scheduler.live
 
 

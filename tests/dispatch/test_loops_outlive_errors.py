@@ -19,6 +19,7 @@ from argosy.store.numbered_stream import Answer
 from argosy.store.partition import Claimed
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import Loss, NewClaim
@@ -226,7 +227,7 @@ async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
         notes = notes_read
         crashes = crashes_marked
 
-    takeover = Takeover(Partitions(), MembersStub(lambda _: False), SystemClock(), settings_of(), said)
+    takeover = Takeover(Partitions(), MembersStub(lambda _: False), Elsewhere(), SystemClock(), settings_of(), said)
     async with running(takeover.run()):
         takeover.begin([NewClaim(owned, Claimed(7, uuid.uuid4(), 6))])
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 import grpc.aio
@@ -30,19 +30,28 @@ def begun(key: bytes = KEY) -> tuple[tuple[str, bytes], ...]:
     return ((NONCE_HEADER, caller_nonce), (PROOF_HEADER, proof(key, METHOD, caller_nonce)))
 
 
+class Heard(asyncio.Queue[object]):
+    """In place of the dispatcher: what pokes said, in its order."""
+
+    def after_poke(self, buckets: Sequence[int]) -> None:
+        self.put_nowait("inbox")
+
+    def after_signal(self, turns: Sequence[tuple[str, uuid.UUID]]) -> None:
+        self.put_nowait(list(turns))
+
+    def after_append(self) -> None:
+        self.put_nowait("log")
+
+    def after_rival_claim(self, partitions: Sequence[int]) -> None:
+        self.put_nowait(list(partitions))
+
+
 class Worker:
     """As much of a worker as hears pokes."""
 
     def __init__(self, silent: SilentBounds) -> None:
-        self.heard: asyncio.Queue[object] = asyncio.Queue()
-        put = self.heard.put_nowait
-        self.service = PokeService(
-            lambda buckets: put("inbox"),
-            lambda ids: put(list(ids)),
-            lambda: put("log"),
-            lambda p: put(list(p)),
-            streams_max=2,
-        )
+        self.heard = Heard()
+        self.service = PokeService(self.heard, streams_max=2)
         worker_id = uuid.uuid4()
         self.server = RpcServer(key=KEY, worker_id=worker_id, host="127.0.0.1", port=0, silent=silent)
         self.callee = Callee(worker_id, self.server.address)

@@ -12,6 +12,7 @@ from argosy.rounds import failing
 from argosy.store.head import Head, LoadedTurn
 from argosy.store.partition import Claimed, Note, Partitions
 from argosy.turn.status import Status
+from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.ownership.changes import NewClaim
 from argosy.workers.dispatch.ownership.takeover import Takeover, resumes_as
@@ -49,7 +50,8 @@ def takeover_of(
     is_living: Callable[[uuid.UUID], bool] | None = None,
 ) -> Takeover:
     settings = settings_of(handover_note_s=60.0, handover_s=bound_s, cancel_cleanup_s=1.0)
-    return Takeover(notes, MembersStub(is_living or living.__contains__), clock or SystemClock(), settings, said)
+    fleet = MembersStub(is_living or living.__contains__)
+    return Takeover(notes, fleet, Elsewhere(), clock or SystemClock(), settings, said)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from argosy.store.head import Heads
 from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
+from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import NewClaim
 from argosy.workers.dispatch.ownership.takeover import Takeover
@@ -63,7 +64,9 @@ class Fleet:
     async def claim(self, worker_id: uuid.UUID, *, opens: bool = True) -> tuple[Owned, Partitions, Takeover]:
         partitions = Partitions(self.pool, worker_id, "127.0.0.1:1", LANE)
         settings = settings_of(handover_note_s=60.0, handover_s=60.0, cancel_cleanup_s=60.0)
-        takeover = Takeover(partitions, MembersStub(self.living.__contains__), SystemClock(), settings, Said())
+        takeover = Takeover(
+            partitions, MembersStub(self.living.__contains__), Elsewhere(), SystemClock(), settings, Said()
+        )
         self.living.add(worker_id)
         claim = (await partitions.claim([PARTITION]))[PARTITION]
         owned = Owned(PARTITION, claim.epoch, ids.buckets_of(PARTITION, PARTITION_COUNT))

@@ -12,6 +12,7 @@ from argosy.store.build import Builds, Loan, Loans
 from argosy.store.pool import Pool, open_pool
 from argosy.workers.dispatch.builds.abilities import Abilities
 from argosy.workers.dispatch.builds.lending import Lending, Told
+from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.owned import Owned, Resume
 from tests.dispatch.members_stub import MembersStub
 from tests.store.conftest import OpenHand
@@ -42,7 +43,7 @@ class Owner:
         told = Told(nothing, nothing, nothing, nothing, take_up, nothing, nothing, nothing, nothing)
         fleet = MembersStub(lambda _: lives)
         self.lending = Lending(
-            builds, self.loans, Abilities(builds, hand.worker_id, LANE, fleet), clock, told,
+            builds, self.loans, Abilities(builds, hand.worker_id, LANE, fleet), Elsewhere(), clock, told,
             fleet=fleet, may_lend=lambda _: True, wait_s=60, lent_max=10,
         )  # fmt: skip
 

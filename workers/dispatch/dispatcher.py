@@ -24,6 +24,7 @@ from argosy.workers.dispatch.builds.borrowing import Borrowing
 from argosy.workers.dispatch.builds.lending import Lending
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
+from argosy.workers.dispatch.elsewhere import Lent
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.flush_queue import Flushed, Placement, Refused
 from argosy.workers.dispatch.inbox.inbox import Inbox
@@ -31,7 +32,6 @@ from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.changes import Loss, NewClaim, Released, by_former_owner
 from argosy.workers.dispatch.ownership.handover import Handover
-from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.ring import Member
@@ -56,7 +56,6 @@ class Dispatcher:
     inbox: Inbox
     intake: Intake
     starts: Starts
-    fleet: Members
     ownership: Ownership
     takeover: Takeover
     handover: Handover
@@ -144,7 +143,7 @@ class Dispatcher:
     def after_claim(self, claimed: list[NewClaim]) -> None:
         """Find out what the former owners left, who hear that they are asked."""
         self.takeover.begin(claimed)
-        self.others.ask(by_former_owner(claimed), self.fleet)
+        self.others.ask(by_former_owner(claimed))
 
     def after_opening(self, opened: list[Owned]) -> None:
         with self._rounds.outlive():
@@ -249,9 +248,9 @@ class Dispatcher:
         if row.lent_to is not None:
             self.lending.found(row.turn_id, row.session_id, row.bucket, row.lent_to, owned)
 
-    def after_row_of_lent(self, turn_id: uuid.UUID) -> None:
+    def after_row_of_lent(self, lent: Lent) -> None:
         """A row is due for a turn that another worker borrows."""
-        self.lending.row_came(turn_id)
+        self.others.tell_borrower(lent.borrower, [lent.bucket])
 
     def after_letting_go(self, inbox_ids: Collection[uuid.UUID]) -> None:
         self.inbox.moved(inbox_ids)

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from argosy.errors import StoreUnavailableError
@@ -12,6 +12,7 @@ from argosy.store import catalog
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.ownership.members import Members
+from argosy.workers.dispatch.poke import AfterPoke
 from argosy.workers.dispatch.turn import Turn
 
 # For how long a list of owners is used. An owner that gets no hint because its partition moved meanwhile finds the row
@@ -20,26 +21,25 @@ _OWNERS_S: Final = 0.5
 
 
 class Others:
-    """The sender of hints. address: this worker's own; a hint for itself is a call of on_mine(buckets) instead."""
+    """The sender of hints. address: this worker's own; of a hint for itself it tells `then`."""
 
-    def __init__(
-        self, poker: Poker, pool: Pool, lane: str, *, address: str, on_mine: Callable[[Sequence[int]], None]
-    ) -> None:
+    def __init__(self, poker: Poker, pool: Pool, fleet: Members, lane: str, address: str, then: AfterPoke) -> None:
         self._poker = poker
         self._pool = pool
+        self._fleet = fleet
         self._lane = lane
         self._address = address
-        self._on_mine = on_mine
+        self._then = then
         self._owners: dict[int, catalog.Owner] = {}
         self._owners_at_s = float("-inf")
 
-    def ask(self, partitions_of: dict[uuid.UUID, list[int]], fleet: Members) -> None:
+    def ask(self, partitions_of: dict[uuid.UUID, list[int]]) -> None:
         """Tell former owners (worker → partitions) that this worker has claimed these partitions.
 
         A former owner that does not hear it finds out by itself, later.
         """
         for worker_id, partitions in partitions_of.items():
-            address = fleet.address_of(worker_id)
+            address = self._fleet.address_of(worker_id)
             if address and address != self._address:
                 self._poker.poke(Callee(worker_id, address), claimed_partitions=partitions)
 
@@ -52,14 +52,17 @@ class Others:
         if owner is None:
             return
         if owner.address == self._address:
-            self._on_mine([turn.bucket])
+            self._then.after_poke([turn.bucket])
         else:
             self._poker.poke(Callee(owner.worker_id, owner.address), inbox_buckets=[turn.bucket])
 
-    def poke(self, worker_id: uuid.UUID, address: str, buckets: Iterable[int]) -> None:
-        """Tell a worker to look at these buckets. It need not own them: it may borrow turns there."""
+    def tell_borrower(self, worker_id: uuid.UUID, buckets: Iterable[int]) -> None:
+        """Tell a worker to look at these buckets, of which it borrows turns."""
+        self._poke(worker_id, self._fleet.address_of(worker_id), buckets)
+
+    def _poke(self, worker_id: uuid.UUID, address: str, buckets: Iterable[int]) -> None:
         if address == self._address:
-            self._on_mine(list(buckets))
+            self._then.after_poke(list(buckets))
         elif address:
             self._poker.poke(Callee(worker_id, address), inbox_buckets=buckets)
 
@@ -75,7 +78,7 @@ class Others:
         owners = self._owners
         for bucket in buckets:
             if (owner := owners.get(claims.partition_of(bucket))) is not None:
-                self.poke(owner.worker_id, owner.address, [bucket])
+                self._poke(owner.worker_id, owner.address, [bucket])
 
     async def close(self) -> None:
         await self._poker.close()

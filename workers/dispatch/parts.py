@@ -14,12 +14,13 @@ from argosy.workers.dispatch.builds.lending import Lending, Told
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.dispatcher import Dispatcher
-from argosy.workers.dispatch.exchange import Exchange
+from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import limits_of, threads_of
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.loop_monitor import LoopMonitor
+from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
@@ -28,10 +29,16 @@ from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.reading import Reading
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.partition_gauges import PartitionGauges
+from argosy.workers.dispatch.poke import PokeService
 from argosy.workers.dispatch.scheduling.histories import Histories
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.services import Services
 from argosy.workers.dispatch.store_monitor import StoreMonitor
+from argosy.workers.dispatch.stream.frame_publisher import FramePublisher
+from argosy.workers.dispatch.stream.hub import Hub
+from argosy.workers.dispatch.stream.service import WatchService
+from argosy.workers.dispatch.stream.subscribers import Subscribers
 from argosy.workers.dispatch.tasks import Background
 from argosy.workflow.catalog import Catalog
 
@@ -51,12 +58,13 @@ class Parts:
         self._rounds = Rounds("dispatcher", clock)
         self.dispatcher = Dispatcher(self._rounds, self.claims, self.background)
         self.dispatcher.reader = outside.reader
-        self.fleet = self.dispatcher.fleet = Members(clock, outside.worker_id, settings.lane)
+        self.fleet = Members(clock, outside.worker_id, settings.lane)
         self.database_clock = self.dispatcher.database_clock = DatabaseClock(clock)
         self.loop_monitor = LoopMonitor(clock, settings.loop_stuck_s)
         self.threads = threads_of(settings)
         self.scheduler = self.dispatcher.scheduler = Scheduler(settings.look_ahead_turns)
-        self._make_exchange()
+        self.elsewhere = Elsewhere()
+        self._make_services()
         self._make_writing()
         self._make_execution(catalog)
         self._make_inbox()
@@ -82,10 +90,10 @@ class Parts:
             outside.heads,
             self.scheduler,
             histories,
+            self.elsewhere,
             self.clock,
             settings,
             then,
-            is_held=lambda turn_id: self.takeover.is_held(turn_id) or self.lending.is_lent(turn_id),
         )
         self.executor = then.executor = Executor(
             self.scheduler,
@@ -110,7 +118,9 @@ class Parts:
 
     def _make_inbox(self) -> None:
         settings, outside, then = self._settings, self._outside, self.dispatcher
-        self.takeover = then.takeover = Takeover(outside.partitions, self.fleet, self.clock, settings, then)
+        self.takeover = then.takeover = Takeover(
+            outside.partitions, self.fleet, self.elsewhere, self.clock, settings, then
+        )
         self.inbox = then.inbox = Inbox(
             outside.heads,
             self.scheduler,
@@ -118,37 +128,37 @@ class Parts:
             self.flusher,
             self.pager,
             self.takeover,
+            self.elsewhere,
             self.clock,
             claims=self.claims,
             starts=self.starts,
             interval_s=settings.inbox_interval_s,
             rows_max=settings.inbox_rows_max,
             size_bytes_max=settings.inbox_size_bytes_max,
-            is_lent=lambda turn_id: self.lending.is_lent(turn_id),
-            on_lent=then.after_row_of_lent,
+            then=then,
         )
 
     # Other processes
 
-    def _make_exchange(self) -> None:
-        then = self.dispatcher
-        self.exchange = Exchange(
-            self._settings,
-            self._outside,
-            self.clock,
-            self.database_clock,
-            claims=self.claims,
-            fleet=self.fleet,
-            on_inbox=then.after_poke,
-            on_signalled=then.after_signal,
-            on_log=then.after_append,
-            on_claimed=then.after_rival_claim,
-            running=self.scheduler.live.get,
-            running_of=self.scheduler.head_of,
-            held=lambda: self.takeover.held,
+    def _make_services(self) -> None:
+        settings, outside, then = self._settings, self._outside, self.dispatcher
+        self.others = then.others = Others(
+            outside.poker, outside.pool, self.fleet, settings.lane, outside.server.address, then
         )
-        self.others = then.others = self.exchange.others
-        self.hub = then.hub = self.exchange.hub
+        subscribers = Subscribers()
+        frame_publisher = FramePublisher(
+            subscribers, self.clock, self.database_clock, coalesce_s=settings.watch_coalesce_ms / 1000
+        )
+        self.hub = then.hub = Hub(
+            subscribers, frame_publisher, self.claims, self.fleet, self.scheduler, self.elsewhere, settings
+        )
+        streams_max = settings.watch_streams_max
+        self.services = Services(
+            outside.server,
+            PokeService(then, streams_max=streams_max),
+            WatchService(self.hub, streams_max=streams_max, size_bytes_max=settings.watch_buffer_size_bytes_max),
+            self.others,
+        )
 
     # Partitions
 
@@ -201,6 +211,7 @@ class Parts:
             outside.builds,
             outside.loans,
             Abilities(outside.builds, worker_id, lane, self.fleet),
+            self.elsewhere,
             self.clock,
             Told(
                 set_apart=self.inbox.set_apart,
@@ -210,7 +221,7 @@ class Parts:
                 take_up=then.take_up,
                 look_at_heads=then.after_forgotten_heads,
                 park=self.executor.park,
-                poke=lambda each, buckets: self.others.poke(each, self.fleet.address_of(each), buckets),
+                poke=self.others.tell_borrower,
                 happened=self.hub.look,
             ),
             fleet=self.fleet,
@@ -248,7 +259,7 @@ class Parts:
         Raises the first error, once all are closed.
         """
         outside = self._outside
-        parts = (outside.reader, self.exchange, outside.accepts, outside.flushes)
+        parts = (outside.reader, self.services, outside.accepts, outside.flushes)
         closed = await asyncio.gather(*(part.close() for part in parts), return_exceptions=True)
         self.threads.close()
         for each in closed:

@@ -2,9 +2,9 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import grpc
 import grpc.aio
@@ -17,26 +17,30 @@ _ENDS: Final = "the worker ends"
 _HEARD: Final = worker_pb2.PokeResponse()
 
 
+class AfterPoke(Protocol):
+    """What PokeService tells, and Others of what concerns this worker itself."""
+
+    def after_poke(self, buckets: Sequence[int]) -> None:
+        """Something is due in these buckets."""
+
+    def after_signal(self, turns: Sequence[tuple[str, uuid.UUID]]) -> None:
+        """Signals to these turns, each with the tenant that the caller names, are being written."""
+
+    def after_append(self) -> None:
+        """A Postgres log has new records."""
+
+    def after_rival_claim(self, partitions: Sequence[int]) -> None:
+        """Another worker has claimed these partitions."""
+
+
 class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
     """The poke service. A poke is a hint: whatever it says, the worker looks only at turns that it owns or borrows.
 
-    streams_max: how many streams of pokes may be open, one for each process that pokes. on_signalled gets turns, each
-    with the tenant that the caller names.
+    streams_max: how many streams of pokes may be open, one for each process that pokes.
     """
 
-    def __init__(
-        self,
-        on_inbox: Callable[[Sequence[int]], None],
-        on_signalled: Callable[[Sequence[tuple[str, uuid.UUID]]], None],
-        on_log: Callable[[], None],
-        on_claimed: Callable[[Sequence[int]], None],
-        *,
-        streams_max: int,
-    ) -> None:
-        self._on_inbox = on_inbox
-        self._on_signalled = on_signalled
-        self._on_log = on_log
-        self._on_claimed = on_claimed
+    def __init__(self, then: AfterPoke, *, streams_max: int) -> None:
+        self._then = then
         self._streams_max = streams_max
         self._streams: set[asyncio.Task[Any]] = set()
         self._is_closing = False
@@ -73,12 +77,12 @@ class PokeService(worker_pb2_grpc.WorkerServicer):  # type: ignore[misc]
         telemetry.POKES.inc()
         if request.signalled_turns:
             named = islice(request.signalled_turns, TURNS_MAX)
-            self._on_signalled(
+            self._then.after_signal(
                 [(each.tenant, uuid.UUID(bytes=each.turn_id)) for each in named if len(each.turn_id) == 16]
             )
         if request.inbox_buckets:
-            self._on_inbox(request.inbox_buckets)
+            self._then.after_poke(request.inbox_buckets)
         if request.log_partitions:
-            self._on_log()
+            self._then.after_append()
         if request.claimed_partitions:
-            self._on_claimed(request.claimed_partitions)
+            self._then.after_rival_claim(request.claimed_partitions)

@@ -65,7 +65,7 @@ class Worker:
         await when_ready(
             lambda: rehearse(settings.lane, outside.accepts, outside.flushes, outside.partitions, outside.heads)
         )
-        await parts.exchange.start()
+        await parts.services.start()
         ops = OpsServer(settings.metrics_host, settings.metrics_port, health=self._health, ready=self._ready)
         ops.start()
         worker_no = await when_ready(lambda: self._register(ops.port))

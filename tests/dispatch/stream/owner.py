@@ -13,10 +13,11 @@ from argosy.store.numbered_stream import Answer
 from argosy.turn.events import Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.database_clock import DatabaseClock
+from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import Loss
-from argosy.workers.dispatch.ownership.takeover import HeldTurn
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.stream.frame_publisher import FramePublisher
 from argosy.workers.dispatch.stream.hub import Hub
 from argosy.workers.dispatch.stream.service import WatchService
@@ -30,6 +31,7 @@ from argosy.workflow.journal import Emitter
 from argosy.workflow.open_attempt import OpenAttempt
 from tests.dispatch.claims import claims_of
 from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.said import settings_of
 from tests.dispatch.stream.gateway import KEY
 from tests.harness.hand_clock import HandClock
 from tests.harness.silent import SILENT
@@ -75,6 +77,17 @@ class Emits:
         channels.listener = self._hub.listener_of(self._turn)
 
 
+class InMemory(Scheduler):
+    """In place of a scheduler: the turns of a test, of which each is its session's head."""
+
+    def __init__(self, live: dict[uuid.UUID, Turn]) -> None:
+        super().__init__(look_ahead_turns=1)
+        self.live = live
+
+    def head_of(self, session_id: uuid.UUID) -> Turn | None:
+        return next((turn for turn in self.live.values() if turn.session_id == session_id), None)
+
+
 class Owner:
     """Owns every partition, under epoch 10."""
 
@@ -83,7 +96,7 @@ class Owner:
         self.claims = claims_of(Owned(0, 10, (0, 1023)))
         self.owned = self.claims.owned
         self.live: dict[uuid.UUID, Turn] = {}
-        self.held: dict[uuid.UUID, HeldTurn] = {}
+        self.elsewhere = Elsewhere()
         self.subscribers = Subscribers()
         self.frame_publisher = FramePublisher(
             self.subscribers, SystemClock(), DatabaseClock(HandClock(1_700_000_000.0)), coalesce_s=0.01
@@ -91,13 +104,11 @@ class Owner:
         self.hub = Hub(
             self.subscribers,
             self.frame_publisher,
-            claims=self.claims,
-            fleet=MembersStub(lambda _: True, "127.0.0.1:7"),
-            running=self.live.get,
-            running_of=lambda session: next((t for t in self.live.values() if t.session_id == session), None),
-            held=lambda: self.held,
-            result_size_bytes_max=1_000,
-            subscriptions_max=100,
+            self.claims,
+            MembersStub(lambda _: True, "127.0.0.1:7"),
+            InMemory(self.live),
+            self.elsewhere,
+            settings_of(event_result_size_bytes_max=1_000, watch_subscriptions_max=100),
         )
         self.service = WatchService(self.hub, streams_max=3, size_bytes_max=SIZE_BYTES_MAX)
         self.server: RpcServer | None = None

@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
+from argosy.workers.dispatch.elsewhere import HeldTurn
 from argosy.workers.dispatch.owned import Owned, Resume
-from argosy.workers.dispatch.ownership.takeover import HeldTurn
 from tests.dispatch.stream.gateway import Gateway
 from tests.dispatch.stream.owner import Owner
 
@@ -81,13 +81,13 @@ async def test_the_new_owner_says_where_a_step_still_runs(owner: Owner, gateway:
     runner = uuid.uuid4()
     held = {turn.turn_id: HeldTurn(owner.owned[0], f"{runner}/9", 0.0, Resume.MOVED)}
     if comes == "after":
-        owner.held |= held
+        owner.elsewhere.held |= held
 
     number = await gateway.subscribe(turn_id=turn.turn_id)
     session = await gateway.subscribe(session_id=turn.session_id)
     other = await gateway.subscribe(turn_id=owner.turn().turn_id)
     if comes != "after":
-        owner.held |= held
+        owner.elsewhere.held |= held
         owner.hub.opened([owner.owned[0]])
     await gateway.until(lambda: all(gateway.of(each, "at") for each in (number, session)))
 

@@ -14,6 +14,7 @@ from argosy.rpc.poke import POKE
 from argosy.rpc.server import RpcServer
 from argosy.rpc.signing import WORKER_HEADER, SignatureError
 from argosy.workers.dispatch.poke import PokeService
+from tests.dispatch.said import Said
 from tests.dispatch.stream.gateway import KEY, METHOD, Gateway
 from tests.dispatch.stream.owner import Owner
 from tests.harness.relay import Change, Relay
@@ -76,14 +77,14 @@ async def test_recorded_messages_mean_nothing_to_another_worker(owner: Owner, re
 async def test_recorded_messages_mean_nothing_to_another_method(owner: Owner, relay: Relay, through: Gateway) -> None:
     await through.send()
     await through.until(lambda: bool(through.received))
-    poked: list[object] = []
-    poke = PokeService(poked.append, poked.append, lambda: poked.append(2), poked.append, streams_max=1)
+    said = Said()
+    poke = PokeService(said, streams_max=1)
     server = RpcServer(key=KEY, worker_id=owner.worker_id, host="127.0.0.1", port=0, silent=SILENT)
     await server.start(poke)
 
     code, answers = await say_again(server.address, relay.calls[0].requests, relay.calls[0].metadata, path_of(POKE))
 
-    assert (code, answers, poked) == (grpc.StatusCode.UNAUTHENTICATED, [], [])
+    assert (code, answers, said.all) == (grpc.StatusCode.UNAUTHENTICATED, [], [])
     await server.stop()
 
 

@@ -23,6 +23,7 @@ from argosy.rounds import Rounds
 from argosy.store.build import Builds, LentTurn, Loan, Loans
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.builds.abilities import Abilities
+from argosy.workers.dispatch.elsewhere import Elsewhere, Lent
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.turn import Turn
@@ -36,17 +37,6 @@ _LOOK_S: Final = 0.5
 _PAUSE_S: Final = 0.01  # between two looks: what comes meanwhile is read together
 _LOANS_MAX: Final = 200  # in one statement
 _ASKED_MAX: Final = 100
-
-
-class Lent(NamedTuple):
-    """A turn that another worker borrows. seq: how many events it had at the last look."""
-
-    owned: Owned
-    session_id: uuid.UUID
-    bucket: int
-    borrower: uuid.UUID
-    resume: Resume
-    seq: int
 
 
 class Told(NamedTuple):
@@ -73,6 +63,7 @@ class Lending:
         builds: Builds,
         loans: Loans,
         abilities: Abilities,
+        elsewhere: Elsewhere,
         clock: Clock,
         told: Told,
         *,
@@ -92,8 +83,8 @@ class Lending:
         self._lent_max = lent_max
         # Each with the inbox rows that came for it before it waited.
         self._waiting: dict[Turn, list[uuid.UUID]] = {}
-        self._elsewhere: set[Owned] = set()  # partitions of which more turns wait than memory holds
-        self.lent: dict[uuid.UUID, Lent] = {}
+        self._left_out: set[Owned] = set()  # partitions of which more turns wait than memory holds
+        self._lent = elsewhere.lent
         self._asked_at_s = float("-inf")
         self._work = asyncio.Event()
 
@@ -101,35 +92,28 @@ class Lending:
         """Take a head that this worker cannot run. It holds no slot."""
         rows = self._told.set_apart(turn)
         if len(self._waiting) >= WAITING_MAX:
-            self._elsewhere.add(turn.owned)
+            self._left_out.add(turn.owned)
             self._told.left(turn)
             return
         self._waiting[turn] = rows
         self._work.set()
 
-    def is_lent(self, turn_id: uuid.UUID) -> bool:
-        return turn_id in self.lent
-
     def found(self, turn_id: uuid.UUID, session_id: uuid.UUID, bucket: int, borrower: uuid.UUID, owned: Owned) -> None:
         """Remember a head that was found lent to another worker."""
-        self.lent.setdefault(turn_id, Lent(owned, session_id, bucket, borrower, Resume.CRASHED, 0))
+        self._lent.setdefault(turn_id, Lent(owned, session_id, bucket, borrower, Resume.CRASHED, 0))
         self._work.set()
-
-    def row_came(self, turn_id: uuid.UUID) -> None:
-        """A row is due for a lent turn: poke its borrower, which takes the row."""
-        each = self.lent[turn_id]
-        self._told.poke(each.borrower, [each.bucket])
 
     def poke(self) -> None:
         """Look at once: a borrower may have changed a turn, or a worker may have come or gone."""
-        if self.lent or self._waiting:
+        if self._lent or self._waiting:
             self._work.set()
 
     def void(self, owned: Owned) -> None:
         """Forget the turns of a lost partition. Their loans go on under its next owner."""
         self._waiting = {turn: rows for turn, rows in self._waiting.items() if turn.owned is not owned}
-        self.lent = {turn_id: each for turn_id, each in self.lent.items() if each.owned is not owned}
-        self._elsewhere.discard(owned)
+        for turn_id in [turn_id for turn_id, each in self._lent.items() if each.owned is owned]:
+            del self._lent[turn_id]
+        self._left_out.discard(owned)
 
     async def run(self) -> None:
         rounds = Rounds("lending", self._clock)
@@ -139,9 +123,9 @@ class Lending:
             async with rounds:
                 await self.look()
             telemetry.TURNS_WAITING_FOR_BUILD.set(len(self._waiting))
-            telemetry.TURNS_LENT.set(len(self.lent))
+            telemetry.TURNS_LENT.set(len(self._lent))
             await self._clock.sleep(_PAUSE_S)
-            if self.lent or self._waiting:
+            if self._lent or self._waiting:
                 try:
                     async with asyncio.timeout(_LOOK_S):
                         await self._work.wait()
@@ -151,22 +135,22 @@ class Lending:
     async def look(self) -> None:
         """Find out what became of the loans, lend what may be lent, and park what has waited for too long."""
         await self._abilities.look()
-        if self.lent:
+        if self._lent:
             await self._look_after_lent()
         self._waiting = {turn: rows for turn, rows in self._waiting.items() if turn.is_live and not turn.has_ended}
         await self._lend()
         if self._clock.monotonic_s() - self._asked_at_s >= min(self._wait_s / 4, 5.0):
             self._asked_at_s = self._clock.monotonic_s()
             await self._park()
-        if self._elsewhere and len(self._waiting) < WAITING_MAX // 2:
-            again, self._elsewhere = [each for each in self._elsewhere if not each.is_void], set()
+        if self._left_out and len(self._waiting) < WAITING_MAX // 2:
+            again, self._left_out = [each for each in self._left_out if not each.is_void], set()
             self._told.look_at_heads(again)
 
     # Lending
 
     async def _lend(self) -> None:
         wanted: list[tuple[Turn, Loan]] = []
-        room = min(_LOANS_MAX, self._lent_max - len(self.lent))
+        room = min(_LOANS_MAX, self._lent_max - len(self._lent))
         for turn in self._waiting:
             if len(wanted) >= room:
                 break
@@ -217,29 +201,29 @@ class Lending:
         rows = self._waiting.pop(turn, [])
         if turn.owned.is_void or turn.has_ended or not turn.is_live:
             return  # the turn changed during the loan; the owner's write of that takes the loan back
-        self.lent[turn.turn_id] = Lent(turn.owned, turn.session_id, turn.bucket, borrower, turn.resume, turn.seq)
+        self._lent[turn.turn_id] = Lent(turn.owned, turn.session_id, turn.bucket, borrower, turn.resume, turn.seq)
         self._told.left(turn)
         self._told.release([*rows, *turn.seen, *turn.moves])
 
     # Loans
 
     async def _look_after_lent(self) -> None:
-        asked = dict(self.lent)
+        asked = dict(self._lent)
         rows = {row.turn_id: row for row in await self._loans.lent(list(asked))}
         gone: list[tuple[uuid.UUID, Lent]] = []
         borrowers: dict[uuid.UUID, set[int]] = {}
         for turn_id, each in asked.items():
             row = rows.get(turn_id)
-            if self.lent.get(turn_id) is not each:
+            if self._lent.get(turn_id) is not each:
                 continue
             if row is None or row.lent_to != each.borrower or Status(row.status) in ENDED:
                 self._is_back(turn_id, each, row)
                 continue
             if row.seq != each.seq:
-                self.lent[turn_id] = each._replace(seq=row.seq)
+                self._lent[turn_id] = each._replace(seq=row.seq)
                 self._told.happened(turn_id, each.session_id)
             if not self._fleet.is_living(each.borrower):
-                gone.append((turn_id, self.lent[turn_id]))
+                gone.append((turn_id, self._lent[turn_id]))
             else:
                 borrowers.setdefault(each.borrower, set()).add(each.bucket)
         for borrower, buckets in borrowers.items():
@@ -259,7 +243,7 @@ class Lending:
         log.warning(telemetry.LOANS_TAKEN_BACK, turns=len(done))
         rows = {row.turn_id: row for row in await self._loans.lent(list(done))}
         for turn_id, each in gone:
-            if turn_id in done and self.lent.get(turn_id) is each:
+            if turn_id in done and self._lent.get(turn_id) is each:
                 self._is_back(turn_id, each, rows.get(turn_id))
 
     def _is_back(self, turn_id: uuid.UUID, each: Lent, row: LentTurn | None) -> None:
@@ -268,7 +252,7 @@ class Lending:
         A turn that was running goes on as its row says (lent_as), not as this process would conclude: the answer to a
         take-back may have been lost.
         """
-        del self.lent[turn_id]
+        del self._lent[turn_id]
         word = None if row is None or row.lent_to is not None else row.lent_as
         resume = Resume(word or Resume.MOVED)
         self._told.happened(turn_id, each.session_id)

@@ -10,15 +10,14 @@ Rules (I7):
 - A row that meets a turn between its last line of code and the commit of its last flush is read again after that.
 """
 
-import uuid
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from argosy import telemetry
 from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.turn.events import Event
 from argosy.turn.inbox import TIMERS_OF_TURNS, Fate, RowKind
 from argosy.turn.status import ENDED, Status
+from argosy.workers.dispatch.elsewhere import Elsewhere, Lent
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.flush_queue import LooseMove, Placement
 from argosy.workers.dispatch.flush.flusher import Flusher
@@ -42,11 +41,15 @@ _WITHOUT_TURN: Final = {
 }
 
 
-class Delivery:
-    """Delivers due rows.
+class AfterDelivery(Protocol):
+    """What Delivery tells."""
 
-    on_lent(turn_id): called for a due row of a lent turn, which its borrower takes.
-    """
+    def after_row_of_lent(self, lent: Lent) -> None:
+        """A row is due for a turn that is lent: its borrower takes the row."""
+
+
+class Delivery:
+    """Delivers due rows."""
 
     def __init__(
         self,
@@ -54,23 +57,22 @@ class Delivery:
         executor: Executor,
         flusher: Flusher,
         takeover: Takeover,
+        elsewhere: Elsewhere,
         in_hand: InHand,
-        *,
-        is_lent: Callable[[uuid.UUID], bool],
-        on_lent: Callable[[uuid.UUID], None],
+        then: AfterDelivery,
     ) -> None:
         self._scheduler = scheduler
         self._executor = executor
         self._flusher = flusher
         self._takeover = takeover
+        self._elsewhere = elsewhere
         self._in_hand = in_hand
-        self._is_lent = is_lent
-        self._on_lent = on_lent
+        self._then = then
 
     def take(self, row: DueRow, owned: Owned) -> None:
         """Deliver the row, or leave it due: then it is not in hand afterwards."""
-        if self._is_lent(row.turn_id):
-            self._on_lent(row.turn_id)
+        if (lent := self._elsewhere.lent.get(row.turn_id)) is not None:
+            self._then.after_row_of_lent(lent)
             return
         turn = self._scheduler.live.get(row.turn_id)
         if row.head is None:
@@ -117,7 +119,7 @@ class Delivery:
 
     def _action(self, row: DueRow, status: Status) -> Action:
         """Return what the row does to a turn that is not in memory."""
-        if self._takeover.is_held(row.turn_id) and status not in ENDED:
+        if self._elsewhere.is_held(row.turn_id) and status not in ENDED:
             return decide_held(row.kind, row.name, status, waits_for(row.waits, row))
         if status is Status.RUNNING:  # the turn ran before a claim, and its head is not read yet
             return decide_unread(row.kind, row.name)
@@ -169,7 +171,7 @@ class Delivery:
         """Cancel a turn that is suspended, or held for a former owner. When memory is busy with its session, the
         row stays due.
         """
-        if self._takeover.is_held(row.turn_id):
+        if self._elsewhere.is_held(row.turn_id):
             self._takeover.hurry(row.turn_id)
             return
         turn = turn_of(head, owned)

@@ -13,7 +13,7 @@ Rules (I7):
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 
@@ -24,10 +24,11 @@ from argosy.store.head import DueRow, Heads
 from argosy.turn.inbox import Queue
 from argosy.workers.dispatch.accept.starts import Starts
 from argosy.workers.dispatch.claims import Claims
+from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.flush_queue import Placement
 from argosy.workers.dispatch.flush.flusher import Flusher
-from argosy.workers.dispatch.inbox.delivery import Delivery
+from argosy.workers.dispatch.inbox.delivery import AfterDelivery, Delivery
 from argosy.workers.dispatch.inbox.in_hand import ROWS_PER_READ, InHand
 from argosy.workers.dispatch.inbox.read_ahead import ReadAhead
 from argosy.workers.dispatch.owned import Owned
@@ -57,6 +58,7 @@ class Inbox:
         flusher: Flusher,
         pager: Pager,
         takeover: Takeover,
+        elsewhere: Elsewhere,
         clock: Clock,
         *,
         claims: Claims,
@@ -64,14 +66,13 @@ class Inbox:
         interval_s: float,
         rows_max: int,
         size_bytes_max: int,
-        is_lent: Callable[[uuid.UUID], bool],
-        on_lent: Callable[[uuid.UUID], None],
+        then: AfterDelivery,
     ) -> None:
         self._heads = heads
         self._scheduler = scheduler
         self._executor = executor
         self._pager = pager
-        self._takeover = takeover
+        self._elsewhere = elsewhere
         self._claims = claims
         self._starts = starts
         self._interval_s = interval_s
@@ -82,16 +83,16 @@ class Inbox:
         self._failures: dict[uuid.UUID, int] = {}
         self._work = asyncio.Event()
         self.ahead = ReadAhead(
-            heads, scheduler, takeover, self._owned_of, self._take_ahead, Rounds("read ahead", clock)
+            heads, scheduler, elsewhere, self._owned_of, self._take_ahead, Rounds("read ahead", clock)
         )
         self._delivery = Delivery(
             scheduler,
             executor,
             flusher,
             takeover,
+            elsewhere,
             self._in_hand,
-            is_lent=is_lent,
-            on_lent=on_lent,
+            then,
         )
         # Used by Lending, for turns that lack their build, and by Borrowing.
         self.set_apart = self._in_hand.set_apart
@@ -182,7 +183,7 @@ class Inbox:
     async def _due_of_running(self, known: list[uuid.UUID]) -> list[DueRow]:
         """Read due rows of turns that need no slot for them; thousands of rows that wait for a slot may hide these."""
         turn_ids = [each.turn_id for each in self._scheduler.live.values() if each.journal is not None]
-        turn_ids += self._takeover.held
+        turn_ids += self._elsewhere.held
         return await self._heads.due_of_turns(turn_ids, known, ROWS_PER_READ, self._size_bytes_max)
 
     def _has_more(self, due: list[DueRow], wanted: dict[Queue, int]) -> bool:

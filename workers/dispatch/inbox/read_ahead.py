@@ -22,9 +22,9 @@ from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Heads, LoadedTurn, SentSignal
 from argosy.turn.inbox import RowKind
 from argosy.turn.status import Status
+from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.inbox.inbox_rule import waits_for
 from argosy.workers.dispatch.owned import Owned
-from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 
 _TURNS_MAX: Final = 64  # in one read; Inbox finds the others when their rows are due
@@ -42,7 +42,7 @@ class ReadAhead:
         self,
         heads: Heads,
         scheduler: Scheduler,
-        takeover: Takeover,
+        elsewhere: Elsewhere,
         owned_of: Callable[[int], Owned | None],
         take: Callable[[DueRow, Owned], None],
         rounds: Rounds,
@@ -50,7 +50,7 @@ class ReadAhead:
         self._rounds = rounds
         self._heads = heads
         self._scheduler = scheduler
-        self._takeover = takeover
+        self._elsewhere = elsewhere
         self._owned_of = owned_of
         self._take = take
         self._named: set[tuple[str, uuid.UUID]] = set()
@@ -96,7 +96,7 @@ class ReadAhead:
         return self._owned_of(ids.turn_bucket(turn_id))
 
     def _wake(self, turn: LoadedTurn, owned: Owned, signals: list[SentSignal]) -> None:
-        is_free = turn.turn_id not in self._scheduler.live and not self._takeover.is_held(turn.turn_id)
+        is_free = turn.turn_id not in self._scheduler.live and not self._elsewhere.is_held(turn.turn_id)
         if turn.status != Status.SUSPENDED or not is_free:
             return
         known = {signal[0] for signal in turn.signals}

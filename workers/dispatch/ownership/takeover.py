@@ -25,6 +25,7 @@ from argosy.ranges import in_ranges
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.partition import Claimed, Note, Partitions
+from argosy.workers.dispatch.elsewhere import Elsewhere, HeldTurn
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.changes import AfterTakeover, NewClaim, Released
 from argosy.workers.dispatch.ownership.members import Members
@@ -32,27 +33,6 @@ from argosy.workers.dispatch.ownership.members import Members
 _LOOK_S = 0.02
 _RETRY_S = 0.25
 _HELD_LOOK_S = 0.1
-_NOBODY = uuid.UUID(int=0)
-
-
-class HeldTurn(NamedTuple):
-    """A turn of which a step still runs at another worker. runner: that worker, as WORKER/EPOCH; until_s: until when to
-    wait for it, monotonic; resume: how the turn goes on when the runner is done; is_hurried: the turn is cancelled.
-    """
-
-    owned: Owned
-    runner: str
-    until_s: float
-    resume: Resume
-    is_hurried: bool = False
-
-    @property
-    def runner_id(self) -> uuid.UUID:
-        """The runner's worker id; the zero UUID when the note names none."""
-        try:
-            return uuid.UUID(self.runner.partition("/")[0])
-        except ValueError:
-            return _NOBODY
 
 
 class Waiting(NamedTuple):
@@ -87,7 +67,13 @@ class Takeover:
     """Claimed partitions that wait to be opened, and turns that are held; `run` goes on until cancelled."""
 
     def __init__(
-        self, partitions: Partitions, fleet: Members, clock: Clock, settings: Settings, then: AfterTakeover
+        self,
+        partitions: Partitions,
+        fleet: Members,
+        elsewhere: Elsewhere,
+        clock: Clock,
+        settings: Settings,
+        then: AfterTakeover,
     ) -> None:
         self._partitions = partitions
         self._clock = clock
@@ -96,13 +82,14 @@ class Takeover:
         self._bound_s = settings.handover_s
         self._cancel_s = settings.cancel_cleanup_s
         self._fleet = fleet
+        self._elsewhere = elsewhere
         self._then = then
         # By claim, not by partition: for a claim that was lost before the former owner's note came, a note of our own
         # is still to be written.
         self._waiting: dict[Owned, Waiting] = {}
         self._work = asyncio.Event()
         self._known = asyncio.Event()
-        self.held: dict[uuid.UUID, HeldTurn] = {}
+        self._held = elsewhere.held
 
     def begin(self, claimed: list[NewClaim]) -> None:
         """Find out what the former owners of these partitions left, then open them."""
@@ -110,33 +97,29 @@ class Takeover:
         self._waiting.update({owned: Waiting(owned, claim, until_s) for owned, claim in claimed})
         self._work.set()
 
-    def is_held(self, turn_id: uuid.UUID) -> bool:
-        held = self.held.get(turn_id)
-        return held is not None and not held.owned.is_void
-
     def said(self, turn_id: uuid.UUID, runner: str) -> None:
         """Take in a runner's word that no step of the turn runs there any more."""
-        held = self.held.get(turn_id)
+        held = self._held.get(turn_id)
         if held is not None and held.runner == runner:
             self._release(turn_id, held, held.resume)
 
     def hurry(self, turn_id: uuid.UUID) -> None:
         """Shorten a held turn's wait for its runner, because it was cancelled. May be called again and again."""
-        held = self.held[turn_id]
+        held = self._held[turn_id]
         until_s = self._clock.monotonic_s() + self._cancel_s
         if not held.is_hurried and until_s < held.until_s:
             held = held._replace(until_s=until_s)
-        self.held[turn_id] = held._replace(is_hurried=True)
+        self._held[turn_id] = held._replace(is_hurried=True)
 
     def has_doubts(self, owned: Owned) -> bool:
         """Whether a turn of the partition is held that begins again when its runner is done."""
-        return any(each.owned is owned and each.resume is not Resume.MOVED for each in self.held.values())
+        return any(each.owned is owned and each.resume is not Resume.MOVED for each in self._held.values())
 
     def forget(self, owned: Owned) -> list[tuple[uuid.UUID, str]]:
         """Forget the held turns of a partition that is not ours any more. Return them, for our note."""
-        mine = {turn_id: each for turn_id, each in self.held.items() if each.owned is owned}
+        mine = {turn_id: each for turn_id, each in self._held.items() if each.owned is owned}
         for turn_id in mine:
-            del self.held[turn_id]
+            del self._held[turn_id]
         return [(turn_id, each.runner) for turn_id, each in mine.items()]
 
     async def until_known(self, owned: Owned) -> None:
@@ -151,20 +134,20 @@ class Takeover:
                 if self._waiting:
                     await self._look_for_notes()
             async with held_rounds:
-                if self.held:
+                if self._held:
                     await self._look_after_held()
             self._work.clear()
             if self._waiting:
                 await self._clock.sleep(_LOOK_S)
-            elif self.held:
+            elif self._held:
                 await self._clock.sleep(_HELD_LOOK_S)
             else:
                 await self._work.wait()
 
     async def _look_after_held(self) -> None:
         now_s = self._clock.monotonic_s()
-        late = {turn_id for turn_id, each in self.held.items() if now_s >= each.until_s}
-        gone = {turn_id: each for turn_id, each in self.held.items() if not self._fleet.is_living(each.runner_id)}
+        late = {turn_id for turn_id, each in self._held.items() if now_s >= each.until_s}
+        gone = {turn_id: each for turn_id, each in self._held.items() if not self._fleet.is_living(each.runner_id)}
         if gone:
             # What a dead runner said last was committed before it ended: it counts, even when we have not read it yet.
             notes = await self._notes(sorted({each.owned.partition for each in gone.values()}), None)
@@ -172,11 +155,11 @@ class Takeover:
                 gone, notes = {}, []
             unsaid = {running for note in notes for running in note.running}
             for turn_id, each in gone.items():
-                if self.held.get(turn_id) is each:
+                if self._held.get(turn_id) is each:
                     has_said = (turn_id, each.runner) not in unsaid
                     self._release(turn_id, each, each.resume if has_said else Resume.UNHEARD)
-        for turn_id in late & self.held.keys():
-            self._release(turn_id, self.held[turn_id], Resume.UNHEARD)
+        for turn_id in late & self._held.keys():
+            self._release(turn_id, self._held[turn_id], Resume.UNHEARD)
 
     async def _notes(self, partitions: list[int], unreadable: list[Note] | None) -> list[Note] | None:
         """Return the notes of these partitions; None: they cannot be read now; unreadable: they never can be."""
@@ -188,7 +171,7 @@ class Takeover:
     def _release(self, turn_id: uuid.UUID, held: HeldTurn, resume: Resume) -> None:
         if held.owned.is_void:
             return
-        del self.held[turn_id]
+        del self._held[turn_id]
         self._then.after_release(Released(turn_id, held.owned, resume))
 
     async def _look_for_notes(self) -> None:
@@ -260,7 +243,7 @@ class Takeover:
         """Hold the turns that the note lists. Whether their runners live is checked later, with all held turns."""
         until_s = self._clock.monotonic_s() + self._bound_s
         for turn_id, runner in note.running:
-            if owned.is_void and self.is_held(turn_id):
+            if owned.is_void and self._elsewhere.is_held(turn_id):
                 continue  # a newer claim of ours holds it
             resume = resumes_as(note, runner, claim, owned.resume)
-            self.held[turn_id] = HeldTurn(owned, runner, until_s, resume)
+            self._held[turn_id] = HeldTurn(owned, runner, until_s, resume)

@@ -23,6 +23,7 @@ from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.head import Head, Heads, LoadedTurn
 from argosy.turn.status import ACTIVE, HELD, MAY_GO_ON, Status
+from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import goes_on, turn_of
 from argosy.workers.dispatch.scheduling.histories import Histories
@@ -50,7 +51,7 @@ class Cursor:
 
 
 class Pager:
-    """The loops that page turns in; `run` goes on until cancelled. is_held(turn_id): whether a turn runs elsewhere.
+    """The loops that page turns in; `run` goes on until cancelled.
 
     for_room: what waits for room in memory: heads of claimed partitions, and large histories. While all of it is empty
     and no session is to be paged in, `nudge` does nothing, and need not be called.
@@ -61,11 +62,10 @@ class Pager:
         heads: Heads,
         scheduler: Scheduler,
         histories: Histories,
+        elsewhere: Elsewhere,
         clock: Clock,
         settings: Settings,
         then: AfterPaging,
-        *,
-        is_held: Callable[[uuid.UUID], bool],
     ) -> None:
         self._heads = heads
         self._scheduler = scheduler
@@ -74,7 +74,7 @@ class Pager:
         self._then = then
         self._limit = settings.look_ahead_turns + 1
         self._ready_max = settings.ready_sessions_max
-        self._is_held = is_held
+        self._elsewhere = elsewhere
         self._cursors: deque[Cursor] = deque()
         self.for_room: Final = (self._cursors, histories.large)
         self._sessions_per_read, self._heads_per_read = _SESSIONS_PER_READ, _HEADS_PER_READ
@@ -251,7 +251,7 @@ class Pager:
 
     def _comes_by_itself(self, turn_id: uuid.UUID) -> bool:
         """Whether a read must leave a turn alone: it is held or lent, or on its way into memory, its resume known."""
-        return self.is_coming(turn_id) or self._is_held(turn_id)
+        return self.is_coming(turn_id) or self._elsewhere.has(turn_id)
 
     def _is_held_up(self, head: Head, owned: Owned) -> bool:
         """Whether nothing of a session may start, because its head rests or goes on elsewhere.

@@ -16,16 +16,18 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from argosy import ids, telemetry
+from argosy.config import Settings
 from argosy.rpc.watch_pb2 import Item, Refused
 from argosy.store.numbered_stream import Answer
 from argosy.turn.events import RESTS, STEP_ENDS, Event
 from argosy.workers.dispatch.claims import Claims
+from argosy.workers.dispatch.elsewhere import Elsewhere, HeldTurn
 from argosy.workers.dispatch.flush.flush_entry import Entry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import Loss
 from argosy.workers.dispatch.ownership.handover import in_flight
 from argosy.workers.dispatch.ownership.members import Members
-from argosy.workers.dispatch.ownership.takeover import HeldTurn
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.stream import items
 from argosy.workers.dispatch.stream.channel_update import Sent, whole, without_step
 from argosy.workers.dispatch.stream.connection import GatewayConnection, Subscriber
@@ -53,22 +55,17 @@ class SubscribeRequest(NamedTuple):
 
 
 class Hub:
-    """All subscribers of this worker. running(turn_id): a turn in memory; running_of(session_id): a session's head in
-    memory. held(): turns of which a step still runs at another worker.
-    """
+    """All subscribers of this worker."""
 
     def __init__(
         self,
         subscribers: Subscribers,
         frame_publisher: FramePublisher,
-        *,
         claims: Claims,
-        running: Callable[[uuid.UUID], Turn | None],
-        running_of: Callable[[uuid.UUID], Turn | None],
-        held: Callable[[], Mapping[uuid.UUID, HeldTurn]],
         fleet: Members,
-        subscriptions_max: int,
-        result_size_bytes_max: int,
+        scheduler: Scheduler,
+        elsewhere: Elsewhere,
+        settings: Settings,
     ) -> None:
         self.subscribers = subscribers
         self._frame_publisher = frame_publisher
@@ -77,12 +74,11 @@ class Hub:
         # Whether anybody follows a turn and wants more of it than its end.
         self.is_followed: Callable[[Turn], bool] = subscribers.has_follower
         self._claims = claims
-        self._running = running
-        self._running_of = running_of
-        self._held = held
         self._fleet = fleet
-        self._subscriptions_max = subscriptions_max
-        self._item = partial(items.event, result_size_bytes_max=result_size_bytes_max)
+        self._scheduler = scheduler
+        self._elsewhere = elsewhere
+        self._subscriptions_max = settings.watch_subscriptions_max
+        self._item = partial(items.event, result_size_bytes_max=settings.event_result_size_bytes_max)
         # Turns that were handed over, and of which a step still runs here.
         self._leaving: dict[uuid.UUID, Turn] = {}
 
@@ -119,14 +115,14 @@ class Hub:
         if owned is None or owned.is_void or request.epoch > owned.epoch:
             each.connection.send(items.refused(each.id, Refused.NOT_OWNER))
             return
-        turn = self._running_of(target) if each.is_session else self._running(target)
+        turn = self._scheduler.head_of(target) if each.is_session else self._scheduler.live.get(target)
         if turn is not None and turn.tenant != each.tenant:
             each.connection.send(items.refused(each.id, Refused.UNKNOWN))
             return
         each.owned = owned
         self.subscribers.add(each)
         each.send(items.subscribed(each.id, owned.epoch))
-        if held := self._held():
+        if held := self._elsewhere.held:
             self._send_runners(each, held)
         if turn is not None and not each.is_ending_only:
             self._frame_publisher.begin(each, turn)
@@ -225,7 +221,7 @@ class Hub:
         """Tell subscribers which turns of these partitions still have a step at a former owner: that is known now."""
         if not self.subscribers.count:
             return
-        held = {turn_id: each for turn_id, each in self._held().items() if each.owned in opened}
+        held = {turn_id: each for turn_id, each in self._elsewhere.held.items() if each.owned in opened}
         if held:
             for each in self.subscribers.all():
                 self._send_runners(each, held)
