@@ -41,24 +41,29 @@ class _Journal(ListJournal):
         self._advance = lambda: None
 
 
+class _Ends:
+    """Counts the turns that are left. all: done with the last one, or with the first error."""
+
+    def __init__(self, left: int) -> None:
+        self.all: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._left = left
+
+    def after_code(self, result: bytes | None, error: BaseException | None) -> None:
+        self._left -= 1
+        if error is not None and not self.all.done():
+            self.all.set_exception(error)
+        if not self._left and not self.all.done():
+            self.all.set_result(None)
+
+
 async def _run(workflow: Workflow, threads: Threads, journals: Sequence[_Journal]) -> float:
     """Run one turn for each journal, all at once, and return the CPU seconds that all took together."""
     loop = asyncio.get_running_loop()
-    ended = loop.create_future()
-    left = len(journals)
-
-    def end(result: bytes | None, error: BaseException | None) -> None:
-        nonlocal left
-        left -= 1
-        if error is not None and not ended.done():
-            ended.set_exception(error)
-        if not left and not ended.done():
-            ended.set_result(None)
-
+    ends = _Ends(len(journals))
     began_s = time.process_time()
     for journal in journals:
-        loop.call_soon(Execution(threads, Bounds(1_000_000), end).begin, workflow, journal, b"%d" % _STEPS)
-    await ended
+        loop.call_soon(Execution(threads, Bounds(1_000_000), ends).begin, workflow, journal, b"%d" % _STEPS)
+    await ends.all
     took_s = time.process_time() - began_s
     for journal in journals:
         journal.free()

@@ -18,10 +18,10 @@ Rules:
 import asyncio
 import contextlib
 from asyncio.events import _get_running_loop
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextvars import Context as Variables
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -55,11 +55,15 @@ _REFUSALS: Final = 3  # code that asks more often while its frames are closed ig
 _TIMER_S_MAX: Final = 366 * 86_400.0  # as for ctx.sleep; a longer timer is cut to it
 
 
-class Driver:
-    """The host of the turn's loop (loop_handle.Host). Used from the worker's loop only.
+class AfterDriving(Protocol):
+    """What Driver tells."""
 
-    on_done is called once, when `error` or `result` is set.
-    """
+    def after_done(self) -> None:
+        """The driver's `error` or `result` is set."""
+
+
+class Driver:
+    """The host of the turn's loop (loop_handle.Host). Used from the worker's loop only. then: told once."""
 
     __slots__ = (
         "_attempt",
@@ -70,13 +74,13 @@ class Driver:
         "_is_done",
         "_journal",
         "_keys",
-        "_on_done",
         "_operations",
         "_refused",
         "_replay",
         "_root",
         "_runner",
         "_slices",
+        "_then",
         "_time",
         "_worker_loop",
         "error",
@@ -90,7 +94,7 @@ class Driver:
         journal: Journal,
         runner: StepRunner,
         attempt: OpenAttempt,
-        on_done: Callable[[], None],
+        then: AfterDriving,
         callbacks_max: int,
     ) -> None:
         self.loop = TurnLoop(self)  # type: ignore[abstract]
@@ -100,7 +104,7 @@ class Driver:
         self._journal = journal
         self._replay = journal.replay
         self._attempt = attempt
-        self._on_done = on_done
+        self._then: AfterDriving | None = then
         self._callbacks_max = callbacks_max  # between two outcomes
         self._worker_loop = asyncio.get_running_loop()
         self._keys = TurnKeys(self._replay.old)
@@ -119,9 +123,7 @@ class Driver:
     def operations(self) -> Operations:
         """The operations that the code asks for."""
         if self._operations is None:
-            self._operations = Operations(
-                self._journal, self._runner, self.loop, self._worker_loop, advance=self.advance, fail=self._end
-            )
+            self._operations = Operations(self, self._journal, self._runner, self.loop, self._worker_loop)
             self._operations.is_closed = self.is_closed
         return self._operations
 
@@ -139,11 +141,11 @@ class Driver:
         try:
             self._go_on()
         except (Park, OwnershipLostError, WorkflowError, asyncio.CancelledError) as error:
-            self._end(error=error)
+            self.end(error=error)
         except BaseException as bug:  # a bug of Argosy, or user code that raised where no error was expected
             internal = InternalError(f"{type(bug).__name__}: {words_of(bug)}")
             internal.__cause__ = bug
-            self._end(error=internal)
+            self.end(error=internal)
         finally:
             self._is_advancing = False
 
@@ -165,8 +167,16 @@ class Driver:
         if unclosed := self.loop.end():
             frame_ends.say(self._journal.turn_id, unclosed)
         self._root = None
-        self._on_done = _nothing
+        self._then = None  # breaks the cycle with the execution
         return set() if self._operations is None else self._operations.close()
+
+    def end(self, error: BaseException | None = None, result: Any = None) -> None:
+        """End the attempt with its result, or with why it cannot go on."""
+        if not self._is_done:
+            self._is_done = True
+            self.result, self.error = result, error
+            if self._then is not None:
+                self._then.after_done()
 
     # What the code asks for
 
@@ -279,13 +289,7 @@ class Driver:
         result, error = (None, asyncio.CancelledError()) if self._root is None else self._root.take_outcome()
         if self._replay.next is not None:
             self.operations.pass_over_rest("returned" if error is None else raised(error))
-        self._end(error, result)
-
-    def _end(self, error: BaseException | None = None, result: Any = None) -> None:
-        if not self._is_done:
-            self._is_done = True
-            self.result, self.error = result, error
-            self._on_done()
+        self.end(error, result)
 
     def _key(self, name: str) -> str:
         return self._keys.next(number_of(self.loop.current_task()), name)
@@ -294,7 +298,3 @@ class Driver:
         self._refused += 1
         if self._refused <= _REFUSALS:
             refuse_closed()
-
-
-def _nothing() -> None:
-    pass

@@ -4,7 +4,7 @@ import asyncio
 import random as randomness
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -26,12 +26,20 @@ _CLOSE_TIMEOUT_S: Final = 5.0  # for cancelled tries to end; what goes on after 
 _RESULT: Final = "the result of the workflow"
 
 
+class AfterCode(Protocol):
+    """What Execution tells."""
+
+    def after_code(self, result: bytes | None, error: BaseException | None) -> None:
+        """The attempt has ended, with the result as JSON bytes or with an error: what the workflow raises; Park;
+        OwnershipLostError; EncodingError and PayloadTooLargeError when the result cannot be recorded; CancelledError
+        when the attempt was cancelled.
+        """
+
+
 class Execution:
     """One attempt of a turn, from its first line to its end. Used from the worker's loop.
 
-    threads: where synchronous steps and workflows run. on_end is called once, with the result as JSON bytes or with an
-    error: what the workflow raises; Park; OwnershipLostError; EncodingError and PayloadTooLargeError when the result
-    cannot be recorded; CancelledError when the attempt was cancelled. By then nothing of the workflow runs any more,
+    threads: where synchronous steps and workflows run. then: told once, when nothing of the workflow runs any more,
     except threads that cannot be stopped; these can record nothing.
     """
 
@@ -39,8 +47,8 @@ class Execution:
         "_bounds",
         "_driver",
         "_is_ending",
-        "_on_end",
         "_random",
+        "_then",
         "_thread",
         "_threads",
         "_waiting",
@@ -51,12 +59,12 @@ class Execution:
         self,
         threads: Threads,
         bounds: Bounds,
-        on_end: Callable[[bytes | None, BaseException | None], None],
+        then: AfterCode,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         self._threads = threads
         self._bounds = bounds
-        self._on_end = on_end
+        self._then = then
         self._random = random
         self._driver: Driver | None = None
         self._thread: OwnThread | None = None
@@ -79,7 +87,7 @@ class Execution:
         variables.run(_enter, attempt)
         journal.open(attempt)
         runner = StepRunner(journal, attempt, self._threads.steps, self._bounds, self._random)
-        driver = self._driver = Driver(journal, runner, attempt, self._ended, self._bounds.callbacks_max)
+        driver = self._driver = Driver(journal, runner, attempt, self, self._bounds.callbacks_max)
         context = Context(journal, driver)
         if definition.is_async:
             code = definition.function(context, *arguments)
@@ -107,8 +115,8 @@ class Execution:
             # Not at once: the caller may itself be running inside a call that the attempt made.
             asyncio.get_running_loop().call_soon(self._close, None, asyncio.CancelledError())
 
-    def _ended(self) -> None:
-        """The driver's on_done: the code has ended, or cannot go on."""
+    def after_done(self) -> None:
+        """The driver has a result or an error: the code has ended, or cannot go on."""
         driver = self._driver
         if self._is_ending or driver is None:
             return
@@ -141,7 +149,7 @@ class Execution:
     def _tell(self, result: bytes | None, error: BaseException | None) -> None:
         self.has_ended = True
         self._driver = self._thread = None
-        self._on_end(result, error)
+        self._then.after_code(result, error)
 
 
 async def execute(
@@ -155,26 +163,31 @@ async def execute(
     random: Callable[[], float] = randomness.random,
 ) -> bytes:
     """Run an Execution to its end, and return the workflow's result as JSON bytes. Raises the Execution's error."""
-    ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    raised: list[BaseException] = []
-
-    def end(result: bytes | None, error: BaseException | None) -> None:
-        if error is not None:
-            raised.append(error)
-        if not ended.done():
-            ended.set_result(result or b"")
-
-    execution = Execution(threads, Bounds(payload_size_bytes_max, step_timeout_s_max), end, random)
+    ended = _Ended()
+    execution = Execution(threads, Bounds(payload_size_bytes_max, step_timeout_s_max), ended, random)
     execution.begin(definition, journal, input_bytes)
     try:
-        result = await asyncio.shield(ended)
+        result = await asyncio.shield(ended.future)
     except asyncio.CancelledError:
         execution.cancel()
-        await ended
+        await ended.future
         raise
-    if raised:
-        raise raised[0]
+    if ended.error is not None:
+        raise ended.error
     return result
+
+
+class _Ended:
+    """What an Execution came to. future: done when it has ended, with its result; empty when there is an error."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.error: BaseException | None = None
+
+    def after_code(self, result: bytes | None, error: BaseException | None) -> None:
+        self.error = error
+        if not self.future.done():
+            self.future.set_result(result or b"")
 
 
 def _enter(attempt: OpenAttempt) -> None:

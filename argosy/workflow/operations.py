@@ -4,12 +4,11 @@ argosy/workflow/driver.py decides what comes next, and states the rules.
 """
 
 import asyncio
-from asyncio.events import _get_running_loop
+from asyncio.events import AbstractEventLoop, _get_running_loop
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
@@ -27,8 +26,18 @@ from argosy.workflow.turn_loop import TurnLoop
 _NONE: Final[set[Any]] = set()  # shared by most attempts, so nothing is ever added to it
 
 
+class Driving(Protocol):
+    """What Operations asks of the driver."""
+
+    def advance(self) -> None:
+        """Go on: an outcome came."""
+
+    def end(self, error: BaseException) -> None:
+        """End the attempt: it cannot go on."""
+
+
 class Operations:
-    """The operations of one attempt. advance(): called when an outcome came; fail(error): when the turn cannot go on.
+    """The operations of one attempt.
 
     is_closed: the attempt's code has ended. pending: the operations that the code waits for; unstarted: those of them
     that have not begun; arrived: the outcomes of tries, in the order in which the tries ended; tries_running: how many
@@ -36,9 +45,8 @@ class Operations:
     """
 
     __slots__ = (
-        "_advance",
         "_asked",
-        "_fail",
+        "_driver",
         "_given_up",
         "_journal",
         "_loop",
@@ -53,20 +61,13 @@ class Operations:
     )
 
     def __init__(
-        self,
-        journal: Journal,
-        runner: StepRunner,
-        loop: TurnLoop,
-        worker_loop: asyncio.AbstractEventLoop,
-        *,
-        advance: Callable[[], None],
-        fail: Callable[[BaseException], None],
+        self, driver: Driving, journal: Journal, runner: StepRunner, loop: TurnLoop, worker_loop: AbstractEventLoop
     ) -> None:
         self.is_closed = False
+        self._driver: Driving | None = driver
         self._journal, self._replay = journal, journal.replay
         self._runner = runner
         self._loop, self._worker_loop = loop, worker_loop
-        self._advance, self._fail = advance, fail
         self.pending: dict[str, Operation] = {}  # in the order in which the code asked
         self.unstarted: deque[Operation] = deque()
         # The keys of all operations that the code ever asked for: those not pending were delivered or given up.
@@ -164,7 +165,7 @@ class Operations:
 
     def close(self) -> set[asyncio.Task[None]]:
         """Cancel the tries that run, and return those that have not ended yet."""
-        self._advance, self._fail = _nothing, _nothing  # breaks the cycle with the driver
+        self._driver = None  # breaks the cycle with the driver
         if not (self.pending or self.unstarted or self._given_up):
             return _NONE
         left, self._given_up = set(self._given_up), _NONE
@@ -230,8 +231,8 @@ class Operations:
         try:
             arrived = await self._runner.run(operation)
         except (Park, OwnershipLostError, WorkflowError) as error:
-            if self._is_awaited(operation) and not self._journal.is_stopped:
-                self._fail(error)
+            if self._driver is not None and self._is_awaited(operation) and not self._journal.is_stopped:
+                self._driver.end(error)
         except GeneratorExit:
             arrived = self._runner.unheard.get(operation.key)
             if arrived is None or _get_running_loop() is None:
@@ -253,9 +254,9 @@ class Operations:
                     self._journal.record(arrived.event, operation.key, arrived.data)
                 arrived = None
             self._journal.left(operation.key)
-        if arrived is not None:
+        if arrived is not None and self._driver is not None:
             self.arrived.append((operation, arrived))
-            self._advance()
+            self._driver.advance()
 
     def _deliver(self, operation: Operation, found: Recorded) -> None:
         if operation.__class__ is StepOperation:
@@ -294,7 +295,3 @@ class Operations:
     def _wait_again(self, operation: StepOperation, delay_s: float) -> None:
         operation.wait_key = retry_key(operation.key, operation.tries)
         self._journal.begin_wait(operation.wait_key, WaitKind.RETRY, "", delay_s)
-
-
-def _nothing(*_: object) -> None:
-    pass

@@ -71,9 +71,9 @@ async def test_a_loss_stops_what_runs_before_followers_hear_of_it_and_before_slo
         parts.ownership.lost([owned])
 
         assert seen == [("void", None), ("begin", None), ("gone", Stop.HANDOVER), ("forget", Stop.HANDOVER)]
-        assert parts.executor.running == 1  # its step runs on, and keeps the slot
+        assert parts.admission.running == 1  # its step runs on, and keeps the slot
         gate.set()
-        await until(lambda: parts.executor.running == 0)
+        await until(lambda: parts.admission.running == 0)
         assert [row.turn_id for row in parts.partitions.results] == [turn.turn_id] * 2
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from argosy.config import load
 from argosy.workers.dispatch.execution.attempts import Attempts
 from argosy.workflow.execute import Execution
-from argosy.workflow.step_runner import Bounds
+from tests.dispatch.joined_parts import Anything
 
 TURNS = ("first", "second", "third")
 
@@ -19,8 +20,8 @@ class Begun:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, leaves: str = "", breaks: str = "") -> None:
         self.turns: list[str] = []
         self.broken: list[tuple[str, Exception]] = []
-        no: Any = None
-        self.attempts = Attempts(no, no, Bounds(1_000), self._broke)
+        anything: Any = Anything()
+        self.attempts = Attempts(anything, anything, anything, anything, load({}), self)
 
         def begin(_: Execution, definition: Any, *__: Any) -> None:
             self.turns.append(definition)
@@ -31,7 +32,7 @@ class Begun:
 
         monkeypatch.setattr(Execution, "begin", begin)
 
-    def _broke(self, turn: Any, bug: Exception) -> None:
+    def after_bug(self, turn: Any, bug: Exception) -> None:
         self.broken.append((turn.name, bug))
 
     async def begin(self, *names: str) -> None:

@@ -25,7 +25,7 @@ async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released() -> None:
         parts.builds.late = {turn_id}
         parts.heads.due = [due_row(parts.heads.turns[turn_id], timer_id, "timer", "sleep", "sleep")]
         await parts.inbox.look()
-        await until(lambda: parts.executor.running == 0 and turn_id not in parts.scheduler.live)
+        await until(lambda: parts.admission.running == 0 and turn_id not in parts.scheduler.live)
         assert timer_id not in parts.inbox._in_hand, "due in Postgres for ever, and never looked at again"
 
 
@@ -149,7 +149,7 @@ async def test_nothing_of_a_turn_that_was_found_running_runs_before_postgres_has
         parts.scheduler.found(turn)
 
         parts.executor.fill()
-        await until(lambda: parts.stream.calls and parts.executor.running == 0)
+        await until(lambda: parts.stream.calls and parts.admission.running == 0)
 
         assert ran == []
 
@@ -281,7 +281,7 @@ async def test_rows_in_hand_and_rows_that_cannot_be_taken_hide_nobody_and_a_look
 
 async def test_a_queue_that_is_full_rests_until_half_of_it_is_done_and_the_others_go_on() -> None:
     async with Parts(catalog(), inbox_rows_max=10) as parts:
-        parts.executor.is_cut_off = True  # nothing starts
+        parts.admission.cut_off()  # nothing starts
         asleep = [loaded(uuid.uuid4(), **waiting_for("sleep", "sleep", uuid.uuid4())) for _ in range(30)]
         parts.heads.turns = {each.turn_id: each for each in asleep}
         parts.heads.due = [due_row(each, each.timers[0][1], "timer", "sleep", "sleep") for each in asleep]
@@ -320,7 +320,7 @@ async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a
         parts.scheduler.accepted(running, True, Read())
         parts.executor.fill()
         await until(lambda: running.journal is not None and list(running.journal.open_waits()))
-        parts.executor.is_cut_off = True  # nothing else starts
+        parts.admission.cut_off()  # nothing else starts
         asleep = [loaded(uuid.uuid4(), **waiting_for("wait", kind, uuid.uuid4())) for _ in range(30)]
         rows = [due_row(each, uuid.uuid4(), kind, "go", "wait", b"1") for each in asleep]
         assert running.journal is not None
@@ -338,7 +338,7 @@ async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a
 
 async def test_a_row_in_hand_of_a_turn_that_left_memory_without_it_is_read_again() -> None:
     async with Parts(catalog()) as parts:
-        parts.executor.is_cut_off = True
+        parts.admission.cut_off()
         suspended = loaded(uuid.uuid4(), **waiting_for("sleep", "sleep", uuid.uuid4()))
         row = due_row(suspended, suspended.timers[0][1], "timer", "sleep", "sleep")
         parts.heads.due = [row]

@@ -158,7 +158,7 @@ async def test_a_resumed_turn_that_is_stopped_before_it_emits_is_the_same_for_wh
 
     turns, runs = runner(flow), list[int]()
     first = await turns.run()
-    turns.is_followed = is_followed
+    turns.has_listener = is_followed
     resumed = await turns.begin(first, Status.SUSPENDED, signals=("go",))
     await until(lambda: len(runs) == 2)
     turns.executor.stop(resumed, Stop.CANCEL)

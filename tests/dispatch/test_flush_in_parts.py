@@ -71,7 +71,7 @@ async def test_a_large_turn_is_written_in_parts_and_others_in_between() -> None:
         assert max(sum(size for _, size in flush) for flush in flushes) <= 111 * KB
         assert statuses_of(parts.stream.calls, turn)[-1] == "completed"
         assert set(statuses_of(parts.stream.calls, turn)[:-1]) == {"running"}
-        assert parts.executor.running == 0
+        assert parts.admission.running == 0
         assert parts.flusher._queue.size_bytes == 0
         del small
 
@@ -215,7 +215,7 @@ async def test_a_turn_with_one_event_too_large_is_parked_with_words_that_help() 
         parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
-        await until(lambda: turn.status is Status.PARKED and parts.executor.running == 0)
+        await until(lambda: turn.status is Status.PARKED and parts.admission.running == 0)
 
         assert turn.reason == "unwritable"
         assert b"resume" in (turn.error or b"")

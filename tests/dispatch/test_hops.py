@@ -92,7 +92,7 @@ async def test_heads_for_which_there_was_no_room_are_read_when_ready_ones_have_s
         gate.set()
 
         await until(lambda: found.turn_id in parts.scheduler.live or reads)
-        await until(lambda: parts.executor.running == 0)
+        await until(lambda: parts.admission.running == 0)
 
     assert (had_room, reads) == (False, [9])
 

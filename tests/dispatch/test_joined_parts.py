@@ -36,7 +36,7 @@ async def test_whatever_a_workflow_raises_its_slot_is_freed(error: Exception) ->
         parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         await until(lambda: turn.execution is None or turn.execution.has_ended)
-        await until(lambda: parts.executor.running == 0)
+        await until(lambda: parts.admission.running == 0)
         assert turn.status is Status.FAILED
 
 

@@ -18,11 +18,23 @@ from tests.harness.hand_clock import HandClock
 from tests.harness.line_count import counted_lines
 
 
-def _waits(turn: Turn) -> TurnWaits:
-    def record(event: Event, key: str, data: bytes) -> None:
-        turn.write(event, key, data)
+class _Journal:
+    """Writes events into a turn without a history."""
 
-    return TurnWaits(turn, Replay([]), lambda _: False, DatabaseClock(HandClock(0.0)), record)
+    replay = Replay([])
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+
+    def is_hidden(self, key: str) -> bool:
+        return False
+
+    def record(self, event: Event, key: str, data: bytes) -> None:
+        self._turn.write(event, key, data)
+
+
+def _waits(turn: Turn) -> TurnWaits:
+    return TurnWaits(turn, _Journal(turn), DatabaseClock(HandClock(0.0)))
 
 
 def _signal(number: int) -> Signal:

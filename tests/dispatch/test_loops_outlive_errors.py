@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import asyncpg
 import msgspec
@@ -21,6 +22,7 @@ from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.execution import turn_change
+from argosy.workers.dispatch.execution.admission import Admission
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import Loss, NewClaim
 from argosy.workers.dispatch.ownership.handover import Handover
@@ -31,7 +33,17 @@ from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_monitor import StoreMonitor
 from argosy.workers.dispatch.tasks import Background
 from tests.dispatch.claims import claims_of
-from tests.dispatch.joined_parts import SUSPENDED, Parts, arguments_of, catalog, loaded, make_owned, make_turn, until
+from tests.dispatch.joined_parts import (
+    SUSPENDED,
+    Anything,
+    Parts,
+    arguments_of,
+    catalog,
+    loaded,
+    make_owned,
+    make_turn,
+    until,
+)
 from tests.dispatch.members_stub import MembersStub
 from tests.dispatch.said import Said, settings_of
 from tests.dispatch.test_due_rows import due_row
@@ -129,7 +141,7 @@ async def test_sessions_are_read_although_one_cannot_be(error):
 
             await until(
                 lambda: (
-                    parts.executor.running == 0
+                    parts.admission.running == 0
                     and any(good.turn_id in arguments_of(call)["u_turn"] for call in parts.stream.calls)
                 )
             )
@@ -258,22 +270,18 @@ async def test_who_is_cut_off_comes_back_although_the_log_could_not_be_told(erro
         async def join(self):
             self.joined += 1
 
-    class Runs:
-        is_cut_off = False
-
-        def fill(self):
-            pass
-
     class Soon(SystemClock):
         async def sleep(self, delay_s):
             await asyncio.sleep(0)
 
-    log, stalled = Log(), [100.0]
-    monitor = StoreMonitor(log, Runs(), Soon(), bound_s=30.0, stalled_s=lambda: stalled[0])
+    log, flusher, settings = Log(), SimpleNamespace(stalled_s=100.0), load({}, owner_lost_s=30.0)
+    admission = Admission(flusher, None, settings)
+    monitor = StoreMonitor(log, flusher, SimpleNamespace(stalled_s=0.0), admission, Anything(), Soon(), settings)
     async with running(monitor.run()):
-        await until(lambda: monitor._executor.is_cut_off)
-        stalled[0] = 0.0
+        await until(lambda: admission.is_cut_off)
+        flusher.stalled_s = 0.0
         await until(lambda: log.joined == 1)
+    assert admission.is_open
 
 
 @EACH_KIND
@@ -342,7 +350,7 @@ async def test_a_listener_that_fails_keeps_no_turn_from_its_end(error):
         parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
-        await until(lambda: is_over(turn) and parts.executor.running == 0)
+        await until(lambda: is_over(turn) and parts.admission.running == 0)
         assert parts.hub.written.calls
 
 
@@ -356,12 +364,12 @@ async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(error):
                 raise error
             return False
 
-        parts.executor._is_followed = is_followed
+        parts.frame_publisher.is_followed = is_followed
         for turn in (bad, good):
             parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
-        await until(lambda: is_over(good) and bad.status is Status.PARKED and parts.executor.running == 0)
+        await until(lambda: is_over(good) and bad.status is Status.PARKED and parts.admission.running == 0)
 
 
 async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_crash(monkeypatch):
@@ -401,7 +409,7 @@ async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_cras
         gate.set()
 
         # From its begin to its end it may be in memory for less than a moment: it is known by its end.
-        await until(lambda: ended and is_over(ended[0]) and parts.executor.running == 0)
+        await until(lambda: ended and is_over(ended[0]) and parts.admission.running == 0)
         [again] = ended
         assert (again.turn_id, again.attempt, again.crashes) == (turn.turn_id, 2, 0)
         assert again is not turn

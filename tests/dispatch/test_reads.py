@@ -79,7 +79,7 @@ async def accepted(parts: Parts, meanwhile: Callable[[Turn], Awaitable[None]], *
         await meanwhile(turn)
         return Answer(1, datetime.now(UTC), [True], None, [7], [is_head])
 
-    parts.executor.is_cut_off = True  # nothing starts
+    parts.admission.cut_off()  # nothing starts
     parts.accepts.call = call
     owned.read_as(1)
     parts.intake.take(Batch(0, 1, [Record(0, 0, None, record.encode(asked), ())], 0, 1, is_fresh=True))
@@ -147,7 +147,7 @@ def begin_to_read(parts: Parts, what: str, row: LoadedTurn) -> None:
 @pytest.mark.parametrize("what", ["heads", "sessions"])
 async def test_a_signal_that_came_while_its_turn_was_read_is_read_before_the_turn_runs(what: str) -> None:
     async with Parts(catalog()) as parts:
-        parts.executor.is_cut_off = True  # nothing starts
+        parts.admission.cut_off()  # nothing starts
         row = loaded(uuid.uuid4())
         answers(parts, [head_of(row)], lambda: buffer_a_signal(parts, row))
 
@@ -212,7 +212,7 @@ async def test_a_session_whose_partition_was_opened_while_it_was_read_is_read_ag
 
 async def test_what_came_for_a_turn_while_it_was_taken_up_is_not_missed() -> None:
     async with Parts(catalog()) as parts:
-        parts.executor.is_cut_off = True  # nothing starts
+        parts.admission.cut_off()  # nothing starts
         row = loaded(uuid.uuid4(), **RUNNING)
         result = (uuid.uuid4(), "step.completed", "effect", b"1")
         reads = []
@@ -254,7 +254,7 @@ async def test_a_turn_that_ran_while_it_was_taken_up_is_not_believed() -> None:
 async def test_a_row_that_stays_due_does_not_keep_a_turn_from_being_taken_up() -> None:
     """Every look meets it, and each would have the turn read once more."""
     async with Parts(catalog()) as parts:
-        parts.executor.is_cut_off = True
+        parts.admission.cut_off()
         row = loaded(uuid.uuid4(), **RUNNING)
         reads = []
 

@@ -75,7 +75,7 @@ async def test_the_code_of_a_poisoned_turn_ends_quietly() -> None:
         parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
         execution = turn.execution
-        await until(lambda: turn.status is Status.PARKED and parts.executor.running == 0)
+        await until(lambda: turn.status is Status.PARKED and parts.admission.running == 0)
         await until(lambda: execution is not None and execution.has_ended)
 
 

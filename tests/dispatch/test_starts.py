@@ -199,7 +199,7 @@ async def test_starts_of_a_partition_that_is_given_away_are_left_to_its_next_own
 async def test_starts_wait_in_postgres_while_too_many_sessions_are_ready() -> None:
     first = [start_of(f"s{n}") for n in range(12)]
     async with Started(*first, ready_sessions_max=10, dispatch_slots=1) as parts:
-        parts.executor.is_cut_off = True  # nothing begins
+        parts.admission.cut_off()  # nothing begins
         parts.starts.poke()
         await until(lambda: not parts.waiting)
         parts.wait(last := start_of("last"))

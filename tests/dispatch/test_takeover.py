@@ -152,7 +152,7 @@ async def test_a_turn_on_its_way_into_memory_is_not_paged_in_as_if_it_had_been_h
         on_its_way = parts.pager.take_up(turn_id, owned, Resume.UNHEARD)
         parts.scheduler.more(session_id, 0, owned)  # a delayed turn of the session got its place
         await parts.pager._read_sessions()
-        parts.executor.is_draining = True
+        parts.admission.drain()
         await on_its_way
 
         await until(lambda: turn_id in parts.scheduler.live)
@@ -188,7 +188,7 @@ async def test_a_turn_whose_deadline_passes_while_it_is_read_to_go_on_is_not_run
 
         assert not ran
         assert [status for call in parts.stream.calls for status in arguments_of(call)["u_status"]] == [Status.EXPIRED]
-        assert parts.executor.running == 0
+        assert parts.admission.running == 0
 
 
 async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_hears_it_once_it_is_read() -> None:
@@ -227,4 +227,4 @@ async def test_a_turn_that_is_cancelled_while_it_is_read_to_go_on_hears_it_once_
 
         assert (heard, began) == ([None], ["undo"])
         assert list(arguments_of(parts.stream.calls[-1])["u_status"]) == [Status.CANCELLED]
-        assert parts.executor.running == 0
+        assert parts.admission.running == 0

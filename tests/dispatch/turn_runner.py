@@ -3,24 +3,34 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
 
+from argosy.config import load
 from argosy.turn.projection import shown
 from argosy.turn.status import Status
 from argosy.workers.dispatch.database_clock import DatabaseClock
+from argosy.workers.dispatch.execution.admission import Admission
+from argosy.workers.dispatch.execution.attempts import Attempts
+from argosy.workers.dispatch.execution.cancels import Cancels
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.execution.limits import Limits
+from argosy.workers.dispatch.execution.trials import Trials
 from argosy.workers.dispatch.owned import Owned, Resume
+from argosy.workers.dispatch.scheduling.histories import unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.signals import Signal, Signals
 from argosy.workers.dispatch.turn import Turn
-from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.definition import Workflow
 from argosy.workflow.threads import make_threads
 from tests.harness.hand_clock import HandClock
+
+SETTINGS: Final = {
+    "flush_queue_max": 100, "payload_size_bytes_max": 10_000, "step_timeout_s_max": 60, "events_per_turn_max": 1_000,
+    "history_size_bytes_max": 10**7, "emit_size_bytes_max": 1_000, "channels_size_bytes_max": 20_000,
+    "channels_per_turn_max": 16, "suspect_watch_s_max": 120.0,
+}  # fmt: skip
 
 
 class FlusherStub:
@@ -44,6 +54,30 @@ class FlusherStub:
         return False
 
 
+class Then:
+    """What follows when a turn is to be read; nothing follows from anything else."""
+
+    def __init__(self, runner: "Runner") -> None:
+        self._runner = runner
+
+    def after_pick(self, turn: Turn) -> None:
+        self._runner.executor.begin(turn)
+
+    def after_failed_start(self, turn: Turn, error: Exception) -> None:
+        self._runner.executor.set_aside(turn, unreadable(error))
+
+    def after_bug(self, turn: Turn, bug: Exception) -> None:
+        self._runner.executor.broken_off(turn)
+
+    def after_misreading(self, turn: Turn) -> None: ...
+
+    def after_deferral(self, turn: Turn) -> None: ...
+
+    def after_freeing(self) -> None: ...
+
+    def after_lack(self, turn: Turn) -> None: ...
+
+
 class Runner:
     """Runs turns of one workflow, one after the other."""
 
@@ -52,7 +86,7 @@ class Runner:
     ) -> None:
         definition = Workflow("flow", "1", "", function, is_async, False, False)
         self.asked: list[Turn] = []
-        self.is_followed = False
+        self.has_listener = False
         self.clock = HandClock(1_000.0)
         self.threads = make_threads(steps=2, workflows=8, abandoned_max=4)
         self.scheduler = Scheduler(8)
@@ -61,27 +95,29 @@ class Runner:
             def get(self, name: str, version: str | None) -> Workflow:
                 return definition
 
+        flusher: Any = FlusherStub()
+        clock, then = DatabaseClock(self.clock), Then(self)
+        settings = load({}).model_copy(
+            update=SETTINGS | {"dispatch_slots": slots, "cancel_cleanup_s": cancel_cleanup_s}
+        )
+        admission = Admission(flusher, Trials(flusher, clock, settings, then), settings)
         self.executor = Executor(
             self.scheduler,
-            FlusherStub(),  # type: ignore[arg-type]
+            flusher,
             Found(),  # type: ignore[arg-type]
-            self.threads,
-            slots=slots,
-            flush_queue_max=100,
-            limits=Limits(10_000, 60, 1_000, 10**7, ChannelBounds(1_000, 10_000, 20_000, 16), 120.0, cancel_cleanup_s),
-            database_clock=DatabaseClock(self.clock),
-            load=lambda turn: self.executor.begin(turn),
-            again=lambda turn: None,
-            read_anew=lambda turn: None,
-            on_freed=lambda: None,
-            on_lacking=lambda turn: None,
-            listener_of=self._listener_of,
+            admission,
+            Cancels(self.scheduler, flusher, admission, clock, settings),
+            Attempts(flusher, self.threads, self, clock, settings, then),
+            then,
         )
 
-    def _listener_of(self, turn: Turn) -> Callable[[], None] | None:
+    def is_followed(self, turn: Turn) -> bool:
+        return False
+
+    def listener_of(self, turn: Turn) -> Callable[[], None] | None:
         assert turn.emitter is not None
         self.asked.append(turn)
-        return (lambda: None) if self.is_followed else None
+        return (lambda: None) if self.has_listener else None
 
     async def begin(
         self,

@@ -90,7 +90,7 @@ class WorldJournal:
         self.flushes: list[asyncio.Future[None]] = []
         self.turn = make_turn(kept, len(self.rows))
         self.began_timers: list[tuple[int, str, uuid.UUID]] = []
-        self.waits = TurnWaits(self.turn, self.replay, lambda _: False, WorldClock(self), self.record)
+        self.waits = TurnWaits(self.turn, self, WorldClock(self))
         self._sent: list[Signal] = []
         self._is_over = is_over
         self._timers = dict(kept.timers)

@@ -26,7 +26,7 @@ from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.elsewhere import Lent
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.flush.flush_queue import Flushed, Placement, Refused
+from argosy.workers.dispatch.flush.flush_queue import Flushed, Refused
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.owned import Owned, Resume
@@ -35,6 +35,7 @@ from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.ring import Member
+from argosy.workers.dispatch.scheduling.histories import unreadable
 from argosy.workers.dispatch.scheduling.loading import Unreadable
 from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
@@ -120,20 +121,15 @@ class Dispatcher:
                 self.inbox.moved(inbox_ids)
         if flushed.placements:
             with self._rounds.outlive():
-                self._after_placing(flushed.placements)
+                self.inbox.placed(flushed.placements)
+                for each in flushed.placements:
+                    with self._rounds.outlive(turn_id=str(each.turn_id)):
+                        self.hub.look(each.turn_id, each.session_id)
         with self._rounds.outlive():
-            self._after_writing(flushed.turns())
-
-    def _after_placing(self, placements: list[Placement]) -> None:
-        self.inbox.placed(placements)
-        for each in placements:
-            with self._rounds.outlive(turn_id=str(each.turn_id)):
-                self.hub.look(each.turn_id, each.session_id)
-
-    def _after_writing(self, turns: list[Turn]) -> None:
-        self.executor.written(turns)
-        if self.borrowing.turns:
-            self.borrowing.written(turns)
+            turns = flushed.turns()
+            self.executor.written(turns)
+            if self.borrowing.turns:
+                self.borrowing.written(turns)
 
     def after_parking(self, inbox_ids: list[uuid.UUID]) -> None:
         self.inbox.moved(inbox_ids)
@@ -184,13 +180,11 @@ class Dispatcher:
             self.lending.void(owned)
 
     def after_handover(self, turn: Turn) -> None:
-        """Nothing of the turn runs here any more."""
         self.executor.handed_over(turn)
         with self._rounds.outlive(turn_id=str(turn.turn_id)):
             self.hub.done(turn)
 
     def after_telling(self, turn: Turn) -> None:
-        """A row for the turn was written, which its owner should read."""
         self._background.spawn(self.others.tell(turn))
 
     # Turns
@@ -201,7 +195,7 @@ class Dispatcher:
             self.pager.nudge()
         self.executor.fill()
         self.intake.balance()
-        telemetry.RUNNING.set(self.executor.running)
+        telemetry.RUNNING.set(self.executor.admission.running)
         telemetry.READY_SESSIONS.set(self.scheduler.ready_count)
 
     def after_misreading(self, turn: Turn) -> None:
@@ -224,22 +218,30 @@ class Dispatcher:
         """Read a turn that is running in Postgres into memory."""
         self._background.spawn(self.pager.take_up(turn_id, owned, resume))
 
+    def after_pick(self, turn: Turn) -> None:
+        self.pager.load(turn)
+
     def after_load(self, turn: Turn) -> None:
         self.executor.begin(turn)
 
     def after_unreadable(self, turn: Turn, why: Unreadable) -> None:
-        """The turn's history cannot be used."""
         self.executor.set_aside(turn, why)
+
+    def after_failed_start(self, turn: Turn, error: Exception) -> None:
+        self._rounds.say(error, turn_id=str(turn.turn_id))
+        self.executor.set_aside(turn, unreadable(error))
+
+    def after_bug(self, turn: Turn, bug: Exception) -> None:
+        self._rounds.say(bug, turn_id=str(turn.turn_id))
+        self.executor.broken_off(turn)
 
     def after_paging(self) -> None:
         self.executor.fill()
 
     def after_deferral(self, turn: Turn) -> None:
-        """Rows met the turn before its last flush was durable, which it is now."""
         self.inbox.again(turn)
 
     def after_lack(self, turn: Turn) -> None:
-        """The turn's build is not here, and the turn holds no slot."""
         self.lending.lacks(turn)
 
     # Loans

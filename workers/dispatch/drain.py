@@ -12,7 +12,7 @@ from argosy.log import LogReader
 from argosy.rounds import Rounds
 from argosy.workers.dispatch.builds.borrowing import Borrowing
 from argosy.workers.dispatch.claims import Claims
-from argosy.workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.execution.admission import Admission
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.ownership import Ownership
@@ -41,7 +41,7 @@ class Drain:
         self,
         reader: LogReader,
         scheduler: Scheduler,
-        executor: Executor,
+        admission: Admission,
         flusher: Flusher,
         ownership: Ownership,
         handover: Handover,
@@ -56,7 +56,7 @@ class Drain:
     ) -> None:
         self._reader = reader
         self._scheduler = scheduler
-        self._executor = executor
+        self._admission = admission
         self._flusher = flusher
         self._ownership = ownership
         self._handover = handover
@@ -71,20 +71,20 @@ class Drain:
 
     async def run(self) -> None:
         """Drain, in bounded time. A turn that has not ended by then goes on at another worker."""
-        log.info(telemetry.WORKER_DRAINING, running=self._executor.running)
+        log.info(telemetry.WORKER_DRAINING, running=self._admission.running)
         has_company = self._ownership.fleet.has_company
         self._ownership.is_draining = self._borrowing.is_draining = True
         with self._rounds.outlive():
             await self._reader.leave()
         if has_company:
             await self._until(lambda: not self._owned, _CLAIM_WAIT_S)
-        self._executor.is_draining = True
+        self._admission.drain()
         if has_company:
             for each in self._owned.values():
                 each.close()
             self._handover.stop_starting(list(self._scheduler.live.values()))
         else:
-            await self._until(lambda: not self._executor.running, self._drain_timeout_s)
+            await self._until(lambda: not self._admission.running, self._drain_timeout_s)
         written_by_s = asyncio.get_running_loop().time() + self._write_s
         with contextlib.suppress(TimeoutError):  # Postgres is away: the notes will list what could not be flushed
             async with asyncio.timeout_at(written_by_s):

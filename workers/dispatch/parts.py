@@ -15,8 +15,12 @@ from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.dispatcher import Dispatcher
 from argosy.workers.dispatch.elsewhere import Elsewhere
+from argosy.workers.dispatch.execution.admission import Admission
+from argosy.workers.dispatch.execution.attempts import Attempts
+from argosy.workers.dispatch.execution.cancels import Cancels
 from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.execution.limits import limits_of, threads_of
+from argosy.workers.dispatch.execution.limits import threads_of
+from argosy.workers.dispatch.execution.trials import Trials
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.loop_monitor import LoopMonitor
@@ -95,23 +99,12 @@ class Parts:
             settings,
             then,
         )
+        trials = Trials(self.flusher, self.database_clock, settings, then)
+        self.admission = Admission(self.flusher, trials, settings)
+        cancels = Cancels(self.scheduler, self.flusher, self.admission, self.database_clock, settings)
+        attempts = Attempts(self.flusher, self.threads, self.frame_publisher, self.database_clock, settings, then)
         self.executor = then.executor = Executor(
-            self.scheduler,
-            self.flusher,
-            catalog,
-            self.threads,
-            slots=settings.dispatch_slots,
-            flush_queue_max=settings.flush_queue_max,
-            limits=limits_of(settings),
-            database_clock=self.database_clock,
-            load=histories.load,
-            again=then.after_deferral,
-            read_anew=then.after_misreading,
-            on_freed=then.after_freeing,
-            on_lacking=then.after_lack,
-            listener_of=self.hub.listener_of,
-            is_followed=self.hub.is_followed,
-            say=self._rounds.say,
+            self.scheduler, self.flusher, catalog, self.admission, cancels, attempts, then
         )
 
     # Rows that are addressed to turns
@@ -146,11 +139,11 @@ class Parts:
             outside.poker, outside.pool, self.fleet, settings.lane, outside.server.address, then
         )
         subscribers = Subscribers()
-        frame_publisher = FramePublisher(
+        self.frame_publisher = FramePublisher(
             subscribers, self.clock, self.database_clock, coalesce_s=settings.watch_coalesce_ms / 1000
         )
         self.hub = then.hub = Hub(
-            subscribers, frame_publisher, self.claims, self.fleet, self.scheduler, self.elsewhere, settings
+            subscribers, self.frame_publisher, self.claims, self.fleet, self.scheduler, self.elsewhere, settings
         )
         streams_max = settings.watch_streams_max
         self.services = Services(
@@ -194,11 +187,7 @@ class Parts:
             outside.partitions, self.flusher, self.takeover, self.background, self.clock, settings, then
         )
         self.store_monitor = StoreMonitor(
-            outside.reader,
-            self.executor,
-            self.clock,
-            bound_s=settings.owner_lost_s,
-            stalled_s=lambda: max(self.flusher.stalled_s, self.intake.stalled_s),
+            outside.reader, self.flusher, self.intake, self.admission, self.executor, self.clock, settings
         )
         self.gauges = PartitionGauges(outside.pool, settings.lane, self.scheduler, self.clock, self.claims)
 
@@ -225,7 +214,7 @@ class Parts:
                 happened=self.hub.look,
             ),
             fleet=self.fleet,
-            may_lend=lambda owned: not (owned.is_closing or self.executor.is_draining or self.executor.is_cut_off),
+            may_lend=lambda owned: self.admission.is_open and not owned.is_closing,
             wait_s=settings.build_wait_s,
             lent_max=settings.lent_turns_max,
         )

@@ -11,9 +11,8 @@ from argosy.workflow.replay import Replay
 
 
 class RunningJournal(Protocol):
-    """See execution/journal.py. is_new: the attempt begins without a history; knows_of_cancel: its
-    code was told of its cancel;
-    active: keys of steps in flight; outcomes: what steps came to after the turn was handed over.
+    """See execution/journal.py. is_new: the attempt begins without a history; knows_of_cancel: its code was told of its
+    cancel; active: keys of steps in flight; outcomes: what steps came to after the turn was handed over.
     """
 
     is_new: bool

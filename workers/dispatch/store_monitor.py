@@ -5,15 +5,17 @@ and leaves the log's group, but keeps what it has and goes on trying to write un
 could claim meanwhile, nothing was lost.
 """
 
-from collections.abc import Callable
-
 import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.log import LogReader
 from argosy.rounds import Rounds
+from argosy.workers.dispatch.accept.intake import Intake
+from argosy.workers.dispatch.execution.admission import Admission
 from argosy.workers.dispatch.execution.executor import Executor
+from argosy.workers.dispatch.flush.flusher import Flusher
 
 log = structlog.get_logger()
 
@@ -26,19 +28,25 @@ def is_cut_off(stalled_s: float, bound_s: float) -> bool:
 
 
 class StoreMonitor:
-    """A look at the streams of flushes, twice a second; `run` goes on until cancelled.
-
-    stalled_s(): for how long the stream of flushes that waits longest has been without an answer.
-    """
+    """A look at the streams of flushes and accepts, twice a second; `run` goes on until cancelled."""
 
     def __init__(
-        self, reader: LogReader, executor: Executor, clock: Clock, *, bound_s: float, stalled_s: Callable[[], float]
+        self,
+        reader: LogReader,
+        flusher: Flusher,
+        intake: Intake,
+        admission: Admission,
+        executor: Executor,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
         self._reader = reader
+        self._flusher = flusher
+        self._intake = intake
+        self._admission = admission
         self._executor = executor
         self._clock = clock
-        self._bound_s = bound_s
-        self._stalled_s = stalled_s
+        self._bound_s = settings.owner_lost_s
 
     async def run(self) -> None:
         rounds = Rounds("store monitor", self._clock)
@@ -48,14 +56,16 @@ class StoreMonitor:
                 await self.look()
 
     async def look(self) -> None:
-        cut_off = is_cut_off(self._stalled_s(), self._bound_s)
-        if cut_off == self._executor.is_cut_off:
+        stalled_s = max(self._flusher.stalled_s, self._intake.stalled_s)
+        cut_off = is_cut_off(stalled_s, self._bound_s)
+        if cut_off == self._admission.is_cut_off:
             return
-        self._executor.is_cut_off = cut_off
         if cut_off:
-            log.error(telemetry.OWNER_CUT_OFF, without_answer_s=round(self._stalled_s(), 1))
+            self._admission.cut_off()
+            log.error(telemetry.OWNER_CUT_OFF, without_answer_s=round(stalled_s, 1))
             await self._reader.leave()
         else:
+            self._admission.reconnect()
             log.warning(telemetry.STORE_RECONNECTED)
             await self._reader.join()
             self._executor.fill()

@@ -142,7 +142,7 @@ class Worker:
         return Drain(
             self._outside.reader,
             parts.scheduler,
-            parts.executor,
+            parts.admission,
             parts.flusher,
             parts.ownership,
             parts.handover,
@@ -165,7 +165,7 @@ class Worker:
         """Return what the next heartbeat says. Called from another thread."""
         owned = list(self._parts.claims.owned.values())
         return Beat(
-            in_flight=self._parts.executor.running,
+            in_flight=self._parts.admission.running,
             is_draining=self._stopping.is_set(),
             owned=sorted(each.partition for each in owned),
             ready_sessions=self._parts.scheduler.ready_count,
@@ -193,7 +193,7 @@ class Worker:
             lacks = f"a loop that keeps failing: {loop}; its log says why ({telemetry.LOOP_ERROR})"
         return not lacks and not is_draining, {
             "partitions": sorted(self._parts.claims.owned),
-            "running": self._parts.executor.running,
+            "running": self._parts.admission.running,
             "draining": is_draining,
             "store": "ok" if has_store else "read_only" if self._is_store_read_only else "unavailable",
             "threads_abandoned": threads.abandoned,

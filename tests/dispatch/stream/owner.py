@@ -55,9 +55,9 @@ class Emits:
 
     bounds = BOUNDS
 
-    def __init__(self, turn: Turn, hub: Hub) -> None:
+    def __init__(self, turn: Turn, frame_publisher: FramePublisher) -> None:
         self._turn = turn
-        self._hub = hub
+        self._frame_publisher = frame_publisher
         self.turn_id, self.attempt = turn.turn_id, turn.attempt
 
     @property
@@ -66,7 +66,7 @@ class Emits:
 
     def open(self, emitter: Emitter) -> None:
         self._turn.emitter = emitter
-        if self._hub.listener_of(self._turn) is not None:
+        if self._frame_publisher.listener_of(self._turn) is not None:
             emitter.look()
 
     def channels(self) -> Channels:
@@ -74,7 +74,7 @@ class Emits:
 
     def show(self, channels: Channels) -> None:
         self._turn.channels = channels
-        channels.listener = self._hub.listener_of(self._turn)
+        channels.listener = self._frame_publisher.listener_of(self._turn)
 
 
 class InMemory(Scheduler):
@@ -159,7 +159,7 @@ class Owner:
     def attempt(self, turn: Turn) -> OpenAttempt:
         """Of the turn, in which any step may run."""
         if turn not in self._attempts:
-            journal = Emits(turn, self.hub)
+            journal = Emits(turn, self.frame_publisher)
             self._attempts[turn] = OpenAttempt(journal)
             journal.open(self._attempts[turn])
         return self._attempts[turn]

@@ -105,7 +105,7 @@ class Running:
         self._owner.live[turn.turn_id] = turn
         if (kept := kept_channels(self.events_as_rows(), is_refilled=False)) is not None:
             turn.channels = Channels(BOUNDS, turn, kept)
-            turn.channels.listener = self._owner.hub.listener_of(turn)
+            turn.channels.listener = self._owner.frame_publisher.listener_of(turn)
             for _ in self.numbers:
                 turn.channels.replace(WORKFLOW, 0, "state", "it is passed over")
 

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from contextvars import copy_context
-from functools import partial
 from typing import Final
 
+from argosy.config import Settings
 from argosy.errors import InternalError, OwnershipLostError
+from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution import turn_change
+from argosy.workers.dispatch.execution.executed import AfterAttempt, Followers
 from argosy.workers.dispatch.execution.journal import TurnJournal
+from argosy.workers.dispatch.execution.limits import limits_of
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.definition import Workflow
@@ -21,33 +23,80 @@ from argosy.workflow.threads import Threads
 _WRITES_NOTHING: Final = frozenset({Stop.DROP, Stop.SUSPEND, Stop.HANDOVER})
 
 
+class Attempt:
+    """One attempt of a turn."""
+
+    __slots__ = ("_flusher", "_then", "_turn")
+
+    def __init__(self, turn: Turn, flusher: Flusher, then: AfterAttempt) -> None:
+        self._turn = turn
+        self._flusher = flusher
+        self._then = then
+
+    def after_code(self, result: bytes | None, error: BaseException | None) -> None:
+        """Nothing of the turn's code runs any more: decide what the turn becomes, and write it."""
+        turn = self._turn
+        try:
+            if isinstance(error, InternalError):
+                raise error
+            if turn.stop is None:
+                turn_change.come_to(turn, result, error)
+            if turn.stop is not None:
+                turn_change.stopped(turn)
+        except Exception as bug:
+            self._then.after_bug(turn, bug)
+            return
+        if turn.is_live and turn.stop not in _WRITES_NOTHING:
+            self._flusher.add(turn)
+
+
 class Attempts:
-    """Begins and ends attempts. on_bug(turn, error): called when Argosy's code, not the user's, fails with a turn."""
+    """Opens and begins attempts. then: told when Argosy's code, not the user's, fails with a turn."""
 
     def __init__(
-        self, flusher: Flusher, threads: Threads, bounds: Bounds, on_bug: Callable[[Turn, Exception], None]
+        self,
+        flusher: Flusher,
+        threads: Threads,
+        followers: Followers,
+        database_clock: DatabaseClock,
+        settings: Settings,
+        then: AfterAttempt,
     ) -> None:
         self._flusher = flusher
         self._threads = threads
-        self._bounds = bounds
-        self._on_bug = on_bug
+        self._followers = followers
+        self._database_clock = database_clock
+        self._limits = limits = limits_of(settings)
+        self._bounds = Bounds(limits.payload_size_bytes_max, limits.step_timeout_s_max, limits.callbacks_max)
+        self._then = then
         self._starting: set[asyncio.Task[None]] = set()
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[tuple[Turn, Execution, Workflow, TurnJournal]] = deque()
         # Of the worker: a turn must not inherit context variables of what made room for it, maybe another turn's code.
         self._variables = copy_context()
 
+    def open(self, turn: Turn) -> TurnJournal:
+        """Give the turn the journal of a new attempt, and return it."""
+        journal = TurnJournal(turn, self._flusher, self._database_clock, self._limits, self._followers)
+        turn.run_by(journal)
+        return journal
+
     def begin(self, turn: Turn, definition: Workflow, journal: TurnJournal) -> None:
-        """Begin the turn's code in the next pass of the loop, or, if turn.awaits_start, once its start is durable."""
-        execution = Execution(self._threads, self._bounds, partial(self._ended, turn))
+        """Write the turn's start, soon if anybody follows the turn. Begin its code in the next pass of the loop, or, if
+        turn.awaits_start, once its start is durable.
+        """
+        if self._followers.is_followed(turn):
+            self._flusher.add(turn)
+        else:
+            self._flusher.add_lazily(turn)
+        execution = Execution(self._threads, self._bounds, Attempt(turn, self._flusher, self._then))
         turn.run_as(execution)
-        begin = partial(self._begin, turn, execution, definition, journal)
         if turn.awaits_start:
-            starting = self._begin_when_written(turn, begin)
+            starting = self._begin_when_written(turn, execution, definition, journal)
             task = asyncio.get_running_loop().create_task(starting, context=self._variables)
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
             return
-        self._waiting.append(begin)
+        self._waiting.append((turn, execution, definition, journal))
         if len(self._waiting) == 1:
             self._begin_soon()
 
@@ -60,38 +109,25 @@ class Attempts:
         try:
             for _ in range(len(waiting)):
                 try:
-                    waiting[0]()
+                    self._begin(*waiting[0])
                 finally:
                     waiting.popleft()
         finally:  # Ctrl-C may leave the loop from here, and the loop may run on
             if waiting:
                 self._begin_soon()
 
-    async def _begin_when_written(self, turn: Turn, begin: Callable[[], None]) -> None:
+    async def _begin_when_written(
+        self, turn: Turn, execution: Execution, definition: Workflow, journal: TurnJournal
+    ) -> None:
         try:
             await self._flusher.durable(turn)
         except OwnershipLostError:
             turn.stop_as(Stop.DROP)
             return
-        begin()
+        self._begin(turn, execution, definition, journal)
 
     def _begin(self, turn: Turn, execution: Execution, definition: Workflow, journal: TurnJournal) -> None:
         try:
             execution.begin(definition, journal, turn.input or b"null")
         except Exception as bug:
-            self._on_bug(turn, bug)
-
-    def _ended(self, turn: Turn, result: bytes | None, error: BaseException | None) -> None:
-        """Nothing of the turn's code runs any more: decide what the turn becomes, and write it."""
-        try:
-            if isinstance(error, InternalError):
-                raise error
-            if turn.stop is None:
-                turn_change.come_to(turn, result, error)
-            if turn.stop is not None:
-                turn_change.stopped(turn)
-        except Exception as bug:
-            self._on_bug(turn, bug)
-            return
-        if turn.is_live and turn.stop not in _WRITES_NOTHING:
-            self._flusher.add(turn)
+            self._then.after_bug(turn, bug)

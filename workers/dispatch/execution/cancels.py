@@ -9,7 +9,6 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,9 +16,15 @@ import msgspec
 import structlog
 
 from argosy import telemetry
-from argosy.turn.events import Cancelling
+from argosy.config import Settings
+from argosy.turn.events import Cancelling, Event
+from argosy.turn.status import Status
 from argosy.workers.dispatch.database_clock import DatabaseClock
-from argosy.workers.dispatch.turn import Turn
+from argosy.workers.dispatch.execution import turn_change
+from argosy.workers.dispatch.execution.admission import Admission
+from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
+from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.keys import CANCEL
 
 log = structlog.get_logger()
@@ -32,28 +37,21 @@ _decode: Final = msgspec.json.Decoder(Cancelling).decode
 
 
 class Cancels:
-    """Tells turns of their cancels, and ends those whose time is over.
-
-    may_start(): whether turns are given slots now; is_here(turn): whether memory holds the turn; end(turn): ends a turn
-    of which nothing runs; stop(turn): stops the code of a running turn.
-    """
+    """Tells turns of their cancels, and ends those whose time is over."""
 
     def __init__(
         self,
-        cleanup_s: float,
+        scheduler: Scheduler,
+        flusher: Flusher,
+        admission: Admission,
         database_clock: DatabaseClock,
-        *,
-        may_start: Callable[[], bool],
-        is_here: Callable[[Turn], bool],
-        end: Callable[[Turn], None],
-        stop: Callable[[Turn], None],
+        settings: Settings,
     ) -> None:
-        self._cleanup_s = cleanup_s
+        self._scheduler = scheduler
+        self._flusher = flusher
+        self._admission = admission
         self._database_clock = database_clock
-        self._may_start = may_start
-        self._is_here = is_here
-        self._end = end
-        self._stop = stop
+        self._cleanup_s = settings.cancel_cleanup_s
         self._timers: dict[Turn, asyncio.TimerHandle] = {}
 
     def take(self, turn: Turn) -> None:
@@ -98,7 +96,7 @@ class Cancels:
         if turn.execution is None:
             self._end(turn)
         else:
-            self._stop(turn)
+            turn.halt(Stop.CANCEL)
 
     def _disarm(self, turn: Turn) -> None:
         if (timer := self._timers.pop(turn, None)) is not None:
@@ -111,11 +109,20 @@ class Cancels:
     def _is_late(self, turn: Turn) -> None:
         """The turn's time is over: to clean up, when it runs; to get a slot, when it waits for one."""
         del self._timers[turn]
-        if turn.has_ended or not turn.is_live or turn.owned.is_closing or not self._is_here(turn):
+        if (
+            turn.has_ended
+            or not turn.is_live
+            or turn.owned.is_closing
+            or self._scheduler.live.get(turn.turn_id) is not turn
+        ):
             return  # the next owner finds its cancel
         if turn.journal is not None:
             self.cut_off(turn, _LONG.format(self._cleanup_s))
-        elif self._may_start():
+        elif self._admission.is_open:
             self._end(turn)
         else:
             self._arm(turn, self._cleanup_s)
+
+    def _end(self, turn: Turn) -> None:
+        turn_change.end_at_rest(turn, Status.CANCELLED, Event.TURN_CANCELLED)
+        self._flusher.add(turn)

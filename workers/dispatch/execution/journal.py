@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterable
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import STEP_OUTCOMES, Event
 from argosy.turn.inbox import Fate
+from argosy.turn.status import Status
 from argosy.turn.wait import WaitKind
 from argosy.workers.dispatch.database_clock import DatabaseClock
+from argosy.workers.dispatch.execution import turn_change
+from argosy.workers.dispatch.execution.executed import Followers
 from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
 from argosy.workers.dispatch.flush.flusher import Flusher
@@ -38,12 +41,11 @@ class TurnJournal:
         "_advance",
         "_database_clock",
         "_flusher",
+        "_followers",
         "_hidden",
         "_is_closed",
         "_limits",
-        "_listener_of",
         "_on_handed_over",
-        "_on_quiet",
         "_overgrown",
         "_recorded_seq",
         "_turn",
@@ -58,14 +60,7 @@ class TurnJournal:
     )
 
     def __init__(
-        self,
-        turn: Turn,
-        flusher: Flusher,
-        *,
-        database_clock: DatabaseClock,
-        limits: Limits,
-        listener_of: Callable[[Turn], Callable[[], None] | None],
-        on_quiet: Callable[[Turn], None],
+        self, turn: Turn, flusher: Flusher, database_clock: DatabaseClock, limits: Limits, followers: Followers
     ) -> None:
         self._turn = turn
         self._flusher = flusher
@@ -74,8 +69,7 @@ class TurnJournal:
         self._overgrown = ""  # why nothing more can be recorded; empty while it can
         self.bounds = limits.channels
         self.is_new = not (turn.history or turn.is_taken_over)
-        self._listener_of = listener_of
-        self._on_quiet = on_quiet
+        self._followers = followers
         self._on_handed_over = self._advance = _nothing
         self._hidden: set[str] | None = None  # keys of private steps
         # Whether the turn was cancelled in this attempt; whether its code was told so.
@@ -97,7 +91,7 @@ class TurnJournal:
     @property
     def waits(self) -> TurnWaits:
         if self._waits is None:
-            self._waits = TurnWaits(self._turn, self.replay, self.is_hidden, self._database_clock, self.record)
+            self._waits = TurnWaits(self._turn, self, self._database_clock)
         return self._waits
 
     @property
@@ -139,7 +133,7 @@ class TurnJournal:
 
     def open(self, emitter: Emitter) -> None:
         self._turn.emit_by(emitter)
-        if self._listener_of(self._turn) is not None:
+        if self._followers.listener_of(self._turn) is not None:
             emitter.look()
 
     def channels(self) -> Channels:
@@ -153,7 +147,7 @@ class TurnJournal:
         if self._is_closed:  # code that goes on after its turn ended, or rests: nothing it emits is shown
             turn.show(None)
         # A follower that comes from now on finds the channels; one that came before is asked for here.
-        elif (listener := self._listener_of(turn)) is not None:
+        elif (listener := self._followers.listener_of(turn)) is not None:
             channels.listener = listener
 
     def starts_now(self, key: str) -> bool:
@@ -216,7 +210,11 @@ class TurnJournal:
         return None if self._waits is None else self._waits.next_over()
 
     def rest(self) -> None:
-        self._on_quiet(self._turn)
+        turn = self._turn
+        if not self.is_stopped and turn.status is Status.RUNNING and not turn.cancel_until_s:
+            turn_change.suspend(turn)
+            self._flusher.add(turn)
+            turn.halt(Stop.SUSPEND)
 
     # What comes from outside
 

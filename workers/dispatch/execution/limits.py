@@ -11,9 +11,8 @@ class Limits(NamedTuple):
     """The bounds of one turn.
 
     payload_size_bytes_max: of a result; step_timeout_s_max: no step may declare a longer timeout_s; events_max,
-    history_size_bytes_max: durable events of one turn, and their data; suspect_watch_s_max: the longest trial of
-    suspects; cancel_cleanup_s: how long a cancelled turn waits for a slot, and how long it may then clean up;
-    callbacks_max: callbacks that the loop of a turn may run between two outcomes.
+    history_size_bytes_max: durable events of one turn, and their data; callbacks_max: callbacks that the loop of a turn
+    may run between two outcomes.
     """
 
     payload_size_bytes_max: int
@@ -21,9 +20,7 @@ class Limits(NamedTuple):
     events_max: int
     history_size_bytes_max: int
     channels: ChannelBounds
-    suspect_watch_s_max: float = 120.0
-    cancel_cleanup_s: float = 30.0
-    callbacks_max: int = 1_000_000
+    callbacks_max: int
 
     def overgrown(self, events: int, history_bytes: int, data_bytes: int) -> str:
         """Return the message of a turn that has reached the bound of its events, or else the bound of their data."""
@@ -48,8 +45,6 @@ def limits_of(settings: Settings) -> Limits:
             settings.channels_size_bytes_max,
             settings.channels_per_turn_max,
         ),
-        settings.suspect_watch_s_max,
-        settings.cancel_cleanup_s,
         settings.workflow_callbacks_max,
     )
 

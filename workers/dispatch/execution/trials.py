@@ -10,17 +10,18 @@ Rules (what a crash says is in crash_rule.py, which turn begins when in suspects
 """
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
 from argosy import telemetry
+from argosy.config import Settings
 from argosy.turn import trial
 from argosy.turn.status import Status
 from argosy.turn.trial import Kind, Trial
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution import crash_rule, turn_change
 from argosy.workers.dispatch.execution.crash_rule import Run, Standing
+from argosy.workers.dispatch.execution.executed import AfterFreeing
 from argosy.workers.dispatch.execution.suspects import Moves, Suspects
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.owned import Resume
@@ -33,22 +34,14 @@ _SLACK_S = 0.002  # a look a moment too early would have to be repeated
 
 
 class Trials:
-    """The trials of one worker. fill(): starts what may start; called when the time of a waiting turn may have come."""
+    """The trials of one worker. then: told when the time of a waiting turn may have come."""
 
-    def __init__(
-        self,
-        flusher: Flusher,
-        *,
-        slots: int,
-        watch_s_max: float,
-        database_clock: DatabaseClock,
-        fill: Callable[[], None],
-    ) -> None:
+    def __init__(self, flusher: Flusher, database_clock: DatabaseClock, settings: Settings, then: AfterFreeing) -> None:
         self._flusher = flusher
-        self._watch_s_max = watch_s_max
+        self._watch_s_max = settings.suspect_watch_s_max
         self._database_clock = database_clock
-        self._fill = fill
-        self._suspects: Suspects[Turn] = Suspects(slots)
+        self._then = then
+        self._suspects: Suspects[Turn] = Suspects(settings.dispatch_slots)
         # Turns whose time has come, until their code begins: with their standing, and the size of their group.
         self._admitted: dict[Turn, tuple[Standing, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -157,7 +150,7 @@ class Trials:
 
     def _woken(self) -> None:
         self._timer = None
-        self._fill()
+        self._then.after_freeing()
 
     def _write(self, moves: Moves[Turn], now_s: float) -> None:
         for turn, standing in moves.spared:

@@ -101,6 +101,11 @@ def end(turn: Turn, status: Status, event: Event, data: bytes = b"{}") -> None:
                 turn.drop_timer(wait.timer_id)
 
 
+def end_at_rest(turn: Turn, status: Status, event: Event) -> None:
+    """End a turn of which nothing runs: it was cancelled, or its deadline passed."""
+    end(turn, status, event, turn.error if turn.cancel_until_s and turn.error else b"{}")
+
+
 def come_to(turn: Turn, result: bytes | None, error: BaseException | None) -> None:
     """Settle a turn whose code has ended by itself, with its result (JSON) or with an error."""
     if isinstance(error, OwnershipLostError):

@@ -12,8 +12,7 @@ Rules:
 
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn, Protocol
 
 import msgspec
 
@@ -27,41 +26,59 @@ from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.waits import Wait
 from argosy.workers.dispatch.writes import InboxWrite
-from argosy.workflow.replay import Recorded, Replay
+from argosy.workflow.replay import NEW, Recorded, Replay
 
 _PRIVATE: Final = b'{"private":true}'
 
 _encode: Final = msgspec.json.encode
 
 
+class WaitJournal(Protocol):
+    """What waits ask of their turn's journal. replay: the history that the attempt goes on from."""
+
+    replay: Replay
+
+    def is_hidden(self, key: str) -> bool:
+        """Whether the key is that of a private step, or of the wait between two of its tries."""
+
+    def record(self, event: Event, key: str, data: bytes) -> None:
+        """Write a durable event."""
+
+
+class _Closed:
+    """In place of the journal of a turn that has ended, or rests."""
+
+    replay = NEW
+
+    def is_hidden(self, key: str) -> bool:
+        return False
+
+    def record(self, event: Event, key: str, data: bytes) -> NoReturn:
+        raise OwnershipLostError("the turn has ended, or rests")
+
+
+_CLOSED: Final = _Closed()
+
+
 class TurnWaits:
-    """The waits of one turn. open: those the code is in, by key; record(event, key, data): writes a durable event."""
+    """The waits of one turn. open: those the code is in, by key."""
 
     __slots__ = (
         "_by_name",
         "_database_clock",
         "_given_up",
-        "_is_hidden",
+        "_journal",
         "_over",
-        "_record",
         "_replay",
         "_turn",
         "open",
     )
 
-    def __init__(
-        self,
-        turn: Turn,
-        replay: Replay,
-        is_hidden: Callable[[str], bool],
-        database_clock: DatabaseClock,
-        record: Callable[[Event, str, bytes], None],
-    ) -> None:
+    def __init__(self, turn: Turn, journal: WaitJournal, database_clock: DatabaseClock) -> None:
         self._turn = turn
-        self._replay = replay
-        self._is_hidden = is_hidden
+        self._journal = journal
+        self._replay = journal.replay
         self._database_clock = database_clock
-        self._record = record
         self._given_up: set[str] = set()
         # What may end a wait, in the order in which it came: (key of the wait, "") is a timer, ("", name) a signal.
         self._over: deque[tuple[str, str]] = deque()
@@ -139,7 +156,7 @@ class TurnWaits:
 
     def close(self) -> None:
         """Record nothing more: the turn has ended, or rests."""
-        self._record, self._is_hidden = _refuse, _no
+        self._journal = _CLOSED
 
     def written(self) -> bytes:
         """Return the open waits, as turns.waits has them."""
@@ -151,7 +168,7 @@ class TurnWaits:
                     wait.name,
                     str(wait.timer_id or ""),
                     wait.due_at_s or 0.0,
-                    self._is_hidden(wait.key),
+                    self._journal.is_hidden(wait.key),
                 )
                 for wait in self.open.values()
             ]
@@ -170,7 +187,7 @@ class TurnWaits:
     def _complete(self, wait: Wait, signal: Signal) -> tuple[str, Recorded]:
         turn = self._turn
         data = b'{"payload":' + (signal.payload or b"null") + b"}"
-        self._record(Event.WAIT_COMPLETED, wait.key, data)
+        self._journal.record(Event.WAIT_COMPLETED, wait.key, data)
         turn.consume(signal)
         self._forget(wait.key)
         if not turn.delete_fired(wait.key) and wait.timer_id is not None:
@@ -179,8 +196,8 @@ class TurnWaits:
 
     def _time_out(self, wait: Wait) -> tuple[str, Recorded]:
         event = Event.WAIT_TIMED_OUT if wait.kind == WaitKind.SIGNAL else Event.WAIT_COMPLETED
-        data = _PRIVATE if wait.kind != WaitKind.SIGNAL and self._is_hidden(wait.key) else b"{}"
-        self._record(event, wait.key, data)
+        data = _PRIVATE if wait.kind != WaitKind.SIGNAL and self._journal.is_hidden(wait.key) else b"{}"
+        self._journal.record(event, wait.key, data)
         self._turn.delete_fired(wait.key)
         self._forget(wait.key)
         return wait.key, Recorded(event, data)
@@ -197,19 +214,11 @@ class TurnWaits:
                 data["name"] = name
             if timeout_s is not None:
                 data["timeout_s"] = timeout_s
-            if self._is_hidden(key):
+            if self._journal.is_hidden(key):
                 data["private"] = True
-            self._record(Event.WAIT_STARTED, key, _encode(data))
+            self._journal.record(Event.WAIT_STARTED, key, _encode(data))
         if timeout_s is None:
             return None, None
         timer_id = uuid.uuid4()
         self._turn.add_row(InboxWrite(timer_id, RowKind.TIMER, kind, key, None, timeout_s))
         return timer_id, self._database_clock.now_s() + timeout_s
-
-
-def _refuse(event: Event, key: str, data: bytes) -> None:
-    raise OwnershipLostError("the turn has ended, or rests")
-
-
-def _no(key: str) -> bool:
-    return False

@@ -87,6 +87,10 @@ class Pager:
         self._cursors.extend(Cursor(each) for each in owned)
         self._heads_work.set()
 
+    def load(self, turn: Turn) -> None:
+        """Read the turn's history and waiting signals, then tell that it is loaded."""
+        self._histories.load(turn)
+
     def take_up(self, turn_id: uuid.UUID, owned: Owned, resume: Resume) -> Coroutine[Any, Any, None]:
         """Take up a turn that was held and may go on: `is_coming` from this call on, in memory once the returned
         coroutine has run.

@@ -48,6 +48,10 @@ class FramePublisher:
         self._round: asyncio.TimerHandle | None = None
         self._last_round_s = 0.0
 
+    def is_followed(self, turn: Turn) -> bool:
+        """Whether anybody follows the turn and wants more of it than its end."""
+        return self._subscribers.has_follower(turn)
+
     def listener_of(self, turn: Turn) -> Callable[[], None] | None:
         """Return what the turn's channels call, in any thread, when they are filled; None: nobody follows the turn."""
         return partial(self.mark_changed, turn) if self._subscribers.has_follower(turn) else None

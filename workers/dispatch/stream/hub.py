@@ -11,7 +11,7 @@ Rules:
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -69,10 +69,6 @@ class Hub:
     ) -> None:
         self.subscribers = subscribers
         self._frame_publisher = frame_publisher
-        # Returns what the channels of a turn call when they are filled; None: the turn has no subscriber.
-        self.listener_of: Callable[[Turn], Callable[[], None] | None] = frame_publisher.listener_of
-        # Whether anybody follows a turn and wants more of it than its end.
-        self.is_followed: Callable[[Turn], bool] = subscribers.has_follower
         self._claims = claims
         self._fleet = fleet
         self._scheduler = scheduler
