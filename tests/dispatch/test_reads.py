@@ -17,7 +17,7 @@ from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.reads import Read, Reads
 from argosy.workers.dispatch.turn import Turn
-from tests.dispatch.joined_parts import Parts, catalog, due_row, loaded, make_turn, until
+from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_turn, until
 
 RUNNING: dict[str, Any] = {"version": "1", "status": "running", "attempt": 1, "seq": 1}
 
@@ -205,6 +205,59 @@ async def test_a_session_whose_partition_was_opened_while_it_was_read_is_read_ag
         begin_to_read(parts, "sessions", row)
 
         await until(lambda: len(asked) == 2)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("cancel", ""), ("timer", "deadline")])
+async def test_the_next_turn_waits_until_the_end_of_a_head_that_only_postgres_had_is_durable(
+    kind: str, name: str
+) -> None:
+    """A row of its inbox ends the head while its session is read, and the commit of that end takes its time."""
+    async with Parts(catalog()) as parts:
+        parts.admission.cut_off()  # nothing starts
+        head = loaded(uuid.uuid4())
+        following = head._replace(turn_id=uuid.uuid4(), place=2)
+        commit = asyncio.Event()
+        parts.stream.before = commit.wait
+        parts.heads.due = [due_row(head, uuid.uuid4(), kind, name)]
+        reads = []
+
+        async def load_sessions(*_: Any) -> list[Head]:
+            reads.append(commit.is_set())
+            await parts.inbox.look()
+            return [head_of(each) for each in ((following,) if commit.is_set() else (head, following))]
+
+        parts.heads.load_sessions = load_sessions
+        begin_to_read(parts, "sessions", head)
+        await until(lambda: reads and head.session_id not in parts.scheduler.sessions)
+        commit.set()
+
+        await until(lambda: parts.scheduler.head_of(head.session_id) is not None)
+
+        assert reads == [False, True]
+        assert following.turn_id in parts.scheduler.live
+
+
+async def test_a_turn_behind_others_that_cannot_be_ended_does_not_pass_them() -> None:
+    """Its end is refused, and it is read anew: the head of its session is another turn, which rests."""
+    async with Parts(catalog()) as parts:
+        parts.admission.cut_off()  # nothing starts
+        head = loaded(uuid.uuid4(), **SUSPENDED)
+        behind = head._replace(
+            turn_id=uuid.uuid4(), place=2, version=None, status="queued", attempt=0, seq=0, waits=None
+        )
+        parts.heads.turns = {behind.turn_id: behind}
+        answers(parts, [head_of(head), head_of(behind)])
+        parts.stream.refuse = lambda _: True
+        parts.stream.error = KeyError("k")
+        cancel = due_row(behind, uuid.uuid4(), "cancel")
+        parts.heads.due = [cancel]
+        await parts.inbox.look()
+        parts.heads.due = []
+
+        await until(lambda: not parts.scheduler.live)
+        await until(lambda: not parts.pager.is_coming(behind.turn_id))
+
+        assert parts.scheduler.head_of(head.session_id) is None
 
 
 # Turns that were held

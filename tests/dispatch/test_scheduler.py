@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from argosy.turn.status import Status
 from argosy.workers.dispatch.owned import Owned
@@ -176,6 +176,62 @@ def test_a_turn_that_ends_by_its_inbox_before_its_accept_answered_is_not_started
     assert scheduler.live == {turn.turn_id: cancelled}
 
 
+def test_a_turn_whose_end_was_durable_before_its_accept_answered_is_not_started_behind_others() -> None:
+    scheduler = Scheduler(look_ahead_turns=8)
+    head, turn, cancelled = make_turn("s", 1), make_turn("s", 2), make_turn("s", 2)
+    cancelled.turn_id = turn.turn_id
+    scheduler.accepted(head, True, Read())
+    with scheduler.reads.begin() as read:
+        scheduler.live[turn.turn_id] = cancelled  # as Delivery does for one that is only in Postgres
+        scheduler.removed(cancelled)
+
+    scheduler.accepted(turn, False, read)
+
+    assert scheduler.pick() is head
+    scheduler.ended(head)
+    assert scheduler.pick() is None
+    assert [session.session_id for session in scheduler.take_to_page(10)] == [turn.session_id]
+
+
+def test_a_turn_that_is_being_ended_stays_in_memory_when_its_session_leaves() -> None:
+    scheduler = Scheduler(look_ahead_turns=8)
+    head, ending, read_again = make_turn("s", 1), make_turn("s", 2), make_turn("s", 2)
+    read_again.turn_id = ending.turn_id
+    scheduler.accepted(head, True, Read())
+    scheduler.accepted(ending, False, Read())
+    ending.status = Status.CANCELLED
+    scheduler.left(head)  # lent: its borrower ends it at once
+    scheduler.more(head.session_id, 0, OWNED)
+    (session,) = scheduler.take_to_page(10)
+
+    scheduler.paged(session, [read_again], is_all=True, is_held=False, is_stale=False)
+    assert scheduler.pick() is None
+
+    scheduler.removed(ending)
+    assert not scheduler.live
+    assert [session.session_id for session in scheduler.take_to_page(10)] == [head.session_id]
+
+
+def test_what_stands_behind_a_turn_that_is_being_ended_waits_for_that() -> None:
+    scheduler = Scheduler(look_ahead_turns=8)
+    turns = [make_turn("s", place) for place in (1, 2, 3)]
+    scheduler.more(turns[0].session_id, 0, OWNED)
+    (session,) = scheduler.take_to_page(10)
+    scheduler.live[turns[1].turn_id] = turns[1]  # as Delivery does for one that is only in Postgres
+
+    scheduler.paged(session, turns, is_all=True, is_held=False, is_stale=False)
+    assert scheduler.pick() is turns[0]
+    scheduler.ended(turns[0])
+    assert scheduler.take_to_page(10) == [session]
+    scheduler.paged(session, turns[1:], is_all=True, is_held=False, is_stale=False)
+
+    assert not scheduler.sessions
+    scheduler.removed(turns[1])
+    (session,) = scheduler.take_to_page(10)
+    scheduler.paged(session, turns[2:], is_all=True, is_held=False, is_stale=False)
+    assert scheduler.pick() is turns[2]
+
+
 def test_a_turn_accepted_while_its_session_is_paged_in_is_paged_in_again() -> None:
     scheduler = Scheduler(look_ahead_turns=8)
     turn = make_turn("s", 2)
@@ -225,7 +281,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     """Postgres is a list per session; the scheduler must start each session's turns in order, one at a time, all.
 
     Answers come late, and each is used as the parts of a worker use it (Intake, Pager, Delivery). Meanwhile turns run,
-    rest, are lent to a borrower that ends them, and get signals.
+    rest, are lent to a borrower that ends them, are ended by their inbox, and get signals.
     """
 
     def __init__(self) -> None:
@@ -237,6 +293,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.suspended: set[str] = set()
         self.lent: set[str] = set()  # sessions of which another worker runs the head
         self.given_back: set[str] = set()  # those of which it has ended the head, and the owner does not know it yet
+        self.ending: list[Turn] = []  # those that a row of their inbox ended; that is not durable yet
         self.accept: Asked | None = None
         self.is_committed = False
         self.pages: Asked | None = None
@@ -260,6 +317,14 @@ class SchedulerMachine(RuleBasedStateMachine):
         turn.turn_id = row.turn.turn_id
         turn.needs_load = row.has_signal or turn.turn_id in read.taken
         return turn
+
+    @initialize(sessions=st.lists(st.sampled_from("abc"), max_size=9))
+    def claim(self, sessions: list[str]) -> None:
+        """These turns wait in Postgres when the partition is claimed."""
+        for session in sessions:
+            self.place += 1
+            self.stored[session].append(make_turn(session, self.place))
+        self.read_heads()
 
     @rule(sessions=st.lists(st.sampled_from("abc"), min_size=1, max_size=4))
     def begin_accept(self, sessions: list[str]) -> None:
@@ -290,7 +355,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule()
     def start_one(self) -> None:
         turn = self.scheduler.pick()
-        if turn is not None:
+        if turn is not None and not turn.has_ended:
             session = turn.session_name
             assert session not in self.running
             assert session not in self.suspended
@@ -323,6 +388,8 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(session=st.sampled_from("abc"))
     def wake(self, session: str) -> None:
         if session in self.suspended:
+            if self.stored[session][0].turn_id in self.scheduler.live:
+                return  # it is being ended
             turn = make_turn(session, self.stored[session][0].place)
             turn.turn_id = self.stored[session][0].turn_id
             turn.status, turn.needs_load = Status.SUSPENDED, True
@@ -362,6 +429,32 @@ class SchedulerMachine(RuleBasedStateMachine):
         else:
             turn.receive(Signal(uuid.uuid4(), "go", b"1"))
 
+    @rule(session=st.sampled_from("abc"), number=st.integers(0, 2))
+    def end_by_inbox(self, session: str, number: int) -> None:
+        """A cancel or a deadline of a turn of which nothing runs."""
+        if len(self.stored[session]) <= number or (number == 0 and (session in self.lent or session in self.running)):
+            return
+        row = self.stored[session][number]
+        turn = self.scheduler.live.get(row.turn_id)
+        if turn is None:
+            turn = make_turn(session, row.place)
+            turn.turn_id = row.turn_id
+            self.scheduler.live[turn.turn_id] = turn
+        if not turn.has_ended:
+            turn.status = Status.CANCELLED
+            self.ending.append(turn)
+
+    @rule()
+    def commit_end(self) -> None:
+        """The flush with the ends is durable."""
+        for turn in self.ending:
+            stored = self.stored[turn.session_name]
+            if stored[0].turn_id == turn.turn_id:
+                self.suspended.discard(turn.session_name)
+            self.stored[turn.session_name] = deque(each for each in stored if each.turn_id != turn.turn_id)
+            self.scheduler.removed(turn)
+        self.ending.clear()
+
     @rule()
     def read_pages(self) -> None:
         if self.pages is None:
@@ -378,7 +471,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         read = self.pages.read
         for session, rows in self.pages.what:
             is_stale = fails or session.session_id in read.grown or any(row.turn.turn_id in read.left for row in rows)
-            turns = [self.turn_of(row, read) for row in rows if row.turn.turn_id not in self.scheduler.live]
+            turns = [self.turn_of(row, read) for row in rows]
             is_held = bool(rows) and rows[0].rests
             self.scheduler.paged(session, turns, is_all=len(rows) < 3, is_held=is_held, is_stale=is_stale)
         self.pages = None
@@ -409,6 +502,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         """Whatever happened: once everybody answers, every turn runs."""
         for _ in range(500):
             self.answer_accept()
+            self.commit_end()
             self.answer_heads()
             self.read_pages()
             self.answer_pages(fails=False)

@@ -127,6 +127,10 @@ class Pager:
                 if row.lent_to is not None:
                     self._then.after_lent_head(row, owned)
                     return
+                if turn.status is Status.QUEUED:  # others may stand before it: it comes in with its session, in order
+                    self._scheduler.more(turn.session_id, turn.bucket, owned)
+                    self.nudge()
+                    return
                 turn.resume_as(resume)
                 if failures >= _CONTENT_FAILURES_MAX:
                     turn.require_load()
@@ -204,7 +208,7 @@ class Pager:
             if mine and mine[0].lent_to is not None:
                 is_held = True
                 self._then.after_lent_head(mine[0], each.owned)
-            turns = [self.turn_of(row, each.owned, read) for row in mine if row.turn_id not in self._scheduler.live]
+            turns = [self.turn_of(row, each.owned, read) for row in mine]
             self._scheduler.paged(each, turns, is_all=len(mine) < self._limit, is_held=is_held, is_stale=is_stale)
         self._then.after_paging()
         return True

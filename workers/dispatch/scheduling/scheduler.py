@@ -14,6 +14,7 @@ import heapq
 import math
 import uuid
 from collections import deque
+from itertools import takewhile
 
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.scheduling.reads import Read, Reads
@@ -73,10 +74,13 @@ class Scheduler:
         """
         if turn.turn_id in read.taken:
             turn.require_load()  # a signal was buffered for it before the accept's answer came
-        if turn.turn_id in self.live:
-            return  # another read was faster, or a row of its inbox has ended it already
         session = self.sessions.get(turn.session_id)
-        if session is None:
+        if turn.turn_id in self.live or (session is not None and turn.turn_id in read.left):
+            # Another read was faster, or a row of its inbox is ending it, or has: what is behind it must not pass it.
+            # (A session that memory lacks is read after that end.)
+            if session is not None:
+                self.more(turn.session_id, turn.bucket, turn.owned)
+        elif session is None:
             if is_head and turn.turn_id not in read.left:
                 self._hold(self._session(turn), turn)
             elif turn.session_id in read.left:
@@ -122,6 +126,9 @@ class Scheduler:
         """Take in the next turns of a session, as Postgres has them, in order. is_all: there are no more of them.
         is_held: nothing of the session may start, because its head is suspended, parked, lent or held. is_stale: the
         read failed, or something happened meanwhile that it may lack, so the session is read again.
+
+        A turn among them that memory has already is being ended by a row of its inbox. Those behind it are left in
+        Postgres until that end is durable (`removed`).
         """
         session.is_paging = False
         if self.sessions.get(session.session_id) is not session:
@@ -129,13 +136,13 @@ class Scheduler:
         if is_stale:
             self._page(session)
             return
-        if is_held or not turns:
+        free = list(takewhile(lambda turn: turn.turn_id not in self.live, turns))
+        if is_held or not free:
             self._forget(session)
             return
-        session.is_complete = is_all
-        for turn in turns:
-            if turn.turn_id not in self.live:
-                self._append(session, turn)
+        session.is_complete = is_all and len(free) == len(turns)
+        for turn in free:
+            self._append(session, turn)
         self._next(session)
 
     # Heads
@@ -213,11 +220,8 @@ class Scheduler:
             self._unready(session)
             session.held = None
             self._next(session)
-        else:
-            try:
-                session.queue.remove(turn)
-            except ValueError:
-                return
+        elif turn in session.queue:
+            session.queue.remove(turn)
             self._next(session)
 
     def void(self, owned: Owned) -> list[Turn]:
@@ -279,7 +283,8 @@ class Scheduler:
 
     def _forget(self, session: Session) -> None:
         for turn in session.queue:
-            self._leave(turn)
+            if not turn.has_ended:  # otherwise it stays until that is durable, so that no read brings it in again
+                self._leave(turn)
         session.queue.clear()
         self.sessions.pop(session.session_id, None)
         self.reads.let_go(session.session_id)
