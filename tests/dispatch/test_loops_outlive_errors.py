@@ -2,20 +2,23 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 import structlog
 
-from argosy import step, telemetry
+from argosy import Context, step, telemetry
 from argosy.clock import SystemClock
 from argosy.config import load
 from argosy.errors import FlushRefusedError, OwnershipLostError, StoreSlowError, StoreUnavailableError
 from argosy.log import Batch, Record
+from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
 from argosy.store.partition import Claimed
 from argosy.turn.status import Status
@@ -23,6 +26,7 @@ from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.execution.admission import Admission
+from argosy.workers.dispatch.inbox.delivery import Delivery
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import Loss, NewClaim
 from argosy.workers.dispatch.ownership.handover import Handover
@@ -32,13 +36,18 @@ from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.store_monitor import StoreMonitor
 from argosy.workers.dispatch.tasks import Background
+from argosy.workers.dispatch.turn import Turn
 from tests.dispatch.claims import claims_of
 from tests.dispatch.joined_parts import (
     SUSPENDED,
     Anything,
+    PartitionsStub,
     Parts,
+    PoolStub,
+    Stream,
     arguments_of,
     catalog,
+    due_row,
     loaded,
     make_owned,
     make_turn,
@@ -46,7 +55,6 @@ from tests.dispatch.joined_parts import (
 )
 from tests.dispatch.members_stub import MembersStub
 from tests.dispatch.said import Said, settings_of
-from tests.dispatch.test_due_rows import due_row
 from tests.dispatch.test_ownership import Worker
 
 KINDS = (
@@ -73,7 +81,7 @@ EACH_KIND = pytest.mark.parametrize("error", KINDS, ids=lambda error: type(error
 
 
 @pytest.fixture(autouse=True)
-def said():
+def said() -> Iterator[list[MutableMapping[str, Any]]]:
     """Whatever failed is said, in a log event that names the loop or the turn."""
     with structlog.testing.capture_logs() as events:
         yield events
@@ -89,22 +97,22 @@ def said():
 class Fails:
     """Raises the error the first times that it is asked, and answers then."""
 
-    def __init__(self, error, answer=None, times=3):
+    def __init__(self, error: Exception, answer: Any = None, times: int = 3) -> None:
         self.error, self.answer, self.times, self.calls = error, answer, times, 0
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.calls += 1
         if self.calls <= self.times:
             raise self.error
         return self.answer(*args, **kwargs) if callable(self.answer) else self.answer
 
-    async def asynchronously(self, *args, **kwargs):
+    async def asynchronously(self, *args: Any, **kwargs: Any) -> Any:
         await asyncio.sleep(0)
         return self(*args, **kwargs)
 
 
 @asynccontextmanager
-async def running(*loops):
+async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
         yield tasks
@@ -115,23 +123,24 @@ async def running(*loops):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def returns(context):
+async def returns(context: Context) -> int:
     return 1
 
 
-def is_over(turn):
+def is_over(turn: Turn) -> bool:
     return turn.status is Status.COMPLETED and turn.durable_seq == turn.seq
 
 
 @EACH_KIND
-async def test_sessions_are_read_although_one_cannot_be(error):
+async def test_sessions_are_read_although_one_cannot_be(error: Exception) -> None:
     async with Parts(catalog(returns)) as parts:
         bad, good = make_turn(parts.owned[0], "boom"), loaded(uuid.uuid4(), workflow="boom")
         fails = Fails(error, lambda sessions: [head_of(good)] if good.session_id in sessions else [])
 
-        async def load_sessions(sessions, limit):
+        async def load_sessions(sessions: Sequence[tuple[int, uuid.UUID]], limit: int) -> list[Head]:
             asked = [session_id for _, session_id in sessions]
-            return fails(asked) if bad.session_id in asked else fails.answer(asked)
+            heads: list[Head] = fails(asked) if bad.session_id in asked else fails.answer(asked)
+            return heads
 
         parts.heads.load_sessions = load_sessions
         for session_id in (bad.session_id, good.session_id):
@@ -147,12 +156,14 @@ async def test_sessions_are_read_although_one_cannot_be(error):
             )
 
 
-def head_of(turn):
-    return due_row(turn, uuid.uuid4(), "signal").head._replace(input=b"null", has_rows=False)
+def head_of(turn: LoadedTurn) -> Head:
+    head = due_row(turn, uuid.uuid4(), "signal").head
+    assert isinstance(head, Head)
+    return head._replace(input=b"null", has_rows=False)
 
 
 @EACH_KIND
-async def test_heads_are_read_after_reads_that_failed(error):
+async def test_heads_are_read_after_reads_that_failed(error: Exception) -> None:
     async with Parts(catalog(returns)) as parts:
         head = head_of(loaded(uuid.uuid4(), workflow="boom"))
         fails = Fails(error, [head])
@@ -164,7 +175,7 @@ async def test_heads_are_read_after_reads_that_failed(error):
 
 
 @EACH_KIND
-async def test_the_inbox_is_read_after_reads_that_failed(error):
+async def test_the_inbox_is_read_after_reads_that_failed(error: Exception) -> None:
     async with Parts(catalog(returns)) as parts:
         due = parts.heads.due_inbox
         parts.heads.due_inbox = Fails(error, due, times=2)
@@ -175,19 +186,21 @@ async def test_the_inbox_is_read_after_reads_that_failed(error):
 
 
 @pytest.mark.parametrize("error", [*KINDS, OwnershipLostError("the turn's")], ids=lambda error: type(error).__name__)
-async def test_a_row_that_cannot_be_taken_keeps_no_other_from_its_turn(error):
+async def test_a_row_that_cannot_be_taken_keeps_no_other_from_its_turn(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with Parts(catalog(returns)) as parts:
         bad, good = (loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom", "status": "parked"}) for _ in range(2))
         parts.heads.due = [due_row(turn, uuid.uuid4(), "cancel") for turn in (bad, good)]
-        take, tries = parts.inbox._delivery.take, []
+        take, tries = Delivery.take, []
 
-        def take_or_fail(row, owned):
+        def take_or_fail(delivery: Delivery, row: DueRow, owned: Owned) -> None:
             if row.turn_id == bad.turn_id:
                 tries.append(row)
                 raise error
-            take(row, owned)
+            take(delivery, row, owned)
 
-        parts.inbox._delivery.take = take_or_fail
+        monkeypatch.setattr(Delivery, "take", take_or_fail)
         async with running(parts.inbox.run()):
             await until(lambda: any(good.turn_id in arguments_of(call)["u_turn"] for call in parts.stream.calls))
             await until(lambda: len(tries) == 5)
@@ -196,7 +209,7 @@ async def test_a_row_that_cannot_be_taken_keeps_no_other_from_its_turn(error):
 
 
 @EACH_KIND
-async def test_signals_are_read_ahead_after_reads_that_failed(error):
+async def test_signals_are_read_ahead_after_reads_that_failed(error: Exception) -> None:
     async with Parts(catalog(returns)) as parts:
         fails = Fails(error, [], times=2)
         parts.heads.await_signals, parts.heads.load_suspended = fails.asynchronously, fails.asynchronously
@@ -212,34 +225,32 @@ async def test_signals_are_read_ahead_after_reads_that_failed(error):
 class Reader:
     """The log's reader, as far as an intake needs it. read: called soon after a `start`."""
 
-    def __init__(self, read):
+    def __init__(self, read: Callable[[], None]) -> None:
         self.read = read
 
-    def start(self, partition, position, reading_no):
+    def start(self, partition: int, position: int, reading_no: int) -> None:
         asyncio.get_running_loop().call_soon(self.read)
 
-    def accepted(self, partition, position):
+    def accepted(self, partition: int, position: int) -> None:
         pass
 
-    def pause(self):
+    def pause(self) -> None:
         pass
 
-    def resume(self):
+    def resume(self) -> None:
         pass
 
 
 @EACH_KIND
-async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(error):
+async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said, owned = Said(), make_owned()
     owned.is_open = False
-    notes, crashes = Fails(error, [], times=2), Fails(error, {0: 5.0}, times=2)
-    notes_read, crashes_marked = notes.asynchronously, crashes.asynchronously
-
-    class Partitions:
-        notes = notes_read
-        crashes = crashes_marked
-
-    takeover = Takeover(Partitions(), MembersStub(lambda _: False), Elsewhere(), SystemClock(), settings_of(), said)
+    partitions = PartitionsStub(uuid.uuid4())
+    monkeypatch.setattr(partitions, "notes", Fails(error, [], times=2).asynchronously)
+    monkeypatch.setattr(partitions, "crashes", Fails(error, {0: 5.0}, times=2).asynchronously)
+    takeover = Takeover(partitions, MembersStub(lambda _: False), Elsewhere(), SystemClock(), settings_of(), said)
     async with running(takeover.run()):
         takeover.begin([NewClaim(owned, Claimed(7, uuid.uuid4(), 6))])
 
@@ -248,11 +259,12 @@ async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
 
 
 @EACH_KIND
-async def test_partitions_are_claimed_and_read_after_rounds_that_failed(error):
+async def test_partitions_are_claimed_and_read_after_rounds_that_failed(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worker = Worker()
-    claim = worker.store.claim
-    worker.store.claim = Fails(error, claim, times=2)
-    worker.reading.answer = Fails(error, None, times=2)
+    monkeypatch.setattr(worker.store, "claim", Fails(error, worker.store.claim, times=2))
+    monkeypatch.setattr(worker.reading, "answer", Fails(error, None, times=2))
     worker.ownership.members([])
     async with running(worker.ownership.run()):
         worker.ownership.eligible(frozenset({0, 1}))
@@ -262,21 +274,25 @@ async def test_partitions_are_claimed_and_read_after_rounds_that_failed(error):
 
 
 @EACH_KIND
-async def test_who_is_cut_off_comes_back_although_the_log_could_not_be_told(error):
+async def test_who_is_cut_off_comes_back_although_the_log_could_not_be_told(error: Exception) -> None:
     class Log:
         leave = Fails(error, None).asynchronously
         joined = 0
 
-        async def join(self):
+        async def join(self) -> None:
             self.joined += 1
 
     class Soon(SystemClock):
-        async def sleep(self, delay_s):
+        async def sleep(self, delay_s: float) -> None:
             await asyncio.sleep(0)
 
-    log, flusher, settings = Log(), SimpleNamespace(stalled_s=100.0), load({}, owner_lost_s=30.0)
-    admission = Admission(flusher, None, settings)
-    monitor = StoreMonitor(log, flusher, SimpleNamespace(stalled_s=0.0), admission, Anything(), Soon(), settings)
+    log: Any = Log()
+    flusher: Any = SimpleNamespace(stalled_s=100.0)
+    intake: Any = SimpleNamespace(stalled_s=0.0)
+    fills: Any = Anything()
+    settings = load({}, owner_lost_s=30.0)
+    admission = Admission(flusher, fills, settings)
+    monitor = StoreMonitor(log, flusher, intake, admission, fills, Soon(), settings)
     async with running(monitor.run()):
         await until(lambda: admission.is_cut_off)
         flusher.stalled_s = 0.0
@@ -285,40 +301,49 @@ async def test_who_is_cut_off_comes_back_although_the_log_could_not_be_told(erro
 
 
 @EACH_KIND
-async def test_gauges_are_looked_at_after_a_measure_that_failed(error):
+async def test_gauges_are_looked_at_after_a_measure_that_failed(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Soon(SystemClock):
-        async def sleep(self, delay_s):
+        async def sleep(self, delay_s: float) -> None:
             await asyncio.sleep(0)
 
-    gauges = PartitionGauges(None, "default", Scheduler(1), Soon(), claims_of())
-    gauges.look = looks = Fails(error, None)
+    gauges = PartitionGauges(PoolStub(), "default", Scheduler(1), Soon(), claims_of())
+    looks = Fails(error, None)
+    monkeypatch.setattr(gauges, "look", looks)
     async with running(gauges.run()):
         await until(lambda: looks.calls > 5)
 
 
 @EACH_KIND
-async def test_a_note_is_left_after_writes_that_failed_and_who_waits_is_told(error):
-    given, said = [], Said()
+async def test_a_note_is_left_after_writes_that_failed_and_who_waits_is_told(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, partitions = Said(), PartitionsStub(uuid.uuid4())
+    given: list[list[int]] = []
     fails = Fails(error, lambda partitions, *_: given.append(partitions), times=2)
-
-    class Partitions:
-        worker_id = uuid.uuid4()
-        give = fails.asynchronously
+    monkeypatch.setattr(partitions, "give", fails.asynchronously)
 
     class Answered:
-        async def answered(self):
+        async def answered(self) -> None:
             pass
 
     class HoldsNothing:
-        async def until_known(self, owned):
+        async def until_known(self, owned: Owned) -> None:
             pass
 
-        def forget(self, owned):
+        def forget(self, owned: Owned) -> list[Any]:
             return []
 
     background = Background(SystemClock())
     handover = Handover(
-        Partitions(), Answered(), HoldsNothing(), background, SystemClock(), settings_of(handover_s=1.0), said
+        partitions,
+        Answered(),  # type: ignore[arg-type]
+        HoldsNothing(),  # type: ignore[arg-type]
+        background,
+        SystemClock(),
+        settings_of(handover_s=1.0),
+        said,
     )
     owned = make_owned()
     async with running(background.run()):
@@ -329,8 +354,8 @@ async def test_a_note_is_left_after_writes_that_failed_and_who_waits_is_told(err
 
 
 @EACH_KIND
-async def test_a_task_in_the_background_that_fails_ends_nothing(error):
-    async def fails():
+async def test_a_task_in_the_background_that_fails_ends_nothing(error: Exception) -> None:
+    async def fails() -> None:
         raise error
 
     background = Background(SystemClock())
@@ -342,29 +367,34 @@ async def test_a_task_in_the_background_that_fails_ends_nothing(error):
 
 
 @EACH_KIND
-async def test_a_listener_that_fails_keeps_no_turn_from_its_end(error):
+async def test_a_listener_that_fails_keeps_no_turn_from_its_end(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with Parts(catalog(returns)) as parts:
-        parts.hub.written = Fails(error, None, times=10**6)
+        fails = Fails(error, None, times=10**6)
+        monkeypatch.setattr(parts.hub, "written", fails)
         turn = make_turn(parts.owned[0], "boom")
         parts.look_on(turn)
         parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
         await until(lambda: is_over(turn) and parts.admission.running == 0)
-        assert parts.hub.written.calls
+        assert fails.calls
 
 
 @EACH_KIND
-async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(error):
+async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with Parts(catalog(returns)) as parts:
         bad, good = (make_turn(parts.owned[0], "boom", place=place) for place in (1, 2))
 
-        def is_followed(turn):
+        def is_followed(turn: Turn) -> bool:
             if turn is bad:
                 raise error
             return False
 
-        parts.frame_publisher.is_followed = is_followed
+        monkeypatch.setattr(parts.frame_publisher, "is_followed", is_followed)
         for turn in (bad, good):
             parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
@@ -372,12 +402,15 @@ async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(error):
         await until(lambda: is_over(good) and bad.status is Status.PARKED and parts.admission.running == 0)
 
 
-async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_crash(monkeypatch):
+async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_crash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What Postgres has of it is right: it is running there, and in nobody's memory."""
     bugs = [KeyError("bug"), KeyError("bug")]  # what begins again is broken off once more
-    end, gate, ended = turn_change.end, asyncio.Event(), []
+    end, gate = turn_change.end, asyncio.Event()
+    ended: list[Turn] = []
 
-    def ends(turn, *args, **kwargs):
+    def ends(turn: Turn, *args: Any, **kwargs: Any) -> None:
         if bugs:
             raise bugs.pop()
         end(turn, *args, **kwargs)
@@ -386,20 +419,20 @@ async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_cras
     monkeypatch.setattr(turn_change, "end", ends)
 
     @step
-    async def gated():
+    async def gated() -> None:
         await gate.wait()
 
-    async def waits(context):
+    async def waits(context: Context) -> int:
         await context.run(gated)
         return 1
 
     async with Parts(catalog(waits)) as parts:
         turn = make_turn(parts.owned[0], "boom")
         started = (1, 1, "turn.started", "", b"{}")
-        known = {"workflow": "boom", "version": "1", "status": "running", "attempt": 1, "seq": 1, "events": [started]}
-        stored = loaded(turn.turn_id, turn.session_id, **known)
+        known = {"workflow": "boom", "version": "1", "status": "running", "attempt": 1, "seq": 1}
+        stored = loaded(turn.turn_id, turn.session_id, events=[started], **known)
 
-        async def load_sessions(sessions, limit):
+        async def load_sessions(*_: object) -> list[Head]:
             return [] if ended else [head_of(stored)]
 
         parts.heads.load_sessions, parts.heads.turns[turn.turn_id] = load_sessions, stored
@@ -419,29 +452,38 @@ async def test_a_turn_whose_run_a_bug_broke_off_begins_again_and_that_is_no_cras
 class Reread:
     """An intake whose reader reads again from the position when it is told to."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: Stream) -> None:
         self.owned = Owned(0, epoch=1, buckets=(0, 1023))
         self.intake = Intake(
-            stream, Reader(self.read), Scheduler(8), claims_of(self.owned), SystemClock(), load({}), Said()
+            stream,
+            Reader(self.read),  # type: ignore[arg-type]
+            Scheduler(8),
+            claims_of(self.owned),
+            SystemClock(),
+            load({}),
+            Said(),
         )
         self.intake.restart(self.owned)
 
-    def read(self):
+    def read(self) -> None:
         begin = self.owned.position
         undecodable = [Record(position, 0, None, b"\x01?", ()) for position in range(begin, 3)]
         self.intake.take(Batch(0, self.owned.reading_no, undecodable, begin, 3, True))
 
 
-class AcceptsAfterwards:
-    def __init__(self, error):
+class AcceptsAfterwards(Stream):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
         self.call = Fails(error, self.accepted, times=2).asynchronously
 
-    def accepted(self, statement, lane, log_id, partitions, *_, void=None):
+    def accepted(
+        self, statement: str, lane: str, log_id: str, partitions: Sequence[int], *_: Any, void: Any = None
+    ) -> Answer:
         return Answer(1, datetime.now(UTC), [True] * len(partitions), None, [], [])
 
 
 @EACH_KIND
-async def test_records_are_accepted_after_calls_that_failed(error):
+async def test_records_are_accepted_after_calls_that_failed(error: Exception) -> None:
     reread = Reread(AcceptsAfterwards(error))
     async with running(reread.intake.run()):
         await until(lambda: reread.owned.position == 3)

@@ -2,26 +2,31 @@
 
 import asyncio
 import uuid
+from collections.abc import Iterable, Iterator, MutableMapping
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import structlog
 
 from argosy.config import load
 from argosy.errors import StoreUnavailableError
-from argosy.gateway import catalog as gateway_catalog
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.stream.connection import WorkerConnection
 from argosy.gateway.stream.subscription import Subscription, Target
 from argosy.gateway.together import Together
 from argosy.log import Entry, Identity, Outcome
+from argosy.logs.postgres_connection import PostgresConnection
 from argosy.logs.postgres_writer import PostgresWriter
+from argosy.rpc.peer import Peer
 from argosy.rpc.signed_call import Callee
-from argosy.workers.maintenance import leader as leader_module
+from argosy.store import catalog as stored_catalog
+from argosy.store.leader import LeaderSession
 from argosy.workers.maintenance.leader import Leader
 from argosy.workers.maintenance.life import Life
-from tests.dispatch.test_loops_outlive_errors import EACH_KIND, Fails, running, until
+from tests.dispatch.joined_parts import PoolStub, until
+from tests.dispatch.test_loops_outlive_errors import EACH_KIND, Fails, running
 from tests.harness.hand_clock import HandClock
 
 
@@ -34,22 +39,24 @@ class Soon(HandClock):
 
 
 @pytest.fixture(autouse=True)
-def said():
+def said() -> Iterator[list[MutableMapping[str, Any]]]:
     with structlog.testing.capture_logs() as events:
         yield events
 
 
 @EACH_KIND
-async def test_a_catalog_is_read_again_after_reads_that_failed(error, monkeypatch):
+async def test_a_catalog_is_read_again_after_reads_that_failed(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fails = Fails(error, frozenset({"echo"}))
 
-    async def nothing(*_):
+    async def nothing(*_: object) -> dict[str, object]:
         return {}
 
-    monkeypatch.setattr(gateway_catalog.catalog, "list_workflow_names", fails.asynchronously)
-    monkeypatch.setattr(gateway_catalog.catalog, "list_owners", nothing)
-    monkeypatch.setattr(gateway_catalog.catalog, "find_accept_lag_s", nothing)
-    catalog = Catalog(None, "default", 1.0, 5.0, Soon())
+    monkeypatch.setattr(stored_catalog, "list_workflow_names", fails.asynchronously)
+    monkeypatch.setattr(stored_catalog, "list_owners", nothing)
+    monkeypatch.setattr(stored_catalog, "find_accept_lag_s", nothing)
+    catalog = Catalog(PoolStub(), "default", 1.0, 5.0, Soon())
 
     await catalog.open()
     await until(lambda: catalog.workflow_count == 1)
@@ -57,23 +64,26 @@ async def test_a_catalog_is_read_again_after_reads_that_failed(error, monkeypatc
     await catalog.close()
 
 
-async def test_a_name_that_was_registered_during_a_read_is_looked_for_once_more(monkeypatch):
-    reads, go_on = [], asyncio.Event()
+async def test_a_name_that_was_registered_during_a_read_is_looked_for_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads: list[None] = []
+    go_on = asyncio.Event()
 
-    async def names(*_):
+    async def names(*_: object) -> frozenset[str]:
         reads.append(None)
         if len(reads) == 2:
             await go_on.wait()
         return frozenset({"echo"}) if len(reads) > 2 else frozenset()
 
-    async def nothing(*_):
+    async def nothing(*_: object) -> dict[str, object]:
         return {}
 
     clock = Soon()
-    monkeypatch.setattr(gateway_catalog.catalog, "list_workflow_names", names)
-    monkeypatch.setattr(gateway_catalog.catalog, "list_owners", nothing)
-    monkeypatch.setattr(gateway_catalog.catalog, "find_accept_lag_s", nothing)
-    catalog = Catalog(None, "default", 1_000_000.0, 5.0, clock)
+    monkeypatch.setattr(stored_catalog, "list_workflow_names", names)
+    monkeypatch.setattr(stored_catalog, "list_owners", nothing)
+    monkeypatch.setattr(stored_catalog, "find_accept_lag_s", nothing)
+    catalog = Catalog(PoolStub(), "default", 1_000_000.0, 5.0, clock)
     await catalog.refresh()
     clock.now_s += 1
     older = asyncio.ensure_future(catalog.refresh())
@@ -91,23 +101,25 @@ async def test_a_name_that_was_registered_during_a_read_is_looked_for_once_more(
 
 
 @pytest.mark.parametrize("error", [None, StoreUnavailableError("away")], ids=["answered", "away"])
-async def test_questions_of_one_moment_share_one_look_whatever_comes_of_it(error, monkeypatch):
-    reads = []
+async def test_questions_of_one_moment_share_one_look_whatever_comes_of_it(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[None] = []
 
-    async def names(*_):
+    async def names(*_: object) -> frozenset[str]:
         reads.append(None)
         if error is not None and len(reads) > 1:
             raise error
         return frozenset()
 
-    async def nothing(*_):
+    async def nothing(*_: object) -> dict[str, object]:
         return {}
 
     clock = Soon()
-    monkeypatch.setattr(gateway_catalog.catalog, "list_workflow_names", names)
-    monkeypatch.setattr(gateway_catalog.catalog, "list_owners", nothing)
-    monkeypatch.setattr(gateway_catalog.catalog, "find_accept_lag_s", nothing)
-    catalog = Catalog(None, "default", 1_000_000.0, 5.0, clock)
+    monkeypatch.setattr(stored_catalog, "list_workflow_names", names)
+    monkeypatch.setattr(stored_catalog, "list_owners", nothing)
+    monkeypatch.setattr(stored_catalog, "find_accept_lag_s", nothing)
+    catalog = Catalog(PoolStub(), "default", 1_000_000.0, 5.0, clock)
     await catalog.refresh()
     clock.now_s += 1
     asked_s = clock.now_s
@@ -121,8 +133,8 @@ async def test_questions_of_one_moment_share_one_look_whatever_comes_of_it(error
 
 
 @EACH_KIND
-async def test_a_question_that_cannot_be_asked_has_no_answer_and_the_others_do(error):
-    async def answer(questions):
+async def test_a_question_that_cannot_be_asked_has_no_answer_and_the_others_do(error: Exception) -> None:
+    async def answer(questions: Iterable[str]) -> dict[str, str]:
         if "bad" in questions:
             raise error
         return {each: each.upper() for each in questions}
@@ -140,41 +152,57 @@ async def test_a_question_that_cannot_be_asked_has_no_answer_and_the_others_do(e
 
 
 @EACH_KIND
-async def test_the_log_is_watched_after_looks_that_failed(error):
-    monitor = LogMonitor(None, None, "turns", 1.0, Soon())
-    monitor.look = looks = Fails(error, None).asynchronously
-    async with running(monitor._run()):
-        await until(lambda: looks.__self__.calls > 5)
+async def test_the_log_is_watched_after_looks_that_failed(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    away: Any = None
+    monitor = LogMonitor(away, away, "turns", 1.0, Soon())
+    looks = Fails(error, None)
+    monkeypatch.setattr(monitor, "look", looks.asynchronously)
+    await monitor.open()
+    await until(lambda: looks.calls > 5)
+    await monitor.close()
 
 
 @EACH_KIND
-async def test_a_receiver_that_fails_keeps_no_other_from_its_items(error):
+async def test_a_receiver_that_fails_keeps_no_other_from_its_items(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Receiver:
-        def __init__(self):
-            self.received, self.lost = [], False
+        def __init__(self) -> None:
+            self.received: list[object] = []
+            self.lost = 0
 
-        def receive(self, subscription, item):
+        def receive(self, subscription: Subscription, item: object) -> None:
             self.received.append(item)
 
-        def lose(self, subscription):
-            self.lost = True
+        def lose(self, subscription: Subscription) -> None:
+            self.lost += 1
 
     class Broken(Receiver):
-        def receive(self, subscription, item):
+        def receive(self, subscription: Subscription, item: object) -> None:
             raise error
 
-        lose = Fails(error, None, times=10)
+        def lose(self, subscription: Subscription) -> None:
+            super().lose(subscription)
+            raise error
 
     items = [SimpleNamespace(subscription=number) for number in (1, 2, 1, 2)]
     responses = [SimpleNamespace(items=items), None]
 
     class Call:
-        async def read(self):
+        async def read(self) -> SimpleNamespace | None:
             return responses.pop(0)
 
+        async def write(self, _: object) -> None:
+            pass
+
+        def cancel(self) -> None:
+            pass
+
+    async def opens(*_: object) -> Call:
+        return Call()
+
+    monkeypatch.setattr(Peer, "open", opens)
     connection = WorkerConnection(Callee(uuid.uuid4(), "127.0.0.1:9"), b"k" * 32, HandClock(), lambda _: None)
-    await connection.close()
-    connection.is_over = False
     broken, whole = Broken(), Receiver()
     target = Target("a", 0, turn_id=uuid.uuid4())
     for receiver in (broken, whole):
@@ -182,43 +210,64 @@ async def test_a_receiver_that_fails_keeps_no_other_from_its_items(error):
             Subscription(receiver, target, connection.callee, epoch=1, resume=(0, 0), credit_bytes=100)
         )
 
-    await connection._read(Call())
-    connection._end()
+    await until(lambda: connection.is_over)
 
     assert len(whole.received) == 2
-    assert whole.lost
+    assert (broken.lost, whole.lost) == (1, 1)
+    await connection.close()
 
 
 @EACH_KIND
-async def test_a_role_is_stood_for_after_elections_that_failed(error, monkeypatch):
+async def test_a_role_is_stood_for_after_elections_that_failed(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stood = asyncio.Event()
 
-    async def stands(*_):
+    async def stands(*_: object) -> None:
         stood.set()
         await asyncio.Event().wait()
 
     fails = Fails(error, SimpleNamespace(wait=stands, close=lambda: None))
-    monkeypatch.setattr(leader_module.LeaderSession, "open", fails.asynchronously)
-    leader = Leader("", SimpleNamespace(name="trim"), Soon(), worker_id=uuid.uuid4(), tick_s=1, timeout_s=1, silent_s=1)
+    monkeypatch.setattr(LeaderSession, "open", fails.asynchronously)
+    role: Any = SimpleNamespace(name="trim")
+    leader = Leader("", role, Soon(), worker_id=uuid.uuid4(), tick_s=1, timeout_s=1, silent_s=1)
     async with running(leader.run()):
         async with asyncio.timeout(5):
             await stood.wait()
 
 
 @EACH_KIND
-async def test_maintenance_says_that_it_lives_after_beats_that_failed(error):
-    life = Life(load({}), "postgresql://127.0.0.1:9/nobody", None, Soon(), uuid.uuid4())
-    life._register = fails = Fails(error, None, times=10).asynchronously
+async def test_maintenance_says_that_it_lives_after_beats_that_failed(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, fails = PoolStub(), Fails(error, None, times=10)
+    monkeypatch.setattr(pool, "execute", fails.asynchronously)
+    life = Life(load({}), "postgresql://127.0.0.1:9/nobody", pool, Soon(), uuid.uuid4())
     async with running(life.run(1)):
-        await until(lambda: fails.__self__.calls > 5)
+        await until(lambda: fails.calls > 5)
 
 
 @EACH_KIND
-async def test_the_writer_of_the_postgres_log_goes_on_after_connections_that_failed(error):
-    writer = PostgresWriter(load({}), "", Soon())
-    writer._identity = Identity("cluster", "topic", 1)
-    writer._connection.open = fails = Fails(error, None, times=10**9).asynchronously
-    async with running(writer._run()):
-        (refused,) = await writer.append([Entry(0, b"k", b"v", ())])
-        assert refused.outcome is Outcome.NOT_APPENDED
-        await until(lambda: fails.__self__.calls > 0)
+async def test_the_writer_of_the_postgres_log_goes_on_after_connections_that_failed(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails, connected = Fails(error, None, times=10**9), [True]
+
+    async def opens(_: PostgresConnection) -> None:
+        """Connects when the writer is opened, and never again."""
+        if not connected:
+            await fails.asynchronously()
+        connected.clear()
+
+    async def looks(_: PostgresWriter) -> Identity:
+        return Identity("cluster", "topic", 1)
+
+    monkeypatch.setattr(PostgresConnection, "open", opens)
+    monkeypatch.setattr(PostgresWriter, "look", looks)
+    writer = await PostgresWriter.open(load({}), "", Soon())
+    (refused,) = await writer.append([Entry(0, b"k", b"v", ())])
+    assert refused.outcome is Outcome.NOT_APPENDED
+    (again,) = await writer.append([Entry(0, b"k", b"v", ())])
+    assert again.outcome is Outcome.NOT_APPENDED
+    assert fails.calls > 0
+    await writer.close()
