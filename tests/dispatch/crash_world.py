@@ -105,7 +105,7 @@ class World:
             )
         for row, standing, size in moves.adjourned:
             row.trial = Trial(Kind.ADJOURNED, row.attempt, self.now_s, size, standing.alone, standing.watch_s)
-        for row, standing in moves.beside:
+        for row, standing, trial_s in moves.beside:
             row.trial = Trial(
                 Kind.BESIDE,
                 row.attempt,
@@ -113,6 +113,7 @@ class World:
                 watch_s=standing.outlived_s,
                 beside=standing.beside,
                 longest_s=standing.longest_s,
+                until_s=self.now_s + trial_s,
             )
         for row, standing, size in moves.begin:
             self._begin(worker, row, standing, size)

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from argosy.turn.trial import Kind, Trial
@@ -95,6 +95,43 @@ CODES = st.one_of(
 )
 
 
+# One that kills after 10 s beside short trials, each over by then, and one after 60 s beside those of the two others.
+@example(
+    innocent=[
+        Code(3.0),
+        Code(LONG_S),
+        Code(60.0, 1.0),
+        Code(0.1),
+        Code(LONG_S),
+        Code(LONG_S),
+        Code(LONG_S),
+        Code(3.0),
+    ],
+    times=6,
+    delays_s=[60.0, 10.0, 1.0],
+    workers=1,
+    slots=256,
+    seed=141,
+)
+# For want of slots one turn alone begins of a group of several, beside one that is about to kill.
+@example(
+    innocent=[
+        *([Code(3.0)] * 2),
+        Code(LONG_S),
+        Code(60.0),
+        *([Code(LONG_S)] * 2),
+        Code(60.0, 1.0),
+        Code(3.0),
+        Code(LONG_S),
+        Code(3.0),
+        Code(60.0, 1.0),
+    ],
+    times=19,
+    delays_s=[60.0, 60.0, 10.0],
+    workers=1,
+    slots=64,
+    seed=405141,
+)
 @settings(max_examples=150, deadline=None)
 @given(
     innocent=st.lists(CODES, min_size=1, max_size=12),
@@ -190,8 +227,8 @@ def weighed(
     return found.run, found.crashes, found.size, found.alone
 
 
-def on_trial(size: int, alone: int = 0, kind: Kind = Kind.TRIED, attempt: int = 4) -> Trial:
-    return Trial(kind, attempt, NOW_S - 5, size, alone, 10.0)
+def on_trial(size: int, alone: int = 0, kind: Kind = Kind.TRIED, attempt: int = 4, until_s: float = NOW_S + 5) -> Trial:
+    return Trial(kind, attempt, NOW_S - 5, size, alone, 10.0, until_s=until_s)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +249,7 @@ def on_trial(size: int, alone: int = 0, kind: Kind = Kind.TRIED, attempt: int = 
         (weighed(2, on_trial(0, kind=Kind.WAITS)), (Run.TOGETHER, 2, 0, 0)),
         (weighed(1, on_trial(0, kind=Kind.SPARED)), (Run.TOGETHER, 2, 0, 0)),
         (weighed(2, on_trial(0, kind=Kind.BESIDE)), (Run.TOGETHER, 2, 0, 0)),  # others were on trial
+        (weighed(2, on_trial(0, kind=Kind.BESIDE, until_s=NOW_S - 1)), (Run.TRIED, 3, 0, 0)),  # that was over
         (weighed(3, on_trial(16, attempt=3)), (Run.TRIED, 4, 0, 0)),  # an earlier version has had it since
     ],
 )
@@ -226,7 +264,7 @@ def test_one_that_kills_beside_the_trials_of_others_again_and_again_is_accused_i
     for _ in range(10):
         standing = weigh(crashes, known, 4, is_crash=True, now_s=NOW_S, watch_s_max=120.0)
         crashes = standing.crashes
-        known = Trial(Kind.BESIDE, 4, NOW_S - 5, beside=standing.beside)
+        known = Trial(Kind.BESIDE, 4, NOW_S - 5, beside=standing.beside, until_s=NOW_S + 5)
 
     assert crashes > 2
 
@@ -292,6 +330,30 @@ def test_a_group_takes_free_slots_only_and_half_of_all_are_kept_for_it() -> None
     assert suspects.reserved == 2
     assert begun(suspects, 1.1, room=2) == ["a", "b"]
     assert suspects.reserved == 0
+
+
+def test_what_is_left_of_a_group_for_want_of_slots_is_tried_alone_as_carefully_as_any_other() -> None:
+    """Beside it runs a turn that once ran for 60 s before a crash, and may be about to do so again."""
+    suspects: Suspects[str] = Suspects(100)
+    assert suspects.meet("late", TOGETHER._replace(ran_s=30.0, watch_s=45.0, longest_s=60.0), "a", 0.0)
+    gather(suspects, "a", "b", standing=TRIED._replace(size=2), now_s=50.0)
+
+    assert begun(suspects, 51.0, room=1) == []
+    assert begun(suspects, 54.0, room=1) == []
+    assert suspects.reserved == 2
+
+    assert begun(suspects, 54.1, room=2) == ["a", "b"]
+
+
+def test_a_turn_is_told_of_each_trial_beside_which_it_runs_and_how_long_that_takes() -> None:
+    suspects: Suspects[str] = Suspects(100)
+    assert suspects.meet("beside", TOGETHER._replace(ran_s=100.0), "a", 0.0)
+    gather(suspects, "a", "b", standing=TRIED._replace(size=1))
+
+    told = [suspects.look(at_s, 100).beside for at_s in (1.0, 5.0, 11.0)]
+
+    told_of = [[(turn, trial_s) for turn, _, trial_s in each] for each in told]
+    assert told_of == [[("beside", 10.0)], [], [("beside", 10.0), ("a", 10.0)]]  # which lived through its own
 
 
 def test_tenants_take_turns_in_groups() -> None:

@@ -10,7 +10,8 @@ A crash is not an attempt, and it accuses few turns. What is known against a tur
   members go on in groups of a quarter of its size; eight or fewer are tried alone. Suspects that waited meanwhile did
   not run, and are not accused.
 - A turn that ran beside a group on trial begins again at once, and only every sixth such crash in a row counts against
-  it: so innocent turns are left alone, and a turn that kills beside the trials of others is found all the same.
+  it: so innocent turns are left alone, and a turn that kills beside the trials of others is found all the same. A crash
+  after that trial was over is nobody's but theirs who ran, and counts against all of them.
 - A turn that was the only one on trial in two crashes is parked. One of the two may be the doing of another turn.
 - A turn that recorded an outcome is free. A turn that lived through its trial, which takes half as long again as it ran
   before its last crash with the others, stands as after one crash. If it is accused again, it is watched for at least
@@ -118,7 +119,9 @@ def weigh(
         ran_s = max(0.0, now_s - trial.at_s)
         longest_s = min(max(ran_s, trial.longest_s), watch_s_max / MARGIN)
         outlived_s = trial.watch_s * (2 if kind is Kind.SPARED else 1)
-        if kind is Kind.BESIDE and trial.beside < BESIDE_CRASHES:
+        # A crash is noticed after it happened, so one at the very end of a trial may count against what ran beside it,
+        # too. That costs a trial more, and parks nobody.
+        if kind is Kind.BESIDE and trial.beside < BESIDE_CRASHES and now_s <= trial.until_s:
             beside = trial.beside + 1
     crashes += not beside
     run = Run.TOGETHER if crashes <= TOGETHER_CRASHES else Run.TRIED

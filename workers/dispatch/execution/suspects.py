@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Entry(Generic[T]):
     """An accused turn in this process. began_s: None while it waits."""
 
-    __slots__ = ("began_s", "came_s", "is_beside", "is_written", "standing", "tenant", "turn")
+    __slots__ = ("began_s", "came_s", "is_written", "standing", "tenant", "turn")
 
     def __init__(self, turn: T, standing: Standing, tenant: str, came_s: float) -> None:
         self.turn = turn
@@ -41,8 +41,6 @@ class Entry(Generic[T]):
         self.tenant = tenant
         self.came_s = came_s
         self.began_s: float | None = None
-        # Whether Moves.beside has named it: a trial of others began while it ran.
-        self.is_beside = False
         # Whether Moves.waits has named it: what it waits for is written.
         self.is_written = False
 
@@ -60,13 +58,13 @@ class Moves(NamedTuple, Generic[T]):
     """What is to be done now, in this order.
 
     spared: turns that lived through their trial; adjourned: turns of an adjourned trial, with the size of its group;
-    beside: running turns beside which a trial begins; begin: turns to begin, with the size of their group, 0 for none;
-    waits: turns of which to write what they wait for.
+    beside: running turns beside which a trial begins, and how many seconds that takes at the most; begin: turns to
+    begin, with the size of their group, 0 for none; waits: turns of which to write what they wait for.
     """
 
     spared: list[tuple[T, Standing]]
     adjourned: list[tuple[T, Standing, int]]
-    beside: list[tuple[T, Standing]]
+    beside: list[tuple[T, Standing, float]]
     begin: list[tuple[T, Standing, int]]
     waits: list[Wait[T]]
 
@@ -205,12 +203,17 @@ class Suspects(Generic[T]):
                 self.reserved = wanted
                 self._wakes.append(max(now_s + _GATHER_S, self._room_since_s + _ROOM_S))
                 return
-        group = group[:room]
+        if room < len(group):
+            group = group[:room]
+            # What is left of a larger group is one turn: it could be parked like any other that is tried alone.
+            if len(group) == 1 and (free_s := self._free_at_s(now_s, watch_s, is_alone=True)) > now_s:
+                self.reserved = wanted
+                self._wakes.append(free_s)
+                return
         self._room_since_s = None
-        for each in self._running.values():
-            if not each.is_beside and each.standing.run is Run.TOGETHER:
-                each.is_beside = True
-                moves.beside.append((each.turn, each.standing))
+        moves.beside.extend(
+            (each.turn, each.standing, watch_s) for each in self._running.values() if each.standing.run is Run.TOGETHER
+        )
         self._group_since_s, self._watch_s, self._group_size = now_s, watch_s, len(group)
         for each in group:
             del self._waiting[each.turn]

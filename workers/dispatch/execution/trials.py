@@ -158,9 +158,9 @@ class Trials:
             self._rewrite(turn, Kind.SPARED, standing, standing.watch_s)
         for turn, standing, size in moves.adjourned:
             self._rewrite(turn, Kind.ADJOURNED, standing, standing.watch_s, size)
-        for turn, standing in moves.beside:
-            self._rewrite(turn, Kind.BESIDE, standing, standing.outlived_s)
         here_s = self._database_clock.now_s()
+        for turn, standing, trial_s in moves.beside:
+            self._rewrite(turn, Kind.BESIDE, standing, standing.outlived_s, until_s=here_s + trial_s)
         for each in moves.waits:
             turn, standing = each.turn, each.standing
             if turn.status is Status.RUNNING and turn.is_live and turn.stop is None:
@@ -169,10 +169,12 @@ class Trials:
                 self._know(turn, Kind.WAITS, standing, watch_s, standing.size, here_s, each.behind, until_s)
                 self._flusher.add(turn)
 
-    def _rewrite(self, turn: Turn, kind: Kind, standing: Standing, watch_s: float, size: int = 0) -> None:
+    def _rewrite(
+        self, turn: Turn, kind: Kind, standing: Standing, watch_s: float, size: int = 0, until_s: float = 0.0
+    ) -> None:
         """Write a new trial for a turn that runs; one that has ended, rests or is handed over is left alone."""
         if turn.status is Status.RUNNING and turn.is_live and turn.stop is None and turn.trial is not None:
-            self._know(turn, kind, standing, watch_s, size, _known_at_s(turn))
+            self._know(turn, kind, standing, watch_s, size, _known_at_s(turn), until_s=until_s)
             self._flusher.add(turn)
 
     def _know(
