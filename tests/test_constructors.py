@@ -21,7 +21,6 @@ LARGE: Final = {
     "Drain": "not yet joined to the dispatcher",
     "Inbox": "not yet joined to the dispatcher",
     "Lending": "not yet joined to the dispatcher",
-    "SignsOfLife": "not yet joined to the dispatcher",
 }
 # Functions that are meant: (class, parameter), and what the function is.
 MEANT: Final = {
@@ -56,7 +55,6 @@ FORWARDED: Final = {
     "Poller": 1,
     "PostgresConnection": 1,
     "ReadAhead": 2,
-    "SignsOfLife": 4,
     "Supervisor": 1,
     "SyncContext": 1,
     "Taken": 7,

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from argosy.clock import SystemClock
+from argosy.config import load
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Told, Workers
 from argosy.workers.dispatch.ring import Member
@@ -24,15 +25,22 @@ BEAT = Beat(in_flight=0, is_draining=False, owned=[], ready_sessions=0, lag=0)
 CHILD = """
 import asyncio, sys, uuid
 from argosy.clock import SystemClock
+from argosy.config import load
 from argosy.store.worker import Beat
 from argosy.workers.dispatch.signs_of_life import SignsOfLife
 async def main():
     lives = asyncio.Event()
-    signs = SignsOfLife(
-        sys.argv[1], uuid.UUID(sys.argv[3]), int(sys.argv[2]), SystemClock(), interval_s=0.1, ttl_s=2.0,
-        state=lambda: Beat(0, False, [], 0, 0), on_members=lambda _: lives.set(), on_lineage=lambda _: None,
-        on_log=lambda _: None)
-    signs.start()
+    class Living:
+        def beat(self):
+            return Beat(0, False, [], 0, 0)
+        def after_members(self, members):
+            lives.set()
+        def after_heartbeat(self, told):
+            pass
+    settings = load({}).model_copy(update={"heartbeat_interval_s": 0.1, "heartbeat_ttl_s": 2.0})
+    living = Living()
+    SignsOfLife(
+        sys.argv[1], uuid.UUID(sys.argv[3]), int(sys.argv[2]), SystemClock(), settings, living, living).start()
     await lives.wait()
     print("ready", flush=True)
     await asyncio.sleep(60)
@@ -52,18 +60,18 @@ class Watcher:
         self.lineages: list[int] = []
         self.logs: list[Told] = []
         self.is_draining = False
-        self.signs = SignsOfLife(
-            dsn,
-            worker_id,
-            worker_no,
-            SystemClock(),
-            interval_s=interval_s,
-            ttl_s=ttl_s,
-            state=lambda: BEAT._replace(is_draining=self.is_draining),
-            on_members=self.heard.append,
-            on_lineage=self.lineages.append,
-            on_log=self.logs.append,
-        )
+        settings = load({}).model_copy(update={"heartbeat_interval_s": interval_s, "heartbeat_ttl_s": ttl_s})
+        self.signs = SignsOfLife(dsn, worker_id, worker_no, SystemClock(), settings, self, self)
+
+    def beat(self) -> Beat:
+        return BEAT._replace(is_draining=self.is_draining)
+
+    def after_members(self, members: list[Member]) -> None:
+        self.heard.append(members)
+
+    def after_heartbeat(self, told: Told) -> None:
+        self.lineages.append(told.lineage)
+        self.logs.append(told)
 
     def sees(self, worker_id: uuid.UUID) -> bool | None:
         """Whether that one lives, None when it is not known."""

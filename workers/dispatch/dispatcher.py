@@ -17,6 +17,7 @@ from argosy import telemetry
 from argosy.log import LogReader
 from argosy.rounds import Rounds
 from argosy.store.head import Head, LoadedTurn
+from argosy.store.worker import Told
 from argosy.workers.dispatch.accept.accepted import Accepted
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.accept.starts import Starts
@@ -32,6 +33,7 @@ from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.changes import Loss, NewClaim, Released, by_former_owner
 from argosy.workers.dispatch.ownership.handover import Handover
+from argosy.workers.dispatch.ownership.log_guard import LogGuard
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.ring import Member
@@ -59,6 +61,7 @@ class Dispatcher:
     starts: Starts
     ownership: Ownership
     takeover: Takeover
+    log_guard: LogGuard
     handover: Handover
     lending: Lending
     borrowing: Borrowing
@@ -148,7 +151,6 @@ class Dispatcher:
         self.inbox.poke()
 
     def after_release(self, released: Released) -> None:
-        """A turn that was held for a step at a former owner goes on."""
         telemetry.HANDOVERS.labels(outcome=released.resume.value).inc()
         self.take_up(released.turn_id, released.owned, released.resume)
         self.inbox.poke()  # rows that stayed due while the turn was held can be taken now
@@ -157,10 +159,9 @@ class Dispatcher:
         self.ownership.lost(lost)
 
     def after_loss(self, gone: list[Owned]) -> None:
-        """Partitions are not ours any more, each told once per claim.
-
-        What memory knows of them is asked before any part forgets it. Their code is told to begin nothing new before
-        followers hear of it, who then see what still runs, and before slots are freed: what still runs keeps its slot.
+        """What memory knows of the partitions is asked before any part forgets it. Their code is told to begin nothing
+        new before followers hear of it, who then see what still runs, and before slots are freed: what still runs keeps
+        its slot.
         """
         losses = [
             Loss(
@@ -199,10 +200,8 @@ class Dispatcher:
         telemetry.READY_SESSIONS.set(self.scheduler.ready_count)
 
     def after_misreading(self, turn: Turn) -> None:
-        """Drop a turn from memory and read it again, alone: what Postgres has of it is right.
-
-        Its code was broken off here, which does not count as a crash. Inbox rows that it had in hand are due as before.
-        A borrowed turn goes back to its owner instead.
+        """Drop a turn from memory and read it again, alone: what Postgres has of it is right. That its code was broken
+        off here is no crash. Inbox rows that it had in hand are due as before. A borrowed turn goes back to its owner.
         """
         self.scheduler.left(turn)
         self.inbox.moved(turn.rows)
@@ -272,9 +271,8 @@ class Dispatcher:
     # What others say
 
     def after_poke(self, buckets: Sequence[int]) -> None:
-        """Rows are due in these buckets, or turns were lent or came back.
-
-        A bucket that another worker owns concerns the turns that this worker borrows.
+        """Rows are due in these buckets, or turns were lent or came back. Those that this worker does not own concern
+        turns that it borrows.
         """
         mine = sum(self._claims.of(each) is not None for each in buckets) if self._claims.are_known else 0
         if mine:
@@ -292,6 +290,10 @@ class Dispatcher:
 
     def after_rival_claim(self, partitions: Sequence[int]) -> None:
         self.ownership.claimed_by_others(partitions)
+
+    def after_heartbeat(self, told: Told) -> None:
+        self.log_guard.heard(told)
+        self.ownership.lineage(told.lineage)
 
     def after_members(self, members: list[Member]) -> None:
         self.ownership.members(members)

@@ -157,7 +157,7 @@ class Parts:
 
     def _make_ownership(self) -> None:
         settings, outside, then = self._settings, self._outside, self.dispatcher
-        self.log_guard = LogGuard(
+        self.log_guard = then.log_guard = LogGuard(
             outside.reader,
             outside.lane_logs,
             self.clock,

@@ -19,12 +19,13 @@ import contextlib
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.errors import StoreReadOnlyError
 from argosy.life import LOCK_GRACE_S, is_alive
 from argosy.store import worker
@@ -40,13 +41,25 @@ _RETRY_S_MIN, _RETRY_S_MAX = 0.02, 1.0
 _BEATS_MISSED_MAX = 2
 
 
-class SignsOfLife:
-    """The signs of life of one worker, from `start` to `stop`.
+class Living(Protocol):
+    """The worker of which these are the signs of life."""
 
-    The thread calls state() for each heartbeat. The other callbacks run on the loop that called `start`: on_members
-    after every notification of the fleet and every change of its members, on_lineage and on_log with the answer to
-    every heartbeat.
-    """
+    def beat(self) -> Beat:
+        """Return what the next heartbeat says. Called from the thread."""
+
+
+class AfterHeartbeat(Protocol):
+    """What SignsOfLife tells, on the loop that called `start`."""
+
+    def after_members(self, members: list[Member]) -> None:
+        """The fleet was notified, or its members have changed."""
+
+    def after_heartbeat(self, told: Told) -> None:
+        """Postgres has answered a heartbeat."""
+
+
+class SignsOfLife:
+    """The signs of life of one worker, from `start` to `stop`."""
 
     def __init__(
         self,
@@ -54,24 +67,18 @@ class SignsOfLife:
         worker_id: uuid.UUID,
         worker_no: int,
         clock: Clock,
-        *,
-        interval_s: float,
-        ttl_s: float,
-        state: Callable[[], Beat],
-        on_members: Callable[[list[Member]], None],
-        on_lineage: Callable[[int], None],
-        on_log: Callable[[Told], None],
+        settings: Settings,
+        living: Living,
+        then: AfterHeartbeat,
     ) -> None:
         self._dsn = dsn
         self._worker_id = worker_id
         self._worker_no = worker_no
         self._clock = clock
-        self._interval_s = interval_s
-        self._ttl_s = ttl_s
-        self._state = state
-        self._on_members = on_members
-        self._on_lineage = on_lineage
-        self._on_log = on_log
+        self._interval_s = settings.heartbeat_interval_s
+        self._ttl_s = settings.heartbeat_ttl_s
+        self._living = living
+        self._then = then
         self._owner_loop: asyncio.AbstractEventLoop | None = None
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
@@ -99,7 +106,7 @@ class SignsOfLife:
         self._thread.start()
 
     def beat_soon(self) -> None:
-        """Send a heartbeat now, because `state` has changed and other workers wait to hear of it. From any thread."""
+        """Send a heartbeat now, because other workers wait to hear of a change. From any thread."""
 
         def wake() -> None:
             self._has_to_beat = True
@@ -167,13 +174,12 @@ class SignsOfLife:
                 else:
                     is_back = self._was_silent()
                 is_asked_for, self._has_to_beat = self._has_to_beat, False
-                told = await worker.beat(connection, self._worker_id, self._state())
+                told = await worker.beat(connection, self._worker_id, self._living.beat())
                 if is_back or is_asked_for:  # when back: others may have taken us for dead, and we may have missed news
                     await worker.notify_fleet(connection)
             self._beaten()
             if told is not None:
-                self._tell(self._on_lineage, told.lineage)
-                self._tell(self._on_log, told)
+                self._tell(self._then.after_heartbeat, told)
             await self._listen(connection, self._clock.monotonic_s() + self._beat_after_s())
 
     def _beat_after_s(self) -> float:
@@ -233,7 +239,7 @@ class SignsOfLife:
         if has_changed:
             self._new_neighbour.set()
         if has_changed or is_news:
-            self._tell(self._on_members, members)
+            self._tell(self._then.after_members, members)
 
     async def _watch(self, connection: Any) -> None:
         """Wait for the neighbour's lock. Returns when there is another neighbour: begin anew on another connection."""

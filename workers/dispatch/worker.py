@@ -71,16 +71,7 @@ class Worker:
         worker_no = await when_ready(lambda: self._register(ops.port))
         await when_ready(lambda: self._workers.forget_dead(settings.worker_forget_s))
         signs = self._signs = SignsOfLife(
-            self._dsn,
-            outside.worker_id,
-            worker_no,
-            parts.clock,
-            interval_s=settings.heartbeat_interval_s,
-            ttl_s=settings.heartbeat_ttl_s,
-            state=self._beat,
-            on_members=parts.dispatcher.after_members,
-            on_lineage=parts.ownership.lineage,
-            on_log=parts.log_guard.heard,
+            self._dsn, outside.worker_id, worker_no, parts.clock, settings, self, parts.dispatcher
         )
         signs.start()
         identity = await when_ready(lambda: outside.reader.open(parts.intake.take, parts.ownership.eligible))
@@ -161,7 +152,7 @@ class Worker:
     def _is_store_read_only(self) -> bool:
         return self._signs is not None and self._signs.is_read_only
 
-    def _beat(self) -> Beat:
+    def beat(self) -> Beat:
         """Return what the next heartbeat says. Called from another thread."""
         owned = list(self._parts.claims.owned.values())
         return Beat(
