@@ -53,6 +53,8 @@ _SECRET: Final = {"secret": True}
 # A worker learns of a heartbeat's answer up to 0.25 s after it came, and gives partitions up 0.75 s before its session
 # ends (logs/word.py).
 _HEARD_WITHIN_MS: Final = 1_200
+# What the end of a worker takes beside its waiting: leaving the group, closing connections, exit handlers of users.
+_LETTING_GO_S: Final = 10.0
 Secret = Annotated[str, Field(repr=False, json_schema_extra=_SECRET)]
 
 # Names of the shared configuration that this version does not read. Those that are set are logged at start.
@@ -126,6 +128,10 @@ class Settings(BaseSettings):
         default="", max_length=64, description="Name of the build that workers announce; empty: Argosy's version."
     )
 
+    argosy_ready_s: Seconds = Field(
+        default=60.0, description="How long `argosy up` and `argosy.Argosy` wait until what they start is ready."
+    )
+
     # Truth
     state_db_uri: Secret = Field(
         default="", description="Postgres that holds the truth; empty: an embedded one, for `argosy up`."
@@ -137,6 +143,12 @@ class Settings(BaseSettings):
         description="Connections of one process for reading (two more of a worker are for writing).",
     )
     state_db_timeout_s: Seconds = Field(default=10.0, description="Bound of one read.")
+    state_db_idle_s: float = Field(
+        default=300.0,
+        ge=1,
+        le=86_400,
+        description="A connection for reading that is idle for so long is closed.",
+    )
     flush_rows_max: int = Field(default=400, ge=1, le=10_000, description="Turns that one flush writes at the most.")
     flush_size_bytes_max: int = Field(
         default=8_388_608,
@@ -216,6 +228,18 @@ class Settings(BaseSettings):
     log_append_timeout_s: Seconds = Field(default=15.0, description="After this an append's outcome is unknown: 504.")
     log_queue_max: int = Field(
         default=20_000, ge=100, le=1_000_000, description="Appends in flight at which a gateway answers 503."
+    )
+    log_queue_size_bytes_max: int = Field(
+        default=134_217_728,
+        ge=1_048_576,
+        le=2_147_482_624,
+        description="Data of appends in flight at which a gateway answers 503.",
+    )
+    log_read_ahead_size_bytes_max: int = Field(
+        default=16_777_216,
+        ge=1_048_576,
+        le=2_147_482_624,
+        description="Kafka: data of records that a worker has fetched and not taken at which it fetches no more.",
     )
     log_batch_max: int = Field(default=400, ge=1, le=10_000, description="Records that one accept takes at the most.")
     log_batch_size_bytes_max: int = Field(
@@ -327,6 +351,25 @@ class Settings(BaseSettings):
         le=10_000,
         description="Connections beyond GATEWAY_CONNECTIONS_MAX that are told so (503), at once; others are cut off.",
     )
+    gateway_keep_alive_s: int = Field(
+        default=75,
+        ge=1,
+        le=3_600,
+        description="An idle connection is closed after this. Longer than clients and proxies keep one: the side that "
+        "sends requests must be the one that closes it.",
+    )
+    gateway_stop_s: float = Field(
+        default=20.0,
+        ge=2,
+        le=3_600,
+        description="How long a gateway may take to end when its parent is gone; requests have half of that.",
+    )
+    gateway_tenants_max: int = Field(
+        default=10_000,
+        ge=1,
+        le=10_000_000,
+        description="Tenants that the limits of rates remember, before those who have used nothing are forgotten.",
+    )
     gateway_streams_max: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Event streams open at one gateway process; then 503."
     )
@@ -339,7 +382,25 @@ class Settings(BaseSettings):
     sse_heartbeat_s: float = Field(
         default=15.0, gt=0, le=20, description="An event stream that has nothing to tell says so this often."
     )
+    stream_credit_size_bytes: int = Field(
+        default=65_536,
+        ge=4_096,
+        le=16_777_216,
+        description="What a worker may send for one client before that has taken it.",
+    )
     page_size_max: int = Field(default=200, ge=1, le=1_000, description="Rows of one page of a list.")
+    events_page_size_max: int = Field(
+        default=1_000, ge=1, le=10_000, description="Events of one page of a turn's events, by default, too."
+    )
+    answer_steps_max: int = Field(
+        default=2_000, ge=1, le=50_000, description="Events of steps that the answer for one turn shows."
+    )
+    answer_size_bytes_max: int = Field(
+        default=4_194_304,
+        ge=65_536,
+        le=134_217_728,
+        description="Data of events in one answer; the event that passes this is the last.",
+    )
 
     # Dispatch worker
     agent_dispatch_backend: Literal["inline", "queue"] = Field(
@@ -448,6 +509,12 @@ class Settings(BaseSettings):
         gt=0,
         le=300,
         description="How long a new owner waits for what a living former one leaves, before it runs turns again.",
+    )
+    partition_measure_s: float = Field(
+        default=15.0,
+        gt=0,
+        le=3_600,
+        description="How often a worker asks Postgres for the age of the oldest turn of each of its partitions.",
     )
     suspect_watch_s_max: float = Field(
         default=120.0,
@@ -610,6 +677,13 @@ class Settings(BaseSettings):
         if self.task_queue_backend:
             return self.task_queue_backend
         return "kafka" if self.kafka_bootstrap_servers else "postgres"
+
+    @property
+    def stop_s(self) -> float:
+        """How long a process of this fleet may take to end in order, once it is told to; who waits for it kills it
+        then. A worker waits for its turns and for Postgres, and lets go of the log and of its peers beside that.
+        """
+        return max(self.gateway_stop_s, self.drain_timeout_s + self.drain_write_s) + _LETTING_GO_S
 
     @property
     def topic(self) -> str:

@@ -31,9 +31,6 @@ from argosy.process.parent import EXIT_CODE_ABANDONED, watch_parent
 log = telemetry.logger()
 
 BACKLOG: Final = 2_048
-STOP_S: Final = 20.0
-# Longer than clients and proxies keep an idle connection: the side that sends requests must be the one that closes it.
-KEEP_ALIVE_S: Final = 75
 
 
 class CannotStartError(Exception):
@@ -107,11 +104,11 @@ def _serve(settings: Settings, bound: socket.socket, parent_fd: int | None) -> i
         workers=settings.gateway_workers,
         loop="uvloop",
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(STOP_S / 2),
+        timeout_keep_alive=settings.gateway_keep_alive_s,
+        timeout_graceful_shutdown=int(settings.gateway_stop_s / 2),
     )
     if parent_fd is not None:
-        watch_parent(parent_fd, _ask_to_stop, STOP_S)
+        watch_parent(parent_fd, _ask_to_stop, settings.gateway_stop_s)
     if settings.gateway_workers > 1:
         Multiprocess(config, sockets=[bound]).run()
         is_started = True
@@ -148,14 +145,16 @@ def _app_of_process(settings: Settings) -> object:
     parent = multiprocessing.parent_process()
     if parent is not None:
         telemetry.set_up_logging(settings.log_level, settings.log_format)
-        threading.Thread(target=_end_with, args=(parent.sentinel,), name="watch-parent", daemon=True).start()
+        threading.Thread(
+            target=_end_with, args=(parent.sentinel, settings.gateway_stop_s), name="watch-parent", daemon=True
+        ).start()
     app = create_app(settings)
     garbage.settle()
     return app
 
 
-def _end_with(sentinel: int) -> None:
+def _end_with(sentinel: int, within_s: float) -> None:
     multiprocessing.connection.wait([sentinel])
     _ask_to_stop()
-    threading.Event().wait(STOP_S)
+    threading.Event().wait(within_s)
     os._exit(EXIT_CODE_ABANDONED)

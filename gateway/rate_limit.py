@@ -3,19 +3,16 @@
 Units: rate in requests (turns, or signals) per second, burst in requests. A rate of 0 means no limit.
 """
 
-from typing import Final
-
 from argosy import telemetry
 from argosy.clock import Clock
-
-TENANTS_MAX: Final = 10_000
 
 
 class RateLimit:
     """How many requests each tenant may send now."""
 
-    def __init__(self, rate: float, burst: float, clock: Clock) -> None:
-        """burst: 0 means twice the rate. It is one request at the least."""
+    def __init__(self, rate: float, burst: float, clock: Clock, *, tenants_max: int) -> None:
+        """burst: 0 means twice the rate. It is one request at the least. tenants_max: GATEWAY_TENANTS_MAX."""
+        self._tenants_max = tenants_max
         self._rate = rate
         self._burst = max(burst or 2 * rate, 1.0)
         self._clock = clock
@@ -29,7 +26,7 @@ class RateLimit:
         tokens = self._tokens(tenant, now_s)
         granted = min(count, int(tokens))
         telemetry.RATE_LIMITED.inc(count - granted)
-        if len(self._buckets) >= TENANTS_MAX and tenant not in self._buckets:
+        if len(self._buckets) >= self._tenants_max and tenant not in self._buckets:
             self._forget_full(now_s)
         self._buckets[tenant] = (tokens - granted, now_s)
         return granted

@@ -77,7 +77,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
     poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count)
     log_monitor = LogMonitor(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
-    connections = WorkerConnections(catalog, keys.calls, clock)
+    connections = WorkerConnections(catalog, keys.calls, clock, settings.stream_credit_size_bytes)
     return State(
         settings=settings,
         clock=clock,
@@ -92,8 +92,15 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_monitor, pool, catalog, poking, clock),
-        rate_limit=RateLimit(settings.gateway_rate_limit, settings.gateway_rate_burst, clock),
-        signal_rate_limit=RateLimit(settings.gateway_signal_rate_limit, settings.gateway_signal_rate_burst, clock),
+        rate_limit=RateLimit(
+            settings.gateway_rate_limit, settings.gateway_rate_burst, clock, tenants_max=settings.gateway_tenants_max
+        ),
+        signal_rate_limit=RateLimit(
+            settings.gateway_signal_rate_limit,
+            settings.gateway_signal_rate_burst,
+            clock,
+            tenants_max=settings.gateway_tenants_max,
+        ),
         cursors=PageCursors(keys.cursors),
         places_key=keys.places,
     )

@@ -23,6 +23,13 @@ INTERVAL_S_MAX: Final = 0.25
 _Question = tuple[uuid.UUID, str]
 
 
+class _NoFrames:
+    """A client that waits for an ending, and has and gets no frames."""
+
+    def resume(self) -> tuple[int, int]:
+        return 0, 0
+
+
 class Waiting:
     """The requests of this process that wait for a turn to end. Used from one event loop."""
 
@@ -73,9 +80,8 @@ class Waiting:
     ) -> uuid.UUID | None:
         """Return turn_id once it has ended, or the id of the turn of which it is a duplicate; None without either."""
         partition = ids.partition_of(ids.turn_bucket(turn_id), self._partition_count)
-        follower = Follower(
-            self._connections, Target(tenant, partition, turn_id=turn_id, is_ending_only=True), lambda: (0, 0)
-        )
+        target = Target(tenant, partition, turn_id=turn_id, is_ending_only=True)
+        follower = Follower(self._connections, target, _NoFrames())
         interval_s = INTERVAL_S_MIN
         self._followers.add(follower)
 

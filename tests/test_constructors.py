@@ -46,7 +46,6 @@ MEANT: Final = {
 }
 # Functions that forward a call, and how many a class takes: none may be added, and one that went leaves the table.
 FORWARDED: Final = {
-    "Follower": 1,
     "History": 1,
     "InHand": 1,
     "Lending": 1,

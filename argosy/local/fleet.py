@@ -31,7 +31,6 @@ from argosy.workflow.catalog import Catalog
 log = structlog.get_logger()
 
 _RESTART_S: Final = 0.5
-_READY_WITHIN_S: Final = 60.0
 _READY_LOOK_S: Final = 0.02
 
 
@@ -62,12 +61,12 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
         _make_private(socket_path.parent)
         await stack.enter_async_context(serving(settings, socket_path))
         try:
-            async with asyncio.timeout(_READY_WITHIN_S):
+            async with asyncio.timeout(settings.argosy_ready_s):
                 names = {each.name for each in catalog.definitions}
                 while not names <= await list_workflow_names(pool, settings.lane):
                     await clock.sleep(_READY_LOOK_S)
         except TimeoutError as error:
-            raise UnavailableError(f"the worker is not ready after {_READY_WITHIN_S:g} s") from error
+            raise UnavailableError(f"the worker is not ready after {settings.argosy_ready_s:g} s") from error
         yield
 
 

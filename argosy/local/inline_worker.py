@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 import structlog
 
@@ -14,8 +13,6 @@ from argosy.local.processes import WORKER
 from argosy.local.supervisor import Ended, Part, ProcessPart, Supervisor
 
 log = structlog.get_logger()
-
-_STOP_S: Final = 40.0
 
 
 @contextmanager
@@ -38,7 +35,7 @@ def inline_worker(settings: Settings) -> Iterator[None]:
     finally:
         stopping.set()
         watcher.join()
-        worker.stop(_STOP_S)
+        worker.stop(settings.stop_s)
 
 
 def _say_ended(part: Part, ended: Ended, delay_s: float) -> None:

@@ -30,9 +30,7 @@ from argosy.process.parent import watch_parent
 from argosy.process.stopping import Stopping
 from argosy.store import migrate, preflight
 
-_READY_WITHIN_S: Final = 60.0
 _LOOK_S: Final = 0.2
-_STOP_S: Final = 40.0
 _BROKEN_CODE: Final = 3  # the exit code of a worker that cannot load a workflow
 
 
@@ -52,7 +50,8 @@ class Tree:
         self._port = settings.port
         self._postgres: EmbeddedPostgres | None = None
         if parent_fd is not None:
-            watch_parent(parent_fd, self._stopping.set, _STOP_S)
+            # The gateway ends before the worker is told to.
+            watch_parent(parent_fd, self._stopping.set, settings.gateway_stop_s + settings.stop_s)
 
     def run(self) -> int:
         with ExitStack() as stack:
@@ -115,10 +114,12 @@ class Tree:
 
     def _wait_ready(self) -> str:
         """Wait until the gateway is ready and a worker has registered workflows. Returns the gateway's URL, also when
-        this process is told to stop first. Raises UnavailableError when a child ends first, or after _READY_WITHIN_S.
+        this process is told to stop first. Raises UnavailableError when a child ends first, or after
+        ARGOSY_READY_S.
         """
         url = http_url(self._settings.host, self._port)
-        deadline_s = self._clock.monotonic_s() + _READY_WITHIN_S
+        ready_s = self._settings.argosy_ready_s
+        deadline_s = self._clock.monotonic_s() + ready_s
         with httpx2.Client(timeout=2.0, trust_env=False) as client:
             while not self._stopping.wait(0.05):
                 if (first := self._supervisor.first_ended()) is not None:
@@ -129,7 +130,7 @@ class Tree:
                 if _is_ready(client, url):
                     return url
                 if self._clock.monotonic_s() > deadline_s:
-                    raise UnavailableError(f"the gateway at {url} is not ready after {_READY_WITHIN_S:g} s")
+                    raise UnavailableError(f"the gateway at {url} is not ready after {ready_s:g} s (ARGOSY_READY_S)")
         return url
 
     def _check_postgres(self) -> None:
@@ -145,7 +146,7 @@ class Tree:
         for process in (GATEWAY, MAINTENANCE, WORKER):
             if (child := self._children.pop(process, None)) is not None:
                 self._supervisor.forget(child)
-                child.stop(_STOP_S)
+                child.stop(self._settings.stop_s)
 
 
 def _free_port(host: str, port: int) -> int:

@@ -48,7 +48,7 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
         "enable.partition.eof": True,  # tells the end of a partition whose last positions hold no record
         # Fetch little ahead, since a pause throws it away; so the fetcher must look again soon, not after 1 s.
         "queued.min.messages": 2 * settings.log_batch_max,
-        "queued.max.messages.kbytes": 16_384,
+        "queued.max.messages.kbytes": settings.log_read_ahead_size_bytes_max // 1024,
         "fetch.queue.backoff.ms": 20,
         # A resumed partition waits for the fetch under way, and a broker holds an empty fetch this long.
         "fetch.wait.max.ms": 100,

@@ -39,7 +39,6 @@ _POLL_S: Final = 0.1
 _BUSY_APPENDS: Final = 4  # with so many in flight, further appends are collected
 _PROBE_S: Final = 0.5  # how long one look for a living broker may take while all are down
 _METADATA_TIMEOUT_S: Final = 5.0
-_QUEUE_KBYTES: Final = 131_072
 
 # Errors with which the broker, or librdkafka before it sent anything, says that this record will not be written.
 _REJECTED: Final = frozenset(
@@ -119,7 +118,7 @@ class KafkaWriter:
             "request.timeout.ms": max(1_000, int(self._timeout_s * 450)),
             "retry.backoff.ms": _RETRY_BACKOFF_MS,
             "queue.buffering.max.messages": settings.log_queue_max,
-            "queue.buffering.max.kbytes": _QUEUE_KBYTES,
+            "queue.buffering.max.kbytes": settings.log_queue_size_bytes_max // 1024,
             "message.max.bytes": message_bytes_max(settings),
             "logger": self._messages,
             "error_cb": self._on_error,

@@ -31,7 +31,6 @@ log = structlog.get_logger()
 
 _RECORDS_MAX: Final = 2_000  # per call
 _SIZE_BYTES_MAX: Final = 8_388_608  # per call; its first request may be larger
-_QUEUE_BYTES_MAX: Final = 134_217_728
 _RECONNECT_S: Final = 0.2
 
 _encode_headers = msgspec.msgpack.Encoder().encode
@@ -67,6 +66,7 @@ class PostgresWriter:
         # Half of the time for waiting, half for the call: nothing is written later than the whole after `append` began.
         self._call_timeout_s = settings.log_append_timeout_s / 2
         self._queue_max = settings.log_queue_max
+        self._queue_size_bytes_max = settings.log_queue_size_bytes_max
         self._clock = clock
         self._pid = os.getpid()
         self._connection = PostgresConnection(dsn, "argosy log writer", settings.state_db_timeout_s)
@@ -160,7 +160,8 @@ class PostgresWriter:
         if self._down_reason:
             return self._down_reason
         too_many = self._records_queued + len(request.entries) > self._queue_max
-        if self._in_flight and (too_many or self._bytes_queued + request.size_bytes > _QUEUE_BYTES_MAX):
+        too_large = self._bytes_queued + request.size_bytes > self._queue_size_bytes_max
+        if self._in_flight and (too_many or too_large):
             return "too many appends are in flight"
         if not all(0 <= entry.partition < self.partition_count for entry in request.entries):
             return f"the topic {self._topic} has {self.partition_count} partitions"

@@ -30,8 +30,9 @@ from argosy.store.session_settings import SESSION_SETTINGS
 
 _SQL: Final = load_queries("session_settings")
 
+# Not a setting: a part of STATE_DB_TIMEOUT_S for a read, and loops try again. So this only says how soon they notice a
+# silent server, and signs of life and leaders count on it.
 CONNECT_TIMEOUT_S: Final = 5.0
-IDLE_S: Final = 300.0
 
 # The errors of a server that is lost, restarting, or refuses the connection.
 UNAVAILABLE: Final = (
@@ -119,16 +120,17 @@ def _without_login(dsn: str, error: ValueError) -> str:
 class Pool:
     """Reads, each bounded by STATE_DB_TIMEOUT_S. Can be used while the server is away: each read raises then.
 
-    Bounds: `size` connections, opened when they are needed; a connection that was not needed for IDLE_S is closed.
+    Bounds: `size` connections, opened when they are needed; a connection that was not needed for idle_s is closed.
 
     It is not asyncpg's own pool, which wraps each connection and cleans up what a statement may have left behind in its
     session. That costs 50 µs of CPU per read, as much as all the rest of a small one, and single statements leave
     nothing behind.
     """
 
-    def __init__(self, dsn: str, size: int, timeout_s: float) -> None:
+    def __init__(self, dsn: str, size: int, timeout_s: float, *, idle_s: float = 300.0) -> None:
         self._dsn = dsn
         self._timeout_s = timeout_s
+        self._idle_s = idle_s
         self._free = asyncio.Semaphore(size)
         # (connection, since when it is idle), the last used at the end: it is used again first.
         self._idle: deque[tuple[Any, float]] = deque()
@@ -209,21 +211,21 @@ class Pool:
             loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.time()))
             if self._sweep is None:
-                self._sweep = loop.call_later(IDLE_S, self._close_old)
+                self._sweep = loop.call_later(self._idle_s, self._close_old)
 
     def _close_old(self) -> None:
-        """Close connections that were idle for IDLE_S, and run again when the next one will be due."""
+        """Close connections that were idle for idle_s, and run again when the next one will be due."""
         loop = asyncio.get_running_loop()
         self._sweep = None
-        while self._idle and loop.time() - self._idle[0][1] >= IDLE_S:
+        while self._idle and loop.time() - self._idle[0][1] >= self._idle_s:
             self._idle.popleft()[0].terminate()
         if self._idle:
-            self._sweep = loop.call_at(self._idle[0][1] + IDLE_S, self._close_old)
+            self._sweep = loop.call_at(self._idle[0][1] + self._idle_s, self._close_old)
 
 
 @asynccontextmanager
 async def open_pool(settings: Settings, dsn: str) -> AsyncIterator[Pool]:
-    pool = Pool(dsn, settings.state_db_pool_size, settings.state_db_timeout_s)
+    pool = Pool(dsn, settings.state_db_pool_size, settings.state_db_timeout_s, idle_s=settings.state_db_idle_s)
     try:
         yield pool
     finally:

@@ -20,7 +20,7 @@ from argosy.gateway.openapi import answers, or_stream, problems
 from argosy.gateway.parameters import INTEGER_MAX, NO_NUL_PATTERN, Limit, page_size, strict
 from argosy.gateway.problems import Problem
 from argosy.gateway.resolve import partition_of, resolve, turn_id_of
-from argosy.gateway.routes.turns import ANSWER_SIZE_BYTES_MAX, json_response, read_turn
+from argosy.gateway.routes.turns import json_response, read_turn
 from argosy.gateway.state import State, state_of
 from argosy.gateway.stream.event_id import BEGIN, EventId, parse, parse_from
 from argosy.gateway.stream.history import History
@@ -36,7 +36,6 @@ from argosy.store import turn as turns
 
 router: Final = APIRouter(prefix="/v1", tags=["events"], dependencies=[strict])
 
-EVENTS_MAX: Final = 1_000
 NOW: Final = "now"
 
 After = Annotated[int | None, Query(ge=0, le=INTEGER_MAX, description="For a page: number of the last event seen.")]
@@ -110,14 +109,15 @@ async def _page(state: State, requested: uuid.UUID, tenant: str, after: int, lim
     found = await resolve(state, turns.find_turn, requested, tenant)
     if found is None:
         return json_response(views.TurnEvents(turn_id=requested, events=[], next=after))
+    events_max = state.settings.events_page_size_max
     rows = await stored.list_turn_events(
         state.pool,
         found.turn_id,
         tenant,
         state.settings.lane,
         after=after,
-        limit=page_size(limit, EVENTS_MAX, EVENTS_MAX),
-        size_bytes_max=ANSWER_SIZE_BYTES_MAX,
+        limit=page_size(limit, events_max, events_max),
+        size_bytes_max=state.settings.answer_size_bytes_max,
         result_size_bytes_max=state.settings.event_result_size_bytes_max,
     )
     events = [views.event(row) for row in rows]

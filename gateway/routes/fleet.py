@@ -26,7 +26,7 @@ from argosy.store import catalog, dead_letter, fleet
 
 router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
 
-VALUE_SIZE_BYTES_MAX: Final = 4_096
+VALUE_SIZE_BYTES_MAX: Final = 4_096  # enough to recognize a record; clients are told its whole size
 # How much Postgres looks at for one page, for all its partitions together: some 50 ms at the most.
 SESSIONS_LOOKED_AT_MAX: Final = 10_000
 TURNS_COUNTED_MAX: Final = 100_000

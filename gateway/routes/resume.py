@@ -21,7 +21,7 @@ from argosy.store import inbox
 
 router: Final = APIRouter(prefix="/v1", tags=["turns"], dependencies=[strict])
 
-TURNS_MAX: Final = 1_000
+TURNS_MAX: Final = 1_000  # of the contract: the OpenAPI document has it, and a call that asks for more is refused
 
 _Text = Annotated[str | None, Query(min_length=1, max_length=256, pattern=NO_NUL_PATTERN)]
 

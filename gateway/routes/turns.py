@@ -20,12 +20,6 @@ from argosy.turn.status import ENDED, Status
 
 router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
 
-STEP_EVENTS_MAX: Final = 2_000
-# How much data of events one answer has; the event that passes this bound is the last.
-ANSWER_SIZE_BYTES_MAX: Final = 4_194_304
-
-_READ_TURN: Final = partial(turns.get_turn, steps_max=STEP_EVENTS_MAX, size_bytes_max=ANSWER_SIZE_BYTES_MAX)
-
 
 @router.get("/{turn_id}", responses=answers("Turn", 404))
 async def get_turn(
@@ -84,7 +78,9 @@ async def explain_turn(turn_id: str, request: Request) -> Response:
 
 async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Turn:
     """Return what GET shows of a turn. Raises: Problem, StoreUnavailableError."""
-    row = await resolve(state, _READ_TURN, requested, tenant)
+    settings = state.settings
+    read = partial(turns.get_turn, steps_max=settings.answer_steps_max, size_bytes_max=settings.answer_size_bytes_max)
+    row = await resolve(state, read, requested, tenant)
     if row is None:
         return views.Turn(turn_id=requested, status=Status.ACCEPTED, accepted_at=views.minted_at(requested))
     return views.turn(row, requested)

@@ -16,10 +16,14 @@ _FRESH_S: Final = 0.05
 
 
 class WorkerConnections:
-    """Opens a connection when a worker gets its first subscription. Used from one event loop."""
+    """Opens a connection when a worker gets its first subscription. Used from one event loop.
 
-    def __init__(self, catalog: Catalog, key: bytes, clock: Clock) -> None:
+    credit_size_bytes: what a worker may send for one subscription before its client has taken it.
+    """
+
+    def __init__(self, catalog: Catalog, key: bytes, clock: Clock, credit_size_bytes: int) -> None:
         self.clock = clock
+        self.credit_size_bytes = credit_size_bytes
         self._catalog = catalog
         self._key = key
         self._connections: dict[Callee, WorkerConnection] = {}

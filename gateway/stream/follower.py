@@ -12,16 +12,14 @@ import asyncio
 import random
 import uuid
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from argosy.gateway.stream.connections import WorkerConnections
 from argosy.gateway.stream.subscription import Subscription, Target
 from argosy.rpc.signed_call import Callee
 from argosy.store.catalog import Owner
 
-CREDIT_BYTES: Final = 65_536
-_ENDING_CREDIT_BYTES: Final = 4_096
+_ENDING_CREDIT_BYTES: Final = 4_096  # an ending is sent without credit, too: no more than one item waits
 _FORMER_MAX: Final = 8
 _PAUSE_S_MIN: Final = 0.02
 _PAUSE_S_MAX: Final = 1.0
@@ -29,13 +27,20 @@ _PAUSE_S_MAX: Final = 1.0
 _ANSWER_S: Final = 2.5
 
 
-class Follower:
-    """The follower of one target. resume(): (attempt, n) of the last frame that the client has; n = 0: none."""
+class Resumable(Protocol):
+    """Whoever knows what the client has."""
 
-    def __init__(self, connections: WorkerConnections, target: Target, resume: Callable[[], tuple[int, int]]) -> None:
+    def resume(self) -> tuple[int, int]:
+        """Return (attempt, n) of the last frame that the client has; n = 0: none."""
+
+
+class Follower:
+    """The follower of one target. client: where a subscription goes on from."""
+
+    def __init__(self, connections: WorkerConnections, target: Target, client: Resumable) -> None:
         self._connections = connections
         self._target = target
-        self._resume = resume
+        self._client = client
         self._items: deque[tuple[Subscription, Any]] = deque()
         self._taken: Subscription | None = None
         self._news = asyncio.Event()
@@ -176,8 +181,8 @@ class Follower:
             self._target,
             callee,
             epoch=0,
-            resume=self._resume(),
-            credit_bytes=CREDIT_BYTES,
+            resume=self._client.resume(),
+            credit_bytes=self._connections.credit_size_bytes,
             is_frames_only=True,
         )
         self._connections.subscribe(former)
@@ -215,8 +220,8 @@ class Follower:
             self._target,
             Callee(owner.worker_id, owner.address),
             epoch=owner.epoch,
-            resume=self._resume(),
-            credit_bytes=_ENDING_CREDIT_BYTES if self._target.is_ending_only else CREDIT_BYTES,
+            resume=self._client.resume(),
+            credit_bytes=_ENDING_CREDIT_BYTES if self._target.is_ending_only else self._connections.credit_size_bytes,
         )
         self._connections.subscribe(subscription)
         try:

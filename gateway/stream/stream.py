@@ -168,7 +168,7 @@ class Stream:
                 self._follower.close()
                 self._follower = None
         if self._follower is None:
-            self._follower = Follower(self._connections, self._target, self._source.resume)
+            self._follower = Follower(self._connections, self._target, self._source)
             if not self._is_stopped and not self.is_over:
                 self._follower.open()
         return self._follower

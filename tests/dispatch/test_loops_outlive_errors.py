@@ -308,7 +308,7 @@ async def test_gauges_are_looked_at_after_a_measure_that_failed(
         async def sleep(self, delay_s: float) -> None:
             await asyncio.sleep(0)
 
-    gauges = PartitionGauges(PoolStub(), "default", Scheduler(1), Soon(), claims_of())
+    gauges = PartitionGauges(PoolStub(), "default", Scheduler(1), Soon(), claims_of(), measure_s=15)
     looks = Fails(error, None)
     monkeypatch.setattr(gauges, "look", looks)
     async with running(gauges.run()):

@@ -37,7 +37,7 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
     claims = claims_of(*owned.values())
     scheduler = Scheduler(look_ahead_turns=1)
     scheduler.accepted(ready_turn(owned[902], 1), is_head=True, read=Read())
-    gauges = PartitionGauges(None, "default", scheduler, SystemClock(), claims)  # type: ignore[arg-type]
+    gauges = PartitionGauges(None, "default", scheduler, SystemClock(), claims, measure_s=15)  # type: ignore[arg-type]
 
     gauges.look()
     await gauges.measure()
@@ -59,6 +59,6 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
 
 
 async def test_a_worker_that_owns_nothing_asks_nothing() -> None:
-    gauges = PartitionGauges(None, "default", Scheduler(1), SystemClock(), claims_of())  # type: ignore[arg-type]
+    gauges = PartitionGauges(None, "default", Scheduler(1), SystemClock(), claims_of(), measure_s=15)  # type: ignore[arg-type]
 
     await gauges.measure()

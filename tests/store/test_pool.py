@@ -149,11 +149,8 @@ async def test_who_waits_for_a_connection_in_vain_is_told_in_time(store_dsn: str
     await pool.close()
 
 
-async def test_connections_that_are_not_needed_any_more_are_closed_though_nobody_reads(
-    store_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("argosy.store.pool.IDLE_S", 0.05)
-    pool, connection = Pool(store_dsn, 3, 10.0), await connect(store_dsn)
+async def test_connections_that_are_not_needed_any_more_are_closed_though_nobody_reads(store_dsn: str) -> None:
+    pool, connection = Pool(store_dsn, 3, 10.0, idle_s=0.05), await connect(store_dsn)
 
     await asyncio.gather(*(pool.fetchval("SELECT pg_sleep(0.02)") for _ in range(3)))
 

@@ -263,3 +263,17 @@ def test_secrets_are_in_no_message_and_no_repr(environ: dict[str, str]) -> None:
 
     assert "p4ssword" not in "".join(traceback.format_exception(caught.value))
     assert "p4ss" not in repr(config.load(environ | SECRETS))
+
+
+@pytest.mark.parametrize(
+    ("environ", "stop_s"),
+    [
+        ({}, 40),
+        ({"DRAIN_TIMEOUT_S": "300"}, 320),
+        ({"DRAIN_TIMEOUT_S": "0", "DRAIN_WRITE_S": "600"}, 610),
+        ({"GATEWAY_STOP_S": "100"}, 110),
+        ({"DRAIN_TIMEOUT_S": "0", "DRAIN_WRITE_S": "1", "GATEWAY_STOP_S": "2"}, 12),
+    ],
+)
+def test_who_stops_a_process_waits_longer_than_the_process_may_take(environ: dict[str, str], stop_s: float) -> None:
+    assert config.load({"ARGOSY_CONFIG_DIR": "/nowhere", **environ}).stop_s == stop_s

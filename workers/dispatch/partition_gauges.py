@@ -18,7 +18,6 @@ from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 
 _LOOK_S: Final = 2.0  # memory is looked at this often
-_MEASURE_S: Final = 15.0  # Postgres is asked this often, idle or not: about as often as Prometheus scrapes
 _SESSIONS_MAX: Final = 4_000  # per query, of all partitions together: some 20 ms of Postgres
 _GAUGES: Final = (
     telemetry.PARTITION_LAG,
@@ -29,9 +28,15 @@ _GAUGES: Final = (
 
 
 class PartitionGauges:
-    """The gauges' loop: `run` goes on until cancelled. claims: read and never changed."""
+    """The gauges' loop: `run` goes on until cancelled. claims: read and never changed.
 
-    def __init__(self, pool: Pool, lane: str, scheduler: Scheduler, clock: Clock, claims: Claims) -> None:
+    measure_s (PARTITION_MEASURE_S): how often Postgres is asked, idle or not: about as often as Prometheus scrapes.
+    """
+
+    def __init__(
+        self, pool: Pool, lane: str, scheduler: Scheduler, clock: Clock, claims: Claims, *, measure_s: float
+    ) -> None:
+        self._measure_s = measure_s
         self._pool = pool
         self._lane = lane
         self._scheduler = scheduler
@@ -75,7 +80,7 @@ class PartitionGauges:
 
     async def _measure_when_due(self) -> None:
         now_s = self._clock.monotonic_s()
-        if self._measured_at_s is not None and now_s - self._measured_at_s < _MEASURE_S:
+        if self._measured_at_s is not None and now_s - self._measured_at_s < self._measure_s:
             return
         self._measured_at_s = now_s
         with contextlib.suppress(StoreUnavailableError):  # loops that cannot go on without Postgres log that it is away

@@ -189,7 +189,14 @@ class Parts:
         self.store_monitor = StoreMonitor(
             outside.reader, self.flusher, self.intake, self.admission, self.executor, self.clock, settings
         )
-        self.gauges = PartitionGauges(outside.pool, settings.lane, self.scheduler, self.clock, self.claims)
+        self.gauges = PartitionGauges(
+            outside.pool,
+            settings.lane,
+            self.scheduler,
+            self.clock,
+            self.claims,
+            measure_s=settings.partition_measure_s,
+        )
 
     # Turns of other builds
 

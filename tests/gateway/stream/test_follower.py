@@ -20,6 +20,7 @@ class WorkerConnections:
 
     def __init__(self) -> None:
         self.clock = SystemClock()
+        self.credit_size_bytes = 65_536
         self.asked: list[Subscription] = []
 
     def owner_of(self, partition: int) -> Owner:
@@ -47,9 +48,16 @@ def frame(n: int) -> Any:
     return Frame(n=n, patch=b"[]")
 
 
+class Client:
+    """One that has frame 100 of the first attempt."""
+
+    def resume(self) -> tuple[int, int]:
+        return 1, 100
+
+
 async def following(connections: WorkerConnections) -> tuple[Follower, Subscription]:
     """One whose owner has answered."""
-    follower = Follower(connections, Target("default", 1, turn_id=uuid.uuid4()), lambda: (1, 100))  # type: ignore[arg-type]
+    follower = Follower(connections, Target("default", 1, turn_id=uuid.uuid4()), Client())  # type: ignore[arg-type]
     follower.open()
     main = await connections.until_asked(1)
     say(main, subscribed=Subscribed())
