@@ -21,7 +21,8 @@ class Begun:
         self.turns: list[str] = []
         self.broken: list[tuple[str, Exception]] = []
         anything: Any = Anything()
-        self.attempts = Attempts(anything, anything, anything, anything, load({}), self)
+        nobody: Any = SimpleNamespace(subscribers=SimpleNamespace(count=0))
+        self.attempts = Attempts(anything, anything, nobody, anything, load({}), self)
 
         def begin(_: Execution, definition: Any, *__: Any) -> None:
             self.turns.append(definition)

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ from argosy import Context, emit, step
 from argosy.store.head import Head
 from argosy.turn.events import Event
 from argosy.turn.status import Status
+from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.stream.connection import GatewayConnection
+from argosy.workers.dispatch.turn import Turn
 from argosy.workflow import context as workflow_context
 from argosy.workflow.definition import step_of
-from tests.dispatch.joined_parts import Parts, catalog, loaded, make_turn, until
+from tests.dispatch.joined_parts import Parts, arguments_of, catalog, loaded, make_turn, until
 
 
 async def returns(context: Context) -> int:
@@ -184,3 +187,88 @@ async def test_a_function_is_inspected_when_it_is_first_run_and_never_again(
         await until(lambda: turn.status is Status.COMPLETED)
 
     assert (turn.result, inspected) == (b"[1,2,2,1]", [plain])
+
+
+def make_running(parts: Parts, *, crashes: int, resume: Resume) -> Turn:
+    """A turn that ran when its partition was claimed, and that nothing in memory or in its history is left of."""
+    turn = make_turn(parts.owned[0], "boom")
+    turn.status = turn.written_status = Status.RUNNING
+    turn.attempt = turn.written_attempt = 1
+    turn.accuse(crashes)
+    turn.resume_as(resume)
+    parts.heads.turns[turn.turn_id] = loaded(
+        turn.turn_id, turn.session_id, workflow="boom", status="running", attempt=1, crashes=crashes
+    )
+    return turn
+
+
+def trials_of(parts: Parts, turn: Turn) -> list[bytes | None]:
+    """What each flush wrote of the turn's trial. An array without any element is one of NULLs (columns.py)."""
+    calls = [arguments_of(call) for call in parts.stream.calls]
+    rows = [dict(zip_longest(call["u_turn"], call["u_trial"])) for call in calls]
+    return [row[turn.turn_id] for row in rows if turn.turn_id in row]
+
+
+async def test_a_turn_that_was_in_crashes_waits_without_a_slot_is_tried_and_ends() -> None:
+    async with Parts(catalog(returns), dispatch_slots=1) as parts:
+        accused, other = make_running(parts, crashes=2, resume=Resume.CRASHED), make_turn(parts.owned[0], "boom")
+        parts.scheduler.found(accused)
+        parts.executor.fill()
+        running, has_begun = parts.admission.running, accused.execution is not None
+        parts.scheduler.accepted(other, True, Read())
+        parts.executor.fill()
+        await until(lambda: other.status is Status.COMPLETED)
+        had_ended = accused.has_ended
+        await until(lambda: accused.status is Status.COMPLETED and parts.admission.running == 0)
+
+    assert (running, has_begun, had_ended) == (0, False, False)
+    assert any(trials_of(parts, accused))
+    assert not any(trials_of(parts, other))
+
+
+async def test_a_turn_that_is_not_accused_any_more_has_no_trial_in_its_row_either() -> None:
+    async with Parts(catalog(returns)) as parts:
+        turn = make_running(parts, crashes=0, resume=Resume.MOVED)
+        turn.put_on_trial(b"[]")
+        parts.scheduler.found(turn)
+        parts.executor.fill()
+        await until(lambda: turn.status is Status.COMPLETED)
+
+    assert trials_of(parts, turn)[0] is None
+
+
+async def test_who_follows_one_turn_makes_no_hop_for_another_and_who_follows_it_makes_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def shows(context: Context) -> None:
+        emit("answer", text="a")
+        await context.run(asyncio.Event().wait)
+
+    async with Parts(catalog(shows)) as parts:
+        asked: list[Turn] = []
+        listener_of = parts.frame_publisher.listener_of
+
+        def note(turn: Turn) -> Any:
+            asked.append(turn)
+            return listener_of(turn)
+
+        monkeypatch.setattr(parts.frame_publisher, "listener_of", note)
+        alone, followed = (make_turn(parts.owned[0], "boom", place=place) for place in (1, 2))
+        parts.scheduler.accepted(alone, True, Read())
+        parts.executor.fill()
+        await until(lambda: alone.execution is not None and alone.execution.has_begun)
+        asked_before = list(asked)
+        connection = parts.look_on(followed)
+        parts.scheduler.accepted(followed, True, Read())
+        parts.executor.fill()
+        frames: list[Any] = []
+
+        def has_come() -> bool:
+            frames.extend(item.frame for item in connection.take() if item.HasField("frame"))
+            return bool(frames)
+
+        await until(has_come)
+
+    assert asked_before == []
+    assert set(asked) == {followed}
+    assert uuid.UUID(bytes=frames[0].turn_id) == followed.turn_id

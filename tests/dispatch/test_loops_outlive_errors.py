@@ -388,6 +388,7 @@ async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(
 ) -> None:
     async with Parts(catalog(returns)) as parts:
         bad, good = (make_turn(parts.owned[0], "boom", place=place) for place in (1, 2))
+        parts.look_on(good)
 
         def is_followed(turn: Turn) -> bool:
             if turn is bad:

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
@@ -87,6 +88,7 @@ class Runner:
         definition = Workflow("flow", "1", "", function, is_async, False, False)
         self.asked: list[Turn] = []
         self.has_listener = False
+        self.subscribers = SimpleNamespace(count=1)
         self.clock = HandClock(1_000.0)
         self.threads = make_threads(steps=2, workflows=8, abandoned_max=4)
         self.scheduler = Scheduler(8)

@@ -126,6 +126,11 @@ class Turn(TurnRow):
         return self.status in ENDED
 
     @property
+    def is_accused(self) -> bool:
+        """Whether it was in a crash, and nothing that was recorded since speaks for it (execution/crash_rule.py)."""
+        return self.crashes > 0 or (self.status is Status.RUNNING and self.resume is Resume.CRASHED)
+
+    @property
     def goes_on_as_found(self) -> bool:
         """Whether Postgres has it running as it was when it came into memory: no event from here is durable yet."""
         return self.found_running_seq is not None and self.durable_seq == self.found_running_seq

@@ -49,21 +49,21 @@ class Admission:
     @property
     def running(self) -> int:
         """How many turns hold a slot."""
-        return len(self._admitted) - self.trials.resting
+        return len(self._admitted) - (self.trials.resting if self.trials.is_used else 0)
 
     @property
     def has_room(self) -> bool:
         """Whether one more turn may be admitted."""
         trials, flusher = self.trials, self._flusher
-        return (
-            len(self._admitted) - trials.resting + trials.reserved < self._slots
-            and flusher.waiting < self._flush_queue_max
-            and not flusher.is_full
-        )
+        taken = len(self._admitted)
+        if trials.is_used:
+            taken += trials.reserved - trials.resting
+        return taken < self._slots and flusher.waiting < self._flush_queue_max and not flusher.is_full
 
     def tried(self) -> Sequence[Turn]:
         """Return the turns whose trial begins now."""
-        return self.trials.look(self._slots - self.running) if self.trials.has_work else ()
+        trials = self.trials
+        return trials.look(self._slots - self.running) if trials.is_used and trials.has_work else ()
 
     def admit(self, turn: Turn) -> None:
         self._admitted.add(turn)
@@ -80,7 +80,8 @@ class Admission:
         """Free the turn's slot. Return whether it was admitted."""
         was_admitted = turn in self._admitted
         self._admitted.discard(turn)
-        self.trials.gone(turn)
+        if self.trials.is_used:
+            self.trials.gone(turn)
         return was_admitted
 
     def forget(self, owned: Owned) -> None:

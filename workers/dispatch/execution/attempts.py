@@ -84,7 +84,7 @@ class Attempts:
         """Write the turn's start, soon if anybody follows the turn. Begin its code in the next pass of the loop, or, if
         turn.awaits_start, once its start is durable.
         """
-        if self._followers.is_followed(turn):
+        if self._followers.subscribers.count and self._followers.is_followed(turn):
             self._flusher.add(turn)
         else:
             self._flusher.add_lazily(turn)

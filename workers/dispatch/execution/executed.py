@@ -39,8 +39,17 @@ class AfterExecution(AfterFreeing, Protocol):
         """The turn's build is not here, and the turn holds no slot."""
 
 
+class Counted(Protocol):
+    """Some of which there may be none. count: how many there are, known without a call."""
+
+    count: int
+
+
 class Followers(Protocol):
-    """Who follows turns."""
+    """Who follows turns: some of the subscribers. While there are none, nobody follows, and nothing need be asked."""
+
+    @property
+    def subscribers(self) -> Counted: ...
 
     def is_followed(self, turn: Turn) -> bool:
         """Whether anybody follows the turn and wants more of it than its end."""

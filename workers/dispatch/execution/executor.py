@@ -91,14 +91,15 @@ class Executor:
             self.admission.leave(turn)
             self._then.after_lack(turn)
             return
-        if not self._trials.may_begin(turn):
+        if turn.is_accused and not self._trials.may_begin(turn):
             if turn.cancel_id is not None and turn.status in (Status.RUNNING, Status.SUSPENDED):
                 self.end(turn, Status.CANCELLED, Event.TURN_CANCELLED)
             return
         if self._flusher.is_word_old(turn.owned):
             turn.await_start()
         turn_change.start(turn, definition.version)
-        self._trials.started(turn)
+        if self._trials.is_used or turn.trial is not None:
+            self._trials.started(turn)
         journal = self._attempts.open(turn)
         if (turn.cancel_id is not None or journal.replay.is_settled(CANCEL)) and not self.cancels.tell(turn):
             return
@@ -130,7 +131,7 @@ class Executor:
                 continue
             self._settled(turn)
             is_freed = True
-        if is_freed or self._trials.has_work:
+        if is_freed or (self._trials.is_used and self._trials.has_work):
             self._then.after_freeing()
 
     def end(self, turn: Turn, status: Status, event: Event) -> None:

@@ -133,7 +133,8 @@ class TurnJournal:
 
     def open(self, emitter: Emitter) -> None:
         self._turn.emit_by(emitter)
-        if self._followers.listener_of(self._turn) is not None:
+        followers = self._followers
+        if followers.subscribers.count and followers.listener_of(self._turn) is not None:
             emitter.look()
 
     def channels(self) -> Channels:
@@ -147,7 +148,7 @@ class TurnJournal:
         if self._is_closed:  # code that goes on after its turn ended, or rests: nothing it emits is shown
             turn.show(None)
         # A follower that comes from now on finds the channels; one that came before is asked for here.
-        elif (listener := self._followers.listener_of(turn)) is not None:
+        elif self._followers.subscribers.count and (listener := self._followers.listener_of(turn)) is not None:
             channels.listener = listener
 
     def starts_now(self, key: str) -> bool:

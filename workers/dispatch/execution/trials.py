@@ -34,7 +34,11 @@ _SLACK_S = 0.002  # a look a moment too early would have to be repeated
 
 
 class Trials:
-    """The trials of one worker. then: told when the time of a waiting turn may have come."""
+    """The trials of one worker. then: told when the time of a waiting turn may have come.
+
+    is_used: whether any turn was to be tried since the process began. Until then nothing rests, is reserved or has to
+    be looked at, and no turn need be told that it has gone.
+    """
 
     def __init__(self, flusher: Flusher, database_clock: DatabaseClock, settings: Settings, then: AfterFreeing) -> None:
         self._flusher = flusher
@@ -46,7 +50,7 @@ class Trials:
         self._admitted: dict[Turn, tuple[Standing, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_s = 0.0
-        self._is_used = False
+        self.is_used = False
 
     @property
     def has_work(self) -> bool:
@@ -71,7 +75,7 @@ class Trials:
         if turn in self._admitted:
             return True
         is_crash = turn.status is Status.RUNNING and turn.resume is Resume.CRASHED
-        if not is_crash and not turn.crashes:
+        if not turn.is_accused:
             return True
         if turn.status not in (Status.RUNNING, Status.SUSPENDED):
             return True  # an operator resumed it
@@ -93,7 +97,7 @@ class Trials:
             return False
         if known is not None and known.kind is Kind.WAITS and turn.resume is Resume.MOVED:
             turn.resume_as(Resume.UNHEARD)  # its former owner had not begun it again before the hand-over
-        self._is_used = True
+        self.is_used = True
         if self._suspects.meet(turn, standing, turn.tenant, _now_s()):
             self._admitted[turn] = standing, 0
             return True
@@ -102,9 +106,10 @@ class Trials:
         return False
 
     def started(self, turn: Turn) -> None:
-        """Put what the turn is tried for into its row. Its attempt is known, and none of its code has run."""
-        if not self._is_used and turn.trial is None:
-            return
+        """Put what the turn is tried for into its row. Its attempt is known, and none of its code has run.
+
+        Need not be called while nothing was ever tried, for a turn whose row says nothing of a trial.
+        """
         admitted = self._admitted.pop(turn, None)
         if admitted is None:
             turn.put_on_trial(None)
@@ -119,7 +124,7 @@ class Trials:
 
     def gone(self, turn: Turn) -> None:
         """Forget a turn that does not run here any more."""
-        if self._is_used:
+        if self.is_used:
             self._admitted.pop(turn, None)
             self._suspects.gone(turn)
 

@@ -36,7 +36,7 @@ class FramePublisher:
     def __init__(
         self, subscribers: Subscribers, clock: Clock, database_clock: DatabaseClock, *, coalesce_s: float
     ) -> None:
-        self._subscribers = subscribers
+        self.subscribers = subscribers
         self._clock = clock
         self._coalesce_s = coalesce_s
         self._database_clock = database_clock
@@ -50,11 +50,11 @@ class FramePublisher:
 
     def is_followed(self, turn: Turn) -> bool:
         """Whether anybody follows the turn and wants more of it than its end."""
-        return self._subscribers.has_follower(turn)
+        return self.subscribers.has_follower(turn)
 
     def listener_of(self, turn: Turn) -> Callable[[], None] | None:
         """Return what the turn's channels call, in any thread, when they are filled; None: nobody follows the turn."""
-        return partial(self.mark_changed, turn) if self._subscribers.has_follower(turn) else None
+        return partial(self.mark_changed, turn) if self.subscribers.has_follower(turn) else None
 
     def begin(self, each: Subscriber, turn: Turn) -> None:
         """Send a subscriber this turn's channels from now on, beginning behind the last frame that its client had."""
@@ -107,7 +107,7 @@ class FramePublisher:
         is_leaving = turn.stop is Stop.HANDOVER
         if turn.is_refused and not is_leaving:
             return
-        subscribers = self._subscribers.of_turn(turn)
+        subscribers = self.subscribers.of_turn(turn)
         if not subscribers:
             channels.listener = None
             return
@@ -117,7 +117,7 @@ class FramePublisher:
             # A step began only once all events before it were durable, so all that it shows may be sent. The workflow's
             # own channels are left out: it fills them again at the next owner.
             opened, durable_seq = [channel for channel in opened if channel.step], _ANY_SEQ
-        lineage, at_us = self._subscribers.lineage, int(self._database_clock.now_s() * 1_000_000)
+        lineage, at_us = self.subscribers.lineage, int(self._database_clock.now_s() * 1_000_000)
         make = partial(items.of_update, turn, lineage=lineage, at_us=at_us)
         for each in subscribers:
             if each.is_ending_only:
