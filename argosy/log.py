@@ -128,7 +128,7 @@ class Recovery(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """The right to trim: the leader of this role in this term may trim this log, and no other."""
+    """The right to trim: the leader of this role in this term may trim this log, and no other of its name."""
 
     role: str
     term: int
@@ -280,8 +280,9 @@ class LogAdmin(Protocol):
     async def trim(self, partition: int, position: int, fence: Fence | None = None) -> bool:
         """Delete the records before position. Returns False when that was too much for one call: call again.
 
-        Only a log in Postgres checks the fence; raises OwnershipLostError when the fence does not hold. Raises
-        LogUnavailableError.
+        fence: nothing is deleted of a topic that was made again under the name. A log in Postgres checks the term, too,
+        and raises OwnershipLostError when it is over. Kafka knows no terms: there a leader that comes late repeats what
+        it had decided in its term, and what was accepted long enough ago then is so now. Raises LogUnavailableError.
         """
         ...
 

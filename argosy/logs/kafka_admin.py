@@ -70,9 +70,11 @@ class KafkaAdmin:
     async def trim(self, partition: int, position: int, fence: Fence | None = None) -> bool:
         """Delete the records before `position`; always returns True.
 
-        Kafka knows no terms, so `fence` is ignored: a leader that trims after its term only repeats an earlier
-        decision, because positions only grow.
+        A request to delete has the topic's name and not its id, so the id is compared right before it is sent: of a
+        topic that was made again, nothing may have been accepted.
         """
+        if fence is not None and str((await self._describe()).topic_id) != fence.topic_id:
+            return True
         future = self._admin.delete_records(
             [TopicPartition(self._topic, partition, position)], request_timeout=REQUEST_TIMEOUT_S
         )
@@ -85,14 +87,18 @@ class KafkaAdmin:
 
     async def held(self) -> Held:
         """Count the topic's records. size_bytes is None: the Kafka client cannot ask for the size of log folders."""
-        topic = await self._metadata.describe()
-        if topic is None:
-            raise LogUnavailableError(f"the topic {self._topic} does not exist")
+        topic = await self._describe()
         spans = await self._metadata.spans([each.id for each in topic.partitions])
         return Held(sum(span.end - span.begin for span in spans.values()), None)
 
     async def close(self) -> None:
         """Do nothing: the client has nothing to wait for."""
+
+    async def _describe(self) -> Any:
+        topic = await self._metadata.describe()
+        if topic is None:
+            raise LogUnavailableError(f"the topic {self._topic} does not exist")
+        return topic
 
     async def _create(self, broker_count: int) -> None:
         replication = self._settings.kafka_replication or min(_REPLICATION_WANTED, broker_count)

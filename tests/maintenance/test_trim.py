@@ -122,6 +122,20 @@ async def test_a_log_that_was_cut_back_is_not_trimmed_by_what_was_marked_before(
     assert await trimming.spans() == [(0, 10), (0, 10)]
 
 
+async def test_a_leader_that_comes_late_trims_the_topic_that_it_looked_at_and_none_of_that_name(
+    trimming: Trimming,
+) -> None:
+    admin = open_admin(trimming.settings, trimming.settings.state_db_uri)
+    identity = await trimming.reader.identity()
+
+    assert await admin.trim(0, 6, Fence("trim", trimming.term, str(uuid.uuid4())))
+    assert await trimming.spans() == [(0, 10), (0, 10)]
+
+    assert await admin.trim(0, 6, Fence("trim", trimming.term, identity.topic_id))
+    assert await trimming.spans() == [(6, 10), (0, 10)]
+    await admin.close()
+
+
 @pytest.mark.parametrize("trimming", ["postgres"], indirect=True)
 async def test_a_deposed_leader_trims_nothing_of_the_postgres_log(trimming: Trimming) -> None:
     dsn = trimming.settings.state_db_uri
