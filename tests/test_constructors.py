@@ -18,7 +18,6 @@ COLLABORATORS_MAX: Final = 7
 LARGE: Final = {
     "Turn": "data: what a turn is known by",
     "Subscriber": "data: what a gateway asks for",
-    "Drain": "not yet joined to the dispatcher",
     "Inbox": "not yet joined to the dispatcher",
     "Lending": "not yet joined to the dispatcher",
 }

@@ -8,16 +8,13 @@ import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.log import LogReader
+from argosy.config import Settings
 from argosy.rounds import Rounds
 from argosy.workers.dispatch.builds.borrowing import Borrowing
-from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.execution.admission import Admission
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.ownership import Ownership
-from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.tasks import Background
 
 log = structlog.get_logger()
 
@@ -33,56 +30,45 @@ class Drain:
     at the most, and their outcomes follow the turns. Alone: running turns go on for DRAIN_TIMEOUT_S, and steps that are
     still in flight then are not waited for.
 
-    write_s (DRAIN_WRITE_S): how long Postgres may take to commit what is left to write: the last flushes and, of a
-    worker that is alone, its notes as well.
+    In both cases Postgres has DRAIN_WRITE_S to commit what is left to write: the last flushes and, of a worker that is
+    alone, its notes as well.
     """
 
     def __init__(
         self,
-        reader: LogReader,
-        scheduler: Scheduler,
-        admission: Admission,
-        flusher: Flusher,
         ownership: Ownership,
-        handover: Handover,
-        background: Background,
-        clock: Clock,
-        *,
-        claims: Claims,
         borrowing: Borrowing,
-        handover_s: float,
-        drain_timeout_s: float,
-        write_s: float,
+        admission: Admission,
+        handover: Handover,
+        flusher: Flusher,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
-        self._reader = reader
-        self._scheduler = scheduler
-        self._admission = admission
-        self._flusher = flusher
         self._ownership = ownership
-        self._handover = handover
-        self._background = background
-        self._clock = clock
-        self._owned = claims.owned
-        self._rounds = Rounds("drain", clock)
         self._borrowing = borrowing
-        self._handover_s = handover_s
-        self._drain_timeout_s = drain_timeout_s
-        self._write_s = write_s
+        self._admission = admission
+        self._handover = handover
+        self._flusher = flusher
+        self._clock = clock
+        self._rounds = Rounds("drain", clock)
+        self._handover_s = settings.handover_s
+        self._drain_timeout_s = settings.drain_timeout_s
+        self._write_s = settings.drain_write_s
 
     async def run(self) -> None:
         """Drain, in bounded time. A turn that has not ended by then goes on at another worker."""
         log.info(telemetry.WORKER_DRAINING, running=self._admission.running)
         has_company = self._ownership.fleet.has_company
-        self._ownership.is_draining = self._borrowing.is_draining = True
+        self._borrowing.is_draining = True
         with self._rounds.outlive():
-            await self._reader.leave()
+            await self._ownership.leave()
         if has_company:
-            await self._until(lambda: not self._owned, _CLAIM_WAIT_S)
+            await self._until(lambda: not self._ownership.owned, _CLAIM_WAIT_S)
         self._admission.drain()
         if has_company:
-            for each in self._owned.values():
+            for each in self._ownership.owned:
                 each.close()
-            self._handover.stop_starting(list(self._scheduler.live.values()))
+            self._handover.stop_starting(self._admission.turns)
         else:
             await self._until(lambda: not self._admission.running, self._drain_timeout_s)
         written_by_s = asyncio.get_running_loop().time() + self._write_s
@@ -97,7 +83,7 @@ class Drain:
             written_by_s = asyncio.get_running_loop().time() + self._handover_s
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(written_by_s):
-                await self._background.until_idle()
+                await self._handover.delivered()
 
     async def _until(self, is_so: Callable[[], bool], bound_s: float) -> None:
         until_s = self._clock.monotonic_s() + bound_s

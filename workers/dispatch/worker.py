@@ -131,19 +131,13 @@ class Worker:
     def _drain(self) -> Drain:
         parts = self._parts
         return Drain(
-            self._outside.reader,
-            parts.scheduler,
-            parts.admission,
-            parts.flusher,
             parts.ownership,
+            parts.borrowing,
+            parts.admission,
             parts.handover,
-            parts.background,
+            parts.flusher,
             parts.clock,
-            claims=parts.claims,
-            borrowing=parts.borrowing,
-            handover_s=self._settings.handover_s,
-            drain_timeout_s=self._settings.drain_timeout_s,
-            write_s=self._settings.drain_write_s,
+            self._settings,
         )
 
     # What others see

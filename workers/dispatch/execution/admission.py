@@ -8,7 +8,7 @@ Rules:
   their trials.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from argosy.config import Settings
 from argosy.workers.dispatch.execution.trials import Trials
@@ -45,6 +45,11 @@ class Admission:
     def reconnect(self) -> None:
         """Postgres answers again."""
         self.is_cut_off = False
+
+    @property
+    def turns(self) -> Collection[Turn]:
+        """The turns that were admitted: they hold a slot, or wait for their trial."""
+        return self._admitted
 
     @property
     def running(self) -> int:

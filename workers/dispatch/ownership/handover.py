@@ -164,6 +164,10 @@ class Handover:
         ]
         self._background.spawn(self._give_back(certain, back))
 
+    async def delivered(self) -> None:
+        """Return when everything is given and delivered, and nothing else is done in the background."""
+        await self._background.until_idle()
+
     async def _give_back(self, turns: list[Turn], back: Callable[[list[Turn]], Awaitable[None]]) -> None:
         await self._flusher.answered()
         idle = [turn for turn in turns if not (in_flight(turn) or undelivered(turn))]

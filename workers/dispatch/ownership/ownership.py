@@ -16,7 +16,7 @@ under it carries that number.
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -90,6 +90,16 @@ class Ownership:
         self._readiness = Readiness(clock)
         self._lineage = 0
         self.is_draining = False
+
+    @property
+    def owned(self) -> Collection[Owned]:
+        """The partitions that this worker owns."""
+        return self._owned.values()
+
+    async def leave(self) -> None:
+        """Claim and read nothing any more, and leave the log's group: others become eligible."""
+        self.is_draining = True
+        await self._reading.leave()
 
     def eligible(self, partitions: frozenset[int]) -> None:
         """Take in the partitions for which the log says this worker is eligible.

@@ -71,6 +71,10 @@ class Reading:
             self._reader.stop(owned.partition)
         self._intake.forget(owned)
 
+    async def leave(self) -> None:
+        """Leave the log's group."""
+        await self._reader.leave()
+
     async def has_joined(self) -> bool:
         """Whether the log has said what this worker is eligible for. Raises LogUnavailableError."""
         return await self._reader.has_joined()
