@@ -162,7 +162,10 @@ OTHERS_THAT_CHANGE: Final[dict[str, dict[str, str]]] = {
     "workers/dispatch/execution/suspects.py": {"moves": "what is to be done for suspects"},
     "workers/dispatch/flush/flush_entry.py": {"first": "an entry"},
     "workers/dispatch/inbox/read_ahead.py": {"turn": "a row that was read"},
-    "workers/dispatch/parts.py": {"then": "the dispatcher, which is given the parts"},
+    "workers/dispatch/parts.py": {
+        "loans": "the dispatcher of loans",
+        "then": "the dispatcher, which is given the parts",
+    },
     "workers/dispatch/scheduling/pager.py": {"cursor": "where the next page begins"},
     "workers/dispatch/stream/hub.py": {"each": "a subscriber"},
 }

@@ -18,7 +18,6 @@ COLLABORATORS_MAX: Final = 7
 LARGE: Final = {
     "Turn": "data: what a turn is known by",
     "Subscriber": "data: what a gateway asks for",
-    "Inbox": "not yet joined to the dispatcher",
     "Lending": "not yet joined to the dispatcher",
 }
 # Functions that are meant: (class, parameter), and what the function is.
@@ -46,13 +45,11 @@ MEANT: Final = {
 # Functions that forward a call, and how many a class takes: none may be added, and one that went leaves the table.
 FORWARDED: Final = {
     "History": 1,
-    "InHand": 1,
     "Lending": 1,
     "MemberThread": 1,
     "Poker": 1,
     "Poller": 1,
     "PostgresConnection": 1,
-    "ReadAhead": 2,
     "Supervisor": 1,
     "SyncContext": 1,
     "Taken": 7,

@@ -35,7 +35,8 @@ def listen(heard: list[str], parts: Parts, **errors: Exception) -> None:
     parts.look_on(make_turn(parts.owned[0]))  # somebody follows
     note(heard, parts.hub, "written", error=errors.get("written"))
     note(heard, parts.hub, "look", error=errors.get("look"))
-    for method in ("expect", "moved", "placed"):
+    note(heard, parts.scheduler, "more", "placed", error=errors.get("placed"))
+    for method in ("expect", "moved"):
         note(heard, parts.inbox, method, error=errors.get(method))
     note(heard, parts.executor, "written", "written by executor", error=errors.get("executor"))
 

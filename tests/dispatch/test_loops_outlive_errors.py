@@ -213,9 +213,9 @@ async def test_signals_are_read_ahead_after_reads_that_failed(error: Exception) 
     async with Parts(catalog(returns)) as parts:
         fails = Fails(error, [], times=2)
         parts.heads.await_signals, parts.heads.load_suspended = fails.asynchronously, fails.asynchronously
-        async with running(parts.inbox.ahead.run()):
+        async with running(parts.ahead.run()):
             for _ in range(100):
-                parts.inbox.ahead.poke([("a", uuid.uuid4())])
+                parts.ahead.poke([("a", uuid.uuid4())])
                 await asyncio.sleep(0.01)
                 if fails.calls > 3:
                     break

@@ -39,9 +39,9 @@ def answers(parts: Parts, signals: list[SentSignal], *turns: LoadedTurn) -> list
 
 
 async def read(parts: Parts, *turn_ids: uuid.UUID, tenant: str = TENANT) -> None:
-    parts.inbox.ahead.poke((tenant, turn_id) for turn_id in turn_ids)
+    parts.ahead.poke((tenant, turn_id) for turn_id in turn_ids)
     async with asyncio.timeout(3):
-        await parts.inbox.ahead.read()
+        await parts.ahead.read()
 
 
 async def test_a_turn_is_read_and_its_signal_awaited_at_once() -> None:
@@ -168,7 +168,7 @@ async def test_turns_that_are_named_are_bounded_and_asked_for_once_and_only_when
     async with Parts(catalog()) as parts:
         asked = answers(parts, [])
         for _ in range(2):
-            parts.inbox.ahead.poke((TENANT, uuid.uuid4()) for _ in range(50))
+            parts.ahead.poke((TENANT, uuid.uuid4()) for _ in range(50))
         await read(parts)
         await read(parts)
         parts.owned.clear()  # somebody else's

@@ -39,6 +39,11 @@ class Claims:
         """Return this worker's claim of the bucket's partition, or None."""
         return self.owned.get(self.partition_of(bucket))
 
+    def serving(self, bucket: int) -> Owned | None:
+        """Return the claim under which the inbox rows of this bucket are taken now, or None."""
+        owned = self.of(bucket)
+        return owned if owned is not None and owned.is_served else None
+
     @property
     def share(self) -> float:
         """Return which part of the partitions this worker owns, at least _SHARE_MIN."""

@@ -9,14 +9,14 @@ Rules:
 
 import asyncio
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from argosy import telemetry
 from argosy.log import LogReader
 from argosy.rounds import Rounds
-from argosy.store.head import Head, LoadedTurn
+from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.worker import Told
 from argosy.workers.dispatch.accept.accepted import Accepted
 from argosy.workers.dispatch.accept.intake import Intake
@@ -25,10 +25,10 @@ from argosy.workers.dispatch.builds.borrowing import Borrowing
 from argosy.workers.dispatch.builds.lending import Lending
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
-from argosy.workers.dispatch.elsewhere import Lent
 from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.flush.flush_queue import Flushed, Refused
 from argosy.workers.dispatch.inbox.inbox import Inbox
+from argosy.workers.dispatch.inbox.read_ahead import ReadAhead
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.changes import Loss, NewClaim, Released, by_former_owner
@@ -57,6 +57,7 @@ class Dispatcher:
     pager: Pager
     executor: Executor
     inbox: Inbox
+    ahead: ReadAhead
     intake: Intake
     starts: Starts
     ownership: Ownership
@@ -124,7 +125,9 @@ class Dispatcher:
                 self.inbox.moved(inbox_ids)
         if flushed.placements:
             with self._rounds.outlive():
-                self.inbox.placed(flushed.placements)
+                for each in flushed.placements:
+                    self.scheduler.more(each.session_id, each.bucket, each.owned)
+                self.pager.nudge()
                 for each in flushed.placements:
                     with self._rounds.outlive(turn_id=str(each.turn_id)):
                         self.hub.look(each.turn_id, each.session_id)
@@ -240,6 +243,19 @@ class Dispatcher:
     def after_deferral(self, turn: Turn) -> None:
         self.inbox.again(turn)
 
+    def after_look(self) -> None:
+        """Due rows were delivered."""
+        self.pager.nudge()
+        self.executor.fill()
+
+    def after_seeing_starts(self) -> None:
+        self.starts.poke()
+
+    def after_reading_ahead(self, row: DueRow, owned: Owned) -> None:
+        """A signal was read before it was due."""
+        self.inbox.deliver(row, owned)
+        self.executor.fill()
+
     def after_lack(self, turn: Turn) -> None:
         self.lending.lacks(turn)
 
@@ -248,25 +264,6 @@ class Dispatcher:
     def after_lent_head(self, row: Head | LoadedTurn, owned: Owned) -> None:
         if row.lent_to is not None:
             self.lending.found(row.turn_id, row.session_id, row.bucket, row.lent_to, owned)
-
-    def after_row_of_lent(self, lent: Lent) -> None:
-        """A row is due for a turn that another worker borrows."""
-        self.others.tell_borrower(lent.borrower, [lent.bucket])
-
-    def after_letting_go(self, inbox_ids: Collection[uuid.UUID]) -> None:
-        self.inbox.moved(inbox_ids)
-        self.inbox.poke()
-
-    def after_more(self, session_id: uuid.UUID, bucket: int, owned: Owned) -> None:
-        """There may be more of a session in Postgres than memory knows."""
-        self.scheduler.more(session_id, bucket, owned)
-        self.pager.nudge()
-        self.inbox.poke()
-
-    def after_forgotten_heads(self, owned: list[Owned]) -> None:
-        """Memory had no room for heads of these partitions, and has some now."""
-        self.pager.claimed(owned)
-        self.pager.nudge()
 
     # What others say
 
@@ -283,7 +280,7 @@ class Dispatcher:
 
     def after_signal(self, turns: Sequence[tuple[str, uuid.UUID]]) -> None:
         """Signals to these turns, each with its tenant, are being written."""
-        self.inbox.ahead.poke(turns)
+        self.ahead.poke(turns)
 
     def after_append(self) -> None:
         self.reader.wake()

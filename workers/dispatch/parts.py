@@ -22,7 +22,11 @@ from argosy.workers.dispatch.execution.executor import Executor
 from argosy.workers.dispatch.execution.limits import threads_of
 from argosy.workers.dispatch.execution.trials import Trials
 from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.inbox.delivery import Delivery
+from argosy.workers.dispatch.inbox.in_hand import InHand
 from argosy.workers.dispatch.inbox.inbox import Inbox
+from argosy.workers.dispatch.inbox.read_ahead import ReadAhead
+from argosy.workers.dispatch.loan_dispatcher import LoanDispatcher
 from argosy.workers.dispatch.loop_monitor import LoopMonitor
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.outside import Outside
@@ -62,6 +66,7 @@ class Parts:
         self._rounds = Rounds("dispatcher", clock)
         self.dispatcher = Dispatcher(self._rounds, self.claims, self.background)
         self.dispatcher.reader = outside.reader
+        self.loan_dispatcher = LoanDispatcher()
         self.fleet = Members(clock, outside.worker_id, settings.lane)
         self.database_clock = self.dispatcher.database_clock = DatabaseClock(clock)
         self.loop_monitor = LoopMonitor(clock, settings.loop_stuck_s)
@@ -114,21 +119,20 @@ class Parts:
         self.takeover = then.takeover = Takeover(
             outside.partitions, self.fleet, self.elsewhere, self.clock, settings, then
         )
-        self.inbox = then.inbox = Inbox(
-            outside.heads,
+        self.delivery = Delivery(
             self.scheduler,
             self.executor,
             self.flusher,
-            self.pager,
             self.takeover,
             self.elsewhere,
-            self.clock,
-            claims=self.claims,
-            starts=self.starts,
-            interval_s=settings.inbox_interval_s,
-            rows_max=settings.inbox_rows_max,
-            size_bytes_max=settings.inbox_size_bytes_max,
-            then=then,
+            InHand(settings.inbox_rows_max, self.scheduler),
+            self.loan_dispatcher,
+        )
+        self.inbox = then.inbox = Inbox(
+            outside.heads, self.scheduler, self.claims, self.delivery, self.clock, settings, then
+        )
+        self.ahead = then.ahead = ReadAhead(
+            outside.heads, self.scheduler, self.elsewhere, self.claims, self.clock, then
         )
 
     # Other processes
@@ -202,6 +206,9 @@ class Parts:
 
     def _make_builds(self) -> None:
         settings, outside, then = self._settings, self._outside, self.dispatcher
+        loans = self.loan_dispatcher
+        loans.scheduler, loans.pager = self.scheduler, self.pager
+        loans.inbox, loans.others = self.inbox, self.others
         worker_id, lane = outside.worker_id, settings.lane
         self.lending = then.lending = Lending(
             outside.builds,
@@ -211,11 +218,11 @@ class Parts:
             self.clock,
             Told(
                 set_apart=self.inbox.set_apart,
-                release=then.after_letting_go,
+                release=loans.after_letting_go,
                 left=self.scheduler.left,
-                more=then.after_more,
+                more=loans.after_more,
                 take_up=then.take_up,
-                look_at_heads=then.after_forgotten_heads,
+                look_at_heads=loans.after_forgotten_heads,
                 park=self.executor.park,
                 poke=self.others.tell_borrower,
                 happened=self.hub.look,
@@ -230,9 +237,9 @@ class Parts:
             self.clock,
             Taken(
                 found=self.scheduler.found,
-                take=self.inbox.take_borrowed,
-                hold=self.inbox.hold,
-                known=self.inbox.known,
+                take=self.delivery.take_borrowed,
+                hold=self.delivery.in_hand.take,
+                known=lambda: self.delivery.in_hand.known,
                 release=self.inbox.moved,
                 fill=self.executor.fill,
                 tell=lambda buckets: self.background.spawn(self.others.tell_owners(buckets, self.claims)),
@@ -244,7 +251,7 @@ class Parts:
     def loops(self) -> Sequence[asyncio.Task[None]]:
         """Start the loops that run until the worker ends, one task each."""
         parts = (
-            self.flusher, self.pager, self.inbox, self.intake, self.starts, self.takeover, self.ownership,
+            self.flusher, self.pager, self.inbox, self.ahead, self.intake, self.starts, self.takeover, self.ownership,
             self.store_monitor, self.lending, self.borrowing, self.gauges, self.loop_monitor, self.background,
         )  # fmt: skip
         return [asyncio.create_task(kept(type(part).__name__.lower(), part.run, self.clock)) for part in parts]

@@ -10,6 +10,7 @@ Rules (I7):
 - A row that meets a turn between its last line of code and the commit of its last flush is read again after that.
 """
 
+import uuid
 from typing import Final, Protocol
 
 from argosy import telemetry
@@ -49,7 +50,7 @@ class AfterDelivery(Protocol):
 
 
 class Delivery:
-    """Delivers due rows."""
+    """Delivers due rows. in_hand: the rows that wait for a flush, or for their turns to begin."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Delivery:
         self._flusher = flusher
         self._takeover = takeover
         self._elsewhere = elsewhere
-        self._in_hand = in_hand
+        self.in_hand = in_hand
         self._then = then
 
     def take(self, row: DueRow, owned: Owned) -> None:
@@ -85,6 +86,11 @@ class Delivery:
     def take_borrowed(self, row: DueRow, turn: Turn) -> None:
         """Deliver a row to a turn that this worker borrows."""
         self._take_present(row, turn.owned, turn)
+
+    def turns_without_slot(self) -> list[uuid.UUID]:
+        """Return the turns that need no slot for their rows: they run, or a step of theirs runs elsewhere."""
+        running = (turn.turn_id for turn in self._scheduler.live.values() if turn.journal is not None)
+        return [*running, *self._elsewhere.held]
 
     def _take_absent(self, row: DueRow, owned: Owned, head: Head | LoadedTurn) -> None:
         """Deliver a row whose turn is only in Postgres: delayed, behind others, suspended, parked, ended, or held for a
@@ -108,7 +114,7 @@ class Delivery:
         elif action in (Action.WAKE, Action.RESUME):
             turn = turn_of(head, owned)
             if self._scheduler.found(turn):
-                self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
+                self.in_hand.hold(row.inbox_id, owned, row.queue, turn)
                 if action is Action.RESUME:
                     turn.see(row.inbox_id)
                     turn.move(row.inbox_id, Fate.CONSUMED)
@@ -130,10 +136,10 @@ class Delivery:
         journal = turn.journal
         has_begun = journal is not None
         if turn.has_ended or turn.stop is not None or (has_begun and turn.status is not Status.RUNNING):
-            self._in_hand.take(row.inbox_id, owned)
+            self.in_hand.take(row.inbox_id, owned)
             turn.defer(row.inbox_id)
             return
-        self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
+        self.in_hand.hold(row.inbox_id, owned, row.queue, turn)
         if row.kind == RowKind.STEP_RESULT and not has_begun:  # whether or not its history was read before this
             turn.see(row.inbox_id)
             turn.receive_result(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
@@ -176,7 +182,7 @@ class Delivery:
             return
         turn = turn_of(head, owned)
         if self._scheduler.found(turn):
-            self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
+            self.in_hand.hold(row.inbox_id, owned, row.queue, turn)
             self._cancel(row, turn)
 
     def _cancel(self, row: DueRow, turn: Turn) -> None:
@@ -187,7 +193,7 @@ class Delivery:
         self._executor.cancels.take(turn)
 
     def _end(self, row: DueRow, owned: Owned, turn: Turn, action: Action) -> None:
-        self._in_hand.hold(row.inbox_id, owned, row.queue, turn)
+        self.in_hand.hold(row.inbox_id, owned, row.queue, turn)
         turn.move(row.inbox_id, Fate.CONSUMED if row.kind == RowKind.CANCEL else Fate.DELETED)
         if action is not Action.EXPIRE:
             if turn.execution is None:
@@ -204,11 +210,11 @@ class Delivery:
     def _move(self, row: DueRow, owned: Owned, to: Fate, turn: Turn | None = None) -> None:
         telemetry.INBOX.labels(kind=row.kind, outcome=to).inc()
         if owned.is_lent and turn is not None:  # a borrowed turn: the move is written with the turn, under its fence
-            self._in_hand.take(row.inbox_id, owned)
+            self.in_hand.take(row.inbox_id, owned)
             turn.see(row.inbox_id)
             turn.move(row.inbox_id, to)
             if turn.journal is not None:
                 self._flusher.add(turn)
             return
-        self._in_hand.hold(row.inbox_id, owned, row.queue)
+        self.in_hand.hold(row.inbox_id, owned, row.queue)
         self._flusher.move(LooseMove(owned, row.inbox_id, to))

@@ -10,22 +10,23 @@ Rules:
 """
 
 import uuid
-from collections.abc import Callable, Iterable, KeysView
+from collections.abc import Iterable, KeysView
 from typing import Final
 
 from argosy.turn.inbox import Queue
 from argosy.workers.dispatch.owned import Owned
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
 
 ROWS_PER_READ: Final = 500
 
 
 class InHand:
-    """The rows in hand. rows_max: how many of a queue may wait; is_live(turn): whether memory still holds this turn."""
+    """The rows in hand. rows_max: how many of a queue may wait."""
 
-    def __init__(self, rows_max: int, is_live: Callable[[Turn], bool]) -> None:
+    def __init__(self, rows_max: int, scheduler: Scheduler) -> None:
         self._rows_max = rows_max
-        self._is_live = is_live
+        self._scheduler = scheduler
         self._owned: dict[uuid.UUID, Owned] = {}
         # Rows that wait, by queue: each with the turn that is to begin, or None when it waits for a flush.
         self._waiting: dict[Queue, dict[uuid.UUID, Turn | None]] = {queue: {} for queue in Queue}
@@ -96,7 +97,10 @@ class InHand:
     def _let_go(self, waiting: dict[uuid.UUID, Turn | None]) -> None:
         """Stop counting rows whose turn has begun, and let go of rows whose turn left memory without them."""
         for inbox_id, turn in list(waiting.items()):
-            if turn is None or (turn.journal is None and (self._is_live(turn) or turn.is_queued_to_flush)):
+            if turn is None:
+                continue
+            is_here = self._scheduler.live.get(turn.turn_id) is turn
+            if turn.journal is None and (is_here or turn.is_queued_to_flush):
                 continue
             del waiting[inbox_id]
             if turn.journal is None:

@@ -14,26 +14,20 @@ Rules (I7):
 import asyncio
 import uuid
 from collections.abc import Iterable
+from typing import Protocol
 
 import structlog
 
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.ranges import joined
 from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Heads
 from argosy.turn.inbox import Queue
-from argosy.workers.dispatch.accept.starts import Starts
 from argosy.workers.dispatch.claims import Claims
-from argosy.workers.dispatch.elsewhere import Elsewhere
-from argosy.workers.dispatch.execution.executor import Executor
-from argosy.workers.dispatch.flush.flush_queue import Placement
-from argosy.workers.dispatch.flush.flusher import Flusher
-from argosy.workers.dispatch.inbox.delivery import AfterDelivery, Delivery
-from argosy.workers.dispatch.inbox.in_hand import ROWS_PER_READ, InHand
-from argosy.workers.dispatch.inbox.read_ahead import ReadAhead
+from argosy.workers.dispatch.inbox.delivery import Delivery
+from argosy.workers.dispatch.inbox.in_hand import ROWS_PER_READ
 from argosy.workers.dispatch.owned import Owned
-from argosy.workers.dispatch.ownership.takeover import Takeover
-from argosy.workers.dispatch.scheduling.pager import Pager
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
@@ -44,60 +38,41 @@ _FAILURES_MAX, _FAILURES_KEPT = 5, 1_000
 _TIMER_SLACK_S = 0.005  # a look a moment too early would find nothing, and leave the timer to the next look
 
 
-class Inbox:
-    """Takes due rows of the owned partitions; `run` goes on until it is cancelled, and `poke` makes it look at once.
+class AfterLook(Protocol):
+    """What Inbox tells."""
 
-    rows_max: how many rows of each queue may wait in hand; size_bytes_max: of the payloads of one read.
-    """
+    def after_look(self) -> None:
+        """Rows were delivered: turns may be ready that were not, and sessions may have to be read."""
+
+    def after_seeing_starts(self) -> None:
+        """Turns that other turns started wait in Postgres."""
+
+
+class Inbox:
+    """Takes due rows of the owned partitions; `run` goes on until it is cancelled, and `poke` makes it look at once."""
 
     def __init__(
         self,
         heads: Heads,
         scheduler: Scheduler,
-        executor: Executor,
-        flusher: Flusher,
-        pager: Pager,
-        takeover: Takeover,
-        elsewhere: Elsewhere,
-        clock: Clock,
-        *,
         claims: Claims,
-        starts: Starts,
-        interval_s: float,
-        rows_max: int,
-        size_bytes_max: int,
-        then: AfterDelivery,
+        delivery: Delivery,
+        clock: Clock,
+        settings: Settings,
+        then: AfterLook,
     ) -> None:
         self._heads = heads
         self._scheduler = scheduler
-        self._executor = executor
-        self._pager = pager
-        self._elsewhere = elsewhere
         self._claims = claims
-        self._starts = starts
-        self._interval_s = interval_s
-        self._size_bytes_max = size_bytes_max
-        self._in_hand = InHand(rows_max, lambda turn: scheduler.live.get(turn.turn_id) is turn)
+        self._delivery = delivery
+        self._in_hand = delivery.in_hand
+        self._then = then
+        self._interval_s = settings.inbox_interval_s
+        self._size_bytes_max = settings.inbox_size_bytes_max
         self._rounds = Rounds("inbox", clock)
         # How often each row could not be taken.
         self._failures: dict[uuid.UUID, int] = {}
         self._work = asyncio.Event()
-        self.ahead = ReadAhead(
-            heads, scheduler, elsewhere, self._owned_of, self._take_ahead, Rounds("read ahead", clock)
-        )
-        self._delivery = Delivery(
-            scheduler,
-            executor,
-            flusher,
-            takeover,
-            elsewhere,
-            self._in_hand,
-            then,
-        )
-        # Used by Lending, for turns that lack their build, and by Borrowing.
-        self.set_apart = self._in_hand.set_apart
-        self.hold = self._in_hand.take
-        self.take_borrowed = self._delivery.take_borrowed
 
     def poke(self) -> None:
         """Look at once: a row is due, or one that was found may be taken now. A hint: it may come twice, or never."""
@@ -119,25 +94,14 @@ class Inbox:
         if self._in_hand.has_room_again():
             self._work.set()
 
-    def known(self) -> Iterable[uuid.UUID]:
-        """The rows in hand."""
-        return self._in_hand.known
-
-    def placed(self, placements: list[Placement]) -> None:
-        """Delayed turns got their places: read their sessions, which may have a new head."""
-        for placement in placements:
-            self._scheduler.more(placement.session_id, placement.bucket, placement.owned)
-        self._pager.nudge()
+    def set_apart(self, turn: Turn) -> list[uuid.UUID]:
+        """Return the rows in hand of a turn that waits for something else than a slot: they stay, and take no room."""
+        return self._in_hand.set_apart(turn)
 
     def void(self, owned: Owned) -> None:
         self._in_hand.void(owned)
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.ahead.run())
-            group.create_task(self._run())
-
-    async def _run(self) -> None:
         while True:
             wait_s = self._poll_interval_s()
             self._work.clear()
@@ -171,19 +135,17 @@ class Inbox:
                 self._take(row, read)
                 if row.inbox_id not in self._in_hand:
                     aside.add(row.inbox_id)
-            self._pager.nudge()
-            self._executor.fill()
+            self._then.after_look()
             has_more = self._has_more(due, wanted) or len(of_running) >= ROWS_PER_READ
             if not has_more and self._in_hand.is_resting == was_resting:
                 waiting = await self._heads.next_due(ranges)
                 if waiting.has_starts:
-                    self._starts.poke()
+                    self._then.after_seeing_starts()
                 return waiting.next_due_s
 
     async def _due_of_running(self, known: list[uuid.UUID]) -> list[DueRow]:
         """Read due rows of turns that need no slot for them; thousands of rows that wait for a slot may hide these."""
-        turn_ids = [each.turn_id for each in self._scheduler.live.values() if each.journal is not None]
-        turn_ids += self._elsewhere.held
+        turn_ids = self._delivery.turns_without_slot()
         return await self._heads.due_of_turns(turn_ids, known, ROWS_PER_READ, self._size_bytes_max)
 
     def _has_more(self, due: list[DueRow], wanted: dict[Queue, int]) -> bool:
@@ -202,21 +164,16 @@ class Inbox:
         """Return the seconds between two polls: the smaller a worker's share of the partitions, the longer."""
         return self._interval_s / self._claims.share
 
-    def _owned_of(self, bucket: int) -> Owned | None:
-        """Return the claim under which rows of this bucket are taken now, or None."""
-        owned = self._claims.of(bucket)
-        return owned if owned is not None and owned.is_served else None
-
     def _take(self, row: DueRow, read: Read) -> None:
-        owned = self._owned_of(row.bucket)
+        owned = self._claims.serving(row.bucket)
         if row.inbox_id in self._in_hand:
             return  # ReadAhead took it while this was read
         if row.turn_id in read.left:  # the turn left memory during the read, so the row may be out of date: look again
             self._work.set()
         elif owned is not None:
-            self._deliver(row, owned)
+            self.deliver(row, owned)
 
-    def _deliver(self, row: DueRow, owned: Owned) -> None:
+    def deliver(self, row: DueRow, owned: Owned) -> None:
         """Deliver one row. One that fails stays due, and does not keep others from their turns. The next looks try it
         again; after _FAILURES_MAX failures it stays in hand, for the next claim to read.
         """
@@ -229,7 +186,3 @@ class Inbox:
                 self._in_hand.take(row.inbox_id, owned)
             if len(self._failures) > _FAILURES_KEPT:
                 del self._failures[next(iter(self._failures))]
-
-    def _take_ahead(self, row: DueRow, owned: Owned) -> None:
-        self._deliver(row, owned)
-        self._executor.fill()

@@ -13,15 +13,17 @@ nothing would look at it again), or its partition was claimed anew.
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from argosy import ids
+from argosy.clock import Clock
 from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Heads, LoadedTurn, SentSignal
 from argosy.turn.inbox import RowKind
 from argosy.turn.status import Status
+from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.inbox.inbox_rule import waits_for
 from argosy.workers.dispatch.owned import Owned
@@ -32,27 +34,31 @@ _TURNS_MAX: Final = 64  # in one read; Inbox finds the others when their rows ar
 _EVENTS_MAX: Final = 100
 
 
-class ReadAhead:
-    """Wakes turns for signals that Inbox has not read yet.
+class AfterReadAhead(Protocol):
+    """What ReadAhead tells."""
 
-    owned_of(bucket): the claim under which rows of the bucket are taken, or None; take(row, owned): delivers a row.
-    """
+    def after_reading_ahead(self, row: DueRow, owned: Owned) -> None:
+        """A signal was read with its turn, which waits for it."""
+
+
+class ReadAhead:
+    """Wakes turns for signals that Inbox has not read yet; `run` goes on until it is cancelled."""
 
     def __init__(
         self,
         heads: Heads,
         scheduler: Scheduler,
         elsewhere: Elsewhere,
-        owned_of: Callable[[int], Owned | None],
-        take: Callable[[DueRow, Owned], None],
-        rounds: Rounds,
+        claims: Claims,
+        clock: Clock,
+        then: AfterReadAhead,
     ) -> None:
-        self._rounds = rounds
+        self._rounds = Rounds("read ahead", clock)
         self._heads = heads
         self._scheduler = scheduler
         self._elsewhere = elsewhere
-        self._owned_of = owned_of
-        self._take = take
+        self._claims = claims
+        self._then = then
         self._named: set[tuple[str, uuid.UUID]] = set()
         self._work = asyncio.Event()
 
@@ -93,7 +99,7 @@ class ReadAhead:
                 self._wake(turn, owned, sent[turn.turn_id])
 
     def _claim_of(self, turn_id: uuid.UUID) -> Owned | None:
-        return self._owned_of(ids.turn_bucket(turn_id))
+        return self._claims.serving(ids.turn_bucket(turn_id))
 
     def _wake(self, turn: LoadedTurn, owned: Owned, signals: list[SentSignal]) -> None:
         is_free = turn.turn_id not in self._scheduler.live and not self._elsewhere.is_held(turn.turn_id)
@@ -105,5 +111,5 @@ class ReadAhead:
             sent = (each.inbox_id, each.turn_id, each.bucket, RowKind.SIGNAL, each.name, "", each.payload)
             row = DueRow(*sent, turn.waits, turn)
             if waits_for(turn.waits, row):
-                self._take(row, owned)
+                self._then.after_reading_ahead(row, owned)
                 return
