@@ -42,7 +42,7 @@ class _Side:
         assert process.stdin is not None  # both were asked for
         assert process.stdout is not None
         side = cls(process, process.stdin, process.stdout)
-        await side._answer(_START_S)
+        await side.answer(_START_S)
         return side
 
     async def warm(self) -> None:
@@ -64,9 +64,9 @@ class _Side:
 
     async def _ask(self) -> Any:
         self._asks.write(b"%d\n" % _ROUND_TURNS)
-        return await self._answer(_ROUND_S)
+        return await self.answer(_ROUND_S)
 
-    async def _answer(self, within_s: float) -> Any:
+    async def answer(self, within_s: float) -> Any:
         async with asyncio.timeout(within_s):
             while line := await self._answers.readline():
                 with contextlib.suppress(ValueError, TypeError, KeyError):

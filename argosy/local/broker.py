@@ -127,6 +127,10 @@ class Broker:
         """The port that the proxy must forward to; 0 without a proxy."""
         return self._nodes[0].second_port
 
+    def pid_of(self, node_id: int) -> int:
+        """Return the process id of the Java process of one node (1..n)."""
+        return self._children[node_id].program_pid
+
     def kill(self, node_id: int) -> None:
         """Kill the Java process of one node (1..n) with SIGKILL, as a power cut would end it."""
         child = self._children[node_id]

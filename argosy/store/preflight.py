@@ -45,7 +45,7 @@ async def check(dsn: str) -> list[str]:
         if fault := session_fault(found):
             raise SettingError(f"STATE_DB_URI: {fault}")
         standbys = await connection.fetchval(_SQL["async_standbys"])
-        warnings = _warnings(facts["fsync"], facts["full_page_writes"], facts["synchronous_commit"], standbys)
+        warnings = warnings_of(facts["fsync"], facts["full_page_writes"], facts["synchronous_commit"], standbys)
         return warnings + _limits(facts["temp_file_limit_kb"])
     except UNAVAILABLE as error:
         raise unavailable(error) from error
@@ -72,7 +72,8 @@ def _limits(temp_file_limit_kb: int) -> list[str]:
     return []
 
 
-def _warnings(fsync: str, full_page_writes: str, synchronous_commit: str, async_standbys: int) -> list[str]:
+def warnings_of(fsync: str, full_page_writes: str, synchronous_commit: str, async_standbys: int) -> list[str]:
+    """Return a line for each setting with which a crash can lose what was answered."""
     warnings = []
     if fsync == "off":
         warnings.append("fsync is off: a power loss or a crash of the machine can destroy the database")

@@ -44,10 +44,10 @@ class KafkaServer:
         self.broker.restart(1)
 
     def stall(self) -> None:
-        os.kill(self.broker._children[1].program_pid, signal.SIGSTOP)
+        os.kill(self.broker.pid_of(1), signal.SIGSTOP)
 
     def go_on(self) -> None:
-        os.kill(self.broker._children[1].program_pid, signal.SIGCONT)
+        os.kill(self.broker.pid_of(1), signal.SIGCONT)
 
 
 class PostgresServer:

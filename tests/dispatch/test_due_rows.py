@@ -26,7 +26,7 @@ async def test_a_timer_in_hand_of_a_turn_that_is_parked_is_released() -> None:
         parts.heads.due = [due_row(parts.heads.turns[turn_id], timer_id, "timer", "sleep", "sleep")]
         await parts.inbox.look()
         await until(lambda: parts.admission.running == 0 and turn_id not in parts.scheduler.live)
-        assert timer_id not in parts.inbox._in_hand, "due in Postgres for ever, and never looked at again"
+        assert timer_id not in parts.delivery.in_hand, "due in Postgres for ever, and never looked at again"
 
 
 async def test_rows_in_hand_of_a_refused_turn_are_looked_at_again() -> None:
@@ -37,7 +37,7 @@ async def test_rows_in_hand_of_a_refused_turn_are_looked_at_again() -> None:
         parts.heads.due = [due_row(parts.heads.turns[turn_id], cancel_id, "cancel")]
         await parts.inbox.look()
         await until(lambda: parts.stream.calls)
-        await until(lambda: cancel_id not in parts.inbox._in_hand)
+        await until(lambda: cancel_id not in parts.delivery.in_hand)
         assert turn_id not in parts.scheduler.live
 
 
@@ -91,7 +91,7 @@ async def test_what_was_read_of_a_turn_that_ran_meanwhile_is_not_believed() -> N
         parts.heads.due_inbox = due_inbox
         await parts.inbox.look()
 
-        assert signal_id not in parts.inbox._in_hand
+        assert signal_id not in parts.delivery.in_hand
         assert parts.inbox._work.is_set()
 
 
@@ -276,7 +276,7 @@ async def test_rows_in_hand_and_rows_that_cannot_be_taken_hide_nobody_and_a_look
 
         await parts.inbox.look()
 
-        assert len(parts.inbox._in_hand.known) == 700, "those of the turn that nobody has read yet stay due"
+        assert len(parts.delivery.in_hand.known) == 700, "those of the turn that nobody has read yet stay due"
 
 
 async def test_a_queue_that_is_full_rests_until_half_of_it_is_done_and_the_others_go_on() -> None:
@@ -286,7 +286,7 @@ async def test_a_queue_that_is_full_rests_until_half_of_it_is_done_and_the_other
         parts.heads.turns = {each.turn_id: each for each in asleep}
         parts.heads.due = [due_row(each, each.timers[0][1], "timer", "sleep", "sleep") for each in asleep]
         await parts.inbox.look()
-        in_hand = list(parts.inbox._in_hand.known)
+        in_hand = list(parts.delivery.in_hand.known)
 
         cancel = due_row(asleep[29], uuid.uuid4(), "cancel")
         parts.heads.due.append(cancel)
@@ -296,7 +296,7 @@ async def test_a_queue_that_is_full_rests_until_half_of_it_is_done_and_the_other
 
         assert len(in_hand) == 10
         assert not is_early
-        assert set(parts.inbox._in_hand.known) == {*in_hand[4:], cancel.inbox_id}
+        assert set(parts.delivery.in_hand.known) == {*in_hand[4:], cancel.inbox_id}
         parts.inbox.moved(in_hand[4:5])
         assert parts.inbox._work.is_set()
 
@@ -330,10 +330,10 @@ async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a
         parts.heads.due = [*rows, own]
 
         await parts.inbox.look()
-        await until(lambda: running.has_ended and own.inbox_id not in parts.inbox._in_hand.known)  # it is written
+        await until(lambda: running.has_ended and own.inbox_id not in parts.delivery.in_hand)  # it is written
         await parts.inbox.look()
 
-        assert len(parts.inbox._in_hand.known) == 10
+        assert len(parts.delivery.in_hand.known) == 10
 
 
 async def test_a_row_in_hand_of_a_turn_that_left_memory_without_it_is_read_again() -> None:

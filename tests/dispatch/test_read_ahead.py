@@ -54,7 +54,7 @@ async def test_a_turn_is_read_and_its_signal_awaited_at_once() -> None:
 
         assert asked == [[turn_id]]
         assert [each.inbox_id for each in parts.scheduler.live[turn_id].signals] == [sent.inbox_id]
-        assert sent.inbox_id in parts.inbox._in_hand
+        assert sent.inbox_id in parts.delivery.in_hand
 
 
 async def test_a_turn_of_another_tenant_than_was_named_is_not_woken() -> None:
@@ -66,7 +66,7 @@ async def test_a_turn_of_another_tenant_than_was_named_is_not_woken() -> None:
         await read(parts, turn_id, tenant="other")
 
         assert turn_id not in parts.scheduler.live
-        assert sent.inbox_id not in parts.inbox._in_hand
+        assert sent.inbox_id not in parts.delivery.in_hand
 
 
 async def test_a_turn_that_was_read_before_its_signal_was_committed_has_it_all_the_same() -> None:
@@ -98,7 +98,7 @@ async def test_a_turn_that_ran_meanwhile_is_not_believed() -> None:
         await read(parts, turn.turn_id)
 
         assert turn.turn_id not in parts.scheduler.live
-        assert sent.inbox_id not in parts.inbox._in_hand
+        assert sent.inbox_id not in parts.delivery.in_hand
 
 
 async def test_a_turn_whose_partition_was_claimed_again_meanwhile_is_not_believed() -> None:
@@ -136,7 +136,7 @@ async def test_a_turn_of_which_a_signal_was_buffered_meanwhile_is_not_believed()
         parts.heads.load_suspended = buffered_meanwhile
         await read(parts, turn_id)
 
-        assert other.inbox_id in parts.inbox._in_hand
+        assert other.inbox_id in parts.delivery.in_hand
         assert turn_id not in parts.scheduler.live
 
 
@@ -161,7 +161,7 @@ async def test_what_is_not_suspended_until_this_signal_is_left_to_those_who_look
 
         await read(parts, another, queued, parked)
 
-        assert (parts.scheduler.live, list(parts.inbox._in_hand.known)) == ({}, [])
+        assert (parts.scheduler.live, list(parts.delivery.in_hand.known)) == ({}, [])
 
 
 async def test_turns_that_are_named_are_bounded_and_asked_for_once_and_only_when_they_may_be_ours() -> None:

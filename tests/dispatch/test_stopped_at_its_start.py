@@ -81,7 +81,7 @@ async def test_a_turn_is_ended_however_soon_after_its_start_it_is_stopped(
         assert turn.status is status
         await until(lambda: parts.admission.running == 0)
         assert turn.turn_id not in parts.scheduler.live
-        assert inbox_id not in parts.inbox._in_hand
+        assert inbox_id not in parts.delivery.in_hand
         assert _ends_written(parts, turn) == 1
 
 

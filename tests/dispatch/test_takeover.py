@@ -73,7 +73,7 @@ async def test_what_the_last_owner_may_have_taken_up_before_it_died_begins_again
     owned = make_owned()
     takeover = takeover_of(Notes(Note(0, 5, True, [(TURN, RUNNER)])), {OLDER}, said)
     takeover.begin([NewClaim(owned, CLAIM)])
-    await takeover._look_for_notes()
+    await takeover.look_for_notes()
 
     assert takeover.has_doubts(owned)
     takeover.said(TURN, RUNNER)
@@ -107,12 +107,12 @@ async def test_what_was_held_of_a_lost_partition_is_in_its_note_whatever_its_run
     note = Note(0, 6, True, [(TURN, f"{FORMER}/6")])
     takeover = takeover_of(Notes(note), living, said, bound_s=0.0 if how == "is_late" else 60.0)
     takeover.begin([NewClaim(owned, CLAIM)])
-    await takeover._look_for_notes()
+    await takeover.look_for_notes()
     owned.is_void = True  # its own note waits for a flush to be answered
     if how == "died":
         living.clear()
 
-    await takeover._look_after_held()
+    await takeover.look_after_held()
 
     assert takeover.forget(owned) == [(TURN, f"{FORMER}/6")]
     assert not said.of("after_release")
@@ -126,11 +126,11 @@ async def test_what_a_former_owner_left_is_passed_on_though_the_partition_was_lo
     lost.is_void = True
     takeover.begin([NewClaim(anew, Claimed(8, me, 7))])
     known = asyncio.create_task(takeover.until_known(lost))
-    await takeover._look_for_notes()
+    await takeover.look_for_notes()
     assert not known.done()
 
     notes.all = [Note(0, 6, True, [(TURN, f"{FORMER}/6")])]
-    await takeover._look_for_notes()
+    await takeover.look_for_notes()
     await known
 
     assert lost.resume is Resume.MOVED

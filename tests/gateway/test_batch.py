@@ -11,12 +11,12 @@ import pytest
 from argosy import record
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
-from tests.gateway.stubborn_writer import ECHO, watch
+from tests.gateway.stubborn_writer import ECHO, StubbornWriter, watch
 
 
 async def test_a_batch_is_answered_line_by_line_in_order(client: httpx2.AsyncClient, rows: Rows) -> None:
     seen = watch(client)
-    digest = await digest_of(client, ECHO)
+    digest = await digest_of(client, seen, ECHO)
     known = await rows.turn("s", idempotency_key="known", request_digest=digest)
     seen.entries.clear()
     lines: list[bytes] = [
@@ -45,8 +45,7 @@ async def test_a_batch_is_answered_line_by_line_in_order(client: httpx2.AsyncCli
     assert [str(turn_id) for turn_id in appended] == [answers[0]["turn_id"], answers[7]["turn_id"]]
 
 
-async def digest_of(client: httpx2.AsyncClient, body: dict[str, Any]) -> bytes:
-    seen = client.state.enqueue._writer  # type: ignore[attr-defined]
+async def digest_of(client: httpx2.AsyncClient, seen: StubbornWriter, body: dict[str, Any]) -> bytes:
     await client.post("/v1/sessions/digest/turns", json=body, headers={"idempotency-key": "x"})
     return record.decode(seen.entries[-1].value).digest
 

@@ -68,7 +68,7 @@ class Fleet:
     def url(self) -> str:
         return http_url(bare_host(self.environment.get("HOST", "127.0.0.1")), self.port)
 
-    def _start(
+    def start_process(
         self, name: str, arguments: list[str], ready_port: int, settings: dict[str, str], host_setting: str = "HOST"
     ) -> Managed:
         self._started += 1
@@ -96,13 +96,13 @@ class Fleet:
 
     def run(self, *arguments: str, within_s: float = 60) -> tuple[int, str]:
         """One command to its end: its exit code and its output."""
-        process = self._start("-".join(arguments[:2]), list(arguments), 0, {})
+        process = self.start_process("-".join(arguments[:2]), list(arguments), 0, {})
         return process.wait_dead(within_s), process.tail()
 
     def begin_gateway(self, **settings: str) -> Managed:
         """A gateway on the fleet's port (or settings["PORT"]), which may not be ready yet."""
         port = int(settings.get("PORT", self.port))
-        return self._start("gateway", ["gateway"], port, {"PORT": str(port), **settings})
+        return self.start_process("gateway", ["gateway"], port, {"PORT": str(port), **settings})
 
     def gateway(self, **settings: str) -> Managed:
         """A gateway on the fleet's port (or settings["PORT"]), once it is ready."""
@@ -119,7 +119,7 @@ class Fleet:
         settings = {"METRICS_PORT": str(port), **settings}
         if crash_at:
             settings["ARGOSY_CRASH_AT"] = crash_at
-        return self._start("worker", ["worker", "dispatch"], port, settings, "METRICS_HOST")
+        return self.start_process("worker", ["worker", "dispatch"], port, settings, "METRICS_HOST")
 
     def worker(self, *, crash_at: str = "", **settings: str) -> Managed:
         """A dispatch worker, once it is ready."""
@@ -143,7 +143,7 @@ class Fleet:
 
     def up(self, **settings: str) -> Managed:
         """`argosy up`, once it is ready: everything in one process tree."""
-        process = self._start("up", ["up"], self.port, {"PORT": str(self.port), **settings})
+        process = self.start_process("up", ["up"], self.port, {"PORT": str(self.port), **settings})
         process.wait_ready(60)
         return process
 

@@ -34,7 +34,7 @@ def broker(own_broker: Broker) -> str:
 @contextlib.contextmanager
 def stalled(broker: Broker) -> Iterator[None]:
     """Until the end of the block nothing comes from it, and no connection breaks."""
-    pid = broker._children[1].program_pid
+    pid = broker.pid_of(1)
     os.kill(pid, signal.SIGSTOP)
     deadline = time.monotonic() + 5
     while _thread_states(pid) != {"T"} and time.monotonic() < deadline:  # that is soon, not at once

@@ -42,7 +42,7 @@ async def test_a_fleet_works_in_a_database_of_foreign_defaults_and_all_its_sessi
     for command in (["migrate"], ["topics"]):
         assert (await asyncio.to_thread(idle_fleet.run, *command))[0] == 0
     port = free_port()
-    maintenance = idle_fleet._start("maintain", ["maintain"], port, {"METRICS_PORT": str(port)})
+    maintenance = idle_fleet.start_process("maintain", ["maintain"], port, {"METRICS_PORT": str(port)})
     doomed, _ = await asyncio.to_thread(idle_fleet.start, 2)
     await asyncio.to_thread(maintenance.wait_ready)
 

@@ -25,8 +25,13 @@ IS_HELD = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'crowded'"
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[EmbeddedPostgres]:
-    with open_folder() as path, EmbeddedPostgres(path, tcp_port=free_port()) as server:
+def own_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def own_server(own_port: int) -> Iterator[EmbeddedPostgres]:
+    with open_folder() as path, EmbeddedPostgres(path, tcp_port=own_port) as server:
         yield server
 
 
@@ -43,8 +48,8 @@ async def operator(own_server: EmbeddedPostgres) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-def database(own_server: EmbeddedPostgres, operator: Any) -> str:
-    return f"postgresql://{ROLE}:p@127.0.0.1:{own_server._port}/{ROLE}"
+def database(own_port: int, operator: Any) -> str:
+    return f"postgresql://{ROLE}:p@127.0.0.1:{own_port}/{ROLE}"
 
 
 async def until(condition: Callable[[], Any], within_s: float = 40.0) -> None:
@@ -75,9 +80,9 @@ async def test_processes_that_find_no_free_connection_wait_say_so_and_start_when
     waiting = [
         idle_fleet.begin_gateway(),
         idle_fleet.begin_worker(),
-        idle_fleet._start("maintain", ["maintain"], port, {"METRICS_PORT": str(port)}),
+        idle_fleet.start_process("maintain", ["maintain"], port, {"METRICS_PORT": str(port)}),
     ]
-    migrating = idle_fleet._start("migrate", ["migrate"], 0, {})
+    migrating = idle_fleet.start_process("migrate", ["migrate"], 0, {})
     for each in (*waiting, migrating):
         await until(lambda each=each: has_said_so(each))  # type: ignore[misc]
 
@@ -96,9 +101,9 @@ async def test_processes_that_find_no_free_connection_wait_say_so_and_start_when
 
 
 async def test_a_worker_that_postgres_does_not_know_does_not_wait(
-    idle_fleet: Fleet, own_server: EmbeddedPostgres
+    idle_fleet: Fleet, own_server: EmbeddedPostgres, own_port: int
 ) -> None:
-    for uri in (f"postgresql://nobody:p@127.0.0.1:{own_server._port}/{ROLE}", "postgresql://u:p@127.0.0.1:1/db"):
+    for uri in (f"postgresql://nobody:p@127.0.0.1:{own_port}/{ROLE}", "postgresql://u:p@127.0.0.1:1/db"):
         worker = idle_fleet.begin_worker(STATE_DB_URI=uri)
 
         assert await asyncio.to_thread(worker.wait_dead) == 1

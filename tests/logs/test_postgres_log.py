@@ -14,6 +14,7 @@ from argosy.log import Entry, Outcome
 from argosy.logs.open import ensure
 from argosy.logs.postgres_reader import PostgresReader
 from argosy.logs.postgres_writer import PostgresWriter
+from argosy.logs.word import Word
 from argosy.store import log as log_store
 from argosy.store.migrate import migrate
 from tests.contract.conftest import until
@@ -223,20 +224,20 @@ async def test_a_member_that_is_not_heard_of_loses_its_partitions_after_the_time
 
 
 async def test_an_answer_to_what_was_asked_before_a_stop_is_an_old_word(
-    dsn: str, postgres_settings: Settings, observer: Any
+    dsn: str, postgres_settings: Settings, observer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = AheadClock()
     reader = PostgresReader(postgres_settings, dsn, clock)
     await reader.open(lambda batch: None, lambda partitions: None)
     await until(reader.has_joined)
     was_old_after: list[bool] = []
-    renew = reader._word.renew
+    renew = Word.renew
 
-    def listen(at_s: float) -> None:
-        renew(at_s)
+    def listen(word: Word, at_s: float) -> None:
+        renew(word, at_s)
         was_old_after.append(reader.is_word_old())
 
-    reader._word.renew = listen  # type: ignore[method-assign]
+    monkeypatch.setattr(Word, "renew", listen)
 
     async def is_asked() -> bool:
         return await count_sessions(observer, "member", "wait_event_type = 'Lock'") == 1

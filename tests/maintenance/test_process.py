@@ -22,7 +22,7 @@ on_postgres = pytest.mark.parametrize("log_name", ["postgres"])
 
 def start(fleet: Fleet, **settings: str) -> Managed:
     port = free_port()
-    process = fleet._start("maintain", ["maintain"], port, {"METRICS_PORT": str(port), **QUICK, **settings})
+    process = fleet.start_process("maintain", ["maintain"], port, {"METRICS_PORT": str(port), **QUICK, **settings})
     process.wait_ready()
     return process
 

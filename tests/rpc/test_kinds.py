@@ -14,6 +14,7 @@ from argosy.rpc.peer import Peer, path_of
 from argosy.rpc.signed_call import Callee, CallError
 from argosy.rpc.signing import NONCE_HEADER, PROOF_HEADER, WORKER_HEADER, SignatureError, Signer, nonce, proof
 from argosy.rpc.verify_calls import SilentBounds
+from tests.harness.metrics import value_of
 from tests.harness.relay import Change, Relay
 from tests.harness.silent import SILENT
 from tests.rpc.kinds import KEY, METHODS, Process, Text
@@ -107,14 +108,14 @@ async def test_calls_of_all_kinds_share_a_channel(process: Process) -> None:
 
 @KINDS
 async def test_a_call_that_is_not_signed_is_refused(process: Process, kind: str) -> None:
-    before = telemetry.CALLS_REFUSED._value.get()
+    before = value_of(telemetry.CALLS_REFUSED)
 
     assert await raw(process.callee.address, kind, [Text(text="a").SerializeToString()], ()) == (
         grpc.StatusCode.UNAUTHENTICATED,
         [],
     )
     assert process.kinds.heard == []
-    assert telemetry.CALLS_REFUSED._value.get() == before + 1
+    assert value_of(telemetry.CALLS_REFUSED) == before + 1
 
 
 @KINDS

@@ -73,7 +73,7 @@ class Fleet:
         owned.held_at_s = float("inf")
         takeover.begin([NewClaim(owned, claim)])
         owned.is_void = not opens
-        await takeover._look_for_notes()
+        await takeover.look_for_notes()
         return owned, partitions, takeover
 
     async def passes_on(self, *, is_lost_unopened: bool, is_settled: bool) -> None:

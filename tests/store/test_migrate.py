@@ -259,8 +259,8 @@ async def test_a_safe_server_has_no_warnings(any_database: str) -> None:
 
 
 async def test_each_unsafe_setting_is_warned_about() -> None:
-    assert preflight._warnings("on", "on", "on", 0) == []
-    warnings = preflight._warnings("off", "off", "off", 2)
+    assert preflight.warnings_of("on", "on", "on", 0) == []
+    warnings = preflight.warnings_of("off", "off", "off", 2)
 
     assert [line.split(" ")[0] for line in warnings] == ["fsync", "full_page_writes", "synchronous_commit", "2"]
 

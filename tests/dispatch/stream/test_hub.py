@@ -17,7 +17,7 @@ async def test_frames_follow_the_event_they_follow_and_end_with_the_step(owner: 
 
     turn.write(Event.TURN_STARTED)
     owner.emit(turn, "early ")
-    owner.frame_publisher._publish_all()
+    owner.frame_publisher.publish_all()
     assert gateway.of(number, "frame") == []
     owner.flush(turn)
     await gateway.until(lambda: gateway.text(number) == "early ")
@@ -42,7 +42,7 @@ async def test_a_text_waits_in_its_middle_for_the_event_that_it_follows(owner: O
     owner.emit(turn, "before ")
     turn.write(Event.VALUE_RECORDED, "k")
     owner.emit(turn, "after")
-    owner.frame_publisher._publish_all()
+    owner.frame_publisher.publish_all()
     await gateway.until(lambda: bool(gateway.text(number)))
     assert gateway.text(number) == "before "
     owner.flush(turn)
@@ -164,7 +164,7 @@ async def test_who_waits_for_the_end_hears_nothing_else(owner: Owner, gateway: G
 
     owner.emit(turn, "text")
     owner.write(turn, Event.TURN_SUSPENDED)
-    owner.frame_publisher._publish_all()
+    owner.frame_publisher.publish_all()
     owner.write(turn, ending)
     await gateway.until(lambda: bool(gateway.of(number, "event")) and bool(gateway.of(poor, "look")))
 
@@ -179,7 +179,7 @@ async def test_a_session_is_told_of_its_turns_one_after_the_other(owner: Owner, 
 
     for turn in (other, first, second):
         owner.emit(turn, "said in " + str(turn.place))
-        owner.frame_publisher._publish_all()
+        owner.frame_publisher.publish_all()
         turn.status = Status.COMPLETED
         owner.write(turn, Event.TURN_COMPLETED)
     await gateway.until(lambda: len(gateway.of(number, "event")) == 2)
@@ -196,7 +196,7 @@ async def test_nothing_is_told_after_the_event_that_holds_it(owner: Owner, gatew
     turn.status = Status.COMPLETED
 
     owner.write(turn, Event.TURN_COMPLETED)
-    owner.frame_publisher._publish_all()
+    owner.frame_publisher.publish_all()
     await gateway.until(lambda: bool(gateway.of(number, "event")))
 
     assert gateway.of(number, "frame") == []

@@ -165,7 +165,7 @@ class World:
             case "suspend", turn:
                 self.runs[turn].suspend_and_resume()
             case ("round",):
-                self.owner.frame_publisher._publish_all()
+                self.owner.frame_publisher.publish_all()
             case "receive", gateway:
                 self.gateways[gateway].receive()
             case "give", gateway, turn, size_bytes:
@@ -181,7 +181,7 @@ class World:
             for number in TURNS:
                 gateway.give(number, 1 << 40)
         for _ in range(100):
-            self.owner.frame_publisher._publish_all()
+            self.owner.frame_publisher.publish_all()
             for gateway in self.gateways:
                 gateway.receive()
 

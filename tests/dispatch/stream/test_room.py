@@ -43,7 +43,7 @@ class Room:
             items = self.connection.take()
             if was_full and not self.connection.is_full:
                 self.owner.hub.drained(self.connection)
-            self.owner.frame_publisher._publish_all()
+            self.owner.frame_publisher.publish_all()
             if not items:
                 return
             for item in items:
@@ -63,7 +63,7 @@ async def test_credit_that_comes_while_the_line_is_full_is_remembered() -> None:
 async def test_a_frame_that_waited_for_credit_and_then_for_the_line_is_sent() -> None:
     room = Room(0, 1 << 20)
     room.owner.emit(room.turns[0], "text")
-    room.owner.frame_publisher._publish_all()
+    room.owner.frame_publisher.publish_all()
     room.fill(1)
 
     room.give(0)

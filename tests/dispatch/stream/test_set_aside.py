@@ -1,5 +1,6 @@
 """A turn that will never come: whoever waits for it is told to look, once its record is kept aside for good."""
 
+import asyncio
 import uuid
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from argosy import ids, record
 from argosy.clock import SystemClock
 from argosy.config import load
 from argosy.errors import FlushRefusedError
-from argosy.log import Record
+from argosy.log import Batch, Record
 from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.owned import Owned
@@ -63,6 +64,12 @@ async def test_who_waits_for_a_turn_that_is_kept_aside_is_told(lane: str, refuse
     )
     turn_id, value = asked(lane)
 
-    await intake._accept([(owned, [Record(0, 0, None, value, ()), Record(1, 0, None, b"\x01?", ())])])
+    owned.read_as(1)
+    intake.take(Batch(0, 1, [Record(0, 0, None, value, ()), Record(1, 0, None, b"\x01?", ())], 0, 2, is_fresh=True))
+    task = asyncio.create_task(intake.run())
+    async with asyncio.timeout(10):
+        while owned.position < 2:  # noqa: ASYNC110 — a position, not an event
+            await asyncio.sleep(0)
+    task.cancel()
 
     assert [each for accepted in said.of("after_accept") for each in accepted.settled] == ([turn_id] if is_told else [])

@@ -17,6 +17,7 @@ from argosy.workers.dispatch.poke import PokeService
 from tests.dispatch.said import Said
 from tests.dispatch.stream.gateway import KEY, METHOD, Gateway
 from tests.dispatch.stream.owner import Owner
+from tests.harness.metrics import value_of
 from tests.harness.relay import Change, Relay
 from tests.harness.silent import SILENT
 
@@ -161,7 +162,7 @@ async def test_requests_that_were_tampered_with_end_the_stream(
 ) -> None:
     relay.requests = tampered()
     through.is_generous = False
-    refused_before = telemetry.CALLS_REFUSED._value.get()
+    refused_before = value_of(telemetry.CALLS_REFUSED)
 
     for count in range(1, 6):
         turn = owner.turn()
@@ -170,7 +171,7 @@ async def test_requests_that_were_tampered_with_end_the_stream(
             await owner.until_watched(count)
 
     await through.until_ended()  # gRPC takes a message that is written while a stream ends for an error of its own
-    assert telemetry.CALLS_REFUSED._value.get() == refused_before + 1
+    assert value_of(telemetry.CALLS_REFUSED) == refused_before + 1
     await owner.until_watched(0)
 
 

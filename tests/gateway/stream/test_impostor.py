@@ -20,6 +20,7 @@ from tests.gateway.stream.impostor import (
 from tests.gateway.stream.owner import Owner, event
 from tests.gateway.stream.turns import add_event, path_of, running
 from tests.gateway.stream.until import until
+from tests.harness.metrics import value_of
 from tests.harness.relay import Relay
 
 
@@ -28,14 +29,14 @@ async def test_an_impostor_at_a_dead_workers_address_is_not_believed(
     sign: Callable[[Impostor], Say], serve: Serve, rows: Rows, owner: Owner
 ) -> None:
     turn_id = await running(rows)
-    refused_before = telemetry.CALLS_REFUSED._value.get()
+    refused_before = value_of(telemetry.CALLS_REFUSED)
     async with Impostor(sign) as impostor:
         await rows.connection.execute(
             "UPDATE partitions SET owner = $1, address = $2", impostor.worker_id, impostor.address
         )
         gateway = await serve()
         async with gateway.read(path_of(turn_id)) as reader:
-            await until(lambda: telemetry.CALLS_REFUSED._value.get() > refused_before)
+            await until(lambda: value_of(telemetry.CALLS_REFUSED) > refused_before)
             await add_event(rows, turn_id, 2, "step.started", "true")
             await reader.until(2)
 
@@ -58,11 +59,11 @@ async def test_a_recorded_answer_is_not_believed_on_another_stream(
         (recorded,) = relay.calls
         said = iter(recorded.responses)
         relay.responses = lambda messages: [next(said, messages.pop())] if messages else []
-        refused_before = telemetry.CALLS_REFUSED._value.get()
+        refused_before = value_of(telemetry.CALLS_REFUSED)
         second = await serve()
 
         async with second.read(path_of(turn_id)) as reader:
-            await until(lambda: telemetry.CALLS_REFUSED._value.get() > refused_before)
+            await until(lambda: value_of(telemetry.CALLS_REFUSED) > refused_before)
             await asyncio.sleep(0.1)
 
             assert reader.seqs == [1]

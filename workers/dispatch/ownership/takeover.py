@@ -132,10 +132,10 @@ class Takeover:
         while True:
             async with self._rounds:
                 if self._waiting:
-                    await self._look_for_notes()
+                    await self.look_for_notes()
             async with held_rounds:
                 if self._held:
-                    await self._look_after_held()
+                    await self.look_after_held()
             self._work.clear()
             if self._waiting:
                 await self._clock.sleep(_LOOK_S)
@@ -144,7 +144,8 @@ class Takeover:
             else:
                 await self._work.wait()
 
-    async def _look_after_held(self) -> None:
+    async def look_after_held(self) -> None:
+        """Release what is held for runners that are gone, or late."""
         now_s = self._clock.monotonic_s()
         late = {turn_id for turn_id, each in self._held.items() if now_s >= each.until_s}
         gone = {turn_id: each for turn_id, each in self._held.items() if not self._fleet.is_living(each.runner_id)}
@@ -174,7 +175,8 @@ class Takeover:
         del self._held[turn_id]
         self._then.after_release(Released(turn_id, held.owned, resume))
 
-    async def _look_for_notes(self) -> None:
+    async def look_for_notes(self) -> None:
+        """Read what former owners left, and open the partitions of which all is known."""
         asked = dict(self._waiting)
         notes = await self._notes(sorted({owned.partition for owned in asked}), [])
         if notes is None:

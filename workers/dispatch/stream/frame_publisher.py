@@ -92,9 +92,10 @@ class FramePublisher:
 
     def _schedule(self) -> None:
         if self._round is None:
-            self._round = self._loop.call_at(self._last_round_s + self._coalesce_s, self._publish_all)
+            self._round = self._loop.call_at(self._last_round_s + self._coalesce_s, self.publish_all)
 
-    def _publish_all(self) -> None:
+    def publish_all(self) -> None:
+        """Send what has changed since the last round, without waiting for the next one."""
         self._round = None
         self._last_round_s = self._loop.time()
         for _ in range(len(self._changed)):
