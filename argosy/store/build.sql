@@ -28,6 +28,7 @@ LIMIT $5
 
 -- name: due_of_turns
 -- What is due for these turns, and for their duplicates; without what the caller knows already ($2).
+-- The caller takes all that it reads in hand, and knows it at the next look: 500 rows hide others for one look, not for ever.
 SELECT b.inbox_id, t.turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload
 FROM unnest($1::uuid[]) AS asked (turn_id)
 JOIN turns AS t ON t.turn_id = asked.turn_id

@@ -2,19 +2,22 @@
 
 import asyncio
 import uuid
+from typing import Any
 
 import pytest
 
 from argosy import Context
 from argosy.store.build import Borrowed
-from argosy.store.head import Head, LoadedTurn
+from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush import flusher
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling import pager
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, loaded, make_owned, make_turn, until
+from argosy.workers.dispatch.signals import Signal
+from argosy.workers.dispatch.turn import Turn
+from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_owned, make_turn, until
 
 
 class NoWordsError(Exception):
@@ -161,6 +164,36 @@ async def test_a_lent_turn_is_left_alone_whether_its_start_is_recorded_or_not(st
 
         await until(lambda: list(parts.elsewhere.lent) == [row.turn_id])
         assert row.turn_id not in parts.scheduler.live
+
+
+async def test_a_row_that_fails_does_not_keep_other_borrowed_turns_from_their_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bad, good = loaded(uuid.uuid4()), loaded(uuid.uuid4())
+    rows = [due_row(each, uuid.uuid4(), "signal", "go", payload=b"1") for each in (bad, good)]
+    receive = Turn.receive
+
+    async def due(_: object, known: list[uuid.UUID]) -> list[DueRow]:
+        return [row for row in rows if row.inbox_id not in known]
+
+    def received(turn: Turn, signal: Signal) -> None:
+        if turn.turn_id == bad.turn_id:
+            raise KeyError("a bug")
+        receive(turn, signal)
+
+    async with Parts(catalog()) as parts:
+        monkeypatch.setattr(Turn, "receive", received)
+        monkeypatch.setattr(parts.loans, "due", due)
+        parts.admission.cut_off()  # nothing starts
+        parts.loans.to_us = [Borrowed(Head(**_known(each)), "moved") for each in (bad, good)]
+        parts.borrowing.poke()
+        await parts.borrowing.look()
+
+        assert [each.name for each in parts.borrowing.turns[good.turn_id].signals] == ["go"]
+
+
+def _known(row: LoadedTurn) -> dict[str, Any]:
+    return {name: value for name, value in row._asdict().items() if name in Head._fields} | {"has_rows": False}
 
 
 async def test_nothing_of_a_borrowed_turn_runs_before_its_start_is_recorded() -> None:

@@ -237,7 +237,7 @@ class Parts:
             self.clock,
             Taken(
                 found=self.scheduler.found,
-                take=self.delivery.take_borrowed,
+                take=self.inbox.deliver_borrowed,
                 hold=self.delivery.in_hand.take,
                 known=lambda: self.delivery.in_hand.known,
                 release=self.inbox.moved,

@@ -13,7 +13,8 @@ Rules (I7):
 
 import asyncio
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -177,8 +178,15 @@ class Inbox:
         """Deliver one row. One that fails stays due, and does not keep others from their turns. The next looks try it
         again; after _FAILURES_MAX failures it stays in hand, for the next claim to read.
         """
+        self._outlive(row, owned, partial(self._delivery.take, row, owned))
+
+    def deliver_borrowed(self, row: DueRow, turn: Turn) -> None:
+        """Deliver one row to a turn that this worker borrows; one that fails is treated as by `deliver`."""
+        self._outlive(row, turn.owned, partial(self._delivery.take_borrowed, row, turn))
+
+    def _outlive(self, row: DueRow, owned: Owned, take: Callable[[], None]) -> None:
         try:
-            self._delivery.take(row, owned)
+            take()
         except Exception as error:
             self._rounds.say(error, inbox_id=str(row.inbox_id), turn_id=str(row.turn_id), kind=row.kind)
             self._failures[row.inbox_id] = failures = self._failures.pop(row.inbox_id, 0) + 1
