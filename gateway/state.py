@@ -14,8 +14,9 @@ from argosy.gateway.page_cursor import PageCursors
 from argosy.gateway.poking import Poking
 from argosy.gateway.rate_limit import RateLimit
 from argosy.gateway.stream.connections import WorkerConnections
-from argosy.gateway.stream.history import MoreEvents, more_events_of
+from argosy.gateway.stream.history import MoreEvents, MovedTurns
 from argosy.gateway.stream.streams import Streams
+from argosy.gateway.together import Together
 from argosy.gateway.turn_request import Admission
 from argosy.gateway.waiting import Waiting
 from argosy.log import LogWriter
@@ -87,7 +88,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         catalog=catalog,
         poking=poking,
         connections=connections,
-        more_events=more_events_of(pool),
+        more_events=Together(MovedTurns(pool)),
         streams=Streams(settings.gateway_streams_max, settings.gateway_tenant_streams_max),
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),

@@ -4,8 +4,8 @@ All questions that come while Postgres answers one call go out together in the n
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeVar
 
 from argosy.clock import SystemClock
 from argosy.rounds import Rounds
@@ -15,14 +15,18 @@ Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
 
 
+class Answerer(Protocol[Question, Answer]):
+    """Who answers many questions at once."""
+
+    async def answer(self, questions: list[Question]) -> dict[Question, Answer]:
+        """Return the answers by question; a question that is left out has none."""
+
+
 class Together(Generic[Question, Answer]):
-    """Collects questions, and asks them with one call of `answer` at a time. Used from one event loop.
+    """Collects questions, and asks them with one call of the answerer at a time. Used from one event loop."""
 
-    answer(questions) returns the answers by question; a question that it leaves out has none.
-    """
-
-    def __init__(self, answer: Callable[[list[Question]], Awaitable[dict[Question, Answer]]]) -> None:
-        self._answer = answer
+    def __init__(self, answerer: Answerer[Question, Answer]) -> None:
+        self._answerer = answerer
         self._rounds = Rounds("questions", SystemClock())
         self._asked: dict[Question, asyncio.Future[Answer | None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -56,7 +60,7 @@ class Together(Generic[Question, Answer]):
         After any other error each half is asked alone, so that only a question that cannot be asked has no answer.
         """
         try:
-            return await self._answer(questions)
+            return await self._answerer.answer(questions)
         except Exception as error:
             if self._rounds.say(error) in (Fault.AWAY, Fault.SLOW) or len(questions) == 1:
                 return {}

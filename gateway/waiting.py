@@ -23,6 +23,20 @@ INTERVAL_S_MAX: Final = 0.25
 _Question = tuple[uuid.UUID, str]
 
 
+class _EndedTurns:
+    """Answers which turns have ended, or are parked."""
+
+    def __init__(self, pool: Pool, lane: str) -> None:
+        self._pool = pool
+        self._lane = lane
+
+    async def answer(self, questions: list[_Question]) -> dict[_Question, EndedTurn]:
+        turn_ids, tenants = [each[0] for each in questions], [each[1] for each in questions]
+        found = await find_ended_turns(self._pool, turn_ids, tenants, self._lane)
+        ended = {each.turn_id: each for each in found}
+        return {each: ended[each[0]] for each in questions if each[0] in ended}
+
+
 class _NoFrames:
     """A client that waits for an ending, and has and gets no frames."""
 
@@ -34,11 +48,9 @@ class Waiting:
     """The requests of this process that wait for a turn to end. Used from one event loop."""
 
     def __init__(self, pool: Pool, lane: str, connections: WorkerConnections, partition_count: int) -> None:
-        self._pool = pool
-        self._lane = lane
         self._connections = connections
         self._partition_count = partition_count
-        self._ended: Together[_Question, EndedTurn] = Together(self._find_ended)
+        self._ended: Together[_Question, EndedTurn] = Together(_EndedTurns(pool, lane))
         self._followers: set[Follower] = set()
         self._is_draining = False
 
@@ -108,12 +120,6 @@ class Waiting:
             gone.remove_done_callback(close)
             self._followers.discard(follower)
             follower.close()
-
-    async def _find_ended(self, questions: list[_Question]) -> dict[_Question, EndedTurn]:
-        turn_ids, tenants = [each[0] for each in questions], [each[1] for each in questions]
-        found = await find_ended_turns(self._pool, turn_ids, tenants, self._lane)
-        ended = {each.turn_id: each for each in found}
-        return {each: ended[each[0]] for each in questions if each[0] in ended}
 
 
 def _is_ending(item: Any, turn_id: uuid.UUID) -> bool:

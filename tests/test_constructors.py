@@ -44,18 +44,10 @@ MEANT: Final = {
 }
 # Functions that forward a call, and how many a class takes: none may be added, and one that went leaves the table.
 FORWARDED: Final = {
-    "History": 1,
     "Lending": 1,
-    "MemberThread": 1,
     "Poker": 1,
-    "Poller": 1,
-    "PostgresConnection": 1,
-    "Supervisor": 1,
-    "SyncContext": 1,
     "Taken": 7,
-    "Together": 1,
     "Told": 9,
-    "TurnSource": 1,
     "WorkerConnection": 1,
 }
 

@@ -51,7 +51,7 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
         # The user may block this loop, in a notebook for example: that must not end the user's process.
         settings = settings.model_copy(update={"state_db_uri": postgres.dsn, "loop_stuck_s": math.inf})
         await _prepare(settings)
-        supervisor = Supervisor(clock, _say_ended, delay_s_max=_RESTART_S)
+        supervisor = Supervisor(clock, _InLog(), delay_s_max=_RESTART_S)
         await stack.enter_async_context(_watching(supervisor))
         await stack.enter_async_context(_kept(supervisor, TaskPart("Postgres", partial(_keep, postgres))))
         pool = await stack.enter_async_context(open_pool(settings, postgres.dsn))
@@ -124,9 +124,12 @@ async def _kept(supervisor: Supervisor, part: TaskPart) -> AsyncIterator[None]:
         await part.stop()
 
 
-def _say_ended(part: Part, ended: Ended, _: float) -> None:
-    bug = None if isinstance(ended.error, ArgosyError) else ended.error
-    log.error(telemetry.EMBEDDED_PART_ENDED, part=part.label, error=ended.reason, exc_info=bug)
+class _InLog:
+    """See Reporter."""
+
+    def say_ended(self, part: Part, ended: Ended, delay_s: float) -> None:
+        bug = None if isinstance(ended.error, ArgosyError) else ended.error
+        log.error(telemetry.EMBEDDED_PART_ENDED, part=part.label, error=ended.reason, exc_info=bug)
 
 
 async def _keep(postgres: EmbeddedPostgres, stopping: asyncio.Event) -> None:

@@ -25,7 +25,7 @@ def inline_worker(settings: Settings) -> Iterator[None]:
         yield
         return
     worker = ProcessPart(WORKER.label, WORKER.command())
-    supervisor = Supervisor(SystemClock(), _say_ended)
+    supervisor = Supervisor(SystemClock(), _InLog())
     supervisor.start(worker)
     stopping = threading.Event()
     watcher = threading.Thread(target=supervisor.watch, args=(stopping,), name="inline worker")
@@ -38,6 +38,9 @@ def inline_worker(settings: Settings) -> Iterator[None]:
         worker.stop(settings.stop_s)
 
 
-def _say_ended(part: Part, ended: Ended, delay_s: float) -> None:
-    error = f"{ended.reason}; started again in {delay_s:g} s"
-    log.error(telemetry.EMBEDDED_PART_ENDED, part=part.label, error=error)
+class _InLog:
+    """See Reporter."""
+
+    def say_ended(self, part: Part, ended: Ended, delay_s: float) -> None:
+        error = f"{ended.reason}; started again in {delay_s:g} s"
+        log.error(telemetry.EMBEDDED_PART_ENDED, part=part.label, error=error)

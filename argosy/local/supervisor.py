@@ -96,17 +96,22 @@ class _Kept:
         self.due_at_s: float | None = None
 
 
+class Reporter(Protocol):
+    """Who says to people what a supervisor does."""
+
+    def say_ended(self, part: Part, ended: Ended, delay_s: float) -> None:
+        """Say how a part has ended, and that it is started again in delay_s seconds."""
+
+
 class Supervisor:
     """Starts parts, and starts those again that end by themselves, after a pause that grows up to delay_s_max when that
-    happens often. `watch`, or `watch_on_loop`, looks at them until it is told to stop; it calls on_ended with the part,
-    how it ended, and the pause. Stopping a part is for its owner, after `forget`.
+    happens often. `watch`, or `watch_on_loop`, looks at them until it is told to stop. Stopping a part is for its
+    owner, after `forget`.
     """
 
-    def __init__(
-        self, clock: Clock, on_ended: Callable[[Part, Ended, float], None], *, delay_s_max: float = RESTART_S_MAX
-    ) -> None:
+    def __init__(self, clock: Clock, reporter: Reporter, *, delay_s_max: float = RESTART_S_MAX) -> None:
         self._clock = clock
-        self._on_ended = on_ended
+        self._reporter = reporter
         self._delay_s_max = delay_s_max
         self._kept: list[_Kept] = []
 
@@ -137,7 +142,7 @@ class Supervisor:
             elif (ended := each.part.ended()) is not None:
                 delay_s = restart_delay_s(each.delay_s, now_s - each.started_at_s, self._delay_s_max)
                 each.delay_s, each.due_at_s = delay_s, now_s + delay_s
-                self._on_ended(each.part, ended, delay_s)
+                self._reporter.say_ended(each.part, ended, delay_s)
 
     def watch(self, stopping: Stopping, look_too: Callable[[], None] = lambda: None) -> None:
         """Look at the parts until stopping is set, in this thread. look_too: called each time; what it raises ends the

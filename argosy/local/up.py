@@ -44,7 +44,7 @@ class Tree:
         self._clock = SystemClock()
         self._console = Console(highlight=False)
         self._stopping = Stopping.on_signals()
-        self._supervisor = Supervisor(self._clock, self._say_ended)
+        self._supervisor = Supervisor(self._clock, self)
         self._children: dict[Process, ProcessPart] = {}
         self._environment: dict[str, str] = {}
         self._port = settings.port
@@ -138,7 +138,8 @@ class Tree:
         if self._postgres is not None and (ended := self._postgres.poll()) is not None:
             raise UnavailableError(f"Postgres ended by itself (exit code {ended}): start again, nothing is lost")
 
-    def _say_ended(self, part: Part, ended: Ended, delay_s: float) -> None:
+    def say_ended(self, part: Part, ended: Ended, delay_s: float) -> None:
+        """See Reporter."""
         self._say(f"[red]{part.label} ended ({ended.reason})[/]: started again in {delay_s:g} s")
 
     def _stop_children(self) -> None:

@@ -8,7 +8,7 @@ each, and at most ROUNDS_MAX that the loop has not taken yet.
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
@@ -31,8 +31,15 @@ class Round(NamedTuple):
     eligible: list[frozenset[int]]
 
 
+class RoundTaker(Protocol):
+    """Who takes the rounds of a poller."""
+
+    def hand_over(self, found: Round) -> None:
+        """Take a round. Called in the poller's thread."""
+
+
 class Poller:
-    """Polls the consumer in a thread of its own, from `start` to `stop`. The thread calls on_round."""
+    """Polls the consumer in a thread of its own, from `start` to `stop`. taker: gets what the polls find."""
 
     def __init__(
         self,
@@ -40,12 +47,12 @@ class Poller:
         topic: str,
         batch_max: int,
         clock: Clock,
-        on_round: Callable[[Round], None],
+        taker: RoundTaker,
     ) -> None:
         self._make_consumer = make_consumer
         self._topic = topic
         self._batch_max = batch_max
-        self._on_round = on_round
+        self._taker = taker
         self._messages = Messages(clock, "consumer")
         self._assignment = Assignment(topic, self._messages)
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -140,7 +147,7 @@ class Poller:
         changes, self._assignment.changes = self._assignment.changes, []
         if batches or changes:
             self._rounds_sent += 1
-            self._on_round(Round(batches, changes))
+            self._taker.hand_over(Round(batches, changes))
 
     def _has_room(self) -> bool:
         """Whether to poll now.

@@ -70,7 +70,7 @@ class KafkaReader:
         self._silence = Silence(clock, self._word)
         self._make_consumer = make_consumer
         self._config = consumer_config(settings) | {"logger": self._messages} | self._silence.settings
-        self._poller = Poller(self._consumer, settings.topic, settings.log_batch_max, clock, self._on_round)
+        self._poller = Poller(self._consumer, settings.topic, settings.log_batch_max, clock, self)
         self._assigned: frozenset[int] = frozenset()
         self._is_out = False
         self._watching: asyncio.Task[None] | None = None
@@ -185,7 +185,7 @@ class KafkaReader:
             self._messages.say("group silent", what)
             self._on_eligible(eligible)
 
-    def _on_round(self, found: Round) -> None:
+    def hand_over(self, found: Round) -> None:
         """Pass a round on to the event loop. Called on the poller's thread."""
         if self._loop is None:
             return

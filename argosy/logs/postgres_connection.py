@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from argosy.errors import LogUnavailableError, StoreUnavailableError
 from argosy.store.pool import UNAVAILABLE, connect, unavailable
@@ -10,17 +10,24 @@ from argosy.store.pool import UNAVAILABLE, connect, unavailable
 T = TypeVar("T")
 
 
+class LossListener(Protocol):
+    """Who must know when a connection ends."""
+
+    def connection_lost(self) -> None:
+        """Note that a connection has ended, and the locks of its session with it."""
+
+
 class PostgresConnection:
     """Makes calls one after the other. A call after a loss opens a new connection.
 
-    on_lost is called for each connection that ends, on the loop that opened it.
+    listener: told of each connection that ends, on the loop that opened it.
     """
 
-    def __init__(self, dsn: str, application: str, timeout_s: float, on_lost: Callable[[], None] | None = None) -> None:
+    def __init__(self, dsn: str, application: str, timeout_s: float, listener: LossListener | None = None) -> None:
         self._dsn = dsn
         self._application = application
         self._timeout_s = timeout_s
-        self._on_lost = on_lost
+        self._listener = listener
         self._connection: Any = None
         self._calling = asyncio.Lock()
 
@@ -31,8 +38,8 @@ class PostgresConnection:
                 self._connection = await connect(self._dsn, application=self._application)
             except StoreUnavailableError as error:
                 raise LogUnavailableError(str(error)) from error
-            if (on_lost := self._on_lost) is not None:
-                self._connection.add_termination_listener(lambda _: on_lost())
+            if (listener := self._listener) is not None:
+                self._connection.add_termination_listener(lambda _: listener.connection_lost())
         return self._connection
 
     async def call(self, statement: Callable[..., Awaitable[T]], *arguments: Any) -> T:

@@ -7,15 +7,14 @@ the partitions that are not its own any more, and takes those that are. See log_
 
 import asyncio
 import uuid
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import LogUnavailableError
-from argosy.logs.postgres_connection import PostgresConnection
+from argosy.logs.postgres_connection import LossListener, PostgresConnection
 from argosy.store import log as log_store
 
 log = structlog.get_logger()
@@ -26,16 +25,18 @@ _UNSETTLED_S: Final = 0.2  # the next round, while other members still hold part
 _LEAVE_TIMEOUT_S: Final = 2.0
 
 
-OnRound = Callable[[uuid.UUID | None, frozenset[int], float], None]
+class MemberListener(LossListener, Protocol):
+    """Who hears for which partitions a member is eligible, and when its lock is gone."""
+
+    def round_ran(self, topic_id: uuid.UUID | None, partitions: frozenset[int], asked_at_s: float) -> None:
+        """Take what a round found. topic_id is None when the topic does not exist, when the member has left, or when
+        Postgres could not be reached for so long that other members have taken its place. asked_at_s: the answer was
+        true at this moment or later (monotonic).
+        """
 
 
 class PostgresMember:
-    """Call `run` until cancelled, then `leave`. Each round calls on_round(topic_id, partitions, asked_at_s).
-
-    topic_id is None when the topic does not exist, when this member has left, or when Postgres could not be reached for
-    so long that other members have taken its place. asked_at_s: the answer was true at this moment or later
-    (monotonic).
-    """
+    """Call `run` until cancelled, then `leave`. listener: told of each round."""
 
     def __init__(
         self,
@@ -43,14 +44,14 @@ class PostgresMember:
         topic: str,
         ttl_s: float,
         clock: Clock,
-        on_round: OnRound,
+        listener: MemberListener,
     ) -> None:
         self._connection = connection
         self._topic = topic
         self._ttl_s = ttl_s
         self._round_s = min(ROUND_S, ttl_s / _ROUNDS_PER_TTL)
         self._clock = clock
-        self._on_round = on_round
+        self._listener = listener
         self._member_id = uuid.uuid4()
         self._seen_at_s = clock.monotonic_s()
         self._is_away = False
@@ -58,7 +59,7 @@ class PostgresMember:
     async def pause(self) -> None:
         """Leave the group until `resume` is called."""
         self._is_away = True
-        self._on_round(None, frozenset(), self._clock.monotonic_s())
+        self._listener.round_ran(None, frozenset(), self._clock.monotonic_s())
         await self._say_that_we_leave()
 
     def resume(self) -> None:
@@ -100,10 +101,10 @@ class PostgresMember:
             log.warning(telemetry.LOG_UNAVAILABLE, reason=str(error))
             # After this time members that reach Postgres may have this one's place. Reading on until then does no harm.
             if self._clock.monotonic_s() - self._seen_at_s > self._ttl_s:
-                self._on_round(None, frozenset(), asked_at_s)
+                self._listener.round_ran(None, frozenset(), asked_at_s)
             return _UNSETTLED_S
         self._seen_at_s = asked_at_s
         if self._is_away:
             return self._round_s
-        self._on_round(found.topic_id, frozenset(found.held or ()), asked_at_s)
+        self._listener.round_ran(found.topic_id, frozenset(found.held or ()), asked_at_s)
         return self._round_s if found.is_settled else _UNSETTLED_S

@@ -7,11 +7,11 @@ the consumer's thread does the same.)
 import asyncio
 import contextlib
 import threading
+import uuid
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any, Final
 
-from argosy.logs.postgres_member import OnRound, PostgresMember
+from argosy.logs.postgres_member import MemberListener, PostgresMember
 
 _STOP_S: Final = 5.0
 
@@ -19,19 +19,13 @@ _STOP_S: Final = 5.0
 class MemberThread:
     """A member in a thread of its own, from `start` to `stop`.
 
-    Both are called on one loop, on which on_round and on_lost are called, too. make(on_round, on_lost) makes the
-    member, in the thread. on_lost: the member's connection has ended, and its lock with it.
+    Both are called on one loop, on which the listener is told, too. make(self) makes the member, in the thread: what
+    the member tells there is passed on to the listener.
     """
 
-    def __init__(
-        self,
-        make: Callable[[OnRound, Callable[[], None]], PostgresMember],
-        on_round: OnRound,
-        on_lost: Callable[[], None],
-    ) -> None:
+    def __init__(self, make: Callable[[MemberListener], PostgresMember], listener: MemberListener) -> None:
         self._make = make
-        self._on_round = on_round
-        self._on_lost = on_lost
+        self._listener = listener
         self._owner: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._member: PostgresMember | None = None
@@ -65,6 +59,19 @@ class MemberThread:
             self._loop.call_soon_threadsafe(self._task.cancel)
         await asyncio.to_thread(self._thread.join, _STOP_S)
 
+    # What the member tells, in the thread
+
+    def round_ran(self, topic_id: uuid.UUID | None, partitions: frozenset[int], asked_at_s: float) -> None:
+        self._tell(self._listener.round_ran, topic_id, partitions, asked_at_s)
+
+    def connection_lost(self) -> None:
+        self._tell(self._listener.connection_lost)
+
+    def _tell(self, listener: Callable[..., None], *what: Any) -> None:
+        if self._owner is not None:
+            with contextlib.suppress(RuntimeError):  # the worker's loop has ended
+                self._owner.call_soon_threadsafe(listener, *what)
+
     async def _call(self, work: Coroutine[Any, Any, None]) -> None:
         if self._loop is None:
             work.close()
@@ -76,12 +83,7 @@ class MemberThread:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._member = self._make(partial(self._tell, self._on_round), partial(self._tell, self._on_lost))
+        self._member = self._make(self)
         self._task = asyncio.create_task(self._member.run())
         self._is_running.set()
         await asyncio.wait({self._task})
-
-    def _tell(self, listener: Callable[..., None], *what: Any) -> None:
-        if self._owner is not None:
-            with contextlib.suppress(RuntimeError):  # the worker's loop has ended
-                self._owner.call_soon_threadsafe(listener, *what)

@@ -54,15 +54,14 @@ class PostgresReader:
         self._word = Word(clock, settings.log_lease_ttl_s, ahead_s=_AHEAD_S)
         self._connection = PostgresConnection(dsn, "argosy log reader", settings.state_db_timeout_s)
         self._member = MemberThread(
-            lambda on_round, on_lost: PostgresMember(
-                PostgresConnection(dsn, "argosy log member", settings.state_db_timeout_s, on_lost),
+            lambda listener: PostgresMember(
+                PostgresConnection(dsn, "argosy log member", settings.state_db_timeout_s, listener),
                 settings.topic,
                 settings.log_lease_ttl_s,
                 clock,
-                on_round,
+                listener,
             ),
-            self._on_round,
-            self._word.lost,
+            self,
         )
         self._topic_id: uuid.UUID | None = None
         self._identity: Identity | None = None
@@ -146,8 +145,12 @@ class PostgresReader:
             await self._member.stop()
         self._connection.terminate()
 
-    def _on_round(self, topic_id: uuid.UUID | None, partitions: frozenset[int], asked_at_s: float) -> None:
-        """Take what a round of the member found.
+    def connection_lost(self) -> None:
+        """See LossListener: the member's lock is gone."""
+        self._word.lost()
+
+    def round_ran(self, topic_id: uuid.UUID | None, partitions: frozenset[int], asked_at_s: float) -> None:
+        """See MemberListener.
 
         A topic that was made again has nothing to do with what was read of the old one: its partitions are gone for one
         round, so that their owner notices.

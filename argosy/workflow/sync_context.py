@@ -42,11 +42,11 @@ class Unwind(BaseException):
 class SyncContext:
     """The `ctx` of a synchronous workflow, used from its own thread. Context says what each operation promises."""
 
-    __slots__ = ("_ask", "_context", "_generation", "_is_closed", "_thread", "_unwinds")
+    __slots__ = ("_context", "_generation", "_is_closed", "_own_thread", "_thread", "_unwinds")
 
-    def __init__(self, context: Context, ask: "Callable[[_Asked], None]") -> None:
+    def __init__(self, context: Context, own_thread: "OwnThread") -> None:
         self._context = context
-        self._ask = ask
+        self._own_thread = own_thread
         self._generation = fork.generation
         self._is_closed = False
         self._thread = 0
@@ -102,7 +102,7 @@ class SyncContext:
         if self._is_closed:
             self._unwind()
         try:
-            self._ask(asked)
+            self._own_thread.hand_in(asked)
         except RuntimeError:  # the worker has stopped, and its loop with it
             self._unwind()
         try:
@@ -139,7 +139,7 @@ class OwnThread:
         self._loop = asyncio.get_running_loop()
         self._told: asyncio.Future[None] | None = None
         self._asked: _Asked | None = None
-        self._facade = SyncContext(context, self._hand_in)
+        self._facade = SyncContext(context, self)
         call = partial(copy_context().run, _work, function, self._facade, arguments)
         self._job: Job = threads.submit(call, Label(context.turn_id))
         driver.hold()  # the thread runs
@@ -185,7 +185,7 @@ class OwnThread:
         if not job.ended.cancelled():
             job.ended.exception()  # so that asyncio does not report an error that nothing reads
 
-    def _hand_in(self, asked: _Asked) -> None:
+    def hand_in(self, asked: _Asked) -> None:
         """Ask for an operation. Called in the thread."""
         self._loop.call_soon_threadsafe(self._take, asked)
 

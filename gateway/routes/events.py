@@ -8,7 +8,7 @@ until the turn has ended. A session's events are a stream without end. A stream 
 import uuid
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -68,13 +68,14 @@ async def get_turn_events(
         return await _page(state, requested, tenant, after or 0, limit)
     if after is not None or limit is not None:
         raise Problem("invalid_parameter", "`after` and `limit` are of a page: a stream has `from`")
+    shown = _Turns(state, tenant)
     source = TurnSource(
-        _history(state, tenant),
+        _history(shown),
         tenant,
         requested,
         _last_event_id(request, begin, parse, parse_from) or BEGIN,
         partition=partition_of(state, requested),
-        find_turn=partial(resolve, state, turns.find_turn, requested, tenant),
+        turns=shown,
     )
     return _streamed(state, tenant, source, shape)
 
@@ -90,7 +91,7 @@ async def get_session_events(session: str, request: Request, begin: From = None)
     session_id = ids.session_id_of(tenant, state.settings.lane, name)
     cipher = PlaceCipher(state.places_key, session_id)
     source = SessionSource(
-        _history(state, tenant),
+        _history(_Turns(state, tenant)),
         tenant,
         session_id,
         _last_event_id(request, begin, partial(parse, cipher=cipher), partial(_parse_begin, cipher)),
@@ -124,12 +125,23 @@ async def _page(state: State, requested: uuid.UUID, tenant: str, after: int, lim
     return json_response(views.TurnEvents(turn_id=found.turn_id, events=events, next=rows[-1].seq if rows else after))
 
 
-def _history(state: State, tenant: str) -> History:
-    async def snapshot(turn_id: uuid.UUID) -> bytes:
-        return views.encode(await read_turn(state, turn_id, tenant))
+class _Turns(NamedTuple):
+    """See gateway.stream.history.Turns."""
 
-    settings = state.settings
-    return History(state.pool, tenant, settings.lane, state.more_events, snapshot, settings.event_result_size_bytes_max)
+    state: State
+    tenant: str
+
+    async def find(self, turn_id: uuid.UUID) -> turns.TurnHead | None:
+        return await resolve(self.state, turns.find_turn, turn_id, self.tenant)
+
+    async def snapshot(self, turn_id: uuid.UUID) -> bytes:
+        return views.encode(await read_turn(self.state, turn_id, self.tenant))
+
+
+def _history(shown: _Turns) -> History:
+    state, settings = shown.state, shown.state.settings
+    size_bytes_max = settings.event_result_size_bytes_max
+    return History(state.pool, shown.tenant, settings.lane, state.more_events, shown, size_bytes_max)
 
 
 def _parse_begin(cipher: PlaceCipher, text: str) -> EventId | None:

@@ -4,8 +4,8 @@ Raises: StoreUnavailableError, TimeoutError
 """
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncIterator
+from typing import Final, Protocol
 
 from argosy.gateway.stream import sync_points
 from argosy.gateway.stream.continuity import Continuity
@@ -28,17 +28,30 @@ _TURNS_BACK_MAX: Final = 1_000
 MoreEvents = Together[tuple[uuid.UUID, int], bool]
 
 
-def more_events_of(pool: Pool) -> MoreEvents:
-    """Return the MoreEvents that all streams of this process share."""
+class MovedTurns:
+    """Answers MoreEvents, which all streams of this process share."""
 
-    async def find(asked: list[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], bool]:
-        return {asked[index]: True for index in await turns.find_moved_turns(pool, asked)}
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
 
-    return Together(find)
+    async def answer(self, questions: list[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], bool]:
+        return {questions[index]: True for index in await turns.find_moved_turns(self._pool, questions)}
+
+
+class Turns(Protocol):
+    """The turns of one tenant, as the routes find and show them."""
+
+    async def find(self, turn_id: uuid.UUID) -> turns.TurnHead | None:
+        """Return the turn that the id means (a duplicate's id means the first turn), or None while it may still come
+        out of the log. Raises Problem when there is no such turn.
+        """
+
+    async def snapshot(self, turn_id: uuid.UUID) -> bytes:
+        """Return the turn as GET shows it, JSON. Raises Problem when there is no such turn."""
 
 
 class History:
-    """Reads the history of one tenant's turns. snapshot(turn_id): the turn as GET shows it, JSON."""
+    """Reads the history of one tenant's turns."""
 
     def __init__(
         self,
@@ -46,14 +59,14 @@ class History:
         tenant: str,
         lane: str,
         more_events: MoreEvents,
-        snapshot: Callable[[uuid.UUID], Awaitable[bytes]],
+        shown: Turns,
         result_size_bytes_max: int,
     ) -> None:
         self._pool = pool
         self._more_events = more_events
         self._tenant = tenant
         self._lane = lane
-        self._snapshot = snapshot
+        self._shown = shown
         self._result_size_bytes_max = result_size_bytes_max
 
     async def read(self, cursor: TurnCursor) -> AsyncIterator[list[Message]]:
@@ -84,7 +97,7 @@ class History:
                 continue
             messages: list[Message] = []
             if found is Continuity.FORGOTTEN:
-                messages.append(cursor.skip_to(rows[0], await self._snapshot(cursor.turn_id)))
+                messages.append(cursor.skip_to(rows[0], await self._shown.snapshot(cursor.turn_id)))
             for row in rows:
                 if row.seq > cursor.seq:
                     messages += cursor.advance(row)

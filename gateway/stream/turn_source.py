@@ -1,12 +1,12 @@
 """The source of one turn's messages, from after an event to the turn's end."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from argosy.gateway.stream import sync_points
 from argosy.gateway.stream.event_id import EventId
-from argosy.gateway.stream.history import History
+from argosy.gateway.stream.history import History, Turns
 from argosy.gateway.stream.message import Message
 from argosy.gateway.stream.source import READ_FIRST, Reading, Received, Then
 from argosy.gateway.stream.subscription import Target
@@ -16,11 +16,7 @@ from argosy.turn.status import ENDED
 
 
 class TurnSource:
-    """The source of one turn; see Source. after: the last that the client has.
-
-    find_turn(): the turn that the id means (a duplicate's id means the first turn), or None while it may still come out
-    of the log; raises Problem when there is no such turn.
-    """
+    """The source of one turn; see Source. turn_id: as the client says it. after: the last that the client has."""
 
     def __init__(
         self,
@@ -30,11 +26,12 @@ class TurnSource:
         after: EventId,
         *,
         partition: int,
-        find_turn: Callable[[], Awaitable[TurnHead | None]],
+        turns: Turns,
     ) -> None:
         self.target = Target(tenant, partition, turn_id=turn_id)
         self._history = history
-        self._find_turn = find_turn
+        self._turns = turns
+        self._turn_id = turn_id
         self._cursor = TurnCursor(turn_id, after)
         # What `begin` has begun to read, and its first messages.
         self._begun: AsyncIterator[list[Message]] | None = None
@@ -87,7 +84,7 @@ class TurnSource:
 
     async def _identify(self) -> TurnHead | None:
         """Find the turn. One that was only in the log may turn out to be a duplicate: then follow the first turn."""
-        head = await self._find_turn()
+        head = await self._turns.find(self._turn_id)
         if head is not None and head.turn_id != self._cursor.turn_id:
             cursor = self._cursor
             self._cursor = TurnCursor(head.turn_id, EventId(cursor.lineage, cursor.seq, cursor.attempt, cursor.n))

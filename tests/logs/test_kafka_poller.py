@@ -14,8 +14,12 @@ class Thread:
     def __init__(self) -> None:
         self.consumer = FakeConsumer()
         self.rounds: list[Round] = []
-        self.poller = Poller(lambda: self.consumer, "topic", 400, SystemClock(), self.rounds.append)
+        self.poller = Poller(lambda: self.consumer, "topic", 400, SystemClock(), self)
         self.poller.begin()
+
+    def hand_over(self, found: Round) -> None:
+        """See RoundTaker."""
+        self.rounds.append(found)
 
     def run(self, times: int = 1, *, is_taken: bool = True) -> None:
         for _ in range(times):

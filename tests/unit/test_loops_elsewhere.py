@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,12 +134,13 @@ async def test_questions_of_one_moment_share_one_look_whatever_comes_of_it(
 
 @EACH_KIND
 async def test_a_question_that_cannot_be_asked_has_no_answer_and_the_others_do(error: Exception) -> None:
-    async def answer(questions: Iterable[str]) -> dict[str, str]:
-        if "bad" in questions:
-            raise error
-        return {each: each.upper() for each in questions}
+    class Upper:
+        async def answer(self, questions: list[str]) -> dict[str, str]:
+            if "bad" in questions:
+                raise error
+            return {each: each.upper() for each in questions}
 
-    together = Together(answer)
+    together = Together(Upper())
     first = asyncio.create_task(together.ask("bad"))
     others = [asyncio.create_task(together.ask(each)) for each in ("a", "b")]
 

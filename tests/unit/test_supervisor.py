@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from argosy.local.supervisor import Ended, Supervisor, TaskPart, restart_delay_s
+from argosy.local.supervisor import Ended, Part, Supervisor, TaskPart, restart_delay_s
 from tests.harness.hand_clock import HandClock
 
 
@@ -43,9 +43,19 @@ class Scripted:
         return self.how
 
 
+class Said:
+    """Remembers what it was to say."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, float]] = []
+
+    def say_ended(self, part: Part, ended: Ended, delay_s: float) -> None:
+        self.ends.append((ended.reason, delay_s))
+
+
 def test_a_part_that_ends_is_started_after_its_pause_and_others_meanwhile() -> None:
-    clock, told = HandClock(), list[tuple[str, float]]()
-    supervisor = Supervisor(clock, lambda _, ended, delay_s: told.append((ended.reason, delay_s)))
+    clock, said = HandClock(), Said()
+    told, supervisor = said.ends, Supervisor(clock, said)
     broken, other = Scripted(), Scripted()
     supervisor.start(broken)
     supervisor.start(other)
@@ -66,14 +76,15 @@ def test_a_part_that_ends_is_started_after_its_pause_and_others_meanwhile() -> N
 
 
 def test_a_part_that_is_forgotten_is_not_started_again() -> None:
-    supervisor, part = Supervisor(HandClock(), lambda *_: pytest.fail("it is nobody's any more")), Scripted()
+    said, part = Said(), Scripted()
+    supervisor = Supervisor(HandClock(), said)
     supervisor.start(part)
     part.how = Ended("exit code 1", 1)
 
     supervisor.forget(part)
     supervisor.look()
 
-    assert (part.starts, supervisor.first_ended()) == (1, None)
+    assert (part.starts, supervisor.first_ended(), said.ends) == (1, None, [])
 
 
 async def test_a_task_says_how_it_ended_and_ends_when_it_is_told_to() -> None:
