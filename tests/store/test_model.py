@@ -27,6 +27,18 @@ from tests.store.hand import Change, Hand, New, flush_arguments
 # A worker by its number; None: who owns the partitions, so that most calls have an effect.
 WORKERS = st.sampled_from([None, None, None, 0, 1, 2])
 FUTURE = datetime.now(UTC) + timedelta(days=1)
+NEW = st.builds(
+    New,
+    session=st.sampled_from("abc"),
+    on_busy=st.sampled_from(["enqueue", "enqueue", "reject"]),
+    key=st.sampled_from(["", "", "k", "l"]),
+    digest=st.sampled_from([b"1", b"2"]),
+    not_before=st.sampled_from([None, None, FUTURE]),
+)
+ASK = """
+  INSERT INTO starts (turn_id, lane, bucket, tenant, session_id, record) VALUES ($1, 'default', $2, 'acme', $3, 'r')
+  ON CONFLICT DO NOTHING RETURNING 1
+"""
 
 
 @dataclass
@@ -52,6 +64,7 @@ class Modelled:
 @dataclass
 class Model:
     turns: dict[Any, Modelled] = field(default_factory=dict)
+    waiting: set[Any] = field(default_factory=set)  # started by another turn, and not accepted yet
     orders: Any = field(default_factory=itertools.count)
 
     def of_session(self, turn: New) -> list[Modelled]:
@@ -85,12 +98,13 @@ class Store(RuleBasedStateMachine):
     dsn = ""
     runner: asyncio.Runner
     turns: Bundle[New] = Bundle("turns")
+    asked: Bundle[New] = Bundle("asked")
 
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
         self.hands = [self.run(Hand(self.dsn).open()) for _ in range(3)]
-        for table in ("turns", "events", "inbox", "sessions", "positions", "partitions"):
+        for table in ("turns", "events", "inbox", "starts", "sessions", "positions", "partitions"):
             self.run(self.hands[0].rows(f"DELETE FROM {table}"))  # noqa: S608
         self.owner: dict[int, tuple[int, int]] = {}
         self.answers: dict[tuple[int, int], Answer] = {}
@@ -118,18 +132,7 @@ class Store(RuleBasedStateMachine):
     @rule(
         target=turns,
         worker=WORKERS,
-        batch=st.lists(
-            st.builds(
-                New,
-                session=st.sampled_from("abc"),
-                on_busy=st.sampled_from(["enqueue", "enqueue", "reject"]),
-                key=st.sampled_from(["", "", "k", "l"]),
-                digest=st.sampled_from([b"1", b"2"]),
-                not_before=st.sampled_from([None, None, FUTURE]),
-            ),
-            min_size=1,
-            max_size=5,
-        ),
+        batch=st.lists(NEW, min_size=1, max_size=5),
         again=st.lists(turns, max_size=2),
         is_behind=st.sampled_from([False, False, False, True]),
     )
@@ -153,6 +156,33 @@ class Store(RuleBasedStateMachine):
                 assert answer.places is not None
                 assert (answer.places[index] is not None) == (row is not None and row.order is not None)
         return multiple(*(each for each in batch if taken[each.partition]))
+
+    @rule(target=asked, child=st.one_of(NEW, turns))
+    def ask(self, child: New) -> New:
+        """A turn is to be started; or one that is here is said again."""
+        self.run(self.hands[0].rows(ASK, child.turn_id, child.bucket, child.session_id))
+        self.model.waiting.add(child.turn_id)
+        return child
+
+    @rule(target=turns, worker=WORKERS, batch=st.lists(asked, min_size=1, max_size=5))
+    def start(self, worker: int | None, batch: list[New]) -> Any:
+        """Those that were asked for at some time, also such as were started since."""
+        worker = self.number(worker)
+        answer = self.answers[worker, 1] = self.run(self.hands[worker].start(*batch))
+
+        partitions = sorted({each.partition for each in batch})
+        taken = {each: self.is_held(worker, each) for each in partitions}
+        assert answer.held == list(taken.values())
+        came = []
+        for index, each in enumerate(batch):
+            is_here = taken[each.partition] and each.turn_id in self.model.waiting
+            row = self.model.accept(each) if is_here else None
+            came += [each] if row is not None else []
+            if any(taken.values()):
+                assert answer.places is not None
+                assert (answer.places[index] is not None) == (row is not None and row.order is not None)
+        self.model.waiting -= {each.turn_id for each in batch if taken[each.partition]}
+        return multiple(*came)
 
     @rule(
         worker=WORKERS,
@@ -213,6 +243,10 @@ class Store(RuleBasedStateMachine):
     def they_agree(self) -> None:
         rows = self.rows("SELECT turn_id, status, attempt, seq, reason, duplicate_of, idempotency_key FROM turns")
         assert {row[0]: row[1:] for row in rows} == {key: each.row for key, each in self.model.turns.items()}
+
+    @invariant()
+    def what_was_asked_for_waits_until_it_is_started(self) -> None:
+        assert {row[0] for row in self.rows("SELECT turn_id FROM starts")} == self.model.waiting
 
     @invariant()
     def turns_stand_in_their_order(self) -> None:
