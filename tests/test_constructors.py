@@ -18,7 +18,6 @@ COLLABORATORS_MAX: Final = 7
 LARGE: Final = {
     "Turn": "data: what a turn is known by",
     "Subscriber": "data: what a gateway asks for",
-    "Lending": "not yet joined to the dispatcher",
 }
 # Functions that are meant: (class, parameter), and what the function is.
 MEANT: Final = {
@@ -44,10 +43,7 @@ MEANT: Final = {
 }
 # Functions that forward a call, and how many a class takes: none may be added, and one that went leaves the table.
 FORWARDED: Final = {
-    "Lending": 1,
     "Poker": 1,
-    "Taken": 7,
-    "Told": 9,
     "WorkerConnection": 1,
 }
 

@@ -15,7 +15,7 @@ class Said:
     def __getattr__(self, name: str) -> Callable[..., None]:
         if not name.startswith("after_"):
             raise AttributeError(name)
-        return lambda fact=None: self.all.append((name, fact))
+        return lambda fact=None, *more: self.all.append((name, (fact, *more) if more else fact))
 
     def of(self, name: str) -> list[Any]:
         """What was handed to the calls of this name."""

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from argosy.config import load
 from argosy.store.build import Builds, Loan, Loans
 from argosy.store.pool import Pool, open_pool
 from argosy.workers.dispatch.builds.abilities import Abilities
-from argosy.workers.dispatch.builds.lending import Lending, Told
+from argosy.workers.dispatch.builds.lending import Lending
 from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.owned import Owned, Resume
 from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.said import Said, settings_of
 from tests.store.conftest import OpenHand
 from tests.store.hand import LANE, Hand, New
 from tests.store.test_flush import running
@@ -30,22 +32,17 @@ class Owner:
     """The lending part of an owner, and what it says of turns that come back."""
 
     def __init__(self, hand: Hand, pool: Pool, *, lives: bool) -> None:
-        self.taken_up: dict[uuid.UUID, Resume] = {}
+        self.said = Said()
         self.loans = Loans(pool, hand.worker_id, LANE, input_size_bytes_max=100)
-        builds, clock = Builds(pool), SystemClock()
+        abilities = Abilities(Builds(pool), hand.worker_id, LANE, MembersStub(lambda _: lives))
+        admission: Any = SimpleNamespace(is_open=True)
+        settings = settings_of(build_wait_s=60, lent_turns_max=10)
+        self.lending = Lending(self.loans, abilities, Elsewhere(), admission, SystemClock(), settings, self.said)
 
-        def nothing(*_: Any) -> Any:
-            return []
-
-        def take_up(turn_id: uuid.UUID, _: Owned, resume: Resume) -> None:
-            self.taken_up[turn_id] = resume
-
-        told = Told(nothing, nothing, nothing, nothing, take_up, nothing, nothing, nothing, nothing)
-        fleet = MembersStub(lambda _: lives)
-        self.lending = Lending(
-            builds, self.loans, Abilities(builds, hand.worker_id, LANE, fleet), Elsewhere(), clock, told,
-            fleet=fleet, may_lend=lambda _: True, wait_s=60, lent_max=10,
-        )  # fmt: skip
+    @property
+    def taken_up(self) -> dict[uuid.UUID, Resume | None]:
+        """How each turn goes on of which the loan is over."""
+        return {back.turn_id: back.resume for back in self.said.of("after_loan")}
 
 
 async def _lent(hand: Hand, pool: Pool, borrower: Hand, *, lives: bool) -> tuple[Owner, New, Loan]:

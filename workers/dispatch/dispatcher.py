@@ -257,7 +257,7 @@ class Dispatcher:
         self.executor.fill()
 
     def after_lack(self, turn: Turn) -> None:
-        self.lending.lacks(turn)
+        self.lending.lacks(turn, self.inbox.set_apart(turn))
 
     # Loans
 

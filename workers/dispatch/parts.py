@@ -9,8 +9,8 @@ from argosy.rounds import Rounds, kept
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.accept.starts import Starts
 from argosy.workers.dispatch.builds.abilities import Abilities
-from argosy.workers.dispatch.builds.borrowing import Borrowing, Taken
-from argosy.workers.dispatch.builds.lending import Lending, Told
+from argosy.workers.dispatch.builds.borrowing import Borrowing
+from argosy.workers.dispatch.builds.lending import Lending
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.dispatcher import Dispatcher
@@ -66,7 +66,7 @@ class Parts:
         self._rounds = Rounds("dispatcher", clock)
         self.dispatcher = Dispatcher(self._rounds, self.claims, self.background)
         self.dispatcher.reader = outside.reader
-        self.loan_dispatcher = LoanDispatcher()
+        self.loan_dispatcher = LoanDispatcher(self._rounds, self.claims, self.background)
         self.fleet = Members(clock, outside.worker_id, settings.lane)
         self.database_clock = self.dispatcher.database_clock = DatabaseClock(clock)
         self.loop_monitor = LoopMonitor(clock, settings.loop_stuck_s)
@@ -205,47 +205,15 @@ class Parts:
     # Turns of other builds
 
     def _make_builds(self) -> None:
-        settings, outside, then = self._settings, self._outside, self.dispatcher
-        loans = self.loan_dispatcher
-        loans.scheduler, loans.pager = self.scheduler, self.pager
-        loans.inbox, loans.others = self.inbox, self.others
-        worker_id, lane = outside.worker_id, settings.lane
-        self.lending = then.lending = Lending(
-            outside.builds,
-            outside.loans,
-            Abilities(outside.builds, worker_id, lane, self.fleet),
-            self.elsewhere,
-            self.clock,
-            Told(
-                set_apart=self.inbox.set_apart,
-                release=loans.after_letting_go,
-                left=self.scheduler.left,
-                more=loans.after_more,
-                take_up=then.take_up,
-                look_at_heads=loans.after_forgotten_heads,
-                park=self.executor.park,
-                poke=self.others.tell_borrower,
-                happened=self.hub.look,
-            ),
-            fleet=self.fleet,
-            may_lend=lambda owned: self.admission.is_open and not owned.is_closing,
-            wait_s=settings.build_wait_s,
-            lent_max=settings.lent_turns_max,
+        settings, outside, loans = self._settings, self._outside, self.loan_dispatcher
+        loans.scheduler, loans.pager, loans.executor = self.scheduler, self.pager, self.executor
+        loans.inbox, loans.hub, loans.others = self.inbox, self.hub, self.others
+        abilities = Abilities(outside.builds, outside.worker_id, settings.lane, self.fleet)
+        self.lending = self.dispatcher.lending = Lending(
+            outside.loans, abilities, self.elsewhere, self.admission, self.clock, settings, loans
         )
-        self.borrowing = then.borrowing = Borrowing(
-            outside.loans,
-            self.clock,
-            Taken(
-                found=self.scheduler.found,
-                take=self.inbox.deliver_borrowed,
-                hold=self.delivery.in_hand.take,
-                known=lambda: self.delivery.in_hand.known,
-                release=self.inbox.moved,
-                fill=self.executor.fill,
-                tell=lambda buckets: self.background.spawn(self.others.tell_owners(buckets, self.claims)),
-            ),
-            claims=self.claims,
-            turns_max=settings.dispatch_slots,
+        self.borrowing = self.dispatcher.borrowing = Borrowing(
+            outside.loans, self.scheduler, self.inbox, self.claims, self.clock, settings, loans
         )
 
     def loops(self) -> Sequence[asyncio.Task[None]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 
 from argosy.store.build import Builds
 from argosy.workers.dispatch.ownership.members import Members
@@ -42,6 +43,13 @@ class Abilities:
             free = {each.worker_id for each in self._fleet.all if each.is_alive and not each.is_draining}
             self._able[wanted] = [each for each, can in self._known.items() if each in free and wanted in can]
         return max(self._able[wanted], key=lambda each: _weight(each, turn_id), default=None)
+
+    async def lacking(self, turn_ids: Sequence[uuid.UUID], wait_s: float) -> set[uuid.UUID]:
+        """Return those of these turns whose workflow no worker of the lane has had for wait_s."""
+        return await self._builds.lacking(turn_ids, wait_s)
+
+    def is_living(self, borrower: uuid.UUID) -> bool:
+        return self._fleet.is_living(borrower)
 
 
 def _weight(worker_id: uuid.UUID, turn_id: uuid.UUID) -> bytes:

@@ -12,49 +12,53 @@ Rules (docs/architecture.md, "Builds"):
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final
 
 from argosy import telemetry
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.rounds import Rounds
 from argosy.store.build import Borrowed, Loans
 from argosy.store.head import DueRow
 from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import ACTIVE, Status
+from argosy.workers.dispatch.builds.loan_changes import AfterBorrowing
 from argosy.workers.dispatch.claims import Claims
+from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
+from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
 
 _LOOK_S: Final = 0.5
 _PAUSE_S: Final = 0.01  # between two looks: what comes meanwhile is read together
 
 
-class Taken(NamedTuple):
-    """What Borrowing calls in the other parts of the worker."""
-
-    found: Callable[[Turn], bool]  # takes the turn into memory; False: memory is busy with its session
-    take: Callable[[DueRow, Turn], None]  # delivers a due row to the turn
-    hold: Callable[[uuid.UUID, Owned], None]  # takes an inbox row in hand
-    known: Callable[[], Iterable[uuid.UUID]]  # the inbox rows in hand
-    release: Callable[[Iterable[uuid.UUID]], None]  # takes rows out of hand: those that are still due are read again
-    fill: Callable[[], None]  # fills free slots
-    tell: Callable[[set[int]], None]  # pokes the owners of these buckets
-
-
 class Borrowing:
     """Loads borrowed turns and delivers what is due for them; `run` goes on until it is cancelled.
 
-    turns: the borrowed turns in memory; turns_max: how many there may be.
+    turns: the borrowed turns in memory.
     """
 
-    def __init__(self, loans: Loans, clock: Clock, taken: Taken, *, claims: Claims, turns_max: int) -> None:
+    def __init__(
+        self,
+        loans: Loans,
+        scheduler: Scheduler,
+        inbox: Inbox,
+        claims: Claims,
+        clock: Clock,
+        settings: Settings,
+        then: AfterBorrowing,
+    ) -> None:
         self._loans = loans
-        self._clock = clock
-        self._taken = taken
-        self._turns_max = turns_max
+        self._scheduler = scheduler
+        self._inbox = inbox
+        self._in_hand = inbox.in_hand
         self._claims = claims
+        self._clock = clock
+        self._turns_max = settings.dispatch_slots
+        self._then = then
         self.turns: dict[uuid.UUID, Turn] = {}
         self._changed: set[int] = set()
         self._has_to_read = self._is_one_left = False
@@ -83,7 +87,7 @@ class Borrowing:
         """Drop the turn from memory, and let go of its inbox rows."""
         if self.turns.get(turn.turn_id) is turn:
             del self.turns[turn.turn_id]
-            self._taken.release(turn.rows)
+            self._then.after_forgetting(turn)
 
     def refused(self, turn: Turn) -> None:
         """Another process has written the turn, so it must not run here any more: drop it, and give the loan back, in
@@ -115,7 +119,7 @@ class Borrowing:
             self._refused.clear()
         if self._changed:
             changed, self._changed = self._changed, set()
-            self._taken.tell(changed)
+            self._then.after_changes_of_borrowed(changed)
         if not self._has_to_read:
             return
         self._has_to_read = self._is_one_left = False
@@ -123,14 +127,14 @@ class Borrowing:
         new = [] if self.is_draining or room <= 0 else await self._loans.borrowed(list(self.turns), room)
         made = [self._made(each) for each in new]
         if asked := [*self.turns, *(turn.turn_id for turn in made)]:
-            due = await self._loans.due(asked, list(self._taken.known()))
+            due = await self._loans.due(asked, list(self._in_hand.known))
             await self._begin(made, due)
             for row in due:
                 turn = self.turns.get(row.turn_id)
                 if turn is not None and row.inbox_id not in turn.seen:
-                    self._taken.take(row, turn)
+                    self._inbox.deliver_borrowed(row, turn)
         if made:
-            self._taken.fill()
+            self._then.after_borrowing()
 
     def _made(self, each: Borrowed) -> Turn:
         head = each.head
@@ -154,8 +158,8 @@ class Borrowing:
                 for row in resumes:
                     turn.see(row.inbox_id)
                     turn.move(row.inbox_id, Fate.CONSUMED)
-                    self._taken.hold(row.inbox_id, turn.owned)
-            if self._taken.found(turn):
+                    self._in_hand.take(row.inbox_id, turn.owned)
+            if self._scheduler.found(turn):
                 self.turns[turn.turn_id] = turn
             else:
                 self._is_one_left = True
@@ -168,4 +172,4 @@ class Borrowing:
         for turn in turns:
             self.forget(turn)
         await self._loans.give_back([turn.turn_id for turn in turns])
-        self._taken.tell({turn.bucket for turn in turns})
+        self._then.after_changes_of_borrowed({turn.bucket for turn in turns})

@@ -13,19 +13,20 @@ Rules (docs/architecture.md, "Builds"):
 
 import asyncio
 import uuid
-from collections.abc import Callable, Collection, Iterable
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from argosy import telemetry
 from argosy.clock import Clock
+from argosy.config import Settings
 from argosy.rounds import Rounds
-from argosy.store.build import Builds, LentTurn, Loan, Loans
+from argosy.store.build import LentTurn, Loan, Loans
 from argosy.turn.status import ENDED, Status
 from argosy.workers.dispatch.builds.abilities import Abilities
+from argosy.workers.dispatch.builds.loan_changes import AfterLending, Back, LetGo, NewLoans, RefusedLoan
 from argosy.workers.dispatch.elsewhere import Elsewhere, Lent
+from argosy.workers.dispatch.execution.admission import Admission
 from argosy.workers.dispatch.owned import Owned, Resume
-from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.journal import Park
 
@@ -39,48 +40,26 @@ _LOANS_MAX: Final = 200  # in one statement
 _ASKED_MAX: Final = 100
 
 
-class Told(NamedTuple):
-    """What Lending calls in the other parts of the worker."""
-
-    set_apart: Callable[[Turn], list[uuid.UUID]]  # keeps the turn's inbox rows in hand without counting them
-    release: Callable[[Collection[uuid.UUID]], None]  # lets go of inbox rows: those that are still due are read again
-    left: Callable[[Turn], None]  # takes the turn and its session out of memory
-    more: Callable[[uuid.UUID, int, Owned], None]  # reads a session again
-    take_up: Callable[[uuid.UUID, Owned, Resume], None]  # reads a turn that is running in Postgres into memory
-    look_at_heads: Callable[[list[Owned]], None]  # reads the heads of these partitions again
-    park: Callable[[Turn, Park], None]
-    poke: Callable[[uuid.UUID, Iterable[int]], None]  # tells a worker that it has something in these buckets
-    happened: Callable[[uuid.UUID, uuid.UUID], None]  # tells followers that the turn may have new durable events
-
-
 class Lending:
-    """Lends turns and looks after loans; `run` goes on until it is cancelled. may_lend(owned): whether turns of a
-    partition may be lent now.
-    """
+    """Lends turns and looks after loans; `run` goes on until it is cancelled."""
 
     def __init__(
         self,
-        builds: Builds,
         loans: Loans,
         abilities: Abilities,
         elsewhere: Elsewhere,
+        admission: Admission,
         clock: Clock,
-        told: Told,
-        *,
-        fleet: Members,
-        may_lend: Callable[[Owned], bool],
-        wait_s: float,
-        lent_max: int,
+        settings: Settings,
+        then: AfterLending,
     ) -> None:
-        self._builds = builds
         self._loans = loans
         self._abilities = abilities
+        self._admission = admission
         self._clock = clock
-        self._told = told
-        self._fleet = fleet
-        self._may_lend = may_lend
-        self._wait_s = wait_s
-        self._lent_max = lent_max
+        self._then = then
+        self._wait_s = settings.build_wait_s
+        self._lent_max = settings.lent_turns_max
         # Each with the inbox rows that came for it before it waited.
         self._waiting: dict[Turn, list[uuid.UUID]] = {}
         self._left_out: set[Owned] = set()  # partitions of which more turns wait than memory holds
@@ -88,12 +67,11 @@ class Lending:
         self._asked_at_s = float("-inf")
         self._work = asyncio.Event()
 
-    def lacks(self, turn: Turn) -> None:
-        """Take a head that this worker cannot run. It holds no slot."""
-        rows = self._told.set_apart(turn)
+    def lacks(self, turn: Turn, rows: list[uuid.UUID]) -> None:
+        """Take a head that this worker cannot run, with its inbox rows. It holds no slot."""
         if len(self._waiting) >= WAITING_MAX:
             self._left_out.add(turn.owned)
-            self._told.left(turn)
+            self._then.after_no_room(LetGo(turn, rows))
             return
         self._waiting[turn] = rows
         self._work.set()
@@ -144,7 +122,7 @@ class Lending:
             await self._park()
         if self._left_out and len(self._waiting) < WAITING_MAX // 2:
             again, self._left_out = [each for each in self._left_out if not each.is_void], set()
-            self._told.look_at_heads(again)
+            self._then.after_forgotten_heads(again)
 
     # Lending
 
@@ -164,13 +142,13 @@ class Lending:
         if not wanted:
             return
         done = await self._loans.change([loan for _, loan in wanted])
-        lent: dict[uuid.UUID, set[int]] = {}
+        new = NewLoans([], {})
         for turn, loan in wanted:
             if turn.turn_id in done and loan.lent_to is not None:
-                lent.setdefault(loan.lent_to, set()).add(turn.bucket)
-                self._gave(turn, loan.lent_to)
-        for borrower, buckets in lent.items():
-            self._told.poke(borrower, buckets)
+                new.buckets.setdefault(loan.lent_to, set()).add(turn.bucket)
+                if (gone := self._gave(turn, loan.lent_to)) is not None:
+                    new.turns.append(gone)
+        self._then.after_new_loans(new)
         if len(wanted) == _LOANS_MAX:
             self._work.set()
         if refused := [turn for turn, _ in wanted if turn.turn_id not in done and turn in self._waiting]:
@@ -187,23 +165,25 @@ class Lending:
             is_lent = row is not None and row.lent_to is not None and row.status == Status.RUNNING
             if turn not in self._waiting or turn.is_queued_to_flush or (is_as_here and not is_lent):
                 continue
-            released = [*self._waiting.pop(turn), *turn.seen, *turn.moves]
-            self._told.left(turn)
+            gone = LetGo(turn, [*self._waiting.pop(turn), *turn.seen, *turn.moves])
             if row is not None and row.lent_to is not None and row.status == Status.RUNNING:
                 self.found(turn.turn_id, turn.session_id, turn.bucket, row.lent_to, turn.owned)
-            elif row is not None and row.status == Status.RUNNING:
-                self._told.take_up(turn.turn_id, turn.owned, Resume.UNHEARD)
-            else:
-                self._told.more(turn.session_id, turn.bucket, turn.owned)
-            self._told.release(released)
+                self._then.after_refused_loan(RefusedLoan(gone, None))
+                continue
+            resume = Resume.UNHEARD if row is not None and row.status == Status.RUNNING else None
+            back = Back(turn.turn_id, turn.session_id, turn.bucket, turn.owned, resume)
+            self._then.after_refused_loan(RefusedLoan(gone, back))
 
-    def _gave(self, turn: Turn, borrower: uuid.UUID) -> None:
+    def _gave(self, turn: Turn, borrower: uuid.UUID) -> LetGo | None:
+        """Remember that the turn is lent. Return what waits here no more, or None when the turn is not ours to lend."""
         rows = self._waiting.pop(turn, [])
         if turn.owned.is_void or turn.has_ended or not turn.is_live:
-            return  # the turn changed during the loan; the owner's write of that takes the loan back
+            return None  # the turn changed during the loan; the owner's write of that takes the loan back
         self._lent[turn.turn_id] = Lent(turn.owned, turn.session_id, turn.bucket, borrower, turn.resume, turn.seq)
-        self._told.left(turn)
-        self._told.release([*rows, *turn.seen, *turn.moves])
+        return LetGo(turn, [*rows, *turn.seen, *turn.moves])
+
+    def _may_lend(self, owned: Owned) -> bool:
+        return self._admission.is_open and not owned.is_closing
 
     # Loans
 
@@ -221,13 +201,12 @@ class Lending:
                 continue
             if row.seq != each.seq:
                 self._lent[turn_id] = each._replace(seq=row.seq)
-                self._told.happened(turn_id, each.session_id)
-            if not self._fleet.is_living(each.borrower):
+                self._then.after_events_of_lent(turn_id, each)
+            if not self._abilities.is_living(each.borrower):
                 gone.append((turn_id, self._lent[turn_id]))
             else:
                 borrowers.setdefault(each.borrower, set()).add(each.bucket)
-        for borrower, buckets in borrowers.items():
-            self._told.poke(borrower, buckets)  # an earlier poke may have been lost
+        self._then.after_living_borrowers(borrowers)
         for first in range(0, len(gone), _LOANS_MAX):
             await self._take_back(gone[first : first + _LOANS_MAX])
 
@@ -255,11 +234,9 @@ class Lending:
         del self._lent[turn_id]
         word = None if row is None or row.lent_to is not None else row.lent_as
         resume = Resume(word or Resume.MOVED)
-        self._told.happened(turn_id, each.session_id)
-        if row is not None and row.status == Status.RUNNING:
-            self._told.take_up(turn_id, each.owned, resume)
-        else:
-            self._told.more(each.session_id, each.bucket, each.owned)
+        is_running = row is not None and row.status == Status.RUNNING
+        back = Back(turn_id, each.session_id, each.bucket, each.owned, resume if is_running else None)
+        self._then.after_loan(back)
 
     # Waiting for too long
 
@@ -267,7 +244,7 @@ class Lending:
         asked = [turn for turn in islice(self._waiting, _ASKED_MAX) if not turn.is_queued_to_flush]
         if not asked:
             return
-        late = await self._builds.lacking([turn.turn_id for turn in asked], self._wait_s)
+        late = await self._abilities.lacking([turn.turn_id for turn in asked], self._wait_s)
         for turn in asked:
             rows = self._waiting.pop(turn, None)
             if rows is None:
@@ -277,8 +254,7 @@ class Lending:
                 continue
             what = f"{turn.workflow!r}" + (f" version {turn.version!r}" if turn.version else "")
             message = f"no worker of its lane has had the workflow {what} for {self._wait_s:g} s (BUILD_WAIT_S)"
-            self._told.park(turn, Park(PARK_REASON, message))
-            self._told.release(rows)
+            self._then.after_no_build(LetGo(turn, rows), Park(PARK_REASON, message))
         if late:
             self._asked_at_s = float("-inf")
             self._work.set()

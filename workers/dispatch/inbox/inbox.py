@@ -50,7 +50,10 @@ class AfterLook(Protocol):
 
 
 class Inbox:
-    """Takes due rows of the owned partitions; `run` goes on until it is cancelled, and `poke` makes it look at once."""
+    """Takes due rows of the owned partitions; `run` goes on until it is cancelled, and `poke` makes it look at once.
+
+    in_hand: the rows that were read and wait for their turns, or for a flush.
+    """
 
     def __init__(
         self,
@@ -66,7 +69,7 @@ class Inbox:
         self._scheduler = scheduler
         self._claims = claims
         self._delivery = delivery
-        self._in_hand = delivery.in_hand
+        self.in_hand = delivery.in_hand
         self._then = then
         self._interval_s = settings.inbox_interval_s
         self._size_bytes_max = settings.inbox_size_bytes_max
@@ -86,21 +89,21 @@ class Inbox:
 
     def again(self, turn: Turn) -> None:
         """The turn's last flush is durable: read the rows again that met the turn meanwhile."""
-        self._in_hand.drop(turn.take_deferred())
+        self.in_hand.drop(turn.take_deferred())
         self._work.set()
 
     def moved(self, inbox_ids: Iterable[uuid.UUID]) -> None:
         """Let go of rows: a flush has written what became of them, or they are to be read again."""
-        self._in_hand.drop(inbox_ids)
-        if self._in_hand.has_room_again():
+        self.in_hand.drop(inbox_ids)
+        if self.in_hand.has_room_again():
             self._work.set()
 
     def set_apart(self, turn: Turn) -> list[uuid.UUID]:
         """Return the rows in hand of a turn that waits for something else than a slot: they stay, and take no room."""
-        return self._in_hand.set_apart(turn)
+        return self.in_hand.set_apart(turn)
 
     def void(self, owned: Owned) -> None:
-        self._in_hand.void(owned)
+        self.in_hand.void(owned)
 
     async def run(self) -> None:
         while True:
@@ -126,19 +129,19 @@ class Inbox:
             )
             if not ranges:
                 return None
-            wanted = self._in_hand.rows_wanted()
-            was_resting = self._in_hand.is_resting
+            wanted = self.in_hand.rows_wanted()
+            was_resting = self.in_hand.is_resting
             with self._scheduler.reads.begin() as read:
-                known = [*self._in_hand.known, *aside]
+                known = [*self.in_hand.known, *aside]
                 due = await self._heads.due_inbox(ranges, known, wanted, self._size_bytes_max)
                 of_running = await self._due_of_running(known) if was_resting else []
             for row in (*of_running, *due):
                 self._take(row, read)
-                if row.inbox_id not in self._in_hand:
+                if row.inbox_id not in self.in_hand:
                     aside.add(row.inbox_id)
             self._then.after_look()
             has_more = self._has_more(due, wanted) or len(of_running) >= ROWS_PER_READ
-            if not has_more and self._in_hand.is_resting == was_resting:
+            if not has_more and self.in_hand.is_resting == was_resting:
                 waiting = await self._heads.next_due(ranges)
                 if waiting.has_starts:
                     self._then.after_seeing_starts()
@@ -159,7 +162,7 @@ class Inbox:
         full = {queue for queue in Queue if 0 < wanted[queue] <= found[queue]}
         if size_bytes >= self._size_bytes_max:
             full.add(Queue.SAID)
-        return any(self._in_hand.rows_wanted()[queue] for queue in full)
+        return any(self.in_hand.rows_wanted()[queue] for queue in full)
 
     def _poll_interval_s(self) -> float:
         """Return the seconds between two polls: the smaller a worker's share of the partitions, the longer."""
@@ -167,7 +170,7 @@ class Inbox:
 
     def _take(self, row: DueRow, read: Read) -> None:
         owned = self._claims.serving(row.bucket)
-        if row.inbox_id in self._in_hand:
+        if row.inbox_id in self.in_hand:
             return  # ReadAhead took it while this was read
         if row.turn_id in read.left:  # the turn left memory during the read, so the row may be out of date: look again
             self._work.set()
@@ -191,6 +194,6 @@ class Inbox:
             self._rounds.say(error, inbox_id=str(row.inbox_id), turn_id=str(row.turn_id), kind=row.kind)
             self._failures[row.inbox_id] = failures = self._failures.pop(row.inbox_id, 0) + 1
             if failures >= _FAILURES_MAX:
-                self._in_hand.take(row.inbox_id, owned)
+                self.in_hand.take(row.inbox_id, owned)
             if len(self._failures) > _FAILURES_KEPT:
                 del self._failures[next(iter(self._failures))]
