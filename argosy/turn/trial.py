@@ -27,7 +27,7 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     that there may be, 0 when not known yet. alone: crashes in which it was the only turn on trial. watch_s: how long
     its trial lasts, or (TOGETHER, BESIDE) how long one would have lasted at least. beside: crashes in a row that were
     counted against other turns. longest_s: the longest that it ran before any of its crashes. until_s: (BESIDE) when
-    the trial of the others is over at the latest, database time.
+    the trial of the others is over at the latest, database time; 0 when an earlier version wrote it, which did not say.
 
     For `explain` only: behind: groups that are tried before its own. until_s (WAITS): when it goes on at the latest, if
     those groups cause no crash.

@@ -250,6 +250,7 @@ def on_trial(size: int, alone: int = 0, kind: Kind = Kind.TRIED, attempt: int = 
         (weighed(1, on_trial(0, kind=Kind.SPARED)), (Run.TOGETHER, 2, 0, 0)),
         (weighed(2, on_trial(0, kind=Kind.BESIDE)), (Run.TOGETHER, 2, 0, 0)),  # others were on trial
         (weighed(2, on_trial(0, kind=Kind.BESIDE, until_s=NOW_S - 1)), (Run.TRIED, 3, 0, 0)),  # that was over
+        (weighed(2, on_trial(0, kind=Kind.BESIDE, until_s=0.0)), (Run.TOGETHER, 2, 0, 0)),  # an earlier version's
         (weighed(3, on_trial(16, attempt=3)), (Run.TRIED, 4, 0, 0)),  # an earlier version has had it since
     ],
 )

@@ -121,7 +121,7 @@ def weigh(
         outlived_s = trial.watch_s * (2 if kind is Kind.SPARED else 1)
         # A crash is noticed after it happened, so one at the very end of a trial may count against what ran beside it,
         # too. That costs a trial more, and parks nobody.
-        if kind is Kind.BESIDE and trial.beside < BESIDE_CRASHES and now_s <= trial.until_s:
+        if kind is Kind.BESIDE and trial.beside < BESIDE_CRASHES and (now_s <= trial.until_s or not trial.until_s):
             beside = trial.beside + 1
     crashes += not beside
     run = Run.TOGETHER if crashes <= TOGETHER_CRASHES else Run.TRIED
