@@ -8,13 +8,14 @@ import pytest
 
 from argosy.clock import SystemClock
 from argosy.rounds import Rounds
+from argosy.workers.dispatch.builds import lending
 from argosy.workers.dispatch.builds.loan_changes import Back, LetGo, NewLoans, RefusedLoan
 from argosy.workers.dispatch.elsewhere import Lent
 from argosy.workers.dispatch.loan_dispatcher import LoanDispatcher
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.journal import Park
-from tests.dispatch.joined_parts import Parts, catalog, make_owned, make_turn
+from tests.dispatch.joined_parts import SUSPENDED, Parts, catalog, due_row, loaded, make_owned, make_turn
 from tests.dispatch.test_after_flush import note
 
 OWNED = make_owned()
@@ -152,18 +153,18 @@ def test_a_turn_whose_build_is_missing_for_too_long_is_parked_before_its_rows_ar
     assert loans.heard == [("executor.park", turn, why), *LET_GO]
 
 
-def test_heads_for_which_memory_has_room_again_are_read() -> None:
+def test_heads_for_which_memory_has_room_again_are_read_and_then_their_rows() -> None:
     loans = Loans()
 
-    loans.after_forgotten_heads([OWNED])
+    loans.after_forgotten_heads({OWNED: ROWS})
 
-    assert loans.heard == [("pager.claimed", [OWNED]), ("pager.nudge",)]
+    assert loans.heard == [("pager.claimed", [OWNED]), ("pager.nudge",), *LET_GO]
 
 
 def test_a_turn_for_which_memory_has_no_room_leaves_it() -> None:
     loans, turn = Loans(), make_turn(OWNED)
 
-    loans.after_no_room(LetGo(turn, ROWS))
+    loans.after_no_room(turn)
 
     assert loans.heard == [("scheduler.left", turn)]
 
@@ -190,3 +191,22 @@ async def test_a_turn_that_lacks_its_build_waits_with_its_rows() -> None:
         parts.dispatcher.after_lack(turn)
 
     assert heard == ["set_apart", "lacks"]
+
+
+async def test_a_signal_to_a_turn_for_which_memory_had_no_room_is_read_again_when_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was in hand when its turn was found to lack its build; who keeps it there does not read it again."""
+    monkeypatch.setattr(lending, "WAITING_MAX", 0)
+    async with Parts(catalog()) as parts:
+        turn = loaded(uuid.uuid4(), **SUSPENDED | {"waits": b'[{"key":"signal:go","kind":"signal","name":"go"}]'})
+        row = due_row(turn, uuid.uuid4(), "signal", "go", payload=b"1")
+        parts.heads.due = [row]
+        await parts.inbox.look()
+        assert turn.turn_id not in parts.scheduler.live
+        assert row.inbox_id in parts.delivery.in_hand
+
+        monkeypatch.setattr(lending, "WAITING_MAX", 10)
+        await parts.lending.look()
+
+        assert row.inbox_id not in parts.delivery.in_hand

@@ -70,12 +70,14 @@ class LoanDispatcher:
         self.executor.park(gone.turn, why)
         self._let_go(gone.rows)
 
-    def after_no_room(self, gone: LetGo) -> None:
-        self.scheduler.left(gone.turn)
+    def after_no_room(self, turn: Turn) -> None:
+        self.scheduler.left(turn)
 
-    def after_forgotten_heads(self, owned: list[Owned]) -> None:
-        self.pager.claimed(owned)
+    def after_forgotten_heads(self, rows: dict[Owned, list[uuid.UUID]]) -> None:
+        self.pager.claimed(list(rows))
         self.pager.nudge()
+        for inbox_ids in rows.values():
+            self._let_go(inbox_ids)
 
     def _let_go(self, inbox_ids: Iterable[uuid.UUID]) -> None:
         """Have rows read again, as far as they are still due."""

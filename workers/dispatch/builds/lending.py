@@ -62,7 +62,8 @@ class Lending:
         self._lent_max = settings.lent_turns_max
         # Each with the inbox rows that came for it before it waited.
         self._waiting: dict[Turn, list[uuid.UUID]] = {}
-        self._left_out: set[Owned] = set()  # partitions of which more turns wait than memory holds
+        # Partitions of which more turns wait than memory holds, with the inbox rows that those turns had in hand.
+        self._left_out: dict[Owned, list[uuid.UUID]] = {}
         self._lent = elsewhere.lent
         self._asked_at_s = float("-inf")
         self._work = asyncio.Event()
@@ -70,8 +71,8 @@ class Lending:
     def lacks(self, turn: Turn, rows: list[uuid.UUID]) -> None:
         """Take a head that this worker cannot run, with its inbox rows. It holds no slot."""
         if len(self._waiting) >= WAITING_MAX:
-            self._left_out.add(turn.owned)
-            self._then.after_no_room(LetGo(turn, rows))
+            self._left_out.setdefault(turn.owned, []).extend([*rows, *turn.seen, *turn.moves])
+            self._then.after_no_room(turn)
             return
         self._waiting[turn] = rows
         self._work.set()
@@ -91,7 +92,7 @@ class Lending:
         self._waiting = {turn: rows for turn, rows in self._waiting.items() if turn.owned is not owned}
         for turn_id in [turn_id for turn_id, each in self._lent.items() if each.owned is owned]:
             del self._lent[turn_id]
-        self._left_out.discard(owned)
+        self._left_out.pop(owned, None)
 
     async def run(self) -> None:
         rounds = Rounds("lending", self._clock)
@@ -121,8 +122,8 @@ class Lending:
             self._asked_at_s = self._clock.monotonic_s()
             await self._park()
         if self._left_out and len(self._waiting) < WAITING_MAX // 2:
-            again, self._left_out = [each for each in self._left_out if not each.is_void], set()
-            self._then.after_forgotten_heads(again)
+            again, self._left_out = self._left_out, {}
+            self._then.after_forgotten_heads({owned: rows for owned, rows in again.items() if not owned.is_void})
 
     # Lending
 

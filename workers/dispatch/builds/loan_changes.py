@@ -66,11 +66,11 @@ class AfterLending(Protocol):
     def after_no_build(self, gone: LetGo, why: Park) -> None:
         """No worker has had the turn's build for too long."""
 
-    def after_no_room(self, gone: LetGo) -> None:
-        """A turn lacks its build, and so many wait that memory has no room for it."""
+    def after_no_room(self, turn: Turn) -> None:
+        """A turn lacks its build, and so many wait that memory has no room. Its rows stay in hand until it has."""
 
-    def after_forgotten_heads(self, owned: list[Owned]) -> None:
-        """Memory had no room for heads of these partitions, and has some now."""
+    def after_forgotten_heads(self, rows: dict[Owned, list[uuid.UUID]]) -> None:
+        """Memory had no room for heads of these partitions, and has some now. rows: what those had in hand."""
 
 
 class AfterBorrowing(Protocol):
