@@ -17,7 +17,7 @@ class Poking:
     def __init__(self, key: bytes, lane: str, clock: Clock, catalog: Catalog, partition_count: int) -> None:
         self._catalog = catalog
         self._partition_count = partition_count
-        self._poker = Poker(key, lane, clock, self._look_again)
+        self._poker = Poker(key, lane, clock, self)
         self._looking: set[asyncio.Task[None]] = set()
 
     def new_inbox_row(self, bucket: int, *, is_urgent: bool = True) -> None:
@@ -58,14 +58,14 @@ class Poking:
         callee = None if owner is None else Callee(owner.worker_id, owner.address)
         return None if callee == but_not else callee
 
-    def _look_again(self, failed: Callee, hint: Hint) -> None:
+    def after_failure(self, callee: Callee, hint: Hint) -> None:
         """Read the owners again after a poke that did not arrive, and poke new ones: partitions may have changed hands.
 
         Only one such look runs at a time; a poke that fails meanwhile is dropped.
         """
         if self._looking:
             return
-        task = asyncio.get_running_loop().create_task(self._poke_new_owners(failed, hint))
+        task = asyncio.get_running_loop().create_task(self._poke_new_owners(callee, hint))
         self._looking.add(task)
         task.add_done_callback(self._looking.discard)
 

@@ -12,9 +12,9 @@ turns may wait to be sent.
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from argosy.clock import Clock
 from argosy.rpc.peer import Peer
@@ -24,7 +24,7 @@ from argosy.rpc.worker_pb2 import DESCRIPTOR, PokeRequest, SignalledTurn
 
 POKE: Final = DESCRIPTOR.services_by_name["Worker"].methods_by_name["Poke"]
 SPACING_S: Final = 0.004  # at most 250 messages a second per worker; the first after a pause is sent at once
-FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is called, and `on_failure` for it, no more often than this
+FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is called, and `then` told of it, no more often than this
 TIMEOUT_S: Final = 1.0
 IDLE_S: Final = 60.0
 TURNS_MAX: Final = 64  # signalled turns beyond this are not named: among so many no single one is urgent
@@ -76,17 +76,22 @@ class _Pending:
         self.news.set()
 
 
+class AfterFailure(Protocol):
+    """What Poker tells."""
+
+    def after_failure(self, callee: Callee, hint: Hint) -> None:
+        """The hint did not reach this worker."""
+
+
 class Poker:
     """Sends pokes to workers of one lane. It is used, and closed, on one event loop."""
 
-    def __init__(
-        self, key: bytes, lane: str, clock: Clock, on_failure: Callable[[Callee, Hint], None] = lambda *_: None
-    ) -> None:
-        """key: Keys.calls. on_failure: called with a worker and the hint that did not reach it."""
+    def __init__(self, key: bytes, lane: str, clock: Clock, then: AfterFailure | None = None) -> None:
+        """key: Keys.calls. then: told of pokes that did not arrive."""
         self._key = key
         self._lane = lane
         self._clock = clock
-        self._on_failure = on_failure
+        self._then = then
         self._pending: dict[Callee, _Pending] = {}
 
     def poke(
@@ -128,8 +133,8 @@ class Poker:
                 while await self._has_news(pending):
                     hint = pending.take()
                     call = await self._send(call, peer, hint)
-                    if call is None:
-                        self._on_failure(callee, hint)
+                    if call is None and self._then is not None:
+                        self._then.after_failure(callee, hint)
                     await self._clock.sleep(FAILED_PAUSE_S if call is None else SPACING_S)
         finally:
             if self._pending.get(callee) is pending:

@@ -7,8 +7,7 @@ worker did not sign. The followers then read Postgres, and find the owner again.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from argosy.clock import Clock
 from argosy.gateway.stream.subscription import Subscription
@@ -30,19 +29,26 @@ _OPTIONS: Final = (
 )
 
 
+class AfterConnection(Protocol):
+    """What WorkerConnection tells."""
+
+    def after_connection(self, connection: "WorkerConnection") -> None:
+        """The connection is over."""
+
+
 class WorkerConnection:
     """Open from the first subscription until there has been none for IDLE_S, or the worker is gone; then is_over.
 
-    on_end: called with the connection, once. A connection that is over is never opened again.
+    then: told of the end, once. A connection that is over is never opened again.
     """
 
-    def __init__(self, callee: Callee, key: bytes, clock: Clock, on_end: Callable[["WorkerConnection"], None]) -> None:
+    def __init__(self, callee: Callee, key: bytes, clock: Clock, then: AfterConnection) -> None:
         self.callee = callee
         self.is_over = False
         self._key = key
         self._clock = clock
         self._rounds = Rounds("worker connection", clock)
-        self._on_end = on_end
+        self._then = then
         self._next_id = 0
         self._subscriptions: dict[int, Subscription] = {}
         self._new: list[Subscription] = []
@@ -105,7 +111,7 @@ class WorkerConnection:
 
     def _end(self) -> None:
         self.is_over = True
-        self._on_end(self)
+        self._then.after_connection(self)
         lost = list(self._subscriptions.values())
         self._subscriptions.clear()
         for subscription in lost:

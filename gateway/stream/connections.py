@@ -45,7 +45,7 @@ class WorkerConnections:
         callee = subscription.callee
         connection = self._connections.get(callee)
         if connection is None:
-            connection = self._connections[callee] = WorkerConnection(callee, self._key, self.clock, self._ended)
+            connection = self._connections[callee] = WorkerConnection(callee, self._key, self.clock, self)
             telemetry.WATCH_LINES.set(len(self._connections))
         self._connection_of[subscription] = connection
         connection.subscribe(subscription)
@@ -61,7 +61,7 @@ class WorkerConnections:
     async def close(self) -> None:
         await asyncio.gather(*(connection.close() for connection in list(self._connections.values())))
 
-    def _ended(self, connection: WorkerConnection) -> None:
+    def after_connection(self, connection: WorkerConnection) -> None:
         if self._connections.get(connection.callee) is connection:
             del self._connections[connection.callee]
             telemetry.WATCH_LINES.set(len(self._connections))

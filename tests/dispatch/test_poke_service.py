@@ -12,12 +12,13 @@ import pytest
 
 from argosy.clock import SystemClock
 from argosy.rpc.peer import path_of
-from argosy.rpc.poke import POKE, Hint, Poker
+from argosy.rpc.poke import POKE, Poker
 from argosy.rpc.server import RpcServer
 from argosy.rpc.signed_call import Callee
 from argosy.rpc.signing import NONCE_HEADER, PROOF_HEADER, nonce, proof
 from argosy.rpc.verify_calls import SilentBounds, VerifyCalls
 from argosy.workers.dispatch.poke import PokeService
+from tests.harness.failed_pokes import FailedPokes
 from tests.harness.silent import SILENT
 
 KEY = b"k" * 32
@@ -105,9 +106,9 @@ async def test_a_poke_that_is_not_urgent_goes_soon(worker: Worker, pokers: list[
 
 
 async def test_a_process_too_many_is_told_so(worker: Worker) -> None:
-    failed: asyncio.Queue[tuple[Callee, Hint]] = asyncio.Queue()
+    failed = FailedPokes()
     first, second = (Poker(KEY, "default", SystemClock()) for _ in range(2))
-    third = Poker(KEY, "default", SystemClock(), lambda callee, hint: failed.put_nowait((callee, hint)))
+    third = Poker(KEY, "default", SystemClock(), failed)
     for each in (first, second):
         each.poke(worker.callee, inbox_buckets=[1])
         await worker.next()
@@ -185,12 +186,12 @@ async def test_a_worker_that_ends_takes_no_new_stream_and_ends_at_once(worker: W
     pokers[0].poke(worker.callee, inbox_buckets=[1])
     await worker.next()
     worker.service.close()
-    failed = asyncio.Event()
-    late = Poker(KEY, "default", SystemClock(), lambda *_: failed.set())
+    failed = FailedPokes()
+    late = Poker(KEY, "default", SystemClock(), failed)
 
     late.poke(worker.callee, inbox_buckets=[2])
 
     async with asyncio.timeout(5):
-        await failed.wait()
+        await failed.get()
     assert worker.heard.empty()
     await late.close()

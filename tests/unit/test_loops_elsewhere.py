@@ -26,6 +26,7 @@ from argosy.store.leader import LeaderSession
 from argosy.workers.maintenance.leader import Leader
 from argosy.workers.maintenance.life import Life
 from tests.dispatch.joined_parts import PoolStub, until
+from tests.dispatch.said import Said
 from tests.dispatch.test_loops_outlive_errors import EACH_KIND, Fails, running
 from tests.harness.hand_clock import HandClock
 
@@ -203,7 +204,7 @@ async def test_a_receiver_that_fails_keeps_no_other_from_its_items(
         return Call()
 
     monkeypatch.setattr(Peer, "open", opens)
-    connection = WorkerConnection(Callee(uuid.uuid4(), "127.0.0.1:9"), b"k" * 32, HandClock(), lambda _: None)
+    connection = WorkerConnection(Callee(uuid.uuid4(), "127.0.0.1:9"), b"k" * 32, HandClock(), Said())
     broken, whole = Broken(), Receiver()
     target = Target("a", 0, turn_id=uuid.uuid4())
     for receiver in (broken, whole):

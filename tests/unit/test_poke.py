@@ -16,6 +16,7 @@ from argosy.rpc.poke import POKE, Hint, Poker
 from argosy.rpc.server import RpcServer
 from argosy.rpc.signed_call import Callee
 from argosy.rpc.verify_calls import VerifyCalls
+from tests.harness.failed_pokes import FailedPokes
 from tests.harness.silent import SILENT
 
 KEY = b"k" * 32
@@ -110,21 +111,21 @@ async def test_pokes_share_a_stream(worker: tuple[Worker, Callee]) -> None:
 async def test_a_stream_that_its_worker_has_ended_loses_no_poke(worker: tuple[Worker, Callee]) -> None:
     servicer, callee = worker
     servicer.is_impatient = True
-    failed = asyncio.Event()
-    poker = Poker(KEY, "default", SystemClock(), lambda *_: failed.set())
+    failed = FailedPokes()
+    poker = Poker(KEY, "default", SystemClock(), failed)
 
     for bucket in range(5):
         poker.poke(callee, inbox_buckets=[bucket])
         await servicer.until({bucket})
 
     assert servicer.streams == 5
-    assert not failed.is_set()
+    assert failed.empty()
     await poker.close()
 
 
 async def test_a_poke_that_does_not_arrive_is_told() -> None:
-    failed: asyncio.Queue[tuple[Callee, Hint]] = asyncio.Queue()
-    poker = Poker(KEY, "default", SystemClock(), lambda callee, hint: failed.put_nowait((callee, hint)))
+    failed = FailedPokes()
+    poker = Poker(KEY, "default", SystemClock(), failed)
 
     nobody = Callee(uuid.uuid4(), "127.0.0.1:1")
     poker.poke(nobody, inbox_buckets=[3])
@@ -136,13 +137,13 @@ async def test_a_poke_that_does_not_arrive_is_told() -> None:
 
 async def test_a_poke_with_another_secret_is_not_heard(worker: tuple[Worker, Callee]) -> None:
     servicer, callee = worker
-    failed = asyncio.Event()
-    poker = Poker(b"x" * 32, "default", SystemClock(), lambda *_: failed.set())
+    failed = FailedPokes()
+    poker = Poker(b"x" * 32, "default", SystemClock(), failed)
 
     poker.poke(callee, inbox_buckets=[3])
 
     async with asyncio.timeout(5):
-        await failed.wait()
+        await failed.get()
     assert servicer.heard == []
     await poker.close()
 
