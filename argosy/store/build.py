@@ -102,9 +102,14 @@ class Loans:
         rows = await self._pool.fetch(_SQL["load_borrowed"], *arguments)
         return [Borrowed(Head(*row[:15]), row[15]) for row in rows]
 
-    async def due(self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID]) -> list[DueRow]:
-        """Return at most 500 due inbox rows of these turns and of their duplicates, without those in `known`."""
-        rows = await self._pool.fetch(_SQL["due_of_turns"], turn_ids, known)
+    async def due(
+        self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID], rows_max: int, size_bytes_max: int
+    ) -> list[DueRow]:
+        """Return due inbox rows of these turns and of their duplicates, the oldest first, without those in `known`.
+
+        size_bytes_max: of their payloads, without the last one.
+        """
+        rows = await self._pool.fetch(_SQL["due_of_turns"], turn_ids, known, rows_max, size_bytes_max)
         return [DueRow(*(*row, None, None)) for row in rows]
 
     async def give_back(self, turn_ids: Sequence[uuid.UUID], goes_on_as: str | None = None) -> None:

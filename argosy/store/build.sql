@@ -27,16 +27,22 @@ WHERE t.lent_to = $1 AND t.lane = $2 AND t.turn_id <> ALL ($3::uuid[]) AND NOT h
 LIMIT $5
 
 -- name: due_of_turns
--- What is due for these turns, and for their duplicates; without what the caller knows already ($2).
--- The caller takes all that it reads in hand, and knows it at the next look: 500 rows hide others for one look, not for ever.
-SELECT b.inbox_id, t.turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload
-FROM unnest($1::uuid[]) AS asked (turn_id)
-JOIN turns AS t ON t.turn_id = asked.turn_id
-CROSS JOIN LATERAL (SELECT turn_names(t.turn_id) AS names OFFSET 0) AS n
-JOIN inbox AS b ON b.turn_id = ANY (n.names) AND b.tenant = t.tenant AND b.state = 'due' AND b.due_at <= now()
-WHERE b.inbox_id <> ALL ($2::uuid[])
-ORDER BY b.due_at, b.inbox_id
-LIMIT 500
+-- What is due for these turns, and for their duplicates; without what the caller knows already ($2): $3 rows at the most, and
+-- (but for the last one) $4 bytes of payloads.
+-- The caller takes all that it reads in hand, and knows it at the next look: they hide others for one look, not for ever.
+SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload
+FROM (
+  SELECT d.*, sum(coalesce(octet_length(d.payload), 0)) OVER (ORDER BY d.due_at, d.inbox_id) - coalesce(octet_length(d.payload), 0) AS bytes_before
+  FROM (
+    SELECT b.inbox_id, t.turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload, b.due_at
+    FROM unnest($1::uuid[]) AS asked (turn_id)
+    JOIN turns AS t ON t.turn_id = asked.turn_id
+    CROSS JOIN LATERAL (SELECT turn_names(t.turn_id) AS names OFFSET 0) AS n
+    JOIN inbox AS b ON b.turn_id = ANY (n.names) AND b.tenant = t.tenant AND b.state = 'due' AND b.due_at <= now()
+    WHERE b.inbox_id <> ALL ($2::uuid[])
+    ORDER BY b.due_at, b.inbox_id LIMIT $3) AS d) AS found
+WHERE bytes_before < $4
+ORDER BY due_at, inbox_id
 
 -- name: give_back
 -- The borrower does not run these any more: they are as it wrote them last. $3: how they go on when they are running; NULL:

@@ -212,7 +212,9 @@ class LoansStub(Loans):
     async def borrowed(self, known: Sequence[uuid.UUID], limit: int) -> list[Borrowed]:
         return [each for each in self.to_us if each.head.turn_id not in known][:limit]
 
-    async def due(self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID]) -> list[DueRow]:
+    async def due(
+        self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID], rows_max: int, size_bytes_max: int
+    ) -> list[DueRow]:
         return []
 
 

@@ -10,7 +10,9 @@ from argosy import Context
 from argosy.store.build import Borrowed
 from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.turn.status import Status
+from argosy.workers.dispatch.builds import borrowing
 from argosy.workers.dispatch.flush import flusher
+from argosy.workers.dispatch.inbox.in_hand import ROWS_PER_READ
 from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.scheduling import pager
 from argosy.workers.dispatch.scheduling.reads import Read
@@ -173,7 +175,7 @@ async def test_a_row_that_fails_does_not_keep_other_borrowed_turns_from_their_ro
     rows = [due_row(each, uuid.uuid4(), "signal", "go", payload=b"1") for each in (bad, good)]
     receive = Turn.receive
 
-    async def due(_: object, known: list[uuid.UUID]) -> list[DueRow]:
+    async def due(_: object, known: list[uuid.UUID], *bounds: int) -> list[DueRow]:
         return [row for row in rows if row.inbox_id not in known]
 
     def received(turn: Turn, signal: Signal) -> None:
@@ -190,6 +192,26 @@ async def test_a_row_that_fails_does_not_keep_other_borrowed_turns_from_their_ro
         await parts.borrowing.look()
 
         assert [each.name for each in parts.borrowing.turns[good.turn_id].signals] == ["go"]
+
+
+async def test_rows_of_borrowed_turns_are_read_on_until_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours pass until the next look, unless this one finds that there may be more."""
+    lent = loaded(uuid.uuid4())
+    rows = [due_row(lent, uuid.uuid4(), "signal", "go", payload=b"1") for _ in range(ROWS_PER_READ + 1)]
+
+    async def due(_: object, known: list[uuid.UUID], rows_max: int, size_bytes_max: int) -> list[DueRow]:
+        return [row for row in rows if row.inbox_id not in known][:rows_max]
+
+    monkeypatch.setattr(borrowing, "_LOOK_S", 3600.0)
+    async with Parts(catalog()) as parts:
+        monkeypatch.setattr(parts.loans, "due", due)
+        parts.admission.cut_off()  # nothing starts
+        parts.loans.to_us = [Borrowed(Head(**_known(lent)), "moved")]
+        parts.tasks.append(asyncio.create_task(parts.borrowing.run()))
+        parts.borrowing.poke()
+
+        await until(lambda: lent.turn_id in parts.borrowing.turns)
+        await until(lambda: len(list(parts.borrowing.turns[lent.turn_id].signals)) == len(rows))
 
 
 def _known(row: LoadedTurn) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from argosy.store.build import Builds, Loan, Loans
 from argosy.store.head import Heads
 from argosy.store.pool import Pool, open_pool
 from tests.store.conftest import OpenHand
-from tests.store.hand import LANE, Change, Hand, New, flush_arguments
+from tests.store.hand import LANE, TENANT, Change, Hand, New, flush_arguments
 from tests.store.test_flush import QUEUED, RUNNING, STARTED, running
 
 LENT = -1
@@ -173,3 +173,23 @@ async def test_every_read_of_a_turn_says_who_borrows_it(hand: Hand, borrower: Ha
     ]
 
     assert [each and (each.turn_id, each.lent_to) for each in found] == [(turn.turn_id, borrower.worker_id)] * 4
+
+
+@pytest.mark.parametrize(("rows_max", "size_bytes_max", "found"), [(10, 100, 5), (2, 100, 2), (10, 25, 3), (10, 1, 1)])
+async def test_due_rows_of_borrowed_turns_are_read_within_bounds(
+    hand: Hand, borrower: Hand, pool: Pool, rows_max: int, size_bytes_max: int, found: int
+) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    sent = [uuid.uuid4() for _ in range(5)]
+    await hand.connections[2].executemany(
+        "INSERT INTO inbox (inbox_id, lane, bucket, tenant, turn_id, kind, name, payload, due_at)"
+        " VALUES ($1, $2, $3, $4, $5, 'signal', 'go', $6, now() - $7 * interval '1 second')",
+        [(each, LANE, turn.bucket, TENANT, turn.turn_id, b"x" * 10, 10 - i) for i, each in enumerate(sent)],
+    )
+
+    due = await _loans(pool, borrower).due([turn.turn_id], [], rows_max, size_bytes_max)
+
+    assert [each.inbox_id for each in due] == sent[:found]
+    rest = await _loans(pool, borrower).due([turn.turn_id], sent[:found], 10, 100)
+    assert [each.inbox_id for each in rest] == sent[found:]

@@ -25,6 +25,7 @@ from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import ACTIVE, Status
 from argosy.workers.dispatch.builds.loan_changes import AfterBorrowing
 from argosy.workers.dispatch.claims import Claims
+from argosy.workers.dispatch.inbox.in_hand import ROWS_PER_READ
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.scheduling.found_turn import turn_of
@@ -58,6 +59,7 @@ class Borrowing:
         self._claims = claims
         self._clock = clock
         self._turns_max = settings.dispatch_slots
+        self._size_bytes_max = settings.inbox_size_bytes_max
         self._then = then
         self.turns: dict[uuid.UUID, Turn] = {}
         self._changed: set[int] = set()
@@ -127,14 +129,21 @@ class Borrowing:
         new = [] if self.is_draining or room <= 0 else await self._loans.borrowed(list(self.turns), room)
         made = [self._made(each) for each in new]
         if asked := [*self.turns, *(turn.turn_id for turn in made)]:
-            due = await self._loans.due(asked, list(self._in_hand.known))
-            await self._begin(made, due)
-            for row in due:
-                turn = self.turns.get(row.turn_id)
-                if turn is not None and row.inbox_id not in turn.seen:
-                    self._inbox.deliver_borrowed(row, turn)
+            await self._take_due(asked, made)
         if made:
             self._then.after_borrowing()
+
+    async def _take_due(self, asked: list[uuid.UUID], made: list[Turn]) -> None:
+        due = await self._loans.due(asked, list(self._in_hand.known), ROWS_PER_READ, self._size_bytes_max)
+        await self._begin(made, due)
+        for row in due:
+            turn = self.turns.get(row.turn_id)
+            if turn is not None and row.inbox_id not in turn.seen:
+                self._inbox.deliver_borrowed(row, turn)
+        is_full = len(due) >= ROWS_PER_READ or sum(len(row.payload or b"") for row in due) >= self._size_bytes_max
+        # Without one that is in hand now, the next look would read the same rows.
+        if is_full and any(row.inbox_id in self._in_hand for row in due):
+            self.poke()
 
     def _made(self, each: Borrowed) -> Turn:
         head = each.head
