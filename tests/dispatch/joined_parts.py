@@ -21,9 +21,11 @@ from argosy.store.partition import Note, Partitions, ResultRow
 from argosy.store.pool import Pool
 from argosy.store.start import StartBounds, StartRow, StartRows
 from argosy.turn.inbox import Queue
+from argosy.turn.status import Status
 from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.parts import Parts as DispatchParts
+from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.stream.connection import GatewayConnection
 from argosy.workers.dispatch.stream.hub import SubscribeRequest
 from argosy.workers.dispatch.turn import Turn
@@ -311,6 +313,13 @@ class PartsOver(DispatchParts):
     def owned(self) -> dict[int, Owned]:
         return self.claims.owned
 
+    def begin(self, workflow: str = "echo", place: int = 1) -> Turn:
+        """Accept a turn, as if its record had just come, and start what may start."""
+        turn = make_turn(self.owned[0], workflow, place)
+        self.scheduler.accepted(turn, True, Read())
+        self.executor.fill()
+        return turn
+
     def look_on(self, turn: Turn) -> GatewayConnection:
         """Watch a turn, as a gateway does for a client; return the gateway's connection."""
         request = SubscribeRequest(1, turn.turn_id, False, turn.tenant, 0, (0, 0), False, False, 10**6)
@@ -351,6 +360,11 @@ class OneWorkflow(Catalog):
 def catalog(function: Callable[..., Any] | None = None, name: str = "boom") -> Catalog:
     """Return a catalog of one workflow that takes no input, or of none."""
     return OneWorkflow(function and Workflow(name, "1", "", function, True, False, False))
+
+
+def is_over(turn: Turn) -> bool:
+    """Whether a turn has completed, and that is durable."""
+    return turn.status is Status.COMPLETED and turn.durable_seq == turn.seq
 
 
 async def until(condition: Callable[[], object]) -> None:

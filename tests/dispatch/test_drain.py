@@ -57,9 +57,7 @@ async def test_a_worker_that_is_alone_ends_what_runs_and_starts_nothing() -> Non
 async def test_a_worker_in_company_hands_over_and_its_steps_in_flight_end_here() -> None:
     code = Gated()
     async with Parts(code.catalog) as parts:
-        turn = make_turn(parts.owned[0])
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin()
         await code.started.wait()
         parts.ownership.fleet.told([Member(uuid.uuid4(), 2, parts.ownership.fleet.lane, "127.0.0.1:2", False, True)])
         draining = asyncio.create_task(drain_of(parts).run())

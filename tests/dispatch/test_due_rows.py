@@ -191,9 +191,7 @@ async def test_a_wait_that_the_code_gives_up_takes_its_timer_along() -> None:
         return None
 
     async with Parts(catalog(waits, "waits")) as parts:
-        turn = make_turn(parts.owned[0], "waits")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("waits")
         await until(lambda: turn.written_status is Status.SUSPENDED and turn.turn_id not in parts.scheduler.live)
 
         assert len(timers) == 1, "the timer of the wait that was given up before any flush is never written"
@@ -316,9 +314,7 @@ async def test_what_is_due_of_a_turn_that_runs_is_not_hidden_by_what_waits_for_a
         held.cancel()
 
     async with Parts(catalog(waits, "waits"), inbox_rows_max=10) as parts:
-        running = make_turn(parts.owned[0], "waits")
-        parts.scheduler.accepted(running, True, Read())
-        parts.executor.fill()
+        running = parts.begin("waits")
         await until(lambda: running.journal is not None and list(running.journal.open_waits()))
         parts.admission.cut_off()  # nothing else starts
         asleep = [loaded(uuid.uuid4(), **waiting_for("wait", kind, uuid.uuid4())) for _ in range(30)]

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from argosy import Context, step
@@ -16,7 +16,7 @@ from argosy.workers.dispatch.flush.flush_queue import Batch, LooseMove, Placemen
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.writes import Address, InboxWrite
-from tests.dispatch.joined_parts import Parts, catalog, make_owned, make_turn, until
+from tests.dispatch.joined_parts import Parts, catalog, is_over, make_owned, make_turn, until
 
 KB = 1_000
 
@@ -52,19 +52,27 @@ def a_running_turn(events: int, size_bytes: int) -> Turn:
     return turn
 
 
-async def test_a_large_turn_is_written_in_parts_and_others_in_between() -> None:
-    async def fan_out(context: Context) -> None:
-        await asyncio.gather(*(context.run(large, number) for number in range(40)))
+def at_once(count: int) -> tuple[Callable[[Context], Awaitable[None]], list[int]]:
+    """Return a workflow that runs so many steps at once, each with a result of 10 kB, and the list of those begun."""
+    begun: list[int] = []
 
     @step
     async def large(number: int) -> str:
+        begun.append(number)
         return "x" * 10 * KB
 
-    async with Parts(catalog(fan_out), flush_size_bytes_max=100 * KB) as parts:
+    async def runs_all(context: Context) -> None:
+        await asyncio.gather(*(context.run(large, number) for number in range(count)))
+
+    return runs_all, begun
+
+
+async def test_a_large_turn_is_written_in_parts_and_others_in_between() -> None:
+    async with Parts(catalog(at_once(40)[0]), flush_size_bytes_max=100 * KB) as parts:
         turn, small = make_turn(parts.owned[0], "boom"), make_turn(parts.owned[0], "boom", place=2)
         parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
-        await until(lambda: turn.status is Status.COMPLETED and turn.durable_seq == turn.seq)
+        await until(lambda: is_over(turn))
 
         flushes = events_of(parts.stream.calls, turn)
         assert [seq for flush in flushes for seq, _ in flush] == list(range(1, turn.seq + 1))
@@ -179,14 +187,7 @@ def test_what_is_given_back_and_taken_again_is_the_same() -> None:
 
 
 async def test_what_postgres_does_not_get_done_with_is_halved_and_nobody_is_parked() -> None:
-    async def two(context: Context) -> None:
-        await asyncio.gather(*(context.run(large, number) for number in range(8)))
-
-    @step
-    async def large(number: int) -> str:
-        return "x" * 10 * KB
-
-    async with Parts(catalog(two), flush_size_bytes_max=1_000 * KB) as parts:
+    async with Parts(catalog(at_once(8)[0]), flush_size_bytes_max=1_000 * KB) as parts:
         parts.stream.error = FlushSlowError("TimeoutError")
         parts.stream.refuse = lambda arguments: sum(map(len, arguments[23])) > 25 * KB
         turns = [make_turn(parts.owned[0], "boom", place=place) for place in (1, 2)]
@@ -194,7 +195,7 @@ async def test_what_postgres_does_not_get_done_with_is_halved_and_nobody_is_park
             parts.scheduler.accepted(turn, True, Read())
         parts.executor.fill()
 
-        await until(lambda: all(turn.status is Status.COMPLETED and turn.durable_seq == turn.seq for turn in turns))
+        await until(lambda: all(is_over(turn) for turn in turns))
 
         for turn in turns:
             taken = [call for call in parts.stream.calls if not parts.stream.refuse(call)]
@@ -211,9 +212,7 @@ async def test_a_turn_with_one_event_too_large_is_parked_with_words_that_help() 
 
     async with Parts(catalog(loud)) as parts:
         parts.stream.refuse = lambda arguments: any(len(each) > 5 * KB for each in arguments[23])
-        turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("boom")
 
         await until(lambda: turn.status is Status.PARKED and parts.admission.running == 0)
 
@@ -224,22 +223,11 @@ async def test_a_turn_with_one_event_too_large_is_parked_with_words_that_help() 
 
 
 async def test_nothing_begins_while_too_much_waits_to_be_written() -> None:
-    begun: list[int] = []
-
-    async def fan_out(context: Context) -> None:
-        await asyncio.gather(*(context.run(large, number) for number in range(100)))
-
-    @step
-    async def large(number: int) -> str:
-        begun.append(number)
-        return "x" * 10 * KB
-
+    fan_out, begun = at_once(100)
     async with Parts(catalog(fan_out), flush_size_bytes_max=100 * KB, flush_queue_size_bytes_max=200 * KB) as parts:
         go_on = asyncio.Event()
         parts.stream.before = lambda: go_on.wait() if len(begun) > 1 else asyncio.sleep(0)
-        turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("boom")
         await until(lambda: parts.flusher.is_full)
         for _ in range(50):
             await asyncio.sleep(0)
@@ -247,7 +235,7 @@ async def test_nothing_begins_while_too_much_waits_to_be_written() -> None:
         assert len(begun) <= 35
 
         go_on.set()
-        await until(lambda: turn.status is Status.COMPLETED and turn.durable_seq == turn.seq)
+        await until(lambda: is_over(turn))
         assert len(begun) == 100
 
 
@@ -261,9 +249,7 @@ async def test_a_turn_whose_history_grows_too_large_fails_and_says_why() -> None
         return "x" * 10 * KB
 
     async with Parts(catalog(hoards), history_size_bytes_max=100 * KB) as parts:
-        turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("boom")
 
         await until(lambda: turn.status is Status.FAILED and turn.durable_seq == turn.seq)
 
@@ -271,20 +257,9 @@ async def test_a_turn_whose_history_grows_too_large_fails_and_says_why() -> None
 
 
 async def test_once_a_history_is_full_none_of_the_turns_steps_begins() -> None:
-    begun: list[int] = []
-
-    async def hoards(context: Context) -> None:
-        await asyncio.gather(*(context.run(large, number) for number in range(300)))
-
-    @step
-    async def large(number: int) -> str:
-        begun.append(number)
-        return "x" * 10 * KB
-
+    hoards, begun = at_once(300)
     async with Parts(catalog(hoards), history_size_bytes_max=100 * KB) as parts:
-        turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("boom")
 
         await until(lambda: turn.status is Status.FAILED and turn.durable_seq == turn.seq)
         for _ in range(10):

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from argosy import Context, StepFailedError, WorkflowError, emit, step, workflow
-from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.definition import workflow_of
-from tests.dispatch.joined_parts import OneWorkflow, Parts, make_turn, until
+from tests.dispatch.joined_parts import OneWorkflow, Parts, until
 
 
 @step
@@ -112,9 +111,7 @@ _LEAVES = (leaves_a_step, leaves_a_step_that_runs, gives_up_a_step_that_has_not_
 
 async def run_to_its_end(parts: Parts, workflow: str) -> None:
     """Run one turn until it has ended or rests, and keep nothing of it."""
-    turn = make_turn(parts.owned[0], workflow)
-    parts.scheduler.accepted(turn, True, Read())
-    parts.executor.fill()
+    turn = parts.begin(workflow)
     turn_id, execution = turn.turn_id, turn.execution
     assert execution is not None
     del turn

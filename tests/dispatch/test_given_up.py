@@ -11,10 +11,9 @@ import pytest
 
 from argosy import Context
 from argosy.turn.status import Status
-from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.signals import Signal
 from argosy.workflow.current import current_try
-from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
+from tests.dispatch.joined_parts import Parts, catalog, until
 from tests.dispatch.turn_runner import *  # noqa: F403
 
 
@@ -41,9 +40,7 @@ async def test_a_step_that_is_given_up_while_what_is_before_it_is_written_takes_
     async with Parts(catalog(flow, "flow")) as parts:
         written = asyncio.Event()
         parts.stream.before = written.wait
-        turn = make_turn(parts.owned[0], "flow")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("flow")
         begun = 2 if flow is gives_up_one_of_two else 1
         await until(lambda: turn.journal is not None and len(turn.journal.active) == begun)
 

@@ -13,7 +13,7 @@ from argosy.store.head import LoadedTurn
 from argosy.turn.status import Status
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Turn
-from tests.dispatch.joined_parts import Parts, catalog, loaded, make_turn, until
+from tests.dispatch.joined_parts import Parts, catalog, is_over, loaded, make_turn, until
 
 CONTENT = (
     asyncpg.InternalServerError("invalid memory alloc request size 1200000000"),
@@ -53,10 +53,6 @@ async def run(
 
 def make_turns(parts: Parts, count: int) -> list[Turn]:
     return [make_turn(parts.owned[0], "boom", place=place) for place in range(1, count + 1)]
-
-
-def is_over(turn: Turn) -> bool:
-    return turn.status is Status.COMPLETED and turn.durable_seq == turn.seq
 
 
 @pytest.mark.parametrize("error", CONTENT)

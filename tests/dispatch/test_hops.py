@@ -143,9 +143,7 @@ async def test_frames_have_the_lineage_of_a_flush_that_nobody_followed() -> None
         await context.run(asyncio.Event().wait)
 
     async with Parts(catalog(shows)) as parts:
-        turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("boom")
         await until(lambda: parts.stream.calls and turn.execution is not None and turn.durable_seq)
         connection = parts.look_on(turn)
         frames: list[Any] = []
@@ -181,9 +179,7 @@ async def test_a_function_is_inspected_when_it_is_first_run_and_never_again(
         return [await context.run(each) for each in (declared, plain, plain, declared)]
 
     async with Parts(catalog(calls)) as parts:
-        turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("boom")
         await until(lambda: turn.status is Status.COMPLETED)
 
     assert (turn.result, inspected) == (b"[1,2,2,1]", [plain])

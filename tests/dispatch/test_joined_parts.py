@@ -37,9 +37,7 @@ async def test_whatever_a_workflow_raises_its_slot_is_freed(error: Exception) ->
         raise error
 
     async with Parts(catalog(boom)) as parts:
-        turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("boom")
         await until(lambda: turn.execution is None or turn.execution.has_ended)
         await until(lambda: parts.admission.running == 0)
         assert turn.status is Status.FAILED

@@ -48,6 +48,7 @@ from tests.dispatch.joined_parts import (
     arguments_of,
     catalog,
     due_row,
+    is_over,
     loaded,
     make_owned,
     make_turn,
@@ -125,10 +126,6 @@ async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[list[async
 
 async def returns(context: Context) -> int:
     return 1
-
-
-def is_over(turn: Turn) -> bool:
-    return turn.status is Status.COMPLETED and turn.durable_seq == turn.seq
 
 
 @EACH_KIND

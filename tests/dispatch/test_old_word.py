@@ -51,9 +51,7 @@ async def test_a_step_whose_leave_to_begin_comes_from_before_the_stop_asks_again
                 clock.ahead_s = STOPPED_S
 
         parts.stream.apply = stop_in_the_first
-        turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("boom")
         await until(lambda: turn.status is Status.COMPLETED)
 
     assert calls_before == [2]

@@ -11,7 +11,7 @@ from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.flush_queue import LooseMove
 from argosy.workers.dispatch.scheduling.reads import Read
-from tests.dispatch.joined_parts import Parts, arguments_of, catalog, make_turn, until
+from tests.dispatch.joined_parts import Parts, arguments_of, catalog, is_over, make_turn, until
 
 
 async def test_a_refused_loose_move_is_left_and_others_are_written() -> None:
@@ -38,7 +38,7 @@ async def test_a_turn_of_which_not_even_a_parking_can_be_written_ends_nothing() 
         parts.scheduler.accepted(good, True, Read())
 
         parts.executor.fill()
-        await until(lambda: good.status is Status.COMPLETED and good.durable_seq == good.seq)
+        await until(lambda: is_over(good))
 
         await until(lambda: bad.is_refused)
         assert not parts.tasks[0].done()
@@ -61,7 +61,7 @@ async def test_an_error_that_nobody_thought_of_costs_the_turns_of_that_flush_and
         parts.scheduler.accepted(later, True, Read())
         parts.executor.fill()
 
-        await until(lambda: later.status is Status.COMPLETED and later.durable_seq == later.seq)
+        await until(lambda: is_over(later))
         assert not parts.tasks[0].done()
 
 
@@ -71,9 +71,7 @@ async def test_the_code_of_a_poisoned_turn_ends_quietly() -> None:
 
     async with Parts(catalog(wait_for_ever)) as parts:
         parts.stream.refuse = lambda arguments: "unwritable" not in repr(arguments)
-        turn = make_turn(parts.owned[0], "boom")
-        parts.scheduler.accepted(turn, True, Read())
-        parts.executor.fill()
+        turn = parts.begin("boom")
         execution = turn.execution
         await until(lambda: turn.status is Status.PARKED and parts.admission.running == 0)
         await until(lambda: execution is not None and execution.has_ended)
