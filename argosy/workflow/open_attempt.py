@@ -46,7 +46,7 @@ class _Ended(msgspec.Struct, frozen=True):
     is_new: bool = False
 
     def channels(self) -> Channels:
-        raise WorkflowError("the workflow has ended: nothing of it emits any more")
+        raise WorkflowError("the turn rests or has ended: nothing of it emits any more")
 
     def show(self, channels: Channels) -> None: ...
 
@@ -83,7 +83,7 @@ class OpenAttempt:
     def channels(self, this: Try | None) -> Channels | None:
         check_not_held(_LOCK)
         if self.is_closed:
-            raise WorkflowError("the workflow has ended: nothing of it emits any more")
+            raise WorkflowError("the turn rests or has ended: nothing of it emits any more")
         if this is not None:
             if this.is_over:
                 raise WorkflowError(over(this.step_key))

@@ -265,7 +265,7 @@ def test_what_a_finally_does_on_a_suspend_changes_nothing(done: str) -> None:
     assert [kind for kind, _, _ in told(suspended)] == ["turn.started", "wait.started", "turn.suspended"]
     assert [kind for kind, _, _ in told(resumed)] == ["turn.resumed", "wait.completed", "turn.completed"]
     assert resumed.result == b"1"
-    says = "the workflow has ended: nothing of it emits any more" if done == "_emits" else "rests or has ended"
+    says = "rests or has ended: nothing of it emits any more" if done == "_emits" else "rests or has ended"
     is_refused = done in _ASKED or done in ("_makes_tasks", "_emits")
     assert [says in str(error) for error in refused] == [True] * is_refused
 

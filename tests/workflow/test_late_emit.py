@@ -116,7 +116,7 @@ async def test_emit_after_the_end_of_the_workflow_is_refused() -> None:
 
     await run(flow)
 
-    assert refused == ["the workflow has ended: nothing of it emits any more"]
+    assert refused == ["the turn rests or has ended: nothing of it emits any more"]
 
 
 async def test_emit_between_the_end_of_a_step_s_code_and_its_event_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

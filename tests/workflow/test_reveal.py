@@ -229,8 +229,8 @@ def test_nothing_is_emitted_once_the_workflow_has_ended() -> None:
     running.apply("text", "s", "a", "x")
     running.opened.close()
 
-    assert running.apply("text", "s", "a", "x") == "the workflow has ended: nothing of it emits any more"
-    assert running.apply("text", "t", "a", "x") == "the workflow has ended: nothing of it emits any more"
+    assert running.apply("text", "s", "a", "x") == "the turn rests or has ended: nothing of it emits any more"
+    assert running.apply("text", "t", "a", "x") == "the turn rests or has ended: nothing of it emits any more"
 
 
 @pytest.mark.parametrize(
