@@ -19,6 +19,10 @@ from argosy import config
 from argosy.local.broker import Broker
 from argosy.local.postgres import EmbeddedPostgres
 
+# Brokers of tests are young: with Java's quick compiler alone they start sooner.
+# Only once they are warm would they need less CPU without it.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 
 def find_postgres_15() -> Path | None:
     """The programs of the oldest PostgreSQL that must work, when this machine has them."""
@@ -69,7 +73,7 @@ def broker() -> Iterator[str]:
     if configured := config.load().kafka_bootstrap_servers:
         yield configured
         return
-    with open_folder() as path, Broker(path, port=0, is_quick_to_start=True) as started:
+    with open_folder() as path, Broker(path, port=0) as started:
         yield started.bootstrap_servers
 
 

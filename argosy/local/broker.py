@@ -39,7 +39,6 @@ class Broker:
     """A Kafka cluster of one to five nodes. start, stop, kill and restart block, for a bounded time.
 
     port: the port of node 1; the other nodes take the ports after it. 0: each node takes a free port.
-    is_quick_to_start: for tests; a broker without it starts more slowly and needs a quarter of the CPU once it is warm.
     cache_dir: where the jars are kept between runs. proxy_port: opens a second listener (`second_port`) that tells its
     clients to connect to this port of 127.0.0.1, where a proxy listens; only for a broker of one node.
     """
@@ -52,7 +51,6 @@ class Broker:
         port: int = 9092,
         cache_dir: Path | None = None,
         heap_mb: int = 384,
-        is_quick_to_start: bool = False,
         proxy_port: int = 0,
     ) -> None:
         if not 1 <= nodes <= 5:
@@ -68,7 +66,6 @@ class Broker:
         self._port = port
         self._cache_dir = cache_dir or default_data_dir() / "cache"
         self._heap_mb = heap_mb
-        self._is_quick_to_start = is_quick_to_start
         self._proxy_port = proxy_port
         self._java: list[str] = []
         self._nodes: list[Node] = []
@@ -88,7 +85,7 @@ class Broker:
         try:
             temporary = self.folder / "tmp"
             temporary.mkdir(exist_ok=True)
-            self._java = java_command(java, jars, temporary, self._heap_mb, is_quick_to_start=self._is_quick_to_start)
+            self._java = java_command(java, jars, temporary, self._heap_mb)
             self._wait_for_predecessor()
             self._choose_ports()
             self._format()

@@ -82,16 +82,13 @@ def properties(node: Node, nodes: list[Node]) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def java_command(java: str, jars: Path, temporary: Path, heap_mb: int, *, is_quick_to_start: bool) -> list[str]:
-    """Return the java command without the main class. is_quick_to_start: use only the quick compiler, whose code needs
-    more CPU later.
-    """
+def java_command(java: str, jars: Path, temporary: Path, heap_mb: int) -> list[str]:
+    """Return the java command without the main class. Java itself adds what JDK_JAVA_OPTIONS says."""
     return [
         java,
         f"-Xms{min(heap_mb, 128)}m",
         f"-Xmx{heap_mb}m",
         "-XX:+UseSerialGC",
-        *(["-XX:TieredStopAtLevel=1"] if is_quick_to_start else []),
         "-Xshare:auto",
         "-XX:-UsePerfData",
         "-XX:+ExitOnOutOfMemoryError",

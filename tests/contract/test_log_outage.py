@@ -80,7 +80,7 @@ class PostgresServer:
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[Broker]:
-    with open_folder() as path, Broker(path, port=0, is_quick_to_start=True) as broker:
+    with open_folder() as path, Broker(path, port=0) as broker:
         yield broker
 
 

@@ -72,7 +72,7 @@ class TestCutOffFromKafka:
     async def way(self, folder: Path) -> AsyncIterator[tuple[Broker, TcpProxy]]:
         """A broker, and a way to it that can be cut."""
         port = free_port()
-        broker = Broker(folder, port=0, is_quick_to_start=True, proxy_port=port)
+        broker = Broker(folder, port=0, proxy_port=port)
         await asyncio.to_thread(broker.start)
         proxy = TcpProxy(Target("127.0.0.1", broker.second_port), port)
         await proxy.allow()
@@ -173,7 +173,7 @@ async def test_postgres_away_for_long_lets_the_log_admit_and_the_backlog_drains_
 class TestThreeBrokers:
     @pytest.fixture
     def brokers(self, folder: Path) -> Iterator[Broker]:
-        with Broker(folder, nodes=3, port=0, is_quick_to_start=True) as started:
+        with Broker(folder, nodes=3, port=0) as started:
             yield started
 
     @pytest.fixture

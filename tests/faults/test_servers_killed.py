@@ -41,7 +41,7 @@ def database(own_postgres: EmbeddedPostgres) -> Iterator[str]:
 
 @pytest.fixture
 def own_broker(folder: Path) -> Iterator[Broker]:
-    with Broker(folder / "broker", port=0, is_quick_to_start=True) as started:
+    with Broker(folder / "broker", port=0) as started:
         yield started
 
 

@@ -22,7 +22,7 @@ def log_name() -> str:
 @pytest.fixture
 def own_broker(folder: Path) -> Iterator[Broker]:
     """It comes back with its data."""
-    with Broker(folder, port=0, is_quick_to_start=True) as broker:
+    with Broker(folder, port=0) as broker:
         yield broker
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Broker]:
-    with open_folder() as path, Broker(path, nodes=3, port=0, heap_mb=256, is_quick_to_start=True) as broker:
+    with open_folder() as path, Broker(path, nodes=3, port=0, heap_mb=256) as broker:
         yield broker
 
 

@@ -34,7 +34,7 @@ def main(kind: str, folder: Path) -> None:
         postgres.start()
         say(dsn=postgres.dsn, server=postgres.pid, socket=str(postgres.socket_dir))
     elif kind == "broker":
-        broker = Broker(folder, port=0, is_quick_to_start=True)
+        broker = Broker(folder, port=0)
         broker.start()
         say(bootstrap=broker.bootstrap_servers)
     elif kind in ("child", "deaf"):

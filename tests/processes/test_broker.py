@@ -64,9 +64,7 @@ def test_records_come_back_in_order(broker: str) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with Broker(
-        tmp_path_factory.mktemp("cluster"), nodes=3, port=0, heap_mb=256, is_quick_to_start=True
-    ) as three_nodes:
+    with Broker(tmp_path_factory.mktemp("cluster"), nodes=3, port=0, heap_mb=256) as three_nodes:
         yield three_nodes
 
 
@@ -96,7 +94,7 @@ def test_a_broker_ends_with_its_parent_and_its_data_is_found_again(folder: Path)
         parent.kill()
 
         assert parent.survivors(within_s=30) == []
-    with Broker(folder, port=int(port), is_quick_to_start=True) as again:
+    with Broker(folder, port=int(port)) as again:
         assert again.bootstrap_servers == f"{host}:{port}"
         assert consume(again.bootstrap_servers, topic, 1) == [b"kept"]
 
@@ -108,7 +106,7 @@ def test_a_start_right_after_a_kill_waits_for_the_old_nodes_to_end(folder: Path)
         topic = create_topic(bootstrap, replicas=1)
         parent.kill()
 
-        with Broker(folder, port=int(bootstrap.split(":")[1]), is_quick_to_start=True) as again:
+        with Broker(folder, port=int(bootstrap.split(":")[1])) as again:
             assert len(produce(again.bootstrap_servers, topic, [b"after"])) == 1
 
 
