@@ -172,6 +172,27 @@ async def test_a_start_for_which_postgres_is_too_slow_is_waited_for_in_the_end()
         assert [void is None for void in parts.postgres.voids] == [False, True]
 
 
+async def test_a_start_that_postgres_refuses_slowly_is_left_and_keeps_no_other() -> None:
+    rows = [start_of(f"s{n}") for n in range(5)]
+    at_fault = rows[2].turn_id
+    async with Started(*rows) as parts:
+
+        def refuse(turns: list[uuid.UUID]) -> Exception | None:
+            if at_fault not in turns:
+                return None
+            is_last_resort = parts.postgres.voids[-1] is None
+            return FlushRefusedError("22021: refused") if is_last_resort else FlushSlowError("slow")
+
+        parts.postgres.refuse = refuse
+        with capture_logs() as logs:
+            parts.starts.poke()
+            await until(lambda: len(parts.postgres.places) == 4)
+            await until(lambda: any(each["event"] == telemetry.START_LEFT for each in logs))
+
+        assert set(parts.waiting) == {at_fault}
+        assert sum(void is None for void in parts.postgres.voids) == 1
+
+
 async def test_who_lost_the_partition_has_no_turn_of_it_in_memory_and_the_row_stays() -> None:
     row = start_of("s")
     async with Started(row) as parts:

@@ -102,10 +102,13 @@ class Starts:
             and sum(len(row.record) for row in rows) < self._bounds.size_bytes_max
         )
 
-    async def _accept(self, starts: list[_Start]) -> None:
-        """Have these accepted; in parts, down to a single one, when Postgres refuses them or is too slow."""
+    async def _accept(self, starts: list[_Start], *, is_last_resort: bool = False) -> None:
+        """Have these accepted; in parts, down to a single one, when Postgres refuses them or is too slow.
+
+        is_last_resort: send the call until Postgres answers, however slow it is.
+        """
         try:
-            refused = await self._intake.start(starts)
+            refused = await self._intake.start(starts, is_last_resort=is_last_resort)
         except FlushRefusedError as error:
             telemetry.FLUSHES_SPLIT.labels(stream="accept", why=type(error).__name__).inc()
             if len(starts) > 1:
@@ -113,7 +116,7 @@ class Starts:
                 await self._accept(starts[:half])
                 await self._accept(starts[half:])
             elif isinstance(error, FlushSlowError):
-                await self._intake.start(starts, is_last_resort=True)
+                await self._accept(starts, is_last_resort=True)
             else:
                 self._leave(*starts[0], error)
             return
