@@ -504,6 +504,12 @@ class Settings(BaseSettings):
         le=100_000,
         description="Turns that one owner lets others run at once, because it lacks their workflow or version.",
     )
+    lent_waiting_max: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="Turns that wait in an owner's memory for a worker with their build; others wait in Postgres.",
+    )
     handover_note_s: float = Field(
         default=5.0,
         gt=0,

@@ -8,7 +8,7 @@ import pytest
 
 from argosy.clock import SystemClock
 from argosy.rounds import Rounds
-from argosy.workers.dispatch.builds import lending
+from argosy.turn.status import Status
 from argosy.workers.dispatch.builds.loan_changes import Back, LetGo, NewLoans, RefusedLoan
 from argosy.workers.dispatch.elsewhere import Lent
 from argosy.workers.dispatch.loan_dispatcher import LoanDispatcher
@@ -193,12 +193,11 @@ async def test_a_turn_that_lacks_its_build_waits_with_its_rows() -> None:
     assert heard == ["set_apart", "lacks"]
 
 
-async def test_a_signal_to_a_turn_for_which_memory_had_no_room_is_read_again_when_it_has(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_signal_to_a_turn_for_which_memory_had_no_room_is_read_again_when_it_has() -> None:
     """It was in hand when its turn was found to lack its build; who keeps it there does not read it again."""
-    monkeypatch.setattr(lending, "WAITING_MAX", 0)
-    async with Parts(catalog()) as parts:
+    async with Parts(catalog(), lent_waiting_max=1) as parts:
+        other = make_turn(parts.owned[0])
+        parts.lending.lacks(other, [])
         turn = loaded(uuid.uuid4(), **SUSPENDED | {"waits": b'[{"key":"signal:go","kind":"signal","name":"go"}]'})
         row = due_row(turn, uuid.uuid4(), "signal", "go", payload=b"1")
         parts.heads.due = [row]
@@ -206,7 +205,7 @@ async def test_a_signal_to_a_turn_for_which_memory_had_no_room_is_read_again_whe
         assert turn.turn_id not in parts.scheduler.live
         assert row.inbox_id in parts.delivery.in_hand
 
-        monkeypatch.setattr(lending, "WAITING_MAX", 10)
+        other.end(Status.CANCELLED)
         await parts.lending.look()
 
         assert row.inbox_id not in parts.delivery.in_hand

@@ -7,8 +7,8 @@ Rules (docs/architecture.md, "Builds"):
 - When a borrower has died, or was silent for too long, the owner takes its loans back first, and then reads what became
   of the turns.
 - A turn is parked when no worker could run it for BUILD_WAIT_S, by the database's clock, whichever worker owned it.
-- At most LENT_TURNS_MAX turns are lent at once; further ones wait in memory. Beyond WAITING_MAX they wait in Postgres,
-  and the owner reads the heads again when half of those in memory are gone.
+- At most LENT_TURNS_MAX turns are lent at once; further ones wait in memory. Beyond LENT_WAITING_MAX they wait in
+  Postgres, and the owner reads the heads again when half of those in memory are gone.
 """
 
 import asyncio
@@ -33,7 +33,6 @@ from argosy.workflow.journal import Park
 log = telemetry.logger()
 
 PARK_REASON: Final = "no_build"
-WAITING_MAX: Final = 10_000
 _LOOK_S: Final = 0.5
 _PAUSE_S: Final = 0.01  # between two looks: what comes meanwhile is read together
 _LOANS_MAX: Final = 200  # in one statement
@@ -60,6 +59,7 @@ class Lending:
         self._then = then
         self._wait_s = settings.build_wait_s
         self._lent_max = settings.lent_turns_max
+        self._waiting_max = settings.lent_waiting_max
         # Each with the inbox rows that came for it before it waited.
         self._waiting: dict[Turn, list[uuid.UUID]] = {}
         # Partitions of which more turns wait than memory holds, with the inbox rows that those turns had in hand.
@@ -70,7 +70,7 @@ class Lending:
 
     def lacks(self, turn: Turn, rows: list[uuid.UUID]) -> None:
         """Take a head that this worker cannot run, with its inbox rows. It holds no slot."""
-        if len(self._waiting) >= WAITING_MAX:
+        if len(self._waiting) >= self._waiting_max:
             self._left_out.setdefault(turn.owned, []).extend([*rows, *turn.seen, *turn.moves])
             self._then.after_no_room(turn)
             return
@@ -121,7 +121,7 @@ class Lending:
         if self._clock.monotonic_s() - self._asked_at_s >= min(self._wait_s / 4, 5.0):
             self._asked_at_s = self._clock.monotonic_s()
             await self._park()
-        if self._left_out and len(self._waiting) < WAITING_MAX // 2:
+        if self._left_out and len(self._waiting) < self._waiting_max / 2:
             again, self._left_out = self._left_out, {}
             self._then.after_forgotten_heads({owned: rows for owned, rows in again.items() if not owned.is_void})
 
