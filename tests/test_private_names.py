@@ -21,6 +21,7 @@ USED: Final[dict[str, dict[str, str]]] = {
     "tests/dispatch/test_flush_in_parts.py": {"_queue": "that bytes are counted out as they were counted in"},
     "tests/dispatch/test_joined_parts.py": {
         "_LAZY_S": "a flush that nobody waits for would come soon in any case",
+        "_LOOK_S": "the next look would find the rows in any case",
         "_RETRY_S": "a pause that would take long",
         "_read_heads": "one read, after which nothing may have happened",
     },
