@@ -56,7 +56,7 @@ class Holder(NamedTuple):
 FIRST_PLACE: Final = Place(datetime.min.replace(tzinfo=UTC), uuid.UUID(int=0))
 
 
-class EndedTurn(NamedTuple):
+class AgedTurn(NamedTuple):
     """An ended turn. partition: None when the lane's log is not known. may_go: its record is gone from the log."""
 
     place: Place
@@ -97,10 +97,10 @@ class Maintenance:
         """Note that the log was trimmed up to the mark made at `at`."""
         await write_as(self._pool, _SQL["note_trimmed"], self._role, self._term, log_id, at)
 
-    async def ended(self, age_s: float, after: Place, limit: int) -> list[EndedTurn]:
+    async def ended(self, age_s: float, after: Place, limit: int) -> list[AgedTurn]:
         """Return at most `limit` turns after a place in the order of their ends that ended at least age_s ago."""
         rows = await self._pool.fetch(_SQL["list_ended"], age_s, *after, limit)
-        return [EndedTurn(Place(row[0], row[1]), *row[2:]) for row in rows]
+        return [AgedTurn(Place(row[0], row[1]), *row[2:]) for row in rows]
 
     async def purge_turns(self, lane: str, partition: int, turns: Sequence[uuid.UUID], age_s: float) -> int:
         """Delete those of these turns of one partition that may go, in one short transaction. Returns how many."""

@@ -12,7 +12,7 @@ from argosy.turn.events import Event
 from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.flush.flush_entry import Entry
-from argosy.workers.dispatch.flush.flush_queue import Batch, LooseMove, Placement
+from argosy.workers.dispatch.flush.flush_queue import FlushBatch, LooseMove, Placement
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.writes import Address, InboxWrite
@@ -273,6 +273,6 @@ def test_a_delayed_turn_is_placed_before_its_timer_goes_when_they_are_written_ap
     timer = LooseMove(owned, uuid.uuid4(), Fate.DELETED)
     placement = Placement(owned, uuid.uuid4(), uuid.uuid4(), 0)
 
-    halves = Batch([], [timer], [placement]).halves()
+    halves = FlushBatch([], [timer], [placement]).halves()
 
-    assert halves == [Batch([], [], [placement]), Batch([], [timer], [])]
+    assert halves == [FlushBatch([], [], [placement]), FlushBatch([], [timer], [])]

@@ -11,7 +11,7 @@ from argosy.clock import SystemClock
 from argosy.errors import OwnershipLostError
 from argosy.log import Identity
 from argosy.store.lane_log import LaneLogs
-from argosy.store.maintenance import FIRST_PLACE, EndedTurn, Maintenance, Place
+from argosy.store.maintenance import FIRST_PLACE, AgedTurn, Maintenance, Place
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.retention import Retention, batches
 from tests.maintenance.term import term_of
@@ -241,8 +241,8 @@ async def test_what_was_sent_to_a_turn_that_never_comes_goes_when_its_partition_
 def test_batches_hold_turns_of_one_partition_that_may_go() -> None:
     ids = [uuid.UUID(int=number) for number in range(6)]
 
-    def ended(number: int, partition: int | None, may_go: bool = True) -> EndedTurn:
-        return EndedTurn(Place(FIRST_PLACE.ended_at, ids[number]), LANE, partition, may_go)
+    def ended(number: int, partition: int | None, may_go: bool = True) -> AgedTurn:
+        return AgedTurn(Place(FIRST_PLACE.ended_at, ids[number]), LANE, partition, may_go)
 
     turns = [ended(0, 1), ended(1, 2), ended(2, 1), ended(3, 1), ended(4, 1, False), ended(5, None)]
 

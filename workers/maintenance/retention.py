@@ -12,7 +12,7 @@ from uuid import UUID
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
-from argosy.store.maintenance import FIRST_PLACE, EndedTurn, Maintenance
+from argosy.store.maintenance import FIRST_PLACE, AgedTurn, Maintenance
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.role import Ticked
 
@@ -21,7 +21,7 @@ _LOOKS_PER_BATCH: Final = 8  # turns to look at for each turn of a batch: they l
 _MISSES_MAX: Final = 3  # per tick
 
 
-def batches(turns: Sequence[EndedTurn], size_max: int) -> list[tuple[str, int, list[UUID]]]:
+def batches(turns: Sequence[AgedTurn], size_max: int) -> list[tuple[str, int, list[UUID]]]:
     """Return the turns that may go as (lane, partition, turn ids), at most size_max in each."""
     found: dict[tuple[str, int], list[UUID]] = {}
     for turn in turns:

@@ -30,7 +30,7 @@ _ROOM_S: Final = 2.0  # how long a group waits for as many slots as it can use
 T = TypeVar("T")
 
 
-class Entry(Generic[T]):
+class Accused(Generic[T]):
     """An accused turn in this process. began_s: None while it waits."""
 
     __slots__ = ("began_s", "came_s", "is_written", "standing", "tenant", "turn")
@@ -45,8 +45,8 @@ class Entry(Generic[T]):
         self.is_written = False
 
 
-class Wait(NamedTuple, Generic[T]):
-    """A turn that waits. behind: groups before its own; until_s: when it begins at the latest, if those do not kill."""
+class Postponed(NamedTuple, Generic[T]):
+    """A turn that is tried later. behind: groups before it; until_s: when it begins at the latest, if none kills."""
 
     turn: T
     standing: Standing
@@ -66,7 +66,7 @@ class Moves(NamedTuple, Generic[T]):
     adjourned: list[tuple[T, Standing, int]]
     beside: list[tuple[T, Standing, float]]
     begin: list[tuple[T, Standing, int]]
-    waits: list[Wait[T]]
+    waits: list[Postponed[T]]
 
 
 class Suspects(Generic[T]):
@@ -74,11 +74,11 @@ class Suspects(Generic[T]):
 
     def __init__(self, slots: int) -> None:
         self._half = max(1, slots // 2)
-        self._waiting: dict[T, Entry[T]] = {}
+        self._waiting: dict[T, Accused[T]] = {}
         # Turns of a first or second crash: they begin at once when no group is on trial.
-        self._held: dict[T, Entry[T]] = {}
-        self._running: dict[T, Entry[T]] = {}
-        self._group: dict[T, Entry[T]] = {}
+        self._held: dict[T, Accused[T]] = {}
+        self._running: dict[T, Accused[T]] = {}
+        self._group: dict[T, Accused[T]] = {}
         self._group_size = 0
         self._group_since_s = self._watch_s = 0.0
         self._first_came_s = self._last_came_s = 0.0
@@ -107,7 +107,7 @@ class Suspects(Generic[T]):
 
     def meet(self, turn: T, standing: Standing, tenant: str, now_s: float) -> bool:
         """Take an accused turn (TOGETHER or TRIED) that is to begin. Return whether it begins now; else it waits."""
-        entry = Entry(turn, standing, tenant, now_s)
+        entry = Accused(turn, standing, tenant, now_s)
         if standing.run is Run.TOGETHER:
             if not self._group:
                 self._begin(entry, now_s)
@@ -157,7 +157,7 @@ class Suspects(Generic[T]):
 
     # Inside
 
-    def _begin(self, entry: Entry[T], now_s: float) -> None:
+    def _begin(self, entry: Accused[T], now_s: float) -> None:
         entry.began_s = now_s
         self._running[entry.turn] = entry
 
@@ -256,27 +256,27 @@ class Suspects(Generic[T]):
             each.is_written = True
             if each.turn in self._held:
                 until_s = min(over_s, each.came_s + _PATIENCE_S)
-                moves.waits.append(Wait(each.turn, each.standing, int(bool(self._group)), until_s))
+                moves.waits.append(Postponed(each.turn, each.standing, int(bool(self._group)), until_s))
         if any(each.turn in self._waiting for each in news):
             moves.waits.extend(
                 self._waits(self._free_at_s(over_s, float("inf"), is_alone=False), {each.turn for each in news})
             )
 
-    def _waits(self, from_s: float, turns: set[T]) -> list[Wait[T]]:
+    def _waits(self, from_s: float, turns: set[T]) -> list[Postponed[T]]:
         found, behind, until_s = [], int(bool(self._group)), from_s
         for group in _plan(list(self._waiting.values())):
-            found += [Wait(each.turn, each.standing, behind, until_s) for each in group if each.turn in turns]
+            found += [Postponed(each.turn, each.standing, behind, until_s) for each in group if each.turn in turns]
             behind += 1
             until_s += max(each.standing.watch_s for each in group)
         return found
 
 
-def _told_at_s(entry: Entry[T]) -> float:
+def _told_at_s(entry: Accused[T]) -> float:
     """Return when a running turn will have lived for MARGIN times what it ran before its crash, or longer (watch_s)."""
     return (entry.began_s or 0.0) + max(WATCH_S_MIN, entry.standing.watch_s)
 
 
-def _plan(waiting: list[Entry[T]], *, is_first: bool = False) -> list[list[Entry[T]]]:
+def _plan(waiting: list[Accused[T]], *, is_first: bool = False) -> list[list[Accused[T]]]:
     """Return the groups in which the waiting turns are tried, in order. is_first: only the first group."""
     seen: Counter[str] = Counter()
     ranked = []
@@ -286,9 +286,9 @@ def _plan(waiting: list[Entry[T]], *, is_first: bool = False) -> list[list[Entry
         seen[each.tenant] += 1
         ranked.append((rank, each))
     left = [each for _, each in sorted(ranked, key=lambda each: each[0])]
-    groups: list[list[Entry[T]]] = []
+    groups: list[list[Accused[T]]] = []
     while left and not (is_first and groups):
-        group: list[Entry[T]] = []
+        group: list[Accused[T]] = []
         for each in left:
             if each.standing.size <= len(group):
                 break

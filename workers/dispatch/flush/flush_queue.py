@@ -33,7 +33,7 @@ class Placement(NamedTuple):
     bucket: int
 
 
-class Batch(NamedTuple):
+class FlushBatch(NamedTuple):
     """What one flush writes."""
 
     entries: list[Entry]
@@ -44,21 +44,21 @@ class Batch(NamedTuple):
     def row_count(self) -> int:
         return len(self.entries) + len(self.moves) + len(self.placements)
 
-    def halves(self) -> "list[Batch]":
+    def halves(self) -> "list[FlushBatch]":
         """Split the batch in two, in the order in which they may be written. A batch of one row is returned alone.
 
         A delayed turn is placed before its timer is deleted: if the process dies in between, the timer is still due.
         """
         if self.entries and (self.moves or self.placements):
-            return [Batch([], self.moves, self.placements), Batch(self.entries, [], [])]
+            return [FlushBatch([], self.moves, self.placements), FlushBatch(self.entries, [], [])]
         if self.moves and self.placements:
-            return [Batch([], [], self.placements), Batch([], self.moves, [])]
+            return [FlushBatch([], [], self.placements), FlushBatch([], self.moves, [])]
         if self.row_count < 2:
             return [self]
         middle = self.row_count // 2
         first: list[list[Any]] = [rows[:middle] for rows in self]
         second: list[list[Any]] = [rows[middle:] for rows in self]
-        return [Batch(*first), Batch(*second)]
+        return [FlushBatch(*first), FlushBatch(*second)]
 
 
 @dataclass(slots=True, eq=False)
@@ -158,7 +158,7 @@ class FlushQueue:
     def place(self, placement: Placement) -> None:
         self._placements.append(placement)
 
-    def take(self) -> Batch:
+    def take(self) -> FlushBatch:
         """Remove and return the next batch, without what this process may not write any more. Futures that wait for
         such a turn get OwnershipLostError.
         """
@@ -181,7 +181,7 @@ class FlushQueue:
                 entry = first
             room -= entry.size_bytes
             entries.append(entry)
-        return Batch(
+        return FlushBatch(
             entries,
             [each for each in _first(self._moves, self._rows_max) if not each.owned.is_void],
             [each for each in _first(self._placements, self._rows_max) if not each.owned.is_void],

@@ -27,7 +27,7 @@ from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.flush.flush_entry import STATEMENT, Entry, FlushArrays
 from argosy.workers.dispatch.flush.flush_queue import (
     AfterFlush,
-    Batch,
+    FlushBatch,
     Flushed,
     FlushQueue,
     LooseMove,
@@ -184,7 +184,7 @@ class Flusher:
             if not self._queue:
                 self._idle.set()
 
-    async def _flush(self, batch: Batch) -> None:
+    async def _flush(self, batch: FlushBatch) -> None:
         try:
             await self._write(batch)
         except Exception as error:
@@ -193,7 +193,7 @@ class Flusher:
                 self._refuse(lost, [])
             raise
 
-    async def _write(self, batch: Batch, *, is_last_resort: bool = False) -> None:
+    async def _write(self, batch: FlushBatch, *, is_last_resort: bool = False) -> None:
         """Write the batch. is_last_resort: send the call until Postgres answers, however slow it is."""
         entries, moves, placements = batch
         arrays = FlushArrays(self._lane)
@@ -255,7 +255,7 @@ class Flusher:
             inbox_ids += [*entry.moves, *turn.seen, *turn.deferred]
         self._then.after_refusal(Refused([entry.turn for entry in entries], lost, inbox_ids))
 
-    async def _halve(self, batch: Batch, error: FlushRefusedError) -> None:
+    async def _halve(self, batch: FlushBatch, error: FlushRefusedError) -> None:
         """Write the batch in parts: something in it is at fault, or it is too much at once; the rest must not wait."""
         why = "slow" if isinstance(error, FlushSlowError) else "refused"
         telemetry.FLUSHES_SPLIT.labels(stream="flush", why=why).inc()
@@ -276,9 +276,9 @@ class Flusher:
 
     async def _write_apart(self, entry: Entry) -> None:
         first = entry.split(entry.size_bytes // 2)
-        await self._write(Batch([first], [], []))
+        await self._write(FlushBatch([first], [], []))
         if entry.turn.is_live and not first.is_poison:
-            await self._write(Batch([entry], [], []))
+            await self._write(FlushBatch([entry], [], []))
         else:
             entry.turn.keep_unwritten(entry.events)
             tell_lost(entry.turn, entry.durable)
@@ -287,7 +287,7 @@ class Flusher:
         """Park a turn of which Postgres refuses an event."""
         if not entry.is_poison:
             self._then.after_parking([*entry.moves, *entry.turn.seen])
-            await self._write(Batch([entry.poisoned(str(error))], [], []))
+            await self._write(FlushBatch([entry.poisoned(str(error))], [], []))
             return
         # Postgres refuses even to park the turn: it stays in memory as it is, and its session waits for an operator.
         telemetry.TURNS_UNWRITABLE.inc()
