@@ -1,6 +1,7 @@
 """The demonstration of `argosy up --demo`: post the turns of a file to a gateway, print their events and results."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -21,7 +22,9 @@ def read_turns(path: Path) -> list[dict[str, Any]]:
     """
     try:
         turns = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise CallerError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
         raise CallerError(f"{path}: {error}") from error
     for number, turn in enumerate(turns, 1):
         if not isinstance(turn, dict) or not {"session", "workflow"} <= turn.keys():
@@ -29,15 +32,16 @@ def read_turns(path: Path) -> list[dict[str, Any]]:
     return turns
 
 
-def show(path: Path, url: str, console: Console) -> bool:
-    """Post the turns of the file, print what happens and what to try next. Returns whether every turn completed."""
-    turns = read_turns(path)
+def show(turns: Sequence[dict[str, Any]], name: str, url: str, console: Console) -> bool:
+    """Post the turns of the file of this name, print what happens and what to try next. Returns whether every turn
+    completed.
+    """
     with httpx2.Client(base_url=url, timeout=10.0, trust_env=False) as client:
         shown = Conversation(client, console)
         for turn in turns:
             shown.post(turn)
         sessions = len({turn["session"] for turn in turns})
-        console.print(f"posted {len(turns)} turns of {path.name} to {sessions} sessions")
+        console.print(f"posted {len(turns)} turns of {name} to {sessions} sessions")
         shown.watch()
     shown.print_results()
     shown.print_next(url)

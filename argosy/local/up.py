@@ -21,7 +21,7 @@ from argosy.address import host_port, http_url, to_bind
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, UnavailableError
-from argosy.local.demonstration import show
+from argosy.local.demonstration import read_turns, show
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.processes import GATEWAY, MAINTENANCE, WORKER, Process
 from argosy.local.supervisor import Ended, Part, ProcessPart, Supervisor
@@ -35,11 +35,13 @@ _BROKEN_CODE: Final = 3  # the exit code of a worker that cannot load a workflow
 
 
 class Tree:
-    """The process tree of `argosy up`. `run` starts it, and returns the exit code."""
+    """The process tree of `argosy up`. `run` starts it, and returns the exit code. Raises CallerError when the file
+    `demo` has no turns to post: before anything is started.
+    """
 
     def __init__(self, settings: Settings, *, demo: Path | None, is_once: bool, parent_fd: int | None) -> None:
         self._settings = settings
-        self._demo = demo
+        self._demo = None if demo is None else (read_turns(demo), demo.name)
         self._is_once = is_once
         self._clock = SystemClock()
         self._console = Console(highlight=False)
@@ -63,7 +65,7 @@ class Tree:
             self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
             code = 0
             if self._demo is not None and not self._stopping.is_set():
-                code = 0 if show(self._demo, url, self._console) else 1
+                code = 0 if show(*self._demo, url, self._console) else 1
             if not self._is_once:
                 self._say("serving; Ctrl-C ends it, and nothing is lost")
                 self._supervisor.watch(self._stopping, self._check_postgres)

@@ -96,3 +96,26 @@ async def test_up_does_not_start_with_a_workflow_that_cannot_be_loaded(idle_flee
     (line,) = [line for line in output.splitlines() if "no_such_module_at_all" in line]
     assert line.startswith(f"argosy worker: {broken}: ModuleNotFoundError")
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "No such file or directory"),
+        ("{}\n", "line 1: must be an object with session, workflow and input"),
+        ('{"session": ', "Expecting value"),
+    ],
+)
+async def test_up_starts_nothing_for_a_demonstration_that_has_no_turns(
+    idle_fleet: Fleet, text: str | None, why: str
+) -> None:
+    demo = idle_fleet.folder / "turns.jsonl"
+    if text is not None:
+        demo.write_text(text)
+
+    code, output = await asyncio.to_thread(lambda: idle_fleet.run("up", "--demo", str(demo), "--once"))
+
+    assert code == 1
+    (line,) = [line for line in output.splitlines() if line and not line.startswith("--- ")]  # the name of its log
+    assert line.startswith(f"argosy: {demo}")
+    assert why in line
