@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from argosy.store.head import Heads
-from argosy.store.pool import Pool
+from argosy.store.pool import Pool, connect
+from argosy.store.queries import load_queries
 from argosy.store.start import StartBounds, StartRows
 from argosy.store.turn import explain_arrival, is_turn_expected
 from argosy.turn.inbox import Queue
@@ -224,6 +225,24 @@ async def test_buckets_take_turns_and_a_read_has_its_bounds(hand: Hand, rows: St
     left = await rows.due(ALL_BUCKETS, -1, BOUNDS, [each.turn_id for each in many])
     assert {row.turn_id for row in left} == {each.turn_id for each in few}
     assert await StartRows(pool, "other").due(ALL_BUCKETS, -1, BOUNDS) == []
+
+
+@pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
+async def test_what_is_left_out_is_looked_up_however_much_it_is(store_dsn: str, plans: str) -> None:
+    """Ten thousand starts that nobody can read once took a second of each look: each was compared with all."""
+    connection = await connect(store_dsn)
+    await connection.execute(f"SET plan_cache_mode = {plans}")
+    left = [uuid.uuid4() for _ in range(10_000)]
+    types = "text, smallint[], smallint[], integer, bigint, bigint, bigint, uuid[]"
+    await connection.execute(f"PREPARE due ({types}) AS " + load_queries("start")["due_starts"])
+    named = ", ".join(f"'{each}'" for each in left)
+
+    explained = await connection.fetch(
+        f"EXPLAIN EXECUTE due ('{LANE}', '{{0}}', '{{1023}}', -1, 32, 500, 1000000, ARRAY[{named}]::uuid[])"
+    )
+
+    await connection.close()
+    assert "hashed SubPlan" in "".join(row[0] for row in explained)
 
 
 async def test_who_looks_at_the_inbox_hears_that_starts_wait(hand: Hand, pool: Pool) -> None:
