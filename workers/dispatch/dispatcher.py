@@ -162,9 +162,9 @@ class Dispatcher:
         self.ownership.lost(lost)
 
     def after_loss(self, gone: list[Owned]) -> None:
-        """What memory knows of the partitions is asked before any part forgets it. Their code is told to begin nothing
-        new before followers hear of it, who then see what still runs, and before slots are freed: what still runs keeps
-        its slot.
+        """Let all parts forget these partitions. What memory knows of them is asked first. Their code is told to begin
+        nothing new before followers hear of the loss, who then see what still runs, and before slots are freed: what
+        still runs keeps its slot.
         """
         losses = [
             Loss(

@@ -63,7 +63,7 @@ class ReadAhead:
         self._work = asyncio.Event()
 
     def poke(self, turns: Iterable[tuple[str, uuid.UUID]]) -> None:
-        """Signals to these turns (tenant, turn_id) are being written: read them now. A hint: it may come twice
+        """Read at once the signals that are being written to these turns (tenant, turn_id). A hint: it may come twice
         or never, and the turn may be another owner's, or not that tenant's.
         """
         self._named.update(islice(turns, _TURNS_MAX - len(self._named)))

@@ -44,7 +44,7 @@ class Waiting(NamedTuple):
 
 
 def opens_as(note: Note | None, former_epoch: int | None, *, is_former_alive: bool, has_time: bool) -> Resume | None:
-    """How the partition's turns that are running in Postgres go on; None: not known yet. note: the newest one."""
+    """Return how the partition's turns that are running in Postgres go on; None: not known yet. note: the newest."""
     if former_epoch is None:
         return Resume.UNHEARD  # no worker ever owned it
     if note is not None and note.epoch == former_epoch:
@@ -55,8 +55,8 @@ def opens_as(note: Note | None, former_epoch: int | None, *, is_former_alive: bo
 
 
 def resumes_as(note: Note, runner: str, claim: Claimed, opened_as: Resume) -> Resume:
-    """How a turn that the note lists goes on when its runner says that it is done. With the same attempt, if the note
-    is the last owner's and is settled, or that owner ran the turn itself; otherwise as the partition opened.
+    """Return how a turn that the note lists goes on when its runner says that it is done: with the same attempt, if the
+    note is the last owner's and is settled, or that owner ran the turn itself; otherwise as the partition opened.
     """
     is_last_word = note.epoch == claim.former_epoch
     is_writer = runner == f"{claim.former_owner}/{claim.former_epoch}"
