@@ -31,28 +31,23 @@ class Round(NamedTuple):
     eligible: list[frozenset[int]]
 
 
-class RoundTaker(Protocol):
-    """Who takes the rounds of a poller."""
+class LoopSide(Protocol):
+    """The event loop's side of a poller, which calls it in its thread."""
+
+    def make_consumer(self) -> Any:
+        """Return a new consumer."""
 
     def hand_over(self, found: Round) -> None:
-        """Take a round. Called in the poller's thread."""
+        """Take a round."""
 
 
 class Poller:
-    """Polls the consumer in a thread of its own, from `start` to `stop`. taker: gets what the polls find."""
+    """Polls the consumer in a thread of its own, from `start` to `stop`. loop_side: gets what the polls find."""
 
-    def __init__(
-        self,
-        make_consumer: Callable[[], Any],
-        topic: str,
-        batch_max: int,
-        clock: Clock,
-        taker: RoundTaker,
-    ) -> None:
-        self._make_consumer = make_consumer
+    def __init__(self, topic: str, batch_max: int, clock: Clock, loop_side: LoopSide) -> None:
         self._topic = topic
         self._batch_max = batch_max
-        self._taker = taker
+        self._loop_side = loop_side
         self._messages = Messages(clock, "consumer")
         self._assignment = Assignment(topic, self._messages)
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -123,7 +118,7 @@ class Poller:
 
     def begin(self) -> None:
         """Make a consumer and join the group."""
-        self._consumer = self._make_consumer()
+        self._consumer = self._loop_side.make_consumer()
         self._assignment.begin(self._consumer)
         self.member_id = self._consumer.memberid() or ""
 
@@ -147,7 +142,7 @@ class Poller:
         changes, self._assignment.changes = self._assignment.changes, []
         if batches or changes:
             self._rounds_sent += 1
-            self._taker.hand_over(Round(batches, changes))
+            self._loop_side.hand_over(Round(batches, changes))
 
     def _has_room(self) -> bool:
         """Whether to poll now.

@@ -58,9 +58,7 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
 class KafkaReader:
     """LogReader (argosy/log.py) for a Kafka topic."""
 
-    def __init__(
-        self, settings: Settings, clock: Clock, make_consumer: Callable[[dict[str, Any]], Any] = Consumer
-    ) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._metadata = KafkaMetadata(settings, clock)
         self._admin = KafkaAdmin(settings, clock)
         self._retention = Retention(settings.topic, clock)
@@ -68,9 +66,8 @@ class KafkaReader:
         self._messages = Messages(clock, "consumer")
         self._word = Word(clock, settles_s=_SETTLES_S)
         self._silence = Silence(clock, self._word)
-        self._make_consumer = make_consumer
         self._config = consumer_config(settings) | {"logger": self._messages} | self._silence.settings
-        self._poller = Poller(self._consumer, settings.topic, settings.log_batch_max, clock, self)
+        self._poller = Poller(settings.topic, settings.log_batch_max, clock, self)
         self._assigned: frozenset[int] = frozenset()
         self._is_out = False
         self._watching: asyncio.Task[None] | None = None
@@ -155,11 +152,6 @@ class KafkaReader:
         if self._is_open:
             await asyncio.to_thread(self._poller.join, _CLOSE_TIMEOUT_S)
 
-    def _consumer(self) -> Any:
-        """Make a consumer. Called on the poller's thread."""
-        self._word.forget()
-        return self._make_consumer(self._config)
-
     async def _watch_group(self) -> None:
         """Give partitions up when the group may have taken this member out; take them back when it has not.
 
@@ -185,14 +177,23 @@ class KafkaReader:
             self._messages.say("group silent", what)
             self._on_eligible(eligible)
 
+    # Called on the poller's thread
+
+    def make_consumer(self) -> Consumer:
+        """See LoopSide. What the group told the last consumer says nothing about the new one."""
+        self._word.forget()
+        return Consumer(self._config)
+
     def hand_over(self, found: Round) -> None:
-        """Pass a round on to the event loop. Called on the poller's thread."""
+        """See LoopSide. Pass a round on to the event loop."""
         if self._loop is None:
             return
         try:
             self._loop.call_soon_threadsafe(self._arrived, found)
         except RuntimeError:  # the loop is closed
             self._poller.stop()
+
+    # The event loop
 
     def _arrived(self, found: Round) -> None:
         if self._is_closed:

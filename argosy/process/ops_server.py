@@ -1,7 +1,6 @@
 """/healthz, /readyz and /metrics of a process that serves no other HTTP.
 
-Threads answer, so that probes get an answer while the event loop is stuck, when it matters most. The two callables that
-make the answers run in these threads; they read memory and must not wait for anything.
+Threads answer, so that probes get an answer while the event loop is stuck, when it matters most.
 """
 
 import contextlib
@@ -9,8 +8,7 @@ import http.server
 import socket
 import socketserver
 import threading
-from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 
@@ -19,24 +17,36 @@ from argosy.address import to_bind
 from argosy.errors import SettingError
 from argosy.process import fork
 
-Answer = Callable[[], tuple[bool, dict[str, Any]]]
+Answer = tuple[bool, dict[str, Any]]
 _REQUEST_TIMEOUT_S: Final = 5.0
+
+
+class Probes(Protocol):
+    """What answers for a process: whether that is so, and a dict that shows why. Called from the server's threads: the
+    methods read memory, and must not wait for anything.
+    """
+
+    def health(self) -> Answer:
+        """Return whether the process is healthy."""
+
+    def ready(self) -> Answer:
+        """Return whether the process is ready."""
 
 
 class OpsServer:
     """An HTTP server on host:port (0: a free port), in daemon threads.
 
-    health() and ready() return whether the process is healthy or ready, and a dict: the answer is 200 or 503 with the
-    dict as JSON. They are called from the server's threads. Raises SettingError when the address cannot be bound.
+    It answers with 200 or 503, and with the dict of the probe as JSON. Raises SettingError when the address cannot be
+    bound.
     """
 
-    def __init__(self, host: str, port: int, health: Answer, ready: Answer) -> None:
+    def __init__(self, host: str, port: int, probes: Probes) -> None:
         try:
             self._server = _Server(host, port)
         except OSError as error:
             raise SettingError(f"METRICS_HOST={host}, METRICS_PORT={port}: {error.strerror or error}") from error
         fork.own_name(self.port)
-        self._server.answers = {"/healthz": health, "/readyz": ready}
+        self._server.probes = probes
         self._thread = threading.Thread(target=self._server.serve_forever, name="ops-server", daemon=True)
 
     @property
@@ -57,7 +67,7 @@ class OpsServer:
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a client that never finishes its request must not delay the end of the process
-    answers: dict[str, Answer]
+    probes: Probes
 
     def __init__(self, host: str, port: int) -> None:
         self.address_family, address = to_bind(host, port)
@@ -89,10 +99,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if path == "/metrics":
             body, content_type = telemetry.exposition()
             self._send(200, body, content_type)
-        elif answer := cast(_Server, self.server).answers.get(path):
+        elif path in ("/healthz", "/readyz"):
+            probes = cast(_Server, self.server).probes
             try:
-                is_so, shown = answer()
-            except Exception as error:  # a probe must get an answer, whatever the callable raises
+                is_so, shown = probes.health() if path == "/healthz" else probes.ready()
+            except Exception as error:  # who asks must get an answer, whatever the probe raises
                 is_so, shown = False, {"code": "internal", "error": type(error).__name__}
             self._send(200 if is_so else 503, msgspec.json.encode(shown), "application/json")
         else:

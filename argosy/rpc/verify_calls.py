@@ -73,8 +73,7 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 if first is None:
                     await context.abort(grpc.StatusCode.UNAUTHENTICATED, "nothing signed came in time")
                     return
-                speaking = _SigningContext(context, Signer(keys.responses), handler.response_serializer)
-                await _serve(handler, first, requests, speaking)
+                await _serve(handler, first, requests, _SigningContext(context, Signer(keys.responses), handler))
             except SignatureError as error:
                 telemetry.CALLS_REFUSED.inc()
                 log.warning(telemetry.CALL_REFUSED, method=method, caller=context.peer(), error=str(error))
@@ -121,15 +120,15 @@ async def _first(requests: AsyncIterator[Any], is_over: asyncio.Future[None], ti
 
 
 class _SigningContext:
-    """A servicer's context that signs the messages it writes. One task may write at a time."""
+    """A servicer's context that signs the messages it writes. One task may write at a time. handler: of the method."""
 
-    def __init__(self, context: Any, signer: Signer, encode: Callable[[Any], bytes]) -> None:
+    def __init__(self, context: Any, signer: Signer, handler: grpc.RpcMethodHandler) -> None:
         self._context = context
         self._signer = signer
-        self._encode = encode
+        self._handler = handler
 
     async def write(self, message: Any) -> None:
-        await self._context.write(self._signer.sign(self._encode(message)))
+        await self._context.write(self._signer.sign(self._handler.response_serializer(message)))
 
     async def abort(self, code: Any, details: str) -> None:
         await self._context.abort(code, details)

@@ -1,9 +1,8 @@
 """Run a workflow from its input to its result, against a journal."""
 
 import asyncio
-import random as randomness
-from collections.abc import Callable
 from contextvars import copy_context
+from random import Random
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -24,6 +23,7 @@ anyio_scopes.install()
 
 _CLOSE_TIMEOUT_S: Final = 5.0  # for cancelled tries to end; what goes on after it, nothing records
 _RESULT: Final = "the result of the workflow"
+_RANDOM: Final = Random()
 
 
 class AfterCode(Protocol):
@@ -40,7 +40,7 @@ class Execution:
     """One attempt of a turn, from its first line to its end. Used from the worker's loop.
 
     threads: where synchronous steps and workflows run. then: told once, when nothing of the workflow runs any more,
-    except threads that cannot be stopped; these can record nothing.
+    except threads that cannot be stopped; these can record nothing. random: for the jitter of pauses between tries.
     """
 
     __slots__ = (
@@ -60,7 +60,7 @@ class Execution:
         threads: Threads,
         bounds: Bounds,
         then: AfterCode,
-        random: Callable[[], float] = randomness.random,
+        random: Random = _RANDOM,
     ) -> None:
         self._threads = threads
         self._bounds = bounds
@@ -160,7 +160,7 @@ async def execute(
     threads: Threads,
     payload_size_bytes_max: int,
     step_timeout_s_max: float = TIMEOUT_S_MAX,
-    random: Callable[[], float] = randomness.random,
+    random: Random = _RANDOM,
 ) -> bytes:
     """Run an Execution to its end, and return the workflow's result as JSON bytes. Raises the Execution's error."""
     ended = _Ended()

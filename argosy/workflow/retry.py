@@ -4,8 +4,8 @@ Promise: a step is not tried again where that cannot help (the caller's own erro
 no_retry_on). An at_most_once step is tried again only when its error says that the effect certainly did not start.
 """
 
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from random import Random
 from typing import Any, Final, NamedTuple
 
 from argosy.errors import CallerError, EffectNotStartedError, StepFailedError
@@ -30,12 +30,10 @@ class RetryPolicy(NamedTuple):
     is_at_most_once: bool = False
 
 
-def decide(
-    policy: RetryPolicy, tries: int, error: BaseException, random: Callable[[], float], now_s: float
-) -> float | None:
+def decide(policy: RetryPolicy, tries: int, error: BaseException, random: Random, now_s: float) -> float | None:
     """Return the seconds until the next try, or None to give up.
 
-    tries: how many failed, this one included. random: uniform in [0, 1). now_s: seconds since 1970, for a date in
+    tries: how many failed, this one included. random: for the jitter. now_s: seconds since 1970, for a date in
     Retry-After. The server's Retry-After is the minimum, and the jitter is added to it: callers that the server told
     the same must spread out.
     """
@@ -44,10 +42,10 @@ def decide(
     return min(retry_after_s(error, now_s), RETRY_AFTER_S_MAX) + backoff_s(policy, tries, random)
 
 
-def backoff_s(policy: RetryPolicy, tries: int, random: Callable[[], float]) -> float:
+def backoff_s(policy: RetryPolicy, tries: int, random: Random) -> float:
     """Return an exponential back-off with full jitter (uniform from 0 to this try's bound), to spread callers out."""
     bound_s = min(policy.backoff_s_max, policy.backoff_s * 2.0 ** min(tries - 1, 64))
-    return random() * bound_s
+    return random.random() * bound_s
 
 
 def _may_help(policy: RetryPolicy, error: BaseException) -> bool:

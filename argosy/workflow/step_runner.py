@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
+from random import Random
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
@@ -64,7 +65,7 @@ class Tried(msgspec.Struct, eq=False):
 
 
 class StepRunner:
-    """Runs the steps of one attempt. threads: for synchronous steps; random: uniform in [0, 1), for the jitter.
+    """Runs the steps of one attempt. threads: for synchronous steps; random: for the jitter of pauses.
 
     unheard: by key, the outcomes of tries that ended with GeneratorExit. Code that awaits such a try may get
     GeneratorExit in place of the outcome, because Python closes a coroutine that awaits a future with such an error,
@@ -73,9 +74,7 @@ class StepRunner:
 
     __slots__ = ("_bounds", "_journal", "_open", "_random", "_threads", "unheard")
 
-    def __init__(
-        self, journal: Journal, attempt: OpenAttempt, threads: Pool, bounds: Bounds, random: Callable[[], float]
-    ) -> None:
+    def __init__(self, journal: Journal, attempt: OpenAttempt, threads: Pool, bounds: Bounds, random: Random) -> None:
         self._journal = journal
         self._open = attempt
         self._threads = threads

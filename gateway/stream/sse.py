@@ -4,8 +4,8 @@ The data of a message is JSON, where a raw line break can stand between tokens o
 same, and does not tear the message apart.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final, Protocol
 
 from argosy.gateway.stream.message import Message
 
@@ -14,51 +14,67 @@ _LINE_BREAKS: Final = bytes.maketrans(b"\n\r", b"  ")
 RETRY_MS: Final = 1_000
 
 
-class Format(NamedTuple):
-    """A format of streams. hello: the first bytes. heartbeat: bytes that show that the stream lives.
-
-    farewell(retry_ms): the last bytes when the gateway drains.
-    """
+class Format(Protocol):
+    """A format of streams. hello: the first bytes. heartbeat: bytes that show that the stream lives."""
 
     media_type: str
-    encode: Callable[[Iterable[Message]], bytes]
     hello: bytes
     heartbeat: bytes
-    farewell: Callable[[int], bytes]
+
+    def encode(self, messages: Iterable[Message]) -> bytes:
+        """Return messages as bytes."""
+
+    def farewell(self, retry_ms: int) -> bytes:
+        """Return the last bytes when the gateway drains. retry_ms: when the client may connect again."""
 
 
-def server_sent_events(messages: Iterable[Message]) -> bytes:
-    """Return messages as Server-Sent Events."""
-    return b"".join(
-        b"event: %b\n%bdata: %b\n\n"
-        % (each.type.encode(), b"id: %b\n" % each.id.encode() if each.id else b"", _one_line(each.data))
-        for each in messages
-    )
+class ServerSentEvents:
+    """Server-Sent Events. See Format."""
+
+    media_type = "text/event-stream"
+    hello = b"retry: %d\n\n" % RETRY_MS
+    heartbeat = b": still here\n\n"
+
+    def encode(self, messages: Iterable[Message]) -> bytes:
+        return b"".join(
+            b"event: %b\n%bdata: %b\n\n"
+            % (each.type.encode(), b"id: %b\n" % each.id.encode() if each.id else b"", _one_line(each.data))
+            for each in messages
+        )
+
+    def farewell(self, retry_ms: int) -> bytes:
+        return b"retry: %d\n\n" % retry_ms
 
 
-def ndjson(messages: Iterable[Message]) -> bytes:
-    """Return messages as NDJSON: the members of data, and the id.
+class Ndjson:
+    """NDJSON: each line has the members of data, and the id. See Format.
 
     A heartbeat is a blank before the next object, so that there are no empty lines.
     """
-    return b"".join(
-        b'{"id":"%b",%b\n' % (each.id.encode(), _one_line(each.data)[1:]) if each.id else _one_line(each.data) + b"\n"
-        for each in messages
-    )
+
+    media_type = "application/x-ndjson"
+    hello = b""
+    heartbeat = b" "
+
+    def encode(self, messages: Iterable[Message]) -> bytes:
+        return b"".join(
+            b'{"id":"%b",%b\n' % (each.id.encode(), _one_line(each.data)[1:])
+            if each.id
+            else _one_line(each.data) + b"\n"
+            for each in messages
+        )
+
+    def farewell(self, retry_ms: int) -> bytes:
+        """Return nothing: the format has no way to say when to connect again."""
+        return b""
 
 
 def _one_line(data: bytes) -> bytes:
     return data.translate(_LINE_BREAKS) if b"\n" in data or b"\r" in data else data
 
 
-SSE: Final = Format(
-    "text/event-stream",
-    server_sent_events,
-    b"retry: %d\n\n" % RETRY_MS,
-    b": still here\n\n",
-    lambda retry_ms: b"retry: %d\n\n" % retry_ms,
-)
-NDJSON: Final = Format("application/x-ndjson", ndjson, b"", b" ", lambda _: b"")
+SSE: Final[Format] = ServerSentEvents()
+NDJSON: Final[Format] = Ndjson()
 
 
 def format_of(accept: str) -> Format | None:

@@ -14,11 +14,15 @@ class Thread:
     def __init__(self) -> None:
         self.consumer = FakeConsumer()
         self.rounds: list[Round] = []
-        self.poller = Poller(lambda: self.consumer, "topic", 400, SystemClock(), self)
+        self.poller = Poller("topic", 400, SystemClock(), self)
         self.poller.begin()
 
+    def make_consumer(self) -> FakeConsumer:
+        """See LoopSide."""
+        return self.consumer
+
     def hand_over(self, found: Round) -> None:
-        """See RoundTaker."""
+        """See LoopSide."""
         self.rounds.append(found)
 
     def run(self, times: int = 1, *, is_taken: bool = True) -> None:

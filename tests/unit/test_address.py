@@ -9,7 +9,17 @@ import pytest
 
 from argosy import config
 from argosy.address import bare_host, host_port, http_url, to_bind
-from argosy.process.ops_server import OpsServer
+from argosy.process.ops_server import Answer, OpsServer
+
+
+class Healthy:
+    """See Probes."""
+
+    def health(self) -> Answer:
+        return True, {"is": "so"}
+
+    def ready(self) -> Answer:
+        return True, {}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +67,7 @@ def test_what_is_no_host_is_an_error_with_words(host: str) -> None:
 
 
 def test_health_is_served_on_ipv6() -> None:
-    server = OpsServer("::1", 0, lambda: (True, {"is": "so"}), lambda: (True, {}))
+    server = OpsServer("::1", 0, Healthy())
     server.start()
     try:
         with urllib.request.urlopen(http_url("::1", server.port, "/healthz"), timeout=5) as answer:  # noqa: S310

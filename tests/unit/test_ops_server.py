@@ -8,19 +8,24 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from argosy.errors import SettingError
-from argosy.process.ops_server import OpsServer
+from argosy.process.ops_server import Answer, OpsServer
 
 
 class State:
-    """What the process would say."""
+    """What the process would say. See Probes."""
 
-    health: tuple[bool, dict[str, Any]] = (True, {"status": "ok"})
-    ready: tuple[bool, dict[str, Any]] = (False, {"status": "starting", "partitions": 0})
+    healthy: Answer = (True, {"status": "ok"})
+    readiness: Answer = (False, {"status": "starting", "partitions": 0})
+
+    def health(self) -> Answer:
+        return self.healthy
+
+    def ready(self) -> Answer:
+        return self.readiness
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def state() -> State:
 
 @pytest.fixture
 def server(state: State) -> Iterator[OpsServer]:
-    ops = OpsServer("127.0.0.1", 0, lambda: state.health, lambda: state.ready)
+    ops = OpsServer("127.0.0.1", 0, state)
     ops.start()
     yield ops
     ops.stop()
@@ -52,7 +57,7 @@ def test_health_and_readiness_are_two_questions(server: OpsServer, state: State)
     status, _, body = get(server, "/readyz?verbose=1")
     assert (status, json.loads(body)) == (503, {"status": "starting", "partitions": 0})
 
-    state.ready = (True, {"status": "ready", "partitions": 8})
+    state.readiness = (True, {"status": "ready", "partitions": 8})
     assert get(server, "/readyz")[0] == 200
 
 
@@ -73,11 +78,11 @@ def test_other_paths_are_404_and_other_methods_refused(server: OpsServer) -> Non
 
 
 def test_an_answer_that_raises_is_a_503(server: OpsServer, state: State) -> None:
-    del State.health
+    del State.healthy
     try:
         status, _, body = get(server, "/healthz")
     finally:
-        State.health = (True, {"status": "ok"})
+        State.healthy = (True, {"status": "ok"})
 
     assert (status, json.loads(body)) == (503, {"code": "internal", "error": "AttributeError"})
 
@@ -100,7 +105,7 @@ def test_it_answers_while_the_event_loop_is_stuck(server: OpsServer) -> None:
 
 
 def test_a_client_that_never_finishes_its_request_holds_nobody_up() -> None:
-    server = OpsServer("127.0.0.1", 0, lambda: (True, {}), lambda: (True, {}))
+    server = OpsServer("127.0.0.1", 0, State())
     server.start()
     with socket.create_connection(("127.0.0.1", server.port)) as silent:
         silent.sendall(b"GET /healthz HT")
@@ -114,7 +119,7 @@ def test_a_client_that_never_finishes_its_request_holds_nobody_up() -> None:
 
 def test_a_port_that_is_taken_is_named(server: OpsServer) -> None:
     with pytest.raises(SettingError, match=rf"METRICS_PORT={server.port}: Address already in use"):
-        OpsServer("127.0.0.1", server.port, lambda: (True, {}), lambda: (True, {}))
+        OpsServer("127.0.0.1", server.port, State())
 
 
 def test_a_load_balancer_may_ask_without_wanting_a_body(server: OpsServer, state: State) -> None:
@@ -131,7 +136,7 @@ def test_a_process_that_ends_does_not_wait_for_it() -> None:
     began_s = time.monotonic()
 
     for _ in range(6):
-        ops = OpsServer("127.0.0.1", 0, lambda: (True, {}), lambda: (True, {}))
+        ops = OpsServer("127.0.0.1", 0, State())
         ops.start()
         get(ops, "/healthz")  # its loop runs, and waits for the next one
         ops.stop()

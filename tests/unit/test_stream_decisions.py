@@ -14,7 +14,7 @@ from argosy.gateway.stream.continuity import Continuity, LastEvent, Verdict, com
 from argosy.gateway.stream.event_id import ANY_LINEAGE, EventId, parse, parse_from
 from argosy.gateway.stream.message import Message, Part
 from argosy.gateway.stream.place_cipher import PlaceCipher
-from argosy.gateway.stream.sse import NDJSON, SSE, format_of, ndjson, server_sent_events
+from argosy.gateway.stream.sse import NDJSON, SSE, format_of
 from argosy.turn.events import Event, WireEvent
 
 PLACES: Final = PlaceCipher(bytes(32), uuid.UUID(int=1))
@@ -287,7 +287,7 @@ def test_another_attempt_begins_with_nothing() -> None:
 
 
 def test_every_line_of_ndjson_is_an_object_heartbeats_or_not() -> None:
-    told = ndjson([Message("turn.started", "1-1", b'{"a":1}')])
+    told = NDJSON.encode([Message("turn.started", "1-1", b'{"a":1}')])
     body = NDJSON.heartbeat + told + NDJSON.heartbeat * 2 + told
 
     assert [json.loads(line) for line in body.splitlines()] == [{"id": "1-1", "a": 1}] * 2
@@ -297,10 +297,10 @@ def test_messages_are_one_line_each_whatever_is_in_them() -> None:
     message = Message("step.completed", "1-2", b'{"a":\r\n1}')
     without = Message("frame", "", b'{"b":"\\n"}')
 
-    assert server_sent_events([message, without]) == (
+    assert SSE.encode([message, without]) == (
         b'event: step.completed\nid: 1-2\ndata: {"a":  1}\n\nevent: frame\ndata: {"b":"\\n"}\n\n'
     )
-    assert [json.loads(line) for line in ndjson([message, without]).splitlines()] == [
+    assert [json.loads(line) for line in NDJSON.encode([message, without]).splitlines()] == [
         {"id": "1-2", "a": 1},
         {"b": "\n"},
     ]

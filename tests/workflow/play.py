@@ -24,6 +24,7 @@ from argosy.workflow.execute import execute
 from argosy.workflow.journal import Park
 from argosy.workflow.replay import Row
 from tests.workflow import programs
+from tests.workflow.fixed_random import FixedRandom
 from tests.workflow.programs import Choices, Node
 from tests.workflow.world import OUTCOMES, BrokenError, Kept, WorldJournal
 
@@ -148,7 +149,7 @@ class Play:
             b"null",
             threads=_THREADS,  # type: ignore[arg-type]
             payload_size_bytes_max=100_000,
-            random=lambda: 0.5,
+            random=FixedRandom(0.5),
         )
         close = Driver.close
 

@@ -10,6 +10,7 @@ import msgspec
 from argosy.workflow.definition import workflow, workflow_of
 from argosy.workflow.execute import execute
 from argosy.workflow.threads import make_threads
+from tests.workflow.fixed_random import FixedRandom
 from tests.workflow.list_journal import ListJournal
 
 SIZE_BYTES_MAX = 4_096
@@ -25,7 +26,7 @@ async def run(
         given: dict[str, Any] = {
             "threads": threads,
             "payload_size_bytes_max": SIZE_BYTES_MAX,
-            "random": lambda: 0.5,
+            "random": FixedRandom(0.5),
             **options,
         }
         result = await asyncio.wait_for(

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from argosy.errors import EffectNotStartedError, PayloadTooLargeError, StepFailedError, StepTimeoutError, WorkflowError
 from argosy.workflow.retry import RETRY_AFTER_S_MAX, RetryPolicy, decide
+from tests.workflow.fixed_random import FixedRandom
 
 NOW_S = 1_763_700_000.0
 
 
 def delay_s(policy: RetryPolicy, tries: int, error: BaseException, random: float = 0.5) -> float | None:
-    return decide(policy, tries, error, lambda: random, NOW_S)
+    return decide(policy, tries, error, FixedRandom(random), NOW_S)
 
 
 def test_the_wait_doubles_up_to_its_bound_with_full_jitter() -> None:

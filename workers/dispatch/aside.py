@@ -8,13 +8,12 @@ without that workflow.
 import asyncio
 from collections.abc import Sequence
 from signal import Signals
-from typing import Any
 
 import structlog
 
 from argosy import telemetry
 from argosy.config import Settings
-from argosy.process.ops_server import OpsServer
+from argosy.process.ops_server import Answer, OpsServer
 from argosy.process.parent import watch_parent
 from argosy.workflow.catalog import Broken
 
@@ -32,8 +31,7 @@ async def stand_aside(
         watch_parent(parent_fd, lambda: None, 0.0)
     for each in broken:
         log.error(telemetry.WORKFLOWS_BROKEN, entry=each.entry, error=each.error, where=each.where)
-    what = "; ".join(map(str, broken))
-    ops = OpsServer(settings.metrics_host, settings.metrics_port, health=lambda: (True, {}), ready=lambda: _not(what))
+    ops = OpsServer(settings.metrics_host, settings.metrics_port, _Aside(broken))
     ops.start()
     try:
         await stopping.wait()
@@ -41,5 +39,14 @@ async def stand_aside(
         ops.stop()
 
 
-def _not(what: str) -> tuple[bool, dict[str, Any]]:
-    return False, {"waits_for": f"workflows that can be loaded: {what}"}
+class _Aside:
+    """The probes of a worker that stands aside."""
+
+    def __init__(self, broken: Sequence[Broken]) -> None:
+        self._broken = broken
+
+    def health(self) -> Answer:
+        return True, {}
+
+    def ready(self) -> Answer:
+        return False, {"waits_for": f"workflows that can be loaded: {'; '.join(map(str, self._broken))}"}

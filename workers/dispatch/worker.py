@@ -5,7 +5,6 @@ import contextlib
 import os
 import socket
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 
@@ -14,7 +13,7 @@ from argosy.address import http_url
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import UnavailableError
-from argosy.process.ops_server import OpsServer
+from argosy.process.ops_server import Answer, OpsServer
 from argosy.store.patience import when_ready
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Workers
@@ -66,7 +65,7 @@ class Worker:
             lambda: rehearse(settings.lane, outside.accepts, outside.flushes, outside.partitions, outside.heads)
         )
         await parts.services.start()
-        ops = OpsServer(settings.metrics_host, settings.metrics_port, health=self._health, ready=self._ready)
+        ops = OpsServer(settings.metrics_host, settings.metrics_port, self)
         ops.start()
         worker_no = await when_ready(lambda: self._register(ops.port))
         await when_ready(lambda: self._workers.forget_dead(settings.worker_forget_s))
@@ -159,15 +158,13 @@ class Worker:
             thread_waits=self._parts.threads.waiting[:_THREAD_WAITS_TOLD],
         )
 
-    def _health(self) -> tuple[bool, dict[str, Any]]:
+    def health(self) -> Answer:
+        """See Probes."""
         late_s = self._parts.loop_monitor.late_s
         return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
-    def _ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the worker is ready, and what /readyz shows; waits_for: what is missing, in words.
-
-        Called from another thread.
-        """
+    def ready(self) -> Answer:
+        """See Probes. waits_for: what is missing, in words."""
         has_store = self._signs is not None and self._signs.is_heard
         is_draining = self._stopping.is_set()
         threads = self._parts.threads

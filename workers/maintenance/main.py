@@ -5,7 +5,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import structlog
 import uvloop
@@ -16,7 +16,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
 from argosy.process.ending import END_S, code_in_flight, end_within
-from argosy.process.ops_server import OpsServer
+from argosy.process.ops_server import Answer, OpsServer
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
 from argosy.store.pool import Pool, open_pool
@@ -81,9 +81,7 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
         )
         for role in roles
     ]
-    ops = OpsServer(
-        settings.metrics_host, settings.metrics_port, health=lambda: (True, {}), ready=lambda: _ready(leaders)
-    )
+    ops = OpsServer(settings.metrics_host, settings.metrics_port, _Candidates(leaders))
     ops.start()
     life = Life(settings, dsn, pool, clock, worker_id)
     tasks = [asyncio.create_task(work) for work in (life.run(ops.port), *(leader.run() for leader in leaders))]
@@ -106,6 +104,15 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
         ops.stop()
 
 
-def _ready(leaders: Sequence[Leader]) -> tuple[bool, dict[str, Any]]:
-    """Whether the process is ready: waiting candidates are as ready as leaders."""
-    return all(leader.state != "away" for leader in leaders), {leader.name: leader.state for leader in leaders}
+class _Candidates:
+    """The probes of the process: candidates that wait are as ready as leaders."""
+
+    def __init__(self, leaders: Sequence[Leader]) -> None:
+        self._leaders = leaders
+
+    def health(self) -> Answer:
+        return True, {}
+
+    def ready(self) -> Answer:
+        states = {leader.name: leader.state for leader in self._leaders}
+        return "away" not in states.values(), states
