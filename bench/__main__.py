@@ -1,5 +1,5 @@
 """`python -m bench [SUITE …|all] [--quick] [--json FILE]`: start a broker and Postgres, measure, stop them.
-`python -m bench --beside DIR`: run small turns on this checkout and on the one in DIR, in pairs of rounds.
+`python -m bench --beside DIR`: this checkout and the one in DIR, in pairs of rounds: throughput, latency, recovery.
 
 turns      what one turn costs, next to the floor; latencies; memory
 workers    two workers against one
@@ -72,7 +72,7 @@ def main() -> None:
     if arguments.beside:
         if arguments.suites or arguments.json:
             parser.error("--beside runs alone: no suites, and its table is not written to a file")
-        print_findings(uvloop.run(beside.measure(arguments.beside.resolve(), 8 if arguments.quick else 40)))
+        print_findings(uvloop.run(beside.measure(arguments.beside.resolve(), is_quick=arguments.quick)))
         return
     every = [TURNS, *SUITES]
     named = every if "all" in arguments.suites else arguments.suites
