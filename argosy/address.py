@@ -4,7 +4,10 @@ port may follow it, and without brackets where it stands alone.
 
 import errno
 import socket
+from ipaddress import ip_address
 from typing import Any
+
+from argosy.errors import SettingError
 
 
 def bare_host(host: str) -> str:
@@ -19,6 +22,24 @@ def host_port(host: str, port: int) -> str:
 
 def http_url(host: str, port: int, path: str = "") -> str:
     return f"http://{host_port(host, port)}{path}"
+
+
+def check_reach(host: str, *, is_remote_allowed: bool) -> None:
+    """Raises SettingError when a gateway at this host could be reached from elsewhere, and that is not allowed."""
+    if not is_remote_allowed and not _is_loopback(host):
+        raise SettingError(
+            f"HOST={host} is not a loopback address, and nobody is authenticated: bind 127.0.0.1, or set "
+            "GATEWAY_ALLOW_REMOTE=1 where the network is trusted"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def to_bind(host: str, port: int) -> tuple[socket.AddressFamily, Any]:

@@ -12,16 +12,15 @@ import socket
 import sys
 import threading
 from functools import partial
-from ipaddress import ip_address
 from typing import Final
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from argosy import telemetry
-from argosy.address import host_port, http_url, to_bind
+from argosy.address import check_reach, host_port, http_url, to_bind
 from argosy.config import Settings
-from argosy.errors import ArgosyError
+from argosy.errors import ArgosyError, SettingError
 from argosy.gateway.app import create_app
 from argosy.gateway.preflight import preflight
 from argosy.gateway.server import server_config
@@ -31,10 +30,6 @@ from argosy.process.parent import EXIT_CODE_ABANDONED, watch_parent
 log = telemetry.logger()
 
 BACKLOG: Final = 2_048
-
-
-class CannotStartError(Exception):
-    """The gateway cannot start; the message is one line for the terminal."""
 
 
 def run(settings: Settings, parent_fd: int | None = None) -> int:
@@ -47,24 +42,20 @@ def run(settings: Settings, parent_fd: int | None = None) -> int:
         with bind(settings) as bound:
             asyncio.run(preflight(settings))
             return _serve(settings, bound, parent_fd)
-    except (ArgosyError, CannotStartError) as error:
+    except ArgosyError as error:
         sys.stderr.write(f"argosy gateway: {error}\n")
         return 1
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Return the listening socket. Raises CannotStartError when HOST is refused or HOST and PORT cannot be bound."""
+    """Return the listening socket. Raises SettingError when HOST is refused or HOST and PORT cannot be bound."""
     host, port = settings.host, settings.port
-    if not settings.gateway_allow_remote and not _is_loopback(host):
-        raise CannotStartError(
-            f"HOST={host} is not a loopback address, and nobody is authenticated: bind 127.0.0.1, or set "
-            "GATEWAY_ALLOW_REMOTE=1 where the network is trusted"
-        )
+    check_reach(host, is_remote_allowed=settings.gateway_allow_remote)
     try:
         family, address = to_bind(host, port)
         bound = socket.socket(family)
     except OSError as error:
-        raise CannotStartError(f"{host_port(host, port)} cannot be bound: {error.strerror} (HOST, PORT)") from error
+        raise SettingError(f"{host_port(host, port)} cannot be bound: {error.strerror} (HOST, PORT)") from error
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
@@ -72,22 +63,13 @@ def bind(settings: Settings) -> socket.socket:
         bound.set_inheritable(True)
     except OSError as error:
         bound.close()
-        raise CannotStartError(f"{host_port(host, port)} cannot be bound: {error.strerror} (HOST, PORT)") from error
+        raise SettingError(f"{host_port(host, port)} cannot be bound: {error.strerror} (HOST, PORT)") from error
     return bound
 
 
 def address_of(bound: socket.socket) -> str:
     """Return the URL at which clients reach a listening socket."""
     return http_url(*bound.getsockname()[:2])
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _serve(settings: Settings, bound: socket.socket, parent_fd: int | None) -> int:

@@ -17,10 +17,10 @@ from typing import Final
 import httpx2
 from rich.console import Console
 
-from argosy.address import host_port, http_url, to_bind
+from argosy.address import check_reach, host_port, http_url, to_bind
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import ArgosyError, SettingError, UnavailableError
+from argosy.errors import ArgosyError, SettingError, UnavailableError, WorkflowError
 from argosy.local.demonstration import read_turns, show
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.processes import GATEWAY, MAINTENANCE, WORKER, Process
@@ -29,20 +29,27 @@ from argosy.logs.open import ensure
 from argosy.process.parent import watch_parent
 from argosy.process.stopping import Stopping
 from argosy.store import migrate, preflight
+from argosy.workflow.catalog import broken_files
 
 _LOOK_S: Final = 0.2
 _BROKEN_CODE: Final = 3  # the exit code of a worker that cannot load a workflow
 
 
 class Tree:
-    """The process tree of `argosy up`. `run` starts it, and returns the exit code. Raises CallerError when the file
-    `demo` has no turns to post: before anything is started.
+    """The process tree of `argosy up`. `run` starts it, and returns the exit code.
+
+    Raises, before anything is started: CallerError when the file `demo` has no turns to post, WorkflowError when a file
+    with workflows is not there or is no Python, SettingError when HOST is refused.
     """
 
     def __init__(self, settings: Settings, *, demo: Path | None, is_once: bool, parent_fd: int | None) -> None:
         self._settings = settings
         self._demo = None if demo is None else (read_turns(demo), demo.name)
         self._is_once = is_once
+        check_reach(settings.host, is_remote_allowed=settings.gateway_allow_remote)
+        self._has_worker = settings.agent_dispatch_backend == "inline"
+        if self._has_worker and (broken := broken_files(settings.argosy_workflows)):
+            raise WorkflowError("; ".join(map(str, broken)))
         self._clock = SystemClock()
         self._console = Console(highlight=False)
         self._stopping = Stopping.on_signals()
@@ -102,8 +109,7 @@ class Tree:
         }
 
     def _start_children(self) -> None:
-        has_worker = self._settings.agent_dispatch_backend == "inline"
-        for process in (GATEWAY, WORKER) if has_worker else (GATEWAY,):
+        for process in (GATEWAY, WORKER) if self._has_worker else (GATEWAY,):
             self._say(f"starting {process.label}")
             self._start(process)
 

@@ -1,11 +1,12 @@
 """The workflows that a worker can run: those that ship with Argosy and those of its users.
 
 Promise: an entry that cannot be loaded is reported with its place in the source, and the other entries are loaded.
-Loading runs users' code, so only workers load a catalog.
+Loading runs users' code, so only workers load a catalog; `broken_files` runs none.
 """
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 import traceback
@@ -93,7 +94,7 @@ class Catalog:
 
     def _add(self, entry: str) -> None:
         try:
-            module = _load_file(Path(entry)) if entry.endswith(".py") else _load_module(entry)
+            module = _load_file(entry) if entry.endswith(".py") else _load_module(entry)
             found = [each for value in vars(module).values() if (each := workflow_of(value)) is not None]
             if not found:
                 raise WorkflowError("it declares no workflow")
@@ -106,10 +107,35 @@ class Catalog:
             self.add(definition, entry)
 
 
-def _load_file(path: Path) -> ModuleType:
-    path = path.expanduser().resolve()
+def broken_files(entries: Iterable[str]) -> tuple[Broken, ...]:
+    """Return those files among the entries that `Catalog.load` cannot load: there is no such file, or its text is no
+    Python. Nothing of them is run.
+
+    Modules are not looked for: where a worker finds them depends on its sys.path, and a package's code may be run to
+    find what is in it.
+    """
+    found = []
+    for entry in dict.fromkeys(entries):
+        if not entry.endswith(".py"):
+            continue
+        try:
+            importlib.machinery.SourceFileLoader(entry, str(_file_of(entry))).get_code(entry)
+        except (
+            Exception
+        ) as error:  # what compiling raises is not documented: ValueError, RecursionError, MemoryError, …
+            found.append(_broken(entry, error))
+    return tuple(found)
+
+
+def _file_of(entry: str) -> Path:
+    path = Path(entry).expanduser().resolve()
     if not path.is_file():
         raise WorkflowError(f"there is no file {path}")
+    return path
+
+
+def _load_file(entry: str) -> ModuleType:
+    path = _file_of(entry)
     folder = path.parent
     if any(each != path and (each.suffix == ".py" or (each / "__init__.py").is_file()) for each in folder.iterdir()):
         _make_importable(folder)

@@ -36,6 +36,11 @@ def _left_alive(process: Managed, within_s: float = 10.0) -> list[str]:
     return [f"{member.pid} {' '.join(member.cmdline())}" for member in family]
 
 
+def _said(output: str) -> list[str]:
+    """The lines of a process, without the name of its log."""
+    return [line for line in output.splitlines() if line and not line.startswith("--- ")]
+
+
 @pytest.mark.slow
 async def test_up_killed_with_turns_running_and_suspended_goes_on_with_all_of_them(
     idle_fleet: Fleet, client: Client
@@ -98,6 +103,21 @@ async def test_up_does_not_start_with_a_workflow_that_cannot_be_loaded(idle_flee
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize(("text", "why"), [(None, "there is no file "), ("def broken(:\n", "SyntaxError: ")])
+async def test_up_starts_nothing_for_a_file_that_holds_no_workflows(
+    idle_fleet: Fleet, text: str | None, why: str
+) -> None:
+    file = idle_fleet.folder / "shop.py"
+    if text is not None:
+        file.write_text(text)
+
+    code, output = await asyncio.to_thread(lambda: idle_fleet.run("up", "--workflows", str(file)))
+
+    assert code == 1
+    (line,) = _said(output)
+    assert line.startswith(f"argosy: {file}: {why}")
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -116,6 +136,14 @@ async def test_up_starts_nothing_for_a_demonstration_that_has_no_turns(
     code, output = await asyncio.to_thread(lambda: idle_fleet.run("up", "--demo", str(demo), "--once"))
 
     assert code == 1
-    (line,) = [line for line in output.splitlines() if line and not line.startswith("--- ")]  # the name of its log
+    (line,) = _said(output)
     assert line.startswith(f"argosy: {demo}")
     assert why in line
+
+
+async def test_up_starts_nothing_for_an_address_that_others_can_reach(idle_fleet: Fleet) -> None:
+    code, output = await asyncio.to_thread(lambda: idle_fleet.run("up", "--host", "0.0.0.0"))  # noqa: S104
+
+    assert code == 1
+    (line,) = _said(output)
+    assert line.startswith("argosy: HOST=0.0.0.0 is not a loopback address")
