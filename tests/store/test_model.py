@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 
 from argosy.store.numbered_stream import Answer
 from argosy.turn.status import ENDED, HELD, OPEN, Status
-from argosy.turn.transitions import reachable
 from tests.store.hand import Change, Hand, New, flush_arguments
+from tests.store.reachable import reachable
 
 # A worker by its number; None: who owns the partitions, so that most calls have an effect.
 WORKERS = st.sampled_from([None, None, None, 0, 1, 2])

@@ -18,8 +18,8 @@ from argosy.turn import inbox
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_EVENTS, Event
 from argosy.turn.inbox import EARLY, KEPT_FOR_TURN, START, Fate, RowKind, RowState, TimerName, queue_of
 from argosy.turn.status import ACTIVE, ENDED, HELD, OPEN, RESTING, Status
-from argosy.turn.transitions import reachable
 from tests.store.hand import Hand
+from tests.store.reachable import reachable
 
 STORE: Final = Path(store.__file__).parent
 FILES: Final = {each: each.read_text() for each in (*STORE.glob("*.sql"), *STORE.glob("functions/*.sql"))}
