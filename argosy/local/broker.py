@@ -8,10 +8,8 @@ import base64
 import contextlib
 import fcntl
 import functools
-import os
 import random
 import secrets
-import signal
 import socket
 from pathlib import Path
 from typing import IO, Final
@@ -36,11 +34,12 @@ _FREE_PORTS: Final = range(20_000, 32_000)
 
 
 class Broker:
-    """A Kafka cluster of one to five nodes. start, stop, kill and restart block, for a bounded time.
+    """A Kafka cluster of one to five nodes. start, stop and restart block, for a bounded time.
 
     port: the port of node 1; the other nodes take the ports after it. 0: each node takes a free port.
     cache_dir: where the jars are kept between runs. proxy_port: opens a second listener (`second_port`) that tells its
-    clients to connect to this port of 127.0.0.1, where a proxy listens; only for a broker of one node.
+    clients to connect to this port of 127.0.0.1, where a proxy listens; only for a broker of one node. For tests
+    that cut clients off: listeners are part of a node's properties, which are written as it starts.
     """
 
     def __init__(
@@ -124,20 +123,9 @@ class Broker:
         """The port that the proxy must forward to; 0 without a proxy."""
         return self._nodes[0].second_port
 
-    def pid_of(self, node_id: int) -> int:
-        """Return the process id of the Java process of one node (1..n)."""
-        return self._children[node_id].program_pid
-
-    def kill(self, node_id: int) -> None:
-        """Kill the Java process of one node (1..n) with SIGKILL, as a power cut would end it."""
-        child = self._children[node_id]
-        os.kill(child.program_pid, signal.SIGKILL)
-        if child.wait(10) is None:
-            raise UnavailableError(f"{child.name} outlived kill -9")
-
     def restart(self, node_id: int) -> None:
         """Start one node (1..n) again, after an orderly shutdown if it still runs; return when all nodes are in the
-        cluster.
+        cluster. For tests, which cannot start a node from outside: `argosy up` ends when a node has ended.
         """
         node = self._nodes[node_id - 1]
         self._children[node_id].stop(_STOP_GRACE_S + 5)

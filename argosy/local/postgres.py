@@ -57,6 +57,9 @@ class EmbeddedPostgres:
     Promises: at most one server runs over a folder; however the last server ended, the next one has everything that was
     committed; under root, the server runs as a user id of its own; only this user can connect, by a Unix socket (and,
     with tcp_port, over 127.0.0.1 with a password). start and stop block, for a bounded time.
+
+    tcp_port: for tests with clients of another account (a pooler, a role of its own). Addresses are options of the
+    command that starts the server, so nothing can add one afterwards.
     """
 
     def __init__(self, folder: Path, *, bin_dir: Path | None = None, tcp_port: int | None = None) -> None:

@@ -17,6 +17,7 @@ from argosy.log import Appended, LogWriter, Outcome
 from argosy.logs.open import ensure, open_reader, open_writer
 from tests.conftest import open_folder
 from tests.contract.conftest import Log, Owner, entries, new_log, until
+from tests.harness import broker_nodes
 
 APPEND_TIMEOUT_S = 4.0
 
@@ -38,16 +39,16 @@ class KafkaServer:
         self.where = {"brokers": broker.bootstrap_servers}
 
     def kill(self) -> None:
-        self.broker.kill(1)
+        broker_nodes.kill(self.broker, 1)
 
     def restart(self) -> None:
         self.broker.restart(1)
 
     def stall(self) -> None:
-        os.kill(self.broker.pid_of(1), signal.SIGSTOP)
+        os.kill(broker_nodes.pid_of(self.broker, 1), signal.SIGSTOP)
 
     def go_on(self) -> None:
-        os.kill(self.broker.pid_of(1), signal.SIGCONT)
+        os.kill(broker_nodes.pid_of(self.broker, 1), signal.SIGCONT)
 
 
 class PostgresServer:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from argosy.local.broker import Broker
+from tests.harness import broker_nodes
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.own_broker import *  # noqa: F403
@@ -29,7 +30,7 @@ async def test_with_the_broker_down_posts_are_refused_in_time_and_accepted_when_
     before = [await client.post(f"session-{number}", "steps", effects=1, n=1) for number in range(10)]
     await client.until_status(before)
 
-    await asyncio.to_thread(own_broker.kill, 1)
+    await asyncio.to_thread(broker_nodes.kill, own_broker, 1)
     started_s = time.monotonic()
     body = {"workflow": "steps", "input": client.job("session-0", n=1)}
     refused = await asyncio.gather(*(client.post_once("session-0", body, f"key-{n}", 1) for n in range(5)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from argosy.local.broker import Broker
+from tests.harness import broker_nodes
 from tests.harness.client import Client
 from tests.harness.effects import Latch, hold_steps, until_reached
 from tests.harness.fleet import Fleet
@@ -31,7 +32,7 @@ def away(broker: Broker, how: str) -> Iterator[None]:
         with stalled(broker):
             yield
         return
-    broker.kill(1)
+    broker_nodes.kill(broker, 1)
     try:
         yield
     finally:

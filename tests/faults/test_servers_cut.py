@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from argosy.local.broker import Broker
+from tests.harness import broker_nodes
 from tests.harness.client import Client
 from tests.harness.effects import Latch, until_reached
 from tests.harness.fleet import Fleet
@@ -198,7 +199,7 @@ class TestThreeBrokers:
         posting = asyncio.gather(*map(converse, range(40)))
         for node in (1, 2, 3):
             await asyncio.sleep(2)
-            await asyncio.to_thread(brokers.kill, node)
+            await asyncio.to_thread(broker_nodes.kill, brokers, node)
             await asyncio.sleep(3)
             await asyncio.to_thread(brokers.restart, node)
         is_over.set()

@@ -12,6 +12,7 @@ import pytest
 from argosy.local.broker import Broker
 from argosy.local.postgres import EmbeddedPostgres
 from tests.conftest import fresh_database
+from tests.harness import broker_nodes
 from tests.harness.client import Client
 from tests.harness.effects import Latch, until_reached
 from tests.harness.fleet import Fleet
@@ -99,7 +100,7 @@ async def test_a_broker_that_is_killed_and_started_again_repeats_no_live_step(
     await asyncio.to_thread(idle_fleet.start, 2)
     held = await hold_steps(client, latch)
 
-    await asyncio.to_thread(own_broker.kill, 1)
+    await asyncio.to_thread(broker_nodes.kill, own_broker, 1)
     await asyncio.sleep(AWAY_S)
     await asyncio.to_thread(own_broker.restart, 1)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from argosy.local.broker import Broker
+from tests.harness.broker_nodes import pid_of
 
 __all__ = ["broker", "log_name", "own_broker", "stalled"]
 
@@ -34,7 +35,7 @@ def broker(own_broker: Broker) -> str:
 @contextlib.contextmanager
 def stalled(broker: Broker) -> Iterator[None]:
     """Until the end of the block nothing comes from it, and no connection breaks."""
-    pid = broker.pid_of(1)
+    pid = pid_of(broker, 1)
     os.kill(pid, signal.SIGSTOP)
     deadline = time.monotonic() + 5
     while _thread_states(pid) != {"T"} and time.monotonic() < deadline:  # that is soon, not at once

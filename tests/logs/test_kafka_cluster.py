@@ -19,6 +19,7 @@ from argosy.logs.kafka_metadata import answer, known_answer
 from argosy.logs.open import ensure
 from tests.conftest import open_folder
 from tests.contract.conftest import Log, entries, until
+from tests.harness import broker_nodes
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +112,7 @@ async def test_nothing_that_was_appended_is_lost_with_a_broker(cluster: Broker, 
 
     posting = [asyncio.create_task(post(partition, 1_000)) for partition in range(4)]
     await until(lambda: owner.count > 500)
-    await asyncio.to_thread(cluster.kill, 2)
+    await asyncio.to_thread(broker_nodes.kill, cluster, 2)
     async with asyncio.timeout(60):
         await asyncio.gather(*posting)
     await asyncio.to_thread(cluster.restart, 2)

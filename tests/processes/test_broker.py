@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from argosy.errors import SettingError
 from argosy.local.broker import Broker
+from tests.harness import broker_nodes
 from tests.processes.killing import started
 
 FIRST_OFFSET = 0
@@ -74,7 +75,7 @@ def test_three_nodes_lose_one_and_no_record(cluster: Broker) -> None:
     before, while_down = [b"before-%d" % n for n in range(100)], [b"down-%d" % n for n in range(100)]
     assert len(produce(cluster.bootstrap_servers, topic, before)) == 100
 
-    cluster.kill(2)
+    broker_nodes.kill(cluster, 2)
     assert cluster.ended() == {2: 137}
     assert len(produce(cluster.bootstrap_servers, topic, while_down)) == 100
     cluster.restart(2)
