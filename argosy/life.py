@@ -11,6 +11,7 @@ Two questions are answered by them, and not in the same way:
   process is there: an operator has to find and end that process.
 """
 
+from enum import StrEnum
 from typing import Final, Literal
 
 # A worker whose connection was merely cut opens another one within this time, so that its steps do not run again.
@@ -20,6 +21,14 @@ SERVER_GRACE_S: Final = 5.0
 # Heartbeats per TTL at the least, however many workers there are: one or two may be late before their worker is taken
 # for dead, or shown as silent.
 BEATS_PER_TTL: Final = 4
+
+
+class ProcessKind(StrEnum):
+    """What a process does that has a row with signs of life."""
+
+    DISPATCH = "dispatch"
+    MAINTENANCE = "maintenance"
+
 
 State = Literal["alive", "silent", "dead"]
 

@@ -15,9 +15,8 @@ from fastapi.openapi.utils import get_openapi
 from argosy.gateway.openapi import REF, answers, content, problems
 from argosy.gateway.openapi_examples import EXAMPLES
 from argosy.gateway.problems import KINDS
-from argosy.gateway.views import STEP_STATUSES
 from argosy.names import KEY_PATTERN, NAME_PATTERN, NAME_SIZE_BYTES_MAX, TENANT_PATTERN
-from argosy.turn.events import Event, WireEvent
+from argosy.turn.events import STEP_STATUS_AFTER, Event, WireEvent
 from argosy.turn.status import Status
 from argosy.turn.wait import WaitKind
 
@@ -34,7 +33,7 @@ _WORDS: Final[dict[tuple[str, str], Sequence[str]]] = {
     ("Head", "status"): tuple(Status),
     ("Problem", "code"): tuple(KINDS),
     ("Sent", "status"): tuple(Status),
-    ("Step", "status"): STEP_STATUSES,
+    ("Step", "status"): tuple(STEP_STATUS_AFTER.values()),
     ("Turn", "status"): tuple(Status),
     ("TurnAccepted", "status"): (Status.ACCEPTED,),
     ("TurnEvent", "type"): (*Event, WireEvent.STEP_PRIVATE),

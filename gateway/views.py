@@ -13,7 +13,7 @@ import msgspec
 from argosy import ids
 from argosy.json_text import is_sound
 from argosy.store.turn import EventRow, TurnListed, TurnRow
-from argosy.turn.events import STEP_EVENTS, Cancelling, Event, WireEvent
+from argosy.turn.events import STEP_EVENTS, STEP_STATUS_AFTER, Cancelling, Event, WireEvent
 from argosy.turn.projection import shown
 from argosy.turn.wait import decode as decode_waits
 
@@ -132,14 +132,6 @@ class _StepData(msgspec.Struct):
 
 
 _decode_step = msgspec.json.Decoder(_StepData).decode
-_STEP_STATUS: Final = {
-    Event.STEP_INTENDED: "intended",
-    Event.STEP_RETRYING: "retrying",
-    Event.STEP_COMPLETED: "completed",
-    Event.STEP_FAILED: "failed",
-    Event.STEP_CANCELLED: "cancelled",
-}
-STEP_STATUSES: Final = tuple(_STEP_STATUS.values())
 
 
 def minted_at(turn_id: uuid.UUID) -> datetime:
@@ -210,7 +202,7 @@ def steps(events: list[EventRow]) -> list[Step]:
         if event.type == WireEvent.STEP_PRIVATE:
             continue
         step = by_key.setdefault(event.key, Step(key=event.key, status=""))
-        step.status = _STEP_STATUS[Event(event.type)]
+        step.status = STEP_STATUS_AFTER[Event(event.type)]
         data = _decode_step(event.data)
         step.attempts = max(step.attempts, data.attempts)
         step.result = data.result

@@ -34,7 +34,6 @@ USED: Final[dict[str, dict[str, str]]] = {
     "tests/faults/following.py": {"_http": "counts connections below the library, which hides them"},
     "tests/gateway/stubborn_writer.py": {"_writer": "a log that takes records and says otherwise"},
     "tests/gateway/test_admission.py": {"_writer": "a log that is slow, of a gateway that runs"},
-    "tests/logs/fake_consumer.py": {"_STATE": "librdkafka's name of an error"},
     "tests/logs/test_kafka_metadata.py": {"_admin": "brokers that have not heard of a topic yet"},
     "tests/logs/test_kafka_writer.py": {
         "_on_error": "librdkafka calls it; no real producer can be made to fail so",

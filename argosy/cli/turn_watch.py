@@ -29,6 +29,7 @@ from argosy.client import (
 )
 from argosy.clock import SystemClock
 from argosy.printable import printable
+from argosy.turn.events import STEP_STATUS_AFTER, WAIT_STATUS_AFTER
 from argosy.turn.events import Event as Type
 from argosy.turn.status import HELD
 
@@ -44,21 +45,11 @@ _STYLE: Final = {
     "completed": "green", "running": "cyan", "retrying": "yellow", "suspended": "yellow", "parked": "magenta",
     "failed": "red", "cancelled": "red", "expired": "red", "rejected": "red", "timed out": "red", "waiting": "yellow",
 }  # fmt: skip
-_SNAPSHOT_STATE: Final = {
+_STATE_OF_STATUS: Final = {
     "intended": "running",
     "private": "completed",
 }  # other statuses have the same name here
-_STATE: Final[dict[str, str]] = {
-    Type.STEP_INTENDED: "running",
-    Type.STEP_RETRYING: "retrying",
-    Type.STEP_COMPLETED: "completed",
-    Type.STEP_FAILED: "failed",
-    Type.STEP_CANCELLED: "cancelled",
-    Type.WAIT_STARTED: "waiting",
-    Type.WAIT_COMPLETED: "completed",
-    Type.WAIT_TIMED_OUT: "timed out",
-    Type.WAIT_CANCELLED: "cancelled",
-}
+_STATUS_AFTER: Final = STEP_STATUS_AFTER | WAIT_STATUS_AFTER
 
 
 class _Row:
@@ -132,8 +123,7 @@ class Watched:
     def _begin(self, snapshot: Snapshot) -> None:
         self._turn = snapshot.turn
         self._rows = {
-            each.key: _Row(each.key, snapshot.seq, None, _SNAPSHOT_STATE.get(each.status, each.status))
-            for each in snapshot.turn.steps
+            each.key: _Row(each.key, snapshot.seq, None, _state_of(each.status)) for each in snapshot.turn.steps
         }
         for wait in snapshot.turn.waits:
             self._rows[wait.key] = _Row(wait.key, snapshot.seq, None, "waiting")
@@ -148,7 +138,8 @@ class Watched:
             self._notes.append(f"parked as {why}; argosy turn resume (or cancel) {self._turn.turn_id}")
         elif event.type == Type.TURN_CANCELLING:
             self._notes.append(f"it is cancelled, and may clean up until {event.data.get('until', '')}")
-        if state := _STATE.get(event.type):
+        if status := _STATUS_AFTER.get(event.type):
+            state = _state_of(status)
             began_at = self._last_at if _is_end(state) else event.at
             row = self._rows.setdefault(event.key, _Row(event.key, event.seq, began_at))
             row.seq, row.state = event.seq, state
@@ -255,6 +246,11 @@ def _tail(value: Any) -> str:
     """Return the end of a channel's value, with no more than can be shown."""
     lines = (value if isinstance(value, str) else _json(value)).splitlines()[-_LINES_MAX:]
     return "\n".join(line[max(0, len(line) // _LINE_CUT_CHARACTERS - 1) * _LINE_CUT_CHARACTERS :] for line in lines)
+
+
+def _state_of(status: str) -> str:
+    """Return what a step or a wait with this status is called here."""
+    return _STATE_OF_STATUS.get(status, status)
 
 
 def _is_end(state: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from argosy.life import ProcessKind
 from argosy.store.pool import UNAVAILABLE, Pool, unavailable
 from argosy.store.queries import load_queries
 
@@ -61,7 +62,7 @@ class Workers:
         self,
         worker_id: uuid.UUID,
         *,
-        kind: str,
+        kind: ProcessKind,
         lane: str,
         build: str,
         host: str,

@@ -124,6 +124,20 @@ CHANNEL_HOLDERS: Final = ENDINGS.keys() | {Event.TURN_SUSPENDED, Event.TURN_PARK
 STEP_ENDS: Final = frozenset({Event.STEP_COMPLETED, Event.STEP_FAILED})
 STEP_OUTCOMES: Final = STEP_ENDS | {Event.STEP_RETRYING}  # of a try
 STEP_EVENTS: Final = STEP_OUTCOMES | {Event.STEP_INTENDED, Event.STEP_CANCELLED}
+# What a step and a wait are after each of their events, as clients are told.
+STEP_STATUS_AFTER: Final[dict[str, str]] = {
+    Event.STEP_INTENDED: "intended",
+    Event.STEP_RETRYING: "retrying",
+    Event.STEP_COMPLETED: "completed",
+    Event.STEP_FAILED: "failed",
+    Event.STEP_CANCELLED: "cancelled",
+}
+WAIT_STATUS_AFTER: Final[dict[str, str]] = {
+    Event.WAIT_STARTED: "waiting",
+    Event.WAIT_COMPLETED: "completed",
+    Event.WAIT_TIMED_OUT: "timed out",
+    Event.WAIT_CANCELLED: "cancelled",
+}
 
 # At most one of these per (turn, key): recorded once (I3).
 SETTLED_OUTCOMES: Final = STEP_ENDS | {Event.WAIT_COMPLETED, Event.WAIT_TIMED_OUT, Event.VALUE_RECORDED}

@@ -11,6 +11,7 @@ const STATUS = {
   "turn.started": "running", "turn.reset": "running", "turn.resumed": "running", "turn.suspended": "suspended",
   "turn.parked": "parked",
 };
+const WAIT_STATUS = { started: "waiting", timed_out: "timed out" }; // after other events it has the event's name
 const SHORT_MS = 10; // a try that took less does not say how long
 const IN_FLIGHT = "in flight";
 const PRIVATE = "private steps";
@@ -214,7 +215,7 @@ export class TurnModel {
     }
     const row = this.#row(key, "wait");
     row.data = { ...row.data, ...data };
-    row.status = { started: "waiting", timed_out: "timed out" }[what] ?? what;
+    row.status = WAIT_STATUS[what] ?? what;
     if (what === "started") return row.open(at, "wait");
     row.shut(at);
     this.#progressAt = at;

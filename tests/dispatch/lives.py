@@ -13,6 +13,7 @@ import pytest
 
 from argosy.clock import SystemClock
 from argosy.config import load
+from argosy.life import ProcessKind
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Told, Workers
 from argosy.workers.dispatch.ring import Member
@@ -91,8 +92,8 @@ async def until(condition: Callable[[], bool | None]) -> None:
 async def register(dsn: str) -> tuple[uuid.UUID, int]:
     pool, worker_id = Pool(dsn, 2, 10.0), uuid.uuid4()
     number = await Workers(pool).register(
-        worker_id, kind="dispatch", lane="default", build="1", host="h", pid=1, address="127.0.0.1:1", metrics_port=1,
-        slots=1, workflows=[],
+        worker_id, kind=ProcessKind.DISPATCH, lane="default", build="1", host="h", pid=1, address="127.0.0.1:1",
+        metrics_port=1, slots=1, workflows=[],
     )  # fmt: skip
     await pool.close()
     return worker_id, number

@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from argosy import store
+from argosy.life import ProcessKind
 from argosy.store.queries import load_queries
 from argosy.turn import inbox
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_EVENTS, Event
@@ -24,12 +25,11 @@ from tests.store.reachable import reachable
 STORE: Final = Path(store.__file__).parent
 FILES: Final = {each: each.read_text() for each in (*STORE.glob("*.sql"), *STORE.glob("functions/*.sql"))}
 
-PROCESSES: Final = {"dispatch"}  # kinds of processes, in another column of the same name
 WORDS: Final[dict[str, Collection[str]]] = {
     "status": set(Status),
     "old_status": set(Status),
     "type": set(Event),
-    "kind": {*RowKind, START, *PROCESSES},
+    "kind": {*RowKind, START, *ProcessKind},
     "state": set(RowState),
     "moved_to": set(Fate),
 }

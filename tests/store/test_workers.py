@@ -4,6 +4,7 @@ import uuid
 
 import asyncpg
 
+from argosy.life import ProcessKind
 from argosy.store.migrate import migrate
 from argosy.store.pool import Pool
 from argosy.store.worker import Workers
@@ -18,7 +19,7 @@ async def test_a_worker_that_died_long_ago_is_forgotten_with_its_streams_and_one
     for worker_id in (dead, alive):
         await Workers(pool).register(
             worker_id,
-            kind="dispatch",
+            kind=ProcessKind.DISPATCH,
             lane="default",
             build="1",
             host="h",

@@ -8,8 +8,15 @@ import re
 from pathlib import Path
 from typing import Final
 
-from argosy.gateway.views import STEP_STATUSES
-from argosy.turn.events import ENDINGS, SETTLED_OUTCOMES, STATUS_AFTER, STEP_EVENTS
+from argosy.turn.events import (
+    ENDINGS,
+    SETTLED_OUTCOMES,
+    STATUS_AFTER,
+    STEP_EVENTS,
+    STEP_STATUS_AFTER,
+    WAIT_STATUS_AFTER,
+    Event,
+)
 from argosy.turn.status import ENDED, Status
 from tests.checker.history import ENDING_EVENT, SETTLED
 
@@ -28,7 +35,7 @@ def _words(file: str, name: str) -> set[str]:
 
 
 def _table(file: str, name: str) -> dict[str, str]:
-    members = re.findall(r'(?:"([^"]+)"|(\w+)): "(\w+)"', _text_of(file, name))
+    members = re.findall(r'(?:"([^"]+)"|(\w+)): "([\w ]+)"', _text_of(file, name))
     return {key or word: value for key, word, value in members}
 
 
@@ -48,8 +55,21 @@ def test_the_console_knows_the_states_of_turns() -> None:
     assert set(Status) <= _table("status.js", "TONES").keys()
 
 
-def test_a_step_has_a_state_after_each_of_its_events() -> None:
-    assert set(STEP_STATUSES) == {each.removeprefix("step.") for each in STEP_EVENTS}
+def test_a_step_and_a_wait_have_a_state_after_each_of_their_events() -> None:
+    assert STEP_STATUS_AFTER.keys() == STEP_EVENTS
+    assert WAIT_STATUS_AFTER.keys() == {each for each in Event if each.startswith("wait.")}
+
+
+def test_the_console_knows_the_state_of_a_step_and_of_a_wait_after_each_event() -> None:
+    named = {each: each.removeprefix("wait.") for each in WAIT_STATUS_AFTER}
+    console = _table("turn_model.js", "WAIT_STATUS")
+
+    assert {
+        each: each.removeprefix("step.") for each in STEP_STATUS_AFTER
+    } == STEP_STATUS_AFTER  # turn_model.js does so
+    assert console.keys() <= set(named.values())
+    assert {each: console.get(name, name) for each, name in named.items()} == WAIT_STATUS_AFTER
+    assert {*STEP_STATUS_AFTER.values(), *WAIT_STATUS_AFTER.values()} <= _table("status.js", "TONES").keys()
 
 
 def test_the_checker_knows_which_events_are_ends_and_which_are_recorded_once() -> None:

@@ -13,6 +13,7 @@ from argosy.address import http_url
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import UnavailableError
+from argosy.life import ProcessKind
 from argosy.process.ops_server import Answer, OpsServer
 from argosy.store.patience import when_ready
 from argosy.store.pool import Pool
@@ -29,7 +30,6 @@ log = structlog.get_logger()
 
 _LOOP_BLOCKED_S = 5.0
 _FAREWELL_S = 2.0  # without a farewell others take the worker for living until HEARTBEAT_TTL_S at the most
-_KIND = "dispatch"
 _THREAD_WAITS_TOLD = 256  # turns that wait for a thread, sent for `explain`: 4 KiB a heartbeat at the most
 
 
@@ -116,7 +116,7 @@ class Worker:
     async def _register(self, metrics_port: int) -> int:
         return await self._workers.register(
             self._outside.worker_id,
-            kind=_KIND,
+            kind=ProcessKind.DISPATCH,
             lane=self._settings.lane,
             build=self._settings.argosy_build or version("argosy"),
             host=socket.gethostname(),

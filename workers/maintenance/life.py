@@ -13,7 +13,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
-from argosy.life import BEATS_PER_TTL
+from argosy.life import BEATS_PER_TTL, ProcessKind
 from argosy.rounds import Rounds
 from argosy.store import worker
 from argosy.store.fault import Fault
@@ -22,7 +22,6 @@ from argosy.store.worker import Beat, Workers
 
 log = structlog.get_logger()
 
-_KIND: Final = "maintenance"
 _EVERY_LANE: Final = "*"  # no lane has this name
 _NOTHING: Final = Beat(in_flight=0, is_draining=False, owned=[], ready_sessions=0, lag=0)
 _RETRY_S: Final = 2.0
@@ -74,7 +73,7 @@ class Life:
         await self._workers.remove(self._worker_id)
         return await self._workers.register(
             self._worker_id,
-            kind=_KIND,
+            kind=ProcessKind.MAINTENANCE,
             lane=_EVERY_LANE,
             build=self._settings.argosy_build or version("argosy"),
             host=socket.gethostname(),
