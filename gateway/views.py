@@ -12,7 +12,7 @@ import msgspec
 
 from argosy import ids
 from argosy.json_text import is_sound
-from argosy.store.turn import EventRow, TurnListed, TurnRow
+from argosy.store.turn import EventRow, TurnListed, TurnShown
 from argosy.turn.events import STEP_EVENTS, STEP_STATUS_AFTER, Cancelling, Event, WireEvent
 from argosy.turn.projection import shown
 from argosy.turn.wait import decode as decode_waits
@@ -142,7 +142,7 @@ def minted_at(turn_id: uuid.UUID) -> datetime:
         return datetime.max.replace(tzinfo=UTC)
 
 
-def turn(row: TurnRow, requested: uuid.UUID) -> Turn:
+def turn(row: TurnShown, requested: uuid.UUID) -> Turn:
     """Return the view of a turn that has a row. requested: the id that the client asked for."""
     return Turn(
         turn_id=row.turn_id,

@@ -27,7 +27,7 @@ class EventRow(NamedTuple):
     lineage: int
 
 
-class TurnRow(NamedTuple):
+class TurnShown(NamedTuple):
     """A turn's row, and the first events of its steps.
 
     tags, input, result, error, waits and cancelling are JSON bytes. cancelling: the data of turn.cancelling while the
@@ -181,7 +181,7 @@ class KeyedTurn(NamedTuple):
 
 async def get_turn(
     pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, steps_max: int, size_bytes_max: int
-) -> TurnRow | None:
+) -> TurnShown | None:
     """Return the turn, or None.
 
     It has at most steps_max events of its steps, with at most size_bytes_max of data without the last event's.
@@ -190,7 +190,7 @@ async def get_turn(
     if row is None:
         return None
     *of_turn, events, has_more = row
-    return TurnRow._make((*of_turn, [EventRow(*event) for event in events or ()], has_more))
+    return TurnShown._make((*of_turn, [EventRow(*event) for event in events or ()], has_more))
 
 
 async def find_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> TurnHead | None:

@@ -30,7 +30,7 @@ class StepInfo(msgspec.Struct, frozen=True, gc=False):
         return f"{self.turn_id}/{self.step_key}"
 
 
-class Attempt(Protocol):
+class CurrentAttempt(Protocol):
     """One attempt of a turn, as `emit` and `step_info` use it. Any thread may use it."""
 
     def begin(self, this: "Try", name: str, text: str) -> bool:
@@ -61,7 +61,7 @@ class Try(msgspec.Struct, eq=False):
     lock.
     """
 
-    attempt: Attempt
+    attempt: CurrentAttempt
     step_key: str
     number: int
     is_private: bool
@@ -70,7 +70,7 @@ class Try(msgspec.Struct, eq=False):
 
 
 # Set for the whole attempt, and for one try. The thread of a synchronous step runs in a copy of the context.
-current_attempt: Final[ContextVar[Attempt | None]] = ContextVar("argosy_attempt", default=None)
+current_attempt: Final[ContextVar[CurrentAttempt | None]] = ContextVar("argosy_attempt", default=None)
 current_try: Final[ContextVar[Try | None]] = ContextVar("argosy_try", default=None)
 
 

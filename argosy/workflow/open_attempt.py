@@ -52,7 +52,7 @@ class _Ended(msgspec.Struct, frozen=True):
 
 
 class OpenAttempt:
-    """The implementation of argosy.workflow.current.Attempt, whose methods any thread may call, and `reveal`, too.
+    """The CurrentAttempt (argosy/workflow/current.py), whose methods any thread may call, and `reveal`, too.
 
     The other methods are called on the event loop only. tail: the end of a text that has no Channels; filled: the
     Channels. Nothing is in both.

@@ -27,7 +27,7 @@ class Begun(Protocol):
     def give_up(self, operation: Any) -> None: ...
 
 
-class _Closed:
+class _ClosedOperations:
     """Stands in for the operations of an attempt that is over, so that an operation that asyncio still refers to does
     not keep the attempt alive.
     """
@@ -40,7 +40,7 @@ class _Closed:
     def give_up(self, operation: Any) -> None: ...
 
 
-_CLOSED: Final[Begun] = _Closed()
+_CLOSED: Final[Begun] = _ClosedOperations()
 
 if TYPE_CHECKING:
     _Awaited = Coroutine[Any, Any, Any]

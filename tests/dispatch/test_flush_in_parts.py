@@ -11,7 +11,7 @@ from argosy.errors import FlushSlowError
 from argosy.turn.events import Event
 from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import Status
-from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.flush.flush_entry import FlushEntry
 from argosy.workers.dispatch.flush.flush_queue import FlushBatch, LooseMove, Placement
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Turn
@@ -89,7 +89,7 @@ def test_the_end_and_the_result_come_with_the_last_part() -> None:
     turn.result = b"1"
     turn.become(Status.COMPLETED)
     turn.write(Event.TURN_COMPLETED)
-    entry = Entry(turn)
+    entry = FlushEntry(turn)
 
     first = entry.split(5 * KB)
 
@@ -108,7 +108,7 @@ def test_a_signal_is_consumed_with_the_event_that_holds_it_and_not_before() -> N
         turn.consumed[signal] = turn.seq
     other = uuid.uuid4()
     turn.moves[other] = Fate.LATE
-    entry = Entry(turn)
+    entry = FlushEntry(turn)
 
     first = entry.split(4 * KB + 10)
 
@@ -122,7 +122,7 @@ def test_timers_come_before_the_waits_that_they_end() -> None:
     turn.write(Event.WAIT_STARTED, "w", b"{}")
     timer = InboxWrite(uuid.uuid4(), RowKind.TIMER, "sleep", "w", None, 1.0)
     turn.inbox[timer.inbox_id] = timer
-    entry = Entry(turn)
+    entry = FlushEntry(turn)
 
     first = entry.split(2 * KB)
 
@@ -138,7 +138,7 @@ def test_a_row_for_another_turn_goes_with_the_event_that_names_it() -> None:
     for _ in range(2):
         turn.write(Event.STEP_COMPLETED, "later", b"x" * KB)
     turn.address_row(rows[1])
-    whole = Entry(turn)
+    whole = FlushEntry(turn)
     size_bytes = whole.size_bytes
 
     first = whole.split(4 * KB)
@@ -156,7 +156,7 @@ def test_waits_that_begin_with_the_rest_are_not_written_with_the_first() -> None
     turn.waits = b"[new]"
     turn.become(Status.SUSPENDED)
     turn.write(Event.TURN_SUSPENDED)
-    entry = Entry(turn)
+    entry = FlushEntry(turn)
 
     first = entry.split(2 * KB)
 
@@ -172,7 +172,7 @@ def test_what_is_given_back_and_taken_again_is_the_same() -> None:
 
     parts = []
     for _ in itertools.repeat(None):
-        entry = Entry(turn)
+        entry = FlushEntry(turn)
         if entry.size_bytes <= 3 * KB:
             parts.append(entry)
             break

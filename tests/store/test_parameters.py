@@ -22,7 +22,7 @@ from argosy.turn.events import Event
 from argosy.turn.inbox import Fate, RowKind
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
-from argosy.workers.dispatch.flush.flush_entry import Entry, FlushArrays
+from argosy.workers.dispatch.flush.flush_entry import FlushArrays, FlushEntry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.writes import Address, InboxWrite
@@ -92,7 +92,7 @@ def test_a_flush_sends_each_value_under_the_name_of_its_parameter() -> None:
     turn.moves[moved] = Fate.CONSUMED
     arrays = FlushArrays("lane")
 
-    arrays.add(Entry(turn))
+    arrays.add(FlushEntry(turn))
     arrays.add_move(owned, loose, "late")
     arrays.add_placement(owned, placed)
 

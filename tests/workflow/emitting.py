@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
-from argosy.workflow.current import Attempt, Try, current_attempt, current_try
+from argosy.workflow.current import CurrentAttempt, Try, current_attempt, current_try
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.own_emits import Kept
 
@@ -48,7 +48,7 @@ class Journal:
 
 
 @contextmanager
-def inside(opened: Attempt, this: Try | None) -> Iterator[None]:
+def inside(opened: CurrentAttempt, this: Try | None) -> Iterator[None]:
     """What is called here is code of this try of a step, or of the workflow."""
     tokens = current_attempt.set(opened), current_try.set(this)
     try:

@@ -20,7 +20,7 @@ class Hole(NamedTuple):
     position: int
 
 
-class Mark(NamedTuple):
+class AcceptedThrough(NamedTuple):
     """Once a partition is accepted up to the position `end`, it is so up to the database time through_s."""
 
     end: int
@@ -74,7 +74,7 @@ class Owned:
         self.lag = 0
         self.backlog: list[Record | Hole] = []
         self.gap: Gap | None = None
-        self.mark: Mark | None = None
+        self.mark: AcceptedThrough | None = None
         self.is_void = self.is_closing = self.is_lent = self.is_open = self.is_reading = False
         self.resume = Resume.CRASHED
         self.crashed_at_s = 0.0
@@ -136,7 +136,7 @@ class Owned:
 
     def put_mark(self, end: int, through_s: float) -> None:
         """Note that the partition is accepted up to this database time once it is accepted up to `end`."""
-        self.mark = Mark(end, through_s)
+        self.mark = AcceptedThrough(end, through_s)
 
     def take_mark(self, position: int) -> float | None:
         """Return the database time of the mark, and forget the mark, if it does not lie behind this position."""

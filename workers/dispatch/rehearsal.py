@@ -19,7 +19,7 @@ from argosy.turn.status import Status
 from argosy.workers.dispatch.accept import accept_arrays
 from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
 from argosy.workers.dispatch.flush import flush_entry
-from argosy.workers.dispatch.flush.flush_entry import Entry, FlushArrays
+from argosy.workers.dispatch.flush.flush_entry import FlushArrays, FlushEntry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 from argosy.workers.dispatch.writes import InboxWrite
@@ -77,5 +77,5 @@ def _flush(lane: str) -> FlushArrays:
     timer_id = uuid.uuid4()
     turn.add_row(InboxWrite(timer_id, RowKind.TIMER, "", "", None, 0.0))
     arrays = FlushArrays(lane)
-    arrays.add(Entry(turn))
+    arrays.add(FlushEntry(turn))
     return arrays

@@ -14,7 +14,7 @@ from argosy.turn.events import Event
 from argosy.turn.status import Status
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.elsewhere import Elsewhere
-from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.flush.flush_entry import FlushEntry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import Loss
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
@@ -175,7 +175,7 @@ class Owner:
 
     def flush(self, *turns: Turn) -> None:
         """What they have written is durable."""
-        entries = [Entry(turn) for turn in turns]
+        entries = [FlushEntry(turn) for turn in turns]
         for entry in entries:
             entry.turn.durable_seq = entry.seq
         self.subscribers.lineage = 77

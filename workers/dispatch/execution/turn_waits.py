@@ -45,7 +45,7 @@ class WaitJournal(Protocol):
         """Write a durable event."""
 
 
-class _Closed:
+class _ClosedJournal:
     """In place of the journal of a turn that has ended, or rests."""
 
     replay = NEW
@@ -57,7 +57,7 @@ class _Closed:
         raise OwnershipLostError("the turn has ended, or rests")
 
 
-_CLOSED: Final = _Closed()
+_CLOSED: Final = _ClosedJournal()
 
 
 class TurnWaits:

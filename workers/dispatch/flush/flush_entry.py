@@ -26,7 +26,7 @@ _ITS_OWN: Final = (None, None, None, None)  # in place of the address of a row o
 _LENT: Final = -1  # in place of the partition of a borrowed turn, whose fence is its own row
 
 
-class Entry:
+class FlushEntry:
     """All that a turn has to write: its row as last written (`old_*`), its row now, new events, inbox rows and moves.
 
     Creating an entry empties the turn's lists and counts the turn as written (`turn.written_*`).
@@ -76,7 +76,7 @@ class Entry:
         self.is_poison = False
         self.has_rest = False
 
-    def split(self, size_bytes: int) -> "Entry":
+    def split(self, size_bytes: int) -> "FlushEntry":
         """Take off the first events, at least one and never all, up to size_bytes; return them as an entry that must be
         written before this one.
 
@@ -86,7 +86,7 @@ class Entry:
         find the event writes both anew; the turn's new state is written with the last of its events.
         """
         count = events_within(self.events, size_bytes)
-        first: Entry = object.__new__(Entry)
+        first: FlushEntry = object.__new__(FlushEntry)
         first.turn = self.turn
         first.events, self.events = self.events[:count], self.events[count:]
         last = first.events[-1]
@@ -114,7 +114,7 @@ class Entry:
         written = self.old_status, self.old_attempt, self.old_seq, self.old_waits
         self.turn.take_back(self.events, self.inbox, self.moves, self.consumed, self.durable, written)
 
-    def poisoned(self, message: str) -> "Entry":
+    def poisoned(self, message: str) -> "FlushEntry":
         """Make this entry park its turn, without what Postgres refused; return it. The turn's code is stopped."""
         log.error(telemetry.FLUSH_POISONED, turn_id=str(self.turn.turn_id), error=message)
         telemetry.PARKED.labels(reason="unwritable").inc()
@@ -156,7 +156,7 @@ class FlushArrays:
         """Return the partitions of the call, in the order of `held` in its answer."""
         return list(self._owned.values())
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: FlushEntry) -> None:
         turn = entry.turn
         if turn.owned.is_lent:
             partition = _LENT

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from argosy.errors import OwnershipLostError
 from argosy.store.numbered_stream import Answer
 from argosy.turn.inbox import Fate
-from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.flush.flush_entry import FlushEntry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
@@ -36,7 +36,7 @@ class Placement(NamedTuple):
 class FlushBatch(NamedTuple):
     """What one flush writes."""
 
-    entries: list[Entry]
+    entries: list[FlushEntry]
     moves: list[LooseMove]
     placements: list[Placement]
 
@@ -66,7 +66,7 @@ class Flushed:
     """What one flush made durable. entries: those that were applied, in the order of the call."""
 
     answer: Answer
-    entries: list[Entry]
+    entries: list[FlushEntry]
     moves: list[LooseMove]
     placements: list[Placement]
 
@@ -162,7 +162,7 @@ class FlushQueue:
         """Remove and return the next batch, without what this process may not write any more. Futures that wait for
         such a turn get OwnershipLostError.
         """
-        entries: list[Entry] = []
+        entries: list[FlushEntry] = []
         room = self._size_bytes_max
         for _ in range(min(len(self._turns), self._rows_max)):
             if room <= 0:
@@ -173,7 +173,7 @@ class FlushQueue:
             if not turn.is_live:
                 tell_lost(turn, turn.take_waiters())
                 continue
-            entry = Entry(turn)
+            entry = FlushEntry(turn)
             if entry.size_bytes > room and len(entry.events) > 1:
                 first = entry.split(room)
                 entry.give_back()

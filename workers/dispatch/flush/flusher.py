@@ -2,7 +2,7 @@
 
 Rules:
 - One flush is in flight at a time, and a turn has one row in it: what it was when the flush before was sent, what it
-  is now, and all its events in between; if those exceed FLUSH_SIZE_BYTES_MAX, the first of them (Entry.split).
+  is now, and all its events in between; if those exceed FLUSH_SIZE_BYTES_MAX, the first of them (FlushEntry.split).
 - Flushes are numbered, so after an unknown outcome the same call is sent again (argosy/store/numbered_stream.py).
   Followers and the other parts of the worker are told of a flush only after its answer.
 - A flush goes out at once; but after a busy one the flusher collects for FLUSH_WAIT_MS, unless a full batch waits.
@@ -24,7 +24,7 @@ from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.numbered_stream import NumberedStream
 from argosy.workers.dispatch.database_clock import DatabaseClock
-from argosy.workers.dispatch.flush.flush_entry import STATEMENT, Entry, FlushArrays
+from argosy.workers.dispatch.flush.flush_entry import STATEMENT, FlushArrays, FlushEntry
 from argosy.workers.dispatch.flush.flush_queue import (
     AfterFlush,
     FlushBatch,
@@ -243,7 +243,7 @@ class Flusher:
                     durable.set_result(None)
         await self._then.after_flush(Flushed(answer, entries, moves, placements))
 
-    def _refuse(self, entries: list[Entry], lost: list[Owned]) -> None:
+    def _refuse(self, entries: list[FlushEntry], lost: list[Owned]) -> None:
         for owned in lost:
             owned.lose()
         inbox_ids: list[uuid.UUID] = []
@@ -274,7 +274,7 @@ class Flusher:
             # The inbox row stays as it is; the next read finds it again.
             self._rounds.say(error, rows=[str(each[1]) for each in (*batch.moves, *batch.placements)])
 
-    async def _write_apart(self, entry: Entry) -> None:
+    async def _write_apart(self, entry: FlushEntry) -> None:
         first = entry.split(entry.size_bytes // 2)
         await self._write(FlushBatch([first], [], []))
         if entry.turn.is_live and not first.is_poison:
@@ -283,7 +283,7 @@ class Flusher:
             entry.turn.keep_unwritten(entry.events)
             tell_lost(entry.turn, entry.durable)
 
-    async def _give_up(self, entry: Entry, error: FlushRefusedError) -> None:
+    async def _give_up(self, entry: FlushEntry, error: FlushRefusedError) -> None:
         """Park a turn of which Postgres refuses an event."""
         if not entry.is_poison:
             self._then.after_parking([*entry.moves, *entry.turn.seen])

@@ -35,8 +35,8 @@ _RETRY_S = 0.25
 _HELD_LOOK_S = 0.1
 
 
-class Waiting(NamedTuple):
-    """A claimed partition whose former owner may still leave a note; until_s: until when to wait for it, monotonic."""
+class AwaitedNote(NamedTuple):
+    """A note that the former owner of a claimed partition may still leave. until_s: the end of the wait, monotonic."""
 
     owned: Owned
     claim: Claimed
@@ -86,7 +86,7 @@ class Takeover:
         self._then = then
         # By claim, not by partition: for a claim that was lost before the former owner's note came, a note of our own
         # is still to be written.
-        self._waiting: dict[Owned, Waiting] = {}
+        self._waiting: dict[Owned, AwaitedNote] = {}
         self._work = asyncio.Event()
         self._known = asyncio.Event()
         self._held = elsewhere.held
@@ -94,7 +94,7 @@ class Takeover:
     def begin(self, claimed: list[NewClaim]) -> None:
         """Find out what the former owners of these partitions left, then open them."""
         until_s = self._clock.monotonic_s() + self._note_s
-        self._waiting.update({owned: Waiting(owned, claim, until_s) for owned, claim in claimed})
+        self._waiting.update({owned: AwaitedNote(owned, claim, until_s) for owned, claim in claimed})
         self._work.set()
 
     def said(self, turn_id: uuid.UUID, runner: str) -> None:

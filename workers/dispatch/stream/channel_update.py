@@ -21,7 +21,7 @@ from typing import Final, NamedTuple, Protocol
 GAP_DUE: Final = -1
 
 
-class Channel(Protocol):
+class LiveChannel(Protocol):
     """The part of argosy.workflow.channel.Channel that is read here; see there. Other threads may fill it meanwhile."""
 
     @property
@@ -77,14 +77,14 @@ class ChannelUpdate(NamedTuple):
     """
 
     kind: UpdateKind
-    channel: Channel
+    channel: LiveChannel
     begin: int
     end: int
     value: bytes = b""
 
 
 def next_update(
-    channels: Iterable[Channel], sent: Sent, *, durable_seq: int, characters_max: int
+    channels: Iterable[LiveChannel], sent: Sent, *, durable_seq: int, characters_max: int
 ) -> ChannelUpdate | None:
     """Return what the subscriber is sent next; None: it has all that may be sent now.
 
@@ -101,7 +101,7 @@ def next_update(
     return None
 
 
-def _next_of(channel: Channel, before: SentChannel | None, shown: int, characters_max: int) -> ChannelUpdate | None:
+def _next_of(channel: LiveChannel, before: SentChannel | None, shown: int, characters_max: int) -> ChannelUpdate | None:
     if before is None:
         if shown and channel.is_refilled:
             return ChannelUpdate(UpdateKind.RESET, channel, 0, 0)
@@ -128,7 +128,7 @@ def _next_of(channel: Channel, before: SentChannel | None, shown: int, character
     return _whole(channel, begin, shown)
 
 
-def _whole(channel: Channel, begin: int, shown: int) -> ChannelUpdate | None:
+def _whole(channel: LiveChannel, begin: int, shown: int) -> ChannelUpdate | None:
     """Return the update with the newest JSON value; None when that must not be sent yet.
 
     A thread may change the value between the two reads: then they are repeated.
@@ -162,11 +162,11 @@ def without_step(sent: Sent, step: str) -> Sent:
     return tuple(before for before in sent if before.step != step)
 
 
-def whole(channels: Iterable[Channel]) -> Sent:
+def whole(channels: Iterable[LiveChannel]) -> Sent:
     """Return the `Sent` of a subscriber that knows the whole values of these channels, from a durable event."""
     return tuple(SentChannel(each.step, each.name, each.generation, each.length) for each in channels)
 
 
-def with_gaps(channels: Iterable[Channel]) -> Sent:
+def with_gaps(channels: Iterable[LiveChannel]) -> Sent:
     """Return the `Sent` of a subscriber whose last number is unknown: a gap is due in each channel that has a value."""
     return tuple(SentChannel(each.step, each.name, each.generation, GAP_DUE) for each in channels if each.length)

@@ -22,7 +22,7 @@ from argosy.store.numbered_stream import Answer
 from argosy.turn.events import RESTS, STEP_ENDS, Event
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.elsewhere import Elsewhere, HeldTurn
-from argosy.workers.dispatch.flush.flush_entry import Entry
+from argosy.workers.dispatch.flush.flush_entry import FlushEntry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import Loss
 from argosy.workers.dispatch.ownership.handover import in_flight
@@ -166,7 +166,7 @@ class Hub:
 
     # What the worker says
 
-    def written(self, answer: Answer, entries: Iterable[Entry]) -> None:
+    def written(self, answer: Answer, entries: Iterable[FlushEntry]) -> None:
         """Tell subscribers of the events of a flush that is durable now. Need not be called while there is none."""
         at_us = 0
         for entry in entries:
