@@ -1,19 +1,22 @@
 """The demonstration of `argosy up --demo`: post the turns of a file to a gateway, print their events and results."""
 
+import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx2
 from rich.console import Console
 
-from argosy.clock import SystemClock
+from argosy.client import AsyncClient, Event, ProblemError
 from argosy.errors import CallerError
-from argosy.turn.status import ENDED, Status
+from argosy.turn.status import Status
 
 _WITHIN_S: Final = 60.0
+_RETRY_S: Final = 10.0
+_FOLLOWED_MAX: Final = 64  # streams at once: a file may have any number of turns
 
 
 def read_turns(path: Path) -> list[dict[str, Any]]:
@@ -36,26 +39,30 @@ def show(turns: Sequence[dict[str, Any]], name: str, url: str, console: Console)
     """Post the turns of the file of this name, print what happens and what to try next. Returns whether every turn
     completed.
     """
-    with httpx2.Client(base_url=url, timeout=10.0, trust_env=False) as client:
+    return asyncio.run(_show(turns, name, url, console))
+
+
+async def _show(turns: Sequence[dict[str, Any]], name: str, url: str, console: Console) -> bool:
+    async with AsyncClient(url, retry_s=_RETRY_S) as client:
         shown = Conversation(client, console)
         for turn in turns:
-            shown.post(turn)
+            await shown.post(turn)
         sessions = len({turn["session"] for turn in turns})
         console.print(f"posted {len(turns)} turns of {name} to {sessions} sessions")
-        shown.watch()
+        await shown.watch()
     shown.print_results()
     shown.print_next(url)
     return shown.has_come_out
 
 
 class Conversation:
-    """The turns that were posted: the last event printed of each, and how it ended."""
+    """The turns that were posted, and how each ended."""
 
-    def __init__(self, client: httpx2.Client, console: Console) -> None:
+    def __init__(self, client: AsyncClient, console: Console) -> None:
         self._client = client
         self._console = console
+        self._streams = asyncio.Semaphore(_FOLLOWED_MAX)
         self._session: dict[str, str] = {}
-        self._seen: dict[str, int] = {}
         self._ended: dict[str, dict[str, Any]] = {}
 
     @property
@@ -63,26 +70,30 @@ class Conversation:
         """Whether every turn completed."""
         return all(self._ended.get(turn_id, {}).get("status") == Status.COMPLETED for turn_id in self._session)
 
-    def post(self, turn: dict[str, Any]) -> None:
+    async def post(self, turn: dict[str, Any]) -> None:
+        """Post a turn as it stands in the file. Raises CallerError when the gateway refuses it."""
         session = turn["session"]
         body = {name: value for name, value in turn.items() if name != "session"}
-        answer = self._client.post(f"/v1/sessions/{quote(session, safe='')}/turns", json=body)
-        if answer.status_code != 202:
-            raise CallerError(f"the gateway answered {answer.status_code}: {answer.text}")
-        turn_id = answer.json()["turn_id"]
-        self._session[turn_id] = session
-        self._seen[turn_id] = 0
+        path = f"/v1/sessions/{quote(session, safe='')}/turns"
+        try:
+            answer = await self._client.request("POST", path, content=json.dumps(body).encode())
+        except ProblemError as error:
+            said = json.dumps(error.problem, ensure_ascii=False, separators=(",", ":"))
+            raise CallerError(f"the gateway answered {error.status}: {said}") from error
+        self._session[answer["turn_id"]] = session
 
-    def watch(self) -> None:
+    async def watch(self) -> None:
         """Print events until every turn has ended, for _WITHIN_S at the most."""
-        clock = SystemClock()
-        deadline_s = clock.monotonic_s() + _WITHIN_S
-        while len(self._ended) < len(self._session) and clock.monotonic_s() < deadline_s:
-            for turn_id in self._session.keys() - self._ended.keys():
-                turn = self._client.get(f"/v1/turns/{turn_id}").json()
-                self._print_events(turn_id)
-                if turn.get("status") in ENDED:
-                    self._ended[turn_id] = turn
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WITHIN_S):
+                await asyncio.gather(*map(self._follow, self._session))
+
+    async def _follow(self, turn_id: str) -> None:
+        async with self._streams, aclosing(self._client.turn(turn_id).events()) as events:
+            async for event in events:
+                if isinstance(event, Event):
+                    self._print_event(turn_id, event)
+        self._ended[turn_id] = await self._client.request("GET", f"/v1/turns/{turn_id}")
 
     def print_results(self) -> None:
         self._print("results")
@@ -107,12 +118,9 @@ class Conversation:
         self._print(f"  curl -s {url}/v1/sessions")
         self._print(f"  curl -s -X POST {url}/v1/sessions/hello/turns {options} -d '{hello}'")
 
-    def _print_events(self, turn_id: str) -> None:
-        answer = self._client.get(f"/v1/turns/{turn_id}/events", params={"after": self._seen[turn_id]})
-        for event in answer.json().get("events", []):
-            self._seen[turn_id] = event["seq"]
-            key = event.get("key") or ""
-            self._print(f"  {self._session[turn_id]:<16} {turn_id[-6:]} {event['seq']:>3}  {event['type']:<16} {key}")
+    def _print_event(self, turn_id: str, event: Event) -> None:
+        session = self._session[turn_id]
+        self._print(f"  {session:<16} {turn_id[-6:]} {event.seq:>3}  {event.type:<16} {event.key}")
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)

@@ -173,6 +173,9 @@ def _free_port(host: str, port: int) -> int:
 
 
 def _is_ready(client: httpx2.Client, url: str) -> bool:
+    """Whether the gateway is ready and knows a workflow, by one try of each: argosy.client would repeat a try for as
+    long as nobody answers, and meanwhile nobody would see that a child has ended.
+    """
     try:
         if client.get(f"{url}/readyz").status_code != 200:
             return False

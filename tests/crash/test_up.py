@@ -147,3 +147,38 @@ async def test_up_starts_nothing_for_an_address_that_others_can_reach(idle_fleet
     assert code == 1
     (line,) = _said(output)
     assert line.startswith("argosy: HOST=0.0.0.0 is not a loopback address")
+
+
+async def test_a_demonstration_shows_the_events_and_the_results_of_its_turns(idle_fleet: Fleet) -> None:
+    demo = idle_fleet.folder / "turns.jsonl"
+    demo.write_text(
+        '{"session": "says", "workflow": "echo", "input": {"summary": "ä"}}\n'
+        '{"session": "other one", "workflow": "echo", "input": [1]}\n'
+    )
+
+    code, output = await asyncio.to_thread(lambda: idle_fleet.run("up", "--demo", str(demo), "--once", "--port", "0"))
+
+    said = _said(output)
+    assert code == 0, output
+    assert "posted 2 turns of turns.jsonl to 2 sessions" in said
+    for session, result in (("says", '"ä"'), ("other one", "[1]")):
+        shown = [line.removeprefix(f"  {session:<16} ") for line in said if line.startswith(f"  {session:<16} ")]
+        assert [line[7:].rstrip() for line in shown[:-1]] == [
+            "  1  turn.started",
+            "  2  step.completed   answer",
+            "  3  turn.completed",
+        ]
+        assert shown[-1] == f"completed: {result}"
+    assert said.index("results") < said.index("try next")
+
+
+async def test_a_turn_of_a_demonstration_that_is_refused_is_one_line(idle_fleet: Fleet) -> None:
+    demo = idle_fleet.folder / "turns.jsonl"
+    demo.write_text('{"session": "says", "workflow": "nowhere"}\n')
+
+    code, output = await asyncio.to_thread(lambda: idle_fleet.run("up", "--demo", str(demo), "--once", "--port", "0"))
+
+    assert code == 1
+    assert _said(output)[-1].startswith(
+        'argosy: the gateway answered 422: {"type":"urn:argosy:problem:unknown_workflow"'
+    )
