@@ -61,14 +61,22 @@ def begun(kind: str, key: bytes = KEY) -> tuple[tuple[str, bytes], ...]:
 
 
 async def raw(address: str, kind: str, messages: list[bytes], metadata: Any) -> tuple[grpc.StatusCode, list[bytes]]:
-    """How a call ends that begins with this metadata, and what was answered."""
+    """How a call ends that begins with this metadata, and what was answered.
+
+    A write to a call that has just been refused would end it here with a code of gRPC's own, so each waits for a word
+    of the other side: first for its greeting, then for an answer.
+    """
     answers: list[bytes] = []
     async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(5):
         call = channel.stream_stream(path_of(METHODS[kind]))(metadata=metadata)
         try:
-            for message in messages:  # the call may be refused before they are through
+            await call.initial_metadata()
+            for message in messages:
+                if call.done():
+                    break
                 await call.write(message)
-            async for answer in call:
+                if (answer := await call.read()) is grpc.aio.EOF:
+                    break
                 answers.append(answer)
         except grpc.aio.AioRpcError as error:
             return error.code(), answers
