@@ -29,9 +29,10 @@ from argosy.store.pool import is_read_only, unavailable
 
 log = structlog.get_logger()
 
-_RECORDS_MAX: Final = 2_000  # per call
-_SIZE_BYTES_MAX: Final = 8_388_608  # per call; its first request may be larger
-_RECONNECT_S: Final = 0.2
+# Of one call: what comes meanwhile waits for its end, so a call does not grow with the queue.
+_RECORDS_MAX: Final = 2_000
+_SIZE_BYTES_MAX: Final = 8_388_608  # its first request may be larger
+_RECONNECT_S: Final = 0.2  # between two tries; every append meanwhile is refused at once
 
 _encode_headers = msgspec.msgpack.Encoder().encode
 

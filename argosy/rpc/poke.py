@@ -25,10 +25,10 @@ from argosy.rpc.worker_pb2 import DESCRIPTOR, PokeRequest, SignalledTurn
 POKE: Final = DESCRIPTOR.services_by_name["Worker"].methods_by_name["Poke"]
 SPACING_S: Final = 0.004  # at most 250 messages a second per worker; the first after a pause is sent at once
 FAILED_PAUSE_S: Final = 0.25  # a worker that is gone is called, and `then` told of it, no more often than this
-TIMEOUT_S: Final = 1.0
-IDLE_S: Final = 60.0
+TIMEOUT_S: Final = 1.0  # a worker answers within milliseconds; after about this time it looks by itself
+IDLE_S: Final = 60.0  # a stream costs memory and a socket at both ends, and opening it again a few round trips
 TURNS_MAX: Final = 64  # signalled turns beyond this are not named: among so many no single one is urgent
-LAZY_S: Final = 0.01
+LAZY_S: Final = 0.01  # its worker was told before: this only lets more of such pokes share one message
 
 
 class Hint(NamedTuple):

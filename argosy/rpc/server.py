@@ -10,7 +10,9 @@ from argosy.errors import SettingError
 from argosy.process import fork
 from argosy.rpc.verify_calls import SilentBounds, VerifyCalls
 
+# For calls under way at the end: a poke is answered within milliseconds, and a gateway opens its streams anew.
 _STOP_S: Final = 1.0
+# Of a request, as proto/argosy/rpc/watch.proto says. A poke that names every bucket has some kilobytes.
 _MESSAGE_SIZE_BYTES_MAX: Final = 1_048_576
 _OPTIONS: Final = [
     ("grpc.max_receive_message_length", _MESSAGE_SIZE_BYTES_MAX),
