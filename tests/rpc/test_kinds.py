@@ -15,7 +15,7 @@ from argosy.rpc.signed_call import Callee, CallError
 from argosy.rpc.signing import NONCE_HEADER, PROOF_HEADER, WORKER_HEADER, SignatureError, Signer, nonce, proof
 from argosy.rpc.verify_calls import SilentBounds
 from tests.harness.metrics import value_of
-from tests.harness.relay import Change, Relay
+from tests.harness.relay import Change, Relay, call_raw
 from tests.harness.silent import SILENT
 from tests.rpc.kinds import KEY, METHODS, Process, Text
 
@@ -61,26 +61,7 @@ def begun(kind: str, key: bytes = KEY) -> tuple[tuple[str, bytes], ...]:
 
 
 async def raw(address: str, kind: str, messages: list[bytes], metadata: Any) -> tuple[grpc.StatusCode, list[bytes]]:
-    """How a call ends that begins with this metadata, and what was answered.
-
-    A write to a call that has just been refused would end it here with a code of gRPC's own, so each waits for a word
-    of the other side: first for its greeting, then for an answer.
-    """
-    answers: list[bytes] = []
-    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(5):
-        call = channel.stream_stream(path_of(METHODS[kind]))(metadata=metadata)
-        try:
-            await call.initial_metadata()
-            for message in messages:
-                if call.done():
-                    break
-                await call.write(message)
-                if (answer := await call.read()) is grpc.aio.EOF:
-                    break
-                answers.append(answer)
-        except grpc.aio.AioRpcError as error:
-            return error.code(), answers
-        return await call.code(), answers
+    return await call_raw(address, path_of(METHODS[kind]), messages, metadata)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What was said on one stream says nothing on another, and nothing on its own in another order: real gRPC, recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -18,7 +18,7 @@ from tests.dispatch.said import Said
 from tests.dispatch.stream.gateway import KEY, METHOD, Gateway
 from tests.dispatch.stream.owner import Owner
 from tests.harness.metrics import value_of
-from tests.harness.relay import Change, Relay
+from tests.harness.relay import Change, Relay, call_raw
 from tests.harness.silent import SILENT
 
 
@@ -35,28 +35,11 @@ async def through(owner: Owner, relay: Relay) -> AsyncIterator[Gateway]:
         yield gateway
 
 
-async def say_again(
-    address: str, messages: Sequence[bytes], metadata: Sequence[tuple[str, Any]], method: str = METHOD
-) -> tuple[grpc.StatusCode, list[bytes]]:
-    """How a stream ends that begins like a recorded one, and what was answered."""
-    answers: list[bytes] = []
-    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(5):
-        call = channel.stream_stream(method)(metadata=metadata)
-        try:
-            for message in messages:  # the call may be refused before they are through
-                await call.write(message)
-            async for answer in call:
-                answers.append(answer)
-        except grpc.aio.AioRpcError as error:
-            return error.code(), answers
-        return await call.code(), answers
-
-
 async def test_recorded_messages_open_no_second_stream(owner: Owner, relay: Relay, through: Gateway) -> None:
     await through.subscribe(turn_id=owner.turn().turn_id)
     (recorded,) = relay.calls
 
-    code, answers = await say_again(owner.address, recorded.requests, recorded.metadata)
+    code, answers = await call_raw(owner.address, METHOD, recorded.requests, recorded.metadata)
 
     assert recorded.requests
     assert (code, answers) == (grpc.StatusCode.UNAUTHENTICATED, [])
@@ -69,7 +52,7 @@ async def test_recorded_messages_mean_nothing_to_another_worker(owner: Owner, re
     other = Owner()
     await other.start()
 
-    code, answers = await say_again(other.address, recorded.requests, recorded.metadata)
+    code, answers = await call_raw(other.address, METHOD, recorded.requests, recorded.metadata)
 
     assert (code, answers, other.subscribers.count) == (grpc.StatusCode.UNAUTHENTICATED, [], 0)
     await other.stop()
@@ -83,7 +66,7 @@ async def test_recorded_messages_mean_nothing_to_another_method(owner: Owner, re
     server = RpcServer(key=KEY, worker_id=owner.worker_id, host="127.0.0.1", port=0, silent=SILENT)
     await server.start(poke)
 
-    code, answers = await say_again(server.address, relay.calls[0].requests, relay.calls[0].metadata, path_of(POKE))
+    code, answers = await call_raw(server.address, path_of(POKE), relay.calls[0].requests, relay.calls[0].metadata)
 
     assert (code, answers, said.all) == (grpc.StatusCode.UNAUTHENTICATED, [], [])
     await server.stop()
