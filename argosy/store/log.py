@@ -28,7 +28,7 @@ class Fetched(NamedTuple):
     headers: bytes | None
 
 
-class Round(NamedTuple):
+class MemberRound(NamedTuple):
     """What a member's round found. topic_id: None when there is no such topic. held: the partitions that it holds.
     is_settled: it holds all that are its own.
     """
@@ -115,9 +115,9 @@ async def _trim(connection: Any, statement: str, what: tuple[Any, ...], position
     return False
 
 
-async def run_round(connection: Any, topic: str, member_id: uuid.UUID, ttl_s: float) -> Round:
+async def run_round(connection: Any, topic: str, member_id: uuid.UUID, ttl_s: float) -> MemberRound:
     """Say that the member lives for ttl_s more seconds, and return what it may read. ttl_s 0: the member leaves."""
-    return Round(*await connection.fetchrow(_SQL["run_round"], topic, member_id, ttl_s))
+    return MemberRound(*await connection.fetchrow(_SQL["run_round"], topic, member_id, ttl_s))
 
 
 async def measure(connection: Any, topic: str) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from argosy.workflow.journal import Journal, Park
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import StepOperation
 from argosy.workflow.replay import UNCERTAIN_EFFECT
-from argosy.workflow.threads import Label, Pool
+from argosy.workflow.threads import Label, ThreadPool
 
 log = structlog.get_logger()
 
@@ -74,7 +74,9 @@ class StepRunner:
 
     __slots__ = ("_bounds", "_journal", "_open", "_random", "_threads", "unheard")
 
-    def __init__(self, journal: Journal, attempt: OpenAttempt, threads: Pool, bounds: Bounds, random: Random) -> None:
+    def __init__(
+        self, journal: Journal, attempt: OpenAttempt, threads: ThreadPool, bounds: Bounds, random: Random
+    ) -> None:
         self._journal = journal
         self._open = attempt
         self._threads = threads

@@ -22,7 +22,7 @@ from argosy.errors import WorkflowError
 from argosy.process import fork
 from argosy.workflow.context import Context
 from argosy.workflow.driver import Driver
-from argosy.workflow.threads import Job, Label, Pool
+from argosy.workflow.threads import Job, Label, ThreadPool
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -132,7 +132,12 @@ class OwnThread:
     """The thread of one attempt. The turn's loop runs `code` for it."""
 
     def __init__(
-        self, function: Callable[..., Any], context: Context, driver: Driver, arguments: tuple[Any, ...], threads: Pool
+        self,
+        function: Callable[..., Any],
+        context: Context,
+        driver: Driver,
+        arguments: tuple[Any, ...],
+        threads: ThreadPool,
     ) -> None:
         self._driver = driver
         self._threads = threads

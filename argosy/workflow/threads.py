@@ -63,7 +63,7 @@ class Job:
             return False
 
 
-class Pool:
+class ThreadPool:
     """Threads of one kind. Used on one event loop; any thread may read abandoned, is_exhausted and waiting.
 
     size: threads for calls that were not given up. abandoned_max: further threads, in place of those that abandoned
@@ -249,8 +249,8 @@ class Threads(NamedTuple):
     common pool, workflows that wait for steps would take the threads that the steps need.
     """
 
-    steps: Pool
-    workflows: Pool
+    steps: ThreadPool
+    workflows: ThreadPool
 
     def close(self) -> None:
         for pool in self:
@@ -268,6 +268,6 @@ class Threads(NamedTuple):
 def make_threads(*, steps: int, workflows: int, abandoned_max: int) -> Threads:
     """Make the two pools. abandoned_max: of each pool."""
     return Threads(
-        Pool("step", size=steps, abandoned_max=abandoned_max, idle_max=steps),
-        Pool("workflow", size=workflows, abandoned_max=abandoned_max, idle_max=0),
+        ThreadPool("step", size=steps, abandoned_max=abandoned_max, idle_max=steps),
+        ThreadPool("workflow", size=workflows, abandoned_max=abandoned_max, idle_max=0),
     )

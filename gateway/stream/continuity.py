@@ -8,7 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 
-class Verdict(Enum):
+class Judgement(Enum):
     """What to do with an item from an owner."""
 
     SEND = "send"
@@ -28,22 +28,22 @@ class LastEvent(NamedTuple):
     checked: int
 
 
-def judge_event(last: LastEvent, lineage: int, seq: int) -> Verdict:
+def judge_event(last: LastEvent, lineage: int, seq: int) -> Judgement:
     """Return what to do with a durable event from an owner."""
     if not last.seq:
-        return Verdict.SEND if seq == 1 else Verdict.READ
+        return Judgement.SEND if seq == 1 else Judgement.READ
     if lineage > last.checked:
-        return Verdict.READ  # history may have forked before the client's last event
+        return Judgement.READ  # history may have forked before the client's last event
     if seq <= last.seq or lineage < last.lineage:
-        return Verdict.DROP
-    return Verdict.SEND if seq == last.seq + 1 else Verdict.READ
+        return Judgement.DROP
+    return Judgement.SEND if seq == last.seq + 1 else Judgement.READ
 
 
-def judge_frame(last: LastEvent, lineage: int, seq: int, attempt: int) -> Verdict:
+def judge_frame(last: LastEvent, lineage: int, seq: int, attempt: int) -> Judgement:
     """Return what to do with a frame from an owner. lineage, seq: of the durable event that the frame follows."""
     if seq > last.seq or lineage > last.checked:
-        return Verdict.READ
-    return Verdict.SEND if attempt == last.attempt else Verdict.DROP
+        return Judgement.READ
+    return Judgement.SEND if attempt == last.attempt else Judgement.DROP
 
 
 def lineage_of(epoch: int) -> int:

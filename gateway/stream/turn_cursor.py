@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from argosy.gateway.stream import continuity
 from argosy.gateway.stream.channel_view import ChannelItem, ChannelMessage, ChannelView
-from argosy.gateway.stream.continuity import Continuity, LastEvent, Verdict
+from argosy.gateway.stream.continuity import Continuity, Judgement, LastEvent
 from argosy.gateway.stream.event_id import ANY_LINEAGE, EventId
 from argosy.gateway.stream.message import Message, Part, frame_data, make_message, moment, resync_data
 from argosy.store.turn import EventRow
@@ -107,9 +107,9 @@ class TurnCursor:
             verdict = continuity.judge_event(self.last, what.lineage, what.seq)
         else:
             verdict = continuity.judge_frame(self.last, what.lineage, what.seq, what.attempt)
-        if verdict is Verdict.READ and not has_read:
+        if verdict is Judgement.READ and not has_read:
             return None
-        if verdict is not Verdict.SEND:
+        if verdict is not Judgement.SEND:
             return []
         if field == "event":
             at = moment(what.at_us)

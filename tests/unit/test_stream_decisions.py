@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.gateway.stream.channel_view import ChannelItem, ChannelMessage, ChannelView
-from argosy.gateway.stream.continuity import Continuity, LastEvent, Verdict, compare, judge_event, judge_frame
+from argosy.gateway.stream.continuity import Continuity, Judgement, LastEvent, compare, judge_event, judge_frame
 from argosy.gateway.stream.event_id import ANY_LINEAGE, EventId, parse, parse_from
 from argosy.gateway.stream.message import Message, Part
 from argosy.gateway.stream.place_cipher import PlaceCipher
@@ -82,36 +82,36 @@ LAST = LastEvent(lineage=2, seq=5, attempt=1, checked=2)
 @pytest.mark.parametrize(
     ("last", "lineage", "seq", "expected"),
     [
-        (LAST, 2, 6, Verdict.SEND),
-        (LAST, 2, 5, Verdict.DROP),
-        (LAST, 2, 1, Verdict.DROP),
-        (LAST, 2, 7, Verdict.READ),
-        (LAST, 1, 6, Verdict.DROP),  # of an owner of a history that was given up
-        (LAST, 3, 6, Verdict.READ),  # history may have forked: is the fifth still the fifth?
-        (LAST, 3, 4, Verdict.READ),
-        (LAST._replace(checked=3), 3, 6, Verdict.SEND),
-        (LAST._replace(checked=3), 3, 4, Verdict.DROP),
-        (LastEvent(0, 0, 0, 0), 2, 1, Verdict.SEND),
-        (LastEvent(0, 0, 0, 0), 2, 2, Verdict.READ),
+        (LAST, 2, 6, Judgement.SEND),
+        (LAST, 2, 5, Judgement.DROP),
+        (LAST, 2, 1, Judgement.DROP),
+        (LAST, 2, 7, Judgement.READ),
+        (LAST, 1, 6, Judgement.DROP),  # of an owner of a history that was given up
+        (LAST, 3, 6, Judgement.READ),  # history may have forked: is the fifth still the fifth?
+        (LAST, 3, 4, Judgement.READ),
+        (LAST._replace(checked=3), 3, 6, Judgement.SEND),
+        (LAST._replace(checked=3), 3, 4, Judgement.DROP),
+        (LastEvent(0, 0, 0, 0), 2, 1, Judgement.SEND),
+        (LastEvent(0, 0, 0, 0), 2, 2, Judgement.READ),
     ],
 )
-def test_what_is_done_with_an_event(last: LastEvent, lineage: int, seq: int, expected: Verdict) -> None:
+def test_what_is_done_with_an_event(last: LastEvent, lineage: int, seq: int, expected: Judgement) -> None:
     assert judge_event(last, lineage, seq) is expected
 
 
 @pytest.mark.parametrize(
     ("lineage", "seq", "attempt", "expected"),
     [
-        (2, 5, 1, Verdict.SEND),
-        (2, 3, 1, Verdict.SEND),
-        (2, 6, 1, Verdict.READ),
-        (3, 5, 1, Verdict.READ),
-        (1, 5, 1, Verdict.SEND),  # of a former owner: its step goes on
-        (2, 5, 0, Verdict.DROP),
-        (2, 5, 2, Verdict.DROP),
+        (2, 5, 1, Judgement.SEND),
+        (2, 3, 1, Judgement.SEND),
+        (2, 6, 1, Judgement.READ),
+        (3, 5, 1, Judgement.READ),
+        (1, 5, 1, Judgement.SEND),  # of a former owner: its step goes on
+        (2, 5, 0, Judgement.DROP),
+        (2, 5, 2, Judgement.DROP),
     ],
 )
-def test_what_is_done_with_a_frame(lineage: int, seq: int, attempt: int, expected: Verdict) -> None:
+def test_what_is_done_with_a_frame(lineage: int, seq: int, attempt: int, expected: Judgement) -> None:
     assert judge_frame(LAST, lineage, seq, attempt) is expected
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from argosy import StepFailedError, step
 from argosy.errors import OwnershipLostError
-from argosy.workflow.threads import Job, Label, Pool, make_threads
+from argosy.workflow.threads import Job, Label, ThreadPool, make_threads
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
 
@@ -25,11 +25,11 @@ def stuck() -> Iterator[threading.Event]:
     event.set()
 
 
-def pool(size: int = 2, abandoned_max: int = 2) -> Pool:
-    return Pool("test", size=size, abandoned_max=abandoned_max, idle_max=size)
+def pool(size: int = 2, abandoned_max: int = 2) -> ThreadPool:
+    return ThreadPool("test", size=size, abandoned_max=abandoned_max, idle_max=size)
 
 
-async def hang(threads: Pool, stuck: threading.Event, times: int) -> list[Job]:
+async def hang(threads: ThreadPool, stuck: threading.Event, times: int) -> list[Job]:
     """Calls that are abandoned while they run."""
     jobs = []
     for _ in range(times):
@@ -70,7 +70,7 @@ async def test_threads_that_took_the_place_of_others_end_when_those_come_back(st
     def count() -> int:
         return sum(thread.name == "returns" for thread in threading.enumerate())
 
-    threads = Pool("returns", size=1, abandoned_max=9, idle_max=1)
+    threads = ThreadPool("returns", size=1, abandoned_max=9, idle_max=1)
     await hang(threads, stuck, 5)
     assert count() == 5
 
