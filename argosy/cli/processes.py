@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from argosy.address import check_reach
 from argosy.cli.options import ParentFd, dsn_of, load_settings
 from argosy.process.ending import leave
 
@@ -40,6 +41,7 @@ def gateway(parent_fd: ParentFd = None) -> None:
 
     settings = load_settings()
     dsn_of(settings)
+    check_reach(settings.host, is_remote_allowed=settings.gateway_allow_remote)  # before the worker is started
     with inline_worker(settings):
         code = run(settings, parent_fd)
     leave(code)
