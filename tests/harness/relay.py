@@ -17,6 +17,22 @@ def as_it_is(messages: list[bytes]) -> list[bytes]:
     return sent
 
 
+def nth_changed(n: int, change: Callable[[bytes], list[bytes]]) -> Change:
+    """Change the nth message of a direction."""
+    count = 0
+
+    def apply(messages: list[bytes]) -> list[bytes]:
+        nonlocal count
+        sent: list[bytes] = []
+        for each in messages:
+            count += 1
+            sent += change(each) if count == n else [each]
+        messages.clear()
+        return sent
+
+    return apply
+
+
 class Recorded:
     """One call: how it began, and what both sides said."""
 

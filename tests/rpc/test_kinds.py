@@ -15,7 +15,7 @@ from argosy.rpc.signed_call import Callee, CallError
 from argosy.rpc.signing import NONCE_HEADER, PROOF_HEADER, WORKER_HEADER, SignatureError, Signer, nonce, proof
 from argosy.rpc.verify_calls import SilentBounds
 from tests.harness.metrics import value_of
-from tests.harness.relay import Change, Relay, call_raw
+from tests.harness.relay import Relay, call_raw, nth_changed
 from tests.harness.silent import SILENT
 from tests.rpc.kinds import KEY, METHODS, Process, Text
 
@@ -184,22 +184,6 @@ async def test_what_is_meant_for_another_process_is_refused(process: Process, re
     assert process.kinds.heard == []
 
 
-def changed(n: int, change: Callable[[bytes], list[bytes]]) -> Change:
-    """Change the nth message of a direction."""
-    count = 0
-
-    def apply(messages: list[bytes]) -> list[bytes]:
-        nonlocal count
-        sent: list[bytes] = []
-        for each in messages:
-            count += 1
-            sent += change(each) if count == n else [each]
-        messages.clear()
-        return sent
-
-    return apply
-
-
 TAMPERED = pytest.mark.parametrize(
     "change",
     [
@@ -216,7 +200,7 @@ TAMPERED = pytest.mark.parametrize(
 async def test_requests_that_were_tampered_with_end_the_call(
     process: Process, relay: Relay, kind: str, change: Callable[[bytes], list[bytes]]
 ) -> None:
-    relay.requests = changed(2, change)
+    relay.requests = nth_changed(2, change)
     async with Peer(Callee(process.id, relay.address), KEY) as peer:
         with pytest.raises(CallError):
             await say(peer, kind, "a", "b", "c")
@@ -229,7 +213,7 @@ async def test_requests_that_were_tampered_with_end_the_call(
 async def test_answers_that_were_tampered_with_are_not_believed(
     process: Process, relay: Relay, kind: str, change: Callable[[bytes], list[bytes]]
 ) -> None:
-    relay.responses = changed(2, change)
+    relay.responses = nth_changed(2, change)
     async with Peer(Callee(process.id, relay.address), KEY) as peer:
         with pytest.raises(SignatureError):
             await say(peer, kind, *(["a b c"] if kind == "ServerStreaming" else ["a", "b", "c"]))
@@ -237,7 +221,7 @@ async def test_answers_that_were_tampered_with_are_not_believed(
 
 @pytest.mark.parametrize("kind", ["Unary", "ClientStreaming"])
 async def test_an_only_answer_that_was_changed_is_not_believed(process: Process, relay: Relay, kind: str) -> None:
-    relay.responses = changed(1, lambda message: [message[:-1] + bytes([message[-1] ^ 1])])
+    relay.responses = nth_changed(1, lambda message: [message[:-1] + bytes([message[-1] ^ 1])])
     async with Peer(Callee(process.id, relay.address), KEY) as peer:
         with pytest.raises(SignatureError):
             await say(peer, kind, "a")
@@ -245,7 +229,7 @@ async def test_an_only_answer_that_was_changed_is_not_believed(process: Process,
 
 @pytest.mark.parametrize("kind", ["Unary", "ServerStreaming"])
 async def test_a_second_request_changes_nothing_where_there_is_one(process: Process, relay: Relay, kind: str) -> None:
-    relay.requests = changed(1, lambda message: [message, message])
+    relay.requests = nth_changed(1, lambda message: [message, message])
     async with Peer(Callee(process.id, relay.address), KEY) as peer:
         assert await say(peer, kind, "a") == (["heard a"] if kind == "Unary" else ["a"])
 

@@ -18,7 +18,7 @@ from tests.dispatch.said import Said
 from tests.dispatch.stream.gateway import KEY, METHOD, Gateway
 from tests.dispatch.stream.owner import Owner
 from tests.harness.metrics import value_of
-from tests.harness.relay import Change, Relay, call_raw
+from tests.harness.relay import Change, Relay, call_raw, nth_changed
 from tests.harness.silent import SILENT
 
 
@@ -91,15 +91,15 @@ async def test_who_says_that_it_is_another_worker_is_told_nothing(owner: Owner, 
 
 
 def without_the_third() -> Change:
-    return _nth_changed(lambda message: [])
+    return nth_changed(3, lambda message: [])
 
 
 def with_the_third_twice() -> Change:
-    return _nth_changed(lambda message: [message, message])
+    return nth_changed(3, lambda message: [message, message])
 
 
 def with_the_third_changed() -> Change:
-    return _nth_changed(lambda message: [message[:-1] + bytes([message[-1] ^ 1])])
+    return nth_changed(3, lambda message: [message[:-1] + bytes([message[-1] ^ 1])])
 
 
 def with_the_third_after_the_fourth() -> Change:
@@ -109,7 +109,7 @@ def with_the_third_after_the_fourth() -> Change:
         kept.append(message)
         return []
 
-    changed = _nth_changed(change)
+    changed = nth_changed(3, change)
 
     def swapped(messages: list[bytes]) -> list[bytes]:
         held = kept[:]
@@ -117,21 +117,6 @@ def with_the_third_after_the_fourth() -> Change:
         return changed(messages) + held
 
     return swapped
-
-
-def _nth_changed(change: Any, n: int = 3) -> Change:
-    count = 0
-
-    def changed(messages: list[bytes]) -> list[bytes]:
-        nonlocal count
-        sent: list[bytes] = []
-        for each in messages:
-            count += 1
-            sent += change(each) if count == n else [each]
-        messages.clear()
-        return sent
-
-    return changed
 
 
 TAMPERED = pytest.mark.parametrize(
