@@ -114,12 +114,13 @@ class Dispatcher:
                 self.hub.written(flushed.answer, flushed.entries)
         # Who awaited the flush goes on, and followers hear of the events, before anything that the flush sets going.
         await asyncio.sleep(0)
-        if timers := flushed.timers():
+        if rows_due_s := flushed.rows_due_s():
             with self._rounds.outlive():
-                self.inbox.expect(timers)
-            if addressed := flushed.addressed():
-                self.starts.poke()
-                self._background.spawn(self.others.tell_owners(addressed, self._claims))
+                self.inbox.expect(rows_due_s)
+            with self._rounds.outlive():
+                if addressed := flushed.addressed():
+                    self.starts.poke()
+                    self._background.spawn(self.others.tell_owners(addressed, self._claims))
         if inbox_ids := flushed.moved():
             with self._rounds.outlive():
                 self.inbox.moved(inbox_ids)

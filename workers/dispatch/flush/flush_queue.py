@@ -70,8 +70,8 @@ class Flushed:
     moves: list[LooseMove]
     placements: list[Placement]
 
-    def timers(self) -> list[float]:
-        """Return in how many seconds each timer falls due that was written."""
+    def rows_due_s(self) -> list[float]:
+        """Return in how many seconds each inbox row falls due that was written: timers, and rows for other turns."""
         return [row.due_s for entry in self.entries for row in entry.inbox.values()]
 
     def addressed(self) -> set[int]:

@@ -83,7 +83,7 @@ class Inbox:
         self._work.set()
 
     def expect(self, due_s: list[float]) -> None:
-        """Timers were written that fall due in due_s: look when the first does, if that is before the next look."""
+        """Rows were written that fall due in due_s: look when the first does, if that is before the next look."""
         if (first_s := min(due_s)) < self._poll_interval_s():
             asyncio.get_running_loop().call_later(first_s + _TIMER_SLACK_S, self._work.set)
 
