@@ -58,7 +58,7 @@ LOWEST := tests/unit tests/workflow/test_payload.py tests/workflow/test_emit.py 
 lowest: .venv-lowest/installed
 	@sh tests/install_needs.sh
 	@.venv-lowest/bin/python -c '$(JARS)'
-	.venv-lowest/bin/python -m pytest -m "not slow and not packages" $(LOWEST) $(ARGS)
+	.venv-lowest/bin/python -m pytest -m "not slow and not packages" -n $(JOBS) --dist loadfile $(LOWEST) $(ARGS)
 	NO_MKDOCS_2_WARNING=1 .venv-lowest/bin/mkdocs build --strict --clean --site-dir .venv-lowest/site
 
 packages: .venv/installed-dev

@@ -358,6 +358,13 @@ class Settings(BaseSettings):
         description="An idle connection is closed after this. Longer than clients and proxies keep one: the side that "
         "sends requests must be the one that closes it.",
     )
+    gateway_key_lookup_s: float = Field(
+        default=0.25,
+        gt=0,
+        le=60,
+        description="How long a gateway looks for the turn that an idempotency key was used for; without an answer the "
+        "turn's owner finds it.",
+    )
     gateway_stop_s: float = Field(
         default=20.0,
         ge=2,

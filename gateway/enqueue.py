@@ -6,8 +6,8 @@
 | not appended   | 503 log_unavailable: certainly not accepted       |
 | unknown        | 504 outcome_unknown: repeat it with the same key  |
 
-The gateway first looks an idempotency key up in Postgres, for LOOKUP_S at the most. Without an answer, the owner of the
-session finds repetitions when it accepts them, and their ids resolve to the first turn all the same.
+The gateway first looks an idempotency key up in Postgres, for GATEWAY_KEY_LOOKUP_S at the most. Without an answer, the
+owner of the session finds repetitions when it accepts them, and their ids resolve to the first turn all the same.
 """
 
 import asyncio
@@ -27,7 +27,6 @@ from argosy.log import Appended, LogWriter, Outcome
 from argosy.store.pool import Pool
 from argosy.store.turn import find_turns_by_key
 
-LOOKUP_S: Final = 0.25
 LOOKUP_PAUSE_S: Final = 1.0  # after a look-up that failed: not every keyed turn must wait for a dead Postgres
 RETRY_AFTER_S: Final = 1.0
 
@@ -56,6 +55,7 @@ class Enqueue:
     ) -> None:
         self._lane = settings.lane
         self._lag_s_max = settings.gateway_lag_max_s
+        self._lookup_s = settings.gateway_key_lookup_s
         self._append_timeout_s = settings.log_append_timeout_s
         self._needs_wake = settings.log_backend == "postgres"
         self._writer = writer
@@ -127,13 +127,13 @@ class Enqueue:
         )
 
     async def _known(self, tenant: str, turns: list[Admitted]) -> dict[int, Accepted | Problem]:
-        """Return the answers to turns whose key was used before, by index; none without Postgres within LOOKUP_S."""
+        """Return the answers to turns whose key was used before, by index; none without Postgres in time."""
         keyed = [index for index, turn in enumerate(turns) if turn.key]
         now_s = self._clock.monotonic_s()
         if not keyed or now_s < self._no_lookup_until_s:
             return {}
         try:
-            async with asyncio.timeout(LOOKUP_S):
+            async with asyncio.timeout(self._lookup_s):
                 found = await find_turns_by_key(
                     self._pool,
                     [turns[index].session_id for index in keyed],

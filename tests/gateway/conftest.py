@@ -48,7 +48,10 @@ def tenant() -> str:
 
 @pytest.fixture
 def settings(gateway_dsn: str, tmp_path: Path) -> Settings:
-    return config.load({}, state_db_uri=gateway_dsn, argosy_data_dir=tmp_path, allow_tenant_header=True)
+    """A key is looked for as long as it takes: how long Postgres needs is not what these tests are about."""
+    return config.load(
+        {}, state_db_uri=gateway_dsn, argosy_data_dir=tmp_path, allow_tenant_header=True, gateway_key_lookup_s=30.0
+    )
 
 
 @asynccontextmanager
