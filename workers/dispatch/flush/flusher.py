@@ -81,6 +81,8 @@ class Flusher:
         self._answered.set()
         self._sent_s = 0.0
         self._lazy: asyncio.TimerHandle | None = None
+        # Not the running loop: what records is the code of a turn, maybe, under the turn's own loop.
+        self._loop = asyncio.get_running_loop()
         self._observe_s = telemetry.FLUSH_S.labels(stream="flush").observe
         self._observe_turns = telemetry.FLUSH_TURNS.labels(stream="flush").observe
         self._count = telemetry.FLUSHES.labels(stream="flush").inc
@@ -113,7 +115,7 @@ class Flusher:
         if self._queue.is_full_batch:
             self._work.set()
         elif self._lazy is None:
-            self._lazy = asyncio.get_running_loop().call_later(_LAZY_S, self._wake_lazily)
+            self._lazy = self._loop.call_later(_LAZY_S, self._wake_lazily)
 
     def move(self, move: LooseMove) -> None:
         self._queue.move(move)
@@ -129,7 +131,7 @@ class Flusher:
 
     def durable(self, turn: Turn) -> asyncio.Future[None]:
         """Return a future: done when all that the turn wrote is committed; OwnershipLostError when it never will be."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = self._loop.create_future()
         turn.await_commit(future)  # one for each caller: a task that is cancelled cancels what it awaits
         self.add(turn)
         return future
