@@ -6,9 +6,15 @@
     │   ├── PayloadTooLargeError    an input, result or signal is over its bound
     │   ├── EncodingError           a value cannot be written down as JSON
     │   ├── WorkflowError           a workflow or step is declared or used wrongly
-    │   └── RecordError             a log record cannot be decoded
-    │       ├── NewerRecordError    … because a newer Argosy wrote it
-    │       └── InvalidRecordError  it can be decoded, but the API would have refused what it asks for
+    │   ├── RecordError             a log record cannot be decoded
+    │   │   ├── NewerRecordError    … because a newer Argosy wrote it
+    │   │   └── InvalidRecordError  it can be decoded, but the API would have refused what it asks for
+    │   ├── GraphInputError         operations, ids, vectors or lines for a graph break a rule
+    │   │   ├── CypherError         a query is no Cypher, writes, lacks a parameter, or is more than may be asked
+    │   │   └── GraphTooLargeError  an answer, or what is asked for, is over its bound
+    │   ├── GraphNotFoundError      there is no such graph
+    │   ├── KeyMismatchError        a key that was used for other operations
+    │   └── KeyExpiredError         a key so old that nobody knows whether it was used
     ├── FlushRefusedError           Postgres refuses what a flush contains; nothing was changed
     │   └── FlushSlowError          Postgres did not finish it in time: a smaller one may work; nothing was changed
     ├── UnavailableError            try again; nothing was changed
@@ -18,9 +24,14 @@
     │   │   ├── StoreReadOnlyError  … takes no writes: a standby, or default_transaction_read_only
     │   │   ├── StoreBusyError      … let a statement wait too long for a lock
     │   │   └── StoreSlowError      … did not finish a statement in time: a smaller one may work
+    │   ├── WrongOwnerError         a shard does not have the graph as the caller knows it: look it up again
+    │   ├── ShardUnavailableError   a shard cannot be reached, or refuses for want of room
+    │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
     ├── OutcomeUnknownError         it may have happened: try again with the same key
     ├── InternalError               a bug of Argosy's: what Postgres has is right, and is read again
+    ├── FencedError                 a later attempt or owner has written to the graph: this one is over (I4)
+    ├── GraphDeadlineError          a read was stopped at its deadline: it asks for too much, or the shard is busy
     ├── OwnershipLostError          this process may no longer write: it drops what it holds in memory (I4)
     └── StepError                   what user code sees of a step or a wait
         ├── StepFailedError         the step failed for good: no retries are left
@@ -72,6 +83,36 @@ class InvalidRecordError(RecordError):
     code = "invalid_record"
 
 
+class GraphInputError(CallerError):
+    code = "invalid_graph_input"
+
+
+class CypherError(GraphInputError):
+    """position: (line, column) in the query, both from 1; None: not known."""
+
+    code = "invalid_cypher"
+
+    def __init__(self, message: str, position: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class GraphTooLargeError(GraphInputError):
+    code = "graph_too_large"
+
+
+class GraphNotFoundError(CallerError):
+    code = "graph_not_found"
+
+
+class KeyMismatchError(CallerError):
+    code = "idempotency_mismatch"
+
+
+class KeyExpiredError(CallerError):
+    code = "key_expired"
+
+
 class FlushRefusedError(ArgosyError):
     code = "flush_refused"
 
@@ -109,6 +150,18 @@ class StoreSlowError(StoreUnavailableError):
     """Postgres was reached, but could not finish one statement, for want of time or memory."""
 
 
+class WrongOwnerError(UnavailableError):
+    code = "wrong_owner"
+
+
+class ShardUnavailableError(UnavailableError):
+    code = "shard_unavailable"
+
+
+class ViewLostError(UnavailableError):
+    code = "view_lost"
+
+
 class EffectNotStartedError(UnavailableError):
     """Raised by a step that knows that it has changed nothing. It is the only error after which an at_most_once step is
     tried again.
@@ -124,6 +177,15 @@ class OutcomeUnknownError(ArgosyError):
 
 class InternalError(ArgosyError):
     pass
+
+
+class FencedError(ArgosyError):
+    code = "fenced"
+
+
+class GraphDeadlineError(ArgosyError):
+    code = "graph_deadline"
+    retryable = True
 
 
 class OwnershipLostError(ArgosyError):

@@ -1,0 +1,138 @@
+"""What a shard and those who ask it say of graphs: which graph, under which claim, and what is found. Pure."""
+
+import uuid
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class GraphName(NamedTuple):
+    tenant: str
+    graph: str
+
+
+class GraphState(StrEnum):
+    """What a shard does for a graph that it has."""
+
+    ACTIVE = "active"
+    SEALED = "sealed"  # it is being moved: reads only
+    RETIRED = "retired"  # it was moved: nothing
+
+
+class GraphRef(NamedTuple):
+    """The graph that a call means. generation: how often it was moved."""
+
+    tenant: str
+    graph: str
+    incarnation: uuid.UUID
+    generation: int
+
+
+class Token(NamedTuple):
+    """Under which claim a turn's write is made: compared as (epoch, place, attempt) within a session. epoch: of the
+    partition's claim, which begins with the lineage; place: the turn's, in its session; attempt: of the turn.
+    """
+
+    session_id: uuid.UUID
+    epoch: int
+    place: int
+    attempt: int
+
+
+class WriteKey(NamedTuple):
+    """The key of a batch. made_at_ms: Unix milliseconds, when whoever made it did."""
+
+    key: str
+    made_at_ms: int
+
+
+class Source(NamedTuple):
+    """Which turn and step wrote a fact; both are empty when no turn did."""
+
+    turn_id: str = ""
+    step_key: str = ""
+
+
+class Applied(NamedTuple):
+    """What a batch came to, as it is stored under its key.
+
+    version: of the batch; 0 when it was refused. failed: the index of the operation whose condition did not hold, or
+    that needs what is not there; -1: none. reason: then why.
+    """
+
+    version: int
+    failed: int = -1
+    reason: str = ""
+
+
+class Node(NamedTuple):
+    """props: a JSON object."""
+
+    id: str
+    label: str
+    props: bytes
+    version: int
+    source: Source
+
+
+class Edge(NamedTuple):
+    src: str
+    type: str
+    dst: str
+    props: bytes
+    version: int
+    source: Source
+
+
+class Direction(StrEnum):
+    OUT = "out"
+    IN = "in"
+    BOTH = "both"
+
+
+class Neighborhood(NamedTuple):
+    """Nodes by distance from where it began (those first), edges between them. is_cut: a limit was reached."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+    is_cut: bool
+
+
+class Hit(NamedTuple):
+    """A node that was found. score: greater is better; comparable within one answer only."""
+
+    node: Node
+    score: float
+
+
+class LabelCount(NamedTuple):
+    """label: of nodes, or a type of edges. props: how many of them have each property, the most frequent first."""
+
+    label: str
+    total: int
+    props: list[tuple[str, int]]
+
+
+class Summary(NamedTuple):
+    """The schema that a graph has come to have. edges: types."""
+
+    nodes: list[LabelCount]
+    edges: list[LabelCount]
+
+
+class Stats(NamedTuple):
+    incarnation: uuid.UUID
+    generation: int
+    state: GraphState
+    node_count: int
+    edge_count: int
+    version: int
+    size_bytes: int
+    wal_size_bytes: int
+
+
+class Answer(NamedTuple):
+    """is_cut: there were more rows than row_limit, or more bytes than the limit."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    is_cut: bool

@@ -1,0 +1,182 @@
+"""Operations that change a graph: the one shape of writes in REST, in steps, in ingested lines and, as messages, in
+gRPC. Pure.
+
+    {"op": "upsert_node", "id": "ada", "label": "Person", "props": {"born": 1815}}
+    {"op": "upsert_edge", "src": "ada", "type": "KNOWS", "dst": "bob", "props": {"since": 1833}}
+    {"op": "merge_props", "id": "ada", "props": {"born": null}}
+    {"op": "delete_edge", "src": "ada", "type": "KNOWS", "dst": "bob"}
+    {"op": "delete_node", "id": "ada"}
+
+Rules:
+- An upsert sets label and all props; merge_props sets those that it names, and removes those that it names as null (RFC
+  7396, at the top level).
+- A node goes with its edges. An edge needs both of its nodes: they are there, or an earlier operation of the same batch
+  makes them.
+- A batch is applied whole or not at all. A condition that does not hold refuses its batch.
+- A version is the number of the batch that wrote a node or an edge last: 1, 2, … in each graph.
+- Integers have 64 bits with a sign; a number with a point or an exponent is a double.
+- Names (ids, labels, types, names of vectors) are any text of 1 to NAME_SIZE_BYTES_MAX bytes, without control
+  characters.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from argosy.errors import GraphInputError
+
+NAME_SIZE_BYTES_MAX: Final = 512
+OPS_MAX: Final = 10_000  # in one batch
+PROPS_SIZE_BYTES_MAX: Final = 1_048_576  # of one node or edge
+VECTORS_MAX: Final = 8  # of one node
+DIMENSION_MAX: Final = 4_096
+INT_MIN: Final = -(2**63)
+INT_MAX: Final = 2**63 - 1
+
+Props = dict[str, Any]
+
+
+class _Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="op"):
+    pass
+
+
+class UpsertNode(_Op, frozen=True, tag="upsert_node"):
+    """vectors: float32 by name; None leaves those that are there, as an upsert otherwise sets everything."""
+
+    id: str
+    label: str
+    props: Props = {}
+    vectors: dict[str, list[float]] | None = None
+    if_absent: bool = False
+    if_version: int | None = None
+
+
+class UpsertEdge(_Op, frozen=True, tag="upsert_edge"):
+    src: str
+    type: str
+    dst: str
+    props: Props = {}
+    if_absent: bool = False
+    if_version: int | None = None
+
+
+class MergeProps(_Op, frozen=True, tag="merge_props"):
+    """Of a node (id), or of an edge (src, type, dst), which is there."""
+
+    props: Props
+    id: str | None = None
+    src: str | None = None
+    type: str | None = None
+    dst: str | None = None
+    if_version: int | None = None
+
+
+class DeleteNode(_Op, frozen=True, tag="delete_node"):
+    """Of one that is not there nothing is deleted, and that is no error; so for an edge."""
+
+    id: str
+    if_version: int | None = None
+
+
+class DeleteEdge(_Op, frozen=True, tag="delete_edge"):
+    src: str
+    type: str
+    dst: str
+    if_version: int | None = None
+
+
+Op = UpsertNode | UpsertEdge | MergeProps | DeleteNode | DeleteEdge
+
+_decode_ops: Final = msgspec.json.Decoder(list[Op]).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def decode_ops(data: bytes) -> list[Op]:
+    """Return the operations of a JSON list. Raises GraphInputError, which names the operation and what is wrong."""
+    try:
+        ops = _decode_ops(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise GraphInputError(f"ops: {error}") from error
+    check_ops(ops)
+    return ops
+
+
+def encode_ops(ops: Sequence[Op]) -> bytes:
+    """Return the operations as `decode_ops` reads them: equal operations in equal bytes."""
+    return _encode(ops)
+
+
+def check_ops(ops: Sequence[Op]) -> None:
+    """Raise GraphInputError when one of them breaks a rule. Its message begins with ops[INDEX]."""
+    if not 1 <= len(ops) <= OPS_MAX:
+        raise GraphInputError(f"ops: a batch has 1 to {OPS_MAX} operations, not {len(ops)}")
+    for index, op in enumerate(ops):
+        if fault := _fault_of(op):
+            raise GraphInputError(f"ops[{index}]: {fault}")
+
+
+def fault_of_name(name: str) -> str:
+    """Return what is wrong with a name, as the end of a sentence "a name …"; empty when it is valid."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return "is no valid Unicode"
+    if not 1 <= size <= NAME_SIZE_BYTES_MAX:
+        return f"has 1 to {NAME_SIZE_BYTES_MAX} bytes, not {size}"
+    if not name.isprintable() and any(ord(each) < 0x20 or 0x7F <= ord(each) < 0xA0 for each in name):
+        return "has no control characters"
+    return ""
+
+
+def _fault_of(op: Op) -> str:
+    for name in ("id", "label", "src", "type", "dst"):
+        value = getattr(op, name, None)
+        if value is not None and (fault := fault_of_name(value)):
+            return f"{name} {fault}"
+    if isinstance(op, MergeProps):
+        edge = [op.src, op.type, op.dst]
+        if (op.id is None) == (None in edge) or (op.id is not None and edge != [None] * 3):
+            return "either id, or src, type and dst"
+    if isinstance(op, UpsertNode | UpsertEdge) and op.if_absent and op.if_version is not None:
+        return "if_absent and if_version contradict each other"
+    if isinstance(op, UpsertNode) and op.vectors and (fault := _fault_of_vectors(op.vectors)):
+        return fault
+    return "" if isinstance(op, DeleteNode | DeleteEdge) else _fault_of_props(op.props)
+
+
+def _fault_of_props(props: Props) -> str:
+    try:
+        size = len(_encode(props))
+    except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
+        return f"props cannot be JSON: {error}"
+    if size > PROPS_SIZE_BYTES_MAX:
+        return f"props have at most {PROPS_SIZE_BYTES_MAX} bytes as JSON, not {size}"
+    left: list[Any] = [props]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if bad := [key for key in value if not isinstance(key, str)]:
+                return f"a key of props is a text, not {bad[0]!r}"
+            left.extend(value.values())
+        elif isinstance(value, list | tuple):
+            left.extend(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            return f"{value} is no JSON number"
+        elif isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
+            return f"{value} does not fit into 64 bits with a sign"
+    return ""
+
+
+def _fault_of_vectors(vectors: dict[str, list[float]]) -> str:
+    if len(vectors) > VECTORS_MAX:
+        return f"a node has at most {VECTORS_MAX} vectors"
+    for name, vector in vectors.items():
+        if fault := fault_of_name(name):
+            return f"the name of a vector {fault}"
+        if not 1 <= len(vector) <= DIMENSION_MAX:
+            return f"vectors.{name} has 1 to {DIMENSION_MAX} numbers, not {len(vector)}"
+        if not all(map(math.isfinite, vector)) or not any(vector):
+            return f"vectors.{name} has finite numbers that are not all 0"
+    return ""

@@ -1,0 +1,104 @@
+"""The contract of a transport: how one shard is asked, in this process or in another one.
+
+Rules, which one conformance suite holds every adapter to (tests/shards/test_transport.py):
+- A call ends at its deadline, with GraphDeadlineError. One that writes may then have taken effect.
+- Errors are those of argosy/errors.py, whatever lies between. Besides those of the methods every call raises
+  WrongOwnerError, ShardUnavailableError and GraphInputError, and GraphTooLargeError when an answer is over its bound.
+- Nothing is tried again here, but for a call that was refused for the caller's clock, once.
+"""
+
+import builtins
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from argosy.graph.facts import (
+    Answer,
+    Applied,
+    Direction,
+    Edge,
+    GraphName,
+    GraphRef,
+    Hit,
+    Neighborhood,
+    Node,
+    Source,
+    Stats,
+    Summary,
+    Token,
+    WriteKey,
+)
+from argosy.graph.ops import Op
+
+
+class Transport(Protocol):
+    """One shard. deadline_s: how long the caller waits."""
+
+    async def create(self, ref: GraphRef, *, deadline_s: float) -> None: ...
+
+    async def drop(self, ref: GraphRef, *, deadline_s: float) -> None: ...
+
+    async def apply(
+        self,
+        ref: GraphRef,
+        ops: Sequence[Op],
+        *,
+        key: WriteKey | None,
+        token: Token | None,
+        source: Source,
+        deadline_s: float,
+    ) -> Applied:
+        """Raises FencedError, KeyMismatchError, KeyExpiredError."""
+
+    async def get_nodes(self, ref: GraphRef, ids: Sequence[str], *, deadline_s: float) -> list[Node | None]: ...
+
+    async def neighbors(
+        self,
+        ref: GraphRef,
+        ids: Sequence[str],
+        *,
+        types: Sequence[str] = (),
+        direction: Direction = Direction.BOTH,
+        depth: int = 1,
+        limit: int,
+        deadline_s: float,
+    ) -> Neighborhood: ...
+
+    async def scan(
+        self, ref: GraphRef, *, label: str = "", after: str = "", limit: int, deadline_s: float
+    ) -> list[Node]: ...
+
+    async def scan_edges(
+        self, ref: GraphRef, *, after: tuple[str, str, str] = ("", "", ""), limit: int, deadline_s: float
+    ) -> list[Edge]: ...
+
+    async def query(
+        self, ref: GraphRef, cypher: str, params: dict[str, Any], *, row_limit: int, deadline_s: float
+    ) -> Answer:
+        """Answer a query with what is committed when it arrives. Raises CypherError, ViewLostError."""
+
+    async def search(
+        self,
+        ref: GraphRef,
+        text: str,
+        *,
+        vector: tuple[str, Sequence[float]] | None = None,
+        limit: int,
+        deadline_s: float,
+    ) -> list[Hit]:
+        """By text, by a vector (its name and numbers), or by both: then by reciprocal rank fusion."""
+
+    async def summary(self, ref: GraphRef, *, deadline_s: float) -> Summary: ...
+
+    async def bulk_load(
+        self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], *, source: Source, deadline_s: float
+    ) -> Applied: ...
+
+    async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]: ...
+
+    async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats: ...
+
+    def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncIterator[bytes]: ...
+
+    async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,145 @@
+"""The contract of a graph engine: the durable graphs in a shard's folder, each in a file of its own.
+
+Rules, which one conformance suite holds every adapter to (tests/shards/test_engine.py):
+- What `apply` returned is durable: kill -9 at any moment loses none of it, and the file opens.
+- A batch is applied whole or not at all, and once per key: the key, a digest of the operations and the answer are
+  stored in the transaction that applies them. The same key again answers the stored answer; with other operations it is
+  refused as KEY_MISMATCH; a key that was made longer ago than the horizon and is not stored, as KEY_EXPIRED.
+- A key is looked up before the fence is asked: a late call is FENCED, or it is what was applied already.
+- The fence: of each session the graph keeps the highest token that wrote, and a lower one is FENCED.
+- An incarnation is one life of a graph: from its Create to its Drop. A call for another incarnation, for another
+  generation, or for a graph that is sealed or retired here changes nothing: WRONG_OWNER. A file comes into being by
+  `create` alone, and never for an incarnation that was dropped here.
+- Reads see every batch that was applied before they began.
+
+Every method may be called from any thread; those that write run one at a time per graph. Nothing here knows asyncio,
+gRPC or Postgres.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from argosy.graph.facts import (
+    Applied,
+    Direction,
+    Edge,
+    GraphName,
+    GraphRef,
+    GraphState,
+    Hit,
+    Neighborhood,
+    Node,
+    Source,
+    Stats,
+    Summary,
+    Token,
+    WriteKey,
+)
+from argosy.graph.ops import Op
+
+
+class Interrupt(Protocol):
+    """Whether a read has to stop. A read asks often, and raises GraphDeadlineError when it has to."""
+
+    def __call__(self) -> bool: ...
+
+
+class Graph(Protocol):
+    """One open graph. Reads raise GraphDeadlineError when they are interrupted."""
+
+    def apply(
+        self,
+        ref: GraphRef,
+        ops: Sequence[Op],
+        *,
+        key: WriteKey | None,
+        token: Token | None,
+        source: Source,
+        now_ms: int,
+    ) -> Applied:
+        """Apply a batch durably. Raises WrongOwnerError, FencedError, KeyMismatchError, KeyExpiredError."""
+
+    def apply_many(self, batches: Sequence["Batch"], now_ms: int) -> list["Applied | Exception"]:
+        """Apply several batches in one commit: each as by `apply`, in order, independent of what others came to."""
+
+    def get_nodes(self, ref: GraphRef, ids: Sequence[str]) -> list[Node | None]: ...
+
+    def neighbors(
+        self,
+        ref: GraphRef,
+        ids: Sequence[str],
+        *,
+        types: Sequence[str],
+        direction: Direction,
+        depth: int,
+        limit: int,
+        interrupt: Interrupt,
+    ) -> Neighborhood:
+        """The nodes within `depth` edges (of these types; none: any) of those that are there; at most `limit` nodes."""
+
+    def scan(self, ref: GraphRef, label: str, after: str, limit: int, interrupt: Interrupt) -> list[Node]:
+        """Nodes with an id behind `after`, in the order of ids. label "": of any."""
+
+    def scan_edges(
+        self, ref: GraphRef, after: tuple[str, str, str], limit: int, interrupt: Interrupt
+    ) -> list[Edge]: ...
+
+    def search(self, ref: GraphRef, text: str, limit: int, interrupt: Interrupt) -> list[Hit]:
+        """Nodes whose id, label or text in props has all words of a text, the best first. No text is invalid."""
+
+    def nearest(self, ref: GraphRef, name: str, vector: Sequence[float], limit: int, interrupt: Interrupt) -> list[Hit]:
+        """Nodes by cosine of their vectors of this name. Raises GraphInputError for another dimension."""
+
+    def summary(self, ref: GraphRef, interrupt: Interrupt) -> Summary: ...
+
+    def bulk_load(self, ref: GraphRef, batches: Iterable[Sequence[Op]], *, source: Source, now_ms: int) -> Applied:
+        """Apply upserts without conditions, in one transaction: all of them or none. Edges may come before nodes."""
+
+    def changes(self, listener: Callable[[Sequence[Op], int], None] | None) -> None:
+        """Have each committed batch and its version told to a listener, in order, before `apply` returns."""
+
+    def export(self, ref: GraphRef) -> Iterator[bytes]:
+        """A consistent copy as lines of JSON: a header, nodes, edges, and an end with counts and a SHA-256."""
+
+    def stats(self) -> Stats: ...
+
+    def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> None:
+        """Durable, in the order of the graph's writes."""
+
+
+class Batch(NamedTuple):
+    """The arguments of `Graph.apply`."""
+
+    ref: GraphRef
+    ops: Sequence[Op]
+    key: WriteKey | None
+    token: Token | None
+    source: Source
+
+
+class Engine(Protocol):
+    """The graphs of one folder, which one process opens at a time. member_id: of the folder, made with it."""
+
+    member_id: uuid.UUID
+
+    def create(self, ref: GraphRef) -> None:
+        """Make an empty graph; of one that is there with this incarnation, nothing. Raises WrongOwnerError when the
+        incarnation was dropped here, or another one is here.
+        """
+
+    def drop(self, ref: GraphRef) -> None:
+        """Delete a graph for good; of one that is not there, nothing. Another incarnation stays as it is."""
+
+    def graph(self, ref: GraphRef) -> Graph:
+        """The graph, opened if it was not. Raises WrongOwnerError when it is not here, or not as `ref` has it."""
+
+    def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:
+        """Make a graph of what `export` gave. Raises GraphInputError, and leaves nothing, unless it is whole."""
+
+    def list(self) -> list[tuple[GraphName, Stats]]: ...
+
+    @property
+    def open_count(self) -> int: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,37 @@
+"""The contract of a view: what answers Cypher about one graph, in memory, made of what the graph's file has.
+
+Rules, which one conformance suite holds every adapter to (tests/shards/test_view.py):
+- A query sees every batch up to the version that it asks for.
+- A view reads no file, opens no connection and has no secret. It is ended when it takes more memory or time than it
+  may: a query error, and the next query builds it again. The file is never concerned.
+- A query reads: one with a clause that writes, or that reads files, is refused before it runs.
+- Nodes look as the operations have them: n.id, their label, and their props by name; integers of 64 bits survive.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from argosy.graph.facts import Answer, Edge, Node
+from argosy.graph.ops import Op
+
+
+class View(Protocol):
+    """The view of one graph. Used on one event loop."""
+
+    version: int
+
+    async def build(self, version: int, facts: AsyncIterator[Sequence[Node | Edge]]) -> None:
+        """Be the graph at this version: all of its nodes, then all of its edges."""
+
+    async def apply(self, ops: Sequence[Op], version: int) -> None:
+        """Take in what was committed, in order."""
+
+    async def query(
+        self, cypher: str, params: dict[str, Any], *, timeout_s: float, row_limit: int, size_bytes_max: int
+    ) -> Answer:
+        """Answer a query. Raises CypherError (with the position, if it is known), GraphDeadlineError, ViewLostError."""
+
+    @property
+    def memory_bytes(self) -> int: ...
+
+    async def close(self) -> None: ...
