@@ -2,12 +2,21 @@
 
 import uuid
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+NOBODY: Final = uuid.UUID(int=0)
 
 
 class GraphName(NamedTuple):
     tenant: str
     graph: str
+
+
+class Member(NamedTuple):
+    """A shard. member_id: of its folder; NOBODY where nobody has asked the endpoint yet."""
+
+    member_id: uuid.UUID
+    endpoint: str
 
 
 class GraphState(StrEnum):

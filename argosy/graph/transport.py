@@ -4,10 +4,13 @@ Rules, which one conformance suite holds every adapter to (tests/shards/test_tra
 - A call ends at its deadline, with GraphDeadlineError. One that writes may then have taken effect.
 - Errors are those of argosy/errors.py, whatever lies between. Besides those of the methods every call raises
   WrongOwnerError, ShardUnavailableError and GraphInputError, and GraphTooLargeError when an answer is over its bound.
+- A transport is of one member (facts.Member). Every call but `identify` and `list` says which folder it is meant for,
+  and a shard with another folder refuses it with WrongOwnerError: an empty disk under a known endpoint stays empty.
 - Nothing is tried again here, but for a call that was refused for the caller's clock, once.
 """
 
 import builtins
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
@@ -19,6 +22,7 @@ from argosy.graph.facts import (
     GraphName,
     GraphRef,
     Hit,
+    Member,
     Neighborhood,
     Node,
     Source,
@@ -32,6 +36,9 @@ from argosy.graph.ops import Op
 
 class Transport(Protocol):
     """One shard. deadline_s: how long the caller waits."""
+
+    async def identify(self, *, deadline_s: float) -> uuid.UUID:
+        """Return the id of the folder of whoever answers at the endpoint, member or not."""
 
     async def create(self, ref: GraphRef, *, deadline_s: float) -> None: ...
 
@@ -102,3 +109,9 @@ class Transport(Protocol):
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class Connect(Protocol):
+    """Makes transports. A connection is opened when it is needed, and again after it broke."""
+
+    def __call__(self, member: Member) -> Transport: ...
