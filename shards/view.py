@@ -24,7 +24,9 @@ class View(Protocol):
         """Be the graph at this version: all of its nodes, then all of its edges."""
 
     async def apply(self, ops: Sequence[Op], version: int) -> None:
-        """Take in what was committed, in order."""
+        """Take in what was committed, in order; conditions held. What was built may have some of it already, or lack
+        the other end of an edge, because later batches were read with it.
+        """
 
     async def query(
         self, cypher: str, params: dict[str, Any], *, timeout_s: float, row_limit: int, size_bytes_max: int
@@ -34,4 +36,16 @@ class View(Protocol):
     @property
     def memory_bytes(self) -> int: ...
 
-    async def close(self) -> None: ...
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended, so that every call raises ViewLostError."""
+
+    async def close(self) -> None:
+        """End it; what is asked of it at this moment raises ViewLostError."""
+
+
+class ViewMaker(Protocol):
+    """Makes views of one kind."""
+
+    def make(self) -> View:
+        """Return a view that has to be built. It takes no memory and no process before that."""
