@@ -23,12 +23,13 @@ _SALT: Final = b"argosy"
 class Keys(NamedTuple):
     """The keys of a fleet. calls: signs calls between its processes (rpc/signing.py); cursors: for cursors of the
     gateway's pages (gateway/page_cursor.py); places: for the turns' places in ids of a session's events
-    (gateway/stream/place_cipher.py).
+    (gateway/stream/place_cipher.py); shards: signs calls to shards (rpc/call_signing.py).
     """
 
     calls: bytes
     cursors: bytes
     places: bytes
+    shards: bytes
 
 
 def load_keys(configured: str, data_dir: Path) -> Keys:
@@ -70,6 +71,7 @@ def keys_of(secret: bytes) -> Keys:
         calls=hkdf(secret, _SALT, b"calls v2"),
         cursors=hkdf(secret, _SALT, b"cursors v2"),
         places=hkdf(secret, _SALT, b"places v1"),
+        shards=hkdf(secret, _SALT, b"shards v1"),
     )
 
 

@@ -6,6 +6,8 @@ Rules, which one conformance suite holds every adapter to (tests/shards/test_tra
   WrongOwnerError, ShardUnavailableError and GraphInputError, and GraphTooLargeError when an answer is over its bound.
 - A transport is of one member (facts.Member). Every call but `identify` and `list` says which folder it is meant for,
   and a shard with another folder refuses it with WrongOwnerError: an empty disk under a known endpoint stays empty.
+- A call that writes and was cut off raises OutcomeUnknownError: it may have taken effect. ShardUnavailableError says
+  that it did not.
 - Nothing is tried again here, but for a call that was refused for the caller's clock, once.
 """
 
@@ -104,7 +106,8 @@ class Transport(Protocol):
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats: ...
 
-    def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncIterator[bytes]: ...
+    def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncIterator[bytes]:
+        """Lines, each with its line end."""
 
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None: ...
 
