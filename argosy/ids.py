@@ -17,7 +17,7 @@ from typing import Final
 BUCKET_COUNT: Final = 1024
 
 
-def _digest(*parts: str, size_bytes: int) -> bytes:
+def digest(*parts: str, size_bytes: int) -> bytes:
     """Return the blake2b digest of length-prefixed UTF-8 parts, so that ("a", "bc") and ("ab", "c") differ."""
     encoded = [part.encode() for part in parts]
     prefixed = b"".join([len(each).to_bytes(4, "big") + each for each in encoded])
@@ -26,7 +26,7 @@ def _digest(*parts: str, size_bytes: int) -> bytes:
 
 def session_id_bytes(tenant: str, lane: str, session: str) -> bytes:
     """Return the key of a session's rows: a digest of its identity (tenant, lane, name), which never changes."""
-    return _digest(tenant, lane, session, size_bytes=16)
+    return digest(tenant, lane, session, size_bytes=16)
 
 
 def session_id_of(tenant: str, lane: str, session: str) -> uuid.UUID:
@@ -54,13 +54,13 @@ def buckets_of(partition: int, partition_count: int) -> tuple[int, int]:
 @lru_cache(maxsize=4_096)
 def tenant_tag(tenant: str) -> int:
     """Return the 16 bits that a tenant's turn ids carry."""
-    return int.from_bytes(_digest("tenant", tenant, size_bytes=2), "big")
+    return int.from_bytes(digest("tenant", tenant, size_bytes=2), "big")
 
 
 @lru_cache(maxsize=256)
 def lane_tag(lane: str) -> int:
     """Return the 8 bits that a lane's turn ids carry."""
-    return _digest("lane", lane, size_bytes=1)[0]
+    return digest("lane", lane, size_bytes=1)[0]
 
 
 class TurnIdMint:

@@ -9,7 +9,9 @@ import pytest
 from argosy import config
 from argosy.clock import SystemClock
 from argosy.errors import OwnershipLostError
+from argosy.graph.facts import Member
 from argosy.log import Identity
+from argosy.store.graph import Directory, GraphRowState, NewGraph
 from argosy.store.lane_log import LaneLogs
 from argosy.store.maintenance import FIRST_PLACE, AgedTurn, Maintenance, Place
 from argosy.store.pool import Pool
@@ -93,6 +95,24 @@ async def test_old_ended_turns_go_with_their_history_and_their_sessions(keeping:
     assert await hand.rows("SELECT DISTINCT turn_id FROM events") == [(waiting.turn_id,)]
     assert await keeping.left("inbox") == 0
     assert await hand.rows("SELECT name FROM sessions") == [("b",)]
+
+
+async def test_the_graphs_of_a_session_go_with_it(keeping: Keeping) -> None:
+    hand, old, waiting = keeping.hand, New("a"), New("b")
+    await accept(hand, old, waiting)
+    await cancel(hand, old)
+    directory, shard = Directory(keeping.pool), Member(uuid.uuid4(), "tcp://shard:1")
+    await directory.seed([shard])
+    for name, session in (("of-a", old.session_id), ("of-b", waiting.session_id), ("of-none", None)):
+        row = NewGraph(TENANT, name, uuid.uuid4(), shard.member_id, GraphRowState.CREATING, session, None)
+        assert await directory.add(row)
+    await keeping.age(40)
+    await keeping.trimmed(10)
+
+    assert await keeping.forgotten() == 1
+
+    assert [row.graph for row in await directory.dropped(uuid.UUID(int=0), 10)] == ["of-a"]
+    assert [row.graph for row in await directory.list(TENANT, "", 10)] == ["of-b", "of-none"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tests.store.hand import Hand
 OpenHand = Callable[[], Awaitable[Hand]]
 
 TABLES = (
+    "graphs", "shards",
     "turns", "events", "inbox", "early", "starts", "sessions", "positions", "partitions", "handovers",
     "dead_letters", "flush_streams", "heartbeats", "workers", "workflows",
 )  # fmt: skip

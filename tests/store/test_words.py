@@ -14,6 +14,7 @@ import pytest
 
 from argosy import store
 from argosy.life import ProcessKind
+from argosy.store.graph import GraphRowState, ShardState
 from argosy.store.queries import load_queries
 from argosy.turn import inbox
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_EVENTS, Event
@@ -30,7 +31,7 @@ WORDS: Final[dict[str, Collection[str]]] = {
     "old_status": set(Status),
     "type": set(Event),
     "kind": {*RowKind, START, *ProcessKind},
-    "state": set(RowState),
+    "state": {*RowState, *ShardState, *GraphRowState},
     "moved_to": set(Fate),
 }
 # Named lists. Two have a name here alone: how turns end for which a flush looks for no rows, and the states of signals
@@ -39,7 +40,7 @@ LISTS: Final[dict[str, list[Collection[str]]]] = {
     "status": [OPEN, HELD, ENDED, ACTIVE, RESTING, {Status.COMPLETED, Status.FAILED}],
     "type": [STEP_EVENTS, SETTLED_OUTCOMES],
     "kind": [KEPT_FOR_TURN],
-    "state": [inbox.OPEN, set(RowState) - {RowState.CONSUMED}],
+    "state": [inbox.OPEN, set(RowState) - {RowState.CONSUMED}, {GraphRowState.CREATING, GraphRowState.RESTORING}],
 }
 OTHER_WORDS: Final = {
     *("enqueue", "reject", "busy", "idempotency_mismatch", "reason"),  # of requests, and why a turn is rejected
@@ -72,7 +73,7 @@ def test_each_word_of_sql_is_one_of_the_code() -> None:
 
 def test_what_sql_inserts_is_a_word_of_the_code() -> None:
     """Values have no column beside them: each bare word of a function is one of the code, or stands below."""
-    known = {*Status, *Event, *RowKind, START, *RowState, *Fate, *TimerName, *OTHER_WORDS}
+    known = {*Status, *Event, *RowKind, START, *RowState, *Fate, *TimerName, *GraphRowState, *OTHER_WORDS}
     functions = [re.sub(r"--[^\n]*", "", text) for file, text in FILES.items() if file.parent.name == "functions"]
 
     assert {each for text in functions for each in _literals(text) if re.fullmatch(r"[a-z_.]+", each)} - known == set()
@@ -98,6 +99,8 @@ def test_each_list_of_sql_has_a_name_in_the_code() -> None:
         ("inbox_kind_check", "kind", [set(RowKind)]),
         ("inbox_state_check", "state", [set(RowState)]),
         ("early_kind_check", "kind", [EARLY]),
+        ("shards_state_check", "state", [set(ShardState)]),
+        ("graphs_state_check", "state", [set(GraphRowState)]),
     ],
 )
 async def test_each_list_of_the_schema_is_one_of_the_code(

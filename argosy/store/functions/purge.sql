@@ -1,6 +1,6 @@
 -- Forgets those of some turns of one partition that may go, with all that belongs to them, and sessions that are left
--- without turns; answers how many turns. One whose record is still in the log stays: if it were read again, it would run
--- again. So does one of which a duplicate stays: that one's record would find its key free.
+-- without turns, with their graphs; answers how many turns. One whose record is still in the log stays: if it were read
+-- again, it would run again. So does one of which a duplicate stays: that one's record would find its key free.
 -- The partition's places are held, so that no accept of it is under way: none counts on a session or a key that goes here.
 CREATE OR REPLACE FUNCTION purge_turns(p_role text, p_term bigint, p_lane text, p_partition integer, p_turns uuid[], p_age_s double precision)
 RETURNS integer LANGUAGE plpgsql VOLATILE
@@ -31,8 +31,13 @@ BEGIN
   SELECT array_agg(DISTINCT session_id ORDER BY session_id) INTO gone_sessions FROM dead;
   DELETE FROM events WHERE turn_id = ANY (gone);
   DELETE FROM inbox WHERE turn_id = ANY (gone);
-  DELETE FROM sessions AS s
-  WHERE s.session_id = ANY (gone_sessions) AND NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.session_id = s.session_id);
+  WITH dead AS (
+    DELETE FROM sessions AS s
+    WHERE s.session_id = ANY (gone_sessions) AND NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.session_id = s.session_id)
+    RETURNING session_id)
+  SELECT array_agg(session_id) INTO gone_sessions FROM dead;
+  -- Their graphs go with them, and are not found by a session of the same name that begins anew.
+  UPDATE graphs SET state = 'dropping' WHERE session_id = ANY (gone_sessions) AND state <> 'dropping';
   RETURN cardinality(gone);
 END
 $$;

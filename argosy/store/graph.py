@@ -1,0 +1,154 @@
+"""The directory of graphs: the shards, and which graph is on which of them. Every graph is looked up with its tenant.
+
+Each write is one statement that may be sent again, by whoever meets the row.
+Raises: StoreUnavailableError
+"""
+
+import builtins
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from argosy.graph.facts import GraphRef, Member
+from argosy.store.leader import write_as
+from argosy.store.pool import Pool
+from argosy.store.queries import load_queries
+
+_SQL: Final = load_queries("graph")
+
+
+class ShardState(StrEnum):
+    ACTIVE = "active"
+    DRAINING = "draining"  # it gets no new graphs
+
+
+class ShardRow(NamedTuple):
+    """A member."""
+
+    member_id: uuid.UUID
+    endpoint: str
+    state: ShardState
+    added_at: datetime
+
+    @property
+    def member(self) -> Member:
+        return Member(self.member_id, self.endpoint)
+
+
+class ShardCounted(NamedTuple):
+    """A member with the number of its graphs."""
+
+    shard: ShardRow
+    graphs: int
+
+
+class GraphRowState(StrEnum):
+    """How far the directory is with a graph."""
+
+    CREATING = "creating"
+    RESTORING = "restoring"
+    ACTIVE = "active"
+    DROPPING = "dropping"
+
+
+class GraphRow(NamedTuple):
+    """What the directory has of a graph. shard: the id of its member. session_id: of the session that it goes with."""
+
+    tenant: str
+    graph: str
+    incarnation: uuid.UUID
+    shard: uuid.UUID
+    generation: int
+    state: GraphRowState
+    session_id: uuid.UUID | None
+    expires_at: datetime | None
+    created_at: datetime
+
+    @property
+    def ref(self) -> GraphRef:
+        return GraphRef(self.tenant, self.graph, self.incarnation, self.generation)
+
+
+class NewGraph(NamedTuple):
+    """A graph that is to be made. ttl_s: None: it stays."""
+
+    tenant: str
+    graph: str
+    incarnation: uuid.UUID
+    shard: uuid.UUID
+    state: GraphRowState
+    session_id: uuid.UUID | None
+    ttl_s: float | None
+
+
+class Directory:
+    """The rows of shards and graphs."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def shards(self) -> list[ShardRow]:
+        return [_shard(row) for row in await self._pool.fetch(_SQL["list_shards"])]
+
+    async def count(self) -> list[ShardCounted]:
+        return [ShardCounted(_shard(row[:4]), row[4]) for row in await self._pool.fetch(_SQL["count_graphs"])]
+
+    async def seed(self, members: Sequence[Member]) -> bool:
+        """Make these the members if there are none; whether that was done."""
+        ids, endpoints = zip(*members, strict=True)
+        return bool(await self._pool.fetchval(_SQL["seed_shards"], ids, endpoints))
+
+    async def move_shard(self, member: Member) -> None:
+        """Note that a member has this endpoint now."""
+        await self._pool.execute(_SQL["move_shard"], *member)
+
+    async def find(self, tenant: str, graph: str) -> GraphRow | None:
+        return _row(await self._pool.fetchrow(_SQL["find_graph"], tenant, graph))
+
+    async def list(self, tenant: str, after: str, limit: int) -> builtins.list[GraphRow]:
+        """Return at most `limit` graphs of a tenant after a name, in the order of the bytes of their names."""
+        return _rows(await self._pool.fetch(_SQL["list_graphs"], tenant, after, limit))
+
+    async def add(self, new: NewGraph) -> GraphRow | None:
+        """Write a new graph's row; None when the name has one already, or the shard takes no new graphs."""
+        return _row(await self._pool.fetchrow(_SQL["add_graph"], *new))
+
+    async def activate(self, row: GraphRow) -> GraphRow | None:
+        """Note that the shard has the graph; None when somebody else has changed the row."""
+        return _row(await self._pool.fetchrow(_SQL["activate_graph"], *row[:3]))
+
+    async def extend(self, row: GraphRow, ttl_s: float) -> None:
+        """Let the graph live for ttl_s from now on, or nearly so. One that does not expire is left alone."""
+        await self._pool.execute(_SQL["extend_graph"], *row[:3], ttl_s)
+
+    async def mark_dropped(self, tenant: str, graph: str) -> GraphRow | None:
+        """Let nobody find the graph; return its row if there is one, also when it was marked before."""
+        return _row(await self._pool.fetchrow(_SQL["mark_dropped"], tenant, graph))
+
+    async def delete(self, row: GraphRow) -> None:
+        """Forget a graph that is marked as dropped and that its shard has no more."""
+        await self._pool.execute(_SQL["delete_graph"], *row[:3])
+
+    async def dropped(self, after: uuid.UUID, limit: int) -> builtins.list[GraphRow]:
+        """Return at most `limit` graphs that are marked as dropped, after an incarnation, in their order."""
+        return _rows(await self._pool.fetch(_SQL["list_dropped"], after, limit))
+
+    async def expire(self, role: str, term: int, limit: int) -> int:
+        """Mark at most `limit` graphs whose time is over as dropped; how many. Raises OwnershipLostError."""
+        return int(await write_as(self._pool, _SQL["expire_graphs"], role, term, limit))
+
+
+def _shard(row: Sequence[object]) -> ShardRow:
+    made = ShardRow._make(row)
+    return made._replace(state=ShardState(made.state))
+
+
+def _row(row: Sequence[object] | None) -> GraphRow | None:
+    return None if row is None else _rows([row])[0]
+
+
+def _rows(rows: Sequence[Sequence[object]]) -> list[GraphRow]:
+    made = [GraphRow._make(row) for row in rows]
+    return [each._replace(state=GraphRowState(each.state)) for each in made]

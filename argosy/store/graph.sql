@@ -1,0 +1,65 @@
+-- name: list_shards
+-- The members.
+SELECT member_id, endpoint, state, added_at FROM shards ORDER BY added_at, member_id
+
+-- name: count_graphs
+-- The members with how many graphs the directory has of each.
+SELECT s.member_id, s.endpoint, s.state, s.added_at, (SELECT count(*) FROM graphs AS g WHERE g.shard = s.member_id) AS graphs
+FROM shards AS s ORDER BY s.added_at, s.member_id
+
+-- name: seed_shards
+-- The first members, when there are none, and whether these are they. Processes that start at once come one after the
+-- other (functions/graph.sql).
+SELECT seed_shards($1::uuid[], $2::text[])
+
+-- name: move_shard
+-- A member that answers at another endpoint now.
+UPDATE shards SET endpoint = $2 WHERE member_id = $1 AND endpoint <> $2
+
+-- name: find_graph
+-- One graph, whatever its state.
+SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+FROM graphs WHERE tenant = $1 AND graph = $2
+
+-- name: list_graphs
+-- A tenant's graphs after a name, in the order of names, but for those that are being dropped.
+SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+FROM graphs WHERE tenant = $1 AND graph > $2 AND state <> 'dropping' ORDER BY graph LIMIT $3
+
+-- name: add_graph
+-- A new graph's row, unless the name has one. Of a member that went, or gets no new graphs, nothing is written.
+INSERT INTO graphs (tenant, graph, incarnation, shard, state, session_id, expires_at)
+SELECT $1, $2, $3, s.member_id, $5, $6, now() + make_interval(secs => $7::double precision)
+FROM shards AS s WHERE s.member_id = $4 AND s.state = 'active' FOR KEY SHARE
+ON CONFLICT DO NOTHING
+RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+
+-- name: activate_graph
+-- Its shard has it now. What a copy was given to be restored within ends with that.
+UPDATE graphs SET state = 'active', expires_at = CASE WHEN state = 'creating' THEN expires_at END
+WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state IN ('creating', 'restoring')
+RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+
+-- name: extend_graph
+-- A life that begins anew, once more than a tenth of it is over: few of those who use a graph write its row.
+UPDATE graphs SET expires_at = now() + make_interval(secs => $4::double precision)
+WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state <> 'dropping'
+  AND expires_at < now() + make_interval(secs => 0.9 * $4::double precision)
+
+-- name: mark_dropped
+-- From here on nobody finds it.
+UPDATE graphs SET state = 'dropping' WHERE tenant = $1 AND graph = $2
+RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+
+-- name: delete_graph
+-- Its shard has it no more.
+DELETE FROM graphs WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state = 'dropping'
+
+-- name: expire_graphs
+-- Marks graphs whose time is over as dropped, $3 at the most; how many (functions/graph.sql).
+SELECT expire_graphs($1::text, $2::bigint, $3::integer)
+
+-- name: list_dropped
+-- Graphs to be dropped at their shards, after an incarnation, in their order.
+SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+FROM graphs WHERE state = 'dropping' AND incarnation > $1 ORDER BY incarnation LIMIT $2
