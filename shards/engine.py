@@ -11,6 +11,7 @@ Rules, which one conformance suite holds every adapter to (tests/shards/test_eng
   generation, or for a graph that is sealed or retired here changes nothing: WRONG_OWNER. A file comes into being by
   `create` alone, and never for an incarnation that was dropped here.
 - Reads see every batch that was applied before they began.
+- Operations are what `check_ops` accepts: whoever takes them from outside has asked it.
 
 Every method may be called from any thread; those that write run one at a time per graph. Nothing here knows asyncio,
 gRPC or Postgres.
@@ -97,7 +98,9 @@ class Graph(Protocol):
         """Apply upserts without conditions, in one transaction: all of them or none. Edges may come before nodes."""
 
     def changes(self, listener: Callable[[Sequence[Op], int], None] | None) -> None:
-        """Have each committed batch and its version told to a listener, in order, before `apply` returns."""
+        """Have each committed batch and its version told to a listener, in order, before `apply` returns. After a bulk
+        load no operations are told, and its version: the graph is to be read again.
+        """
 
     def export(self, ref: GraphRef) -> Iterator[bytes]:
         """A consistent copy as lines of JSON: a header, nodes, edges, and an end with counts and a SHA-256."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[1]
-PACKAGES: Final = ("argosy", "gateway", "workers")
+PACKAGES: Final = ("argosy", "gateway", "workers", "shards")
 COLLABORATORS_MAX: Final = 7
 
 # Take more than seven, and why.

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[1]
-PRODUCT: Final = ("argosy", "gateway", "workers")
+PRODUCT: Final = ("argosy", "gateway", "workers", "shards")
 TESTS: Final = ("tests", "bench")
 
 # What is used, by file; the reason is why nothing public shows it or brings it about.

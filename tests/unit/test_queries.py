@@ -4,6 +4,7 @@ from importlib import resources
 
 import pytest
 
+from argosy.statements import load_statements
 from argosy.store.queries import load_queries
 
 FILES = sorted(
@@ -35,4 +36,4 @@ def test_a_name_that_misleads_is_refused(
     monkeypatch.setattr(resources, "files", lambda _: folder)
 
     with pytest.raises(ValueError, match=problem):
-        load_queries.__wrapped__("bad")
+        load_statements.__wrapped__("any.package", "bad")

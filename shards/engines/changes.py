@@ -1,0 +1,210 @@
+"""What one batch does to nodes and edges, operation by operation."""
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from argosy.errors import GraphInputError
+from argosy.graph.facts import Source
+from argosy.graph.ops import (
+    PROPS_SIZE_BYTES_MAX,
+    DeleteEdge,
+    DeleteNode,
+    MergeProps,
+    Op,
+    Props,
+    UpsertEdge,
+    UpsertNode,
+)
+from argosy.shards.engines.derived import Content, Derived, EdgeChange, NodeChange
+from argosy.statements import load_statements
+
+_SQL: Final = load_statements("argosy.shards.engines", "batch")
+# Of the edges of one node that is deleted, at a time; and of changes that are told at a time.
+_AT_A_TIME: Final = 1_000
+
+EdgeKey = tuple[str, str, str]  # src, type, dst
+
+encode_props: Final = msgspec.json.Encoder().encode
+_decode_props: Final = msgspec.json.Decoder(Props).decode
+
+
+class RefusedError(Exception):
+    """An operation's condition does not hold, or what it needs is not there. Its text says which."""
+
+
+class Changes:
+    """One batch on its way into the file. node_count, edge_count: how many more there are by it."""
+
+    def __init__(self, connection: apsw.Connection, version: int, source: Source, derived: Sequence[Derived]) -> None:
+        self._connection = connection
+        self._version = version
+        self._stamp = (version, source.turn_id, source.step_key)
+        self._derived = derived
+        self._nodes: list[NodeChange] = []
+        self._edges: list[EdgeChange] = []
+        self.node_count = 0
+        self.edge_count = 0
+
+    def do(self, op: Op) -> None:
+        """Do one operation. Raises RefusedError, and GraphInputError for what cannot be stored."""
+        match op:
+            case UpsertNode():
+                self._upsert_node(op)
+            case UpsertEdge():
+                self._upsert_edge(op)
+            case MergeProps():
+                self._merge_props(op)
+            case DeleteNode():
+                self._delete_node(op)
+            case DeleteEdge():
+                self._delete_edge(op)
+
+    def tell(self) -> None:
+        """Tell what is derived of the changes that it was not told of yet."""
+        if self._nodes or self._edges:
+            for each in self._derived:
+                each.changed(self._connection, self._nodes, self._edges, self._version)
+            self._nodes, self._edges = [], []
+
+    def _upsert_node(self, op: UpsertNode) -> None:
+        if op.if_version is not None:
+            row = self._one("find_node", op.id)
+            _check_version(row, op.if_version, f"node {op.id!r}")
+        props = encode_props(op.props)
+        before = None
+        row = self._one("insert_node", op.id, op.label, props, *self._stamp)
+        if row is None and op.if_absent:
+            raise RefusedError(f"node {op.id!r} is there already")
+        if row is None:
+            row = self._found("find_node", op.id)
+            before = Content(row[1], row[2])
+            self._run("update_node", op.label, props, *self._stamp, row[0])
+        if op.vectors is not None:
+            self._put_vectors(row[0], op.vectors)
+        self._note_node(NodeChange(row[0], op.id, before, Content(op.label, props), op.vectors))
+
+    def _upsert_edge(self, op: UpsertEdge) -> None:
+        key = (op.src, op.type, op.dst)
+        if op.if_version is not None:
+            row = self._one("find_edge", *key)
+            _check_version(row, op.if_version, _named(key))
+        for end in (op.src, op.dst):
+            if self._one("has_node", end) is None:
+                raise RefusedError(f"{_named(key)} needs node {end!r}, which is not there")
+        props = encode_props(op.props)
+        before = None
+        is_new = self._one("insert_edge", *key, props, *self._stamp) is not None
+        if not is_new and op.if_absent:
+            raise RefusedError(f"{_named(key)} is there already")
+        if not is_new:
+            before = Content(op.type, self._found("find_edge", *key)[0])
+            self._run("update_edge", props, *self._stamp, *key)
+        self._note_edge(EdgeChange(before, Content(op.type, props)))
+
+    def _merge_props(self, op: MergeProps) -> None:
+        if op.id is not None:
+            number, label, old, _ = self._required(op, f"node {op.id!r}", "find_node", op.id)
+            props = _merged(old, op, f"node {op.id!r}")
+            self._run("update_node", label, props, *self._stamp, number)
+            self._note_node(NodeChange(number, op.id, Content(label, old), Content(label, props), None))
+            return
+        key = (op.src or "", op.type or "", op.dst or "")
+        old, _ = self._required(op, _named(key), "find_edge", *key)
+        props = _merged(old, op, _named(key))
+        self._run("update_edge", props, *self._stamp, *key)
+        self._note_edge(EdgeChange(Content(key[1], old), Content(key[1], props)))
+
+    def _delete_node(self, op: DeleteNode) -> None:
+        row = self._one("find_node", op.id)
+        if op.if_version is not None:
+            _check_version(row, op.if_version, f"node {op.id!r}")
+        if row is None:
+            return
+        self._delete_edges("edges_out", op.id)
+        self._delete_edges("edges_in", op.id)
+        self._run("delete_vectors", row[0])
+        self._run("delete_node", row[0])
+        self._note_node(NodeChange(row[0], op.id, Content(row[1], row[2]), None, None))
+
+    def _delete_edge(self, op: DeleteEdge) -> None:
+        key = (op.src, op.type, op.dst)
+        row = self._one("find_edge", *key)
+        if op.if_version is not None:
+            _check_version(row, op.if_version, _named(key))
+        if row is not None:
+            self._run("delete_edge", *key)
+            self._note_edge(EdgeChange(Content(op.type, row[0]), None))
+
+    def _delete_edges(self, statement: str, node_id: str) -> None:
+        """Delete the edges that begin or end at a node, of which there may be very many."""
+        while rows := list(self._connection.execute(_SQL[statement], (node_id, _AT_A_TIME))):
+            self._connection.executemany(_SQL["delete_edge"], [row[:3] for row in rows])
+            for row in rows:
+                self._note_edge(EdgeChange(Content(row[1], row[3]), None))
+
+    def _put_vectors(self, number: int, vectors: dict[str, list[float]]) -> None:
+        self._run("delete_vectors", number)
+        for name, numbers in vectors.items():
+            self._run("insert_vector", number, name, _float32(name, numbers), self._version)
+
+    def _note_node(self, change: NodeChange) -> None:
+        self.node_count += (change.after is not None) - (change.before is not None)
+        self._nodes.append(change)
+        if len(self._nodes) >= _AT_A_TIME:
+            self.tell()
+
+    def _note_edge(self, change: EdgeChange) -> None:
+        self.edge_count += (change.after is not None) - (change.before is not None)
+        self._edges.append(change)
+        if len(self._edges) >= _AT_A_TIME:
+            self.tell()
+
+    def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
+        return self._connection.execute(_SQL[statement], values).fetchone()
+
+    def _required(self, op: MergeProps, what: str, statement: str, *values: Any) -> tuple[Any, ...]:
+        row = self._one(statement, *values)
+        if op.if_version is not None:
+            _check_version(row, op.if_version, what)
+        if row is None:
+            raise RefusedError(f"{what} is not there")
+        return row
+
+    def _found(self, statement: str, *values: Any) -> tuple[Any, ...]:
+        """Return the row of what is there, since it is not new."""
+        return next(self._connection.execute(_SQL[statement], values))
+
+    def _run(self, statement: str, *values: Any) -> None:
+        self._connection.execute(_SQL[statement], values)
+
+
+def _check_version(row: tuple[Any, ...] | None, asked: int, what: str) -> None:
+    """Check the version of what was found: its last column."""
+    if row is None:
+        raise RefusedError(f"{what} is not there, and was to have version {asked}")
+    if row[-1] != asked:
+        raise RefusedError(f"{what} has version {row[-1]}, not {asked}")
+
+
+def _merged(old: bytes, op: MergeProps, what: str) -> bytes:
+    merged = {**_decode_props(old), **op.props}
+    props = encode_props({key: value for key, value in merged.items() if value is not None or key not in op.props})
+    if len(props) > PROPS_SIZE_BYTES_MAX:
+        raise RefusedError(f"the props of {what} would have {len(props)} bytes, {PROPS_SIZE_BYTES_MAX} at the most")
+    return props
+
+
+def _float32(name: str, numbers: Sequence[float]) -> bytes:
+    try:
+        return struct.pack(f"<{len(numbers)}f", *numbers)
+    except OverflowError as error:
+        raise GraphInputError(f"vectors.{name} has a number that float32 cannot hold") from error
+
+
+def _named(key: EdgeKey) -> str:
+    src, kind, dst = key
+    return f"edge {src!r} -{kind}-> {dst!r}"

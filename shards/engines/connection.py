@@ -1,0 +1,79 @@
+"""Opens SQLite files, and says what SQLite's errors mean to whoever asked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError
+
+# Pages that a connection keeps: most graphs are smaller.
+_CACHE_KIB: Final = 2_048
+# What is left of the log of writes once all of it is in the file, after a large one too.
+_WAL_SIZE_BYTES_MAX: Final = 4_194_304
+# Nobody else writes; a checkpoint and the last reader's closing may be in the way for a moment.
+_BUSY_MS: Final = 5_000
+
+
+def open_file(path: Path, *, is_new: bool = False) -> apsw.Connection:
+    """Open a file in which every commit is on disk before it returns. One that is not there is made if it is to be new;
+    otherwise that raises ShardUnavailableError.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if is_new else 0)
+    with told():
+        connection = apsw.Connection(str(path), flags=flags)
+        try:
+            connection.set_busy_timeout(_BUSY_MS)
+            connection.pragma("journal_mode", "wal")
+            connection.pragma("synchronous", "full")
+            connection.pragma("cache_size", -_CACHE_KIB)
+            connection.pragma("journal_size_limit", _WAL_SIZE_BYTES_MAX)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Raise errors of SQLite as errors of Argosy."""
+    try:
+        yield
+    except apsw.InterruptError as error:
+        raise GraphDeadlineError("the read was stopped at its deadline") from error
+    except apsw.Error as error:
+        raise ShardUnavailableError(f"the graph's file: {error}") from error
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """Write in one commit: when this returns, it is on disk. When the commit itself fails, OutcomeUnknownError."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        roll_back(connection)
+        raise
+    try:
+        connection.execute("COMMIT")
+    except apsw.Error as error:
+        roll_back(connection)
+        raise OutcomeUnknownError(f"the graph's file: {error}") from error
+
+
+@contextmanager
+def snapshot(connection: apsw.Connection) -> Iterator[None]:
+    """Read at one moment, with several statements."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        roll_back(connection)
+
+
+def roll_back(connection: apsw.Connection) -> None:
+    """End the transaction, if SQLite has not ended it itself, as it does for some errors."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

@@ -1,0 +1,193 @@
+"""The connections to the files of graphs: one that writes and some that read for each graph, and few enough in all.
+
+A graph takes connections as it needs them. Once too many graphs have some, those that were used longest ago close
+theirs, and open others when they are used again: that takes a third of a millisecond.
+"""
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import apsw
+
+from argosy.errors import WrongOwnerError
+from argosy.shards.engines.connection import open_file, told
+from argosy.shards.engines.folder import Folder
+
+# That a graph keeps open between reads. More than this read at a time only for a moment.
+_READERS_KEPT: Final = 4
+# Of a connection: the file and its log of writes. Of a graph: the index of the log.
+_DESCRIPTORS_OF_CONNECTION: Final = 2
+_DESCRIPTORS_OF_GRAPH: Final = 1
+
+
+class OpenBounds(NamedTuple):
+    """graphs: with open connections. memory_bytes: that SQLite takes in this process. descriptors: of open files."""
+
+    graphs: int
+    memory_bytes: int
+    descriptors: int
+
+
+class Connections:
+    """Those of one graph. Used by any number of threads."""
+
+    def __init__(self, path: Path, opened: "OpenGraphs") -> None:
+        self.path = path
+        self.owner: object = None  # kept as long as it has connections
+        self._opened = opened
+        self._lock = threading.Lock()  # held for moments
+        self._write_lock = threading.Lock()  # held while one writes
+        self._writer: apsw.Connection | None = None
+        self._readers: list[apsw.Connection] = []
+        self._reading: set[apsw.Connection] = set()
+        self._leaving: _Leaving | None = None
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """Have the connection that writes, when it is one's turn. Errors of SQLite are told as Argosy's."""
+        with self._write_lock, told():
+            self._refuse_if_dropped()
+            is_first = self._writer is None
+            if self._writer is None:
+                self._writer = open_file(self.path)
+            self._opened.used(self, connected=is_first)
+            yield self._writer
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """Have a connection that reads for oneself. Errors of SQLite are told as Argosy's."""
+        with told():
+            connection, is_new = self._take()
+            try:
+                self._opened.used(self, connected=is_new)
+                yield connection
+            except apsw.InterruptError:
+                self._refuse_if_dropped()
+                raise
+            finally:
+                self._give_back(connection)
+
+    def release(self) -> bool:
+        """Close what is not in use. Return whether nothing is open any more."""
+        if not self._write_lock.acquire(blocking=False):
+            return False
+        try:
+            with self._lock:
+                self._close_unused()
+                return not self._reading
+        finally:
+            self._write_lock.release()
+
+    def leave(self, folder: Folder, incarnation: uuid.UUID) -> None:
+        """Refuse everything from now on, and have the file removed once the last read has ended: those that go on are
+        stopped.
+        """
+        with self._write_lock, self._lock:
+            self._leaving = _Leaving(folder, incarnation)
+            self._close_unused()
+            for connection in self._reading:
+                connection.interrupt()
+            self._remove_if_unused()
+
+    def _take(self) -> tuple[apsw.Connection, bool]:
+        with self._lock:
+            self._refuse_if_dropped()
+            is_new = not self._readers
+            connection = open_file(self.path) if is_new else self._readers.pop()
+            self._reading.add(connection)
+            return connection, is_new
+
+    def _give_back(self, connection: apsw.Connection) -> None:
+        with self._lock:
+            self._reading.discard(connection)
+            if self._leaving is None and len(self._readers) < _READERS_KEPT:
+                self._readers.append(connection)
+                return
+            self._close(connection)
+            self._remove_if_unused()
+
+    def _close_unused(self) -> None:
+        while self._readers:
+            self._close(self._readers.pop())
+        if self._writer is not None:
+            self._close(self._writer)
+            self._writer = None
+
+    def _close(self, connection: apsw.Connection) -> None:
+        connection.close()
+        self._opened.disconnected()
+
+    def _remove_if_unused(self) -> None:
+        if self._leaving is not None and not self._reading:
+            self._leaving.folder.remove(self._leaving.incarnation, self.path)
+
+    def _refuse_if_dropped(self) -> None:
+        if self._leaving is not None:
+            raise WrongOwnerError("the graph was dropped")
+
+
+class _Leaving(NamedTuple):
+    folder: Folder
+    incarnation: uuid.UUID
+
+
+class OpenGraphs:
+    """Which graphs have connections, the one used longest ago first."""
+
+    def __init__(self, bounds: OpenBounds) -> None:
+        self._bounds = bounds
+        self._lock = threading.Lock()
+        self._graphs: OrderedDict[Connections, None] = OrderedDict()
+        self._connections = 0
+
+    def __len__(self) -> int:
+        return len(self._graphs)
+
+    def used(self, graph: Connections, *, connected: bool) -> None:
+        """Note that a graph uses a connection now, and whether that is a new one: then others' are closed, where there
+        are too many.
+        """
+        with self._lock:
+            self._graphs[graph] = None
+            self._graphs.move_to_end(graph)
+            self._connections += connected
+        if connected:
+            self._make_room(graph)
+
+    def disconnected(self) -> None:
+        with self._lock:
+            self._connections -= 1
+
+    def forget(self, graph: Connections) -> None:
+        """Close a graph's connections, but for those in use: then the graph counts as used now."""
+        with self._lock:
+            self._graphs.pop(graph, None)
+        if not graph.release():
+            with self._lock:
+                self._graphs[graph] = None
+
+    def close(self) -> None:
+        for graph in list(self._graphs):
+            self.forget(graph)
+
+    def _make_room(self, user: Connections) -> None:
+        for _ in range(len(self._graphs)):
+            with self._lock:
+                oldest = next(iter(self._graphs), user)
+                if oldest is user or not self._is_over():
+                    return
+            self.forget(oldest)
+
+    def _is_over(self) -> bool:
+        graphs = len(self._graphs)
+        descriptors = self._connections * _DESCRIPTORS_OF_CONNECTION + graphs * _DESCRIPTORS_OF_GRAPH
+        return (
+            graphs > self._bounds.graphs
+            or descriptors > self._bounds.descriptors
+            or apsw.status(apsw.SQLITE_STATUS_MEMORY_USED)[0] > self._bounds.memory_bytes
+        )

@@ -1,0 +1,43 @@
+"""The contract of what is kept of nodes and edges for one kind of question: their text, vectors, counts. One per graph.
+
+What is derived is told of every change within the transaction that makes it, and writes what it keeps there: so it
+holds what the nodes and edges hold, after a kill, too. It keeps nothing of a change in memory, since the transaction
+may yet be rolled back.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import apsw
+
+
+class Content(NamedTuple):
+    """label: of a node, or the type of an edge. props: the JSON object."""
+
+    label: str
+    props: bytes
+
+
+class NodeChange(NamedTuple):
+    """before: None for a new node. after: None for one that was deleted. vectors: all that it has now; None: as before.
+
+    number: of its row. A new node may take the number of one that was deleted.
+    """
+
+    number: int
+    id: str
+    before: Content | None
+    after: Content | None
+    vectors: dict[str, list[float]] | None
+
+
+class EdgeChange(NamedTuple):
+    before: Content | None
+    after: Content | None
+
+
+class Derived(Protocol):
+    def changed(
+        self, connection: apsw.Connection, nodes: Sequence[NodeChange], edges: Sequence[EdgeChange], version: int
+    ) -> None:
+        """Take in changes of one batch, in order; a large batch is told in parts. GraphInputError refuses the batch."""

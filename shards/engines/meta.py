@@ -1,0 +1,73 @@
+"""What a graph's file says of the graph as a whole, and whether a call means that."""
+
+import uuid
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+import apsw
+
+from argosy.errors import ShardUnavailableError, WrongOwnerError
+from argosy.graph.facts import GraphRef, GraphState, Stats
+from argosy.statements import load_statements
+
+_SQL: Final = load_statements("argosy.shards.engines", "schema")
+
+
+class Meta(NamedTuple):
+    """forgotten_ms: a key made then or before may have been here and be deleted."""
+
+    tenant: str
+    graph: str
+    incarnation: uuid.UUID
+    generation: int
+    state: GraphState
+    version: int
+    node_count: int
+    edge_count: int
+    forgotten_ms: int
+
+    @classmethod
+    def read(cls, connection: apsw.Connection) -> Self:
+        row = connection.execute(_SQL["read_meta"]).fetchone()
+        if row is None:
+            raise ShardUnavailableError("the graph's file says nothing of a graph")
+        tenant, graph, incarnation, generation, state, *rest = row
+        return cls(tenant, graph, uuid.UUID(bytes=incarnation), generation, GraphState(state), *rest)
+
+    def check(self, ref: GraphRef) -> None:
+        """Raise WrongOwnerError unless the file is of the graph that a call means, in its generation."""
+        if (ref.tenant, ref.graph, ref.incarnation) != (self.tenant, self.graph, self.incarnation):
+            raise WrongOwnerError("another life of the graph is here")
+        if ref.generation != self.generation:
+            raise WrongOwnerError(f"the graph is here in generation {self.generation}, not in {ref.generation}")
+
+    def check_read(self, ref: GraphRef) -> None:
+        self.check(ref)
+        if self.state is GraphState.RETIRED:
+            raise WrongOwnerError("the graph was moved to another shard")
+
+    def check_write(self, ref: GraphRef) -> None:
+        self.check_read(ref)
+        if self.state is GraphState.SEALED:
+            raise WrongOwnerError("the graph is being moved to another shard")
+
+
+def stats_of(meta: Meta, path: Path) -> Stats:
+    """Return the figures of a graph with its file at this path."""
+    return Stats(
+        incarnation=meta.incarnation,
+        generation=meta.generation,
+        state=meta.state,
+        node_count=meta.node_count,
+        edge_count=meta.edge_count,
+        version=meta.version,
+        size_bytes=_size_bytes(path),
+        wal_size_bytes=_size_bytes(path.with_name(path.name + "-wal")),
+    )
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

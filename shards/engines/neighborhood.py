@@ -1,0 +1,74 @@
+"""The nodes around some nodes, by breadth first search over the edges of a file."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import apsw
+
+from argosy.graph.facts import Direction, Edge, Neighborhood, Node
+from argosy.shards.engines.reader import SQL, edge_of, get_nodes
+
+# Edges that are given for each node that may be: nodes may be joined by many edges of many types.
+_EDGES_PER_NODE: Final = 16
+_OUT: Final = (Direction.OUT, Direction.BOTH)
+_IN: Final = (Direction.IN, Direction.BOTH)
+
+
+class Walk:
+    """One search. It ends at `limit` nodes, and is cut then.
+
+    Edges are those that it went along: of the nodes that are nearer than the depth, and between nodes that are given.
+    """
+
+    def __init__(self, connection: apsw.Connection, types: Sequence[str], direction: Direction, limit: int) -> None:
+        self._connection = connection
+        self._types = tuple(dict.fromkeys(types))
+        self._direction = direction
+        self._limit = limit
+        self._nodes: dict[str, Node] = {}
+        self._edges: dict[tuple[str, str, str], Edge] = {}
+        self._is_cut = False
+
+    def go(self, ids: Sequence[str], depth: int) -> Neighborhood:
+        frontier = self._take(list(dict.fromkeys(ids)))
+        for _ in range(depth):
+            if not frontier or self._is_cut:
+                break
+            frontier = self._take(self._step(frontier))
+        edges = [edge for edge in self._edges.values() if edge.src in self._nodes and edge.dst in self._nodes]
+        return Neighborhood(list(self._nodes.values()), edges, self._is_cut)
+
+    def _take(self, ids: list[str]) -> list[str]:
+        """Take in those nodes that are there, as many as may be, and return their ids."""
+        room = self._limit - len(self._nodes)
+        found = [node for node in get_nodes(self._connection, ids[: room + 1]) if node is not None] if ids else []
+        self._is_cut = self._is_cut or len(found) > room or len(ids) > room + 1
+        self._nodes.update((node.id, node) for node in found[:room])
+        return [node.id for node in found[:room]]
+
+    def _step(self, frontier: list[str]) -> list[str]:
+        """Go along the edges of some nodes. Return the ids at their other ends that are new, a few too many at most."""
+        room = self._limit - len(self._nodes)
+        found: dict[str, None] = {}
+        for near in frontier:
+            for edge in self._edges_of(near):
+                far = edge.dst if edge.src == near else edge.src
+                if far not in self._nodes:
+                    found[far] = None
+                self._edges[edge[:3]] = edge
+                if len(found) > room or len(self._edges) > self._limit * _EDGES_PER_NODE:
+                    self._is_cut = True
+                    return list(found)
+        return list(found)
+
+    def _edges_of(self, node_id: str) -> Iterator[Edge]:
+        if self._direction in _OUT:
+            yield from self._rows("edges_out", node_id)
+        if self._direction in _IN:
+            yield from self._rows("edges_in", node_id)
+
+    def _rows(self, statement: str, node_id: str) -> Iterator[Edge]:
+        if not self._types:
+            yield from map(edge_of, self._connection.execute(SQL[statement], (node_id,)))
+        for kind in self._types:
+            yield from map(edge_of, self._connection.execute(SQL[f"{statement}_of_type"], (node_id, kind)))

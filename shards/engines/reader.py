@@ -1,0 +1,63 @@
+"""Reads of nodes and edges through one connection."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from argosy.errors import GraphDeadlineError
+from argosy.graph.facts import Edge, Node, Source
+from argosy.shards.engine import Interrupt
+from argosy.statements import load_statements
+
+SQL: Final = load_statements("argosy.shards.engines", "read")
+# Instructions of SQLite between two looks at whether to stop: a fraction of a millisecond.
+_STEPS: Final = 2_000
+
+_encode_ids: Final = msgspec.json.Encoder().encode
+
+
+def node_of(row: Sequence[Any]) -> Node:
+    """Return the node of a row with the columns id, label, props, version, turn_id, step_key."""
+    return Node(row[0], row[1], row[2], row[3], Source(row[4], row[5]))
+
+
+def edge_of(row: Sequence[Any]) -> Edge:
+    return Edge(row[0], row[1], row[2], row[3], row[4], Source(row[5], row[6]))
+
+
+@contextmanager
+def interruptible(connection: apsw.Connection, interrupt: Interrupt) -> Iterator[None]:
+    """Have statements stop when they have to: apsw.InterruptError, which `told` makes a GraphDeadlineError."""
+    if interrupt():
+        raise GraphDeadlineError("the read was stopped before it began")
+    connection.set_progress_handler(interrupt, _STEPS)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None)
+
+
+def get_nodes(connection: apsw.Connection, ids: Sequence[str]) -> list[Node | None]:
+    """Return the nodes in the order of ids, None for those that are not there."""
+    if len(ids) == 1:
+        row = connection.execute(SQL["get_node"], ids).fetchone()
+        return [row and node_of(row)]
+    rows = connection.execute(SQL["get_nodes"], (_encode_ids(ids).decode(),))
+    return [None if row[0] is None else node_of(row) for row in rows]
+
+
+def scan(connection: apsw.Connection, label: str, after: str, limit: int) -> list[Node]:
+    if label:
+        return _nodes(connection.execute(SQL["scan_label"], (label, after, limit)))
+    return _nodes(connection.execute(SQL["scan_nodes"], (after, limit)))
+
+
+def scan_edges(connection: apsw.Connection, after: tuple[str, str, str], limit: int) -> list[Edge]:
+    return [edge_of(row) for row in connection.execute(SQL["scan_edges"], (*after, limit))]
+
+
+def _nodes(rows: Iterable[Sequence[Any]]) -> list[Node]:
+    return [node_of(row) for row in rows]

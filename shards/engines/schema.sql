@@ -1,0 +1,79 @@
+-- The file of one graph.
+
+-- name: make_graph
+-- node.number stays a node's own while it is there; text and vectors refer to it. props: a JSON object in UTF-8.
+-- An edge holds ids, so that neighbours are read in one place; its nodes are there.
+CREATE TABLE node (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  label TEXT NOT NULL,
+  props BLOB NOT NULL,
+  version INTEGER NOT NULL,
+  turn_id TEXT NOT NULL,
+  step_key TEXT NOT NULL
+);
+CREATE INDEX node_label ON node (label, id);
+
+CREATE TABLE edge (
+  src TEXT NOT NULL,
+  type TEXT NOT NULL,
+  dst TEXT NOT NULL,
+  props BLOB NOT NULL,
+  version INTEGER NOT NULL,
+  turn_id TEXT NOT NULL,
+  step_key TEXT NOT NULL,
+  PRIMARY KEY (src, type, dst)
+) WITHOUT ROWID;
+CREATE INDEX edge_in ON edge (dst, type, src);
+
+-- What vectors a node has: float32, little-endian. version: of the batch that wrote them.
+CREATE TABLE vector (
+  number INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  numbers BLOB NOT NULL,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (number, name)
+) WITHOUT ROWID;
+
+-- Batches that were applied under a key, and what they came to: see Applied in argosy/graph/facts.py.
+CREATE TABLE applied (
+  batch_key TEXT PRIMARY KEY,
+  digest BLOB NOT NULL,
+  version INTEGER NOT NULL,
+  failed INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  made_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX applied_made ON applied (made_at_ms);
+
+-- The highest token of each session that wrote.
+CREATE TABLE token (
+  session_id BLOB PRIMARY KEY,
+  epoch INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  used_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX token_used ON token (used_at_ms);
+
+-- One row. version: of the last batch. forgotten_ms: a key made then or before may have been here and be deleted.
+CREATE TABLE meta (
+  tenant TEXT NOT NULL,
+  graph TEXT NOT NULL,
+  incarnation BLOB NOT NULL,
+  generation INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  node_count INTEGER NOT NULL,
+  edge_count INTEGER NOT NULL,
+  forgotten_ms INTEGER NOT NULL
+);
+
+-- name: insert_meta
+INSERT INTO meta VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0);
+
+-- name: read_meta
+SELECT tenant, graph, incarnation, generation, state, version, node_count, edge_count, forgotten_ms FROM meta
+
+-- name: update_state
+UPDATE meta SET state = ?, generation = ?

@@ -1,0 +1,131 @@
+"""One graph in a file of SQLite's."""
+
+from collections.abc import Callable, Sequence
+
+from argosy.errors import WrongOwnerError
+from argosy.graph.facts import (
+    Applied,
+    Direction,
+    Edge,
+    GraphRef,
+    GraphState,
+    Neighborhood,
+    Node,
+    Source,
+    Stats,
+    Token,
+    WriteKey,
+)
+from argosy.graph.ops import Op
+from argosy.shards.engine import Batch, Interrupt
+from argosy.shards.engines import reader
+from argosy.shards.engines.connection import snapshot, transaction
+from argosy.shards.engines.connections import Connections
+from argosy.shards.engines.derived import Derived
+from argosy.shards.engines.meta import Meta, stats_of
+from argosy.shards.engines.neighborhood import Walk
+from argosy.shards.engines.writer import Writer
+from argosy.statements import load_statements
+
+_SCHEMA = load_statements("argosy.shards.engines", "schema")
+
+Listener = Callable[[Sequence[Op], int], None]
+
+
+class SqliteGraph:
+    """A graph of an open folder. It can be used at any time, and takes connections to its file as it needs them."""
+
+    def __init__(self, connections: Connections, derived: Sequence[Derived], key_horizon_ms: int) -> None:
+        connections.owner = self
+        self._connections = connections
+        self._derived = derived
+        self._horizon_ms = key_horizon_ms
+        self._listener: Listener | None = None
+        with connections.reading() as connection:
+            self._meta = Meta.read(connection)  # replaced as a whole, by who writes
+
+    @property
+    def meta(self) -> Meta:
+        return self._meta
+
+    @property
+    def connections(self) -> Connections:
+        return self._connections
+
+    def apply(
+        self,
+        ref: GraphRef,
+        ops: Sequence[Op],
+        *,
+        key: WriteKey | None,
+        token: Token | None,
+        source: Source,
+        now_ms: int,
+    ) -> Applied:
+        (outcome,) = self.apply_many([Batch(ref, ops, key, token, source)], now_ms)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def apply_many(self, batches: Sequence[Batch], now_ms: int) -> list[Applied | Exception]:
+        with self._connections.writing() as connection:
+            with transaction(connection):
+                writer = Writer(connection, self._derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
+                outcomes = writer.apply_all(batches)
+            self._meta = writer.meta
+            if self._listener is not None:
+                for ops, version in writer.applied:
+                    self._listener(ops, version)
+        return outcomes
+
+    def get_nodes(self, ref: GraphRef, ids: Sequence[str]) -> list[Node | None]:
+        self._meta.check_read(ref)
+        with self._connections.reading() as connection:
+            return reader.get_nodes(connection, ids)
+
+    def neighbors(
+        self,
+        ref: GraphRef,
+        ids: Sequence[str],
+        *,
+        types: Sequence[str],
+        direction: Direction,
+        depth: int,
+        limit: int,
+        interrupt: Interrupt,
+    ) -> Neighborhood:
+        self._meta.check_read(ref)
+        with (
+            self._connections.reading() as connection,
+            reader.interruptible(connection, interrupt),
+            snapshot(connection),
+        ):
+            return Walk(connection, types, direction, limit).go(ids, depth)
+
+    def scan(self, ref: GraphRef, label: str, after: str, limit: int, interrupt: Interrupt) -> list[Node]:
+        self._meta.check_read(ref)
+        with self._connections.reading() as connection, reader.interruptible(connection, interrupt):
+            return reader.scan(connection, label, after, limit)
+
+    def scan_edges(self, ref: GraphRef, after: tuple[str, str, str], limit: int, interrupt: Interrupt) -> list[Edge]:
+        self._meta.check_read(ref)
+        with self._connections.reading() as connection, reader.interruptible(connection, interrupt):
+            return reader.scan_edges(connection, after, limit)
+
+    def changes(self, listener: Listener | None) -> None:
+        """Set the listener once no batch is under way: it is told of all that are committed from then on."""
+        with self._connections.writing():
+            self._listener = listener
+
+    def stats(self) -> Stats:
+        with self._connections.reading() as connection:
+            return stats_of(Meta.read(connection), self._connections.path)
+
+    def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> None:
+        with self._connections.writing() as connection:
+            with transaction(connection):
+                self._meta.check(ref)
+                if generation < self._meta.generation:
+                    raise WrongOwnerError(f"the graph is here in generation {self._meta.generation} already")
+                connection.execute(_SCHEMA["update_state"], (state.value, generation))
+            self._meta = self._meta._replace(state=state, generation=generation)
