@@ -18,7 +18,7 @@ DELETE FROM node WHERE number = ?
 DELETE FROM vector WHERE number = ?
 
 -- name: insert_vector
-INSERT INTO vector (number, name, numbers, version) VALUES (?, ?, ?, ?)
+INSERT INTO vector (number, name, numbers) VALUES (?, ?, ?)
 
 -- name: insert_edge
 -- No row back: it is there.

@@ -149,7 +149,7 @@ class Changes:
     def _put_vectors(self, number: int, vectors: dict[str, list[float]]) -> None:
         self._run("delete_vectors", number)
         for name, numbers in vectors.items():
-            self._run("insert_vector", number, name, _float32(name, numbers), self._version)
+            self._run("insert_vector", number, name, _float32(name, numbers))
 
     def _note_node(self, change: NodeChange) -> None:
         self.node_count += (change.after is not None) - (change.before is not None)

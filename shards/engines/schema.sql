@@ -26,14 +26,16 @@ CREATE TABLE edge (
 ) WITHOUT ROWID;
 CREATE INDEX edge_in ON edge (dst, type, src);
 
--- What vectors a node has: float32, little-endian. version: of the batch that wrote them.
+-- The vectors of nodes: float32, little-endian. A key is never used again, and its row never changes: a node that gets
+-- another vector gets another key.
 CREATE TABLE vector (
+  key INTEGER PRIMARY KEY AUTOINCREMENT,
   number INTEGER NOT NULL,
   name TEXT NOT NULL,
   numbers BLOB NOT NULL,
-  version INTEGER NOT NULL,
-  PRIMARY KEY (number, name)
-) WITHOUT ROWID;
+  UNIQUE (number, name)
+);
+CREATE INDEX vector_name ON vector (name);
 
 -- Batches that were applied under a key, and what they came to: see Applied in argosy/graph/facts.py.
 CREATE TABLE applied (

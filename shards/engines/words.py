@@ -19,6 +19,7 @@ import unicodedata
 from typing import Final, NamedTuple
 
 WORD_LENGTH_MAX: Final = 64  # longer ones are cut, in texts as in searches: Base64, long numbers
+SEARCH_LENGTH_MAX: Final = 10_000  # characters; what a search has behind them is left out
 PHRASES_MAX: Final = 32  # of a search; more words than a question has
 WORDS_MAX: Final = 64  # of a phrase
 
@@ -78,7 +79,7 @@ def words_of(text: str) -> list[str]:
 def phrases_of(text: str) -> list[Phrase]:
     """Return what a search for a text looks for: each phrase once; the first PHRASES_MAX of them."""
     found: dict[Phrase, None] = {}
-    for part in text.split():
+    for part in text[:SEARCH_LENGTH_MAX].split():
         if phrase := _phrase_of(words_of(part)):
             found[phrase] = None
             if len(found) == PHRASES_MAX:

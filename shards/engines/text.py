@@ -1,0 +1,137 @@
+"""Finds the nodes of a graph by words: an index (FTS5) in the graph's own file.
+
+Rules:
+- The index has the words of a node's id, of its label and of all strings in its props, however deep: of the first
+  TEXT_LENGTH_MAX characters of props.
+- It is made on first use, in parts, so that others write meanwhile. What is made of it, the transactions that change
+  nodes keep up. So a search finds what the file has.
+- Found are nodes with all words of a search, the best first (bm25); when they are fewer than may be, then those with
+  some.
+- A search costs what its words say, not what the graph holds: at most RANKED_MAX matches are ranked, and of many words
+  the rarest are looked for.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from argosy.graph.facts import Hit
+from argosy.shards.engines.derived import EdgeChange, NodeChange
+from argosy.shards.engines.reader import node_of
+from argosy.shards.engines.words import Phrase, phrases_of, words_of
+from argosy.statements import load_statements
+
+TEXT_LENGTH_MAX: Final = 100_000
+RANKED_MAX: Final = 5_000  # about 1.5 µs each
+PART: Final = 500  # nodes in one transaction of a build: some 20 ms
+_ALL: Final = 2**63 - 1
+_SQL: Final = load_statements("argosy.shards.engines", "text")
+
+
+class TextIndex:
+    """Of one graph. It keeps nothing in memory."""
+
+    def changed(
+        self, connection: apsw.Connection, nodes: Sequence[NodeChange], _edges: Sequence[EdgeChange], _version: int
+    ) -> None:
+        built_to = _built_to(connection)
+        for node in nodes:
+            if built_to is None or node.number > built_to:
+                continue
+            before = node.before and _columns(node.id, *node.before)
+            after = node.after and _columns(node.id, *node.after)
+            if after is None:
+                connection.execute(_SQL["remove_words"], (node.number,))
+            elif after != before:
+                connection.execute(_SQL["put_words"], (node.number, *after))
+
+    def is_built(self, connection: apsw.Connection) -> bool:
+        return _built_to(connection) == _ALL
+
+    def build(self, connection: apsw.Connection) -> bool:
+        """Take the next nodes into the index, in the caller's transaction. Return whether all are in it."""
+        built_to = _built_to(connection)
+        if built_to is None:
+            connection.execute(_SQL["make_index"])
+            built_to = -(2**63)
+        if built_to == _ALL:
+            return True
+        nodes: list[Any] = connection.execute(_SQL["nodes_after"], (built_to, PART)).fetchall()
+        for number, node_id, label, props in nodes:
+            connection.execute(_SQL["put_words"], (number, *_columns(node_id, label, props)))
+        is_whole = len(nodes) < PART
+        connection.execute(_SQL["set_built_to"], (_ALL if is_whole else nodes[-1][0],))
+        return is_whole
+
+    def search(self, connection: apsw.Connection, text: str, limit: int) -> list[Hit]:
+        """Return at most `limit` nodes. connection: in a snapshot in which the index is built."""
+        phrases = {phrase: _cost_of(connection, phrase) for phrase in phrases_of(text)}
+        hits = [] if 0 in phrases.values() else _find(connection, " AND ", phrases, limit)
+        if len(phrases) == 1 or len(hits) >= limit:
+            return hits
+        having_all = {hit.node.id for hit in hits}
+        some = _find(connection, " OR ", _rarest(phrases), limit + len(hits))
+        rest = [hit for hit in some if hit.node.id not in having_all]
+        above = rest[0].score if rest else 0.0
+        return [Hit(hit.node, hit.score + above) for hit in hits] + rest[: limit - len(hits)]
+
+
+def _built_to(connection: apsw.Connection) -> int | None:
+    """Return up to which number nodes are in the index. None: there is no index."""
+    if not connection.execute(_SQL["has_index"]).fetchone():
+        return None
+    built_to: int = connection.execute(_SQL["built_to"]).get
+    return built_to
+
+
+def _cost_of(connection: apsw.Connection, phrase: Phrase) -> int:
+    """Return how many nodes have each word of a phrase, in sum: what it costs to look for. 0: one that no node has."""
+    counts = []
+    for word in phrase.words[:-1] if phrase.is_open else phrase.words:
+        counts.append(connection.execute(_SQL["count_nodes_with"], (word,)).get or 0)
+    if phrase.is_open:
+        counts.append(connection.execute(_SQL["count_nodes_with_beginning"], (phrase.words[-1],)).get or 0)
+    return 0 if 0 in counts else sum(counts)
+
+
+def _rarest(phrases: dict[Phrase, int]) -> list[Phrase]:
+    """Return the cheapest phrases: one of those that are there, and more while they cost at most RANKED_MAX in sum."""
+    chosen: list[Phrase] = []
+    left = RANKED_MAX
+    for phrase, cost in sorted(phrases.items(), key=lambda entry: entry[1]):
+        if cost and (cost <= left or not chosen):
+            chosen.append(phrase)
+            left -= cost
+    return chosen
+
+
+def _find(connection: apsw.Connection, operator: str, phrases: Iterable[Phrase], limit: int) -> list[Hit]:
+    match = operator.join(f'"{" ".join(phrase.words)}"{" *" if phrase.is_open else ""}' for phrase in phrases)
+    if not match:
+        return []
+    rows: Iterable[Any] = connection.execute(_SQL["search"], (match, RANKED_MAX, limit))
+    return [Hit(node_of(row), row[6]) for row in rows]
+
+
+def _columns(node_id: str, label: str, props: bytes) -> tuple[str, str, str]:
+    """Return what the index has of a node: the words of its id, of its label and of its props."""
+    return " ".join(words_of(node_id)), " ".join(words_of(label)), " ".join(words_of(_text_of(props)))
+
+
+def _text_of(props: bytes) -> str:
+    """Return the strings of a JSON object in their order, as far as they are indexed."""
+    found: list[str] = []
+    left_length = TEXT_LENGTH_MAX
+    left: list[Any] = [msgspec.json.decode(props)]
+    while left and left_length > 0:
+        value = left.pop()
+        if isinstance(value, str):
+            found.append(value[:left_length])
+            left_length -= len(value) + 1
+        elif isinstance(value, dict):
+            left.extend(reversed(value.values()))
+        elif isinstance(value, list):
+            left.extend(reversed(value))
+    return "\n".join(found)
