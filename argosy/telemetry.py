@@ -105,6 +105,22 @@ FLUSHES_SPLIT = Counter("argosy_flushes_split", "Flushes that were sent in parts
 TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which Postgres refuses even that they are parked")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
 
+# Graph shards
+SHARD_CALL_S = Histogram("argosy_shard_call_seconds", "Time of one call of a shard", ["method"], buckets=_LATENCY_S)
+SHARD_CALLS = Counter("argosy_shard_calls", "Calls of a shard, by outcome", ["method", "outcome"])
+SHARD_GRAPHS_OPEN = Gauge("argosy_shard_graphs_open", "Graphs whose files a shard has open")
+SHARD_QUEUE = Gauge("argosy_shard_queue", "Batches that wait to be written")
+SHARD_QUEUE_SIZE_BYTES = Gauge("argosy_shard_queue_size_bytes", "Memory of the batches that wait to be written")
+SHARD_WRITES_REFUSED = Counter("argosy_shard_writes_refused", "Batches that were refused because too many wait")
+SHARD_COMMIT_BATCHES = Histogram(
+    "argosy_shard_commit_batches", "Batches in one commit", buckets=(1, 2, 5, 10, 25, 50, 100, 256)
+)
+SHARD_THREADS_BUSY = Gauge("argosy_shard_threads_busy", "Calls that a thread works at, or that wait for one", ["kind"])
+SHARD_VIEWS = Gauge("argosy_shard_views", "Graphs that are ready for Cypher")
+SHARD_VIEW_MEMORY_BYTES = Gauge("argosy_shard_view_memory_bytes", "Memory of all views of a shard")
+SHARD_VIEW_BUILDS = Counter("argosy_shard_view_builds", "Views that were begun to be built")
+SHARD_VIEWS_LOST = Counter("argosy_shard_views_lost", "Views that ended, fell behind or could not be built")
+
 # Every process
 LOOP_ERRORS = Counter("argosy_loop_errors", "Errors that a loop outlived, by what they mean", ["loop", "fault"])
 LOOP_FAILING = Gauge("argosy_loop_failing", "1 while the last round of a loop failed", ["loop"])
@@ -184,6 +200,8 @@ LEADER_ENDED: Final = "leader.ended"
 SNAPSHOT_HELD: Final = "store.snapshot_held"
 LEADER_TICK_FAILED: Final = "leader.tick_failed"
 TRIM_FAILED: Final = "trim.failed"
+SHARD_WRITE_FAILED: Final = "shard.write_failed"
+SHARD_VIEW_FAILED: Final = "shard.view_failed"
 SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
 CALL_REFUSED: Final = "call.refused"

@@ -122,9 +122,11 @@ class Batch(NamedTuple):
 
 
 class Engine(Protocol):
-    """The graphs of one folder, which one process opens at a time. member_id: of the folder, made with it."""
+    """The graphs of one folder, which one process opens at a time."""
 
-    member_id: uuid.UUID
+    @property
+    def member_id(self) -> uuid.UUID:
+        """Of the folder, made with it."""
 
     def create(self, ref: GraphRef) -> None:
         """Make an empty graph; of one that is there with this incarnation, nothing. Raises WrongOwnerError when the

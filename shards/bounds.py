@@ -1,0 +1,41 @@
+"""The bounds of a shard, as the settings have them."""
+
+from typing import NamedTuple
+
+from argosy.config import Settings
+from argosy.shards.kept_views import ViewBounds
+from argosy.shards.limits import Limits
+from argosy.shards.writes import WriteBounds
+
+
+class ShardBounds(NamedTuple):
+    """build_s: of the building of one view."""
+
+    limits: Limits
+    writes: WriteBounds
+    views: ViewBounds
+    read_threads: int
+    read_queue_max: int
+    streams_max: int
+    build_s: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ShardBounds":
+        return cls(
+            Limits.of(settings),
+            WriteBounds(
+                threads=settings.shard_write_threads,
+                count_max=settings.shard_graph_queue_max,
+                graph_size_bytes_max=settings.shard_graph_queue_size_bytes_max,
+                size_bytes_max=settings.shard_queue_size_bytes_max,
+            ),
+            ViewBounds(
+                count_max=settings.shard_views_max,
+                memory_bytes_max=settings.shard_views_size_bytes_max,
+                behind_size_bytes_max=settings.shard_view_behind_size_bytes_max,
+            ),
+            read_threads=settings.shard_read_threads,
+            read_queue_max=settings.shard_read_queue_max,
+            streams_max=settings.shard_streams_max,
+            build_s=settings.shard_view_build_s,
+        )

@@ -1,0 +1,105 @@
+"""What one call may ask of a shard, and what its answer may have."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from argosy.config import Settings
+from argosy.errors import CypherError, GraphInputError, GraphTooLargeError
+from argosy.graph.facts import Edge, GraphRef, Node, WriteKey
+from argosy.graph.ops import DIMENSION_MAX, Op, check_ops, encode_ops, fault_of_name
+
+DEPTH_MAX: Final = 8  # beyond that, a neighbourhood is most of a graph
+_TEXT_SIZE_BYTES_MAX: Final = 65_536  # of what is searched for
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Limits(NamedTuple):
+    """rows_max: ids that one call names, and rows of its answer. query_size_bytes_max: of a query, and of its
+    parameters as JSON.
+    """
+
+    rows_max: int
+    answer_size_bytes_max: int
+    query_size_bytes_max: int
+    batch_size_bytes_max: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        return cls(
+            rows_max=settings.graph_rows_max,
+            answer_size_bytes_max=settings.graph_answer_size_bytes_max,
+            query_size_bytes_max=settings.graph_query_size_bytes_max,
+            batch_size_bytes_max=settings.graph_batch_size_bytes_max,
+        )
+
+    def check_batch(self, ops: Sequence[Op]) -> int:
+        """Return the size of a batch, as JSON. Raises GraphInputError for operations that break a rule."""
+        check_ops(ops)
+        size_bytes = len(encode_ops(ops))
+        if size_bytes > self.batch_size_bytes_max:
+            raise GraphTooLargeError(f"a batch has at most {self.batch_size_bytes_max} bytes, not {size_bytes}")
+        return size_bytes
+
+    def check_key(self, key: WriteKey | None) -> None:
+        if key is not None and (fault := fault_of_name(key.key)):
+            raise GraphInputError(f"the key of a batch {fault}")
+
+    def check_ids(self, ids: Sequence[str]) -> None:
+        if not 1 <= len(ids) <= self.rows_max:
+            raise GraphTooLargeError(f"ids: a call has 1 to {self.rows_max}, not {len(ids)}")
+
+    def check_limit(self, limit: int) -> None:
+        if limit < 1:
+            raise GraphInputError(f"limit: at least 1, not {limit}")
+        if limit > self.rows_max:
+            raise GraphTooLargeError(f"limit: at most {self.rows_max}, not {limit}")
+
+    def check_depth(self, depth: int) -> None:
+        if not 1 <= depth <= DEPTH_MAX:
+            raise GraphInputError(f"depth: 1 to {DEPTH_MAX}, not {depth}")
+
+    def check_query(self, cypher: str, params: dict[str, Any]) -> None:
+        """Raises CypherError for more than may be asked, GraphInputError for parameters that are no JSON."""
+        try:
+            size_bytes, params_size_bytes = len(cypher.encode()), len(_encode(params))
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+            raise GraphInputError(f"the query or its parameters cannot be written down: {error}") from error
+        if not cypher.strip():
+            raise CypherError("the query is empty")
+        for what, size in (("a query", size_bytes), ("parameters of a query", params_size_bytes)):
+            if size > self.query_size_bytes_max:
+                raise CypherError(f"{what} may have {self.query_size_bytes_max} bytes, not {size}")
+
+    def check_search(self, text: str, vector: tuple[str, Sequence[float]] | None) -> None:
+        try:
+            size_bytes = len(text.encode())
+        except UnicodeEncodeError as error:
+            raise GraphInputError("text: is no valid Unicode") from error
+        if size_bytes > _TEXT_SIZE_BYTES_MAX:
+            raise GraphTooLargeError(f"text: at most {_TEXT_SIZE_BYTES_MAX} bytes, not {size_bytes}")
+        if vector is not None and not 1 <= len(vector[1]) <= DIMENSION_MAX:
+            raise GraphInputError(f"vector: 1 to {DIMENSION_MAX} numbers, not {len(vector[1])}")
+
+    def check_size(self, facts: Sequence[Node | Edge | None], before: int = 0) -> int:
+        """Return the size of an answer, with what it had before. Raises GraphTooLargeError for one over its bound."""
+        size_bytes = before + sum(size_of(each) for each in facts if each is not None)
+        if size_bytes > self.answer_size_bytes_max:
+            raise GraphTooLargeError(
+                f"the answer has more than {self.answer_size_bytes_max} bytes: ask for less at a time"
+            )
+        return size_bytes
+
+
+def check_name(ref: GraphRef) -> None:
+    """Raise GraphInputError for what cannot be the name of a tenant or graph."""
+    for what, name in (("tenant", ref.tenant), ("graph", ref.graph)):
+        if fault := fault_of_name(name):
+            raise GraphInputError(f"the name of a {what} {fault}")
+
+
+def size_of(fact: Node | Edge) -> int:
+    """Return about how many bytes a fact has in an answer."""
+    names = len(fact.id) + len(fact.label) if isinstance(fact, Node) else len(fact.src) + len(fact.type) + len(fact.dst)
+    return names + len(fact.props) + 64

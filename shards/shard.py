@@ -1,0 +1,225 @@
+"""A shard in this process: the graphs of an engine, asked as a Transport is.
+
+What is here checks what a caller asks for, and hands it on: to writes.py, reads.py, streams.py and kept_views.py.
+"""
+
+import asyncio
+import builtins
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import ArgosyError, ViewLostError
+from argosy.graph.facts import (
+    Answer,
+    Applied,
+    Direction,
+    Edge,
+    GraphName,
+    GraphRef,
+    Hit,
+    Neighborhood,
+    Node,
+    Source,
+    Stats,
+    Summary,
+    Token,
+    WriteKey,
+)
+from argosy.graph.ops import Op
+from argosy.shards.bounds import ShardBounds
+from argosy.shards.builds import Builds
+from argosy.shards.deadline import Deadline
+from argosy.shards.engine import Batch, Engine
+from argosy.shards.kept_views import KeptViews
+from argosy.shards.limits import check_name
+from argosy.shards.reads import Reads
+from argosy.shards.streams import Streams
+from argosy.shards.threads import Threads
+from argosy.shards.view import ViewMaker
+from argosy.shards.writes import Writes
+
+_INLINE_OPS_MAX: Final = 64  # larger batches are checked in a thread
+_OP_SIZE_BYTES: Final = 512  # of an operation in memory, beside its JSON
+
+
+class Shard:
+    """The graphs of an engine, which it closes. Made and used on one event loop."""
+
+    def __init__(self, engine: Engine, maker: ViewMaker, bounds: ShardBounds, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._limits = bounds.limits
+        self._threads = Threads("read", bounds.read_threads, waiting_max=bounds.read_queue_max)
+        builds = Builds(engine, Threads("build", 1, waiting_max=bounds.views.count_max), clock, bounds.build_s)
+        self._views = KeptViews(maker, builds, bounds.views, clock)
+        self._writes = Writes(engine, self._views, bounds.writes, clock)
+        self._reads = Reads(engine, self._threads, bounds.limits)
+        self._streams = Streams(engine, self._writes, clock, bounds.streams_max)
+
+    async def identify(self, *, deadline_s: float) -> uuid.UUID:
+        return self._engine.member_id
+
+    async def create(self, ref: GraphRef, *, deadline_s: float) -> None:
+        with self._call("create", deadline_s, ref) as deadline:
+            await self._writes.alone(ref, lambda: self._engine.create(ref), deadline, replaces=False)
+
+    async def drop(self, ref: GraphRef, *, deadline_s: float) -> None:
+        with self._call("drop", deadline_s, ref) as deadline:
+            await self._writes.alone(ref, lambda: self._engine.drop(ref), deadline, replaces=True)
+
+    async def apply(
+        self,
+        ref: GraphRef,
+        ops: Sequence[Op],
+        *,
+        key: WriteKey | None,
+        token: Token | None,
+        source: Source,
+        deadline_s: float,
+    ) -> Applied:
+        with self._call("apply", deadline_s, ref) as deadline:
+            self._limits.check_key(key)
+            if len(ops) <= _INLINE_OPS_MAX:
+                size_bytes = self._limits.check_batch(ops)
+            else:
+                checking = deadline.within(deadline_s)
+                size_bytes = await self._threads.run(lambda: self._limits.check_batch(ops), checking)
+            batch = Batch(ref, ops, key, token, source)
+            return await self._writes.apply(batch, size_bytes + len(ops) * _OP_SIZE_BYTES, deadline)
+
+    async def get_nodes(self, ref: GraphRef, ids: Sequence[str], *, deadline_s: float) -> list[Node | None]:
+        with self._call("get_nodes", deadline_s, ref) as deadline:
+            self._limits.check_ids(ids)
+            return await self._reads.get_nodes(ref, ids, deadline)
+
+    async def neighbors(
+        self,
+        ref: GraphRef,
+        ids: Sequence[str],
+        *,
+        types: Sequence[str] = (),
+        direction: Direction = Direction.BOTH,
+        depth: int = 1,
+        limit: int,
+        deadline_s: float,
+    ) -> Neighborhood:
+        with self._call("neighbors", deadline_s, ref) as deadline:
+            self._limits.check_ids(ids)
+            self._limits.check_depth(depth)
+            self._limits.check_limit(limit)
+            return await self._reads.neighbors(ref, ids, types, direction, depth, limit, deadline)
+
+    async def scan(
+        self, ref: GraphRef, *, label: str = "", after: str = "", limit: int, deadline_s: float
+    ) -> list[Node]:
+        with self._call("scan", deadline_s, ref) as deadline:
+            self._limits.check_limit(limit)
+            return await self._reads.scan(ref, label, after, limit, deadline)
+
+    async def scan_edges(
+        self, ref: GraphRef, *, after: tuple[str, str, str] = ("", "", ""), limit: int, deadline_s: float
+    ) -> list[Edge]:
+        with self._call("scan_edges", deadline_s, ref) as deadline:
+            self._limits.check_limit(limit)
+            return await self._reads.scan_edges(ref, after, limit, deadline)
+
+    async def query(
+        self, ref: GraphRef, cypher: str, params: dict[str, Any], *, row_limit: int, deadline_s: float
+    ) -> Answer:
+        with self._call("query", deadline_s, ref) as deadline:
+            self._limits.check_limit(row_limit)
+            self._limits.check_query(cypher, params)
+            self._engine.graph(ref)  # raises WrongOwnerError
+            await self._writes.settle(ref)
+            size_bytes_max = self._limits.answer_size_bytes_max
+            try:
+                return await self._views.query(
+                    ref, cypher, params, row_limit=row_limit, size_bytes_max=size_bytes_max, deadline=deadline
+                )
+            except ViewLostError:
+                self._engine.graph(ref)  # if the graph was dropped meanwhile, that is what the caller has to know
+                raise
+
+    async def search(
+        self,
+        ref: GraphRef,
+        text: str,
+        *,
+        vector: tuple[str, Sequence[float]] | None = None,
+        limit: int,
+        deadline_s: float,
+    ) -> list[Hit]:
+        with self._call("search", deadline_s, ref) as deadline:
+            self._limits.check_limit(limit)
+            self._limits.check_search(text, vector)
+            return await self._reads.search(ref, text, vector, limit, deadline)
+
+    async def summary(self, ref: GraphRef, *, deadline_s: float) -> Summary:
+        with self._call("summary", deadline_s, ref) as deadline:
+            return await self._reads.summary(ref, deadline)
+
+    async def bulk_load(
+        self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], *, source: Source, deadline_s: float
+    ) -> Applied:
+        with self._call("bulk_load", deadline_s, ref) as deadline:
+            return await self._streams.bulk_load(ref, batches, source, deadline)
+
+    async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]:
+        with self._call("list", deadline_s) as deadline:
+            return await self._threads.run(self._engine.list, deadline)
+
+    async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
+        with self._call("stats", deadline_s, ref) as deadline:
+            return await self._reads.stats(ref, deadline)
+
+    async def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncIterator[bytes]:
+        with self._call("export", deadline_s, ref) as deadline:
+            async for chunk in self._streams.export(ref, deadline):
+                yield chunk
+
+    async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None:
+        with self._call("restore", deadline_s, ref) as deadline:
+            await self._streams.restore(ref, lines, deadline)
+
+    async def drain(self, bound_s: float) -> None:
+        """Take no more writes, and commit those that wait, in bounded time."""
+        await self._writes.close(bound_s)
+
+    async def close(self) -> None:
+        """End everything that is under way, and close the engine."""
+        self._streams.close()
+        await self._writes.close(0.0)
+        await self._views.close()
+        await self._threads.close()
+        await asyncio.get_running_loop().run_in_executor(None, self._engine.close)
+
+    def measure(self) -> None:
+        """Bring those metrics up to date that change by themselves."""
+        telemetry.SHARD_GRAPHS_OPEN.set(self._engine.open_count)
+        telemetry.SHARD_VIEW_MEMORY_BYTES.set(self._views.memory_bytes)
+        telemetry.SHARD_THREADS_BUSY.labels(kind="read").set(self._threads.count)
+        telemetry.SHARD_THREADS_BUSY.labels(kind="stream").set(self._streams.count)
+
+    @contextmanager
+    def _call(self, method: str, deadline_s: float, ref: GraphRef | None = None) -> Iterator[Deadline]:
+        """Have a call's deadline, and its time and outcome counted."""
+        began_s = self._clock.monotonic_s()
+        outcome = "cancelled"
+        try:
+            if ref is not None:
+                check_name(ref)
+            yield Deadline(self._clock, deadline_s)
+            outcome = "ok"
+        except ArgosyError as error:
+            outcome = error.code
+            raise
+        except Exception:
+            outcome = "internal"
+            raise
+        finally:
+            telemetry.SHARD_CALL_S.labels(method=method).observe(self._clock.monotonic_s() - began_s)
+            telemetry.SHARD_CALLS.labels(method=method, outcome=outcome).inc()

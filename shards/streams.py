@@ -1,0 +1,165 @@
+"""Calls that send or answer more than memory should hold: bulk loads, exports and imports.
+
+Rules:
+- Each has a thread of its own, in which the engine works while the event loop talks with the caller. There are few of
+  them; one too many is refused at once.
+- Nothing is read ahead: the thread asks the loop for the next item, or the loop asks the thread. So a stream holds one
+  item in memory, and a slow caller slows down nothing but its own stream.
+- A stream ends with its call: at the deadline, when the caller has gone, and when it says nothing for _SILENT_S.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from argosy.clock import Clock
+from argosy.errors import GraphDeadlineError, GraphInputError, ShardUnavailableError
+from argosy.graph.facts import Applied, GraphRef, Source
+from argosy.graph.ops import Op, check_ops
+from argosy.shards.deadline import Deadline
+from argosy.shards.engine import Engine
+from argosy.shards.writes import Writes
+
+T = TypeVar("T")
+
+_SILENT_S: Final = 30.0
+_LOOK_S: Final = 0.25  # how soon a thread that waits for a caller sees that it has gone
+_CHUNK_SIZE_BYTES: Final = 262_144  # of an export
+_LINE_SIZE_BYTES_MAX: Final = 16_777_216  # of an import: a node has 1 MiB of props, and eight vectors
+
+
+class Streams:
+    """The streams of a shard, at most `count_max` at once. Used on one event loop."""
+
+    def __init__(self, engine: Engine, writes: Writes, clock: Clock, count_max: int) -> None:
+        self._engine = engine
+        self._writes = writes
+        self._clock = clock
+        self._count_max = count_max
+        self._open: dict[Executor, Deadline] = {}
+
+    async def bulk_load(
+        self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], source: Source, deadline: Deadline
+    ) -> Applied:
+        """Apply batches of upserts in one transaction."""
+        pulled = self._pulled(batches, deadline)
+
+        def load() -> Applied:
+            graph = self._engine.graph(ref)
+            return graph.bulk_load(ref, _checked(pulled), source=source, now_ms=self._clock.unix_ms())
+
+        with self._thread(deadline) as thread:
+            return await self._writes.alone(ref, load, deadline, thread, replaces=True)
+
+    async def restore(self, ref: GraphRef, chunks: AsyncIterator[bytes], deadline: Deadline) -> None:
+        """Make a graph of the lines of an export; a chunk may have any part of them."""
+        pulled = self._pulled(chunks, deadline)
+        with self._thread(deadline) as thread:
+            await self._writes.alone(
+                ref, lambda: self._engine.restore(ref, _lines(pulled)), deadline, thread, replaces=True
+            )
+
+    async def export(self, ref: GraphRef, deadline: Deadline) -> AsyncIterator[bytes]:
+        """Yield the lines of a graph, each with its line end, some in every chunk."""
+        loop = asyncio.get_running_loop()
+        with self._thread(deadline) as thread:
+            chunks = _joined(self._engine, ref, deadline)
+            reading = loop.run_in_executor(thread, next, chunks, b"")
+            try:
+                while True:
+                    await asyncio.wait({reading}, timeout=deadline.left_s)
+                    if not reading.done():
+                        raise GraphDeadlineError("the graph could not be exported before the deadline")
+                    if not (chunk := reading.result()):
+                        return
+                    yield chunk
+                    reading = loop.run_in_executor(thread, next, chunks, b"")
+            finally:
+                reading.cancel()
+                thread.submit(chunks.close)  # where it was begun: what it reads with belongs to that thread
+
+    @property
+    def count(self) -> int:
+        return len(self._open)
+
+    def close(self) -> None:
+        """Tell all streams to end."""
+        for deadline in self._open.values():
+            deadline.give_up()
+
+    @contextlib.contextmanager
+    def _thread(self, deadline: Deadline) -> Iterator[Executor]:
+        """Have a thread until the end of the call. It ends when its work does."""
+        if len(self._open) >= self._count_max:
+            raise ShardUnavailableError(f"{len(self._open)} loads, exports and imports are under way: no more fit")
+        thread = ThreadPoolExecutor(1, thread_name_prefix="shard-stream")
+        self._open[thread] = deadline
+        try:
+            yield thread
+        finally:
+            deadline.give_up()
+            thread.shutdown(wait=False)
+            del self._open[thread]
+
+    def _pulled(self, items: AsyncIterator[T], deadline: Deadline) -> Iterator[T]:
+        """Yield, in a thread, what a caller sends to this event loop."""
+        loop = asyncio.get_running_loop()
+
+        def pull() -> Iterator[T]:
+            while True:
+                item = asyncio.run_coroutine_threadsafe(_next(items), loop)
+                silent_until = deadline.within(_SILENT_S)
+                while not item.done() and not (deadline() or silent_until()):
+                    with contextlib.suppress(TimeoutError):
+                        item.exception(_LOOK_S)
+                if not item.done():
+                    item.cancel()
+                    raise GraphDeadlineError("the caller has gone, or sent nothing for too long: nothing was changed")
+                if not (sent := item.result()):
+                    return
+                yield sent[0]
+
+        return pull()
+
+
+async def _next(items: AsyncIterator[T]) -> tuple[T] | None:
+    async for item in items:
+        return (item,)
+    return None
+
+
+def _checked(batches: Iterable[Sequence[Op]]) -> Iterator[Sequence[Op]]:
+    for ops in batches:
+        check_ops(ops)
+        yield ops
+
+
+def _joined(engine: Engine, ref: GraphRef, deadline: Deadline) -> Generator[bytes, None, None]:
+    """Yield the lines of a graph, several at once."""
+    lines: list[bytes] = []
+    size_bytes = 0
+    for line in engine.graph(ref).export(ref):
+        if deadline():
+            raise GraphDeadlineError("the graph could not be exported before the deadline")
+        lines.append(line if line.endswith(b"\n") else line + b"\n")
+        size_bytes += len(line)
+        if size_bytes >= _CHUNK_SIZE_BYTES:
+            yield b"".join(lines)
+            lines.clear()
+            size_bytes = 0
+    if lines:
+        yield b"".join(lines)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines that chunks have together, without their line ends."""
+    left = b""
+    for chunk in chunks:
+        *lines, left = (left + chunk).split(b"\n")
+        yield from lines
+        if len(left) > _LINE_SIZE_BYTES_MAX:
+            raise GraphInputError(f"a line has at most {_LINE_SIZE_BYTES_MAX} bytes")
+    if left:
+        yield left

@@ -1,0 +1,258 @@
+"""The writes of a shard: a queue for each graph, of which a few threads commit many batches at a time.
+
+Rules:
+- One thread at a time writes to a graph. A batch is answered once its commit is durable; batches of one graph are
+  committed in the order in which they came.
+- A queue is bounded, in number and in bytes, and so are all queues together. A batch that does not fit is refused at
+  once, and is certainly not applied.
+- A caller that gives up takes its batch with it if no thread has begun with it. Otherwise the batch takes effect, or
+  not, without anybody being told; its key tells.
+- What is committed is told to the views in the order of the commits, before any caller has its answer.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import ArgosyError, GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError
+from argosy.graph.facts import Applied, GraphName, GraphRef
+from argosy.shards.deadline import Deadline
+from argosy.shards.engine import Batch, Engine
+from argosy.shards.kept_views import KeptViews
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+# Of one commit: more makes those wait that came first, and saves no flush that matters.
+_GROUP_MAX: Final = 256
+_GROUP_SIZE_BYTES_MAX: Final = 8_388_608
+
+
+class WriteBounds(NamedTuple):
+    """threads: commit at once. count_max, graph_size_bytes_max: of the batches that wait for one graph;
+    size_bytes_max: for all graphs.
+    """
+
+    threads: int
+    count_max: int
+    graph_size_bytes_max: int
+    size_bytes_max: int
+
+
+class _Write(NamedTuple):
+    batch: Batch
+    size_bytes: int
+    deadline: Deadline
+    answer: "asyncio.Future[Applied]"
+
+
+class _Queue:
+    """What waits to be written to one graph. lock: held by whoever writes. commit: of a group that is under way."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[_Write] = deque()
+        self.size_bytes = 0
+        self.lock = asyncio.Lock()
+        self.users = 0
+        self.is_worked_at = False
+        self.commit: asyncio.Future[Any] | None = None
+
+
+class Writes:
+    """All writes to the graphs of an engine. Used on one event loop."""
+
+    def __init__(self, engine: Engine, views: KeptViews, bounds: WriteBounds, clock: Clock) -> None:
+        self._engine = engine
+        self._views = views
+        self._bounds = bounds
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(bounds.threads, thread_name_prefix="shard-write")
+        self._queues: dict[GraphName, _Queue] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._size_bytes = 0
+        self._is_closing = False
+
+    async def apply(self, batch: Batch, size_bytes: int, deadline: Deadline) -> Applied:
+        """Apply a batch durably, as Graph.apply does. Raises GraphDeadlineError: it may have taken effect."""
+        name = GraphName(batch.ref.tenant, batch.ref.graph)
+        queue = self._admitted(name, size_bytes)
+        write = _Write(batch, size_bytes, deadline, asyncio.get_running_loop().create_future())
+        queue.waiting.append(write)
+        self._count(queue, 1, size_bytes)
+        if not queue.is_worked_at:
+            queue.is_worked_at = True
+            self._start(self._work(name, queue))
+        try:
+            await asyncio.wait({write.answer}, timeout=deadline.left_s)
+            if not write.answer.done():
+                raise GraphDeadlineError("the write was not committed before its deadline: it may still take effect")
+            return write.answer.result()
+        finally:
+            deadline.give_up()
+            if not write.answer.cancel():
+                write.answer.exception()  # it is known: nobody need be told that it was not asked for
+
+    async def alone(
+        self, ref: GraphRef, work: Callable[[], T], deadline: Deadline, pool: Executor | None = None, *, replaces: bool
+    ) -> T:
+        """Do work that concerns a whole graph, in a thread, while nothing else is written to the graph. pool: of the
+        thread; None: the one of the writes. replaces: the graph's view is made anew afterwards.
+        """
+        name = GraphName(ref.tenant, ref.graph)
+        queue = self._admitted(name, 0)
+        queue.users += 1
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, pool or self._pool, work)
+        task: asyncio.Task[T] = self._start(self._alone(queue, ref, in_thread, deadline, replaces=replaces))
+        try:
+            await asyncio.wait({task}, timeout=deadline.left_s)
+            if not task.done():
+                raise GraphDeadlineError("the call took longer than its deadline: it may still take effect")
+            return task.result()
+        finally:
+            deadline.give_up()
+
+    async def settle(self, ref: GraphRef) -> None:
+        """Wait for the commit that is under way. What it makes durable may be read already, but no view has it yet."""
+        queue = self._queues.get(GraphName(ref.tenant, ref.graph))
+        if queue is not None and queue.commit is not None:
+            await asyncio.wait({queue.commit})
+
+    async def close(self, bound_s: float) -> None:
+        """Refuse what comes from now on, and write what waits, in bounded time."""
+        self._is_closing = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=bound_s)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _admitted(self, name: GraphName, size_bytes: int) -> _Queue:
+        if self._is_closing:
+            raise ShardUnavailableError("this shard is stopping: it takes no writes")
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = _Queue()
+        bounds = self._bounds
+        if (
+            len(queue.waiting) + queue.users >= bounds.count_max
+            or queue.size_bytes + size_bytes > bounds.graph_size_bytes_max
+            or self._size_bytes + size_bytes > bounds.size_bytes_max
+        ):
+            self._forget_idle(name, queue)
+            telemetry.SHARD_WRITES_REFUSED.inc()
+            raise ShardUnavailableError(f"{len(queue.waiting)} batches wait to be written to this graph: no more fit")
+        return queue
+
+    def _start(self, work: Any) -> "asyncio.Task[Any]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it
+
+    async def _work(self, name: GraphName, queue: _Queue) -> None:
+        """Commit what waits, group by group, until nothing does."""
+        try:
+            while queue.waiting:
+                async with queue.lock:
+                    if group := self._take(queue):
+                        await self._write(queue, group)
+        finally:
+            queue.is_worked_at = False
+            self._forget_idle(name, queue)
+
+    def _take(self, queue: _Queue) -> list[_Write]:
+        """Take the next group out of a queue; without those that nobody waits for any more."""
+        group: list[_Write] = []
+        size_bytes = 0
+        while queue.waiting and len(group) < _GROUP_MAX:
+            write = queue.waiting[0]
+            if group and size_bytes + write.size_bytes > _GROUP_SIZE_BYTES_MAX:
+                break
+            queue.waiting.popleft()
+            self._count(queue, -1, -write.size_bytes)
+            if not write.deadline():
+                group.append(write)
+                size_bytes += write.size_bytes
+        return group
+
+    async def _write(self, queue: _Queue, group: Sequence[_Write]) -> None:
+        telemetry.SHARD_COMMIT_BATCHES.observe(len(group))
+        batches = [write.batch for write in group]
+        outcomes: list[Applied | Exception] = [ShardUnavailableError("this shard stopped")] * len(group)
+        queue.commit = committed = asyncio.get_running_loop().create_future()
+        try:
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._pool, self._commit, batches)
+        finally:
+            for write, outcome in zip(group, outcomes, strict=True):
+                if isinstance(outcome, Applied) and outcome.version:
+                    self._views.committed(write.batch.ref, write.batch.ops, outcome.version, write.size_bytes)
+            queue.commit = None
+            committed.set_result(None)
+            for write, outcome in zip(group, outcomes, strict=True):
+                _answer(write, outcome)
+
+    def _commit(self, batches: Sequence[Batch]) -> "list[Applied | Exception]":
+        """Commit batches of one graph, in a thread. Those before the first that means the graph as it is are refused;
+        the graph refuses such as come later.
+        """
+        outcomes: list[Applied | Exception] = []
+        try:
+            for batch in batches:
+                try:
+                    graph = self._engine.graph(batch.ref)
+                except ArgosyError as error:
+                    outcomes.append(error)
+                else:
+                    return outcomes + graph.apply_many(batches[len(outcomes) :], self._clock.unix_ms())
+            return outcomes
+        except ArgosyError as error:  # as the engine says: nothing was changed
+            fault: Exception = error
+        except Exception as error:
+            log.exception(telemetry.SHARD_WRITE_FAILED, tenant=batches[0].ref.tenant, graph=batches[0].ref.graph)
+            fault = OutcomeUnknownError(f"the shard could not write: {type(error).__name__}: {error}")
+        return outcomes + [fault for _ in batches[len(outcomes) :]]
+
+    async def _alone(
+        self, queue: _Queue, ref: GraphRef, in_thread: Callable[[], Awaitable[T]], deadline: Deadline, *, replaces: bool
+    ) -> T:
+        try:
+            async with queue.lock:
+                if deadline():
+                    raise GraphDeadlineError("the call waited for other writes until its deadline")
+                try:
+                    return await in_thread()
+                finally:
+                    if replaces:
+                        self._views.forget(ref)
+        finally:
+            queue.users -= 1
+            self._forget_idle(GraphName(ref.tenant, ref.graph), queue)
+
+    def _count(self, queue: _Queue, count: int, size_bytes: int) -> None:
+        queue.size_bytes += size_bytes
+        self._size_bytes += size_bytes
+        telemetry.SHARD_QUEUE.inc(count)
+        telemetry.SHARD_QUEUE_SIZE_BYTES.inc(size_bytes)
+
+    def _forget_idle(self, name: GraphName, queue: _Queue) -> None:
+        if not (queue.waiting or queue.users or queue.is_worked_at) and self._queues.get(name) is queue:
+            del self._queues[name]
+
+
+def _answer(write: _Write, outcome: Applied | Exception) -> None:
+    if write.answer.done():  # its caller has given up
+        return
+    if isinstance(outcome, Applied):
+        write.answer.set_result(outcome)
+    else:
+        write.answer.set_exception(outcome)
