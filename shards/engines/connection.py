@@ -11,6 +11,7 @@ from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavaila
 
 # Pages that a connection keeps: most graphs are smaller.
 _CACHE_KIB: Final = 2_048
+_BULK_CACHE_KIB: Final = 32_768
 # What is left of the log of writes once all of it is in the file, after a large one too.
 _WAL_SIZE_BYTES_MAX: Final = 4_194_304
 # Nobody else writes; a checkpoint and the last reader's closing may be in the way for a moment.
@@ -34,6 +35,23 @@ def open_file(path: Path, *, is_new: bool = False) -> apsw.Connection:
             connection.close()
             raise
     return connection
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[apsw.Connection]:
+    """Write a new file in one commit: when this returns, it is on disk, and in this one file. Nobody may know the file
+    yet: when something fails, what is there of it is useless.
+    """
+    with told():
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        try:
+            connection.pragma("journal_mode", "off")
+            connection.pragma("synchronous", "full")
+            with roomy(connection), transaction(connection):
+                yield connection
+            connection.pragma("journal_mode", "wal")
+        finally:
+            connection.close()
 
 
 @contextmanager
@@ -61,6 +79,16 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
     except apsw.Error as error:
         roll_back(connection)
         raise OutcomeUnknownError(f"the graph's file: {error}") from error
+
+
+@contextmanager
+def roomy(connection: apsw.Connection) -> Iterator[None]:
+    """Write very much: with more pages in memory."""
+    connection.pragma("cache_size", -_BULK_CACHE_KIB)
+    try:
+        yield
+    finally:
+        connection.pragma("cache_size", -_CACHE_KIB)
 
 
 @contextmanager

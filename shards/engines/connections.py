@@ -51,7 +51,7 @@ class Connections:
     def writing(self) -> Iterator[apsw.Connection]:
         """Have the connection that writes, when it is one's turn. Errors of SQLite are told as Argosy's."""
         with self._write_lock, told():
-            self._refuse_if_dropped()
+            self.check()
             is_first = self._writer is None
             if self._writer is None:
                 self._writer = open_file(self.path)
@@ -67,10 +67,15 @@ class Connections:
                 self._opened.used(self, connected=is_new)
                 yield connection
             except apsw.InterruptError:
-                self._refuse_if_dropped()
+                self.check()
                 raise
             finally:
                 self._give_back(connection)
+
+    def check(self) -> None:
+        """Raise WrongOwnerError when the graph was dropped."""
+        if self._leaving is not None:
+            raise WrongOwnerError("the graph was dropped")
 
     def release(self) -> bool:
         """Close what is not in use. Return whether nothing is open any more."""
@@ -96,7 +101,7 @@ class Connections:
 
     def _take(self) -> tuple[apsw.Connection, bool]:
         with self._lock:
-            self._refuse_if_dropped()
+            self.check()
             is_new = not self._readers
             connection = open_file(self.path) if is_new else self._readers.pop()
             self._reading.add(connection)
@@ -125,10 +130,6 @@ class Connections:
     def _remove_if_unused(self) -> None:
         if self._leaving is not None and not self._reading:
             self._leaving.folder.remove(self._leaving.incarnation, self.path)
-
-    def _refuse_if_dropped(self) -> None:
-        if self._leaving is not None:
-            raise WrongOwnerError("the graph was dropped")
 
 
 class _Leaving(NamedTuple):

@@ -2,20 +2,19 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-import apsw
-
 from argosy.errors import ShardUnavailableError, WrongOwnerError
 from argosy.graph.facts import GraphName, GraphRef, GraphState, Stats
-from argosy.shards.engines.connection import open_file, told, transaction
+from argosy.shards.engines.connection import new_file, open_file, told
 from argosy.shards.engines.connections import Connections, OpenBounds, OpenGraphs
+from argosy.shards.engines.derived import Derived
 from argosy.shards.engines.folder import Folder, remove_file, sync_folder
 from argosy.shards.engines.meta import Meta, stats_of
+from argosy.shards.engines.restore import Restore
 from argosy.shards.engines.sqlite_graph import SqliteGraph
 from argosy.statements import load_statements
 
@@ -37,6 +36,7 @@ class SqliteEngine:
     def __init__(self, root: Path, *, bounds: OpenBounds, key_horizon_ms: int) -> None:
         self._folder = Folder(root)
         self._opened = OpenGraphs(bounds)
+        self._derived: tuple[Derived, ...] = ()
         self._horizon_ms = key_horizon_ms
         self._making = threading.Lock()  # held while files come and go
         self._lock = threading.Lock()  # held while one file is opened
@@ -53,10 +53,9 @@ class SqliteEngine:
 
     def create(self, ref: GraphRef) -> None:
         with self._making:
-            path = self._folder.path_of(ref)
-            if self._room_for(ref):
-                with _made(path, ref):
-                    pass
+            is_missing = self._is_missing(ref)
+        if is_missing:
+            self._make(ref, None)
 
     def drop(self, ref: GraphRef) -> None:
         with self._making:
@@ -80,6 +79,13 @@ class SqliteEngine:
         graph.meta.check(ref)
         return graph
 
+    def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:
+        """As the contract has it. Raises WrongOwnerError when the graph is here."""
+        with self._making:
+            is_missing = self._is_missing(ref)
+        if not is_missing or not self._make(ref, lines):
+            raise WrongOwnerError("the graph is here")
+
     def list(self) -> list[tuple[GraphName, Stats]]:
         found = []
         for path in self._folder.paths():
@@ -102,14 +108,36 @@ class SqliteEngine:
             path = self._folder.path_of(ref)
             if not path.exists():
                 raise WrongOwnerError("the graph is not here")
-            graph = SqliteGraph(Connections(path, self._opened), (), self._horizon_ms)
+            graph = SqliteGraph(Connections(path, self._opened), self._derived, self._horizon_ms)
             if self._folder.is_dropped(ref.incarnation, graph.meta.generation):
                 raise WrongOwnerError("the graph was dropped")
             self._graphs[life] = graph
             return graph
 
-    def _room_for(self, ref: GraphRef) -> bool:
-        """Whether the graph is to be made; not, if it is there. Raises WrongOwnerError when it must not be made."""
+    def _make(self, ref: GraphRef, lines: Iterable[bytes] | None) -> bool:
+        """Make a graph's file, of lines or empty. Return whether this was needed: not, if another one was faster."""
+        path = self._folder.path_of(ref)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        unfinished = path.with_suffix(f".{uuid.uuid4().hex}.new")
+        try:
+            with new_file(unfinished) as connection:
+                connection.execute(_SQL["make_graph"])
+                name = (ref.tenant, ref.graph, ref.incarnation.bytes, ref.generation, GraphState.ACTIVE.value)
+                connection.execute(_SQL["insert_meta"], name)
+                if lines is not None:
+                    Restore(connection, self._derived).take(lines)
+            with self._making:
+                if not self._is_missing(ref):
+                    return False
+                unfinished.rename(path)
+                sync_folder(path.parent)
+                sync_folder(path.parent.parent)
+                return True
+        finally:
+            remove_file(unfinished)
+
+    def _is_missing(self, ref: GraphRef) -> bool:
+        """Whether the graph may be made; not, if it is here. Raises WrongOwnerError when it must not be made."""
         if self._folder.is_dropped(ref.incarnation, ref.generation):
             raise WrongOwnerError("the graph was dropped")
         if self._folder.is_leaving(ref.incarnation):
@@ -120,29 +148,6 @@ class SqliteEngine:
             if meta is not None and not self._folder.is_dropped(meta.incarnation, meta.generation):
                 raise WrongOwnerError("another life of the graph is here")
         return not path.exists()
-
-
-@contextmanager
-def _made(path: Path, ref: GraphRef) -> Iterator[apsw.Connection]:
-    """Make a graph's file: it appears once all that is written to it is on disk."""
-    path.parent.mkdir(exist_ok=True, mode=0o700)
-    unfinished = path.with_suffix(".new")
-    remove_file(unfinished)
-    connection = open_file(unfinished, is_new=True)
-    try:
-        with told(), transaction(connection):
-            connection.execute(_SQL["make_graph"])
-            name = (ref.tenant, ref.graph, ref.incarnation.bytes, ref.generation, GraphState.ACTIVE.value)
-            connection.execute(_SQL["insert_meta"], name)
-            yield connection
-    except BaseException:
-        connection.close()
-        remove_file(unfinished)
-        raise
-    connection.close()  # which brings everything into the one file
-    unfinished.rename(path)
-    sync_folder(path.parent)
-    sync_folder(path.parent.parent)
 
 
 def _read_meta(path: Path) -> Meta | None:

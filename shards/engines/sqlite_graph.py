@@ -1,6 +1,6 @@
 """One graph in a file of SQLite's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from argosy.errors import WrongOwnerError
 from argosy.graph.facts import (
@@ -19,9 +19,11 @@ from argosy.graph.facts import (
 from argosy.graph.ops import Op
 from argosy.shards.engine import Batch, Interrupt
 from argosy.shards.engines import reader
-from argosy.shards.engines.connection import snapshot, transaction
+from argosy.shards.engines.changes import RefusedError
+from argosy.shards.engines.connection import roomy, snapshot, transaction
 from argosy.shards.engines.connections import Connections
 from argosy.shards.engines.derived import Derived
+from argosy.shards.engines.export import export
 from argosy.shards.engines.meta import Meta, stats_of
 from argosy.shards.engines.neighborhood import Walk
 from argosy.shards.engines.writer import Writer
@@ -78,6 +80,23 @@ class SqliteGraph:
                     self._listener(ops, version)
         return outcomes
 
+    def bulk_load(self, ref: GraphRef, batches: Iterable[Sequence[Op]], *, source: Source, now_ms: int) -> Applied:
+        with self._connections.writing() as connection, roomy(connection):
+            try:
+                with transaction(connection):
+                    writer = Writer(connection, self._derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
+                    applied = writer.load(ref, batches, source)
+            except RefusedError as error:
+                return Applied(0, -1, str(error))
+            self._meta = writer.meta
+            if self._listener is not None:
+                self._listener((), applied.version)
+        return applied
+
+    def export(self, ref: GraphRef) -> Iterator[bytes]:
+        self._meta.check_read(ref)
+        return self._export()
+
     def get_nodes(self, ref: GraphRef, ids: Sequence[str]) -> list[Node | None]:
         self._meta.check_read(ref)
         with self._connections.reading() as connection:
@@ -116,6 +135,12 @@ class SqliteGraph:
         """Set the listener once no batch is under way: it is told of all that are committed from then on."""
         with self._connections.writing():
             self._listener = listener
+
+    def _export(self) -> Iterator[bytes]:
+        with self._connections.reading() as connection, snapshot(connection):
+            for line in export(connection):
+                yield line
+                self._connections.check()
 
     def stats(self) -> Stats:
         with self._connections.reading() as connection:

@@ -10,17 +10,17 @@ Rules:
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import apsw
 import msgspec
 
-from argosy.errors import ArgosyError, FencedError, KeyExpiredError, KeyMismatchError
-from argosy.graph.facts import Applied, Token, WriteKey
-from argosy.graph.ops import Op
+from argosy.errors import ArgosyError, FencedError, GraphInputError, KeyExpiredError, KeyMismatchError
+from argosy.graph.facts import Applied, GraphRef, Source, Token, WriteKey
+from argosy.graph.ops import Op, UpsertEdge, UpsertNode
 from argosy.shards.engine import Batch
-from argosy.shards.engines.changes import Changes, RefusedError
+from argosy.shards.engines.changes import Changes, RefusedError, named_edge
 from argosy.shards.engines.derived import Derived
 from argosy.shards.engines.meta import Meta
 from argosy.statements import load_statements
@@ -58,11 +58,30 @@ class Writer:
             except ArgosyError as error:
                 outcomes.append(error)
         self._forget(len(batches))
-        self._connection.execute(
-            _SQL["update_meta"],
-            (self.meta.version, self.meta.node_count, self.meta.edge_count, self.meta.forgotten_ms),
-        )
+        self._store_meta()
         return outcomes
+
+    def load(self, ref: GraphRef, batches: Iterable[Sequence[Op]], source: Source) -> Applied:
+        """Apply upserts as one batch, whose edges may come before nodes. Raises RefusedError when a node is missing in
+        the end, and GraphInputError for other operations: then nothing may be committed.
+        """
+        self.meta.check_write(ref)
+        changes = Changes(self._connection, self.meta.version + 1, source, self._derived)
+        for batch in batches:
+            nodes = [op for op in batch if isinstance(op, UpsertNode)]
+            edges = [op for op in batch if isinstance(op, UpsertEdge)]
+            upserts: list[UpsertNode | UpsertEdge] = [*nodes, *edges]
+            if len(upserts) < len(batch) or any(op.if_absent or op.if_version is not None for op in upserts):
+                raise GraphInputError("a bulk load has upserts without conditions")
+            changes.upsert_nodes(nodes)
+            changes.upsert_edges(edges)
+        changes.tell()
+        version = self.meta.version + 1
+        if dangling := self._connection.execute(_SQL["dangling_edge"], (version,)).fetchone():
+            raise RefusedError(f"{named_edge(dangling)} lacks one of its nodes")
+        self._count(changes)
+        self._store_meta()
+        return Applied(version)
 
     def _apply(self, batch: Batch) -> Applied:
         self.meta.check_write(batch.ref)
@@ -98,13 +117,21 @@ class Writer:
             self._undo()
             raise
         self._connection.execute("RELEASE batch")
+        self._count(changes)
+        self.applied.append((batch.ops, version))
+        return Applied(version)
+
+    def _count(self, changes: Changes) -> None:
         self.meta = self.meta._replace(
-            version=version,
+            version=self.meta.version + 1,
             node_count=self.meta.node_count + changes.node_count,
             edge_count=self.meta.edge_count + changes.edge_count,
         )
-        self.applied.append((batch.ops, version))
-        return Applied(version)
+
+    def _store_meta(self) -> None:
+        meta = self.meta
+        values = (meta.version, meta.node_count, meta.edge_count, meta.forgotten_ms)
+        self._connection.execute(_SQL["update_meta"], values)
 
     def _undo(self) -> None:
         self._connection.execute("ROLLBACK TO batch")

@@ -1,11 +1,11 @@
 """What tests of engines have in common: engines on a folder, graphs, and batches in few words."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from argosy.graph.facts import Applied, GraphRef, Source, Token, WriteKey
+from argosy.graph.facts import Applied, Edge, GraphRef, Node, Source, Token, WriteKey
 from argosy.graph.ops import Op, UpsertEdge, UpsertNode
 from argosy.shards.engine import Engine
 from argosy.shards.engines.connections import OpenBounds
@@ -51,3 +51,13 @@ def apply(
 ) -> Applied:
     write_key = None if key is None else WriteKey(key, made_at_ms)
     return engine.graph(ref).apply(ref, ops, key=write_key, token=token, source=source, now_ms=now_ms)
+
+
+def load(engine: Engine, ref: GraphRef, *batches: Sequence[Op]) -> Applied:
+    return engine.graph(ref).bulk_load(ref, batches, source=NO_SOURCE, now_ms=NOW_MS)
+
+
+def facts_of(engine: Engine, ref: GraphRef) -> tuple[list[Node], list[Edge]]:
+    """Return all nodes and edges of a small graph."""
+    graph = engine.graph(ref)
+    return graph.scan(ref, "", "", 10_000, never), graph.scan_edges(ref, ("", "", ""), 10_000, never)
