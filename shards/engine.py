@@ -87,10 +87,14 @@ class Graph(Protocol):
     ) -> list[Edge]: ...
 
     def search(self, ref: GraphRef, text: str, limit: int, interrupt: Interrupt) -> list[Hit]:
-        """Nodes whose id, label or text in props has all words of a text, the best first. No text is invalid."""
+        """Nodes by the words that id, label and text in props have: first those with all words of a text, the best
+        first, then those with some. No text is invalid.
+        """
 
     def nearest(self, ref: GraphRef, name: str, vector: Sequence[float], limit: int, interrupt: Interrupt) -> list[Hit]:
-        """Nodes by cosine of their vectors of this name. Raises GraphInputError for another dimension."""
+        """Nodes by cosine of their vectors of this name. Raises GraphInputError for another dimension, as `apply` does:
+        that of the first vector written under a name holds for all.
+        """
 
     def summary(self, ref: GraphRef, interrupt: Interrupt) -> Summary: ...
 

@@ -26,11 +26,14 @@ _DESCRIPTORS_OF_GRAPH: Final = 1
 
 
 class OpenBounds(NamedTuple):
-    """graphs: with open connections. memory_bytes: that SQLite takes in this process. descriptors: of open files."""
+    """graphs: with open connections. memory_bytes: that SQLite takes in this process. descriptors: of open files.
+    vectors_bytes: of vectors in memory.
+    """
 
     graphs: int
     memory_bytes: int
     descriptors: int
+    vectors_bytes: int = 268_435_456
 
 
 class Connections:

@@ -11,11 +11,13 @@ from argosy.errors import ShardUnavailableError, WrongOwnerError
 from argosy.graph.facts import GraphName, GraphRef, GraphState, Stats
 from argosy.shards.engines.connection import new_file, open_file, told
 from argosy.shards.engines.connections import Connections, OpenBounds, OpenGraphs
-from argosy.shards.engines.derived import Derived
+from argosy.shards.engines.finder import Finder
 from argosy.shards.engines.folder import Folder, remove_file, sync_folder
 from argosy.shards.engines.meta import Meta, stats_of
 from argosy.shards.engines.restore import Restore
 from argosy.shards.engines.sqlite_graph import SqliteGraph
+from argosy.shards.engines.text import TextIndex
+from argosy.shards.engines.vectors import VectorMemory, Vectors
 from argosy.statements import load_statements
 
 _SQL = load_statements("argosy.shards.engines", "schema")
@@ -36,7 +38,7 @@ class SqliteEngine:
     def __init__(self, root: Path, *, bounds: OpenBounds, key_horizon_ms: int) -> None:
         self._folder = Folder(root)
         self._opened = OpenGraphs(bounds)
-        self._derived: tuple[Derived, ...] = ()
+        self._vectors = VectorMemory(bounds.vectors_bytes)
         self._horizon_ms = key_horizon_ms
         self._making = threading.Lock()  # held while files come and go
         self._lock = threading.Lock()  # held while one file is opened
@@ -108,7 +110,8 @@ class SqliteEngine:
             path = self._folder.path_of(ref)
             if not path.exists():
                 raise WrongOwnerError("the graph is not here")
-            graph = SqliteGraph(Connections(path, self._opened), self._derived, self._horizon_ms)
+            connections = Connections(path, self._opened)
+            graph = SqliteGraph(connections, Finder(connections, self._vectors), self._horizon_ms)
             if self._folder.is_dropped(ref.incarnation, graph.meta.generation):
                 raise WrongOwnerError("the graph was dropped")
             self._graphs[life] = graph
@@ -125,7 +128,7 @@ class SqliteEngine:
                 name = (ref.tenant, ref.graph, ref.incarnation.bytes, ref.generation, GraphState.ACTIVE.value)
                 connection.execute(_SQL["insert_meta"], name)
                 if lines is not None:
-                    Restore(connection, self._derived).take(lines)
+                    Restore(connection, (TextIndex(), Vectors(self._vectors))).take(lines)
             with self._making:
                 if not self._is_missing(ref):
                     return False

@@ -9,10 +9,12 @@ from argosy.graph.facts import (
     Edge,
     GraphRef,
     GraphState,
+    Hit,
     Neighborhood,
     Node,
     Source,
     Stats,
+    Summary,
     Token,
     WriteKey,
 )
@@ -22,8 +24,8 @@ from argosy.shards.engines import reader
 from argosy.shards.engines.changes import RefusedError
 from argosy.shards.engines.connection import roomy, snapshot, transaction
 from argosy.shards.engines.connections import Connections
-from argosy.shards.engines.derived import Derived
 from argosy.shards.engines.export import export
+from argosy.shards.engines.finder import Finder
 from argosy.shards.engines.meta import Meta, stats_of
 from argosy.shards.engines.neighborhood import Walk
 from argosy.shards.engines.writer import Writer
@@ -37,10 +39,10 @@ Listener = Callable[[Sequence[Op], int], None]
 class SqliteGraph:
     """A graph of an open folder. It can be used at any time, and takes connections to its file as it needs them."""
 
-    def __init__(self, connections: Connections, derived: Sequence[Derived], key_horizon_ms: int) -> None:
+    def __init__(self, connections: Connections, finder: Finder, key_horizon_ms: int) -> None:
         connections.owner = self
         self._connections = connections
-        self._derived = derived
+        self._finder = finder
         self._horizon_ms = key_horizon_ms
         self._listener: Listener | None = None
         with connections.reading() as connection:
@@ -72,7 +74,7 @@ class SqliteGraph:
     def apply_many(self, batches: Sequence[Batch], now_ms: int) -> list[Applied | Exception]:
         with self._connections.writing() as connection:
             with transaction(connection):
-                writer = Writer(connection, self._derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
+                writer = Writer(connection, self._finder.derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
                 outcomes = writer.apply_all(batches)
             self._meta = writer.meta
             if self._listener is not None:
@@ -84,7 +86,7 @@ class SqliteGraph:
         with self._connections.writing() as connection, roomy(connection):
             try:
                 with transaction(connection):
-                    writer = Writer(connection, self._derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
+                    writer = Writer(connection, self._finder.derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
                     applied = writer.load(ref, batches, source)
             except RefusedError as error:
                 return Applied(0, -1, str(error))
@@ -130,6 +132,18 @@ class SqliteGraph:
         self._meta.check_read(ref)
         with self._connections.reading() as connection, reader.interruptible(connection, interrupt):
             return reader.scan_edges(connection, after, limit)
+
+    def search(self, ref: GraphRef, text: str, limit: int, interrupt: Interrupt) -> list[Hit]:
+        self._meta.check_read(ref)
+        return self._finder.search(text, limit, interrupt)
+
+    def nearest(self, ref: GraphRef, name: str, vector: Sequence[float], limit: int, interrupt: Interrupt) -> list[Hit]:
+        self._meta.check_read(ref)
+        return self._finder.nearest(name, vector, limit, interrupt)
+
+    def summary(self, ref: GraphRef, interrupt: Interrupt) -> Summary:
+        self._meta.check_read(ref)
+        return self._finder.summary(interrupt)
 
     def changes(self, listener: Listener | None) -> None:
         """Set the listener once no batch is under way: it is told of all that are committed from then on."""

@@ -12,9 +12,10 @@ Rules:
 """
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
+from weakref import finalize
 
 import apsw
 import numpy as np
@@ -38,10 +39,12 @@ _SQL: Final = load_statements("argosy.shards.engines", "vectors")
 
 
 class Vectors:
-    """Those of one graph."""
+    """Those of one graph. What memory has of them goes with this object."""
 
     def __init__(self, memory: "VectorMemory") -> None:
         self._memory = memory
+        self._owner = object()
+        finalize(self, memory.gone.append, self._owner)
 
     def changed(
         self, connection: apsw.Connection, nodes: Sequence[NodeChange], _edges: Sequence[EdgeChange], _version: int
@@ -65,7 +68,7 @@ class Vectors:
         if dimension is None:
             return []
         search = _Search(connection, name, _unit_of(name, vector, dimension), limit, interrupt)
-        index = self._memory.index_of(self, name, dimension)
+        index = self._memory.index_of(self._owner, name, dimension)
         with index.lock:
             index.fill(search, self._memory.size_bytes_max)
             found = index.nearest(search)
@@ -75,25 +78,25 @@ class Vectors:
         hits = [Hit(node_of(row), score) for score, row in found]
         return sorted(hits, key=lambda hit: (-hit.score, hit.node.id))[:limit]
 
-    def forget(self) -> None:
-        """Give the memory back; it is filled again when something is asked."""
-        self._memory.forget(self)
-
 
 class VectorMemory:
-    """What the graphs of a process hold of their vectors. Used by any number of threads."""
+    """What the graphs of a process hold of their vectors. Used by any number of threads.
+
+    gone: owners that are no more, noted by whatever thread collects garbage, which may hold the lock here.
+    """
 
     def __init__(self, size_bytes_max: int) -> None:
         self.size_bytes_max = size_bytes_max
+        self.gone: deque[object] = deque()
         self._lock = threading.Lock()
-        self._indexes: OrderedDict[tuple[Vectors, str], _Index] = OrderedDict()
+        self._indexes: OrderedDict[tuple[object, str], _Index] = OrderedDict()
 
     @property
     def size_bytes(self) -> int:
         with self._lock:
-            return sum(index.size_bytes for index in self._indexes.values())
+            return self._size_bytes()
 
-    def index_of(self, owner: Vectors, name: str, dimension: int) -> "_Index":
+    def index_of(self, owner: object, name: str, dimension: int) -> "_Index":
         with self._lock:
             index = self._indexes.get((owner, name))
             if index is None or index.dimension != dimension:
@@ -104,14 +107,18 @@ class VectorMemory:
     def trim(self) -> None:
         """Let go of what was not asked for longest, until the rest has room. Whoever asks it now is not disturbed."""
         with self._lock:
-            left = sum(index.size_bytes for index in self._indexes.values()) - self.size_bytes_max
-            while left > 0 and len(self._indexes) > 1:
-                left -= self._indexes.popitem(last=False)[1].size_bytes
+            over = self._size_bytes() - self.size_bytes_max
+            while over > 0 and len(self._indexes) > 1:
+                over -= self._indexes.popitem(last=False)[1].size_bytes
 
-    def forget(self, owner: Vectors) -> None:
-        with self._lock:
-            for key in [key for key in self._indexes if key[0] is owner]:
+    def _size_bytes(self) -> int:
+        gone = set()
+        while self.gone:
+            gone.add(self.gone.popleft())
+        if gone:
+            for key in [key for key in self._indexes if key[0] in gone]:
                 del self._indexes[key]
+        return sum(index.size_bytes for index in self._indexes.values())
 
 
 class _Found(NamedTuple):

@@ -1,5 +1,6 @@
 """The nearest vectors are found: exactly while they are few, and as the file has them at every moment."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,8 +201,9 @@ def test_memory_holds_what_was_asked_for_last(tmp_path: Path) -> None:
             assert memory.size_bytes <= 600_000
 
     for file in files:
-        file.vectors.forget()
         file.close()
+    del file, files
+    gc.collect()
     assert memory.size_bytes == 0
 
 
