@@ -1,0 +1,118 @@
+"""The child process of a view: holds one graph in memory, and answers what the shard asks on its standard input.
+
+The engine is not trusted: it reads files, takes what memory a query makes it take, and may crash. So the process has an
+empty environment and folder, cannot open a file or a connection once it has begun (it may have no further
+descriptor), cannot write a file, cannot take more memory than it was given, yields to other processes, is the first
+that the kernel ends when memory is short, and ends with the shard.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+import kglite
+import msgspec
+
+from argosy.shards.views.asked import answer
+from argosy.shards.views.contents import Contents
+from argosy.shards.views.frames import HEAD, Answered, Apply, Ask, Done, Load, Reply, decode_request, framed
+
+_PR_SET_PDEATHSIG: Final = 1
+_NICE: Final = 10
+_PAGE: Final = resource.getpagesize()
+
+
+def main(parent_pid: int, memory_bytes_max: int, queries_max: int) -> None:
+    """Serve until the shard closes the pipe or ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it ended before prctl
+        return
+    kglite.set_query_warning_policy("silent")
+    statm = os.open("/proc/self/statm", os.O_RDONLY)
+    _confine(statm, memory_bytes_max)
+    _Child(statm, queries_max).serve()
+
+
+def _confine(statm: int, memory_bytes_max: int) -> None:
+    folder = tempfile.mkdtemp()
+    os.chdir(folder)
+    Path(folder).rmdir()  # what has no name cannot be filled, and need not be cleaned up
+    os.nice(_NICE)
+    Path("/proc/self/oom_score_adj").write_text("1000")
+    taken = int(os.pread(statm, 100, 0).split()[0]) * _PAGE
+    for which, most in (
+        (resource.RLIMIT_AS, taken + memory_bytes_max),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, 0),  # those that are open stay open
+    ):
+        resource.setrlimit(which, (most, most))
+
+
+class _Child:
+    def __init__(self, statm: int, queries_max: int) -> None:
+        self._statm = statm
+        self._contents = Contents()
+        self._threads = ThreadPoolExecutor(queries_max)
+        self._writing = Lock()
+        self._changing = Lock()
+
+    def serve(self) -> None:
+        while (head := _read(HEAD.size)) is not None:
+            if (body := _read(HEAD.unpack(head)[0])) is None:
+                break
+            match decode_request(body):
+                case Load(number, nodes, edges):
+                    with self._changing:
+                        self._contents.load(nodes, edges)
+                    self._reply(Done(number, self._memory_bytes()))
+                case Apply(number, ops):
+                    with self._changing:
+                        self._contents.apply(ops)
+                    self._reply(Done(number, self._memory_bytes()))
+                case Ask() as ask:
+                    looked = self._contents.look(), frozenset(self._contents.known_labels)
+                    self._threads.submit(self._answer, ask, *looked)
+        os._exit(0)  # queries that run are not waited for
+
+    def _answer(self, ask: Ask, graph: kglite.KnowledgeGraph, labels: frozenset[str]) -> None:
+        try:
+            reply = answer(ask, graph, labels, self._teach)
+            if isinstance(reply, Answered):
+                reply = msgspec.structs.replace(reply, memory_bytes=self._memory_bytes())
+            self._reply(reply)
+        except BaseException:
+            os._exit(1)  # a panic of the engine, or no memory: nothing here is sound any more
+
+    def _teach(self, label: str, key: str) -> kglite.KnowledgeGraph:
+        with self._changing:
+            self._contents.know_property(label, key)
+            return self._contents.look()
+
+    def _reply(self, reply: Reply) -> None:
+        data = memoryview(framed(reply))
+        with self._writing:
+            while data:
+                data = data[os.write(sys.stdout.fileno(), data) :]
+
+    def _memory_bytes(self) -> int:
+        return int(os.pread(self._statm, 100, 0).split()[1]) * _PAGE
+
+
+def _read(size: int) -> bytes | None:
+    """Return the next bytes that the shard wrote; None when it closed the pipe."""
+    parts: list[Any] = []
+    while size:
+        part = os.read(sys.stdin.fileno(), min(size, 1_048_576))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

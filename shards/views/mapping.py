@@ -1,0 +1,109 @@
+"""How a graph looks in the engine, and how what the engine answers looks to the caller. Pure.
+
+The engine gives some keys a meaning of its own: n.name and n.title are two names of one thing, n.type, n.label and
+n.node_type are the label where a node has no such property, and a map with `labels` and `properties` cannot be told
+from a node. Its patterns know keys of ASCII only. So such a key is kept under another name, which ends with a mark: in
+nodes, in edges, in parameters and in maps at any depth. The query is written anew with the same names
+(`rewriting.py`), and answers have the true ones again.
+
+- n.id is the node's id. A property of that name is seen in the node as a whole.
+- A property that is null is, in Cypher, one that is not there.
+- What lies deeper than DEPTH_MAX lists and maps is seen as its text in JSON: the engine takes no more.
+- Whole nodes and edges are answered as operations have them: {"id", "label", "props"}, {"src", "type", "dst", "props"};
+  a path as {"nodes", "edges"}; dates and times as text (ISO 8601). A number that is not finite is answered as null.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import date, time
+from typing import Any, Final
+
+import msgspec
+
+MARK: Final = "_argosy"
+DEPTH_MAX: Final = 32
+_OWN: Final = ("label", "name", "node_type", "properties", "relationships", "title", "type")
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_HIDDEN: Final = re.compile(rf"(?:({'|'.join(_OWN)})|u((?:[0-9a-f][0-9a-f])*)){MARK}")
+_IN_TEXT: Final = re.compile(rf"\b{_HIDDEN.pattern}\b")
+_ID_PROPERTY: Final = "id" + MARK
+_VIRTUAL: Final = frozenset(("id", "title", "type"))  # what the engine adds to a node's properties
+
+IdOf = Callable[[int], str]
+
+
+def is_plain(name: str) -> bool:
+    """Return whether the engine takes a name as it is, wherever it stands."""
+    return _PLAIN.fullmatch(name) is not None and not name.endswith(MARK)
+
+
+def hidden_key(key: str) -> str:
+    """Return a key as the engine has it: no two in the same way."""
+    return key + MARK if key in _OWN else hidden_name(key)
+
+
+def hidden_name(name: str) -> str:
+    """Return the name of a variable, a column or a parameter as the engine has it."""
+    return name if is_plain(name) else f"u{name.encode(errors='surrogatepass').hex()}{MARK}"
+
+
+def true_key(key: str) -> str:
+    """Return what `hidden_key` was given; a text that it never returns, as it is."""
+    return _true(match) if key.endswith(MARK) and (match := _HIDDEN.fullmatch(key)) else key
+
+
+def _true(match: re.Match[str]) -> str:
+    return match[1] or bytes.fromhex(match[2]).decode(errors="replace")
+
+
+def node_props(props: dict[str, Any]) -> dict[str, Any]:
+    """Return a node's properties as the engine has them, without the id, which is set beside them."""
+    return {_ID_PROPERTY if key == "id" else hidden_key(key): hidden(value, 1) for key, value in props.items()}
+
+
+def hidden(value: Any, depth: int = 0) -> Any:
+    """Return a value (an edge's properties, a parameter) as the engine has it."""
+    if not isinstance(value, dict | list):
+        return value
+    if depth == DEPTH_MAX:
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, list):
+        return [hidden(each, depth + 1) for each in value]
+    return {hidden_key(key): hidden(each, depth + 1) for key, each in value.items()}
+
+
+def answered(value: Any, id_of: IdOf) -> Any:
+    """Return a value of the engine as the caller gets it. id_of: the id of the node with a number of the engine's."""
+    if isinstance(value, str):
+        return true_key(value)  # keys(n) gives keys as strings
+    if isinstance(value, list | tuple):
+        return [answered(each, id_of) for each in value]
+    if isinstance(value, dict):
+        return _answered_map(value, id_of)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return value
+
+
+def _answered_map(value: dict[str, Any], id_of: IdOf) -> dict[str, Any]:
+    if "properties" in value and "labels" in value:
+        inner = value["properties"]
+        props = {key: each for key, each in inner.items() if key not in _VIRTUAL and key != _ID_PROPERTY}
+        if _ID_PROPERTY in inner:
+            props["id"] = inner[_ID_PROPERTY]
+        return {"id": inner["id"], "label": value["labels"][0], "props": _answered_map(props, id_of)}
+    if "properties" in value and "start" in value:
+        props = _answered_map(value["properties"], id_of)
+        return {"src": id_of(value["start"]), "type": value["type"], "dst": id_of(value["end"]), "props": props}
+    if "relationships" in value and "nodes" in value:
+        nodes, edges = value["nodes"], value["relationships"]
+        return {"nodes": [answered(each, id_of) for each in nodes], "edges": [answered(each, id_of) for each in edges]}
+    return {true_key(key): answered(each, id_of) for key, each in value.items()}
+
+
+def answered_text(text: str) -> str:
+    """Return the name of a column, or an engine's message, with the true names."""
+    return _IN_TEXT.sub(_true, text)
