@@ -18,7 +18,7 @@ from argosy.errors import CypherError, GraphDeadlineError, GraphInputError, Grap
 from argosy.graph.facts import Answer, Edge, Node
 from argosy.graph.ops import Op
 from argosy.shards.views.admission import admit
-from argosy.shards.views.frames import Answered, Apply, Ask, Done, EdgeRow, Failed, Load, NodeRow, Reply
+from argosy.shards.views.frames import Answered, Apply, Ask, Done, EdgeRow, Failed, Load, NodeRow, Reply, encode
 from argosy.shards.views.process import ChildProcess
 from argosy.shards.views.rewriting import Rewritten
 
@@ -171,11 +171,11 @@ class _FailedError(Exception):
 
 def _check_params(params: dict[str, Any]) -> None:
     try:
-        size = len(msgspec.json.encode(params))
+        size = len(encode(params))
     except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
-        raise GraphInputError(f"params cannot be JSON: {error}") from error
+        raise GraphInputError(f"params cannot be sent: {error}") from error
     if size > PARAMS_SIZE_BYTES_MAX:
-        raise GraphTooLargeError(f"params have at most {PARAMS_SIZE_BYTES_MAX} bytes as JSON, not {size}")
+        raise GraphTooLargeError(f"params have at most {PARAMS_SIZE_BYTES_MAX} bytes, not {size}")
 
 
 def _error_of(reply: Failed, rewritten: Rewritten) -> Exception:
