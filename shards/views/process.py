@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 
-import argosy
 from argosy.errors import ViewLostError
 from argosy.shards.views.frames import HEAD, Reply, Request, decode_reply, framed
 
@@ -40,7 +39,7 @@ class ChildProcess:
 
     @classmethod
     async def start(cls, memory_bytes_max: int, queries_max: int, reply_size_bytes_max: int) -> "ChildProcess":
-        folder = str(Path(argosy.__file__).parent)
+        folder = str(Path(__file__).parents[2])  # argosy's
         numbers = map(str, (os.getpid(), memory_bytes_max, queries_max))
         command = (sys.executable, "-I", "-B", "-c", _START, folder, *numbers)
         try:
