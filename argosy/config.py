@@ -686,6 +686,15 @@ class Settings(BaseSettings):
         le=1_099_511_627_776,
         description="Memory of all views of a shard above which the one that was not used for longest goes.",
     )
+    shard_view_size_bytes_max: int = Field(
+        default=1_073_741_824,
+        ge=67_108_864,
+        le=1_099_511_627_776,
+        description="Memory of one view above which it ends: a larger graph cannot be asked in Cypher.",
+    )
+    shard_view_queries_max: int = Field(
+        default=4, ge=1, le=64, description="Queries that one view answers at once; others wait for them."
+    )
     shard_view_behind_size_bytes_max: int = Field(
         default=67_108_864,
         ge=1_048_576,
@@ -694,6 +703,21 @@ class Settings(BaseSettings):
     )
     shard_view_build_s: Seconds = Field(
         default=120.0, description="A graph whose view is not built within this has none, and is not asked in Cypher."
+    )
+    shard_graphs_open_max: int = Field(
+        default=2_000, ge=8, le=1_000_000, description="Graphs whose files a shard keeps open, if so many files may be."
+    )
+    shard_cache_size_bytes_max: int = Field(
+        default=268_435_456,
+        ge=16_777_216,
+        le=1_099_511_627_776,
+        description="Memory for the pages of open graphs above which those that were not used for longest are closed.",
+    )
+    graph_key_horizon_s: float = Field(
+        default=604_800.0,
+        ge=60,
+        le=31_536_000,
+        description="Keys of batches are known for so long; a batch with an older key is refused.",
     )
     graph_rows_max: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Ids that one call names, and rows of its answer."
@@ -803,6 +827,8 @@ class Settings(BaseSettings):
             raise ValueError("BATCH_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
         if self.payload_size_bytes_max > self.signals_unread_size_bytes_max:
             raise ValueError("SIGNALS_UNREAD_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
+        if self.graph_batch_size_bytes_max > self.shard_graph_queue_size_bytes_max:
+            raise ValueError("SHARD_GRAPH_QUEUE_SIZE_BYTES_MAX must not be below GRAPH_BATCH_SIZE_BYTES_MAX")
         return self
 
 

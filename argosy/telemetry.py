@@ -106,9 +106,8 @@ TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which Postgres r
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
 
 # Graph shards
-SHARD_CALL_S = Histogram("argosy_shard_call_seconds", "Time of one call of a shard", ["method"], buckets=_LATENCY_S)
-SHARD_CALLS = Counter("argosy_shard_calls", "Calls of a shard, by outcome", ["method", "outcome"])
 SHARD_GRAPHS_OPEN = Gauge("argosy_shard_graphs_open", "Graphs whose files a shard has open")
+SHARD_WAL_SIZE_BYTES = Gauge("argosy_shard_wal_size_bytes", "Logs of writes of the graphs that a shard has open")
 SHARD_QUEUE = Gauge("argosy_shard_queue", "Batches that wait to be written")
 SHARD_QUEUE_SIZE_BYTES = Gauge("argosy_shard_queue_size_bytes", "Memory of the batches that wait to be written")
 SHARD_WRITES_REFUSED = Counter("argosy_shard_writes_refused", "Batches that were refused because too many wait")

@@ -151,4 +151,8 @@ class Engine(Protocol):
     @property
     def open_count(self) -> int: ...
 
+    @property
+    def wal_size_bytes(self) -> int:
+        """The logs of writes of all open graphs. Looks at files: not for the event loop."""
+
     def close(self) -> None: ...

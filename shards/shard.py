@@ -6,13 +6,13 @@ What is here checks what a caller asks for, and hands it on: to writes.py, reads
 import asyncio
 import builtins
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, ViewLostError
+from argosy.errors import ViewLostError
 from argosy.graph.facts import (
     Answer,
     Applied,
@@ -64,12 +64,12 @@ class Shard:
         return self._engine.member_id
 
     async def create(self, ref: GraphRef, *, deadline_s: float) -> None:
-        with self._call("create", deadline_s, ref) as deadline:
-            await self._writes.alone(ref, lambda: self._engine.create(ref), deadline, replaces=False)
+        deadline = self._deadline(ref, deadline_s)
+        await self._writes.alone(ref, lambda: self._engine.create(ref), deadline, replaces=False)
 
     async def drop(self, ref: GraphRef, *, deadline_s: float) -> None:
-        with self._call("drop", deadline_s, ref) as deadline:
-            await self._writes.alone(ref, lambda: self._engine.drop(ref), deadline, replaces=True)
+        deadline = self._deadline(ref, deadline_s)
+        await self._writes.alone(ref, lambda: self._engine.drop(ref), deadline, replaces=True)
 
     async def apply(
         self,
@@ -81,20 +81,20 @@ class Shard:
         source: Source,
         deadline_s: float,
     ) -> Applied:
-        with self._call("apply", deadline_s, ref) as deadline:
-            self._limits.check_key(key)
-            if len(ops) <= _INLINE_OPS_MAX:
-                size_bytes = self._limits.check_batch(ops)
-            else:
-                checking = deadline.within(deadline_s)
-                size_bytes = await self._threads.run(lambda: self._limits.check_batch(ops), checking)
-            batch = Batch(ref, ops, key, token, source)
-            return await self._writes.apply(batch, size_bytes + len(ops) * _OP_SIZE_BYTES, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        self._limits.check_key(key)
+        if len(ops) <= _INLINE_OPS_MAX:
+            size_bytes = self._limits.check_batch(ops)
+        else:
+            checking = deadline.within(deadline_s)
+            size_bytes = await self._threads.run(lambda: self._limits.check_batch(ops), checking)
+        batch = Batch(ref, ops, key, token, source)
+        return await self._writes.apply(batch, size_bytes + len(ops) * _OP_SIZE_BYTES, deadline)
 
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], *, deadline_s: float) -> list[Node | None]:
-        with self._call("get_nodes", deadline_s, ref) as deadline:
-            self._limits.check_ids(ids)
-            return await self._reads.get_nodes(ref, ids, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        self._limits.check_ids(ids)
+        return await self._reads.get_nodes(ref, ids, deadline)
 
     async def neighbors(
         self,
@@ -107,42 +107,42 @@ class Shard:
         limit: int,
         deadline_s: float,
     ) -> Neighborhood:
-        with self._call("neighbors", deadline_s, ref) as deadline:
-            self._limits.check_ids(ids)
-            self._limits.check_depth(depth)
-            self._limits.check_limit(limit)
-            return await self._reads.neighbors(ref, ids, types, direction, depth, limit, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        self._limits.check_ids(ids)
+        self._limits.check_depth(depth)
+        self._limits.check_limit(limit)
+        return await self._reads.neighbors(ref, ids, types, direction, depth, limit, deadline)
 
     async def scan(
         self, ref: GraphRef, *, label: str = "", after: str = "", limit: int, deadline_s: float
     ) -> list[Node]:
-        with self._call("scan", deadline_s, ref) as deadline:
-            self._limits.check_limit(limit)
-            return await self._reads.scan(ref, label, after, limit, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        self._limits.check_limit(limit)
+        return await self._reads.scan(ref, label, after, limit, deadline)
 
     async def scan_edges(
         self, ref: GraphRef, *, after: tuple[str, str, str] = ("", "", ""), limit: int, deadline_s: float
     ) -> list[Edge]:
-        with self._call("scan_edges", deadline_s, ref) as deadline:
-            self._limits.check_limit(limit)
-            return await self._reads.scan_edges(ref, after, limit, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        self._limits.check_limit(limit)
+        return await self._reads.scan_edges(ref, after, limit, deadline)
 
     async def query(
         self, ref: GraphRef, cypher: str, params: dict[str, Any], *, row_limit: int, deadline_s: float
     ) -> Answer:
-        with self._call("query", deadline_s, ref) as deadline:
-            self._limits.check_limit(row_limit)
-            self._limits.check_query(cypher, params)
-            self._engine.graph(ref)  # raises WrongOwnerError
-            await self._writes.settle(ref)
-            size_bytes_max = self._limits.answer_size_bytes_max
-            try:
-                return await self._views.query(
-                    ref, cypher, params, row_limit=row_limit, size_bytes_max=size_bytes_max, deadline=deadline
-                )
-            except ViewLostError:
-                self._engine.graph(ref)  # if the graph was dropped meanwhile, that is what the caller has to know
-                raise
+        deadline = self._deadline(ref, deadline_s)
+        self._limits.check_limit(row_limit)
+        self._limits.check_query(cypher, params)
+        self._check_here(ref)
+        await self._writes.settle(ref)
+        size_bytes_max = self._limits.answer_size_bytes_max
+        try:
+            return await self._views.query(
+                ref, cypher, params, row_limit=row_limit, size_bytes_max=size_bytes_max, deadline=deadline
+            )
+        except ViewLostError:
+            self._check_here(ref)  # if the graph was dropped meanwhile, that is what the caller has to know
+            raise
 
     async def search(
         self,
@@ -153,37 +153,38 @@ class Shard:
         limit: int,
         deadline_s: float,
     ) -> list[Hit]:
-        with self._call("search", deadline_s, ref) as deadline:
-            self._limits.check_limit(limit)
-            self._limits.check_search(text, vector)
-            return await self._reads.search(ref, text, vector, limit, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        self._limits.check_limit(limit)
+        self._limits.check_search(text, vector)
+        return await self._reads.search(ref, text, vector, limit, deadline)
 
     async def summary(self, ref: GraphRef, *, deadline_s: float) -> Summary:
-        with self._call("summary", deadline_s, ref) as deadline:
-            return await self._reads.summary(ref, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        return await self._reads.summary(ref, deadline)
 
     async def bulk_load(
         self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], *, source: Source, deadline_s: float
     ) -> Applied:
-        with self._call("bulk_load", deadline_s, ref) as deadline:
-            return await self._streams.bulk_load(ref, batches, source, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        return await self._streams.bulk_load(ref, batches, source, deadline)
 
     async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]:
-        with self._call("list", deadline_s) as deadline:
-            return await self._threads.run(self._engine.list, deadline)
+        deadline = Deadline(self._clock, deadline_s)
+        return await self._threads.run(self._engine.list, deadline)
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
-        with self._call("stats", deadline_s, ref) as deadline:
-            return await self._reads.stats(ref, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        return await self._reads.stats(ref, deadline)
 
     async def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncIterator[bytes]:
-        with self._call("export", deadline_s, ref) as deadline:
-            async for chunk in self._streams.export(ref, deadline):
+        deadline = self._deadline(ref, deadline_s)
+        async with aclosing(self._streams.export(ref, deadline)) as chunks:
+            async for chunk in chunks:
                 yield chunk
 
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None:
-        with self._call("restore", deadline_s, ref) as deadline:
-            await self._streams.restore(ref, lines, deadline)
+        deadline = self._deadline(ref, deadline_s)
+        await self._streams.restore(ref, lines, deadline)
 
     async def drain(self, bound_s: float) -> None:
         """Take no more writes, and commit those that wait, in bounded time."""
@@ -197,29 +198,20 @@ class Shard:
         await self._threads.close()
         await asyncio.get_running_loop().run_in_executor(None, self._engine.close)
 
-    def measure(self) -> None:
+    async def measure(self) -> None:
         """Bring those metrics up to date that change by themselves."""
+        loop = asyncio.get_running_loop()
+        telemetry.SHARD_WAL_SIZE_BYTES.set(await loop.run_in_executor(None, lambda: self._engine.wal_size_bytes))
         telemetry.SHARD_GRAPHS_OPEN.set(self._engine.open_count)
         telemetry.SHARD_VIEW_MEMORY_BYTES.set(self._views.memory_bytes)
         telemetry.SHARD_THREADS_BUSY.labels(kind="read").set(self._threads.count)
         telemetry.SHARD_THREADS_BUSY.labels(kind="stream").set(self._streams.count)
 
-    @contextmanager
-    def _call(self, method: str, deadline_s: float, ref: GraphRef | None = None) -> Iterator[Deadline]:
-        """Have a call's deadline, and its time and outcome counted."""
-        began_s = self._clock.monotonic_s()
-        outcome = "cancelled"
-        try:
-            if ref is not None:
-                check_name(ref)
-            yield Deadline(self._clock, deadline_s)
-            outcome = "ok"
-        except ArgosyError as error:
-            outcome = error.code
-            raise
-        except Exception:
-            outcome = "internal"
-            raise
-        finally:
-            telemetry.SHARD_CALL_S.labels(method=method).observe(self._clock.monotonic_s() - began_s)
-            telemetry.SHARD_CALLS.labels(method=method, outcome=outcome).inc()
+    def _check_here(self, ref: GraphRef) -> None:
+        """Raise WrongOwnerError when the graph cannot be read here."""
+        self._engine.graph(ref).get_nodes(ref, ())
+
+    def _deadline(self, ref: GraphRef, deadline_s: float) -> Deadline:
+        """Return the deadline of a call that is about this graph. Raises GraphInputError for what is no name."""
+        check_name(ref)
+        return Deadline(self._clock, deadline_s)

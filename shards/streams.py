@@ -10,7 +10,7 @@ Rules:
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -61,7 +61,7 @@ class Streams:
                 ref, lambda: self._engine.restore(ref, _lines(pulled)), deadline, thread, replaces=True
             )
 
-    async def export(self, ref: GraphRef, deadline: Deadline) -> AsyncIterator[bytes]:
+    async def export(self, ref: GraphRef, deadline: Deadline) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a graph, each with its line end, some in every chunk."""
         loop = asyncio.get_running_loop()
         with self._thread(deadline) as thread:

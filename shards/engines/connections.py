@@ -152,6 +152,10 @@ class OpenGraphs:
     def __len__(self) -> int:
         return len(self._graphs)
 
+    def paths(self) -> list[Path]:
+        with self._lock:
+            return [graph.path for graph in self._graphs]
+
     def used(self, graph: Connections, *, connected: bool) -> None:
         """Note that a graph uses a connection now, and whether that is a new one: then others' are closed, where there
         are too many.

@@ -62,8 +62,13 @@ def stats_of(meta: Meta, path: Path) -> Stats:
         edge_count=meta.edge_count,
         version=meta.version,
         size_bytes=_size_bytes(path),
-        wal_size_bytes=_size_bytes(path.with_name(path.name + "-wal")),
+        wal_size_bytes=wal_size_bytes(path),
     )
+
+
+def wal_size_bytes(path: Path) -> int:
+    """Return the size of the log of writes of a graph with its file at this path."""
+    return _size_bytes(path.with_name(path.name + "-wal"))
 
 
 def _size_bytes(path: Path) -> int:

@@ -13,7 +13,7 @@ from argosy.shards.engines.connection import new_file, open_file, told
 from argosy.shards.engines.connections import Connections, OpenBounds, OpenGraphs
 from argosy.shards.engines.finder import Finder
 from argosy.shards.engines.folder import Folder, remove_file, sync_folder
-from argosy.shards.engines.meta import Meta, stats_of
+from argosy.shards.engines.meta import Meta, stats_of, wal_size_bytes
 from argosy.shards.engines.restore import Restore
 from argosy.shards.engines.sqlite_graph import SqliteGraph
 from argosy.shards.engines.text import TextIndex
@@ -52,6 +52,10 @@ class SqliteEngine:
     @property
     def open_count(self) -> int:
         return len(self._opened)
+
+    @property
+    def wal_size_bytes(self) -> int:
+        return sum(wal_size_bytes(path) for path in self._opened.paths())
 
     def create(self, ref: GraphRef) -> None:
         with self._making:

@@ -18,6 +18,8 @@ from argosy.shards.shard import Shard
 from tests.shards.engines import Opened, new_ref, person
 from tests.shards.shards import S, apply, ids_of, shard_of
 
+ONE_MIB = {"shard_graph_queue_size_bytes_max": 1_048_576, "graph_batch_size_bytes_max": 1_048_576}
+
 
 class Held:
     """Holds commits of an engine up, and notes them: their batches, and the threads that made them."""
@@ -155,7 +157,7 @@ async def test_a_full_queue_refuses_at_once(shard: Shard, ref: GraphRef, held: H
 
 
 async def test_a_queue_is_bounded_in_bytes(opened: Opened, tmp_path: Path, held: Held) -> None:
-    async with shard_of(opened(tmp_path), shard_graph_queue_size_bytes_max=1_048_576) as shard:
+    async with shard_of(opened(tmp_path), **ONE_MIB) as shard:
         ref = new_ref()
         await shard.create(ref, deadline_s=S)
         await held.hold(shard, ref)
