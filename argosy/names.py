@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
 KEY_PATTERN: Final = r"^[\x21-\x7e]{1,256}$"
 TENANT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
-_VANISHING: Final = frozenset({".", ".."})
+VANISHING: Final = frozenset({".", ".."})
 _KEY = re.compile(KEY_PATTERN)
 _TENANT = re.compile(TENANT_PATTERN)
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -33,7 +33,7 @@ def fault_of_name(name: str) -> str:
     is valid. A name has 1..256 bytes of UTF-8 without control characters; "." and ".." would be removed from a URL's
     path.
     """
-    if name.isascii() and name.isprintable() and 1 <= len(name) <= NAME_SIZE_BYTES_MAX and name not in _VANISHING:
+    if name.isascii() and name.isprintable() and 1 <= len(name) <= NAME_SIZE_BYTES_MAX and name not in VANISHING:
         return ""  # the fast way, for most names
     try:
         size = len(name.encode())
@@ -43,7 +43,7 @@ def fault_of_name(name: str) -> str:
         return f"has 1 to {NAME_SIZE_BYTES_MAX} bytes, this one has {size}"
     if _CONTROL.search(name):
         return "must not have control characters"
-    if name in _VANISHING:
+    if name in VANISHING:
         return f"must not be {name!r}: no URL can hold it"
     return ""
 

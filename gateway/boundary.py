@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, StoreReadOnlyError, StoreUnavailableError
+from argosy.errors import ArgosyError, LogUnavailableError, StoreReadOnlyError, StoreUnavailableError
+from argosy.gateway.graph_problems import GRAPH_ERRORS, problem_of_graph
 from argosy.gateway.problems import Problem
 
 log = telemetry.logger()
@@ -37,6 +38,10 @@ def problem_of(error: Exception) -> Problem:
         )
     if isinstance(error, StoreUnavailableError | TimeoutError):
         return Problem("store_unavailable", "Postgres did not answer", retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, LogUnavailableError):
+        return Problem("log_unavailable", "the log did not answer", retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, GRAPH_ERRORS):
+        return problem_of_graph(error)
     if isinstance(error, RequestValidationError):
         return _of_validation(error)
     if isinstance(error, HTTPException):

@@ -11,7 +11,8 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import Scope
 
 from argosy.gateway.problems import Problem
-from argosy.names import fault_of_name, is_key, is_tenant
+from argosy.graph import ops as graph_ops
+from argosy.names import VANISHING, fault_of_name, is_key, is_tenant
 
 DEFAULT_TENANT: Final = "default"
 
@@ -26,6 +27,24 @@ def session_name(name: str) -> str:
 def signal_name(name: str) -> str:
     """Return a signal's name, if it follows the rules of a session's name."""
     return _name(name, "a signal's name", "invalid_request")
+
+
+def graph_name(name: str) -> str:
+    """Return a graph's name, if it follows the rules in argosy/graph/ops.py and a URL can hold it."""
+    return _name_in_graph(name, "the name of a graph", "invalid_graph")
+
+
+def node_id(name: str) -> str:
+    """Return a node's id, if it follows the rules in argosy/graph/ops.py and a URL can hold it."""
+    return _name_in_graph(name, "the id of a node", "invalid_graph_input")
+
+
+def _name_in_graph(name: str, what: str, code: str) -> str:
+    if fault := graph_ops.fault_of_name(name):
+        raise Problem(code, f"{what} {fault}")
+    if name in VANISHING:
+        raise Problem(code, f"{what} in an address is not {name!r}: no URL can hold it")
+    return name
 
 
 def _name(name: str, what: str, code: str) -> str:

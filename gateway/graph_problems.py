@@ -1,0 +1,56 @@
+"""How the errors of graphs are answered: argosy/errors.py says what each means, gateway/problems.py its status.
+
+503: nothing was changed. 504: a read was stopped, or a write may have been done.
+"""
+
+from typing import Any, Final
+
+from argosy.errors import (
+    ArgosyError,
+    CypherError,
+    GraphDeadlineError,
+    GraphInputError,
+    GraphNotFoundError,
+    KeyExpiredError,
+    KeyMismatchError,
+    OutcomeUnknownError,
+    ShardUnavailableError,
+    UnavailableError,
+    ViewLostError,
+)
+from argosy.gateway.problems import Problem
+from argosy.graph.facts import Applied
+
+RETRY_AFTER_S: Final = 1.0
+
+GRAPH_ERRORS: Final = (
+    GraphInputError,
+    GraphNotFoundError,
+    KeyMismatchError,
+    KeyExpiredError,
+    OutcomeUnknownError,
+    GraphDeadlineError,
+    UnavailableError,
+)
+
+
+def problem_of_graph(error: ArgosyError) -> Problem:
+    """Return the problem with which one of GRAPH_ERRORS is answered."""
+    detail = str(error)
+    if isinstance(error, CypherError):
+        return Problem(error.code, detail, **_position(error))
+    if isinstance(error, UnavailableError):
+        # To a client it is all one: a shard that is away, that is being moved to, or that is not sure yet.
+        code = error.code if isinstance(error, ViewLostError) else ShardUnavailableError.code
+        return Problem(code, detail, retry_after_s=RETRY_AFTER_S)
+    return Problem(error.code, detail)
+
+
+def refused(applied: Applied) -> Problem:
+    """Return the problem with which a batch is answered that was refused as a whole."""
+    detail = f"ops[{applied.failed}]: {applied.reason}"
+    return Problem("graph_condition", detail, failed=applied.failed, reason=applied.reason)
+
+
+def _position(error: CypherError) -> dict[str, Any]:
+    return {} if error.position is None else {"line": error.position[0], "column": error.position[1]}
