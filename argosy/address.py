@@ -3,11 +3,15 @@ port may follow it, and without brackets where it stands alone.
 """
 
 import errno
+import re
 import socket
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 from argosy.errors import SettingError
+
+_UNIX: Final = re.compile(r"unix:/[^\x00\s]+")
+_TCP: Final = re.compile(r"(?:tcp://)?(?P<target>(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5}))")
 
 
 def bare_host(host: str) -> str:
@@ -22,6 +26,18 @@ def host_port(host: str, port: int) -> str:
 
 def http_url(host: str, port: int, path: str = "") -> str:
     return f"http://{host_port(host, port)}{path}"
+
+
+def shard_target(endpoint: str) -> str:
+    """Return the endpoint of a shard as a gRPC target: tcp://host:port without its scheme, or unix:/path. Raises
+    ValueError.
+    """
+    if _UNIX.fullmatch(endpoint):
+        return endpoint
+    found = _TCP.fullmatch(endpoint)
+    if found is None or not 0 < int(found["port"]) < 65_536:
+        raise ValueError(f"{endpoint!r} is no endpoint of a shard: tcp://host:port, host:port or unix:/path")
+    return found["target"]
 
 
 def check_reach(host: str, *, is_remote_allowed: bool) -> None:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from argosy.address import bare_host
+from argosy.address import bare_host, shard_target
 from argosy.ambient import is_of_others
 from argosy.errors import SettingError
 from argosy.secret import SECRET_LENGTH_MIN
@@ -47,6 +47,7 @@ def _split(value: Any) -> Any:
 
 
 StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Endpoints = Annotated[tuple[Annotated[str, AfterValidator(shard_target)], ...], BeforeValidator(_split)]
 Host = Annotated[str, AfterValidator(bare_host)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 _SECRET: Final = {"secret": True}
@@ -61,11 +62,11 @@ Secret = Annotated[str, Field(repr=False, json_schema_extra=_SECRET)]
 LADDER_NAMES_WITHOUT_USE: Final = frozenset(
     {
         "ACTION_POLICY_PATH", "AUTH_JWT_AUDIENCE", "AUTH_JWT_ISSUER", "AUTH_JWT_JWKS_URI", "DEPLOY_WATCH_POLL",
-        "DEPLOY_WATCH_WINDOW", "ENGINE_BREAKER_COOLDOWN", "ENGINE_BREAKER_THRESHOLD", "EPISTEMIC_GRAPH_AUTOSTART",
+        "DEPLOY_WATCH_WINDOW", "EPISTEMIC_GRAPH_AUTOSTART",
         "EVOLUTION_WORKTREE_ROOT", "FLEET_ACTUATOR", "FLEET_AUTOSCALER", "FLEET_AUTOSCALER_INTERVAL",
         "FLEET_DESIRED_STATE_PATH", "FLEET_EVENTS_TOKEN", "FLEET_RECONCILER", "FLEET_RECONCILER_INTERVAL",
         "FLEET_RECONCILER_MAX_ACTIONS", "FLEET_REGISTRY_PATH", "GRAPH_BACKEND", "GRAPH_BACKEND_L1", "GRAPH_BACKEND_L2",
-        "GRAPH_DB_URI", "GRAPH_SERVICE_ENDPOINTS", "KG_ACL_DEFAULT_ALLOW", "KG_AUTH_REQUIRED", "KG_AUTH_TOKEN",
+        "GRAPH_DB_URI", "KG_ACL_DEFAULT_ALLOW", "KG_AUTH_REQUIRED", "KG_AUTH_TOKEN",
         "KG_BRAIN_ENFORCE", "KG_DAEMON_ROLE", "KG_DEFAULT_GRAPH", "KG_DEV_MODE", "KG_ENGINE_INSECURE",
         "KG_FAILURE_EVOLUTION", "KG_FAILURE_EVOLUTION_INTERVAL", "KG_FAILURE_EVOLUTION_WINDOW",
         "KG_FAILURE_REGRESSION_DATASET", "KG_GOLDEN_AUTO_MERGE", "KG_LOOP", "KG_LOOP_BREADTH", "KG_LOOP_DISTILL",
@@ -731,6 +732,35 @@ class Settings(BaseSettings):
     graph_batch_size_bytes_max: int = Field(
         default=16_777_216, ge=1_048_576, le=67_108_864, description="Operations of one batch, as JSON."
     )
+
+    # Graphs, as processes ask for them
+    graph_service_endpoints: Endpoints = Field(
+        default=(),
+        description="Shards, tcp://host:port or unix:/path, as a list with commas or in JSON. They become the members "
+        "once, when there are none; from then on the database has them.",
+    )
+    graph_timeout_s: Seconds = Field(
+        default=10.0, description="How long a call about a graph may take, with what is tried again, if nobody says."
+    )
+    graph_cache_s: float = Field(
+        default=5.0, gt=0, le=300, description="Age at which it is read again on which shard a graph is."
+    )
+    graph_cache_max: int = Field(
+        default=10_000, ge=1, le=10_000_000, description="Graphs of which a process remembers on which shard they are."
+    )
+    graph_watch_s: float = Field(
+        default=5.0, gt=0, le=300, description="How often a process looks whether every shard answers, and which are."
+    )
+    engine_breaker_threshold: int = Field(
+        default=5,
+        ge=0,
+        le=10_000,
+        description="A shard that fails so often in a row is not asked for a while; 0: it is.",
+    )
+    engine_breaker_cooldown: float = Field(
+        default=15.0, ge=0.1, le=3_600, description="How long a shard that fails is not asked, seconds."
+    )
+
     # Maintenance
     trim_lag_s: float = Field(
         default=86_400.0,

@@ -124,6 +124,17 @@ SHARD_VIEWS_LOST = Counter("argosy_shard_views_lost", "Views that ended, fell be
 LOOP_ERRORS = Counter("argosy_loop_errors", "Errors that a loop outlived, by what they mean", ["loop", "fault"])
 LOOP_FAILING = Gauge("argosy_loop_failing", "1 while the last round of a loop failed", ["loop"])
 
+# Graphs, as processes ask for them
+SHARD_UP = Gauge("argosy_engine_shard_up", "1 while a shard answered when it was asked last", ["endpoint"])
+SHARD_CALLS = Counter("argosy_engine_calls", "Calls to a shard, by what came of them", ["endpoint", "outcome"])
+SHARD_RETRIES = Counter("argosy_engine_retries", "Calls to a shard that were made again", ["endpoint"])
+SHARD_BREAKER_OPENED = Counter(
+    "argosy_engine_breaker_opened", "Times a shard was not asked any more for a while", ["endpoint"]
+)
+GRAPH_LOOKUPS = Counter(
+    "argosy_graph_lookups", "Looks at where a graph is: in memory, in Postgres, or again", ["where"]
+)
+
 # Maintenance
 LEADER = Gauge("argosy_leader", "1 where this process leads the role", ["role"])
 LEADER_TERM = Gauge("argosy_leader_term", "Term of the last leadership of this process", ["role"])
@@ -192,6 +203,11 @@ UNRAISABLE: Final = "code.unraisable"
 LOOP_STUCK: Final = "loop.stuck"
 OWNER_CUT_OFF: Final = "owner.cut_off"
 LOOP_BLOCKED: Final = "loop.blocked"
+SHARDS_SEEDED: Final = "shards.seeded"
+SHARDS_DIFFER: Final = "shards.differ"
+SHARD_UNREACHABLE: Final = "shard.unreachable"
+SHARD_REACHED: Final = "shard.reached"
+SHARD_FOREIGN: Final = "shard.foreign"
 MAINTENANCE_STARTED: Final = "maintenance.started"
 LEADER_ELECTED: Final = "leader.elected"
 LEADER_RESIGNED: Final = "leader.resigned"

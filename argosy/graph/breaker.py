@@ -38,11 +38,15 @@ class Breaker:
         self._until_s: float | None = None  # of the pause or of the probe; None: closed
         self.state = BreakerState.CLOSED
 
+    def may_admit(self, now_s: float) -> bool:
+        """Whether a call may be made then, if nothing happens until then."""
+        return self._until_s is None or now_s >= self._until_s
+
     def admit(self, now_s: float) -> Pass | None:
         """Return a pass for a call, or None when it must not be made now."""
+        if not self.may_admit(now_s):
+            return None
         if self._until_s is not None:
-            if now_s < self._until_s:
-                return None
             self._enter(BreakerState.HALF_OPEN, now_s + self._probe_s)
         return Pass(self._epoch)
 

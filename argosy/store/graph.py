@@ -116,7 +116,7 @@ class Directory:
         return _row(await self._pool.fetchrow(_SQL["add_graph"], *new))
 
     async def activate(self, row: GraphRow) -> GraphRow | None:
-        """Note that the shard has the graph; None when somebody else has changed the row."""
+        """Note that the shard has the graph; None when it was dropped meanwhile."""
         return _row(await self._pool.fetchrow(_SQL["activate_graph"], *row[:3]))
 
     async def extend(self, row: GraphRow, ttl_s: float) -> None:

@@ -13,8 +13,8 @@ FROM shards AS s ORDER BY s.added_at, s.member_id
 SELECT seed_shards($1::uuid[], $2::text[])
 
 -- name: move_shard
--- A member that answers at another endpoint now.
-UPDATE shards SET endpoint = $2 WHERE member_id = $1 AND endpoint <> $2
+-- A member that answers at another endpoint now, which is no other member's.
+UPDATE shards SET endpoint = $2 WHERE member_id = $1 AND NOT EXISTS (SELECT 1 FROM shards WHERE endpoint = $2)
 
 -- name: find_graph
 -- One graph, whatever its state.
@@ -36,8 +36,8 @@ RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expi
 
 -- name: activate_graph
 -- Its shard has it now. What a copy was given to be restored within ends with that.
-UPDATE graphs SET state = 'active', expires_at = CASE WHEN state = 'creating' THEN expires_at END
-WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state IN ('creating', 'restoring')
+UPDATE graphs SET state = 'active', expires_at = CASE WHEN state <> 'restoring' THEN expires_at END
+WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state <> 'dropping'
 RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
 
 -- name: extend_graph

@@ -1,5 +1,6 @@
 """The breaker of a shard: when it lets calls through, and that nothing can make it refuse them for ever."""
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
@@ -144,3 +145,4 @@ class AnyCalls(RuleBasedStateMachine):
 
 
 TestAnyCalls = AnyCalls.TestCase
+TestAnyCalls.settings = settings(max_examples=50, deadline=None)

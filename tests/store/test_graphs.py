@@ -102,7 +102,7 @@ async def test_each_step_of_a_life_may_be_sent_again(directory: Directory) -> No
 
     active = row._replace(state=GraphRowState.ACTIVE)
     assert await directory.activate(row) == active
-    assert await directory.activate(row) is None
+    assert await directory.activate(row) == active
     assert await directory.find("acme", "crm") == active
     dropping = row._replace(state=GraphRowState.DROPPING)
     assert await directory.mark_dropped("acme", "crm") == dropping

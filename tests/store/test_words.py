@@ -40,7 +40,7 @@ LISTS: Final[dict[str, list[Collection[str]]]] = {
     "status": [OPEN, HELD, ENDED, ACTIVE, RESTING, {Status.COMPLETED, Status.FAILED}],
     "type": [STEP_EVENTS, SETTLED_OUTCOMES],
     "kind": [KEPT_FOR_TURN],
-    "state": [inbox.OPEN, set(RowState) - {RowState.CONSUMED}, {GraphRowState.CREATING, GraphRowState.RESTORING}],
+    "state": [inbox.OPEN, set(RowState) - {RowState.CONSUMED}],
 }
 OTHER_WORDS: Final = {
     *("enqueue", "reject", "busy", "idempotency_mismatch", "reason"),  # of requests, and why a turn is rejected

@@ -1,0 +1,157 @@
+"""One graph, by its name: the calls of a transport without `ref`, and with a deadline when nobody says one.
+
+What is tried again is said with each call: argosy/graph/line.py.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from argosy.graph.facts import (
+    Answer,
+    Applied,
+    Direction,
+    Edge,
+    GraphName,
+    GraphRef,
+    Hit,
+    Neighborhood,
+    Node,
+    Source,
+    Stats,
+    Summary,
+    Token,
+    WriteKey,
+)
+from argosy.graph.line import Again
+from argosy.graph.ops import Op
+from argosy.graph.transport import Transport
+
+T = TypeVar("T")
+
+_NO_SOURCE = Source()
+
+
+class Asked(Protocol):
+    """What a graph is asked through: argosy/graph/graphs.py."""
+
+    timeout_s: float
+
+    async def ask(
+        self,
+        name: GraphName,
+        work: Callable[[Transport, GraphRef, float], Awaitable[T]],
+        again: Again,
+        deadline_s: float | None,
+    ) -> T: ...
+
+    def export(self, name: GraphName, deadline_s: float) -> AsyncIterator[bytes]: ...
+
+
+class BoundGraph:
+    """A graph of a tenant. Every call raises GraphNotFoundError, beside what the transport's raises."""
+
+    __slots__ = ("_graphs", "name")
+
+    def __init__(self, graphs: Asked, name: GraphName) -> None:
+        self._graphs = graphs
+        self.name = name
+
+    async def apply(
+        self,
+        ops: Sequence[Op],
+        *,
+        key: WriteKey | None = None,
+        token: Token | None = None,
+        source: Source = _NO_SOURCE,
+        deadline_s: float | None = None,
+    ) -> Applied:
+        """Apply a batch. Without a key it is not sent again once it may have been applied: OutcomeUnknownError."""
+        return await self._graphs.ask(
+            self.name,
+            lambda shard, ref, left_s: shard.apply(ref, ops, key=key, token=token, source=source, deadline_s=left_s),
+            Again.UNCHANGED if key is None else Again.ALWAYS,
+            deadline_s,
+        )
+
+    async def get_nodes(self, ids: Sequence[str], *, deadline_s: float | None = None) -> list[Node | None]:
+        return await self._read(lambda shard, ref, left_s: shard.get_nodes(ref, ids, deadline_s=left_s), deadline_s)
+
+    async def neighbors(
+        self,
+        ids: Sequence[str],
+        *,
+        types: Sequence[str] = (),
+        direction: Direction = Direction.BOTH,
+        depth: int = 1,
+        limit: int,
+        deadline_s: float | None = None,
+    ) -> Neighborhood:
+        return await self._read(
+            lambda shard, ref, left_s: shard.neighbors(
+                ref, ids, types=types, direction=direction, depth=depth, limit=limit, deadline_s=left_s
+            ),
+            deadline_s,
+        )
+
+    async def scan(
+        self, *, label: str = "", after: str = "", limit: int, deadline_s: float | None = None
+    ) -> list[Node]:
+        return await self._read(
+            lambda shard, ref, left_s: shard.scan(ref, label=label, after=after, limit=limit, deadline_s=left_s),
+            deadline_s,
+        )
+
+    async def scan_edges(
+        self, *, after: tuple[str, str, str] = ("", "", ""), limit: int, deadline_s: float | None = None
+    ) -> list[Edge]:
+        return await self._read(
+            lambda shard, ref, left_s: shard.scan_edges(ref, after=after, limit=limit, deadline_s=left_s), deadline_s
+        )
+
+    async def query(
+        self, cypher: str, params: dict[str, Any], *, row_limit: int, deadline_s: float | None = None
+    ) -> Answer:
+        return await self._read(
+            lambda shard, ref, left_s: shard.query(ref, cypher, params, row_limit=row_limit, deadline_s=left_s),
+            deadline_s,
+        )
+
+    async def search(
+        self,
+        text: str,
+        *,
+        vector: tuple[str, Sequence[float]] | None = None,
+        limit: int,
+        deadline_s: float | None = None,
+    ) -> list[Hit]:
+        return await self._read(
+            lambda shard, ref, left_s: shard.search(ref, text, vector=vector, limit=limit, deadline_s=left_s),
+            deadline_s,
+        )
+
+    async def summary(self, *, deadline_s: float | None = None) -> Summary:
+        return await self._read(lambda shard, ref, left_s: shard.summary(ref, deadline_s=left_s), deadline_s)
+
+    async def stats(self, *, deadline_s: float | None = None) -> Stats:
+        return await self._read(lambda shard, ref, left_s: shard.stats(ref, deadline_s=left_s), deadline_s)
+
+    async def bulk_load(
+        self,
+        batches: AsyncIterator[Sequence[Op]],
+        *,
+        source: Source = _NO_SOURCE,
+        deadline_s: float | None = None,
+    ) -> Applied:
+        return await self._graphs.ask(
+            self.name,
+            lambda shard, ref, left_s: shard.bulk_load(ref, batches, source=source, deadline_s=left_s),
+            Again.NEVER,
+            deadline_s,
+        )
+
+    def export(self, *, deadline_s: float | None = None) -> AsyncIterator[bytes]:
+        """Yield a consistent copy, as lines with their line ends."""
+        return self._graphs.export(self.name, self._graphs.timeout_s if deadline_s is None else deadline_s)
+
+    async def _read(self, work: Callable[[Transport, GraphRef, float], Awaitable[T]], deadline_s: float | None) -> T:
+        return await self._graphs.ask(self.name, work, Again.ALWAYS, deadline_s)

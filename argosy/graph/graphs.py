@@ -1,0 +1,252 @@
+"""The client of the graph plane: graphs by tenant and name, on whichever shard they are.
+
+Rules:
+- Where a graph is says the directory in Postgres; a row of it is remembered for GRAPH_CACHE_S. While Postgres is away
+  a remembered row goes on being used. That is safe at any age: a call carries the incarnation and generation of the
+  row, and a shard that has the graph otherwise, or not at all, refuses it with WrongOwnerError. Then the row is read
+  again, once, and if it has changed the call is made again.
+- A row is no right: whoever asks has been found to be of the tenant before.
+"""
+
+import asyncio
+import builtins
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from argosy import telemetry
+from argosy.clock import Clock, SystemClock
+from argosy.config import Settings
+from argosy.errors import (
+    GraphInputError,
+    GraphNotFoundError,
+    ShardUnavailableError,
+    StoreUnavailableError,
+    UnavailableError,
+    WrongOwnerError,
+)
+from argosy.graph import ops
+from argosy.graph.bound import BoundGraph
+from argosy.graph.facts import GraphName, GraphRef
+from argosy.graph.line import Again
+from argosy.graph.lives import Lives
+from argosy.graph.members import Members
+from argosy.graph.placement import place
+from argosy.graph.row_cache import RowCache
+from argosy.graph.seed import Seed
+from argosy.graph.transport import Connect, Transport
+from argosy.store.graph import Directory, GraphRow, GraphRowState, NewGraph
+from argosy.store.pool import Pool
+
+T = TypeVar("T")
+
+TTL_S_MIN: Final = 60.0
+TTL_S_MAX: Final = 10 * 366 * 86_400.0
+_ROUNDS_MAX: Final = 5  # of a creation that meets others who drop and create the same name
+_RESTORE_S: Final = 86_400.0  # a copy that was not restored within this is dropped
+_IN_MEMORY: Final = telemetry.GRAPH_LOOKUPS.labels(where="memory")
+_IN_POSTGRES: Final = telemetry.GRAPH_LOOKUPS.labels(where="postgres")
+_AGAIN: Final = telemetry.GRAPH_LOOKUPS.labels(where="again")
+
+
+class Graphs:
+    """The graphs of all tenants, as one process asks for them. Used on one event loop."""
+
+    def __init__(self, directory: Directory, members: Members, settings: Settings, clock: Clock) -> None:
+        self._directory = directory
+        self._members = members
+        self._lives = Lives(directory, members)
+        self._rows = RowCache(settings.graph_cache_max, settings.graph_cache_s)
+        self._clock = clock
+        self.timeout_s = settings.graph_timeout_s
+
+    async def create(
+        self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None, ttl_s: float | None = None
+    ) -> GraphRow:
+        """Return the graph of this name, which is made unless it is there.
+
+        session_id: of the session that a new one goes with. ttl_s: how long a new one lives when nobody asks for it in
+        this way any more; it begins anew, within a tenth, whenever somebody does. None: as long as it is not dropped.
+        """
+        name = _checked(tenant, graph)
+        if ttl_s is not None and not TTL_S_MIN <= ttl_s <= TTL_S_MAX:
+            raise GraphInputError(f"a graph's ttl_s is {TTL_S_MIN:g} to {TTL_S_MAX:g} seconds, not {ttl_s:g}")
+        if (known := self._rows.fresh(name, self._clock.monotonic_s())) is not None:
+            return known
+        until_s = self._clock.monotonic_s() + self.timeout_s
+        for _ in range(_ROUNDS_MAX):
+            row = await self._directory.find(*name) or await self._add(name, GraphRowState.CREATING, session_id, ttl_s)
+            if row is None:
+                continue
+            if row.state is GraphRowState.RESTORING:
+                raise UnavailableError(f"graph {graph!r} is being restored from a copy")
+            if row.state is GraphRowState.DROPPING:
+                await self._lives.end(row, until_s)
+            elif row.state is GraphRowState.ACTIVE:
+                if ttl_s is not None:
+                    await self._directory.extend(row, ttl_s)
+                return self._keep(row)
+            elif (active := await self._lives.begin(row, until_s)) is not None:
+                return self._keep(active)
+        raise UnavailableError(f"graph {graph!r} is being created and dropped by others")
+
+    async def find(self, tenant: str, graph: str) -> GraphRow:
+        """Return the graph of this name. Raises GraphNotFoundError."""
+        name = GraphName(tenant, graph)
+        row = self._rows.fresh(name, self._clock.monotonic_s())
+        if row is not None:
+            _IN_MEMORY.inc()
+            return row
+        return await self._read(name, self._clock.monotonic_s() + self.timeout_s)
+
+    async def list(self, tenant: str, after: str, limit: int) -> builtins.list[GraphRow]:
+        """Return at most `limit` graphs of a tenant after a name, in the order of the bytes of their names."""
+        return await self._directory.list(tenant, after, limit)
+
+    async def drop(self, tenant: str, graph: str) -> None:
+        """Drop the graph of this name. Raises GraphNotFoundError.
+
+        From its first moment on nobody finds it. Raises ShardUnavailableError when its shard does not answer: then its
+        data go when the shard is back, and the name is free again.
+        """
+        name = _checked(tenant, graph)
+        row = await self._directory.mark_dropped(*name)
+        self._rows.forget(name)
+        if row is None:
+            raise _not_found(name)
+        await self._lives.end(row, self._clock.monotonic_s() + self.timeout_s)
+
+    async def restore(self, tenant: str, graph: str, lines: AsyncIterator[bytes], *, deadline_s: float) -> GraphRow:
+        """Make a graph of what `export` gave. Raises GraphInputError when the name is taken, or the copy not whole."""
+        name = _checked(tenant, graph)
+        row = await self._add(name, GraphRowState.RESTORING, None, _RESTORE_S)
+        if row is None:
+            raise GraphInputError(f"there is a graph {graph!r}, or a part of one: drop it before a copy takes its name")
+        until_s = self._clock.monotonic_s() + deadline_s
+        line = await self._members.line(row.shard)
+        try:
+            await line.ask(lambda shard, left_s: shard.restore(row.ref, lines, deadline_s=left_s), until_s, Again.NEVER)
+            active = await self._directory.activate(row)
+        except GraphInputError:
+            await self.drop(tenant, graph)
+            raise
+        if active is None:
+            raise GraphInputError(f"graph {graph!r} was dropped while a copy was restored to it")
+        return self._keep(active)
+
+    def of(self, tenant: str, graph: str) -> BoundGraph:
+        """Return the graph of this name, to be asked. It is looked up with each call."""
+        return BoundGraph(self, GraphName(tenant, graph))
+
+    async def ask(
+        self,
+        name: GraphName,
+        work: Callable[[Transport, GraphRef, float], Awaitable[T]],
+        again: Again,
+        deadline_s: float | None,
+    ) -> T:
+        """Return what `work` returns of the graph's shard. deadline_s: with everything that is tried again."""
+        until_s = self._clock.monotonic_s() + (self.timeout_s if deadline_s is None else deadline_s)
+        # What consumes a stream is done once, so its row must not be old.
+        row = await (self._read(name, until_s) if again is Again.NEVER else self.find(*name))
+        try:
+            return await self._ask(row, work, again, until_s)
+        except WrongOwnerError:
+            if again is Again.NEVER:
+                raise
+            _AGAIN.inc()
+            now = await self._read(name, until_s)
+            if (now.ref, now.shard) == (row.ref, row.shard):
+                raise
+        return await self._ask(now, work, again, until_s)
+
+    async def _ask(
+        self,
+        row: GraphRow,
+        work: Callable[[Transport, GraphRef, float], Awaitable[T]],
+        again: Again,
+        until_s: float,
+    ) -> T:
+        line = await self._members.line(row.shard)
+        return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again)
+
+    async def export(self, name: GraphName, deadline_s: float) -> AsyncIterator[bytes]:
+        """Yield the lines of a copy of the graph."""
+        until_s = self._clock.monotonic_s() + deadline_s
+        row = await self._read(name, until_s)
+        line = await self._members.line(row.shard)
+        async for each in line.transport.export(row.ref, deadline_s=until_s - self._clock.monotonic_s()):
+            yield each
+
+    async def _read(self, name: GraphName, until_s: float) -> GraphRow:
+        """Return the graph's row from Postgres; while that is away, the remembered one, however old."""
+        _IN_POSTGRES.inc()
+        try:
+            row = await self._directory.find(*_checked(*name))
+            if row is not None and row.state is GraphRowState.CREATING:
+                row = await self._lives.begin(row, until_s)
+        except StoreUnavailableError:
+            if (known := self._rows.any(name)) is None:
+                raise
+            return known
+        if row is None or row.state is not GraphRowState.ACTIVE:
+            self._rows.forget(name)
+            raise _not_found(name)
+        return self._keep(row)
+
+    async def _add(
+        self, name: GraphName, state: GraphRowState, session_id: uuid.UUID | None, ttl_s: float | None
+    ) -> GraphRow | None:
+        """Write the row of a new graph; None when somebody else has, or the members have changed."""
+        if not (members := self._members.for_new):
+            await self._members.refresh()
+            members = self._members.for_new
+        if not members:
+            raise ShardUnavailableError("there is no shard for a new graph: start one and set GRAPH_SERVICE_ENDPOINTS")
+        shard = place(members, *name)
+        row = await self._directory.add(NewGraph(*name, uuid.uuid4(), shard, state, session_id, ttl_s))
+        if row is None:
+            await self._members.refresh()
+        return row
+
+    def _keep(self, row: GraphRow) -> GraphRow:
+        self._rows.put(row, self._clock.monotonic_s())
+        return row
+
+
+@asynccontextmanager
+async def open_graphs(
+    settings: Settings, pool: Pool, connect: Connect, *, own_endpoint: str = "", clock: Clock | None = None
+) -> AsyncIterator[Graphs]:
+    """Open the graphs for a process: the members are seeded, and watched as long as the graphs are open.
+
+    own_endpoint: of the shard that this process has started, when it has. Raises as `Seed.settle`.
+    """
+    clock = clock or SystemClock()
+    directory = Directory(pool)
+    members = Members(directory, connect, settings, clock)
+    seed = Seed(directory, connect, clock)
+    if own_endpoint:
+        await seed.settle_own(own_endpoint, settings.argosy_ready_s)
+    else:
+        await seed.settle(settings.graph_service_endpoints, settings.argosy_ready_s)
+    watching = asyncio.create_task(members.watch(), name="shard-watch")
+    try:
+        yield Graphs(directory, members, settings, clock)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await members.close()
+
+
+def _checked(tenant: str, graph: str) -> GraphName:
+    """Return the name. Raises GraphInputError when no graph can have it."""
+    for what, name in (("tenant", tenant), ("graph", graph)):
+        if fault := ops.fault_of_name(name):
+            raise GraphInputError(f"the name of a {what} {fault}")
+    return GraphName(tenant, graph)
+
+
+def _not_found(name: GraphName) -> GraphNotFoundError:
+    return GraphNotFoundError(f"there is no graph {name.graph!r}")

@@ -1,0 +1,166 @@
+"""A line to one shard: its connection, its breaker, and what is tried again.
+
+Rules:
+- What is asked again, after a pause with jitter and until the deadline: reads, and writes under a key, after any
+  failure; a write without a key only when it certainly changed nothing; what consumes a stream never.
+- ShardUnavailableError and OutcomeUnknownError count against the shard. Every other answer, a refusal too, counts for
+  it. A deadline says nothing about it, because a query may ask for too much; a look that is not answered counts.
+- While another folder than the member's answers at its endpoint, nothing is asked there.
+"""
+
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Final, TypeVar
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import (
+    ArgosyError,
+    GraphDeadlineError,
+    OutcomeUnknownError,
+    ShardUnavailableError,
+    ViewLostError,
+)
+from argosy.graph.breaker import Breaker, BreakerState, Pass
+from argosy.graph.facts import Member
+from argosy.graph.transport import Transport
+
+T = TypeVar("T")
+Work = Callable[[Transport, float], Awaitable[T]]  # given the seconds that are left
+
+log = structlog.get_logger()
+
+_PAUSE_S_MIN: Final = 0.05
+_PAUSE_S_MAX: Final = 1.0
+_FAILURES: Final = (ShardUnavailableError, OutcomeUnknownError)
+
+
+class Again(Enum):
+    """Which errors a call may be made again after; see the rules above."""
+
+    ALWAYS = (ShardUnavailableError, ViewLostError, OutcomeUnknownError)
+    UNCHANGED = (ShardUnavailableError, ViewLostError)
+    NEVER = ()
+
+
+class Line:
+    """Whoever makes it closes it. reason: why nothing is asked of the shard; empty while it may be."""
+
+    def __init__(self, member: Member, transport: Transport, breaker: Breaker, clock: Clock) -> None:
+        self.member = member
+        self.transport = transport
+        self.reason = ""
+        self._breaker = breaker
+        self._clock = clock
+        self._is_up: bool | None = None
+        endpoint = member.endpoint
+        self._up = telemetry.SHARD_UP.labels(endpoint=endpoint)
+        self._answered = telemetry.SHARD_CALLS.labels(endpoint=endpoint, outcome="answered")
+        self._failed = telemetry.SHARD_CALLS.labels(endpoint=endpoint, outcome="failed")
+        self._retries = telemetry.SHARD_RETRIES.labels(endpoint=endpoint)
+        self._opened = telemetry.SHARD_BREAKER_OPENED.labels(endpoint=endpoint)
+
+    async def ask(self, work: Work[T], until_s: float, again: Again) -> T:
+        """Return what `work` returns, which is called once or, if it may be, several times, until until_s."""
+        pause_s = _PAUSE_S_MIN
+        while True:
+            try:
+                return await self._once(work, until_s)
+            except again.value:
+                delay_s = random.uniform(0.5, 1.0) * pause_s
+                now_s = self._clock.monotonic_s()
+                if self.reason or now_s + delay_s >= until_s or not self._breaker.may_admit(now_s + delay_s):
+                    raise
+            self._retries.inc()
+            await self._clock.sleep(delay_s)
+            pause_s = min(pause_s * 2, _PAUSE_S_MAX)
+
+    async def look(self, deadline_s: float) -> None:
+        """Ask who answers at the endpoint, whatever the breaker says of it, and note that."""
+        call = self._breaker.admit(self._clock.monotonic_s())
+        try:
+            found = await self.transport.identify(deadline_s=deadline_s)
+        except ArgosyError as error:
+            self._note_down(call, error)
+            return
+        except BaseException:
+            self._note_nothing(call)
+            raise
+        if found == self.member.member_id:
+            self.reason = ""
+            self._note_up(call)
+        else:
+            self._note_nothing(call)
+            self._note_foreign(found)
+
+    async def close(self) -> None:
+        await self.transport.close()
+
+    async def _once(self, work: Work[T], until_s: float) -> T:
+        if self.reason:
+            raise ShardUnavailableError(self.reason)
+        now_s = self._clock.monotonic_s()
+        if now_s >= until_s:
+            raise GraphDeadlineError("the deadline was over before the shard was asked")
+        call = self._breaker.admit(now_s)
+        if call is None:
+            raise ShardUnavailableError(f"shard {self.member.endpoint} does not answer, and is left alone for a while")
+        try:
+            answer = await work(self.transport, until_s - now_s)
+        except _FAILURES as error:
+            self._note_down(call, error)
+            raise
+        except GraphDeadlineError:
+            self._note_nothing(call)
+            raise
+        except ArgosyError:
+            self._note_up(call)
+            raise
+        except BaseException:  # cancelled, or an error of whoever asks: the next call is the probe, if this was one
+            self._note_nothing(call)
+            raise
+        self._note_up(call)
+        return answer
+
+    def _note_up(self, call: Pass | None) -> None:
+        self._answered.inc()
+        if call is not None:
+            self._breaker.succeeded(call)
+        if not self._is_up:
+            if self._is_up is False:
+                log.info(telemetry.SHARD_REACHED, endpoint=self.member.endpoint)
+            self._is_up = True
+            self._up.set(1)
+
+    def _note_down(self, call: Pass | None, error: ArgosyError) -> None:
+        self._failed.inc()
+        if call is not None:
+            before = self._breaker.state
+            self._breaker.failed(call, self._clock.monotonic_s())
+            if self._breaker.state is BreakerState.OPEN and before is not BreakerState.OPEN:
+                self._opened.inc()
+        if self._is_up is not False:
+            self._is_up = False
+            self._up.set(0)
+            log.warning(
+                telemetry.SHARD_UNREACHABLE,
+                endpoint=self.member.endpoint,
+                error=f"{type(error).__name__}: {error}",
+                consequence="its graphs, and no others, wait until it answers",
+            )
+
+    def _note_foreign(self, found: uuid.UUID) -> None:
+        reason = f"at {self.member.endpoint} answers the folder {found}, and not {self.member.member_id}"
+        if reason != self.reason:
+            log.error(telemetry.SHARD_FOREIGN, reason=reason, consequence="nothing is asked there, and nothing written")
+        self.reason = reason
+        self._is_up = False
+        self._up.set(0)
+
+    def _note_nothing(self, call: Pass | None) -> None:
+        if call is not None:
+            self._breaker.gave_up(call, self._clock.monotonic_s())

@@ -1,0 +1,83 @@
+"""The shards as this process knows them: the directory's members, and a line to each.
+
+The table is read again, and every member looked at, each GRAPH_WATCH_S; the table at once when a graph is on a member
+that is not known yet. While Postgres is away the members stay as they are.
+"""
+
+import asyncio
+import uuid
+from typing import Final
+
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.errors import ShardUnavailableError
+from argosy.graph.breaker import Breaker
+from argosy.graph.line import Line
+from argosy.graph.transport import Connect
+from argosy.rounds import Rounds
+from argosy.store.graph import Directory, ShardRow, ShardState
+
+LOOK_S: Final = 2.0  # how long a shard may take to say which folder it has; it reads nothing for that
+
+
+class Members:
+    """The lines are opened when they are needed, and closed when their member goes or moves."""
+
+    def __init__(self, directory: Directory, connect: Connect, settings: Settings, clock: Clock) -> None:
+        self._directory = directory
+        self._connect = connect
+        self._failures_max = settings.engine_breaker_threshold
+        self._pause_s = settings.engine_breaker_cooldown
+        self._interval_s = settings.graph_watch_s
+        self._clock = clock
+        self._rows: dict[uuid.UUID, ShardRow] = {}
+        self._lines: dict[uuid.UUID, Line] = {}
+
+    @property
+    def for_new(self) -> list[uuid.UUID]:
+        """The members that new graphs go to."""
+        return [row.member_id for row in self._rows.values() if row.state is ShardState.ACTIVE]
+
+    async def line(self, member_id: uuid.UUID) -> Line:
+        """Return the line to a member. Raises ShardUnavailableError when there is no such member."""
+        if member_id not in self._rows:
+            await self.refresh()
+        if (line := self._lines.get(member_id)) is not None:
+            return line
+        if (row := self._rows.get(member_id)) is None:
+            raise ShardUnavailableError(f"there is no shard {member_id}")
+        line = self._lines[member_id] = self._line_to(row)
+        return line
+
+    async def refresh(self) -> None:
+        """Read the members again. Raises StoreUnavailableError."""
+        rows = {row.member_id: row for row in await self._directory.shards()}
+        gone = [line for key, line in self._lines.items() if key not in rows or line.member != rows[key].member]
+        self._rows = rows
+        for line in gone:
+            del self._lines[line.member.member_id]
+        # Calls that are under way at a member that moved or went end with their connection.
+        await asyncio.gather(*(line.close() for line in gone))
+
+    async def look(self) -> None:
+        """Look which members answer."""
+        lines = [await self.line(member_id) for member_id in list(self._rows)]
+        await asyncio.gather(*(line.look(LOOK_S) for line in lines))
+
+    async def watch(self) -> None:
+        """Read the members again and look at them, for ever."""
+        rounds = Rounds("shard watch", self._clock)
+        while True:
+            async with rounds:
+                with rounds.outlive():
+                    await self.refresh()
+                await self.look()
+            await self._clock.sleep(self._interval_s)
+
+    async def close(self) -> None:
+        lines, self._lines = list(self._lines.values()), {}
+        await asyncio.gather(*(line.close() for line in lines), return_exceptions=True)
+
+    def _line_to(self, row: ShardRow) -> Line:
+        breaker = Breaker(self._failures_max, self._pause_s, self._pause_s)
+        return Line(row.member, self._connect(row.member), breaker, self._clock)

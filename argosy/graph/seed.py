@@ -1,0 +1,98 @@
+"""The first members of the directory, and what the settings say of them later.
+
+GRAPH_SERVICE_ENDPOINTS seeds the members once: when there are none, each endpoint is asked which folder it has, and all
+of them become members together. From then on the table counts, and where the settings differ from it that is said.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import ArgosyError, SettingError, ShardUnavailableError
+from argosy.graph.facts import NOBODY, Member
+from argosy.graph.members import LOOK_S
+from argosy.graph.transport import Connect
+from argosy.store.graph import Directory
+
+log = structlog.get_logger()
+
+_PAUSE_S: Final = 0.5
+
+
+class Seed:
+    """What a process that starts does about the members."""
+
+    def __init__(self, directory: Directory, connect: Connect, clock: Clock) -> None:
+        self._directory = directory
+        self._connect = connect
+        self._clock = clock
+
+    async def settle(self, endpoints: Sequence[str], within_s: float) -> None:
+        """Make the endpoints members if there are none, else say how they differ from the members.
+
+        within_s: how long shards may take to answer while there are no members. Raises ShardUnavailableError (one does
+        not answer, so nobody knows what it has), SettingError, StoreUnavailableError.
+        """
+        if not endpoints or await self._is_first(endpoints, within_s):
+            return
+        known = {row.endpoint for row in await self._directory.shards()}
+        if known != set(endpoints):
+            log.warning(
+                telemetry.SHARDS_DIFFER,
+                only_in_settings=sorted(set(endpoints) - known),
+                only_in_database=sorted(known - set(endpoints)),
+                consequence="the database counts: GRAPH_SERVICE_ENDPOINTS makes the first members, and adds none",
+            )
+
+    async def settle_own(self, endpoint: str, within_s: float) -> None:
+        """Make a shard that this process has started the first member, or note where it answers now.
+
+        Raises as `settle`, and SettingError for a folder that is no member's: its disk is new, or another database's.
+        """
+        if await self._is_first([endpoint], within_s):
+            return
+        found = await self._identify(endpoint, self._clock.monotonic_s() + within_s)
+        if found not in {row.member_id for row in await self._directory.shards()}:
+            raise SettingError(
+                f"the shard at {endpoint} has the folder {found}, of which this database knows nothing: give it the "
+                "folder back that it had"
+            )
+        await self._directory.move_shard(Member(found, endpoint))
+
+    async def _is_first(self, endpoints: Sequence[str], within_s: float) -> bool:
+        """Make the endpoints members if there are none; whether that was done."""
+        if await self._directory.shards():
+            return False
+        members = await self._first(endpoints, within_s)
+        if not await self._directory.seed(members):
+            return False
+        log.info(telemetry.SHARDS_SEEDED, shards={each.endpoint: str(each.member_id) for each in members})
+        return True
+
+    async def _first(self, endpoints: Sequence[str], within_s: float) -> list[Member]:
+        until_s = self._clock.monotonic_s() + within_s
+        found = await asyncio.gather(*(self._identify(each, until_s) for each in endpoints))
+        members = [Member(member_id, endpoint) for member_id, endpoint in zip(found, endpoints, strict=True)]
+        if len(set(found)) < len(found) or len(set(endpoints)) < len(endpoints):
+            raise SettingError("GRAPH_SERVICE_ENDPOINTS: two of them are one and the same shard")
+        return members
+
+    async def _identify(self, endpoint: str, until_s: float) -> uuid.UUID:
+        transport = self._connect(Member(NOBODY, endpoint))
+        try:
+            while True:
+                try:
+                    return await transport.identify(deadline_s=LOOK_S)
+                except ArgosyError as error:
+                    if self._clock.monotonic_s() + _PAUSE_S >= until_s:
+                        raise ShardUnavailableError(
+                            f"GRAPH_SERVICE_ENDPOINTS: the shard at {endpoint} does not say what it has: {error}"
+                        ) from error
+                await self._clock.sleep(_PAUSE_S)
+        finally:
+            await transport.close()

@@ -1,0 +1,245 @@
+"""Shards in memory that keep the contract of argosy/graph/transport.py, and fail when a test says so."""
+
+import asyncio
+import builtins
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from argosy.errors import (
+    GraphDeadlineError,
+    GraphInputError,
+    KeyMismatchError,
+    OutcomeUnknownError,
+    ShardUnavailableError,
+    WrongOwnerError,
+)
+from argosy.graph.facts import (
+    Answer,
+    Applied,
+    Edge,
+    GraphName,
+    GraphRef,
+    GraphState,
+    Hit,
+    Member,
+    Neighborhood,
+    Node,
+    Source,
+    Stats,
+    Summary,
+    Token,
+    WriteKey,
+)
+from argosy.graph.ops import Op, UpsertNode
+from argosy.graph.transport import Transport
+
+T = TypeVar("T")
+
+
+@dataclass
+class File:
+    """One graph. applied: digest of the operations and answer, by key."""
+
+    ref: GraphRef
+    nodes: dict[str, Node] = field(default_factory=dict)
+    applied: dict[str, tuple[Sequence[Op], Applied]] = field(default_factory=dict)
+    version: int = 0
+
+
+@dataclass
+class Folder:
+    """What a shard has on its disk."""
+
+    member_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    files: dict[GraphName, File] = field(default_factory=dict)
+    dropped: set[uuid.UUID] = field(default_factory=set)
+
+
+@dataclass
+class Fault:
+    """What happens once to the next call of a method: it is cut off, or hangs until it may go on.
+
+    is_after: that is so once it took effect.
+    """
+
+    method: str
+    is_after: bool = False
+    hangs: bool = False
+
+
+class MemoryShards:
+    """Shards by endpoint. calls: what they were asked, (endpoint, method). down: endpoints that do not answer."""
+
+    def __init__(self, *endpoints: str) -> None:
+        self.folders = {endpoint: Folder(uuid.UUID(int=number)) for number, endpoint in enumerate(endpoints, 1)}
+        self.down: set[str] = set()
+        self.faults: list[Fault] = []
+        self.hanging = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+        self.calls: list[tuple[str, str]] = []
+
+    @property
+    def members(self) -> list[Member]:
+        return [Member(folder.member_id, endpoint) for endpoint, folder in self.folders.items()]
+
+    def connect(self, member: Member) -> Transport:
+        return MemoryShard(self, member)
+
+    def endpoint_of(self, member_id: uuid.UUID) -> str:
+        return next(each.endpoint for each in self.members if each.member_id == member_id)
+
+    def files_of(self, tenant: str, graph: str) -> list[File]:
+        """The files that any shard has of this name."""
+        name = GraphName(tenant, graph)
+        return [folder.files[name] for folder in self.folders.values() if name in folder.files]
+
+    def called(self, method: str) -> int:
+        return sum(each == method for _, each in self.calls)
+
+
+class MemoryShard(Transport):
+    def __init__(self, shards: MemoryShards, member: Member) -> None:
+        self._shards = shards
+        self._member = member
+
+    async def identify(self, *, deadline_s: float) -> uuid.UUID:
+        return await self._call("identify", lambda: self._folder.member_id, is_write=False)
+
+    async def create(self, ref: GraphRef, *, deadline_s: float) -> None:
+        def effect() -> None:
+            file = self._meant.files.get(GraphName(ref.tenant, ref.graph))
+            if ref.incarnation in self._folder.dropped or (file and file.ref.incarnation != ref.incarnation):
+                raise WrongOwnerError("dropped here, or another one is here")
+            self._folder.files.setdefault(GraphName(ref.tenant, ref.graph), File(ref))
+
+        await self._call("create", effect, is_write=True)
+
+    async def drop(self, ref: GraphRef, *, deadline_s: float) -> None:
+        def effect() -> None:
+            name = GraphName(ref.tenant, ref.graph)
+            file = self._meant.files.get(name)
+            if file is not None and file.ref.incarnation == ref.incarnation:
+                del self._folder.files[name]
+            self._folder.dropped.add(ref.incarnation)
+
+        await self._call("drop", effect, is_write=True)
+
+    async def apply(
+        self,
+        ref: GraphRef,
+        ops: Sequence[Op],
+        *,
+        key: WriteKey | None,
+        token: Token | None,
+        source: Source,
+        deadline_s: float,
+    ) -> Applied:
+        def effect() -> Applied:
+            file = self._file(ref)
+            if key and key.key in file.applied:
+                known, answer = file.applied[key.key]
+                if known != ops:
+                    raise KeyMismatchError("used for others")
+                return answer
+            file.version += 1
+            for op in ops:
+                assert isinstance(op, UpsertNode)
+                file.nodes[op.id] = Node(op.id, op.label, b"{}", file.version, source)
+            answer = Applied(file.version)
+            if key:
+                file.applied[key.key] = (ops, answer)
+            return answer
+
+        return await self._call("apply", effect, is_write=True)
+
+    async def get_nodes(self, ref: GraphRef, ids: Sequence[str], *, deadline_s: float) -> list[Node | None]:
+        return await self._call("get_nodes", lambda: [self._file(ref).nodes.get(each) for each in ids], is_write=False)
+
+    async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
+        file = self._file(ref)
+        return Stats(*file.ref[2:], GraphState.ACTIVE, len(file.nodes), 0, file.version, 0, 0)
+
+    async def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncIterator[bytes]:
+        for node in list(self._file(ref).nodes.values()):
+            yield node.id.encode() + b"\n"
+
+    async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None:
+        ids = [line.decode().strip() async for line in lines]
+        if "damaged" in ids:
+            raise GraphInputError("line 1: not whole")
+        await self.create(ref, deadline_s=deadline_s)
+        ops = [UpsertNode(id=each, label="Any") for each in ids]
+        await self.apply(ref, ops, key=None, token=None, source=Source(), deadline_s=deadline_s)
+
+    async def query(
+        self, ref: GraphRef, cypher: str, params: dict[str, Any], *, row_limit: int, deadline_s: float
+    ) -> Answer:
+        def effect() -> Answer:
+            raise GraphDeadlineError("it asks for too much")
+
+        return await self._call("query", effect, is_write=False)
+
+    async def neighbors(self, ref: GraphRef, ids: Sequence[str], **_: Any) -> Neighborhood:
+        raise NotImplementedError
+
+    async def scan(self, ref: GraphRef, **_: Any) -> list[Node]:
+        raise NotImplementedError
+
+    async def scan_edges(self, ref: GraphRef, **_: Any) -> list[Edge]:
+        raise NotImplementedError
+
+    async def search(self, ref: GraphRef, text: str, **_: Any) -> list[Hit]:
+        raise NotImplementedError
+
+    async def summary(self, ref: GraphRef, *, deadline_s: float) -> Summary:
+        raise NotImplementedError
+
+    async def bulk_load(self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], **_: Any) -> Applied:
+        ops = [op async for batch in batches for op in batch]
+        return await self.apply(ref, ops, key=None, token=None, source=Source(), deadline_s=1.0)
+
+    async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        pass
+
+    @property
+    def _folder(self) -> Folder:
+        return self._shards.folders[self._member.endpoint]
+
+    @property
+    def _meant(self) -> Folder:
+        if self._folder.member_id != self._member.member_id:
+            raise WrongOwnerError("meant for another folder")
+        return self._folder
+
+    def _file(self, ref: GraphRef) -> File:
+        file = self._meant.files.get(GraphName(ref.tenant, ref.graph))
+        if file is None or file.ref != ref:
+            raise WrongOwnerError("not here, or not so")
+        return file
+
+    async def _call(self, method: str, effect: Callable[[], T], *, is_write: bool) -> T:
+        self._shards.calls.append((self._member.endpoint, method))
+        await asyncio.sleep(0)
+        if self._member.endpoint in self._shards.down:
+            raise ShardUnavailableError("connection refused")
+        fault = next((each for each in self._shards.faults if each.method == method), None)
+        if fault is None:
+            return effect()
+        self._shards.faults.remove(fault)
+        if fault.is_after:
+            answer = effect()
+            await self._break(fault, is_write)
+            return answer
+        await self._break(fault, is_write)
+        return effect()
+
+    async def _break(self, fault: Fault, is_write: bool) -> None:
+        if not fault.hangs:
+            raise OutcomeUnknownError("cut off") if is_write else ShardUnavailableError("cut off")
+        self._shards.hanging.set()
+        await self._shards.may_go_on.wait()

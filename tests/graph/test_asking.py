@@ -1,0 +1,257 @@
+"""How a graph's shard is found and asked: what is remembered, what is tried again, and whom a failure concerns."""
+
+import asyncio
+import time
+
+import pytest
+
+from argosy import telemetry
+from argosy.config import Settings
+from argosy.errors import (
+    GraphDeadlineError,
+    GraphNotFoundError,
+    OutcomeUnknownError,
+    ShardUnavailableError,
+    WrongOwnerError,
+)
+from argosy.graph.facts import WriteKey
+from argosy.graph.graphs import Graphs
+from argosy.graph.members import Members
+from argosy.graph.ops import UpsertNode
+from argosy.store.graph import Directory, GraphRow
+from argosy.store.pool import Pool, connect
+from tests.graph.conftest import OpenGateway
+from tests.graph.memory_shards import Fault, Folder, MemoryShards
+from tests.harness.hand_clock import HandClock
+from tests.harness.metrics import value_of
+from tests.harness.same_tag import same_tag
+from tests.harness.tcp_proxy import PostgresProxy
+
+ADA = UpsertNode(id="ada", label="Person")
+KEY = WriteKey("k", 0)
+
+
+async def one_on_each(graphs: Graphs, shards: MemoryShards) -> dict[str, GraphRow]:
+    """A graph on each shard, by its endpoint."""
+    found: dict[str, GraphRow] = {}
+    for number in range(100):
+        if len(found) < len(shards.folders):
+            row = await graphs.create("acme", f"graph-{number}")
+            found.setdefault(shards.endpoint_of(row.shard), row)
+    return found
+
+
+async def execute(dsn: str, statement: str, *arguments: object) -> None:
+    connection = await connect(dsn)
+    await connection.execute(statement, *arguments)
+    await connection.close()
+
+
+async def test_what_was_written_is_read(graphs: Graphs) -> None:
+    await graphs.create("acme", "crm")
+    applied = await graphs.of("acme", "crm").apply([ADA])
+
+    (found,) = await graphs.of("acme", "crm").get_nodes(["ada"])
+
+    assert found is not None
+    assert (found.id, found.version) == ("ada", applied.version)
+
+
+async def test_a_graph_that_nobody_made_is_not_found_and_not_made(graphs: Graphs, shards: MemoryShards) -> None:
+    with pytest.raises(GraphNotFoundError):
+        await graphs.of("acme", "crm").apply([ADA])
+
+    assert shards.files_of("acme", "crm") == []
+
+
+async def test_tenants_whose_ids_look_alike_do_not_meet(graphs: Graphs) -> None:
+    mine, theirs = "acme", same_tag("acme")
+    await graphs.create(mine, "crm")
+    await graphs.of(mine, "crm").apply([ADA])
+
+    with pytest.raises(GraphNotFoundError):
+        await graphs.of(theirs, "crm").get_nodes(["ada"])
+    with pytest.raises(GraphNotFoundError):
+        await graphs.drop(theirs, "crm")
+    await graphs.create(theirs, "crm")
+
+    assert await graphs.of(theirs, "crm").get_nodes(["ada"]) == [None]
+    assert await graphs.of(mine, "crm").get_nodes(["ada"]) != [None]
+
+
+async def test_a_forged_row_leads_nowhere(graphs: Graphs, shards: MemoryShards, graph_dsn: str) -> None:
+    victim = await graphs.create("acme", "crm")
+    await graphs.of("acme", "crm").apply([ADA])
+    forged = "INSERT INTO graphs (tenant, graph, incarnation, shard, state) VALUES ($1, $2, $3, $4, 'active')"
+    await execute(graph_dsn, forged, "thief", "crm", victim.incarnation, victim.shard)
+
+    with pytest.raises(WrongOwnerError):
+        await graphs.of("thief", "crm").get_nodes(["ada"])
+    with pytest.raises(WrongOwnerError):
+        await graphs.of("thief", "crm").apply([ADA])
+
+    assert shards.files_of("thief", "crm") == []
+
+
+async def test_a_remembered_row_that_is_wrong_is_read_again_once(
+    open_gateway: OpenGateway, shards: MemoryShards
+) -> None:
+    stale, other = await open_gateway(), await open_gateway()
+    await stale.create("acme", "crm")
+    await other.drop("acme", "crm")
+    await other.create("acme", "crm")
+    await other.of("acme", "crm").apply([ADA])
+    shards.calls.clear()
+
+    found = await stale.of("acme", "crm").get_nodes(["ada"])
+
+    assert found != [None]
+    assert shards.called("get_nodes") == 2
+
+
+async def test_graphs_that_are_known_are_read_while_postgres_is_away(
+    open_gateway: OpenGateway, shards: MemoryShards, settings: Settings, graph_dsn: str
+) -> None:
+    """At its age a row is read again, but an old one is better than none: the shard has the last word."""
+    proxy = PostgresProxy(graph_dsn)
+    await proxy.allow()
+    pool, clock = Pool(proxy.dsn, 2, 1.0), HandClock()
+    members = Members(Directory(pool), shards.connect, settings, clock)
+    graphs = Graphs(Directory(pool), members, settings, clock)
+    await graphs.create("acme", "crm")
+    await graphs.create("acme", "gone")
+    await (await open_gateway()).drop("acme", "gone")
+    clock.now_s += settings.graph_cache_s
+    with pytest.raises(GraphNotFoundError):
+        await graphs.find("acme", "gone")
+
+    await proxy.refuse()
+
+    assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+    await pool.close()
+    await proxy.close()
+
+
+@pytest.mark.parametrize("is_after", [False, True], ids=["before it was applied", "after it was applied"])
+async def test_a_write_under_a_key_is_sent_again_and_applied_once(
+    graphs: Graphs, shards: MemoryShards, is_after: bool
+) -> None:
+    await graphs.create("acme", "crm")
+    shards.faults.append(Fault("apply", is_after))
+
+    applied = await graphs.of("acme", "crm").apply([ADA], key=KEY)
+
+    assert applied.version == 1
+    assert (shards.called("apply"), shards.files_of("acme", "crm")[0].version) == (2, 1)
+
+
+async def test_a_write_without_a_key_is_not_sent_again_when_it_may_have_been_applied(
+    graphs: Graphs, shards: MemoryShards
+) -> None:
+    await graphs.create("acme", "crm")
+    shards.faults.append(Fault("apply", is_after=True))
+
+    with pytest.raises(OutcomeUnknownError):
+        await graphs.of("acme", "crm").apply([ADA])
+
+    assert shards.called("apply") == 1
+
+
+async def test_a_read_is_made_again(graphs: Graphs, shards: MemoryShards) -> None:
+    await graphs.create("acme", "crm")
+    shards.faults += [Fault("get_nodes"), Fault("get_nodes")]
+
+    assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+
+
+async def test_a_shard_that_is_down_concerns_its_own_graphs_alone(graphs: Graphs, shards: MemoryShards) -> None:
+    rows = await one_on_each(graphs, shards)
+    shards.down.add("two")
+
+    for endpoint, row in rows.items():
+        if endpoint == "two":
+            with pytest.raises(ShardUnavailableError):
+                await graphs.of("acme", row.graph).get_nodes(["ada"])
+        else:
+            assert await graphs.of("acme", row.graph).get_nodes(["ada"]) == [None]
+
+    assert value_of(telemetry.SHARD_UP.labels(endpoint="two")) == 0
+    assert value_of(telemetry.SHARD_UP.labels(endpoint="one")) == 1
+
+
+async def test_a_shard_that_fails_is_left_alone_for_a_while_and_then_asked_again(
+    graphs: Graphs, shards: MemoryShards, settings: Settings
+) -> None:
+    row = await graphs.create("acme", "crm")
+    shards.down.add(shards.endpoint_of(row.shard))
+    with pytest.raises(ShardUnavailableError):
+        await graphs.of("acme", "crm").get_nodes(["ada"])
+    shards.calls.clear()
+    with pytest.raises(ShardUnavailableError, match="left alone"):
+        await graphs.of("acme", "crm").get_nodes(["ada"])
+    assert shards.calls == []
+
+    shards.down.clear()
+    await asyncio.sleep(settings.engine_breaker_cooldown)
+
+    assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+
+
+async def test_a_probe_that_is_cancelled_does_not_keep_the_shard_closed(
+    graphs: Graphs, shards: MemoryShards, settings: Settings
+) -> None:
+    row = await graphs.create("acme", "crm")
+    shards.down.add(shards.endpoint_of(row.shard))
+    with pytest.raises(ShardUnavailableError):
+        await graphs.of("acme", "crm").get_nodes(["ada"])
+    shards.down.clear()
+    await asyncio.sleep(settings.engine_breaker_cooldown)
+    shards.faults.append(Fault("get_nodes", hangs=True))
+    probe = asyncio.create_task(graphs.of("acme", "crm").get_nodes(["ada"]))
+    await shards.hanging.wait()
+    probe.cancel()
+    await asyncio.gather(probe, return_exceptions=True)
+
+    assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+
+
+async def test_queries_that_ask_for_too_much_do_not_close_a_shard(graphs: Graphs) -> None:
+    await graphs.create("acme", "crm")
+    for _ in range(10):
+        with pytest.raises(GraphDeadlineError):
+            await graphs.of("acme", "crm").query("MATCH (n) RETURN n", {}, row_limit=1)
+
+    assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+
+
+async def test_what_is_tried_again_ends_at_the_deadline(
+    open_gateway: OpenGateway, shards: MemoryShards, settings: Settings
+) -> None:
+    graphs = await open_gateway()
+    row = await graphs.create("acme", "crm")
+    shards.down.add(shards.endpoint_of(row.shard))
+    began_s = time.monotonic()
+
+    with pytest.raises(ShardUnavailableError):
+        await graphs.of("acme", "crm").get_nodes(["ada"], deadline_s=0.2)
+
+    assert time.monotonic() - began_s < 0.4
+
+
+async def test_an_empty_disk_under_a_known_endpoint_is_not_written(
+    open_gateway: OpenGateway, shards: MemoryShards
+) -> None:
+    graphs = await open_gateway()
+    row = await graphs.create("acme", "crm")
+    endpoint = shards.endpoint_of(row.shard)
+    kept, shards.folders[endpoint] = shards.folders[endpoint], Folder()
+    names = [f"new-{number}" for number in range(12)]
+
+    with pytest.raises(WrongOwnerError):
+        await graphs.of("acme", "crm").apply([ADA])
+    made = await asyncio.gather(*(graphs.create("acme", name) for name in names), return_exceptions=True)
+
+    assert shards.folders[endpoint].files == {}
+    assert {type(each) for each in made} == {GraphRow, WrongOwnerError}
+    shards.folders[endpoint] = kept
+    await asyncio.gather(*(graphs.create("acme", name) for name in names))
