@@ -9,30 +9,18 @@ from argosy.clock import SystemClock
 from argosy.graph.facts import Applied, GraphRef, Source, Token, WriteKey
 from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
-from argosy.shards.bounds import ShardBounds
 from argosy.shards.engine import Engine
+from argosy.shards.opened import open_shard
 from argosy.shards.shard import Shard
-from argosy.shards.view import View
 from tests.shards.engines import NO_SOURCE
 
 S = 10.0
 
 
-def bounds(**settings: Any) -> ShardBounds:
-    return ShardBounds.of(config.load({}, **settings))
-
-
-class NoViews:
-    """A maker for tests that ask nothing in Cypher."""
-
-    def make(self) -> View:
-        raise AssertionError("no view is needed here")
-
-
 @asynccontextmanager
 async def shard_of(engine: Engine, **settings: Any) -> AsyncIterator[Shard]:
     """Closes the engine as well."""
-    shard = Shard(engine, NoViews(), bounds(**settings), SystemClock())
+    shard = open_shard(config.load({}, **settings), engine, SystemClock())
     try:
         yield shard
     finally:

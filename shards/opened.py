@@ -1,0 +1,37 @@
+"""Opens a shard as the settings have it: SQLite for its graphs, kglite for Cypher."""
+
+from pathlib import Path
+
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.process.open_files import OTHERS, open_files_max
+from argosy.shards.bounds import ShardBounds
+from argosy.shards.engine import Engine
+from argosy.shards.engines.connections import OpenBounds
+from argosy.shards.engines.sqlite import SqliteEngine
+from argosy.shards.shard import Shard
+from argosy.shards.views.kglite import KgliteViews, ViewLimits
+
+
+def open_engine(settings: Settings, *, is_own_process: bool) -> SqliteEngine:
+    """Open a shard's folder. Raises SettingError when another process has it, or when it cannot be used."""
+    bounds = OpenBounds(
+        graphs=settings.shard_graphs_open_max,
+        memory_bytes=settings.shard_cache_size_bytes_max,
+        descriptors=max(64, open_files_max(is_own_process=is_own_process) - OTHERS),
+    )
+    return SqliteEngine(folder_of(settings), bounds=bounds, key_horizon_ms=int(settings.graph_key_horizon_s * 1_000))
+
+
+def open_shard(settings: Settings, engine: Engine, clock: Clock) -> Shard:
+    """Make a shard over an open engine, which it closes, on this event loop."""
+    limits = ViewLimits(
+        memory_bytes_max=settings.shard_view_size_bytes_max,
+        queries_max=settings.shard_view_queries_max,
+        answer_size_bytes_max=settings.graph_answer_size_bytes_max,
+    )
+    return Shard(engine, KgliteViews(limits), ShardBounds.of(settings), clock)
+
+
+def folder_of(settings: Settings) -> Path:
+    return Path(settings.shard_dir) if settings.shard_dir else settings.argosy_data_dir / "shard"

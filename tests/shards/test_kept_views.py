@@ -1,0 +1,204 @@
+"""Views of a shard: what was committed is seen, and whatever becomes of a view, the graph is there."""
+
+import asyncio
+import itertools
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from argosy.errors import CypherError, GraphDeadlineError, ShardUnavailableError, ViewLostError, WrongOwnerError
+from argosy.graph.facts import GraphRef
+from argosy.graph.ops import DeleteNode, MergeProps
+from argosy.graph.transport import Transport
+from argosy.shards.shard import Shard
+from tests.shards.engines import NO_SOURCE, Opened, knows, new_ref, person
+from tests.shards.shards import S, apply, ids_of, sent, shard_of
+
+ENDLESS = "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN count(a + b)"
+
+
+@pytest.fixture
+async def shard(opened: Opened, tmp_path: Path) -> AsyncIterator[Shard]:
+    async with shard_of(opened(tmp_path), shard_views_max=2, shard_view_behind_size_bytes_max=1_048_576) as shard:
+        yield shard
+    assert children() == []
+
+
+@pytest.fixture
+async def ref(shard: Shard) -> GraphRef:
+    return await made(shard, "people")
+
+
+async def made(shard: Shard, graph: str) -> GraphRef:
+    ref = new_ref(graph=graph)
+    await shard.create(ref, deadline_s=S)
+    return ref
+
+
+def children() -> list[int]:
+    """The processes of this process's views."""
+    found = psutil.Process().children()
+    return [
+        each.pid for each in found if each.status() != psutil.STATUS_ZOMBIE and "views.child" in str(each.cmdline())
+    ]
+
+
+async def ask(transport: Transport, ref: GraphRef, cypher: str, deadline_s: float = S, **params: Any) -> list[Any]:
+    return (await transport.query(ref, cypher, params, row_limit=1_000, deadline_s=deadline_s)).rows
+
+
+async def ids_asked(transport: Transport, ref: GraphRef) -> list[str]:
+    return [row[0] for row in await ask(transport, ref, "MATCH (n) RETURN n.id ORDER BY n.id")]
+
+
+async def test_a_query_sees_what_was_committed_before_it(shard: Shard, ref: GraphRef) -> None:
+    await apply(shard, ref, person("ada", n=1), person("bob"), knows("ada", "bob"))
+    assert await ask(shard, ref, "MATCH (a)-[:KNOWS]->(b) RETURN a.id, b.id") == [["ada", "bob"]]
+
+    for number in range(2, 30):
+        await apply(shard, ref, MergeProps({"n": number}, id="ada"))
+        assert await ask(shard, ref, "MATCH (a {id: $id}) RETURN a.n", id="ada") == [[number]]
+    await apply(shard, ref, DeleteNode("bob"))
+    assert await ids_asked(shard, ref) == ["ada"]
+
+
+async def test_a_view_that_is_built_beside_writers_equals_the_graph(shard: Shard, ref: GraphRef) -> None:
+    await apply(shard, ref, *(person(f"p{number:04}") for number in range(3_000)))
+    is_over = asyncio.Event()
+
+    async def write(writer: int) -> None:
+        for number in itertools.count():
+            if is_over.is_set():
+                return
+            node_id = f"w{writer}-{number:04}"
+            await apply(shard, ref, person(node_id), knows(node_id, "p0000"))
+            await apply(shard, ref, DeleteNode(f"p{number * 4 + writer + 1:04}"), MergeProps({"n": number}, id="p0000"))
+            await asyncio.sleep(0.002)
+
+    writers = [asyncio.create_task(write(writer)) for writer in range(4)]
+    await ask(shard, ref, "MATCH (n) RETURN count(n)")
+    is_over.set()
+    await asyncio.gather(*writers)
+
+    (count,) = await ask(shard, ref, "MATCH (n) RETURN count(n)")
+    (degree,) = await ask(shard, ref, "MATCH (n)-[:KNOWS]->(p {id: 'p0000'}) RETURN count(n), p.n")
+    stats = await shard.stats(ref, deadline_s=S)
+    (node,) = await shard.get_nodes(ref, ["p0000"], deadline_s=S)
+    assert (count, degree[0]) == ([stats.node_count], stats.edge_count)
+    assert node is not None
+    assert node.props == b'{"n":%d}' % degree[1]
+
+
+async def test_a_view_that_was_killed_is_built_again_and_the_graph_is_intact(shard: Shard, ref: GraphRef) -> None:
+    await apply(shard, ref, person("ada"))
+    await ids_asked(shard, ref)
+    (child,) = children()
+
+    asked = asyncio.create_task(ask(shard, ref, ENDLESS))
+    await asyncio.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+
+    with pytest.raises(ViewLostError):
+        await asked
+    await apply(shard, ref, person("bob"))
+    assert await ids_asked(shard, ref) == ["ada", "bob"] == await ids_of(shard, ref)
+
+
+async def test_a_query_ends_at_its_deadline_and_others_do_not_wait_for_it(shard: Shard, ref: GraphRef) -> None:
+    other = await made(shard, "other")
+    await apply(shard, other, person("ada"))
+    assert await ids_asked(shard, other) == ["ada"]
+    await ids_asked(shard, ref)
+
+    begun_s = time.monotonic()
+    endless = asyncio.create_task(ask(shard, ref, ENDLESS, deadline_s=1.0))
+    while not endless.done():
+        asked_s = time.monotonic()
+        assert await ids_asked(shard, other) == ["ada"]
+        await shard.get_nodes(other, ["ada"], deadline_s=S)
+        assert time.monotonic() - asked_s < 0.5
+
+    with pytest.raises(GraphDeadlineError):
+        await endless
+    assert time.monotonic() - begun_s < 2.5
+    assert await ids_asked(shard, ref) == []
+
+
+async def test_a_drop_ends_the_query_that_is_under_way(shard: Shard, ref: GraphRef) -> None:
+    await apply(shard, ref, person("ada"))
+    await ids_asked(shard, ref)
+    asked = asyncio.create_task(ask(shard, ref, ENDLESS))
+    await asyncio.sleep(0.1)
+
+    await shard.drop(ref, deadline_s=S)
+
+    with pytest.raises(WrongOwnerError):
+        await asked
+    again = await made(shard, "people")
+    assert await ids_asked(shard, again) == []
+
+
+async def test_the_view_that_was_not_used_for_longest_makes_room(shard: Shard) -> None:
+    refs = [await made(shard, f"graph-{number}") for number in range(4)]
+    for ref in refs:
+        await apply(shard, ref, person(ref.graph))
+
+    for ref in (*refs, *refs):
+        assert await ids_asked(shard, ref) == [ref.graph]
+        assert len(children()) <= 3  # one of them may be ending
+
+
+async def test_views_in_use_stay(shard: Shard) -> None:
+    first, second, third = [await made(shard, f"graph-{number}") for number in range(3)]
+    for ref in (first, second):
+        await ids_asked(shard, ref)
+    busy = [asyncio.create_task(ask(shard, ref, ENDLESS, deadline_s=1.5)) for ref in (first, second)]
+    await asyncio.sleep(0.1)
+
+    with pytest.raises(ShardUnavailableError):
+        await ids_asked(shard, third)
+
+    await asyncio.gather(*busy, return_exceptions=True)
+    assert await ids_asked(shard, third) == []
+
+
+async def test_a_view_that_falls_behind_holds_up_no_writes_and_is_built_anew(shard: Shard, ref: GraphRef) -> None:
+    await ids_asked(shard, ref)
+    (child,) = children()
+    os.kill(child, signal.SIGSTOP)
+
+    for number in range(30):
+        await apply(shard, ref, person(f"p{number:02}", text="x" * 100_000))
+
+    assert await ids_asked(shard, ref) == [f"p{number:02}" for number in range(30)]
+    assert child not in children()
+
+
+async def test_a_build_goes_on_when_its_query_has_given_up(shard: Shard, ref: GraphRef) -> None:
+    await apply(shard, ref, *(person(f"p{number:04}") for number in range(2_000)))
+
+    with pytest.raises(GraphDeadlineError, match="is still being built"):
+        await ask(shard, ref, "MATCH (n) RETURN count(n)", deadline_s=0.01)
+
+    assert await ask(shard, ref, "MATCH (n) RETURN count(n)") == [[2_000]]
+
+
+async def test_a_load_is_seen_by_the_query_behind_it(shard: Shard, ref: GraphRef) -> None:
+    await ids_asked(shard, ref)
+
+    await shard.bulk_load(ref, sent([person("ada")], [person("bob")]), source=NO_SOURCE, deadline_s=S)
+
+    assert await ids_asked(shard, ref) == ["ada", "bob"]
+
+
+@pytest.mark.parametrize("cypher", ["", "MATCH (n", "CREATE (n)", "RETURN 1 " + "x" * 10_000_000])
+async def test_a_query_that_may_not_be_is_refused(shard: Shard, ref: GraphRef, cypher: str) -> None:
+    with pytest.raises(CypherError):
+        await ask(shard, ref, cypher)
+    assert await ids_asked(shard, ref) == []
