@@ -1,0 +1,181 @@
+"""Who the members are: seeded once, whatever starts at once; what differs is said, and what is foreign refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from argosy import telemetry
+from argosy.clock import SystemClock
+from argosy.config import Settings
+from argosy.errors import SettingError, ShardUnavailableError
+from argosy.graph.graphs import open_graphs
+from argosy.graph.members import Members
+from argosy.graph.seed import Seed
+from argosy.store.graph import Directory
+from argosy.store.pool import Pool
+from tests.graph.memory_shards import Folder, MemoryShards
+from tests.harness.hand_clock import HandClock
+from tests.harness.metrics import value_of
+
+ENDPOINTS = ["one", "two", "three"]
+
+
+@pytest.fixture
+def unseeded() -> MemoryShards:
+    return MemoryShards(*ENDPOINTS)
+
+
+@pytest.fixture
+async def members(directory: Directory, shards: MemoryShards, settings: Settings) -> AsyncIterator[Members]:
+    members = Members(directory, shards.connect, settings, SystemClock())
+    await members.refresh()
+    yield members
+    await members.close()
+
+
+async def settle(directory: Directory, shards: MemoryShards, endpoints: list[str], within_s: float = 0.0) -> None:
+    await Seed(directory, shards.connect, HandClock()).settle(endpoints, within_s)
+
+
+async def endpoints_of(directory: Directory) -> set[str]:
+    return {row.endpoint for row in await directory.shards()}
+
+
+async def test_the_settings_make_the_first_members_whoever_starts_at_once(
+    directory: Directory, unseeded: MemoryShards
+) -> None:
+    await asyncio.gather(*(settle(directory, unseeded, ENDPOINTS) for _ in range(4)))
+
+    assert {row.member for row in await directory.shards()} == set(unseeded.members)
+
+
+async def test_later_the_settings_change_nothing_and_the_difference_is_said(
+    directory: Directory, unseeded: MemoryShards
+) -> None:
+    await settle(directory, unseeded, ["one", "two"])
+
+    with capture_logs() as said:
+        await settle(directory, unseeded, ["two", "three"])
+        await settle(directory, unseeded, ["two", "one"])
+
+    assert await endpoints_of(directory) == {"one", "two"}
+    (event,) = said
+    assert (event["event"], event["only_in_settings"], event["only_in_database"]) == (
+        telemetry.SHARDS_DIFFER,
+        ["three"],
+        ["one"],
+    )
+
+
+async def test_the_first_members_are_waited_for_and_then_missed_by_name(
+    directory: Directory, unseeded: MemoryShards
+) -> None:
+    unseeded.down.add("two")
+
+    with pytest.raises(ShardUnavailableError, match="the shard at two does not say"):
+        await settle(directory, unseeded, ENDPOINTS, within_s=3.0)
+
+    assert unseeded.calls.count(("two", "identify")) > 3
+    assert await directory.shards() == []
+
+
+async def test_one_shard_under_two_endpoints_is_refused(directory: Directory, unseeded: MemoryShards) -> None:
+    unseeded.folders["alias"] = unseeded.folders["one"]
+
+    with pytest.raises(SettingError, match="one and the same shard"):
+        await settle(directory, unseeded, ["one", "alias"])
+
+
+async def test_a_shard_of_the_own_process_is_the_first_member_and_may_move(
+    directory: Directory, unseeded: MemoryShards
+) -> None:
+    seed = Seed(directory, unseeded.connect, HandClock())
+    await seed.settle_own("one", 1.0)
+    unseeded.folders["moved"] = unseeded.folders["one"]
+
+    await seed.settle_own("moved", 1.0)
+    await seed.settle_own("moved", 1.0)
+
+    assert await endpoints_of(directory) == {"moved"}
+    with pytest.raises(SettingError, match="knows nothing"):
+        await seed.settle_own("two", 1.0)
+
+
+async def test_what_answers_with_another_folder_is_refused_until_the_right_one_is_back(
+    members: Members, shards: MemoryShards
+) -> None:
+    kept, shards.folders["two"] = shards.folders["two"], Folder()
+    line = await members.line(kept.member_id)
+
+    with capture_logs() as said:
+        await members.look()
+        await members.look()
+
+    assert [each["event"] for each in said] == [telemetry.SHARD_FOREIGN]
+    assert value_of(telemetry.SHARD_UP.labels(endpoint="two")) == 0
+    assert "answers the folder" in line.reason
+    shards.folders["two"] = kept
+    await members.look()
+    assert line.reason == ""
+    assert value_of(telemetry.SHARD_UP.labels(endpoint="two")) == 1
+
+
+async def test_a_shard_that_does_not_answer_is_said_once_and_so_is_its_return(
+    members: Members, shards: MemoryShards
+) -> None:
+    await members.look()
+    shards.down.add("two")
+
+    with capture_logs() as said:
+        await members.look()
+        await members.look()
+        shards.down.clear()
+        await members.look()
+        await members.look()
+
+    assert [(each["event"], each["endpoint"]) for each in said] == [
+        (telemetry.SHARD_UNREACHABLE, "two"),
+        (telemetry.SHARD_REACHED, "two"),
+    ]
+
+
+async def test_a_member_that_moves_gets_a_new_line(
+    members: Members, shards: MemoryShards, directory: Directory
+) -> None:
+    folder = shards.folders["two"]
+    before = await members.line(folder.member_id)
+    shards.folders["elsewhere"] = folder
+
+    await Seed(directory, shards.connect, HandClock()).settle_own("elsewhere", 1.0)
+    await members.refresh()
+
+    after = await members.line(folder.member_id)
+    assert (before.member.endpoint, after.member.endpoint) == ("two", "elsewhere")
+
+
+async def test_a_process_opens_and_closes_all_of_it(
+    directory: Directory, unseeded: MemoryShards, settings: Settings, graph_dsn: str
+) -> None:
+    pool = Pool(graph_dsn, 2, 30.0)
+    configured = settings.model_copy(update={"graph_service_endpoints": tuple(ENDPOINTS)})
+
+    async with open_graphs(configured, pool, unseeded.connect) as graphs:
+        row = await graphs.create("acme", "crm")
+
+    assert row.shard in {each.member_id for each in unseeded.members}
+    assert await endpoints_of(directory) == set(ENDPOINTS)
+    await pool.close()
+
+
+async def test_without_a_shard_no_graph_is_made(
+    directory: Directory, unseeded: MemoryShards, settings: Settings, graph_dsn: str
+) -> None:
+    pool = Pool(graph_dsn, 2, 30.0)
+
+    async with open_graphs(settings, pool, unseeded.connect) as graphs:
+        with pytest.raises(ShardUnavailableError, match="GRAPH_SERVICE_ENDPOINTS"):
+            await graphs.create("acme", "crm")
+
+    await pool.close()
