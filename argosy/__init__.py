@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from argosy.errors import (
     ArgosyError,
     EffectNotStartedError,
+    GraphConditionError,
     StepFailedError,
     StepTimeoutError,
     WaitTimeoutError,
@@ -16,6 +17,8 @@ from argosy.workflow.context import Context
 from argosy.workflow.current import StepInfo, step_info
 from argosy.workflow.definition import step, workflow
 from argosy.workflow.emit import emit
+from argosy.workflow.graph import Graph, SyncGraph
+from argosy.workflow.step_graph import graph
 from argosy.workflow.sync_context import SyncContext
 
 if TYPE_CHECKING:
@@ -32,13 +35,17 @@ __all__ = [
     "Client",
     "Context",
     "EffectNotStartedError",
+    "Graph",
+    "GraphConditionError",
     "StepFailedError",
     "StepInfo",
     "StepTimeoutError",
     "SyncContext",
+    "SyncGraph",
     "WaitTimeoutError",
     "WorkflowError",
     "emit",
+    "graph",
     "step",
     "step_info",
     "workflow",

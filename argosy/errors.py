@@ -36,7 +36,8 @@
     └── StepError                   what user code sees of a step or a wait
         ├── StepFailedError         the step failed for good: no retries are left
         ├── StepTimeoutError        one try of the step took longer than timeout_s
-        └── WaitTimeoutError        no signal came in time
+        ├── WaitTimeoutError        no signal came in time
+        └── GraphConditionError     a graph is not as a write needs it: nothing of the write was applied
 
 `retryable` says whether the same call may succeed later; `code` is the slug in problem bodies, logs and metrics.
 """
@@ -220,3 +221,16 @@ class StepTimeoutError(StepError):
 
 class WaitTimeoutError(StepError):
     code = "wait_timeout"
+
+
+class GraphConditionError(StepError):
+    """A write to a graph was refused whole. failed: the index of the operation whose condition did not hold, or that
+    needs what is not there; reason: why.
+    """
+
+    code = "graph_condition"
+
+    def __init__(self, failed: int, reason: str) -> None:
+        super().__init__(f"ops[{failed}]: {reason}")
+        self.failed = failed
+        self.reason = reason

@@ -102,6 +102,11 @@ class Loans:
         rows = await self._pool.fetch(_SQL["load_borrowed"], *arguments)
         return [Borrowed(Head(*row[:15]), row[15]) for row in rows]
 
+    async def epochs(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the epochs that these partitions have now."""
+        rows = await self._pool.fetch(_SQL["find_epochs"], self._lane, list(partitions))
+        return {row[0]: row[1] for row in rows}
+
     async def due(
         self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID], rows_max: int, size_bytes_max: int
     ) -> list[DueRow]:

@@ -26,6 +26,9 @@ FROM turns AS t
 WHERE t.lent_to = $1 AND t.lane = $2 AND t.turn_id <> ALL ($3::uuid[]) AND NOT has_ended(t.status)
 LIMIT $5
 
+-- name: find_epochs
+SELECT partition, epoch FROM partitions WHERE lane = $1 AND partition = ANY ($2::integer[])
+
 -- name: due_of_turns
 -- What is due for these turns, and for their duplicates; without what the caller knows already ($2): $3 rows at the most, and
 -- (but for the last one) $4 bytes of payloads.

@@ -13,7 +13,7 @@
 | turn.expired     |          | {"channels"?}                                            |
 | turn.rejected    |          | {"reason"}                                               |
 | turn.parked      | (a step) | {"reason", "message", "channels"?}                       |
-| step.intended    | step key | {}: an at_most_once step is about to run                 |
+| step.intended    | step key | {}: an at_most_once step is about to run; {"graph"?}: a write to a graph is |
 | step.completed   | step key | {"result": any, "attempts": n, "took_ms"?, "channels"?}  |
 | step.failed      | step key | {"type", "message", "attempts", "traceback"?, "took_ms"?, "channels"?}: no try is left |
 | step.retrying    | step key | {"type", "message", "attempts", "took_ms"?, "delay_s"}   |
@@ -32,7 +32,8 @@ Some members are internal and no client gets them (argosy/turn/projection.py). "
 the result, in the events of a step that is declared private (true also where the step parked the turn, and in the waits
 between its tries). "args": a digest of a step's arguments, in the events that end it. "emits": how many emits of the
 workflow turn.suspended covers. "keys": the last member of turn.started, turn.reset and turn.resumed; how keys are made
-from there on (argosy/workflow/keys.py; without it: argosy/workflow/old_keys.py).
+from there on (argosy/workflow/keys.py; without it: argosy/workflow/old_keys.py). "ops", "incarnation" and
+"made_at_ms": in step.intended, the write to a graph that is to be applied (argosy/workflow/graph_write.py).
 
 | sent only     | data                                                                               |
 |---------------|------------------------------------------------------------------------------------|

@@ -4,6 +4,7 @@ Rules:
 - The event of a private step, or of the wait between two of its tries, becomes a `step.private` with its number,
   without key and data.
 - The private fields of a step's result are left out.
+- Of what is recorded before a write to a graph only the graph's name is shown: the operations are arguments.
 - The internal members "private", "emits", "args" and "keys" are left out.
 """
 
@@ -11,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from argosy.turn.events import KEYS, WireEvent
+from argosy.turn.events import KEYS, Event, WireEvent
 
 _EMPTY: Final = b"{}"
 _DIGEST: Final = b',"args":"'  # of a step's arguments: eight digits, the last member (argosy/workflow/outcome.py)
@@ -35,6 +36,9 @@ def shown(type: str, key: str, data: bytes) -> Shown:  # noqa: A002 — the word
         data = data[:-19] + b"}"
     elif data.endswith(KEYS) and type.startswith("turn."):
         data = data[: -len(KEYS)].rstrip(b",") + b"}"
+    if type == Event.STEP_INTENDED and b'"ops"' in data:
+        graph = _decode_members(data).get("graph")
+        return Shown(type, key, _EMPTY if graph is None else _encode({"graph": graph}))
     if b'"private"' not in data and b'"emits"' not in data:
         return Shown(type, key, data)
     members = _decode_members(data)

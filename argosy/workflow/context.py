@@ -16,6 +16,8 @@ from argosy.turn.wait import WaitKind
 from argosy.workflow.declared_name import check_signal_name
 from argosy.workflow.definition import STEP, Step, step_of
 from argosy.workflow.driver import Driver
+from argosy.workflow.graph import Graph
+from argosy.workflow.graph_calls import WorkflowCalls
 from argosy.workflow.journal import Journal
 from argosy.workflow.operation import StepOperation, ValueOperation, WaitOperation
 
@@ -102,6 +104,12 @@ class Context:
         """Return a random UUID (version 4), the same in every replay."""
         driver = self._driver
         return ValueOperation(driver.operations, driver.ask("uuid"), _make_uuid, uuids.UUID)
+
+    def graph(self, name: str | None = None) -> Graph:
+        """Return a graph of the tenant, by its name; None: the session's own, which is made when it is first used and
+        goes with the session. Another one is made by the first write to it.
+        """
+        return Graph(WorkflowCalls(self._journal, self._driver, name))
 
     def _make_now(self) -> str:
         return datetime.fromtimestamp(self._journal.database_time_s(), UTC).isoformat()

@@ -8,6 +8,7 @@ import msgspec
 
 from argosy.errors import WorkflowError
 from argosy.workflow.channels import Channels
+from argosy.workflow.graphs import TurnGraphs
 from argosy.workflow.tail import Tail
 
 
@@ -46,6 +47,10 @@ class CurrentAttempt(Protocol):
 
         Raises WorkflowError when the try or the workflow is over.
         """
+        ...
+
+    def graphs(self, this: "Try") -> TurnGraphs:
+        """Return the graphs that a try may read. Raises SettingError, and WorkflowError when the try is over."""
         ...
 
     def info(self, this: "Try") -> StepInfo:

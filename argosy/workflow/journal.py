@@ -15,6 +15,7 @@ from argosy.turn.events import Event
 from argosy.turn.wait import WaitKind
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
+from argosy.workflow.graphs import TurnGraphs
 from argosy.workflow.replay import Recorded, Replay
 
 
@@ -170,6 +171,10 @@ class Journal(Protocol):
 
     def show(self, channels: Channels) -> None:
         """Make these the channels of the attempt: followers see what it emits to them."""
+        ...
+
+    def graphs(self) -> TurnGraphs:
+        """Return the graphs as this attempt reaches them. Raises SettingError when the worker knows no shards."""
         ...
 
     def database_time_s(self) -> float:

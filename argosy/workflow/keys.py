@@ -3,13 +3,14 @@
     step.name            the first call of a step; #2, #3, … the further ones, in the order of the calls
     sleep, now, uuid     of ctx.sleep, ctx.now, ctx.uuid
     signal:NAME          of ctx.wait_signal
+    graph:write          of a write to a graph, whichever it is; graph:get, graph:query, … of a read
     @timer               of the turn's loop: asyncio.sleep and the like
     @time                of the turn's loop: its time; counted for the whole turn
     7/step.name          of the turn's task number 7; the workflow is number 0. Each task counts its calls for itself
     @cancel              the turn is cancelled, and its code is told at this place; the code does not ask for it
     step.name~2          the wait after the second try of a step; the step waits for it, and the code does not
 
-Names of steps begin with a letter and have no ~, # and /; names of signals have no ~ and #.
+Names of steps begin with a letter and have no ~, #, / and :; names of signals have no ~ and #.
 """
 
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 TIMER: Final = "@timer"
 TIME: Final = "@time"
 CANCEL: Final = "@cancel"
+GRAPH: Final = "graph:"
 
 
 def retry_key(key: str, tries: int) -> str:

@@ -16,6 +16,7 @@ from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.current import StepInfo, Try
 from argosy.workflow.emit_checks import check_name, check_not_held, make_lock
+from argosy.workflow.graphs import TurnGraphs
 from argosy.workflow.tail import Tail, over
 
 # One lock for all attempts: each use holds it for a few statements, and a lock per attempt would cost a turn more.
@@ -35,6 +36,7 @@ class _Open(Protocol):
     def is_new(self) -> bool: ...
     def channels(self) -> Channels: ...
     def show(self, channels: Channels) -> None: ...
+    def graphs(self) -> TurnGraphs: ...
 
 
 class _Ended(msgspec.Struct, frozen=True):
@@ -49,6 +51,9 @@ class _Ended(msgspec.Struct, frozen=True):
         raise WorkflowError("the turn rests or has ended: nothing of it emits any more")
 
     def show(self, channels: Channels) -> None: ...
+
+    def graphs(self) -> TurnGraphs:
+        raise WorkflowError("the turn rests or has ended: nothing of it reads a graph any more")
 
 
 class OpenAttempt:
@@ -99,6 +104,11 @@ class OpenAttempt:
                 self.tail.drop()
         if self.filled is not None:
             self.filled.follow()
+
+    def graphs(self, this: Try) -> TurnGraphs:
+        if this.is_over:
+            raise WorkflowError(f"step {this.step_key!r} is over: it reads no graph any more")
+        return self._journal.graphs()
 
     def info(self, this: Try) -> StepInfo:
         return StepInfo(self._journal.turn_id, this.step_key, self._journal.attempt, this.number)

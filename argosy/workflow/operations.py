@@ -10,7 +10,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, Final, Protocol
 
-from argosy.errors import OwnershipLostError, WorkflowError
+from argosy.errors import FencedError, OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
 from argosy.turn.wait import WaitKind
 from argosy.workflow import outcome, payload
@@ -230,7 +230,7 @@ class Operations:
         arrived: Tried | None = None
         try:
             arrived = await self._runner.run(operation)
-        except (Park, OwnershipLostError, WorkflowError) as error:
+        except (Park, OwnershipLostError, FencedError, WorkflowError) as error:
             if self._driver is not None and self._is_awaited(operation) and not self._journal.is_stopped:
                 self._driver.end(error)
         except GeneratorExit:

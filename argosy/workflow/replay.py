@@ -39,13 +39,14 @@ class Replay:
     that is delivered next, None when all were. old: the part with the keys of an older build, or None.
     """
 
-    __slots__ = ("_intended", "_order", "_settled", "_started", "_tries", "next", "old")
+    __slots__ = ("_intended", "_intents", "_order", "_settled", "_started", "_tries", "next", "old")
 
     def __init__(self, events: Iterable[Row] | Iterable[Any]) -> None:
         """Read the rows of a history. Unknown types are skipped."""
         self._settled: dict[str, Recorded] = {}
         self._tries: dict[str, int] = {}
         self._intended: dict[str, None] = {}
+        self._intents: dict[str, bytes] = {}
         self._started: dict[str, bytes] = {}
         self.old: OldKeys | None = None
         is_old = False
@@ -63,6 +64,7 @@ class Replay:
                 self._intended.pop(key, None)  # it failed, so its outcome is known
             elif kind == Event.STEP_INTENDED:
                 self._intended[key] = None
+                self._intents.setdefault(key, data)
             elif kind == Event.TURN_CANCELLING:
                 self._settled.setdefault(CANCEL, Recorded(Event.TURN_CANCELLING, data))
             elif kind == Event.TURN_PARKED:
@@ -112,6 +114,10 @@ class Replay:
         operator's resume after it.
         """
         return key in self._intended
+
+    def intent(self, key: str) -> bytes | None:
+        """Return what was recorded before a step first ran; None when nothing was."""
+        return self._intents.get(key)
 
     def tries(self, key: str) -> int:
         """Return how many tries of a step failed and were to be followed by another try."""

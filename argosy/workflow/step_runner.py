@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from argosy import crash_points, telemetry
-from argosy.errors import OwnershipLostError, StepTimeoutError, WorkflowError
+from argosy.errors import FencedError, OwnershipLostError, StepTimeoutError, WorkflowError
 from argosy.process import fork
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload, retry
@@ -242,4 +242,4 @@ def _is_interruption(operation: StepOperation, error: BaseException) -> bool:
     """
     if isinstance(error, asyncio.CancelledError):
         return operation.is_ended
-    return isinstance(error, (OwnershipLostError, Park))
+    return isinstance(error, (OwnershipLostError, FencedError, Park))

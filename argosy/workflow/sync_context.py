@@ -22,6 +22,7 @@ from argosy.errors import WorkflowError
 from argosy.process import fork
 from argosy.workflow.context import Context
 from argosy.workflow.driver import Driver
+from argosy.workflow.graph import SyncGraph
 from argosy.workflow.threads import Job, Label, ThreadPool
 
 Parameters = ParamSpec("Parameters")
@@ -83,6 +84,9 @@ class SyncContext:
     def uuid(self) -> uuids.UUID:
         return self._block(self._context.uuid)
 
+    def graph(self, name: str | None = None) -> SyncGraph:
+        return SyncGraph(self._context.graph(name), _Blocks(self))
+
     def enter(self) -> None:
         """Make the calling thread the one that may use ctx."""
         self._thread = threading.get_ident()
@@ -116,6 +120,18 @@ class SyncContext:
         if self._unwinds > _UNWINDS:
             threading.Event().wait()  # for ever: the thread is abandoned, and takes no processor time
         raise Unwind
+
+
+class _Blocks:
+    """Waits for what the thread asks of a graph."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: SyncContext) -> None:
+        self._context = context
+
+    def block(self, operation: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        return self._context._block(operation)
 
 
 class _Asked:

@@ -214,6 +214,9 @@ class LoansStub(Loans):
     async def borrowed(self, known: Sequence[uuid.UUID], limit: int) -> list[Borrowed]:
         return [each for each in self.to_us if each.head.turn_id not in known][:limit]
 
+    async def epochs(self, partitions: Iterable[int]) -> dict[int, int]:
+        return dict.fromkeys(partitions, 1)
+
     async def due(
         self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID], rows_max: int, size_bytes_max: int
     ) -> list[DueRow]:

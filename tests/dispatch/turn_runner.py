@@ -14,6 +14,7 @@ from argosy.turn.projection import shown
 from argosy.turn.status import Status
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.admission import Admission
+from argosy.workers.dispatch.execution.around import lane_graphs
 from argosy.workers.dispatch.execution.attempts import Attempts
 from argosy.workers.dispatch.execution.cancels import Cancels
 from argosy.workers.dispatch.execution.executor import Executor
@@ -83,7 +84,13 @@ class Runner:
     """Runs turns of one workflow, one after the other."""
 
     def __init__(
-        self, function: Callable[..., Any], *, is_async: bool = True, slots: int = 8, cancel_cleanup_s: float = 30.0
+        self,
+        function: Callable[..., Any],
+        *,
+        is_async: bool = True,
+        slots: int = 8,
+        cancel_cleanup_s: float = 30.0,
+        graphs: Any = None,
     ) -> None:
         definition = Workflow("flow", "1", "", function, is_async, False, False)
         self.asked: list[Turn] = []
@@ -109,7 +116,7 @@ class Runner:
             Found(),  # type: ignore[arg-type]
             admission,
             Cancels(self.scheduler, flusher, admission, clock, settings),
-            Attempts(flusher, self.threads, self, clock, settings, then),
+            Attempts(flusher, self.threads, self, clock, settings, then, lane_graphs(graphs, settings.lane)),
             then,
         )
 

@@ -32,6 +32,14 @@ FAILED = {"type": "BankError", "message": "card 4711", "attempts": 2}
             ("wait.completed", "signal:go", {"payload": {"private": True}}),
         ),
         ("value.recorded", "now", {"value": "emits"}, ("value.recorded", "now", {"value": "emits"})),
+        # what is to be written to a graph: which graph
+        (
+            "step.intended",
+            "graph:write",
+            {"ops": [{"op": "delete_node", "id": "a"}], "made_at_ms": 7, "graph": "g"},
+            ("step.intended", "graph:write", {"graph": "g"}),
+        ),
+        ("step.intended", "graph:write", {"ops": [], "made_at_ms": 7}, ("step.intended", "graph:write", {})),
         # wholly private: the number alone
         ("step.intended", "pay", {"private": True}, ("step.private", "", {})),
         ("step.completed", "pay", {"result": 5, "attempts": 1, "private": True}, ("step.private", "", {})),

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
@@ -45,6 +46,9 @@ class Journal:
 
     def show(self, channels: Channels) -> None:
         self.shown = channels
+
+    def graphs(self) -> NoReturn:
+        raise NotImplementedError  # nothing here asks for a graph
 
 
 @contextmanager

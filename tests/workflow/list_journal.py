@@ -11,10 +11,14 @@ from typing import Any
 
 import msgspec
 
+from argosy.errors import SettingError
+from argosy.graph.facts import Token, own_graph_of
+from argosy.process import fork
 from argosy.turn.events import Event
 from argosy.turn.wait import WaitKind
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
+from argosy.workflow.graphs import Graphs, LaneGraphs, TurnGraphs
 from argosy.workflow.journal import Emitter
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.own_emits import Kept
@@ -46,6 +50,8 @@ class ListJournal:
         self.emitted: Channels | None = None
         self.emitter: Emitter | None = None
         self.replay = Replay(self.rows)
+        self.shards: Graphs | None = None
+        self.token = Token(uuid.UUID(int=7), 1, 1, attempt)
         self.is_stopped = False
         self.is_cancelled = False
         self.knows_of_cancel = False
@@ -166,6 +172,12 @@ class ListJournal:
         del self.open_waits[key]
         self.record(event, key, data)
         return key, Recorded(event, data)
+
+    def graphs(self) -> TurnGraphs:
+        if self.shards is None:
+            raise SettingError("there are no shards for graphs: set GRAPH_SERVICE_ENDPOINTS for this worker")
+        lane = LaneGraphs(self.shards, "default", asyncio.get_running_loop(), fork.generation)
+        return TurnGraphs(lane, self.tenant, own_graph_of("default", self.session), self.token)
 
     def database_time_s(self) -> float:
         return self.now_s

@@ -27,6 +27,7 @@ from argosy.workers.dispatch.signals import Signal, Signals
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
+from argosy.workflow.graphs import TurnGraphs
 from argosy.workflow.journal import Emitter
 from argosy.workflow.keys import is_awaited
 from argosy.workflow.replay import Recorded, Replay, Row
@@ -126,6 +127,9 @@ class WorldJournal:
 
     def show(self, channels: Channels) -> None:
         """Nobody watches."""
+
+    def graphs(self) -> TurnGraphs:
+        raise NotImplementedError  # nothing here asks for a graph
 
     def record(self, event: Event, key: str, data: bytes) -> None:
         if self.turn.stop is Stop.HANDOVER and event in STEP_OUTCOMES:

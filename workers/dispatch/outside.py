@@ -18,12 +18,16 @@ from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
 from argosy.store.start import StartRows
+from argosy.workflow.graphs import Graphs
 
 _ACCEPTS, _FLUSHES = 1, 2
 
 
 class Outside(NamedTuple):
-    """The outside of one worker, under whose id everything in it speaks. Tests have a scripted one."""
+    """The outside of one worker, under whose id everything in it speaks. Tests have a scripted one.
+
+    graphs: None when the worker knows no shards.
+    """
 
     worker_id: uuid.UUID
     reader: LogReader
@@ -38,6 +42,7 @@ class Outside(NamedTuple):
     pool: Pool
     server: RpcServer
     poker: Poker
+    graphs: Graphs | None = None
 
 
 def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock) -> Outside:

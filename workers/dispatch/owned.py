@@ -37,7 +37,7 @@ class Owned:
     left is known, so turns that wait in Postgres may run; is_closing: we hand it over, and still own it; is_lent: it is
     that of one borrowed turn. resume: how its turns go on that are running in Postgres. crashed_at_s: when an owner of
     it last died, database time; 0: never. held_at_s: when we sent the last call whose answer confirmed that it is ours,
-    monotonic.
+    monotonic. graph_epoch: the epoch under which its turns write to graphs.
     """
 
     __slots__ = (
@@ -46,6 +46,7 @@ class Owned:
         "epoch",
         "first_bucket",
         "gap",
+        "graph_epoch",
         "held_at_s",
         "is_closing",
         "is_lent",
@@ -65,7 +66,7 @@ class Owned:
 
     def __init__(self, partition: int, epoch: int, buckets: tuple[int, int]) -> None:
         self.partition = partition
-        self.epoch = epoch
+        self.epoch = self.graph_epoch = epoch
         self.first_bucket, self.last_bucket = buckets
         self.log_id = ""
         self.position = 0
@@ -81,12 +82,16 @@ class Owned:
         self.held_at_s = float("-inf")
 
     @classmethod
-    def borrowed(cls, partition: int, bucket: int, resume: Resume, now_s: float) -> "Owned":
-        """Return the stand-in for the partition of one borrowed turn, which its owner has taken over already."""
+    def borrowed(cls, partition: int, bucket: int, resume: Resume, now_s: float, graph_epoch: int = 0) -> "Owned":
+        """Return the stand-in for the partition of one borrowed turn, which its owner has taken over already.
+
+        graph_epoch: of the partition in Postgres, no older than the loan.
+        """
         owned = cls(partition, 0, (bucket, bucket))
         owned.is_lent = owned.is_open = True
         owned.resume = resume
         owned.held_at_s = now_s
+        owned.graph_epoch = graph_epoch
         return owned
 
     # The claim

@@ -16,6 +16,7 @@ from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.dispatcher import Dispatcher
 from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.execution.admission import Admission
+from argosy.workers.dispatch.execution.around import lane_graphs
 from argosy.workers.dispatch.execution.attempts import Attempts
 from argosy.workers.dispatch.execution.cancels import Cancels
 from argosy.workers.dispatch.execution.executor import Executor
@@ -107,7 +108,15 @@ class Parts:
         trials = Trials(self.flusher, self.database_clock, settings, then)
         self.admission = Admission(self.flusher, trials, settings)
         cancels = Cancels(self.scheduler, self.flusher, self.admission, self.database_clock, settings)
-        attempts = Attempts(self.flusher, self.threads, self.frame_publisher, self.database_clock, settings, then)
+        attempts = Attempts(
+            self.flusher,
+            self.threads,
+            self.frame_publisher,
+            self.database_clock,
+            settings,
+            then,
+            lane_graphs(outside.graphs, settings.lane),
+        )
         self.executor = then.executor = Executor(
             self.scheduler, self.flusher, catalog, self.admission, cancels, attempts, then
         )

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from argosy import ids
 from argosy.clock import SystemClock
@@ -75,6 +75,9 @@ class Emits:
     def show(self, channels: Channels) -> None:
         self._turn.channels = channels
         channels.listener = self._frame_publisher.listener_of(self._turn)
+
+    def graphs(self) -> NoReturn:
+        raise NotImplementedError  # nothing here asks for a graph
 
 
 class InMemory(Scheduler):

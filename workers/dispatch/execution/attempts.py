@@ -6,9 +6,10 @@ from contextvars import copy_context
 from typing import Final
 
 from argosy.config import Settings
-from argosy.errors import InternalError, OwnershipLostError
+from argosy.errors import FencedError, InternalError, OwnershipLostError
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution import turn_change
+from argosy.workers.dispatch.execution.around import Around
 from argosy.workers.dispatch.execution.executed import AfterAttempt, Followers
 from argosy.workers.dispatch.execution.journal import TurnJournal
 from argosy.workers.dispatch.execution.limits import limits_of
@@ -16,6 +17,7 @@ from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.definition import Workflow
 from argosy.workflow.execute import Execution
+from argosy.workflow.graphs import LaneGraphs
 from argosy.workflow.step_runner import Bounds
 from argosy.workflow.threads import Threads
 
@@ -37,7 +39,7 @@ class Attempt:
         """Nothing of the turn's code runs any more: decide what the turn becomes, and write it."""
         turn = self._turn
         try:
-            if isinstance(error, InternalError):
+            if isinstance(error, InternalError | FencedError):
                 raise error
             if turn.stop is None:
                 turn_change.come_to(turn, result, error)
@@ -51,7 +53,9 @@ class Attempt:
 
 
 class Attempts:
-    """Opens and begins attempts. then: told when Argosy's code, not the user's, fails with a turn."""
+    """Opens and begins attempts. then: told when Argosy's code, not the user's, fails with a turn. graphs: None when
+    the worker knows no shards.
+    """
 
     def __init__(
         self,
@@ -61,12 +65,13 @@ class Attempts:
         database_clock: DatabaseClock,
         settings: Settings,
         then: AfterAttempt,
+        graphs: LaneGraphs | None = None,
     ) -> None:
         self._flusher = flusher
         self._threads = threads
         self._followers = followers
-        self._database_clock = database_clock
-        self._limits = limits = limits_of(settings)
+        limits = limits_of(settings)
+        self._around = Around(flusher, database_clock, limits, followers, graphs)
         self._bounds = Bounds(limits.payload_size_bytes_max, limits.step_timeout_s_max, limits.callbacks_max)
         self._then = then
         self._starting: set[asyncio.Task[None]] = set()
@@ -76,7 +81,7 @@ class Attempts:
 
     def open(self, turn: Turn) -> TurnJournal:
         """Give the turn the journal of a new attempt, and return it."""
-        journal = TurnJournal(turn, self._flusher, self._database_clock, self._limits, self._followers)
+        journal = TurnJournal(turn, self._around)
         turn.run_by(journal)
         return journal
 

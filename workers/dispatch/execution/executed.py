@@ -17,7 +17,7 @@ class AfterAttempt(Protocol):
     """What Attempts tells."""
 
     def after_bug(self, turn: Turn, bug: Exception) -> None:
-        """Argosy's code, not the user's, failed with the turn."""
+        """Argosy's code, not the user's, failed with the turn; or a shard says that a later attempt has it."""
 
 
 class AfterExecution(AfterFreeing, Protocol):

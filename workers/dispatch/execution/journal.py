@@ -17,17 +17,15 @@ from argosy.turn.events import STEP_OUTCOMES, Event
 from argosy.turn.inbox import Fate
 from argosy.turn.status import Status
 from argosy.turn.wait import WaitKind
-from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution import turn_change
-from argosy.workers.dispatch.execution.executed import Followers
-from argosy.workers.dispatch.execution.limits import Limits
+from argosy.workers.dispatch.execution.around import Around
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
-from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.signals import Signal
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workers.dispatch.waits import Wait
 from argosy.workers.dispatch.writes import EventWrite
 from argosy.workflow.channels import Channels
+from argosy.workflow.graphs import TurnGraphs
 from argosy.workflow.journal import Emitter
 from argosy.workflow.keys import step_key
 from argosy.workflow.own_emits import kept_channels
@@ -39,6 +37,7 @@ class TurnJournal:
 
     __slots__ = (
         "_advance",
+        "_around",
         "_database_clock",
         "_flusher",
         "_followers",
@@ -59,17 +58,12 @@ class TurnJournal:
         "replay",
     )
 
-    def __init__(
-        self, turn: Turn, flusher: Flusher, database_clock: DatabaseClock, limits: Limits, followers: Followers
-    ) -> None:
-        self._turn = turn
-        self._flusher = flusher
-        self._database_clock = database_clock
-        self._limits = limits
+    def __init__(self, turn: Turn, around: Around) -> None:
+        self._turn, self._around = turn, around
+        self._flusher, self._database_clock, self._limits, self._followers, _ = around
         self._overgrown = ""  # why nothing more can be recorded; empty while it can
-        self.bounds = limits.channels
+        self.bounds = self._limits.channels
         self.is_new = not (turn.history or turn.is_taken_over)
-        self._followers = followers
         self._on_handed_over = self._advance = _nothing
         self._hidden: set[str] | None = None  # keys of private steps
         # Whether the turn was cancelled in this attempt; whether its code was told so.
@@ -112,6 +106,9 @@ class TurnJournal:
 
     def database_time_s(self) -> float:
         return self._database_clock.now_s()
+
+    def graphs(self) -> TurnGraphs:
+        return self._around.graphs_of(self._turn)
 
     @property
     def is_stopped(self) -> bool:

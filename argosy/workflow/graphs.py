@@ -1,0 +1,89 @@
+"""The graphs that a turn reaches: the contract of workflows with whoever finds and asks shards.
+
+Errors are those of argosy/errors.py. An answer that cannot be had now raises an UnavailableError: a graph's shard, or
+Postgres, is away.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from argosy.graph.facts import (
+    Answer,
+    Applied,
+    Direction,
+    Hit,
+    Neighborhood,
+    Node,
+    Source,
+    Summary,
+    Token,
+    WriteKey,
+)
+from argosy.graph.ops import Op
+
+
+class BoundGraph(Protocol):
+    """One graph. Every method raises GraphNotFoundError when it is not there."""
+
+    async def apply(
+        self, ops: Sequence[Op], *, key: WriteKey | None, token: Token | None, source: Source
+    ) -> Applied: ...
+
+    async def get_nodes(self, ids: Sequence[str]) -> list[Node | None]: ...
+
+    async def neighbors(
+        self, ids: Sequence[str], *, types: Sequence[str], direction: Direction, depth: int, limit: int
+    ) -> Neighborhood: ...
+
+    async def query(self, cypher: str, params: dict[str, Any], *, row_limit: int) -> Answer: ...
+
+    async def search(
+        self, text: str, *, vector: tuple[str, Sequence[float]] | None = None, limit: int
+    ) -> list[Hit]: ...
+
+    async def summary(self) -> Summary: ...
+
+
+class GraphRow(Protocol):
+    """What the directory has of a graph. incarnation: its life, from its creation to its end."""
+
+    @property
+    def incarnation(self) -> uuid.UUID: ...
+
+
+class Graphs(Protocol):
+    """The graphs of a fleet."""
+
+    async def create(self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None) -> GraphRow:
+        """Make a graph, or return the one that is there. session_id: of the session with which it goes."""
+
+    def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
+        """Return a graph; with an incarnation that graph alone, never one of the same name that was made later."""
+
+
+class LaneGraphs(NamedTuple):
+    """The graphs as the turns of one worker reach them. loop: the worker's; generation: of its process (fork.py)."""
+
+    graphs: Graphs
+    lane: str
+    loop: asyncio.AbstractEventLoop
+    generation: int
+
+
+class TurnGraphs(NamedTuple):
+    """The graphs as one attempt of a turn reaches them. own: the name of its session's graph, for which None stands."""
+
+    lane: LaneGraphs
+    tenant: str
+    own: str
+    token: Token
+
+    def of(self, name: str | None, incarnation: uuid.UUID | None = None) -> BoundGraph:
+        return self.lane.graphs.of(self.tenant, name or self.own, incarnation)
+
+    async def create(self, name: str | None) -> uuid.UUID:
+        """Return the incarnation of a graph, which is made if it is not there."""
+        session_id = self.token.session_id if name is None else None
+        return (await self.lane.graphs.create(self.tenant, name or self.own, session_id=session_id)).incarnation

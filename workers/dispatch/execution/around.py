@@ -1,0 +1,37 @@
+"""What the attempts of one worker stand on."""
+
+import asyncio
+from typing import NamedTuple
+
+from argosy.errors import SettingError
+from argosy.graph.facts import Token, own_graph_of
+from argosy.process import fork
+from argosy.workers.dispatch.database_clock import DatabaseClock
+from argosy.workers.dispatch.execution.executed import Followers
+from argosy.workers.dispatch.execution.limits import Limits
+from argosy.workers.dispatch.flush.flusher import Flusher
+from argosy.workers.dispatch.turn import Turn
+from argosy.workflow.graphs import Graphs, LaneGraphs, TurnGraphs
+
+
+class Around(NamedTuple):
+    """What the journals of a worker's turns share. lane_graphs: None when the worker knows no shards."""
+
+    flusher: Flusher
+    database_clock: DatabaseClock
+    limits: Limits
+    followers: Followers
+    lane_graphs: LaneGraphs | None
+
+    def graphs_of(self, turn: Turn) -> TurnGraphs:
+        """Return the graphs as this attempt of the turn reaches them. Raises SettingError when there are no shards."""
+        if self.lane_graphs is None:
+            raise SettingError("there are no shards for graphs: set GRAPH_SERVICE_ENDPOINTS for this worker")
+        token = Token(turn.session_id, turn.owned.graph_epoch, turn.place, turn.attempt)
+        own = own_graph_of(self.lane_graphs.lane, turn.session_name)
+        return TurnGraphs(self.lane_graphs, turn.tenant, own, token)
+
+
+def lane_graphs(graphs: Graphs | None, lane: str) -> LaneGraphs | None:
+    """Return the graphs as the turns of this process reach them. Called on the worker's loop."""
+    return None if graphs is None else LaneGraphs(graphs, lane, asyncio.get_running_loop(), fork.generation)
