@@ -645,6 +645,33 @@ class Settings(BaseSettings):
     shard_socket: str = Field(
         default="", description="Path of a Unix socket that a shard binds instead of an address and port."
     )
+    shard_allow_remote: bool = Field(
+        default=False,
+        description="Let a shard without TLS bind an address that is not loopback, where the network is trusted.",
+    )
+    shard_tls_cert: str = Field(
+        default="", description="File (PEM) with the certificate that a shard serves TLS with, and that callers show."
+    )
+    shard_tls_key: str = Field(default="", description="File (PEM) with the key of that certificate.")
+    shard_tls_ca: str = Field(
+        default="",
+        description="File (PEM) with the CA of shards' certificates: callers speak TLS. At a shard: of its callers', "
+        "which it then asks for a certificate.",
+    )
+    shard_calls_max: int = Field(
+        default=256, ge=1, le=100_000, description="Calls to a shard at once; one more is refused."
+    )
+    shard_call_age_max_s: Seconds = Field(
+        default=60.0,
+        description="How long a shard takes a signed call for, and how far a caller's clock may be from its own before "
+        "the caller has to sign again.",
+    )
+    shard_message_size_bytes_max: int = Field(
+        default=33_554_432,
+        ge=2_097_152,
+        le=1_073_741_824,
+        description="Largest message to and from a shard; what has more comes in several, where it can.",
+    )
     shard_stop_s: Seconds = Field(
         default=10.0, description="How long a shard that is told to end writes what waits to be written."
     )
@@ -842,6 +869,10 @@ class Settings(BaseSettings):
                 f"GRAPH_SERVICE_AUTH_SECRET has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one "
                 "with `openssl rand -hex 32`"
             )
+        if self.graph_batch_size_bytes_max > self.shard_message_size_bytes_max:
+            raise ValueError("SHARD_MESSAGE_SIZE_BYTES_MAX must not be below GRAPH_BATCH_SIZE_BYTES_MAX")
+        if bool(self.shard_tls_cert) != bool(self.shard_tls_key):
+            raise ValueError("SHARD_TLS_CERT and SHARD_TLS_KEY: a certificate needs its key, and a key its certificate")
         if self.heartbeat_interval_s * 3 > self.heartbeat_ttl_s:
             raise ValueError(
                 "HEARTBEAT_TTL_S must be at least three times HEARTBEAT_INTERVAL_S, or one late beat looks like a death"

@@ -101,6 +101,9 @@ FRAMES = Counter("argosy_frames", "Frames sent to gateways")
 CALLS_REFUSED = Counter(
     "argosy_calls_refused", "Calls that callers or callees ended because a message was not signed for them"
 )
+CALLS_S = Histogram(
+    "argosy_shard_call_seconds", "Time of a call to a shard, by what it came to", ["method", "code"], buckets=_LATENCY_S
+)
 FLUSHES_SPLIT = Counter("argosy_flushes_split", "Flushes that were sent in parts, by reason", ["stream", "why"])
 TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which Postgres refuses even that they are parked")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
@@ -220,6 +223,7 @@ SHARD_VIEW_FAILED: Final = "shard.view_failed"
 SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
 CALL_REFUSED: Final = "call.refused"
+CALL_FAILED: Final = "call.failed"
 
 _FAILURES: Final = {
     *(STEP_FAILED, STEP_RETRIED, TURN_FAILED, CLEANUP_FAILED, CLEANUP_CUT_OFF),

@@ -113,14 +113,24 @@ def _is_pause_of_nothing(call: ast.Call) -> bool:
 
 
 def test_channels_to_our_own_processes_are_opened_in_one_place() -> None:
-    """There every message is signed both ways, and proxies of the environment are left alone."""
+    """There proxies of the environment are left alone, and forked children do not keep the sockets."""
     found = {
         name
         for name, text in _modules()
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Attribute) and node.attr in ("insecure_channel", "secure_channel")
     }
-    assert found == {"argosy/rpc/peer.py"}
+    assert found == {"argosy/rpc/channel.py"}
+
+
+def test_channels_are_used_where_every_message_is_signed_both_ways() -> None:
+    found = {
+        name
+        for name, text in _modules()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Name) and node.id == "open_channel"
+    }
+    assert found == {"argosy/rpc/peer.py", "argosy/rpc/call_client.py"}
 
 
 def test_time_is_injected() -> None:

@@ -20,6 +20,7 @@ Rules:
 """
 
 import math
+from array import array
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -130,29 +131,14 @@ def fault_of_name(name: str) -> str:
     return ""
 
 
-def _fault_of(op: Op) -> str:
-    for name in ("id", "label", "src", "type", "dst"):
-        value = getattr(op, name, None)
-        if value is not None and (fault := fault_of_name(value)):
-            return f"{name} {fault}"
-    if isinstance(op, MergeProps):
-        edge = [op.src, op.type, op.dst]
-        if (op.id is None) == (None in edge) or (op.id is not None and edge != [None] * 3):
-            return "either id, or src, type and dst"
-    if isinstance(op, UpsertNode | UpsertEdge) and op.if_absent and op.if_version is not None:
-        return "if_absent and if_version contradict each other"
-    if isinstance(op, UpsertNode) and op.vectors and (fault := _fault_of_vectors(op.vectors)):
-        return fault
-    return "" if isinstance(op, DeleteNode | DeleteEdge) else _fault_of_props(op.props)
-
-
-def _fault_of_props(props: Props) -> str:
+def fault_of_json(props: Props, size_bytes_max: float = math.inf) -> str:
+    """Return why props, or parameters of a query, cannot be written down as they are; empty when they can."""
     try:
         size = len(_encode(props))
     except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
         return f"props cannot be JSON: {error}"
-    if size > PROPS_SIZE_BYTES_MAX:
-        return f"props have at most {PROPS_SIZE_BYTES_MAX} bytes as JSON, not {size}"
+    if size > size_bytes_max:
+        return f"props have at most {size_bytes_max} bytes as JSON, not {size}"
     left: list[Any] = [props]
     while left:
         value = left.pop()
@@ -169,6 +155,22 @@ def _fault_of_props(props: Props) -> str:
     return ""
 
 
+def _fault_of(op: Op) -> str:
+    for name in ("id", "label", "src", "type", "dst"):
+        value = getattr(op, name, None)
+        if value is not None and (fault := fault_of_name(value)):
+            return f"{name} {fault}"
+    if isinstance(op, MergeProps):
+        edge = [op.src, op.type, op.dst]
+        if (op.id is None) == (None in edge) or (op.id is not None and edge != [None] * 3):
+            return "either id, or src, type and dst"
+    if isinstance(op, UpsertNode | UpsertEdge) and op.if_absent and op.if_version is not None:
+        return "if_absent and if_version contradict each other"
+    if isinstance(op, UpsertNode) and op.vectors and (fault := _fault_of_vectors(op.vectors)):
+        return fault
+    return "" if isinstance(op, DeleteNode | DeleteEdge) else fault_of_json(op.props, PROPS_SIZE_BYTES_MAX)
+
+
 def _fault_of_vectors(vectors: dict[str, list[float]]) -> str:
     if len(vectors) > VECTORS_MAX:
         return f"a node has at most {VECTORS_MAX} vectors"
@@ -177,6 +179,6 @@ def _fault_of_vectors(vectors: dict[str, list[float]]) -> str:
             return f"the name of a vector {fault}"
         if not 1 <= len(vector) <= DIMENSION_MAX:
             return f"vectors.{name} has 1 to {DIMENSION_MAX} numbers, not {len(vector)}"
-        if not all(map(math.isfinite, vector)) or not any(vector):
+        if not all(map(math.isfinite, array("f", vector))) or not any(vector):  # they are kept as float32
             return f"vectors.{name} has finite numbers that are not all 0"
     return ""

@@ -6,17 +6,13 @@ argosy/rpc/signed_call.py.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, Self
 
-import grpc.aio
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from argosy.process import fork
+from argosy.rpc.channel import open_channel
 from argosy.rpc.signed_call import Callee, SignedCall
-
-# Argosy's processes reach each other directly: http_proxy and all_proxy of the environment are for other destinations.
-_OPTIONS: Final = (("grpc.enable_http_proxy", 0),)
 
 
 class Peer:
@@ -26,8 +22,7 @@ class Peer:
         """key: Keys.calls. options: of the gRPC channel."""
         self._callee = callee
         self._key = key
-        fork.own_peer_address(callee.address)
-        self._channel = grpc.aio.insecure_channel(callee.address, [*_OPTIONS, *options])
+        self._channel = open_channel(callee.address, options)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,0 +1,255 @@
+"""Operations, facts and what else crosses a call, as the messages of proto/argosy/rpc/shard.proto, and back. Pure.
+
+Exact: what arrives is equal to what was sent.
+"""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from argosy.errors import GraphInputError
+from argosy.graph.facts import (
+    Applied,
+    Edge,
+    GraphName,
+    GraphRef,
+    GraphState,
+    Hit,
+    LabelCount,
+    Node,
+    Source,
+    Stats,
+    Summary,
+    Token,
+    WriteKey,
+)
+from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, Props, UpsertEdge, UpsertNode, fault_of_json
+from argosy.rpc import shard_pb2 as pb
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_props: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_UUID_SIZE_BYTES: Final = 16
+
+
+def graph_to_pb(ref: GraphRef) -> pb.Graph:
+    return pb.Graph(tenant=ref.tenant, graph=ref.graph, incarnation=ref.incarnation.bytes, generation=ref.generation)
+
+
+def graph_of_pb(graph: pb.Graph) -> GraphRef:
+    return GraphRef(graph.tenant, graph.graph, _uuid(graph.incarnation, "incarnation"), graph.generation)
+
+
+def token_to_pb(token: Token) -> pb.Token:
+    return pb.Token(session_id=token.session_id.bytes, epoch=token.epoch, place=token.place, attempt=token.attempt)
+
+
+def token_of_pb(token: pb.Token) -> Token:
+    return Token(_uuid(token.session_id, "session_id"), token.epoch, token.place, token.attempt)
+
+
+def source_to_pb(source: Source) -> pb.Source:
+    return pb.Source(turn_id=source.turn_id, step_key=source.step_key)
+
+
+def source_of_pb(source: pb.Source) -> Source:
+    return Source(source.turn_id, source.step_key)
+
+
+def key_of_pb(request: pb.ApplyRequest) -> WriteKey | None:
+    return WriteKey(request.key, request.key_made_at_ms) if request.key else None
+
+
+def op_to_pb(op: Op) -> pb.Op:
+    """Return an operation that `check_ops` has passed."""
+    match op:
+        case UpsertNode():
+            vectors = [pb.Vector(name=name, values=values) for name, values in (op.vectors or {}).items()]
+            return pb.Op(
+                upsert_node=pb.UpsertNode(
+                    id=op.id,
+                    label=op.label,
+                    props=_encode(op.props),
+                    has_vectors=op.vectors is not None,
+                    vectors=vectors,
+                    if_absent=op.if_absent,
+                    if_version=op.if_version,
+                )
+            )
+        case UpsertEdge():
+            return pb.Op(
+                upsert_edge=pb.UpsertEdge(
+                    src=op.src,
+                    type=op.type,
+                    dst=op.dst,
+                    props=_encode(op.props),
+                    if_absent=op.if_absent,
+                    if_version=op.if_version,
+                )
+            )
+        case MergeProps():
+            return pb.Op(
+                merge_props=pb.MergeProps(
+                    id=op.id,
+                    src=op.src,
+                    type=op.type,
+                    dst=op.dst,
+                    props=_encode(op.props),
+                    if_version=op.if_version,
+                )
+            )
+        case DeleteNode():
+            return pb.Op(delete_node=pb.DeleteNode(id=op.id, if_version=op.if_version))
+        case DeleteEdge():
+            return pb.Op(delete_edge=pb.DeleteEdge(src=op.src, type=op.type, dst=op.dst, if_version=op.if_version))
+
+
+def op_of_pb(message: pb.Op) -> Op:
+    """Return an operation, unchecked. Raises GraphInputError for one that this version does not know."""
+    kind = message.WhichOneof("op")
+    match kind:
+        case "upsert_node":
+            node = message.upsert_node
+            vectors = {each.name: list(each.values) for each in node.vectors} if node.has_vectors else None
+            return UpsertNode(
+                node.id, node.label, _props(node.props), vectors, node.if_absent, _optional(node, "if_version")
+            )
+        case "upsert_edge":
+            edge = message.upsert_edge
+            return UpsertEdge(
+                edge.src, edge.type, edge.dst, _props(edge.props), edge.if_absent, _optional(edge, "if_version")
+            )
+        case "merge_props":
+            merged = message.merge_props
+            names = {name: _optional(merged, name) for name in ("id", "src", "type", "dst", "if_version")}
+            return MergeProps(_props(merged.props), **names)
+        case "delete_node":
+            return DeleteNode(message.delete_node.id, _optional(message.delete_node, "if_version"))
+        case "delete_edge":
+            gone = message.delete_edge
+            return DeleteEdge(gone.src, gone.type, gone.dst, _optional(gone, "if_version"))
+    raise GraphInputError("ops: an operation that this version does not know")
+
+
+def applied_to_pb(applied: Applied) -> pb.ApplyResponse:
+    return pb.ApplyResponse(version=applied.version, failed=applied.failed, reason=applied.reason)
+
+
+def applied_of_pb(message: pb.ApplyResponse) -> Applied:
+    return Applied(message.version, message.failed, message.reason)
+
+
+def node_to_pb(node: Node) -> pb.Node:
+    return pb.Node(
+        id=node.id, label=node.label, props=node.props, version=node.version, source=source_to_pb(node.source)
+    )
+
+
+def node_of_pb(node: pb.Node) -> Node:
+    return Node(node.id, node.label, node.props, node.version, source_of_pb(node.source))
+
+
+def edge_to_pb(edge: Edge) -> pb.Edge:
+    return pb.Edge(
+        src=edge.src,
+        type=edge.type,
+        dst=edge.dst,
+        props=edge.props,
+        version=edge.version,
+        source=source_to_pb(edge.source),
+    )
+
+
+def edge_of_pb(edge: pb.Edge) -> Edge:
+    return Edge(edge.src, edge.type, edge.dst, edge.props, edge.version, source_of_pb(edge.source))
+
+
+def hits_to_pb(hits: Iterable[Hit]) -> pb.Hits:
+    message = pb.Hits()
+    for hit in hits:
+        message.nodes.append(node_to_pb(hit.node))
+        message.scores.append(hit.score)
+    return message
+
+
+def hits_of_pb(message: pb.Hits) -> list[Hit]:
+    return [Hit(node_of_pb(node), score) for node, score in zip(message.nodes, message.scores, strict=True)]
+
+
+def summary_to_pb(summary: Summary) -> pb.SummaryResponse:
+    return pb.SummaryResponse(
+        nodes=map(_label_count_to_pb, summary.nodes), edges=map(_label_count_to_pb, summary.edges)
+    )
+
+
+def summary_of_pb(message: pb.SummaryResponse) -> Summary:
+    return Summary(list(map(_label_count_of_pb, message.nodes)), list(map(_label_count_of_pb, message.edges)))
+
+
+def stats_to_pb(name: GraphName, stats: Stats) -> pb.Stats:
+    return pb.Stats(
+        graph=graph_to_pb(GraphRef(name.tenant, name.graph, stats.incarnation, stats.generation)),
+        state=stats.state.value,
+        node_count=stats.node_count,
+        edge_count=stats.edge_count,
+        version=stats.version,
+        size_bytes=stats.size_bytes,
+        wal_size_bytes=stats.wal_size_bytes,
+    )
+
+
+def stats_of_pb(message: pb.Stats) -> tuple[GraphName, Stats]:
+    ref = graph_of_pb(message.graph)
+    stats = Stats(
+        ref.incarnation,
+        ref.generation,
+        GraphState(message.state),
+        message.node_count,
+        message.edge_count,
+        message.version,
+        message.size_bytes,
+        message.wal_size_bytes,
+    )
+    return GraphName(ref.tenant, ref.graph), stats
+
+
+def params_to_pb(params: Props) -> bytes:
+    """Return the parameters of a query. Raises GraphInputError for what would not arrive as it is."""
+    if fault := fault_of_json(params):
+        raise GraphInputError(f"params: {fault}")
+    return _encode(params)
+
+
+def params_of_pb(raw: bytes) -> Props:
+    return _props(raw)
+
+
+def _label_count_to_pb(count: LabelCount) -> pb.LabelCount:
+    return pb.LabelCount(
+        label=count.label,
+        count=count.total,
+        props=[name for name, _ in count.props],
+        prop_counts=[total for _, total in count.props],
+    )
+
+
+def _label_count_of_pb(count: pb.LabelCount) -> LabelCount:
+    return LabelCount(count.label, count.count, list(zip(count.props, count.prop_counts, strict=True)))
+
+
+def _optional(message: Any, name: str) -> Any:
+    return getattr(message, name) if message.HasField(name) else None
+
+
+def _props(raw: bytes) -> Props:
+    try:
+        return _decode_props(raw or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise GraphInputError(f"props: {error}") from error
+
+
+def _uuid(raw: bytes, what: str) -> uuid.UUID:
+    if len(raw) != _UUID_SIZE_BYTES:
+        raise GraphInputError(f"{what}: 16 bytes, not {len(raw)}")
+    return uuid.UUID(bytes=raw)

@@ -1,0 +1,251 @@
+"""The callee's side of signed calls (argosy/rpc/call_signing.py): servicers see no message that nobody signed for them.
+
+A call is refused by its metadata, before any message of it is read, when no process of the fleet opened it, when it is
+stale, when it is meant for another callee, or when as many calls as may be are under way.
+
+gRPC's health and reflection are not signed: load balancers and people's tools have no key, and all that these tell is
+whether this process serves and what proto/ says. They have a bound of their own, so that they take no room from others.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from typing import Any, Final, NamedTuple
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.message import DecodeError
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import (
+    ArgosyError,
+    GraphInputError,
+    GraphTooLargeError,
+    InternalError,
+    ShardUnavailableError,
+    WrongOwnerError,
+)
+from argosy.rpc import refusals
+from argosy.rpc.call_signing import (
+    ANSWERS,
+    CHALLENGE_HEADER,
+    REFUSAL,
+    REQUESTS,
+    SUFFIX_SIZE_BYTES,
+    Codes,
+    challenge,
+    opening_of,
+)
+from argosy.rpc.refusals import STALE, Refusal
+from argosy.rpc.signing import SignatureError
+
+log = structlog.get_logger()
+
+UNSIGNED_CALLS_MAX: Final = 64  # a health watch of each of several balancers, and a few people
+
+
+class CallBounds(NamedTuple):
+    """calls_max: at once. age_max_s: how far a call's time may be from this process's clock. message_size_bytes_max: of
+    an answer, with its code.
+    """
+
+    calls_max: int
+    age_max_s: float
+    message_size_bytes_max: int
+
+
+class Callee(NamedTuple):
+    """Who is called here. for_anybody: the methods that may be called without knowing who that is. unsigned: the full
+    names of services.
+    """
+
+    callee_id: uuid.UUID
+    for_anybody: Collection[str] = ()
+    unsigned: Collection[str] = ()
+
+
+class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Verifies requests, signs answers, and makes signed refusals of the errors that servicers raise."""
+
+    def __init__(self, key: bytes, callee: Callee, clock: Clock, bounds: CallBounds) -> None:
+        """key: the fleet's, for such calls: Keys.shards."""
+        self._key = key
+        self._callee = callee
+        self._clock = clock
+        self._bounds = bounds
+        self._calls = 0
+        self._unsigned_calls = 0
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
+    ) -> grpc.RpcMethodHandler | None:
+        handler = await continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None:
+            return None
+        if method[1:].partition("/")[0] in self._callee.unsigned:
+            return self._counted(handler)
+        try:
+            opening, key = opening_of(dict(handler_call_details.invocation_metadata or ()), self._key, method)
+        except SignatureError as error:
+            return _aborting(method, str(error))
+        now_ms = self._clock.unix_ms()
+        if opening.is_stale(now_ms, self._bounds.age_max_s):
+            apart_s = (opening.at_ms - now_ms) / 1_000
+            return _refusing(
+                Refusal(STALE, f"the caller's clock is {apart_s:+.0f} s from this one", now_ms=now_ms), key
+            )
+        if opening.callee_id != self._callee.callee_id and method not in self._callee.for_anybody:
+            wrong = WrongOwnerError(f"here is {self._callee.callee_id}, and {opening.callee_id} is meant")
+            return _refusing(refusals.refusal_of(wrong), key)
+        return self._verified(handler, key, method)
+
+    def _verified(self, handler: Any, key: bytes, method: str) -> grpc.RpcMethodHandler:
+        """Return a handler of the same kind, which takes and gives signed bytes. A method with streams in both
+        directions is unknown here: no service has one.
+        """
+        if handler.request_streaming:
+
+            async def answer_all(messages: AsyncIterator[bytes], context: Any) -> bytes | None:
+                given = challenge()
+                await context.send_initial_metadata(((CHALLENGE_HEADER, given),))
+                async with self._guarded(key, method, context):
+                    requests = _requests(messages, Codes(key, REQUESTS, given), handler.request_deserializer)
+                    answer = await handler.stream_unary(requests, context)
+                    return self._signed(Codes(key, ANSWERS, given), handler, answer)
+
+            return grpc.stream_unary_rpc_method_handler(answer_all)
+
+        async def answer(message: bytes, context: Any) -> bytes | None:
+            async with self._guarded(key, method, context):
+                request = handler.request_deserializer(Codes(key, REQUESTS).body_of(message))
+                answer = await handler.unary_unary(request, context)
+                return self._signed(Codes(key, ANSWERS), handler, answer)
+
+        async def stream(message: bytes, context: Any) -> None:
+            async with self._guarded(key, method, context):
+                request = handler.request_deserializer(Codes(key, REQUESTS).body_of(message))
+                codes = Codes(key, ANSWERS)
+                async with contextlib.aclosing(handler.unary_stream(request, context)) as answers:
+                    async for answer in answers:
+                        await _write(self._signed(codes, handler, answer), context)
+                await _write(codes.sign_end(), context)
+
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(stream)
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    def _signed(self, codes: Codes, handler: Any, answer: Any) -> bytes:
+        body: bytes = handler.response_serializer(answer)
+        if len(body) + SUFFIX_SIZE_BYTES > self._bounds.message_size_bytes_max:
+            raise GraphTooLargeError(
+                f"an answer of {len(body)} bytes is over {self._bounds.message_size_bytes_max}: ask for less at once"
+            )
+        return codes.sign(body)
+
+    @contextlib.asynccontextmanager
+    async def _guarded(self, key: bytes, method: str, context: Any) -> AsyncIterator[None]:
+        """Count the call, and end it as its error says."""
+        begun_s = self._clock.monotonic_s()
+        code = "cancelled"
+        try:
+            with self._room():
+                yield
+            code = "ok"
+        except SignatureError as error:
+            code = error.code
+            await _abort(method, str(error), context)
+        except DecodeError:
+            code = GraphInputError.code
+            await _refuse(refusals.refusal_of(GraphInputError("the request is of another version")), key, context)
+        except ArgosyError as error:
+            code = error.code
+            await _refuse(refusals.refusal_of(error), key, context)
+        except Exception as error:
+            code = InternalError.code
+            log.exception(telemetry.CALL_FAILED, method=method)
+            await _refuse(refusals.refusal_of(InternalError(f"{type(error).__name__}: see the log")), key, context)
+        finally:
+            name = method.rpartition("/")[2]
+            telemetry.CALLS_S.labels(method=name, code=code).observe(self._clock.monotonic_s() - begun_s)
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        if self._calls >= self._bounds.calls_max:
+            raise ShardUnavailableError(f"{self._calls} calls are under way, and no more may be")
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+
+    def _counted(self, handler: Any) -> Any:
+        """Return a handler of an unsigned service that counts its calls."""
+        name = next(each for each in _KINDS if getattr(handler, each) is not None)
+        behavior = getattr(handler, name)
+
+        async def call(request: Any, context: Any) -> Any:
+            if self._unsigned_calls >= UNSIGNED_CALLS_MAX:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls that are not signed")
+            self._unsigned_calls += 1
+            try:
+                if not inspect.isasyncgenfunction(behavior):
+                    return await behavior(request, context)
+                async for answer in behavior(request, context):
+                    await context.write(answer)
+            finally:
+                self._unsigned_calls -= 1
+
+        return handler._replace(**{name: call})
+
+
+_KINDS: Final = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+
+
+async def _requests(messages: AsyncIterator[bytes], codes: Codes, decode: Callable[[bytes], Any]) -> AsyncIterator[Any]:
+    """Yield the requests of a stream. Raises SignatureError when it was cut off, too: then it must have no effect."""
+    async for message in messages:
+        if codes.is_end(message):
+            return
+        yield decode(codes.body_of(message))
+    raise SignatureError("the requests end before their end")
+
+
+async def _write(message: bytes, context: Any) -> None:
+    """Send a message. Raises CancelledError when it cannot be sent: the caller has gone, and nobody waits."""
+    try:
+        await context.write(message)
+    except Exception as error:
+        raise asyncio.CancelledError from error
+
+
+def _refusing(refusal: Refusal, key: bytes) -> grpc.RpcMethodHandler:
+    """Return a handler that refuses a call without reading it."""
+
+    async def refuse(_: Any, context: Any) -> None:
+        await _refuse(refusal, key, context)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _aborting(method: str, why: str) -> grpc.RpcMethodHandler:
+    async def abort(_: Any, context: Any) -> None:
+        await _abort(method, why, context)
+
+    return grpc.stream_stream_rpc_method_handler(abort)
+
+
+async def _refuse(refusal: Refusal, key: bytes, context: Any) -> None:
+    signed = Codes(key, REFUSAL).sign(refusals.encode(refusal))
+    await context.abort(refusals.status_of(refusal), refusal.message, refusals.metadata_of(refusal, signed))
+
+
+async def _abort(method: str, why: str, context: Any) -> None:
+    """End a call of which nobody can say who made it."""
+    telemetry.CALLS_REFUSED.inc()
+    log.warning(telemetry.CALL_REFUSED, method=method, caller=context.peer(), error=why)
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, why)

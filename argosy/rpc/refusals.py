@@ -1,0 +1,107 @@
+"""How an error of Argosy's crosses a call: as a gRPC status for people and tools, and as a refusal for the caller.
+
+A caller believes the refusal, which is signed, and the status only as far as it says that the call did not succeed.
+"""
+
+from typing import Any, Final
+
+import grpc
+import msgspec
+
+from argosy.errors import (
+    ArgosyError,
+    CypherError,
+    FencedError,
+    GraphDeadlineError,
+    GraphInputError,
+    GraphNotFoundError,
+    GraphTooLargeError,
+    InternalError,
+    KeyExpiredError,
+    KeyMismatchError,
+    OutcomeUnknownError,
+    ShardUnavailableError,
+    ViewLostError,
+    WrongOwnerError,
+)
+from argosy.rpc.call_signing import REFUSAL_HEADER
+from argosy.rpc.signing import SignatureError
+
+CODE_HEADER: Final = "argosy-code"
+# The code of a call that was refused for the caller's clock, which no caller of a transport sees.
+STALE: Final = "stale_call"
+# Metadata have 8 KiB in all, a message is in them twice, and gRPC writes a byte as up to three.
+_MESSAGE_SIZE_BYTES_MAX: Final = 1_024
+
+_STATUSES: Final[dict[type[ArgosyError], grpc.StatusCode]] = {
+    GraphInputError: grpc.StatusCode.INVALID_ARGUMENT,
+    CypherError: grpc.StatusCode.INVALID_ARGUMENT,
+    GraphTooLargeError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    GraphNotFoundError: grpc.StatusCode.NOT_FOUND,
+    KeyMismatchError: grpc.StatusCode.FAILED_PRECONDITION,
+    KeyExpiredError: grpc.StatusCode.FAILED_PRECONDITION,
+    FencedError: grpc.StatusCode.FAILED_PRECONDITION,
+    WrongOwnerError: grpc.StatusCode.FAILED_PRECONDITION,
+    ShardUnavailableError: grpc.StatusCode.UNAVAILABLE,
+    ViewLostError: grpc.StatusCode.UNAVAILABLE,
+    OutcomeUnknownError: grpc.StatusCode.UNAVAILABLE,
+    GraphDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    InternalError: grpc.StatusCode.INTERNAL,
+}
+_TYPES: Final = {each.code: each for each in _STATUSES}
+
+
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a call failed. position: CypherError's. now_ms: the callee's clock, of a stale call."""
+
+    code: str
+    message: str
+    position: tuple[int, int] | None = None
+    now_ms: int = 0
+
+
+_decode: Final = msgspec.json.Decoder(Refusal).decode
+
+
+def refusal_of(error: ArgosyError) -> Refusal:
+    """Return what tells a caller of an error. One that has no place here is a bug of Argosy's."""
+    known = error.code if error.code in _TYPES else InternalError.code
+    return Refusal(known, _shortened(str(error)), error.position if isinstance(error, CypherError) else None)
+
+
+def error_of(refusal: Refusal) -> ArgosyError:
+    """Return the error as it was raised at the callee; of a code that a newer version has, an InternalError."""
+    kind = _TYPES.get(refusal.code, InternalError)
+    if kind is CypherError:
+        return CypherError(refusal.message, refusal.position)
+    return kind(refusal.message)
+
+
+def status_of(refusal: Refusal) -> grpc.StatusCode:
+    if refusal.code == STALE:
+        return grpc.StatusCode.UNAUTHENTICATED
+    return _STATUSES[_TYPES[refusal.code]]
+
+
+def encode(refusal: Refusal) -> bytes:
+    return msgspec.json.encode(refusal)
+
+
+def decode(raw: bytes) -> Refusal:
+    """Return a refusal, of which the signature was valid. Raises SignatureError for what is none."""
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SignatureError("the refusal is of another version") from error
+
+
+def metadata_of(refusal: Refusal, signed: bytes) -> tuple[tuple[str, Any], ...]:
+    """Return the metadata that end a refused call. signed: the refusal, encoded and signed."""
+    return ((CODE_HEADER, refusal.code), (REFUSAL_HEADER, signed))
+
+
+def _shortened(message: str) -> str:
+    raw = message.encode(errors="replace")
+    if len(raw) <= _MESSAGE_SIZE_BYTES_MAX:
+        return raw.decode()
+    return raw[:_MESSAGE_SIZE_BYTES_MAX].decode(errors="ignore") + "…"
