@@ -43,10 +43,11 @@ def _edges(connection: apsw.Connection) -> list[LabelCount]:
         kind: _share(edge_count, count, counted)
         for kind, count in _rows(connection, "count_types", EDGES_COUNTED_MAX, LABELS_MAX)
     }
-    sampled = dict(_rows(connection, "count_sampled_types", EDGES_SAMPLED_MAX))
+    rows = _rows(connection, "count_edge_props", EDGES_SAMPLED_MAX)
+    sampled = {kind: count for kind, key, count in rows if key is None}
     props: dict[str, list[tuple[str, int]]] = {kind: [] for kind in totals}
-    for kind, key, count in _rows(connection, "count_edge_props", EDGES_SAMPLED_MAX):
-        if kind in props and len(props[kind]) < PROPS_MAX:
+    for kind, key, count in rows:
+        if key is not None and kind in props and len(props[kind]) < PROPS_MAX:
             props[kind].append((key, _share(totals[kind], count, sampled[kind])))
     return [LabelCount(kind, total, props[kind]) for kind, total in totals.items()]
 

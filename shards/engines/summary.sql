@@ -14,13 +14,14 @@ GROUP BY each.key ORDER BY count(*) DESC, each.key LIMIT ?3
 SELECT type, count(*) FROM (SELECT type FROM edge INDEXED BY edge_in LIMIT ?1)
 GROUP BY type ORDER BY count(*) DESC, type LIMIT ?2
 
--- name: count_sampled_types
-SELECT type, count(*) FROM (SELECT type FROM edge NOT INDEXED LIMIT ?) GROUP BY type
-
 -- name: count_edge_props
-SELECT sampled.type, each.key, count(*)
-FROM (SELECT type, props FROM edge NOT INDEXED LIMIT ?) AS sampled, json_each(CAST(sampled.props AS TEXT)) AS each
-GROUP BY sampled.type, each.key ORDER BY count(*) DESC, each.key
+-- Of the first edges. No key: of all of them.
+WITH sampled AS MATERIALIZED (SELECT type, props FROM edge LIMIT ?)
+SELECT type, NULL AS key, count(*) AS total FROM sampled GROUP BY type
+UNION ALL
+SELECT sampled.type, each.key, count(*) FROM sampled, json_each(CAST(sampled.props AS TEXT)) AS each
+GROUP BY sampled.type, each.key
+ORDER BY total DESC, key
 
 -- name: count_edges
 SELECT edge_count FROM meta

@@ -7,8 +7,9 @@ Rules:
   nodes keep up. So a search finds what the file has.
 - Found are nodes with all words of a search, the best first (bm25); when they are fewer than may be, then those with
   some.
-- A search costs what its words say, not what the graph holds: at most RANKED_MAX matches are ranked, and of many words
-  the rarest are looked for.
+- A search costs what its rarest words say, not what the graph holds: words are ranked by, the rarest first, as long as
+  at most RANKED_MAX nodes have them in sum. Of the others it is only seen to that a node has them. Of what has nothing
+  but words that more nodes have, the newest nodes are found.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ from argosy.shards.engines.words import Phrase, phrases_of, words_of
 from argosy.statements import load_statements
 
 TEXT_LENGTH_MAX: Final = 100_000
-RANKED_MAX: Final = 5_000  # about 1.5 µs each
+RANKED_MAX: Final = 5_000  # some 1.5 µs each
 PART: Final = 500  # nodes in one transaction of a build: some 20 ms
 _ALL: Final = 2**63 - 1
 _SQL: Final = load_statements("argosy.shards.engines", "text")
@@ -67,12 +68,16 @@ class TextIndex:
 
     def search(self, connection: apsw.Connection, text: str, limit: int) -> list[Hit]:
         """Return at most `limit` nodes. connection: in a snapshot in which the index is built."""
-        phrases = {phrase: _cost_of(connection, phrase) for phrase in phrases_of(text)}
-        hits = [] if 0 in phrases.values() else _find(connection, " AND ", phrases, limit)
-        if len(phrases) == 1 or len(hits) >= limit:
+        counts = {phrase: _count(connection, phrase) for phrase in phrases_of(text)}
+        present = [phrase for phrase in counts if counts[phrase]]
+        ranked = _rarest(counts)
+        hits: list[Hit] = []
+        if len(present) == len(counts):
+            hits = _find(connection, " AND ", ranked, present, limit)
+        if len(counts) == 1 or len(hits) >= limit:
             return hits
         having_all = {hit.node.id for hit in hits}
-        some = _find(connection, " OR ", _rarest(phrases), limit + len(hits))
+        some = _find(connection, " OR ", ranked, ranked or present, limit + len(hits))
         rest = [hit for hit in some if hit.node.id not in having_all]
         above = rest[0].score if rest else 0.0
         return [Hit(hit.node, hit.score + above) for hit in hits] + rest[: limit - len(hits)]
@@ -86,33 +91,42 @@ def _built_to(connection: apsw.Connection) -> int | None:
     return built_to
 
 
-def _cost_of(connection: apsw.Connection, phrase: Phrase) -> int:
-    """Return how many nodes have each word of a phrase, in sum: what it costs to look for. 0: one that no node has."""
-    counts = []
-    for word in phrase.words[:-1] if phrase.is_open else phrase.words:
-        counts.append(connection.execute(_SQL["count_nodes_with"], (word,)).get or 0)
-    if phrase.is_open:
-        counts.append(connection.execute(_SQL["count_nodes_with_beginning"], (phrase.words[-1],)).get or 0)
-    return 0 if 0 in counts else sum(counts)
+def _count(connection: apsw.Connection, phrase: Phrase) -> int:
+    """Return how many nodes have a phrase; one more than are ranked stands for all that are more."""
+    count: int = connection.execute(_SQL["count_matches"], (_match("", [phrase]), RANKED_MAX + 1)).get
+    return count
 
 
-def _rarest(phrases: dict[Phrase, int]) -> list[Phrase]:
-    """Return the cheapest phrases: one of those that are there, and more while they cost at most RANKED_MAX in sum."""
+def _rarest(counts: dict[Phrase, int]) -> list[Phrase]:
+    """Return the phrases to rank by: those that the fewest nodes have."""
     chosen: list[Phrase] = []
     left = RANKED_MAX
-    for phrase, cost in sorted(phrases.items(), key=lambda entry: entry[1]):
-        if cost and (cost <= left or not chosen):
+    for phrase, count in sorted(counts.items(), key=lambda entry: entry[1]):
+        if 0 < count <= left:
             chosen.append(phrase)
-            left -= cost
+            left -= count
     return chosen
 
 
-def _find(connection: apsw.Connection, operator: str, phrases: Iterable[Phrase], limit: int) -> list[Hit]:
-    match = operator.join(f'"{" ".join(phrase.words)}"{" *" if phrase.is_open else ""}' for phrase in phrases)
-    if not match:
+def _find(
+    connection: apsw.Connection, operator: str, ranked: list[Phrase], required: list[Phrase], limit: int
+) -> list[Hit]:
+    """Return nodes with the required phrases, ranked by some of these; without any, the newest."""
+    if not required:
         return []
-    rows: Iterable[Any] = connection.execute(_SQL["search"], (match, RANKED_MAX, limit))
+    match, within = _match(operator, ranked), _match(operator, required)
+    rows: Iterable[Any]
+    if not ranked:
+        rows = connection.execute(_SQL["newest"], (within, limit))
+    elif len(ranked) == len(required):
+        rows = connection.execute(_SQL["search"], (match, limit))
+    else:
+        rows = connection.execute(_SQL["search_within"], (match, limit, within))
     return [Hit(node_of(row), row[6]) for row in rows]
+
+
+def _match(operator: str, phrases: Iterable[Phrase]) -> str:
+    return operator.join(f'"{" ".join(phrase.words)}"{" *" if phrase.is_open else ""}' for phrase in phrases)
 
 
 def _columns(node_id: str, label: str, props: bytes) -> tuple[str, str, str]:

@@ -162,13 +162,25 @@ def test_the_index_is_made_in_parts_while_others_write(file: SearchedFile) -> No
     assert len(file.search("old", 2 * PART)) == 2 * PART - 4
 
 
-def test_of_very_many_matches_the_newest_are_ranked_and_rare_words_decide(file: SearchedFile) -> None:
+def test_of_very_many_matches_the_newest_are_found_and_rare_words_decide(file: SearchedFile) -> None:
     file.apply(node("first", text="common rare"), *[node(f"n{each}", text="common") for each in range(RANKED_MAX)])
     file.build()
 
-    assert "first" not in file.search("common", RANKED_MAX)
-    assert file.search("common rare", 5)[0] == "first"
+    assert file.search("common", 2) == [f"n{RANKED_MAX - 1}", f"n{RANKED_MAX - 2}"]
+    assert file.search("common rare", 5) == ["first"]
     assert file.search("common rare missing", 5) == ["first"]
+    assert len(file.search("common note", 5)) == 5
+    assert len(file.search("common missing", 5)) == 5
+
+
+def test_nodes_with_all_words_come_first_however_common_one_is(file: SearchedFile) -> None:
+    file.apply(
+        *[node(f"c{each}", text="common") for each in range(RANKED_MAX + 1)],
+        node("short", text="rare"),
+        node("long", text="rare " + "and common " * 30),
+    )
+
+    assert file.search("rare common", 5) == ["long", "short"]
 
 
 def test_a_long_text_is_found_by_its_beginning(file: SearchedFile) -> None:
