@@ -60,4 +60,4 @@ def load(engine: Engine, ref: GraphRef, *batches: Sequence[Op]) -> Applied:
 def facts_of(engine: Engine, ref: GraphRef) -> tuple[list[Node], list[Edge]]:
     """Return all nodes and edges of a small graph."""
     graph = engine.graph(ref)
-    return graph.scan(ref, "", "", 10_000, never), graph.scan_edges(ref, ("", "", ""), 10_000, never)
+    return graph.scan(ref, "", "", 1_000_000, never), graph.scan_edges(ref, ("", "", ""), 1_000_000, never)
