@@ -775,6 +775,12 @@ class Settings(BaseSettings):
     graph_cache_max: int = Field(
         default=10_000, ge=1, le=10_000_000, description="Graphs of which a process remembers on which shard they are."
     )
+    graph_session_ttl_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=315_576_000,
+        description="A session's own graph goes when no turn has written to it for so long; 0: with its session.",
+    )
     graph_watch_s: float = Field(
         default=5.0, gt=0, le=300, description="How often a process looks whether every shard answers, and which are."
     )
@@ -888,6 +894,10 @@ class Settings(BaseSettings):
             raise ValueError("BATCH_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
         if self.payload_size_bytes_max > self.signals_unread_size_bytes_max:
             raise ValueError("SIGNALS_UNREAD_SIZE_BYTES_MAX must not be below PAYLOAD_SIZE_BYTES_MAX")
+        if 0 < self.graph_session_ttl_s < 60:
+            raise ValueError(
+                "GRAPH_SESSION_TTL_S is 0 or at least 60, so that a graph outlives the pauses of its turns"
+            )
         if self.graph_batch_size_bytes_max > self.shard_graph_queue_size_bytes_max:
             raise ValueError("SHARD_GRAPH_QUEUE_SIZE_BYTES_MAX must not be below GRAPH_BATCH_SIZE_BYTES_MAX")
         return self

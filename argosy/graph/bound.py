@@ -3,6 +3,7 @@
 What is tried again is said with each call: argosy/graph/line.py.
 """
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -42,18 +43,23 @@ class Asked(Protocol):
         work: Callable[[Transport, GraphRef, float], Awaitable[T]],
         again: Again,
         deadline_s: float | None,
+        incarnation: uuid.UUID | None = None,
     ) -> T: ...
 
     def export(self, name: GraphName, deadline_s: float) -> AsyncIterator[bytes]: ...
 
 
 class BoundGraph:
-    """A graph of a tenant. Every call raises GraphNotFoundError, beside what the transport's raises."""
+    """A graph of a tenant. Every call raises GraphNotFoundError, beside what the transport's raises.
 
-    __slots__ = ("_graphs", "name")
+    incarnation: the only one that is meant; None: whichever has the name.
+    """
 
-    def __init__(self, graphs: Asked, name: GraphName) -> None:
+    __slots__ = ("_graphs", "_incarnation", "name")
+
+    def __init__(self, graphs: Asked, name: GraphName, incarnation: uuid.UUID | None = None) -> None:
         self._graphs = graphs
+        self._incarnation = incarnation
         self.name = name
 
     async def apply(
@@ -71,6 +77,7 @@ class BoundGraph:
             lambda shard, ref, left_s: shard.apply(ref, ops, key=key, token=token, source=source, deadline_s=left_s),
             Again.UNCHANGED if key is None else Again.ALWAYS,
             deadline_s,
+            self._incarnation,
         )
 
     async def get_nodes(self, ids: Sequence[str], *, deadline_s: float | None = None) -> list[Node | None]:
@@ -147,6 +154,7 @@ class BoundGraph:
             lambda shard, ref, left_s: shard.bulk_load(ref, batches, source=source, deadline_s=left_s),
             Again.NEVER,
             deadline_s,
+            self._incarnation,
         )
 
     def export(self, *, deadline_s: float | None = None) -> AsyncIterator[bytes]:
@@ -154,4 +162,4 @@ class BoundGraph:
         return self._graphs.export(self.name, self._graphs.timeout_s if deadline_s is None else deadline_s)
 
     async def _read(self, work: Callable[[Transport, GraphRef, float], Awaitable[T]], deadline_s: float | None) -> T:
-        return await self._graphs.ask(self.name, work, Again.ALWAYS, deadline_s)
+        return await self._graphs.ask(self.name, work, Again.ALWAYS, deadline_s, self._incarnation)

@@ -21,6 +21,7 @@ from argosy.config import Settings
 from argosy.errors import (
     GraphInputError,
     GraphNotFoundError,
+    SettingError,
     ShardUnavailableError,
     StoreUnavailableError,
     UnavailableError,
@@ -135,9 +136,13 @@ class Graphs:
             raise GraphInputError(f"graph {graph!r} was dropped while a copy was restored to it")
         return self._keep(active)
 
-    def of(self, tenant: str, graph: str) -> BoundGraph:
-        """Return the graph of this name, to be asked. It is looked up with each call."""
-        return BoundGraph(self, GraphName(tenant, graph))
+    def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
+        """Return the graph of this name, to be asked. It is looked up with each call.
+
+        incarnation: then only while it is that one: for a graph of the same name that was made later, calls raise
+        GraphNotFoundError.
+        """
+        return BoundGraph(self, GraphName(tenant, graph), incarnation)
 
     async def ask(
         self,
@@ -145,11 +150,19 @@ class Graphs:
         work: Callable[[Transport, GraphRef, float], Awaitable[T]],
         again: Again,
         deadline_s: float | None,
+        incarnation: uuid.UUID | None = None,
     ) -> T:
-        """Return what `work` returns of the graph's shard. deadline_s: with everything that is tried again."""
+        """Return what `work` returns of the graph's shard. deadline_s: with everything that is tried again.
+
+        incarnation: the only one that is asked; None: whichever there is.
+        """
         until_s = self._clock.monotonic_s() + (self.timeout_s if deadline_s is None else deadline_s)
         # What consumes a stream is done once, so its row must not be old.
         row = await (self._read(name, until_s) if again is Again.NEVER else self.find(*name))
+        if incarnation not in (None, row.incarnation):
+            row = await self._read(name, until_s)  # the remembered one may be older than the one that is meant
+            if row.incarnation != incarnation:
+                raise _not_found(name)
         try:
             return await self._ask(row, work, again, until_s)
         except WrongOwnerError:
@@ -159,6 +172,8 @@ class Graphs:
             now = await self._read(name, until_s)
             if (now.ref, now.shard) == (row.ref, row.shard):
                 raise
+            if incarnation not in (None, now.incarnation):
+                raise _not_found(name) from None
         return await self._ask(now, work, again, until_s)
 
     async def _ask(
@@ -202,8 +217,10 @@ class Graphs:
         if not (members := self._members.for_new):
             await self._members.refresh()
             members = self._members.for_new
+        if not members and self._members.are_none:
+            raise SettingError("there are no shards for graphs: start one, and set GRAPH_SERVICE_ENDPOINTS")
         if not members:
-            raise ShardUnavailableError("there is no shard for a new graph: start one and set GRAPH_SERVICE_ENDPOINTS")
+            raise ShardUnavailableError("no shard takes new graphs now: all are draining")
         shard = place(members, *name)
         row = await self._directory.add(NewGraph(*name, uuid.uuid4(), shard, state, session_id, ttl_s))
         if row is None:

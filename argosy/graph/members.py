@@ -34,6 +34,10 @@ class Members:
         self._lines: dict[uuid.UUID, Line] = {}
 
     @property
+    def are_none(self) -> bool:
+        return not self._rows
+
+    @property
     def for_new(self) -> list[uuid.UUID]:
         """The members that new graphs go to."""
         return [row.member_id for row in self._rows.values() if row.state is ShardState.ACTIVE]

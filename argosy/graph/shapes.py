@@ -11,6 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from argosy.graph.facts import Answer, Edge, Hit, LabelCount, Neighborhood, Node, Source, Summary
+from argosy.graph.prompt import summary_text
+from argosy.graph.recall import Fact, Recalled
 
 Shape = dict[str, Any]
 
@@ -55,8 +57,34 @@ def answer_shape(answer: Answer) -> Shape:
 
 
 def summary_shape(summary: Summary) -> Shape:
-    """Return labels and types of edges, each with how many there are and how many of them have each property."""
-    return {"nodes": [_count(each) for each in summary.nodes], "edges": [_count(each) for each in summary.edges]}
+    """Return labels and types of edges, each with how many there are and how many of them have each property; text:
+    the same for a prompt.
+    """
+    return {
+        "nodes": [_count(each) for each in summary.nodes],
+        "edges": [_count(each) for each in summary.edges],
+        "text": summary_text(summary),
+    }
+
+
+def recalled_shape(recalled: Recalled) -> Shape:
+    """Return facts about a text; text: the same for a prompt."""
+    return {
+        "text": recalled.text,
+        "facts": [_fact(each) for each in recalled.facts],
+        "tokens": recalled.tokens,
+        "is_cut": recalled.is_cut,
+    }
+
+
+def _fact(fact: Fact) -> Shape:
+    return {
+        "text": fact.text,
+        "ids": list(fact.ids),
+        "version": fact.version,
+        "source": _source(fact.source),
+        "score": fact.score,
+    }
 
 
 def _count(found: LabelCount) -> Shape:

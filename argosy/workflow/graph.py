@@ -111,8 +111,19 @@ class Graph:
         return self._calls.read("search", {"text": text, "vector": _vector(vector), "limit": limit})
 
     def summary(self) -> Coroutine[Any, Any, Shape]:
-        """Return labels, types of edges and their properties, with counts: {"nodes", "edges"}."""
+        """Return labels, types of edges and their properties, with counts: {"nodes", "edges", "text"}. text: the same
+        in two lines, for a prompt.
+        """
         return self._calls.read("summary", {})
+
+    def recall(
+        self, text: str, budget_tokens: int = 1_000, *, vector: tuple[str, Sequence[float]] | None = None
+    ) -> Coroutine[Any, Any, Shape]:
+        """Return what the graph has about a text, the most relevant facts first, as much as a budget holds: {"text",
+        "facts", "tokens", "is_cut"}. text: a line for each fact, for a prompt; each fact has the turn and step that
+        wrote it.
+        """
+        return self._calls.read("recall", {"text": text, "budget_tokens": budget_tokens, "vector": _vector(vector)})
 
 
 class Blocks(Protocol):
@@ -166,6 +177,11 @@ class SyncGraph:
 
     def summary(self) -> Shape:
         return self._wait(self._graph.summary)
+
+    def recall(
+        self, text: str, budget_tokens: int = 1_000, *, vector: tuple[str, Sequence[float]] | None = None
+    ) -> Shape:
+        return self._wait(self._graph.recall, text, budget_tokens, vector=vector)
 
     def _wait(self, operation: Callable[..., Coroutine[Any, Any, Result]], *args: Any, **kwargs: Any) -> Result:
         return self._thread.block(lambda: operation(*args, **kwargs))

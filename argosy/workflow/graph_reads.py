@@ -5,7 +5,15 @@ from typing import Any, Final
 
 from argosy.errors import GraphNotFoundError
 from argosy.graph.facts import Direction
-from argosy.graph.shapes import answer_shape, hit_shape, neighborhood_shape, node_shape, summary_shape
+from argosy.graph.recall import recall
+from argosy.graph.shapes import (
+    answer_shape,
+    hit_shape,
+    neighborhood_shape,
+    node_shape,
+    recalled_shape,
+    summary_shape,
+)
 from argosy.workflow.graphs import BoundGraph, TurnGraphs
 
 
@@ -48,10 +56,15 @@ async def _summary(graph: BoundGraph) -> Any:
     return summary_shape(await graph.summary())
 
 
+async def _recall(graph: BoundGraph, text: str, budget_tokens: int, vector: tuple[str, Sequence[float]] | None) -> Any:
+    return recalled_shape(await recall(graph, text, budget_tokens, vector=vector))
+
+
 READS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "get": _get,
     "neighbors": _neighbors,
     "query": _query,
     "search": _search,
     "summary": _summary,
+    "recall": _recall,
 }

@@ -34,13 +34,25 @@ class BoundGraph(Protocol):
     async def get_nodes(self, ids: Sequence[str]) -> list[Node | None]: ...
 
     async def neighbors(
-        self, ids: Sequence[str], *, types: Sequence[str], direction: Direction, depth: int, limit: int
+        self,
+        ids: Sequence[str],
+        *,
+        types: Sequence[str] = (),
+        direction: Direction = Direction.BOTH,
+        depth: int = 1,
+        limit: int,
+        deadline_s: float | None = None,
     ) -> Neighborhood: ...
 
     async def query(self, cypher: str, params: dict[str, Any], *, row_limit: int) -> Answer: ...
 
     async def search(
-        self, text: str, *, vector: tuple[str, Sequence[float]] | None = None, limit: int
+        self,
+        text: str,
+        *,
+        vector: tuple[str, Sequence[float]] | None = None,
+        limit: int,
+        deadline_s: float | None = None,
     ) -> list[Hit]: ...
 
     async def summary(self) -> Summary: ...
@@ -56,18 +68,25 @@ class GraphRow(Protocol):
 class Graphs(Protocol):
     """The graphs of a fleet."""
 
-    async def create(self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None) -> GraphRow:
-        """Make a graph, or return the one that is there. session_id: of the session with which it goes."""
+    async def create(
+        self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None, ttl_s: float | None = None
+    ) -> GraphRow:
+        """Make a graph, or return the one that is there. session_id: of the session with which it goes; ttl_s: after
+        which it goes, from when it was last asked for so.
+        """
 
     def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
         """Return a graph; with an incarnation that graph alone, never one of the same name that was made later."""
 
 
 class LaneGraphs(NamedTuple):
-    """The graphs as the turns of one worker reach them. loop: the worker's; generation: of its process (fork.py)."""
+    """The graphs as the turns of one worker reach them. own_ttl_s: of a session's own graph; None: it goes with its
+    session. loop: the worker's; generation: of its process (fork.py).
+    """
 
     graphs: Graphs
     lane: str
+    own_ttl_s: float | None
     loop: asyncio.AbstractEventLoop
     generation: int
 
@@ -85,5 +104,8 @@ class TurnGraphs(NamedTuple):
 
     async def create(self, name: str | None) -> uuid.UUID:
         """Return the incarnation of a graph, which is made if it is not there."""
-        session_id = self.token.session_id if name is None else None
-        return (await self.lane.graphs.create(self.tenant, name or self.own, session_id=session_id)).incarnation
+        graphs = self.lane.graphs
+        if name is not None:
+            return (await graphs.create(self.tenant, name)).incarnation
+        session_id, ttl_s = self.token.session_id, self.lane.own_ttl_s
+        return (await graphs.create(self.tenant, self.own, session_id=session_id, ttl_s=ttl_s)).incarnation

@@ -11,6 +11,7 @@ from argosy.errors import (
     GraphDeadlineError,
     GraphNotFoundError,
     OutcomeUnknownError,
+    SettingError,
     ShardUnavailableError,
     WrongOwnerError,
 )
@@ -26,6 +27,16 @@ from tests.harness.hand_clock import HandClock
 from tests.harness.metrics import value_of
 from tests.harness.same_tag import same_tag
 from tests.harness.tcp_proxy import PostgresProxy
+
+
+class _Nothing(Pool):
+    """A database that has no rows."""
+
+    def __init__(self) -> None: ...
+
+    async def fetch(self, statement: str, *arguments: object) -> list[object]:
+        return []
+
 
 ADA = UpsertNode(id="ada", label="Person")
 KEY = WriteKey("k", 0)
@@ -130,6 +141,33 @@ async def test_graphs_that_are_known_are_read_while_postgres_is_away(
     assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
     await pool.close()
     await proxy.close()
+
+
+async def test_a_graph_that_is_meant_is_never_another_one_of_its_name(
+    open_gateway: OpenGateway, shards: MemoryShards
+) -> None:
+    stale, other = await open_gateway(), await open_gateway()
+    first = (await stale.create("acme", "crm")).incarnation
+    await stale.of("acme", "crm", first).apply([ADA])
+    await other.drop("acme", "crm")
+    second = (await other.create("acme", "crm")).incarnation
+
+    for graphs in (stale, other):
+        with pytest.raises(GraphNotFoundError):
+            await graphs.of("acme", "crm", first).apply([ADA], key=KEY)
+    with pytest.raises(GraphNotFoundError):
+        await stale.of("acme", "crm", first).get_nodes(["ada"])
+
+    assert shards.files_of("acme", "crm")[0].version == 0
+    assert (await stale.of("acme", "crm", second).apply([ADA])).version == 1
+
+
+async def test_a_fleet_without_shards_says_which_setting_it_lacks(
+    directory: Directory, shards: MemoryShards, settings: Settings
+) -> None:
+    nobody = Members(Directory(_Nothing()), shards.connect, settings, HandClock())
+    with pytest.raises(SettingError, match="GRAPH_SERVICE_ENDPOINTS"):
+        await Graphs(directory, nobody, settings, HandClock()).create("acme", "crm")
 
 
 @pytest.mark.parametrize("is_after", [False, True], ids=["before it was applied", "after it was applied"])

@@ -138,7 +138,9 @@ class MemoryGraphs:
     def drop(self, tenant: str, graph: str) -> None:
         del self.graphs[tenant, graph]
 
-    async def create(self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None) -> Row:
+    async def create(
+        self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None, ttl_s: float | None = None
+    ) -> Row:
         if (tenant, graph) not in self.graphs:
             await self.reach()
             self.graphs[tenant, graph] = MemoryGraph(session_id)
@@ -170,7 +172,14 @@ class _Bound:
         return [found.nodes.get(each) for each in ids]
 
     async def neighbors(
-        self, ids: Sequence[str], *, types: Sequence[str], direction: Direction, depth: int, limit: int
+        self,
+        ids: Sequence[str],
+        *,
+        types: Sequence[str] = (),
+        direction: Direction = Direction.BOTH,
+        depth: int = 1,
+        limit: int,
+        deadline_s: float | None = None,
     ) -> Neighborhood:
         found = await self._found()
         reached = {each: found.nodes[each] for each in ids if each in found.nodes}
@@ -190,7 +199,7 @@ class _Bound:
         found = await self._found()  # whatever it asks: the ids of all nodes
         return Answer(["id"], [[each] for each in found.nodes][:row_limit], len(found.nodes) > row_limit)
 
-    async def search(self, text: str, *, vector: Any = None, limit: int) -> list[Hit]:
+    async def search(self, text: str, *, vector: Any = None, limit: int, deadline_s: float | None = None) -> list[Hit]:
         found = await self._found()
         hits = [Hit(node, 1.0) for node in found.nodes.values() if text.encode() in node.id.encode() + node.props]
         return hits[:limit]

@@ -176,7 +176,7 @@ class ListJournal:
     def graphs(self) -> TurnGraphs:
         if self.shards is None:
             raise SettingError("there are no shards for graphs: set GRAPH_SERVICE_ENDPOINTS for this worker")
-        lane = LaneGraphs(self.shards, "default", asyncio.get_running_loop(), fork.generation)
+        lane = LaneGraphs(self.shards, "default", None, asyncio.get_running_loop(), fork.generation)
         return TurnGraphs(lane, self.tenant, own_graph_of("default", self.session), self.token)
 
     def database_time_s(self) -> float:

@@ -76,11 +76,32 @@ async def test_reads_are_recorded_and_a_replay_asks_nothing() -> None:
     again = await run(flow, None, journal(graphs, first.rows, 2))
 
     assert answered[:3] == [{"since": 2**62}, [["ada"], ["bob"]], ["ada"]]
-    assert answered[3] == {"nodes": [{"label": "Person", "total": 2, "props": {}}], "edges": []}
+    assert answered[3] == {
+        "nodes": [{"label": "Person", "total": 2, "props": {}}],
+        "edges": [],
+        "text": "Nodes: Person 2\nEdges: none",
+    }
     assert answered[4][0]["id"] == "bob"
     assert answered[4][1] is None
     assert again == answered
     assert graphs.asked == asked
+
+
+async def test_what_is_recalled_says_which_turn_and_step_wrote_it() -> None:
+    async def flow(ctx: Context) -> Any:
+        graph = ctx.graph()
+        await graph.upsert_nodes([ADA, BOB])
+        await graph.upsert_edges([{"src": "ada", "type": "KNOWS", "dst": "bob"}])
+        return await graph.recall("1815", 100)
+
+    told = journal(MemoryGraphs())
+    recalled = await run(flow, None, told)
+
+    assert recalled["text"].splitlines()[0] == 'Person ada {"born":1815}'
+    assert "ada -KNOWS-> bob" in recalled["text"]
+    assert [fact["source"]["step_key"] for fact in recalled["facts"] if fact["ids"] == ["ada", "bob"]] == [
+        "graph:write#2"
+    ]
 
 
 async def test_the_session_s_own_graph_is_made_by_what_asks_first_and_is_the_session_s() -> None:
@@ -300,9 +321,16 @@ async def test_a_synchronous_workflow_has_the_same_operations() -> None:
         graph.apply([{"op": "delete_node", "id": "ada"}])
         rows = graph.query("MATCH (n) RETURN n.id", {"a": 1})["rows"]
         edges = graph.neighbors("bob", depth=2)["edges"]
-        return [version, graph.get("ada"), graph.search("age")[0]["node"]["props"], rows, edges, graph.summary()]
+        return [
+            version,
+            graph.get("ada"),
+            graph.search("age")[0]["node"]["props"],
+            rows,
+            edges,
+            graph.summary()["text"],
+        ]
 
-    summary = {"nodes": [{"label": "Person", "total": 1, "props": {}}], "edges": []}
+    summary = "Nodes: Person 1\nEdges: none"
     assert await run(flow, None, journal(MemoryGraphs())) == [4, None, {"age": 7}, [["bob"]], [], summary]
 
 

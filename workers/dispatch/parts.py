@@ -115,7 +115,7 @@ class Parts:
             self.database_clock,
             settings,
             then,
-            lane_graphs(outside.graphs, settings.lane),
+            lane_graphs(outside.graphs, settings),
         )
         self.executor = then.executor = Executor(
             self.scheduler, self.flusher, catalog, self.admission, cancels, attempts, then

@@ -3,6 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
+from argosy.config import Settings
 from argosy.errors import SettingError
 from argosy.graph.facts import Token, own_graph_of
 from argosy.process import fork
@@ -32,6 +33,9 @@ class Around(NamedTuple):
         return TurnGraphs(self.lane_graphs, turn.tenant, own, token)
 
 
-def lane_graphs(graphs: Graphs | None, lane: str) -> LaneGraphs | None:
+def lane_graphs(graphs: Graphs | None, settings: Settings) -> LaneGraphs | None:
     """Return the graphs as the turns of this process reach them. Called on the worker's loop."""
-    return None if graphs is None else LaneGraphs(graphs, lane, asyncio.get_running_loop(), fork.generation)
+    if graphs is None:
+        return None
+    loop, own_ttl_s = asyncio.get_running_loop(), settings.graph_session_ttl_s or None
+    return LaneGraphs(graphs, settings.lane, own_ttl_s, loop, fork.generation)
