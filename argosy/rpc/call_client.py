@@ -41,6 +41,7 @@ from argosy.rpc.call_signing import (
     header_of,
 )
 from argosy.rpc.channel import open_channel
+from argosy.rpc.exchange import exchange
 from argosy.rpc.peer import path_of
 from argosy.rpc.refusals import STALE
 from argosy.rpc.signing import SignatureError
@@ -143,15 +144,16 @@ class Caller:
         """
         path = _path_of(method.descriptor)
         for call in self._tries(path, callee_id, deadline_s):
-            stream = self._channel.stream_unary(path)(timeout=call.timeout_s, metadata=call.metadata)
+            stream = self._channel.stream_stream(path)(timeout=call.timeout_s, metadata=call.metadata)
             try:
                 with self._believed(call, method):
                     given = dict(await stream.initial_metadata() or ()).get(CHALLENGE_HEADER)
-                    if isinstance(given, bytes):
-                        await self._send_until_ended(stream, requests, Codes(call.key, REQUESTS, given))
-                    message = await stream
                     if not isinstance(given, bytes):
+                        await stream.read()  # raises what the callee refused the call with
                         raise SignatureError("the callee gave no challenge")
+                    message = await exchange(stream, self._signed(requests, Codes(call.key, REQUESTS, given)))
+                    if message is grpc.aio.EOF:
+                        raise SignatureError("the callee gave no answer")
                     body = Codes(call.key, ANSWERS, given).body_of(message)
                     return _class_of(method.descriptor).FromString(body)
             finally:
@@ -167,28 +169,10 @@ class Caller:
         self._is_closed = True
         await self._channel.close()
 
-    async def _send_until_ended(self, stream: Any, requests: AsyncIterator[Any], codes: Codes) -> None:
-        """Send all requests, but stop, wherever they come from, when the callee or the deadline ends the call."""
-        sending = asyncio.ensure_future(self._send_all(stream, requests, codes))
-        ended = asyncio.ensure_future(stream.code())
-        try:
-            await asyncio.wait((sending, ended), return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
-        finally:
-            sending.cancel()
-            ended.cancel()
-
-    async def _send_all(self, stream: Any, requests: AsyncIterator[Any], codes: Codes) -> None:
+    async def _signed(self, requests: AsyncIterator[Any], codes: Codes) -> AsyncIterator[bytes]:
         async for request in requests:
-            message = codes.sign(self._encoded(request))
-            try:
-                await stream.write(message)
-            except _ENDED:
-                return  # the callee ended the call: its answer says why
-        with contextlib.suppress(*_ENDED):
-            await stream.write(codes.sign_end())
-            await stream.done_writing()
+            yield codes.sign(self._encoded(request))
+        yield codes.sign_end()
 
     def _encoded(self, request: Any) -> bytes:
         body: bytes = request.SerializeToString()
@@ -266,7 +250,6 @@ class _Call:
         self.is_stale = False
 
 
-_ENDED: Final = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 # Statuses of a callee that did not begin a call: it has another secret, is of another version, or has no room. They are
 # not signed. Whoever forges one for a write makes its caller send it again, under its key.
 _REFUSED: Final = (

@@ -40,6 +40,7 @@ from argosy.rpc.call_signing import (
     challenge,
     opening_of,
 )
+from argosy.rpc.exchange import stop
 from argosy.rpc.refusals import STALE, Refusal
 from argosy.rpc.signing import SignatureError
 
@@ -110,15 +111,15 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         """
         if handler.request_streaming:
 
-            async def answer_all(messages: AsyncIterator[bytes], context: Any) -> bytes | None:
+            async def answer_all(messages: AsyncIterator[bytes], context: Any) -> None:
                 given = challenge()
                 await context.send_initial_metadata(((CHALLENGE_HEADER, given),))
-                async with self._guarded(key, method, context):
+                async with self._guarded(key, method, context, messages):
                     requests = _requests(messages, Codes(key, REQUESTS, given), handler.request_deserializer)
                     answer = await handler.stream_unary(requests, context)
-                    return self._signed(Codes(key, ANSWERS, given), handler, answer)
+                    await _write(self._signed(Codes(key, ANSWERS, given), handler, answer), context)
 
-            return grpc.stream_unary_rpc_method_handler(answer_all)
+            return grpc.stream_stream_rpc_method_handler(answer_all)
 
         async def answer(message: bytes, context: Any) -> bytes | None:
             async with self._guarded(key, method, context):
@@ -148,8 +149,10 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return codes.sign(body)
 
     @contextlib.asynccontextmanager
-    async def _guarded(self, key: bytes, method: str, context: Any) -> AsyncIterator[None]:
-        """Count the call, and end it as its error says."""
+    async def _guarded(
+        self, key: bytes, method: str, context: Any, messages: AsyncIterator[bytes] | None = None
+    ) -> AsyncIterator[None]:
+        """Count the call, and end it as its error says. messages: a stream of requests."""
         begun_s = self._clock.monotonic_s()
         code = "cancelled"
         try:
@@ -159,19 +162,23 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         except SignatureError as error:
             code = error.code
             await _abort(method, str(error), context)
-        except DecodeError:
-            code = GraphInputError.code
-            await _refuse(refusals.refusal_of(GraphInputError("the request is of another version")), key, context)
-        except ArgosyError as error:
-            code = error.code
-            await _refuse(refusals.refusal_of(error), key, context)
         except Exception as error:
-            code = InternalError.code
-            log.exception(telemetry.CALL_FAILED, method=method)
-            await _refuse(refusals.refusal_of(InternalError(f"{type(error).__name__}: see the log")), key, context)
+            refusal = self._refusal_of(error, method)
+            code = refusal.code
+            if messages is not None:
+                await stop(messages, context)
+            await _refuse(refusal, key, context)
         finally:
             name = method.rpartition("/")[2]
             telemetry.CALLS_S.labels(method=name, code=code).observe(self._clock.monotonic_s() - begun_s)
+
+    def _refusal_of(self, error: Exception, method: str) -> Refusal:
+        if isinstance(error, DecodeError):
+            error = GraphInputError("the request is of another version")
+        if not isinstance(error, ArgosyError):
+            log.error(telemetry.CALL_FAILED, method=method, exc_info=error)
+            error = InternalError(f"{type(error).__name__}: see the log of the shard")
+        return refusals.refusal_of(error)
 
     @contextlib.contextmanager
     def _room(self) -> Iterator[None]:

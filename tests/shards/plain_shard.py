@@ -32,11 +32,12 @@ from tests.shards.engines import never
 
 class PlainShard:
     """argosy/graph/transport.py, Transport. exports: what an export has. raises: what a
-    query ends with. waits: what a query waits for. begun, ended: a query has.
+    query ends with. waits: what a query waits for. begun, ended: a query has. keys: of batches.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.keys: list[WriteKey | None] = []
         self.queries: list[tuple[str, dict[str, Any]]] = []
         self.searches: list[tuple[str, tuple[str, Sequence[float]] | None]] = []
         self.hits: list[Hit] = []
@@ -69,6 +70,7 @@ class PlainShard:
         deadline_s: float,
     ) -> Applied:
         check_ops(ops)
+        self.keys.append(key)
         return self._engine.graph(ref).apply(
             ref, ops, key=key, token=token, source=source, now_ms=SystemClock().unix_ms()
         )
@@ -132,6 +134,7 @@ class PlainShard:
     async def bulk_load(
         self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], *, source: Source, deadline_s: float
     ) -> Applied:
+        self._engine.graph(ref)
         loaded = [op async for ops in batches for op in ops]
         loaded.sort(key=lambda op: isinstance(op, UpsertEdge))
         return await self.apply(ref, loaded, key=None, token=None, source=source, deadline_s=deadline_s)

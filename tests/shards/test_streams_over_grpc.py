@@ -61,15 +61,29 @@ async def test_a_bulk_load_with_an_invalid_operation_changes_nothing(served: Ser
     assert await served.transport().get_nodes(ref, ["ada"], deadline_s=S) == [None]
 
 
-async def test_a_bulk_load_for_a_graph_that_is_not_here_says_so_at_once(served: Served) -> None:
+async def test_a_load_that_is_refused_while_it_is_sent_is_told_why(served: Served) -> None:
+    taken = 0
+
     async def endless() -> AsyncIterator[Sequence[Op]]:
-        n = 0
-        while n < 100:
-            yield [person(str(n))]
-            n += 1
+        nonlocal taken
+        while True:
+            taken += 1
+            yield [person(str(n), text="x" * 10_000) for n in range(50)]
+
+    for _ in range(5):
+        with pytest.raises(WrongOwnerError):
+            await served.transport().bulk_load(new_ref(), endless(), source=NO_SOURCE, deadline_s=S)
+
+    assert taken < 200
+
+
+async def test_a_load_that_is_refused_while_its_source_is_silent_is_told_why(served: Served) -> None:
+    async def silent() -> AsyncIterator[Sequence[Op]]:
+        yield [person("ada")]
+        await asyncio.Event().wait()
 
     with pytest.raises(WrongOwnerError):
-        await served.transport().bulk_load(new_ref(), endless(), source=NO_SOURCE, deadline_s=S)
+        await served.transport().bulk_load(new_ref(), silent(), source=NO_SOURCE, deadline_s=S)
 
 
 async def test_lines_arrive_as_they_are_in_parts_of_any_size(served: Served, ref: GraphRef) -> None:
