@@ -1,0 +1,93 @@
+"""What is let through to a view is told by tokens: a word is a clause only where it stands as one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from argosy.errors import CypherError, GraphTooLargeError
+from argosy.shards.views.admission import CYPHER_SIZE_BYTES_MAX, NESTING_MAX, admit
+from argosy.shards.views.tokens import Kind, tokens_of
+
+
+@pytest.mark.parametrize(
+    "cypher",
+    [
+        "MATCH (n) RETURN n.delete, n.set, n {.create}, {merge: 1, remove: $drop}",
+        "MATCH (n:Create)-[:SET|DELETE]->(:Merge) RETURN n",
+        "RETURN 'CREATE (n)' AS a, \"it's; DELETE\" AS b, 'it\\'s; DROP' AS c",
+        "RETURN 1 AS `LOAD CSV`, 2 AS `it``s; SET`",
+        "MATCH (n) // DELETE n\nRETURN n /* ; CREATE () ** // */ LIMIT 1;",
+        "WITH 1 AS load, 2 AS format RETURN load + format",
+        "CALL { MATCH (n) RETURN n } RETURN n",
+        "MATCH (n) CALL (n) { MATCH (n)--(m) RETURN m } RETURN m",
+        "CALL pagerank() YIELD node, score RETURN node",
+        "CALL db.labels() YIELD label RETURN label",
+        "MATCH (n) RETURN [x IN n.list | x.call]",
+        "UNWIND $drop AS x MATCH (n {id: x}) RETURN n",
+    ],
+)
+def test_a_query_that_reads_may_run(cypher: str) -> None:
+    admit(cypher, {"drop"})
+
+
+@pytest.mark.parametrize(
+    ("cypher", "column"),
+    [
+        ("CREATE (n)", 1),
+        ("MATCH (n) SET n.x = 1", 11),
+        ("MATCH (n) DETACH DELETE n", 11),
+        ("MATCH (n) /* x */ delete n", 19),
+        ("MATCH (n) WITH n.x AS x MERGE (m)", 25),
+        ("MATCH (n) WITH n REMOVE n.x", 18),
+        ("CALL { CREATE (n) } RETURN 1", 8),
+        ("MATCH (n) FOREACH (x IN [1] | SET n.x = x)", 11),
+        ("WITH 1 AS x LOAD CSV FROM 'file:///etc/passwd' AS row RETURN row", 13),
+        ("WITH 1 AS x LOAD /* so it is */ CSV FROM 'x' AS row RETURN row", 13),
+        ("CALL db.cdc.enable() YIELD x RETURN x", 1),
+        ("CALL `db`.`node_embeddings`.`set`({}) YIELD x RETURN x", 1),
+        ("RETURN 1; MATCH (n) RETURN n", 11),
+        ("MATCH (n) RETURN n FORMAT CSV", 20),
+        ("EXPLAIN MATCH (n) RETURN n", 1),
+        ("FOR VALID_TIME ALL MATCH (n) RETURN n", 1),
+        ("DROP INDEX x", 1),
+        ("SHOW INDEXES", 1),
+        ("  // nothing\n", 1),
+        ("RETURN `never closed", 8),
+        ("RETURN 1 /* never closed", 10),
+        ("RETURN 'never closed\\'", 8),
+        ("RETURN $there, $missing", 16),
+        ("RETURN $`missing too`", 8),
+    ],
+)
+def test_a_query_that_is_refused_says_where(cypher: str, column: int) -> None:
+    with pytest.raises(CypherError) as error:
+        admit(cypher, {"there"})
+
+    assert error.value.position == (1, column)
+
+
+def test_a_query_is_bounded_in_length_and_in_depth() -> None:
+    admit("RETURN " + "(" * NESTING_MAX + "1" + ")" * NESTING_MAX, ())
+    with pytest.raises(CypherError, match="nested"):
+        admit("RETURN " + "(" * 3_000 + "1" + ")" * 3_000, ())
+    with pytest.raises(CypherError, match="nested"):
+        admit("RETURN " + "[" * 3_000, ())
+    admit("RETURN '" + "x" * (CYPHER_SIZE_BYTES_MAX - 9) + "'", ())
+    for large in ("RETURN '" + "x" * 10_000_000 + "'", "RETURN '" + "ö" * (CYPHER_SIZE_BYTES_MAX // 2) + "'"):
+        with pytest.raises(GraphTooLargeError):
+            admit(large, ())
+
+
+@given(st.text(alphabet="aA1 `'\"/*\\\n.$;({[]})|:öé😀", max_size=60))
+def test_tokens_are_the_query_without_its_spaces(cypher: str) -> None:
+    try:
+        tokens = tokens_of(cypher)
+    except CypherError:
+        assert any(sign in cypher for sign in ("'", '"', "`", "/*"))
+        return
+    assert all(cypher[token.start : token.end] == token.text for token in tokens)
+    between = list(cypher)
+    for token in tokens:
+        between[token.start : token.end] = [" "] * len(token.text)
+    assert "".join(between).isspace() or not cypher
+    assert all(token.text for token in tokens if token.kind is Kind.SIGN)

@@ -1,0 +1,170 @@
+"""What a query does to its view it does to nothing else: no file is read, others are answered, and it ends in time."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+
+from argosy.errors import CypherError, GraphDeadlineError, ViewLostError
+from argosy.graph.ops import Op, UpsertEdge, UpsertNode
+from argosy.shards.views import kglite
+from argosy.shards.views.kglite import KgliteView
+from argosy.shards.views.tokens import tokens_of
+from tests.shards.views import LIMITS, Model, ask, rows, value, view_of
+
+DENSE: Final = 30
+STOPPED: Final = (GraphDeadlineError, ViewLostError, CypherError)
+ENDLESS: Final = "MATCH (a), (b), (c), (d), (e), (f) RETURN count(*)"
+
+
+def dense() -> list[Op]:
+    nodes = [UpsertNode(f"n{i}", "N", {"x": i}) for i in range(DENSE)]
+    return [*nodes, *(UpsertEdge(f"n{i}", "K", f"n{j}") for i in range(DENSE) for j in range(DENSE))]
+
+
+@pytest.fixture
+async def view() -> AsyncIterator[KgliteView]:
+    async with view_of(dense()) as view:
+        yield view
+
+
+@pytest.mark.parametrize(
+    "cypher",
+    [
+        "WITH 'aaaaaaaa' AS s RETURN size(reduce(x = s, i IN range(1, 60) | x + x))",
+        ENDLESS,
+        "MATCH (a), (b), (c), (d), (e) RETURN a, b, c, d, e",
+        "MATCH (a)-[:K*]->(b) RETURN count(*)",
+        "UNWIND range(1, 1000000000000) AS x RETURN collect(x)",
+    ],
+)
+async def test_a_query_that_asks_too_much_is_stopped_and_one_beside_it_is_answered(cypher: str) -> None:
+    async with view_of(dense()) as view, view_of([UpsertNode("1", "N")]) as other:
+        began_at = time.monotonic()
+        hostile = asyncio.ensure_future(ask(view, cypher, timeout_s=0.5))
+        beside = [await value(other, "MATCH (n) RETURN count(n)") for _ in range(20)]
+        with pytest.raises(STOPPED):
+            await hostile
+        took_s = time.monotonic() - began_at
+
+        assert beside == [1] * 20
+        assert took_s < 3  # on a machine that has much else to do
+        if view.is_lost:
+            await view.build(1, Model(dense()).facts())
+        assert await value(view, "MATCH (n) RETURN count(n)") == DENSE
+
+
+async def test_a_slow_query_does_not_hold_up_those_beside_it_on_the_same_graph(view: KgliteView) -> None:
+    slow = asyncio.ensure_future(ask(view, ENDLESS, timeout_s=1.5))
+    await asyncio.sleep(0)
+
+    beside = [await value(view, "MATCH (n) RETURN count(n)") for _ in range(5)]
+    await view.apply([UpsertNode("new", "N")], 2)
+    after = await value(view, "MATCH (n) RETURN count(n)")
+
+    assert not slow.done()
+    assert (beside, after) == ([DENSE] * 5, DENSE + 1)
+    with pytest.raises(STOPPED):
+        await slow
+
+
+async def test_a_query_ends_softly_before_its_deadline_so_that_the_view_need_not(view: KgliteView) -> None:
+    with pytest.raises(GraphDeadlineError):
+        await ask(view, ENDLESS, timeout_s=1.0)
+
+    assert not view.is_lost
+
+
+async def test_no_file_is_read_even_by_what_is_let_through(view: KgliteView, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kglite, "admit", lambda cypher, params: tokens_of(cypher))
+
+    for source in ("/etc/passwd", "file:///etc/passwd", "/proc/self/environ", "http://127.0.0.1:1/x"):
+        with pytest.raises(CypherError):
+            await rows(view, f"LOAD CSV FROM '{source}' AS row RETURN row")
+    with pytest.raises(CypherError):
+        await rows(view, "MATCH (n) SET n.x = 1 RETURN n.x")
+
+    assert await value(view, "MATCH (n) RETURN max(n.x)") == DENSE - 1
+
+
+def in_folder_of(process: psutil.Process) -> list[Path]:
+    return list(Path(f"/proc/{process.pid}/cwd").iterdir())
+
+
+async def test_a_child_has_no_secret_no_file_and_no_right_to_take_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGOSY_SECRET", "hunter2")
+    async with view_of([UpsertNode("1", "N")]) as view:
+        child = psutil.Process(view.pid)
+
+        assert "ARGOSY_SECRET" not in child.environ()
+        assert in_folder_of(child) == []
+        assert child.rlimit(psutil.RLIMIT_NOFILE) == (0, 0)
+        assert child.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+        assert child.rlimit(psutil.RLIMIT_AS)[0] < LIMITS.memory_bytes_max + 400 * 1_048_576
+        assert {file.path for file in child.open_files()} == {f"/proc/{view.pid}/statm"}
+        assert child.net_connections() == []
+        assert child.nice() >= 10
+
+
+async def test_a_killed_child_is_an_error_of_the_query_and_a_view_that_can_be_built(view: KgliteView) -> None:
+    slow = asyncio.ensure_future(ask(view, ENDLESS, timeout_s=20))
+    assert await value(view, "RETURN 1") == 1
+    assert view.pid is not None
+
+    os.kill(view.pid, signal.SIGKILL)
+
+    with pytest.raises(ViewLostError):
+        await slow
+    assert view.is_lost
+    with pytest.raises(ViewLostError):
+        await view.apply([UpsertNode("1", "N")], 2)
+    await view.build(1, Model(dense()).facts())
+    assert await value(view, "MATCH (n) RETURN count(n)") == DENSE
+
+
+async def test_a_stopped_child_is_killed_at_the_deadline(view: KgliteView) -> None:
+    assert view.pid is not None
+    os.kill(view.pid, signal.SIGSTOP)
+
+    with pytest.raises(GraphDeadlineError):
+        await ask(view, "RETURN 1", timeout_s=0.3)
+
+    assert view.is_lost
+
+
+async def test_a_caller_that_leaves_does_not_take_the_view_with_it(view: KgliteView) -> None:
+    slow = asyncio.ensure_future(ask(view, ENDLESS, timeout_s=1))
+    await asyncio.sleep(0)
+
+    slow.cancel()
+
+    assert await value(view, "MATCH (n) RETURN count(n)") == DENSE
+
+
+_PARENT = """import asyncio, sys
+from tests.shards.views import view_of
+async def main():
+    async with view_of() as view:
+        print(view.pid, flush=True)
+        await asyncio.sleep(60)
+asyncio.run(main())"""
+
+
+def test_a_child_whose_parent_is_killed_ends() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+
+    parent.kill()
+    parent.wait()
+
+    child.wait(timeout=10)
+    parent.stdout.close()
