@@ -129,7 +129,7 @@ def test_a_view_that_is_built_equals_one_that_was_kept_current(pair: Pair, ops: 
 
 
 @pytest.mark.slow
-@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+@settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 @given(st.lists(OPS, max_size=6))
 def test_a_view_equals_its_graph_for_long(pair: Pair, batches: list[list[Op]]) -> None:
     check(pair, batches)
