@@ -22,7 +22,7 @@ import msgspec
 
 from argosy.shards.views.asked import answer
 from argosy.shards.views.contents import Contents
-from argosy.shards.views.frames import HEAD, Answered, Apply, Ask, Done, Load, Reply, decode_request, framed
+from argosy.shards.views.frames import HEAD, NO_MEMORY, Answered, Apply, Ask, Done, Load, Reply, decode_request, framed
 
 _PR_SET_PDEATHSIG: Final = 1
 _NICE: Final = 10
@@ -37,7 +37,10 @@ def main(parent_pid: int, memory_bytes_max: int, queries_max: int) -> None:
     kglite.set_query_warning_policy("silent")
     statm = os.open("/proc/self/statm", os.O_RDONLY)
     _confine(statm, memory_bytes_max)
-    _Child(statm, queries_max).serve()
+    try:
+        _Child(statm, queries_max).serve()
+    except MemoryError:
+        os._exit(NO_MEMORY)
 
 
 def _confine(statm: int, memory_bytes_max: int) -> None:
@@ -88,8 +91,10 @@ class _Child:
             if isinstance(reply, Answered):
                 reply = msgspec.structs.replace(reply, memory_bytes=self._memory_bytes())
             self._reply(reply)
+        except MemoryError:
+            os._exit(NO_MEMORY)
         except BaseException:
-            os._exit(1)  # a panic of the engine, or no memory: nothing here is sound any more
+            os._exit(1)  # a panic of the engine: nothing here is sound any more
 
     def _teach(self, label: str, key: str) -> kglite.KnowledgeGraph:
         with self._changing:

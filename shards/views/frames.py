@@ -65,6 +65,7 @@ class Failed(_Frame, frozen=True):
 Request = Load | Apply | Ask
 Reply = Done | Answered | Failed
 
+NO_MEMORY: Final = 3  # how a child exits that Python gave no memory
 HEAD: Final = struct.Struct(">I")
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -84,8 +84,12 @@ class KgliteView:
                     (each.src, each.type, each.dst, each.props) for each in some if isinstance(each, Edge)
                 ]
                 await self._done(child.send(partial(Load, nodes=nodes, edges=edges)))
-        except BaseException:
+        except BaseException as error:
             child.kill()
+            if isinstance(error, ViewLostError) and child.lacked_memory:
+                raise GraphTooLargeError(
+                    f"the graph needs more than the {limits.memory_bytes_max} bytes that a view may take"
+                ) from None
             raise
         self.version = version
 
@@ -117,7 +121,7 @@ class KgliteView:
         # A caller that leaves does not take the query with it: that runs in the child, and is held to its deadline.
         asking = asyncio.create_task(self._ask(ask, ends_at))
         self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
+        asking.add_done_callback(self._asked)
         try:
             return await asyncio.shield(asking)
         except _FailedError as failed:
@@ -150,6 +154,11 @@ class KgliteView:
             raise ViewLostError("the view answered something else")
         self._memory_bytes = reply.memory_bytes
         return Answer(reply.columns, reply.rows, reply.is_cut)
+
+    def _asked(self, asking: asyncio.Task[Answer]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            asking.exception()  # it may be that nobody waits any more
 
     async def _done(self, sent: Awaitable[Reply]) -> None:
         reply = await sent

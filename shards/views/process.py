@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from argosy.errors import ViewLostError
-from argosy.shards.views.frames import HEAD, Reply, Request, decode_reply, framed
+from argosy.shards.views.frames import HEAD, NO_MEMORY, Reply, Request, decode_reply, framed
 
 # Importing argosy imports workflows, logging and HTTP: half a second and 30 MB that a view has no use for.
 _START: Final = """import sys, types
@@ -36,6 +36,7 @@ class ChildProcess:
         self._number = 0
         self._reader = asyncio.create_task(self._read())
         self.has_ended = False
+        self.lacked_memory = False
 
     @classmethod
     async def start(cls, memory_bytes_max: int, queries_max: int, reply_size_bytes_max: int) -> "ChildProcess":
@@ -65,20 +66,10 @@ class ChildProcess:
         self._waiting[self._number] = future
         return future
 
-    async def drained(self) -> None:
-        """Wait until the child has taken most of what was sent."""
-        if self._process.stdin is not None:
-            try:
-                await self._process.stdin.drain()
-            except ConnectionError as error:
-                raise ViewLostError("the view has ended") from error
-
     def kill(self) -> None:
         """End the child; all who wait get ViewLostError."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
-        self._end()
+        self._kill()
+        self._end("the view was stopped")
 
     async def close(self) -> None:
         self.kill()
@@ -97,12 +88,20 @@ class ChildProcess:
                     future.set_result(reply)
         except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
             pass
-        self.kill()
+        self._kill()  # unless it ended by itself
+        code = await self._process.wait()
+        self.lacked_memory = code in (NO_MEMORY, -signal.SIGABRT)  # Python's, or the engine's allocator's end
+        self._end("it took more memory than a view may" if self.lacked_memory else "the view ended")
 
-    def _end(self) -> None:
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+
+    def _end(self, reason: str) -> None:
         self.has_ended = True
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             if not future.done():
-                future.set_exception(ViewLostError("the view ended: it took too much memory, or was stopped"))
+                future.set_exception(ViewLostError(f"{reason}: the next query builds it again"))
                 future.exception()  # it may be that nobody waits any more

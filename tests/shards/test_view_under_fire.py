@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Final
 import psutil
 import pytest
 
-from argosy.errors import CypherError, GraphDeadlineError, ViewLostError
+from argosy.errors import CypherError, GraphDeadlineError, GraphTooLargeError, ViewLostError
 from argosy.graph.ops import Op, UpsertEdge, UpsertNode
 from argosy.shards.views import kglite
 from argosy.shards.views.kglite import KgliteView
@@ -22,7 +23,8 @@ from tests.shards.views import LIMITS, Model, ask, rows, value, view_of
 
 DENSE: Final = 30
 STOPPED: Final = (GraphDeadlineError, ViewLostError, CypherError)
-ENDLESS: Final = "MATCH (a), (b), (c), (d), (e), (f) RETURN count(*)"
+# Takes time and no memory.
+ENDLESS: Final = "RETURN size([i IN range(1, 9000) WHERE size([j IN range(1, 9000) WHERE i * j < 0]) > 0])"
 
 
 def dense() -> list[Op]:
@@ -41,6 +43,7 @@ async def view() -> AsyncIterator[KgliteView]:
     [
         "WITH 'aaaaaaaa' AS s RETURN size(reduce(x = s, i IN range(1, 60) | x + x))",
         ENDLESS,
+        "MATCH (a), (b), (c), (d), (e), (f) RETURN count(*)",
         "MATCH (a), (b), (c), (d), (e) RETURN a, b, c, d, e",
         "MATCH (a)-[:K*]->(b) RETURN count(*)",
         "UNWIND range(1, 1000000000000) AS x RETURN collect(x)",
@@ -128,6 +131,37 @@ async def test_a_killed_child_is_an_error_of_the_query_and_a_view_that_can_be_bu
         await view.apply([UpsertNode("1", "N")], 2)
     await view.build(1, Model(dense()).facts())
     assert await value(view, "MATCH (n) RETURN count(n)") == DENSE
+
+
+async def test_a_graph_that_is_too_large_for_a_view_says_so() -> None:
+    limits = LIMITS._replace(memory_bytes_max=32 * 1_048_576)
+    with pytest.raises(GraphTooLargeError, match="33554432 bytes"):
+        async with view_of([UpsertNode(str(i), "N", {"x": "y" * 1_000_000}) for i in range(50)], limits):
+            pass
+
+
+@pytest.mark.parametrize("rounds", [5, pytest.param(200, marks=pytest.mark.slow)])
+async def test_a_child_that_is_killed_at_any_moment_leaves_a_view_that_can_be_built(rounds: int) -> None:
+    chance = random.Random(rounds)
+    first = [UpsertNode("n0", "N")]
+    model = Model(first)
+    async with view_of(first) as view:
+        for number in range(rounds):
+            applied: list[Op] = [UpsertNode(f"r{number}", "R"), UpsertEdge(f"r{number}", "K", "n0")]
+            doing = asyncio.gather(
+                view.apply(applied, number + 2), value(view, "MATCH (n) RETURN count(n)"), return_exceptions=True
+            )
+            await asyncio.sleep(chance.random() * 0.004)
+            assert view.pid is not None
+            os.kill(view.pid, signal.SIGKILL)
+            assert {type(each) for each in await doing} <= {ViewLostError, type(None), int}
+            model.apply(applied)
+
+            with pytest.raises(ViewLostError):
+                await value(view, "RETURN 1")
+            await view.build(number + 2, model.facts())
+
+            assert await value(view, "MATCH (n) RETURN count(n)") == len(model.nodes)
 
 
 async def test_a_stopped_child_is_killed_at_the_deadline(view: KgliteView) -> None:
