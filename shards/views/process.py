@@ -68,7 +68,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End the child; all who wait get ViewLostError."""
-        self._kill()
+        self._send_kill()
         self._end("the view was stopped")
 
     async def close(self) -> None:
@@ -88,12 +88,12 @@ class ChildProcess:
                     future.set_result(reply)
         except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
             pass
-        self._kill()  # unless it ended by itself
+        self._send_kill()  # unless it ended by itself
         code = await self._process.wait()
         self.lacked_memory = code in (NO_MEMORY, -signal.SIGABRT)  # Python's, or the engine's allocator's end
         self._end("it took more memory than a view may" if self.lacked_memory else "the view ended")
 
-    def _kill(self) -> None:
+    def _send_kill(self) -> None:
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
