@@ -736,7 +736,7 @@ class Settings(BaseSettings):
         default=2_000, ge=8, le=1_000_000, description="Graphs whose files a shard keeps open, if so many files may be."
     )
     shard_cache_size_bytes_max: int = Field(
-        default=268_435_456,
+        default=134_217_728,
         ge=16_777_216,
         le=1_099_511_627_776,
         description="Memory for the pages of open graphs above which those that were not used for longest are closed.",

@@ -57,9 +57,13 @@ class ShardServer:
         await self._server.start()
         await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
 
+    async def leave(self) -> None:
+        """Tell whoever asks for this process's health that it serves no more; calls are answered still."""
+        await self._health.enter_graceful_shutdown()
+
     async def stop(self, grace_s: float) -> None:
         """Take no more calls, and end after grace_s those that are under way."""
-        await self._health.enter_graceful_shutdown()
+        await self.leave()
         await self._server.stop(grace_s)
 
     def _bind(self, settings: Settings) -> str:

@@ -18,6 +18,7 @@ for command in (
     processes.up,
     processes.gateway,
     processes.maintain,
+    processes.shard,
     workflows.check,
     stores.migrate,
     fleet.fleet,

@@ -55,6 +55,19 @@ def maintain(parent_fd: ParentFd = None) -> None:
     leave(run(settings, dsn_of(settings), parent_fd))
 
 
+def shard(
+    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind; 0: a free one.")] = None,
+    socket: Annotated[str | None, typer.Option(help="Path of a Unix socket to bind instead.")] = None,
+    parent_fd: ParentFd = None,
+) -> None:
+    """Run a graph shard, which keeps graphs in a folder of its own and serves them over gRPC."""
+    from argosy.shards.main import run
+
+    settings = load_settings(shard_host=host, shard_port=port, shard_socket=socket)
+    leave(run(settings, parent_fd))
+
+
 def dispatch(
     workflows: Annotated[
         list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")
