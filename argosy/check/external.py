@@ -157,6 +157,8 @@ RESULTS: Final = {
     "pathlib.Path.home": "pathlib.Path",
     "asyncio.get_event_loop": "asyncio.AbstractEventLoop",
     "asyncio.get_running_loop": "asyncio.AbstractEventLoop",
+    "argosy.Context.graph": "argosy.Graph",
+    "argosy.SyncContext.graph": "argosy.SyncGraph",
     "builtins.frozenset": "builtins.set",
     "requests.session": "requests.Session",
     **{f"pathlib.Path.{name}": "pathlib.Path" for name in ("joinpath", "with_name", "with_suffix", "with_stem")},

@@ -10,7 +10,13 @@ from argosy.check.meaning import Meanings
 from argosy.check.module import Function
 from argosy.check.reach import Reached
 
+# Of a ctx, and of what its `graph` returns.
 OPERATIONS: Final = frozenset({"run", "sleep", "wait_signal", "now", "uuid"})
+_GRAPH_OPERATIONS: Final = frozenset({
+    "upsert_nodes", "upsert_edges", "merge_props", "delete", "apply",
+    "get", "neighbors", "query", "search", "summary", "recall",
+})  # fmt: skip
+_GRAPH_OF: Final = {CONTEXT: "argosy.Graph", SYNC_CONTEXT: "argosy.SyncGraph"}
 
 _COMPOUND: Final = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.Match, ast.Try, ast.TryStar),
@@ -48,13 +54,16 @@ class Look:
         return self.meanings.is_of(node, self.module, *kinds)
 
     def operation(self, node: ast.AST, *kinds: str) -> str:
-        """Return the name of the operation of ctx that a node calls, or "" when it calls none. kinds: the kinds of ctx
-        that count; by default both.
+        """Return the name of the operation of ctx, or of one of its graphs, that a node calls, or "" when it calls
+        none. kinds: the kinds of ctx that count; by default both.
         """
         if isinstance(node, ast.Call):
+            counted = kinds or (CONTEXT, SYNC_CONTEXT)
             match self.meaning(node.func):
-                case Member(of=of, path=(name,)) if name in OPERATIONS and of in (kinds or (CONTEXT, SYNC_CONTEXT)):
+                case Member(of=of, path=(name,)) if name in OPERATIONS and of in counted:
                     return name
+                case Member(of=of, path=(name,)) if name in _GRAPH_OPERATIONS:
+                    return name if of in [_GRAPH_OF[kind] for kind in counted] else ""
         return ""
 
     def starts_something(self, node: ast.AST) -> bool:

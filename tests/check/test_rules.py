@@ -14,6 +14,8 @@ CHARGE = "@step\nasync def charge(*given): ...\n"
     [
         "ctx.run(charge, order)",
         "ctx.sleep(3)",
+        "ctx.graph().upsert_nodes([])",
+        "memory = ctx.graph('customers')\nmemory.get('ada')['props']",
         "asyncio.sleep(3)",
         "answer = ctx.wait_signal('yes')",
         "_ = ctx.run(charge)",

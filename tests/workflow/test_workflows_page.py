@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ from argosy.check.checker import check
 from argosy.check.finding import CODES
 from argosy.errors import WorkflowError
 from argosy.workflow.definition import workflow_of
-from examples import booking, patterns, unsound
+from examples import booking, patterns, remembering, unsound
 from tests.docs.page import ROOT, blocks
+from tests.harness.memory_graphs import MemoryGraphs
 from tests.harness.patterns import EXPECTED, STEADY
 from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
@@ -46,6 +48,30 @@ async def test_an_example_comes_to_what_is_expected_from_any_part_of_its_history
 
     whole = await run_from([])
     await asyncio.gather(*(run_from(whole.rows[:cut]) for cut in range(1, len(whole.rows))))
+
+
+async def test_a_session_remembers_what_it_was_told_before() -> None:
+    graphs = MemoryGraphs()
+
+    async def say(said: str, number: int) -> Any:
+        journal = ListJournal()
+        journal.shards, journal.turn_id = graphs, uuid.UUID(int=number)
+        return await run(remembering.remembering, said, journal)
+
+    assert await say("ada likes tea", 1) == "I know nothing of it yet"
+    assert "ada -LIKES-> tea" in await say("ada likes cake", 2)
+
+
+async def test_a_ticket_is_claimed_once() -> None:
+    graphs = MemoryGraphs()
+
+    async def claim(session: str, number: int) -> Any:
+        journal = ListJournal()
+        journal.shards, journal.turn_id, journal.session = graphs, uuid.UUID(int=number), session
+        return await run(remembering.claiming, "t-1", journal)
+
+    assert await claim("ann", 1) == "it is mine"
+    assert await claim("bob", 2) == "ann has it"
 
 
 async def test_a_booking_that_is_confirmed_gives_nothing_back() -> None:

@@ -45,7 +45,7 @@ class Outside(NamedTuple):
     graphs: Graphs | None = None
 
 
-def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock) -> Outside:
+def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: Graphs | None) -> Outside:
     """Make the outside of a new worker. Nothing is opened yet but the port of the gRPC server."""
     worker_id, lane = uuid.uuid4(), settings.lane
     reader = open_reader(settings, dsn, clock)
@@ -77,4 +77,5 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock) -> Outsid
         pool=pool,
         server=server,
         poker=Poker(key, lane, clock),
+        graphs=graphs,
     )

@@ -25,6 +25,7 @@ from argosy.workers.dispatch.rehearsal import rehearse
 from argosy.workers.dispatch.signs_of_life import SignsOfLife
 from argosy.workers.dispatch.tasks import first
 from argosy.workflow.catalog import Catalog
+from argosy.workflow.graphs import Graphs
 
 log = structlog.get_logger()
 
@@ -34,15 +35,19 @@ _THREAD_WAITS_TOLD = 256  # turns that wait for a thread, sent for `explain`: 4 
 
 
 class Worker:
-    """One dispatch worker process. Made on the event loop; `run` returns after `stop` and a drain."""
+    """One dispatch worker process. Made on the event loop; `run` returns after `stop` and a drain. graphs: None when it
+    knows no shards.
+    """
 
-    def __init__(self, settings: Settings, dsn: str, catalog: Catalog, pool: Pool) -> None:
+    def __init__(
+        self, settings: Settings, dsn: str, catalog: Catalog, pool: Pool, graphs: Graphs | None = None
+    ) -> None:
         self._settings = settings
         self._dsn = dsn
         self._catalog = catalog
         self._workers = Workers(pool)
         clock = SystemClock()
-        self._outside = outside_of(settings, dsn, pool, clock)
+        self._outside = outside_of(settings, dsn, pool, clock, graphs)
         self._parts = Parts(settings, catalog, self._outside, clock)
         self._stopping = asyncio.Event()
         self._signs: SignsOfLife | None = None
