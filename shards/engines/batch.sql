@@ -23,7 +23,12 @@ INSERT INTO vector (number, name, numbers) VALUES (?, ?, ?)
 -- name: insert_edge
 -- No row back: it is there.
 INSERT INTO edge (src, type, dst, props, version, turn_id, step_key) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (src, type, dst) DO NOTHING RETURNING src, type, dst
+ON CONFLICT (src, type, dst) DO NOTHING RETURNING 1
+
+-- name: upsert_edge
+INSERT INTO edge (src, type, dst, props, version, turn_id, step_key) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (src, type, dst) DO UPDATE
+SET props = excluded.props, version = excluded.version, turn_id = excluded.turn_id, step_key = excluded.step_key
 
 -- name: find_edge
 SELECT props, version FROM edge WHERE src = ? AND type = ? AND dst = ?
@@ -35,10 +40,10 @@ UPDATE edge SET props = ?, version = ?, turn_id = ?, step_key = ? WHERE src = ? 
 DELETE FROM edge WHERE src = ? AND type = ? AND dst = ?
 
 -- name: edges_out
-SELECT src, type, dst, props FROM edge WHERE src = ? LIMIT ?
+SELECT src, type, dst FROM edge WHERE src = ? LIMIT ?
 
 -- name: edges_in
-SELECT src, type, dst, props FROM edge WHERE dst = ? LIMIT ?
+SELECT src, type, dst FROM edge WHERE dst = ? LIMIT ?
 
 -- name: has_node
 SELECT 1 FROM node WHERE id = ?
@@ -69,6 +74,9 @@ WHERE session_id IN (SELECT session_id FROM token WHERE used_at_ms < ? ORDER BY 
 
 -- name: update_meta
 UPDATE meta SET version = ?, node_count = ?, edge_count = ?, forgotten_ms = ?
+
+-- name: count_edges
+SELECT count(*) FROM edge
 
 -- name: dangling_edge
 -- An edge that a bulk load wrote without one of its nodes.

@@ -20,7 +20,7 @@ from argosy.graph.ops import (
     UpsertEdge,
     UpsertNode,
 )
-from argosy.shards.engines.derived import Content, Derived, EdgeChange, NodeChange
+from argosy.shards.engines.derived import Content, Derived, NodeChange
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "batch")
@@ -42,11 +42,9 @@ class Changes:
 
     def __init__(self, connection: apsw.Connection, version: int, source: Source, derived: Sequence[Derived]) -> None:
         self._connection = connection
-        self._version = version
         self._stamp = (version, source.turn_id, source.step_key)
         self._derived = derived
         self._nodes: list[NodeChange] = []
-        self._edges: list[EdgeChange] = []
         self.node_count = 0
         self.edge_count = 0
 
@@ -75,28 +73,20 @@ class Changes:
                 self._upsert_node(op)
 
     def upsert_edges(self, ops: Sequence[UpsertEdge]) -> None:
-        """Upsert edges without conditions, whether their nodes are there or not."""
+        """Upsert edges without conditions, whether their nodes are there or not, and without counting them."""
         rows = [(op.src, op.type, op.dst, encode_props(op.props), *self._stamp) for op in ops]
-        made = deque(self._connection.executemany(_SQL["insert_edge"], rows))
-        for row in rows:
-            key, props, before = row[:3], row[3], None
-            if made and made[0] == key:
-                made.popleft()
-            else:
-                before = self._replace_edge(key, props)
-            self._note_edge(EdgeChange(before, Content(key[1], props)))
+        self._connection.executemany(_SQL["upsert_edge"], rows)
 
     def tell(self) -> None:
         """Tell what is derived of the changes that it was not told of yet."""
-        if self._nodes or self._edges:
+        if self._nodes:
             for each in self._derived:
-                each.changed(self._connection, self._nodes, self._edges, self._version)
-            self._nodes, self._edges = [], []
+                each.changed(self._connection, self._nodes)
+            self._nodes = []
 
     def _upsert_node(self, op: UpsertNode) -> None:
         if op.if_version is not None:
-            row = self._one("find_node", op.id)
-            _check_version(row, op.if_version, f"node {op.id!r}")
+            _check_version(self._one("find_node", op.id), op.if_version, f"node {op.id!r}")
         props = encode_props(op.props)
         made = self._one("insert_node", op.id, op.label, props, *self._stamp)
         if made is not None:
@@ -114,19 +104,17 @@ class Changes:
     def _upsert_edge(self, op: UpsertEdge) -> None:
         key = (op.src, op.type, op.dst)
         if op.if_version is not None:
-            row = self._one("find_edge", *key)
-            _check_version(row, op.if_version, named_edge(key))
+            _check_version(self._one("find_edge", *key), op.if_version, named_edge(key))
         for end in (op.src, op.dst):
             if self._one("has_node", end) is None:
                 raise RefusedError(f"{named_edge(key)} needs node {end!r}, which is not there")
         props = encode_props(op.props)
-        before = None
-        is_new = self._one("insert_edge", *key, props, *self._stamp) is not None
-        if not is_new and op.if_absent:
+        if self._one("insert_edge", *key, props, *self._stamp) is not None:
+            self.edge_count += 1
+        elif op.if_absent:
             raise RefusedError(f"{named_edge(key)} is there already")
-        if not is_new:
-            before = self._replace_edge(key, props)
-        self._note_edge(EdgeChange(before, Content(op.type, props)))
+        else:
+            self._run("update_edge", props, *self._stamp, *key)
 
     def _merge_props(self, op: MergeProps) -> None:
         if op.id is not None:
@@ -139,12 +127,10 @@ class Changes:
         old, _ = self._required(op, named_edge(key), "find_edge", *key)
         props = _merged(old, op, named_edge(key))
         self._run("update_edge", props, *self._stamp, *key)
-        self._note_edge(EdgeChange(Content(key[1], old), Content(key[1], props)))
 
     def _delete_node(self, op: DeleteNode) -> None:
         row = self._one("find_node", op.id)
-        if op.if_version is not None:
-            _check_version(row, op.if_version, f"node {op.id!r}")
+        _check_version(row, op.if_version, f"node {op.id!r}")
         if row is None:
             return
         self._delete_edges("edges_out", op.id)
@@ -156,24 +142,16 @@ class Changes:
     def _delete_edge(self, op: DeleteEdge) -> None:
         key = (op.src, op.type, op.dst)
         row = self._one("find_edge", *key)
-        if op.if_version is not None:
-            _check_version(row, op.if_version, named_edge(key))
+        _check_version(row, op.if_version, named_edge(key))
         if row is not None:
             self._run("delete_edge", *key)
-            self._note_edge(EdgeChange(Content(op.type, row[0]), None))
+            self.edge_count -= 1
 
     def _delete_edges(self, statement: str, node_id: str) -> None:
         """Delete the edges that begin or end at a node, of which there may be very many."""
         while rows := list(self._connection.execute(_SQL[statement], (node_id, _AT_A_TIME))):
-            self._connection.executemany(_SQL["delete_edge"], [row[:3] for row in rows])
-            for row in rows:
-                self._note_edge(EdgeChange(Content(row[1], row[3]), None))
-
-    def _replace_edge(self, key: EdgeKey, props: bytes) -> Content:
-        """Give an edge that is there other props. Return what it had."""
-        before = Content(key[1], self._found("find_edge", *key)[0])
-        self._run("update_edge", props, *self._stamp, *key)
-        return before
+            self._connection.executemany(_SQL["delete_edge"], rows)
+            self.edge_count -= len(rows)
 
     def _note_new_node(self, number: int, op: UpsertNode, props: bytes) -> None:
         self._insert_vectors(number, op.vectors or {})
@@ -189,19 +167,12 @@ class Changes:
         if len(self._nodes) >= _AT_A_TIME:
             self.tell()
 
-    def _note_edge(self, change: EdgeChange) -> None:
-        self.edge_count += (change.after is not None) - (change.before is not None)
-        self._edges.append(change)
-        if len(self._edges) >= _AT_A_TIME:
-            self.tell()
-
     def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
         return self._connection.execute(_SQL[statement], values).fetchone()
 
     def _required(self, op: MergeProps, what: str, statement: str, *values: Any) -> tuple[Any, ...]:
         row = self._one(statement, *values)
-        if op.if_version is not None:
-            _check_version(row, op.if_version, what)
+        _check_version(row, op.if_version, what)
         if row is None:
             raise RefusedError(f"{what} is not there")
         return row
@@ -214,8 +185,10 @@ class Changes:
         self._connection.execute(_SQL[statement], values)
 
 
-def _check_version(row: tuple[Any, ...] | None, asked: int, what: str) -> None:
-    """Check the version of what was found: its last column."""
+def _check_version(row: tuple[Any, ...] | None, asked: int | None, what: str) -> None:
+    """Check the version of what was found, which is its last column, if one is asked for."""
+    if asked is None:
+        return
     if row is None:
         raise RefusedError(f"{what} is not there, and was to have version {asked}")
     if row[-1] != asked:

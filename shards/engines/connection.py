@@ -18,6 +18,10 @@ _WAL_SIZE_BYTES_MAX: Final = 4_194_304
 _BUSY_MS: Final = 5_000
 
 
+# Of files that this version reads and writes.
+FORMAT: Final = 1
+
+
 def open_file(path: Path, *, is_new: bool = False) -> apsw.Connection:
     """Open a file in which every commit is on disk before it returns. One that is not there is made if it is to be new;
     otherwise that raises ShardUnavailableError.
@@ -26,6 +30,8 @@ def open_file(path: Path, *, is_new: bool = False) -> apsw.Connection:
     with told():
         connection = apsw.Connection(str(path), flags=flags)
         try:
+            if connection.pragma("user_version") > FORMAT:
+                raise ShardUnavailableError(f"{path.name} was written by a newer version of Argosy")
             connection.set_busy_timeout(_BUSY_MS)
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "full")
@@ -48,6 +54,7 @@ def new_file(path: Path) -> Iterator[apsw.Connection]:
             connection.pragma("journal_mode", "off")
             connection.pragma("synchronous", "full")
             with roomy(connection), transaction(connection):
+                connection.pragma("user_version", FORMAT)
                 yield connection
             connection.pragma("journal_mode", "wal")
         finally:

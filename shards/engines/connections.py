@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from argosy.errors import WrongOwnerError
+from argosy.errors import ShardUnavailableError, WrongOwnerError
 from argosy.shards.engines.connection import open_file, told
 from argosy.shards.engines.folder import Folder
 
@@ -91,12 +91,17 @@ class Connections:
         finally:
             self._write_lock.release()
 
+    def finish(self) -> None:
+        """Close what is not in use, once nobody writes any more."""
+        with self._write_lock, self._lock:
+            self._close_unused()
+
     def leave(self, folder: Folder, incarnation: uuid.UUID) -> None:
         """Refuse everything from now on, and have the file removed once the last read has ended: those that go on are
         stopped.
         """
+        self._leaving = _Leaving(folder, incarnation)  # before it is one's turn: a bulk load sees it, and ends
         with self._write_lock, self._lock:
-            self._leaving = _Leaving(folder, incarnation)
             self._close_unused()
             for connection in self._reading:
                 connection.interrupt()
@@ -131,7 +136,7 @@ class Connections:
         self._opened.disconnected()
 
     def _remove_if_unused(self) -> None:
-        if self._leaving is not None and not self._reading:
+        if self._leaving is not None and not self._reading and self._writer is None:
             self._leaving.folder.remove(self._leaving.incarnation, self.path)
 
 
@@ -148,6 +153,7 @@ class OpenGraphs:
         self._lock = threading.Lock()
         self._graphs: OrderedDict[Connections, None] = OrderedDict()
         self._connections = 0
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._graphs)
@@ -158,9 +164,11 @@ class OpenGraphs:
 
     def used(self, graph: Connections, *, connected: bool) -> None:
         """Note that a graph uses a connection now, and whether that is a new one: then others' are closed, where there
-        are too many.
+        are too many. Raises ShardUnavailableError when all are being closed.
         """
         with self._lock:
+            if self._is_closed:
+                raise ShardUnavailableError("the shard is stopping")
             self._graphs[graph] = None
             self._graphs.move_to_end(graph)
             self._connections += connected
@@ -180,8 +188,12 @@ class OpenGraphs:
                 self._graphs[graph] = None
 
     def close(self) -> None:
-        for graph in list(self._graphs):
-            self.forget(graph)
+        """Let nobody begin, wait for those who write, and close what is not read."""
+        with self._lock:
+            self._is_closed = True
+            graphs = list(self._graphs)
+        for graph in graphs:
+            graph.finish()
 
     def _make_room(self, user: Connections) -> None:
         for _ in range(len(self._graphs)):

@@ -1,8 +1,8 @@
-"""The contract of what is kept of nodes and edges for one kind of question: their text, vectors, counts. One per graph.
+"""The contract of what is kept of nodes for one kind of question: their words, their vectors. One per graph.
 
 What is derived is told of every change within the transaction that makes it, and writes what it keeps there: so it
-holds what the nodes and edges hold, after a kill, too. It keeps nothing of a change in memory, since the transaction
-may yet be rolled back.
+holds what the nodes hold, after a kill, too. It keeps nothing of a change in memory, since the transaction may yet be
+rolled back.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import apsw
 
 
 class Content(NamedTuple):
-    """label: of a node, or the type of an edge. props: the JSON object."""
+    """props: the JSON object."""
 
     label: str
     props: bytes
@@ -31,13 +31,6 @@ class NodeChange(NamedTuple):
     vectors: dict[str, list[float]] | None
 
 
-class EdgeChange(NamedTuple):
-    before: Content | None
-    after: Content | None
-
-
 class Derived(Protocol):
-    def changed(
-        self, connection: apsw.Connection, nodes: Sequence[NodeChange], edges: Sequence[EdgeChange], version: int
-    ) -> None:
+    def changed(self, connection: apsw.Connection, nodes: Sequence[NodeChange]) -> None:
         """Take in changes of one batch, in order; a large batch is told in parts. GraphInputError refuses the batch."""

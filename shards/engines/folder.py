@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from argosy.errors import SettingError
+from argosy.errors import SettingError, ShardUnavailableError
 from argosy.graph.facts import GraphName, GraphRef
-from argosy.shards.engines.connection import open_file, told, transaction
+from argosy.shards.engines.connection import FORMAT, open_file, told, transaction
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "folder")
@@ -42,8 +42,10 @@ class Folder:
             self._db = open_file(root / "folder.db", is_new=True)
             self.member_id = self._member()
             self._finish_drops()
-        except BaseException:
+        except BaseException as error:
             os.close(self._held)
+            if isinstance(error, ShardUnavailableError):
+                raise SettingError(f"{root} cannot be a shard's folder: {error}") from error
             raise
 
     def path_of(self, ref: GraphRef) -> Path:
@@ -94,7 +96,7 @@ class Folder:
             if self._db.pragma("user_version") == 0:
                 self._db.execute(_SQL["make_folder"])
                 self._db.execute(_SQL["insert_member"], (uuid.uuid4().bytes,))
-                self._db.pragma("user_version", 1)
+                self._db.pragma("user_version", FORMAT)
             return uuid.UUID(bytes=self._db.execute(_SQL["read_member"]).get)
 
     def _finish_drops(self) -> None:

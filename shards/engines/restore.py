@@ -10,7 +10,7 @@ import msgspec
 from argosy.errors import GraphInputError
 from argosy.graph.ops import Op, Props, UpsertEdge, UpsertNode, check_ops
 from argosy.shards.engines.changes import encode_props, float32, named_edge
-from argosy.shards.engines.derived import Content, Derived, EdgeChange, NodeChange
+from argosy.shards.engines.derived import Content, Derived, NodeChange
 from argosy.shards.engines.exchange import (
     FORMAT,
     AppliedLine,
@@ -40,7 +40,6 @@ class Restore:
         self._digest = hashlib.sha256()
         self._counts: dict[type[Line], int] = dict.fromkeys((NodeLine, EdgeLine, AppliedLine, TokenLine), 0)
         self._nodes: list[NodeChange] = []
-        self._edges: list[EdgeChange] = []
         self._graph: GraphLine | None = None
         self._is_whole = False
 
@@ -87,7 +86,7 @@ class Restore:
                 token = (line.epoch, line.place, line.attempt, line.used_at_ms)
                 self._run("insert_token", line.session_id.bytes, *token)
         self._counts[type(line)] += 1
-        if len(self._nodes) + len(self._edges) >= _AT_A_TIME:
+        if len(self._nodes) >= _AT_A_TIME:
             self._tell()
 
     def _put_node(self, line: NodeLine) -> None:
@@ -105,7 +104,6 @@ class Restore:
         _check(UpsertEdge(line.src, line.type, line.dst, props))
         text = encode_props(props)
         self._run("insert_edge", line.src, line.type, line.dst, text, line.version, line.turn_id, line.step_key)
-        self._edges.append(EdgeChange(None, Content(line.type, text)))
 
     def _check_end(self, end: EndLine) -> None:
         if (end.nodes, end.edges, end.applied, end.tokens) != tuple(self._counts.values()):
@@ -122,10 +120,9 @@ class Restore:
         self._connection.execute(_BATCH["update_meta"], (graph.version, *counts, graph.forgotten_ms))
 
     def _tell(self) -> None:
-        version = 0 if self._graph is None else self._graph.version
         for each in self._derived:
-            each.changed(self._connection, self._nodes, self._edges, version)
-        self._nodes, self._edges = [], []
+            each.changed(self._connection, self._nodes)
+        self._nodes = []
 
     def _run(self, statement: str, *values: Any) -> None:
         self._connection.execute(_SQL[statement], values)

@@ -101,7 +101,7 @@ class SqliteEngine:
         return found
 
     def close(self) -> None:
-        """Close what is not in use, and give the folder up."""
+        """Let nobody begin, wait for those who write, and give the folder up."""
         with self._making, self._lock:
             self._opened.close()
             self._folder.close()

@@ -87,13 +87,18 @@ class SqliteGraph:
             try:
                 with transaction(connection):
                     writer = Writer(connection, self._finder.derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
-                    applied = writer.load(ref, batches, source)
+                    applied = writer.load(ref, self._unless_dropped(batches), source)
             except RefusedError as error:
                 return Applied(0, -1, str(error))
             self._meta = writer.meta
             if self._listener is not None:
                 self._listener((), applied.version)
         return applied
+
+    def _unless_dropped(self, batches: Iterable[Sequence[Op]]) -> Iterator[Sequence[Op]]:
+        for batch in batches:
+            self._connections.check()
+            yield batch
 
     def export(self, ref: GraphRef) -> Iterator[bytes]:
         self._meta.check_read(ref)

@@ -19,7 +19,7 @@ import apsw
 import msgspec
 
 from argosy.graph.facts import Hit
-from argosy.shards.engines.derived import EdgeChange, NodeChange
+from argosy.shards.engines.derived import NodeChange
 from argosy.shards.engines.reader import node_of
 from argosy.shards.engines.words import Phrase, phrases_of, words_of
 from argosy.statements import load_statements
@@ -34,9 +34,7 @@ _SQL: Final = load_statements("argosy.shards.engines", "text")
 class TextIndex:
     """Of one graph. It keeps nothing in memory."""
 
-    def changed(
-        self, connection: apsw.Connection, nodes: Sequence[NodeChange], _edges: Sequence[EdgeChange], _version: int
-    ) -> None:
+    def changed(self, connection: apsw.Connection, nodes: Sequence[NodeChange]) -> None:
         built_to = _built_to(connection)
         for node in nodes:
             if built_to is None or node.number > built_to:

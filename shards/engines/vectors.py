@@ -23,7 +23,7 @@ import numpy as np
 from argosy.errors import GraphDeadlineError, GraphInputError
 from argosy.graph.facts import Hit
 from argosy.shards.engine import Interrupt
-from argosy.shards.engines.derived import EdgeChange, NodeChange
+from argosy.shards.engines.derived import NodeChange
 from argosy.shards.engines.nearest import Floats, Held, Layers, Matrix, best_of, units_of
 from argosy.shards.engines.reader import node_of
 from argosy.statements import load_statements
@@ -46,9 +46,7 @@ class Vectors:
         self._owner = object()
         finalize(self, memory.gone.append, self._owner)
 
-    def changed(
-        self, connection: apsw.Connection, nodes: Sequence[NodeChange], _edges: Sequence[EdgeChange], _version: int
-    ) -> None:
+    def changed(self, connection: apsw.Connection, nodes: Sequence[NodeChange]) -> None:
         dimensions: dict[str, int | None] = {}
         for node in nodes:
             for name, numbers in (node.vectors or {}).items():

@@ -80,6 +80,7 @@ class Writer:
         if dangling := self._connection.execute(_SQL["dangling_edge"], (version,)).fetchone():
             raise RefusedError(f"{named_edge(dangling)} lacks one of its nodes")
         self._count(changes)
+        self.meta = self.meta._replace(edge_count=self._connection.execute(_SQL["count_edges"]).get)
         self._store_meta()
         return Applied(version)
 
