@@ -769,6 +769,9 @@ class Settings(BaseSettings):
     graph_timeout_s: Seconds = Field(
         default=10.0, description="How long a call about a graph may take, with what is tried again, if nobody says."
     )
+    graph_stream_timeout_s: Seconds = Field(
+        default=600.0, description="How long an export of a graph through a gateway may take."
+    )
     graph_cache_s: float = Field(
         default=5.0, gt=0, le=300, description="Age at which it is read again on which shard a graph is."
     )

@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
-from argosy.gateway import fleet_views, openapi, openapi_document, views
+from argosy.gateway import fleet_views, graph_asked, graph_views, openapi, openapi_document, views
 from argosy.gateway.boundary import Boundary, answer_problem
 from argosy.gateway.browser_guard import BrowserGuard
 from argosy.gateway.explain import Explanation
+from argosy.gateway.graph_problems import GRAPH_ERRORS
 from argosy.gateway.problems import Problem, ProblemBody
 from argosy.gateway.routes import (
     batch,
@@ -22,6 +23,8 @@ from argosy.gateway.routes import (
     enqueue,
     events,
     fleet,
+    graph_data,
+    graphs,
     health,
     inbox,
     leaders,
@@ -32,6 +35,9 @@ from argosy.gateway.routes import (
 from argosy.gateway.state import State, make_state
 from argosy.gateway.stop_signal import on_stop
 from argosy.gateway.turn_request import BatchLine, TurnPosted
+from argosy.graph.graphs import open_graphs
+from argosy.graph.transport import Connect
+from argosy.graph.transports.grpc import GrpcConnect
 from argosy.logs.open import open_writer
 from argosy.secret import load_keys
 from argosy.store.patience import when_ready
@@ -49,6 +55,22 @@ SHAPES: Final = [
     fleet.WorkflowPage,
     fleet_views.FleetPage,
     fleet_views.FleetPartitionPage,
+    *graph_asked.OPS,
+    graph_asked.BatchPosted,
+    graph_asked.GraphPosted,
+    graph_asked.NeighborsPosted,
+    graph_asked.QueryPosted,
+    graph_asked.RecallPosted,
+    graph_asked.SearchPosted,
+    graph_views.AppliedView,
+    graph_views.GraphDetail,
+    graph_views.GraphPage,
+    graph_views.NeighborhoodView,
+    graph_views.NodePage,
+    graph_views.QueryAnswer,
+    graph_views.Recollection,
+    graph_views.SearchAnswer,
+    graph_views.SummaryView,
     leaders.LeaderList,
     openapi.LineAnswer,
     openapi.Sent,
@@ -62,11 +84,14 @@ SHAPES: Final = [
 ]
 
 
-def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: bool = True) -> FastAPI:
+def create_app(
+    settings: Settings, clock: Clock | None = None, *, connect: Connect | None = None, has_signals: bool = True
+) -> FastAPI:
     """Return the app. Its lifespan opens Postgres and the log when the app starts, and closes them when it stops.
 
     The app starts without Postgres, too, and works once Postgres is back. has_signals: the first signal that ends the
     process also ends the open streams; without it, the code that ends the app calls app.state.gateway.drain() first.
+    connect: how shards are reached; over gRPC unless it is given.
     Raises at start: LogUnavailableError, SettingError.
     """
     clock = clock or SystemClock()
@@ -75,20 +100,21 @@ def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: b
         title="Argosy",
         version="1",
         description="Durable turns of agent sessions: accepted means durable, one at a time, in order.",
-        lifespan=_lifespan(settings, clock, has_signals),
+        lifespan=_lifespan(settings, clock, connect, has_signals),
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,  # see routes/console.py
         redoc_url=None,
         routes=list(plain),
     )
-    routers = [each.router for each in (turns, events, inbox, resume, sessions, fleet, leaders, health, console)]
+    modules = (turns, events, inbox, resume, sessions, graphs, graph_data, fleet, leaders, health, console)
+    routers = [each.router for each in modules]
     if settings.gateway_metrics:
         routers.append(health.metrics_router)
     for router in routers:
         app.include_router(router)
     app.state.routes = [*plain, *(route for router in routers for route in router.routes)]
-    for error in (Problem, StoreUnavailableError, TimeoutError, RequestValidationError, HTTPException):
+    for error in (Problem, *GRAPH_ERRORS, StoreUnavailableError, TimeoutError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(BrowserGuard, settings=settings)
     app.add_middleware(Boundary, clock=clock, plain=plain)
@@ -97,7 +123,7 @@ def create_app(settings: Settings, clock: Clock | None = None, *, has_signals: b
 
 
 def _lifespan(
-    settings: Settings, clock: Clock, has_signals: bool
+    settings: Settings, clock: Clock, connect: Connect | None, has_signals: bool
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -106,10 +132,12 @@ def _lifespan(
         async with open_pool(reading, settings.state_db_uri) as pool:
             writer = await when_ready(lambda: open_writer(settings, settings.state_db_uri))
             try:
-                state = make_state(settings, clock, pool, writer, keys)
-                app.state.gateway = state
-                async with _running(state, has_signals):
-                    yield
+                reach = connect or GrpcConnect(keys.shards, clock, settings)
+                async with open_graphs(reading, pool, reach, is_settled=True, clock=clock) as found:
+                    state = make_state(settings, clock, pool, writer, keys, found)
+                    app.state.gateway = state
+                    async with _running(state, has_signals):
+                        yield
             finally:
                 await writer.close()
 

@@ -14,12 +14,14 @@ from argosy.gateway.openapi import REF
 from argosy.gateway.problems import Problem
 from argosy.graph import ops
 from argosy.graph.facts import Direction
+from argosy.graph.recall import BUDGET_MAX
 
 Asked = TypeVar("Asked")
 
 ROWS_DEFAULT: Final = 1_000
 NODES_DEFAULT: Final = 100
 HITS_DEFAULT: Final = 10
+TOKENS_DEFAULT: Final = 1_000
 DEPTH_MAX: Final = 8  # beyond that, a neighbourhood is most of a graph
 OPS: Final = (ops.UpsertNode, ops.UpsertEdge, ops.MergeProps, ops.DeleteNode, ops.DeleteEdge)
 # A body beside what has a bound of its own: a vector of DIMENSION_MAX numbers, names, and JSON's own signs.
@@ -37,7 +39,6 @@ _Ops = Annotated[
     ),
 ]
 _Limit = Annotated[int, msgspec.Meta(ge=1)]
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=ops.NAME_SIZE_BYTES_MAX)]
 
 
@@ -86,6 +87,14 @@ class SearchPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     text: str = ""
     vector: Vector | None = None
     limit: _Limit = HITS_DEFAULT
+
+
+class RecallPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a graph has about a text, within a budget of tokens, which are estimated."""
+
+    text: str
+    budget_tokens: Annotated[int, msgspec.Meta(ge=1, le=BUDGET_MAX)] = TOKENS_DEFAULT
+    vector: Vector | None = None
 
 
 _batch: Final = msgspec.json.Decoder(BatchPosted)

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import msgspec
 
 from argosy.graph.facts import Answer, Edge, Hit, LabelCount, Neighborhood, Node, Source, Stats, Summary
+from argosy.graph.prompt import summary_text
+from argosy.graph.recall import Recalled
 from argosy.store.graph import GraphRow
 
 Props = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
@@ -98,13 +100,13 @@ class HitView(msgspec.Struct, kw_only=True):
     score: float
 
 
-class Found(msgspec.Struct, kw_only=True):
+class SearchAnswer(msgspec.Struct, kw_only=True):
     """The best first."""
 
     hits: list[HitView]
 
 
-class Rows(msgspec.Struct, kw_only=True):
+class QueryAnswer(msgspec.Struct, kw_only=True):
     """is_cut: there are more rows than `limit`."""
 
     columns: list[str]
@@ -121,10 +123,32 @@ class LabelView(msgspec.Struct, kw_only=True):
 
 
 class SummaryView(msgspec.Struct, kw_only=True):
-    """The schema that a graph has come to have. edges: by type."""
+    """The schema that a graph has come to have. edges: by type. text: the same, for a prompt."""
 
     nodes: list[LabelView]
     edges: list[LabelView]
+    text: str
+
+
+class FactView(msgspec.Struct, kw_only=True):
+    """A node or an edge, in one line. ids: of the node, or of the two nodes. score: comparable within one answer."""
+
+    text: str
+    ids: list[str]
+    version: int
+    source: FactSource | None
+    score: float
+
+
+class Recollection(msgspec.Struct, kw_only=True):
+    """What a graph has about a text. text: the lines of the facts, the most relevant first. tokens: of the text,
+    estimated. is_cut: there was more.
+    """
+
+    text: str
+    facts: list[FactView]
+    tokens: int
+    is_cut: bool
 
 
 class AppliedView(msgspec.Struct, kw_only=True):
@@ -184,16 +208,34 @@ def neighborhood(found: Neighborhood) -> NeighborhoodView:
     )
 
 
-def hits(found: list[Hit]) -> Found:
-    return Found(hits=[HitView(node=node(each.node), score=each.score) for each in found])
+def hits(found: list[Hit]) -> SearchAnswer:
+    return SearchAnswer(hits=[HitView(node=node(each.node), score=each.score) for each in found])
 
 
-def rows(answer: Answer) -> Rows:
-    return Rows(columns=answer.columns, rows=answer.rows, is_cut=answer.is_cut)
+def rows(answer: Answer) -> QueryAnswer:
+    return QueryAnswer(columns=answer.columns, rows=answer.rows, is_cut=answer.is_cut)
 
 
 def summary(found: Summary) -> SummaryView:
-    return SummaryView(nodes=[_label(each) for each in found.nodes], edges=[_label(each) for each in found.edges])
+    return SummaryView(
+        nodes=[_label(each) for each in found.nodes],
+        edges=[_label(each) for each in found.edges],
+        text=summary_text(found),
+    )
+
+
+def recollection(found: Recalled) -> Recollection:
+    facts = [
+        FactView(
+            text=fact.text,
+            ids=list(fact.ids),
+            version=fact.version,
+            source=_source(fact.source),
+            score=fact.score,
+        )
+        for fact in found.facts
+    ]
+    return Recollection(text=found.text, facts=facts, tokens=found.tokens, is_cut=found.is_cut)
 
 
 def _label(found: LabelCount) -> LabelView:

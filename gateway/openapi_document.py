@@ -15,6 +15,8 @@ from fastapi.openapi.utils import get_openapi
 from argosy.gateway.openapi import REF, answers, content, problems
 from argosy.gateway.openapi_examples import EXAMPLES
 from argosy.gateway.problems import KINDS
+from argosy.graph import ops
+from argosy.graph.facts import GraphState
 from argosy.names import KEY_PATTERN, NAME_PATTERN, NAME_SIZE_BYTES_MAX, TENANT_PATTERN
 from argosy.turn.events import STEP_STATUS_AFTER, Event, WireEvent
 from argosy.turn.status import Status
@@ -24,12 +26,14 @@ _TAGS: Final = [
     {"name": "turns", "description": "Requests to sessions: posted, watched, steered."},
     {"name": "sessions", "description": "Ordered streams of turns."},
     {"name": "events", "description": "What happened and what happens: pages of history, and live streams."},
+    {"name": "graphs", "description": "Memory: property graphs of a tenant, each by its name."},
     {"name": "fleet", "description": "For operators: workers, partitions, leaders, what could not be read."},
     {"name": "health", "description": "Of the process that answers."},
 ]
 # Fields that hold one of a closed list of words.
 _WORDS: Final[dict[tuple[str, str], Sequence[str]]] = {
     ("Explanation", "status"): tuple(Status),
+    ("GraphDetail", "state"): tuple(GraphState),
     ("Head", "status"): tuple(Status),
     ("Problem", "code"): tuple(KINDS),
     ("Sent", "status"): tuple(Status),
@@ -41,11 +45,32 @@ _WORDS: Final[dict[tuple[str, str], Sequence[str]]] = {
     ("Wait", "kind"): tuple(WaitKind),
 }
 # Shapes that clients send.
-_POSTED: Final = ("BatchLine", "TurnPosted")
+_POSTED: Final = (
+    "BatchLine",
+    "BatchPosted",
+    "DeleteEdge",
+    "DeleteNode",
+    "GraphPosted",
+    "MergeProps",
+    "NeighborsPosted",
+    "QueryPosted",
+    "RecallPosted",
+    "SearchPosted",
+    "TurnPosted",
+    "UpsertEdge",
+    "UpsertNode",
+)
 # The schemas of fields and parameters that hold, as text, a turn's id, or the name of a session or a signal.
 _ID: Final = {"type": "string", "format": "uuid"}
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": NAME_SIZE_BYTES_MAX, "pattern": NAME_PATTERN}
-_PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {"turn_id": _ID, "session": _NAME, "name": _NAME}
+_NAME_IN_GRAPH: Final = _NAME | {"maxLength": ops.NAME_SIZE_BYTES_MAX}
+_PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {
+    "turn_id": _ID,
+    "session": _NAME,
+    "name": _NAME,
+    "graph": _NAME_IN_GRAPH,
+    "node": _NAME_IN_GRAPH,
+}
 _ID_FIELDS: Final = re.compile(r"(requested_)?turn_id|(signal|cancel|resume)_id")
 
 
@@ -70,6 +95,7 @@ _PREFER = _header("Prefer", "`wait=N`: answer 200 with the ended turn when it en
 _LAST_EVENT_ID = _header("Last-Event-ID", "A stream goes on after this event, whatever `from` says.", maxLength=100)
 # Headers that the code of FastAPI's routes reads from the request, so that FastAPI does not know of them; by operation.
 _READ_HEADERS: Final = {
+    "apply_ops": _KEY,
     "get_session_events": _LAST_EVENT_ID,
     "get_turn_events": _LAST_EVENT_ID,
     "post_resume": _KEY,

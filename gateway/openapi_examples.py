@@ -36,6 +36,23 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
             "details": {},
         }
     ],
+    "GraphPosted": [{"graph": "customers"}],
+    "BatchPosted": [
+        {
+            "ops": [
+                {"op": "upsert_node", "id": "ada", "label": "Person", "props": {"born": 1815}},
+                {"op": "upsert_node", "id": "bob", "label": "Person"},
+                {"op": "upsert_edge", "src": "ada", "type": "KNOWS", "dst": "bob", "props": {"since": 1833}},
+            ],
+            "idempotency_key": "import-7",
+        }
+    ],
+    "QueryPosted": [
+        {"cypher": "MATCH (a:Person {id: $id})-[:KNOWS]->(b) RETURN b.id, b.born", "params": {"id": "ada"}}
+    ],
+    "NeighborsPosted": [{"ids": ["ada"], "types": ["KNOWS"], "direction": "out", "depth": 2}],
+    "SearchPosted": [{"text": "ada"}],
+    "RecallPosted": [{"text": "whom does ada know?", "budget_tokens": 500}],
     "Problem": [
         {
             "type": "urn:argosy:problem:turn_not_found",

@@ -6,13 +6,17 @@ Later on everything may go away and come back: a running process never stops for
 import uuid
 
 from argosy import telemetry
+from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.gateway.log_monitor import check_start
+from argosy.graph.seed import Seed
+from argosy.graph.transports.grpc import GrpcConnect
 from argosy.logs.open import open_writer
-from argosy.secret import load_secret
+from argosy.secret import load_keys
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
+from argosy.store.graph import Directory
 from argosy.store.lane_log import LaneLogs
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
@@ -21,14 +25,14 @@ log = telemetry.logger()
 
 
 async def preflight(settings: Settings) -> None:
-    """Return when Postgres and the log answer and fit this gateway.
+    """Return when Postgres, the log and, before they are members, the shards answer and fit this gateway.
 
-    Raises: SettingError, StoreUnavailableError, LogUnavailableError.
+    Raises: SettingError, StoreUnavailableError, LogUnavailableError, ShardUnavailableError.
     """
     dsn = settings.state_db_uri
     if not dsn:
         raise SettingError("STATE_DB_URI is not set: name the Postgres that holds the truth, or run `argosy up`")
-    load_secret(settings.graph_service_auth_secret, settings.argosy_data_dir)
+    keys = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir)
     for warning in await store_preflight.check(dsn):
         log.warning(telemetry.STORE_WARNING, warning=warning)
     if missing := await migrate.pending(dsn):
@@ -43,5 +47,8 @@ async def preflight(settings: Settings) -> None:
     async with open_pool(settings, dsn) as pool:
         lane_logs = LaneLogs(pool, settings.lane)
         recorded = await when_ready(lambda: lane_logs.find(uuid.UUID(int=0), settings.heartbeat_ttl_s))
+        clock = SystemClock()
+        seed = Seed(Directory(pool), GrpcConnect(keys.shards, clock, settings), clock)
+        await seed.settle(settings.graph_service_endpoints, settings.argosy_ready_s)
     if reason := check_start(writer.identity, recorded, settings.topic):
         raise SettingError(reason)

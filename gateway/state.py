@@ -19,6 +19,7 @@ from argosy.gateway.stream.streams import Streams
 from argosy.gateway.together import Together
 from argosy.gateway.turn_request import Admission
 from argosy.gateway.waiting import Waiting
+from argosy.graph.graphs import Graphs
 from argosy.log import LogWriter
 from argosy.secret import Keys
 from argosy.store.inbox import UnreadBounds
@@ -40,6 +41,7 @@ class State:
     connections: WorkerConnections
     more_events: MoreEvents
     streams: Streams
+    graphs: Graphs
     waiting: Waiting
     admission: Admission
     enqueue: Enqueue
@@ -72,7 +74,7 @@ class State:
         return names.DEFAULT_TENANT if given is None else names.tenant(given)
 
 
-def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, keys: Keys) -> State:
+def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, keys: Keys, graphs: Graphs) -> State:
     """Compose the state; open nothing."""
     read_timeout_s = min(settings.state_db_timeout_s, 2.0)
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
@@ -90,6 +92,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         connections=connections,
         more_events=Together(MovedTurns(pool)),
         streams=Streams(settings.gateway_streams_max, settings.gateway_tenant_streams_max),
+        graphs=graphs,
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_monitor, pool, catalog, poking, clock),

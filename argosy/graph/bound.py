@@ -4,7 +4,7 @@ What is tried again is said with each call: argosy/graph/line.py.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from argosy.graph.facts import (
@@ -46,7 +46,7 @@ class Asked(Protocol):
         incarnation: uuid.UUID | None = None,
     ) -> T: ...
 
-    def export(self, name: GraphName, deadline_s: float) -> AsyncIterator[bytes]: ...
+    def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]: ...
 
 
 class BoundGraph:
@@ -157,7 +157,7 @@ class BoundGraph:
             self._incarnation,
         )
 
-    def export(self, *, deadline_s: float | None = None) -> AsyncIterator[bytes]:
+    def export(self, *, deadline_s: float | None = None) -> AsyncGenerator[bytes, None]:
         """Yield a consistent copy, as lines with their line ends."""
         return self._graphs.export(self.name, self._graphs.timeout_s if deadline_s is None else deadline_s)
 

@@ -11,7 +11,7 @@ Rules:
 import asyncio
 import builtins
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -186,7 +186,7 @@ class Graphs:
         line = await self._members.line(row.shard)
         return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again)
 
-    async def export(self, name: GraphName, deadline_s: float) -> AsyncIterator[bytes]:
+    async def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph."""
         until_s = self._clock.monotonic_s() + deadline_s
         row = await self._read(name, until_s)
@@ -234,11 +234,18 @@ class Graphs:
 
 @asynccontextmanager
 async def open_graphs(
-    settings: Settings, pool: Pool, connect: Connect, *, own_endpoint: str = "", clock: Clock | None = None
+    settings: Settings,
+    pool: Pool,
+    connect: Connect,
+    *,
+    own_endpoint: str = "",
+    is_settled: bool = False,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Graphs]:
     """Open the graphs for a process: the members are seeded, and watched as long as the graphs are open.
 
-    own_endpoint: of the shard that this process has started, when it has. Raises as `Seed.settle`.
+    own_endpoint: of the shard that this process has started, when it has. is_settled: this process has seen to the
+    first members before, and Postgres may be away now. Raises as `Seed.settle`.
     """
     clock = clock or SystemClock()
     directory = Directory(pool)
@@ -246,7 +253,7 @@ async def open_graphs(
     seed = Seed(directory, connect, clock)
     if own_endpoint:
         await seed.settle_own(own_endpoint, settings.argosy_ready_s)
-    else:
+    elif not is_settled:
         await seed.settle(settings.graph_service_endpoints, settings.argosy_ready_s)
     watching = asyncio.create_task(members.watch(), name="shard-watch")
     try:

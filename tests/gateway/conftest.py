@@ -18,6 +18,7 @@ from argosy.store import migrate
 from tests.conftest import fresh_database, in_thread
 from tests.gateway.conformance import Document
 from tests.gateway.rows import Rows
+from tests.harness.tcp_proxy import PostgresProxy
 
 OpenGateway = Callable[..., Awaitable[httpx2.AsyncClient]]
 
@@ -93,3 +94,12 @@ async def rows(gateway_dsn: str, tenant: str) -> AsyncIterator[Rows]:
     connection = await asyncpg.connect(gateway_dsn, server_settings={"search_path": "argosy"})
     yield Rows(connection, tenant)
     await connection.close()
+
+
+@pytest.fixture
+async def proxy(gateway_dsn: str) -> AsyncIterator[PostgresProxy]:
+    """Between a gateway and its Postgres."""
+    proxy = PostgresProxy(gateway_dsn)
+    await proxy.allow()
+    yield proxy
+    await proxy.close()

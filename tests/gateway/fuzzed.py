@@ -14,16 +14,29 @@ import schemathesis
 ACCEPTED_WITHIN_S: Final = 10.0
 # A workflow that a worker of the fleet has.
 WORKFLOW: Final = "echo"
+# A made-up name is that of no graph, and the fleet of the fuzzer has no shard to make one on.
+_OF_GRAPHS: Final = frozenset(
+    {"graph_not_found", "invalid_cursor", "invalid_graph", "invalid_graph_input", "unconfirmed"}
+)
 REFUSALS: Final[dict[str, frozenset[str]]] = {
+    "apply_ops": _OF_GRAPHS,
+    "create_graph": _OF_GRAPHS | {"shard_unavailable"},
+    "delete_graph": _OF_GRAPHS,
+    "export_graph": _OF_GRAPHS,
     "explain_turn": frozenset({"turn_not_found"}),
     "get_fleet": frozenset({"invalid_cursor", "operators_only"}),
+    "get_graph": _OF_GRAPHS,
     "get_healthz": frozenset(),
     "get_leaders": frozenset({"operators_only"}),
+    "get_neighbors": _OF_GRAPHS,
+    "get_node": _OF_GRAPHS,
     "get_readyz": frozenset(),
     "get_session": frozenset({"invalid_session", "session_not_found"}),
     "get_turn": frozenset({"turn_not_found"}),
     "get_turn_events": frozenset({"invalid_event_id", "invalid_parameter", "turn_not_found"}),
     "list_dead_letters": frozenset({"invalid_cursor"}),
+    "list_graphs": _OF_GRAPHS,
+    "list_nodes": _OF_GRAPHS,
     "list_partitions": frozenset({"invalid_cursor", "operators_only"}),
     "list_session_turns": frozenset({"invalid_cursor", "invalid_session", "session_not_found"}),
     "list_sessions": frozenset({"invalid_cursor"}),
@@ -32,6 +45,10 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     "post_resume": frozenset({"not_parked", "turn_ended", "turn_not_found"}),
     "post_resume_all": frozenset(),
     "post_signal": frozenset({"idempotency_mismatch", "invalid_request", "turn_ended", "turn_not_found"}),
+    "query_graph": _OF_GRAPHS,
+    "recall_from_graph": _OF_GRAPHS,
+    "search_graph": _OF_GRAPHS,
+    "summarize_graph": _OF_GRAPHS,
     "post_turn": frozenset({"idempotency_mismatch", "invalid_request", "invalid_session", "unknown_workflow"}),
 }
 
@@ -75,6 +92,8 @@ def _is_true(code: str, case: Any) -> bool:
     match code:
         case "invalid_cursor":
             return "cursor" in query
+        case "unconfirmed":
+            return bool(query.get("confirm") != path["graph"])
         case "invalid_event_id" | "invalid_parameter":  # both are of a stream; Accept may ask for a page
             return "from" in query or "last-event-id" in headers
         case "invalid_session":  # its bound is in bytes

@@ -51,4 +51,4 @@ def test_it_finds_nothing(fleet: Fleet, schemathesis: Path, tmp_path: Path) -> N
 
     sys.stdout.write(ended.stdout)  # shown when it fails
     assert ended.returncode == 0, ended.stderr
-    assert "Tested: 18" in ended.stdout
+    assert "Tested: 31" in ended.stdout

@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -17,14 +16,6 @@ from tests.gateway.rows import Rows
 from tests.harness.tcp_proxy import PostgresProxy
 
 ECHO = {"workflow": "echo", "input": 1}
-
-
-@pytest.fixture
-async def proxy(gateway_dsn: str) -> AsyncIterator[PostgresProxy]:
-    proxy = PostgresProxy(gateway_dsn)
-    await proxy.allow()
-    yield proxy
-    await proxy.close()
 
 
 async def answers_again(client: httpx2.AsyncClient, url: str, body: dict[str, object] | None = None) -> httpx2.Response:

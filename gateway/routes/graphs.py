@@ -1,0 +1,122 @@
+"""/v1/graphs, /v1/graphs/{graph}, …/export: the graphs of a tenant, each by its name.
+
+A name is one segment of the address, percent-encoded: `Acme/Corp` is Acme%2FCorp. `.` and `..` are refused, because
+clients and proxies remove them from addresses.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from argosy.gateway import graph_asked, graph_views, names
+from argosy.gateway.openapi import answers, content, problems
+from argosy.gateway.parameters import Cursor, Limit, page_size, strict
+from argosy.gateway.problems import Problem
+from argosy.gateway.routes.turns import json_response
+from argosy.gateway.state import state_of
+from argosy.graph.bound import BoundGraph
+from argosy.graph.ops import NAME_SIZE_BYTES_MAX
+
+router: Final = APIRouter(prefix="/v1/graphs", tags=["graphs"], dependencies=[strict])
+
+# What an address about one graph may answer besides 404, when its shard is asked.
+ASKED: Final = (404, 422, 504)
+_decoder: Final = msgspec.json.Decoder(graph_asked.GraphPosted)
+_DELETED: Final[dict[int | str, Any]] = {204: {"description": "It is gone"}}
+_EXPORTED: Final[dict[int | str, Any]] = {
+    200: {
+        "description": "A line per node and edge",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+
+
+def posted(shape: str) -> dict[str, Any]:
+    """Return what the OpenAPI document says of a route that reads a body of this shape."""
+    return {"requestBody": {"required": True, "content": content("application/json", shape)}}
+
+
+def graph_of(request: Request) -> BoundGraph:
+    """Return the graph that the address names, to be asked. Raises Problem when no graph can have that name."""
+    state = state_of(request)
+    return state.graphs.of(state.tenant_of(request), name_of(request))
+
+
+def name_of(request: Request) -> str:
+    """Return the name of a graph in the address. Raises Problem."""
+    return names.graph_name(names.path_segment(request.scope, 2))
+
+
+@router.get("", responses=answers("GraphPage"))
+async def list_graphs(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
+    """Graphs, in the order of their names."""
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    list_name = ("graphs", tenant)
+    after = "" if cursor is None else state.cursors.decode(list_name, cursor, tuple[str])[0]
+    size = page_size(limit, state.settings.page_size_max)
+    rows = await state.graphs.list(tenant, after, size + 1)
+    return json_response(
+        graph_views.GraphPage(
+            graphs=[graph_views.graph(row) for row in rows[:size]],
+            next=state.cursors.encode(list_name, (rows[size - 1].graph,)) if len(rows) > size else None,
+        )
+    )
+
+
+@router.post("", responses=answers("GraphView", 408, 413, 415, 422, 504), openapi_extra=posted("GraphPosted"))
+async def create_graph(request: Request) -> Response:
+    """Make a graph, or leave the one as it is that has the name."""
+    state = state_of(request)
+    tenant = state.tenant_of(request)
+    asked = await graph_asked.question(request, state.settings, _decoder)
+    row = await state.graphs.create(tenant, names.graph_name(asked.graph), ttl_s=asked.ttl_s)
+    return json_response(graph_views.graph(row))
+
+
+@router.get("/{graph}", responses=answers("GraphDetail", *ASKED))
+async def get_graph(graph: str, request: Request) -> Response:
+    """A graph: where it is, and what it has."""
+    state = state_of(request)
+    tenant, name = state.tenant_of(request), name_of(request)
+    stats = await state.graphs.of(tenant, name).stats()
+    return json_response(graph_views.detail(await state.graphs.find(tenant, name), stats))
+
+
+@router.delete("/{graph}", status_code=204, responses=_DELETED | problems(404, 422, 504))
+async def delete_graph(
+    graph: str,
+    request: Request,
+    confirm: Annotated[str, Query(max_length=NAME_SIZE_BYTES_MAX, description="The graph's name, once more.")] = "",
+) -> Response:
+    """Delete a graph for good. 503: nobody finds it any more; its data go when its shard is back."""
+    state = state_of(request)
+    tenant, name = state.tenant_of(request), name_of(request)
+    if confirm != name:
+        raise Problem("unconfirmed", "?confirm= is not the name of the graph, which would be lost for good")
+    await state.graphs.drop(tenant, name)
+    return Response(status_code=204)
+
+
+@router.get("/{graph}/export", responses=_EXPORTED | problems(*ASKED))
+async def export_graph(graph: str, request: Request) -> Response:
+    """A consistent copy, as lines of JSON: a header, nodes, edges, and an end with counts and a SHA-256. A copy without
+    its end is not whole: the answer was cut off.
+    """
+    state = state_of(request)
+    lines = graph_of(request).export(deadline_s=state.settings.graph_stream_timeout_s)
+    # What is wrong shows with the first lines: then there is no answer yet that could only be cut off.
+    first = await anext(lines, b"")
+    return StreamingResponse(_rest(first, lines), media_type="application/x-ndjson")
+
+
+async def _rest(first: bytes, lines: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(lines):
+        yield first
+        async for each in lines:
+            yield each
