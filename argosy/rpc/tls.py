@@ -5,6 +5,7 @@
 - Calls are signed in any case. TLS is for what they carry to stay secret.
 """
 
+import ssl
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +23,22 @@ class Tls(NamedTuple):
 
 
 def read_tls(cert: str, key: str, ca: str) -> Tls:
-    """Return what the files of SHARD_TLS_CERT, SHARD_TLS_KEY and SHARD_TLS_CA hold. Raises SettingError."""
-    return Tls(_read("SHARD_TLS_CERT", cert), _read("SHARD_TLS_KEY", key), _read("SHARD_TLS_CA", ca))
+    """Return what the files of SHARD_TLS_CERT, SHARD_TLS_KEY and SHARD_TLS_CA hold. Raises SettingError when gRPC could
+    not use it: gRPC itself would not say why.
+    """
+    read = Tls(_read("SHARD_TLS_CERT", cert), _read("SHARD_TLS_KEY", key), _read("SHARD_TLS_CA", ca))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        if cert:
+            context.load_cert_chain(cert, key, password="")  # without one it would ask at the terminal
+    except (ssl.SSLError, ValueError) as error:
+        raise SettingError(f"SHARD_TLS_CERT={cert}, SHARD_TLS_KEY={key}: {error}") from error
+    try:
+        if ca:
+            context.load_verify_locations(ca)
+    except ssl.SSLError as error:
+        raise SettingError(f"SHARD_TLS_CA={ca}: {error}") from error
+    return read
 
 
 def server_credentials(tls: Tls) -> grpc.ServerCredentials | None:
@@ -44,9 +59,6 @@ def _read(name: str, path: str) -> bytes:
     if not path:
         return b""
     try:
-        content = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise SettingError(f"{name}={path}: {error.strerror}") from error
-    if b"-----BEGIN " not in content:
-        raise SettingError(f"{name}={path} is no file in PEM")
-    return content

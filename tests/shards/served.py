@@ -12,6 +12,7 @@ from argosy.graph.transports.grpc import GrpcConnect, GrpcTransport
 from argosy.shards.engine import Engine
 from argosy.shards.server import ShardServer
 from tests.shards.plain_shard import PlainShard
+from tests.shards.shards import shard_of
 
 KEY: Final = b"k" * 32
 S: Final = 10.0
@@ -60,6 +61,21 @@ class Served:
         for opened in self._opened:
             await opened.close()
         await self.server.stop(0)
+
+
+@asynccontextmanager
+async def shard_over_grpc(engine: Engine, **settings: Any) -> AsyncIterator[GrpcTransport]:
+    """A transport to the shard that `shard_of` makes."""
+    async with shard_of(engine, **settings) as shard:
+        set_to, clock = settings_of(**settings), SystemClock()
+        server = ShardServer(shard, engine.member_id, KEY, clock, set_to)
+        await server.start()
+        transport = GrpcConnect(KEY, clock, set_to)(Member(engine.member_id, server.address))
+        try:
+            yield transport
+        finally:
+            await transport.close()
+            await server.stop(0)
 
 
 @asynccontextmanager

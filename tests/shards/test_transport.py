@@ -21,13 +21,15 @@ from argosy.graph.facts import Applied, Direction, GraphName, GraphRef, Source, 
 from argosy.graph.ops import MergeProps, Op, UpsertNode
 from argosy.graph.transport import Transport
 from tests.shards.engines import NO_SOURCE, Opened, knows, new_ref, person
+from tests.shards.served import shard_over_grpc
 from tests.shards.shards import S, apply, ids_of, sent, shard_of
 
 
-@pytest.fixture
-async def transport(opened: Opened, tmp_path: Path) -> AsyncIterator[Transport]:
-    async with shard_of(opened(tmp_path), graph_rows_max=1_000, graph_answer_size_bytes_max=1_048_576) as shard:
-        yield shard
+@pytest.fixture(params=[shard_of, shard_over_grpc], ids=["in process", "over gRPC"])
+async def transport(request: pytest.FixtureRequest, opened: Opened, tmp_path: Path) -> AsyncIterator[Transport]:
+    reached = request.param(opened(tmp_path), graph_rows_max=1_000, graph_answer_size_bytes_max=1_048_576)
+    async with reached as transport:
+        yield transport
 
 
 @pytest.fixture
