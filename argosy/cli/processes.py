@@ -48,7 +48,9 @@ def gateway(parent_fd: ParentFd = None) -> None:
 
 
 def maintain(parent_fd: ParentFd = None) -> None:
-    """Run maintenance: stand for every role (trim, retention, horizon), and lead those that no other process leads."""
+    """Run maintenance: stand for every role (trim, retention, horizon, graphs), and lead those that no other process
+    leads.
+    """
     from argosy.workers.maintenance.main import run
 
     settings = load_settings()

@@ -48,7 +48,9 @@ class Again(Enum):
 
 
 class Line:
-    """Whoever makes it closes it. reason: why nothing is asked of the shard; empty while it may be."""
+    """Whoever makes it closes it. reason: why nothing is asked of the shard; empty while it may be. is_up: whether it
+    answered when it was asked last; None: it was not asked yet.
+    """
 
     def __init__(self, member: Member, transport: Transport, breaker: Breaker, clock: Clock) -> None:
         self.member = member
@@ -56,7 +58,7 @@ class Line:
         self.reason = ""
         self._breaker = breaker
         self._clock = clock
-        self._is_up: bool | None = None
+        self.is_up: bool | None = None
         endpoint = member.endpoint
         self._up = telemetry.SHARD_UP.labels(endpoint=endpoint)
         self._answered = telemetry.SHARD_CALLS.labels(endpoint=endpoint, outcome="answered")
@@ -130,10 +132,10 @@ class Line:
         self._answered.inc()
         if call is not None:
             self._breaker.succeeded(call)
-        if not self._is_up:
-            if self._is_up is False:
+        if not self.is_up:
+            if self.is_up is False:
                 log.info(telemetry.SHARD_REACHED, endpoint=self.member.endpoint)
-            self._is_up = True
+            self.is_up = True
             self._up.set(1)
 
     def _note_down(self, call: Pass | None, error: ArgosyError) -> None:
@@ -143,8 +145,8 @@ class Line:
             self._breaker.failed(call, self._clock.monotonic_s())
             if self._breaker.state is BreakerState.OPEN and before is not BreakerState.OPEN:
                 self._opened.inc()
-        if self._is_up is not False:
-            self._is_up = False
+        if self.is_up is not False:
+            self.is_up = False
             self._up.set(0)
             log.warning(
                 telemetry.SHARD_UNREACHABLE,
@@ -158,7 +160,7 @@ class Line:
         if reason != self.reason:
             log.error(telemetry.SHARD_FOREIGN, reason=reason, consequence="nothing is asked there, and nothing written")
         self.reason = reason
-        self._is_up = False
+        self.is_up = False
         self._up.set(0)
 
     def _note_nothing(self, call: Pass | None) -> None:

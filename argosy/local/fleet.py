@@ -19,6 +19,7 @@ from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, UnavailableError
+from argosy.graph.transports.grpc import connect_to_shards
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.processes import MAINTENANCE, WORKER
 from argosy.local.supervisor import Ended, Part, Supervisor, TaskPart
@@ -99,7 +100,7 @@ async def _maintain(settings: Settings, _: Catalog, pool: Pool, stopping: asynci
     """Run the maintenance roles until stopping is set."""
     from argosy.workers.maintenance.main import stand
 
-    await stand(settings, settings.state_db_uri, pool, stopping)
+    await stand(settings, settings.state_db_uri, pool, stopping, connect_to_shards(settings, SystemClock()))
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from tests.harness.fleet import Fleet
 from tests.harness.processes import Managed, free_port
 
 QUICK = {"MAINTENANCE_TICK_S": "0.2", "MAINTENANCE_TIMEOUT_S": "5", "LEADER_SILENT_S": "0.9"}
-ROLES = {"trim", "retention", "horizon"}
+ROLES = {"trim", "retention", "horizon", "graphs"}
 on_postgres = pytest.mark.parametrize("log_name", ["postgres"])
 
 
@@ -147,6 +147,7 @@ async def test_up_maintains_too(fleet: Fleet, client: Client) -> None:
         "1 lanes trimmed",
         "0 turns and 0 stray rows forgotten",
         "nobody keeps dead rows",
+        "0 graphs expired, 0 dropped",
     }
 
 

@@ -15,11 +15,16 @@ from argosy.address import http_url
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
+from argosy.graph.members import Members
+from argosy.graph.transport import Connect
+from argosy.graph.transports.grpc import connect_to_shards
 from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.ops_server import Answer, OpsServer
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight
+from argosy.store.graph import Directory
 from argosy.store.pool import Pool, open_pool
+from argosy.workers.maintenance.dropping import Dropping
 from argosy.workers.maintenance.horizon import Horizon
 from argosy.workers.maintenance.leader import Leader
 from argosy.workers.maintenance.life import Life
@@ -53,21 +58,28 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    connect = connect_to_shards(settings, SystemClock())
     async with open_pool(settings, dsn) as pool:
         try:
-            await stand(settings, dsn, pool, stopping)
+            await stand(settings, dsn, pool, stopping, connect)
         finally:  # a thread's call to unreachable brokers must not delay the end of the process
             end_within(END_S, code_in_flight())
 
 
-async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Event) -> None:
-    """Stand for every role until `stopping` is set. Raises an error after which a role cannot go on."""
+async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Event, connect: Connect) -> None:
+    """Stand for every role until `stopping` is set. Raises an error after which a role cannot go on.
+
+    connect: to the shards.
+    """
     clock, worker_id = SystemClock(), uuid.uuid4()
+    directory = Directory(pool)
+    members = Members(directory, connect, settings, clock)
     share_s = settings.maintenance_timeout_s * _SHARE
     roles: list[Role] = [
         Trim(settings, dsn, pool, clock, share_s),
         Retention(settings, pool, clock, share_s),
         Horizon(settings, pool, clock),
+        Dropping(directory, members, clock, share_s),
     ]
     leaders = [
         Leader(
@@ -101,6 +113,7 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await life.end()
+        await members.close()
         ops.stop()
 
 

@@ -34,6 +34,7 @@ from argosy.graph.ops import Op, check_ops
 from argosy.rpc import shard_pb2 as pb
 from argosy.rpc.call_client import Caller, Method
 from argosy.rpc.tls import channel_credentials, read_tls
+from argosy.secret import load_keys
 
 SHARD: Final = pb.DESCRIPTOR.services_by_name["Shard"]
 
@@ -79,6 +80,12 @@ class GrpcConnect:
             credentials=self._credentials,
         )
         return GrpcTransport(caller, member.member_id)
+
+
+def connect_to_shards(settings: Settings, clock: Clock) -> GrpcConnect:
+    """Return what makes transports with the secret of the fleet. Raises SettingError."""
+    keys = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir)
+    return GrpcConnect(keys.shards, clock, settings)
 
 
 class GrpcTransport:

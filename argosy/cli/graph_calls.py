@@ -1,0 +1,129 @@
+"""What the commands about graphs and shards ask, directly: the directory in Postgres, and the shards over gRPC.
+
+They seed no members, and wait for none. Every function returns what is shown, as JSON has it.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from argosy.clock import SystemClock
+from argosy.config import Settings
+from argosy.graph.graphs import Graphs
+from argosy.graph.members import Members
+from argosy.graph.transports.grpc import connect_to_shards
+from argosy.store.graph import Directory, GraphRow
+from argosy.store.pool import open_pool
+
+T = TypeVar("T")
+Shown = dict[str, Any]
+
+
+class Opened(NamedTuple):
+    directory: Directory
+    members: Members
+    graphs: Graphs
+
+
+def run(settings: Settings, dsn: str, work: Callable[[Opened], Awaitable[T]]) -> T:
+    """Return what `work` comes to."""
+
+    async def opened_and_asked() -> T:
+        async with _open(settings, dsn) as opened:
+            return await work(opened)
+
+    return asyncio.run(opened_and_asked())
+
+
+async def shards(opened: Opened) -> list[Shown]:
+    await opened.members.refresh()
+    await opened.members.look()
+    return [await _shown_shard(opened, *each) for each in await opened.directory.count()]
+
+
+async def graphs(opened: Opened, tenant: str, after: str, limit: int) -> list[Shown]:
+    return [_shown(row) for row in await opened.graphs.list(tenant, after, limit)]
+
+
+async def stats(opened: Opened, tenant: str, graph: str) -> Shown:
+    row = await opened.graphs.find(tenant, graph)
+    found = await opened.graphs.of(tenant, graph).stats()
+    return _shown(row) | {
+        "nodes": found.node_count,
+        "edges": found.edge_count,
+        "version": found.version,
+        "size_bytes": found.size_bytes,
+        "wal_size_bytes": found.wal_size_bytes,
+    }
+
+
+async def export(opened: Opened, tenant: str, graph: str, output: Path | None, timeout_s: float) -> None:
+    """Write a copy to a file, which is there once it is whole, or to stdout."""
+    lines = opened.graphs.of(tenant, graph).export(deadline_s=timeout_s)
+    if output is None:
+        async for line in lines:
+            sys.stdout.buffer.write(line)
+        return
+    part = output.with_name(f"{output.name}.part")
+    try:
+        with part.open("wb") as file:
+            async for line in lines:
+                file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+async def restore(opened: Opened, tenant: str, graph: str, source: Path, timeout_s: float) -> Shown:
+    async def lines() -> AsyncIterator[bytes]:
+        with source.open("rb") as file:
+            for line in file:
+                yield line
+
+    return _shown(await opened.graphs.restore(tenant, graph, lines(), deadline_s=timeout_s))
+
+
+async def _shown_shard(opened: Opened, shard: Any, graph_count: int) -> Shown:
+    line = await opened.members.line(shard.member_id)
+    return {
+        "member_id": str(shard.member_id),
+        "endpoint": shard.endpoint,
+        "state": shard.state,
+        "graphs": graph_count,
+        "is_up": line.is_up,
+        "reason": line.reason,
+        "added_at": shard.added_at.isoformat(),
+    }
+
+
+def _shown(row: GraphRow) -> Shown:
+    return {
+        "tenant": row.tenant,
+        "graph": row.graph,
+        "shard": str(row.shard),
+        "incarnation": str(row.incarnation),
+        "generation": row.generation,
+        "state": row.state,
+        "session_id": None if row.session_id is None else str(row.session_id),
+        "expires_at": None if row.expires_at is None else row.expires_at.isoformat(),
+        "created_at": row.created_at.isoformat(),
+    }
+
+
+@asynccontextmanager
+async def _open(settings: Settings, dsn: str) -> AsyncIterator[Opened]:
+    clock = SystemClock()
+    connect = connect_to_shards(settings, clock)
+    async with open_pool(settings, dsn) as pool:
+        directory = Directory(pool)
+        members = Members(directory, connect, settings, clock)
+        try:
+            yield Opened(directory, members, Graphs(directory, members, settings, clock))
+        finally:
+            await members.close()

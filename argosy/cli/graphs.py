@@ -1,0 +1,122 @@
+"""`argosy graph …` and `argosy shards …`: graphs and shards, asked directly (graph_calls.py). They need what other
+processes need: STATE_DB_URI, and the secret of the fleet.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from argosy.cli.gateway_call import json_of, show
+from argosy.cli.options import dsn_of, load_settings
+from argosy.errors import SettingError
+
+app = typer.Typer(help="Graphs, asked at their shards.", no_args_is_help=True)
+shards_app = typer.Typer(help="Shards.", no_args_is_help=True)
+
+Tenant = Annotated[str, typer.Option(help="Whose graph it is.")]
+Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds that it may take.")]
+TENANT = "default"
+
+
+@shards_app.callback()
+def shards() -> None:
+    """Shards."""
+
+
+@shards_app.command("list")
+def list_shards() -> None:
+    """Show the shards, how many graphs each has, and whether it answers."""
+    from argosy.cli import graph_calls
+
+    show(_run(graph_calls.shards))
+
+
+@app.command("list")
+def list_graphs(
+    tenant: Tenant = TENANT,
+    after: Annotated[str, typer.Option(help="Begin behind this name.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 200,
+) -> None:
+    """Show a tenant's graphs, in the order of their names."""
+    from argosy.cli import graph_calls
+
+    show(_run(lambda opened: graph_calls.graphs(opened, tenant, after, limit)))
+
+
+@app.command()
+def stats(graph: str, tenant: Tenant = TENANT) -> None:
+    """Show where a graph is, and how large."""
+    from argosy.cli import graph_calls
+
+    show(_run(lambda opened: graph_calls.stats(opened, tenant, graph)))
+
+
+@app.command()
+def query(
+    graph: str,
+    cypher: str,
+    params: Annotated[str, typer.Option(help="A JSON object.")] = "{}",
+    limit: Annotated[int, typer.Option(min=1, help="Rows at the most.")] = 1_000,
+    tenant: Tenant = TENANT,
+    timeout: Timeout = 30.0,
+) -> None:
+    """Ask a graph in Cypher. It reads only."""
+    given = json_of(params)
+    if not isinstance(given, dict):
+        raise SettingError("--params is a JSON object")
+
+    async def ask(opened: Any) -> dict[str, Any]:
+        answer = await opened.graphs.of(tenant, graph).query(cypher, given, row_limit=limit, deadline_s=timeout)
+        return {"columns": answer.columns, "rows": answer.rows, "is_cut": answer.is_cut}
+
+    show(_run(ask))
+
+
+@app.command()
+def export(
+    graph: str,
+    output: Annotated[Path | None, typer.Option(help="A file; without one the copy is printed.")] = None,
+    tenant: Tenant = TENANT,
+    timeout: Timeout = 3_600.0,
+) -> None:
+    """Write a consistent copy of a graph, as lines of JSON."""
+    from argosy.cli import graph_calls
+
+    _run(lambda opened: graph_calls.export(opened, tenant, graph, output, timeout))
+
+
+@app.command("import")
+def restore(
+    graph: str,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What `export` wrote.")],
+    tenant: Tenant = TENANT,
+    timeout: Timeout = 3_600.0,
+) -> None:
+    """Make a graph of a copy, under a name that is free: all of it, or none."""
+    from argosy.cli import graph_calls
+
+    show(_run(lambda opened: graph_calls.restore(opened, tenant, graph, file, timeout)))
+
+
+@app.command()
+def drop(
+    graph: str,
+    again: Annotated[str | None, typer.Option(help="The name again, instead of being asked for it.")] = None,
+    tenant: Tenant = TENANT,
+) -> None:
+    """Delete a graph and all that it has. Nothing brings it back but a copy."""
+    if again is None:
+        again = typer.prompt(f"All of graph {graph!r} of tenant {tenant!r} will be gone. Its name again")
+    if again != graph:
+        raise SettingError(f"{again!r} is not {graph!r}: nothing was dropped")
+    _run(lambda opened: opened.graphs.drop(tenant, graph))
+    show({"dropped": graph})
+
+
+def _run(work: Callable[[Any], Awaitable[Any]]) -> Any:
+    from argosy.cli import graph_calls
+
+    settings = load_settings()
+    return graph_calls.run(settings, dsn_of(settings), work)

@@ -1,0 +1,120 @@
+"""`argosy graph` and `argosy shards`, as processes, over a shard that is served in this one."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from argosy import config
+from argosy.clock import SystemClock
+from argosy.graph.facts import Member
+from argosy.graph.graphs import Graphs
+from argosy.graph.members import Members
+from argosy.graph.ops import UpsertNode
+from argosy.graph.transports.grpc import connect_to_shards
+from argosy.secret import keys_of
+from argosy.shards.opened import open_engine, open_shard
+from argosy.shards.server import ShardServer
+from argosy.store.graph import Directory
+
+SECRET: Final = "s" * 32
+BIG: Final = 2**63 - 1
+
+
+class Fleet:
+    """A shard that is a member of the directory, with one graph."""
+
+    def __init__(self, dsn: str, member: Member, graphs: Graphs, server: ShardServer) -> None:
+        self.member = member
+        self.graphs = graphs
+        self.server = server
+        self._environment = {"STATE_DB_URI": dsn, "GRAPH_SERVICE_AUTH_SECRET": SECRET, "LOG_LEVEL": "error"}
+
+    async def argosy(self, *words: str, code: int = 0) -> Any:
+        """Run a command; what it printed, as JSON has it when it succeeded."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "argosy", *words),
+            env=os.environ | self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            out, error = await process.communicate()
+        assert process.returncode == code, error.decode()
+        return error.decode() if code else out and json.loads(out)
+
+
+@pytest.fixture
+async def fleet(graph_dsn: str, directory: Directory, tmp_path: Path) -> AsyncIterator[Fleet]:
+    values = {"SHARD_DIR": str(tmp_path / "shard"), "SHARD_PORT": "0", "GRAPH_SERVICE_AUTH_SECRET": SECRET}
+    settings, clock = config.load(values), SystemClock()
+    engine = open_engine(settings, is_own_process=False)
+    shard = open_shard(settings, engine, clock)
+    server = ShardServer(shard, engine.member_id, keys_of(SECRET.encode()).shards, clock, settings)
+    await server.start()
+    member = Member(engine.member_id, server.address)
+    await directory.seed([member])
+    members = Members(directory, connect_to_shards(settings, clock), settings, clock)
+    graphs = Graphs(directory, members, settings, clock)
+    await graphs.create("default", "crm")
+    await graphs.of("default", "crm").apply([UpsertNode(id="ada", label="Person", props={"big": BIG})])
+    yield Fleet(graph_dsn, member, graphs, server)
+    await members.close()
+    await server.stop(0)
+    await shard.close()
+
+
+async def test_shards_and_graphs_are_shown(fleet: Fleet) -> None:
+    shards, graphs, others, stats, missing = await asyncio.gather(
+        fleet.argosy("shards", "list"),
+        fleet.argosy("graph", "list"),
+        fleet.argosy("graph", "list", "--tenant", "acme"),
+        fleet.argosy("graph", "stats", "crm"),
+        fleet.argosy("graph", "stats", "none", code=1),
+    )
+
+    (shard,) = shards
+    assert (shard["member_id"], shard["endpoint"]) == (str(fleet.member.member_id), fleet.member.endpoint)
+    assert (shard["graphs"], shard["is_up"], shard["reason"]) == (1, True, "")
+    assert [each["graph"] for each in graphs] == ["crm"]
+    assert others == []
+    assert missing == "argosy: there is no graph 'none'\n"
+    assert (stats["nodes"], stats["edges"], stats["state"], stats["shard"]) == (1, 0, "active", shard["member_id"])
+
+
+async def test_a_graph_is_asked_in_cypher(fleet: Fleet) -> None:
+    query = "MATCH (n:Person) WHERE n.id = $id RETURN n.big"
+
+    answer = await fleet.argosy("graph", "query", "crm", query, "--params", '{"id": "ada"}')
+
+    assert answer["rows"] == [[BIG]]
+
+
+async def test_a_graph_is_copied_dropped_and_restored(fleet: Fleet, tmp_path: Path) -> None:
+    before = await fleet.graphs.find("default", "crm")
+    copy = tmp_path / "crm.jsonl"
+    _, refused = await asyncio.gather(
+        fleet.argosy("graph", "export", "crm", "--output", str(copy)),
+        fleet.argosy("graph", "drop", "crm", "--again", "crn", code=1),
+    )
+    await fleet.argosy("graph", "drop", "crm", "--again", "crm")
+    await fleet.argosy("graph", "import", "crm", str(copy))
+
+    assert "nothing was dropped" in refused
+    assert (await fleet.argosy("graph", "list"))[0]["incarnation"] != str(before.incarnation)
+    (ada,) = await fleet.graphs.of("default", "crm").get_nodes(["ada"])
+    assert ada is not None
+    assert json.loads(ada.props) == {"big": BIG}
+
+
+async def test_a_shard_that_does_not_answer_is_shown_as_such(fleet: Fleet) -> None:
+    await fleet.server.stop(0)
+
+    (shard,) = await fleet.argosy("shards", "list")
+
+    assert shard["is_up"] is False
