@@ -32,13 +32,14 @@ _PROCEDURES: Final = frozenset(
 _CLOSED_BY: Final = {")": "(", "]": "[", "}": "{"}
 
 
-def admit(cypher: str, params: Collection[str]) -> list[Token]:
-    """Return the tokens of a query that may run. Raises CypherError, and GraphTooLargeError for a query too long.
-
-    params: the names of its parameters.
-    """
+def check_size(cypher: str) -> None:
+    """Raise GraphTooLargeError for a query that is too long to be looked at."""
     if (size := len(cypher.encode(errors="surrogatepass"))) > CYPHER_SIZE_BYTES_MAX:
         raise GraphTooLargeError(f"cypher has at most {CYPHER_SIZE_BYTES_MAX} bytes, not {size}")
+
+
+def admit(cypher: str, params: Collection[str]) -> list[Token]:
+    """Return the tokens of a query that may run. Raises CypherError. params: the names of its parameters."""
     tokens = tokens_of(cypher)
     code = [token for token in tokens if token.kind is not Kind.COMMENT]
     try:

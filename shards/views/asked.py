@@ -1,4 +1,8 @@
-"""Runs one query on a look at the graph, and turns what the engine says into an answer or a fault."""
+"""Runs one query on a look at the graph: refuses it or writes it anew, and answers in the caller's names.
+
+What is done with the text of a query is done here, in the child: a long one takes 0.2 s, in which a shard would stand
+still.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -6,8 +10,11 @@ from typing import Any, Final
 import kglite
 import msgspec
 
+from argosy.errors import CypherError
+from argosy.shards.views.admission import admit
 from argosy.shards.views.frames import Answered, Ask, Failed
 from argosy.shards.views.mapping import answered, answered_text, hidden, hidden_name
+from argosy.shards.views.rewriting import Rewritten
 
 _PROPERTIES_MAX: Final = 32  # of one query, that a label never had
 _UNKNOWN: Final = "Schema error: Unknown property '"
@@ -21,17 +28,39 @@ Teach = Callable[[str, str], kglite.KnowledgeGraph]
 def answer(ask: Ask, graph: kglite.KnowledgeGraph, labels: frozenset[str], teach: Teach) -> Answered | Failed:
     """Return what a query comes to. The memory is filled in by who sends it."""
     try:
-        return _answer(ask, graph, labels, teach)
+        query = Rewritten(ask.cypher, admit(ask.cypher, ask.params))
+    except CypherError as error:
+        return Failed(ask.number, "cypher", str(error), *(error.position or ()))
+    try:
+        return _answered(ask, graph, _run(ask, query, graph, labels, teach))
     except kglite.CypherTimeoutError:
         return Failed(ask.number, "deadline", "")
     except (kglite.KgError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        line, column = getattr(error, "line", None) or 0, getattr(error, "col", None) or 0
-        return Failed(ask.number, "cypher", _message(error), line, column)
+        line, column = getattr(error, "line", None), getattr(error, "col", None)
+        position = query.position(line, max(1, column or 1)) if line else ()
+        return Failed(ask.number, "cypher", _message(error), *position)
 
 
-def _answer(ask: Ask, graph: kglite.KnowledgeGraph, labels: frozenset[str], teach: Teach) -> Answered | Failed:
-    params = {hidden_name(name): hidden(value) for name, value in ask.params.items()} | ask.labels
-    result = _run(ask, graph, labels, teach, params)
+def _run(ask: Ask, query: Rewritten, graph: Any, labels: frozenset[str], teach: Teach) -> Any:
+    params = {hidden_name(name): hidden(value) for name, value in ask.params.items()} | query.labels
+    for tries_left in range(_PROPERTIES_MAX, -1, -1):
+        try:
+            return graph.cypher(
+                query.text,
+                params=params,
+                timeout_ms=ask.timeout_ms,
+                row_limit=ask.row_limit,
+                hide_structural_keys=True,
+            )
+        except kglite.SchemaError as error:
+            if (unknown := _unknown_property(str(error), labels)) is None or not tries_left:
+                raise
+            graph = teach(*unknown)
+    return None
+
+
+def _answered(ask: Ask, graph: kglite.KnowledgeGraph, result: Any) -> Answered | Failed:
+    """Return as many rows of a result as the bounds let through."""
     ids: dict[int, str] = {}
 
     def id_of(number: int) -> str:
@@ -43,33 +72,17 @@ def _answer(ask: Ask, graph: kglite.KnowledgeGraph, labels: frozenset[str], teac
     columns = list(result.columns)
     rows: list[list[Any]] = []
     size = 0
-    total = result.diagnostics["total_rows"] or 0
+    is_cut = (result.diagnostics["total_rows"] or 0) > len(result)
     for row in result:
         values = [answered(row[column], id_of) for column in columns]
         size += len(_encode(values))
         if size > ask.size_bytes_max:
             if not rows:
                 return Failed(ask.number, "size", f"the first row has more than {ask.size_bytes_max} bytes")
-            return Answered(ask.number, 0, [answered_text(each) for each in columns], rows, is_cut=True)
+            is_cut = True
+            break
         rows.append(values)
-    return Answered(ask.number, 0, [answered_text(each) for each in columns], rows, is_cut=total > len(rows))
-
-
-def _run(ask: Ask, graph: Any, labels: frozenset[str], teach: Teach, params: dict[str, Any]) -> Any:
-    for _ in range(_PROPERTIES_MAX):
-        try:
-            return graph.cypher(
-                ask.cypher,
-                params=params,
-                timeout_ms=ask.timeout_ms,
-                row_limit=ask.row_limit,
-                hide_structural_keys=True,
-            )
-        except kglite.SchemaError as error:
-            if (unknown := _unknown_property(str(error), labels)) is None:
-                raise
-            graph = teach(*unknown)
-    return graph.cypher(ask.cypher, params=params, timeout_ms=ask.timeout_ms, row_limit=ask.row_limit)
+    return Answered(ask.number, 0, [answered_text(each) for each in columns], rows, is_cut)
 
 
 def _unknown_property(message: str, labels: frozenset[str]) -> tuple[str, str] | None:
@@ -85,7 +98,6 @@ def _unknown_property(message: str, labels: frozenset[str]) -> tuple[str, str] |
 def _message(error: BaseException) -> str:
     """Return the first line of what the engine says, which is followed by a copy of the query."""
     first = str(error).partition("\n")[0]
-    for prefix in ("Cypher syntax error", "Cypher execution error", "Schema error"):
-        if first.startswith(prefix):
-            first = first.partition(": ")[2] or first
+    if first.startswith(("Cypher syntax error", "Cypher execution error", "Schema error")):
+        first = first.partition(": ")[2] or first
     return answered_text(first)[:1_000]

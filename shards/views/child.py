@@ -36,14 +36,15 @@ def main(parent_pid: int, memory_bytes_max: int, queries_max: int) -> None:
         return
     kglite.set_query_warning_policy("silent")
     statm = os.open("/proc/self/statm", os.O_RDONLY)
-    _confine(statm, memory_bytes_max)
+    confine(statm, memory_bytes_max)
     try:
         _Child(statm, queries_max).serve()
     except MemoryError:
         os._exit(NO_MEMORY)
 
 
-def _confine(statm: int, memory_bytes_max: int) -> None:
+def confine(statm: int, memory_bytes_max: int) -> None:
+    """Give up what the process may do. statm: a descriptor of /proc/self/statm."""
     folder = tempfile.mkdtemp()
     os.chdir(folder)
     Path(folder).rmdir()  # what has no name cannot be filled, and need not be cleaned up

@@ -32,11 +32,10 @@ class Apply(_Frame, frozen=True):
 
 
 class Ask(_Frame, frozen=True):
-    """Run a query, within timeout_ms. labels: further parameters, by the engine's names."""
+    """Run a query, within timeout_ms."""
 
     cypher: str
     params: dict[str, Any]
-    labels: dict[str, str]
     timeout_ms: int
     row_limit: int
     size_bytes_max: int
@@ -54,7 +53,7 @@ class Answered(_Frame, frozen=True):
 
 
 class Failed(_Frame, frozen=True):
-    """fault: "cypher", "deadline" or "size". line, column: from 1, in the text that ran; 0: not known."""
+    """fault: "cypher", "deadline" or "size". line, column: from 1; 0: not known."""
 
     fault: str
     message: str

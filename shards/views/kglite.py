@@ -17,10 +17,9 @@ import msgspec
 from argosy.errors import CypherError, GraphDeadlineError, GraphInputError, GraphTooLargeError, ViewLostError
 from argosy.graph.facts import Answer, Edge, Node
 from argosy.graph.ops import Op
-from argosy.shards.views.admission import admit
+from argosy.shards.views.admission import check_size
 from argosy.shards.views.frames import Answered, Apply, Ask, Done, EdgeRow, Failed, Load, NodeRow, Reply, encode
 from argosy.shards.views.process import ChildProcess
-from argosy.shards.views.rewriting import Rewritten
 
 PARAMS_SIZE_BYTES_MAX: Final = 1_048_576
 # The engine is asked to end this long before the deadline, so that the child need not be killed at it.
@@ -106,15 +105,13 @@ class KgliteView:
     async def query(
         self, cypher: str, params: dict[str, Any], *, timeout_s: float, row_limit: int, size_bytes_max: int
     ) -> Answer:
-        tokens = admit(cypher, params)
+        check_size(cypher)
         _check_params(params)
-        rewritten = Rewritten(cypher, tokens)
         ends_at = asyncio.get_running_loop().time() + timeout_s
         ask = partial(
             Ask,
-            cypher=rewritten.text,
+            cypher=cypher,
             params=params,
-            labels=rewritten.labels,
             row_limit=row_limit,
             size_bytes_max=min(size_bytes_max, self._limits.answer_size_bytes_max),
         )
@@ -125,7 +122,7 @@ class KgliteView:
         try:
             return await asyncio.shield(asking)
         except _FailedError as failed:
-            raise _error_of(failed.reply, rewritten) from None
+            raise _error_of(failed.reply) from None
 
     async def close(self) -> None:
         if self._child is not None:
@@ -187,11 +184,9 @@ def _check_params(params: dict[str, Any]) -> None:
         raise GraphTooLargeError(f"params have at most {PARAMS_SIZE_BYTES_MAX} bytes, not {size}")
 
 
-def _error_of(reply: Failed, rewritten: Rewritten) -> Exception:
+def _error_of(reply: Failed) -> Exception:
     if reply.fault == "deadline":
         return GraphDeadlineError("the query was stopped at its deadline")
     if reply.fault == "size":
         return GraphTooLargeError(reply.message)
-    if not reply.line:
-        return CypherError(reply.message)
-    return CypherError(reply.message, rewritten.position(reply.line, max(1, reply.column)))
+    return CypherError(reply.message, (reply.line, reply.column) if reply.line else None)

@@ -61,24 +61,29 @@ class Rewritten:
             if token.kind is Kind.COMMENT
         ]
         brackets = [""]
+        is_label = False  # whether a name here is a label or a type, as in :A|B
         for index, token in enumerate(code):
             if token.kind is not Kind.SIGN:
-                if (text := self._text_of(code, index, brackets[-1])) != token.text:
+                if (text := self._text_of(code, index, brackets[-1], is_label)) != token.text:
                     pieces.append(_Piece(token.start, token.end, text))
+                is_label = is_label and at(code, index + 1) in ("|", "&")
+            elif token.text == ":":
+                is_label = not (brackets[-1] in ("{", _PROJECTION) and at(code, index - 2) in ("{", ","))
             elif token.text in "([{":
                 brackets.append(_PROJECTION if _is_projection(code, index) else token.text)
             elif token.text in ")]}" and len(brackets) > 1:
                 brackets.pop()
+            is_label = is_label and token.text not in ("(", ")", "[", "]", "{", "}")
         return pieces
 
-    def _text_of(self, code: Sequence[Token], index: int, bracket: str) -> str:
+    def _text_of(self, code: Sequence[Token], index: int, bracket: str, is_label: bool) -> str:
         token, before, after = code[index], at(code, index - 1), at(code, index + 1)
         if token.kind is Kind.STRING:
             is_key = before == "[" and after == "]" and _is_subscript(code, index - 1) and "\\" not in token.text
             return token.text[0] + hidden_key(token.text[1:-1]) + token.text[0] if is_key else token.text
         if not token.is_name:
             return token.text
-        if _is_label(code, index, bracket):
+        if is_label and before != "$":
             return token.text if is_plain(token.name) else self._label(token.name)
         key = hidden_key(token.name)
         is_access = before == "." and at(code, index - 2) != "." and after != "("
@@ -94,14 +99,6 @@ class Rewritten:
         name = f"l{len(self.labels)}{MARK}"
         self.labels[name] = label
         return f"${name}"
-
-
-def _is_label(code: Sequence[Token], index: int, bracket: str) -> bool:
-    """Return whether a name is a label or a type: behind a colon that does not follow a key, as in :A|B."""
-    while at(code, index - 1) in ("|", "&", "!") and index > 1:
-        index -= 1 if at(code, index - 1) == "!" else 2
-    is_of_key = bracket in ("{", _PROJECTION) and at(code, index - 3) in ("{", ",")
-    return at(code, index - 1) == ":" and not is_of_key
 
 
 def _is_projection(code: Sequence[Token], index: int) -> bool:

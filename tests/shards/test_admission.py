@@ -1,11 +1,15 @@
 """What is let through to a view is told by tokens: a word is a clause only where it stands as one."""
 
+import contextlib
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.errors import CypherError, GraphTooLargeError
-from argosy.shards.views.admission import CYPHER_SIZE_BYTES_MAX, NESTING_MAX, admit
+from argosy.shards.views.admission import CYPHER_SIZE_BYTES_MAX, NESTING_MAX, admit, check_size
+from argosy.shards.views.rewriting import Rewritten
 from argosy.shards.views.tokens import Kind, tokens_of
 
 
@@ -72,10 +76,30 @@ def test_a_query_is_bounded_in_length_and_in_depth() -> None:
         admit("RETURN " + "(" * 3_000 + "1" + ")" * 3_000, ())
     with pytest.raises(CypherError, match="nested"):
         admit("RETURN " + "[" * 3_000, ())
-    admit("RETURN '" + "x" * (CYPHER_SIZE_BYTES_MAX - 9) + "'", ())
+    check_size("RETURN '" + "x" * (CYPHER_SIZE_BYTES_MAX - 9) + "'")
     for large in ("RETURN '" + "x" * 10_000_000 + "'", "RETURN '" + "ö" * (CYPHER_SIZE_BYTES_MAX // 2) + "'"):
         with pytest.raises(GraphTooLargeError):
-            admit(large, ())
+            check_size(large)
+
+
+@pytest.mark.parametrize(
+    "cypher",
+    [
+        "RETURN " + "1+" * 32_000 + "1",
+        "MATCH (n:A" + "|B" * 32_000 + ") RETURN n",
+        "MATCH (n:" + "!" * 65_000 + "B) RETURN n",
+        "RETURN n" + ".name" * 13_000,
+        "RETURN /*" + "* " * 32_000,
+        "RETURN `" + "``" * 32_000,
+        "RETURN '" + "\\a" * 32_000,
+    ],
+)
+def test_a_long_query_takes_no_time_that_grows_with_its_square(cypher: str) -> None:
+    began_s = time.process_time()
+    with contextlib.suppress(CypherError):
+        Rewritten(cypher, admit(cypher, ())).position(1, 60_000)
+
+    assert time.process_time() - began_s < 2
 
 
 @given(st.text(alphabet="aA1 `'\"/*\\\n.$;({[]})|:öé😀", max_size=60))
