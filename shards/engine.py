@@ -18,7 +18,7 @@ gRPC or Postgres.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from argosy.graph.facts import (
@@ -101,13 +101,10 @@ class Graph(Protocol):
     def bulk_load(self, ref: GraphRef, batches: Iterable[Sequence[Op]], *, source: Source, now_ms: int) -> Applied:
         """Apply upserts without conditions, in one transaction: all of them or none. Edges may come before nodes."""
 
-    def changes(self, listener: Callable[[Sequence[Op], int], None] | None) -> None:
-        """Have each committed batch and its version told to a listener, in order, before `apply` returns. After a bulk
-        load no operations are told, and its version: the graph is to be read again.
-        """
-
     def export(self, ref: GraphRef) -> Iterator[bytes]:
-        """A consistent copy as lines of JSON: a header, nodes, edges, and an end with counts and a SHA-256."""
+        """A consistent copy as lines of JSON: a header, nodes, edges, keys and tokens, and an end with counts and a
+        SHA-256.
+        """
 
     def stats(self) -> Stats: ...
 

@@ -132,6 +132,7 @@ def _hold(root: Path) -> int:
     """Lock the folder, which is made if it is not there. Return the descriptor that holds the lock."""
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        sync_folder(root.parent)
         held = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SettingError(f"{root} cannot be a shard's folder: {error.strerror}") from error

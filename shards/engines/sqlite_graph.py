@@ -1,6 +1,6 @@
 """One graph in a file of SQLite's."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from argosy.errors import WrongOwnerError
 from argosy.graph.facts import (
@@ -33,8 +33,6 @@ from argosy.statements import load_statements
 
 _SCHEMA = load_statements("argosy.shards.engines", "schema")
 
-Listener = Callable[[Sequence[Op], int], None]
-
 
 class SqliteGraph:
     """A graph of an open folder. It can be used at any time, and takes connections to its file as it needs them."""
@@ -44,7 +42,6 @@ class SqliteGraph:
         self._connections = connections
         self._finder = finder
         self._horizon_ms = key_horizon_ms
-        self._listener: Listener | None = None
         with connections.reading() as connection:
             self._meta = Meta.read(connection)  # replaced as a whole, by who writes
 
@@ -77,9 +74,6 @@ class SqliteGraph:
                 writer = Writer(connection, self._finder.derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
                 outcomes = writer.apply_all(batches)
             self._meta = writer.meta
-            if self._listener is not None:
-                for ops, version in writer.applied:
-                    self._listener(ops, version)
         return outcomes
 
     def bulk_load(self, ref: GraphRef, batches: Iterable[Sequence[Op]], *, source: Source, now_ms: int) -> Applied:
@@ -91,8 +85,6 @@ class SqliteGraph:
             except RefusedError as error:
                 return Applied(0, -1, str(error))
             self._meta = writer.meta
-            if self._listener is not None:
-                self._listener((), applied.version)
         return applied
 
     def _unless_dropped(self, batches: Iterable[Sequence[Op]]) -> Iterator[Sequence[Op]]:
@@ -149,11 +141,6 @@ class SqliteGraph:
     def summary(self, ref: GraphRef, interrupt: Interrupt) -> Summary:
         self._meta.check_read(ref)
         return self._finder.summary(interrupt)
-
-    def changes(self, listener: Listener | None) -> None:
-        """Set the listener once no batch is under way: it is told of all that are committed from then on."""
-        with self._connections.writing():
-            self._listener = listener
 
     def _export(self) -> Iterator[bytes]:
         with self._connections.reading() as connection, snapshot(connection):

@@ -34,10 +34,7 @@ _encode_for_digest: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Writer:
-    """The batches of one commit. meta: as it is by those that were applied so far.
-
-    applied: the operations of those that changed the graph, with their versions.
-    """
+    """The batches of one commit. meta: as it is by those that were applied so far."""
 
     def __init__(
         self, connection: apsw.Connection, derived: Sequence[Derived], *, horizon_ms: int, now_ms: int
@@ -47,7 +44,6 @@ class Writer:
         self._horizon_ms = horizon_ms
         self._now_ms = now_ms
         self.meta = Meta.read(connection)
-        self.applied: list[tuple[Sequence[Op], int]] = []
 
     def apply_all(self, batches: Sequence[Batch]) -> list[Applied | Exception]:
         """Apply batches. Errors of SQLite's are raised: then nothing of any of them may be committed."""
@@ -119,7 +115,6 @@ class Writer:
             raise
         self._connection.execute("RELEASE batch")
         self._count(changes)
-        self.applied.append((batch.ops, version))
         return Applied(version)
 
     def _count(self, changes: Changes) -> None:

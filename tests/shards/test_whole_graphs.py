@@ -55,19 +55,6 @@ def test_a_bulk_load_is_refused_whole(engine: Engine, ref: GraphRef) -> None:
     assert facts_of(engine, ref) == ([], [])
 
 
-def test_listeners_are_told_in_order_and_that_a_bulk_load_was(engine: Engine, ref: GraphRef) -> None:
-    told: list[tuple[list[Op], int]] = []
-    engine.graph(ref).changes(lambda ops, version: told.append((list(ops), version)))
-
-    apply(engine, ref, person("ada"), key="a")
-    apply(engine, ref, person("ada"), key="a")
-    apply(engine, ref, knows("ada", "nobody"))
-    load(engine, ref, [person("bob")])
-    apply(engine, ref, person("cy"))
-
-    assert told == [([person("ada")], 1), ([], 2), ([person("cy")], 3)]
-
-
 def test_a_restored_graph_is_the_one_that_was_exported(engine: Engine, ref: GraphRef) -> None:
     lines = filled(engine, ref)
     copy = new_ref("acme", "copy", generation=7)
