@@ -741,6 +741,13 @@ class Settings(BaseSettings):
         le=1_099_511_627_776,
         description="Memory for the pages of open graphs above which those that were not used for longest are closed.",
     )
+    shard_vectors_size_bytes_max: int = Field(
+        default=268_435_456,
+        ge=1_048_576,
+        le=1_099_511_627_776,
+        description="Memory for the vectors of a shard's graphs above which those that were not asked for longest go. "
+        "What has no room is read from the files at every search.",
+    )
     graph_key_horizon_s: float = Field(
         default=604_800.0,
         ge=60,

@@ -19,6 +19,7 @@ def open_engine(settings: Settings, *, is_own_process: bool) -> SqliteEngine:
         graphs=settings.shard_graphs_open_max,
         memory_bytes=settings.shard_cache_size_bytes_max,
         descriptors=max(64, open_files_max(is_own_process=is_own_process) - OTHERS),
+        vectors_bytes=settings.shard_vectors_size_bytes_max,
     )
     return SqliteEngine(folder_of(settings), bounds=bounds, key_horizon_ms=int(settings.graph_key_horizon_s * 1_000))
 
