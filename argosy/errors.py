@@ -27,6 +27,7 @@
     │   ├── WrongOwnerError         a shard does not have the graph as the caller knows it: look it up again
     │   ├── ShardUnavailableError   a shard cannot be reached, or refuses for want of room
     │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again
+    │   ├── EmbedderError           the registered function that makes vectors failed, or answered wrongly
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
     ├── OutcomeUnknownError         it may have happened: try again with the same key
     ├── InternalError               a bug of Argosy's: what Postgres has is right, and is read again
@@ -161,6 +162,10 @@ class ShardUnavailableError(UnavailableError):
 
 class ViewLostError(UnavailableError):
     code = "view_lost"
+
+
+class EmbedderError(UnavailableError):
+    code = "embedder_failed"
 
 
 class EffectNotStartedError(UnavailableError):

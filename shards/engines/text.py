@@ -19,6 +19,7 @@ import apsw
 import msgspec
 
 from argosy.graph.facts import Hit
+from argosy.graph.strings import strings_of
 from argosy.shards.engines.derived import NodeChange
 from argosy.shards.engines.reader import node_of
 from argosy.shards.engines.words import Phrase, phrases_of, words_of
@@ -129,21 +130,5 @@ def _match(operator: str, phrases: Iterable[Phrase]) -> str:
 
 def _columns(node_id: str, label: str, props: bytes) -> tuple[str, str, str]:
     """Return what the index has of a node: the words of its id, of its label and of its props."""
-    return " ".join(words_of(node_id)), " ".join(words_of(label)), " ".join(words_of(_text_of(props)))
-
-
-def _text_of(props: bytes) -> str:
-    """Return the strings of a JSON object in their order, as far as they are indexed."""
-    found: list[str] = []
-    left_length = TEXT_LENGTH_MAX
-    left: list[Any] = [msgspec.json.decode(props)]
-    while left and left_length > 0:
-        value = left.pop()
-        if isinstance(value, str):
-            found.append(value[:left_length])
-            left_length -= len(value) + 1
-        elif isinstance(value, dict):
-            left.extend(reversed(value.values()))
-        elif isinstance(value, list):
-            left.extend(reversed(value))
-    return "\n".join(found)
+    text = strings_of(msgspec.json.decode(props), TEXT_LENGTH_MAX)
+    return " ".join(words_of(node_id)), " ".join(words_of(label)), " ".join(words_of(text))
