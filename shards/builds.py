@@ -33,8 +33,7 @@ class Builds:
         """
         async with self._turns:
             deadline = Deadline(self._clock, self._bound_s)
-            within = deadline.within(self._bound_s)
-            stats = await self._threads.run(lambda: self._engine.graph(ref).stats(), within)
+            stats = await self._threads.run(lambda _: self._engine.graph(ref).stats(), deadline)
             await view.build(stats.version, self._facts(ref, deadline))
             return stats.version
 
@@ -53,12 +52,12 @@ class Builds:
             limit = _next_limit(edges, limit)
 
     async def _nodes(self, ref: GraphRef, after: str, limit: int, deadline: Deadline) -> list[Node]:
-        within = deadline.within(self._bound_s)
-        return await self._threads.run(lambda: self._engine.graph(ref).scan(ref, "", after, limit, within), within)
+        return await self._threads.run(lambda stop: self._engine.graph(ref).scan(ref, "", after, limit, stop), deadline)
 
     async def _edges(self, ref: GraphRef, after: tuple[str, str, str], limit: int, deadline: Deadline) -> list[Edge]:
-        within = deadline.within(self._bound_s)
-        return await self._threads.run(lambda: self._engine.graph(ref).scan_edges(ref, after, limit, within), within)
+        return await self._threads.run(
+            lambda stop: self._engine.graph(ref).scan_edges(ref, after, limit, stop), deadline
+        )
 
 
 def _next_limit(page: Sequence[Node | Edge], limit: int) -> int:

@@ -1,5 +1,7 @@
 """When a call has to be over."""
 
+import math
+
 from argosy.clock import Clock
 
 
@@ -25,6 +27,6 @@ class Deadline:
         """Nobody waits for what is done under this deadline."""
         self._is_given_up = True
 
-    def within(self, bound_s: float) -> "Deadline":
-        """Return one that is over after bound_s seconds, or when this one is."""
+    def within(self, bound_s: float = math.inf) -> "Deadline":
+        """Return one for a part of the call, which is over after bound_s seconds, or at this one's end."""
         return Deadline(self._clock, min(bound_s, self.left_s))

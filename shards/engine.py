@@ -140,6 +140,9 @@ class Engine(Protocol):
     def graph(self, ref: GraphRef) -> Graph:
         """The graph, opened if it was not. Raises WrongOwnerError when it is not here, or not as `ref` has it."""
 
+    def graph_at_hand(self, ref: GraphRef) -> Graph | None:
+        """The graph, as `graph` gives it, if that waits for nothing and opens no file; None otherwise."""
+
     def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:
         """Make a graph of what `export` gave. Raises GraphInputError, and leaves nothing, unless it is whole."""
 

@@ -2,7 +2,8 @@
 
 Rules:
 - Reads that are over within microseconds are done on the event loop, where they take a third of the time: nodes by id,
-  and neighbours of one or two edges. A neighbourhood that turns out to be large is begun again in a thread.
+  and neighbours of one or two edges, of a graph whose file is open. A neighbourhood that turns out to be large is begun
+  again in a thread.
 - Everything else is done in threads: a few at once, and a bounded number that waits.
 - A read stops at its deadline, and when its caller has gone.
 - What an answer may have is bounded, in rows and in bytes.
@@ -40,8 +41,8 @@ class Reads:
         self._limits = limits
 
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], deadline: Deadline) -> list[Node | None]:
-        if len(ids) <= _INLINE_IDS_MAX:
-            found = self._engine.graph(ref).get_nodes(ref, ids)
+        if len(ids) <= _INLINE_IDS_MAX and (graph := self._engine.graph_at_hand(ref)):
+            found = graph.get_nodes(ref, ids)
             self._limits.check_size(found)
             return found
         return await self._in_thread(ref, lambda graph, stop: self._get_nodes(graph, ref, ids, stop), deadline)
@@ -131,13 +132,16 @@ class Reads:
 
     def _inline(self, ref: GraphRef, read: Callable[[Graph, Interrupt], T], deadline: Deadline) -> T | None:
         """Return what is read on the loop within _INLINE_S; None: it takes longer."""
+        graph = self._engine.graph_at_hand(ref)
+        if graph is None:
+            return None
         try:
-            return read(self._engine.graph(ref), deadline.within(_INLINE_S))
+            return read(graph, deadline.within(_INLINE_S))
         except GraphDeadlineError:
             return None
 
     async def _in_thread(self, ref: GraphRef, read: Callable[[Graph, Interrupt], T], deadline: Deadline) -> T:
-        return await self._threads.run(lambda: read(self._engine.graph(ref), deadline), deadline)
+        return await self._threads.run(lambda stop: read(self._engine.graph(ref), stop), deadline)
 
     def _cut(self, found: Neighborhood) -> Neighborhood:
         """Return a neighbourhood without the farthest nodes that are too much, and without their edges."""

@@ -86,8 +86,7 @@ class Shard:
         if len(ops) <= _INLINE_OPS_MAX:
             size_bytes = self._limits.check_batch(ops)
         else:
-            checking = deadline.within(deadline_s)
-            size_bytes = await self._threads.run(lambda: self._limits.check_batch(ops), checking)
+            size_bytes = await self._threads.run(lambda _: self._limits.check_batch(ops), deadline)
         batch = Batch(ref, ops, key, token, source)
         return await self._writes.apply(batch, size_bytes + len(ops) * _OP_SIZE_BYTES, deadline)
 
@@ -133,7 +132,7 @@ class Shard:
         deadline = self._deadline(ref, deadline_s)
         self._limits.check_limit(row_limit)
         self._limits.check_query(cypher, params)
-        self._check_here(ref)
+        await self._check_here(ref, deadline)
         await self._writes.settle(ref)
         size_bytes_max = self._limits.answer_size_bytes_max
         try:
@@ -141,7 +140,7 @@ class Shard:
                 ref, cypher, params, row_limit=row_limit, size_bytes_max=size_bytes_max, deadline=deadline
             )
         except ViewLostError:
-            self._check_here(ref)  # if the graph was dropped meanwhile, that is what the caller has to know
+            await self._check_here(ref, deadline)  # that the graph was dropped meanwhile says more
             raise
 
     async def search(
@@ -170,7 +169,7 @@ class Shard:
 
     async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]:
         deadline = Deadline(self._clock, deadline_s)
-        return await self._threads.run(self._engine.list, deadline)
+        return await self._threads.run(lambda _: self._engine.list(), deadline)
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
         deadline = self._deadline(ref, deadline_s)
@@ -207,9 +206,9 @@ class Shard:
         telemetry.SHARD_THREADS_BUSY.labels(kind="read").set(self._threads.count)
         telemetry.SHARD_THREADS_BUSY.labels(kind="stream").set(self._streams.count)
 
-    def _check_here(self, ref: GraphRef) -> None:
+    async def _check_here(self, ref: GraphRef, deadline: Deadline) -> None:
         """Raise WrongOwnerError when the graph cannot be read here."""
-        self._engine.graph(ref).get_nodes(ref, ())
+        await self._reads.get_nodes(ref, (), deadline)
 
     def _deadline(self, ref: GraphRef, deadline_s: float) -> Deadline:
         """Return the deadline of a call that is about this graph. Raises GraphInputError for what is no name."""

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from argosy.errors import GraphDeadlineError, ShardUnavailableError
 from argosy.shards.deadline import Deadline
+from argosy.shards.engine import Interrupt
 
 T = TypeVar("T")
 
@@ -30,15 +31,16 @@ class Threads:
         """The calls that are worked at, or wait for a thread."""
         return len(self._under_way)
 
-    async def run(self, work: Callable[[], T], deadline: Deadline) -> T:
-        """Return what `work` returns, in a thread. Raises GraphDeadlineError at the deadline, whatever the thread does,
-        and ShardUnavailableError at once when too many calls wait already.
+    async def run(self, work: Callable[[Interrupt], T], deadline: Deadline) -> T:
+        """Return what `work` returns, in a thread; it is told when it has to stop. Raises GraphDeadlineError at the
+        deadline, whatever the thread does, and ShardUnavailableError at once when too many calls wait already.
         """
         if self.count >= self._max:
             raise ShardUnavailableError(f"this shard has {self.count} calls for its {self._name} threads: no more fit")
-        submitted = self._pool.submit(_begin, work, deadline)
+        stop = deadline.within()
+        submitted = self._pool.submit(_begin, work, stop)
         with self._lock:
-            self._under_way[submitted] = deadline
+            self._under_way[submitted] = stop
         submitted.add_done_callback(self._forget)
         future = asyncio.wrap_future(submitted)
         try:
@@ -47,7 +49,7 @@ class Threads:
                 raise GraphDeadlineError("the call took longer than its deadline")
             return future.result()
         finally:
-            deadline.give_up()
+            stop.give_up()
             future.cancel()  # takes it out of the queue, if no thread has begun it
 
     async def close(self) -> None:
@@ -68,7 +70,7 @@ class Threads:
             self._under_way.pop(submitted, None)
 
 
-def _begin(work: Callable[[], T], deadline: Deadline) -> T:
-    if deadline():
+def _begin(work: Callable[[Interrupt], T], stop: Interrupt) -> T:
+    if stop():
         raise GraphDeadlineError("the call waited for a thread until its deadline")
-    return work()
+    return work(stop)

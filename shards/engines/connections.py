@@ -50,6 +50,11 @@ class Connections:
         self._reading: set[apsw.Connection] = set()
         self._leaving: _Leaving | None = None
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a connection that reads is open and free."""
+        return bool(self._readers)
+
     @contextmanager
     def writing(self) -> Iterator[apsw.Connection]:
         """Have the connection that writes, when it is one's turn. Errors of SQLite are told as Argosy's."""

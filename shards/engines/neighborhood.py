@@ -6,16 +6,17 @@ from typing import Final
 import apsw
 
 from argosy.graph.facts import Direction, Edge, Neighborhood, Node
-from argosy.shards.engines.reader import SQL, edge_of, get_nodes
+from argosy.shards.engines.reader import SIZE_BYTES_MAX, SQL, edge_of, get_nodes
 
 # Edges that are given for each node that may be: nodes may be joined by many edges of many types.
 _EDGES_PER_NODE: Final = 16
+_NODES_AT_ONCE: Final = 32  # a node may have 1 MiB
 _OUT: Final = (Direction.OUT, Direction.BOTH)
 _IN: Final = (Direction.IN, Direction.BOTH)
 
 
 class Walk:
-    """One search. It ends at `limit` nodes, and is cut then.
+    """One search. It ends at `limit` nodes, or when it holds SIZE_BYTES_MAX, and is cut then.
 
     Edges are those that it went along: of the nodes that are nearer than the depth, and between nodes that are given.
     """
@@ -27,6 +28,7 @@ class Walk:
         self._limit = limit
         self._nodes: dict[str, Node] = {}
         self._edges: dict[tuple[str, str, str], Edge] = {}
+        self._size_bytes = 0
         self._is_cut = False
 
     def go(self, ids: Sequence[str], depth: int) -> Neighborhood:
@@ -40,11 +42,17 @@ class Walk:
 
     def _take(self, ids: list[str]) -> list[str]:
         """Take in those nodes that are there, as many as may be, and return their ids."""
-        room = self._limit - len(self._nodes)
-        found = [node for node in get_nodes(self._connection, ids[: room + 1]) if node is not None] if ids else []
-        self._is_cut = self._is_cut or len(found) > room or len(ids) > room + 1
-        self._nodes.update((node.id, node) for node in found[:room])
-        return [node.id for node in found[:room]]
+        taken: list[str] = []
+        for start in range(0, len(ids), _NODES_AT_ONCE):
+            for node in get_nodes(self._connection, ids[start : start + _NODES_AT_ONCE]):
+                if node is None:
+                    continue
+                if len(self._nodes) == self._limit or not self._has_room(node):
+                    self._is_cut = True
+                    return taken
+                self._nodes[node.id] = node
+                taken.append(node.id)
+        return taken
 
     def _step(self, frontier: list[str]) -> list[str]:
         """Go along the edges of some nodes. Return the ids at their other ends that are new, a few too many at most."""
@@ -55,11 +63,16 @@ class Walk:
                 far = edge.dst if edge.src == near else edge.src
                 if far not in self._nodes:
                     found[far] = None
-                self._edges[edge[:3]] = edge
-                if len(found) > room or len(self._edges) > self._limit * _EDGES_PER_NODE:
+                is_full = len(found) > room or len(self._edges) >= self._limit * _EDGES_PER_NODE
+                if is_full or not (edge[:3] in self._edges or self._has_room(edge)):
                     self._is_cut = True
                     return list(found)
+                self._edges[edge[:3]] = edge
         return list(found)
+
+    def _has_room(self, fact: Node | Edge) -> bool:
+        self._size_bytes += len(fact.props)
+        return self._size_bytes <= SIZE_BYTES_MAX
 
     def _edges_of(self, node_id: str) -> Iterator[Edge]:
         if self._direction in _OUT:

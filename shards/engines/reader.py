@@ -7,7 +7,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from argosy.errors import GraphDeadlineError
+from argosy.errors import GraphDeadlineError, GraphTooLargeError
 from argosy.graph.facts import Edge, Node, Source
 from argosy.shards.engine import Interrupt
 from argosy.statements import load_statements
@@ -15,6 +15,9 @@ from argosy.statements import load_statements
 SQL: Final = load_statements("argosy.shards.engines", "read")
 # Instructions of SQLite between two looks at whether to stop: a fraction of a millisecond.
 _STEPS: Final = 2_000
+
+# Of what one read holds in memory at once: few rows of 1 MiB, or very many small ones.
+SIZE_BYTES_MAX: Final = 67_108_864
 
 _encode_ids: Final = msgspec.json.Encoder().encode
 
@@ -40,12 +43,22 @@ def interruptible(connection: apsw.Connection, interrupt: Interrupt) -> Iterator
         connection.set_progress_handler(None)
 
 
+def within_size(rows: Iterable[Sequence[Any]], props: int = 2) -> Iterator[Sequence[Any]]:
+    """Yield rows. Raises GraphTooLargeError when their props, in this column, are too much for one read."""
+    size_bytes = 0
+    for row in rows:
+        size_bytes += len(row[props] or b"")
+        if size_bytes > SIZE_BYTES_MAX:
+            raise GraphTooLargeError(f"a read has at most {SIZE_BYTES_MAX} bytes of props: ask for less at a time")
+        yield row
+
+
 def get_nodes(connection: apsw.Connection, ids: Sequence[str]) -> list[Node | None]:
     """Return the nodes in the order of ids, None for those that are not there."""
     if len(ids) == 1:
         row = connection.execute(SQL["get_node"], ids).fetchone()
         return [row and node_of(row)]
-    rows = connection.execute(SQL["get_nodes"], (_encode_ids(ids).decode(),))
+    rows = within_size(connection.execute(SQL["get_nodes"], (_encode_ids(ids).decode(),)))
     return [None if row[0] is None else node_of(row) for row in rows]
 
 
@@ -56,8 +69,8 @@ def scan(connection: apsw.Connection, label: str, after: str, limit: int) -> lis
 
 
 def scan_edges(connection: apsw.Connection, after: tuple[str, str, str], limit: int) -> list[Edge]:
-    return [edge_of(row) for row in connection.execute(SQL["scan_edges"], (*after, limit))]
+    return [edge_of(row) for row in within_size(connection.execute(SQL["scan_edges"], (*after, limit)), props=3)]
 
 
 def _nodes(rows: Iterable[Sequence[Any]]) -> list[Node]:
-    return [node_of(row) for row in rows]
+    return [node_of(row) for row in within_size(rows)]

@@ -85,6 +85,13 @@ class SqliteEngine:
         graph.meta.check(ref)
         return graph
 
+    def graph_at_hand(self, ref: GraphRef) -> SqliteGraph | None:
+        graph = self._graphs.get(_life(ref))
+        if graph is None or not graph.connections.is_at_hand:
+            return None
+        graph.meta.check(ref)
+        return graph
+
     def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:
         """As the contract has it. Raises WrongOwnerError when the graph is here."""
         with self._making:

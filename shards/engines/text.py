@@ -21,7 +21,7 @@ import msgspec
 from argosy.graph.facts import Hit
 from argosy.graph.strings import strings_of
 from argosy.shards.engines.derived import NodeChange
-from argosy.shards.engines.reader import node_of
+from argosy.shards.engines.reader import node_of, within_size
 from argosy.shards.engines.words import Phrase, phrases_of, words_of
 from argosy.statements import load_statements
 
@@ -121,7 +121,7 @@ def _find(
         rows = connection.execute(_SQL["search"], (match, limit))
     else:
         rows = connection.execute(_SQL["search_within"], (match, limit, within))
-    return [Hit(node_of(row), row[6]) for row in rows]
+    return [Hit(node_of(row), row[6]) for row in within_size(rows)]
 
 
 def _match(operator: str, phrases: Iterable[Phrase]) -> str:

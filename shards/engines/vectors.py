@@ -25,7 +25,7 @@ from argosy.graph.facts import Hit
 from argosy.shards.engine import Interrupt
 from argosy.shards.engines.derived import NodeChange
 from argosy.shards.engines.nearest import Floats, Held, Layers, Matrix, best_of, units_of
-from argosy.shards.engines.reader import node_of
+from argosy.shards.engines.reader import node_of, within_size
 from argosy.statements import load_statements
 
 EXACT_MAX: Final = 10_000
@@ -147,7 +147,8 @@ class _Search:
 
     def look_up(self, keys: Sequence[int]) -> list[_Found]:
         """Return the nodes of those keys that the file has, with their scores."""
-        rows = [row for key in keys for row in self.connection.execute(_SQL["node_of_key"], (key,))]
+        found = (row for key in keys for row in self.connection.execute(_SQL["node_of_key"], (key,)))
+        rows = list(within_size(found))
         scores = units_of([row[6] for row in rows], len(self.unit)) @ self.unit
         return [_Found(float(score), row) for score, row in zip(scores, rows, strict=True)]
 
