@@ -106,6 +106,15 @@ export const cancel = (turnId) => call("POST", `/v1/turns/${segment(turnId)}/can
 export const resume = (turnId, key) =>
   call("POST", `/v1/turns/${segment(turnId)}/resume`, { headers: { "idempotency-key": key } });
 
+const ofGraph = (graph, rest = "") => `/v1/graphs/${segment(graph)}${rest}`;
+export const getGraph = (graph) => call("GET", ofGraph(graph));
+export const listNodes = (graph, cursor) => call("GET", ofGraph(graph, `/nodes${page(cursor)}`));
+export const searchGraph = (graph, text) =>
+  call("POST", ofGraph(graph, "/search"), json(JSON.stringify({ text, limit: 50 })));
+/** A node, what is one edge away, and those edges. */
+export const neighborsOf = (graph, id) =>
+  call("POST", ofGraph(graph, "/neighbors"), json(JSON.stringify({ ids: [id], limit: 50 })));
+
 /** An idempotency key. (randomUUID is there on loopback and https only.) */
 export function freshKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,7 +1,8 @@
-// A session: its turns, newest first.
+// A session: its turns, newest first, and what it remembers.
 
 import { eventsOfSession, getSession, listTurns, now, Refused } from "./api.js";
 import { element, setList, setText } from "./dom.js";
+import { openMemory } from "./memory.js";
 import { Pages } from "./pages.js";
 import { every } from "./timers.js";
 import { hrefs } from "./router.js";
@@ -21,6 +22,7 @@ export function openSession(name, { setSession }) {
   const about = element("p", { class: "about" });
   const list = element("ol", { class: "turns", "aria-label": "Turns, newest first" });
   const older = element("button", { type: "button", class: "quiet", hidden: true, click: more }, "Older turns");
+  const memory = openMemory();
   const node = element("section", {},
     element("header", { class: "head" },
       element("div", {},
@@ -32,11 +34,12 @@ export function openSession(name, { setSession }) {
     ),
     list,
     older,
+    memory.node,
   );
   setSession(name);
   const beat = every(REFRESH_MS, refresh);
   // Something may have ended between the list and the stream: whatever becomes of the stream, the list is read again.
-  const closers = [beat.close, every(TICK_MS, draw).close, follow(eventsOfSession(name), receive, beat.soon)];
+  const closers = [memory.close, beat.close, every(TICK_MS, draw).close, follow(eventsOfSession(name), receive, beat.soon)];
 
   /** The stream says when to look: what there is stands in the list alone. */
   function receive({ type }) {
@@ -50,6 +53,7 @@ export function openSession(name, { setSession }) {
       const queued = session.turns_queued;
       const waits = queued ? `${queued} ${queued === 1 ? "turn waits" : "turns wait"}` : "nothing waits";
       setText(about, `${session.head ? `Its head is ${session.head.status}` : "It is idle"}, ${waits}.`);
+      memory.show(session.graph ?? null);
       draw();
     } catch (error) {
       if (error instanceof Refused) setText(about, error.message);

@@ -1,5 +1,6 @@
 """GET /v1/sessions, /v1/sessions/{session}, /v1/sessions/{session}/turns: newest first, page by page."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -17,8 +18,10 @@ from argosy.gateway.parameters import Cursor, Limit, microseconds, moment, page_
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
+from argosy.graph.facts import own_graph_of
 from argosy.store import session as sessions
 from argosy.store import turn as turns
+from argosy.store.graph import Directory, GraphRowState
 from argosy.turn.status import Status
 
 router: Final = APIRouter(prefix="/v1/sessions", tags=["sessions"], dependencies=[strict])
@@ -34,10 +37,13 @@ class SessionView(msgspec.Struct, kw_only=True):
 
 
 class SessionDetail(SessionView, kw_only=True):
-    """A session. head: the turn that holds the session, or would run next. turns_queued is counted up to 10000."""
+    """A session. head: the turn that holds the session, or would run next. turns_queued is counted up to 10000. graph:
+    the name of its own graph, null before a turn has used it.
+    """
 
     head: "Head | None"
     turns_queued: int
+    graph: str | None
 
 
 class Head(msgspec.Struct, kw_only=True):
@@ -83,12 +89,22 @@ async def get_session(session: str, request: Request) -> Response:
     """A session: its head, and how many turns are queued."""
     state = state_of(request)
     session_id = _session_id(request)
-    row = await sessions.get_session(state.pool, session_id, state.tenant_of(request), state.settings.lane)
+    tenant, lane = state.tenant_of(request), state.settings.lane
+    own = own_graph_of(lane, names.path_segment(request.scope, 2))
+    row, graph = await asyncio.gather(
+        sessions.get_session(state.pool, session_id, tenant, lane), Directory(state.pool).find(tenant, own)
+    )
     if row is None:
         raise Problem("session_not_found", "no turn of a session with this name was accepted yet")
     head = None if row.head_turn_id is None else Head(turn_id=row.head_turn_id, status=row.head_status or "")
     return json_response(
-        SessionDetail(session=row.name, created_at=row.created_at, head=head, turns_queued=row.turns_queued)
+        SessionDetail(
+            session=row.name,
+            created_at=row.created_at,
+            head=head,
+            turns_queued=row.turns_queued,
+            graph=own if graph is not None and graph.state is GraphRowState.ACTIVE else None,
+        )
     )
 
 

@@ -107,6 +107,10 @@ class Scripted:
                 if act.is_held:
                     self.hold()
 
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length", "0")))
+                self.do_GET()
+
             def hold(self) -> None:
                 with contextlib.suppress(OSError):
                     for _ in range(200):

@@ -10,7 +10,9 @@ import httpx2
 import pytest
 
 from argosy.config import Settings
+from argosy.graph.facts import own_graph_of
 from tests.gateway.graph_shard import ShardOfTest, shard_served
+from tests.gateway.rows import Rows
 
 ADA = {"op": "upsert_node", "id": "ada", "label": "Person", "props": {"born": 1815}}
 BOB = {"op": "upsert_node", "id": "bob", "label": "Person", "props": {"born": 1791}}
@@ -209,3 +211,14 @@ async def test_a_graph_is_deleted_when_it_is_named_again_and_a_new_one_is_empty(
     assert deleted.status_code == 204
     assert [(each.status_code, each.json()["code"]) for each in gone] == [(404, "graph_not_found")] * 2
     assert (await client.get(people)).json()["nodes"] == 0
+
+
+async def test_a_session_names_its_own_graph_once_it_has_one(client: httpx2.AsyncClient, rows: Rows) -> None:
+    await rows.session("a/b")
+    before = (await client.get("/v1/sessions/a%2Fb")).json()
+
+    await client.post("/v1/graphs", json={"graph": own_graph_of("default", "a/b")})
+    after = (await client.get("/v1/sessions/a%2Fb")).json()
+
+    assert before["graph"] is None
+    assert (await client.get(f"/v1/graphs/{quote(after['graph'], safe='')}")).json()["graph"] == after["graph"]
