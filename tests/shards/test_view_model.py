@@ -2,41 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, UpsertEdge, UpsertNode, check_ops
+from argosy.graph.ops import DeleteNode, MergeProps, Op, UpsertEdge, check_ops
 from argosy.shards.views.kglite import KgliteView, KgliteViews
+from tests.shards.view_ops import OPS
 from tests.shards.views import LIMITS, Model, dumped, present, rows, seen
-
-NAMES: Final = st.sampled_from(["a", "b", "名", "x y", "c'", "7", "07", "true", "A", "`", "a/b", "null"])
-LABELS: Final = st.sampled_from(["Person", "person", "日本", "P q", "_N", "Node"])
-KEYS: Final = st.sampled_from(
-    ["name", "title", "type", "label", "id", "x", "y z", "名前", "properties", "name_argosy", "labels", "", "$date"]
-) | st.text(max_size=5)
-VALUES: Final = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=8)
-    | st.sampled_from(["2020-01-01", "2020-01-01T10:00:00Z", "POINT(1 2)", "1", "true", "null", ""]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
-    max_leaves=6,
-)
-PROPS: Final = st.dictionaries(KEYS, VALUES, max_size=4)
-OPS: Final = st.lists(
-    st.builds(UpsertNode, NAMES, LABELS, PROPS)
-    | st.builds(UpsertEdge, NAMES, LABELS, NAMES, PROPS)
-    | st.builds(DeleteNode, NAMES)
-    | st.builds(DeleteEdge, NAMES, LABELS, NAMES)
-    | st.builds(MergeProps, PROPS, id=NAMES)
-    | st.builds(MergeProps, PROPS, src=NAMES, type=LABELS, dst=NAMES),
-    max_size=25,
-)
 
 
 class Pair:
