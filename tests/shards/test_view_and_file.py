@@ -65,13 +65,14 @@ async def in_view(shard: Shard, ref: GraphRef) -> tuple[list[bytes], list[bytes]
 
 
 async def in_file(shard: Shard, ref: GraphRef) -> tuple[list[bytes], list[bytes]]:
-    nodes = [{"id": n.id, "label": n.label, "props": n.props} for n in await shard.scan(ref, limit=1_000, deadline_s=S)]
-    edges = [
-        {"src": e.src, "type": e.type, "dst": e.dst, "props": e.props}
-        for e in await shard.scan_edges(ref, limit=1_000, deadline_s=S)
+    nodes = [
+        {"id": node.id, "label": node.label, "props": present(msgspec.json.decode(node.props))}
+        for node in await shard.scan(ref, limit=1_000, deadline_s=S)
     ]
-    for each in (*nodes, *edges):
-        each["props"] = present(msgspec.json.decode(each["props"]))
+    edges = [
+        {"src": edge.src, "type": edge.type, "dst": edge.dst, "props": present(msgspec.json.decode(edge.props))}
+        for edge in await shard.scan_edges(ref, limit=1_000, deadline_s=S)
+    ]
     return sorted(map(dumped, nodes)), sorted(map(dumped, edges))
 
 
