@@ -12,10 +12,12 @@ from argosy.errors import (
     GraphDeadlineError,
     GraphInputError,
     OutcomeUnknownError,
+    StepFailedError,
     UnavailableError,
     ViewLostError,
 )
 from argosy.graph.ops import fault_of_name
+from argosy.workflow import outcome
 from argosy.workflow.definition import Step
 from argosy.workflow.driver import Driver
 from argosy.workflow.graph_reads import READS, read
@@ -32,15 +34,18 @@ _BACKOFF_S: Final = 0.5
 _BACKOFF_S_MAX: Final = 60.0
 
 
-def _step(name: str, retry_on: ExceptionTypes, no_retry_on: ExceptionTypes = ()) -> Step:
-    policy = RetryPolicy(_FOR_EVER, _BACKOFF_S, _BACKOFF_S_MAX, retry_on, no_retry_on)
+def _step(name: str, retry_on: ExceptionTypes) -> Step:
+    policy = RetryPolicy(_FOR_EVER, _BACKOFF_S, _BACKOFF_S_MAX, retry_on)
     return Step(GRAPH + name, True, True, None, "idempotent", policy, False, b"")
 
 
-# A write that may have taken effect is sent again under its key. A read that is too much for its deadline, or that ends
-# what answers it, would be so again.
-_WRITE: Final = _step("write", (UnavailableError, GraphDeadlineError, OutcomeUnknownError))
-_READS: Final = {name: _step(name, (UnavailableError, OutcomeUnknownError), (ViewLostError,)) for name in READS}
+# A write that may have taken effect is sent again under its key.
+_ERRORS: Final = (UnavailableError, GraphDeadlineError, OutcomeUnknownError)
+_WRITE: Final = _step("write", _ERRORS)
+_READS: Final = {name: _step(name, _ERRORS) for name in READS}
+# How often a read may pass its deadline, or end what answers it: the shard may have been busy, or building the view of
+# the graph; but a read that asks for too much would do so for ever.
+_OVERRUNS_MAX: Final = 5
 
 
 class WorkflowCalls:
@@ -54,19 +59,42 @@ class WorkflowCalls:
         self._name = checked(name)
 
     def read(self, name: str, asked: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-        journal, step = self._journal, _READS[name]
-
-        async def tried(graph: str | None, asked: dict[str, Any]) -> Any:
-            return await read(journal.graphs(), graph, name, asked)
-
-        driver = self._driver
-        return StepOperation(driver.operations, driver.ask(step.name), step, tried, (self._name, asked), {})
+        driver, step = self._driver, _READS[name]
+        key = driver.ask(step.name)
+        read = _Read(self._journal, key, name)
+        return StepOperation(driver.operations, key, step, read, (self._name, asked), {})
 
     def write(self, ops: str) -> Coroutine[Any, Any, int]:
         driver = self._driver
         key = driver.ask(_WRITE.name)
         write = GraphWrite(self._journal, key)
         return _version_of(StepOperation(driver.operations, key, _WRITE, write, (self._name, ops), {}))
+
+
+class _Read:
+    """One read of an attempt; its tries call it. key: of the operation; name: of the read."""
+
+    __slots__ = ("_journal", "_key", "_name", "_overruns")
+
+    def __init__(self, journal: Journal, key: str, name: str) -> None:
+        self._journal = journal
+        self._key = key
+        self._name = name
+        self._overruns = 0
+
+    async def __call__(self, graph: str | None, asked: dict[str, Any]) -> Any:
+        try:
+            return await read(self._journal.graphs(), graph, self._name, asked)
+        except (GraphDeadlineError, ViewLostError) as error:
+            self._overruns = (self._overruns or self._earlier()) + 1
+            if self._overruns >= _OVERRUNS_MAX:
+                raise StepFailedError(str(error), type(error).__name__) from error
+            raise
+
+    def _earlier(self) -> int:
+        """Return how many tries of earlier attempts were overruns."""
+        types = [outcome.type_of(data) for data in self._journal.replay.failures(self._key)]
+        return sum(each in (GraphDeadlineError.__name__, ViewLostError.__name__) for each in types)
 
 
 async def _version_of(write: StepOperation) -> int:

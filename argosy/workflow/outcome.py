@@ -113,6 +113,11 @@ def error_of(found: Recorded, key: str) -> StepFailedError | WaitTimeoutError | 
     return error
 
 
+def type_of(data: bytes) -> str:
+    """Return the error's class, of the data of a try that failed."""
+    return _decode_failed(data).type
+
+
 def causes_of(error: BaseException) -> list[tuple[str, str]]:
     """Return type and message of the error's causes, the nearest first: at most _CAUSES_MAX."""
     found: list[tuple[str, str]] = []

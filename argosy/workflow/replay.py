@@ -4,7 +4,7 @@ Promise: the outcomes that the code awaits come one by one, in the order in whic
 up a key takes the same time however long the history is. argosy/workflow/keys.py has the grammar of keys.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -44,7 +44,7 @@ class Replay:
     def __init__(self, events: Iterable[Row] | Iterable[Any]) -> None:
         """Read the rows of a history. Unknown types are skipped."""
         self._settled: dict[str, Recorded] = {}
-        self._tries: dict[str, int] = {}
+        self._tries: dict[str, list[bytes]] = {}
         self._intended: dict[str, None] = {}
         self._intents: dict[str, bytes] = {}
         self._started: dict[str, bytes] = {}
@@ -60,7 +60,7 @@ class Replay:
             elif kind == Event.WAIT_STARTED:
                 self._started.setdefault(key, data)
             elif kind == Event.STEP_RETRYING:
-                self._tries[key] = self._tries.get(key, 0) + 1
+                self._tries.setdefault(key, []).append(data)
                 self._intended.pop(key, None)  # it failed, so its outcome is known
             elif kind == Event.STEP_INTENDED:
                 self._intended[key] = None
@@ -121,7 +121,11 @@ class Replay:
 
     def tries(self, key: str) -> int:
         """Return how many tries of a step failed and were to be followed by another try."""
-        return self._tries.get(key, 0)
+        return len(self._tries.get(key, ()))
+
+    def failures(self, key: str) -> Sequence[bytes]:
+        """Return the data of these tries."""
+        return self._tries.get(key, ())
 
 
 # Shared by all turns that begin. Nothing changes it: `take` is called only when there is a next outcome.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from argosy.errors import (
+    ArgosyError,
     FencedError,
     GraphNotFoundError,
     KeyMismatchError,
@@ -111,11 +112,13 @@ class MemoryGraph:
 
 class MemoryGraphs:
     """argosy.workflow.graphs.Graphs, on one shard. while_applied: called once a batch is applied, before its answer.
-    sent: what was to be applied, whatever became of it; asked: how many calls there were.
+    sent: what was to be applied, whatever became of it; asked: how many calls there were. fails_with: what those
+    come to that reach it.
     """
 
     def __init__(self) -> None:
         self.graphs: dict[tuple[str, str], MemoryGraph] = {}
+        self.fails_with: ArgosyError | None = None
         self._calls_down = 0
         self.while_applied: Callable[[], None] = lambda: None
         self.sent: list[tuple[str, bytes, WriteKey | None, Token | None]] = []
@@ -134,6 +137,8 @@ class MemoryGraphs:
         if self._calls_down:
             self._calls_down -= 1
             raise ShardUnavailableError("the shard of this graph does not answer")
+        if self.fails_with is not None:
+            raise self.fails_with
 
     def drop(self, tenant: str, graph: str) -> None:
         del self.graphs[tenant, graph]

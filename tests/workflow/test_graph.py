@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from argosy import Context, Graph, GraphConditionError, StepFailedError, SyncContext, SyncGraph, workflow
-from argosy.errors import FencedError, GraphInputError, GraphNotFoundError
+from argosy.errors import FencedError, GraphDeadlineError, GraphInputError, GraphNotFoundError
 from argosy.graph.facts import Token
 from argosy.workflow.journal import Park
 from tests.harness.memory_graphs import MemoryGraphs
@@ -243,6 +243,27 @@ async def test_a_wait_for_a_shard_goes_on_in_the_next_attempt_with_what_is_recor
     assert [key for key, *_ in again.waits] == ["graph:write~1"]
     assert [kind for kind, _ in again.outcomes()].count("step.intended") == 1
     assert graphs.sent[0][:3] == graphs.sent[1][:3]
+
+
+async def test_a_read_that_asks_for_too_much_is_tried_a_few_times_however_often_its_turn_begins_again() -> None:
+    async def flow(ctx: Context) -> Any:
+        return await ctx.graph().query("MATCH (a), (b), (c) RETURN count(*)")
+
+    graphs = MemoryGraphs()
+    await graphs.create("default", OWN)
+    graphs.go_down(calls=2)
+    graphs.fails_with = GraphDeadlineError("it asks for too much")
+    told = journal(graphs)
+    with pytest.raises(StepFailedError, match="asks for too much") as failed:
+        await run(flow, None, told)
+    third = [kind for kind, _ in told.outcomes()].index("step.failed") - 3
+    again = journal(graphs, told.rows[:third], 2)
+    with pytest.raises(StepFailedError):
+        await run(flow, None, again)
+
+    assert failed.value.error_type == "GraphDeadlineError"
+    assert told.outcomes() == again.outcomes()
+    assert [kind for kind, _ in told.outcomes()].count("step.retrying") == 2 + 4
 
 
 async def test_a_later_attempt_fences_an_earlier_one_whose_attempt_ends() -> None:

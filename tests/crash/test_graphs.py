@@ -1,0 +1,109 @@
+"""Turns that write to graphs: whatever happens to a worker or a shard, what a turn writes is written once."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.harness.client import Client
+from tests.harness.fleet import WORKFLOWS, Fleet
+from tests.harness.logs import BOTH_IN_FAULTS
+from tests.shards.processes import ShardProcess
+
+BATCHES = 3
+SILENT_SOON = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
+# Between what is recorded and what is applied, and between that and its record: of the first write, and of later ones.
+AT = (
+    *("graph_recorded", "graph_applied:2"),
+    *(pytest.param(each, marks=pytest.mark.slow) for each in ("graph_applied", "graph_recorded:5", "graph_applied:7")),
+)
+SECRET = "a secret of the tests, long enough"
+
+pytestmark = BOTH_IN_FAULTS
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Iterator[ShardProcess]:
+    shard = ShardProcess(tmp_path / "shard", GRAPH_SERVICE_AUTH_SECRET=SECRET)
+    shard.start()
+    yield shard
+    shard.bury()
+
+
+@pytest.fixture
+def settings(shard: ShardProcess) -> dict[str, str]:
+    return {
+        "ARGOSY_WORKFLOWS": f"{WORKFLOWS},{Path(__file__).with_name('graphing.py')}",
+        "GRAPH_SERVICE_ENDPOINTS": shard.endpoint,
+        "GRAPH_TIMEOUT_S": "5",
+    }
+
+
+async def results(client: Client, turns: list[str]) -> list[Any]:
+    """What the turns returned, once all have ended; of one that failed, why."""
+    found = await client.until_status(turns)
+    return [found[turn]["result"] or found[turn]["error"] for turn in turns]
+
+
+@pytest.mark.parametrize("crash_at", AT)
+async def test_a_worker_killed_around_a_write_leaves_it_applied_once(
+    crash_at: str, fleet: Fleet, client: Client
+) -> None:
+    doomed = await asyncio.to_thread(lambda: fleet.worker(crash_at=crash_at))
+
+    turns = [await client.post(f"session-{number}", "writes", batches=BATCHES) for number in range(3)]
+    assert await asyncio.to_thread(doomed.wait_dead, 20) == -9
+    await asyncio.to_thread(fleet.worker)
+    # A session's next turn is not fenced by the one before, and sees how often its graph was written to.
+    later = [await client.post(f"session-{number}", "writes", batches=1) for number in range(3)]
+    counted = [await client.post(f"session-{number}", "counts") for number in range(3)]
+
+    assert await results(client, turns) == [[1, 2, 3]] * 3
+    assert await results(client, later) == [[4]] * 3
+    assert await results(client, counted) == [[4, 4]] * 3
+
+
+@pytest.mark.parametrize("partitions", [1])
+@pytest.mark.parametrize("stop_at", ["graph_recorded", "graph_applied"])
+async def test_a_worker_that_wakes_up_with_a_write_under_way_writes_nothing_twice(
+    stop_at: str, idle_fleet: Fleet, client: Client
+) -> None:
+    idle_fleet.gateway(**SILENT_SOON)
+    zombie = await asyncio.to_thread(lambda: idle_fleet.worker(GRAPHS_STOP_AT=stop_at, **SILENT_SOON))
+    turn = await client.post("session", "writes", batches=BATCHES)
+    await until_stopped(zombie.pid)
+
+    await asyncio.to_thread(lambda: idle_fleet.worker(**SILENT_SOON))
+    later = await client.post("session", "writes", batches=1)
+    assert await results(client, [turn, later]) == [[1, 2, 3], [4]]
+    psutil.Process(zombie.pid).resume()
+    await asyncio.to_thread(zombie.wait_ready)
+    counted = [await client.post("session", "counts") for _ in range(2)]
+
+    assert await results(client, counted) == [[4, 4]] * 2
+
+
+async def test_while_a_shard_is_down_only_the_turns_that_need_it_wait_and_they_finish_after(
+    fleet: Fleet, client: Client, shard: ShardProcess
+) -> None:
+    await asyncio.to_thread(fleet.worker)
+    known = await client.post("known", "writes", batches=1)
+    assert await results(client, [known]) == [[1]]
+
+    shard.process.kill()
+    waiting = [await client.post(session, "writes", batches=2) for session in ("known", "new")]
+    others = [await client.post(f"session-{number}", "steps", effects=1) for number in range(5)]
+    await client.until_status(waiting, {"suspended"})
+    await client.until_status(others)
+    await asyncio.to_thread(shard.start)
+
+    assert await results(client, waiting) == [[2, 3], [1, 2]]
+
+
+async def until_stopped(pid: int) -> None:
+    async with asyncio.timeout(20):
+        while psutil.Process(pid).status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0.02)
