@@ -1,5 +1,5 @@
 """A shard's process that is killed at any moment, under eight writers: nothing that it acknowledged is missing, nothing
-is applied twice, and the folder opens.
+is applied twice, a search finds what is there, and the folder opens.
 """
 
 import random
@@ -15,7 +15,7 @@ import pytest
 from argosy.errors import WrongOwnerError
 from argosy.graph.facts import GraphRef
 from argosy.shards.engines.sqlite import SqliteEngine
-from tests.shards.engines import facts_of, open_sqlite
+from tests.shards.engines import facts_of, never, open_sqlite
 from tests.shards.writing_child import node_id, short_lived
 
 WRITERS = 8
@@ -71,6 +71,8 @@ def check(engine: SqliteEngine, ref: GraphRef, acknowledged: Acknowledged) -> No
     for writer, of_writer in enumerate(acknowledged.batches):
         assert [versions[node_id(writer, number)] for number in range(len(of_writer))] == of_writer
         assert node_id(writer, len(of_writer) + 1) not in versions
+    found = engine.graph(ref).search(ref, "N", len(nodes) + 1, never)
+    assert sorted(hit.node.id for hit in found) == sorted(versions)
     stats = engine.graph(ref).stats()
     assert sorted(versions.values()) == list(range(1, stats.version + 1))
     assert (stats.node_count, stats.edge_count) == (len(nodes), len(edges))

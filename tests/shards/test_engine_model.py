@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,23 @@ class EngineMachine(RuleBasedStateMachine):
         assert {node.id for node in found.nodes} == near
         assert {edge[:3] for edge in found.edges} == walked
         assert not found.is_cut
+
+    @rule()
+    def search(self) -> None:
+        found = self.engine.graph(self.ref).search(self.ref, "t", 100, never)
+
+        assert {hit.node.id for hit in found} == self.model.nodes.keys()  # every label has the word
+
+    @rule()
+    def sum_up(self) -> None:
+        summary = self.engine.graph(self.ref).summary(self.ref, never)
+
+        nodes, edges = self.model.nodes.values(), self.model.edges.values()
+        assert {each.label: each.total for each in summary.nodes} == Counter(node.label for node in nodes)
+        assert {each.label: each.total for each in summary.edges} == Counter(edge.label for edge in edges)
+        for label in summary.nodes:
+            keys = Counter(key for node in nodes if node.label == label.label for key in node.props)
+            assert dict(label.props) == keys
 
     def teardown(self) -> None:
         self.engine.close()
