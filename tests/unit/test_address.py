@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from argosy import config
-from argosy.address import bare_host, host_port, http_url, to_bind
+from argosy.address import bare_host, host_port, http_url, shard_target, to_bind
 from argosy.process.ops_server import Answer, OpsServer
 
 
@@ -74,3 +74,22 @@ def test_health_is_served_on_ipv6() -> None:
             assert json.load(answer) == {"is": "so"}
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "target"),
+    [
+        ("tcp://kg-shard-1.example.internal:9101", "kg-shard-1.example.internal:9101"),
+        ("127.0.0.1:9010", "127.0.0.1:9010"),
+        ("tcp://[::1]:9010", "[::1]:9010"),
+        ("unix:/run/argosy/shard.sock", "unix:/run/argosy/shard.sock"),
+    ],
+)
+def test_an_endpoint_of_a_shard_is_a_target_of_grpc(endpoint: str, target: str) -> None:
+    assert shard_target(endpoint) == target
+
+
+@pytest.mark.parametrize("endpoint", ["", "host", "host:0", "host:65536", "http://host:1", "unix:relative", "a b:1"])
+def test_what_is_no_endpoint_of_a_shard_is_refused(endpoint: str) -> None:
+    with pytest.raises(ValueError, match="no endpoint of a shard"):
+        shard_target(endpoint)

@@ -277,3 +277,13 @@ def test_secrets_are_in_no_message_and_no_repr(environ: dict[str, str]) -> None:
 )
 def test_who_stops_a_process_waits_longer_than_the_process_may_take(environ: dict[str, str], stop_s: float) -> None:
     assert config.load({"ARGOSY_CONFIG_DIR": "/nowhere", **environ}).stop_s == stop_s
+
+
+@pytest.mark.parametrize("given", ["tcp://one:9101, tcp://two:9102", '["tcp://one:9101", "tcp://two:9102"]'])
+def test_endpoints_of_shards_are_a_list_with_commas_or_in_json(given: str) -> None:
+    assert config.load({"GRAPH_SERVICE_ENDPOINTS": given}).graph_service_endpoints == ("one:9101", "two:9102")
+
+
+def test_an_endpoint_that_is_none_stops_the_start_and_is_named() -> None:
+    with pytest.raises(SettingError, match=r"GRAPH_SERVICE_ENDPOINTS.*'nowhere'"):
+        config.load({"GRAPH_SERVICE_ENDPOINTS": "nowhere"})

@@ -12,11 +12,10 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, WorkflowError
 from argosy.graph.graphs import open_graphs
-from argosy.graph.transports.grpc import GrpcConnect
+from argosy.graph.transports.grpc import connect_to_shards
 from argosy.process import fork, garbage
 from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
-from argosy.secret import load_keys
 from argosy.store import migrate, preflight, quick_arrays
 from argosy.store.pool import open_pool
 from argosy.workers.dispatch import own_loop
@@ -60,7 +59,8 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict:
             raise WorkflowError("; ".join(map(str, catalog.broken)))
         await stand_aside(settings, catalog.broken, _STOP_SIGNALS, parent_fd)
         return
-    async with open_pool(settings, dsn) as pool, open_graphs(settings, pool, _connect(settings)) as graphs:
+    connect = connect_to_shards(settings, SystemClock())
+    async with open_pool(settings, dsn) as pool, open_graphs(settings, pool, connect) as graphs:
         worker = Worker(settings, dsn, catalog, pool, graphs)
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
@@ -74,9 +74,3 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict:
             await worker.run()
         finally:  # neither threads of user code nor its tasks that ignore their cancellation may hold up the end
             end_within(END_S, code_in_flight())
-
-
-def _connect(settings: Settings) -> GrpcConnect:
-    """Return what makes connections to shards."""
-    keys = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir)
-    return GrpcConnect(keys.shards, SystemClock(), settings)
