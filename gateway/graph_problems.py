@@ -14,6 +14,7 @@ from argosy.errors import (
     KeyExpiredError,
     KeyMismatchError,
     OutcomeUnknownError,
+    SettingError,
     ShardUnavailableError,
     UnavailableError,
     ViewLostError,
@@ -31,6 +32,7 @@ GRAPH_ERRORS: Final = (
     OutcomeUnknownError,
     GraphDeadlineError,
     UnavailableError,
+    SettingError,  # this fleet has no shards
 )
 
 
@@ -39,7 +41,7 @@ def problem_of_graph(error: ArgosyError) -> Problem:
     detail = str(error)
     if isinstance(error, CypherError):
         return Problem(error.code, detail, **_position(error))
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | SettingError):
         # To a client it is all one: a shard that is away, that is being moved to, or that is not sure yet.
         code = error.code if isinstance(error, ViewLostError) else ShardUnavailableError.code
         return Problem(code, detail, retry_after_s=RETRY_AFTER_S)
