@@ -43,7 +43,8 @@ class Connections:
         self.path = path
         self.owner: object = None  # kept as long as it has connections
         self._opened = opened
-        self._lock = threading.Lock()  # held for moments
+        # Held for moments, in which its thread may collect as garbage an export that was given up.
+        self._lock = threading.RLock()
         self._write_lock = threading.Lock()  # held while one writes
         self._writer: apsw.Connection | None = None
         self._readers: list[apsw.Connection] = []
@@ -111,6 +112,7 @@ class Connections:
             for connection in self._reading:
                 connection.interrupt()
             self._remove_if_unused()
+        self._opened.forget(self)
 
     def _take(self) -> tuple[apsw.Connection, bool]:
         with self._lock:
@@ -155,7 +157,7 @@ class OpenGraphs:
 
     def __init__(self, bounds: OpenBounds) -> None:
         self._bounds = bounds
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # as above
         self._graphs: OrderedDict[Connections, None] = OrderedDict()
         self._connections = 0
         self._is_closed = False

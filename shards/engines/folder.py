@@ -138,7 +138,10 @@ def _hold(root: Path) -> int:
         raise SettingError(f"{root} cannot be a shard's folder: {error.strerror}") from error
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(held)
         raise SettingError(f"{root} is the folder of another shard, which is running") from error
+    except OSError as error:
+        os.close(held)
+        raise SettingError(f"{root} cannot be locked, as a shard's folder has to be: {error.strerror}") from error
     return held

@@ -91,7 +91,7 @@ class Restore:
 
     def _put_node(self, line: NodeLine) -> None:
         props = _decode_props(line.props)
-        _check(UpsertNode(line.id, line.label, props, line.vectors))
+        self._check(UpsertNode(line.id, line.label, props, line.vectors), line.version)
         text = encode_props(props)
         stamp = (line.version, line.turn_id, line.step_key)
         number = self._connection.execute(_SQL["insert_node"], (line.id, line.label, text, *stamp)).get
@@ -101,9 +101,17 @@ class Restore:
 
     def _put_edge(self, line: EdgeLine) -> None:
         props = _decode_props(line.props)
-        _check(UpsertEdge(line.src, line.type, line.dst, props))
+        self._check(UpsertEdge(line.src, line.type, line.dst, props), line.version)
         text = encode_props(props)
         self._run("insert_edge", line.src, line.type, line.dst, text, line.version, line.turn_id, line.step_key)
+
+    def _check(self, op: Op, version: int) -> None:
+        if self._graph is not None and version > self._graph.version:
+            raise GraphInputError(f"version {version} is later than the graph's, {self._graph.version}")
+        try:
+            check_ops([op])
+        except GraphInputError as error:
+            raise GraphInputError(str(error).removeprefix("ops[0]: ")) from error
 
     def _check_end(self, end: EndLine) -> None:
         if (end.nodes, end.edges, end.applied, end.tokens) != tuple(self._counts.values()):
@@ -126,10 +134,3 @@ class Restore:
 
     def _run(self, statement: str, *values: Any) -> None:
         self._connection.execute(_SQL[statement], values)
-
-
-def _check(op: Op) -> None:
-    try:
-        check_ops([op])
-    except GraphInputError as error:
-        raise GraphInputError(str(error).removeprefix("ops[0]: ")) from error

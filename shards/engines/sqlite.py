@@ -77,8 +77,7 @@ class SqliteEngine:
             self._folder.drop(ref, path)
             with self._lock:
                 self._graphs.pop(_life(ref), None)
-        graph.connections.leave(self._folder, ref.incarnation)
-        self._opened.forget(graph.connections)
+        graph.leave(self._folder)
 
     def graph(self, ref: GraphRef) -> SqliteGraph:
         graph = self._graphs.get(_life(ref)) or self._open(ref)

@@ -26,6 +26,7 @@ from argosy.shards.engines.connection import roomy, snapshot, transaction
 from argosy.shards.engines.connections import Connections
 from argosy.shards.engines.export import export
 from argosy.shards.engines.finder import Finder
+from argosy.shards.engines.folder import Folder
 from argosy.shards.engines.meta import Meta, stats_of
 from argosy.shards.engines.neighborhood import Walk
 from argosy.shards.engines.writer import Writer
@@ -151,6 +152,10 @@ class SqliteGraph:
     def stats(self) -> Stats:
         with self._connections.reading() as connection:
             return stats_of(Meta.read(connection), self._connections.path)
+
+    def leave(self, folder: Folder) -> None:
+        """Be here no more: the folder has recorded that the graph was dropped."""
+        self._connections.leave(folder, self._meta.incarnation)
 
     def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> None:
         with self._connections.writing() as connection:

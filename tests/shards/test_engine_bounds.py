@@ -178,6 +178,15 @@ def test_a_walk_around_a_hub_ends_at_its_limit(engine: Engine, ref: GraphRef) ->
     ]
 
 
+def test_a_walk_begins_at_those_that_are_there(engine: Engine, ref: GraphRef) -> None:
+    apply(engine, ref, person("a"))
+    ids = [*(f"missing {n}" for n in range(300)), "a"]
+
+    found = engine.graph(ref).neighbors(ref, ids, types=(), direction=Direction.OUT, depth=1, limit=2, interrupt=never)
+
+    assert ([node.id for node in found.nodes], found.is_cut) == (["a"], False)
+
+
 def test_a_read_stops_when_it_has_to(engine: Engine, ref: GraphRef) -> None:
     apply(engine, ref, *(person(f"n{n}") for n in range(5_000)))
     asked: list[None] = []

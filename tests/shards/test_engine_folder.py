@@ -1,5 +1,7 @@
 """A folder of graphs through what happens to it: drops that were cut off, files that are lost or strange, its end."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -99,6 +101,15 @@ def test_a_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
 def read_until_refused(graph: Graph, ref: GraphRef) -> None:
     while True:
         graph.get_nodes(ref, ["ada"])
+
+
+def test_a_full_disk_refuses_writes_and_loses_none(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.shards.full_disk_child", str(tmp_path)]
+
+    child = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+
+    assert child.returncode == 0, child.stderr
+    assert set(child.stdout.split()) <= {"ShardUnavailableError", "OutcomeUnknownError"}
 
 
 class Load:
