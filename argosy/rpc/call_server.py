@@ -170,7 +170,7 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             await _refuse(refusal, key, context)
         finally:
             name = method.rpartition("/")[2]
-            telemetry.CALLS_S.labels(method=name, code=code).observe(self._clock.monotonic_s() - begun_s)
+            telemetry.CALLS_S.labels(name, code).observe(self._clock.monotonic_s() - begun_s)
 
     def _refusal_of(self, error: Exception, method: str) -> Refusal:
         if isinstance(error, DecodeError):

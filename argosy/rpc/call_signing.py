@@ -20,6 +20,8 @@ What somebody who recorded a call can do within the window: send it again, whole
   one incarnation of a graph, which comes to be once, and never again after it was dropped.
 - A call with a stream of requests is not valid again at all: the callee gives it a challenge. That takes a round trip,
   which such a call can afford.
+- Calls that are opened and say nothing take room, of which there is a bound (shards/server.py): whoever is on the
+  network can keep others from being served. TLS with certificates of callers keeps strangers out.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ import builtins
 import contextlib
 import secrets
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from argosy.address import shard_target
@@ -60,6 +60,20 @@ _EXPORT: Final = _method("Export")
 _IMPORT: Final = _method("Import", writes=True)
 
 
+class _Written:
+    """Raises GraphInputError for what no message can hold: text that is no Unicode, numbers out of their range."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, ValueError | TypeError | OverflowError):
+            raise GraphInputError(f"this cannot be sent: {error}") from error
+
+
+_WRITTEN: Final = _Written()
+
+
 class GrpcConnect:
     """Makes transports to members (graph/transport.py, Connect)."""
 
@@ -100,12 +114,12 @@ class GrpcTransport:
         return uuid.UUID(bytes=identity.member_id)
 
     async def create(self, ref: GraphRef, *, deadline_s: float) -> None:
-        with _written():
+        with _WRITTEN:
             request = pb.CreateRequest(graph=messages.graph_to_pb(ref))
         await self._ask(_CREATE, request, deadline_s)
 
     async def drop(self, ref: GraphRef, *, deadline_s: float) -> None:
-        with _written():
+        with _WRITTEN:
             request = pb.DropRequest(graph=messages.graph_to_pb(ref))
         await self._ask(_DROP, request, deadline_s)
 
@@ -122,7 +136,7 @@ class GrpcTransport:
         check_ops(ops)
         # Every write on the wire has a key, so that whoever sends it again changes nothing.
         key = key or WriteKey(secrets.token_hex(16), self._caller.now_ms())
-        with _written():
+        with _WRITTEN:
             request = pb.ApplyRequest(
                 graph=messages.graph_to_pb(ref),
                 ops=map(messages.op_to_pb, ops),
@@ -134,7 +148,7 @@ class GrpcTransport:
         return messages.applied_of_pb(await self._ask(_APPLY, request, deadline_s))
 
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], *, deadline_s: float) -> list[Node | None]:
-        with _written():
+        with _WRITTEN:
             request = pb.GetNodesRequest(graph=messages.graph_to_pb(ref), ids=ids)
         response = await self._ask(_GET_NODES, request, deadline_s)
         nodes: list[Node | None] = [None] * len(ids)
@@ -153,7 +167,7 @@ class GrpcTransport:
         limit: int,
         deadline_s: float,
     ) -> Neighborhood:
-        with _written():
+        with _WRITTEN:
             request = pb.NeighborsRequest(
                 graph=messages.graph_to_pb(ref),
                 ids=ids,
@@ -167,21 +181,21 @@ class GrpcTransport:
     async def scan(
         self, ref: GraphRef, *, label: str = "", after: str = "", limit: int, deadline_s: float
     ) -> list[Node]:
-        with _written():
+        with _WRITTEN:
             request = pb.ScanRequest(graph=messages.graph_to_pb(ref), label=label, after=after, limit=limit)
         return (await chunks.facts_of_pb(self._read(_SCAN, request, deadline_s))).nodes
 
     async def scan_edges(
         self, ref: GraphRef, *, after: tuple[str, str, str] = ("", "", ""), limit: int, deadline_s: float
     ) -> list[Edge]:
-        with _written():
+        with _WRITTEN:
             request = pb.ScanRequest(graph=messages.graph_to_pb(ref), edges=True, edges_after=after, limit=limit)
         return (await chunks.facts_of_pb(self._read(_SCAN, request, deadline_s))).edges
 
     async def query(
         self, ref: GraphRef, cypher: str, params: dict[str, Any], *, row_limit: int, deadline_s: float
     ) -> Answer:
-        with _written():
+        with _WRITTEN:
             request = pb.QueryRequest(
                 graph=messages.graph_to_pb(ref),
                 cypher=cypher,
@@ -199,7 +213,7 @@ class GrpcTransport:
         limit: int,
         deadline_s: float,
     ) -> list[Hit]:
-        with _written():
+        with _WRITTEN:
             request = pb.SearchRequest(
                 graph=messages.graph_to_pb(ref),
                 text=text,
@@ -209,21 +223,21 @@ class GrpcTransport:
         return messages.hits_of_pb(await self._ask(_SEARCH, request, deadline_s))
 
     async def summary(self, ref: GraphRef, *, deadline_s: float) -> Summary:
-        with _written():
+        with _WRITTEN:
             request = pb.SummaryRequest(graph=messages.graph_to_pb(ref))
         return messages.summary_of_pb(await self._ask(_SUMMARY, request, deadline_s))
 
     async def bulk_load(
         self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], *, source: Source, deadline_s: float
     ) -> Applied:
-        with _written():
+        with _WRITTEN:
             first = pb.BulkLoadRequest(graph=messages.graph_to_pb(ref), source=messages.source_to_pb(source))
 
         async def requests() -> AsyncIterator[pb.BulkLoadRequest]:
             yield first
             async for ops in batches:
                 check_ops(ops)
-                with _written():
+                with _WRITTEN:
                     request = pb.BulkLoadRequest(ops=map(messages.op_to_pb, ops))
                 yield request
 
@@ -235,19 +249,19 @@ class GrpcTransport:
         return [messages.stats_of_pb(each) async for part in parts for each in part.graphs]
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
-        with _written():
+        with _WRITTEN:
             request = pb.StatsRequest(graph=messages.graph_to_pb(ref))
         return messages.stats_of_pb((await self._ask(_STATS, request, deadline_s)).stats)[1]
 
     async def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncGenerator[bytes, None]:
-        with _written():
+        with _WRITTEN:
             request = pb.ExportRequest(graph=messages.graph_to_pb(ref))
         async with contextlib.aclosing(self._read(_EXPORT, request, deadline_s)) as parts:
             async for part in parts:
                 yield part.lines
 
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None:
-        with _written():
+        with _WRITTEN:
             first = pb.ImportRequest(graph=messages.graph_to_pb(ref))
 
         async def requests() -> AsyncIterator[pb.ImportRequest]:
@@ -265,12 +279,3 @@ class GrpcTransport:
 
     def _read(self, method: Method, request: Any, deadline_s: float) -> Any:
         return self._caller.read(method, self._member_id, request, deadline_s)
-
-
-@contextlib.contextmanager
-def _written() -> Iterator[None]:
-    """Raise GraphInputError for what no message can hold: text that is no Unicode, numbers out of their range."""
-    try:
-        yield
-    except (ValueError, TypeError, OverflowError) as error:
-        raise GraphInputError(f"this cannot be sent: {error}") from error
