@@ -256,8 +256,11 @@ def _suspended(facts: TurnFacts, waits: list[Wait], turn_id: uuid.UUID) -> Verdi
         to_do = f"POST /v1/turns/{turn_id}/signals/{signals[0].name}"
         return Verdict("waiting_for_signal", why, to_do, details)
     until = min((wait.due_at for wait in waits if wait.due_at), default=facts.next_timer_at)
-    if any(wait.kind == WaitKind.RETRY for wait in waits):
-        why = f"A step of it failed and is tried again at {_text(until)}."
+    retried = [wait.key for wait in waits if wait.kind == WaitKind.RETRY]
+    if retried:
+        is_away = all("graph:" in key for key in retried)  # argosy/workflow/keys.py
+        what = "The shard of a graph did not answer and is asked" if is_away else "A step of it failed and is tried"
+        why = f"{what} again at {_text(until)}."
         return _unless_nobody_works(facts, Verdict("waiting_for_retry", why, details=details))
     why = f"It sleeps until {_text(until)}."
     return _unless_nobody_works(facts, Verdict("sleeping", why, details=details))

@@ -11,6 +11,7 @@ import pytest
 from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
+from tests.harness.processes import Managed
 from tests.shards.processes import ShardProcess
 
 BATCHES = 3
@@ -86,6 +87,24 @@ async def test_a_worker_that_wakes_up_with_a_write_under_way_writes_nothing_twic
     assert await results(client, counted) == [[4, 4]] * 2
 
 
+@pytest.mark.parametrize("partitions", [1])
+async def test_a_write_of_a_worker_that_slept_past_its_turn_s_end_is_fenced(idle_fleet: Fleet, client: Client) -> None:
+    idle_fleet.gateway(**SILENT_SOON)
+    zombie = await asyncio.to_thread(lambda: idle_fleet.worker(GRAPHS_STOP_AT="graph_recorded", **SILENT_SOON))
+    first = await client.post("session", "writes", batches=1)
+    await until_stopped(zombie.pid)
+    await client.post_to(f"/v1/turns/{first}/cancel")
+    await asyncio.to_thread(lambda: idle_fleet.worker(**SILENT_SOON))
+    later = await client.post("session", "writes", batches=1)
+    await client.until_status([first, later])
+
+    psutil.Process(zombie.pid).resume()
+    await until_said(zombie, "FencedError")
+    counted = await client.post("session", "counts")
+
+    assert await results(client, [later, counted]) == [[1], [1, 1]]
+
+
 async def test_while_a_shard_is_down_only_the_turns_that_need_it_wait_and_they_finish_after(
     fleet: Fleet, client: Client, shard: ShardProcess
 ) -> None:
@@ -101,6 +120,12 @@ async def test_while_a_shard_is_down_only_the_turns_that_need_it_wait_and_they_f
     await asyncio.to_thread(shard.start)
 
     assert await results(client, waiting) == [[2, 3], [1, 2]]
+
+
+async def until_said(process: Managed, words: str) -> None:
+    async with asyncio.timeout(20):
+        while words not in process.tail(20_000):  # noqa: ASYNC110 (a log tells nobody)
+            await asyncio.sleep(0.05)
 
 
 async def until_stopped(pid: int) -> None:

@@ -166,6 +166,19 @@ async def test_a_lent_turn_is_left_alone_whether_its_start_is_recorded_or_not(st
         assert row.turn_id not in parts.scheduler.live
 
 
+async def test_a_borrowed_turn_writes_to_graphs_under_the_epoch_that_its_partition_has() -> None:
+    row = loaded(uuid.uuid4())
+
+    async with Parts(catalog()) as parts:
+        parts.admission.cut_off()  # nothing starts
+        parts.loans.to_us = [Borrowed(Head(**_known(row)), "moved")]
+        parts.borrowing.poke()
+        await parts.borrowing.look()
+
+        owned = parts.borrowing.turns[row.turn_id].owned
+        assert (owned.epoch, owned.graph_epoch) == (0, await parts.loans.epoch_of(owned.partition))
+
+
 async def test_a_row_that_fails_does_not_keep_other_borrowed_turns_from_their_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -33,6 +33,7 @@ def facts(status: str, **changes: Any) -> TurnFacts:
 SIGNAL = Wait(key="w", kind="signal", name="approve", due_at=SOON)
 SLEEP = Wait(key="w", kind="sleep", due_at=SOON)
 RETRY = Wait(key="w", kind="retry", due_at=SOON)
+ASKED = Wait(key="2/graph:write#3~1", kind="retry", due_at=SOON)
 PARKED = b'{"reason":"poison","message":"it crashed"}'
 NOBODY = {"workers_alive": 0}
 ACCUSED = {"attempt": 4, "crashes": 3}
@@ -94,6 +95,7 @@ TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
     ("sleeping without a written end", facts("suspended", next_timer_at=SOON), [], "sleeping", "2026-01-01T00:01:30Z"),
     ("sleeping, nobody alive", facts("suspended", **NOBODY), [SLEEP], "no_worker", "sleeps"),
     ("waiting for a retry", facts("suspended"), [RETRY], "waiting_for_retry", "tried again"),
+    ("waiting for a shard", facts("suspended"), [ASKED], "waiting_for_retry", "of a graph did not answer and is"),
     ("parked", facts("parked", reason="poison", parked=PARKED), [], "parked", "it crashed"),
     ("parked without an event", facts("parked", reason="poison"), [], "parked", "poison"),
     ("parked and resumed", facts("parked", reason="poison", undelivered=["resume"]), [], "resuming", "resume"),

@@ -1,8 +1,10 @@
 """The process of a dispatch worker: its checks at the start, its signals, and its end."""
 
 import asyncio
+import contextlib
 import signal
 import sys
+from collections.abc import AsyncIterator
 from typing import Final
 
 import structlog
@@ -11,13 +13,16 @@ from argosy import crash_points, telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, WorkflowError
-from argosy.graph.graphs import open_graphs
+from argosy.graph.graphs import Graphs, open_graphs
+from argosy.graph.seed import Seed
 from argosy.graph.transports.grpc import connect_to_shards
 from argosy.process import fork, garbage
 from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight, quick_arrays
-from argosy.store.pool import open_pool
+from argosy.store.graph import Directory
+from argosy.store.patience import when_ready
+from argosy.store.pool import Pool, open_pool
 from argosy.workers.dispatch import own_loop
 from argosy.workers.dispatch.aside import stand_aside
 from argosy.workers.dispatch.worker import Worker
@@ -59,8 +64,7 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict:
             raise WorkflowError("; ".join(map(str, catalog.broken)))
         await stand_aside(settings, catalog.broken, _STOP_SIGNALS, parent_fd)
         return
-    connect = connect_to_shards(settings, SystemClock())
-    async with open_pool(settings, dsn) as pool, open_graphs(settings, pool, connect) as graphs:
+    async with open_pool(settings, dsn) as pool, _graphs(settings, pool) as graphs:
         worker = Worker(settings, dsn, catalog, pool, graphs)
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
@@ -74,3 +78,13 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict:
             await worker.run()
         finally:  # neither threads of user code nor its tasks that ignore their cancellation may hold up the end
             end_within(END_S, code_in_flight())
+
+
+@contextlib.asynccontextmanager
+async def _graphs(settings: Settings, pool: Pool) -> AsyncIterator[Graphs]:
+    clock = SystemClock()
+    connect = connect_to_shards(settings, clock)
+    seed = Seed(Directory(pool), connect, clock)
+    await when_ready(lambda: seed.settle(settings.graph_service_endpoints, settings.argosy_ready_s))
+    async with open_graphs(settings, pool, connect, is_settled=True, clock=clock) as graphs:
+        yield graphs
