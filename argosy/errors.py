@@ -25,7 +25,8 @@
     │   │   ├── StoreBusyError      … let a statement wait too long for a lock
     │   │   └── StoreSlowError      … did not finish a statement in time: a smaller one may work
     │   ├── WrongOwnerError         a shard does not have the graph as the caller knows it: look it up again
-    │   ├── ShardUnavailableError   a shard cannot be reached, or refuses for want of room
+    │   ├── ShardUnavailableError   a shard cannot be reached, or is stopping
+    │   │   └── ShardBusyError      … answers, and has no room for this call: others it may take
     │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again
     │   ├── EmbedderError           the registered function that makes vectors failed, or answered wrongly
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
@@ -158,6 +159,10 @@ class WrongOwnerError(UnavailableError):
 
 class ShardUnavailableError(UnavailableError):
     code = "shard_unavailable"
+
+
+class ShardBusyError(ShardUnavailableError):
+    code = "shard_busy"
 
 
 class ViewLostError(UnavailableError):

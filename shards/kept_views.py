@@ -5,6 +5,7 @@ Rules:
   view in use stays.
 - A view that ended, or fell behind, is forgotten, and the next query has a new one. After a build that failed there is
   a pause, in which queries have its error.
+- A query whose view ended three times in a row is refused: see lost_queries.py.
 - Building a view goes on when the query that began it has reached its deadline. Few are built at once.
 """
 
@@ -15,12 +16,13 @@ from typing import Any, Final, NamedTuple
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, ShardUnavailableError, ViewLostError
+from argosy.errors import ArgosyError, GraphTooLargeError, ShardBusyError, ViewLostError
 from argosy.graph.facts import Answer, GraphName, GraphRef
 from argosy.graph.ops import Op
 from argosy.shards.builds import Builds
 from argosy.shards.deadline import Deadline
 from argosy.shards.kept_view import KeptView
+from argosy.shards.lost_queries import LostQueries
 from argosy.shards.view import ViewMaker
 
 _PAUSE_S: Final = 5.0  # after a build that failed: a graph that is too large for a view is not read all the time
@@ -43,6 +45,7 @@ class KeptViews:
         self._builds = builds
         self._bounds = bounds
         self._clock = clock
+        self._lost_queries = LostQueries()
         self._views: OrderedDict[GraphName, KeptView] = OrderedDict()
         self._failed: OrderedDict[GraphName, tuple[float, ArgosyError]] = OrderedDict()
         self._runs: dict[KeptView, asyncio.Task[None]] = {}
@@ -72,9 +75,15 @@ class KeptViews:
         kept.users += 1
         try:
             await kept.catch_up(deadline)
-            return await kept.view.query(
+            answer = await kept.view.query(
                 cypher, params, timeout_s=deadline.left_s, row_limit=row_limit, size_bytes_max=size_bytes_max
             )
+            self._lost_queries.answered(name, cypher)
+            return answer
+        except ViewLostError as error:
+            if kept.is_built and self._lost_queries.lost(name, cypher):
+                raise GraphTooLargeError("the query ended what answers it three times: it takes too much") from error
+            raise
         finally:
             kept.users -= 1
             self._tidy(name, kept)
@@ -117,7 +126,7 @@ class KeptViews:
             del self._failed[name]
         while len(self._views) >= self._bounds.count_max:
             if not self._evict():
-                raise ShardUnavailableError(f"all {len(self._views)} views of this shard are in use")
+                raise ShardBusyError(f"all {len(self._views)} views of this shard are in use")
         kept = KeptView(ref, self._maker.make(), self._builds, self._bounds.behind_size_bytes_max)
         self._views[name] = kept
         self._runs[kept] = asyncio.get_running_loop().create_task(self._run(name, kept))

@@ -15,7 +15,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from argosy.clock import Clock
-from argosy.errors import GraphDeadlineError, GraphInputError, ShardUnavailableError
+from argosy.errors import GraphDeadlineError, GraphInputError, ShardBusyError
 from argosy.graph.facts import Applied, GraphRef, Source
 from argosy.graph.ops import Op, check_ops
 from argosy.shards.deadline import Deadline
@@ -93,7 +93,7 @@ class Streams:
     def _thread(self, deadline: Deadline) -> Iterator[Executor]:
         """Have a thread until the end of the call. It ends when its work does."""
         if len(self._open) >= self._count_max:
-            raise ShardUnavailableError(f"{len(self._open)} loads, exports and imports are under way: no more fit")
+            raise ShardBusyError(f"{len(self._open)} loads, exports and imports are under way: no more fit")
         thread = ThreadPoolExecutor(1, thread_name_prefix="shard-stream")
         self._open[thread] = deadline
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from argosy.errors import GraphDeadlineError, ShardUnavailableError
+from argosy.errors import GraphDeadlineError, ShardBusyError
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Interrupt
 
@@ -33,10 +33,10 @@ class Threads:
 
     async def run(self, work: Callable[[Interrupt], T], deadline: Deadline) -> T:
         """Return what `work` returns, in a thread; it is told when it has to stop. Raises GraphDeadlineError at the
-        deadline, whatever the thread does, and ShardUnavailableError at once when too many calls wait already.
+        deadline, whatever the thread does, and ShardBusyError at once when too many calls wait already.
         """
         if self.count >= self._max:
-            raise ShardUnavailableError(f"this shard has {self.count} calls for its {self._name} threads: no more fit")
+            raise ShardBusyError(f"this shard has {self.count} calls for its {self._name} threads: no more fit")
         stop = deadline.within()
         submitted = self._pool.submit(_begin, work, stop)
         with self._lock:

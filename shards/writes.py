@@ -21,7 +21,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError
+from argosy.errors import ArgosyError, GraphDeadlineError, OutcomeUnknownError, ShardBusyError, ShardUnavailableError
 from argosy.graph.facts import Applied, GraphName, GraphRef
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Batch, Engine
@@ -145,7 +145,7 @@ class Writes:
         ):
             self._forget_idle(name, queue)
             telemetry.SHARD_WRITES_REFUSED.inc()
-            raise ShardUnavailableError(f"{len(queue.waiting)} batches wait to be written to this graph: no more fit")
+            raise ShardBusyError(f"{len(queue.waiting)} batches wait to be written to this graph: no more fit")
         return queue
 
     def _start(self, work: Any) -> "asyncio.Task[Any]":

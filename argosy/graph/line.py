@@ -4,7 +4,8 @@ Rules:
 - What is asked again, after a pause with jitter and until the deadline: reads, and writes under a key, after any
   failure; a write without a key only when it certainly changed nothing; what consumes a stream never.
 - ShardUnavailableError and OutcomeUnknownError count against the shard. Every other answer, a refusal too, counts for
-  it. A deadline says nothing about it, because a query may ask for too much; a look that is not answered counts.
+  it; so does one that it has no room for this call, since it may have some for other graphs. A deadline says nothing
+  about it, because a query may ask for too much; a look that is not answered counts.
 - While another folder than the member's answers at its endpoint, nothing is asked there.
 """
 
@@ -22,6 +23,7 @@ from argosy.errors import (
     ArgosyError,
     GraphDeadlineError,
     OutcomeUnknownError,
+    ShardBusyError,
     ShardUnavailableError,
     ViewLostError,
 )
@@ -113,6 +115,9 @@ class Line:
             raise ShardUnavailableError(f"shard {self.member.endpoint} does not answer, and is left alone for a while")
         try:
             answer = await work(self.transport, until_s - now_s)
+        except ShardBusyError:
+            self._note_up(call)
+            raise
         except _FAILURES as error:
             self._note_down(call, error)
             raise

@@ -12,6 +12,7 @@ from argosy.errors import (
     GraphInputError,
     KeyMismatchError,
     OutcomeUnknownError,
+    ShardBusyError,
     ShardUnavailableError,
     WrongOwnerError,
 )
@@ -59,7 +60,7 @@ class Folder:
 
 @dataclass
 class Fault:
-    """What happens once to the next call of a method: it is cut off, or hangs until it may go on.
+    """What happens once to the next call of a method: it is cut off, hangs until it may go on, or finds no room.
 
     is_after: that is so once it took effect.
     """
@@ -67,6 +68,7 @@ class Fault:
     method: str
     is_after: bool = False
     hangs: bool = False
+    is_busy: bool = False
 
 
 class MemoryShards:
@@ -239,6 +241,8 @@ class MemoryShard(Transport):
         return effect()
 
     async def _break(self, fault: Fault, is_write: bool) -> None:
+        if fault.is_busy:
+            raise ShardBusyError("no room")
         if not fault.hangs:
             raise OutcomeUnknownError("cut off") if is_write else ShardUnavailableError("cut off")
         self._shards.hanging.set()

@@ -12,6 +12,7 @@ from argosy.errors import (
     GraphNotFoundError,
     OutcomeUnknownError,
     SettingError,
+    ShardBusyError,
     ShardUnavailableError,
     WrongOwnerError,
 )
@@ -231,6 +232,16 @@ async def test_a_shard_that_fails_is_left_alone_for_a_while_and_then_asked_again
 
     shards.down.clear()
     await asyncio.sleep(settings.engine_breaker_cooldown)
+
+    assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+
+
+async def test_a_shard_without_room_for_a_graph_is_asked_about_others(graphs: Graphs, shards: MemoryShards) -> None:
+    await graphs.create("acme", "crm")
+    shards.faults += [Fault("get_nodes", is_busy=True)] * 100
+    with pytest.raises(ShardBusyError):
+        await graphs.of("acme", "crm").get_nodes(["ada"], deadline_s=0.5)
+    shards.faults.clear()
 
     assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
 

@@ -12,11 +12,20 @@ from typing import Any
 import psutil
 import pytest
 
-from argosy.errors import CypherError, GraphDeadlineError, ShardUnavailableError, ViewLostError, WrongOwnerError
+from argosy import telemetry
+from argosy.errors import (
+    CypherError,
+    GraphDeadlineError,
+    GraphTooLargeError,
+    ShardBusyError,
+    ViewLostError,
+    WrongOwnerError,
+)
 from argosy.graph.facts import GraphRef
 from argosy.graph.ops import DeleteNode, MergeProps
 from argosy.graph.transport import Transport
 from argosy.shards.shard import Shard
+from tests.harness.metrics import value_of
 from tests.shards.engines import NO_SOURCE, Opened, knows, new_ref, person
 from tests.shards.shards import S, apply, ids_of, sent, shard_of
 
@@ -110,6 +119,38 @@ async def test_a_view_that_was_killed_is_built_again_and_the_graph_is_intact(sha
     assert await ids_asked(shard, ref) == ["ada", "bob"] == await ids_of(shard, ref)
 
 
+async def test_a_query_that_ends_its_view_each_time_is_refused_in_the_end(shard: Shard, ref: GraphRef) -> None:
+    async def killed() -> None:
+        await ids_asked(shard, ref)
+        asked = asyncio.create_task(ask(shard, ref, ENDLESS))
+        await asyncio.sleep(0.1)
+        for child in children():
+            os.kill(child, signal.SIGKILL)
+        await asked
+
+    for _ in range(2):
+        with pytest.raises(ViewLostError):
+            await killed()
+    with pytest.raises(GraphTooLargeError):
+        await killed()
+    assert await ids_asked(shard, ref) == []
+
+
+async def test_a_graph_that_is_too_large_for_a_view_is_not_read_all_the_time(opened: Opened, tmp_path: Path) -> None:
+    async with shard_of(opened(tmp_path), shard_view_size_bytes_max=67_108_864) as shard:
+        ref = await made(shard, "large")
+        for number in range(8):
+            await apply(shard, ref, *(person(f"p{number}-{part}", text="x" * 1_000_000) for part in range(15)))
+
+        begun = value_of(telemetry.SHARD_VIEW_BUILDS)
+        for _ in range(3):
+            with pytest.raises(GraphTooLargeError):
+                await ids_asked(shard, ref)
+
+        assert value_of(telemetry.SHARD_VIEW_BUILDS) == begun + 1
+        assert len(await shard.get_nodes(ref, ["p0-0", "p7-14"], deadline_s=S)) == 2
+
+
 async def test_a_query_ends_at_its_deadline_and_others_do_not_wait_for_it(shard: Shard, ref: GraphRef) -> None:
     other = await made(shard, "other")
     await apply(shard, other, person("ada"))
@@ -161,7 +202,7 @@ async def test_views_in_use_stay(shard: Shard) -> None:
     busy = [asyncio.create_task(ask(shard, ref, ENDLESS, deadline_s=1.5)) for ref in (first, second)]
     await asyncio.sleep(0.1)
 
-    with pytest.raises(ShardUnavailableError):
+    with pytest.raises(ShardBusyError):
         await ids_asked(shard, third)
 
     await asyncio.gather(*busy, return_exceptions=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from argosy.errors import GraphDeadlineError, GraphTooLargeError, ShardUnavailableError
+from argosy.errors import GraphDeadlineError, GraphTooLargeError, ShardBusyError
 from argosy.graph.facts import GraphRef, Neighborhood, Summary
 from argosy.shards.engine import Interrupt
 from argosy.shards.engines import neighborhood, reader
@@ -132,7 +132,7 @@ async def test_one_read_too_many_is_refused_at_once(
     asked = [asyncio.create_task(shard.summary(ref, deadline_s=60.0)) for _ in range(3)]
     await asyncio.to_thread(stuck.begun.wait, S)
 
-    with pytest.raises(ShardUnavailableError):
+    with pytest.raises(ShardBusyError):
         await shard.summary(ref, deadline_s=S)
 
     for each in asked:

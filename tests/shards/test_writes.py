@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError, WrongOwnerError
+from argosy.errors import (
+    GraphDeadlineError,
+    OutcomeUnknownError,
+    ShardBusyError,
+    ShardUnavailableError,
+    WrongOwnerError,
+)
 from argosy.graph.facts import Applied, GraphRef, WriteKey
 from argosy.graph.ops import MergeProps
 from argosy.shards.engine import Batch
@@ -147,7 +153,7 @@ async def test_a_full_queue_refuses_at_once(shard: Shard, ref: GraphRef, held: H
     waiting = [asyncio.create_task(apply(shard, ref, person(f"p{number}"))) for number in range(20)]
     await asyncio.sleep(0)
 
-    with pytest.raises(ShardUnavailableError):
+    with pytest.raises(ShardBusyError):
         await apply(shard, ref, person("refused"))
 
     held.let_go.set()
@@ -164,7 +170,7 @@ async def test_a_queue_is_bounded_in_bytes(opened: Opened, tmp_path: Path, held:
         waiting = asyncio.create_task(apply(shard, ref, person("a", text="x" * 600_000)))
         await asyncio.sleep(0)
 
-        with pytest.raises(ShardUnavailableError):
+        with pytest.raises(ShardBusyError):
             await apply(shard, ref, person("b", text="x" * 600_000))
 
         held.let_go.set()

@@ -1,0 +1,35 @@
+"""Queries whose view ended while it answered them: a query that needs more memory than a view may have does that each
+time, and callers ask again after every lost view. So the third time in a row it is refused for good.
+
+A query beside such a one loses its view as well, and is counted too; its next answer clears it.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+from argosy.graph.facts import GraphName
+
+_IN_A_ROW: Final = 3
+_MAX: Final = 1_000
+
+
+class LostQueries:
+    """Counts them, by graph and text."""
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[tuple[GraphName, int], int] = OrderedDict()
+
+    def lost(self, name: GraphName, cypher: str) -> bool:
+        """Note that a query lost its view. Returns whether it is to be refused for that."""
+        key = (name, hash(cypher))
+        count = self._counts.pop(key, 0) + 1
+        if count >= _IN_A_ROW:
+            return True
+        self._counts[key] = count
+        if len(self._counts) > _MAX:
+            self._counts.popitem(last=False)
+        return False
+
+    def answered(self, name: GraphName, cypher: str) -> None:
+        if self._counts:
+            self._counts.pop((name, hash(cypher)), None)
