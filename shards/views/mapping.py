@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import date, time
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,7 @@ import msgspec
 MARK: Final = "_argosy"
 DEPTH_MAX: Final = 32
 _OWN: Final = ("label", "name", "node_type", "properties", "relationships", "title", "type")
+_SHORT: Final = 64
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _HIDDEN: Final = re.compile(rf"(?:({'|'.join(_OWN)})|u((?:[0-9a-f][0-9a-f])*)){MARK}")
 _IN_TEXT: Final = re.compile(rf"\b{_HIDDEN.pattern}\b")
@@ -40,7 +42,14 @@ def is_plain(name: str) -> bool:
 
 def hidden_key(key: str) -> str:
     """Return a key as the engine has it: no two in the same way."""
+    return _hidden_short_key(key) if len(key) < _SHORT else _hidden_key(key)
+
+
+def _hidden_key(key: str) -> str:
     return key + MARK if key in _OWN else hidden_name(key)
+
+
+_hidden_short_key: Final = lru_cache(4_096)(_hidden_key)  # a graph has few keys, many times
 
 
 def hidden_name(name: str) -> str:
@@ -70,7 +79,10 @@ def hidden(value: Any, depth: int = 0) -> Any:
         return msgspec.json.encode(value).decode()
     if isinstance(value, list):
         return [hidden(each, depth + 1) for each in value]
-    return {hidden_key(key): hidden(each, depth + 1) for key, each in value.items()}
+    return {
+        hidden_key(key): hidden(each, depth + 1) if isinstance(each, dict | list) else each
+        for key, each in value.items()
+    }
 
 
 def answered(value: Any, id_of: IdOf) -> Any:
