@@ -95,7 +95,9 @@ def opening_of(metadata: Mapping[str, Any], key: bytes, method: str) -> tuple[Op
     opening = Opening(uuid.UUID(bytes=callee_id), at_ms, nonce)
     key_of_call = call_key(key, method, opening)
     if not hmac.compare_digest(header, header_of(opening, key_of_call)):
-        raise SignatureError("the caller has another secret")
+        raise SignatureError(
+            "the caller has another secret: set the same GRAPH_SERVICE_AUTH_SECRET, or data folder, for both"
+        )
     return opening, key_of_call
 
 
