@@ -2,10 +2,12 @@
 is applied twice, a search finds what is there, and the folder opens.
 """
 
+import json
 import random
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,7 +18,7 @@ from argosy.errors import WrongOwnerError
 from argosy.graph.facts import GraphRef
 from argosy.shards.engines.sqlite import SqliteEngine
 from tests.shards.engines import facts_of, never, open_sqlite
-from tests.shards.writing_child import node_id, short_lived
+from tests.shards.writing_child import LOAD_SIZE, loaded, node_id, short_lived
 
 WRITERS = 8
 
@@ -28,6 +30,7 @@ class Acknowledged:
         self.batches: list[list[int]] = [[] for _ in range(WRITERS)]
         self.made = -1
         self.dropped = -1
+        self.loaded = -1
 
     def take(self, line: str) -> None:
         match line.split():
@@ -39,6 +42,8 @@ class Acknowledged:
                 self.made = int(number)
             case ["dropped", number]:
                 self.dropped = int(number)
+            case ["loaded", number]:
+                self.loaded = int(number)
 
     @property
     def count(self) -> int:
@@ -53,8 +58,8 @@ def whole_lines(child: subprocess.Popen[str]) -> Iterator[str]:
 def write_and_be_killed(root: Path, ref: GraphRef, acknowledged: Acknowledged, after: int) -> None:
     """Have a child write, and kill it after so many lines."""
     firsts = [str(len(of_writer)) for of_writer in acknowledged.batches]
-    made = str(acknowledged.dropped + 1)
-    command = [sys.executable, "-m", "tests.shards.writing_child", str(root), str(ref.incarnation), made, *firsts]
+    others = [str(acknowledged.dropped + 1), str(acknowledged.loaded + 1)]
+    command = [sys.executable, "-m", "tests.shards.writing_child", str(root), str(ref.incarnation), *others, *firsts]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as child:
         try:
             for line in islice(whole_lines(child), after):
@@ -79,8 +84,18 @@ def check(engine: SqliteEngine, ref: GraphRef, acknowledged: Acknowledged) -> No
     for number in range(acknowledged.dropped + 1):
         with pytest.raises(WrongOwnerError):
             engine.create(short_lived(ref.incarnation, number))
+    check_loads(engine, loaded(ref.incarnation), acknowledged.loaded)
     here = {stats.incarnation for name, stats in engine.list() if name.graph == "short-lived"}
     assert here <= {short_lived(ref.incarnation, acknowledged.dropped + 1).incarnation}
+
+
+def check_loads(engine: SqliteEngine, ref: GraphRef, acknowledged: int) -> None:
+    """Each load is there whole, or not at all if it was not acknowledged."""
+    engine.create(ref)
+    nodes, _ = facts_of(engine, ref)
+    sizes = Counter(json.loads(node.props)["load"] for node in nodes)
+    assert set(sizes.values()) <= {LOAD_SIZE}
+    assert set(range(acknowledged + 1)) <= sizes.keys() <= set(range(acknowledged + 2))
 
 
 def go(root: Path, rounds: int) -> None:
@@ -91,7 +106,7 @@ def go(root: Path, rounds: int) -> None:
     acknowledged = Acknowledged()
     for _ in range(rounds):
         before = acknowledged.count
-        write_and_be_killed(root, ref, acknowledged, after=random.randint(20, 400))
+        write_and_be_killed(root, ref, acknowledged, after=random.randint(20, 200))
         engine = open_sqlite(root)
         check(engine, ref, acknowledged)
         engine.close()
