@@ -16,6 +16,8 @@ from argosy.config import Settings
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.transports.grpc import connect_to_shards
+from argosy.local.postgres import EmbeddedPostgres
+from argosy.local.postgres_cluster import live_server
 from argosy.store.graph import Directory, GraphRow
 from argosy.store.pool import open_pool
 
@@ -37,6 +39,14 @@ def run(settings: Settings, dsn: str, work: Callable[[Opened], Awaitable[T]]) ->
             return await work(opened)
 
     return asyncio.run(opened_and_asked())
+
+
+def running_dsn(settings: Settings) -> str:
+    """Return the address of the user's Postgres, or of the one that `argosy up` runs here; empty when there is none."""
+    if settings.state_db_uri:
+        return settings.state_db_uri
+    folder = settings.argosy_data_dir / "postgres"
+    return EmbeddedPostgres(folder).dsn if live_server(folder / "data") else ""
 
 
 async def shards(opened: Opened) -> list[Shown]:

@@ -1,5 +1,5 @@
 """`argosy graph …` and `argosy shards …`: graphs and shards, asked directly (graph_calls.py). They need what other
-processes need: STATE_DB_URI, and the secret of the fleet.
+processes need: STATE_DB_URI or the data folder of `argosy up`, and the secret of the fleet.
 """
 
 from collections.abc import Awaitable, Callable
@@ -119,4 +119,4 @@ def _run(work: Callable[[Any], Awaitable[Any]]) -> Any:
     from argosy.cli import graph_calls
 
     settings = load_settings()
-    return graph_calls.run(settings, dsn_of(settings), work)
+    return graph_calls.run(settings, graph_calls.running_dsn(settings) or dsn_of(settings), work)

@@ -17,10 +17,12 @@ from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
 from argosy.graph.transports.grpc import connect_to_shards
+from argosy.local.postgres import EmbeddedPostgres
 from argosy.secret import keys_of
 from argosy.shards.opened import open_engine, open_shard
 from argosy.shards.server import ShardServer
 from argosy.store.graph import Directory
+from argosy.store.migrate import migrate
 
 SECRET: Final = "s" * 32
 BIG: Final = 2**63 - 1
@@ -33,20 +35,24 @@ class Fleet:
         self.member = member
         self.graphs = graphs
         self.server = server
-        self._environment = {"STATE_DB_URI": dsn, "GRAPH_SERVICE_AUTH_SECRET": SECRET, "LOG_LEVEL": "error"}
+        self._dsn = dsn
 
     async def argosy(self, *words: str, code: int = 0) -> Any:
-        """Run a command; what it printed, as JSON has it when it succeeded."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "argosy", *words),
-            env=os.environ | self._environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(60):
-            out, error = await process.communicate()
-        assert process.returncode == code, error.decode()
-        return error.decode() if code else out and json.loads(out)
+        return await argosy(*words, code=code, STATE_DB_URI=self._dsn)
+
+
+async def argosy(*words: str, code: int = 0, **environment: str) -> Any:
+    """Run a command; what it printed, as JSON has it when it succeeded."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "argosy", *words),
+        env=os.environ | {"GRAPH_SERVICE_AUTH_SECRET": SECRET, "LOG_LEVEL": "error"} | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        out, error = await process.communicate()
+    assert process.returncode == code, error.decode()
+    return error.decode() if code else out and json.loads(out)
 
 
 @pytest.fixture
@@ -118,3 +124,14 @@ async def test_a_shard_that_does_not_answer_is_shown_as_such(fleet: Fleet) -> No
     (shard,) = await fleet.argosy("shards", "list")
 
     assert shard["is_up"] is False
+
+
+async def test_without_an_address_the_postgres_of_up_is_asked_if_it_runs(folder: Path) -> None:
+    refused = await argosy("graph", "list", code=1, ARGOSY_DATA_DIR=str(folder))
+    with EmbeddedPostgres(folder / "postgres") as postgres:
+        await migrate(postgres.dsn)
+
+        listed = await argosy("graph", "list", ARGOSY_DATA_DIR=str(folder))
+
+    assert "STATE_DB_URI is not set" in refused
+    assert listed == []
