@@ -1,7 +1,8 @@
 """Runs what a page of the documentation tells, block by block, as it is printed, in one folder and against one fleet.
 
 - A Python block that begins with `# name.py` is a file.
-- `argosy up …` serves until the page starts another one; a page that needs a gateway and starts none finds one.
+- `argosy up …`, with what its block starts before it, serves until the page starts another one; a page that needs a
+  gateway and starts none finds one.
 - A line that ends with `&` is a process that goes on until the page ends; what is exported holds as long.
 - Of a `console` block each command is run, and what it prints is compared: `…` stands for anything. `export TURN_ID=…`
   takes the id that was printed last. A `curl` that asks for a turn is repeated until it shows that state of it.
@@ -13,7 +14,7 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +65,7 @@ class Story:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop_serving()
+        self._stop_serving(list(self._served))
 
     def run(self, block: Block) -> None:
         """Run one block. Raises AssertionError when it does not do what it shows."""
@@ -82,9 +83,10 @@ class Story:
             (self._folder / block.file).write_text(self._replaced(block.text), encoding="utf-8")
 
     def _run_commands(self, block: Block) -> None:
+        earlier = list(self._served)
         for line in self._replaced(block.text).splitlines():
             if line.startswith("argosy up"):
-                self._stop_serving()
+                self._stop_serving(earlier)
                 self._serve(line).wait_ready(_WITHIN_S)
             elif line.startswith("export "):
                 self._environment |= dict(each.split("=", 1) for each in shlex.split(line)[1:])
@@ -140,8 +142,8 @@ class Story:
         self._served.append(served)
         return served
 
-    def _stop_serving(self) -> None:
-        served, self._served = self._served, []
+    def _stop_serving(self, served: Sequence[Managed]) -> None:
+        self._served = [each for each in self._served if each not in served]
         try:
             for each in served:
                 each.terminate()

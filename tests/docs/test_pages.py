@@ -17,7 +17,7 @@ from argosy.turn.status import Status
 from tests.docs.page import PAGES, ROOT, anchors, links, prose
 
 README_SIZE_BYTES_MAX = 8_192
-FOLDERS = (".ci", "argosy", "bench", "docs", "examples", "gateway", "proto", "tests", "workers")
+FOLDERS = (".ci", "argosy", "bench", "docs", "examples", "gateway", "proto", "shards", "tests", "workers")
 # A file of the repository in a sentence. Names in capitals stand for a name that the reader chooses.
 _PATH = re.compile(r"`([\w.][\w./-]*/|(?!/)[\w./-]*[\w-]\.(?:py|sql|md|toml|proto|js|json|txt|jsonl))`")
 _OF_THE_READER = {"my.py", "name.py", "site/"}
@@ -144,7 +144,7 @@ def test_every_promise_names_tests_that_are_there(files: list[str]) -> None:
     rows = _column("docs/promises.md", "# Promises")
     shown_by = _column("docs/promises.md", "# Promises", 2)
 
-    assert rows == [f"I{number}" for number in range(1, 11)]
+    assert rows == [f"I{number}" for number in range(1, 12)]
     for cell in shown_by:
         names = _codes([cell])
         paths = [name for name in names if name.startswith("tests/")]
