@@ -865,7 +865,7 @@ class Settings(BaseSettings):
         """How long a process of this fleet may take to end in order, once it is told to; who waits for it kills it
         then. A worker waits for its turns and for Postgres, and lets go of the log and of its peers beside that.
         """
-        return max(self.gateway_stop_s, self.drain_timeout_s + self.drain_write_s) + _LETTING_GO_S
+        return max(self.gateway_stop_s, self.shard_stop_s, self.drain_timeout_s + self.drain_write_s) + _LETTING_GO_S
 
     @property
     def topic(self) -> str:

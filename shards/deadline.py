@@ -1,8 +1,11 @@
 """When a call has to be over."""
 
 import math
+from typing import Final
 
 from argosy.clock import Clock
+
+_MAX_S: Final = 86_400.0  # no call takes longer; an event loop's timers end somewhere above
 
 
 class Deadline:
@@ -12,7 +15,8 @@ class Deadline:
 
     def __init__(self, clock: Clock, deadline_s: float) -> None:
         self._clock = clock
-        self._ends_at_s = clock.monotonic_s() + deadline_s
+        bounded_s = deadline_s if deadline_s < _MAX_S else _MAX_S  # also for what is no number
+        self._ends_at_s = clock.monotonic_s() + bounded_s
         self._is_given_up = False
 
     def __call__(self) -> bool:

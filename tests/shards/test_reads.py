@@ -155,3 +155,17 @@ async def test_a_shard_closes_while_reads_are_under_way(
     assert stuck.ended.is_set()
     with pytest.raises(GraphDeadlineError):
         await asked
+
+
+@pytest.mark.parametrize("deadline_s", [float("inf"), float("nan"), 1e300])
+async def test_a_deadline_without_an_end_has_one(shard: Shard, ref: GraphRef, deadline_s: float) -> None:
+    assert (await shard.stats(ref, deadline_s=deadline_s)).node_count == 101
+
+
+@pytest.mark.parametrize("deadline_s", [0.0, -1.0])
+async def test_a_deadline_that_is_over_ends_the_call(shard: Shard, ref: GraphRef, deadline_s: float) -> None:
+    with pytest.raises(GraphDeadlineError):
+        await shard.stats(ref, deadline_s=deadline_s)
+    with pytest.raises(GraphDeadlineError):
+        await apply(shard, ref, person("late"), deadline_s=deadline_s)
+    assert await shard.get_nodes(ref, ["late"], deadline_s=S) == [None]
