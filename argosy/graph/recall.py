@@ -1,8 +1,8 @@
 """Recalls what a graph has about a text, within a budget of tokens: facts for a prompt.
 
 Rules:
-- A graph is asked twice: for the HITS_MAX nodes that a search finds (text, and a vector if there is one), and for their
-  neighbours and the edges between all of these.
+- A graph is asked twice: for the nodes that a search finds (text, and a vector if there is one), and for their
+  neighbours and the edges between all of these. It is asked for no more than could fit: a fact has some ten tokens.
 - Nodes are ranked by the search and by their neighbourhood (what is linked to more and better hits comes first), and
   both by reciprocal rank fusion: argosy/graph/fusion.py. An edge stands where its two nodes are on average.
 - Facts are taken in this order as long as they fit; one that does not fit gives way to shorter ones. None takes more
@@ -22,7 +22,10 @@ from argosy.graph.tokens import cut_to_tokens, estimate_tokens
 
 BUDGET_MAX: Final = 100_000
 HITS_MAX: Final = 24
-NEIGHBORS_MAX: Final = 120  # with the hits
+HITS_MIN: Final = 8
+NEIGHBORS_MAX: Final = 240  # with the hits
+_FACT_TOKENS: Final = 12
+_FACTS_OF_HIT: Final = 4
 _FACTS_MIN: Final = 4  # that fit into any budget
 _LINE_TOKENS: Final = 1  # the end of a line
 
@@ -72,17 +75,20 @@ async def recall(
     """Return the facts about a text that fit into a budget, the most relevant first. deadline_s: for each question."""
     if not 1 <= budget_tokens <= BUDGET_MAX:
         raise GraphInputError(f"budget_tokens is 1 to {BUDGET_MAX}, not {budget_tokens}")
-    hits = await graph.search(text, vector=vector, limit=HITS_MAX, deadline_s=deadline_s)
+    facts_max = budget_tokens // _FACT_TOKENS
+    hits_max = min(max(facts_max // _FACTS_OF_HIT, HITS_MIN), HITS_MAX)
+    nodes_max = min(max(facts_max, 2 * HITS_MIN), NEIGHBORS_MAX)
+    hits = await graph.search(text, vector=vector, limit=hits_max, deadline_s=deadline_s)
     if not hits:
         return Recalled("", [], 0, False)
     found = [hit.node for hit in hits]
     try:
-        around = await graph.neighbors([node.id for node in found], limit=NEIGHBORS_MAX, deadline_s=deadline_s)
+        around = await graph.neighbors([node.id for node in found], limit=nodes_max, deadline_s=deadline_s)
     except GraphTooLargeError:  # what was found is worth more than nothing
         around = Neighborhood(found, [], True)
     facts = rank(found, around)
     chosen, tokens = _fit(facts, budget_tokens)
-    is_cut = around.is_cut or len(hits) == HITS_MAX or len(chosen) < len(facts)
+    is_cut = around.is_cut or len(hits) == hits_max or len(chosen) < len(facts)
     return Recalled("\n".join(fact.text for fact in chosen), chosen, tokens, is_cut)
 
 

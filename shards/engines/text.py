@@ -26,7 +26,7 @@ from argosy.shards.engines.words import Phrase, phrases_of, words_of
 from argosy.statements import load_statements
 
 TEXT_LENGTH_MAX: Final = 100_000
-RANKED_MAX: Final = 5_000  # some 1.5 µs each
+RANKED_MAX: Final = 3_000  # some 1.5 µs each
 PART: Final = 500  # nodes in one transaction of a build: some 20 ms
 _ALL: Final = 2**63 - 1
 _SQL: Final = load_statements("argosy.shards.engines", "text")

@@ -21,7 +21,7 @@ import apsw
 import numpy as np
 
 from argosy.errors import GraphDeadlineError, GraphInputError
-from argosy.graph.facts import Hit
+from argosy.graph.facts import Hit, Node
 from argosy.shards.engine import Interrupt
 from argosy.shards.engines.derived import NodeChange
 from argosy.shards.engines.nearest import Floats, Held, Layers, Matrix, best_of, units_of
@@ -29,7 +29,7 @@ from argosy.shards.engines.reader import node_of, within_size
 from argosy.statements import load_statements
 
 EXACT_MAX: Final = 10_000
-LAYERS_PART: Final = 512  # some 0.2 ms each
+LAYERS_PART: Final = 256  # some 0.2 ms each
 _PART: Final = 1_000  # that are read from the file at a time
 _CANDIDATES_MIN: Final = 64  # of layers
 _COUNTED_EVERY: Final = 1_000
@@ -72,9 +72,8 @@ class Vectors:
             found = index.nearest(search)
             last_key = index.last_key
         self._memory.trim()
-        found += search.compare_after(last_key)
-        hits = [Hit(node_of(row), score) for score, row in found]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.node.id))[:limit]
+        best = sorted(found + search.compare_after(last_key), key=lambda each: (-each.score, each.key))[:limit]
+        return [Hit(node, each.score) for node, each in zip(search.nodes(best), best, strict=True)]
 
 
 class VectorMemory:
@@ -120,8 +119,8 @@ class VectorMemory:
 
 
 class _Found(NamedTuple):
+    key: int
     score: float
-    row: Any
 
 
 class _Search:
@@ -145,12 +144,15 @@ class _Search:
         rows: list[Any] = self.connection.execute(_SQL["vectors_after"], (self.name, key, count)).fetchall()
         return [row[0] for row in rows], units_of([row[1] for row in rows], len(self.unit))
 
-    def look_up(self, keys: Sequence[int]) -> list[_Found]:
-        """Return the nodes of those keys that the file has, with their scores."""
-        found = (row for key in keys for row in self.connection.execute(_SQL["node_of_key"], (key,)))
-        rows = list(within_size(found))
-        scores = units_of([row[6] for row in rows], len(self.unit)) @ self.unit
-        return [_Found(float(score), row) for score, row in zip(scores, rows, strict=True)]
+    def score(self, keys: Sequence[int]) -> list[_Found]:
+        """Return those keys that the file has, with their scores."""
+        rows = [(key, row[0]) for key in keys for row in self.connection.execute(_SQL["numbers_of_key"], (key,))]
+        scores = units_of([numbers for _, numbers in rows], len(self.unit)) @ self.unit
+        return [_Found(key, float(score)) for (key, _), score in zip(rows, scores, strict=True)]
+
+    def nodes(self, found: Sequence[_Found]) -> list[Node]:
+        rows = (row for each in found for row in self.connection.execute(_SQL["node_of_key"], (each.key,)))
+        return [node_of(row) for row in within_size(rows)]
 
     def compare_after(self, key: int) -> list[_Found]:
         """Return the nearest ones of all behind a key, from the file."""
@@ -162,7 +164,7 @@ class _Search:
                 best = best_of(scores, self.limit)
                 keys, scores, key = keys[best], scores[best], read[-1]
             if len(read) < _PART:
-                return self.look_up(keys.tolist())
+                return [_Found(*each) for each in zip(keys.tolist(), scores.tolist(), strict=True)]
 
 
 class _Index:
@@ -191,20 +193,27 @@ class _Index:
                 return
             keys, units = search.read_after(self.last_key, part)
             if keys:
-                self._held.add(np.asarray(keys, np.int64), units)
-                self.last_key = keys[-1]
+                self._add(keys, units)
             if len(keys) < part or isinstance(self._held, Layers):
                 return
 
     def nearest(self, search: _Search) -> list[_Found]:
         """Return the nearest ones of those that memory has and the file still has."""
-        count = max(2 * search.limit, _CANDIDATES_MIN)
+        count = max(2 * search.limit, _CANDIDATES_MIN) if isinstance(self._held, Layers) else search.limit
         while True:
             held = len(self._held)
-            found = search.look_up(self._held.nearest(search.unit, min(count, held)) if held else [])
+            found = search.score(self._held.nearest(search.unit, min(count, held)) if held else [])
             if len(found) >= search.limit or count >= held:
                 return found
             count *= 4
+
+    def _add(self, keys: list[int], units: Floats) -> None:
+        try:
+            self._held.add(np.asarray(keys, np.int64), units)
+        except BaseException:  # out of memory: some may be in, and none comes twice
+            self._held, self.last_key, self._counted_at = Matrix(self.dimension), 0, 0
+            raise
+        self.last_key = keys[-1]
 
     def _choose(self, live: int) -> None:
         """Hold the vectors as it suits how many the file has, and without many that it does not have any more."""

@@ -10,7 +10,10 @@ SELECT count(*) FROM vector WHERE name = ?
 -- name: vectors_after
 SELECT key, numbers FROM vector WHERE name = ? AND key > ? ORDER BY key LIMIT ?
 
+-- name: numbers_of_key
+SELECT numbers FROM vector WHERE key = ?
+
 -- name: node_of_key
-SELECT n.id, n.label, n.props, n.version, n.turn_id, n.step_key, v.numbers
+SELECT n.id, n.label, n.props, n.version, n.turn_id, n.step_key
 FROM vector AS v CROSS JOIN node AS n ON n.number = v.number
 WHERE v.key = ?
