@@ -31,6 +31,7 @@ from argosy.workers.dispatch.stream.hub import SubscribeRequest
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import Workflow
+from argosy.workflow.graphs import Graphs
 
 
 def make_owned() -> Owned:
@@ -288,7 +289,13 @@ class PartsOver(DispatchParts):
     }  # fmt: skip
 
     def __init__(
-        self, functions: Catalog, heads: Heads, flushes: NumberedStream, clock: Clock | None = None, **settings: Any
+        self,
+        functions: Catalog,
+        heads: Heads,
+        flushes: NumberedStream,
+        clock: Clock | None = None,
+        graphs: Graphs | None = None,
+        **settings: Any,
     ) -> None:
         worker_id = uuid.uuid4()
         self.accepts, self.partitions = Stream(), PartitionsStub(worker_id)
@@ -309,6 +316,7 @@ class PartsOver(DispatchParts):
             pool=PoolStub(),
             server=ServerStub(),
             poker=self.poker,
+            graphs=graphs,
         )
         super().__init__(load({}, **self._DEFAULTS | settings), functions, outside, clock or SystemClock())
         self.claims.begin(Identity("c", "t", 1))
@@ -347,9 +355,11 @@ class PartsOver(DispatchParts):
 class Parts(PartsOver):
     """The worker's own parts over a stub of the store: they read what `heads` has, and `stream` answers flushes."""
 
-    def __init__(self, functions: Catalog, clock: Clock | None = None, **settings: Any) -> None:
+    def __init__(
+        self, functions: Catalog, clock: Clock | None = None, graphs: Graphs | None = None, **settings: Any
+    ) -> None:
         self.heads, self.stream = HeadsStub(), Stream()
-        super().__init__(functions, self.heads, self.stream, clock, **settings)
+        super().__init__(functions, self.heads, self.stream, clock, graphs, **settings)
 
 
 class OneWorkflow(Catalog):

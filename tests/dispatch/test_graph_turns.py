@@ -5,6 +5,7 @@ from typing import Any
 
 from argosy import Context, graph, step
 from argosy.turn.status import Status
+from tests.dispatch.joined_parts import Parts, arguments_of, catalog, is_over
 from tests.dispatch.turn_runner import Runner, runner, told, until
 from tests.harness.memory_graphs import MemoryGraphs
 
@@ -25,6 +26,16 @@ async def test_a_write_carries_the_token_of_the_attempt_that_sends_it(runner: Ru
 
     assert turn.status is Status.COMPLETED
     assert [token for *_, token in graphs.sent] == [(turn.session_id, 1, 1, 1)]
+
+
+async def test_a_turn_that_writes_once_is_written_by_two_flushes() -> None:
+    """One before the shard hears of the write, with the start of the turn; one with what it came to, and the end."""
+    async with Parts(catalog(remember), graphs=MemoryGraphs()) as parts:
+        turn = parts.begin("boom")
+        await until(lambda: is_over(turn))
+
+    written = [list(arguments_of(call)["e_type"]) for call in parts.stream.calls]
+    assert written == [["turn.started", "step.intended"], ["step.completed", "turn.completed"]]
 
 
 async def test_the_next_attempt_after_a_crash_sends_the_same_write_with_its_own_token(runner: Runners) -> None:
