@@ -9,7 +9,8 @@ Rules, which one conformance suite holds every adapter to (tests/shards/test_eng
 - The fence: of each session the graph keeps the highest token that wrote, and a lower one is FENCED.
 - An incarnation is one life of a graph: from its Create to its Drop. A call for another incarnation, for another
   generation, or for a graph that is sealed or retired here changes nothing: WRONG_OWNER. A file comes into being by
-  `create` alone, and never for an incarnation that was dropped here.
+  `create` and `restore` alone, and never for an incarnation that was dropped here, unless it comes back from another
+  shard, in a later generation.
 - Reads see every batch that was applied before they began.
 - Operations are what `check_ops` accepts: whoever takes them from outside has asked it.
 

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from argosy.errors import ShardUnavailableError, WrongOwnerError
+from argosy.errors import GraphDeadlineError, ShardUnavailableError, WrongOwnerError
+from argosy.shards.engine import Interrupt
 from argosy.shards.engines.connection import open_file, told
 from argosy.shards.engines.folder import Folder
 
@@ -23,6 +24,7 @@ _READERS_KEPT: Final = 4
 # Of a connection: the file and its log of writes. Of a graph: the index of the log.
 _DESCRIPTORS_OF_CONNECTION: Final = 2
 _DESCRIPTORS_OF_GRAPH: Final = 1
+_LOOK_S: Final = 0.05  # how soon one that waits for its turn to write sees that it has to stop
 
 
 class OpenBounds(NamedTuple):
@@ -57,15 +59,24 @@ class Connections:
         return bool(self._readers)
 
     @contextmanager
-    def writing(self) -> Iterator[apsw.Connection]:
-        """Have the connection that writes, when it is one's turn. Errors of SQLite are told as Argosy's."""
-        with self._write_lock, told():
-            self.check()
-            is_first = self._writer is None
-            if self._writer is None:
-                self._writer = open_file(self.path)
-            self._opened.used(self, connected=is_first)
-            yield self._writer
+    def writing(self, interrupt: Interrupt | None = None) -> Iterator[apsw.Connection]:
+        """Have the connection that writes, when it is one's turn. Errors of SQLite are told as Argosy's.
+
+        interrupt: whether to wait no longer, since a bulk load may take long: then GraphDeadlineError.
+        """
+        while not self._write_lock.acquire(timeout=-1 if interrupt is None else _LOOK_S):
+            if interrupt is not None and interrupt():
+                raise GraphDeadlineError("others wrote to the graph until the deadline")
+        try:
+            with told():
+                self.check()
+                is_first = self._writer is None
+                if self._writer is None:
+                    self._writer = open_file(self.path)
+                self._opened.used(self, connected=is_first)
+                yield self._writer
+        finally:
+            self._write_lock.release()
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:

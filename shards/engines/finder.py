@@ -51,5 +51,5 @@ class Finder:
         while not is_whole:
             if interrupt():
                 raise GraphDeadlineError("the search was stopped while the text index was being made")
-            with self._connections.writing() as connection, transaction(connection):
+            with self._connections.writing(interrupt) as connection, transaction(connection):
                 is_whole = self._text.build(connection)

@@ -9,14 +9,14 @@ from pathlib import Path
 import apsw
 import pytest
 
-from argosy.errors import SettingError, ShardUnavailableError, WrongOwnerError
+from argosy.errors import GraphDeadlineError, SettingError, ShardUnavailableError, WrongOwnerError
 from argosy.graph.facts import GraphRef
 from argosy.graph.ops import Op
 from argosy.shards.engine import Graph
 from argosy.shards.engines.connection import open_file
 from argosy.shards.engines.folder import Folder
 from argosy.shards.engines.sqlite import SqliteEngine
-from tests.shards.engines import NO_SOURCE, NOW_MS, apply, facts_of, new_ref, open_sqlite, person
+from tests.shards.engines import NO_SOURCE, NOW_MS, apply, facts_of, never, new_ref, open_sqlite, person
 
 
 def files(root: Path) -> list[str]:
@@ -155,6 +155,21 @@ def test_a_drop_ends_a_bulk_load(tmp_path: Path, ref: GraphRef) -> None:
 
     assert len(load.errors) == 1
     assert files(tmp_path) == []
+    engine.close()
+
+
+def test_a_search_that_needs_its_turn_to_write_waits_for_a_bulk_load_until_its_deadline(
+    tmp_path: Path, ref: GraphRef
+) -> None:
+    engine = open_sqlite(tmp_path)
+    load = Load(engine, ref)
+    asked = iter([False] * 3)  # before the first look, before the index is to be made, after the first moment
+
+    with pytest.raises(GraphDeadlineError):
+        engine.graph(ref).search(ref, "ada", 10, lambda: next(asked, True))
+    load.end()
+
+    assert [hit.node.id for hit in engine.graph(ref).search(ref, "ada", 10, never)] == ["ada"]
     engine.close()
 
 
