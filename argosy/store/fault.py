@@ -21,6 +21,7 @@ import msgspec
 from argosy.errors import (
     ArgosyError,
     CallerError,
+    FencedError,
     FlushRefusedError,
     LogUnavailableError,
     OutcomeUnknownError,
@@ -50,6 +51,7 @@ _TABLE: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
     (OutcomeUnknownError, Fault.AWAY),
     (FlushRefusedError, Fault.CONTENT),
     (CallerError, Fault.CONTENT),
+    (FencedError, Fault.CONTENT),  # an attempt that a later one has overtaken: it alone is put aside
     (ArgosyError, Fault.BUG),
     # From Postgres, about a statement
     (asyncpg.QueryCanceledError, Fault.SLOW),

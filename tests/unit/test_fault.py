@@ -24,6 +24,7 @@ from tests.harness.hand_clock import HandClock
         (errors.FlushRefusedError("x"), Fault.CONTENT),
         (errors.FlushSlowError("x"), Fault.CONTENT),
         (errors.RecordError("x"), Fault.CONTENT),
+        (errors.FencedError("x"), Fault.CONTENT),
         (errors.OwnershipLostError("x"), Fault.END),
         (errors.SettingError("x"), Fault.END),
         (asyncpg.DataError("x"), Fault.CONTENT),
