@@ -28,6 +28,7 @@ from argosy.statements import load_statements
 TEXT_LENGTH_MAX: Final = 100_000
 RANKED_MAX: Final = 3_000  # some 1.5 µs each
 PART: Final = 500  # nodes in one transaction of a build: some 20 ms
+_PART_SIZE_BYTES: Final = 8_388_608  # of their props
 _ALL: Final = 2**63 - 1
 _SQL: Final = load_statements("argosy.shards.engines", "text")
 
@@ -58,12 +59,18 @@ class TextIndex:
             built_to = -(2**63)
         if built_to == _ALL:
             return True
-        nodes: list[Any] = connection.execute(_SQL["nodes_after"], (built_to, PART)).fetchall()
-        for number, node_id, label, props in nodes:
+        nodes: Any = connection.execute(_SQL["nodes_after"], (built_to, PART))
+        size_bytes = 0
+        last = _ALL
+        for count, (number, node_id, label, props) in enumerate(nodes, start=1):
             connection.execute(_SQL["put_words"], (number, *_columns(node_id, label, props)))
-        is_whole = len(nodes) < PART
-        connection.execute(_SQL["set_built_to"], (_ALL if is_whole else nodes[-1][0],))
-        return is_whole
+            size_bytes += len(props)
+            if count == PART or size_bytes > _PART_SIZE_BYTES:
+                last = number
+                break
+        nodes.close()
+        connection.execute(_SQL["set_built_to"], (last,))
+        return last == _ALL
 
     def search(self, connection: apsw.Connection, text: str, limit: int) -> list[Hit]:
         """Return at most `limit` nodes. connection: in a snapshot in which the index is built."""

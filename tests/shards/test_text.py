@@ -162,6 +162,13 @@ def test_the_index_is_made_in_parts_while_others_write(file: SearchedFile) -> No
     assert len(file.search("old", 2 * PART)) == 2 * PART - 4
 
 
+def test_large_nodes_are_taken_into_the_index_a_few_at_a_time(file: SearchedFile) -> None:
+    file.apply(*[node(f"n{number}", blob="x" * 1_000_000) for number in range(20)])
+
+    assert file.build() == 3
+    assert len(file.search("note", 100)) == 20
+
+
 def test_of_very_many_matches_the_newest_are_found_and_rare_words_decide(file: SearchedFile) -> None:
     file.apply(node("first", text="common rare"), *[node(f"n{each}", text="common") for each in range(RANKED_MAX)])
     file.build()
