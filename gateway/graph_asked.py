@@ -15,6 +15,7 @@ from argosy.gateway.problems import Problem
 from argosy.graph import ops
 from argosy.graph.facts import Direction
 from argosy.graph.recall import BUDGET_MAX
+from argosy.names import KEY_PATTERN
 
 Asked = TypeVar("Asked")
 
@@ -53,7 +54,7 @@ class BatchPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Operations to be applied: all of them or none. With the same key they are applied once."""
 
     ops: _Ops
-    idempotency_key: str | None = None
+    idempotency_key: Annotated[str, msgspec.Meta(pattern=KEY_PATTERN)] | None = None
 
 
 class QueryPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError, WrongOwnerError
 from argosy.gateway import graph_asked, graph_views, names
 from argosy.gateway.openapi import answers, content, problems
 from argosy.gateway.parameters import Cursor, Limit, page_size, strict
@@ -27,7 +28,12 @@ router: Final = APIRouter(prefix="/v1/graphs", tags=["graphs"], dependencies=[st
 # What an address about one graph may answer besides 404, when its shard is asked.
 ASKED: Final = (404, 422, 504)
 _decoder: Final = msgspec.json.Decoder(graph_asked.GraphPosted)
-_DELETED: Final[dict[int | str, Any]] = {204: {"description": "It is gone"}}
+_DELETED: Final[dict[int | str, Any]] = {
+    202: {"description": "Nobody finds it any more; its data go when its shard answers"},
+    204: {"description": "It is gone"},
+}
+# A shard that could not be asked to forget a graph: whoever leads maintenance asks it again.
+_LATER: Final = (ShardUnavailableError, WrongOwnerError, OutcomeUnknownError, GraphDeadlineError)
 _EXPORTED: Final[dict[int | str, Any]] = {
     200: {
         "description": "A line per node and edge",
@@ -88,18 +94,21 @@ async def get_graph(graph: str, request: Request) -> Response:
     return json_response(graph_views.detail(await state.graphs.find(tenant, name), stats))
 
 
-@router.delete("/{graph}", status_code=204, responses=_DELETED | problems(404, 422, 504))
+@router.delete("/{graph}", status_code=204, responses=_DELETED | problems(404, 422))
 async def delete_graph(
     graph: str,
     request: Request,
     confirm: Annotated[str, Query(max_length=NAME_SIZE_BYTES_MAX, description="The graph's name, once more.")] = "",
 ) -> Response:
-    """Delete a graph for good. 503: nobody finds it any more; its data go when its shard is back."""
+    """Delete a graph for good. From now on nobody finds it, whether its shard answers (204) or not (202)."""
     state = state_of(request)
     tenant, name = state.tenant_of(request), name_of(request)
     if confirm != name:
         raise Problem("unconfirmed", "?confirm= is not the name of the graph, which would be lost for good")
-    await state.graphs.drop(tenant, name)
+    try:
+        await state.graphs.drop(tenant, name)
+    except _LATER:
+        return Response(status_code=202)
     return Response(status_code=204)
 
 

@@ -19,7 +19,7 @@ _OF_GRAPHS: Final = frozenset(
     {"graph_not_found", "invalid_cursor", "invalid_graph", "invalid_graph_input", "unconfirmed"}
 )
 REFUSALS: Final[dict[str, frozenset[str]]] = {
-    "apply_ops": _OF_GRAPHS,
+    "apply_ops": _OF_GRAPHS | {"invalid_request"},
     "create_graph": _OF_GRAPHS | {"shard_unavailable"},
     "delete_graph": _OF_GRAPHS,
     "export_graph": _OF_GRAPHS,
@@ -99,6 +99,8 @@ def _is_true(code: str, case: Any) -> bool:
         case "invalid_session":  # its bound is in bytes
             return len(str(path["session"]).encode()) > 256
         case "invalid_request":  # so is that of a signal's name; not_before has a bound that moves
+            if _operation_of(case) == "apply_ops":  # two keys
+                return "idempotency-key" in headers and "idempotency_key" in _body_of(case)
             return len(str(path.get("name", "")).encode()) > 256 or bool(_body_of(case).get("not_before"))
         case "operators_only":
             return tenant != "default"
