@@ -26,7 +26,8 @@
     │   │   └── StoreSlowError      … did not finish a statement in time: a smaller one may work
     │   ├── WrongOwnerError         a shard does not have the graph as the caller knows it: look it up again
     │   ├── ShardUnavailableError   a shard cannot be reached, or is stopping
-    │   │   └── ShardBusyError      … answers, and has no room for this call: others it may take
+    │   │   ├── ShardBusyError      … answers, and has no room for this call: others it may take
+    │   │   └── GraphFileError      … answers, and cannot use this graph's file: others it may
     │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again
     │   ├── EmbedderError           the registered function that makes vectors failed, or answered wrongly
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
@@ -163,6 +164,10 @@ class ShardUnavailableError(UnavailableError):
 
 class ShardBusyError(ShardUnavailableError):
     code = "shard_busy"
+
+
+class GraphFileError(ShardUnavailableError):
+    code = "graph_file"
 
 
 class ViewLostError(UnavailableError):

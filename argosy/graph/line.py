@@ -4,8 +4,8 @@ Rules:
 - What is asked again, after a pause with jitter and until the deadline: reads, and writes under a key, after any
   failure; a write without a key only when it certainly changed nothing; what consumes a stream never.
 - ShardUnavailableError and OutcomeUnknownError count against the shard. Every other answer, a refusal too, counts for
-  it; so does one that it has no room for this call, since it may have some for other graphs. A deadline says nothing
-  about it, because a query may ask for too much; a look that is not answered counts.
+  it; so does one that it has no room for this call or cannot use this graph's file, since it may be well with other
+  graphs. A deadline says nothing about it, because a query may ask for too much; a look that is not answered counts.
 - While another folder than the member's answers at its endpoint, nothing is asked there.
 """
 
@@ -22,6 +22,7 @@ from argosy.clock import Clock
 from argosy.errors import (
     ArgosyError,
     GraphDeadlineError,
+    GraphFileError,
     OutcomeUnknownError,
     ShardBusyError,
     ShardUnavailableError,
@@ -115,7 +116,7 @@ class Line:
             raise ShardUnavailableError(f"shard {self.member.endpoint} does not answer, and is left alone for a while")
         try:
             answer = await work(self.transport, until_s - now_s)
-        except ShardBusyError:
+        except (ShardBusyError, GraphFileError):
             self._note_up(call)
             raise
         except _FAILURES as error:

@@ -26,7 +26,7 @@ from argosy.errors import (
     GraphInputError,
     GraphTooLargeError,
     InternalError,
-    ShardUnavailableError,
+    ShardBusyError,
     WrongOwnerError,
 )
 from argosy.rpc import refusals
@@ -183,7 +183,7 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     @contextlib.contextmanager
     def _room(self) -> Iterator[None]:
         if self._calls >= self._bounds.calls_max:
-            raise ShardUnavailableError(f"{self._calls} calls are under way, and no more may be")
+            raise ShardBusyError(f"{self._calls} calls are under way, and no more may be")
         self._calls += 1
         try:
             yield

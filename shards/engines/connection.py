@@ -7,7 +7,7 @@ from typing import Final
 
 import apsw
 
-from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError
+from argosy.errors import GraphDeadlineError, GraphFileError, OutcomeUnknownError
 
 # Pages that a connection keeps: most graphs are smaller.
 _CACHE_KIB: Final = 2_048
@@ -24,14 +24,14 @@ FORMAT: Final = 1
 
 def open_file(path: Path, *, is_new: bool = False) -> apsw.Connection:
     """Open a file in which every commit is on disk before it returns. One that is not there is made if it is to be new;
-    otherwise that raises ShardUnavailableError.
+    otherwise that raises GraphFileError.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if is_new else 0)
     with told():
         connection = apsw.Connection(str(path), flags=flags)
         try:
             if connection.pragma("user_version") > FORMAT:
-                raise ShardUnavailableError(f"{path.name} was written by a newer version of Argosy")
+                raise GraphFileError(f"{path.name} was written by a newer version of Argosy")
             connection.set_busy_timeout(_BUSY_MS)
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "full")
@@ -69,7 +69,7 @@ def told() -> Iterator[None]:
     except apsw.InterruptError as error:
         raise GraphDeadlineError("the read was stopped at its deadline") from error
     except apsw.Error as error:
-        raise ShardUnavailableError(f"the graph's file: {error}") from error
+        raise GraphFileError(f"the graph's file: {error}") from error
 
 
 @contextmanager

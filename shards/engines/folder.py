@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from argosy.errors import SettingError, ShardUnavailableError
+from argosy.errors import GraphFileError, SettingError
 from argosy.graph.facts import GraphName, GraphRef
 from argosy.shards.engines.connection import FORMAT, open_file, told, transaction
 from argosy.statements import load_statements
@@ -44,7 +44,7 @@ class Folder:
             self._finish_drops()
         except BaseException as error:
             os.close(self._held)
-            if isinstance(error, ShardUnavailableError):
+            if isinstance(error, GraphFileError):
                 raise SettingError(f"{root} cannot be a shard's folder: {error}") from error
             raise
 

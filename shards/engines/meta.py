@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 
 import apsw
 
-from argosy.errors import ShardUnavailableError, WrongOwnerError
+from argosy.errors import GraphFileError, WrongOwnerError
 from argosy.graph.facts import GraphRef, GraphState, Stats
 from argosy.statements import load_statements
 
@@ -30,7 +30,7 @@ class Meta(NamedTuple):
     def read(cls, connection: apsw.Connection) -> Self:
         row = connection.execute(_SQL["read_meta"]).fetchone()
         if row is None:
-            raise ShardUnavailableError("the graph's file says nothing of a graph")
+            raise GraphFileError("the graph's file says nothing of a graph")
         tenant, graph, incarnation, generation, state, *rest = row
         return cls(tenant, graph, uuid.UUID(bytes=incarnation), generation, GraphState(state), *rest)
 

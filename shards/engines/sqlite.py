@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from argosy.errors import ShardUnavailableError, WrongOwnerError
+from argosy.errors import GraphFileError, WrongOwnerError
 from argosy.graph.facts import GraphName, GraphRef, GraphState, Stats
 from argosy.shards.engines.connection import new_file, open_file, told
 from argosy.shards.engines.connections import Connections, OpenBounds, OpenGraphs
@@ -154,7 +154,7 @@ class SqliteEngine:
         if self._folder.is_dropped(ref.incarnation, ref.generation):
             raise WrongOwnerError("the graph was dropped")
         if self._folder.is_leaving(ref.incarnation):
-            raise ShardUnavailableError("the graph is still read as it was when it was dropped")
+            raise GraphFileError("the graph is still read as it was when it was dropped")
         path = self._folder.path_of(ref)
         for other in self._folder.paths_named(GraphName(ref.tenant, ref.graph)):
             meta = None if other == path else _read_meta(other)
@@ -167,7 +167,7 @@ def _read_meta(path: Path) -> Meta | None:
     """Return what a graph's file says; None when the file was removed meanwhile."""
     try:
         connection = open_file(path)
-    except ShardUnavailableError:
+    except GraphFileError:
         if path.exists():
             raise
         return None

@@ -11,8 +11,8 @@ import pytest
 from argosy import config
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import ShardUnavailableError
-from argosy.graph.facts import Member, WriteKey
+from argosy.errors import GraphFileError, ShardUnavailableError
+from argosy.graph.facts import Member, Node, WriteKey
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
@@ -82,16 +82,37 @@ async def test_what_needs_it_goes_on_when_it_is_back(two: list[Shard], served: G
         await served.of("acme", mine).get_nodes(["ada"])
     assert await served.of("acme", other).get_nodes(["ada"]) == [None]
     await two[0].start()
-    async with asyncio.timeout(10):
-        while not (found := await _nodes(served, mine)):  # noqa: ASYNC110
-            await asyncio.sleep(settings.engine_breaker_cooldown)
+    found = await _until_asked(served, mine)
 
     assert found[0] is not None
     assert json.loads(found[0].props) == {"born": 1815}
     assert await served.of("acme", mine).apply([ada], key=key) == applied, "it is the same write"
 
 
-async def _nodes(graphs: Graphs, graph: str) -> list[object]:
+async def test_a_graph_whose_file_is_damaged_is_alone_with_that(two: list[Shard], served: Graphs, folder: Path) -> None:
+    here = two[0].member.member_id
+    rows = [await served.create("acme", f"graph-{number}") for number in range(12)]
+    damaged, whole = [row for row in rows if row.shard == here][:2]
+    await two[0].stop()
+    (file,) = (folder / "one").rglob(f"*{damaged.incarnation.hex}*.db")
+    file.write_bytes(b"no database" * 1_000)
+    await two[0].start()
+    await _until_asked(served, whole.graph)
+
+    for _ in range(10):
+        with pytest.raises(GraphFileError):
+            await served.of("acme", damaged.graph).get_nodes(["ada"], deadline_s=0.2)
+        assert await served.of("acme", whole.graph).get_nodes(["ada"]) == [None]
+
+
+async def _until_asked(graphs: Graphs, graph: str) -> list[Node | None]:
+    async with asyncio.timeout(20):
+        while not (found := await _nodes(graphs, graph)):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    return found
+
+
+async def _nodes(graphs: Graphs, graph: str) -> list[Node | None]:
     try:
         return list(await graphs.of("acme", graph).get_nodes(["ada"]))
     except ShardUnavailableError:

@@ -109,7 +109,7 @@ def test_a_full_disk_refuses_writes_and_loses_none(tmp_path: Path) -> None:
     child = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
 
     assert child.returncode == 0, child.stderr
-    assert set(child.stdout.split()) <= {"ShardUnavailableError", "OutcomeUnknownError"}
+    assert set(child.stdout.split()) <= {"GraphFileError", "OutcomeUnknownError"}
 
 
 class Load:
