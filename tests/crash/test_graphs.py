@@ -45,7 +45,7 @@ def settings(shard: ShardProcess) -> dict[str, str]:
 
 async def results(client: Client, turns: list[str]) -> list[Any]:
     """What the turns returned, once all have ended; of one that failed, why."""
-    found = await client.until_status(turns)
+    found = await client.until_status(turns, within_s=90)  # a shard that was away is asked again after 60 s at the most
     return [found[turn]["result"] or found[turn]["error"] for turn in turns]
 
 
