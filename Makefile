@@ -43,7 +43,8 @@ test: .venv/installed-dev
 
 # Each dependency at work: pydantic-settings, structlog, prometheus, rich, msgspec, jsonpatch (unit), typer and rich
 # (command line), httpx2 (client), fastapi, uvicorn and httptools (gateway), grpc and protobuf (calls, streams), asyncpg
-# (store), confluent-kafka (logs, journey), the embedded PostgreSQL and psutil (in process, processes), all of them (journey).
+# (store), confluent-kafka (logs, journey), the embedded PostgreSQL and psutil (in process, processes), apsw, numpy, usearch,
+# kglite, gRPC's health and reflection (shards), all of them but those of shards (journey).
 LOWEST := tests/unit tests/workflow/test_payload.py tests/workflow/test_emit.py \
   tests/client/test_fleet.py tests/client/test_streams.py tests/client/test_retries.py tests/client/test_in_process.py \
   tests/gateway/test_openapi.py tests/gateway/test_bad_input.py tests/gateway/test_enqueue.py tests/gateway/test_batch.py \
@@ -51,6 +52,7 @@ LOWEST := tests/unit tests/workflow/test_payload.py tests/workflow/test_emit.py 
   tests/dispatch/test_poke_service.py tests/dispatch/stream/test_service.py tests/dispatch/stream/test_signed_streams.py \
   tests/store/test_pool.py tests/store/test_accept.py tests/store/test_session_settings.py \
   tests/logs/test_kafka_admin.py tests/logs/test_kafka_writer.py tests/processes/test_child.py \
+  tests/shards/test_engine.py tests/shards/test_vectors.py tests/shards/test_view.py tests/shards/test_server.py \
   tests/journey/test_command_line.py tests/journey/test_emit.py \
   tests/journey/test_journey.py::test_every_kind_of_step_and_wait_completes \
   tests/journey/test_journey.py::test_running_suspended_and_queued_turns_can_be_cancelled
