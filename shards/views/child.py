@@ -26,16 +26,18 @@ from argosy.shards.views.frames import HEAD, NO_MEMORY, Answered, Apply, Ask, Do
 
 _PR_SET_PDEATHSIG: Final = 1
 _NICE: Final = 10
+_PROC: Final = Path("/proc/self")
 _PAGE: Final = resource.getpagesize()
 
 
 def main(parent_pid: int, memory_bytes_max: int, queries_max: int) -> None:
     """Serve until the shard closes the pipe or ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if prctl := getattr(ctypes.CDLL(None), "prctl", None):
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:  # it ended before prctl
         return
     kglite.set_query_warning_policy("silent")
-    statm = os.open("/proc/self/statm", os.O_RDONLY)
+    statm = os.open("/proc/self/statm", os.O_RDONLY) if _PROC.exists() else None
     confine(statm, memory_bytes_max)
     try:
         _Child(statm, queries_max).serve()
@@ -43,16 +45,17 @@ def main(parent_pid: int, memory_bytes_max: int, queries_max: int) -> None:
         os._exit(NO_MEMORY)
 
 
-def confine(statm: int, memory_bytes_max: int) -> None:
-    """Give up what the process may do. statm: a descriptor of /proc/self/statm."""
+def confine(statm: int | None, memory_bytes_max: int) -> None:
+    """Give up what the process may do. statm: a descriptor of /proc/self/statm, where there is one (Linux)."""
     folder = tempfile.mkdtemp()
     os.chdir(folder)
     Path(folder).rmdir()  # what has no name cannot be filled, and need not be cleaned up
     os.nice(_NICE)
-    Path("/proc/self/oom_score_adj").write_text("1000")
-    taken = int(os.pread(statm, 100, 0).split()[0]) * _PAGE
+    if statm is not None:
+        (_PROC / "oom_score_adj").write_text("1000")
+        taken = int(os.pread(statm, 100, 0).split()[0]) * _PAGE
+        resource.setrlimit(resource.RLIMIT_AS, (taken + memory_bytes_max,) * 2)
     for which, most in (
-        (resource.RLIMIT_AS, taken + memory_bytes_max),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, 0),  # those that are open stay open
@@ -61,7 +64,7 @@ def confine(statm: int, memory_bytes_max: int) -> None:
 
 
 class _Child:
-    def __init__(self, statm: int, queries_max: int) -> None:
+    def __init__(self, statm: int | None, queries_max: int) -> None:
         self._statm = statm
         self._contents = Contents()
         self._threads = ThreadPoolExecutor(queries_max)
@@ -82,7 +85,8 @@ class _Child:
                         self._contents.apply(ops)
                     self._reply(Done(number, self._memory_bytes()))
                 case Ask() as ask:
-                    looked = self._contents.look(), frozenset(self._contents.known_labels)
+                    with self._changing:
+                        looked = self._contents.look(), frozenset(self._contents.known_labels)
                     self._threads.submit(self._answer, ask, *looked)
         os._exit(0)  # queries that run are not waited for
 
@@ -109,6 +113,8 @@ class _Child:
                 data = data[os.write(sys.stdout.fileno(), data) :]
 
     def _memory_bytes(self) -> int:
+        if self._statm is None:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return int(os.pread(self._statm, 100, 0).split()[1]) * _PAGE
 
 

@@ -18,7 +18,6 @@ from argosy.shards.views.frames import EdgeRow, NodeRow
 from argosy.shards.views.mapping import hidden, node_props
 
 _ROWS_MAX: Final = 2_000  # in one statement: 1.3 times as fast as 500, and as 10,000
-
 _WAITING_MAX: Final = 50_000  # edges that wait for more of their kind, while a graph is loaded
 
 _LOAD_NODES: Final = "UNWIND $rows AS row CREATE (n:$label) SET n = row"
@@ -44,7 +43,7 @@ EdgeFact = tuple[str, str, str, Props]  # src, type, dst, props as the engine ha
 
 
 class Contents:
-    """Used on one thread; what `look` returns, on any."""
+    """Used on one thread at a time; what `look` returns, on any."""
 
     def __init__(self) -> None:
         graph = kglite.KnowledgeGraph()
@@ -80,7 +79,7 @@ class Contents:
             self._settle()
 
     def _settle(self) -> None:
-        """Take in the edges that wait: those of one kind at once cost half of what they do apart."""
+        """Take in the edges that wait: those of one kind cost less together."""
         if self._waiting_count:
             self._run_for_kinds(_LOAD_EDGES, self._waiting)
             self._waiting.clear()

@@ -91,7 +91,7 @@ class ChildProcess:
         self._send_kill()  # unless it ended by itself
         code = await self._process.wait()
         self.lacked_memory = code in (NO_MEMORY, -signal.SIGABRT)  # Python's, or the engine's allocator's end
-        self._end("it took more memory than a view may" if self.lacked_memory else "the view ended")
+        self._end("it took more memory than a view may" if self.lacked_memory else f"the view ended ({code})")
 
     def _send_kill(self) -> None:
         if self._process.returncode is None:

@@ -1,6 +1,7 @@
 """What a query does to its view it does to nothing else: no file is read, others are answered, and it ends in time."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -176,14 +177,28 @@ async def test_a_child_that_is_killed_at_any_moment_leaves_a_view_that_can_be_bu
             assert await value(view, "MATCH (n) RETURN count(n)") == len(model.nodes)
 
 
-async def test_a_stopped_child_is_killed_at_the_deadline(view: KgliteView) -> None:
+async def test_a_stopped_child_is_killed_behind_the_deadline_and_who_asks_does_not_wait_for_it(
+    view: KgliteView,
+) -> None:
     assert view.pid is not None
     os.kill(view.pid, signal.SIGSTOP)
+    began_at = time.monotonic()
 
     with pytest.raises(GraphDeadlineError):
-        await ask(view, "RETURN 1", timeout_s=0.3)
+        await ask(view, "RETURN 1", timeout_s=0.2)
 
+    assert time.monotonic() - began_at < 0.6
+    with pytest.raises(ViewLostError):
+        await view.apply([UpsertNode("1", "N")], 2)  # waits for the child, until it is killed
     assert view.is_lost
+
+
+async def test_a_deadline_that_is_too_short_costs_nobody_the_view(view: KgliteView) -> None:
+    for timeout_s in (-1, 0, 0.0001, 0.001):
+        with contextlib.suppress(GraphDeadlineError):
+            await ask(view, "MATCH (a), (b), (c) RETURN count(*)", timeout_s=timeout_s)
+
+    assert await value(view, "RETURN 1") == 1
 
 
 async def test_a_caller_that_leaves_does_not_take_the_view_with_it(view: KgliteView) -> None:
