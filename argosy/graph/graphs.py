@@ -45,6 +45,7 @@ T = TypeVar("T")
 TTL_S_MIN: Final = 60.0
 TTL_S_MAX: Final = 10 * 366 * 86_400.0
 _ROUNDS_MAX: Final = 5  # of a creation that meets others who drop and create the same name
+_EXTENDED_S: Final = TTL_S_MIN / 20  # a life is not begun anew by one process more often than this
 _RESTORE_S: Final = 86_400.0  # a copy that was not restored within this is dropped
 _IN_MEMORY: Final = telemetry.GRAPH_LOOKUPS.labels(where="memory")
 _IN_POSTGRES: Final = telemetry.GRAPH_LOOKUPS.labels(where="postgres")
@@ -59,6 +60,7 @@ class Graphs:
         self._members = members
         self._lives = Lives(directory, members)
         self._rows = RowCache(settings.graph_cache_max, settings.graph_cache_s)
+        self._extended = RowCache(settings.graph_cache_max, _EXTENDED_S)
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
 
@@ -73,7 +75,9 @@ class Graphs:
         name = _checked(tenant, graph)
         if ttl_s is not None and not TTL_S_MIN <= ttl_s <= TTL_S_MAX:
             raise GraphInputError(f"a graph's ttl_s is {TTL_S_MIN:g} to {TTL_S_MAX:g} seconds, not {ttl_s:g}")
-        if (known := self._rows.fresh(name, self._clock.monotonic_s())) is not None:
+        now_s = self._clock.monotonic_s()
+        known, extended = self._rows.fresh(name, now_s), self._extended.fresh(name, now_s)
+        if known is not None and (ttl_s is None or (extended is not None and extended.ref == known.ref)):
             return known
         until_s = self._clock.monotonic_s() + self.timeout_s
         for _ in range(_ROUNDS_MAX):
@@ -87,6 +91,7 @@ class Graphs:
             elif row.state is GraphRowState.ACTIVE:
                 if ttl_s is not None:
                     await self._directory.extend(row, ttl_s)
+                    self._extended.put(row, self._clock.monotonic_s())
                 return self._keep(row)
             elif (active := await self._lives.begin(row, until_s)) is not None:
                 return self._keep(active)

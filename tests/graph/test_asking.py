@@ -14,19 +14,17 @@ from argosy.errors import (
     SettingError,
     ShardBusyError,
     ShardUnavailableError,
-    WrongOwnerError,
 )
 from argosy.graph.facts import WriteKey
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
 from argosy.store.graph import Directory, GraphRow
-from argosy.store.pool import Pool, connect
+from argosy.store.pool import Pool
 from tests.graph.conftest import OpenGateway
-from tests.graph.memory_shards import Fault, Folder, MemoryShards
+from tests.graph.memory_shards import Fault, MemoryShards
 from tests.harness.hand_clock import HandClock
 from tests.harness.metrics import value_of
-from tests.harness.same_tag import same_tag
 from tests.harness.tcp_proxy import PostgresProxy
 
 
@@ -53,12 +51,6 @@ async def one_on_each(graphs: Graphs, shards: MemoryShards) -> dict[str, GraphRo
     return found
 
 
-async def execute(dsn: str, statement: str, *arguments: object) -> None:
-    connection = await connect(dsn)
-    await connection.execute(statement, *arguments)
-    await connection.close()
-
-
 async def test_what_was_written_is_read(graphs: Graphs) -> None:
     await graphs.create("acme", "crm")
     applied = await graphs.of("acme", "crm").apply([ADA])
@@ -74,35 +66,6 @@ async def test_a_graph_that_nobody_made_is_not_found_and_not_made(graphs: Graphs
         await graphs.of("acme", "crm").apply([ADA])
 
     assert shards.files_of("acme", "crm") == []
-
-
-async def test_tenants_whose_ids_look_alike_do_not_meet(graphs: Graphs) -> None:
-    mine, theirs = "acme", same_tag("acme")
-    await graphs.create(mine, "crm")
-    await graphs.of(mine, "crm").apply([ADA])
-
-    with pytest.raises(GraphNotFoundError):
-        await graphs.of(theirs, "crm").get_nodes(["ada"])
-    with pytest.raises(GraphNotFoundError):
-        await graphs.drop(theirs, "crm")
-    await graphs.create(theirs, "crm")
-
-    assert await graphs.of(theirs, "crm").get_nodes(["ada"]) == [None]
-    assert await graphs.of(mine, "crm").get_nodes(["ada"]) != [None]
-
-
-async def test_a_forged_row_leads_nowhere(graphs: Graphs, shards: MemoryShards, graph_dsn: str) -> None:
-    victim = await graphs.create("acme", "crm")
-    await graphs.of("acme", "crm").apply([ADA])
-    forged = "INSERT INTO graphs (tenant, graph, incarnation, shard, state) VALUES ($1, $2, $3, $4, 'active')"
-    await execute(graph_dsn, forged, "thief", "crm", victim.incarnation, victim.shard)
-
-    with pytest.raises(WrongOwnerError):
-        await graphs.of("thief", "crm").get_nodes(["ada"])
-    with pytest.raises(WrongOwnerError):
-        await graphs.of("thief", "crm").apply([ADA])
-
-    assert shards.files_of("thief", "crm") == []
 
 
 async def test_a_remembered_row_that_is_wrong_is_read_again_once(
@@ -285,22 +248,3 @@ async def test_what_is_tried_again_ends_at_the_deadline(
         await graphs.of("acme", "crm").get_nodes(["ada"], deadline_s=0.2)
 
     assert time.monotonic() - began_s < 0.4
-
-
-async def test_an_empty_disk_under_a_known_endpoint_is_not_written(
-    open_gateway: OpenGateway, shards: MemoryShards
-) -> None:
-    graphs = await open_gateway()
-    row = await graphs.create("acme", "crm")
-    endpoint = shards.endpoint_of(row.shard)
-    kept, shards.folders[endpoint] = shards.folders[endpoint], Folder()
-    names = [f"new-{number}" for number in range(12)]
-
-    with pytest.raises(WrongOwnerError):
-        await graphs.of("acme", "crm").apply([ADA])
-    made = await asyncio.gather(*(graphs.create("acme", name) for name in names), return_exceptions=True)
-
-    assert shards.folders[endpoint].files == {}
-    assert {type(each) for each in made} == {GraphRow, WrongOwnerError}
-    shards.folders[endpoint] = kept
-    await asyncio.gather(*(graphs.create("acme", name) for name in names))

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from argosy.config import Settings
 from argosy.errors import GraphInputError, GraphNotFoundError, ShardUnavailableError
 from argosy.graph.graphs import Graphs
+from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
 from argosy.graph.placement import place
 from argosy.store.graph import Directory, GraphRowState
+from argosy.store.pool import connect
 from tests.graph.conftest import OpenGateway
 from tests.graph.memory_shards import Fault, MemoryShards
+from tests.harness.hand_clock import HandClock
 
 ADA = UpsertNode(id="ada", label="Person")
 
@@ -138,6 +142,29 @@ async def test_a_drop_at_a_shard_that_is_down_takes_the_name_away_at_once(
         with pytest.raises(GraphNotFoundError):
             await each.find("acme", "crm")
     assert len(await directory.dropped(uuid.UUID(int=0), 10)) == 1
+
+
+async def test_a_graph_that_is_asked_for_lives_on_however_often_it_is_read(
+    directory: Directory, shards: MemoryShards, settings: Settings, graph_dsn: str
+) -> None:
+    clock = HandClock()
+    members = Members(directory, shards.connect, settings, clock)
+    graphs = Graphs(directory, members, settings, clock)
+    await graphs.create("acme", "crm", ttl_s=600)
+    await graphs.create("acme", "crm", ttl_s=600)
+    connection = await connect(graph_dsn)
+    await connection.execute("UPDATE graphs SET expires_at = now() + interval '1 min'")
+    await connection.close()
+    clock.now_s += settings.graph_cache_s
+    near = await graphs.find("acme", "crm")  # it is remembered now
+
+    await graphs.create("acme", "crm", ttl_s=600)
+
+    row = await directory.find("acme", "crm")
+    assert row is not None
+    assert row.expires_at is not None
+    assert near.expires_at is not None
+    assert (row.expires_at - near.expires_at).total_seconds() > 500
 
 
 async def test_a_copy_becomes_a_graph_under_a_free_name(graphs: Graphs) -> None:
