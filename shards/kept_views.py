@@ -105,6 +105,7 @@ class KeptViews:
 
     async def close(self) -> None:
         self._views.clear()
+        telemetry.SHARD_VIEWS.set(0)
         for kept in list(self._runs):
             kept.end(ViewLostError("this shard is stopping"))
             self._close(kept)
@@ -130,7 +131,7 @@ class KeptViews:
         kept = KeptView(ref, self._maker.make(), self._builds, self._bounds.behind_size_bytes_max)
         self._views[name] = kept
         self._runs[kept] = asyncio.get_running_loop().create_task(self._run(name, kept))
-        telemetry.SHARD_VIEWS.inc()
+        telemetry.SHARD_VIEWS.set(len(self._views))
         telemetry.SHARD_VIEW_BUILDS.inc()
         return kept
 
@@ -164,7 +165,7 @@ class KeptViews:
         """Give a view to no further query, and end it when no query uses it."""
         if self._views.get(name) is kept:
             del self._views[name]
-            telemetry.SHARD_VIEWS.dec()
+            telemetry.SHARD_VIEWS.set(len(self._views))
         kept.end(fault)
         if not kept.users:
             self._close(kept)

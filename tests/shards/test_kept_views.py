@@ -34,7 +34,7 @@ ENDLESS = "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN coun
 
 @pytest.fixture
 async def shard(opened: Opened, tmp_path: Path) -> AsyncIterator[Shard]:
-    async with shard_of(opened(tmp_path), shard_views_max=2, shard_view_behind_size_bytes_max=1_048_576) as shard:
+    async with shard_of(opened(tmp_path), shard_views_max=2) as shard:
         yield shard
     assert children() == []
 
@@ -209,16 +209,18 @@ async def test_views_in_use_stay(shard: Shard) -> None:
     assert await ids_asked(shard, third) == []
 
 
-async def test_a_view_that_falls_behind_holds_up_no_writes_and_is_built_anew(shard: Shard, ref: GraphRef) -> None:
-    await ids_asked(shard, ref)
-    (child,) = children()
-    os.kill(child, signal.SIGSTOP)
+async def test_a_view_that_falls_behind_holds_up_no_writes_and_is_built_anew(opened: Opened, tmp_path: Path) -> None:
+    async with shard_of(opened(tmp_path), shard_view_behind_size_bytes_max=1_048_576) as shard:
+        ref = await made(shard, "people")
+        await ids_asked(shard, ref)
+        (child,) = children()
+        os.kill(child, signal.SIGSTOP)
 
-    for number in range(30):
-        await apply(shard, ref, person(f"p{number:02}", text="x" * 100_000))
+        for number in range(30):
+            await apply(shard, ref, person(f"p{number:02}", text="x" * 100_000))
 
-    assert await ids_asked(shard, ref) == [f"p{number:02}" for number in range(30)]
-    assert child not in children()
+        assert await ids_asked(shard, ref) == [f"p{number:02}" for number in range(30)]
+        assert child not in children()
 
 
 async def test_a_build_goes_on_when_its_query_has_given_up(shard: Shard, ref: GraphRef) -> None:
