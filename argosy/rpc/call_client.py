@@ -227,9 +227,9 @@ class Caller:
             raise _StaleError
         status, details = error.code(), error.details() or ""
         if status is grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise GraphDeadlineError(f"{self._target} did not answer in time") from error
+            raise GraphDeadlineError("the shard did not answer in time") from error
         if _TOO_LARGE in details:
-            raise GraphTooLargeError(f"{self._target}: {details}") from error
+            raise GraphTooLargeError(f"a message to or from the shard is over its bound: {details}") from error
         if status in _REFUSED or _NOT_SENT in details:
             raise ShardUnavailableError(f"{self._target}: {details}") from error
         raise self._lost(method, details) from error

@@ -97,6 +97,7 @@ async def test_a_shard_that_is_away_is_503_for_its_graphs_and_says_when_to_come_
         assert (answer.status_code, answer.json()["code"]) == (503, "shard_unavailable"), answer.text
         assert answer.json()["retryable"] is True
         assert answer.headers["retry-after"] == "1"
+        assert shard.endpoint not in answer.text
 
     assert (await client.get("/v1/graphs")).status_code == 200
 
