@@ -21,7 +21,9 @@ class View(Protocol):
     version: int
 
     async def build(self, version: int, facts: AsyncIterator[Sequence[Node | Edge]]) -> None:
-        """Be the graph at this version: all of its nodes, then all of its edges."""
+        """Be the graph at this version: all of its nodes, then all of its edges. Raises GraphTooLargeError when that needs
+        more memory than a view may take, ViewLostError.
+        """
 
     async def apply(self, ops: Sequence[Op], version: int) -> None:
         """Take in what was committed, in order; conditions held. What was built may have some of it already, or lack
@@ -31,7 +33,10 @@ class View(Protocol):
     async def query(
         self, cypher: str, params: dict[str, Any], *, timeout_s: float, row_limit: int, size_bytes_max: int
     ) -> Answer:
-        """Answer a query. Raises CypherError (with the position, if it is known), GraphDeadlineError, ViewLostError."""
+        """Answer a query with as many rows as the bounds let through. Raises CypherError (with the position, if it is
+        known), GraphTooLargeError for a query, parameters or a single row that are over their bound, GraphDeadlineError,
+        ViewLostError.
+        """
 
     @property
     def memory_bytes(self) -> int: ...
