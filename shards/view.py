@@ -21,8 +21,8 @@ class View(Protocol):
     version: int
 
     async def build(self, version: int, facts: AsyncIterator[Sequence[Node | Edge]]) -> None:
-        """Be the graph at this version: all of its nodes, then all of its edges. Raises GraphTooLargeError when that needs
-        more memory than a view may take, ViewLostError.
+        """Be the graph at this version: all of its nodes, then all of its edges. Raises GraphTooLargeError when that
+        needs more memory than a view may take, ViewLostError.
         """
 
     async def apply(self, ops: Sequence[Op], version: int) -> None:
@@ -34,8 +34,8 @@ class View(Protocol):
         self, cypher: str, params: dict[str, Any], *, timeout_s: float, row_limit: int, size_bytes_max: int
     ) -> Answer:
         """Answer a query with as many rows as the bounds let through. Raises CypherError (with the position, if it is
-        known), GraphTooLargeError for a query, parameters or a single row that are over their bound, GraphDeadlineError,
-        ViewLostError.
+        known), GraphTooLargeError for a query, parameters or a single row that are over their bound,
+        GraphDeadlineError, ViewLostError.
         """
 
     @property
