@@ -29,7 +29,6 @@
     │   │   ├── ShardBusyError      … answers, and has no room for this call: others it may take
     │   │   └── GraphFileError      … answers, and cannot use this graph's file: others it may
     │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again
-    │   ├── EmbedderError           the registered function that makes vectors failed, or answered wrongly
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
     ├── OutcomeUnknownError         it may have happened: try again with the same key
     ├── InternalError               a bug of Argosy's: what Postgres has is right, and is read again
@@ -172,10 +171,6 @@ class GraphFileError(ShardUnavailableError):
 
 class ViewLostError(UnavailableError):
     code = "view_lost"
-
-
-class EmbedderError(UnavailableError):
-    code = "embedder_failed"
 
 
 class EffectNotStartedError(UnavailableError):
