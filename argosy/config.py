@@ -381,6 +381,9 @@ class Settings(BaseSettings):
     gateway_streams_max: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Event streams open at one gateway process; then 503."
     )
+    gateway_tenant_exports_max: int = Field(
+        default=2, ge=1, le=1_000, description="Exports of graphs of one tenant at once; one more is refused."
+    )
     gateway_tenant_streams_max: int = Field(
         default=10_000,
         ge=1,

@@ -58,7 +58,7 @@ KINDS: Final[dict[str, Kind]] = {
     "too_many_signals": Kind(429, "The turn has as many signals as it may have before it takes some", True),
     "head_too_large": Kind(431, "The request's head is over its bound"),
     "internal": Kind(500, "An error of Argosy's own"),
-    "too_many_streams": Kind(503, "The gateway has no room for another event stream", True),
+    "too_many_streams": Kind(503, "The gateway has no room for another stream", True),
     "too_many_connections": Kind(503, "The gateway has no room for another connection", True),
     "log_unavailable": Kind(503, "The log did not take the turn: nothing was accepted", True),
     "store_unavailable": Kind(503, "Postgres cannot be asked", True),

@@ -9,6 +9,7 @@ from argosy.config import Settings
 from argosy.gateway import names
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.enqueue import Enqueue
+from argosy.gateway.exports import Exports
 from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.page_cursor import PageCursors
 from argosy.gateway.poking import Poking
@@ -42,6 +43,7 @@ class State:
     more_events: MoreEvents
     streams: Streams
     graphs: Graphs
+    exports: Exports
     waiting: Waiting
     admission: Admission
     enqueue: Enqueue
@@ -93,6 +95,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         more_events=Together(MovedTurns(pool)),
         streams=Streams(settings.gateway_streams_max, settings.gateway_tenant_streams_max),
         graphs=graphs,
+        exports=Exports(settings.gateway_tenant_exports_max),
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_monitor, pool, catalog, poking, clock),

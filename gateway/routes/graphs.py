@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError, WrongOwnerError
 from argosy.gateway import graph_asked, graph_views, names
+from argosy.gateway.exports import Exports
 from argosy.gateway.openapi import answers, content, problems
 from argosy.gateway.parameters import Cursor, Limit, page_size, strict
 from argosy.gateway.problems import Problem
@@ -119,13 +120,21 @@ async def export_graph(graph: str, request: Request) -> Response:
     """
     state = state_of(request)
     lines = graph_of(request).export(deadline_s=state.settings.graph_stream_timeout_s)
+    copy = _counted(state.exports, state.tenant_of(request), lines)
     # What is wrong shows with the first lines: then there is no answer yet that could only be cut off.
-    first = await anext(lines, b"")
-    return StreamingResponse(_rest(first, lines), media_type="application/x-ndjson")
+    first = await anext(copy, b"")
+    return StreamingResponse(_rest(first, copy), media_type="application/x-ndjson")
 
 
-async def _rest(first: bytes, lines: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-    async with aclosing(lines):
+async def _counted(exports: Exports, tenant: str, lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    with exports.opened(tenant):
+        async with aclosing(lines):
+            async for each in lines:
+                yield each
+
+
+async def _rest(first: bytes, copy: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(copy):
         yield first
-        async for each in lines:
+        async for each in copy:
             yield each

@@ -103,6 +103,24 @@ async def test_a_shard_that_is_away_is_503_for_its_graphs_and_says_when_to_come_
 
 
 @pytest.mark.usefixtures("people")
+async def test_a_tenant_has_so_many_exports_at_once_and_others_have_theirs(
+    client: httpx2.AsyncClient, tenant: str
+) -> None:
+    exports = client.state.exports  # type: ignore[attr-defined]
+    other = {"x-argosy-tenant": f"t-{uuid.uuid4().hex[:12]}"}
+    await client.post("/v1/graphs", json={"graph": "people"}, headers=other)
+
+    with exports.opened(tenant), exports.opened(tenant):
+        refused = await client.get("/v1/graphs/people/export")
+        theirs = await client.get("/v1/graphs/people/export", headers=other)
+    again = [await client.get("/v1/graphs/people/export") for _ in range(3)]
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
+    assert refused.headers["retry-after"] == "5"
+    assert [answer.status_code for answer in (theirs, *again)] == [200] * 4
+
+
+@pytest.mark.usefixtures("people")
 async def test_a_graph_is_deleted_while_its_shard_is_away_and_its_data_go_later(
     client: httpx2.AsyncClient, shard: ShardOfTest
 ) -> None:
