@@ -11,6 +11,7 @@ from starlette.requests import Request
 from argosy.config import Settings
 from argosy.gateway import body, json_value
 from argosy.gateway.openapi import REF
+from argosy.gateway.parameters import INTEGER_MAX
 from argosy.gateway.problems import Problem
 from argosy.graph import ops
 from argosy.graph.facts import Direction
@@ -39,7 +40,8 @@ _Ops = Annotated[
         }
     ),
 ]
-_Limit = Annotated[int, msgspec.Meta(ge=1)]
+# Whole numbers of JSON: 7.0 is one, too. The OpenAPI document has them as integers.
+_Limit = Annotated[float, msgspec.Meta(ge=1, le=INTEGER_MAX, multiple_of=1)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=ops.NAME_SIZE_BYTES_MAX)]
 
 
@@ -78,7 +80,7 @@ class NeighborsPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ids: Annotated[list[_Name], msgspec.Meta(min_length=1)]
     types: list[_Name] = []
     direction: Direction = Direction.BOTH
-    depth: Annotated[int, msgspec.Meta(ge=1, le=DEPTH_MAX)] = 1
+    depth: Annotated[float, msgspec.Meta(ge=1, le=DEPTH_MAX, multiple_of=1)] = 1
     limit: _Limit = NODES_DEFAULT
 
 
@@ -94,7 +96,7 @@ class RecallPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a graph has about a text, within a budget of tokens, which are estimated."""
 
     text: str
-    budget_tokens: Annotated[int, msgspec.Meta(ge=1, le=BUDGET_MAX)] = TOKENS_DEFAULT
+    budget_tokens: Annotated[float, msgspec.Meta(ge=1, le=BUDGET_MAX, multiple_of=1)] = TOKENS_DEFAULT
     vector: Vector | None = None
 
 

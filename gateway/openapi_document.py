@@ -246,7 +246,8 @@ def _schemas(shapes: Sequence[Any]) -> dict[str, Any]:
     for name in _POSTED:
         for described in schemas[name]["properties"].values():
             _set_optional(described)
-            _set_integer(described)
+            for each in (described, *described.get("anyOf", ())):
+                _set_integer(each)
     return dict(schemas)
 
 

@@ -59,7 +59,7 @@ async def query_graph(graph: str, request: Request) -> Response:
     """Answer a query in Cypher, which reads and does not write, with what was applied before."""
     found = graph_of(request)
     asked = await graph_asked.question(request, state_of(request).settings, _query)
-    row_limit = asked.limit or graph_asked.ROWS_DEFAULT
+    row_limit = int(asked.limit or graph_asked.ROWS_DEFAULT)
     answer = await found.query(asked.cypher, asked.params, row_limit=row_limit)
     if answer.is_cut and asked.limit is None:
         hint = "ask for fewer (LIMIT, and SKIP for the next), or say with `limit` that more may be cut off"
@@ -108,7 +108,7 @@ async def get_neighbors(graph: str, request: Request) -> Response:
     found = graph_of(request)
     asked = await graph_asked.question(request, state_of(request).settings, _neighbors)
     around = await found.neighbors(
-        asked.ids, types=asked.types, direction=asked.direction, depth=asked.depth, limit=asked.limit
+        asked.ids, types=asked.types, direction=asked.direction, depth=int(asked.depth), limit=int(asked.limit)
     )
     return json_response(graph_views.neighborhood(around))
 
@@ -118,7 +118,7 @@ async def search_graph(graph: str, request: Request) -> Response:
     """Nodes by the words of a text (id, label and text in props), by a vector, or by both."""
     found = graph_of(request)
     asked = await graph_asked.question(request, state_of(request).settings, _search)
-    hits = await found.search(asked.text, vector=graph_asked.vector_of(asked.vector), limit=asked.limit)
+    hits = await found.search(asked.text, vector=graph_asked.vector_of(asked.vector), limit=int(asked.limit))
     return json_response(graph_views.hits(hits))
 
 
@@ -134,4 +134,6 @@ async def recall_from_graph(graph: str, request: Request) -> Response:
     found = graph_of(request)
     asked = await graph_asked.question(request, state_of(request).settings, _recall)
     vector = graph_asked.vector_of(asked.vector)
-    return json_response(graph_views.recollection(await recall(found, asked.text, asked.budget_tokens, vector=vector)))
+    return json_response(
+        graph_views.recollection(await recall(found, asked.text, int(asked.budget_tokens), vector=vector))
+    )

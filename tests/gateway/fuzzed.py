@@ -14,13 +14,12 @@ import schemathesis
 ACCEPTED_WITHIN_S: Final = 10.0
 # A workflow that a worker of the fleet has.
 WORKFLOW: Final = "echo"
-# A made-up name is that of no graph, and the fleet of the fuzzer has no shard to make one on.
+# A made-up name is that of no graph.
 _OF_GRAPHS: Final = frozenset(
     {"graph_not_found", "invalid_cursor", "invalid_graph", "invalid_graph_input", "unconfirmed"}
 )
 REFUSALS: Final[dict[str, frozenset[str]]] = {
     "apply_ops": _OF_GRAPHS | {"invalid_request"},
-    "create_graph": _OF_GRAPHS | {"shard_unavailable"},
     "delete_graph": _OF_GRAPHS,
     "export_graph": _OF_GRAPHS,
     "explain_turn": frozenset({"turn_not_found"}),

@@ -309,7 +309,7 @@ async def test_no_parameter_of_any_address_brings_postgres_what_it_cannot_hold(c
     document = (await client.get("/openapi.json")).json()
     asked = 0
     for path, methods in document["paths"].items():
-        url = path.format(turn_id=uuid.UUID(int=1), session="s", name="n")
+        url = path.format(turn_id=uuid.UUID(int=1), session="s", name="n", graph="g", node="n")
         for method, operation in methods.items():
             for parameter in operation.get("parameters", []):
                 if parameter["in"] == "query":

@@ -59,7 +59,7 @@ async def test_graphs_are_listed_by_name_page_by_page(client: httpx2.AsyncClient
 
 async def test_what_is_applied_is_there(client: httpx2.AsyncClient, people: str) -> None:
     node = (await client.get(f"{people}/nodes/ada")).json()
-    around = (await client.post(f"{people}/neighbors", json={"ids": ["ada"], "direction": "out"})).json()
+    around = (await client.post(f"{people}/neighbors", json={"ids": ["ada"], "direction": "out", "depth": 1.0})).json()
     shown = (await client.get(people)).json()
 
     assert node == {"id": "ada", "label": "Person", "props": {"born": 1815}, "version": 1, "source": None}

@@ -88,6 +88,8 @@ TABLE = [
     Bad("a query of an unknown graph", 404, "graph_not_found", f"{GRAPHS}/nowhere/query", {"cypher": "RETURN 1"}),
     Bad("a limit of nothing", 422, "invalid_request", QUERY, {"cypher": "RETURN 1", "limit": 0}),
     Bad("a limit over its bound", 413, "graph_too_large", QUERY, {"cypher": "RETURN 1", "limit": 10_001}, "10000"),
+    Bad("a huge limit", 422, "invalid_request", QUERY, {"cypher": "RETURN 1", "limit": 1e18}),
+    Bad("half a limit", 422, "invalid_request", SEARCH, {"text": "ada", "limit": 1.5}),
     Bad("neighbours of nobody", 422, "invalid_request", NEIGHBORS, {"ids": []}),
     Bad("neighbours far away", 422, "invalid_request", NEIGHBORS, {"ids": ["ada"], "depth": 9}),
     Bad("neighbours that way", 422, "invalid_request", NEIGHBORS, {"ids": ["ada"], "direction": "up"}),
