@@ -116,7 +116,8 @@ class Settings(BaseSettings):
 
     # Where things are
     argosy_data_dir: Path = Field(
-        default_factory=default_data_dir, description="Data of the embedded Postgres, the broker and the shared secret."
+        default_factory=default_data_dir,
+        description="Data of the embedded Postgres, the broker, the graphs and the shared secret.",
     )
     argosy_workflows: StringList = Field(
         default=(),
@@ -869,6 +870,10 @@ class Settings(BaseSettings):
         then. A worker waits for its turns and for Postgres, and lets go of the log and of its peers beside that.
         """
         return max(self.gateway_stop_s, self.shard_stop_s, self.drain_timeout_s + self.drain_write_s) + _LETTING_GO_S
+
+    @property
+    def shard_folder(self) -> Path:
+        return Path(self.shard_dir) if self.shard_dir else self.argosy_data_dir / "shard"
 
     @property
     def topic(self) -> str:

@@ -3,6 +3,7 @@
 `pip install argosy` is enough to write workflows and to use a client, on any system; Argosy's processes need more.
 """
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -55,3 +56,8 @@ def needed() -> Iterator[None]:
         if (reason := explained(error)) is None:
             raise
         raise reason from error
+
+
+def has_extra(extra: str) -> bool:
+    """Whether all modules that an extra installs can be imported. None of them is."""
+    return all(importlib.util.find_spec(module) is not None for module, of in _EXTRAS.items() if of == extra)

@@ -13,6 +13,7 @@ from argosy.config import Settings
 from argosy.errors import UnavailableError
 from argosy.gateway.app import create_app
 from argosy.gateway.server import server_config
+from argosy.graph.transport import Connect
 from argosy.process import fork
 
 _LOOK_S: Final = 0.005
@@ -27,13 +28,13 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, path: Path) -> AsyncIterator[None]:
-    """Serve on the Unix socket at path for as long as the block lasts.
+async def serving(settings: Settings, path: Path, connect: Connect) -> AsyncIterator[None]:
+    """Serve on the Unix socket at path for as long as the block lasts. connect: to the shards.
 
     A socket that a dead process left there is removed: the caller makes sure that no other process serves there, and
     that the folder is its own alone. Raises UnavailableError when the gateway does not start.
     """
-    app = create_app(settings, has_signals=False)
+    app = create_app(settings, connect=connect, has_signals=False)
     config = server_config(app, settings, is_own_process=False, timeout_graceful_shutdown=_STOP_S)
     server = _Server(config)
     with _bound(path) as bound:

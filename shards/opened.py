@@ -1,7 +1,5 @@
 """Opens a shard as the settings have it: SQLite for its graphs, kglite for Cypher."""
 
-from pathlib import Path
-
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.process.open_files import OTHERS, open_files_max
@@ -21,7 +19,7 @@ def open_engine(settings: Settings, *, is_own_process: bool) -> SqliteEngine:
         descriptors=max(64, open_files_max(is_own_process=is_own_process) - OTHERS),
         vectors_bytes=settings.shard_vectors_size_bytes_max,
     )
-    return SqliteEngine(folder_of(settings), bounds=bounds, key_horizon_ms=int(settings.graph_key_horizon_s * 1_000))
+    return SqliteEngine(settings.shard_folder, bounds=bounds, key_horizon_ms=int(settings.graph_key_horizon_s * 1_000))
 
 
 def open_shard(settings: Settings, engine: Engine, clock: Clock) -> Shard:
@@ -32,7 +30,3 @@ def open_shard(settings: Settings, engine: Engine, clock: Clock) -> Shard:
         answer_size_bytes_max=settings.graph_answer_size_bytes_max,
     )
     return Shard(engine, KgliteViews(limits), ShardBounds.of(settings), clock)
-
-
-def folder_of(settings: Settings) -> Path:
-    return Path(settings.shard_dir) if settings.shard_dir else settings.argosy_data_dir / "shard"

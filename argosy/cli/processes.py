@@ -26,7 +26,7 @@ def up(
     parent_fd: ParentFd = None,
 ) -> None:
     """Run everything on this machine, in one process tree: Postgres (unless STATE_DB_URI names one), a gateway, a
-    worker and maintenance.
+    worker, a shard for graphs (unless GRAPH_SERVICE_ENDPOINTS names others) and maintenance.
     """
     from argosy.local.up import Tree
 

@@ -223,7 +223,10 @@ class Graphs:
             await self._members.refresh()
             members = self._members.for_new
         if not members and self._members.are_none:
-            raise SettingError("there are no shards for graphs: start one, and set GRAPH_SERVICE_ENDPOINTS")
+            raise SettingError(
+                "there are no shards for graphs: `argosy up` starts one when argosy[graph] is installed (pip install "
+                "'argosy[graph]'); elsewhere start `argosy shard`, and set GRAPH_SERVICE_ENDPOINTS"
+            )
         if not members:
             raise ShardUnavailableError("no shard takes new graphs now: all are draining")
         shard = place(members, *name)
@@ -243,22 +246,18 @@ async def open_graphs(
     pool: Pool,
     connect: Connect,
     *,
-    own_endpoint: str = "",
     is_settled: bool = False,
     clock: Clock | None = None,
 ) -> AsyncIterator[Graphs]:
     """Open the graphs for a process: the members are seeded, and watched as long as the graphs are open.
 
-    own_endpoint: of the shard that this process has started, when it has. is_settled: this process has seen to the
-    first members before, and Postgres may be away now. Raises as `Seed.settle`.
+    is_settled: somebody has seen to the first members before, and Postgres may be away now. Raises as `Seed.settle`.
     """
     clock = clock or SystemClock()
     directory = Directory(pool)
     members = Members(directory, connect, settings, clock)
-    seed = Seed(directory, connect, clock)
-    if own_endpoint:
-        await seed.settle_own(own_endpoint, settings.argosy_ready_s)
-    elif not is_settled:
+    if not is_settled:
+        seed = Seed(directory, connect, clock)
         await seed.settle(settings.graph_service_endpoints, settings.argosy_ready_s)
     watching = asyncio.create_task(members.watch(), name="shard-watch")
     try:

@@ -49,21 +49,6 @@ class Seed:
                 consequence="the database counts: GRAPH_SERVICE_ENDPOINTS makes the first members, and adds none",
             )
 
-    async def settle_own(self, endpoint: str, within_s: float) -> None:
-        """Make a shard that this process has started the first member, or note where it answers now.
-
-        Raises as `settle`, and SettingError for a folder that is no member's: its disk is new, or another database's.
-        """
-        if await self._is_first([endpoint], within_s):
-            return
-        found = await self._identify(endpoint, self._clock.monotonic_s() + within_s)
-        if found not in {row.member_id for row in await self._directory.shards()}:
-            raise SettingError(
-                f"the shard at {endpoint} has the folder {found}, of which this database knows nothing: give it the "
-                "folder back that it had"
-            )
-        await self._directory.move_shard(Member(found, endpoint))
-
     async def _is_first(self, endpoints: Sequence[str], within_s: float) -> bool:
         """Make the endpoints members if there are none; whether that was done."""
         if await self._directory.shards():
@@ -96,3 +81,17 @@ class Seed:
                 await self._clock.sleep(_PAUSE_S)
         finally:
             await transport.close()
+
+
+async def settle_own(directory: Directory, own: Member) -> bool:
+    """Make a shard that its fleet brings itself the first member, or note where it answers now.
+
+    Return whether it is a member then. It is none where others are and do not include its folder: the disk is new, or
+    another database's. Raises StoreUnavailableError.
+    """
+    if await directory.seed([own]):
+        return True
+    if own.member_id not in {row.member_id for row in await directory.shards()}:
+        return False
+    await directory.move_shard(own)
+    return True

@@ -1,4 +1,4 @@
-"""A fleet in this process: Postgres as a child process; gateway, worker and maintenance as tasks on this event loop.
+"""A fleet in this process: Postgres as a child process; gateway, worker, maintenance and shard on this event loop.
 
 The parts are those of any fleet. This process is the user's program, so nothing here handles its signals or ends it.
 """
@@ -6,8 +6,6 @@ The parts are those of any fleet. This process is the user's program, so nothing
 import asyncio
 import contextlib
 import math
-import os
-import stat
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -18,10 +16,13 @@ import structlog
 from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import ArgosyError, SettingError, UnavailableError
-from argosy.graph.transports.grpc import connect_to_shards
+from argosy.errors import ArgosyError, UnavailableError
+from argosy.graph.graphs import Graphs, open_graphs
+from argosy.graph.transport import Connect
+from argosy.local.own_shard import shard_in_process
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.processes import MAINTENANCE, WORKER
+from argosy.local.sockets import make_private
 from argosy.local.supervisor import Ended, Part, Supervisor, TaskPart
 from argosy.logs.open import ensure
 from argosy.store import migrate, preflight
@@ -56,11 +57,15 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
         await stack.enter_async_context(_watching(supervisor))
         await stack.enter_async_context(_kept(supervisor, TaskPart("Postgres", partial(_keep, postgres))))
         pool = await stack.enter_async_context(open_pool(settings, postgres.dsn))
-        for process, work in ((MAINTENANCE, _maintain), (WORKER, _work)):
-            part = TaskPart(process.label, partial(work, settings, catalog, pool))
-            await stack.enter_async_context(_kept(supervisor, part))
-        _make_private(socket_path.parent)
-        await stack.enter_async_context(serving(settings, socket_path))
+        connect = await stack.enter_async_context(shard_in_process(settings, pool))
+        graphs = await stack.enter_async_context(open_graphs(settings, pool, connect, is_settled=True, clock=clock))
+        for process, work in (
+            (MAINTENANCE, partial(_maintain, settings, pool, connect)),
+            (WORKER, partial(_work, settings, catalog, pool, graphs)),
+        ):
+            await stack.enter_async_context(_kept(supervisor, TaskPart(process.label, work)))
+        make_private(socket_path.parent)
+        await stack.enter_async_context(serving(settings, socket_path, connect))
         try:
             async with asyncio.timeout(settings.argosy_ready_s):
                 names = {each.name for each in catalog.definitions}
@@ -79,11 +84,11 @@ async def _prepare(settings: Settings) -> None:
     await ensure(settings, dsn)
 
 
-async def _work(settings: Settings, catalog: Catalog, pool: Pool, stopping: asyncio.Event) -> None:
+async def _work(settings: Settings, catalog: Catalog, pool: Pool, graphs: Graphs, stopping: asyncio.Event) -> None:
     """Run a dispatch worker until stopping is set and it has drained."""
     from argosy.workers.dispatch.worker import Worker
 
-    worker = Worker(settings, settings.state_db_uri, catalog, pool)
+    worker = Worker(settings, settings.state_db_uri, catalog, pool, graphs)
     running = asyncio.ensure_future(worker.run())
     asked = asyncio.ensure_future(stopping.wait())
     try:
@@ -96,11 +101,11 @@ async def _work(settings: Settings, catalog: Catalog, pool: Pool, stopping: asyn
         running.cancel()
 
 
-async def _maintain(settings: Settings, _: Catalog, pool: Pool, stopping: asyncio.Event) -> None:
+async def _maintain(settings: Settings, pool: Pool, connect: Connect, stopping: asyncio.Event) -> None:
     """Run the maintenance roles until stopping is set."""
     from argosy.workers.maintenance.main import stand
 
-    await stand(settings, settings.state_db_uri, pool, stopping, connect_to_shards(settings, SystemClock()))
+    await stand(settings, settings.state_db_uri, pool, stopping, connect)
 
 
 @contextlib.asynccontextmanager
@@ -144,16 +149,6 @@ async def _keep(postgres: EmbeddedPostgres, stopping: asyncio.Event) -> None:
     await in_thread(postgres.stop)
     await in_thread(postgres.start)
     raise UnavailableError("Postgres had ended by itself; it runs again")
-
-
-def _make_private(folder: Path) -> None:
-    """Make a folder that only this user can enter. Raises SettingError when it exists and is another user's, is no
-    folder, or has wider permissions.
-    """
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
-        raise SettingError(f"{folder} must be a folder that belongs to this user alone")
 
 
 async def in_thread(function: Callable[[], None]) -> None:

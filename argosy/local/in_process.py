@@ -30,6 +30,8 @@ _ITS_OWN: Final[dict[str, Any]] = {
     "metrics_host": "127.0.0.1",
     "metrics_port": 0,
     "argosy_crash_at": "",
+    "graph_service_endpoints": (),
+    "shard_dir": "",
 }
 _NOT_SETTINGS: Final = _ITS_OWN.keys() | {"argosy_data_dir", "argosy_workflows", "host", "port", "gateway_workers"}
 
@@ -39,9 +41,9 @@ class Argosy(AsyncClient):
     be entered once.
 
     workflows: decorated functions, and files or modules as `argosy up --workflows` takes them. data_dir: the folder of
-    the fleet's Postgres; by default that of `argosy up`. Turns that are accepted there survive this process, and go on
-    when the folder is opened again. settings: by their names in lower case, instead of the environment's; settings that
-    the fleet itself determines (state_db_uri, port, …) are refused.
+    the fleet's Postgres and graphs; by default that of `argosy up`. Turns that are accepted there survive this process,
+    and go on when the folder is opened again. settings: by their names in lower case, instead of the environment's;
+    settings that the fleet itself determines (state_db_uri, port, …) are refused.
 
     Steps run on the caller's event loop, so code that blocks the loop stops them, too. At the end of the block, steps
     in flight have 5 s (drain_timeout_s) to end. A plain `def` step that still runs then cannot be stopped: it goes on

@@ -19,4 +19,5 @@ class Process(NamedTuple):
 
 GATEWAY: Final = Process("the gateway", ("gateway",))
 WORKER: Final = Process("the worker", ("worker", "dispatch"))
+SHARD: Final = Process("the shard", ("shard",))
 MAINTENANCE: Final = Process("maintenance", ("maintain",))

@@ -1,9 +1,9 @@
 """The process trees of `argosy up` (everything on one machine) and `argosy broker`.
 
 `up` starts Postgres behind its guard (unless STATE_DB_URI names a Postgres), a gateway, a dispatch worker (unless
-AGENT_DISPATCH_BACKEND=queue) and maintenance. Each child watches a pipe that closes when this process is gone, however
-it ended. A child that ends by itself, other than Postgres, is started again, and its turns go on from their last
-recorded steps.
+AGENT_DISPATCH_BACKEND=queue), a shard for graphs (own_shard.py) and maintenance. Each child watches a pipe that closes
+when this process is gone, however it ended. A child that ends by itself, other than Postgres, is started again, and its
+turns go on from their last recorded steps.
 """
 
 import asyncio
@@ -22,8 +22,9 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, UnavailableError, WorkflowError
 from argosy.local.demonstration import read_turns, show
+from argosy.local.own_shard import NOT_KNOWN, brings_shard, is_listening, prepare_shard, shard_socket
 from argosy.local.postgres import EmbeddedPostgres
-from argosy.local.processes import GATEWAY, MAINTENANCE, WORKER, Process
+from argosy.local.processes import GATEWAY, MAINTENANCE, SHARD, WORKER, Process
 from argosy.local.supervisor import Ended, Part, ProcessPart, Supervisor
 from argosy.logs.open import ensure
 from argosy.process.parent import watch_parent
@@ -47,6 +48,7 @@ class Tree:
         self._demo = None if demo is None else (read_turns(demo), demo.name)
         self._is_once = is_once
         check_reach(settings.host, is_remote_allowed=settings.gateway_allow_remote)
+        self._has_shard = False
         self._has_worker = settings.agent_dispatch_backend == "inline"
         if self._has_worker and (broken := broken_files(settings.argosy_workflows)):
             raise WorkflowError("; ".join(map(str, broken)))
@@ -96,6 +98,10 @@ class Tree:
             self._say(f"applied migration {name}")
         for warning in asyncio.run(ensure(settings, dsn)):
             self._say(f"[yellow]warning:[/] {warning}")
+        if brings_shard(settings):
+            self._has_shard = asyncio.run(prepare_shard(settings, dsn, self._clock))
+            if not self._has_shard:
+                self._say(f"[yellow]warning:[/] {NOT_KNOWN.format(folder=settings.shard_folder)}")
         self._environment = {
             **os.environ,
             "HOST": settings.host,
@@ -109,21 +115,22 @@ class Tree:
         }
 
     def _start_children(self) -> None:
-        for process in (GATEWAY, WORKER) if self._has_worker else (GATEWAY,):
-            self._say(f"starting {process.label}")
-            self._start(process)
+        for process, is_wanted in ((SHARD, self._has_shard), (GATEWAY, True), (WORKER, self._has_worker)):
+            if is_wanted:
+                self._say(f"starting {process.label}")
+                self._start(process)
 
     def _start(self, process: Process) -> None:
-        # METRICS_PORT is the worker's, and two processes cannot listen on one port: maintenance takes a free one.
-        own = {"METRICS_PORT": "0"} if process is MAINTENANCE else {}
-        command = process.command("--strict") if process is WORKER else process.command()
-        self._children[process] = ProcessPart(process.label, command, self._environment | own)
+        # METRICS_PORT is the worker's, and two processes cannot listen on one port: the others take free ones.
+        own = {"METRICS_PORT": "0"} if process in (MAINTENANCE, SHARD) else {}
+        options = {WORKER: ("--strict",), SHARD: ("--socket", str(shard_socket(self._settings)))}.get(process, ())
+        self._children[process] = ProcessPart(process.label, process.command(*options), self._environment | own)
         self._supervisor.start(self._children[process])
 
     def _wait_ready(self) -> str:
-        """Wait until the gateway is ready and a worker has registered workflows. Returns the gateway's URL, also when
-        this process is told to stop first. Raises UnavailableError when a child ends first, or after
-        ARGOSY_READY_S.
+        """Wait until the gateway is ready, a worker has registered workflows, and the shard takes calls. Returns the
+        gateway's URL, also when this process is told to stop first. Raises UnavailableError when a child ends first, or
+        after ARGOSY_READY_S.
         """
         url = http_url(self._settings.host, self._port)
         ready_s = self._settings.argosy_ready_s
@@ -135,7 +142,7 @@ class Tree:
                     if part is self._children.get(WORKER) and ended.code == _BROKEN_CODE:
                         sys.exit(1)  # the worker has printed what is broken
                     raise UnavailableError(f"{part.label} ended with {ended.reason} before it was ready")
-                if _is_ready(client, url):
+                if _is_ready(client, url) and (not self._has_shard or is_listening(shard_socket(self._settings))):
                     return url
                 if self._clock.monotonic_s() > deadline_s:
                     raise UnavailableError(f"the gateway at {url} is not ready after {ready_s:g} s (ARGOSY_READY_S)")
@@ -151,8 +158,10 @@ class Tree:
         self._say(f"[red]{part.label} ended ({ended.reason})[/]: started again in {delay_s:g} s")
 
     def _stop_children(self) -> None:
-        """Stop the gateway first, so that no new turns arrive, and the worker last; it drains."""
-        for process in (GATEWAY, MAINTENANCE, WORKER):
+        """Stop the gateway first, so that no new turns arrive, then the worker, which drains, and the shard, to which
+        it may write until then, last.
+        """
+        for process in (GATEWAY, MAINTENANCE, WORKER, SHARD):
             if (child := self._children.pop(process, None)) is not None:
                 self._supervisor.forget(child)
                 child.stop(self._settings.stop_s)

@@ -19,6 +19,7 @@ from typing import Final
 
 from argosy.errors import GraphFileError, SettingError
 from argosy.graph.facts import GraphName, GraphRef
+from argosy.process import fork
 from argosy.shards.engines.connection import FORMAT, open_file, told, transaction
 from argosy.statements import load_statements
 
@@ -43,7 +44,7 @@ class Folder:
             self.member_id = self._member()
             self._finish_drops()
         except BaseException as error:
-            os.close(self._held)
+            _let_go(self._held)
             if isinstance(error, GraphFileError):
                 raise SettingError(f"{root} cannot be a shard's folder: {error}") from error
             raise
@@ -86,7 +87,7 @@ class Folder:
     def close(self) -> None:
         with self._lock:
             self._db.close()
-        os.close(self._held)
+        _let_go(self._held)
 
     def _room(self, name: GraphName) -> Path:
         return self._root / _digest(name)[:2]
@@ -144,4 +145,10 @@ def _hold(root: Path) -> int:
     except OSError as error:
         os.close(held)
         raise SettingError(f"{root} cannot be locked, as a shard's folder has to be: {error.strerror}") from error
+    fork.own_fd(held)  # a forked child would hold the lock beyond this process's end
     return held
+
+
+def _let_go(held: int) -> None:
+    fork.disown_fd(held)
+    os.close(held)

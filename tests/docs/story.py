@@ -87,7 +87,7 @@ class Story:
         for line in self._replaced(block.text).splitlines():
             if line.startswith("argosy up"):
                 self._stop_serving(earlier)
-                self._serve(line).wait_ready(_WITHIN_S)
+                self._serve_all(line)
             elif line.startswith("export "):
                 self._environment |= dict(each.split("=", 1) for each in shlex.split(line)[1:])
             elif line.endswith("&"):
@@ -106,7 +106,7 @@ class Story:
                 self._environment["TURN_ID"] = self._printed_id
                 continue
             if _NEEDS_GATEWAY.search(command) and not self._served:
-                self._serve("argosy up").wait_ready(_WITHIN_S)
+                self._serve_all("argosy up")
             pattern = re.compile(".*?".join(map(re.escape, expected.rstrip("\n").split("…"))), re.DOTALL)
             is_compared = expected.strip() not in ("", "…")
             deadline_s = time.monotonic() + (_STATE_WITHIN_S if command.startswith(_ASKS_FOR_TURN) else 0)
@@ -141,6 +141,12 @@ class Story:
         served = Managed(arguments[0], arguments, self._environment, f"{self._url}/readyz", log)
         self._served.append(served)
         return served
+
+    def _serve_all(self, command: str) -> None:
+        """Run an `argosy up` until it says that all of it is ready."""
+        up = self._serve(command)
+        up.wait_ready(_WITHIN_S)
+        up.wait_said("ready http")
 
     def _stop_serving(self, served: Sequence[Managed]) -> None:
         self._served = [each for each in self._served if each not in served]

@@ -9,7 +9,6 @@ import pytest
 from argosy.check.checker import check
 from tests.docs.page import PAGES, ROOT, blocks
 from tests.docs.story import Story
-from tests.harness.processes import free_port
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 TOLD = [page for page in PAGES if any(block.language in ("sh", "console") for block in blocks(page))]
@@ -55,11 +54,6 @@ def test_what_a_page_tells_comes_out_as_it_is_printed(page: Path, folder: Path, 
         own["host:9092"] = request.getfixturevalue("broker")
         name = f"t{uuid.uuid4().hex[:10]}"
         settings = {"KAFKA_TOPIC_PREFIX": name, "KAFKA_GROUP": name, "AGENT_TURNS_PARTITIONS": "8"}
-
-    if page.stem == "graph":
-        port = free_port()
-        own["127.0.0.1:9010"] = f"127.0.0.1:{port}"
-        settings["SHARD_PORT"] = str(port)
 
     with Story(folder, own, **settings) as story:
         for block in blocks(page):

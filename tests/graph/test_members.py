@@ -1,6 +1,7 @@
 """Who the members are: seeded once, whatever starts at once; what differs is said, and what is foreign refused."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,9 +11,10 @@ from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import SettingError, ShardUnavailableError
+from argosy.graph.facts import Member
 from argosy.graph.graphs import open_graphs
 from argosy.graph.members import Members
-from argosy.graph.seed import Seed
+from argosy.graph.seed import Seed, settle_own
 from argosy.store.graph import Directory
 from argosy.store.pool import Pool
 from tests.graph.memory_shards import Folder, MemoryShards
@@ -88,19 +90,15 @@ async def test_one_shard_under_two_endpoints_is_refused(directory: Directory, un
         await settle(directory, unseeded, ["one", "alias"])
 
 
-async def test_a_shard_of_the_own_process_is_the_first_member_and_may_move(
-    directory: Directory, unseeded: MemoryShards
-) -> None:
-    seed = Seed(directory, unseeded.connect, HandClock())
-    await seed.settle_own("one", 1.0)
-    unseeded.folders["moved"] = unseeded.folders["one"]
+async def test_a_shard_that_a_fleet_brings_is_the_first_member_and_may_move(directory: Directory) -> None:
+    first, other = uuid.uuid4(), uuid.uuid4()
+    assert await settle_own(directory, Member(first, "one"))
 
-    await seed.settle_own("moved", 1.0)
-    await seed.settle_own("moved", 1.0)
+    assert await settle_own(directory, Member(first, "moved"))
+    assert await settle_own(directory, Member(first, "moved"))
+    assert not await settle_own(directory, Member(other, "two"))
 
-    assert await endpoints_of(directory) == {"moved"}
-    with pytest.raises(SettingError, match="knows nothing"):
-        await seed.settle_own("two", 1.0)
+    assert [row.member for row in await directory.shards()] == [Member(first, "moved")]
 
 
 async def test_what_answers_with_another_folder_is_refused_until_the_right_one_is_back(
@@ -148,7 +146,7 @@ async def test_a_member_that_moves_gets_a_new_line(
     before = await members.line(folder.member_id)
     shards.folders["elsewhere"] = folder
 
-    await Seed(directory, shards.connect, HandClock()).settle_own("elsewhere", 1.0)
+    await settle_own(directory, Member(folder.member_id, "elsewhere"))
     await members.refresh()
 
     after = await members.line(folder.member_id)

@@ -145,6 +145,7 @@ class Fleet:
         """`argosy up`, once it is ready: everything in one process tree."""
         process = self.start_process("up", ["up"], self.port, {"PORT": str(self.port), **settings})
         process.wait_ready(60)
+        process.wait_said("ready http")  # its worker and its shard, too
         return process
 
     def logs(self) -> str:

@@ -129,6 +129,14 @@ class Managed:
             time.sleep(0.02)
         raise NotReadyError(f"{self.name} is not ready after {within_s} s ({seen}):\n{self.tail()}")
 
+    def wait_said(self, words: str, within_s: float = READY_WITHIN_S) -> None:
+        """Returns when it has printed these words. Raises NotReadyError."""
+        deadline = time.monotonic() + within_s
+        while words.encode() not in self.log.read_bytes():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise NotReadyError(f"{self.name} has not said {words!r}:\n{self.tail()}")
+            time.sleep(0.02)
+
     def metric(self, name: str) -> float:
         """The sum over labels of one of its metrics, as /metrics has it now."""
         with urllib.request.urlopen(self.ready_url.replace("/readyz", "/metrics"), timeout=5) as answer:  # noqa: S310

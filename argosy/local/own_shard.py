@@ -1,0 +1,112 @@
+"""The shard that a fleet on one machine brings: `argosy up` as a child process, `argosy.Argosy` in its own process.
+
+Rules:
+- There is one unless GRAPH_SERVICE_ENDPOINTS names others, or argosy[graph] is not installed.
+- It is the first member, and from then on the table of members counts. While that has others and does not know this
+  folder, the shard is not started: no graph would be looked for in it.
+- Both serve the same folder at the same endpoint, so a data folder may go from one to the other.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+import structlog
+
+from argosy import telemetry
+from argosy.clock import Clock, SystemClock
+from argosy.config import Settings
+from argosy.errors import SettingError
+from argosy.extras import has_extra
+from argosy.graph.facts import Member
+from argosy.graph.seed import settle_own
+from argosy.graph.transport import Connect, Transport
+from argosy.graph.transports.grpc import connect_to_shards
+from argosy.local.sockets import make_private, short_folder
+from argosy.store.graph import Directory
+from argosy.store.pool import Pool, open_pool
+
+log = structlog.get_logger()
+
+_SOCKET: Final = "shard"
+_HELD_S: Final = 3.0  # how long the folder may be held by the shard of a tree that was just killed
+_LOOK_S: Final = 0.05
+NOT_KNOWN: Final = "the database has other shards, and does not know the folder {folder}: no shard is started for it"
+
+
+def brings_shard(settings: Settings) -> bool:
+    return not settings.graph_service_endpoints and has_extra("graph")
+
+
+def shard_socket(settings: Settings) -> Path:
+    """Return where the shard serves."""
+    data_dir = settings.argosy_data_dir
+    return short_folder(data_dir / "sockets", _SOCKET, data_dir, "argosy-shard") / _SOCKET
+
+
+async def prepare_shard(settings: Settings, dsn: str, clock: Clock) -> bool:
+    """Make the shard a member before it is started; whether it is one.
+
+    Raises SettingError when another process has its folder, or it cannot be used, and StoreUnavailableError.
+    """
+    from argosy.shards.engines.folder import Folder
+
+    until_s = clock.monotonic_s() + _HELD_S
+    while True:
+        try:
+            folder = Folder(settings.shard_folder)
+            break
+        except SettingError:
+            if clock.monotonic_s() >= until_s:
+                raise
+        await clock.sleep(_LOOK_S)
+    folder.close()
+    path = shard_socket(settings)
+    settings.argosy_data_dir.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
+    async with open_pool(settings, dsn) as pool:
+        return await settle_own(Directory(pool), Member(folder.member_id, f"unix:{path}"))
+
+
+def is_listening(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+@contextlib.asynccontextmanager
+async def shard_in_process(settings: Settings, pool: Pool) -> AsyncIterator[Connect]:
+    """Run the shard on this event loop while the block lasts. Yields what reaches it, and others over gRPC."""
+    clock = SystemClock()
+    over_grpc = connect_to_shards(settings, clock)
+    if not brings_shard(settings):
+        yield over_grpc
+        return
+    from argosy.shards.opened import open_engine, open_shard
+
+    engine = await asyncio.to_thread(open_engine, settings, is_own_process=False)
+    shard = open_shard(settings, engine, clock)
+    try:
+        own = Member(engine.member_id, f"unix:{shard_socket(settings)}")
+        if not await settle_own(Directory(pool), own):
+            log.warning(telemetry.STORE_WARNING, warning=NOT_KNOWN.format(folder=settings.shard_folder))
+        here = cast(Transport, _Here(shard))
+        yield lambda member: here if member.member_id == own.member_id else over_grpc(member)
+    finally:
+        await shard.drain(settings.shard_stop_s)
+        await shard.close()
+
+
+class _Here:
+    """A shard as those have it that share it: they do not close it."""
+
+    def __init__(self, shard: Transport) -> None:
+        self._shard = shard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shard, name)
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,94 @@
+"""`argosy up` and `argosy.Argosy` bring a shard: graphs work without a setting, and outlive its process."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+import pytest
+
+from argosy import Argosy
+from tests.crash.graphing import counts, writes
+from tests.harness.client import Client
+from tests.harness.fleet import WORKFLOWS, Fleet
+from tests.harness.processes import Managed
+
+
+@pytest.fixture
+def log_name() -> str:
+    return "postgres"
+
+
+@pytest.fixture
+def idle_fleet(folder: Path) -> Iterator[Fleet]:
+    """Without a database and a shard of its own: `up` brings both."""
+    workflows = f"{WORKFLOWS},{Path(__file__).with_name('graphing.py')}"
+    fleet = Fleet(folder, "", "", AGENT_DISPATCH_BACKEND="inline", ARGOSY_WORKFLOWS=workflows)
+    try:
+        yield fleet
+    finally:
+        print(fleet.logs())
+        fleet.stop()
+
+
+def shards_of(up: Managed) -> list[psutil.Process]:
+    return [each for each in up.family() if {"shard", "--socket"} <= set(each.cmdline())]
+
+
+async def result(client: Client, turn: str) -> Any:
+    found = (await client.until_status([turn], within_s=60))[turn]
+    return found["result"] or found["error"]
+
+
+async def test_what_a_turn_writes_is_recalled_over_rest_also_after_its_shard_was_killed(
+    idle_fleet: Fleet, client: Client
+) -> None:
+    up = await asyncio.to_thread(idle_fleet.up)
+    written = await client.post("session", "writes", batches=2)
+    assert await result(client, written) == [1, 2]
+    await until_recalled(client, written)
+
+    (shard,) = shards_of(up)
+    shard.kill()
+    await asyncio.to_thread(up.wait_said, "the shard ended (exit code -9): started again in 0.5 s")
+    await until_recalled(client, written)
+    later = await client.post("session", "writes", batches=1)
+    counted = await client.post("session", "counts")
+
+    assert await result(client, later) == [3]
+    assert await result(client, counted) == [3, 3]
+    assert [each.pid for each in shards_of(up)] != [shard.pid]
+
+    assert await asyncio.to_thread(up.terminate) in (0, -15)
+    assert up.family() == []
+    assert "shard.unreachable" not in up.tail().split("started again", 1)[0]
+
+
+async def test_a_data_folder_goes_from_a_program_to_up_with_its_graphs(idle_fleet: Fleet, client: Client) -> None:
+    async with Argosy(workflows=[writes, counts], data_dir=idle_fleet.folder / "data") as here:
+        assert await here.run(writes, {"batches": 2}, session="session", timeout_s=30) == [1, 2]
+        assert await here.run(counts, {}, session="session", timeout_s=30) == [2, 2]
+
+    await asyncio.to_thread(idle_fleet.up)
+    counted = await client.post("session", "counts")
+
+    assert await result(client, counted) == [2, 2]
+
+
+async def until_recalled(client: Client, turn: str) -> None:
+    """Returns when the only graph recalls what the turn wrote first."""
+    async with asyncio.timeout(30):
+        while f"Batch {turn}-0" not in await recalled(client, turn):  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0.05)
+
+
+async def recalled(client: Client, text: str) -> str:
+    """What is recalled for a text from the only graph; while its shard is away, the problem."""
+    (graph,) = (await client.get("/v1/graphs")).json()["graphs"]
+    path = f"/v1/graphs/{quote(graph['graph'], safe='')}/recall"
+    answer = await client.request("POST", path, json.dumps({"text": text}), content_type="application/json")
+    assert answer.status_code in (200, 503, 504), answer.text
+    return answer.text
