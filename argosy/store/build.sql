@@ -27,6 +27,7 @@ WHERE t.lent_to = $1 AND t.lane = $2 AND t.turn_id <> ALL ($3::uuid[]) AND NOT h
 LIMIT $5
 
 -- name: find_epochs
+-- The epochs of partitions: a turn that is borrowed writes to graphs under that of its owner.
 SELECT partition, epoch FROM partitions WHERE lane = $1 AND partition = ANY ($2::integer[])
 
 -- name: due_of_turns
