@@ -100,7 +100,7 @@ def test_up_twice_in_one_folder_is_one_line(folder: Path) -> None:
     fleet = Fleet(folder, "", "")
     fleet.environment["PORT"] = "0"
     try:
-        fleet.up()
+        fleet.up(AGENT_DISPATCH_BACKEND="inline")
 
         code, output = fleet.run("up")
     finally:
