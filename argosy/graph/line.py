@@ -62,6 +62,7 @@ class Line:
         self._breaker = breaker
         self._clock = clock
         self.is_up: bool | None = None
+        self._is_down_said = False
         endpoint = member.endpoint
         self._up = telemetry.SHARD_UP.labels(endpoint=endpoint)
         self._answered = telemetry.SHARD_CALLS.labels(endpoint=endpoint, outcome="answered")
@@ -139,9 +140,9 @@ class Line:
         if call is not None:
             self._breaker.succeeded(call)
         if not self.is_up:
-            if self.is_up is False:
+            if self._is_down_said:
                 log.info(telemetry.SHARD_REACHED, endpoint=self.member.endpoint)
-            self.is_up = True
+            self.is_up, self._is_down_said = True, False
             self._up.set(1)
 
     def _note_down(self, call: Pass | None, error: ArgosyError) -> None:
@@ -151,9 +152,12 @@ class Line:
             self._breaker.failed(call, self._clock.monotonic_s())
             if self._breaker.state is BreakerState.OPEN and before is not BreakerState.OPEN:
                 self._opened.inc()
-        if self.is_up is not False:
-            self.is_up = False
-            self._up.set(0)
+        # A shard that never answered here may be starting, beside this process: it is said from the second time on.
+        is_starting = self.is_up is None
+        self.is_up = False
+        self._up.set(0)
+        if not (is_starting or self._is_down_said):
+            self._is_down_said = True
             log.warning(
                 telemetry.SHARD_UNREACHABLE,
                 endpoint=self.member.endpoint,

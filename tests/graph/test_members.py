@@ -139,6 +139,21 @@ async def test_a_shard_that_does_not_answer_is_said_once_and_so_is_its_return(
     ]
 
 
+async def test_a_shard_that_has_not_answered_yet_is_said_from_the_second_look_on(
+    members: Members, shards: MemoryShards
+) -> None:
+    shards.down.add("two")
+
+    with capture_logs() as said:
+        await members.look()
+        at_first = list(said)
+        is_up = value_of(telemetry.SHARD_UP.labels(endpoint="two"))
+        await members.look()
+
+    assert (at_first, is_up) == ([], 0)
+    assert [(each["event"], each["endpoint"]) for each in said] == [(telemetry.SHARD_UNREACHABLE, "two")]
+
+
 async def test_a_member_that_moves_gets_a_new_line(
     members: Members, shards: MemoryShards, directory: Directory
 ) -> None:
