@@ -11,7 +11,6 @@ import pytest
 from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
-from tests.harness.processes import Managed
 from tests.shards.processes import ShardProcess
 
 BATCHES = 3
@@ -88,7 +87,7 @@ async def test_a_worker_that_wakes_up_with_a_write_under_way_writes_nothing_twic
 
 
 @pytest.mark.parametrize("partitions", [1])
-async def test_a_write_of_a_worker_that_slept_past_its_turn_s_end_is_fenced(idle_fleet: Fleet, client: Client) -> None:
+async def test_a_worker_that_slept_past_its_turn_s_end_writes_nothing(idle_fleet: Fleet, client: Client) -> None:
     idle_fleet.gateway(**SILENT_SOON)
     zombie = await asyncio.to_thread(lambda: idle_fleet.worker(GRAPHS_STOP_AT="graph_recorded", **SILENT_SOON))
     first = await client.post("session", "writes", batches=1)
@@ -97,12 +96,16 @@ async def test_a_write_of_a_worker_that_slept_past_its_turn_s_end_is_fenced(idle
     await asyncio.to_thread(lambda: idle_fleet.worker(**SILENT_SOON))
     later = await client.post("session", "writes", batches=1)
     await client.until_status([first, later])
+    (version,) = (await results(client, [later]))[0]
+    counted = [await client.post("session", "counts")]
+    await client.until_status(counted)
 
     psutil.Process(zombie.pid).resume()
-    await until_said(zombie, "FencedError")
-    counted = await client.post("session", "counts")
+    await asyncio.to_thread(zombie.terminate)  # what it still sends it has sent then
+    counted.append(await client.post("session", "counts"))
 
-    assert await results(client, [later, counted]) == [[1], [1, 1]]
+    assert version in (1, 2)  # the other worker may have sent what was recorded before it was told of the cancel
+    assert await results(client, counted) == [[version, version]] * 2
 
 
 async def test_while_a_shard_is_down_only_the_turns_that_need_it_wait_and_they_finish_after(
@@ -120,12 +123,6 @@ async def test_while_a_shard_is_down_only_the_turns_that_need_it_wait_and_they_f
     await asyncio.to_thread(shard.start)
 
     assert await results(client, waiting) == [[2, 3], [1, 2]]
-
-
-async def until_said(process: Managed, words: str) -> None:
-    async with asyncio.timeout(20):
-        while words not in process.tail(20_000):  # noqa: ASYNC110 (a log tells nobody)
-            await asyncio.sleep(0.05)
 
 
 async def until_stopped(pid: int) -> None:
