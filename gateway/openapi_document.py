@@ -239,6 +239,7 @@ def _schemas(shapes: Sequence[Any]) -> dict[str, Any]:
         for field, described in schema.get("properties", {}).items():
             for each in (described, *described.get("anyOf", ())):
                 _set_format(field, each)
+                _set_items(each)
         if name in EXAMPLES:
             schema["examples"] = EXAMPLES[name]
     for name, field in (("BatchLine", "session"), ("TurnAccepted", "session")):
@@ -263,6 +264,12 @@ def _set_integer(described: dict[str, Any]) -> None:
     if described.get("multipleOf") == 1:
         del described["multipleOf"]
         described["type"] = "integer"
+
+
+def _set_items(described: dict[str, Any]) -> None:
+    """Say of an array of anything that it has items: some generators take no other one."""
+    if described.get("type") == "array":
+        _set_items(described.setdefault("items", {}))
 
 
 def _set_format(field: str, described: dict[str, Any]) -> None:
