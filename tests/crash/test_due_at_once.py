@@ -66,6 +66,7 @@ async def with_deadline(client: Client, session: str, deadline_s: float) -> str:
     return request.turn_id
 
 
+@pytest.mark.slow
 @POSTGRES
 @pytest.mark.parametrize("settings", [{"DISPATCH_SLOTS": str(SLOTS)}])
 async def test_cancels_deadlines_and_signals_take_effect_while_thousands_wait_for_the_slots(

@@ -28,7 +28,7 @@ async def proxy(database: str) -> AsyncIterator[PostgresProxy]:
 
 
 @BOTH_IN_FAULTS
-@pytest.mark.parametrize("how", ["refused", "silent"])
+@pytest.mark.parametrize("how", ["refused", pytest.param("silent", marks=pytest.mark.slow)])
 @pytest.mark.scenario("SIGTERM while Postgres is away", "ends within DRAIN_TIMEOUT_S + DRAIN_WRITE_S; turns go on")
 async def test_a_worker_ends_in_time_while_postgres_is_away_and_its_turns_go_on_elsewhere(
     idle_fleet: Fleet, client: Client, latch: Latch, proxy: PostgresProxy, how: str

@@ -84,6 +84,7 @@ async def accepted_to_the_end(dsn: str, end: int) -> None:
     await connection.close()
 
 
+@pytest.mark.slow
 async def test_of_400_transactions_half_of_them_aborted_every_committed_record_becomes_a_turn_at_the_usual_rate(
     idle_fleet: Fleet, database: str, broker: str
 ) -> None:

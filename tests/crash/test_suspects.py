@@ -82,7 +82,8 @@ async def _explained(client: Client, turn_ids: list[str], codes: dict[str, str])
 
 
 @BOTH_IN_FAULTS
-@pytest.mark.parametrize("how", ["exit", pytest.param("segv", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["exit", "segv"])
 @pytest.mark.scenario("F34 poison in company", "one of 65 kills its workers: it alone is parked, the others complete")
 async def test_one_of_many_that_kills_its_workers_is_found_and_the_others_complete(
     how: str, idle_fleet: Fleet, client: Client, tmp_path: Path
