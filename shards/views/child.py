@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -23,6 +23,7 @@ import msgspec
 from argosy.shards.views.asked import answer
 from argosy.shards.views.contents import Contents
 from argosy.shards.views.frames import HEAD, NO_MEMORY, Answered, Apply, Ask, Done, Load, Reply, decode_request, framed
+from argosy.shards.views.running import Running
 
 _PR_SET_PDEATHSIG: Final = 1
 _NICE: Final = 10
@@ -30,7 +31,7 @@ _PROC: Final = Path("/proc/self")
 _PAGE: Final = resource.getpagesize()
 
 
-def main(parent_pid: int, memory_bytes_max: int, queries_max: int) -> None:
+def main(parent_pid: int, memory_bytes_max: int) -> None:
     """Serve until the shard closes the pipe or ends."""
     if prctl := getattr(ctypes.CDLL(None), "prctl", None):
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -40,7 +41,7 @@ def main(parent_pid: int, memory_bytes_max: int, queries_max: int) -> None:
     statm = os.open("/proc/self/statm", os.O_RDONLY) if _PROC.exists() else None
     confine(statm, memory_bytes_max)
     try:
-        _Child(statm, queries_max).serve()
+        _Child(statm).serve()
     except MemoryError:
         os._exit(NO_MEMORY)
 
@@ -64,10 +65,10 @@ def confine(statm: int | None, memory_bytes_max: int) -> None:
 
 
 class _Child:
-    def __init__(self, statm: int | None, queries_max: int) -> None:
+    def __init__(self, statm: int | None) -> None:
         self._statm = statm
         self._contents = Contents()
-        self._threads = ThreadPoolExecutor(queries_max)
+        self._running = Running()
         self._writing = Lock()
         self._changing = Lock()
 
@@ -87,7 +88,7 @@ class _Child:
                 case Ask() as ask:
                     with self._changing:
                         looked = self._contents.look(), frozenset(self._contents.known_labels)
-                    self._threads.submit(self._answer, ask, *looked)
+                    self._running.start(partial(self._answer, ask, *looked))
         os._exit(0)  # queries that run are not waited for
 
     def _answer(self, ask: Ask, graph: kglite.KnowledgeGraph, labels: frozenset[str]) -> None:

@@ -75,7 +75,7 @@ class KgliteView:
         await self.close()
         limits = self._limits
         self._child = child = await ChildProcess.start(
-            limits.memory_bytes_max, limits.queries_max, limits.answer_size_bytes_max + _REPLY_SLACK_BYTES
+            limits.memory_bytes_max, limits.answer_size_bytes_max + _REPLY_SLACK_BYTES
         )
         try:
             async for some in facts:

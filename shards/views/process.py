@@ -39,9 +39,9 @@ class ChildProcess:
         self.lacked_memory = False
 
     @classmethod
-    async def start(cls, memory_bytes_max: int, queries_max: int, reply_size_bytes_max: int) -> "ChildProcess":
+    async def start(cls, memory_bytes_max: int, reply_size_bytes_max: int) -> "ChildProcess":
         folder = str(Path(__file__).parents[2])  # argosy's
-        numbers = map(str, (os.getpid(), memory_bytes_max, queries_max))
+        numbers = map(str, (os.getpid(), memory_bytes_max))
         command = (sys.executable, "-I", "-B", "-c", _START, folder, *numbers)
         try:
             process = await asyncio.create_subprocess_exec(

@@ -1,7 +1,7 @@
 """Shards as processes, and callers of them."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,19 +11,24 @@ from argosy.graph.facts import NOBODY, Member
 from argosy.graph.transport import Transport
 from argosy.graph.transports.grpc import GrpcConnect
 from argosy.secret import load_keys
-from tests.harness.processes import Managed, free_port
+from tests.harness.processes import ARGOSY, Managed, free_port
 from tests.shards.shards import S
 
 
 class ShardProcess:
-    """One shard and its folder: started, killed and started again at the same address."""
+    """One shard and its folder: started, killed and started again at the same address.
 
-    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+    program: what is started, and its first arguments.
+    """
+
+    def __init__(
+        self, folder: Path, *arguments: str, program: Sequence[str] = (str(ARGOSY), "shard"), **settings: str
+    ) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.port, self._metrics_port = free_port(), free_port()
         self.endpoint = f"127.0.0.1:{self.port}"
-        self._arguments = arguments
+        self._program, *self._arguments = *program, *arguments
         self._settings = {
             "ARGOSY_DATA_DIR": str(folder),
             "ARGOSY_CONFIG_DIR": str(folder),
@@ -46,9 +51,8 @@ class ShardProcess:
     def begin(self, **settings: str) -> Managed:
         """Start it, and do not wait for it."""
         ready_url = f"http://127.0.0.1:{self._metrics_port}/readyz"
-        arguments = ["shard", *self._arguments]
-        log = self.folder / "shard.log"
-        self._managed.append(Managed("shard", arguments, {**self._settings, **settings}, ready_url, log))
+        environment, log = {**self._settings, **settings}, self.folder / "shard.log"
+        self._managed.append(Managed("shard", self._arguments, environment, ready_url, log, Path(self._program)))
         return self.process
 
     def bury(self) -> None:

@@ -79,6 +79,21 @@ async def test_a_slow_query_does_not_hold_up_those_beside_it_on_the_same_graph(v
         await slow
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+async def test_a_query_that_runs_long_yields_to_all_others(view: KgliteView) -> None:
+    slow = asyncio.ensure_future(ask(view, ENDLESS, timeout_s=1.5))
+
+    def lowest() -> int:
+        return max(os.getpriority(os.PRIO_PROCESS, thread.id) for thread in psutil.Process(view.pid).threads())
+
+    while lowest() < 19:
+        done, _ = await asyncio.wait({slow}, timeout=0.01)
+        assert not done
+    assert await value(view, "MATCH (n) RETURN count(n)") == DENSE
+    with pytest.raises(STOPPED):
+        await slow
+
+
 async def test_a_query_ends_softly_before_its_deadline_so_that_the_view_need_not(view: KgliteView) -> None:
     with pytest.raises(GraphDeadlineError):
         await ask(view, ENDLESS, timeout_s=1.0)
