@@ -7,6 +7,7 @@ recovery   a worker is killed: when its steps run again, and when its sessions g
 stall      a worker joins or leaves: how long its sessions are held up
 idle       what an idle fleet asks of Postgres
 code       what the code of a turn costs: many steps in a row and at once, replays, the loop of a turn alone
+graphs     what calls to a shard cost, next to a signed echo; loads, recalls, memory; neighbours that ask too much
 watch      how late frames are, how soon first events, answers and signals come, what frames cost
 backlog    how fast a long backlog drains, against a short one (takes long: only when named, or with `all`)
 
@@ -25,7 +26,7 @@ from typing import Any
 
 import uvloop
 
-from bench import backlog, beside, code, idle, recovery, stall, turns, two_workers, watch
+from bench import backlog, beside, code, graphs, idle, recovery, stall, turns, two_workers, watch
 from bench.report import Finding, print_findings, print_table
 from bench.services import Services, services
 
@@ -38,6 +39,7 @@ SUITES: dict[str, Suite] = {
     "stall": lambda s, f, q: stall.measure(s, f, 2 if q else 4),
     "idle": lambda s, f, q: idle.measure(s, f, 10),
     "code": code.measure,
+    "graphs": graphs.measure,
     "watch": watch.measure,
     "backlog": lambda s, f, q: backlog.measure(s, f, 50_000 if q else 200_000),
 }

@@ -1,14 +1,13 @@
-"""How long searches, recalls and summaries of a graph take, in process: python -m bench.graph_search [nodes]
+"""How long searches and recalls of a graph take, in process.
 
-Words are as frequent as in prose: a few are in most nodes, most are in a few. The target is a recall's: p50 ≤ 10 ms on
-100,000 nodes. CPU time says more than time where other programs run.
+Words are as frequent as in prose: a few are in most nodes, most are in a few. CPU time says more than time where other
+programs run.
 """
 
 import asyncio
+import contextlib
 import random
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from argosy.graph.facts import Direction, GraphRef, Hit, Neighborhood, Source
 from argosy.graph.ops import Op, UpsertEdge, UpsertNode
 from argosy.graph.recall import recall
 from argosy.shards.engine import Graph
+from bench.report import Finding
 from tests.shards.engines import NOW_MS, never, new_ref, open_sqlite
 
 WORDS = 20_000
@@ -73,24 +73,23 @@ class Asked:
         )
 
 
-def say(what: str, call: Callable[[], object], rounds: int = ROUNDS) -> None:
+def _timed(call: Callable[[], object], rounds: int = ROUNDS) -> tuple[str, float]:
+    """Return what is seen of a call's times, and their median in milliseconds."""
     times, cpu_times = [], []
     for _ in range(rounds):
         began_s, cpu_began_s = time.perf_counter(), time.process_time()
         call()
         times.append((time.perf_counter() - began_s) * 1e3)
         cpu_times.append((time.process_time() - cpu_began_s) * 1e3)
-    cpu_ms = statistics.median(cpu_times)
-    print(
-        f"{what:36} p50 {statistics.median(times):8.2f} ms, of CPU {cpu_ms:8.2f}; longest {max(times):8.2f} ms",
-        flush=True,
-    )
+    p50_ms = statistics.median(times)
+    return f"p50 {p50_ms:.2f} ms, of CPU {statistics.median(cpu_times):.2f}; longest {max(times):.2f} ms", p50_ms
 
 
-def measure(graph: Graph, ref: GraphRef, nodes: int) -> None:
-    loaded = [graph.bulk_load(ref, batches(nodes), source=Source(), now_ms=NOW_MS)]
-    assert loaded[0].version == 1
-    say(f"the first search of {nodes} nodes", lambda: graph.search(ref, "w0", 10, never), 1)
+def _texts(graph: Graph, ref: GraphRef, nodes: int) -> Iterator[Finding]:
+    loaded = graph.bulk_load(ref, batches(nodes), source=Source(), now_ms=NOW_MS)
+    assert loaded.version == 1
+    seen, _ = _timed(lambda: graph.search(ref, "w0", 10, never), 1)
+    yield Finding(f"the first search of {nodes:,} nodes", seen, "", None)
     texts: dict[str, Callable[[], str]] = {
         "3 rare words": lambda: " ".join(rare_word() for _ in range(3)),
         "3 words": lambda: " ".join(word() for _ in range(3)),
@@ -100,31 +99,29 @@ def measure(graph: Graph, ref: GraphRef, nodes: int) -> None:
     with asyncio.Runner() as runner:
         for kind, text in texts.items():
             asked = [text() for _ in range(2 * ROUNDS)]
-            say(f"search, {kind}", lambda: graph.search(ref, asked.pop(), 10, never))  # noqa: B023 (called here)
-            say(f"recall, {kind}", lambda: runner.run(recall(Asked(graph, ref), asked.pop(), 1_000)))  # noqa: B023
-    say("a summary", lambda: graph.summary(ref, never), 1)
+            seen, _ = _timed(lambda: graph.search(ref, asked.pop(), 10, never))  # noqa: B023 (called here)
+            yield Finding(f"search of {nodes:,} nodes, {kind}", seen, "", None)
+            seen, p50_ms = _timed(lambda: runner.run(recall(Asked(graph, ref), asked.pop(), 1_000)))  # noqa: B023
+            yield Finding(f"recall of {nodes:,} nodes, {kind}", seen, "p50 ≤ 10 ms", p50_ms <= 10)
 
 
-def measure_vectors(graph: Graph, ref: GraphRef, count: int) -> None:
+def _vectors(graph: Graph, ref: GraphRef, count: int) -> Iterator[Finding]:
     nodes = [[UpsertNode(f"v{number}", "V", vectors={"e": vector()})] for number in range(count)]
     graph.bulk_load(ref, nodes, source=Source(), now_ms=NOW_MS)
-    say(f"the first nearest of {count} vectors", lambda: graph.nearest(ref, "e", vector(), 10, never), 1)
-    say("nearest, the next ones", lambda: graph.nearest(ref, "e", vector(), 10, never), 80)
-    say("nearest", lambda: graph.nearest(ref, "e", vector(), 10, never))
+    for what, rounds in (("the first nearest", 1), ("nearest, the next ones", 80), ("nearest", ROUNDS)):
+        seen, _ = _timed(lambda: graph.nearest(ref, "e", vector(), 10, never), rounds)
+        yield Finding(f"{what} of {count:,} vectors", seen, "", None)
 
 
-def main(nodes: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder:
-        engine = open_sqlite(Path(folder))
+def measure(folder: Path, *, is_quick: bool) -> list[Finding]:
+    """Measure graphs in this folder."""
+    nodes = 10_000 if is_quick else 100_000
+    with contextlib.closing(open_sqlite(folder)) as engine:
         ref = new_ref()
         engine.create(ref)
-        measure(engine.graph(ref), ref, nodes)
+        findings = list(_texts(engine.graph(ref), ref, nodes))
         for count in (9_000, 20_000):
             ref = new_ref(graph=f"vectors-{count}")
             engine.create(ref)
-            measure_vectors(engine.graph(ref), ref, count)
-        engine.close()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+            findings += _vectors(engine.graph(ref), ref, count)
+    return findings
