@@ -798,6 +798,19 @@ class Settings(BaseSettings):
     graph_watch_s: float = Field(
         default=5.0, gt=0, le=300, description="How often a process looks whether every shard answers, and which are."
     )
+    graph_retry_s_max: float = Field(
+        default=60.0,
+        ge=1,
+        le=3_600,
+        description="A turn whose graph's shard is away is tried again after this at the latest; sooner when a worker "
+        "sees the shard again.",
+    )
+    graph_wakes_max: int = Field(
+        default=500,
+        ge=1,
+        le=100_000,
+        description="Turns per second that one worker lets go on once the shard that they wait for is back.",
+    )
     engine_breaker_threshold: int = Field(
         default=5,
         ge=0,
@@ -805,7 +818,10 @@ class Settings(BaseSettings):
         description="A shard that fails so often in a row is not asked for a while; 0: it is.",
     )
     engine_breaker_cooldown: float = Field(
-        default=15.0, ge=0.1, le=3_600, description="How long a shard that fails is not asked, seconds."
+        default=15.0,
+        ge=0.1,
+        le=3_600,
+        description="How long a shard that fails is not asked, seconds; less when it answers who looks at it.",
     )
 
     # Maintenance

@@ -44,14 +44,16 @@
 `retryable` says whether the same call may succeed later; `code` is the slug in problem bodies, logs and metrics.
 """
 
+import uuid
 from typing import ClassVar
 
 
 class ArgosyError(Exception):
-    """Base of every error of Argosy."""
+    """Base of every error of Argosy. shard: the one that could not be asked, when that is what the error says."""
 
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
+    shard: uuid.UUID | None = None
 
 
 class CallerError(ArgosyError):

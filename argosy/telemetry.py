@@ -131,6 +131,9 @@ LOOP_FAILING = Gauge("argosy_loop_failing", "1 while the last round of a loop fa
 SHARD_UP = Gauge("argosy_engine_shard_up", "1 while a shard answered when it was asked last", ["endpoint"])
 SHARD_CALLS = Counter("argosy_engine_calls", "Calls to a shard, by what came of them", ["endpoint", "outcome"])
 SHARD_RETRIES = Counter("argosy_engine_retries", "Calls to a shard that were made again", ["endpoint"])
+SHARD_RETRIES_HASTENED = Counter(
+    "argosy_engine_retries_hastened", "Waits of turns that ended early because a shard was back"
+)
 SHARD_BREAKER_OPENED = Counter(
     "argosy_engine_breaker_opened", "Times a shard was not asked any more for a while", ["endpoint"]
 )

@@ -40,7 +40,9 @@ class Step(msgspec.Struct, kw_only=True):
 
 
 class Wait(msgspec.Struct, kw_only=True):
-    """What a suspended turn waits for. kind: signal (of this name), sleep or retry. due_at: the wait ends by then."""
+    """What a suspended turn waits for. kind: signal (of this name), sleep or retry (because of the shard of this name,
+    if there is one, and sooner when it is back). due_at: the wait ends by then.
+    """
 
     key: str
     kind: str

@@ -2,7 +2,8 @@
 
 Rules:
 - closed: every call goes through. So many failures in a row, with no success between them, open it.
-- open: no call goes through, until a pause is over. Then one goes through: the probe.
+- open: no call goes through, until a pause is over. Then one goes through: the probe. Whoever asks for nothing but a
+  sign of life need not wait for the pause: what it hears counts as a probe's.
 - The probe's success closes it, its failure begins another pause. A probe that was given up (cancelled, or ended by
   something that says nothing about the shard) is no answer: the next call is the probe.
 - A probe of which nothing was heard for probe_s counts as given up, whatever became of it: so no lost call can keep a
@@ -47,6 +48,12 @@ class Breaker:
         if not self.may_admit(now_s):
             return None
         if self._until_s is not None:
+            self._enter(BreakerState.HALF_OPEN, now_s + self._probe_s)
+        return Pass(self._epoch)
+
+    def admit_look(self, now_s: float) -> Pass:
+        """Return a pass for a question that is made at any time, since nobody's work depends on its answer."""
+        if self.state is BreakerState.OPEN or not self.may_admit(now_s):
             self._enter(BreakerState.HALF_OPEN, now_s + self._probe_s)
         return Pass(self._epoch)
 

@@ -64,6 +64,10 @@ class Graphs:
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
 
+    def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None:
+        """Call this with each shard that answers after it did not, or for the first time."""
+        self._members.follow(after_return)
+
     async def create(
         self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None, ttl_s: float | None = None
     ) -> GraphRow:

@@ -7,6 +7,8 @@ Rules:
   it; so does one that it has no room for this call or cannot use this graph's file, since it may be well with other
   graphs. A deadline says nothing about it, because a query may ask for too much; a look that is not answered counts.
 - While another folder than the member's answers at its endpoint, nothing is asked there.
+- An error that counts against the shard, and a refusal to ask it, says which one it is (ArgosyError.shard): whoever has
+  such an error may wait until the shard is back. It is back when it answers after it did not, or for the first time.
 """
 
 import random
@@ -52,15 +54,23 @@ class Again(Enum):
 
 class Line:
     """Whoever makes it closes it. reason: why nothing is asked of the shard; empty while it may be. is_up: whether it
-    answered when it was asked last; None: it was not asked yet.
+    answered when it was asked last; None: it was not asked yet. after_return: called with the shard when it is back.
     """
 
-    def __init__(self, member: Member, transport: Transport, breaker: Breaker, clock: Clock) -> None:
+    def __init__(
+        self,
+        member: Member,
+        transport: Transport,
+        breaker: Breaker,
+        clock: Clock,
+        after_return: Callable[[uuid.UUID], None],
+    ) -> None:
         self.member = member
         self.transport = transport
         self.reason = ""
         self._breaker = breaker
         self._clock = clock
+        self._after_return = after_return
         self.is_up: bool | None = None
         self._is_down_said = False
         endpoint = member.endpoint
@@ -87,7 +97,7 @@ class Line:
 
     async def look(self, deadline_s: float) -> None:
         """Ask who answers at the endpoint, whatever the breaker says of it, and note that."""
-        call = self._breaker.admit(self._clock.monotonic_s())
+        call = self._breaker.admit_look(self._clock.monotonic_s())
         try:
             found = await self.transport.identify(deadline_s=deadline_s)
         except ArgosyError as error:
@@ -108,13 +118,13 @@ class Line:
 
     async def _once(self, work: Work[T], until_s: float) -> T:
         if self.reason:
-            raise ShardUnavailableError(self.reason)
+            raise self._left_alone(self.reason)
         now_s = self._clock.monotonic_s()
         if now_s >= until_s:
             raise GraphDeadlineError("the deadline was over before the shard was asked")
         call = self._breaker.admit(now_s)
         if call is None:
-            raise ShardUnavailableError(f"shard {self.member.endpoint} does not answer, and is left alone for a while")
+            raise self._left_alone(f"shard {self.member.endpoint} does not answer, and is left alone for a while")
         try:
             answer = await work(self.transport, until_s - now_s)
         except (ShardBusyError, GraphFileError):
@@ -122,6 +132,7 @@ class Line:
             raise
         except _FAILURES as error:
             self._note_down(call, error)
+            error.shard = self.member.member_id
             raise
         except GraphDeadlineError:
             self._note_nothing(call)
@@ -135,23 +146,27 @@ class Line:
         self._note_up(call)
         return answer
 
-    def _note_up(self, call: Pass | None) -> None:
+    def _left_alone(self, why: str) -> ShardUnavailableError:
+        error = ShardUnavailableError(why)
+        error.shard = self.member.member_id
+        return error
+
+    def _note_up(self, call: Pass) -> None:
         self._answered.inc()
-        if call is not None:
-            self._breaker.succeeded(call)
+        self._breaker.succeeded(call)
         if not self.is_up:
             if self._is_down_said:
                 log.info(telemetry.SHARD_REACHED, endpoint=self.member.endpoint)
             self.is_up, self._is_down_said = True, False
             self._up.set(1)
+            self._after_return(self.member.member_id)
 
-    def _note_down(self, call: Pass | None, error: ArgosyError) -> None:
+    def _note_down(self, call: Pass, error: ArgosyError) -> None:
         self._failed.inc()
-        if call is not None:
-            before = self._breaker.state
-            self._breaker.failed(call, self._clock.monotonic_s())
-            if self._breaker.state is BreakerState.OPEN and before is not BreakerState.OPEN:
-                self._opened.inc()
+        before = self._breaker.state
+        self._breaker.failed(call, self._clock.monotonic_s())
+        if self._breaker.state is BreakerState.OPEN and before is BreakerState.CLOSED:
+            self._opened.inc()
         # A shard that never answered here may be starting, beside this process: it is said from the second time on.
         is_starting = self.is_up is None
         self.is_up = False
@@ -173,6 +188,5 @@ class Line:
         self.is_up = False
         self._up.set(0)
 
-    def _note_nothing(self, call: Pass | None) -> None:
-        if call is not None:
-            self._breaker.gave_up(call, self._clock.monotonic_s())
+    def _note_nothing(self, call: Pass) -> None:
+        self._breaker.gave_up(call, self._clock.monotonic_s())

@@ -1,11 +1,15 @@
 """The shards as this process knows them: the directory's members, and a line to each.
 
 The table is read again, and every member looked at, each GRAPH_WATCH_S; the table at once when a graph is on a member
-that is not known yet. While Postgres is away the members stay as they are.
+that is not known yet. While Postgres is away the members stay as they are. One that does not answer is looked at again
+within a second, by this loop alone, however many calls and turns wait for it. Who wants to hear that a member is back
+says so by `follow`.
 """
 
 import asyncio
+import random
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from argosy.clock import Clock
@@ -18,6 +22,8 @@ from argosy.rounds import Rounds
 from argosy.store.graph import Directory, ShardRow, ShardState
 
 LOOK_S: Final = 2.0  # how long a shard may take to say which folder it has; it reads nothing for that
+# Between two looks at a member that does not answer, with jitter: each process notices its return in its own time.
+_LOOK_AGAIN_S: Final = 1.0
 
 
 class Members:
@@ -32,6 +38,11 @@ class Members:
         self._clock = clock
         self._rows: dict[uuid.UUID, ShardRow] = {}
         self._lines: dict[uuid.UUID, Line] = {}
+        self._followers: list[Callable[[uuid.UUID], None]] = []
+
+    def follow(self, after_return: Callable[[uuid.UUID], None]) -> None:
+        """Call this with each member that answers after it did not, or for the first time."""
+        self._followers.append(after_return)
 
     @property
     def are_none(self) -> bool:
@@ -49,7 +60,9 @@ class Members:
         if (line := self._lines.get(member_id)) is not None:
             return line
         if (row := self._rows.get(member_id)) is None:
-            raise ShardUnavailableError(f"there is no shard {member_id}")
+            error = ShardUnavailableError(f"there is no shard {member_id}")
+            error.shard = member_id
+            raise error
         line = self._lines[member_id] = self._line_to(row)
         return line
 
@@ -70,13 +83,18 @@ class Members:
 
     async def watch(self) -> None:
         """Read the members again and look at them, for ever."""
-        rounds = Rounds("shard watch", self._clock)
+        rounds, next_s = Rounds("shard watch", self._clock), 0.0
         while True:
             async with rounds:
-                with rounds.outlive():
-                    await self.refresh()
-                await self.look()
-            await self._clock.sleep(self._interval_s)
+                if self._clock.monotonic_s() >= next_s:
+                    next_s = self._clock.monotonic_s() + self._interval_s
+                    with rounds.outlive():
+                        await self.refresh()
+                    await self.look()
+                else:
+                    await asyncio.gather(*(each.look(LOOK_S) for each in self._lines.values() if each.is_up is False))
+            left_s = next_s - self._clock.monotonic_s()
+            await self._clock.sleep(max(0.0, min(left_s, random.uniform(0.5, 1.0) * _LOOK_AGAIN_S)))
 
     async def close(self) -> None:
         lines, self._lines = list(self._lines.values()), {}
@@ -84,4 +102,8 @@ class Members:
 
     def _line_to(self, row: ShardRow) -> Line:
         breaker = Breaker(self._failures_max, self._pause_s, self._pause_s)
-        return Line(row.member, self._connect(row.member), breaker, self._clock)
+        return Line(row.member, self._connect(row.member), breaker, self._clock, self._tell)
+
+    def _tell(self, member_id: uuid.UUID) -> None:
+        for after_return in self._followers:
+            after_return(member_id)

@@ -228,6 +228,16 @@ class Heads:
         rows = await self._pool.fetch(_SQL["due_of_turns"], self._lane, turn_ids, known, rows_max, size_bytes_max)
         return _due_of(rows)
 
+    async def hasten_retries(
+        self, ranges: Sequence[tuple[int, int]], shard: uuid.UUID, within_s: float, rows_max: int
+    ) -> int:
+        """Make due at once what waits in these ranges for another try because of a shard, at most rows_max of what is
+        due within within_s. Returns how many rows these were.
+        """
+        firsts, lasts = zip(*ranges, strict=True)
+        arguments = (self._lane, firsts, lasts, str(shard), within_s, rows_max)
+        return int(await self._pool.fetchval(_SQL["hasten_retries"], *arguments))
+
     async def next_due(self, ranges: Sequence[tuple[int, int]]) -> NextDue:
         """Return what waits in these ranges beside the rows that are due."""
         firsts, lasts = zip(*ranges, strict=True)

@@ -175,6 +175,23 @@ FROM (
 WHERE bytes_before < $5
 ORDER BY due_at, inbox_id
 
+-- name: hasten_retries
+-- Makes due at once what waits in these buckets for another try because of a shard ($4, its id as text), the soonest first: $6
+-- rows at the most, of those that are due within $5 seconds, which bounds what is looked through. How many there were.
+-- A wait that is tried too soon begins another one, so this needs no fence; rows that others write just now stay as they are.
+WITH hastened AS (
+  UPDATE inbox SET due_at = now()
+  WHERE inbox_id = ANY (ARRAY(
+    SELECT b.inbox_id FROM inbox AS b
+    WHERE b.lane = $1 AND b.state = 'due' AND b.due_at > now() AND b.due_at <= now() + make_interval(secs => $5)
+      AND (CASE WHEN b.kind = 'cancel' THEN 1 WHEN b.kind = 'timer' AND b.name = 'deadline' THEN 2
+                WHEN b.kind <> 'timer' THEN 3 ELSE 4 END) = 4
+      AND b.name = 'retry' AND b.payload = convert_to($4::text, 'UTF8')
+      AND EXISTS (SELECT 1 FROM unnest($2::smallint[], $3::smallint[]) AS mine (first, last) WHERE b.bucket BETWEEN mine.first AND mine.last)
+    ORDER BY b.due_at LIMIT $6 FOR UPDATE SKIP LOCKED))
+  RETURNING 1)
+SELECT count(*) FROM hastened
+
 -- name: next_due
 -- Seconds until the next row of these buckets falls due (NULL: there is none), and whether turns that other turns started
 -- wait there to be accepted: whoever looks for the one need not ask for the other.

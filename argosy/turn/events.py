@@ -16,7 +16,7 @@
 | step.intended    | step key | {}: an at_most_once step is about to run; {"graph"?}: a write to a graph is |
 | step.completed   | step key | {"result": any, "attempts": n, "took_ms"?, "channels"?}  |
 | step.failed      | step key | {"type", "message", "attempts", "traceback"?, "took_ms"?, "channels"?}: no try is left |
-| step.retrying    | step key | {"type", "message", "attempts", "took_ms"?, "delay_s"}   |
+| step.retrying    | step key | {"type", "message", "attempts", "took_ms"?, "delay_s", "shard"?} |
 | step.cancelled   | step key | {}: the step had begun, and the code gave it up before it had an outcome |
 | wait.started     | wait key | {"kind": "signal"|"sleep"|"retry", "name"?, "timeout_s"?} |
 | wait.completed   | wait key | {"payload"?: any}                                        |

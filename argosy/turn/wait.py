@@ -18,8 +18,9 @@ class WaitKind(StrEnum):
 
 
 class WrittenWait(msgspec.Struct, omit_defaults=True):
-    """A wait in turns.waits. kind: a WaitKind, or one of a later version. timer_id: empty when the wait has no timeout;
-    due_at_s: when that timer is due, database time. private: clients are not shown the key.
+    """A wait in turns.waits. kind: a WaitKind, or one of a later version. name: of the signal; of a retry the id of the
+    shard that did not answer, or empty. timer_id: empty when the wait has no timeout; due_at_s: when that timer is due,
+    database time. private: clients are not shown the key.
     """
 
     key: str = ""

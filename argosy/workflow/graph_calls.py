@@ -28,14 +28,11 @@ from argosy.workflow.operation import StepOperation
 from argosy.workflow.retry import ExceptionTypes, RetryPolicy
 
 _FOR_EVER: Final = 2**31  # tries
-# A shard that was started again is asked again within a minute, and one that is away for a day leaves a few thousand
-# of the EVENTS_PER_TURN_MAX events.
-_BACKOFF_S: Final = 0.5
-_BACKOFF_S_MAX: Final = 60.0
+_BACKOFF_S: Final = 0.5  # of the first pause; the longest one is GRAPH_RETRY_S_MAX (step_runner.py)
 
 
 def _step(name: str, retry_on: ExceptionTypes) -> Step:
-    policy = RetryPolicy(_FOR_EVER, _BACKOFF_S, _BACKOFF_S_MAX, retry_on)
+    policy = RetryPolicy(_FOR_EVER, _BACKOFF_S, retry_on=retry_on)
     return Step(GRAPH + name, True, True, None, "idempotent", policy, False, b"")
 
 

@@ -6,7 +6,7 @@ Postgres, is away.
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from argosy.graph.facts import (
@@ -67,6 +67,11 @@ class GraphRow(Protocol):
 
 class Graphs(Protocol):
     """The graphs of a fleet."""
+
+    def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None:
+        """Call this with each shard that answers after it did not, or for the first time. An error that is for want of
+        a shard's answer says which one it is (ArgosyError.shard).
+        """
 
     async def create(
         self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None, ttl_s: float | None = None

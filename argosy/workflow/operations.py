@@ -206,7 +206,8 @@ class Operations:
                 self._runner.check_certain(operation)
             operation.tries = self._replay.tries(operation.key)
             if operation.tries and not self._replay.is_settled(retry_key(operation.key, operation.tries)):
-                self._wait_again(operation, self._runner.delay_s(operation))
+                shard = outcome.shard_of(self._replay.failures(operation.key)[-1])
+                self._wait_again(operation, self._runner.delay_s(operation), shard)
             else:
                 self._try(operation)
         elif isinstance(operation, WaitOperation):
@@ -272,7 +273,7 @@ class Operations:
         operation.tries += 1
         self._journal.record(tried.event, operation.key, tried.data)
         if tried.event is Event.STEP_RETRYING:
-            self._wait_again(operation, tried.delay_s)
+            self._wait_again(operation, tried.delay_s, tried.shard)
         elif tried.event is Event.STEP_COMPLETED:
             self._settle(operation, tried.value)
         else:
@@ -292,6 +293,6 @@ class Operations:
         else:
             operation.settle(value, error)
 
-    def _wait_again(self, operation: StepOperation, delay_s: float) -> None:
+    def _wait_again(self, operation: StepOperation, delay_s: float, shard: str) -> None:
         operation.wait_key = retry_key(operation.key, operation.tries)
-        self._journal.begin_wait(operation.wait_key, WaitKind.RETRY, "", delay_s)
+        self._journal.begin_wait(operation.wait_key, WaitKind.RETRY, shard, delay_s)

@@ -24,6 +24,7 @@ class _Failed(msgspec.Struct, gc=False):
     type: str
     message: str
     private: Any = None
+    shard: str = ""
     traceback: str = ""
     causes: list[tuple[str, str]] = []
 
@@ -44,7 +45,8 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 class Failure(msgspec.Struct, omit_defaults=True):
-    """The data of a try that failed. attempts: tries so far; delay_s: until the next try, None after the last.
+    """The data of a try that failed. attempts: tries so far; delay_s: until the next try, None after the last; shard:
+    the id of the one of graphs that did not answer: the next try comes sooner if it does.
 
     traceback: only of the last try; causes: type and message of the error that it was raised from, and so on.
     """
@@ -53,6 +55,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
     message: str
     attempts: int
     delay_s: float | None = None
+    shard: str = ""
     traceback: str = ""
     causes: list[tuple[str, str]] = []
 
@@ -116,6 +119,11 @@ def error_of(found: Recorded, key: str) -> StepFailedError | WaitTimeoutError | 
 def type_of(data: bytes) -> str:
     """Return the error's class, of the data of a try that failed."""
     return _decode_failed(data).type
+
+
+def shard_of(data: bytes) -> str:
+    """Return the shard that did not answer, of the data of a try that failed; empty when it failed otherwise."""
+    return _decode_failed(data).shard
 
 
 def causes_of(error: BaseException) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from argosy import crash_points, telemetry
-from argosy.errors import FencedError, OwnershipLostError, StepTimeoutError, WorkflowError
+from argosy.errors import ArgosyError, FencedError, OwnershipLostError, StepTimeoutError, WorkflowError
 from argosy.process import fork
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload, retry
@@ -27,9 +27,11 @@ from argosy.workflow.current import Try, current_try
 from argosy.workflow.definition import TIMEOUT_S_MAX, Step
 from argosy.workflow.frames import traceback_of
 from argosy.workflow.journal import Journal, Park
+from argosy.workflow.keys import GRAPH
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import StepOperation
 from argosy.workflow.replay import UNCERTAIN_EFFECT
+from argosy.workflow.retry import RetryPolicy
 from argosy.workflow.threads import Label, ThreadPool
 
 log = structlog.get_logger()
@@ -44,24 +46,26 @@ class Bounds(NamedTuple):
     """The bounds of this worker.
 
     step_timeout_s_max: no step may declare a longer timeout_s; callbacks_max: callbacks of a turn's loop between two
-    outcomes.
+    outcomes; graph_retry_s_max: the longest pause between two tries of an operation of a graph.
     """
 
     payload_size_bytes_max: int
     step_timeout_s_max: float = TIMEOUT_S_MAX
     callbacks_max: int = 1_000_000
+    graph_retry_s_max: float = 60.0
 
 
 class Tried(msgspec.Struct, eq=False):
     """The outcome of one try: step.completed, step.failed or step.retrying, with its data.
 
-    value: what the try returned, as decoded from the data; delay_s: until the next try.
+    value: what the try returned, as decoded from the data; delay_s: until the next try; shard: as in outcome.Failure.
     """
 
     event: Event
     data: bytes
     value: Any = None
     delay_s: float = 0.0
+    shard: str = ""
 
 
 class StepRunner:
@@ -133,12 +137,12 @@ class StepRunner:
 
     def delay_s(self, operation: StepOperation) -> float:
         """Return the pause after a try of which history says only that it failed."""
-        return retry.backoff_s(operation.step.policy, operation.tries, self._random)
+        return retry.backoff_s(self._policy(operation.step), operation.tries, self._random)
 
     def _failed(self, operation: StepOperation, tries: int, error: BaseException, took_s: float) -> Tried:
         """Return the outcome of a try that failed: another try later, or the failure of the step."""
         step, key = operation.step, operation.key
-        delay_s = retry.decide(step.policy, tries, error, self._random, self._journal.database_time_s())
+        delay_s = retry.decide(self._policy(step), tries, error, self._random, self._journal.database_time_s())
         failure = outcome.failure_of(error, tries)
         if delay_s is None:
             failure.traceback = traceback_of(error)
@@ -150,9 +154,17 @@ class StepRunner:
         if tries == 1:
             self._say(telemetry.STEP_RETRIED, step, key, failure, traceback_of(error))
         failure.delay_s = delay_s
+        if isinstance(error, ArgosyError) and error.shard is not None:
+            failure.shard = str(error.shard)
         self._open.clear(key)
         _tally.retried += 1
-        return Tried(Event.STEP_RETRYING, self._at_end(step, key, outcome.encode(failure), took_s), None, delay_s)
+        data = self._at_end(step, key, outcome.encode(failure), took_s)
+        return Tried(Event.STEP_RETRYING, data, None, delay_s, failure.shard)
+
+    def _policy(self, step: Step) -> RetryPolicy:
+        """Return how the step is tried again: for how long an operation of a graph pauses is a setting."""
+        policy = step.policy
+        return policy._replace(backoff_s_max=self._bounds.graph_retry_s_max) if step.name.startswith(GRAPH) else policy
 
     def _say(self, event: str, step: Step, key: str, failure: outcome.Failure, traceback: str) -> None:
         """Log a failed try. Message and traceback of a private step are left out: only history has its message, and the

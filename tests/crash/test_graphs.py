@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
+from argosy.store.pool import connect
 from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
@@ -21,6 +22,11 @@ AT = (
     *(pytest.param(each, marks=pytest.mark.slow) for each in ("graph_applied", "graph_recorded:5", "graph_applied:7")),
 )
 SECRET = "a secret of the tests, long enough"
+
+PAUSE = """WITH paused AS (
+  UPDATE inbox SET due_at = now() + interval '50 s'
+  WHERE turn_id = ANY ($1::uuid[]) AND name = 'retry' AND state = 'due' RETURNING 1)
+SELECT count(*) FROM paused"""
 
 pytestmark = BOTH_IN_FAULTS
 
@@ -44,7 +50,7 @@ def settings(shard: ShardProcess) -> dict[str, str]:
 
 async def results(client: Client, turns: list[str]) -> list[Any]:
     """What the turns returned, once all have ended; of one that failed, why."""
-    found = await client.until_status(turns, within_s=90)  # a shard that was away is asked again after 60 s at the most
+    found = await client.until_status(turns, within_s=60)
     return [found[turn]["result"] or found[turn]["error"] for turn in turns]
 
 
@@ -120,9 +126,22 @@ async def test_while_a_shard_is_down_only_the_turns_that_need_it_wait_and_they_f
     others = [await client.post(f"session-{number}", "steps", effects=1) for number in range(5)]
     await client.until_status(waiting, {"suspended"})
     await client.until_status(others)
+    await in_their_longest_pause(fleet, waiting)
+    explained = (await client.get(f"/v1/turns/{waiting[0]}/explain")).json()
     await asyncio.to_thread(shard.start)
+    await client.until_status(waiting, within_s=10)
 
+    assert explained["code"] == "waiting_for_shard"
     assert await results(client, waiting) == [[2, 3], [1, 2]]
+
+
+async def in_their_longest_pause(fleet: Fleet, turns: list[str]) -> None:
+    """Return when these turns wait for their shard as they would after it was away for minutes."""
+    connection = await connect(fleet.environment["STATE_DB_URI"])
+    async with asyncio.timeout(20):
+        while await connection.fetchval(PAUSE, turns) != len(turns):  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0.05)
+    await connection.close()
 
 
 async def until_stopped(pid: int) -> None:

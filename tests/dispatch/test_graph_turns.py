@@ -5,9 +5,10 @@ from typing import Any
 
 from argosy import Context, graph, step
 from argosy.turn.status import Status
+from argosy.turn.wait import decode
 from tests.dispatch.joined_parts import Parts, arguments_of, catalog, is_over
 from tests.dispatch.turn_runner import Runner, runner, told, until
-from tests.harness.memory_graphs import MemoryGraphs
+from tests.harness.memory_graphs import SHARD, MemoryGraphs
 
 __all__ = ["runner"]
 
@@ -71,6 +72,22 @@ async def test_while_a_shard_is_down_its_turns_are_suspended_and_others_run(runn
     ]  # fmt: skip
     assert resumed.result == b"1"
     assert len({(ops, write_key) for _, ops, write_key, _ in graphs.sent}) == 1
+
+
+async def test_a_turn_that_waits_for_a_shard_says_so_in_its_row_and_its_timer(runner: Runners) -> None:
+    graphs = MemoryGraphs()
+    await graphs.create("a", OWN)
+    graphs.go_down()
+    made = runner(remember, graphs=graphs)
+
+    waiting = await made.begin()
+    await until(lambda: waiting.status is Status.SUSPENDED)
+    again = await made.begin(before=waiting, status=Status.SUSPENDED)
+    await until(lambda: again.status is Status.SUSPENDED)
+
+    assert [(wait.kind, wait.name) for wait in decode(waiting.waits)] == [("retry", str(SHARD))]
+    assert [(row.name, row.payload) for row in waiting.inbox.values()] == [("retry", str(SHARD).encode())]
+    assert [wait.name for wait in decode(again.waits)] == [str(SHARD)]
 
 
 async def test_an_attempt_that_is_fenced_records_nothing_more_and_is_dropped(runner: Runners) -> None:

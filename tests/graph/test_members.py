@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,7 +13,8 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import SettingError, ShardUnavailableError
 from argosy.graph.facts import Member
-from argosy.graph.graphs import open_graphs
+from argosy.graph.graphs import Graphs, open_graphs
+from argosy.graph.line import Again
 from argosy.graph.members import Members
 from argosy.graph.seed import Seed, settle_own
 from argosy.store.graph import Directory
@@ -152,6 +154,54 @@ async def test_a_shard_that_has_not_answered_yet_is_said_from_the_second_look_on
 
     assert (at_first, is_up) == ([], 0)
     assert [(each["event"], each["endpoint"]) for each in said] == [(telemetry.SHARD_UNREACHABLE, "two")]
+
+
+async def test_one_that_is_away_is_looked_at_each_second_and_its_return_is_told(
+    directory: Directory, shards: MemoryShards, settings: Settings
+) -> None:
+    clock, away = HandClock(), shards.folders["two"].member_id
+    members = Members(directory, shards.connect, settings.model_copy(update={"graph_watch_s": 60.0}), clock)
+    back: list[tuple[uuid.UUID, float]] = []
+    members.follow(lambda member_id: back.append((member_id, clock.now_s)))
+    shards.down.add("two")
+    watching = asyncio.create_task(members.watch())
+
+    await reached(clock, 1_020.0)
+    looks, others = shards.calls.count(("two", "identify")), shards.calls.count(("one", "identify"))
+    told_before = [member_id for member_id, _ in back]
+    shards.down.clear()
+    await reached(clock, 1_022.0)
+    watching.cancel()
+    await members.close()
+
+    assert 20 <= looks <= 42
+    assert others == 1
+    assert away not in told_before
+    assert [at_s <= 1_021.0 for member_id, at_s in back if member_id == away] == [True]
+
+
+async def reached(clock: HandClock, at_s: float) -> None:
+    while clock.now_s < at_s:  # noqa: ASYNC110 (it tells nobody)
+        await asyncio.sleep(0)
+
+
+async def test_a_look_that_is_answered_ends_the_pause_in_which_a_shard_is_not_asked(
+    members: Members, shards: MemoryShards, graphs: Graphs
+) -> None:
+    row = await graphs.create("acme", "crm")
+    line, until_s = await members.line(row.shard), SystemClock().monotonic_s() + 60.0
+    ask = partial(line.ask, lambda shard, left_s: shard.get_nodes(row.ref, [], deadline_s=left_s), until_s, Again.NEVER)
+    shards.down.add(shards.endpoint_of(row.shard))
+    for _ in range(3):
+        await members.look()
+    with pytest.raises(ShardUnavailableError, match="left alone") as caught:
+        await ask()
+
+    shards.down.clear()
+    await members.look()
+
+    assert caught.value.shard == row.shard
+    assert await ask() == []
 
 
 async def test_a_member_that_moves_gets_a_new_line(

@@ -34,6 +34,9 @@ from argosy.workflow.graphs import BoundGraph
 _encode = msgspec.json.encode
 
 
+SHARD = uuid.UUID(int=7)
+
+
 class Row(NamedTuple):
     incarnation: uuid.UUID
 
@@ -136,9 +139,13 @@ class MemoryGraphs:
         self.asked += 1
         if self._calls_down:
             self._calls_down -= 1
-            raise ShardUnavailableError("the shard of this graph does not answer")
+            error = ShardUnavailableError("the shard of this graph does not answer")
+            error.shard = SHARD
+            raise error
         if self.fails_with is not None:
             raise self.fails_with
+
+    def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None: ...
 
     def drop(self, tenant: str, graph: str) -> None:
         del self.graphs[tenant, graph]

@@ -33,7 +33,7 @@ def facts(status: str, **changes: Any) -> TurnFacts:
 SIGNAL = Wait(key="w", kind="signal", name="approve", due_at=SOON)
 SLEEP = Wait(key="w", kind="sleep", due_at=SOON)
 RETRY = Wait(key="w", kind="retry", due_at=SOON)
-ASKED = Wait(key="2/graph:write#3~1", kind="retry", due_at=SOON)
+FOR_SHARD = Wait(key="2/graph:write#3~1", kind="retry", name="shard-7", due_at=SOON)
 PARKED = b'{"reason":"poison","message":"it crashed"}'
 NOBODY = {"workers_alive": 0}
 ACCUSED = {"attempt": 4, "crashes": 3}
@@ -95,7 +95,8 @@ TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
     ("sleeping without a written end", facts("suspended", next_timer_at=SOON), [], "sleeping", "2026-01-01T00:01:30Z"),
     ("sleeping, nobody alive", facts("suspended", **NOBODY), [SLEEP], "no_worker", "sleeps"),
     ("waiting for a retry", facts("suspended"), [RETRY], "waiting_for_retry", "tried again"),
-    ("waiting for a shard", facts("suspended"), [ASKED], "waiting_for_retry", "of a graph did not answer and is"),
+    ("waiting for a shard", facts("suspended"), [RETRY, FOR_SHARD], "waiting_for_shard", "waits for shard shard-7"),
+    ("waiting for a shard, nobody alive", facts("suspended", **NOBODY), [FOR_SHARD], "no_worker", "shard-7"),
     ("parked", facts("parked", reason="poison", parked=PARKED), [], "parked", "it crashed"),
     ("parked without an event", facts("parked", reason="poison"), [], "parked", "poison"),
     ("parked and resumed", facts("parked", reason="poison", undelivered=["resume"]), [], "resuming", "resume"),

@@ -245,7 +245,6 @@ class Dispatcher:
         self.inbox.again(turn)
 
     def after_look(self) -> None:
-        """Due rows were delivered."""
         self.pager.nudge()
         self.executor.fill()
 
@@ -256,6 +255,9 @@ class Dispatcher:
         """A signal was read before it was due."""
         self.inbox.deliver(row, owned)
         self.executor.fill()
+
+    def after_hastening(self) -> None:
+        self.inbox.poke()
 
     def after_lack(self, turn: Turn) -> None:
         self.lending.lacks(turn, self.inbox.set_apart(turn))

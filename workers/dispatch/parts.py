@@ -27,6 +27,7 @@ from argosy.workers.dispatch.inbox.delivery import Delivery
 from argosy.workers.dispatch.inbox.in_hand import InHand
 from argosy.workers.dispatch.inbox.inbox import Inbox
 from argosy.workers.dispatch.inbox.read_ahead import ReadAhead
+from argosy.workers.dispatch.inbox.returned_shards import ReturnedShards
 from argosy.workers.dispatch.loan_dispatcher import LoanDispatcher
 from argosy.workers.dispatch.loop_monitor import LoopMonitor
 from argosy.workers.dispatch.others import Others
@@ -143,6 +144,9 @@ class Parts:
         self.ahead = then.ahead = ReadAhead(
             outside.heads, self.scheduler, self.elsewhere, self.claims, self.clock, then
         )
+        self.returned_shards = ReturnedShards(outside.heads, self.claims, self.clock, settings, then)
+        if outside.graphs is not None:
+            outside.graphs.follow_shards(self.returned_shards.returned)
 
     # Other processes
 
@@ -228,8 +232,9 @@ class Parts:
     def loops(self) -> Sequence[asyncio.Task[None]]:
         """Start the loops that run until the worker ends, one task each."""
         parts = (
-            self.flusher, self.pager, self.inbox, self.ahead, self.intake, self.starts, self.takeover, self.ownership,
-            self.store_monitor, self.lending, self.borrowing, self.gauges, self.loop_monitor, self.background,
+            self.flusher, self.pager, self.inbox, self.ahead, self.returned_shards, self.intake, self.starts,
+            self.takeover, self.ownership, self.store_monitor, self.lending, self.borrowing, self.gauges,
+            self.loop_monitor, self.background,
         )  # fmt: skip
         return [asyncio.create_task(kept(type(part).__name__.lower(), part.run, self.clock)) for part in parts]
 

@@ -72,7 +72,9 @@ class Attempts:
         self._followers = followers
         limits = limits_of(settings)
         self._around = Around(flusher, database_clock, limits, followers, graphs)
-        self._bounds = Bounds(limits.payload_size_bytes_max, limits.step_timeout_s_max, limits.callbacks_max)
+        self._bounds = Bounds(
+            limits.payload_size_bytes_max, limits.step_timeout_s_max, limits.callbacks_max, limits.graph_retry_s_max
+        )
         self._then = then
         self._starting: set[asyncio.Task[None]] = set()
         self._waiting: deque[tuple[Turn, Execution, Workflow, TurnJournal]] = deque()

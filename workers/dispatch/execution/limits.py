@@ -12,7 +12,7 @@ class Limits(NamedTuple):
 
     payload_size_bytes_max: of a result; step_timeout_s_max: no step may declare a longer timeout_s; events_max,
     history_size_bytes_max: durable events of one turn, and their data; callbacks_max: callbacks that the loop of a turn
-    may run between two outcomes.
+    may run between two outcomes; graph_retry_s_max: the longest pause between two tries of an operation of a graph.
     """
 
     payload_size_bytes_max: int
@@ -21,6 +21,7 @@ class Limits(NamedTuple):
     history_size_bytes_max: int
     channels: ChannelBounds
     callbacks_max: int
+    graph_retry_s_max: float
 
     def overgrown(self, events: int, history_bytes: int, data_bytes: int) -> str:
         """Return the message of a turn that has reached the bound of its events, or else the bound of their data."""
@@ -46,6 +47,7 @@ def limits_of(settings: Settings) -> Limits:
             settings.channels_per_turn_max,
         ),
         settings.workflow_callbacks_max,
+        settings.graph_retry_s_max,
     )
 
 

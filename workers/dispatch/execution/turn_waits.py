@@ -220,5 +220,6 @@ class TurnWaits:
         if timeout_s is None:
             return None, None
         timer_id = uuid.uuid4()
-        self._turn.add_row(InboxWrite(timer_id, RowKind.TIMER, kind, key, None, timeout_s))
+        shard = name.encode() if kind == WaitKind.RETRY and name else None  # by it `hasten_retries` finds the row
+        self._turn.add_row(InboxWrite(timer_id, RowKind.TIMER, kind, key, shard, timeout_s))
         return timer_id, self._database_clock.now_s() + timeout_s
