@@ -36,7 +36,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """A wait of a suspended turn. kind: signal (with this name), sleep or retry. due_at: when it ends at the latest."""
+    """A wait of a suspended turn. kind: signal (with this name), sleep or retry (because of the shard of this name, if
+    there is one). due_at: when it ends at the latest.
+    """
 
     key: str
     kind: str
