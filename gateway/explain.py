@@ -256,16 +256,11 @@ def _suspended(facts: TurnFacts, waits: list[Wait], turn_id: uuid.UUID) -> Verdi
         to_do = f"POST /v1/turns/{turn_id}/signals/{signals[0].name}"
         return Verdict("waiting_for_signal", why, to_do, details)
     until = min((wait.due_at for wait in waits if wait.due_at), default=facts.next_timer_at)
-    if shards := sorted({wait.name for wait in waits if wait.kind == WaitKind.RETRY and wait.name}):
-        why = (
-            f"It waits for shard {', '.join(shards)}, which does not answer: until {_text(until)} at the most, then it "
-        )
-        why += "asks again."
-        to_do = "Nothing: it goes on when the shard is back. `argosy shards list` shows where it should be."
-        return _unless_nobody_works(facts, Verdict("waiting_for_shard", why, to_do, details))
-    if any(wait.kind == WaitKind.RETRY for wait in waits):
-        why = f"A step of it failed and is tried again at {_text(until)}."
-        return _unless_nobody_works(facts, Verdict("waiting_for_retry", why, details=details))
+    if retries := [wait.name for wait in waits if wait.kind == WaitKind.RETRY]:
+        shards = ", ".join(sorted(filter(None, set(retries))))
+        what = f"It waits until shard {shards} answers, and asks" if shards else "A step of it failed and is tried"
+        code, why = "waiting_for_shard" if shards else "waiting_for_retry", f"{what} again at {_text(until)}."
+        return _unless_nobody_works(facts, Verdict(code, why, details=details))
     why = f"It sleeps until {_text(until)}."
     return _unless_nobody_works(facts, Verdict("sleeping", why, details=details))
 

@@ -95,7 +95,7 @@ TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
     ("sleeping without a written end", facts("suspended", next_timer_at=SOON), [], "sleeping", "2026-01-01T00:01:30Z"),
     ("sleeping, nobody alive", facts("suspended", **NOBODY), [SLEEP], "no_worker", "sleeps"),
     ("waiting for a retry", facts("suspended"), [RETRY], "waiting_for_retry", "tried again"),
-    ("waiting for a shard", facts("suspended"), [RETRY, FOR_SHARD], "waiting_for_shard", "waits for shard shard-7"),
+    ("waiting for a shard", facts("suspended"), [RETRY, FOR_SHARD], "waiting_for_shard", "until shard shard-7 answers"),
     ("waiting for a shard, nobody alive", facts("suspended", **NOBODY), [FOR_SHARD], "no_worker", "shard-7"),
     ("parked", facts("parked", reason="poison", parked=PARKED), [], "parked", "it crashed"),
     ("parked without an event", facts("parked", reason="poison"), [], "parked", "poison"),
