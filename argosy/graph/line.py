@@ -15,7 +15,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -52,9 +52,16 @@ class Again(Enum):
     NEVER = ()
 
 
+class AfterReturn(Protocol):
+    """What Line tells."""
+
+    def after_return(self, shard: uuid.UUID) -> None:
+        """The shard answers after it did not, or for the first time."""
+
+
 class Line:
     """Whoever makes it closes it. reason: why nothing is asked of the shard; empty while it may be. is_up: whether it
-    answered when it was asked last; None: it was not asked yet. after_return: called with the shard when it is back.
+    answered when it was asked last; None: it was not asked yet.
     """
 
     def __init__(
@@ -63,14 +70,14 @@ class Line:
         transport: Transport,
         breaker: Breaker,
         clock: Clock,
-        after_return: Callable[[uuid.UUID], None],
+        then: AfterReturn,
     ) -> None:
         self.member = member
         self.transport = transport
         self.reason = ""
         self._breaker = breaker
         self._clock = clock
-        self._after_return = after_return
+        self._then = then
         self.is_up: bool | None = None
         self._is_down_said = False
         endpoint = member.endpoint
@@ -159,7 +166,7 @@ class Line:
                 log.info(telemetry.SHARD_REACHED, endpoint=self.member.endpoint)
             self.is_up, self._is_down_said = True, False
             self._up.set(1)
-            self._after_return(self.member.member_id)
+            self._then.after_return(self.member.member_id)
 
     def _note_down(self, call: Pass, error: ArgosyError) -> None:
         self._failed.inc()

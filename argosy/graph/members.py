@@ -44,6 +44,10 @@ class Members:
         """Call this with each member that answers after it did not, or for the first time."""
         self._followers.append(after_return)
 
+    def after_return(self, shard: uuid.UUID) -> None:
+        for follower in self._followers:
+            follower(shard)
+
     @property
     def are_none(self) -> bool:
         return not self._rows
@@ -102,8 +106,4 @@ class Members:
 
     def _line_to(self, row: ShardRow) -> Line:
         breaker = Breaker(self._failures_max, self._pause_s, self._pause_s)
-        return Line(row.member, self._connect(row.member), breaker, self._clock, self._tell)
-
-    def _tell(self, member_id: uuid.UUID) -> None:
-        for after_return in self._followers:
-            after_return(member_id)
+        return Line(row.member, self._connect(row.member), breaker, self._clock, self)
