@@ -811,6 +811,29 @@ class Settings(BaseSettings):
         le=100_000,
         description="Turns per second that one worker lets go on once the shard that they wait for is back.",
     )
+    embedder: str = Field(
+        default="",
+        description="Function that makes vectors of texts, module:function, for what workers write to graphs and for "
+        "searches of workers and gateways; empty: none is made.",
+    )
+    embedder_vector: str = Field(
+        default="text",
+        pattern=r"^[A-Za-z0-9_.:/-]{1,128}$",
+        description="Name of the vectors that EMBEDDER makes. Another model needs another name.",
+    )
+    embedder_timeout_s: Seconds = Field(
+        default=30.0, description="How long one call of EMBEDDER may take, with its wait for others to end."
+    )
+    embedder_calls_max: int = Field(
+        default=4, ge=1, le=1_000, description="Calls of EMBEDDER at once in one process; further ones wait."
+    )
+    embedder_texts_max: int = Field(default=64, ge=1, le=10_000, description="Texts that one call of EMBEDDER gets.")
+    embedder_text_length_max: int = Field(
+        default=8_000,
+        ge=1,
+        le=1_000_000,
+        description="Characters of one text that EMBEDDER gets, cut off at its end: about as much as models take.",
+    )
     engine_breaker_threshold: int = Field(
         default=5,
         ge=0,

@@ -17,6 +17,7 @@ POINTS: Final = (
     "after_accept",  # the accept is committed; nothing of it is scheduled
     "before_effect",  # inside a step, before its effect; only workflows of tests call it
     "after_effect",  # inside a step, after its effect; only workflows of tests call it
+    "graph_embedded",  # vectors were made of what is to be written to a graph; nothing of it is recorded
     "graph_recorded",  # a write to a graph is recorded; no shard has heard of it from this attempt
     "graph_applied",  # a shard has answered what the write came to; that is not recorded
     "in_step",  # the step's code has returned; its result is not recorded

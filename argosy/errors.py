@@ -29,10 +29,12 @@
     │   │   ├── ShardBusyError      … answers, and has no room for this call: others it may take
     │   │   └── GraphFileError      … answers, and cannot use this graph's file: others it may
     │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again
+    │   ├── EmbedderAwayError       the function that makes vectors cannot be had now, or takes too long
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
     ├── OutcomeUnknownError         it may have happened: try again with the same key
     ├── InternalError               a bug of Argosy's: what Postgres has is right, and is read again
     ├── FencedError                 a later attempt or owner has written to the graph: this one is over (I4)
+    ├── EmbedderError               the function that makes vectors failed, or answered wrongly: it has to be mended
     ├── GraphDeadlineError          a read was stopped at its deadline: it asks for too much, or the shard is busy
     ├── OwnershipLostError          this process may no longer write: it drops what it holds in memory (I4)
     └── StepError                   what user code sees of a step or a wait
@@ -175,6 +177,10 @@ class ViewLostError(UnavailableError):
     code = "view_lost"
 
 
+class EmbedderAwayError(UnavailableError):
+    code = "embedder_away"
+
+
 class EffectNotStartedError(UnavailableError):
     """Raised by a step that knows that it has changed nothing. It is the only error after which an at_most_once step is
     tried again.
@@ -199,6 +205,10 @@ class FencedError(ArgosyError):
 class GraphDeadlineError(ArgosyError):
     code = "graph_deadline"
     retryable = True
+
+
+class EmbedderError(ArgosyError):
+    code = "embedder_failed"
 
 
 class OwnershipLostError(ArgosyError):

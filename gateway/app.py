@@ -42,6 +42,7 @@ from argosy.logs.open import open_writer
 from argosy.secret import load_keys
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
+from argosy.workflow.embedder import load_embedder
 
 # The gateway gives up a question to Postgres after this time: a client that gets 503 in time can ask another gateway.
 READ_S_MAX: Final = 4.0
@@ -128,12 +129,13 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keys = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir)
+        embedder = load_embedder(settings)
         reading = settings.model_copy(update={"state_db_timeout_s": min(settings.state_db_timeout_s, READ_S_MAX)})
         async with open_pool(reading, settings.state_db_uri) as pool:
             writer = await when_ready(lambda: open_writer(settings, settings.state_db_uri))
             try:
                 reach = connect or GrpcConnect(keys.shards, clock, settings)
-                async with open_graphs(reading, pool, reach, is_settled=True, clock=clock) as found:
+                async with open_graphs(reading, pool, reach, is_settled=True, clock=clock, embedder=embedder) as found:
                     state = make_state(settings, clock, pool, writer, keys, found)
                     app.state.gateway = state
                     async with _running(state, has_signals):

@@ -9,6 +9,8 @@ from typing import Any, Final
 from argosy.errors import (
     ArgosyError,
     CypherError,
+    EmbedderAwayError,
+    EmbedderError,
     GraphDeadlineError,
     GraphFileError,
     GraphInputError,
@@ -34,16 +36,19 @@ GRAPH_ERRORS: Final = (
     KeyExpiredError,
     OutcomeUnknownError,
     GraphDeadlineError,
+    EmbedderError,
     UnavailableError,
     SettingError,  # this fleet has no shards
 )
 
 
-# What errors say whose own words name an endpoint or a file.
+# What errors say whose own words name an endpoint or a file, or are those of a user's code.
 _DETAILS: Final[dict[type[ArgosyError], str]] = {
     GraphFileError: "the graph's shard cannot use the graph's file: an operator has to see to it",
     WrongOwnerError: "the graph's shard does not have the graph as it is known here",
     OutcomeUnknownError: "the graph's shard was cut off while it wrote",
+    EmbedderAwayError: "the function that makes vectors of texts (EMBEDDER) took too long, or says that it is away",
+    EmbedderError: "the function that makes vectors of texts (EMBEDDER) failed: the gateway's log says how",
 }
 
 
@@ -54,7 +59,7 @@ def problem_of_graph(error: ArgosyError) -> Problem:
         return Problem(error.code, detail, **_position(error))
     if isinstance(error, UnavailableError | SettingError):
         # To a client it is all one: a shard that is away, has no room, or does not have the graph yet.
-        code = error.code if isinstance(error, ViewLostError) else ShardUnavailableError.code
+        code = error.code if isinstance(error, ViewLostError | EmbedderAwayError) else ShardUnavailableError.code
         return Problem(code, detail, retry_after_s=RETRY_AFTER_S)
     return Problem(error.code, detail)
 

@@ -20,18 +20,21 @@ from argosy.store.graph import Directory
 from argosy.store.lane_log import LaneLogs
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
+from argosy.workflow.embedder import load_embedder
 
 log = telemetry.logger()
 
 
 async def preflight(settings: Settings) -> None:
-    """Return when Postgres, the log and, before they are members, the shards answer and fit this gateway.
+    """Return when Postgres, the log and, before they are members, the shards answer and fit this gateway, and what
+    EMBEDDER names can be loaded.
 
     Raises: SettingError, StoreUnavailableError, LogUnavailableError, ShardUnavailableError.
     """
     dsn = settings.state_db_uri
     if not dsn:
         raise SettingError("STATE_DB_URI is not set: name the Postgres that holds the truth, or run `argosy up`")
+    load_embedder(settings)
     keys = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir)
     for warning in await store_preflight.check(dsn):
         log.warning(telemetry.STORE_WARNING, warning=warning)

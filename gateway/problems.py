@@ -64,6 +64,8 @@ KINDS: Final[dict[str, Kind]] = {
     "store_unavailable": Kind(503, "Postgres cannot be asked", True),
     "shard_unavailable": Kind(503, "The graph's shard cannot be asked", True),
     "view_lost": Kind(503, "What answers queries about the graph ended, and is made again", True),
+    "embedder_away": Kind(503, "What makes vectors of texts cannot be asked", True),
+    "embedder_failed": Kind(503, "What makes vectors of texts failed, and an operator has to see to it"),
     "outcome_unknown": Kind(504, "It may have been done: repeat it with the same key", True),
     "graph_deadline": Kind(504, "The graph's shard was not done in time", True),
 }

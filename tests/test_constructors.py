@@ -23,6 +23,7 @@ LARGE: Final = {
 # Functions that are meant: (class, parameter), and what the function is.
 MEANT: Final = {
     ("Argosy", "workflows"): "the user's code",
+    ("Embedder", "function"): "the user's code",
     ("Job", "call"): "the user's code",
     ("OwnThread", "function"): "the user's code",
     ("StepOperation", "function"): "the user's code",

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from argosy.graph.embedder import Embedder
 from argosy.graph.facts import (
     Answer,
     Applied,
@@ -36,6 +37,7 @@ class Asked(Protocol):
     """What a graph is asked through: argosy/graph/graphs.py."""
 
     timeout_s: float
+    embedder: Embedder | None
 
     async def ask(
         self,
@@ -131,6 +133,11 @@ class BoundGraph:
         limit: int,
         deadline_s: float | None = None,
     ) -> list[Hit]:
+        """Find nodes by the words of a text, by a vector, or by both. Where there is an embedder, a text without a
+        vector gets one, before the deadline begins.
+        """
+        if vector is None and (embedder := self._graphs.embedder) is not None:
+            vector = await embedder.vector_of(text)
         return await self._read(
             lambda shard, ref, left_s: shard.search(ref, text, vector=vector, limit=limit, deadline_s=left_s),
             deadline_s,

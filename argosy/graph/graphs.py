@@ -5,6 +5,7 @@ Rules:
   a remembered row goes on being used. That is safe at any age: a call carries the incarnation and generation of the
   row, and a shard that has the graph otherwise, or not at all, refuses it with WrongOwnerError. Then the row is read
   again, once, and if it has changed the call is made again.
+- With an embedder, a search by text is one by the text's vector, too (argosy/graph/bound.py).
 - A row is no right: whoever asks has been found to be of the tenant before.
 """
 
@@ -29,6 +30,7 @@ from argosy.errors import (
 )
 from argosy.graph import ops
 from argosy.graph.bound import BoundGraph
+from argosy.graph.embedder import Embedder
 from argosy.graph.facts import GraphName, GraphRef
 from argosy.graph.line import Again
 from argosy.graph.lives import Lives
@@ -55,7 +57,15 @@ _AGAIN: Final = telemetry.GRAPH_LOOKUPS.labels(where="again")
 class Graphs:
     """The graphs of all tenants, as one process asks for them. Used on one event loop."""
 
-    def __init__(self, directory: Directory, members: Members, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        members: Members,
+        settings: Settings,
+        clock: Clock,
+        embedder: Embedder | None = None,
+    ) -> None:
+        self.embedder = embedder
         self._directory = directory
         self._members = members
         self._lives = Lives(directory, members)
@@ -252,6 +262,7 @@ async def open_graphs(
     *,
     is_settled: bool = False,
     clock: Clock | None = None,
+    embedder: Embedder | None = None,
 ) -> AsyncIterator[Graphs]:
     """Open the graphs for a process: the members are seeded, and watched as long as the graphs are open.
 
@@ -265,7 +276,7 @@ async def open_graphs(
         await seed.settle(settings.graph_service_endpoints, settings.argosy_ready_s)
     watching = asyncio.create_task(members.watch(), name="shard-watch")
     try:
-        yield Graphs(directory, members, settings, clock)
+        yield Graphs(directory, members, settings, clock, embedder)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

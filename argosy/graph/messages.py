@@ -71,7 +71,7 @@ def op_to_pb(op: Op) -> pb.Op:
                     id=op.id,
                     label=op.label,
                     props=_encode(op.props),
-                    has_vectors=op.vectors is not None,
+                    has_vectors=op.vectors is not None and not op.keep_vectors,
                     vectors=vectors,
                     if_absent=op.if_absent,
                     if_version=op.if_version,
@@ -111,9 +111,15 @@ def op_of_pb(message: pb.Op) -> Op:
     match kind:
         case "upsert_node":
             node = message.upsert_node
-            vectors = {each.name: list(each.values) for each in node.vectors} if node.has_vectors else None
+            vectors = {each.name: list(each.values) for each in node.vectors}
             return UpsertNode(
-                node.id, node.label, _props(node.props), vectors, node.if_absent, _optional(node, "if_version")
+                node.id,
+                node.label,
+                _props(node.props),
+                vectors if vectors or node.has_vectors else None,
+                node.if_absent,
+                _optional(node, "if_version"),
+                keep_vectors=bool(vectors) and not node.has_vectors,
             )
         case "upsert_edge":
             edge = message.upsert_edge

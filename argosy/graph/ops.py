@@ -44,7 +44,9 @@ class _Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class UpsertNode(_Op, frozen=True, tag="upsert_node"):
-    """vectors: float32 by name; None leaves those that are there, as an upsert otherwise sets everything."""
+    """vectors: float32 by name; None leaves those that are there, as an upsert otherwise sets everything.
+    keep_vectors: those of other names stay.
+    """
 
     id: str
     label: str
@@ -52,6 +54,7 @@ class UpsertNode(_Op, frozen=True, tag="upsert_node"):
     vectors: dict[str, list[float]] | None = None
     if_absent: bool = False
     if_version: int | None = None
+    keep_vectors: bool = False
 
 
 class UpsertEdge(_Op, frozen=True, tag="upsert_edge"):
@@ -166,6 +169,8 @@ def _fault_of(op: Op) -> str:
             return "either id, or src, type and dst"
     if isinstance(op, UpsertNode | UpsertEdge) and op.if_absent and op.if_version is not None:
         return "if_absent and if_version contradict each other"
+    if isinstance(op, UpsertNode) and op.keep_vectors and not op.vectors:
+        return "keep_vectors is said with vectors"
     if isinstance(op, UpsertNode) and op.vectors and (fault := _fault_of_vectors(op.vectors)):
         return fault
     return "" if isinstance(op, DeleteNode | DeleteEdge) else fault_of_json(op.props, PROPS_SIZE_BYTES_MAX)

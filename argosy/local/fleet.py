@@ -29,6 +29,7 @@ from argosy.store import migrate, preflight
 from argosy.store.catalog import list_workflow_names
 from argosy.store.pool import Pool, open_pool
 from argosy.workflow.catalog import Catalog
+from argosy.workflow.embedder import load_embedder
 
 log = structlog.get_logger()
 
@@ -41,11 +42,13 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
     """Run a fleet while the block lasts. At its end, steps in flight have DRAIN_TIMEOUT_S to finish; turns that have
     not ended go on when a fleet is started over the same folder again.
 
-    Raises SettingError (another process has the folder), UnavailableError (Postgres or the worker does not start).
+    Raises SettingError (another process has the folder, or EMBEDDER cannot be loaded), UnavailableError (Postgres or
+    the worker does not start).
     """
     from argosy.gateway.embedded import serving
 
     clock = SystemClock()
+    embedder = load_embedder(settings)
     async with contextlib.AsyncExitStack() as stack:
         postgres = EmbeddedPostgres(settings.argosy_data_dir / "postgres")
         stack.push_async_callback(in_thread, postgres.stop)
@@ -58,7 +61,9 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
         await stack.enter_async_context(_kept(supervisor, TaskPart("Postgres", partial(_keep, postgres))))
         pool = await stack.enter_async_context(open_pool(settings, postgres.dsn))
         connect = await stack.enter_async_context(shard_in_process(settings, pool))
-        graphs = await stack.enter_async_context(open_graphs(settings, pool, connect, is_settled=True, clock=clock))
+        graphs = await stack.enter_async_context(
+            open_graphs(settings, pool, connect, is_settled=True, clock=clock, embedder=embedder)
+        )
         for process, work in (
             (MAINTENANCE, partial(_maintain, settings, pool, connect)),
             (WORKER, partial(_work, settings, catalog, pool, graphs)),

@@ -94,14 +94,14 @@ class Catalog:
 
     def _add(self, entry: str) -> None:
         try:
-            module = _load_file(entry) if entry.endswith(".py") else _load_module(entry)
+            module = _load_file(entry) if entry.endswith(".py") else load_module(entry)
             found = [each for value in vars(module).values() if (each := workflow_of(value)) is not None]
             if not found:
                 raise WorkflowError("it declares no workflow")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # the edge of user code, where even sys.exit() must not stop the rest
-            self._broken.append(_broken(entry, error))
+            self._broken.append(broken_of(entry, error))
             return
         for definition in found:
             self.add(definition, entry)
@@ -123,7 +123,7 @@ def broken_files(entries: Iterable[str]) -> tuple[Broken, ...]:
         except (
             Exception
         ) as error:  # what compiling raises is not documented: ValueError, RecursionError, MemoryError, …
-            found.append(_broken(entry, error))
+            found.append(broken_of(entry, error))
     return tuple(found)
 
 
@@ -136,9 +136,7 @@ def _file_of(entry: str) -> Path:
 
 def _load_file(entry: str) -> ModuleType:
     path = _file_of(entry)
-    folder = path.parent
-    if any(each != path and (each.suffix == ".py" or (each / "__init__.py").is_file()) for each in folder.iterdir()):
-        _make_importable(folder)
+    make_neighbours_importable(path)
     name = f"argosy_user_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
@@ -155,7 +153,15 @@ def _load_file(entry: str) -> ModuleType:
     return module
 
 
-def _load_module(name: str) -> ModuleType:
+def make_neighbours_importable(path: Path) -> None:
+    """Let modules be imported that stand beside a file, if there are some."""
+    folder = path.parent
+    if any(each != path and (each.suffix == ".py" or (each / "__init__.py").is_file()) for each in folder.iterdir()):
+        _make_importable(folder)
+
+
+def load_module(name: str) -> ModuleType:
+    """Return a dotted module, which may stand in the current folder. Raises whatever its code raises."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise WorkflowError("it is neither a path that ends in .py nor a module such as shop.workflows")
     if not name.startswith("argosy."):
@@ -169,7 +175,7 @@ def _make_importable(folder: Path) -> None:
         importlib.invalidate_caches()
 
 
-def _broken(entry: str, error: BaseException) -> Broken:
+def broken_of(entry: str, error: BaseException) -> Broken:
     """Return one line for an error of loading, with its innermost place outside importlib and argosy/workflow."""
     if isinstance(error, SyntaxError):
         return Broken(entry, f"SyntaxError: {error.msg}", f"{error.filename}:{error.lineno}")

@@ -8,16 +8,15 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from argosy.errors import (
+    EmbedderError,
     GraphConditionError,
     GraphDeadlineError,
     GraphInputError,
     OutcomeUnknownError,
-    StepFailedError,
     UnavailableError,
     ViewLostError,
 )
 from argosy.graph.ops import fault_of_name
-from argosy.workflow import outcome
 from argosy.workflow.definition import Step
 from argosy.workflow.driver import Driver
 from argosy.workflow.graph_reads import READS, read
@@ -25,6 +24,7 @@ from argosy.workflow.graph_write import GraphWrite
 from argosy.workflow.journal import Journal
 from argosy.workflow.keys import GRAPH
 from argosy.workflow.operation import StepOperation
+from argosy.workflow.overruns import Overruns
 from argosy.workflow.retry import ExceptionTypes, RetryPolicy
 
 _FOR_EVER: Final = 2**31  # tries
@@ -37,12 +37,10 @@ def _step(name: str, retry_on: ExceptionTypes) -> Step:
 
 
 # A write that may have taken effect is sent again under its key.
-_ERRORS: Final = (UnavailableError, GraphDeadlineError, OutcomeUnknownError)
+_ERRORS: Final = (UnavailableError, GraphDeadlineError, OutcomeUnknownError, EmbedderError)
 _WRITE: Final = _step("write", _ERRORS)
 _READS: Final = {name: _step(name, _ERRORS) for name in READS}
-# How often a read may pass its deadline, or end what answers it: the shard may have been busy, or building the view of
-# the graph; but a read that asks for too much would do so for ever.
-_OVERRUNS_MAX: Final = 5
+_OVERRUNS: Final = (GraphDeadlineError, ViewLostError, EmbedderError)
 
 
 class WorkflowCalls:
@@ -71,27 +69,18 @@ class WorkflowCalls:
 class _Read:
     """One read of an attempt; its tries call it. key: of the operation; name: of the read."""
 
-    __slots__ = ("_journal", "_key", "_name", "_overruns")
+    __slots__ = ("_journal", "_name", "_overruns")
 
     def __init__(self, journal: Journal, key: str, name: str) -> None:
         self._journal = journal
-        self._key = key
         self._name = name
-        self._overruns = 0
+        self._overruns = Overruns(journal, key, _OVERRUNS)
 
     async def __call__(self, graph: str | None, asked: dict[str, Any]) -> Any:
         try:
             return await read(self._journal.graphs(), graph, self._name, asked)
-        except (GraphDeadlineError, ViewLostError) as error:
-            self._overruns = (self._overruns or self._earlier()) + 1
-            if self._overruns >= _OVERRUNS_MAX:
-                raise StepFailedError(str(error), type(error).__name__) from error
-            raise
-
-    def _earlier(self) -> int:
-        """Return how many tries of earlier attempts were overruns."""
-        types = [outcome.type_of(data) for data in self._journal.replay.failures(self._key)]
-        return sum(each in (GraphDeadlineError.__name__, ViewLostError.__name__) for each in types)
+        except _OVERRUNS as error:
+            self._overruns.take(error)
 
 
 async def _version_of(write: StepOperation) -> int:

@@ -3,6 +3,8 @@
 Rules:
 - The operations are durable in the turn's history (step.intended), with the key's time and the life of the graph that
   they are for, before a shard hears of them.
+- Where there is an embedder, vectors of the nodes' texts are made before, and recorded with the operations
+  (argosy/graph/embedding.py). A turn that is killed in between makes them again; once they are recorded, nobody does.
 - Whoever goes on with the turn sends the recorded operations, under the same key: the shard applies them once. They are
   never sent to a graph of the same name that was made later.
 - A shard that does not answer is asked again, for as long as the turn lives; the turn is suspended meanwhile.
@@ -17,24 +19,28 @@ from typing import Any
 import msgspec
 
 from argosy import crash_points
-from argosy.errors import PayloadTooLargeError
+from argosy.errors import EmbedderError, PayloadTooLargeError
+from argosy.graph.embedder import Embedder
+from argosy.graph.embedding import Made, made_of, texts_of, with_made
 from argosy.graph.facts import Source, WriteKey
 from argosy.graph.ops import decode_ops
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.mismatch import other_arguments
+from argosy.workflow.overruns import Overruns
 
 
 class _Intent(msgspec.Struct, omit_defaults=True):
     """The data of the step.intended of a write. graph: its name; None: the session's own. made_at_ms: by the database's
-    clock.
+    clock. ops: as the code asked for them; made: vectors for them.
     """
 
     incarnation: uuid.UUID
     made_at_ms: int
     ops: msgspec.Raw
     graph: str | None = None
+    made: Made | None = None
 
 
 _decode = msgspec.json.Decoder(_Intent).decode
@@ -43,12 +49,13 @@ _decode = msgspec.json.Decoder(_Intent).decode
 class GraphWrite:
     """One write of an attempt; its tries call it. key: of the operation."""
 
-    __slots__ = ("_intent", "_journal", "_key")
+    __slots__ = ("_intent", "_journal", "_key", "_overruns")
 
     def __init__(self, journal: Journal, key: str) -> None:
         self._journal = journal
         self._key = key
         self._intent: _Intent | None = None
+        self._overruns = Overruns(journal, key, (EmbedderError,))
 
     async def __call__(self, graph: str | None, ops: str) -> dict[str, Any]:
         """Return what the write came to. graph: its name; None: the session's own. ops: JSON.
@@ -71,21 +78,41 @@ class GraphWrite:
 
     async def _record(self, graph: str | None, ops: str) -> _Intent:
         journal, encoded = self._journal, ops.encode()
-        if len(encoded) > (size_bytes_max := journal.bounds.value_size_bytes_max):
-            raise PayloadTooLargeError(
-                f"the operations have {len(encoded)} bytes, the bound is PAYLOAD_SIZE_BYTES_MAX={size_bytes_max}: "
-                "write them in several batches"
-            )
-        incarnation = await journal.graphs().create(graph)
+        self._check_size(len(encoded), "")
+        graphs = journal.graphs()
+        incarnation = await graphs.create(graph)
+        made = None
+        if (embedder := graphs.lane.graphs.embedder) is not None and (made := await self._made(embedder, encoded)):
+            self._check_size(len(encoded) + made.size_bytes, " with the vectors of their texts")
+            crash_points.reach("graph_embedded")
         made_at_ms = int(journal.database_time_s() * 1000)
-        intent = _Intent(incarnation, made_at_ms, msgspec.Raw(encoded), graph)
+        intent = _Intent(incarnation, made_at_ms, msgspec.Raw(encoded), graph, made)
         journal.record(Event.STEP_INTENDED, self._key, outcome.encode(intent))
         return intent
 
+    async def _made(self, embedder: Embedder, ops: bytes) -> Made | None:
+        """Return vectors for operations, which are JSON; None when none of them needs one."""
+        texts = texts_of(decode_ops(ops), embedder.vector_name, embedder.text_length_max)
+        if not texts:
+            return None
+        try:
+            vectors = await embedder.embed(list(texts.values()))
+        except EmbedderError as error:
+            self._overruns.take(error)
+        return made_of(embedder.vector_name, dict(zip(texts, vectors, strict=True)))
+
+    def _check_size(self, size_bytes: int, of: str) -> None:
+        if size_bytes > (size_bytes_max := self._journal.bounds.value_size_bytes_max):
+            raise PayloadTooLargeError(
+                f"the operations have {size_bytes} bytes{of}, the bound is PAYLOAD_SIZE_BYTES_MAX={size_bytes_max}: "
+                "write them in several batches"
+            )
+
     async def _apply(self, intent: _Intent) -> dict[str, Any]:
         graphs, turn_id = self._journal.graphs(), str(self._journal.turn_id)
+        ops = decode_ops(bytes(intent.ops))
         applied = await graphs.of(intent.graph, intent.incarnation).apply(
-            decode_ops(bytes(intent.ops)),
+            ops if intent.made is None else with_made(ops, intent.made),
             key=WriteKey(f"{turn_id}/{self._key}", intent.made_at_ms),
             token=graphs.token,
             source=Source(turn_id, self._key),

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from argosy.graph.embedder import Embedder
 from argosy.graph.facts import (
     Answer,
     Applied,
@@ -66,7 +67,10 @@ class GraphRow(Protocol):
 
 
 class Graphs(Protocol):
-    """The graphs of a fleet."""
+    """The graphs of a fleet. embedder: makes vectors of texts; None: nobody does."""
+
+    @property
+    def embedder(self) -> Embedder | None: ...
 
     def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None:
         """Call this with each shard that answers after it did not, or for the first time. An error that is for want of

@@ -17,6 +17,12 @@ DELETE FROM node WHERE number = ?
 -- name: delete_vectors
 DELETE FROM vector WHERE number = ?
 
+-- name: delete_vector
+DELETE FROM vector WHERE number = ? AND name = ?
+
+-- name: count_vectors
+SELECT count(*) FROM vector WHERE number = ?
+
 -- name: insert_vector
 INSERT INTO vector (number, name, numbers) VALUES (?, ?, ?)
 

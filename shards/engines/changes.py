@@ -12,6 +12,7 @@ from argosy.errors import GraphInputError
 from argosy.graph.facts import Source
 from argosy.graph.ops import (
     PROPS_SIZE_BYTES_MAX,
+    VECTORS_MAX,
     DeleteEdge,
     DeleteNode,
     MergeProps,
@@ -96,7 +97,9 @@ class Changes:
             raise RefusedError(f"node {op.id!r} is there already")
         number, label, old, _ = self._found("find_node", op.id)
         self._run("update_node", op.label, props, *self._stamp, number)
-        if op.vectors is not None:
+        if op.keep_vectors:
+            self._set_vectors(number, op.id, op.vectors or {})
+        elif op.vectors is not None:
             self._run("delete_vectors", number)
             self._insert_vectors(number, op.vectors)
         self._note_node(NodeChange(number, op.id, Content(label, old), Content(op.label, props), op.vectors))
@@ -160,6 +163,15 @@ class Changes:
     def _insert_vectors(self, number: int, vectors: dict[str, list[float]]) -> None:
         for name, numbers in vectors.items():
             self._run("insert_vector", number, name, float32(name, numbers))
+
+    def _set_vectors(self, number: int, node_id: str, vectors: dict[str, list[float]]) -> None:
+        """Set vectors of a node that is there; those of other names stay."""
+        for name in vectors:
+            self._run("delete_vector", number, name)
+        self._insert_vectors(number, vectors)
+        (count,) = self._found("count_vectors", number)
+        if count > VECTORS_MAX:
+            raise RefusedError(f"node {node_id!r} would have {count} vectors, {VECTORS_MAX} at the most")
 
     def _note_node(self, change: NodeChange) -> None:
         self.node_count += (change.after is not None) - (change.before is not None)

@@ -19,7 +19,7 @@ class Content(NamedTuple):
 
 
 class NodeChange(NamedTuple):
-    """before: None for a new node. after: None for one that was deleted. vectors: all that it has now; None: as before.
+    """before: None for a new node. after: None for one that was deleted. vectors: those that were set; None: none.
 
     number: of its row. A new node may take the number of one that was deleted.
     """

@@ -16,9 +16,10 @@ from tests.shards.processes import ShardProcess
 
 BATCHES = 3
 SILENT_SOON = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
-# Between what is recorded and what is applied, and between that and its record: of the first write, and of later ones.
+# Between what vectors are made of, what is recorded, what is applied and its record: of the first write, and of later
+# ones.
 AT = (
-    *("graph_recorded", "graph_applied:2"),
+    *("graph_embedded:2", "graph_recorded", "graph_applied:2"),
     *(pytest.param(each, marks=pytest.mark.slow) for each in ("graph_applied", "graph_recorded:5", "graph_applied:7")),
 )
 SECRET = "a secret of the tests, long enough"
@@ -58,11 +59,12 @@ async def results(client: Client, turns: list[str]) -> list[Any]:
 async def test_a_worker_killed_around_a_write_leaves_it_applied_once(
     crash_at: str, fleet: Fleet, client: Client
 ) -> None:
-    doomed = await asyncio.to_thread(lambda: fleet.worker(crash_at=crash_at))
+    made = {"EMBEDDER": "tests.harness.toy_embedder:embed"} if crash_at.startswith("graph_embedded") else {}
+    doomed = await asyncio.to_thread(lambda: fleet.worker(crash_at=crash_at, **made))
 
     turns = [await client.post(f"session-{number}", "writes", batches=BATCHES) for number in range(3)]
     assert await asyncio.to_thread(doomed.wait_dead, 20) == -9
-    await asyncio.to_thread(fleet.worker)
+    await asyncio.to_thread(lambda: fleet.worker(**made))
     # A session's next turn is not fenced by the one before, and sees how often its graph was written to.
     later = [await client.post(f"session-{number}", "writes", batches=1) for number in range(3)]
     counted = [await client.post(f"session-{number}", "counts") for number in range(3)]

@@ -11,6 +11,7 @@ import pytest
 
 from argosy.config import Settings
 from argosy.graph.facts import own_graph_of
+from tests.gateway.conftest import OpenGateway
 from tests.gateway.graph_shard import ShardOfTest, shard_served
 from tests.gateway.rows import Rows
 
@@ -165,6 +166,25 @@ async def test_a_search_finds_words_and_vectors(client: httpx2.AsyncClient, peop
 
     assert [[hit["node"]["id"] for hit in each["hits"]] for each in by_text] == [["cpp"], ["art"]]
     assert [hit["node"]["id"] for hit in by_vector.json()["hits"]] == ["cpp"]
+
+
+@pytest.mark.parametrize(
+    ("function", "answer"),
+    [("fail", (503, "embedder_failed", False)), ("fail_for_want_of_a_server", (503, "embedder_away", True))],
+)
+async def test_a_search_whose_vector_cannot_be_made_says_so_and_not_how(
+    open_gateway: OpenGateway, people: str, function: str, answer: tuple[int, str, bool]
+) -> None:
+    client = await open_gateway(embedder=f"tests.harness.toy_embedder:{function}")
+
+    for path in ("search", "recall"):
+        refused = await client.post(f"{people}/{path}", json={"text": "medic"})
+        told = refused.json()
+        assert (refused.status_code, told["code"], told["retryable"]) == answer
+        assert "secret" not in refused.text
+        assert "models.internal" not in refused.text
+    by_vector = await client.post(f"{people}/search", json={"text": "ada", "vector": {"name": "v", "values": [1]}})
+    assert [hit["node"]["id"] for hit in by_vector.json()["hits"]] == ["ada"]
 
 
 async def test_a_summary_tells_labels_types_and_props(client: httpx2.AsyncClient, people: str) -> None:

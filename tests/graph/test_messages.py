@@ -48,10 +48,12 @@ values = st.recursive(
 props = st.dictionaries(names, values, max_size=4)
 numbers = st.floats(1e-30, 1e30) | st.floats(-1e30, -1e-30)
 vectors = st.none() | st.dictionaries(names, st.lists(numbers, min_size=1, max_size=4), max_size=2)
+some_vectors = st.dictionaries(names, st.lists(numbers, min_size=1, max_size=4), min_size=1, max_size=2)
 versions = st.none() | st.integers(0, INT_MAX)
 ops = st.one_of(
     st.builds(UpsertNode, names, names, props, vectors, st.just(False), versions),
     st.builds(UpsertNode, names, names, props, vectors, st.just(True)),
+    st.builds(UpsertNode, names, names, props, some_vectors, if_version=versions, keep_vectors=st.just(True)),
     st.builds(UpsertEdge, names, names, names, props, st.just(False), versions),
     st.builds(UpsertEdge, names, names, names, props, st.just(True)),
     st.builds(MergeProps, props, names, if_version=versions),

@@ -14,6 +14,7 @@ from argosy.errors import (
     KeyMismatchError,
     ShardUnavailableError,
 )
+from argosy.graph.embedder import Embedder
 from argosy.graph.facts import (
     Answer,
     Applied,
@@ -121,6 +122,7 @@ class MemoryGraphs:
 
     def __init__(self) -> None:
         self.graphs: dict[tuple[str, str], MemoryGraph] = {}
+        self.embedder: Embedder | None = None
         self.fails_with: ArgosyError | None = None
         self._calls_down = 0
         self.while_applied: Callable[[], None] = lambda: None

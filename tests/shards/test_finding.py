@@ -7,7 +7,7 @@ import pytest
 
 from argosy.errors import GraphDeadlineError, GraphInputError, WrongOwnerError
 from argosy.graph.facts import GraphRef, GraphState, LabelCount
-from argosy.graph.ops import DeleteNode, MergeProps, UpsertEdge, UpsertNode
+from argosy.graph.ops import VECTORS_MAX, DeleteNode, MergeProps, UpsertEdge, UpsertNode
 from argosy.shards.engine import Engine
 from argosy.shards.engines import summary as module
 from tests.shards.engines import NO_SOURCE, NOW_MS, Opened, apply, knows, never, new_ref, person
@@ -47,6 +47,29 @@ def test_what_was_found_is_found_after_opening_again(opened: Opened, tmp_path: P
 
     assert (search(second, ref, "cy"), nearest(second, ref, 0, 1)) == (["cy"], ["cy", "ada"])
     second.close()
+
+
+def test_a_node_keeps_its_other_vectors_where_that_is_said(engine: Engine, ref: GraphRef) -> None:
+    apply(engine, ref, UpsertNode("ada", "Person", vectors={"e": [1, 0], "f": [1]}))
+    apply(engine, ref, UpsertNode("ada", "Person", vectors={"f": [2]}, keep_vectors=True), person("bob"))
+    apply(engine, ref, UpsertNode("bob", "Person", vectors={"e": [0, 1]}, keep_vectors=True))
+    assert nearest(engine, ref, 1, 0) == ["ada", "bob"]
+
+    apply(engine, ref, UpsertNode("ada", "Person", vectors={"e": [-1, 0]}, keep_vectors=True))
+    assert nearest(engine, ref, 1, 0) == ["bob", "ada"]
+    apply(engine, ref, UpsertNode("ada", "Person", vectors={"f": [3]}))
+    assert nearest(engine, ref, 1, 0) == ["bob"]
+
+
+def test_a_node_has_no_more_vectors_than_it_may_however_they_come(engine: Engine, ref: GraphRef) -> None:
+    apply(engine, ref, UpsertNode("ada", "Person", vectors={f"v{number}": [1.0] for number in range(VECTORS_MAX)}))
+    more = UpsertNode("ada", "Robot", vectors={"one more": [1.0]}, keep_vectors=True)
+
+    refused = apply(engine, ref, more)
+    replaced = apply(engine, ref, UpsertNode("ada", "Robot", vectors={"v0": [2.0]}, keep_vectors=True))
+
+    assert (refused.version, refused.reason) == (0, "node 'ada' would have 9 vectors, 8 at the most")
+    assert replaced.version == 2
 
 
 def test_a_batch_that_is_refused_leaves_nothing_to_be_found(engine: Engine, ref: GraphRef) -> None:

@@ -13,6 +13,7 @@ from argosy import crash_points, telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, WorkflowError
+from argosy.graph.embedder import Embedder
 from argosy.graph.graphs import Graphs, open_graphs
 from argosy.graph.seed import Seed
 from argosy.graph.transports.grpc import connect_to_shards
@@ -27,6 +28,7 @@ from argosy.workers.dispatch import own_loop
 from argosy.workers.dispatch.aside import stand_aside
 from argosy.workers.dispatch.worker import Worker
 from argosy.workflow.catalog import Catalog
+from argosy.workflow.embedder import load_embedder
 
 log = structlog.get_logger()
 
@@ -64,7 +66,8 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict:
             raise WorkflowError("; ".join(map(str, catalog.broken)))
         await stand_aside(settings, catalog.broken, _STOP_SIGNALS, parent_fd)
         return
-    async with open_pool(settings, dsn) as pool, _graphs(settings, pool) as graphs:
+    embedder = load_embedder(settings)
+    async with open_pool(settings, dsn) as pool, _graphs(settings, pool, embedder) as graphs:
         worker = Worker(settings, dsn, catalog, pool, graphs)
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
@@ -81,10 +84,10 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict:
 
 
 @contextlib.asynccontextmanager
-async def _graphs(settings: Settings, pool: Pool) -> AsyncIterator[Graphs]:
+async def _graphs(settings: Settings, pool: Pool, embedder: Embedder | None) -> AsyncIterator[Graphs]:
     clock = SystemClock()
     connect = connect_to_shards(settings, clock)
     seed = Seed(Directory(pool), connect, clock)
     await when_ready(lambda: seed.settle(settings.graph_service_endpoints, settings.argosy_ready_s))
-    async with open_graphs(settings, pool, connect, is_settled=True, clock=clock) as graphs:
+    async with open_graphs(settings, pool, connect, is_settled=True, clock=clock, embedder=embedder) as graphs:
         yield graphs
