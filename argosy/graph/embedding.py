@@ -2,20 +2,22 @@
 
 Rules:
 - A node that is upserted gets a vector of its text, unless the operation brings one of that name. Its other vectors are
-  as they would be without.
+  as they would be without. A node that brings VECTORS_MAX vectors has no room for one more, and gets none.
+- A node whose text `merge_props` changes gets a vector of the text that it then has, as far as that is known before the
+  batch is applied: what others write at the same time may be missing in it.
 - Its text is what a search for words looks at: label, id and the strings in its props (argosy/graph/strings.py).
-- Of the operations on a node the last one counts: so one vector is made for each node. A node that brings VECTORS_MAX
-  vectors has no room for one more, and gets none.
+- Of the operations on a node the last one counts: so one vector is made for each node.
 - What is recorded is the batch as it was asked for, and beside it what was made: so whoever compares batches compares
   what was asked for, and whoever sends a batch again sends it with the same vectors.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from argosy.graph.ops import VECTORS_MAX, DeleteNode, Op, UpsertNode
+from argosy.graph.ops import VECTORS_MAX, DeleteNode, MergeProps, Op, Props, UpsertNode, merged
 from argosy.graph.strings import strings_of
 
 
@@ -31,16 +33,49 @@ class Made(msgspec.Struct, frozen=True):
         return sum(len(each) * 4 // 3 + 16 for each in self.vectors.values())
 
 
-def texts_of(ops: Sequence[Op], name: str, length_max: int) -> dict[int, str]:
-    """Return the texts of which vectors are to be made, by the index of the operation. name: of the vectors."""
+class Text(NamedTuple):
+    """What the text of a node is made of."""
+
+    id: str
+    label: str
+    props: Props
+
+    def cut(self, length_max: int) -> str:
+        return f"{self.label} {self.id}\n{strings_of(self.props, length_max)}"[:length_max]
+
+
+def ids_of_merged(ops: Sequence[Op]) -> list[str]:
+    """Return the nodes that are to be known as they are, because operations change them."""
+    known: set[str] = set()
+    asked: dict[str, None] = {}
+    for op in ops:
+        if isinstance(op, UpsertNode | DeleteNode):
+            known.add(op.id)
+        elif isinstance(op, MergeProps) and op.id is not None and op.id not in known:
+            asked[op.id] = None
+    return list(asked)
+
+
+def texts_of(ops: Sequence[Op], name: str, length_max: int, there: Iterable[Text] = ()) -> dict[int, str]:
+    """Return the texts of which vectors are to be made, by the index of the operation.
+
+    name: of the vectors; there: the nodes of `ids_of_merged` that the graph has.
+    """
+    texts = {each.id: each for each in there}
     last: dict[str, int] = {}
     for index, op in enumerate(ops):
         if isinstance(op, DeleteNode):
+            texts.pop(op.id, None)
             last.pop(op.id, None)
         elif isinstance(op, UpsertNode):
+            texts[op.id] = Text(op.id, op.label, op.props)
             last[op.id] = index
-    nodes = ((index, op) for index in last.values() if isinstance(op := ops[index], UpsertNode))
-    return {index: _text_of(op, length_max) for index, op in nodes if _has_room(op, name)}
+        elif isinstance(op, MergeProps) and op.id in texts:
+            before = texts[op.id]
+            after = texts[op.id] = before._replace(props=merged(before.props, op.props))
+            if after.cut(length_max) != before.cut(length_max) or name in (op.vectors or {}):
+                last[op.id] = index
+    return {index: texts[node_id].cut(length_max) for node_id, index in last.items() if _has_room(ops[index], name)}
 
 
 def made_of(name: str, vectors: Mapping[int, Sequence[float]]) -> Made:
@@ -52,16 +87,18 @@ def with_made(ops: Sequence[Op], made: Made) -> list[Op]:
     done = list(ops)
     for index, numbers in made.vectors.items():
         op, vector = done[index], list(struct.unpack(f"<{len(numbers) // 4}f", numbers))
-        if isinstance(op, UpsertNode):
-            keeps = op.keep_vectors or op.vectors is None
-            vectors = {**(op.vectors or {}), made.name: vector}
-            done[index] = msgspec.structs.replace(op, vectors=vectors, keep_vectors=keeps)
+        if isinstance(op, UpsertNode | MergeProps):
+            done[index] = _with(op, {**(op.vectors or {}), made.name: vector})
     return done
 
 
-def _has_room(op: UpsertNode, name: str) -> bool:
-    return op.vectors is None or (name not in op.vectors and len(op.vectors) < VECTORS_MAX)
+def _with(op: UpsertNode | MergeProps, vectors: dict[str, list[float]]) -> Op:
+    if isinstance(op, MergeProps):
+        return msgspec.structs.replace(op, vectors=vectors)
+    return msgspec.structs.replace(op, vectors=vectors, keep_vectors=op.keep_vectors or op.vectors is None)
 
 
-def _text_of(op: UpsertNode, length_max: int) -> str:
-    return f"{op.label} {op.id}\n{strings_of(op.props, length_max)}"[:length_max]
+def _has_room(op: Op, name: str) -> bool:
+    """Whether the operation brings no vector of this name, and may have one more."""
+    vectors = op.vectors if isinstance(op, UpsertNode | MergeProps) else None
+    return vectors is None or (name not in vectors and len(vectors) < VECTORS_MAX)

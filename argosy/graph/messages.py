@@ -65,14 +65,13 @@ def op_to_pb(op: Op) -> pb.Op:
     """Return an operation that `check_ops` has passed."""
     match op:
         case UpsertNode():
-            vectors = [pb.Vector(name=name, values=values) for name, values in (op.vectors or {}).items()]
             return pb.Op(
                 upsert_node=pb.UpsertNode(
                     id=op.id,
                     label=op.label,
                     props=_encode(op.props),
                     has_vectors=op.vectors is not None and not op.keep_vectors,
-                    vectors=vectors,
+                    vectors=_vectors_to_pb(op.vectors),
                     if_absent=op.if_absent,
                     if_version=op.if_version,
                 )
@@ -97,6 +96,7 @@ def op_to_pb(op: Op) -> pb.Op:
                     dst=op.dst,
                     props=_encode(op.props),
                     if_version=op.if_version,
+                    vectors=_vectors_to_pb(op.vectors),
                 )
             )
         case DeleteNode():
@@ -111,7 +111,7 @@ def op_of_pb(message: pb.Op) -> Op:
     match kind:
         case "upsert_node":
             node = message.upsert_node
-            vectors = {each.name: list(each.values) for each in node.vectors}
+            vectors = _vectors_of_pb(node.vectors)
             return UpsertNode(
                 node.id,
                 node.label,
@@ -129,7 +129,7 @@ def op_of_pb(message: pb.Op) -> Op:
         case "merge_props":
             merged = message.merge_props
             names = {name: _optional(merged, name) for name in ("id", "src", "type", "dst", "if_version")}
-            return MergeProps(_props(merged.props), **names)
+            return MergeProps(_props(merged.props), **names, vectors=_vectors_of_pb(merged.vectors) or None)
         case "delete_node":
             return DeleteNode(message.delete_node.id, _optional(message.delete_node, "if_version"))
         case "delete_edge":
@@ -246,6 +246,14 @@ def _label_count_of_pb(count: pb.LabelCount) -> LabelCount:
 
 def _optional(message: Any, name: str) -> Any:
     return getattr(message, name) if message.HasField(name) else None
+
+
+def _vectors_to_pb(vectors: dict[str, list[float]] | None) -> list[pb.Vector]:
+    return [pb.Vector(name=name, values=values) for name, values in (vectors or {}).items()]
+
+
+def _vectors_of_pb(vectors: Iterable[pb.Vector]) -> dict[str, list[float]]:
+    return {each.name: list(each.values) for each in vectors}
 
 
 def _props(raw: bytes) -> Props:

@@ -67,7 +67,7 @@ class UpsertEdge(_Op, frozen=True, tag="upsert_edge"):
 
 
 class MergeProps(_Op, frozen=True, tag="merge_props"):
-    """Of a node (id), or of an edge (src, type, dst), which is there."""
+    """Of a node (id), or of an edge (src, type, dst), which is there. vectors: of a node; those of other names stay."""
 
     props: Props
     id: str | None = None
@@ -75,6 +75,7 @@ class MergeProps(_Op, frozen=True, tag="merge_props"):
     type: str | None = None
     dst: str | None = None
     if_version: int | None = None
+    vectors: dict[str, list[float]] | None = None
 
 
 class DeleteNode(_Op, frozen=True, tag="delete_node"):
@@ -119,6 +120,11 @@ def check_ops(ops: Sequence[Op]) -> None:
     for index, op in enumerate(ops):
         if fault := _fault_of(op):
             raise GraphInputError(f"ops[{index}]: {fault}")
+
+
+def merged(props: Props, changes: Props) -> Props:
+    """Return props after `merge_props`."""
+    return {key: value for key, value in {**props, **changes}.items() if value is not None or key not in changes}
 
 
 def fault_of_name(name: str) -> str:
@@ -167,11 +173,13 @@ def _fault_of(op: Op) -> str:
         edge = [op.src, op.type, op.dst]
         if (op.id is None) == (None in edge) or (op.id is not None and edge != [None] * 3):
             return "either id, or src, type and dst"
+        if op.vectors and op.id is None:
+            return "an edge has no vectors"
     if isinstance(op, UpsertNode | UpsertEdge) and op.if_absent and op.if_version is not None:
         return "if_absent and if_version contradict each other"
     if isinstance(op, UpsertNode) and op.keep_vectors and not op.vectors:
         return "keep_vectors is said with vectors"
-    if isinstance(op, UpsertNode) and op.vectors and (fault := _fault_of_vectors(op.vectors)):
+    if isinstance(op, UpsertNode | MergeProps) and op.vectors and (fault := _fault_of_vectors(op.vectors)):
         return fault
     return "" if isinstance(op, DeleteNode | DeleteEdge) else fault_of_json(op.props, PROPS_SIZE_BYTES_MAX)
 

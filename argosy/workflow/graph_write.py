@@ -20,12 +20,12 @@ import msgspec
 
 from argosy import crash_points
 from argosy.errors import EmbedderError, PayloadTooLargeError
-from argosy.graph.embedder import Embedder
-from argosy.graph.embedding import Made, made_of, texts_of, with_made
+from argosy.graph.embedding import Made, with_made
 from argosy.graph.facts import Source, WriteKey
 from argosy.graph.ops import decode_ops
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload
+from argosy.workflow.graph_vectors import make_vectors
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.mismatch import other_arguments
 from argosy.workflow.overruns import Overruns
@@ -82,24 +82,18 @@ class GraphWrite:
         graphs = journal.graphs()
         incarnation = await graphs.create(graph)
         made = None
-        if (embedder := graphs.lane.graphs.embedder) is not None and (made := await self._made(embedder, encoded)):
+        if (embedder := graphs.lane.graphs.embedder) is not None:
+            try:
+                made = await make_vectors(graphs.of(graph, incarnation), embedder, decode_ops(encoded))
+            except EmbedderError as error:
+                self._overruns.take(error)
+        if made is not None:
             self._check_size(len(encoded) + made.size_bytes, " with the vectors of their texts")
             crash_points.reach("graph_embedded")
         made_at_ms = int(journal.database_time_s() * 1000)
         intent = _Intent(incarnation, made_at_ms, msgspec.Raw(encoded), graph, made)
         journal.record(Event.STEP_INTENDED, self._key, outcome.encode(intent))
         return intent
-
-    async def _made(self, embedder: Embedder, ops: bytes) -> Made | None:
-        """Return vectors for operations, which are JSON; None when none of them needs one."""
-        texts = texts_of(decode_ops(ops), embedder.vector_name, embedder.text_length_max)
-        if not texts:
-            return None
-        try:
-            vectors = await embedder.embed(list(texts.values()))
-        except EmbedderError as error:
-            self._overruns.take(error)
-        return made_of(embedder.vector_name, dict(zip(texts, vectors, strict=True)))
 
     def _check_size(self, size_bytes: int, of: str) -> None:
         if size_bytes > (size_bytes_max := self._journal.bounds.value_size_bytes_max):

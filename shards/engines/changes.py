@@ -20,6 +20,7 @@ from argosy.graph.ops import (
     Props,
     UpsertEdge,
     UpsertNode,
+    merged,
 )
 from argosy.shards.engines.derived import Content, Derived, NodeChange
 from argosy.statements import load_statements
@@ -124,7 +125,9 @@ class Changes:
             number, label, old, _ = self._required(op, f"node {op.id!r}", "find_node", op.id)
             props = _merged(old, op, f"node {op.id!r}")
             self._run("update_node", label, props, *self._stamp, number)
-            self._note_node(NodeChange(number, op.id, Content(label, old), Content(label, props), None))
+            if op.vectors:
+                self._set_vectors(number, op.id, op.vectors)
+            self._note_node(NodeChange(number, op.id, Content(label, old), Content(label, props), op.vectors))
             return
         key = (op.src or "", op.type or "", op.dst or "")
         old, _ = self._required(op, named_edge(key), "find_edge", *key)
@@ -208,8 +211,7 @@ def _check_version(row: tuple[Any, ...] | None, asked: int | None, what: str) ->
 
 
 def _merged(old: bytes, op: MergeProps, what: str) -> bytes:
-    merged = {**_decode_props(old), **op.props}
-    props = encode_props({key: value for key, value in merged.items() if value is not None or key not in op.props})
+    props = encode_props(merged(_decode_props(old), op.props))
     if len(props) > PROPS_SIZE_BYTES_MAX:
         raise RefusedError(f"the props of {what} would have {len(props)} bytes, {PROPS_SIZE_BYTES_MAX} at the most")
     return props

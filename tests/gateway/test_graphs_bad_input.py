@@ -14,6 +14,7 @@ from tests.gateway.graph_shard import ShardOfTest, shard_served
 
 GRAPHS = "/v1/graphs"
 APPLY, QUERY, SEARCH, NEIGHBORS = (f"{GRAPHS}/g/{what}" for what in ("apply", "query", "search", "neighbors"))
+MERGED_EDGE = {"op": "merge_props", "src": "a", "type": "T", "dst": "b", "props": {}}
 NODE = {"op": "upsert_node", "id": "ada", "label": "Person"}
 
 
@@ -77,6 +78,8 @@ TABLE = [
     Bad("props over 1 MiB", 422, "invalid_graph_input", APPLY, ops(NODE | {"props": {"x": "y" * 2**20}}), "1048576"),
     Bad("a key with a space", 422, "invalid_request", APPLY, ops(NODE) | {"idempotency_key": "a b"}),
     Bad("a vector of nothing", 422, "invalid_graph_input", APPLY, ops(NODE | {"vectors": {"v": []}})),
+    Bad("no vectors to keep others with", 422, "invalid_graph_input", APPLY, ops(NODE | {"keep_vectors": True})),
+    Bad("an edge's vector", 422, "invalid_graph_input", APPLY, ops(MERGED_EDGE | {"vectors": {"v": [1]}})),
     Bad("no Cypher", 422, "invalid_cypher", QUERY, {"cypher": "MATCH (n RETURN n"}),
     Bad("an empty query", 422, "invalid_cypher", QUERY, {"cypher": ""}),
     Bad("a query that writes", 422, "invalid_cypher", QUERY, {"cypher": "CREATE (n:Person {id: 'eve'})"}),

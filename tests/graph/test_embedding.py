@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from argosy.graph.embedding import Made, made_of, texts_of, with_made
-from argosy.graph.ops import DeleteEdge, DeleteNode, Op, UpsertEdge, UpsertNode, check_ops
+from argosy.graph.embedding import Made, Text, ids_of_merged, made_of, texts_of, with_made
+from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, UpsertEdge, UpsertNode, check_ops
 
 MANY = {f"v{number}": [1.0] for number in range(8)}
 ADA = UpsertNode("ada", "Person", {"name": "Ada", "born": 1815, "of": ["日本", {"in": "London"}]})
@@ -52,6 +52,33 @@ def test_a_node_s_other_vectors_are_as_they_would_be(given: Any, then: Any) -> N
 
 
 def test_of_the_operations_on_a_node_the_last_one_counts() -> None:
-    ops = [ADA, UpsertNode("bob", "Person"), UpsertNode("ada", "Robot"), DeleteNode("bob")]
+    ops: list[Op] = [ADA, UpsertNode("bob", "Person"), UpsertNode("ada", "Robot"), DeleteNode("bob")]
 
     assert texts_of(ops, "text", 100) == {2: "Robot ada\n"}
+
+
+def test_a_node_whose_text_changes_gets_a_vector_of_the_text_that_it_then_has() -> None:
+    there = [Text("bob", "Person", {"is": "sailor", "in": "Rome"}), Text("cy", "Person", {"is": "sailor"})]
+    ops: list[Op] = [
+        MergeProps({"is": None, "at": "sea"}, "bob"),
+        MergeProps({"seen": 7}, "cy"),
+        MergeProps({"is": "here"}, "nobody"),
+        MergeProps({"since": "always"}, src="bob", type="KNOWS", dst="cy"),
+    ]
+
+    assert ids_of_merged(ops) == ["bob", "cy", "nobody"]
+    assert texts_of(ops, "text", 100, there) == {0: "Person bob\nRome\nsea"}
+
+
+def test_what_a_batch_makes_itself_is_not_asked_for() -> None:
+    ops: list[Op] = [ADA, MergeProps({"name": "Augusta"}, "ada"), DeleteNode("bob"), MergeProps({"a": "b"}, "bob")]
+
+    assert ids_of_merged(ops) == []
+    assert texts_of(ops, "text", 100) == {1: "Person ada\nAugusta\n日本\nLondon"}
+    assert after(*ops)[:2] == [ADA, MergeProps({"name": "Augusta"}, "ada", vectors={"text": [2.0, 0.5]})]
+
+
+def test_a_vector_that_is_brought_is_not_made() -> None:
+    brought = MergeProps({"name": "Augusta"}, "ada", vectors={"text": [7.0]})
+
+    assert after(ADA, brought) == [ADA, brought]

@@ -56,7 +56,7 @@ ops = st.one_of(
     st.builds(UpsertNode, names, names, props, some_vectors, if_version=versions, keep_vectors=st.just(True)),
     st.builds(UpsertEdge, names, names, names, props, st.just(False), versions),
     st.builds(UpsertEdge, names, names, names, props, st.just(True)),
-    st.builds(MergeProps, props, names, if_version=versions),
+    st.builds(MergeProps, props, names, if_version=versions, vectors=st.none() | some_vectors),
     st.builds(MergeProps, props, st.none(), names, names, names, versions),
     st.builds(DeleteNode, names, versions),
     st.builds(DeleteEdge, names, names, names, versions),

@@ -57,6 +57,8 @@ def test_a_node_keeps_its_other_vectors_where_that_is_said(engine: Engine, ref: 
 
     apply(engine, ref, UpsertNode("ada", "Person", vectors={"e": [-1, 0]}, keep_vectors=True))
     assert nearest(engine, ref, 1, 0) == ["bob", "ada"]
+    apply(engine, ref, MergeProps({"born": 1815}, "bob", vectors={"e": [-1, 0.5]}), MergeProps({}, "ada"))
+    assert nearest(engine, ref, 0, 1) == ["bob", "ada"]
     apply(engine, ref, UpsertNode("ada", "Person", vectors={"f": [3]}))
     assert nearest(engine, ref, 1, 0) == ["bob"]
 
@@ -65,10 +67,10 @@ def test_a_node_has_no_more_vectors_than_it_may_however_they_come(engine: Engine
     apply(engine, ref, UpsertNode("ada", "Person", vectors={f"v{number}": [1.0] for number in range(VECTORS_MAX)}))
     more = UpsertNode("ada", "Robot", vectors={"one more": [1.0]}, keep_vectors=True)
 
-    refused = apply(engine, ref, more)
+    refused = [apply(engine, ref, each) for each in (more, MergeProps({}, "ada", vectors={"one more": [1.0]}))]
     replaced = apply(engine, ref, UpsertNode("ada", "Robot", vectors={"v0": [2.0]}, keep_vectors=True))
 
-    assert (refused.version, refused.reason) == (0, "node 'ada' would have 9 vectors, 8 at the most")
+    assert [each.reason for each in refused] == ["node 'ada' would have 9 vectors, 8 at the most"] * 2
     assert replaced.version == 2
 
 

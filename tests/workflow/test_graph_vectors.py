@@ -91,6 +91,21 @@ async def test_a_turn_that_ends_before_its_write_is_recorded_has_the_vectors_mad
     assert len(model.texts) == 2
 
 
+async def test_a_node_whose_text_is_changed_gets_a_vector_of_what_it_then_says() -> None:
+    async def flow(ctx: Context) -> Any:
+        people = ctx.graph()
+        await people.upsert_nodes([ADA])
+        await people.merge_props("ada", {"is": "sailor"})
+        await people.merge_props("ada", {"seen": 7})
+
+    model = Model()
+    graphs = graphs_with(model)
+    await run(flow, None, journal(graphs))
+
+    assert model.texts == ["Person ada\nphysician", "Person ada\nsailor"]
+    assert ["vectors" in msgspec.json.decode(ops)[0] for _, ops, *_ in graphs.sent] == [True, True, False]
+
+
 async def test_what_has_no_text_asks_for_no_vector() -> None:
     async def forget(ctx: Context) -> Any:
         return await ctx.graph().delete("ada")
@@ -120,7 +135,9 @@ async def test_a_model_that_fails_is_asked_a_few_times_however_often_the_turn_be
 
     def fail(texts: list[str]) -> Any:
         calls.append(texts)
-        return None if is_wrong else {}["model"]
+        if is_wrong:
+            return None
+        raise KeyError("model")
 
     graphs = graphs_with(fail)
     told = journal(graphs)
