@@ -6,6 +6,10 @@ Rules:
   row, and a shard that has the graph otherwise, or not at all, refuses it with WrongOwnerError. Then the row is read
   again, once, and if it has changed the call is made again.
 - With an embedder, a search by text is one by the text's vector, too (argosy/graph/bound.py).
+- A creation asks Postgres always: its answer is recorded by turns as the life that they write to, and a remembered row
+  may be of one that others have ended.
+- While Postgres is away nobody knows that a life is over: a call that is for another life than the remembered one may
+  be made again (StoreUnavailableError).
 - A row is no right: whoever asks has been found to be of the tenant before.
 """
 
@@ -89,10 +93,6 @@ class Graphs:
         name = _checked(tenant, graph)
         if ttl_s is not None and not TTL_S_MIN <= ttl_s <= TTL_S_MAX:
             raise GraphInputError(f"a graph's ttl_s is {TTL_S_MIN:g} to {TTL_S_MAX:g} seconds, not {ttl_s:g}")
-        now_s = self._clock.monotonic_s()
-        known, extended = self._rows.fresh(name, now_s), self._extended.fresh(name, now_s)
-        if known is not None and (ttl_s is None or (extended is not None and extended.ref == known.ref)):
-            return known
         until_s = self._clock.monotonic_s() + self.timeout_s
         for _ in range(_ROUNDS_MAX):
             row = await self._directory.find(*name) or await self._add(name, GraphRowState.CREATING, session_id, ttl_s)
@@ -103,9 +103,7 @@ class Graphs:
             if row.state is GraphRowState.DROPPING:
                 await self._lives.end(row, until_s)
             elif row.state is GraphRowState.ACTIVE:
-                if ttl_s is not None:
-                    await self._directory.extend(row, ttl_s)
-                    self._extended.put(row, self._clock.monotonic_s())
+                await self._extend(row, ttl_s)
                 return self._keep(row)
             elif (active := await self._lives.begin(row, until_s)) is not None:
                 return self._keep(active)
@@ -113,12 +111,7 @@ class Graphs:
 
     async def find(self, tenant: str, graph: str) -> GraphRow:
         """Return the graph of this name. Raises GraphNotFoundError."""
-        name = GraphName(tenant, graph)
-        row = self._rows.fresh(name, self._clock.monotonic_s())
-        if row is not None:
-            _IN_MEMORY.inc()
-            return row
-        return await self._read(name, self._clock.monotonic_s() + self.timeout_s)
+        return await self._find(GraphName(tenant, graph), self._clock.monotonic_s() + self.timeout_s, None)
 
     async def list(self, tenant: str, after: str, limit: int) -> builtins.list[GraphRow]:
         """Return at most `limit` graphs of a tenant after a name, in the order of the bytes of their names."""
@@ -177,22 +170,17 @@ class Graphs:
         """
         until_s = self._clock.monotonic_s() + (self.timeout_s if deadline_s is None else deadline_s)
         # What consumes a stream is done once, so its row must not be old.
-        row = await (self._read(name, until_s) if again is Again.NEVER else self.find(*name))
-        if incarnation not in (None, row.incarnation):
-            row = await self._read(name, until_s)  # the remembered one may be older than the one that is meant
-            if row.incarnation != incarnation:
-                raise _not_found(name)
+        find = self._read if again is Again.NEVER else self._find
+        row = await find(name, until_s, incarnation)
         try:
             return await self._ask(row, work, again, until_s)
         except WrongOwnerError:
             if again is Again.NEVER:
                 raise
             _AGAIN.inc()
-            now = await self._read(name, until_s)
+            now = await self._read(name, until_s, incarnation)
             if (now.ref, now.shard) == (row.ref, row.shard):
                 raise
-            if incarnation not in (None, now.incarnation):
-                raise _not_found(name) from None
         return await self._ask(now, work, again, until_s)
 
     async def _ask(
@@ -208,26 +196,40 @@ class Graphs:
     async def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph."""
         until_s = self._clock.monotonic_s() + deadline_s
-        row = await self._read(name, until_s)
+        row = await self._read(name, until_s, None)
         line = await self._members.line(row.shard)
         async for each in line.transport.export(row.ref, deadline_s=until_s - self._clock.monotonic_s()):
             yield each
 
-    async def _read(self, name: GraphName, until_s: float) -> GraphRow:
-        """Return the graph's row from Postgres; while that is away, the remembered one, however old."""
+    async def _find(self, name: GraphName, until_s: float, incarnation: uuid.UUID | None) -> GraphRow:
+        """Return the graph's row. Raises GraphNotFoundError, also when it is of another incarnation than this."""
+        row = self._rows.fresh(name, self._clock.monotonic_s())
+        if row is None or incarnation not in (None, row.incarnation):
+            return await self._read(name, until_s, incarnation)
+        _IN_MEMORY.inc()
+        return row
+
+    async def _read(self, name: GraphName, until_s: float, incarnation: uuid.UUID | None) -> GraphRow:
+        """Return the graph's row from Postgres; while that is away, the remembered one, however old. Raises as _find,
+        and StoreUnavailableError when none of this incarnation is remembered.
+        """
         _IN_POSTGRES.inc()
         try:
             row = await self._directory.find(*_checked(*name))
             if row is not None and row.state is GraphRowState.CREATING:
                 row = await self._lives.begin(row, until_s)
         except StoreUnavailableError:
-            if (known := self._rows.any(name)) is None:
+            known = self._rows.any(name)
+            if known is None or incarnation not in (None, known.incarnation):
                 raise
             return known
         if row is None or row.state is not GraphRowState.ACTIVE:
             self._rows.forget(name)
             raise _not_found(name)
-        return self._keep(row)
+        self._keep(row)
+        if incarnation not in (None, row.incarnation):
+            raise _not_found(name)
+        return row
 
     async def _add(
         self, name: GraphName, state: GraphRowState, session_id: uuid.UUID | None, ttl_s: float | None
@@ -248,6 +250,13 @@ class Graphs:
         if row is None:
             await self._members.refresh()
         return row
+
+    async def _extend(self, row: GraphRow, ttl_s: float | None) -> None:
+        """Let the life of a graph begin anew, unless it has just now."""
+        extended = self._extended.fresh(GraphName(row.tenant, row.graph), self._clock.monotonic_s())
+        if ttl_s is not None and (extended is None or extended.ref != row.ref):
+            await self._directory.extend(row, ttl_s)
+            self._extended.put(row, self._clock.monotonic_s())
 
     def _keep(self, row: GraphRow) -> GraphRow:
         self._rows.put(row, self._clock.monotonic_s())

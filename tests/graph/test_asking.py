@@ -14,6 +14,7 @@ from argosy.errors import (
     SettingError,
     ShardBusyError,
     ShardUnavailableError,
+    StoreUnavailableError,
 )
 from argosy.graph.facts import WriteKey
 from argosy.graph.graphs import Graphs
@@ -103,6 +104,31 @@ async def test_graphs_that_are_known_are_read_while_postgres_is_away(
     await proxy.refuse()
 
     assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+    await pool.close()
+    await proxy.close()
+
+
+async def test_while_postgres_is_away_another_life_than_the_remembered_one_may_be_there(
+    open_gateway: OpenGateway, shards: MemoryShards, settings: Settings, graph_dsn: str
+) -> None:
+    """A write that was recorded for it is sent again later, then, and not given up."""
+    proxy = PostgresProxy(graph_dsn)
+    await proxy.allow()
+    pool = Pool(proxy.dsn, 2, 1.0)
+    stale = Graphs(
+        Directory(pool), Members(Directory(pool), shards.connect, settings, HandClock()), settings, HandClock()
+    )
+    other = await open_gateway()
+    await stale.create("acme", "crm")
+    await other.drop("acme", "crm")
+    meant = stale.of("acme", "crm", (await other.create("acme", "crm")).incarnation)
+
+    await proxy.refuse()
+    with pytest.raises(StoreUnavailableError):
+        await meant.apply([ADA], key=KEY)
+    await proxy.allow()
+
+    assert (await meant.apply([ADA], key=KEY)).version == 1
     await pool.close()
     await proxy.close()
 

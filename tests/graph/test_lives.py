@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from argosy import Context
 from argosy.config import Settings
 from argosy.errors import GraphInputError, GraphNotFoundError, ShardUnavailableError
+from argosy.graph.facts import own_graph_of
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
@@ -18,6 +20,8 @@ from argosy.store.pool import connect
 from tests.graph.conftest import OpenGateway
 from tests.graph.memory_shards import Fault, MemoryShards
 from tests.harness.hand_clock import HandClock
+from tests.workflow.list_journal import ListJournal
+from tests.workflow.running import run
 
 ADA = UpsertNode(id="ada", label="Person")
 
@@ -109,6 +113,36 @@ async def test_a_graph_made_again_stays_empty_whatever_comes_late(
 
     assert await stale.of("acme", "crm").get_nodes(["ada"]) == [None], "the stale row was read again"
     assert len(shards.files_of("acme", "crm")) == 1
+
+
+@pytest.mark.parametrize("ttl_s", [None, 600.0], ids=["for ever", "for a time"])
+async def test_a_creation_after_a_drop_elsewhere_makes_a_graph_whatever_is_remembered(
+    open_gateway: OpenGateway, shards: MemoryShards, ttl_s: float | None
+) -> None:
+    stale, other = await open_gateway(), await open_gateway()
+    for _ in range(2):
+        former = await stale.create("acme", "crm", ttl_s=ttl_s)
+    await other.drop("acme", "crm")
+
+    row = await stale.create("acme", "crm", ttl_s=ttl_s)
+
+    assert row.incarnation != former.incarnation
+    assert [file.ref for file in shards.files_of("acme", "crm")] == [row.ref]
+    assert (await stale.of("acme", "crm", row.incarnation).apply([ADA])).version == 1
+
+
+async def test_a_turn_s_first_write_after_a_drop_elsewhere_is_to_a_new_graph(open_gateway: OpenGateway) -> None:
+    async def remember(ctx: Context) -> Any:
+        return [await ctx.graph(name).upsert_nodes([{"id": "ada", "label": "Person"}]) for name in ("crm", None)]
+
+    worker, gateway = await open_gateway(), await open_gateway()
+    first, second = ListJournal(), ListJournal()
+    first.shards = second.shards = worker
+    assert await run(remember, None, first) == [1, 1]
+    for name in ("crm", own_graph_of("default", first.session)):
+        await gateway.drop("default", name)
+
+    assert await run(remember, None, second) == [1, 1]
 
 
 async def test_a_creator_that_wakes_up_after_a_drop_makes_nothing_of_the_former_life(
