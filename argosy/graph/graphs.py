@@ -1,15 +1,12 @@
 """The client of the graph plane: graphs by tenant and name, on whichever shard they are.
 
 Rules:
-- Where a graph is says the directory in Postgres; a row of it is remembered for GRAPH_CACHE_S. While Postgres is away
-  a remembered row goes on being used. That is safe at any age: a call carries the incarnation and generation of the
-  row, and a shard that has the graph otherwise, or not at all, refuses it with WrongOwnerError. Then the row is read
-  again, once, and if it has changed the call is made again.
+- Where a graph is says the directory in Postgres, whose rows are remembered (argosy/graph/lookup.py). That is safe at
+  any age: a call carries the incarnation and generation of the row, and a shard that has the graph otherwise, or not at
+  all, refuses it with WrongOwnerError. Then the row is read again, once, and if it has changed the call is made again.
 - With an embedder, a search by text is one by the text's vector, too (argosy/graph/bound.py).
 - A creation asks Postgres always: its answer is recorded by turns as the life that they write to, and a remembered row
   may be of one that others have ended.
-- While Postgres is away nobody knows that a life is over: a call that is for another life than the remembered one may
-  be made again (StoreUnavailableError).
 - A row is no right: whoever asks has been found to be of the tenant before.
 """
 
@@ -25,20 +22,19 @@ from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import (
     GraphInputError,
-    GraphNotFoundError,
     SettingError,
     ShardUnavailableError,
-    StoreUnavailableError,
     UnavailableError,
     WrongOwnerError,
 )
-from argosy.graph import ops
 from argosy.graph.bound import BoundGraph
 from argosy.graph.embedder import Embedder
 from argosy.graph.facts import GraphName, GraphRef
 from argosy.graph.line import Again
 from argosy.graph.lives import Lives
+from argosy.graph.lookup import Lookup, not_found
 from argosy.graph.members import Members
+from argosy.graph.names import checked
 from argosy.graph.placement import place
 from argosy.graph.row_cache import RowCache
 from argosy.graph.seed import Seed
@@ -53,8 +49,6 @@ TTL_S_MAX: Final = 10 * 366 * 86_400.0
 _ROUNDS_MAX: Final = 5  # of a creation that meets others who drop and create the same name
 _EXTENDED_S: Final = TTL_S_MIN / 20  # a life is not begun anew by one process more often than this
 _RESTORE_S: Final = 86_400.0  # a copy that was not restored within this is dropped
-_IN_MEMORY: Final = telemetry.GRAPH_LOOKUPS.labels(where="memory")
-_IN_POSTGRES: Final = telemetry.GRAPH_LOOKUPS.labels(where="postgres")
 _AGAIN: Final = telemetry.GRAPH_LOOKUPS.labels(where="again")
 
 
@@ -73,7 +67,7 @@ class Graphs:
         self._directory = directory
         self._members = members
         self._lives = Lives(directory, members)
-        self._rows = RowCache(settings.graph_cache_max, settings.graph_cache_s)
+        self._lookup = Lookup(directory, self._lives, settings, clock)
         self._extended = RowCache(settings.graph_cache_max, _EXTENDED_S)
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
@@ -90,7 +84,7 @@ class Graphs:
         session_id: of the session that a new one goes with. ttl_s: how long a new one lives when nobody asks for it in
         this way any more; it begins anew, within a tenth, whenever somebody does. None: as long as it is not dropped.
         """
-        name = _checked(tenant, graph)
+        name = checked(tenant, graph)
         if ttl_s is not None and not TTL_S_MIN <= ttl_s <= TTL_S_MAX:
             raise GraphInputError(f"a graph's ttl_s is {TTL_S_MIN:g} to {TTL_S_MAX:g} seconds, not {ttl_s:g}")
         until_s = self._clock.monotonic_s() + self.timeout_s
@@ -104,14 +98,14 @@ class Graphs:
                 await self._lives.end(row, until_s)
             elif row.state is GraphRowState.ACTIVE:
                 await self._extend(row, ttl_s)
-                return self._keep(row)
+                return self._lookup.keep(row)
             elif (active := await self._lives.begin(row, until_s)) is not None:
-                return self._keep(active)
+                return self._lookup.keep(active)
         raise UnavailableError(f"graph {graph!r} is being created and dropped by others")
 
     async def find(self, tenant: str, graph: str) -> GraphRow:
         """Return the graph of this name. Raises GraphNotFoundError."""
-        return await self._find(GraphName(tenant, graph), self._clock.monotonic_s() + self.timeout_s, None)
+        return await self._lookup.find(GraphName(tenant, graph), self._clock.monotonic_s() + self.timeout_s)
 
     async def list(self, tenant: str, after: str, limit: int) -> builtins.list[GraphRow]:
         """Return at most `limit` graphs of a tenant after a name, in the order of the bytes of their names."""
@@ -123,16 +117,16 @@ class Graphs:
         From its first moment on nobody finds it. Raises ShardUnavailableError when its shard does not answer: then its
         data go when the shard is back, and the name is free again.
         """
-        name = _checked(tenant, graph)
+        name = checked(tenant, graph)
         row = await self._directory.mark_dropped(*name)
-        self._rows.forget(name)
+        self._lookup.forget(name)
         if row is None:
-            raise _not_found(name)
+            raise not_found(name)
         await self._lives.end(row, self._clock.monotonic_s() + self.timeout_s)
 
     async def restore(self, tenant: str, graph: str, lines: AsyncIterator[bytes], *, deadline_s: float) -> GraphRow:
         """Make a graph of what `export` gave. Raises GraphInputError when the name is taken, or the copy not whole."""
-        name = _checked(tenant, graph)
+        name = checked(tenant, graph)
         row = await self._add(name, GraphRowState.RESTORING, None, _RESTORE_S)
         if row is None:
             raise GraphInputError(f"there is a graph {graph!r}, or a part of one: drop it before a copy takes its name")
@@ -146,7 +140,7 @@ class Graphs:
             raise
         if active is None:
             raise GraphInputError(f"graph {graph!r} was dropped while a copy was restored to it")
-        return self._keep(active)
+        return self._lookup.keep(active)
 
     def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
         """Return the graph of this name, to be asked. It is looked up with each call.
@@ -170,7 +164,7 @@ class Graphs:
         """
         until_s = self._clock.monotonic_s() + (self.timeout_s if deadline_s is None else deadline_s)
         # What consumes a stream is done once, so its row must not be old.
-        find = self._read if again is Again.NEVER else self._find
+        find = self._lookup.read if again is Again.NEVER else self._lookup.find
         row = await find(name, until_s, incarnation)
         try:
             return await self._ask(row, work, again, until_s)
@@ -178,7 +172,7 @@ class Graphs:
             if again is Again.NEVER:
                 raise
             _AGAIN.inc()
-            now = await self._read(name, until_s, incarnation)
+            now = await self._lookup.read(name, until_s, incarnation)
             if (now.ref, now.shard) == (row.ref, row.shard):
                 raise
         return await self._ask(now, work, again, until_s)
@@ -196,40 +190,10 @@ class Graphs:
     async def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph."""
         until_s = self._clock.monotonic_s() + deadline_s
-        row = await self._read(name, until_s, None)
+        row = await self._lookup.read(name, until_s)
         line = await self._members.line(row.shard)
         async for each in line.transport.export(row.ref, deadline_s=until_s - self._clock.monotonic_s()):
             yield each
-
-    async def _find(self, name: GraphName, until_s: float, incarnation: uuid.UUID | None) -> GraphRow:
-        """Return the graph's row. Raises GraphNotFoundError, also when it is of another incarnation than this."""
-        row = self._rows.fresh(name, self._clock.monotonic_s())
-        if row is None or incarnation not in (None, row.incarnation):
-            return await self._read(name, until_s, incarnation)
-        _IN_MEMORY.inc()
-        return row
-
-    async def _read(self, name: GraphName, until_s: float, incarnation: uuid.UUID | None) -> GraphRow:
-        """Return the graph's row from Postgres; while that is away, the remembered one, however old. Raises as _find,
-        and StoreUnavailableError when none of this incarnation is remembered.
-        """
-        _IN_POSTGRES.inc()
-        try:
-            row = await self._directory.find(*_checked(*name))
-            if row is not None and row.state is GraphRowState.CREATING:
-                row = await self._lives.begin(row, until_s)
-        except StoreUnavailableError:
-            known = self._rows.any(name)
-            if known is None or incarnation not in (None, known.incarnation):
-                raise
-            return known
-        if row is None or row.state is not GraphRowState.ACTIVE:
-            self._rows.forget(name)
-            raise _not_found(name)
-        self._keep(row)
-        if incarnation not in (None, row.incarnation):
-            raise _not_found(name)
-        return row
 
     async def _add(
         self, name: GraphName, state: GraphRowState, session_id: uuid.UUID | None, ttl_s: float | None
@@ -257,10 +221,6 @@ class Graphs:
         if ttl_s is not None and (extended is None or extended.ref != row.ref):
             await self._directory.extend(row, ttl_s)
             self._extended.put(row, self._clock.monotonic_s())
-
-    def _keep(self, row: GraphRow) -> GraphRow:
-        self._rows.put(row, self._clock.monotonic_s())
-        return row
 
 
 @asynccontextmanager
@@ -290,15 +250,3 @@ async def open_graphs(
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await members.close()
-
-
-def _checked(tenant: str, graph: str) -> GraphName:
-    """Return the name. Raises GraphInputError when no graph can have it."""
-    for what, name in (("tenant", tenant), ("graph", graph)):
-        if fault := ops.fault_of_name(name):
-            raise GraphInputError(f"the name of a {what} {fault}")
-    return GraphName(tenant, graph)
-
-
-def _not_found(name: GraphName) -> GraphNotFoundError:
-    return GraphNotFoundError(f"there is no graph {name.graph!r}")
