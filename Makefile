@@ -10,6 +10,8 @@
 # make check   format, lint, types
 PYTHON ?= python3
 JOBS ?= 2
+# Every process of a test would compile all of Argosy anew: a third of what starting it costs.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 JARS := from argosy.config import default_data_dir; from argosy.local.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import subprocess
@@ -22,6 +23,20 @@ from argosy.local.postgres import EmbeddedPostgres
 # Brokers of tests are young: with Java's quick compiler alone they start sooner.
 # Only once they are warm would they need less CPU without it.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector passes over what was collected here: modules and thousands of tests, all kept to the end.
+
+    Otherwise a test that calls for a collection, or looks at everything that is left, would take seconds.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """What pytest and its plugins do from here on may look at everything again."""
+    gc.unfreeze()
 
 
 def find_postgres_15() -> Path | None:
