@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import fresh_database, open_folder
 from tests.console.browser import Browser, Console
+from tests.harness.fixtures import prepared
 from tests.harness.fleet import Fleet
 
 
@@ -16,15 +17,12 @@ from tests.harness.fleet import Fleet
 def fleet(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A gateway and a worker on the Postgres log."""
     workflows = str(Path(__file__).with_name("workflows.py"))
-    with fresh_database(postgres_dsn) as dsn:
-        fleet = Fleet(tmp_path_factory.mktemp("console"), dsn, "", 4, ARGOSY_WORKFLOWS=workflows)
-        try:
-            fleet.prepare()
-            fleet.start()
-            yield fleet
-        finally:
-            print(fleet.logs())  # shown when a test fails
-            fleet.stop()
+    with (
+        fresh_database(postgres_dsn) as dsn,
+        prepared(Fleet(tmp_path_factory.mktemp("console"), dsn, "", 4, ARGOSY_WORKFLOWS=workflows)) as fleet,
+    ):
+        fleet.start()
+        yield fleet
 
 
 @pytest.fixture

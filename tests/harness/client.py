@@ -37,11 +37,13 @@ class Reply:
 class Client:
     """Posts, signals and reads through a gateway, or several in turn, and judges the run at its end.
 
-    is_retrying: calls are made as through a load balancer that tries another gateway once.
+    is_retrying: calls are made as through a load balancer that tries another gateway once. tenant: whose calls these
+    are, where gateways believe that.
     """
 
-    def __init__(self, url: str, sink: Sink, *more_urls: str, is_retrying: bool = False) -> None:
+    def __init__(self, url: str, sink: Sink, *more_urls: str, is_retrying: bool = False, tenant: str = "") -> None:
         self._http = Balancer([url, *more_urls], is_retrying=is_retrying)
+        self._tenant = tenant
         self.sink = sink
         self.requests: list[Request] = []
         self.signals: list[SignalSent] = []
@@ -56,7 +58,8 @@ class Client:
 
     async def request(self, method: str, path: str, content: str = "", **headers: str) -> Reply:
         """One request, as it is. headers: names with _ for -. Raises OSError when no answer comes."""
-        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items() if value)
+        given = {"x_argosy_tenant": self._tenant, **headers}
+        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in given.items() if value)
         async with asyncio.timeout(_ANSWERED_WITHIN_S):
             return Reply(*await self._http.request(method, path, content.encode(), lines))
 

@@ -1,5 +1,6 @@
 """Fixtures of the tests that run real fleets: `from tests.harness.fixtures import *` in a conftest."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,17 @@ from tests.harness.effects import Latch
 from tests.harness.fleet import Fleet
 
 __all__ = ["client", "eligible_s", "fleet", "idle_fleet", "latch", "log_name", "partitions", "settings", "sink"]
+
+
+@contextlib.contextmanager
+def prepared(fleet: Fleet) -> Iterator[Fleet]:
+    """Its database and topic are ready, no process runs yet; ended afterwards."""
+    try:
+        fleet.prepare()
+        yield fleet
+    finally:
+        print(fleet.logs())  # shown when the test fails
+        fleet.stop()
 
 
 @pytest.fixture(params=["kafka", "postgres"])
@@ -62,12 +74,8 @@ def idle_fleet(
     """Database and topic are ready, no process runs yet."""
     bootstrap = str(request.getfixturevalue("broker")) if log_name == "kafka" else ""
     fleet = Fleet(tmp_path / "fleet", database, bootstrap, partitions, eligible_s=eligible_s, **settings)
-    try:
-        fleet.prepare()
+    with prepared(fleet):
         yield fleet
-    finally:
-        print(fleet.logs())  # shown when the test fails
-        fleet.stop()
 
 
 @pytest.fixture

@@ -2,20 +2,41 @@
 
 import asyncio
 import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.checker.sink import Sink
+from tests.conftest import fresh_database
 from tests.harness.client import Client
+from tests.harness.fixtures import prepared
 from tests.harness.fleet import Fleet
 
 
+@pytest.fixture(scope="module", params=["kafka", "postgres"])
+def running(
+    request: pytest.FixtureRequest, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    """A gateway and a worker for all tests of this file, on each log: each test is a tenant of its own."""
+    bootstrap = str(request.getfixturevalue("broker")) if request.param == "kafka" else ""
+    with (
+        fresh_database(postgres_dsn) as dsn,
+        prepared(Fleet(tmp_path_factory.mktemp("fleet"), dsn, bootstrap, ALLOW_TENANT_HEADER="1")) as fleet,
+    ):
+        fleet.start()
+        yield fleet
+
+
 @pytest.fixture
-def running(fleet: Fleet) -> Fleet:
-    fleet.worker()
-    return fleet
+async def client(running: Fleet, sink: Sink) -> AsyncIterator[Client]:
+    client = Client(running.url, sink, tenant=f"t-{uuid.uuid4().hex[:12]}")
+    yield client
+    await client.close()
+    print(running.logs())  # shown when the test fails
 
 
-async def test_a_turn_is_accepted_executed_and_can_be_read(running: Fleet, client: Client) -> None:
+async def test_a_turn_is_accepted_executed_and_can_be_read(client: Client) -> None:
     turn = await client.post("session", "steps", effects=3, n=3)
 
     ended = (await client.until_status([turn]))[turn]
@@ -26,7 +47,7 @@ async def test_a_turn_is_accepted_executed_and_can_be_read(running: Fleet, clien
     await client.judge()
 
 
-async def test_every_kind_of_step_and_wait_completes(running: Fleet, client: Client) -> None:
+async def test_every_kind_of_step_and_wait_completes(client: Client) -> None:
     turns = [
         await client.post("a", "stumbles", effects=1, fail_times=2),
         await client.post("b", "threads", effects=1),
@@ -41,7 +62,7 @@ async def test_every_kind_of_step_and_wait_completes(running: Fleet, client: Cli
     await client.judge()
 
 
-async def test_a_failed_try_and_its_retry_are_one_step_with_two_attempts(running: Fleet, client: Client) -> None:
+async def test_a_failed_try_and_its_retry_are_one_step_with_two_attempts(client: Client) -> None:
     turn = await client.post("session", "stumbles", effects=1, fail_times=1)
 
     ended = (await client.until_status([turn]))[turn]
@@ -51,7 +72,7 @@ async def test_a_failed_try_and_its_retry_are_one_step_with_two_attempts(running
     assert len(keys) == 1
 
 
-async def test_a_turn_that_gave_up_on_a_slow_step_can_still_be_suspended(running: Fleet, client: Client) -> None:
+async def test_a_turn_that_gave_up_on_a_slow_step_can_still_be_suspended(client: Client) -> None:
     turn = await client.post("session", "gives_up", effects=1)
     await client.until_status([turn], {"suspended"})
 
@@ -61,7 +82,7 @@ async def test_a_turn_that_gave_up_on_a_slow_step_can_still_be_suspended(running
     assert ended["result"] == {"word": "go on"}
 
 
-async def test_a_signal_sent_before_anybody_waits_for_it_is_kept(running: Fleet, client: Client) -> None:
+async def test_a_signal_sent_before_anybody_waits_for_it_is_kept(client: Client) -> None:
     """F25."""
     before = await client.post("session", "dawdles", effects=1, step_s=0.5)
     turn = await client.post("session", "waits", effects=2)
@@ -74,7 +95,7 @@ async def test_a_signal_sent_before_anybody_waits_for_it_is_kept(running: Fleet,
     await client.judge()
 
 
-async def test_a_signal_sent_twice_is_one_signal(running: Fleet, client: Client) -> None:
+async def test_a_signal_sent_twice_is_one_signal(client: Client) -> None:
     """F27."""
     turn = await client.post("session", "waits", effects=2, signals=2)
     await client.until_status([turn], {"suspended"})
@@ -90,7 +111,7 @@ async def test_a_signal_sent_twice_is_one_signal(running: Fleet, client: Client)
 
 
 async def test_two_signals_of_different_senders_arrive_in_the_order_in_which_they_were_sent(
-    running: Fleet, client: Client
+    client: Client,
 ) -> None:
     turn = await client.post("session", "waits", effects=2, signals=3)
 
@@ -102,7 +123,7 @@ async def test_two_signals_of_different_senders_arrive_in_the_order_in_which_the
     await client.judge()
 
 
-async def test_a_suspended_turn_holds_its_session_and_no_other(running: Fleet, client: Client) -> None:
+async def test_a_suspended_turn_holds_its_session_and_no_other(client: Client) -> None:
     held = await client.post("held", "waits", effects=2)
     behind = await client.post("held", "steps", effects=1, n=1)
     free = await client.post("free", "steps", effects=1, n=1)
@@ -116,7 +137,7 @@ async def test_a_suspended_turn_holds_its_session_and_no_other(running: Fleet, c
     await client.judge()
 
 
-async def test_a_wait_that_nobody_answers_fails_its_turn_in_time(running: Fleet, client: Client) -> None:
+async def test_a_wait_that_nobody_answers_fails_its_turn_in_time(client: Client) -> None:
     turn = await client.post("session", "waits", timeout_s=0.3)
 
     ended = (await client.until_status([turn]))[turn]
@@ -125,7 +146,7 @@ async def test_a_wait_that_nobody_answers_fails_its_turn_in_time(running: Fleet,
     await client.judge()
 
 
-async def test_a_cancel_that_races_the_end_leaves_one_ending(running: Fleet, client: Client) -> None:
+async def test_a_cancel_that_races_the_end_leaves_one_ending(client: Client) -> None:
     """F30."""
     turns = [await client.post(f"session-{number}", "steps", n=2) for number in range(40)]
 
@@ -136,7 +157,7 @@ async def test_a_cancel_that_races_the_end_leaves_one_ending(running: Fleet, cli
     await client.judge()
 
 
-async def test_running_suspended_and_queued_turns_can_be_cancelled(running: Fleet, client: Client) -> None:
+async def test_running_suspended_and_queued_turns_can_be_cancelled(client: Client) -> None:
     slow = await client.post("slow", "dawdles", step_s=30)
     waiting = await client.post("waiting", "waits")
     queued = await client.post("waiting", "steps")
@@ -153,7 +174,7 @@ async def test_running_suspended_and_queued_turns_can_be_cancelled(running: Flee
     await client.judge()
 
 
-async def test_repetitions_under_one_key_are_one_turn_and_resolve_to_the_first(running: Fleet, client: Client) -> None:
+async def test_repetitions_under_one_key_are_one_turn_and_resolve_to_the_first(client: Client) -> None:
     body = {"workflow": "steps", "input": client.job("session", n=1)}
 
     requests = await asyncio.gather(*(client.post_once("session", body, "one-key", 1) for _ in range(8)))
@@ -165,7 +186,7 @@ async def test_repetitions_under_one_key_are_one_turn_and_resolve_to_the_first(r
     await client.judge()
 
 
-async def test_a_batch_keeps_the_order_of_its_lines_in_every_session(running: Fleet, client: Client) -> None:
+async def test_a_batch_keeps_the_order_of_its_lines_in_every_session(client: Client) -> None:
     turns = [
         (f"session-{number % 20}", {"workflow": "steps", "input": client.job(f"session-{number % 20}", n=1)})
         for number in range(400)
@@ -177,7 +198,7 @@ async def test_a_batch_keeps_the_order_of_its_lines_in_every_session(running: Fl
     await client.judge()
 
 
-async def test_a_delayed_turn_starts_when_it_is_due_and_holds_up_nobody(running: Fleet, client: Client) -> None:
+async def test_a_delayed_turn_starts_when_it_is_due_and_holds_up_nobody(client: Client) -> None:
     due_s = time.time() + 1.5
     body = {
         "workflow": "steps",
@@ -195,7 +216,7 @@ async def test_a_delayed_turn_starts_when_it_is_due_and_holds_up_nobody(running:
     assert time.time() >= due_s - 0.05
 
 
-async def test_a_turn_past_its_deadline_expires_and_frees_its_session(running: Fleet, client: Client) -> None:
+async def test_a_turn_past_its_deadline_expires_and_frees_its_session(client: Client) -> None:
     body = {"workflow": "dawdles", "input": client.job("session", step_s=30), "deadline_s": 0.5}
     late = await client.post_once("session", body)
     behind = await client.post("session", "steps", effects=1, n=1)
@@ -206,7 +227,7 @@ async def test_a_turn_past_its_deadline_expires_and_frees_its_session(running: F
     await client.judge()
 
 
-async def test_a_turn_that_asks_to_be_rejected_when_busy_is(running: Fleet, client: Client) -> None:
+async def test_a_turn_that_asks_to_be_rejected_when_busy_is(client: Client) -> None:
     held = await client.post("session", "waits", effects=2)
     await client.until_status([held], {"suspended"})
     body = {"workflow": "steps", "input": client.job("session", n=1), "on_busy": "reject"}
