@@ -54,8 +54,13 @@ class Members:
 
     @property
     def for_new(self) -> list[uuid.UUID]:
-        """The members that new graphs go to."""
-        return [row.member_id for row in self._rows.values() if row.state is ShardState.ACTIVE]
+        """The members that new graphs go to: of those that take new ones the ones that answer, if any does."""
+        active = [row.member_id for row in self._rows.values() if row.state is ShardState.ACTIVE]
+        return [each for each in active if not self._is_away(each)] or active
+
+    def _is_away(self, member_id: uuid.UUID) -> bool:
+        line = self._lines.get(member_id)
+        return line is not None and line.is_up is False
 
     async def line(self, member_id: uuid.UUID) -> Line:
         """Return the line to a member. Raises ShardUnavailableError when there is no such member."""

@@ -1,9 +1,10 @@
 """Where a new graph goes: rendezvous hashing (HRW). Pure.
 
-Every shard has a score for a graph, and the highest wins. So every process places alike without asking anybody, and one
-shard more, or one less, changes the place of 1/N of the graphs only. Once a graph is made the directory's row rules;
-the scores must stay as they are nevertheless (golden values in tests/graph/test_placement.py), or processes of two
-versions would place one and the same name differently.
+Every shard has a score for a graph, and the highest of those that answer wins. So every process places alike without
+asking anybody, one shard more, or one less, changes the place of 1/N of the graphs only, and what belongs to a shard
+that is away goes to the next ones, evenly. Whatever a process believes of the shards, the directory has one row for a
+name, and once it is there it rules. The scores must stay as they are nevertheless (golden values in
+tests/graph/test_placement.py), or processes of two versions would place one and the same name differently.
 """
 
 import uuid

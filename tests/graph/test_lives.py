@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from argosy import Context
+from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import GraphInputError, GraphNotFoundError, ShardUnavailableError
 from argosy.graph.facts import own_graph_of
@@ -42,6 +43,41 @@ async def test_a_new_graph_goes_where_its_name_belongs(graphs: Graphs, shards: M
     assert row.shard == place([each.member_id for each in shards.members], "acme", "crm")
     assert (row.generation, row.state) == (1, GraphRowState.ACTIVE)
     assert [file.ref for file in shards.files_of("acme", "crm")] == [row.ref]
+
+
+async def test_a_new_graph_whose_shard_is_away_goes_to_the_next_by_its_name_and_stays_there(
+    open_gateway: OpenGateway, shards: MemoryShards, directory: Directory, settings: Settings
+) -> None:
+    first, second = await open_gateway(), await open_gateway()
+    ids = [each.member_id for each in shards.members]
+    away = place(ids, "acme", "crm")
+    shards.down.add(shards.endpoint_of(away))
+    members = Members(directory, shards.connect, settings, SystemClock())
+    await members.refresh()
+    await members.look()
+
+    row = await Graphs(directory, members, settings, SystemClock()).create("acme", "crm")
+    shards.down.clear()
+
+    assert row.shard == place([each for each in ids if each != away], "acme", "crm")
+    assert (await first.create("acme", "crm")).ref == (await second.create("acme", "crm")).ref == row.ref
+    assert [file.ref for file in shards.files_of("acme", "crm")] == [row.ref]
+    await members.close()
+
+
+async def test_a_new_graph_waits_for_its_shard_when_none_answers(
+    directory: Directory, shards: MemoryShards, settings: Settings
+) -> None:
+    members = Members(directory, shards.connect, settings, HandClock())
+    shards.down |= set(shards.folders)
+    await members.refresh()
+    await members.look()
+
+    with pytest.raises(ShardUnavailableError) as caught:
+        await Graphs(directory, members, settings, HandClock()).create("acme", "crm")
+
+    assert caught.value.shard == place([each.member_id for each in shards.members], "acme", "crm")
+    await members.close()
 
 
 async def test_gateways_that_create_a_name_at_once_make_one_graph(
