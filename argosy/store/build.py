@@ -68,10 +68,13 @@ class LentTurn(NamedTuple):
 
 
 class Borrowed(NamedTuple):
-    """A turn that was lent to this worker. lent_as: how it goes on here, if it is running."""
+    """A turn that was lent to this worker. lent_as: how it goes on here, if it is running. epoch: of its partition, no
+    older than the loan.
+    """
 
     head: Head
     lent_as: str
+    epoch: int
 
 
 class Loans:
@@ -100,12 +103,7 @@ class Loans:
         """Return at most `limit` turns that were lent to this worker and that it does not know yet."""
         arguments = (self._worker_id, self._lane, known, self._input_max, limit)
         rows = await self._pool.fetch(_SQL["load_borrowed"], *arguments)
-        return [Borrowed(Head(*row[:15]), row[15]) for row in rows]
-
-    async def epochs(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return the epochs that these partitions have now."""
-        rows = await self._pool.fetch(_SQL["find_epochs"], self._lane, list(partitions))
-        return {row[0]: row[1] for row in rows}
+        return [Borrowed(Head(*row[:15]), *row[15:]) for row in rows]
 
     async def due(
         self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID], rows_max: int, size_bytes_max: int

@@ -16,19 +16,19 @@ SELECT lend FROM lend($1::uuid, $2::text, $3::integer[], $4::bigint[], $5::integ
 SELECT turn_id, status, seq, lent_to, lent_as FROM turns WHERE turn_id = ANY ($1::uuid[])
 
 -- name: load_borrowed
--- Turns that are lent to this worker and that it does not know yet ($3). One that has ended was ended by an owner of a
--- version before loans, and nobody takes that back.
+-- Turns that are lent to this worker and that it does not know yet ($3), each with the epoch of its partition, under which it
+-- writes to graphs. One that has ended was ended by an owner of a version before loans, and nobody takes that back.
 SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHERE s.session_id = t.session_id), t.bucket,
        t.place, t.workflow, t.version, t.status, t.attempt, t.crashes, t.seq, t.priority, CASE WHEN octet_length(t.input) <= $4 THEN t.input END,
        EXISTS (SELECT 1 FROM inbox AS b WHERE b.turn_id = ANY (turn_names(t.turn_id)) AND b.tenant = t.tenant AND b.kind IN ('signal', 'step_result') AND b.state IN ('due', 'buffered')),
-       t.lent_as
+       t.lent_as,
+       coalesce((
+         SELECT p.epoch FROM lane_logs AS l
+         JOIN partitions AS p ON p.lane = l.lane AND p.partition = t.bucket * l.partition_count / 1024
+         WHERE l.lane = t.lane), 0)
 FROM turns AS t
 WHERE t.lent_to = $1 AND t.lane = $2 AND t.turn_id <> ALL ($3::uuid[]) AND NOT has_ended(t.status)
 LIMIT $5
-
--- name: find_epochs
--- The epochs of partitions: a turn that is borrowed writes to graphs under that of its owner.
-SELECT partition, epoch FROM partitions WHERE lane = $1 AND partition = ANY ($2::integer[])
 
 -- name: due_of_turns
 -- What is due for these turns, and for their duplicates; without what the caller knows already ($2): $3 rows at the most, and

@@ -215,12 +215,6 @@ class LoansStub(Loans):
     async def borrowed(self, known: Sequence[uuid.UUID], limit: int) -> list[Borrowed]:
         return [each for each in self.to_us if each.head.turn_id not in known][:limit]
 
-    async def epochs(self, partitions: Iterable[int]) -> dict[int, int]:
-        return {each: await self.epoch_of(each) for each in partitions}
-
-    async def epoch_of(self, partition: int) -> int:
-        return 70 + partition
-
     async def due(
         self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID], rows_max: int, size_bytes_max: int
     ) -> list[DueRow]:

@@ -171,12 +171,12 @@ async def test_a_borrowed_turn_writes_to_graphs_under_the_epoch_that_its_partiti
 
     async with Parts(catalog()) as parts:
         parts.admission.cut_off()  # nothing starts
-        parts.loans.to_us = [Borrowed(Head(**_known(row)), "moved")]
+        parts.loans.to_us = [Borrowed(Head(**_known(row)), "moved", 70)]
         parts.borrowing.poke()
         await parts.borrowing.look()
 
         owned = parts.borrowing.turns[row.turn_id].owned
-        assert (owned.epoch, owned.graph_epoch) == (0, await parts.loans.epoch_of(owned.partition))
+        assert (owned.epoch, owned.graph_epoch) == (0, 70)
 
 
 async def test_a_row_that_fails_does_not_keep_other_borrowed_turns_from_their_rows(
@@ -198,7 +198,7 @@ async def test_a_row_that_fails_does_not_keep_other_borrowed_turns_from_their_ro
         monkeypatch.setattr(Turn, "receive", received)
         monkeypatch.setattr(parts.loans, "due", due)
         parts.admission.cut_off()  # nothing starts
-        parts.loans.to_us = [Borrowed(Head(**_known(each)), "moved") for each in (bad, good)]
+        parts.loans.to_us = [Borrowed(Head(**_known(each)), "moved", 70) for each in (bad, good)]
         parts.borrowing.poke()
         await parts.borrowing.look()
 
@@ -217,7 +217,7 @@ async def test_rows_of_borrowed_turns_are_read_on_until_none_is_left(monkeypatch
     async with Parts(catalog()) as parts:
         monkeypatch.setattr(parts.loans, "due", due)
         parts.admission.cut_off()  # nothing starts
-        parts.loans.to_us = [Borrowed(Head(**_known(lent)), "moved")]
+        parts.loans.to_us = [Borrowed(Head(**_known(lent)), "moved", 70)]
         parts.tasks.append(asyncio.create_task(parts.borrowing.run()))
         parts.borrowing.poke()
 
@@ -239,7 +239,7 @@ async def test_nothing_of_a_borrowed_turn_runs_before_its_start_is_recorded() ->
 
     async with Parts(catalog(runs, "echo")) as parts:
         parts.stream.before = is_answered.wait
-        parts.loans.to_us = [Borrowed(head, "moved")]
+        parts.loans.to_us = [Borrowed(head, "moved", 70)]
         parts.borrowing.poke()
         await parts.borrowing.look()
         await until(lambda: parts.borrowing.turns[head.turn_id].written_status is not Status.QUEUED)

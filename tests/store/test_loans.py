@@ -10,7 +10,7 @@ from argosy.store.build import Builds, Loan, Loans
 from argosy.store.head import Heads
 from argosy.store.pool import Pool, open_pool
 from tests.store.conftest import OpenHand
-from tests.store.hand import LANE, TENANT, Change, Hand, New, flush_arguments
+from tests.store.hand import LANE, PARTITION_COUNT, TENANT, Change, Hand, New, flush_arguments
 from tests.store.test_flush import QUEUED, RUNNING, STARTED, running
 
 LENT = -1
@@ -158,6 +158,20 @@ async def test_a_lent_turn_that_an_owner_of_a_version_before_loans_has_ended_is_
     found = await _loans(pool, borrower).borrowed([], 10)
 
     assert [each.head.turn_id for each in found] == [lent.turn_id]
+
+
+async def test_a_borrowed_turn_comes_with_the_epoch_of_its_partition(hand: Hand, borrower: Hand, pool: Pool) -> None:
+    turn = New("a")
+    await hand.accept(turn)
+    await hand.connections[1].execute(
+        "INSERT INTO lane_logs (lane, cluster_id, topic_id, topic, partition_count) VALUES ($1, 'c', 'l', 't', $2)",
+        LANE, PARTITION_COUNT,
+    )  # fmt: skip
+    await _loans(pool, hand).change([_loan(hand, turn, to=borrower)])
+
+    (found,) = await _loans(pool, borrower).borrowed([], 10)
+
+    assert found.epoch == hand.epochs[turn.partition]
 
 
 async def test_every_read_of_a_turn_says_who_borrows_it(hand: Hand, borrower: Hand, pool: Pool) -> None:

@@ -82,10 +82,10 @@ class Owned:
         self.held_at_s = float("-inf")
 
     @classmethod
-    def borrowed(cls, partition: int, bucket: int, resume: Resume, now_s: float, graph_epoch: int = 0) -> "Owned":
+    def borrowed(cls, partition: int, bucket: int, resume: Resume, now_s: float, graph_epoch: int) -> "Owned":
         """Return the stand-in for the partition of one borrowed turn, which its owner has taken over already.
 
-        graph_epoch: of the partition in Postgres, no older than the loan.
+        graph_epoch: of the partition, no older than the loan.
         """
         owned = cls(partition, 0, (bucket, bucket))
         owned.is_lent = owned.is_open = True

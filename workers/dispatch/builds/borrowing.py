@@ -12,7 +12,7 @@ Rules (docs/architecture.md, "Builds"):
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from argosy import telemetry
@@ -127,8 +127,7 @@ class Borrowing:
         self._has_to_read = self._is_one_left = False
         room = self._turns_max - len(self.turns)
         new = [] if self.is_draining or room <= 0 else await self._loans.borrowed(list(self.turns), room)
-        epochs = await self._loans.epochs({self._claims.partition_of(each.head.bucket) for each in new}) if new else {}
-        made = [self._made(each, epochs) for each in new]
+        made = [self._made(each) for each in new]
         if asked := [*self.turns, *(turn.turn_id for turn in made)]:
             await self._take_due(asked, made)
         if made:
@@ -146,10 +145,10 @@ class Borrowing:
         if is_full and any(row.inbox_id in self._in_hand for row in due):
             self.poke()
 
-    def _made(self, each: Borrowed, epochs: Mapping[int, int]) -> Turn:
+    def _made(self, each: Borrowed) -> Turn:
         head, partition = each.head, self._claims.partition_of(each.head.bucket)
         resume, now_s = Resume(each.lent_as or Resume.CRASHED), self._clock.monotonic_s()
-        owned = Owned.borrowed(partition, head.bucket, resume, now_s, epochs.get(partition, 0))
+        owned = Owned.borrowed(partition, head.bucket, resume, now_s, each.epoch)
         turn = turn_of(head, owned)
         if head.has_rows:
             turn.require_load()
