@@ -10,7 +10,7 @@ Rules:
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -34,11 +34,7 @@ log = structlog.get_logger()
 _SOCKET: Final = "shard"
 _HELD_S: Final = 3.0  # how long the folder may be held by the shard of a tree that was just killed
 _LOOK_S: Final = 0.05
-NOT_KNOWN: Final = "the database has other shards, and does not know the folder {folder}: no shard is started for it"
-
-
-def brings_shard(settings: Settings) -> bool:
-    return not settings.graph_service_endpoints and has_extra("graph")
+_NOT_KNOWN: Final = "the database has other shards, and does not know the folder {folder}: no shard is started for it"
 
 
 def shard_socket(settings: Settings) -> Path:
@@ -47,11 +43,15 @@ def shard_socket(settings: Settings) -> Path:
     return short_folder(data_dir / "sockets", _SOCKET, data_dir, "argosy-shard") / _SOCKET
 
 
-async def prepare_shard(settings: Settings, dsn: str, clock: Clock) -> bool:
-    """Make the shard a member before it is started; whether it is one.
+async def prepare_shard(
+    settings: Settings, dsn: str, clock: Clock, warn: Callable[[str], None] = lambda _: None
+) -> Path | None:
+    """Make the shard a member before it is started, and return where it is to serve; None when there is to be none.
 
     Raises SettingError when another process has its folder, or it cannot be used, and StoreUnavailableError.
     """
+    if not _is_wanted(settings):
+        return None
     from argosy.shards.engines.folder import Folder
 
     until_s = clock.monotonic_s() + _HELD_S
@@ -68,7 +68,10 @@ async def prepare_shard(settings: Settings, dsn: str, clock: Clock) -> bool:
     settings.argosy_data_dir.mkdir(parents=True, exist_ok=True)
     make_private(path.parent)
     async with open_pool(settings, dsn) as pool:
-        return await settle_own(Directory(pool), Member(folder.member_id, f"unix:{path}"))
+        if await settle_own(Directory(pool), Member(folder.member_id, f"unix:{path}")):
+            return path
+    warn(_NOT_KNOWN.format(folder=settings.shard_folder))
+    return None
 
 
 def is_listening(path: Path) -> bool:
@@ -81,7 +84,7 @@ async def shard_in_process(settings: Settings, pool: Pool) -> AsyncIterator[Conn
     """Run the shard on this event loop while the block lasts. Yields what reaches it, and others over gRPC."""
     clock = SystemClock()
     over_grpc = connect_to_shards(settings, clock)
-    if not brings_shard(settings):
+    if not _is_wanted(settings):
         yield over_grpc
         return
     from argosy.shards.opened import open_engine, open_shard
@@ -91,12 +94,16 @@ async def shard_in_process(settings: Settings, pool: Pool) -> AsyncIterator[Conn
     try:
         own = Member(engine.member_id, f"unix:{shard_socket(settings)}")
         if not await settle_own(Directory(pool), own):
-            log.warning(telemetry.STORE_WARNING, warning=NOT_KNOWN.format(folder=settings.shard_folder))
+            log.warning(telemetry.STORE_WARNING, warning=_NOT_KNOWN.format(folder=settings.shard_folder))
         here = cast(Transport, _Here(shard))
         yield lambda member: here if member.member_id == own.member_id else over_grpc(member)
     finally:
         await shard.drain(settings.shard_stop_s)
         await shard.close()
+
+
+def _is_wanted(settings: Settings) -> bool:
+    return not settings.graph_service_endpoints and has_extra("graph")
 
 
 class _Here:

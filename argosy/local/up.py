@@ -22,7 +22,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, UnavailableError, WorkflowError
 from argosy.local.demonstration import read_turns, show
-from argosy.local.own_shard import NOT_KNOWN, brings_shard, is_listening, prepare_shard, shard_socket
+from argosy.local.own_shard import is_listening, prepare_shard
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.processes import GATEWAY, MAINTENANCE, SHARD, WORKER, Process
 from argosy.local.supervisor import Ended, Part, ProcessPart, Supervisor
@@ -48,7 +48,7 @@ class Tree:
         self._demo = None if demo is None else (read_turns(demo), demo.name)
         self._is_once = is_once
         check_reach(settings.host, is_remote_allowed=settings.gateway_allow_remote)
-        self._has_shard = False
+        self._shard: Path | None = None  # the socket of the shard that this tree brings
         self._has_worker = settings.agent_dispatch_backend == "inline"
         if self._has_worker and (broken := broken_files(settings.argosy_workflows)):
             raise WorkflowError("; ".join(map(str, broken)))
@@ -83,6 +83,9 @@ class Tree:
     def _say(self, text: str) -> None:
         self._console.print(text)
 
+    def _warn(self, text: str) -> None:
+        self._say(f"[yellow]warning:[/] {text}")
+
     def _prepare(self, stack: ExitStack) -> None:
         settings = self._settings
         self._port = _free_port(settings.host, settings.port)
@@ -93,15 +96,12 @@ class Tree:
             dsn = self._postgres.dsn
             own["STATE_DB_URI"] = dsn  # a STATE_DB_URI of the user's the children read where this process did
         for warning in asyncio.run(preflight.check(dsn)):
-            self._say(f"[yellow]warning:[/] {warning}")
+            self._warn(warning)
         for name in asyncio.run(migrate.migrate(dsn)):
             self._say(f"applied migration {name}")
         for warning in asyncio.run(ensure(settings, dsn)):
-            self._say(f"[yellow]warning:[/] {warning}")
-        if brings_shard(settings):
-            self._has_shard = asyncio.run(prepare_shard(settings, dsn, self._clock))
-            if not self._has_shard:
-                self._say(f"[yellow]warning:[/] {NOT_KNOWN.format(folder=settings.shard_folder)}")
+            self._warn(warning)
+        self._shard = asyncio.run(prepare_shard(settings, dsn, self._clock, self._warn))
         self._environment = {
             **os.environ,
             "HOST": settings.host,
@@ -115,7 +115,7 @@ class Tree:
         }
 
     def _start_children(self) -> None:
-        for process, is_wanted in ((SHARD, self._has_shard), (GATEWAY, True), (WORKER, self._has_worker)):
+        for process, is_wanted in ((SHARD, self._shard is not None), (GATEWAY, True), (WORKER, self._has_worker)):
             if is_wanted:
                 self._say(f"starting {process.label}")
                 self._start(process)
@@ -123,7 +123,7 @@ class Tree:
     def _start(self, process: Process) -> None:
         # METRICS_PORT is the worker's, and two processes cannot listen on one port: the others take free ones.
         own = {"METRICS_PORT": "0"} if process in (MAINTENANCE, SHARD) else {}
-        options = {WORKER: ("--strict",), SHARD: ("--socket", str(shard_socket(self._settings)))}.get(process, ())
+        options = {WORKER: ("--strict",), SHARD: ("--socket", str(self._shard))}.get(process, ())
         self._children[process] = ProcessPart(process.label, process.command(*options), self._environment | own)
         self._supervisor.start(self._children[process])
 
@@ -142,7 +142,7 @@ class Tree:
                     if part is self._children.get(WORKER) and ended.code == _BROKEN_CODE:
                         sys.exit(1)  # the worker has printed what is broken
                     raise UnavailableError(f"{part.label} ended with {ended.reason} before it was ready")
-                if _is_ready(client, url) and (not self._has_shard or is_listening(shard_socket(self._settings))):
+                if _is_ready(client, url) and (self._shard is None or is_listening(self._shard)):
                     return url
                 if self._clock.monotonic_s() > deadline_s:
                     raise UnavailableError(f"the gateway at {url} is not ready after {ready_s:g} s (ARGOSY_READY_S)")

@@ -10,7 +10,7 @@ import pytest
 from argosy import config
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.local.own_shard import brings_shard, prepare_shard, shard_socket
+from argosy.local.own_shard import prepare_shard, shard_socket
 from argosy.store.graph import Directory
 
 
@@ -39,8 +39,11 @@ async def test_a_folder_of_which_the_database_knows_nothing_is_no_member(
     directory: Directory, graph_dsn: str, folder: Path
 ) -> None:
     assert await prepare_shard(settings_of(folder / "one"), graph_dsn, SystemClock())
-    assert not await prepare_shard(settings_of(folder / "two"), graph_dsn, SystemClock())
+    said: list[str] = []
 
+    assert await prepare_shard(settings_of(folder / "two"), graph_dsn, SystemClock(), said.append) is None
+
+    assert [str(folder / "two") in each for each in said] == [True]
     assert len(await directory.shards()) == 1
 
 
@@ -58,13 +61,14 @@ async def test_a_long_path_gets_a_short_socket_in_a_folder_of_this_user_alone(
     path.parent.rmdir()
 
 
-def test_there_is_none_where_others_are_named_or_its_extra_is_missing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+async def test_there_is_none_where_others_are_named_or_its_extra_is_missing(
+    directory: Directory, graph_dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert brings_shard(settings_of(folder))
-    assert not brings_shard(settings_of(folder, GRAPH_SERVICE_ENDPOINTS="tcp://127.0.0.1:9010"))
+    named = settings_of(folder, GRAPH_SERVICE_ENDPOINTS="tcp://127.0.0.1:9010")
+    assert await prepare_shard(named, graph_dsn, SystemClock()) is None
 
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "kglite" else found(name))
 
-    assert not brings_shard(settings_of(folder))
+    assert await prepare_shard(settings_of(folder), graph_dsn, SystemClock()) is None
+    assert await directory.shards() == []
