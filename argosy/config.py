@@ -906,9 +906,11 @@ class Settings(BaseSettings):
     @property
     def stop_s(self) -> float:
         """How long a process of this fleet may take to end in order, once it is told to; who waits for it kills it
-        then. A worker waits for its turns and for Postgres, and lets go of the log and of its peers beside that.
+        then. A worker waits for its turns (alone in its lane) or for their steps (when others take over) and for
+        Postgres, and lets go of the log and of its peers beside that.
         """
-        return max(self.gateway_stop_s, self.shard_stop_s, self.drain_timeout_s + self.drain_write_s) + _LETTING_GO_S
+        worker_s = max(self.drain_timeout_s, self.handover_s) + self.drain_write_s
+        return max(self.gateway_stop_s, self.shard_stop_s, worker_s) + _LETTING_GO_S
 
     @property
     def shard_folder(self) -> Path:
