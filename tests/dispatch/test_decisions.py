@@ -135,6 +135,7 @@ def test_a_worker_that_cannot_write_for_long_is_cut_off(stalled_s: float, expect
         ("step_result", "step.completed", Status.RUNNING, False, Action.BUFFER),
         ("handover", "w/1", Status.RUNNING, False, Action.SAID),
         ("resume", "", Status.PARKED, False, Action.STAY),
+        ("of a later version", "go", Status.RUNNING, False, Action.STAY),
     ],
 )
 def test_what_comes_to_a_turn_that_still_runs_elsewhere_is_kept_and_what_would_wake_it_stays_due(
@@ -186,6 +187,7 @@ def test_a_partition_is_read_from_its_position_unless_the_log_does_not_hold_it(
         ("timer", "sleep", Status.SUSPENDED, True, Action.WAKE),
         ("timer", "sleep", Status.SUSPENDED, False, Action.DELETE),
         ("timer", "sleep", Status.PARKED, False, Action.BUFFER),
+        *(("of a later version", "go", status, True, Action.STAY) for status in Status if status not in ENDED),
     ],
 )
 def test_what_becomes_of_a_due_row_depends_on_its_turn(
@@ -197,7 +199,13 @@ def test_what_becomes_of_a_due_row_depends_on_its_turn(
 @pytest.mark.parametrize("status", sorted(ENDED))
 @pytest.mark.parametrize(
     ("kind", "action"),
-    [("signal", Action.LATE), ("cancel", Action.LATE), ("resume", Action.LATE), ("timer", Action.DELETE)],
+    [
+        ("signal", Action.LATE),
+        ("cancel", Action.LATE),
+        ("resume", Action.LATE),
+        ("timer", Action.DELETE),
+        ("of a later version", Action.LATE),
+    ],
 )
 def test_a_row_that_meets_an_ended_turn_comes_late_and_changes_nothing(
     status: Status, kind: str, action: Action

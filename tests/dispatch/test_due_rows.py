@@ -54,6 +54,22 @@ async def test_a_signal_that_meets_a_turn_before_its_accept_has_answered_is_read
         assert turn.needs_load
 
 
+async def test_a_row_of_a_kind_of_a_later_version_stays_due_whatever_its_turn_does() -> None:
+    async with Parts(catalog()) as parts:
+        waiting = make_turn(parts.owned[0])
+        parts.scheduler.accepted(waiting, True, Read())
+        absent = loaded(uuid.uuid4(), **waiting_for("signal:go", "signal", uuid.uuid4()))
+        parts.heads.turns[absent.turn_id] = absent
+        present = loaded(waiting.turn_id, waiting.session_id)
+        parts.heads.due = [due_row(each, uuid.uuid4(), "of a later version", "go") for each in (present, absent)]
+
+        await parts.inbox.look()
+
+        assert not parts.delivery.in_hand.known
+        assert not list(waiting.signals)
+        assert absent.turn_id not in parts.scheduler.live
+
+
 async def test_a_turn_that_is_woken_gets_signals_in_the_order_in_which_they_were_sent() -> None:
     """The first wakes it, the second meets it before its history is read, the third is read with that."""
 

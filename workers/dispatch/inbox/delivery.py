@@ -139,14 +139,16 @@ class Delivery:
             self.in_hand.take(row.inbox_id, owned)
             turn.defer(row.inbox_id)
             return
+        # A turn that waits for its slot is treated like a running one: it will find in memory what comes now.
+        status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == RowKind.TIMER else turn.status
+        action = decide(row.kind, row.name, status, waits_for=True)
+        if action is Action.STAY:
+            return
         self.in_hand.hold(row.inbox_id, owned, row.queue, turn)
         if row.kind == RowKind.STEP_RESULT and not has_begun:  # whether or not its history was read before this
             turn.see(row.inbox_id)
             turn.receive_result(Result(row.inbox_id, row.name, row.correlation, row.payload or b"{}"))
             return
-        # A turn that waits for its slot is treated like a running one: it will find in memory what comes now.
-        status = Status.RUNNING if turn.status is not Status.QUEUED or row.kind == RowKind.TIMER else turn.status
-        action = decide(row.kind, row.name, status, waits_for=True)
         if row.kind == RowKind.TIMER and row.name in TIMERS_OF_TURNS:
             action = decide(row.kind, row.name, turn.status, waits_for=True)
         execution = turn.execution

@@ -1,17 +1,24 @@
-"""Decides what becomes of an inbox row, by the state of the turn that it is addressed to. Pure."""
+"""Decides what becomes of an inbox row, by the state of the turn that it is addressed to. Pure.
+
+A row of a kind that this version does not know stays due, whatever its name: a worker of the version that wrote it may
+have its turn next. It goes with its turn's end at the latest.
+"""
 
 from enum import Enum
+from typing import Final
 
 from argosy.store.head import DueRow
 from argosy.turn.inbox import TIMERS_OF_TURNS, RowKind, TimerName
 from argosy.turn.status import ENDED, Status
 from argosy.turn.wait import is_one_over
 
+_KNOWN: Final = frozenset(RowKind)
+
 
 class Action(Enum):
     """What a row does to a turn in a given state."""
 
-    STAY = "stay"  # the row stays due: it is too early for it
+    STAY = "stay"  # the row stays due: it is too early for it, or a later version's
     BUFFER = "buffer"  # the row is kept: no wait is in for it yet
     WAKE = "wake"  # the suspended turn goes on
     DELIVER = "deliver"  # the running turn gets the row
@@ -46,6 +53,8 @@ def decide(kind: str, name: str, status: Status | None, waits_for: bool) -> Acti
         return Action.BUFFER if status is Status.PARKED else Action.DELETE
     if status in ENDED:
         return Action.LATE
+    if kind not in _KNOWN:
+        return Action.STAY
     if kind == RowKind.STEP_RESULT:
         return Action.LATE if status is Status.RUNNING else Action.BUFFER
     if kind == RowKind.HANDOVER:
@@ -71,7 +80,7 @@ def decide_held(kind: str, name: str, status: Status, waits_for: bool) -> Action
         return decide(kind, name, status, waits_for)
     if kind == RowKind.TIMER and name in TIMERS_OF_TURNS:
         return Action.EXPIRE if name == TimerName.DEADLINE else Action.DELETE
-    if kind in (RowKind.TIMER, RowKind.RESUME) or (status is Status.SUSPENDED and waits_for):
+    if kind not in _KNOWN or kind in (RowKind.TIMER, RowKind.RESUME) or (status is Status.SUSPENDED and waits_for):
         return Action.STAY
     return Action.SAID if kind == RowKind.HANDOVER else Action.BUFFER
 
