@@ -9,8 +9,9 @@ Rules:
 - A cancel of the turn is an outcome, too: recorded, then delivered at rest, once, as CancelledError in the first task.
   When the first task has ended, all others are cancelled, as asyncio.run does, and clean up to their end.
 - The outcome of an operation that the code has given up by then is skipped, now and in every replay.
-- When the code is at rest and has not asked for the next outcome of history, history and code differ: the turn is
-  parked. When it is at rest and waits for nothing that is under way, no outcome can ever come: the turn fails.
+- When the code is at rest and lacks the next outcome of history, or, once all are delivered, an effect that history has
+  as begun (an at_most_once step, a write to a graph), history and code differ: the turn is parked. When it is at rest
+  and waits for nothing that is under way, no outcome can ever come: the turn fails.
 - What code asks for while its frames are closed is refused with an error, the first _REFUSALS times. After that it gets
   no error and no outcome, so that a loop that catches everything comes to its end, too.
 """
@@ -276,18 +277,16 @@ class Driver:
 
     def _cancel(self, root: RootTask) -> None:
         """Tell the code that its turn is cancelled."""
-        self._is_cancelled = True
+        self._is_cancelled, self._replay.begun = True, ()  # whatever became of what has begun: the turn ends
         self._journal.note_cancelled()
         root.cancel()
 
     def _returned(self) -> None:
-        """End the attempt: the code has ended.
-
-        Outcomes of operations that the code gave up by ending are skipped; for an outcome that it never asked for, the
-        turn is parked.
+        """End the attempt: the code has ended. Outcomes of operations that it gave up by ending are skipped; for what
+        it never asked for, the turn is parked.
         """
         result, error = (None, asyncio.CancelledError()) if self._root is None else self._root.take_outcome()
-        if self._replay.next is not None:
+        if self._replay.next is not None or self._replay.begun:
             self.operations.pass_over_rest("returned" if error is None else raised(error))
         self.end(error, result)
 

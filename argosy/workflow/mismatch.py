@@ -1,18 +1,23 @@
 """The Park errors of turns whose history and code differ."""
 
+from typing import Final
+
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Park
 
+OUTCOME: Final = "the outcome of {}"
+# Of a step that must not run twice, or of a write to a graph.
+EFFECT: Final = "the beginning of {}, whose effect may have taken place"
 _NAMES_MAX = 5
 _WORDS_MAX = 200
 
 
 def mismatch(recorded: str, instead: str) -> Park:
-    """Return the error for an outcome that the code does not ask for.
+    """Return the error for what the code does not ask for.
 
-    recorded: what history has next; instead: what the code does at this place.
+    recorded: what history has, OUTCOME or EFFECT of something; instead: what the code does at this place.
     """
-    return _park(f"history has the outcome of {recorded}, which the code does not ask for at this place; it {instead}")
+    return _park(f"history has {recorded}, which the code does not ask for at this place; it {instead}")
 
 
 def raised(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from argosy.turn.wait import WaitKind
 from argosy.workflow import outcome, payload
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.keys import CANCEL, retry_key, step_key
-from argosy.workflow.mismatch import asks_for, mismatch, other_arguments
+from argosy.workflow.mismatch import EFFECT, OUTCOME, asks_for, mismatch, other_arguments
 from argosy.workflow.operation import Operation, StepOperation, ValueOperation, WaitOperation
 from argosy.workflow.replay import Recorded
 from argosy.workflow.root_task import RootTask
@@ -65,8 +65,7 @@ class Operations:
     ) -> None:
         self.is_closed = False
         self._driver: Driving | None = driver
-        self._journal, self._replay = journal, journal.replay
-        self._runner = runner
+        self._journal, self._replay, self._runner = journal, journal.replay, runner
         self._loop, self._worker_loop = loop, worker_loop
         self.pending: dict[str, Operation] = {}  # in the order in which the code asked
         self.unstarted: deque[Operation] = deque()
@@ -94,13 +93,14 @@ class Operations:
 
     def add(self, operation: Operation) -> None:
         """Add an operation, or a timer of the turn's loop. It begins when all of history is delivered."""
-        key = operation.key
-        self.pending[key] = operation
-        self._asked.add(key)
+        self.pending[operation.key] = operation
+        self._asked.add(operation.key)
         self.unstarted.append(operation)
 
     def start_next(self) -> bool:
         """Begin what the code asked for, up to an operation that is settled at once. True: there was one."""
+        if self._replay.begun:
+            self._check_begun()
         while self.unstarted:
             if self._start(self.unstarted.popleft()):
                 return True
@@ -132,8 +132,9 @@ class Operations:
         """Skip the outcomes that history still has when the code has ended. Raises Park for one never asked for."""
         while (key := self._replay.next) is not None:
             if key not in self._asked and key != CANCEL:
-                raise self.mismatch(key, instead=ended)
+                raise self.mismatch(key, ended)
             self._replay.take()
+        self._check_begun(ended)
 
     def end_timer(self, key: str) -> None:
         """Give up a timer that the code has cancelled."""
@@ -182,16 +183,17 @@ class Operations:
             task.cancel()
         return left
 
-    def mismatch(self, key: str, digests: tuple[str, str] | None = None, instead: str = "") -> Park:
-        def name_of(key: str) -> str:
-            is_hidden = self._journal.is_hidden(key) or self._replay.is_private(key)
-            return "a private step" if is_hidden else repr(key)
-
-        if digests is not None:
-            return other_arguments(name_of(key), *digests)
-        return mismatch(name_of(key), instead or asks_for([name_of(each) for each in self.pending]))
+    def mismatch(self, key: str, instead: str = "", recorded: str = OUTCOME) -> Park:
+        return mismatch(recorded.format(self._name_of(key)), instead or asks_for([*map(self._name_of, self.pending)]))
 
     # Inside
+
+    def _name_of(self, key: str) -> str:
+        return "a private step" if self._journal.is_hidden(key) or self._replay.is_private(key) else repr(key)
+
+    def _check_begun(self, ended: str = "") -> None:
+        if (key := self._replay.lacking(self._asked)) is not None:
+            raise self.mismatch(key, ended, EFFECT)
 
     def _is_awaited(self, operation: Operation) -> bool:
         return not self.is_closed and self.pending.get(operation.key) is operation
@@ -263,7 +265,7 @@ class Operations:
         if operation.__class__ is StepOperation:
             now = operation.digest or ("" if operation.args or operation.kwargs else "none")
             if (recorded := outcome.digest_of(found.data)) and now and recorded != now:
-                raise self.mismatch(operation.key, (recorded, now))
+                raise other_arguments(self._name_of(operation.key), recorded, now)
         error = outcome.error_of(found, operation.key)
         self._settle(operation, outcome.value_of(found) if error is None else None, error)
 

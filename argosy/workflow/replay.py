@@ -4,13 +4,13 @@ Promise: the outcomes that the code awaits come one by one, in the order in whic
 up a key takes the same time however long the history is. argosy/workflow/keys.py has the grammar of keys.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from argosy.turn.events import BEGINNINGS, KEYS, SETTLED_OUTCOMES, Event
-from argosy.workflow.keys import CANCEL, is_awaited
+from argosy.workflow.keys import CANCEL, GRAPH, is_awaited
 from argosy.workflow.old_keys import OldKeys
 
 UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn parks over an at_most_once step
@@ -36,10 +36,12 @@ class Replay:
     """The history that an attempt begins with.
 
     What the attempt itself records is not added: the code never asks twice for one key. next: the key of the outcome
-    that is delivered next, None when all were. old: the part with the keys of an older build, or None.
+    that is delivered next, None when all were. begun: the keys under which an effect was recorded as intended that may
+    have taken place, and no outcome: the same code has asked for them once all outcomes are delivered. old: the part
+    with the keys of an older build, or None.
     """
 
-    __slots__ = ("_intended", "_intents", "_order", "_settled", "_started", "_tries", "next", "old")
+    __slots__ = ("_intended", "_intents", "_order", "_settled", "_started", "_tries", "begun", "next", "old")
 
     def __init__(self, events: Iterable[Row] | Iterable[Any]) -> None:
         """Read the rows of a history. Unknown types are skipped."""
@@ -71,6 +73,9 @@ class Replay:
                 self._parked(key, data)
             elif kind in BEGINNINGS and (is_old := not data.endswith(KEYS)):
                 self.old = self.old or OldKeys()
+        # A write to a graph is sent until it has an outcome, also after a try that failed.
+        writes = (key for key in self._intents if GRAPH in key and key not in self._settled)
+        self.begun = tuple({**self._intended, **dict.fromkeys(writes)}) if self._intents and self.old is None else ()
         self._order = iter([key for key in self._settled if is_awaited(key)])
         self.next: str | None = next(self._order, None)
 
@@ -91,6 +96,11 @@ class Replay:
         self.next = next(self._order, None)
         return found
 
+    def lacking(self, asked: Container[str]) -> str | None:
+        """Return a key in `begun` that is not among those that the code has asked for, or None. Not asked again."""
+        begun, self.begun = self.begun, ()
+        return next((key for key in begun if key not in asked), None)
+
     def recorded(self, key: str) -> Recorded | None:
         """Return the outcome under a key, delivered or not; None when there is none."""
         return self._settled.get(key)
@@ -100,9 +110,9 @@ class Replay:
         return key in self._settled
 
     def is_private(self, key: str) -> bool:
-        """Whether the outcome under a key, or else the start of a wait, is marked as a private step's."""
+        """Whether the outcome under a key, or else the start of a wait or of a step, is marked as a private step's."""
         found = self._settled.get(key)
-        data = self._started.get(key, b"{}") if found is None else found.data
+        data = self._started.get(key) or self._intents.get(key, b"{}") if found is None else found.data
         return msgspec.json.decode(data, type=_Marked).private is True
 
     def is_started(self, key: str) -> bool:

@@ -90,3 +90,25 @@ async def test_a_crash_after_a_try_that_certainly_did_nothing_is_not_uncertain()
     length = [row[2] for row in whole.rows].index("wait.started") + 1
 
     assert await run(flow, None, ListJournal(whole.rows[:length], attempt=2)) == 7
+
+
+@pytest.mark.parametrize("private", [False, True])
+async def test_code_that_does_not_ask_for_a_step_that_may_have_had_its_effect_parks_the_turn(private: bool) -> None:
+    @step(effect="at_most_once", private=private)
+    async def pay() -> int:
+        return 7
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(pay)
+
+    async def changed(ctx: Context) -> None: ...
+
+    whole = ListJournal()
+    await run(flow, None, whole)
+    length = [row[2] for row in whole.rows].index("step.intended") + 1
+
+    with pytest.raises(Park, match="the beginning of") as park:
+        await run(changed, None, ListJournal(whole.rows[:length], attempt=2))
+
+    assert park.value.reason == "history_mismatch"
+    assert ("pay" in park.value.message) is not private

@@ -165,6 +165,60 @@ async def test_code_that_asks_for_other_operations_has_the_recorded_ones_applied
     assert await run(remember, None, journal(graphs, after.rows, 4)) == 1
 
 
+@pytest.mark.parametrize("is_retried", [False, True])
+async def test_code_that_does_not_ask_for_a_recorded_write_parks_the_turn_before_it_does_anything_else(
+    is_retried: bool,
+) -> None:
+    """The write may have been applied. Nobody but the code that asks for it can send it, and record what it came to."""
+
+    async def writes(ctx: Context) -> Any:
+        await ctx.now()
+        return await ctx.graph().upsert_nodes([ADA])
+
+    async def reads(ctx: Context) -> Any:
+        await ctx.now()
+        return await ctx.graph("another").get("ada")
+
+    async def returns(ctx: Context) -> Any:
+        await ctx.now()
+
+    graphs = MemoryGraphs()
+    await graphs.create("default", OWN)
+    if is_retried:
+        graphs.go_down(1)
+    crashed = journal(graphs)
+    await run(writes, None, crashed)
+    kinds = [row[2] for row in crashed.rows]
+    begun = crashed.rows[: kinds.index("step.retrying" if is_retried else "step.intended") + 1]
+
+    for changed, instead in ((reads, "asks for 'graph:get'"), (returns, "returned")):
+        after = journal(graphs, begun, 2)
+        with pytest.raises(Park, match=rf"the beginning of 'graph:write', .* {instead}") as park:
+            await run(changed, None, after)
+        assert park.value.reason == "history_mismatch"
+        assert after.rows == begun
+    assert await run(writes, None, journal(graphs, begun, 3)) == 1
+    assert graphs.graphs["default", OWN].version == 1
+
+
+async def test_a_recorded_write_that_the_code_gives_up_again_parks_nothing() -> None:
+    async def flow(ctx: Context) -> Any:
+        try:
+            async with asyncio.timeout(1):
+                await ctx.graph().upsert_nodes([ADA])
+        except TimeoutError:
+            return "gave up"
+
+    graphs = MemoryGraphs()
+    await graphs.create("default", OWN)
+    graphs.go_down()
+    first = journal(graphs)
+    assert await run(flow, None, first) == "gave up"
+    given_up = [row for row in first.rows if row[2] not in ("step.cancelled", "wait.cancelled")]
+
+    assert await run(flow, None, journal(graphs, given_up, 2)) == "gave up"
+
+
 async def test_a_write_never_reaches_a_graph_of_the_same_name_that_was_made_later() -> None:
     graphs = MemoryGraphs()
     first = journal(graphs)
