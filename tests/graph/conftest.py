@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from argosy import config
-from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.store.graph import Directory
 from argosy.store.pool import Pool
 from tests.graph.memory_shards import MemoryShards
+from tests.harness.hand_clock import AheadClock
 from tests.store.conftest import *  # noqa: F403
 
 OpenGateway = Callable[[], Awaitable[Graphs]]
@@ -45,12 +45,19 @@ async def shards(directory: Directory) -> MemoryShards:
 
 
 @pytest.fixture
-async def open_gateway(directory: Directory, shards: MemoryShards, settings: Settings) -> AsyncIterator[OpenGateway]:
+def clock() -> AheadClock:
+    """The one of the gateways: pauses are passed over by setting it ahead."""
+    return AheadClock()
+
+
+@pytest.fixture
+async def open_gateway(
+    directory: Directory, shards: MemoryShards, settings: Settings, clock: AheadClock
+) -> AsyncIterator[OpenGateway]:
     """Opens what a gateway asks graphs through: each has its own memory of rows, and its own lines."""
     opened: list[Members] = []
 
     async def open_one() -> Graphs:
-        clock = SystemClock()
         opened.append(Members(directory, shards.connect, settings, clock))
         await opened[-1].refresh()
         return Graphs(directory, opened[-1], settings, clock)

@@ -24,7 +24,7 @@ from argosy.store.graph import Directory, GraphRow
 from argosy.store.pool import Pool
 from tests.graph.conftest import OpenGateway
 from tests.graph.memory_shards import Fault, MemoryShards
-from tests.harness.hand_clock import HandClock
+from tests.harness.hand_clock import AheadClock, HandClock
 from tests.harness.metrics import value_of
 from tests.harness.tcp_proxy import PostgresProxy
 
@@ -208,7 +208,7 @@ async def test_a_shard_that_is_down_concerns_its_own_graphs_alone(graphs: Graphs
 
 
 async def test_a_shard_that_fails_is_left_alone_for_a_while_and_then_asked_again(
-    graphs: Graphs, shards: MemoryShards, settings: Settings
+    graphs: Graphs, shards: MemoryShards, settings: Settings, clock: AheadClock
 ) -> None:
     row = await graphs.create("acme", "crm")
     shards.down.add(shards.endpoint_of(row.shard))
@@ -220,7 +220,7 @@ async def test_a_shard_that_fails_is_left_alone_for_a_while_and_then_asked_again
     assert shards.calls == []
 
     shards.down.clear()
-    await asyncio.sleep(settings.engine_breaker_cooldown)
+    clock.ahead_s += settings.engine_breaker_cooldown
 
     assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
 
@@ -236,14 +236,14 @@ async def test_a_shard_without_room_for_a_graph_is_asked_about_others(graphs: Gr
 
 
 async def test_a_probe_that_is_cancelled_does_not_keep_the_shard_closed(
-    graphs: Graphs, shards: MemoryShards, settings: Settings
+    graphs: Graphs, shards: MemoryShards, settings: Settings, clock: AheadClock
 ) -> None:
     row = await graphs.create("acme", "crm")
     shards.down.add(shards.endpoint_of(row.shard))
     with pytest.raises(ShardUnavailableError):
         await graphs.of("acme", "crm").get_nodes(["ada"])
     shards.down.clear()
-    await asyncio.sleep(settings.engine_breaker_cooldown)
+    clock.ahead_s += settings.engine_breaker_cooldown
     shards.faults.append(Fault("get_nodes", hangs=True))
     probe = asyncio.create_task(graphs.of("acme", "crm").get_nodes(["ada"]))
     await shards.hanging.wait()

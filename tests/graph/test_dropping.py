@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import OwnershipLostError, ShardUnavailableError
 from argosy.graph.graphs import Graphs
@@ -15,15 +14,18 @@ from argosy.store.graph import Directory
 from argosy.store.pool import connect
 from argosy.workers.maintenance.dropping import Dropping
 from tests.graph.memory_shards import MemoryShards
+from tests.harness.hand_clock import AheadClock
 from tests.maintenance.term import term_of
 
 HOUR_S = 3_600.0
 
 
 @pytest.fixture
-async def role(directory: Directory, shards: MemoryShards, settings: Settings) -> AsyncIterator[Dropping]:
-    members = Members(directory, shards.connect, settings, SystemClock())
-    yield Dropping(directory, members, SystemClock(), share_s=10.0)
+async def role(
+    directory: Directory, shards: MemoryShards, settings: Settings, clock: AheadClock
+) -> AsyncIterator[Dropping]:
+    members = Members(directory, shards.connect, settings, clock)
+    yield Dropping(directory, members, clock, share_s=10.0)
     await members.close()
 
 
@@ -49,7 +51,7 @@ async def test_a_graph_whose_time_is_over_goes_and_others_stay(
 
 
 async def test_a_drop_that_met_a_shard_that_was_down_is_carried_on(
-    graphs: Graphs, shards: MemoryShards, role: Dropping, directory: Directory, graph_dsn: str
+    graphs: Graphs, shards: MemoryShards, role: Dropping, directory: Directory, graph_dsn: str, clock: AheadClock
 ) -> None:
     row = await graphs.create("acme", "crm")
     shards.down.add(shards.endpoint_of(row.shard))
@@ -62,7 +64,7 @@ async def test_a_drop_that_met_a_shard_that_was_down_is_carried_on(
 
     first = await role.tick(term)
     shards.down.clear()
-    await asyncio.sleep(0.3)  # the pause of the breaker
+    clock.ahead_s += 0.3  # the pause of the breaker
     await role.tick(term)  # one is the probe, and the others wait
     await role.tick(term)
 
