@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from argosy.errors import StepFailedError, WaitTimeoutError
+from argosy.errors import ArgosyError, StepFailedError, WaitTimeoutError
 from argosy.turn.events import Event
 from argosy.workflow.frames import clipped, kind_of, words_of
 from argosy.workflow.keys import signal_of
@@ -85,6 +85,8 @@ def value(value: str) -> bytes:
 def failure_of(error: BaseException, attempts: int) -> Failure:
     """Return an error as it is recorded: type and message, bounded, and valid Unicode whatever the error holds."""
     kind = error.error_type if isinstance(error, StepFailedError) else kind_of(error)
+    if isinstance(error, ArgosyError) and error.shard is not None:  # where that is, the log says, to operators alone
+        return Failure(kind, f"shard {error.shard} did not answer", attempts, shard=str(error.shard))
     return Failure(kind[:_TYPE_CHARACTERS_MAX], clipped(words_of(error), MESSAGE_SIZE_BYTES_MAX), attempts)
 
 

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from argosy import crash_points, telemetry
-from argosy.errors import ArgosyError, FencedError, OwnershipLostError, StepTimeoutError, WorkflowError
+from argosy.errors import FencedError, OwnershipLostError, StepTimeoutError, WorkflowError
 from argosy.process import fork
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload, retry
@@ -154,8 +154,6 @@ class StepRunner:
         if tries == 1:
             self._say(telemetry.STEP_RETRIED, step, key, failure, traceback_of(error))
         failure.delay_s = delay_s
-        if isinstance(error, ArgosyError) and error.shard is not None:
-            failure.shard = str(error.shard)
         self._open.clear(key)
         _tally.retried += 1
         data = self._at_end(step, key, outcome.encode(failure), took_s)

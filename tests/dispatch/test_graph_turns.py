@@ -7,7 +7,7 @@ from argosy import Context, graph, step
 from argosy.turn.status import Status
 from argosy.turn.wait import decode
 from tests.dispatch.joined_parts import Parts, arguments_of, catalog, is_over
-from tests.dispatch.turn_runner import Runner, runner, told, until
+from tests.dispatch.turn_runner import Runner, data_of, runner, told, until
 from tests.harness.memory_graphs import SHARD, MemoryGraphs
 
 __all__ = ["runner"]
@@ -88,6 +88,7 @@ async def test_a_turn_that_waits_for_a_shard_says_so_in_its_row_and_its_timer(ru
     assert [(wait.kind, wait.name) for wait in decode(waiting.waits)] == [("retry", str(SHARD))]
     assert [(row.name, row.payload) for row in waiting.inbox.values()] == [("retry", str(SHARD).encode())]
     assert [wait.name for wait in decode(again.waits)] == [str(SHARD)]
+    assert data_of(waiting, "step.retrying")["message"] == f"shard {SHARD} did not answer"
 
 
 async def test_an_attempt_that_is_fenced_records_nothing_more_and_is_dropped(runner: Runners) -> None:
