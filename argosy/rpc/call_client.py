@@ -52,10 +52,9 @@ log = structlog.get_logger()
 KEEPALIVE_OPTIONS: Final = (("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5_000))
 _OPTIONS: Final = (
     *KEEPALIVE_OPTIONS,
-    # A try to connect takes no longer than this, and the next one comes no later: callers have deadlines of seconds.
-    ("grpc.min_reconnect_backoff_ms", 2_000),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # how long a try to connect may take: callers have deadlines of seconds
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),  # until the next one: turns wait for a callee that comes back
     # What is tried again is decided above.
     ("grpc.enable_retries", 0),
 )
