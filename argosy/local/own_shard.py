@@ -43,12 +43,11 @@ def shard_socket(settings: Settings) -> Path:
     return short_folder(data_dir / "sockets", _SOCKET, data_dir, "argosy-shard") / _SOCKET
 
 
-async def prepare_shard(
-    settings: Settings, dsn: str, clock: Clock, warn: Callable[[str], None] = lambda _: None
-) -> Path | None:
+async def prepare_shard(settings: Settings, dsn: str, clock: Clock, warn: Callable[[str], None]) -> Path | None:
     """Make the shard a member before it is started, and return where it is to serve; None when there is to be none.
 
-    Raises SettingError when another process has its folder, or it cannot be used, and StoreUnavailableError.
+    warn: called when the database does not know the folder. Raises SettingError when another process has the folder,
+    or it cannot be used, and StoreUnavailableError.
     """
     if not _is_wanted(settings):
         return None

@@ -18,16 +18,20 @@ def settings_of(folder: Path, **more: Any) -> Settings:
     return config.load({"ARGOSY_DATA_DIR": str(folder), **more})
 
 
+def refuse(warning: str) -> None:
+    raise AssertionError(warning)
+
+
 async def test_the_first_start_makes_it_the_only_member_and_a_folder_that_moves_stays_it(
     directory: Directory, graph_dsn: str, folder: Path
 ) -> None:
     before, after = settings_of(folder / "before"), settings_of(folder / "after")
 
-    assert await prepare_shard(before, graph_dsn, SystemClock())
-    assert await prepare_shard(before, graph_dsn, SystemClock())
+    assert await prepare_shard(before, graph_dsn, SystemClock(), refuse)
+    assert await prepare_shard(before, graph_dsn, SystemClock(), refuse)
     (first,) = await directory.shards()
     (folder / "before").rename(folder / "after")
-    assert await prepare_shard(after, graph_dsn, SystemClock())
+    assert await prepare_shard(after, graph_dsn, SystemClock(), refuse)
     (moved,) = await directory.shards()
 
     assert first.endpoint == f"unix:{folder}/before/sockets/shard"
@@ -38,7 +42,7 @@ async def test_the_first_start_makes_it_the_only_member_and_a_folder_that_moves_
 async def test_a_folder_of_which_the_database_knows_nothing_is_no_member(
     directory: Directory, graph_dsn: str, folder: Path
 ) -> None:
-    assert await prepare_shard(settings_of(folder / "one"), graph_dsn, SystemClock())
+    assert await prepare_shard(settings_of(folder / "one"), graph_dsn, SystemClock(), refuse)
     said: list[str] = []
 
     assert await prepare_shard(settings_of(folder / "two"), graph_dsn, SystemClock(), said.append) is None
@@ -52,7 +56,7 @@ async def test_a_long_path_gets_a_short_socket_in_a_folder_of_this_user_alone(
 ) -> None:
     settings = settings_of(folder / ("long" * 30))
 
-    await prepare_shard(settings, graph_dsn, SystemClock())
+    await prepare_shard(settings, graph_dsn, SystemClock(), refuse)
 
     path = shard_socket(settings)
     assert len(str(path)) <= 100
@@ -65,10 +69,10 @@ async def test_there_is_none_where_others_are_named_or_its_extra_is_missing(
     directory: Directory, graph_dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = settings_of(folder, GRAPH_SERVICE_ENDPOINTS="tcp://127.0.0.1:9010")
-    assert await prepare_shard(named, graph_dsn, SystemClock()) is None
+    assert await prepare_shard(named, graph_dsn, SystemClock(), refuse) is None
 
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "kglite" else found(name))
 
-    assert await prepare_shard(settings_of(folder), graph_dsn, SystemClock()) is None
+    assert await prepare_shard(settings_of(folder), graph_dsn, SystemClock(), refuse) is None
     assert await directory.shards() == []
