@@ -104,6 +104,7 @@ CALLS_REFUSED = Counter(
 CALLS_S = Histogram(
     "argosy_shard_call_seconds", "Time of a call to a shard, by what it came to", ["method", "code"], buckets=_LATENCY_S
 )
+CALLS_SIZE_BYTES = Gauge("argosy_shard_requests_size_bytes", "Requests that a shard works at, or is being sent")
 FLUSHES_SPLIT = Counter("argosy_flushes_split", "Flushes that were sent in parts, by reason", ["stream", "why"])
 TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which Postgres refuses even that they are parked")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
@@ -120,6 +121,7 @@ SHARD_COMMIT_BATCHES = Histogram(
 SHARD_THREADS_BUSY = Gauge("argosy_shard_threads_busy", "Calls that a thread works at, or that wait for one", ["kind"])
 SHARD_VIEWS = Gauge("argosy_shard_views", "Graphs that are ready for Cypher")
 SHARD_VIEW_MEMORY_BYTES = Gauge("argosy_shard_view_memory_bytes", "Memory of all views of a shard")
+SHARD_QUERIES = Gauge("argosy_shard_queries", "Queries that views are answering")
 SHARD_VIEW_BUILDS = Counter("argosy_shard_view_builds", "Views that were begun to be built")
 SHARD_VIEWS_LOST = Counter("argosy_shard_views_lost", "Views that ended, fell behind or could not be built")
 

@@ -61,7 +61,12 @@ async def _serve(port: int) -> None:
     engine = open_engine(settings, is_own_process=True)
     served = ServedShard(settings, open_shard(settings, engine, clock), engine.member_id, clock)
     key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).shards
-    bounds = CallBounds(settings.shard_calls_max, settings.shard_call_age_max_s, settings.shard_message_size_bytes_max)
+    bounds = CallBounds(
+        calls_max=settings.shard_calls_max,
+        age_max_s=settings.shard_call_age_max_s,
+        message_size_bytes_max=settings.shard_message_size_bytes_max,
+        requests_size_bytes_max=settings.shard_requests_size_bytes_max,
+    )
     echo = grpc.aio.server(interceptors=[SignedCalls(key, Callee(ECHO_ID), clock, bounds)], maximum_concurrent_rpcs=576)
     echo.add_generic_rpc_handlers((_Echo(),))
     echo.add_insecure_port(f"127.0.0.1:{port}")

@@ -32,7 +32,12 @@ class ShardServer:
         set cannot be bound, or must not be.
         """
         size_bytes_max = settings.shard_message_size_bytes_max
-        bounds = CallBounds(settings.shard_calls_max, settings.shard_call_age_max_s, size_bytes_max)
+        bounds = CallBounds(
+            calls_max=settings.shard_calls_max,
+            age_max_s=settings.shard_call_age_max_s,
+            message_size_bytes_max=size_bytes_max,
+            requests_size_bytes_max=settings.shard_requests_size_bytes_max,
+        )
         signed = SignedCalls(key, Callee(member_id, FOR_ANYBODY, _UNSIGNED), clock, bounds)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(

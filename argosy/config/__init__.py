@@ -106,6 +106,8 @@ class Settings(
             )
         if self.graph_batch_size_bytes_max > self.shard_message_size_bytes_max:
             raise ValueError("SHARD_MESSAGE_SIZE_BYTES_MAX must not be below GRAPH_BATCH_SIZE_BYTES_MAX")
+        if self.shard_message_size_bytes_max > self.shard_requests_size_bytes_max:
+            raise ValueError("SHARD_REQUESTS_SIZE_BYTES_MAX must not be below SHARD_MESSAGE_SIZE_BYTES_MAX")
         if bool(self.shard_tls_cert) != bool(self.shard_tls_key):
             raise ValueError("SHARD_TLS_CERT and SHARD_TLS_KEY: a certificate needs its key, and a key its certificate")
         if self.heartbeat_interval_s * 3 > self.heartbeat_ttl_s:

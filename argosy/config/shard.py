@@ -43,6 +43,13 @@ class Shard(BaseModel):
         le=1_073_741_824,
         description="Largest message to and from a shard; what has more comes in several, where it can.",
     )
+    shard_requests_size_bytes_max: int = Field(
+        default=134_217_728,
+        ge=2_097_152,
+        le=68_719_476_736,
+        description="Bytes of the requests that a shard works at, and of those that it is being sent; what does not "
+        "fit is refused.",
+    )
     shard_stop_s: Seconds = Field(
         default=10.0, description="How long a shard that is told to end writes what waits to be written."
     )
@@ -75,6 +82,11 @@ class Shard(BaseModel):
     )
     shard_streams_max: int = Field(
         default=4, ge=1, le=64, description="Bulk loads, exports and imports of one shard at once; one more is refused."
+    )
+    shard_stall_s: Seconds = Field(
+        default=2.0,
+        description="A bulk load or import whose caller sends nothing for so long ends when others wait to write to "
+        "the graph.",
     )
     shard_views_max: int = Field(
         default=16, ge=1, le=1_000, description="Graphs of one shard that are ready for Cypher; each has a process."

@@ -34,11 +34,14 @@ from argosy.rpc.call_signing import (
     REFUSAL,
     REFUSAL_HEADER,
     REQUESTS,
+    SAID_BYTES,
+    SIZE_HEADER,
     SUFFIX_SIZE_BYTES,
     Codes,
     Opening,
     call_key,
     header_of,
+    size_header_of,
 )
 from argosy.rpc.channel import open_channel
 from argosy.rpc.exchange import exchange
@@ -107,7 +110,7 @@ class Caller:
     async def ask(self, method: Method, callee_id: uuid.UUID, request: Any, deadline_s: float) -> Any:
         """Call a method with one request and one answer. callee_id: whom the call means."""
         body, path = self._encoded(request), _path_of(method.descriptor)
-        for call in self._tries(path, callee_id, deadline_s):
+        for call in self._tries(path, callee_id, deadline_s, len(body) + SUFFIX_SIZE_BYTES):
             message = Codes(call.key, REQUESTS).sign(body)
             with self._believed(call, method):
                 answer = await self._channel.unary_unary(path)(message, timeout=call.timeout_s, metadata=call.metadata)
@@ -118,7 +121,7 @@ class Caller:
         """Call a method with one request and a stream of answers: yield them. Close it to end the call early."""
         body, path = self._encoded(request), _path_of(method.descriptor)
         answer = _class_of(method.descriptor)
-        for call in self._tries(path, callee_id, deadline_s):
+        for call in self._tries(path, callee_id, deadline_s, len(body) + SUFFIX_SIZE_BYTES):
             codes = Codes(call.key, ANSWERS)
             message = Codes(call.key, REQUESTS).sign(body)
             stream = self._channel.unary_stream(path)(message, timeout=call.timeout_s, metadata=call.metadata)
@@ -179,13 +182,18 @@ class Caller:
             raise GraphTooLargeError(f"{len(body)} bytes are more than a call may have ({self._size_bytes_max})")
         return body
 
-    def _tries(self, path: str, callee_id: uuid.UUID, deadline_s: float) -> Iterator["_Call"]:
-        """Yield a call, and, if it turns out to be stale for the callee, another one by the callee's clock."""
+    def _tries(self, path: str, callee_id: uuid.UUID, deadline_s: float, size_bytes: int = 0) -> Iterator["_Call"]:
+        """Yield a call, and, if it turns out to be stale for the callee, another one by the callee's clock. size_bytes:
+        of its request, with the code; 0: it has several.
+        """
         ends_s = self._clock.monotonic_s() + deadline_s
         for is_last in (False, True):
             opening = Opening.of_now(callee_id, self.now_ms())
             key = call_key(self._key, path, opening)
-            call = _Call(key, ((CALL_HEADER, header_of(opening, key)),), ends_s - self._clock.monotonic_s(), is_last)
+            metadata: tuple[tuple[str, bytes], ...] = ((CALL_HEADER, header_of(opening, key)),)
+            if size_bytes > SAID_BYTES:
+                metadata += ((SIZE_HEADER, size_header_of(size_bytes, key)),)
+            call = _Call(key, metadata, ends_s - self._clock.monotonic_s(), is_last)
             yield call
             if not call.is_stale:
                 return

@@ -1,7 +1,7 @@
 """The callee's side of signed calls (argosy/rpc/call_signing.py): servicers see no message that nobody signed for them.
 
 A call is refused by its metadata, before any message of it is read, when no process of the fleet opened it, when it is
-stale, when it is meant for another callee, or when as many calls as may be are under way.
+stale, or when it is meant for another callee; a call with a large request also when there is no room (call_room.py).
 
 gRPC's health and reflection are not signed: load balancers and people's tools have no key, and all that these tell is
 whether this process serves and what proto/ says. They have a bound of their own, so that they take no room from others.
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import inspect
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any, Final, NamedTuple
 
 import grpc
@@ -26,10 +26,11 @@ from argosy.errors import (
     GraphInputError,
     GraphTooLargeError,
     InternalError,
-    ShardBusyError,
+    ShardUnavailableError,
     WrongOwnerError,
 )
 from argosy.rpc import refusals
+from argosy.rpc.call_room import CallRoom, Place
 from argosy.rpc.call_signing import (
     ANSWERS,
     CHALLENGE_HEADER,
@@ -39,6 +40,7 @@ from argosy.rpc.call_signing import (
     Codes,
     challenge,
     opening_of,
+    size_of,
 )
 from argosy.rpc.exchange import stop
 from argosy.rpc.refusals import STALE, Refusal
@@ -47,16 +49,18 @@ from argosy.rpc.signing import SignatureError
 log = structlog.get_logger()
 
 UNSIGNED_CALLS_MAX: Final = 64  # a health watch of each of several balancers, and a few people
+_SENT_WITHIN_S: Final = 30.0  # a large request for which there is room: a slow network needs some time
 
 
 class CallBounds(NamedTuple):
     """calls_max: at once. age_max_s: how far a call's time may be from this process's clock. message_size_bytes_max: of
-    an answer, with its code.
+    one message, with its code. requests_size_bytes_max: of the requests of all calls under way.
     """
 
     calls_max: int
     age_max_s: float
     message_size_bytes_max: int
+    requests_size_bytes_max: int
 
 
 class Callee(NamedTuple):
@@ -78,7 +82,7 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self._callee = callee
         self._clock = clock
         self._bounds = bounds
-        self._calls = 0
+        self._room = CallRoom(bounds.calls_max, bounds.requests_size_bytes_max)
         self._unsigned_calls = 0
 
     async def intercept_service(
@@ -91,7 +95,9 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if method[1:].partition("/")[0] in self._callee.unsigned:
             return self._counted(handler)
         try:
-            opening, key = opening_of(dict(handler_call_details.invocation_metadata or ()), self._key, method)
+            metadata = dict(handler_call_details.invocation_metadata or ())
+            opening, key = opening_of(metadata, self._key, method)
+            size_bytes = size_of(metadata, key)
         except SignatureError as error:
             return _aborting(method, str(error))
         now_ms = self._clock.unix_ms()
@@ -103,61 +109,83 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if opening.callee_id != self._callee.callee_id and method not in self._callee.for_anybody:
             wrong = WrongOwnerError(f"here is {self._callee.callee_id}, and {opening.callee_id} is meant")
             return _refusing(refusals.refusal_of(wrong), key)
-        return self._verified(handler, key, method)
+        return self._verified(handler, key, method, size_bytes)
 
-    def _verified(self, handler: Any, key: bytes, method: str) -> grpc.RpcMethodHandler:
-        """Return a handler of the same kind, which takes and gives signed bytes. A method with streams in both
-        directions is unknown here: no service has one.
+    def _verified(self, handler: Any, key: bytes, method: str, size_bytes: int) -> grpc.RpcMethodHandler:
+        """Return a handler that takes and gives signed bytes. size_bytes: of a large request, as its caller says. A
+        method with streams in both directions is unknown here: no service has one.
         """
         if handler.request_streaming:
 
             async def answer_all(messages: AsyncIterator[bytes], context: Any) -> None:
                 given = challenge()
                 await context.send_initial_metadata(((CHALLENGE_HEADER, given),))
-                async with self._guarded(key, method, context, messages):
-                    requests = _requests(messages, Codes(key, REQUESTS, given), handler.request_deserializer)
+                async with self._guarded(key, method, context, messages) as place:
+                    requests = _requests(messages, Codes(key, REQUESTS, given), handler.request_deserializer, place)
                     answer = await handler.stream_unary(requests, context)
                     await _write(self._signed(Codes(key, ANSWERS, given), handler, answer), context)
 
             return grpc.stream_stream_rpc_method_handler(answer_all)
 
+        async def reply(message: bytes, context: Any) -> bytes:
+            request = handler.request_deserializer(Codes(key, REQUESTS).body_of(message))
+            return self._signed(Codes(key, ANSWERS), handler, await handler.unary_unary(request, context))
+
+        async def write_replies(message: bytes, context: Any) -> None:
+            request = handler.request_deserializer(Codes(key, REQUESTS).body_of(message))
+            codes = Codes(key, ANSWERS)
+            async with contextlib.aclosing(handler.unary_stream(request, context)) as answers:
+                async for answer in answers:
+                    await _write(self._signed(codes, handler, answer), context)
+            await _write(codes.sign_end(), context)
+
         async def answer(message: bytes, context: Any) -> bytes | None:
-            async with self._guarded(key, method, context):
-                request = handler.request_deserializer(Codes(key, REQUESTS).body_of(message))
-                answer = await handler.unary_unary(request, context)
-                return self._signed(Codes(key, ANSWERS), handler, answer)
+            async with self._guarded(key, method, context) as place:
+                place.hold(len(message))
+                return await reply(message, context)
 
         async def stream(message: bytes, context: Any) -> None:
-            async with self._guarded(key, method, context):
-                request = handler.request_deserializer(Codes(key, REQUESTS).body_of(message))
-                codes = Codes(key, ANSWERS)
-                async with contextlib.aclosing(handler.unary_stream(request, context)) as answers:
-                    async for answer in answers:
-                        await _write(self._signed(codes, handler, answer), context)
-                await _write(codes.sign_end(), context)
+            async with self._guarded(key, method, context) as place:
+                place.hold(len(message))
+                await write_replies(message, context)
 
+        async def take(messages: AsyncIterator[bytes], context: Any) -> None:
+            async with self._guarded(key, method, context) as place:
+                self._check_size("a request", size_bytes)
+                place.hold(size_bytes)
+                message = await _only(messages, size_bytes)
+                if handler.response_streaming:
+                    await write_replies(message, context)
+                else:
+                    await _write(await reply(message, context), context)
+
+        if size_bytes:  # gRPC would read the request before the handler is asked
+            return grpc.stream_stream_rpc_method_handler(take)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(answer)
 
     def _signed(self, codes: Codes, handler: Any, answer: Any) -> bytes:
         body: bytes = handler.response_serializer(answer)
-        if len(body) + SUFFIX_SIZE_BYTES > self._bounds.message_size_bytes_max:
-            raise GraphTooLargeError(
-                f"an answer of {len(body)} bytes is over {self._bounds.message_size_bytes_max}: ask for less at once"
-            )
+        self._check_size("an answer", len(body) + SUFFIX_SIZE_BYTES)
         return codes.sign(body)
+
+    def _check_size(self, what: str, size_bytes: int) -> None:
+        if size_bytes > self._bounds.message_size_bytes_max:
+            raise GraphTooLargeError(
+                f"{what} of {size_bytes} bytes is over {self._bounds.message_size_bytes_max}: ask for less at once"
+            )
 
     @contextlib.asynccontextmanager
     async def _guarded(
         self, key: bytes, method: str, context: Any, messages: AsyncIterator[bytes] | None = None
-    ) -> AsyncIterator[None]:
-        """Count the call, and end it as its error says. messages: a stream of requests."""
+    ) -> AsyncIterator[Place]:
+        """Give the call its place, and end it as its error says. messages: a stream of requests."""
         begun_s = self._clock.monotonic_s()
         code = "cancelled"
         try:
-            with self._room():
-                yield
+            with self._room.call() as place:
+                yield place
             code = "ok"
         except SignatureError as error:
             code = error.code
@@ -179,16 +207,6 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             log.error(telemetry.CALL_FAILED, method=method, exc_info=error)
             error = InternalError(f"{type(error).__name__}: see the log of the shard")
         return refusals.refusal_of(error)
-
-    @contextlib.contextmanager
-    def _room(self) -> Iterator[None]:
-        if self._calls >= self._bounds.calls_max:
-            raise ShardBusyError(f"{self._calls} calls are under way, and no more may be")
-        self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
 
     def _counted(self, handler: Any) -> Any:
         """Return a handler of an unsigned service that counts its calls."""
@@ -213,13 +231,29 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 _KINDS: Final = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
-async def _requests(messages: AsyncIterator[bytes], codes: Codes, decode: Callable[[bytes], Any]) -> AsyncIterator[Any]:
+async def _requests(
+    messages: AsyncIterator[bytes], codes: Codes, decode: Callable[[bytes], Any], place: Place
+) -> AsyncIterator[Any]:
     """Yield the requests of a stream. Raises SignatureError when it was cut off, too: then it must have no effect."""
     async for message in messages:
         if codes.is_end(message):
             return
+        place.hold(len(message))
         yield decode(codes.body_of(message))
     raise SignatureError("the requests end before their end")
+
+
+async def _only(messages: AsyncIterator[bytes], size_bytes: int) -> bytes:
+    """Return the request of a call that has one, for which there is this room."""
+    try:
+        async with asyncio.timeout(_SENT_WITHIN_S):
+            async for message in messages:
+                if len(message) != size_bytes:
+                    raise SignatureError(f"the request has {len(message)} bytes, and its call was for {size_bytes}")
+                return message
+    except TimeoutError:
+        raise ShardUnavailableError("the request did not come: nothing was changed") from None
+    raise SignatureError("the call ends before its request")
 
 
 async def _write(message: bytes, context: Any) -> None:

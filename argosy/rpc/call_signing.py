@@ -10,6 +10,8 @@ Rules:
   in the other direction, at another place, or altered. An answer is believed only if the callee that is meant gave it
   in this very call.
 - A stream of messages ends with a code of its own: one that was cut off is not taken for a whole one.
+- A caller says beside its opening how large its request is, if it is large, with a code: the callee decides whether it
+  has room before it reads it.
 - A refusal is signed as well: a caller believes no error that somebody else made.
 - A call is taken for as long as its time is within a window around the callee's clock. A refusal for the clock carries
   the callee's time, signed for this call: the caller signs again by that time, once.
@@ -36,6 +38,7 @@ from argosy.rpc.signing import SignatureError
 
 # In the metadata that begin a call, in the callee's that begin its answer, and in those that end it.
 CALL_HEADER: Final = "argosy-call-bin"
+SIZE_HEADER: Final = "argosy-size-bin"
 CHALLENGE_HEADER: Final = "argosy-challenge-bin"
 REFUSAL_HEADER: Final = "argosy-refusal-bin"
 CHALLENGE_SIZE_BYTES: Final = 16
@@ -46,6 +49,8 @@ _SUFFIX: Final = bytes([15 << 3 | 2, CODE_SIZE_BYTES])
 SUFFIX_SIZE_BYTES: Final = len(_SUFFIX) + CODE_SIZE_BYTES
 _OPENING: Final = struct.Struct(">16sq16s")
 _NUMBER: Final = struct.Struct(">q")
+_SIZE: Final = struct.Struct(">q32s")
+SAID_BYTES: Final = 65_536  # a request with more is large
 _MESSAGE: Final = b"m"
 _END: Final = b"e"
 # The directions of messages.
@@ -99,6 +104,26 @@ def opening_of(metadata: Mapping[str, Any], key: bytes, method: str) -> tuple[Op
             "the caller has another secret: set the same GRAPH_SERVICE_AUTH_SECRET, or data folder, for both"
         )
     return opening, key_of_call
+
+
+def size_header_of(size_bytes: int, key_of_call: bytes) -> bytes:
+    """Return the value of SIZE_HEADER."""
+    return _SIZE.pack(size_bytes, _hmac(key_of_call, b"size" + _NUMBER.pack(size_bytes)))
+
+
+def size_of(metadata: Mapping[str, Any], key_of_call: bytes) -> int:
+    """Return how many bytes the request of a call has; 0: it has few, or the call has several. Raises SignatureError
+    when its caller has not said so.
+    """
+    header = metadata.get(SIZE_HEADER)
+    if header is None:
+        return 0
+    if not isinstance(header, bytes) or len(header) != _SIZE.size:
+        raise SignatureError(f"{SIZE_HEADER} is of another version")
+    size_bytes: int = _SIZE.unpack(header)[0]
+    if not hmac.compare_digest(header, size_header_of(size_bytes, key_of_call)):
+        raise SignatureError(f"{SIZE_HEADER} is not this call's")
+    return size_bytes
 
 
 class Codes:
