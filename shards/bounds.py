@@ -5,6 +5,7 @@ from typing import NamedTuple
 from argosy.config import Settings
 from argosy.shards.kept_views import ViewBounds
 from argosy.shards.limits import Limits
+from argosy.shards.streams import StreamBounds
 from argosy.shards.writes import WriteBounds
 
 
@@ -16,7 +17,7 @@ class ShardBounds(NamedTuple):
     views: ViewBounds
     read_threads: int
     read_queue_max: int
-    streams_max: int
+    streams: StreamBounds
     build_s: float
 
     @classmethod
@@ -36,6 +37,6 @@ class ShardBounds(NamedTuple):
             ),
             read_threads=settings.shard_read_threads,
             read_queue_max=settings.shard_read_queue_max,
-            streams_max=settings.shard_streams_max,
+            streams=StreamBounds(settings.shard_streams_max, settings.shard_stall_s),
             build_s=settings.shard_view_build_s,
         )

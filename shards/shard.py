@@ -58,7 +58,7 @@ class Shard:
         self._views = KeptViews(maker, builds, bounds.views, clock)
         self._writes = Writes(engine, self._views, bounds.writes, clock)
         self._reads = Reads(engine, self._threads, bounds.limits)
-        self._streams = Streams(engine, self._writes, clock, bounds.streams_max)
+        self._streams = Streams(engine, self._writes, clock, bounds.streams)
 
     async def identify(self, *, deadline_s: float) -> uuid.UUID:
         return self._engine.member_id

@@ -6,13 +6,16 @@ Rules:
 - Nothing is read ahead: the thread asks the loop for the next item, or the loop asks the thread. So a stream holds one
   item in memory, and a slow caller slows down nothing but its own stream.
 - A stream ends with its call: at the deadline, when the caller has gone, and when it says nothing for _SILENT_S.
+- A load has its graph to itself from its first item on. While others wait to write to the graph, its caller may say
+  nothing for SHARD_STALL_S only.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Final, TypeVar
+from itertools import chain
+from typing import Final, NamedTuple, TypeVar
 
 from argosy.clock import Clock
 from argosy.errors import GraphDeadlineError, GraphInputError, ShardBusyError
@@ -30,33 +33,41 @@ _CHUNK_SIZE_BYTES: Final = 262_144  # of an export
 _LINE_SIZE_BYTES_MAX: Final = 16_777_216  # of an import: a node has 1 MiB of props, and eight vectors
 
 
-class Streams:
-    """The streams of a shard, at most `count_max` at once. Used on one event loop."""
+class StreamBounds(NamedTuple):
+    """count_max: at once. stall_s: for which a caller may keep others from writing, and say nothing."""
 
-    def __init__(self, engine: Engine, writes: Writes, clock: Clock, count_max: int) -> None:
+    count_max: int
+    stall_s: float
+
+
+class Streams:
+    """The streams of a shard. Used on one event loop."""
+
+    def __init__(self, engine: Engine, writes: Writes, clock: Clock, bounds: StreamBounds) -> None:
         self._engine = engine
         self._writes = writes
         self._clock = clock
-        self._count_max = count_max
+        self._bounds = bounds
         self._open: dict[Executor, Deadline] = {}
 
     async def bulk_load(
         self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], source: Source, deadline: Deadline
     ) -> Applied:
         """Apply batches of upserts in one transaction."""
-        pulled = self._pulled(batches, deadline)
-
-        def load() -> Applied:
-            graph = self._engine.graph(ref)
-            return graph.bulk_load(ref, _checked(pulled), source=source, now_ms=self._clock.unix_ms())
-
         with self._thread(deadline) as thread:
+            await asyncio.get_running_loop().run_in_executor(thread, self._engine.graph, ref)
+            pulled = await self._begun(ref, batches, deadline)
+
+            def load() -> Applied:
+                graph = self._engine.graph(ref)
+                return graph.bulk_load(ref, _checked(pulled), source=source, now_ms=self._clock.unix_ms())
+
             return await self._writes.alone(ref, load, deadline, thread, replaces=True)
 
     async def restore(self, ref: GraphRef, chunks: AsyncIterator[bytes], deadline: Deadline) -> None:
         """Make a graph of the lines of an export; a chunk may have any part of them."""
-        pulled = self._pulled(chunks, deadline)
         with self._thread(deadline) as thread:
+            pulled = await self._begun(ref, chunks, deadline)
             await self._writes.alone(
                 ref, lambda: self._engine.restore(ref, _lines(pulled)), deadline, thread, replaces=True
             )
@@ -92,7 +103,7 @@ class Streams:
     @contextlib.contextmanager
     def _thread(self, deadline: Deadline) -> Iterator[Executor]:
         """Have a thread until the end of the call. It ends when its work does."""
-        if len(self._open) >= self._count_max:
+        if len(self._open) >= self._bounds.count_max:
             raise ShardBusyError(f"{len(self._open)} loads, exports and imports are under way: no more fit")
         thread = ThreadPoolExecutor(1, thread_name_prefix="shard-stream")
         self._open[thread] = deadline
@@ -103,25 +114,48 @@ class Streams:
             thread.shutdown(wait=False)
             del self._open[thread]
 
-    def _pulled(self, items: AsyncIterator[T], deadline: Deadline) -> Iterator[T]:
+    async def _begun(self, ref: GraphRef, items: AsyncIterator[T], deadline: Deadline) -> Iterator[T]:
+        """Wait for the first item, and return all of them, to be iterated over in a thread that has the graph."""
+        coming = asyncio.ensure_future(_next(items))
+        try:
+            await asyncio.wait({coming}, timeout=deadline.within(_SILENT_S).left_s)
+            if not coming.done():
+                raise _gone()
+            first = coming.result()
+        finally:
+            coming.cancel()
+        return iter(()) if first is None else chain(first, self._pulled(ref, items, deadline))
+
+    def _pulled(self, ref: GraphRef, items: AsyncIterator[T], deadline: Deadline) -> Iterator[T]:
         """Yield, in a thread, what a caller sends to this event loop."""
         loop = asyncio.get_running_loop()
+        look_s = min(_LOOK_S, self._bounds.stall_s / 4)
 
         def pull() -> Iterator[T]:
             while True:
                 item = asyncio.run_coroutine_threadsafe(_next(items), loop)
-                silent_until = deadline.within(_SILENT_S)
+                silent_until, stalled_until = deadline.within(_SILENT_S), deadline.within(self._bounds.stall_s)
                 while not item.done() and not (deadline() or silent_until()):
+                    if stalled_until() and self._writes.is_waited_for(ref):
+                        item.cancel()
+                        raise ShardBusyError(
+                            f"others wait to write to the graph, and for {self._bounds.stall_s:g} s (SHARD_STALL_S) the"
+                            " caller sent nothing: nothing was changed"
+                        )
                     with contextlib.suppress(TimeoutError):
-                        item.exception(_LOOK_S)
+                        item.exception(look_s)
                 if not item.done():
                     item.cancel()
-                    raise GraphDeadlineError("the caller has gone, or sent nothing for too long: nothing was changed")
+                    raise _gone()
                 if not (sent := item.result()):
                     return
                 yield sent[0]
 
         return pull()
+
+
+def _gone() -> GraphDeadlineError:
+    return GraphDeadlineError("the caller has gone, or sent nothing for too long: nothing was changed")
 
 
 async def _next(items: AsyncIterator[T]) -> tuple[T] | None:

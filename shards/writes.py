@@ -118,6 +118,11 @@ class Writes:
         finally:
             deadline.give_up()
 
+    def is_waited_for(self, ref: GraphRef) -> bool:
+        """Whether others wait for whoever writes to the graph now. May be called in a thread."""
+        queue = self._queues.get(GraphName(ref.tenant, ref.graph))
+        return queue is not None and (bool(queue.waiting) or queue.users > 1)
+
     async def settle(self, ref: GraphRef) -> None:
         """Wait for the commit that is under way. What it makes durable may be read already, but no view has it yet."""
         queue = self._queues.get(GraphName(ref.tenant, ref.graph))

@@ -135,10 +135,12 @@ async def test_a_shard_waits_for_a_caller_that_reads_slowly(served: Served, ref:
             yield bytes(MIB)
 
     served.shard.exports = endless()
-    export = served.transport().export(ref, deadline_s=60.0)
+    shard = served.transport()
+    export = shard.export(ref, deadline_s=60.0)
 
     await anext(export)
-    await asyncio.sleep(0.3)
+    for _ in range(100):  # after each of which the export could go on
+        await shard.get_nodes(ref, ["ada"], deadline_s=S)
 
     assert taken < 20
     await served.close()

@@ -15,6 +15,7 @@ from argosy.errors import (
     GraphInputError,
     GraphTooLargeError,
     KeyMismatchError,
+    ShardBusyError,
     WrongOwnerError,
 )
 from argosy.graph.facts import Applied, Direction, GraphName, GraphRef, Source, Token, WriteKey
@@ -27,7 +28,8 @@ from tests.shards.shards import S, apply, ids_of, sent, shard_of
 
 @pytest.fixture(params=[shard_of, shard_over_grpc], ids=["in process", "over gRPC"])
 async def transport(request: pytest.FixtureRequest, opened: Opened, tmp_path: Path) -> AsyncIterator[Transport]:
-    reached = request.param(opened(tmp_path), graph_rows_max=1_000, graph_answer_size_bytes_max=1_048_576)
+    bounds = {"graph_rows_max": 1_000, "graph_answer_size_bytes_max": 1_048_576, "shard_stall_s": 0.2}
+    reached = request.param(opened(tmp_path), **bounds)
     async with reached as transport:
         yield transport
 
@@ -237,6 +239,37 @@ async def test_a_load_whose_caller_says_nothing_ends_at_its_deadline(transport: 
 
     assert (await apply(transport, there, person("bob"))).version == 1
     assert await ids_of(transport, there) == ["bob"]
+
+
+async def silent_after(*batches: Sequence[Op]) -> AsyncIterator[Sequence[Op]]:
+    for batch in batches:
+        yield batch
+    await asyncio.Event().wait()
+
+
+async def test_a_load_whose_caller_says_nothing_gives_way_to_others(transport: Transport, there: GraphRef) -> None:
+    load = asyncio.create_task(
+        transport.bulk_load(there, silent_after([person("ada")]), source=NO_SOURCE, deadline_s=60.0)
+    )
+
+    written = 0
+    while not load.done():
+        written = (await apply(transport, there, person("bob"), deadline_s=5.0)).version
+
+    with pytest.raises(ShardBusyError, match="SHARD_STALL_S"):
+        await load
+    assert (await transport.stats(there, deadline_s=S)).version == written
+
+
+async def test_a_load_that_has_not_begun_holds_up_nobody(transport: Transport, there: GraphRef) -> None:
+    load = asyncio.create_task(transport.bulk_load(there, silent_after(), source=NO_SOURCE, deadline_s=60.0))
+
+    for number in range(20):
+        await apply(transport, there, person(f"p{number}"))
+
+    assert not load.done()
+    load.cancel()
+    await asyncio.gather(load, return_exceptions=True)
 
 
 async def test_what_was_exported_is_restored_on_another_shard(
