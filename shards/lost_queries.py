@@ -1,7 +1,8 @@
-"""Queries whose view ended while it answered them: a query that needs more memory than a view may have does that each
-time, and callers ask again after every lost view. So the third time in a row it is refused for good.
+"""Queries whose view ended while it answered them, and nobody knows whether for them: others ran beside them, or the
+kernel killed it because the machine lacked memory. Callers ask again after every lost view, and a query that needs more
+memory than there is would end them all. So the third time in a row it is refused for good.
 
-A query beside such a one loses its view as well, and is counted too; its next answer clears it.
+A query beside such a one is counted as well; its next answer clears it.
 """
 
 from collections import OrderedDict

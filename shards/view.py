@@ -34,8 +34,8 @@ class View(Protocol):
         self, cypher: str, params: dict[str, Any], *, timeout_s: float, row_limit: int, size_bytes_max: int
     ) -> Answer:
         """Answer a query with as many rows as the bounds let through. Raises CypherError (with the position, if it is
-        known), GraphTooLargeError for a query, parameters or a single row that are over their bound,
-        GraphDeadlineError, ViewLostError.
+        known), GraphTooLargeError for a query, parameters or a single row that are over their bound, and for a query
+        that takes more memory than there is, GraphDeadlineError, ViewLostError.
         """
 
     @property

@@ -5,6 +5,9 @@ its deadline) is then done to the graph it asks, and to no other tenant's. A chi
 own, before its graph; the shard keeps the views that were used last, up to a bound, so a thousand small graphs take no
 more processes than that. Within a child queries run side by side: a slow one does not hold up those beside it, until it
 is killed behind its deadline, when they raise ViewLostError and may be asked again.
+
+A query during which its child ended by itself, with nothing else to do, is refused for good: that is what the child
+cannot do. One beside others, or whose child was killed, may be asked again: shards/lost_queries.py says how often.
 """
 
 import asyncio
@@ -14,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from argosy import telemetry
 from argosy.errors import CypherError, GraphDeadlineError, GraphInputError, GraphTooLargeError, ViewLostError
 from argosy.graph.facts import Answer, Edge, Node
 from argosy.graph.ops import Op
@@ -145,10 +149,17 @@ class KgliteView:
             if left_s <= 0:
                 raise GraphDeadlineError("the deadline had passed before the query ran")
             async with asyncio.timeout_at(ends_at + _KILLED_AFTER_S):
-                reply = await child.send(partial(ask, timeout_ms=max(1, int(left_s * _ENGINE_SHARE * 1000))))
+                with telemetry.SHARD_QUERIES.track_inprogress():
+                    reply = await child.send(partial(ask, timeout_ms=max(1, int(left_s * _ENGINE_SHARE * 1000))))
         except TimeoutError:
             child.kill()
             raise GraphDeadlineError("the query was stopped at its deadline") from None
+        except ViewLostError:
+            if child.ended_alone_with == 1:  # this query: it would end the next child as well
+                raise GraphTooLargeError(
+                    f"the query ended what answers it: it may take {self._limits.memory_bytes_max} bytes with the graph"
+                ) from None
+            raise
         finally:
             self._slots.release()
         if isinstance(reply, Failed):

@@ -26,6 +26,10 @@ main(*map(int, sys.argv[2:]))"""
 _ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "1", "MIMALLOC_ARENA_RESERVE": "16384", "RAYON_NUM_THREADS": "1"}
 
 
+# What a process that breaks ends by. SIGKILL is the kernel's, when the machine lacks memory, or somebody else's.
+_OF_ITS_OWN: Final = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
+
+
 class ChildProcess:
     """One child from its start to its end. Used on one event loop."""
 
@@ -37,6 +41,7 @@ class ChildProcess:
         self._reader = asyncio.create_task(self._read())
         self.has_ended = False
         self.lacked_memory = False
+        self.ended_alone_with = 0  # how many requests it was working at when nobody but itself ended it
 
     @classmethod
     async def start(cls, memory_bytes_max: int, reply_size_bytes_max: int) -> "ChildProcess":
@@ -78,10 +83,12 @@ class ChildProcess:
 
     async def _read(self) -> None:
         stdout = self._process.stdout
+        overran = False
         try:
             while stdout is not None:
                 (size,) = HEAD.unpack(await stdout.readexactly(HEAD.size))
                 if size > self._reply_size_bytes_max:
+                    overran = True
                     break
                 reply = decode_reply(await stdout.readexactly(size))
                 if (future := self._waiting.pop(reply.number, None)) is not None and not future.done():
@@ -91,6 +98,8 @@ class ChildProcess:
         self._send_kill()  # unless it ended by itself
         code = await self._process.wait()
         self.lacked_memory = code in (NO_MEMORY, -signal.SIGABRT)  # Python's, or the engine's allocator's end
+        if overran or code > 0 or -code in _OF_ITS_OWN:
+            self.ended_alone_with = len(self._waiting)
         self._end("it took more memory than a view may" if self.lacked_memory else f"the view ended ({code})")
 
     def _send_kill(self) -> None:

@@ -1,7 +1,6 @@
 """Views of a shard: what was committed is seen, and whatever becomes of a view, the graph is there."""
 
 import asyncio
-import itertools
 import os
 import signal
 import time
@@ -26,10 +25,14 @@ from argosy.graph.ops import DeleteNode, MergeProps
 from argosy.graph.transport import Transport
 from argosy.shards.shard import Shard
 from tests.harness.metrics import value_of
+from tests.shards.conditions import until
 from tests.shards.engines import NO_SOURCE, Opened, knows, new_ref, person
 from tests.shards.shards import S, apply, ids_of, sent, shard_of
 
 ENDLESS = "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN count(a + b)"
+
+ROUNDS_MAX = 300  # of a writer
+PATIENT_S = 60.0  # views yield to everything else, and a busy machine may let them wait
 
 
 @pytest.fixture
@@ -66,6 +69,11 @@ async def ids_asked(transport: Transport, ref: GraphRef) -> list[str]:
     return [row[0] for row in await ask(transport, ref, "MATCH (n) RETURN n.id ORDER BY n.id")]
 
 
+async def until_asked(queries: int) -> None:
+    """Wait until views are working at so many queries."""
+    await until(lambda: value_of(telemetry.SHARD_QUERIES) == queries)
+
+
 async def test_a_query_sees_what_was_committed_before_it(shard: Shard, ref: GraphRef) -> None:
     await apply(shard, ref, person("ada", n=1), person("bob"), knows("ada", "bob"))
     assert await ask(shard, ref, "MATCH (a)-[:KNOWS]->(b) RETURN a.id, b.id") == [["ada", "bob"]]
@@ -79,23 +87,23 @@ async def test_a_query_sees_what_was_committed_before_it(shard: Shard, ref: Grap
 
 async def test_a_view_that_is_built_beside_writers_equals_the_graph(shard: Shard, ref: GraphRef) -> None:
     await apply(shard, ref, *(person(f"p{number:04}") for number in range(3_000)))
-    is_over = asyncio.Event()
+    built = asyncio.Event()
 
     async def write(writer: int) -> None:
-        for number in itertools.count():
-            if is_over.is_set():
+        for number in range(ROUNDS_MAX):
+            if built.is_set():
                 return
             node_id = f"w{writer}-{number:04}"
             await apply(shard, ref, person(node_id), knows(node_id, "p0000"))
             await apply(shard, ref, DeleteNode(f"p{number * 4 + writer + 1:04}"), MergeProps({"n": number}, id="p0000"))
-            await asyncio.sleep(0.002)
 
-    writers = [asyncio.create_task(write(writer)) for writer in range(4)]
-    await ask(shard, ref, "MATCH (n) RETURN count(n)")
-    is_over.set()
-    await asyncio.gather(*writers)
+    async def build() -> None:
+        await ask(shard, ref, "MATCH (n) RETURN count(n)", deadline_s=PATIENT_S)
+        built.set()
 
-    (count,) = await ask(shard, ref, "MATCH (n) RETURN count(n)")
+    await asyncio.gather(build(), *(write(writer) for writer in range(4)))
+
+    (count,) = await ask(shard, ref, "MATCH (n) RETURN count(n)", deadline_s=PATIENT_S)
     (degree,) = await ask(shard, ref, "MATCH (n)-[:KNOWS]->(p {id: 'p0000'}) RETURN count(n), p.n")
     stats = await shard.stats(ref, deadline_s=S)
     (node,) = await shard.get_nodes(ref, ["p0000"], deadline_s=S)
@@ -110,7 +118,7 @@ async def test_a_view_that_was_killed_is_built_again_and_the_graph_is_intact(sha
     (child,) = children()
 
     asked = asyncio.create_task(ask(shard, ref, ENDLESS))
-    await asyncio.sleep(0.1)
+    await until_asked(1)
     os.kill(child, signal.SIGKILL)
 
     with pytest.raises(ViewLostError):
@@ -123,7 +131,7 @@ async def test_a_query_that_ends_its_view_each_time_is_refused_in_the_end(shard:
     async def killed() -> None:
         await ids_asked(shard, ref)
         asked = asyncio.create_task(ask(shard, ref, ENDLESS))
-        await asyncio.sleep(0.1)
+        await until_asked(1)
         for child in children():
             os.kill(child, signal.SIGKILL)
         await asked
@@ -134,6 +142,35 @@ async def test_a_query_that_ends_its_view_each_time_is_refused_in_the_end(shard:
     with pytest.raises(GraphTooLargeError):
         await killed()
     assert await ids_asked(shard, ref) == []
+
+
+# Doubles a text until there is no memory.
+BOMB = "WITH 'aaaaaaaa' AS s RETURN size(reduce(x = s, i IN range(1, 60) | x + x))"
+
+
+async def test_a_query_that_takes_too_much_memory_is_refused_for_good(opened: Opened, tmp_path: Path) -> None:
+    async with shard_of(opened(tmp_path), shard_view_size_bytes_max=268_435_456) as shard:
+        ref = await made(shard, "people")
+        await apply(shard, ref, person("ada"))
+
+        with pytest.raises(GraphTooLargeError, match="268435456 bytes"):
+            await ask(shard, ref, BOMB)
+
+        assert await ids_asked(shard, ref) == ["ada"]
+
+
+async def test_a_query_beside_one_that_takes_too_much_memory_may_be_asked_again(opened: Opened, tmp_path: Path) -> None:
+    async with shard_of(opened(tmp_path), shard_view_size_bytes_max=268_435_456) as shard:
+        ref = await made(shard, "people")
+        await ids_asked(shard, ref)
+        beside = asyncio.create_task(ask(shard, ref, ENDLESS))
+        await until_asked(1)
+
+        with pytest.raises((ViewLostError, GraphTooLargeError)):
+            await ask(shard, ref, BOMB)
+
+        with pytest.raises(ViewLostError):
+            await beside
 
 
 async def test_a_graph_that_is_too_large_for_a_view_is_not_read_all_the_time(opened: Opened, tmp_path: Path) -> None:
@@ -175,7 +212,7 @@ async def test_a_drop_ends_the_query_that_is_under_way(shard: Shard, ref: GraphR
     await apply(shard, ref, person("ada"))
     await ids_asked(shard, ref)
     asked = asyncio.create_task(ask(shard, ref, ENDLESS))
-    await asyncio.sleep(0.1)
+    await until_asked(1)
 
     await shard.drop(ref, deadline_s=S)
 
@@ -200,7 +237,7 @@ async def test_views_in_use_stay(shard: Shard) -> None:
     for ref in (first, second):
         await ids_asked(shard, ref)
     busy = [asyncio.create_task(ask(shard, ref, ENDLESS, deadline_s=1.5)) for ref in (first, second)]
-    await asyncio.sleep(0.1)
+    await until_asked(2)
 
     with pytest.raises(ShardBusyError):
         await ids_asked(shard, third)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from argosy.graph.facts import GraphRef, WriteKey
 from argosy.graph.ops import MergeProps
 from argosy.graph.transport import Transport
 from tests.harness.processes import stopped
+from tests.shards.conditions import until
 from tests.shards.engines import knows, new_ref, person
 from tests.shards.processes import ShardProcess
 from tests.shards.shards import S, apply, ids_of
@@ -49,12 +50,6 @@ async def test_a_shard_serves_graphs_and_cypher_and_is_measured(shard: ShardProc
     await until(lambda: process.metric("argosy_shard_graphs_open") == 1)
     await until(lambda: process.metric("argosy_shard_view_memory_bytes") > 1_000_000)
     await until(lambda: process.metric("argosy_shard_wal_size_bytes") > 0)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(S):
-        while not is_so():  # noqa: ASYNC110 (another process brings it about)
-            await asyncio.sleep(0.05)
 
 
 async def write_until_it_ends(transport: Transport, ref: GraphRef, writer: int, begun: int) -> tuple[int, int]:
@@ -116,7 +111,7 @@ async def test_sigterm_commits_what_waits_and_ends(shard: ShardProcess) -> None:
         ref = await made(transport)
         await transport.query(ref, "MATCH (n) RETURN n", {}, row_limit=1, deadline_s=S)
         writers = [asyncio.create_task(write_until_it_ends(transport, ref, writer, 0)) for writer in range(WRITERS)]
-        await asyncio.sleep(0.3)
+        await until(lambda: process.metric("argosy_shard_commit_batches_sum") >= WRITERS)
 
         code = await asyncio.to_thread(process.terminate)
 
