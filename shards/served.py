@@ -14,12 +14,12 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.process.ops_server import Answer, OpsServer
 from argosy.secret import load_keys
+from argosy.shards.measured import MEASURE_S, keep_measured
 from argosy.shards.server import ShardServer
 from argosy.shards.shard import Shard
 
 log = structlog.get_logger()
 
-_MEASURE_S: Final = 1.0
 _LOOP_BLOCKED_S: Final = 5.0
 _CALLS_END_S: Final = 1.0  # for calls under way, once what they wrote is committed
 
@@ -59,7 +59,7 @@ class ServedShard:
             grpc=self._server.address,
             metrics=http_url(settings.metrics_host, ops.port, "/metrics"),
         )
-        measuring = asyncio.create_task(self._measure())
+        measuring = asyncio.create_task(keep_measured(self._shard, self._clock, self._note_life))
         try:
             await self._stopping.wait()
             log.info(telemetry.SHARD_DRAINING)
@@ -74,21 +74,14 @@ class ServedShard:
                 ending.push_async_callback(self._shard.drain, settings.shard_stop_s)
                 await self._server.leave()
 
-    async def _measure(self) -> None:
-        """Bring metrics up to date, and note that the loop goes on."""
-        while True:
-            self._measured_s = self._clock.monotonic_s()
-            try:
-                await self._shard.measure()
-            except Exception as error:
-                log.warning(telemetry.SHARD_UNMEASURED, error=f"{type(error).__name__}: {error}")
-            await self._clock.sleep(_MEASURE_S)
+    def _note_life(self) -> None:
+        self._measured_s = self._clock.monotonic_s()
 
     # What others see
 
     def health(self) -> Answer:
         """See Probes. Called from another thread."""
-        late_s = max(0.0, self._clock.monotonic_s() - self._measured_s - _MEASURE_S)
+        late_s = max(0.0, self._clock.monotonic_s() - self._measured_s - MEASURE_S)
         return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
     def ready(self) -> Answer:

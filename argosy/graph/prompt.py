@@ -16,6 +16,7 @@ import msgspec
 
 from argosy.graph.facts import Edge, LabelCount, Node, Summary
 
+CUT: Final = "…"  # how a line ends of which something was left out, and no other: names with it are JSON strings
 PROPS_LENGTH_MAX: Final = 2_000  # characters; what is behind them is cut off
 SUMMARY_LENGTH_MAX: Final = 2_000  # characters of each line, but for the first label; some 600 tokens
 _PLAIN: Final = re.compile(r"[\w.:@+#/-]+")
@@ -65,4 +66,4 @@ def _props(props: bytes) -> str:
     if props == b"{}":
         return ""
     text = props[: 4 * PROPS_LENGTH_MAX].decode(errors="ignore").translate(_LINE_ENDS)
-    return f" {text}" if len(text) <= PROPS_LENGTH_MAX else f" {text[:PROPS_LENGTH_MAX]}…"
+    return f" {text}" if len(text) <= PROPS_LENGTH_MAX else f" {text[:PROPS_LENGTH_MAX]}{CUT}"

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, Protocol
 from argosy.errors import GraphInputError, GraphTooLargeError
 from argosy.graph.facts import Hit, Neighborhood, Node, Source
 from argosy.graph.fusion import OFFSET, fuse
-from argosy.graph.prompt import edge_line, node_line
+from argosy.graph.prompt import CUT, edge_line, node_line
 from argosy.graph.tokens import cut_to_tokens, estimate_tokens
 
 BUDGET_MAX: Final = 100_000
@@ -56,7 +56,9 @@ class Fact(NamedTuple):
 
 
 class Recalled(NamedTuple):
-    """text: a line for each fact, in their order. tokens: of the text, estimated. is_cut: there was more."""
+    """text: a line for each fact, in their order. tokens: of the text, estimated. is_cut: there was more, facts or
+    the end of one.
+    """
 
     text: str
     facts: list[Fact]
@@ -89,6 +91,7 @@ async def recall(
     facts = rank(found, around)
     chosen, tokens = _fit(facts, budget_tokens)
     is_cut = around.is_cut or len(hits) == hits_max or len(chosen) < len(facts)
+    is_cut = is_cut or any(fact.text.endswith(CUT) for fact in chosen)
     return Recalled("\n".join(fact.text for fact in chosen), chosen, tokens, is_cut)
 
 

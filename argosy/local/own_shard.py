@@ -86,10 +86,12 @@ async def shard_in_process(settings: Settings, pool: Pool) -> AsyncIterator[Conn
     if not _is_wanted(settings):
         yield over_grpc
         return
+    from argosy.shards.measured import keep_measured
     from argosy.shards.opened import open_engine, open_shard
 
     engine = await asyncio.to_thread(open_engine, settings, is_own_process=False)
     shard = open_shard(settings, engine, clock)
+    measuring = asyncio.create_task(keep_measured(shard, clock), name="shard-measure")
     try:
         own = Member(engine.member_id, f"unix:{shard_socket(settings)}")
         if not await settle_own(Directory(pool), own):
@@ -97,6 +99,8 @@ async def shard_in_process(settings: Settings, pool: Pool) -> AsyncIterator[Conn
         here = cast(Transport, _Here(shard))
         yield lambda member: here if member.member_id == own.member_id else over_grpc(member)
     finally:
+        measuring.cancel()
+        await asyncio.gather(measuring, return_exceptions=True)
         await shard.drain(settings.shard_stop_s)
         await shard.close()
 

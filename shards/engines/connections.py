@@ -35,7 +35,7 @@ class OpenBounds(NamedTuple):
     graphs: int
     memory_bytes: int
     descriptors: int
-    vectors_bytes: int = 268_435_456
+    vectors_bytes: int
 
 
 class Connections:

@@ -123,6 +123,17 @@ async def test_a_long_fact_leaves_room_for_others(graph: KnownGraph) -> None:
     assert len(recalled.facts) == 4
 
 
+@pytest.mark.parametrize(("length", "budget"), [(1_000, 200), (10_000, 10_000)], ids=["by the budget", "by its line"])
+async def test_a_fact_that_was_shortened_is_said_to_be(graph: KnownGraph, length: int, budget: int) -> None:
+    graph.apply(UpsertNode("ship", "Note", {"text": "ship" + "s" * length}))
+
+    whole, shortened = await recall(graph, "ship", 100_000), await recall(graph, "ship", budget)
+
+    assert [len(each.facts) for each in (whole, shortened)] == [1, 1]
+    assert whole.is_cut is (length > 2_000)
+    assert shortened.is_cut
+
+
 async def test_nothing_is_recalled_about_what_is_not_known(graph: KnownGraph) -> None:
     remember_ada(graph)
 

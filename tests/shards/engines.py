@@ -14,7 +14,7 @@ from argosy.shards.engines.sqlite import SqliteEngine
 NOW_MS: Final = 1_800_000_000_000
 NO_SOURCE: Final = Source()
 HORIZON_MS: Final = 7 * 86_400_000
-BOUNDS: Final = OpenBounds(graphs=64, memory_bytes=67_108_864, descriptors=512)
+BOUNDS: Final = OpenBounds(graphs=64, memory_bytes=67_108_864, descriptors=512, vectors_bytes=67_108_864)
 
 Opened = Callable[[Path], Engine]
 

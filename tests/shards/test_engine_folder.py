@@ -14,7 +14,7 @@ from argosy.graph.facts import GraphRef
 from argosy.graph.ops import Op
 from argosy.shards.engine import Graph
 from argosy.shards.engines.connection import open_file
-from argosy.shards.engines.folder import Folder
+from argosy.shards.engines.folder import Folder, remove_file
 from argosy.shards.engines.sqlite import SqliteEngine
 from tests.shards.engines import NO_SOURCE, NOW_MS, apply, facts_of, never, new_ref, open_sqlite, person
 
@@ -63,6 +63,24 @@ def test_a_graph_whose_file_is_lost_is_not_made_by_a_write(tmp_path: Path, ref: 
     with pytest.raises(WrongOwnerError):
         apply(engine, ref, person("bob"))
     assert files(tmp_path) == []
+    engine.close()
+
+
+def test_a_folder_that_lost_its_name_is_another_one_until_it_is_given_back(tmp_path: Path, ref: GraphRef) -> None:
+    engine = open_sqlite(tmp_path)
+    member_id = engine.member_id
+    engine.close()
+    remove_file(tmp_path / "folder.db")
+    engine = open_sqlite(tmp_path)
+    other_id = engine.member_id
+    engine.close()
+    connection = apsw.Connection(str(tmp_path / "folder.db"))
+    connection.execute(f"UPDATE member SET member_id = x'{member_id.hex}'")  # noqa: S608 (as docs/operate.md has it)
+    connection.close()
+    engine = open_sqlite(tmp_path)
+
+    assert other_id != member_id == engine.member_id
+    assert apply(engine, ref, person("bob")).version > 0
     engine.close()
 
 

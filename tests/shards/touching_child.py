@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 
 from argosy.graph.facts import GraphRef
-from argosy.shards.engines.connections import OpenBounds
-from tests.shards.engines import apply, knows, never, new_ref, open_sqlite, person
+from tests.shards.engines import BOUNDS, apply, knows, never, new_ref, open_sqlite, person
 
 
 def main() -> None:
     root, count, open_max = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    engine = open_sqlite(root, OpenBounds(open_max, memory_bytes=67_108_864, descriptors=3 * open_max))
+    engine = open_sqlite(root, BOUNDS._replace(graphs=open_max, descriptors=3 * open_max))
     refs: list[GraphRef] = [new_ref("acme", f"graph {number}") for number in range(count)]
     descriptors_max = 0
     for ref in refs:
