@@ -42,7 +42,7 @@ _Ops = Annotated[
 ]
 # Whole numbers of JSON: 7.0 is one, too. The OpenAPI document has them as integers.
 _Limit = Annotated[float, msgspec.Meta(ge=1, le=INTEGER_MAX, multiple_of=1)]
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=ops.NAME_SIZE_BYTES_MAX)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=ops.NAME_LENGTH_MAX)]
 
 
 class GraphPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -63,7 +63,7 @@ _POSTED: Final = (
 # The schemas of fields and parameters that hold, as text, a turn's id, or the name of a session or a signal.
 _ID: Final = {"type": "string", "format": "uuid"}
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": NAME_SIZE_BYTES_MAX, "pattern": NAME_PATTERN}
-_NAME_IN_GRAPH: Final = _NAME | {"maxLength": ops.NAME_SIZE_BYTES_MAX}
+_NAME_IN_GRAPH: Final = _NAME | {"maxLength": ops.NAME_LENGTH_MAX}
 _PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "turn_id": _ID,
     "session": _NAME,

@@ -20,7 +20,7 @@ from argosy.rpc.shard_pb2_grpc import ShardServicer, add_ShardServicer_to_server
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["Shard"].full_name
 FOR_ANYBODY: Final = frozenset({f"/{SERVICE}/Identify", f"/{SERVICE}/List"})
-_GRAPHS_PER_MESSAGE: Final = 500  # with the longest names that may be, half a mebibyte
+_GRAPHS_PER_MESSAGE: Final = 500  # with the longest names that may be, a mebibyte
 # Larger batches are read in a thread: they would hold up the calls of others.
 _INLINE_OPS_MAX: Final = 64
 

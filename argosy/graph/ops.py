@@ -15,8 +15,9 @@ Rules:
 - A batch is applied whole or not at all. A condition that does not hold refuses its batch.
 - A version is the number of the batch that wrote a node or an edge last: 1, 2, … in each graph.
 - Integers have 64 bits with a sign; a number with a point or an exponent is a double.
-- Names (ids, labels, types, names of vectors) are any text of 1 to NAME_SIZE_BYTES_MAX bytes, without control
-  characters.
+- Names (ids, labels, types, names of vectors) are any text of 1 to NAME_LENGTH_MAX characters, without control
+  characters. As UTF-8 that is at most four times as many bytes, which an index of Postgres, an address and a message
+  can have.
 """
 
 import math
@@ -28,7 +29,7 @@ import msgspec
 
 from argosy.errors import GraphInputError
 
-NAME_SIZE_BYTES_MAX: Final = 512
+NAME_LENGTH_MAX: Final = 512
 OPS_MAX: Final = 10_000  # in one batch
 PROPS_SIZE_BYTES_MAX: Final = 1_048_576  # of one node or edge
 VECTORS_MAX: Final = 8  # of one node
@@ -129,12 +130,12 @@ def merged(props: Props, changes: Props) -> Props:
 
 def fault_of_name(name: str) -> str:
     """Return what is wrong with a name, as the end of a sentence "a name …"; empty when it is valid."""
+    if not 1 <= len(name) <= NAME_LENGTH_MAX:
+        return f"has 1 to {NAME_LENGTH_MAX} characters, not {len(name)}"
     try:
-        size = len(name.encode())
+        name.encode()
     except UnicodeEncodeError:
         return "is no valid Unicode"
-    if not 1 <= size <= NAME_SIZE_BYTES_MAX:
-        return f"has 1 to {NAME_SIZE_BYTES_MAX} bytes, not {size}"
     if not name.isprintable() and any(ord(each) < 0x20 or 0x7F <= ord(each) < 0xA0 for each in name):
         return "has no control characters"
     return ""

@@ -22,7 +22,7 @@ from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import state_of
 from argosy.gateway.turn_request import checked_key
 from argosy.graph.facts import WriteKey
-from argosy.graph.ops import NAME_SIZE_BYTES_MAX, decode_ops
+from argosy.graph.ops import NAME_LENGTH_MAX, decode_ops
 from argosy.graph.recall import recall
 
 router: Final = APIRouter(prefix="/v1/graphs/{graph}", tags=["graphs"], dependencies=[strict])
@@ -73,7 +73,7 @@ async def list_nodes(
     request: Request,
     label: Annotated[
         str | None,
-        Query(min_length=1, max_length=NAME_SIZE_BYTES_MAX, pattern=NO_NUL_PATTERN, description="Only of this label."),
+        Query(min_length=1, max_length=NAME_LENGTH_MAX, pattern=NO_NUL_PATTERN, description="Only of this label."),
     ] = None,
     limit: Limit = None,
     cursor: Cursor = None,

@@ -22,7 +22,7 @@ from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import state_of
 from argosy.graph.bound import BoundGraph
-from argosy.graph.ops import NAME_SIZE_BYTES_MAX
+from argosy.graph.ops import NAME_LENGTH_MAX
 
 router: Final = APIRouter(prefix="/v1/graphs", tags=["graphs"], dependencies=[strict])
 
@@ -99,7 +99,7 @@ async def get_graph(graph: str, request: Request) -> Response:
 async def delete_graph(
     graph: str,
     request: Request,
-    confirm: Annotated[str, Query(max_length=NAME_SIZE_BYTES_MAX, description="The graph's name, once more.")] = "",
+    confirm: Annotated[str, Query(max_length=NAME_LENGTH_MAX, description="The graph's name, once more.")] = "",
 ) -> Response:
     """Delete a graph for good. From now on nobody finds it, whether its shard answers (204) or not (202)."""
     state = state_of(request)

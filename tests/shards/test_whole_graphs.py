@@ -121,7 +121,7 @@ def _with(index: int, **values: Any) -> Callable[[list[bytes]], list[bytes]]:
         (_with(1, props={"born": 2**63}), "line 2: .*64 bits"),
         (_with(1, props=[1]), "line 2: Expected `object`"),
         (_with(1, version=4), "line 2: version 4 is later than the graph's, 3"),
-        (_with(1, id=""), "line 2: id has 1 to 512 bytes"),
+        (_with(1, id=""), "line 2: id has 1 to 512 characters"),
         (_with(1, id="a\x00"), "line 2: id has no control characters"),
         (_with(5, dst="nobody"), "line 10: the digest"),
     ],
