@@ -6,8 +6,8 @@ Promises that every adapter keeps and tests/contract/ shows:
 - Positions of a partition grow in the order of appends. A reader sees each record from its start position on once, in
   order. A position may never have a record (in Kafka: markers and aborted records of transactions, compacted records),
   but it never has another record.
-- A record belongs to the claim under which it was polled: `Batch.claim` is the number given to `start`, and nothing
-  that was polled before a `start` is ever delivered with that number.
+- A record belongs to the reading under which it was polled: `Batch.reading_no` is the number given to `start`, and
+  nothing that was polled before a `start` is ever delivered with that number.
 - The log's word says which worker is eligible for a partition, and so should own it. Ownership itself is in Postgres
   (see workers/dispatch).
 - A reader that the log cannot reach takes the last word for old before the log may have given one of its partitions to
@@ -55,7 +55,7 @@ class Record(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Records of one partition, in order, polled under one claim; there may be none.
+    """Records of one partition, in order, polled under one reading; there may be none.
 
     begin, end: the batch before ended at begin, the next one begins at end, and the log has nothing between them but
     these records. is_fresh: this is the first batch since the reader went to a position (a start, a resume). Such a
@@ -64,7 +64,7 @@ class Batch(NamedTuple):
     """
 
     partition: int
-    claim: int
+    reading_no: int
     records: list[Record]
     begin: int
     end: int
@@ -200,8 +200,8 @@ class LogReader(Protocol):
         """
         ...
 
-    def start(self, partition: int, position: int, claim: int) -> None:
-        """Deliver this partition from position on, in batches with this claim; drop what was polled of it before.
+    def start(self, partition: int, position: int, reading_no: int) -> None:
+        """Deliver this partition from position on, in batches of this reading; drop what was polled of it before.
 
         Does nothing when this process is no longer eligible for the partition.
         """

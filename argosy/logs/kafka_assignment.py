@@ -1,11 +1,11 @@
 """The partitions that the group assigned to this consumer, and what the event loop wants read of them.
 
 Everything here runs on the poller's thread. Rules:
-- `tag` tags polled records with their claim before anything else happens, so a record belongs to the claim under which
-  it was polled. Records polled under no claim are dropped: the next claim will seek.
-- A wish (partition, position, claim) outlives a revocation that the event loop never noticed: when the partition comes
-  back, reading goes on where it was. Only the event loop ends a wish; Postgres decides whether the claim may still
-  write.
+- `tag` tags polled records with their reading before anything else happens, so a record belongs to the reading under
+  which it was polled. Records polled under no reading are dropped: the next reading will seek.
+- A wish (partition, position, reading_no) outlives a revocation that the event loop never noticed: when the partition
+  comes back, reading goes on where it was. Only the event loop ends a wish; Postgres decides whether the claim may
+  still write.
 - Rebalance callbacks never wait: they assign partitions paused, at an explicit offset.
 - Batch.begin and Batch.end report positions without a record, at the end of a partition too: markers of transactions,
   aborted and compacted records. What librdkafka delivers right after a seek, a resume or an error may lack records that
@@ -27,20 +27,20 @@ _NUDGE_TIMEOUT_S: Final = 0.2
 
 
 class _Wish:
-    """What the event loop wants of a partition: records from `position` on under `claim`. is_fresh: see Batch."""
+    """What the event loop wants of a partition: records from `position` on, as this reading. is_fresh: see Batch."""
 
-    __slots__ = ("claim", "is_fresh", "is_reading", "position", "seeks")
+    __slots__ = ("is_fresh", "is_reading", "position", "reading_no", "seeks")
 
-    def __init__(self, position: int, claim: int) -> None:
+    def __init__(self, position: int, reading_no: int) -> None:
         self.position = position
-        self.claim = claim
+        self.reading_no = reading_no
         self.is_fresh = True
         self.is_reading = False
         self.seeks = 0
 
     def begin_batch(self, partition: int) -> Batch:
         is_fresh, self.is_fresh = self.is_fresh, False
-        return Batch(partition, self.claim, [], self.position, self.position, is_fresh)
+        return Batch(partition, self.reading_no, [], self.position, self.position, is_fresh)
 
 
 class Assignment:
@@ -69,9 +69,9 @@ class Assignment:
             self._assigned.clear()
             self.changes.append(frozenset())
 
-    def read(self, partition: int, position: int, claim: int) -> None:
+    def read(self, partition: int, position: int, reading_no: int) -> None:
         """Replace an earlier wish for this partition. `seek_where_needed` carries the new one out."""
-        self._wishes[partition] = _Wish(position, claim)
+        self._wishes[partition] = _Wish(position, reading_no)
 
     def ignore(self, partition: int) -> None:
         wish = self._wishes.pop(partition, None)
@@ -115,7 +115,7 @@ class Assignment:
             self._nudge(sought)
 
     def tag(self, messages: Sequence[Any]) -> list[Batch]:
-        """Return what poll and consume have just returned as batches, each under the claim that holds now."""
+        """Return what poll and consume have just returned as batches, each under the reading that holds now."""
         ended: list[Batch] = []
         batches: dict[int, Batch] = {}
         for message in messages:

@@ -81,8 +81,8 @@ class Poller:
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
 
-    def read(self, partition: int, position: int, claim: int) -> None:
-        self._commands.put(lambda: self._assignment.read(partition, position, claim))
+    def read(self, partition: int, position: int, reading_no: int) -> None:
+        self._commands.put(lambda: self._assignment.read(partition, position, reading_no))
 
     def ignore(self, partition: int) -> None:
         self._commands.put(lambda: self._assignment.ignore(partition))
@@ -123,7 +123,7 @@ class Poller:
         self.member_id = self._consumer.memberid() or ""
 
     def run_once(self) -> None:
-        """Carry out commands, then poll once, tag the records with their claims, and hand them to the event loop."""
+        """Carry out commands, then poll once, tag the records with their readings, and hand them to the event loop."""
         self._carry_out_commands()
         self._assignment.seek_where_needed()
         self._polls += 1

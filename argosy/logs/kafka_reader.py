@@ -73,7 +73,7 @@ class KafkaReader:
         self._watching: asyncio.Task[None] | None = None
         self._group: KafkaGroup | None = KafkaGroup(settings)  # None once the group has told this member something
         self._rounds: deque[Round] = deque()
-        self._claims: dict[int, int] = {}
+        self._readings: dict[int, int] = {}
         self._is_paused = False
         self._is_taking = False
         self._is_open = False
@@ -108,12 +108,12 @@ class KafkaReader:
             self._group = None
         return self._group is None
 
-    def start(self, partition: int, position: int, claim: int) -> None:
-        self._claims[partition] = claim
-        self._poller.read(partition, position, claim)
+    def start(self, partition: int, position: int, reading_no: int) -> None:
+        self._readings[partition] = reading_no
+        self._poller.read(partition, position, reading_no)
 
     def stop(self, partition: int) -> None:
-        self._claims.pop(partition, None)
+        self._readings.pop(partition, None)
         self._poller.ignore(partition)
 
     def pause(self) -> None:
@@ -209,7 +209,7 @@ class KafkaReader:
             self._poller.taken()
 
     def _take(self) -> None:
-        """Deliver the waiting rounds until paused. Batches of a claim that is over are dropped."""
+        """Deliver the waiting rounds until paused. Batches of a reading that is over are dropped."""
         if self._is_taking:
             return
         self._is_taking = True
@@ -218,7 +218,7 @@ class KafkaReader:
                 batches = self._rounds[0].batches
                 while batches and not self._is_paused:
                     batch = batches.pop(0)
-                    if self._claims.get(batch.partition) == batch.claim:
+                    if self._readings.get(batch.partition) == batch.reading_no:
                         self._retention.look(batch)
                         self._on_batch(batch)
                 if not batches:

@@ -34,11 +34,11 @@ class _Reading:
     Each `start` makes a new object, so that records which were fetched for the last one are told apart.
     """
 
-    __slots__ = ("claim", "is_fresh", "position")
+    __slots__ = ("is_fresh", "position", "reading_no")
 
-    def __init__(self, position: int, claim: int) -> None:
+    def __init__(self, position: int, reading_no: int) -> None:
         self.position = position
-        self.claim = claim
+        self.reading_no = reading_no
         self.is_fresh = True
 
 
@@ -105,8 +105,8 @@ class PostgresReader:
     async def has_joined(self) -> bool:
         return self._word.has_come
 
-    def start(self, partition: int, position: int, claim: int) -> None:
-        self._readings[partition] = _Reading(position, claim)
+    def start(self, partition: int, position: int, reading_no: int) -> None:
+        self._readings[partition] = _Reading(position, reading_no)
         self._work.set()
 
     def stop(self, partition: int) -> None:
@@ -203,8 +203,8 @@ class PostgresReader:
             log_store.fetch, self._topic_id, starts, self._batch_max, self._size_bytes_max
         )
         for partition, found in itertools.groupby(rows, lambda row: row.partition):
-            # Drop what was fetched for a claim that is over, or while paused: its position did not move, so it is read
-            # again.
+            # Drop what was fetched for a reading that is over, or while paused: its position did not move, so it is
+            # read again.
             if self._readings.get(partition) is reading[partition] and partition in self._held and not self._is_paused:
                 self._deliver(partition, reading[partition], list(found))
         return bool(rows)
@@ -216,4 +216,4 @@ class PostgresReader:
             Record(row.position, row.at_ms, row.key, row.value, _decode_headers(row.headers) if row.headers else ())
             for row in found
         ]
-        self._on_batch(Batch(partition, reading.claim, records, begin, reading.position, is_fresh))
+        self._on_batch(Batch(partition, reading.reading_no, records, begin, reading.position, is_fresh))

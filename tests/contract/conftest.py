@@ -32,7 +32,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float
 
 
 class Owner:
-    """Reads as a worker does: what it becomes eligible for it starts, at the position it is told, under a new claim."""
+    """Reads as a worker does: what it becomes eligible for it starts, at the position it is told, as a new reading."""
 
     def __init__(self, reader: LogReader, positions: dict[int, int] | None = None) -> None:
         self.reader = reader
@@ -40,10 +40,10 @@ class Owner:
         self.eligible: frozenset[int] = frozenset()
         self.changes: list[frozenset[int]] = []
         self.batches: list[Batch] = []
-        self.claims: dict[int, int] = {}
+        self.readings: dict[int, int] = {}
         self.is_starting = True
         self.identity: Identity | None = None
-        self._claim_no = 0
+        self._reading_no = 0
 
     async def open(self) -> "Owner":
         self.identity = await self.reader.open(self.on_batch, self.on_eligible)
@@ -57,27 +57,27 @@ class Owner:
         self.changes.append(partitions)
         for partition in gone:
             self.reader.stop(partition)
-            self.claims.pop(partition, None)
+            self.readings.pop(partition, None)
         if self.is_starting:
-            for partition in partitions - self.claims.keys():
+            for partition in partitions - self.readings.keys():
                 self.start(partition, self.positions.get(partition, 0))
 
     def start(self, partition: int, position: int) -> int:
-        self._claim_no += 1
-        self.claims[partition] = self._claim_no
-        self.reader.start(partition, position, self._claim_no)
-        return self._claim_no
+        self._reading_no += 1
+        self.readings[partition] = self._reading_no
+        self.reader.start(partition, position, self._reading_no)
+        return self._reading_no
 
-    def records(self, partition: int, claim: int | None = None) -> list[Record]:
+    def records(self, partition: int, reading_no: int | None = None) -> list[Record]:
         return [
             record
             for batch in self.batches
-            if batch.partition == partition and claim in (None, batch.claim)
+            if batch.partition == partition and reading_no in (None, batch.reading_no)
             for record in batch.records
         ]
 
-    def values(self, partition: int, claim: int | None = None) -> list[bytes | None]:
-        return [record.value for record in self.records(partition, claim)]
+    def values(self, partition: int, reading_no: int | None = None) -> list[bytes | None]:
+        return [record.value for record in self.records(partition, reading_no)]
 
     @property
     def count(self) -> int:

@@ -87,10 +87,10 @@ async def test_nothing_polled_before_a_start_comes_with_its_number(log: Log) -> 
     last, position = list(starts.items())[-1]
     await until(lambda: len(owner.records(0, last)) == 500 - position)
 
-    for claim, position in starts.items():
-        found = [record.position for record in owner.records(0, claim)]
+    for reading_no, position in starts.items():
+        found = [record.position for record in owner.records(0, reading_no)]
         assert found == list(range(position, position + len(found)))
-    assert [batch.claim for batch in owner.batches] == sorted(batch.claim for batch in owner.batches)
+    assert [batch.reading_no for batch in owner.batches] == sorted(batch.reading_no for batch in owner.batches)
 
 
 async def test_a_stopped_partition_is_silent_until_it_is_started_again(log: Log) -> None:
@@ -104,8 +104,8 @@ async def test_a_stopped_partition_is_silent_until_it_is_started_again(log: Log)
     await until(lambda: owner.values(1) == [b"0"])  # another partition goes on meanwhile
     assert owner.values(0) == values(10)
 
-    claim = owner.start(0, 10)
-    await until(lambda: owner.values(0, claim) == values(10, 10))
+    reading_no = owner.start(0, 10)
+    await until(lambda: owner.values(0, reading_no) == values(10, 10))
 
 
 async def test_pause_and_resume_lose_nothing_and_deliver_nothing_in_between(log: Log) -> None:
@@ -138,12 +138,12 @@ async def test_a_partition_started_while_paused_waits_for_resume(log: Log) -> No
     await until(lambda: len(owner.eligible) == 4)
 
     owner.reader.pause()
-    claim = owner.start(0, 0)
+    reading_no = owner.start(0, 0)
     await asyncio.sleep(0.3)
     assert owner.count == 0
     owner.reader.resume()
 
-    await until(lambda: owner.values(0, claim) == values(10))
+    await until(lambda: owner.values(0, reading_no) == values(10))
 
 
 async def test_twenty_thousand_records_come_through_once_each(log: Log) -> None:

@@ -49,8 +49,8 @@ class Worker:
 
     def on_batch(self, batch: Batch) -> None:
         partition = batch.partition
-        assert batch.claim == self.mine[partition]
-        if self.truth.claims[partition] != batch.claim:
+        assert batch.reading_no == self.mine[partition]
+        if self.truth.claims[partition] != batch.reading_no:
             return  # fenced: somebody else has claimed it
         assert batch.records[0].position == self.truth.positions[partition]
         positions = [record.position for record in batch.records]

@@ -74,13 +74,13 @@ async def test_what_comes_first_after_a_start_or_a_resume_is_marked(log: Log) ->
     await writer.append(entries(0, 3, 3))
     owner.reader.resume()
     await until(lambda: owner.count == 6)
-    claim = owner.start(0, 2)
-    await until(lambda: owner.values(0, claim) == values(4, 2))
+    reading_no = owner.start(0, 2)
+    await until(lambda: owner.values(0, reading_no) == values(4, 2))
 
-    again = [each for each in owner.batches if each.claim == claim]
+    again = [each for each in owner.batches if each.reading_no == reading_no]
     assert is_unbroken(again, 2)
     assert again[0].is_fresh
-    assert is_unbroken([each for each in owner.batches if each.partition == 0 and each.claim != claim], 0)
+    assert is_unbroken([each for each in owner.batches if each.partition == 0 and each.reading_no != reading_no], 0)
 
 
 @pytest.mark.parametrize("log", ["kafka"], indirect=True)  # on the Postgres log nothing but a hand can make them
@@ -95,6 +95,6 @@ async def test_a_partition_whose_last_positions_are_holes_is_read_to_its_end(log
 
     assert is_unbroken(owner.batches, 0)
     assert owner.batches[-1].end == 8
-    claim = owner.start(0, 7)
-    await until(lambda: owner.batches[-1].claim == claim)
-    assert owner.batches[-1] == Batch(0, claim, [], 7, 8, is_fresh=True)
+    reading_no = owner.start(0, 7)
+    await until(lambda: owner.batches[-1].reading_no == reading_no)
+    assert owner.batches[-1] == Batch(0, reading_no, [], 7, 8, is_fresh=True)

@@ -1,4 +1,4 @@
-"""A record belongs to the claim under which it was polled (docs/architecture.md, "Ownership and fencing"): forced."""
+"""A record belongs to the reading under which it was polled (docs/architecture.md, "Ownership and fencing"): forced."""
 
 import pytest
 from confluent_kafka import KafkaError
@@ -39,9 +39,9 @@ class Thread:
 
     @property
     def seen(self) -> list[tuple[int, int, list[int]]]:
-        """(partition, claim, positions) of every batch."""
+        """(partition, reading_no, positions) of every batch."""
         return [
-            (batch.partition, batch.claim, [record.position for record in batch.records])
+            (batch.partition, batch.reading_no, [record.position for record in batch.records])
             for each in self.rounds
             for batch in each.batches
         ]
@@ -61,20 +61,20 @@ def messages(partition: int, *offsets: int) -> list[FakeMessage]:
     return [FakeMessage(partition, offset) for offset in offsets]
 
 
-def test_what_was_polled_before_a_seek_keeps_the_old_claim_although_the_new_one_was_asked_for_meanwhile(
+def test_what_was_polled_before_a_seek_keeps_the_old_reading_although_the_new_one_was_asked_for_meanwhile(
     thread: Thread,
 ) -> None:
-    """A spike lost one turn in 35,000 like this: it polled 6, then carried out the new claim's seek to 5, and only then
-    tagged 6: with the new claim.
+    """A spike lost one turn in 35,000 like this: it polled 6, then carried out the new reading's seek to 5, and only
+    then tagged 6: with the new reading.
     """
     thread.assigned(0)
-    thread.poller.read(0, 5, claim=1)
+    thread.poller.read(0, 5, reading_no=1)
 
-    def while_a_new_claim_is_made() -> list[FakeMessage]:
-        thread.poller.read(0, 5, claim=2)
+    def while_a_new_reading_is_asked_for() -> list[FakeMessage]:
+        thread.poller.read(0, 5, reading_no=2)
         return messages(0, 5, 6)
 
-    thread.consumer.script.append(while_a_new_claim_is_made)
+    thread.consumer.script.append(while_a_new_reading_is_asked_for)
     thread.consumer.plays(*messages(0, 5, 6, 7))
     thread.run(2)
 
@@ -84,7 +84,7 @@ def test_what_was_polled_before_a_seek_keeps_the_old_claim_although_the_new_one_
 
 def test_a_batch_says_where_it_begins_and_ends_and_whether_the_reader_has_just_gone_there(thread: Thread) -> None:
     thread.assigned(0)
-    thread.poller.read(0, 5, claim=1)
+    thread.poller.read(0, 5, reading_no=1)
     thread.consumer.plays(*messages(0, 7, 9))
     thread.consumer.plays(*messages(0, 12), FakeMessage(0, 15, KafkaError(KafkaError._PARTITION_EOF)))
     thread.consumer.plays(FakeMessage(0, 15, KafkaError(KafkaError._PARTITION_EOF)))
@@ -101,8 +101,8 @@ def test_a_batch_says_where_it_begins_and_ends_and_whether_the_reader_has_just_g
 
 def test_what_comes_after_an_error_of_a_partition_may_lack_what_is_there(thread: Thread) -> None:
     thread.assigned(0, 1)
-    thread.poller.read(0, 0, claim=1)
-    thread.poller.read(1, 0, claim=1)
+    thread.poller.read(0, 0, reading_no=1)
+    thread.poller.read(1, 0, reading_no=1)
     broken = FakeMessage(0, 1, KafkaError(KafkaError._BAD_MSG))
     thread.consumer.plays(*messages(0, 0), *messages(1, 0), broken, *messages(0, 5), *messages(1, 2))
 
@@ -111,7 +111,7 @@ def test_what_comes_after_an_error_of_a_partition_may_lack_what_is_there(thread:
     assert thread.spans == [(0, 1, True), (0, 3, True), (1, 6, True)]
 
 
-def test_a_record_that_belongs_to_no_claim_is_dropped(thread: Thread) -> None:
+def test_a_record_that_belongs_to_no_reading_is_dropped(thread: Thread) -> None:
     thread.assigned(0)
     thread.consumer.plays(*messages(0, 0, 1))
 
@@ -122,7 +122,7 @@ def test_a_record_that_belongs_to_no_claim_is_dropped(thread: Thread) -> None:
 
 def test_a_record_below_the_position_that_was_sought_is_dropped(thread: Thread) -> None:
     thread.assigned(0)
-    thread.poller.read(0, 5, claim=1)
+    thread.poller.read(0, 5, reading_no=1)
     thread.consumer.plays(*messages(0, 3, 4, 5))
 
     thread.run()
@@ -130,12 +130,12 @@ def test_a_record_below_the_position_that_was_sought_is_dropped(thread: Thread) 
     assert thread.seen == [(0, 1, [5])]
 
 
-def test_partitions_are_assigned_paused_and_wait_for_their_claim(thread: Thread) -> None:
+def test_partitions_are_assigned_paused_and_wait_for_their_reading(thread: Thread) -> None:
     thread.assigned(0, 1)
     assert thread.consumer.paused == {0, 1}
     assert thread.rounds[-1].eligible == [frozenset({0, 1})]
 
-    thread.poller.read(1, 0, claim=1)
+    thread.poller.read(1, 0, reading_no=1)
     thread.run()
 
     assert thread.consumer.paused == {0}
@@ -143,8 +143,8 @@ def test_partitions_are_assigned_paused_and_wait_for_their_claim(thread: Thread)
 
 def test_what_comes_after_a_revocation_inside_the_same_poll_is_dropped(thread: Thread) -> None:
     thread.assigned(0, 1)
-    thread.poller.read(0, 0, claim=1)
-    thread.poller.read(1, 0, claim=2)
+    thread.poller.read(0, 0, reading_no=1)
+    thread.poller.read(1, 0, reading_no=2)
 
     def while_one_is_revoked() -> list[FakeMessage]:
         found = messages(0, 0) + messages(1, 0)
@@ -163,7 +163,7 @@ def test_a_partition_that_went_and_came_back_before_anybody_looked_goes_on_where
     thread: Thread, how: str
 ) -> None:
     thread.assigned(0)
-    thread.poller.read(0, 5, claim=1)
+    thread.poller.read(0, 5, reading_no=1)
     thread.consumer.plays(*messages(0, 5, 6))
     thread.run()
 
@@ -184,7 +184,7 @@ def test_a_partition_that_went_and_came_back_before_anybody_looked_goes_on_where
 
 def test_a_partition_that_was_stopped_while_it_was_away_stays_silent_when_it_comes_back(thread: Thread) -> None:
     thread.assigned(0)
-    thread.poller.read(0, 0, claim=1)
+    thread.poller.read(0, 0, reading_no=1)
     thread.run()
     thread.consumer.script.append(lambda: thread.consumer.rebalance("on_revoke", 0))
     thread.run()
@@ -200,10 +200,10 @@ def test_a_partition_that_was_stopped_while_it_was_away_stays_silent_when_it_com
 
 def test_a_seek_that_is_refused_is_tried_again_and_holds_up_nobody(thread: Thread) -> None:
     thread.assigned(0, 1)
-    thread.poller.read(1, 0, claim=1)
+    thread.poller.read(1, 0, reading_no=1)
     thread.run()
     thread.consumer.seeks_to_refuse = 3
-    thread.poller.read(0, 0, claim=2)
+    thread.poller.read(0, 0, reading_no=2)
     for position in range(3):
         thread.consumer.plays(*messages(1, position))
     thread.run(3)
@@ -217,7 +217,7 @@ def test_a_seek_that_is_refused_is_tried_again_and_holds_up_nobody(thread: Threa
 
 def test_a_loop_that_takes_nothing_is_handed_a_few_rounds_and_the_group_is_still_served(thread: Thread) -> None:
     thread.assigned(0)
-    thread.poller.read(0, 0, claim=1)
+    thread.poller.read(0, 0, reading_no=1)
     for position in range(100):
         thread.consumer.plays(*messages(0, position))
     thread.run(ROUNDS_MAX + 5, is_taken=False)
@@ -239,7 +239,7 @@ def test_a_loop_that_takes_nothing_is_handed_a_few_rounds_and_the_group_is_still
 
 def test_what_is_resumed_after_a_pause_is_only_what_is_being_read(thread: Thread) -> None:
     thread.assigned(0, 1)
-    thread.poller.read(0, 0, claim=1)
+    thread.poller.read(0, 0, reading_no=1)
     thread.run()
 
     thread.poller.pause(True)
@@ -253,7 +253,7 @@ def test_what_is_resumed_after_a_pause_is_only_what_is_being_read(thread: Thread
 
 def test_an_error_in_place_of_a_record_is_no_record(thread: Thread) -> None:
     thread.assigned(0)
-    thread.poller.read(0, 0, claim=1)
+    thread.poller.read(0, 0, reading_no=1)
     thread.consumer.plays(FakeMessage(0, -1, KafkaError(KafkaError._AUTO_OFFSET_RESET)), *messages(0, 0))
 
     thread.run()

@@ -186,7 +186,7 @@ async def test_records_are_found_by_index_however_wrong_the_statistics_are(
 
 
 def start_each(reader: PostgresReader, position: int) -> Callable[[frozenset[int]], None]:
-    """What reads each partition that the reader becomes eligible for from this position on, as claim 1."""
+    """What reads each partition that the reader becomes eligible for from this position on, as reading 1."""
 
     def on_eligible(partitions: frozenset[int]) -> None:
         for each in partitions:

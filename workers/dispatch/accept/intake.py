@@ -1,9 +1,9 @@
 """From the log into Postgres: contiguous records of owned partitions become turns, one accept at a time.
 
 Rules (I1; a prototype that did not keep them lost one turn in 35,000):
-- A record counts only if the reader polled it under the claim that owns its partition now.
+- A record counts only if the reader polled it in the reading of its partition that goes on now.
 - An accept begins at the partition's position and leaves out nothing that was read. Each batch begins where the one
-  before it ended (Batch.begin); otherwise the partition is read again from its position, under a new claim number.
+  before it ended (Batch.begin); otherwise the partition is read again from its position, as a new reading.
 - Positions without a record (transactions of a foreign producer, compaction) are passed, any number of them, where the
   reader says that the log has none there. Right after the reader went to a place (Batch.is_fresh) it may have dropped a
   record: a gap there is read again, too, and believed when the second reading shows it.
@@ -78,10 +78,10 @@ class Intake:
         self._count = telemetry.FLUSHES.labels(stream="accept").inc
 
     def take(self, batch: Batch) -> None:
-        """Take a batch that the reader delivers; drop a batch of another claim."""
+        """Take a batch that the reader delivers; drop a batch of another reading."""
         crash_points.reach("after_poll")
         owned = self._claims.owned.get(batch.partition)
-        if owned is None or owned.is_void or owned.reading_no != batch.claim:
+        if owned is None or owned.is_void or owned.reading_no != batch.reading_no:
             return
         if not is_continued(owned, batch):
             found = batch.records[0].position if batch.records else batch.end
