@@ -1,6 +1,7 @@
 """A function that a workflow runs, as the rules see it."""
 
 import ast
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -9,13 +10,17 @@ from argosy.check.kinds import CONTEXT, SYNC_CONTEXT, Meaning, Member
 from argosy.check.meaning import Meanings
 from argosy.check.module import Function
 from argosy.check.reach import Reached
+from argosy.workflow.context import Context
+from argosy.workflow.graph import Graph
+
+
+def _methods(of: type) -> frozenset[str]:
+    return frozenset(name for name, each in vars(of).items() if inspect.isfunction(each) and name[0] != "_")
+
 
 # Of a ctx, and of what its `graph` returns.
-OPERATIONS: Final = frozenset({"run", "sleep", "wait_signal", "now", "uuid"})
-_GRAPH_OPERATIONS: Final = frozenset({
-    "upsert_nodes", "upsert_edges", "merge_props", "delete", "apply",
-    "get", "neighbors", "query", "search", "summary", "recall",
-})  # fmt: skip
+OPERATIONS: Final = _methods(Context) - {"graph"}
+_GRAPH_OPERATIONS: Final = _methods(Graph)
 _GRAPH_OF: Final = {CONTEXT: "argosy.Graph", SYNC_CONTEXT: "argosy.SyncGraph"}
 
 _COMPOUND: Final = (

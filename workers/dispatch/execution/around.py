@@ -22,6 +22,7 @@ class Around(NamedTuple):
     database_clock: DatabaseClock
     limits: Limits
     followers: Followers
+    lane: str
     lane_graphs: LaneGraphs | None
 
     def graphs_of(self, turn: Turn) -> TurnGraphs:
@@ -29,7 +30,7 @@ class Around(NamedTuple):
         if self.lane_graphs is None:
             raise SettingError("there are no shards for graphs: set GRAPH_SERVICE_ENDPOINTS for this worker")
         token = Token(turn.session_id, turn.owned.graph_epoch, turn.place, turn.attempt)
-        own = own_graph_of(self.lane_graphs.lane, turn.session_name)
+        own = own_graph_of(self.lane, turn.session_name)
         return TurnGraphs(self.lane_graphs, turn.tenant, own, token)
 
 

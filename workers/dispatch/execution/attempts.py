@@ -71,7 +71,7 @@ class Attempts:
         self._threads = threads
         self._followers = followers
         limits = limits_of(settings)
-        self._around = Around(flusher, database_clock, limits, followers, graphs)
+        self._around = Around(flusher, database_clock, limits, followers, settings.lane, graphs)
         self._bounds = Bounds(
             limits.payload_size_bytes_max, limits.step_timeout_s_max, limits.callbacks_max, limits.graph_retry_s_max
         )
