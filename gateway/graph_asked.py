@@ -14,7 +14,7 @@ from argosy.gateway.openapi import REF
 from argosy.gateway.parameters import INTEGER_MAX
 from argosy.gateway.problems import Problem
 from argosy.graph import ops
-from argosy.graph.facts import Direction
+from argosy.graph.facts import DEPTH_MAX, Direction
 from argosy.graph.recall import BUDGET_MAX
 from argosy.names import KEY_PATTERN
 
@@ -24,7 +24,6 @@ ROWS_DEFAULT: Final = 1_000
 NODES_DEFAULT: Final = 100
 HITS_DEFAULT: Final = 10
 TOKENS_DEFAULT: Final = 1_000
-DEPTH_MAX: Final = 8  # beyond that, a neighbourhood is most of a graph
 OPS: Final = (ops.UpsertNode, ops.UpsertEdge, ops.MergeProps, ops.DeleteNode, ops.DeleteEdge)
 # A body beside what has a bound of its own: a vector of DIMENSION_MAX numbers, names, and JSON's own signs.
 _ENVELOPE_SIZE_BYTES_MAX: Final = 131_072

@@ -7,10 +7,11 @@ import msgspec
 
 from argosy.config import Settings
 from argosy.errors import CypherError, GraphInputError, GraphTooLargeError
-from argosy.graph.facts import Edge, GraphRef, Node, WriteKey
+from argosy.graph.facts import DEPTH_MAX, Edge, GraphRef, Node, WriteKey
 from argosy.graph.ops import DIMENSION_MAX, Op, check_ops, encode_ops, fault_of_name
 
-DEPTH_MAX: Final = 8  # beyond that, a neighbourhood is most of a graph
+# Larger batches are read and checked in a thread: they would hold up the calls of others.
+INLINE_OPS_MAX: Final = 64
 _TEXT_SIZE_BYTES_MAX: Final = 65_536  # of what is searched for
 _encode: Final = msgspec.json.Encoder().encode
 

@@ -12,7 +12,7 @@ from argosy import telemetry
 from argosy.address import http_url
 from argosy.clock import Clock
 from argosy.config import Settings
-from argosy.process.ops_server import Answer, OpsServer
+from argosy.process.ops_server import LOOP_BLOCKED_S, Answer, OpsServer
 from argosy.secret import load_keys
 from argosy.shards.measured import MEASURE_S, keep_measured
 from argosy.shards.server import ShardServer
@@ -20,7 +20,6 @@ from argosy.shards.shard import Shard
 
 log = structlog.get_logger()
 
-_LOOP_BLOCKED_S: Final = 5.0
 _CALLS_END_S: Final = 1.0  # for calls under way, once what they wrote is committed
 
 
@@ -82,7 +81,7 @@ class ServedShard:
     def health(self) -> Answer:
         """See Probes. Called from another thread."""
         late_s = max(0.0, self._clock.monotonic_s() - self._measured_s - MEASURE_S)
-        return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
+        return late_s < LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
     def ready(self) -> Answer:
         """See Probes."""

@@ -17,12 +17,11 @@ from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
 from argosy.rpc import shard_pb2 as pb
 from argosy.rpc.shard_pb2_grpc import ShardServicer, add_ShardServicer_to_server
+from argosy.shards.limits import INLINE_OPS_MAX
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["Shard"].full_name
 FOR_ANYBODY: Final = frozenset({f"/{SERVICE}/Identify", f"/{SERVICE}/List"})
 _GRAPHS_PER_MESSAGE: Final = 500  # with the longest names that may be, a mebibyte
-# Larger batches are read in a thread: they would hold up the calls of others.
-_INLINE_OPS_MAX: Final = 64
 
 
 class ShardService(ShardServicer):  # type: ignore[misc]
@@ -172,7 +171,7 @@ def _left_s(context: Any) -> float:
 
 
 async def _ops_of(ops: Sequence[pb.Op]) -> list[Op]:
-    if len(ops) <= _INLINE_OPS_MAX:
+    if len(ops) <= INLINE_OPS_MAX:
         return [messages.op_of_pb(op) for op in ops]
     return await asyncio.to_thread(lambda: [messages.op_of_pb(op) for op in ops])
 

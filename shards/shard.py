@@ -35,14 +35,13 @@ from argosy.shards.builds import Builds
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Batch, Engine
 from argosy.shards.kept_views import KeptViews
-from argosy.shards.limits import check_name
+from argosy.shards.limits import INLINE_OPS_MAX, check_name
 from argosy.shards.reads import Reads
 from argosy.shards.streams import Streams
 from argosy.shards.threads import Threads
 from argosy.shards.view import ViewMaker
 from argosy.shards.writes import Writes
 
-_INLINE_OPS_MAX: Final = 64  # larger batches are checked in a thread
 _OP_SIZE_BYTES: Final = 512  # of an operation in memory, beside its JSON
 
 
@@ -83,7 +82,7 @@ class Shard:
     ) -> Applied:
         deadline = self._deadline(ref, deadline_s)
         self._limits.check_key(key)
-        if len(ops) <= _INLINE_OPS_MAX:
+        if len(ops) <= INLINE_OPS_MAX:
             size_bytes = self._limits.check_batch(ops)
         else:
             size_bytes = await self._threads.run(lambda _: self._limits.check_batch(ops), deadline)

@@ -1,7 +1,6 @@
 """A function that a workflow runs, as the rules see it."""
 
 import ast
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -10,17 +9,13 @@ from argosy.check.kinds import CONTEXT, SYNC_CONTEXT, Meaning, Member
 from argosy.check.meaning import Meanings
 from argosy.check.module import Function
 from argosy.check.reach import Reached
-from argosy.workflow.context import Context
-from argosy.workflow.graph import Graph
+from argosy.turn.keys import OPERATIONS
 
-
-def _methods(of: type) -> frozenset[str]:
-    return frozenset(name for name, each in vars(of).items() if inspect.isfunction(each) and name[0] != "_")
-
-
-# Of a ctx, and of what its `graph` returns.
-OPERATIONS: Final = _methods(Context) - {"graph"}
-_GRAPH_OPERATIONS: Final = _methods(Graph)
+# Of what a ctx's `graph` returns.
+GRAPH_OPERATIONS: Final = frozenset({
+    "upsert_nodes", "upsert_edges", "merge_props", "delete", "apply",
+    "get", "neighbors", "query", "search", "summary", "recall",
+})  # fmt: skip
 _GRAPH_OF: Final = {CONTEXT: "argosy.Graph", SYNC_CONTEXT: "argosy.SyncGraph"}
 
 _COMPOUND: Final = (
@@ -67,7 +62,7 @@ class Look:
             match self.meaning(node.func):
                 case Member(of=of, path=(name,)) if name in OPERATIONS and of in counted:
                     return name
-                case Member(of=of, path=(name,)) if name in _GRAPH_OPERATIONS:
+                case Member(of=of, path=(name,)) if name in GRAPH_OPERATIONS:
                     return name if of in [_GRAPH_OF[kind] for kind in counted] else ""
         return ""
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 NOBODY: Final = uuid.UUID(int=0)
+DEPTH_MAX: Final = 8  # of a neighbourhood: beyond that it is most of a graph
 
 
 class GraphName(NamedTuple):

@@ -27,13 +27,13 @@ from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.processes import GATEWAY, MAINTENANCE, SHARD, WORKER, Process
 from argosy.local.supervisor import Ended, Part, ProcessPart, Supervisor
 from argosy.logs.open import ensure
+from argosy.process.ending import BROKEN_CODE
 from argosy.process.parent import watch_parent
 from argosy.process.stopping import Stopping
 from argosy.store import migrate, preflight
 from argosy.workflow.catalog import broken_files
 
 _LOOK_S: Final = 0.2
-_BROKEN_CODE: Final = 3  # the exit code of a worker that cannot load a workflow
 
 
 class Tree:
@@ -139,7 +139,7 @@ class Tree:
             while not self._stopping.wait(0.05):
                 if (first := self._supervisor.first_ended()) is not None:
                     part, ended = first
-                    if part is self._children.get(WORKER) and ended.code == _BROKEN_CODE:
+                    if part is self._children.get(WORKER) and ended.code == BROKEN_CODE:
                         sys.exit(1)  # the worker has printed what is broken
                     raise UnavailableError(f"{part.label} ended with {ended.reason} before it was ready")
                 if _is_ready(client, url) and (self._shard is None or is_listening(self._shard)):

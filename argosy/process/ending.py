@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 from argosy.process.exiting import end_now
 
+BROKEN_CODE: Final = 3  # exit code of a worker: a workflow cannot be loaded
 END_S: Final = 3.0  # time for exit handlers of users; the processes that stop this one wait longer
 
 

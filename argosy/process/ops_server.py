@@ -18,6 +18,7 @@ from argosy.errors import SettingError
 from argosy.process import fork
 
 Answer = tuple[bool, dict[str, Any]]
+LOOP_BLOCKED_S: Final = 5.0  # an event loop that is so late is not healthy
 _REQUEST_TIMEOUT_S: Final = 5.0
 
 

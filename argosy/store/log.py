@@ -87,11 +87,6 @@ async def make_topic(connection: Any, topic: str, partition_count: int) -> int:
     return found
 
 
-async def drop_topic(connection: Any, topic: str) -> None:
-    """Delete the topic with everything in it."""
-    await connection.execute(_SQL["drop_topic"], topic)
-
-
 async def trim(connection: Any, topic: str, partition: int, position: int) -> bool:
     """Delete the records before `position`, in small transactions. False when there were too many for one call."""
     return await _trim(connection, "trim", (topic, partition), position)

@@ -23,10 +23,6 @@ WHERE t.topic = $1
 -- Creates the topic unless it is there; how many partitions it has.
 SELECT log_make_topic($1, $2)
 
--- name: drop_topic
--- Forgets the topic with everything in it.
-SELECT log_drop_topic($1)
-
 -- name: trim
 -- Forgets up to $4 records before a position; the first position that is left.
 SELECT log_trim($1, $2, $3, $4)

@@ -32,7 +32,7 @@ Some members are internal and no client gets them (argosy/turn/projection.py). "
 the result, in the events of a step that is declared private (true also where the step parked the turn, and in the waits
 between its tries). "args": a digest of a step's arguments, in the events that end it. "emits": how many emits of the
 workflow turn.suspended covers. "keys": the last member of turn.started, turn.reset and turn.resumed; how keys are made
-from there on (argosy/workflow/keys.py; without it: argosy/workflow/old_keys.py). "ops", "made", "incarnation" and
+from there on (argosy/turn/keys.py; without it: argosy/workflow/old_keys.py). "ops", "made", "incarnation" and
 "made_at_ms": in step.intended, the write to a graph that is to be applied (argosy/workflow/graph_write.py).
 
 | sent only     | data                                                                               |

@@ -1,6 +1,6 @@
 """`ctx`: the durable operations of a workflow.
 
-Each operation has a key (argosy/workflow/keys.py): its name, and from its second call on #2, #3, … in the order of the
+Each operation has a key (argosy/turn/keys.py): its name, and from its second call on #2, #3, … in the order of the
 *calls*. Each task of the workflow counts its calls for itself. The outcome of an operation is recorded once, under its
 key; when the workflow runs again, the operation does nothing and returns (or raises) the recorded outcome.
 """

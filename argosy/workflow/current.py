@@ -16,7 +16,7 @@ class StepInfo(msgspec.Struct, frozen=True, gc=False):
     """One try of one step.
 
     step_key: the step's name, then #n from its second call on; with the number of the task and a slash before it unless
-    the workflow's first task calls the step (argosy/workflow/keys.py). attempt: of the turn; every re-execution raises
+    the workflow's first task calls the step (argosy/turn/keys.py). attempt: of the turn; every re-execution raises
     it. try_number: of the step, from 1; every retry raises it.
     """
 

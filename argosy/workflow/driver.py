@@ -28,12 +28,12 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import InternalError, OwnershipLostError, WorkflowError
+from argosy.turn.keys import CANCEL, TIMER
 from argosy.turn.wait import WaitKind
 from argosy.workflow import frame_ends, same_asyncio
 from argosy.workflow.current import current_try
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Journal, Park
-from argosy.workflow.keys import CANCEL, TIMER
 from argosy.workflow.loop_handle import Timer
 from argosy.workflow.loop_refusals import refuse_closed, refuse_hopeless, refuse_restless
 from argosy.workflow.mismatch import counted_otherwise, raised

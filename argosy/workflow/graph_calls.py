@@ -17,12 +17,12 @@ from argosy.errors import (
     ViewLostError,
 )
 from argosy.graph.ops import fault_of_name
+from argosy.turn.keys import GRAPH
 from argosy.workflow.definition import Step
 from argosy.workflow.driver import Driver
 from argosy.workflow.graph_reads import READS, read
 from argosy.workflow.graph_write import GraphWrite
 from argosy.workflow.journal import Journal
-from argosy.workflow.keys import GRAPH
 from argosy.workflow.operation import StepOperation
 from argosy.workflow.overruns import Overruns
 from argosy.workflow.retry import ExceptionTypes, RetryPolicy

@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol
 
 from argosy.errors import FencedError, OwnershipLostError, WorkflowError
 from argosy.turn.events import Event
+from argosy.turn.keys import CANCEL, retry_key, step_key
 from argosy.turn.wait import WaitKind
 from argosy.workflow import outcome, payload
 from argosy.workflow.journal import Journal, Park
-from argosy.workflow.keys import CANCEL, retry_key, step_key
 from argosy.workflow.mismatch import EFFECT, OUTCOME, asks_for, mismatch, other_arguments
 from argosy.workflow.operation import Operation, StepOperation, ValueOperation, WaitOperation
 from argosy.workflow.replay import Recorded

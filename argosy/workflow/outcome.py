@@ -6,8 +6,8 @@ import msgspec
 
 from argosy.errors import ArgosyError, StepFailedError, WaitTimeoutError
 from argosy.turn.events import Event
+from argosy.turn.keys import signal_of
 from argosy.workflow.frames import clipped, kind_of, words_of
-from argosy.workflow.keys import signal_of
 from argosy.workflow.replay import Recorded
 
 MESSAGE_SIZE_BYTES_MAX: Final = 2_048

@@ -1,7 +1,7 @@
 """The keys of an attempt's calls, and the outcomes that history has under them, for code that runs again: pure.
 
 Promise: the outcomes that the code awaits come one by one, in the order in which they were recorded (`next`). Looking
-up a key takes the same time however long the history is. argosy/workflow/keys.py has the grammar of keys.
+up a key takes the same time however long the history is. argosy/turn/keys.py has the grammar of keys.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from argosy.turn.events import BEGINNINGS, KEYS, SETTLED_OUTCOMES, Event
-from argosy.workflow.keys import CANCEL, GRAPH, is_awaited
+from argosy.turn.keys import CANCEL, GRAPH, is_awaited
 from argosy.workflow.old_keys import OldKeys
 
 UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn parks over an at_most_once step

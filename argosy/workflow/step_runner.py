@@ -22,12 +22,12 @@ from argosy import crash_points, telemetry
 from argosy.errors import FencedError, OwnershipLostError, StepTimeoutError, WorkflowError
 from argosy.process import fork
 from argosy.turn.events import Event
+from argosy.turn.keys import GRAPH
 from argosy.workflow import outcome, payload, retry
 from argosy.workflow.current import Try, current_try
 from argosy.workflow.definition import TIMEOUT_S_MAX, Step
 from argosy.workflow.frames import traceback_of
 from argosy.workflow.journal import Journal, Park
-from argosy.workflow.keys import GRAPH
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.operation import StepOperation
 from argosy.workflow.replay import UNCERTAIN_EFFECT

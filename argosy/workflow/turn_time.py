@@ -1,9 +1,9 @@
 """The time of a turn's loop, which is the same in every replay."""
 
 from argosy.turn.events import Event
+from argosy.turn.keys import TIME
 from argosy.workflow import outcome
 from argosy.workflow.journal import Journal
-from argosy.workflow.keys import TIME
 from argosy.workflow.replay import TurnKeys
 
 

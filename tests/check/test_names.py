@@ -1,10 +1,15 @@
 """Names mean what they mean in Python: through aliases, imports, scopes; what is shadowed or open means nothing."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from argosy.check.checker import check
+from argosy.check.look import GRAPH_OPERATIONS
+from argosy.turn.keys import OPERATIONS
+from argosy.workflow.context import Context
+from argosy.workflow.graph import Graph
 from tests.check.checking import HEAD, codes_of, report_of, write
 
 
@@ -115,3 +120,11 @@ def test_nothing_of_a_file_is_run(tmp_path: Path) -> None:
 
     assert [each.name for each in report.workflows] == ["f"]
     assert not (tmp_path / "ran").exists()
+
+
+def test_every_operation_of_a_ctx_and_of_its_graph_is_known() -> None:
+    def methods(of: type) -> set[str]:
+        return {name for name, each in vars(of).items() if inspect.isfunction(each) and not name.startswith("_")}
+
+    assert methods(Context) == {*OPERATIONS, "graph"}
+    assert methods(Graph) == GRAPH_OPERATIONS

@@ -14,9 +14,9 @@ from argosy.clock import Clock
 from argosy.config import Settings, load
 from argosy.log import Batch, Entry, Identity, LogReader, LogWriter, Record
 from argosy.logs.open import ensure, open_admin, open_reader, open_writer
-from argosy.store import log as log_store
 from argosy.store.migrate import migrate
 from argosy.store.pool import connect
+from tests.harness.logs import DROP_TOPIC
 
 MEMBER = Path(__file__).with_name("member.py")
 
@@ -119,7 +119,7 @@ class Log:
             await asyncio.wrap_future(admin.delete_topics([self.settings.topic])[self.settings.topic])
             return
         connection = await connect(self.dsn)
-        await log_store.drop_topic(connection, self.settings.topic)
+        await connection.execute(DROP_TOPIC, self.settings.topic)
         await connection.close()
 
     async def member_process(self) -> asyncio.subprocess.Process:

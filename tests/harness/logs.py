@@ -1,6 +1,9 @@
-"""On which logs a test of a fleet runs: on both (the fixture `log_name`), or on one of them unless there is time."""
+"""On which logs a test of a fleet runs: on both (the fixture `log_name`), or on one unless there is time."""
 
 import pytest
+
+# As an operator does: Argosy itself never does.
+DROP_TOPIC = "SELECT log_drop_topic($1)"
 
 BOTH_IN_FAULTS = pytest.mark.parametrize("log_name", ["postgres", pytest.param("kafka", marks=pytest.mark.slow)])
 KAFKA_FIRST = pytest.mark.parametrize("log_name", ["kafka", pytest.param("postgres", marks=pytest.mark.slow)])

@@ -15,10 +15,10 @@ from argosy.logs.open import ensure
 from argosy.logs.postgres_reader import PostgresReader
 from argosy.logs.postgres_writer import PostgresWriter
 from argosy.logs.word import Word
-from argosy.store import log as log_store
 from argosy.store.migrate import migrate
 from tests.contract.conftest import until
 from tests.harness.hand_clock import AheadClock
+from tests.harness.logs import DROP_TOPIC
 
 
 @pytest.fixture
@@ -309,7 +309,7 @@ async def test_the_partitions_of_a_topic_made_again_go_away_and_come_back(
     """Their owner must see that what it held was the old topic's."""
     reader, changes = await open_member(dsn, postgres_settings)
 
-    await log_store.drop_topic(observer, postgres_settings.topic)
+    await observer.execute(DROP_TOPIC, postgres_settings.topic)
     await ensure(postgres_settings, dsn)
 
     await until(lambda: changes == [frozenset(range(4)), frozenset(), frozenset(range(4))])

@@ -15,6 +15,7 @@ import pytest
 from argosy.store import log as log_store
 from argosy.store.pool import connect
 from argosy.store.queries import load_queries
+from tests.harness.logs import DROP_TOPIC
 from tests.store.hand import FLUSH_SQL, LANE, LOG, Change, Hand, New, accept_arguments, flush_arguments
 
 CALLS = 600
@@ -106,7 +107,7 @@ async def test_calls_read_as_little_after_many_as_after_few_while_no_dead_versio
 
     assert {name: late[name] - early[name] for name in late if late[name] - early[name] > SPREAD} == {}
     assert await hand.position(measured.partition) == CALLS + 20
-    await log_store.drop_topic(hand.connections[1], TOPIC)
+    await hand.connections[1].execute(DROP_TOPIC, TOPIC)
 
 
 async def test_a_partition_has_one_position_however_many_open_it_at_once(store_dsn: str, hand: Hand) -> None:

@@ -19,6 +19,7 @@ from argosy.clock import SystemClock
 from argosy.errors import OwnershipLostError
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_OUTCOMES, Event
 from argosy.turn.inbox import Fate
+from argosy.turn.keys import is_awaited
 from argosy.turn.wait import WaitKind
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.turn_waits import TurnWaits
@@ -29,7 +30,6 @@ from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.graphs import TurnGraphs
 from argosy.workflow.journal import Emitter
-from argosy.workflow.keys import is_awaited
 from argosy.workflow.replay import Recorded, Replay, Row
 
 TURN_ID = uuid.UUID("01934567-89ab-8cde-8f01-23456789abcd")

@@ -5,7 +5,6 @@ import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator
-from typing import Final
 
 import structlog
 
@@ -18,7 +17,7 @@ from argosy.graph.graphs import Graphs, open_graphs
 from argosy.graph.seed import Seed
 from argosy.graph.transports.grpc import connect_to_shards
 from argosy.process import fork, garbage
-from argosy.process.ending import END_S, code_in_flight, end_within
+from argosy.process.ending import BROKEN_CODE, END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
 from argosy.store import migrate, preflight, quick_arrays
 from argosy.store.graph import Directory
@@ -32,7 +31,6 @@ from argosy.workflow.embedder import load_embedder
 
 log = structlog.get_logger()
 
-BROKEN_CODE: Final = 3  # exit code: a workflow cannot be loaded
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

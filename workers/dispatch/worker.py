@@ -14,7 +14,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import UnavailableError
 from argosy.life import ProcessKind
-from argosy.process.ops_server import Answer, OpsServer
+from argosy.process.ops_server import LOOP_BLOCKED_S, Answer, OpsServer
 from argosy.store.patience import when_ready
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Workers
@@ -29,7 +29,6 @@ from argosy.workflow.graphs import Graphs
 
 log = structlog.get_logger()
 
-_LOOP_BLOCKED_S = 5.0
 _FAREWELL_S = 2.0  # without a farewell others take the worker for living until HEARTBEAT_TTL_S at the most
 _THREAD_WAITS_TOLD = 256  # turns that wait for a thread, sent for `explain`: 4 KiB a heartbeat at the most
 
@@ -166,7 +165,7 @@ class Worker:
     def health(self) -> Answer:
         """See Probes."""
         late_s = self._parts.loop_monitor.late_s
-        return late_s < _LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
+        return late_s < LOOP_BLOCKED_S, {"loop_late_s": round(late_s, 3)}
 
     def ready(self) -> Answer:
         """See Probes. waits_for: what is missing, in words."""

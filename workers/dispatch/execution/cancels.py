@@ -18,6 +18,7 @@ import structlog
 from argosy import telemetry
 from argosy.config import Settings
 from argosy.turn.events import Cancelling, Event
+from argosy.turn.keys import CANCEL
 from argosy.turn.status import Status
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution import turn_change
@@ -25,7 +26,6 @@ from argosy.workers.dispatch.execution.admission import Admission
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Stop, Turn
-from argosy.workflow.keys import CANCEL
 
 log = structlog.get_logger()
 

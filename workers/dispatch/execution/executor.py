@@ -12,6 +12,7 @@ Rules:
 
 from argosy import crash_points, telemetry
 from argosy.turn.events import Event
+from argosy.turn.keys import CANCEL
 from argosy.turn.status import ACTIVE, ENDED, Status
 from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.execution.admission import Admission
@@ -25,7 +26,6 @@ from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.journal import Park
-from argosy.workflow.keys import CANCEL
 
 
 class Executor:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from argosy.errors import OwnershipLostError, WorkflowError
 from argosy.turn.events import STEP_OUTCOMES, Event
 from argosy.turn.inbox import Fate
+from argosy.turn.keys import step_key
 from argosy.turn.status import Status
 from argosy.turn.wait import WaitKind
 from argosy.workers.dispatch.execution import turn_change
@@ -27,7 +28,6 @@ from argosy.workers.dispatch.writes import EventWrite
 from argosy.workflow.channels import Channels
 from argosy.workflow.graphs import TurnGraphs
 from argosy.workflow.journal import Emitter
-from argosy.workflow.keys import step_key
 from argosy.workflow.own_emits import kept_channels
 from argosy.workflow.replay import NEW, Recorded, Replay
 
@@ -60,7 +60,7 @@ class TurnJournal:
 
     def __init__(self, turn: Turn, around: Around) -> None:
         self._turn, self._around = turn, around
-        self._flusher, self._database_clock, self._limits, self._followers, _ = around
+        self._flusher, self._database_clock, self._limits, self._followers, *_ = around
         self._overgrown = ""  # why nothing more can be recorded; empty while it can
         self.bounds = self._limits.channels
         self.is_new = not (turn.history or turn.is_taken_over)

@@ -15,6 +15,8 @@ Names of steps begin with a letter and have no ~, #, / and :; names of signals h
 
 from typing import Final
 
+# What a workflow awaits of ctx, by method.
+OPERATIONS: Final = frozenset({"run", "sleep", "wait_signal", "now", "uuid"})
 TIMER: Final = "@timer"
 TIME: Final = "@time"
 CANCEL: Final = "@cancel"
