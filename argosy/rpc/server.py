@@ -1,4 +1,4 @@
-"""The gRPC server of any process of Argosy, on which every message of every call is signed."""
+"""The gRPC server of workers, on which every message of every call is signed. That of shards is in shards/server.py."""
 
 import uuid
 from typing import Any, Final, Protocol

@@ -25,6 +25,7 @@ from argosy.errors import (
 )
 from argosy.graph.facts import Answer, Direction, GraphRef, Hit, LabelCount, Node, Source, Summary, Token, WriteKey
 from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, UpsertEdge, UpsertNode
+from argosy.rpc import shard_pb2 as pb
 from argosy.shards.engine import Engine
 from tests.shards.engines import NO_SOURCE, NOW_MS, knows, new_ref, person
 from tests.shards.served import S, Served, serving
@@ -261,3 +262,10 @@ async def test_more_than_a_message_may_have_is_refused_on_both_ways(engine: Engi
         with pytest.raises(GraphTooLargeError):
             await apply(served, ref, *(person(str(n), text=text) for n in range(3)))
         assert len(await narrow.scan(ref, limit=10, deadline_s=S)) == 3
+
+
+def test_no_method_has_streams_in_both_directions() -> None:
+    """The server of shards has no way to sign one."""
+    methods = pb.DESCRIPTOR.services_by_name["Shard"].methods
+
+    assert [each.name for each in methods if each.client_streaming and each.server_streaming] == []
