@@ -8,6 +8,7 @@ from argosy.shards.engine import Interrupt
 from argosy.shards.engines.connection import snapshot, transaction
 from argosy.shards.engines.connections import Connections
 from argosy.shards.engines.derived import Derived
+from argosy.shards.engines.filler import Filler
 from argosy.shards.engines.meta import Meta
 from argosy.shards.engines.reader import interruptible
 from argosy.shards.engines.summary import summarize
@@ -18,8 +19,9 @@ from argosy.shards.engines.vectors import VectorMemory, Vectors
 class Finder:
     """Used by any number of threads. derived: is to be told of every change."""
 
-    def __init__(self, connections: Connections, memory: VectorMemory) -> None:
+    def __init__(self, connections: Connections, memory: VectorMemory, filler: Filler) -> None:
         self._connections = connections
+        self._filler = filler
         self._text = TextIndex()
         self._vectors = Vectors(memory)
         self._summary: tuple[int, Summary] | None = None  # of a version
@@ -37,7 +39,15 @@ class Finder:
 
     def nearest(self, name: str, vector: Sequence[float], limit: int, interrupt: Interrupt) -> list[Hit]:
         with self._connections.reading() as connection, interruptible(connection, interrupt), snapshot(connection):
-            return self._vectors.nearest(connection, name, vector, limit, interrupt)
+            found = self._vectors.nearest(connection, name, vector, limit, interrupt)
+        if name in self._vectors.behind:
+            self._filler.ask(self, name)
+        return found
+
+    def fill(self, name: str, interrupt: Interrupt) -> bool:
+        """As Filled has it."""
+        with self._connections.reading() as connection, interruptible(connection, interrupt), snapshot(connection):
+            return self._vectors.fill(connection, name, interrupt)
 
     def summary(self, interrupt: Interrupt) -> Summary:
         with self._connections.reading() as connection, interruptible(connection, interrupt), snapshot(connection):

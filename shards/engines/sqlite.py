@@ -11,6 +11,7 @@ from argosy.errors import GraphFileError, WrongOwnerError
 from argosy.graph.facts import GraphName, GraphRef, GraphState, Stats
 from argosy.shards.engines.connection import new_file, open_file, told
 from argosy.shards.engines.connections import Connections, OpenBounds, OpenGraphs
+from argosy.shards.engines.filler import Filler
 from argosy.shards.engines.finder import Finder
 from argosy.shards.engines.folder import Folder, remove_file, sync_folder
 from argosy.shards.engines.meta import Meta, stats_of, wal_size_bytes
@@ -39,6 +40,7 @@ class SqliteEngine:
         self._folder = Folder(root)
         self._opened = OpenGraphs(bounds)
         self._vectors = VectorMemory(bounds.vectors_bytes)
+        self._filler = Filler()
         self._horizon_ms = key_horizon_ms
         self._making = threading.Lock()  # held while files come and go
         self._lock = threading.Lock()  # held while one file is opened
@@ -108,6 +110,7 @@ class SqliteEngine:
 
     def close(self) -> None:
         """Let nobody begin, wait for those who write, and give the folder up."""
+        self._filler.close()
         with self._making, self._lock:
             self._opened.close()
             self._folder.close()
@@ -121,7 +124,7 @@ class SqliteEngine:
             if not path.exists():
                 raise WrongOwnerError("the graph is not here")
             connections = Connections(path, self._opened)
-            graph = SqliteGraph(connections, Finder(connections, self._vectors), self._horizon_ms)
+            graph = SqliteGraph(connections, Finder(connections, self._vectors, self._filler), self._horizon_ms)
             if self._folder.is_dropped(ref.incarnation, graph.meta.generation):
                 raise WrongOwnerError("the graph was dropped")
             self._graphs[life] = graph

@@ -4,9 +4,9 @@ Rules:
 - A graph's vectors of one name have one dimension: that of the first one written that is still there.
 - Below EXACT_MAX vectors of a name all of them are compared (numpy); from there on, layers of neighbours are walked
   (usearch), and what they find is scored anew with the vectors of the file.
-- Memory is filled when something is asked, from where it ended: layers by LAYERS_PART vectors at a time. What memory
-  does not have yet, or has no room for, is compared from the file. So an answer is never of an older graph, and at
-  worst slow.
+- Memory is filled from where it ended: by searches, as long as little is missing, and otherwise beside them, from the
+  first one on (filler.py), layers by LAYERS_PART vectors at a time. What memory does not have yet, or has no room for,
+  is compared from the file. So an answer is never of an older graph, and at worst slow.
 - What memory has and the file does not any more is left out of answers. Once it is half, memory begins anew.
 - All graphs of a process share one bound of memory: what was not asked for longest goes.
 """
@@ -29,7 +29,7 @@ from argosy.shards.engines.reader import node_of, within_size
 from argosy.statements import load_statements
 
 EXACT_MAX: Final = 10_000
-LAYERS_PART: Final = 256  # some 0.2 ms each
+LAYERS_PART: Final = 64  # some 0.2 ms each: a search waits for them
 _PART: Final = 1_000  # that are read from the file at a time
 _CANDIDATES_MIN: Final = 64  # of layers
 _COUNTED_EVERY: Final = 1_000
@@ -39,9 +39,10 @@ _SQL: Final = load_statements("argosy.shards.engines", "vectors")
 
 
 class Vectors:
-    """Those of one graph. What memory has of them goes with this object."""
+    """Those of one graph. What memory has of them goes with this object. behind: the names of which it lacks many."""
 
     def __init__(self, memory: "VectorMemory") -> None:
+        self.behind: set[str] = set()
         self._memory = memory
         self._owner = object()
         finalize(self, memory.gone.append, self._owner)
@@ -68,12 +69,27 @@ class Vectors:
         search = _Search(connection, name, _unit_of(name, vector, dimension), limit, interrupt)
         index = self._memory.index_of(self._owner, name, dimension)
         with index.lock:
-            index.fill(search, self._memory.size_bytes_max)
+            has_more = index.fill(search, self._memory.size_bytes_max)
             found = index.nearest(search)
             last_key = index.last_key
         self._memory.trim()
+        if has_more:
+            self.behind.add(name)
         best = sorted(found + search.compare_after(last_key), key=lambda each: (-each.score, each.key))[:limit]
         return [Hit(node, each.score) for node, each in zip(search.nodes(best), best, strict=True)]
+
+    def fill(self, connection: apsw.Connection, name: str, interrupt: Interrupt) -> bool:
+        """Take a part of the vectors of a name into memory. Returns whether there is more to take."""
+        self.behind.discard(name)
+        dimension = _dimension_of(connection, name)
+        if dimension is None:
+            return False
+        search = _Search(connection, name, np.zeros(dimension, np.float32), 0, interrupt)
+        index = self._memory.index_of(self._owner, name, dimension)
+        with index.lock:
+            has_more = index.fill(search, self._memory.size_bytes_max)
+        self._memory.trim()
+        return has_more
 
 
 class VectorMemory:
@@ -92,6 +108,12 @@ class VectorMemory:
     def size_bytes(self) -> int:
         with self._lock:
             return self._size_bytes()
+
+    @property
+    def count(self) -> int:
+        """How many vectors memory has."""
+        with self._lock:
+            return sum(len(index) for index in self._indexes.values())
 
     def index_of(self, owner: object, name: str, dimension: int) -> "_Index":
         with self._lock:
@@ -177,12 +199,17 @@ class _Index:
         self._held: Held = Matrix(dimension)
         self._counted_at = 0  # how many it holds when what the file has is counted again
 
+    def __len__(self) -> int:
+        return len(self._held)
+
     @property
     def size_bytes(self) -> int:
         return self._held.size_bytes + _OBJECT_BYTES
 
-    def fill(self, search: _Search, size_bytes_max: int) -> None:
-        """Take in what the file has behind the last key, while there is room."""
+    def fill(self, search: _Search, size_bytes_max: int) -> bool:
+        """Take in what the file has behind the last key, while there is room; of layers, a part. Returns whether there
+        is more to take.
+        """
         part = LAYERS_PART if isinstance(self._held, Layers) else _PART
         while True:
             if len(self._held) >= self._counted_at:
@@ -190,12 +217,12 @@ class _Index:
                 part = LAYERS_PART if isinstance(self._held, Layers) else _PART
             # A matrix doubles.
             if 2 * self._held.size_bytes + part * self.dimension * _FLOAT_BYTES > size_bytes_max:
-                return
+                return False
             keys, units = search.read_after(self.last_key, part)
             if keys:
                 self._add(keys, units)
             if len(keys) < part or isinstance(self._held, Layers):
-                return
+                return len(keys) == part
 
     def nearest(self, search: _Search) -> list[_Found]:
         """Return the nearest ones of those that memory has and the file still has."""

@@ -2,7 +2,8 @@
 
 import gc
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,13 @@ from hypothesis import strategies as st
 
 from argosy.errors import GraphDeadlineError, GraphInputError
 from argosy.graph.ops import DeleteNode, MergeProps, Op, UpsertNode
+from argosy.shards.engine import Interrupt
 from argosy.shards.engines import vectors as module
+from argosy.shards.engines.connections import Connections, OpenGraphs
+from argosy.shards.engines.filler import Filler
+from argosy.shards.engines.finder import Finder
 from argosy.shards.engines.vectors import VectorMemory, Vectors
+from tests.shards.engines import BOUNDS, never
 from tests.shards.one_file import OneFile
 
 LARGE = 1 << 30
@@ -171,6 +177,53 @@ def test_layers_are_kept_current_while_they_are_made(file: VectorFile, monkeypat
         file.apply(node(f"n{at}", *rows[f"n{at}"]), DeleteNode(id=f"n{at + 100}"))
         for node_id in (f"n{at}", f"n{at + 50}", "n299"):
             assert file.nearest(*rows[node_id], limit=1) == [node_id]
+
+
+def test_layers_are_filled_beside_searches_from_the_first_one_on(
+    tmp_path: Path, memory: VectorMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EXACT_MAX", 100)
+    rows = np.random.default_rng(7).standard_normal((2_000, 8)).tolist()
+    file = VectorFile(tmp_path / "graph.db", memory)
+    file.apply(*[node(f"n{number}", *row) for number, row in enumerate(rows)])
+    file.close()
+    filler, opened = Filler(), OpenGraphs(BOUNDS)
+    finder = Finder(Connections(tmp_path / "graph.db", opened), memory, filler)
+
+    (first,) = finder.nearest("e", rows[1_999], 1, never)
+    begun = memory.count
+    eventually(lambda: memory.count == 2_000)
+    (last,) = finder.nearest("e", rows[1_998], 1, never)
+    eventually(lambda: not filler.is_busy)
+
+    assert [hit.node.id for hit in (first, last)] == ["n1999", "n1998"]
+    assert begun < 2_000
+    filler.close()
+    opened.close()
+
+
+def test_what_fills_memory_ends_with_its_engine() -> None:
+    filler, begun = Filler(), threading.Event()
+
+    class Endless:
+        def fill(self, name: str, interrupt: Interrupt) -> bool:
+            begun.set()
+            return True
+
+    filler.ask(Endless(), "e")
+    assert begun.wait(5)
+    filler.close()
+
+    assert not filler.is_busy
+    filler.ask(Endless(), "e")
+    assert not filler.is_busy
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < until_s
+        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("size_bytes_max", [0, 20_000])
