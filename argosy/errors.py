@@ -10,6 +10,7 @@
     │   │   ├── NewerRecordError    … because a newer Argosy wrote it
     │   │   └── InvalidRecordError  it can be decoded, but the API would have refused what it asks for
     │   ├── GraphInputError         operations, ids, vectors or lines for a graph break a rule
+    │   │   ├── GraphNameError      no graph can have this name, or only a session's own
     │   │   ├── CypherError         a query is no Cypher, writes, lacks a parameter, or is more than may be asked
     │   │   └── GraphTooLargeError  an answer, or what is asked for, is over its bound
     │   ├── GraphNotFoundError      there is no such graph
@@ -92,6 +93,10 @@ class InvalidRecordError(RecordError):
 
 class GraphInputError(CallerError):
     code = "invalid_graph_input"
+
+
+class GraphNameError(GraphInputError):
+    code = "invalid_graph"
 
 
 class CypherError(GraphInputError):

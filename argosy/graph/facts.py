@@ -146,8 +146,3 @@ class Answer(NamedTuple):
     columns: list[str]
     rows: list[list[Any]]
     is_cut: bool
-
-
-def own_graph_of(lane: str, session: str) -> str:
-    """Return the name of a session's own graph. Names of lanes have no slash, so no two sessions have one name."""
-    return f"session:{lane}/{session}"

@@ -22,6 +22,7 @@ from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import (
     GraphInputError,
+    GraphNameError,
     SettingError,
     ShardUnavailableError,
     UnavailableError,
@@ -34,7 +35,7 @@ from argosy.graph.line import Again
 from argosy.graph.lives import Lives
 from argosy.graph.lookup import Lookup, not_found
 from argosy.graph.members import Members
-from argosy.graph.names import checked
+from argosy.graph.names import checked, checked_new, is_own, owner_of
 from argosy.graph.placement import place
 from argosy.graph.row_cache import RowCache
 from argosy.graph.seed import Seed
@@ -79,28 +80,32 @@ class Graphs:
     async def create(
         self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None, ttl_s: float | None = None
     ) -> GraphRow:
-        """Return the graph of this name, which is made unless it is there.
+        """Return the graph of this name, which is made unless it is there. Raises GraphNameError.
 
-        session_id: of the session that a new one goes with. ttl_s: how long a new one lives when nobody asks for it in
-        this way any more; it begins anew, within a tenth, whenever somebody does. None: as long as it is not dropped.
+        session_id: of the session whose own graph it is, and with which it goes. ttl_s: how long a new one lives when
+        nobody asks for it in this way any more; it begins anew, within a tenth, whenever somebody does. None: as long
+        as it is not dropped.
         """
-        name = checked(tenant, graph)
+        name = checked_new(tenant, graph)
         if ttl_s is not None and not TTL_S_MIN <= ttl_s <= TTL_S_MAX:
             raise GraphInputError(f"a graph's ttl_s is {TTL_S_MIN:g} to {TTL_S_MAX:g} seconds, not {ttl_s:g}")
         until_s = self._clock.monotonic_s() + self.timeout_s
         for _ in range(_ROUNDS_MAX):
-            row = await self._directory.find(*name) or await self._add(name, GraphRowState.CREATING, session_id, ttl_s)
+            row = await self._directory.find(*name)
+            if row is None and session_id is None and is_own(graph):
+                raise GraphNameError(f"graph {graph!r} would be a session's own: turns of the session alone make it")
+            row = row or await self._add(name, GraphRowState.CREATING, session_id, ttl_s)
             if row is None:
                 continue
             if row.state is GraphRowState.RESTORING:
                 raise UnavailableError(f"graph {graph!r} is being restored from a copy")
             if row.state is GraphRowState.DROPPING:
                 await self._lives.end(row, until_s)
-            elif row.state is GraphRowState.ACTIVE:
-                await self._extend(row, ttl_s)
-                return self._lookup.keep(row)
-            elif (active := await self._lives.begin(row, until_s)) is not None:
-                return self._lookup.keep(active)
+                continue
+            if row.state is GraphRowState.CREATING:
+                row = await self._lives.begin(row, until_s)
+            if row is not None:
+                return self._lookup.keep(await self._extended_row(row, session_id, ttl_s))
         raise UnavailableError(f"graph {graph!r} is being created and dropped by others")
 
     async def find(self, tenant: str, graph: str) -> GraphRow:
@@ -125,9 +130,14 @@ class Graphs:
         await self._lives.end(row, self._clock.monotonic_s() + self.timeout_s)
 
     async def restore(self, tenant: str, graph: str, lines: AsyncIterator[bytes], *, deadline_s: float) -> GraphRow:
-        """Make a graph of what `export` gave. Raises GraphInputError when the name is taken, or the copy not whole."""
-        name = checked(tenant, graph)
-        row = await self._add(name, GraphRowState.RESTORING, None, _RESTORE_S)
+        """Make a graph of what `export` gave; under the name of a session's own, the graph is the session's.
+
+        Raises GraphInputError when the name cannot be or is taken, or the copy is not whole.
+        """
+        name = checked_new(tenant, graph)
+        if (session_id := owner_of(tenant, graph)) is None and is_own(graph):
+            raise GraphNameError(f"graph {graph!r} would be a session's own, and there can be no such session")
+        row = await self._add(name, GraphRowState.RESTORING, session_id, _RESTORE_S)
         if row is None:
             raise GraphInputError(f"there is a graph {graph!r}, or a part of one: drop it before a copy takes its name")
         until_s = self._clock.monotonic_s() + deadline_s
@@ -215,12 +225,17 @@ class Graphs:
             await self._members.refresh()
         return row
 
-    async def _extend(self, row: GraphRow, ttl_s: float | None) -> None:
-        """Let the life of a graph begin anew, unless it has just now."""
-        extended = self._extended.fresh(GraphName(row.tenant, row.graph), self._clock.monotonic_s())
-        if ttl_s is not None and (extended is None or extended.ref != row.ref):
-            await self._directory.extend(row, ttl_s)
-            self._extended.put(row, self._clock.monotonic_s())
+    async def _extended_row(self, row: GraphRow, session_id: uuid.UUID | None, ttl_s: float | None) -> GraphRow:
+        """Let the life of a graph begin anew, unless it has just now, and a session's own be the session's."""
+        now_s = self._clock.monotonic_s()
+        extended = self._extended.fresh(GraphName(row.tenant, row.graph), now_s)
+        is_young = ttl_s is None or (extended is not None and extended.ref == row.ref)
+        expires = row.expires_at is not None
+        if is_young and (session_id is None or (row.session_id, expires) == (session_id, ttl_s is not None)):
+            return row
+        row = await self._directory.extend(row, session_id, ttl_s) or row
+        self._extended.put(row, now_s)
+        return row
 
 
 @asynccontextmanager

@@ -119,9 +119,13 @@ class Directory:
         """Note that the shard has the graph; None when it was dropped meanwhile."""
         return _row(await self._pool.fetchrow(_SQL["activate_graph"], *row[:3]))
 
-    async def extend(self, row: GraphRow, ttl_s: float) -> None:
-        """Let the graph live for ttl_s from now on, or nearly so. One that does not expire is left alone."""
-        await self._pool.execute(_SQL["extend_graph"], *row[:3], ttl_s)
+    async def extend(self, row: GraphRow, session_id: uuid.UUID | None, ttl_s: float | None) -> GraphRow | None:
+        """Let the graph live for ttl_s from now on, or nearly so; None when nothing was to be changed.
+
+        session_id: of the session whose own graph it is: then it goes with that from now on, and lives as long as this
+        says (ttl_s: None: for ever). None: one that does not expire is left alone.
+        """
+        return _row(await self._pool.fetchrow(_SQL["extend_graph"], *row[:3], session_id, ttl_s))
 
     async def mark_dropped(self, tenant: str, graph: str) -> GraphRow | None:
         """Let nobody find the graph; return its row if there is one, also when it was marked before."""

@@ -41,10 +41,13 @@ WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state <> 'dropping'
 RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
 
 -- name: extend_graph
--- A life that begins anew, once more than a tenth of it is over: few of those who use a graph write its row.
-UPDATE graphs SET expires_at = now() + make_interval(secs => $4::double precision)
+-- A life that begins anew, once more than a tenth of it is over: few of those who use a graph write its row. The own graph
+-- of a session ($4) is the session's from now on, whoever made it, and lives for as long as such graphs do.
+UPDATE graphs SET session_id = coalesce($4::uuid, session_id), expires_at = now() + make_interval(secs => $5::double precision)
 WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state <> 'dropping'
-  AND expires_at < now() + make_interval(secs => 0.9 * $4::double precision)
+  AND (expires_at < now() + make_interval(secs => 0.9 * $5::double precision)
+    OR $4::uuid IS NOT NULL AND (session_id IS DISTINCT FROM $4::uuid OR (expires_at IS NULL) <> ($5::double precision IS NULL)))
+RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
 
 -- name: mark_dropped
 -- From here on nobody finds it.

@@ -12,11 +12,12 @@ from argosy.errors import (
     GraphConditionError,
     GraphDeadlineError,
     GraphInputError,
+    GraphNameError,
     OutcomeUnknownError,
     UnavailableError,
     ViewLostError,
 )
-from argosy.graph.ops import fault_of_name
+from argosy.graph.names import fault_of_new
 from argosy.turn.keys import GRAPH
 from argosy.workflow.definition import Step
 from argosy.workflow.driver import Driver
@@ -97,6 +98,6 @@ def checked(name: Any) -> str | None:
         return None
     if not isinstance(name, str):
         raise GraphInputError(f"the name of a graph is a text, not {type(name).__name__}")
-    if fault := fault_of_name(name):
-        raise GraphInputError(f"the name of a graph {fault}")
+    if fault := fault_of_new(name):
+        raise GraphNameError(f"the name of a graph {fault}")
     return name

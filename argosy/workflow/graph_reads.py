@@ -27,7 +27,7 @@ async def read(graphs: TurnGraphs, graph: str | None, name: str, asked: dict[str
     try:
         return await ask(graphs.of(graph), **asked)
     except GraphNotFoundError:
-        if graph is not None:
+        if graph not in (None, graphs.own):
             raise
     await graphs.create(graph)
     return await ask(graphs.of(graph), **asked)

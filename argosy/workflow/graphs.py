@@ -112,9 +112,9 @@ class TurnGraphs(NamedTuple):
         return self.lane.graphs.of(self.tenant, name or self.own, incarnation)
 
     async def create(self, name: str | None) -> uuid.UUID:
-        """Return the incarnation of a graph, which is made if it is not there."""
+        """Return the incarnation of a graph, which is made if it is not there; of another session, it is only found."""
         graphs = self.lane.graphs
-        if name is not None:
+        if name not in (None, self.own):
             return (await graphs.create(self.tenant, name)).incarnation
         session_id, ttl_s = self.token.session_id, self.lane.own_ttl_s
         return (await graphs.create(self.tenant, self.own, session_id=session_id, ttl_s=ttl_s)).incarnation

@@ -18,7 +18,7 @@ from argosy.gateway.parameters import Cursor, Limit, microseconds, moment, page_
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
-from argosy.graph.facts import own_graph_of
+from argosy.graph.names import own_graph_of
 from argosy.store import session as sessions
 from argosy.store import turn as turns
 from argosy.store.graph import Directory, GraphRowState

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import msgspec
 
 from argosy.gateway import graph_views
-from argosy.graph.facts import Edge, GraphState, Hit, Neighborhood, Node, Source, Stats, own_graph_of
+from argosy.graph.facts import Edge, GraphState, Hit, Neighborhood, Node, Source, Stats
+from argosy.graph.names import own_graph_of
 from argosy.store.graph import GraphRow, GraphRowState
 from tests.console.browser import Browser, Console
 from tests.console.scripted import SESSION, STREAM, TURN_ID, Act, Scripted

@@ -8,8 +8,9 @@ import asyncpg
 
 from argosy.clock import SystemClock
 from argosy.config import Settings
+from argosy.graph.graphs import Graphs, open_graphs
 from argosy.graph.seed import Seed
-from argosy.graph.transports.grpc import GrpcConnect
+from argosy.graph.transports.grpc import GrpcConnect, connect_to_shards
 from argosy.secret import load_keys
 from argosy.shards.opened import open_engine, open_shard
 from argosy.shards.server import ShardServer
@@ -49,6 +50,14 @@ async def shard_served(settings: Settings, folder: Path) -> AsyncIterator[ShardO
         await server.stop(0)
         await shard.drain(1.0)
         await shard.close()
+
+
+@asynccontextmanager
+async def graphs_of_worker(settings: Settings) -> AsyncIterator[Graphs]:
+    """The graphs as a worker beside the gateway has them."""
+    connect = connect_to_shards(settings, SystemClock())
+    async with open_pool(settings, settings.state_db_uri) as pool, open_graphs(settings, pool, connect) as graphs:
+        yield graphs
 
 
 async def forget_shards(dsn: str) -> None:

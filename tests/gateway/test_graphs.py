@@ -10,9 +10,9 @@ import httpx2
 import pytest
 
 from argosy.config import Settings
-from argosy.graph.facts import own_graph_of
+from argosy.graph.names import own_graph_of
 from tests.gateway.conftest import OpenGateway
-from tests.gateway.graph_shard import ShardOfTest, shard_served
+from tests.gateway.graph_shard import ShardOfTest, graphs_of_worker, shard_served
 from tests.gateway.rows import Rows
 
 ADA = {"op": "upsert_node", "id": "ada", "label": "Person", "props": {"born": 1815}}
@@ -233,11 +233,14 @@ async def test_a_graph_is_deleted_when_it_is_named_again_and_a_new_one_is_empty(
     assert (await client.get(people)).json()["nodes"] == 0
 
 
-async def test_a_session_names_its_own_graph_once_it_has_one(client: httpx2.AsyncClient, rows: Rows) -> None:
-    await rows.session("a/b")
+async def test_a_session_names_its_own_graph_once_it_has_one(
+    client: httpx2.AsyncClient, rows: Rows, settings: Settings, tenant: str
+) -> None:
+    session_id = await rows.session("a/b")
     before = (await client.get("/v1/sessions/a%2Fb")).json()
 
-    await client.post("/v1/graphs", json={"graph": own_graph_of("default", "a/b")})
+    async with graphs_of_worker(settings) as graphs:
+        await graphs.create(tenant, own_graph_of("default", "a/b"), session_id=session_id)
     after = (await client.get("/v1/sessions/a%2Fb")).json()
 
     assert before["graph"] is None

@@ -49,6 +49,7 @@ TABLE = [
     Bad("a graph of dots", 422, "invalid_graph", GRAPHS, {"graph": ".."}, "no URL can hold it"),
     Bad("a graph with a newline", 422, "invalid_graph", GRAPHS, {"graph": "a\nb"}, "control characters"),
     Bad("a graph of 513 characters", 422, "invalid_graph", GRAPHS, {"graph": "x" * 513}, "512 characters"),
+    Bad("a session's own graph", 422, "invalid_graph", GRAPHS, {"graph": "session:default/s"}, "turns of the session"),
     Bad("a graph of no time", 422, "invalid_graph_input", GRAPHS, {"graph": "g", "ttl_s": 0}, "ttl_s"),
     Bad("a field that is none", 422, "invalid_request", GRAPHS, {"graph": "g", "shards": 2}),
     Bad("no JSON", 400, "invalid_json", GRAPHS, content=b"{"),

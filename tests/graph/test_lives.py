@@ -10,13 +10,13 @@ import pytest
 from argosy import Context
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import GraphInputError, GraphNotFoundError, ShardUnavailableError
-from argosy.graph.facts import own_graph_of
+from argosy.errors import GraphInputError, GraphNameError, GraphNotFoundError, ShardUnavailableError
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
+from argosy.graph.names import own_graph_of
 from argosy.graph.ops import UpsertNode
 from argosy.graph.placement import place
-from argosy.store.graph import Directory, GraphRowState
+from argosy.store.graph import Directory, GraphRowState, NewGraph
 from argosy.store.pool import connect
 from tests.graph.conftest import OpenGateway
 from tests.graph.memory_shards import Fault, MemoryShards
@@ -261,6 +261,26 @@ async def test_a_copy_that_is_not_whole_leaves_nothing(
 
     assert await directory.find("acme", "copy") is None
     assert shards.files_of("acme", "copy") == []
+
+
+async def test_no_graph_is_made_that_no_address_can_hold_and_one_that_is_there_can_be_dropped(
+    graphs: Graphs, directory: Directory, shards: MemoryShards
+) -> None:
+    async def lines() -> AsyncIterator[bytes]:
+        yield b"ada\n"
+
+    for name in (".", ".."):
+        with pytest.raises(GraphNameError, match="no URL can hold it"):
+            await graphs.create("acme", name)
+        with pytest.raises(GraphNameError):
+            await graphs.restore("acme", name, lines(), deadline_s=5.0)
+    shard = shards.members[0].member_id
+    await directory.add(NewGraph("acme", ".", uuid.uuid4(), shard, GraphRowState.CREATING, None, None))
+
+    assert await graphs.of("acme", ".").get_nodes(["ada"]) == [None]
+    await graphs.drop("acme", ".")
+
+    assert await directory.find("acme", ".") is None
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "\ud800", "x" * 513])

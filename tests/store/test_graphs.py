@@ -146,10 +146,10 @@ TIMES = [("over", 60.0), ("later", 3_600.0), ("ever", None)]
 async def test_a_graph_that_is_used_lives_on(directory: Directory) -> None:
     short, ever = await added(directory, new("short", ttl_s=60)), await added(directory, new("ever"))
 
-    await directory.extend(short, 60)
+    assert await directory.extend(short, None, 60) is None
     assert await directory.find("acme", "short") == short, "nothing of its life is over yet"
-    await directory.extend(short, 3_600)
-    await directory.extend(ever, 3_600)
+    await directory.extend(short, None, 3_600)
+    await directory.extend(ever, None, 3_600)
 
     found = await directory.find("acme", "short")
     assert found is not None

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from argosy.errors import SettingError
-from argosy.graph.facts import Token, own_graph_of
+from argosy.graph.facts import Token
+from argosy.graph.names import own_graph_of
 from argosy.process import fork
 from argosy.turn.events import Event
 from argosy.turn.wait import WaitKind

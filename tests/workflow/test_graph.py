@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from argosy import Context, Graph, GraphConditionError, StepFailedError, SyncContext, SyncGraph, workflow
-from argosy.errors import FencedError, GraphDeadlineError, GraphInputError, GraphNotFoundError
+from argosy.errors import FencedError, GraphDeadlineError, GraphInputError, GraphNameError, GraphNotFoundError
 from argosy.graph.facts import Token
 from argosy.workflow.journal import Park
 from tests.harness.memory_graphs import MemoryGraphs
@@ -127,6 +127,26 @@ async def test_another_graph_is_made_by_a_write_and_not_by_a_read() -> None:
 
     assert await run(flow, None, journal(graphs)) == ["GraphNotFoundError", 1]
     assert graphs.graphs["default", "日本"].session_id is None
+
+
+async def test_the_session_s_own_graph_is_the_session_s_by_its_name_too() -> None:
+    async def flow(ctx: Context) -> Any:
+        return [await ctx.graph(OWN).get("ada"), await ctx.graph(OWN).upsert_nodes([ADA])]
+
+    graphs = MemoryGraphs()
+    told = journal(graphs)
+
+    assert await run(flow, None, told) == [None, 1]
+    assert graphs.graphs["default", OWN].session_id == told.token.session_id
+
+
+@pytest.mark.parametrize("name", [".", "..", "", "a\nb"])
+async def test_a_name_that_no_graph_can_have_is_refused_where_it_is_asked_for(name: str) -> None:
+    async def flow(ctx: Context) -> Any:
+        await ctx.graph(name).get("ada")
+
+    with pytest.raises(GraphNameError, match="the name of a graph"):
+        await run(flow, None, journal(MemoryGraphs()))
 
 
 async def test_what_a_crash_leaves_open_is_sent_again_as_it_was_recorded_and_applied_once() -> None:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from argosy.config import Settings
 from argosy.errors import SettingError
-from argosy.graph.facts import Token, own_graph_of
+from argosy.graph.facts import Token
+from argosy.graph.names import own_graph_of
 from argosy.process import fork
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.executed import Followers
