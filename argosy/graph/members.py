@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
+from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import ShardUnavailableError
@@ -80,8 +81,11 @@ class Members:
         rows = {row.member_id: row for row in await self._directory.shards()}
         gone = [line for key, line in self._lines.items() if key not in rows or line.member != rows[key].member]
         self._rows = rows
+        endpoints = {row.endpoint for row in rows.values()}
         for line in gone:
             del self._lines[line.member.member_id]
+            if line.member.endpoint not in endpoints:
+                telemetry.SHARD_UP.remove(line.member.endpoint)  # nobody asks there any more
         # Calls that are under way at a member that moved or went end with their connection.
         await asyncio.gather(*(line.close() for line in gone))
 

@@ -4,7 +4,8 @@ Rules:
 - There is one unless GRAPH_SERVICE_ENDPOINTS names others, or argosy[graph] is not installed.
 - It is the first member, and from then on the table of members counts. While that has others and does not know this
   folder, the shard is not started: no graph would be looked for in it.
-- Both serve the same folder at the same endpoint, so a data folder may go from one to the other.
+- Both have the same folder, as the same member, so a data folder may go from one to the other. Only `argosy up` serves
+  it at the member's endpoint: what argosy.Argosy has, no other process reaches.
 """
 
 import asyncio

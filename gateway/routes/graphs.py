@@ -37,7 +37,7 @@ _DELETED: Final[dict[int | str, Any]] = {
 _LATER: Final = (ShardUnavailableError, WrongOwnerError, OutcomeUnknownError, GraphDeadlineError)
 _EXPORTED: Final[dict[int | str, Any]] = {
     200: {
-        "description": "A line per node and edge",
+        "description": "A line for each node, edge, key of a batch and session that wrote, between a header and an end",
         "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
     }
 }
@@ -115,8 +115,8 @@ async def delete_graph(
 
 @router.get("/{graph}/export", responses=_EXPORTED | problems(*ASKED))
 async def export_graph(graph: str, request: Request) -> Response:
-    """A consistent copy, as lines of JSON: a header, nodes, edges, and an end with counts and a SHA-256. A copy without
-    its end is not whole: the answer was cut off.
+    """A consistent copy, as lines of JSON: a header, nodes, edges, keys of batches that were applied, which sessions
+    wrote last, and an end with counts and a SHA-256. A copy without its end is not whole: the answer was cut off.
     """
     state = state_of(request)
     lines = graph_of(request).export(deadline_s=state.settings.graph_stream_timeout_s)

@@ -204,18 +204,27 @@ async def test_a_look_that_is_answered_ends_the_pause_in_which_a_shard_is_not_as
     assert await ask() == []
 
 
-async def test_a_member_that_moves_gets_a_new_line(
+def endpoints_shown() -> set[str]:
+    """The endpoints of which metrics say whether they answer, but for those of other tests."""
+    (family,) = telemetry.SHARD_UP.collect()
+    return {each.labels["endpoint"] for each in family.samples} & {*ENDPOINTS, "elsewhere"}
+
+
+async def test_a_member_that_moves_gets_a_new_line_and_is_shown_where_it_is(
     members: Members, shards: MemoryShards, directory: Directory
 ) -> None:
     folder = shards.folders["two"]
+    await members.look()
     before = await members.line(folder.member_id)
     shards.folders["elsewhere"] = folder
 
     await settle_own(directory, Member(folder.member_id, "elsewhere"))
     await members.refresh()
+    await members.look()
 
     after = await members.line(folder.member_id)
     assert (before.member.endpoint, after.member.endpoint) == ("two", "elsewhere")
+    assert endpoints_shown() == {"one", "three", "elsewhere"}
 
 
 async def test_a_process_opens_and_closes_all_of_it(
