@@ -107,7 +107,7 @@ class SearchAnswer(msgspec.Struct, kw_only=True):
 
 
 class QueryAnswer(msgspec.Struct, kw_only=True):
-    """is_cut: there are more rows than `limit`."""
+    """The rows of a query. is_cut: there are more rows than `limit`."""
 
     columns: list[str]
     rows: list[list[Any]]

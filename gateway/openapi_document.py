@@ -267,7 +267,7 @@ def _set_integer(described: dict[str, Any]) -> None:
 
 
 def _set_items(described: dict[str, Any]) -> None:
-    """Say of an array of anything that it has items: some generators take no other one."""
+    """Give arrays of anything an empty schema of items: some generators refuse an array without."""
     if described.get("type") == "array":
         _set_items(described.setdefault("items", {}))
 

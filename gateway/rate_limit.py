@@ -11,7 +11,9 @@ class RateLimit:
     """How many requests each tenant may send now."""
 
     def __init__(self, rate: float, burst: float, clock: Clock, *, tenants_max: int) -> None:
-        """burst: 0 means twice the rate. It is one request at the least. tenants_max: GATEWAY_TENANTS_MAX."""
+        """burst: how many requests may come at once; 0 means twice the rate, and it is one at the least. tenants_max:
+        GATEWAY_TENANTS_MAX.
+        """
         self._tenants_max = tenants_max
         self._rate = rate
         self._burst = max(burst or 2 * rate, 1.0)

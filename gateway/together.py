@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 class Answerer(Protocol[Question, Answer]):
-    """Who answers many questions at once."""
+    """Answers many questions at once."""
 
     async def answer(self, questions: list[Question]) -> dict[Question, Answer]:
         """Return the answers by question; a question that is left out has none."""

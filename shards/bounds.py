@@ -10,7 +10,7 @@ from argosy.shards.writes import WriteBounds
 
 
 class ShardBounds(NamedTuple):
-    """build_s: of the building of one view."""
+    """All bounds of a shard. build_s: of the building of one view."""
 
     limits: Limits
     writes: WriteBounds

@@ -110,7 +110,7 @@ class Graph(Protocol):
     def stats(self) -> Stats: ...
 
     def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> None:
-        """Durable, in the order of the graph's writes."""
+        """Set what the shard does for the graph: durable, in the order of the graph's writes."""
 
 
 class Batch(NamedTuple):
@@ -128,7 +128,7 @@ class Engine(Protocol):
 
     @property
     def member_id(self) -> uuid.UUID:
-        """Of the folder, made with it."""
+        """The id of the folder, which was made with it."""
 
     def create(self, ref: GraphRef) -> None:
         """Make an empty graph; of one that is there with this incarnation, nothing. Raises WrongOwnerError when the

@@ -30,7 +30,9 @@ _FAILED_MAX: Final = 1_000
 
 
 class ViewBounds(NamedTuple):
-    """count_max, memory_bytes_max: of all views. behind_size_bytes_max: of what one view has not taken in yet."""
+    """Bounds of views. count_max, memory_bytes_max: of all views. behind_size_bytes_max: of what one view has not taken
+    in yet.
+    """
 
     count_max: int
     memory_bytes_max: int
@@ -38,7 +40,7 @@ class ViewBounds(NamedTuple):
 
 
 class KeptViews:
-    """Used on one event loop."""
+    """The views of a shard's graphs, as many as fit. Used on one event loop."""
 
     def __init__(self, maker: ViewMaker, builds: Builds, bounds: ViewBounds, clock: Clock) -> None:
         self._maker = maker

@@ -17,8 +17,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Limits(NamedTuple):
-    """rows_max: ids that one call names, and rows of its answer. query_size_bytes_max: of a query, and of its
-    parameters as JSON.
+    """Bounds of one call. rows_max: ids that one call names, and rows of its answer. query_size_bytes_max: of a query,
+    and of its parameters as JSON.
     """
 
     rows_max: int

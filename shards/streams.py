@@ -34,7 +34,7 @@ _LINE_SIZE_BYTES_MAX: Final = 16_777_216  # of an import: a node has 1 MiB of pr
 
 
 class StreamBounds(NamedTuple):
-    """count_max: at once. stall_s: for which a caller may keep others from writing, and say nothing."""
+    """Bounds of streams. count_max: at once. stall_s: of silence in which others may not write."""
 
     count_max: int
     stall_s: float

@@ -36,8 +36,8 @@ _GROUP_SIZE_BYTES_MAX: Final = 8_388_608
 
 
 class WriteBounds(NamedTuple):
-    """threads: commit at once. count_max, graph_size_bytes_max: of the batches that wait for one graph;
-    size_bytes_max: for all graphs.
+    """Bounds of writes. threads: commit at once. count_max, graph_size_bytes_max: of the batches that wait for one
+    graph; size_bytes_max: for all graphs.
     """
 
     threads: int

@@ -73,7 +73,7 @@ def submit(
     if deadline_s is not None:
         body["deadline_s"] = deadline_s
     if isinstance(tags, str):
-        raise CallerError(f"tags are several: [{tags!r}], not {tags!r}")
+        raise CallerError(f"tags are a list: [{tags!r}], not {tags!r}")
     if tags:
         body["tags"] = list(tags)
     if not_before is not None:

@@ -32,7 +32,7 @@ def facts_to_pb(nodes: Sequence[Node], edges: Sequence[Edge], *, is_cut: bool = 
 
 
 async def facts_of_pb(messages: AsyncIterator[pb.Facts]) -> Neighborhood:
-    """Return what the messages of a stream have together."""
+    """Return the facts of all messages of a stream."""
     nodes: list[Node] = []
     edges: list[Edge] = []
     is_cut = False

@@ -75,7 +75,7 @@ class Applied(NamedTuple):
 
 
 class Node(NamedTuple):
-    """props: a JSON object."""
+    """A node, as it is in a graph. props: a JSON object."""
 
     id: str
     label: str
@@ -141,7 +141,7 @@ class Stats(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """is_cut: there were more rows than row_limit, or more bytes than the limit."""
+    """The rows of a query. is_cut: there were more rows than row_limit, or more bytes than the limit."""
 
     columns: list[str]
     rows: list[list[Any]]

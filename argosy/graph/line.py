@@ -60,8 +60,8 @@ class AfterReturn(Protocol):
 
 
 class Line:
-    """Whoever makes it closes it. reason: why nothing is asked of the shard; empty while it may be. is_up: whether it
-    answered when it was asked last; None: it was not asked yet.
+    """A line to one shard; whoever makes it closes it. reason: why nothing is asked of the shard; empty while it may
+    be. is_up: whether it answered when it was asked last; None: it was not asked yet.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from argosy.store.graph import Directory, GraphRow
 
 
 class Lives:
-    """The steps after the first."""
+    """Creates and drops lives of graphs: the steps after the first."""
 
     def __init__(self, directory: Directory, members: Members) -> None:
         self._directory = directory

@@ -68,7 +68,9 @@ class UpsertEdge(_Op, frozen=True, tag="upsert_edge"):
 
 
 class MergeProps(_Op, frozen=True, tag="merge_props"):
-    """Of a node (id), or of an edge (src, type, dst), which is there. vectors: of a node; those of other names stay."""
+    """Changes some props of a node (id), or of an edge (src, type, dst), which is there. vectors: of a node; those of
+    other names stay.
+    """
 
     props: Props
     id: str | None = None

@@ -94,7 +94,7 @@ class Transport(Protocol):
         limit: int,
         deadline_s: float,
     ) -> list[Hit]:
-        """By text, by a vector (its name and numbers), or by both: then by reciprocal rank fusion."""
+        """Find nodes by text, by a vector (its name and numbers), or by both: then by reciprocal rank fusion."""
 
     async def summary(self, ref: GraphRef, *, deadline_s: float) -> Summary: ...
 

@@ -53,8 +53,9 @@ _SENT_WITHIN_S: Final = 30.0  # a large request for which there is room: a slow 
 
 
 class CallBounds(NamedTuple):
-    """calls_max: at once. age_max_s: how far a call's time may be from this process's clock. message_size_bytes_max: of
-    one message, with its code. requests_size_bytes_max: of the requests of all calls under way.
+    """Bounds of signed calls. calls_max: at once. age_max_s: how far a call's time may be from this process's clock.
+    message_size_bytes_max: of one message, with its code. requests_size_bytes_max: of the requests of all calls under
+    way.
     """
 
     calls_max: int

@@ -30,7 +30,7 @@ _OPTIONS: Final = (
 
 
 class AfterConnection(Protocol):
-    """What WorkerConnection tells."""
+    """Told by a WorkerConnection what happened to it."""
 
     def after_connection(self, connection: "WorkerConnection") -> None:
         """The connection is over."""

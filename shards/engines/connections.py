@@ -28,8 +28,8 @@ _LOOK_S: Final = 0.05  # how soon one that waits for its turn to write sees that
 
 
 class OpenBounds(NamedTuple):
-    """graphs: with open connections. memory_bytes: that SQLite takes in this process. descriptors: of open files.
-    vectors_bytes: of vectors in memory.
+    """Bounds of what is open at once. graphs: with open connections. memory_bytes: that SQLite takes in this process.
+    descriptors: of open files. vectors_bytes: of vectors in memory.
     """
 
     graphs: int
@@ -39,7 +39,7 @@ class OpenBounds(NamedTuple):
 
 
 class Connections:
-    """Those of one graph. Used by any number of threads."""
+    """The connections of one graph. Used by any number of threads."""
 
     def __init__(self, path: Path, opened: "OpenGraphs") -> None:
         self.path = path
@@ -60,7 +60,7 @@ class Connections:
 
     @contextmanager
     def writing(self, interrupt: Interrupt | None = None) -> Iterator[apsw.Connection]:
-        """Have the connection that writes, when it is one's turn. Errors of SQLite are told as Argosy's.
+        """Give the connection that writes, when it is the caller's turn. Errors of SQLite are told as Argosy's.
 
         interrupt: whether to wait no longer, since a bulk load may take long: then GraphDeadlineError.
         """
@@ -80,7 +80,7 @@ class Connections:
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
-        """Have a connection that reads for oneself. Errors of SQLite are told as Argosy's."""
+        """Give the caller a connection of its own that reads. Errors of SQLite are told as Argosy's."""
         with told():
             connection, is_new = self._take()
             try:

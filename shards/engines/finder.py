@@ -17,7 +17,7 @@ from argosy.shards.engines.vectors import VectorMemory, Vectors
 
 
 class Finder:
-    """Used by any number of threads. derived: is to be told of every change."""
+    """Finds nodes of one graph. Used by any number of threads. derived: is to be told of every change."""
 
     def __init__(self, connections: Connections, memory: VectorMemory, filler: Filler) -> None:
         self._connections = connections

@@ -1,4 +1,6 @@
-"""Makes a graph of lines: see exchange.py. They may come from anywhere, so each of them is held to the rules."""
+"""Makes a graph from the lines of an export: see exchange.py. They may come from anywhere, so each of them is held to
+the rules.
+"""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -117,7 +119,7 @@ class Restore:
         if (end.nodes, end.edges, end.applied, end.tokens) != tuple(self._counts.values()):
             raise GraphInputError("lines are missing, or there are more than the end says")
         if end.sha256 != self._digest.hexdigest():
-            raise GraphInputError("the digest is of other lines")
+            raise GraphInputError("the digest at the end does not fit the lines: the export was altered or cut")
         self._is_whole = True
 
     def _finish(self, graph: GraphLine) -> None:

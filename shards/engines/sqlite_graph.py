@@ -44,7 +44,7 @@ class SqliteGraph:
         self._finder = finder
         self._horizon_ms = key_horizon_ms
         with connections.reading() as connection:
-            self._meta = Meta.read(connection)  # replaced as a whole, by who writes
+            self._meta = Meta.read(connection)  # replaced as a whole, by whoever writes
 
     @property
     def meta(self) -> Meta:

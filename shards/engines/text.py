@@ -34,7 +34,7 @@ _SQL: Final = load_statements("argosy.shards.engines", "text")
 
 
 class TextIndex:
-    """Of one graph. It keeps nothing in memory."""
+    """The text index of one graph. It keeps nothing in memory."""
 
     def changed(self, connection: apsw.Connection, nodes: Sequence[NodeChange]) -> None:
         built_to = _built_to(connection)

@@ -39,7 +39,10 @@ _SQL: Final = load_statements("argosy.shards.engines", "vectors")
 
 
 class Vectors:
-    """Those of one graph. What memory has of them goes with this object. behind: the names of which it lacks many."""
+    """The vectors of one graph. What memory has of them goes with this object.
+
+    behind: the names of which it lacks many.
+    """
 
     def __init__(self, memory: "VectorMemory") -> None:
         self.behind: set[str] = set()

@@ -26,7 +26,7 @@ Teach = Callable[[str, str], kglite.KnowledgeGraph]
 
 
 def answer(ask: Ask, graph: kglite.KnowledgeGraph, labels: frozenset[str], teach: Teach) -> Answered | Failed:
-    """Return what a query comes to. The memory is filled in by who sends it."""
+    """Return what a query comes to. The memory is filled in by its sender."""
     try:
         query = Rewritten(ask.cypher, admit(ask.cypher, ask.params))
     except CypherError as error:

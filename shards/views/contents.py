@@ -55,7 +55,7 @@ class Contents:
         self._waiting_count = 0
 
     def look(self) -> kglite.KnowledgeGraph:
-        """Return the graph as it is now, and stays for who holds it."""
+        """Return the graph as it is now; later changes are not seen in what is returned."""
         self._settle()
         graph = self._session.cursor()
         graph.read_only(True)

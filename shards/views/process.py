@@ -1,4 +1,4 @@
-"""The shard's end of a child process: starts it, asks it, hands each answer to who waits for it, and kills it."""
+"""The shard's end of a child process: starts it, asks it, hands each answer to whoever waits for it, and kills it."""
 
 import asyncio
 import os

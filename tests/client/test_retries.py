@@ -189,7 +189,7 @@ def test_what_is_said_of_a_turn_is_sent_as_it_is() -> None:
     body = msgspec.json.decode(calls.submit("echo", deadline_s=0, priority=0, tags=("paid",)).content)
 
     assert body == {"workflow": "echo", "input": None, "deadline_s": 0, "tags": ["paid"]}
-    with pytest.raises(CallerError, match="tags are several"):
+    with pytest.raises(CallerError, match="tags are a list"):
         calls.submit("echo", tags="paid")
 
 

@@ -9,7 +9,7 @@ $$;
 CREATE OR REPLACE FUNCTION claim(p_worker uuid, p_address text, p_lane text, p_partitions integer[], p_expected bigint[])
 RETURNS TABLE (claimed_partition integer, claimed_epoch bigint, former_owner uuid, former_epoch bigint)
 LANGUAGE plpgsql VOLATILE
--- A flush takes milliseconds. Who holds its locks for longer has stopped: the caller ends his backend and claims again.
+-- A flush takes milliseconds. A process that holds its locks for longer has stopped: the caller ends its backend and claims again.
 SET lock_timeout = '2s' AS $$
 DECLARE
   p integer;

@@ -1,10 +1,10 @@
--- Held by who writes a signal to the turn, until its commit.
+-- Held by whoever writes a signal to the turn, until the commit.
 CREATE OR REPLACE FUNCTION signal_lock(p_turn uuid) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
   SELECT hashtextextended('argosy.signal/' || p_turn::text, 0)
 $$;
 
 -- Whether a turn may be sent one more signal, of so many bytes: what it has not taken is bounded, under whichever of its
--- names it was sent. Asked by who holds signal_lock, in a statement of its own, so that it sees what those before it wrote.
+-- names it was sent. Asked by the holder of signal_lock, in a statement of its own, so that it sees what those before it wrote.
 CREATE OR REPLACE FUNCTION has_room_for_signal(p_turn uuid, p_tenant text, p_size_bytes integer, p_rows_max integer, p_size_bytes_max bigint)
 RETURNS boolean LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
@@ -52,7 +52,7 @@ $$;
 -- Each statement inside sees what was committed before it began.
 --
 -- Each turn's lock is given back at once (by undoing the block that took it): who writes to another turn must not wait for
--- this one. Who cannot commit is not waited for either: his signal is found when it is due, by who looks for that.
+-- this one. A writer that cannot commit is not waited for either: its signal is found when it is due, by whoever looks for that.
 CREATE OR REPLACE FUNCTION await_signals(p_turns uuid[], p_lane text)
 RETURNS TABLE (inbox_id uuid, turn_id uuid, bucket smallint, name text, payload bytea) LANGUAGE plpgsql VOLATILE
 SET lock_timeout = '50ms' SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$

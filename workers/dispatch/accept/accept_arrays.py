@@ -169,7 +169,7 @@ def check(asked: TurnRequested, turn_id: uuid.UUID, lane: str) -> None:
     if not 1 <= len(asked.workflow) <= names.WORKFLOW_LENGTH_MAX or "\0" in asked.workflow:
         raise InvalidRecordError(f"no workflow can have the name {asked.workflow!r:.100}")
     if asked.idempotency_key and not names.is_key(asked.idempotency_key):
-        raise InvalidRecordError(f"no idempotency key can be {asked.idempotency_key!r:.100}")
+        raise InvalidRecordError(f"the idempotency key {asked.idempotency_key!r:.100} is not one that the API takes")
     if len(asked.digest) not in (0, 16):
         raise InvalidRecordError(f"a digest has 16 bytes, this one has {len(asked.digest)}")
     if not -100 <= asked.priority <= 100 or not 0 <= asked.deadline_s <= names.DEADLINE_S_MAX:
@@ -185,11 +185,11 @@ def not_before_of(asked: TurnRequested, turn_id: uuid.UUID) -> datetime | None:
     if not asked.not_before_ms:
         return None
     if not 0 < asked.not_before_ms <= ids.mint_time_ms(turn_id) + names.NOT_BEFORE_MS_MAX + _CLOCKS_DIFFER_MS:
-        raise InvalidRecordError(f"not_before_ms is {asked.not_before_ms}")
+        raise InvalidRecordError(f"not_before_ms {asked.not_before_ms} is too far ahead, or no time")
     try:
         return datetime.fromtimestamp(asked.not_before_ms / 1000, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise InvalidRecordError(f"not_before_ms is {asked.not_before_ms}") from error
+        raise InvalidRecordError(f"not_before_ms {asked.not_before_ms} is no time") from error
 
 
 def _check_tags(tags: bytes) -> None:
