@@ -272,3 +272,9 @@ async def test_the_start_of_a_turn_is_written_at_once_when_somebody_looks_on(
             await asyncio.sleep(0)
 
         assert bool(parts.stream.calls) is is_followed
+
+
+async def test_whoever_tells_the_parts_what_happened_is_given_every_part() -> None:
+    async with Parts(catalog()) as parts:
+        for dispatcher in (parts.dispatcher, parts.loan_dispatcher):
+            assert type(dispatcher).__annotations__.keys() <= vars(dispatcher).keys()
