@@ -142,6 +142,7 @@ SHARD_BREAKER_OPENED = Counter(
 GRAPH_LOOKUPS = Counter(
     "argosy_graph_lookups", "Looks at where a graph is: in memory, in Postgres, or again", ["where"]
 )
+EMBEDDER_S = Histogram("argosy_embedder_seconds", "Time of a call of EMBEDDER", ["outcome"], buckets=_LATENCY_S)
 
 # Maintenance
 LEADER = Gauge("argosy_leader", "1 where this process leads the role", ["role"])

@@ -19,6 +19,7 @@ import math
 import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
 from typing import Any, Final
 
 import structlog
@@ -51,6 +52,7 @@ class Embedder:
         self._texts_max = settings.embedder_texts_max
         self._room = asyncio.Semaphore(settings.embedder_calls_max)
         self._dimension: int | None = None  # of the first answer
+        self._failure = ""  # of the last call; empty when it was answered
 
     async def vector_of(self, text: str) -> tuple[str, Vector] | None:
         """Return the name and the vector to search with; None for a text without anything in it."""
@@ -60,14 +62,29 @@ class Embedder:
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         """Return a vector for each text. Raises EmbedderAwayError, EmbedderError."""
         vectors: list[Vector] = []
-        try:
-            for begin in range(0, len(texts), self._texts_max):
-                part = list(texts[begin : begin + self._texts_max])
-                vectors += self._checked(await self._answer(part), len(part))
-        except (EmbedderAwayError, EmbedderError) as error:
-            log.warning(telemetry.EMBEDDER_FAILED, type=type(error.__cause__ or error).__name__, message=str(error))
-            raise
+        for begin in range(0, len(texts), self._texts_max):
+            vectors += await self._vectors_of(list(texts[begin : begin + self._texts_max]))
         return vectors
+
+    async def _vectors_of(self, texts: list[str]) -> list[Vector]:
+        began_s, outcome = perf_counter(), "cancelled"
+        try:
+            vectors = self._checked(await self._answer(texts), len(texts))
+            outcome, self._failure = "answered", ""
+            return vectors
+        except (EmbedderAwayError, EmbedderError) as error:
+            outcome = "away" if isinstance(error, EmbedderAwayError) else "failed"
+            self._say(error)
+            raise
+        finally:
+            telemetry.EMBEDDER_S.labels(outcome=outcome).observe(perf_counter() - began_s)
+
+    def _say(self, error: ArgosyError) -> None:
+        """Log how the function fails, once until it answers or fails otherwise: all turns that need it try it again."""
+        failure = type(error.__cause__ or error).__name__
+        if failure != self._failure:
+            log.warning(telemetry.EMBEDDER_FAILED, type=failure, message=str(error))
+        self._failure = failure
 
     async def _answer(self, texts: list[str]) -> Any:
         try:

@@ -43,8 +43,8 @@ class Graph:
         self._calls = calls
 
     def upsert_nodes(self, nodes: Iterable[Mapping[str, Any]]) -> Coroutine[Any, Any, int]:
-        """Set nodes, each with label and all props: {"id", "label", "props"?, "vectors"?, "if_absent"?,
-        "if_version"?}.
+        """Set nodes, each with label and all props: {"id", "label", "props"?, "vectors"?, "keep_vectors"?,
+        "if_absent"?, "if_version"?}.
         """
         return self.apply({"op": "upsert_node", **node} for node in nodes)
 
@@ -106,7 +106,7 @@ class Graph:
         self, text: str = "", *, vector: tuple[str, Sequence[float]] | None = None, limit: int = 10
     ) -> Coroutine[Any, Any, list[Shape]]:
         """Return nodes by the words of a text, by a vector (its name and numbers), or by both, the best first:
-        [{"node", "score"}, …].
+        [{"node", "score"}, …]. With EMBEDDER, a text without a vector gets one; so it does for `recall`.
         """
         return self._calls.read("search", {"text": text, "vector": _vector(vector), "limit": limit})
 

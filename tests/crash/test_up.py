@@ -103,6 +103,17 @@ async def test_up_does_not_start_with_a_workflow_that_cannot_be_loaded(idle_flee
     assert "Traceback" not in output
 
 
+async def test_up_does_not_start_with_an_embedder_that_cannot_be_loaded(idle_fleet: Fleet) -> None:
+    settings = {"EMBEDDER": "tests.harness.toy_embedder:none", "PORT": str(idle_fleet.port)}
+    up = idle_fleet.start_process("up", ["up"], idle_fleet.port, settings)
+
+    assert await asyncio.to_thread(up.wait_dead, 60) == 1
+    said = [line for line in up.tail().splitlines() if "EMBEDDER cannot be loaded" in line]
+    assert {line.split(": ", 1)[0] for line in said} <= {"argosy worker", "argosy gateway"}
+    assert all("tests.harness.toy_embedder:none: AttributeError" in line for line in said)
+    assert said
+
+
 @pytest.mark.parametrize(("text", "why"), [(None, "there is no file "), ("def broken(:\n", "SyntaxError: ")])
 async def test_up_starts_nothing_for_a_file_that_holds_no_workflows(
     idle_fleet: Fleet, text: str | None, why: str

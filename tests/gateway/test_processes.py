@@ -48,6 +48,12 @@ def said_in_one_line(process: Managed) -> str:
     return lines[0]
 
 
+def test_an_embedder_that_cannot_be_loaded_is_one_line(start: Start) -> None:
+    line = said_in_one_line(start(EMBEDDER="tests.harness.toy_embedder:none"))
+
+    assert line.startswith("argosy gateway: EMBEDDER cannot be loaded: tests.harness.toy_embedder:none: AttributeError")
+
+
 def test_a_taken_port_is_one_line(start: Start) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,6 +1,7 @@
 """A user's function makes vectors: it is loaded, its answers are checked, and it is not waited for without end."""
 
 import asyncio
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from argosy import config
 from argosy.config import Settings
@@ -84,6 +86,28 @@ async def test_what_the_function_raises_is_said(error: BaseException) -> None:
 
     with pytest.raises(EmbedderError, match=r"EMBEDDER raised .*model"):
         await embedder_of(fail).embed(["a"])
+
+
+async def test_how_it_fails_is_logged_once_until_it_answers_or_fails_otherwise() -> None:
+    answers: list[Any] = [KeyError("a"), KeyError("b"), ValueError("c"), [[1.0]], ValueError("d")]
+
+    async def embed(texts: list[str]) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    embedder = embedder_of(embed)
+    with capture_logs() as told:
+        while answers:
+            with contextlib.suppress(EmbedderError):
+                await embedder.embed(["text"])
+
+    assert [(each["event"], each["message"].split(": ")[-1]) for each in told] == [
+        ("embedder.failed", "'a'"),
+        ("embedder.failed", "c"),
+        ("embedder.failed", "d"),
+    ]
 
 
 @pytest.mark.parametrize("cause", [ConnectionRefusedError("no"), TimeoutError("no"), UnavailableError("no")])
