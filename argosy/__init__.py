@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from argosy.errors import (
     ArgosyError,
     EffectNotStartedError,
+    GraphAwayError,
     GraphConditionError,
     StepFailedError,
     StepTimeoutError,
@@ -36,6 +37,7 @@ __all__ = [
     "Context",
     "EffectNotStartedError",
     "Graph",
+    "GraphAwayError",
     "GraphConditionError",
     "StepFailedError",
     "StepInfo",

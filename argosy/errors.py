@@ -29,6 +29,7 @@
     │   ├── ShardUnavailableError   a shard cannot be reached, or is stopping
     │   │   ├── ShardBusyError      … answers, and has no room for this call: others it may take
     │   │   └── GraphFileError      … answers, and cannot use this graph's file: others it may
+    │   ├── GraphAwayError          what a workflow or step is told of any of these: its graph cannot be asked now
     │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again
     │   ├── EmbedderAwayError       the function that makes vectors cannot be had now, or takes too long
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
@@ -176,6 +177,14 @@ class ShardBusyError(ShardUnavailableError):
 
 class GraphFileError(ShardUnavailableError):
     code = "graph_file"
+
+
+class GraphAwayError(UnavailableError):
+    """A graph cannot be asked now, as code of workflows and steps is told: a shard, or Postgres, is away. A step that
+    ends with it waits, and is tried again, without spending one of its retries; an at_most_once step fails.
+    """
+
+    code = "graph_away"
 
 
 class ViewLostError(UnavailableError):

@@ -16,7 +16,7 @@
 | step.intended    | step key | {}: an at_most_once step is about to run; {"graph"?}: a write to a graph is |
 | step.completed   | step key | {"result": any, "attempts": n, "took_ms"?, "channels"?}  |
 | step.failed      | step key | {"type", "message", "attempts", "traceback"?, "took_ms"?, "channels"?}: no try is left |
-| step.retrying    | step key | {"type", "message", "attempts", "took_ms"?, "delay_s", "shard"?} |
+| step.retrying    | step key | {"type", "message", "attempts", "took_ms"?, "delay_s", "away"?, "shard"?} |
 | step.cancelled   | step key | {}: the step had begun, and the code gave it up before it had an outcome |
 | wait.started     | wait key | {"kind": "signal"|"sleep"|"retry", "name"?, "timeout_s"?} |
 | wait.completed   | wait key | {"payload"?: any}                                        |
@@ -27,7 +27,8 @@
 "traceback": where in user code the error came from (argosy/workflow/frames.py), at most 2 KiB. Every client that may
 read the turn may read it, but nobody may read a private step's.
 "causes"?: in step.failed, the errors from which the error was raised: [[type, message], …]. "took_ms": of the last try,
-if it took 10 ms or more. "channels": whole values, {NAME: {"text": "…"} | {"json": any}}.
+if it took 10 ms or more. "away": true: a graph could not be asked, so the try spent no retry; "shard": which one did
+not answer. "channels": whole values, {NAME: {"text": "…"} | {"json": any}}.
 Some members are internal and no client gets them (argosy/turn/projection.py). "private": true, or the private fields of
 the result, in the events of a step that is declared private (true also where the step parked the turn, and in the waits
 between its tries). "args": a digest of a step's arguments, in the events that end it. "emits": how many emits of the

@@ -34,7 +34,8 @@ class Graph:
     Writes return the version that the graph then has. They raise GraphConditionError when a condition did not hold, or
     an edge lacks a node: then nothing of the write was applied. They may only be used in a workflow. What a graph
     cannot do raises StepFailedError, whose error_type names why: GraphNotFoundError, CypherError, PayloadTooLargeError,
-    … While the graph's shard is away, a workflow is suspended.
+    … While the graph's shard is away, a workflow is suspended, and so is one whose step reads: it gets GraphAwayError,
+    and is tried again when it ends with that.
     """
 
     __slots__ = ("_calls",)

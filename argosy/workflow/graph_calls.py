@@ -14,7 +14,6 @@ from argosy.errors import (
     GraphInputError,
     GraphNameError,
     OutcomeUnknownError,
-    UnavailableError,
     ViewLostError,
 )
 from argosy.graph.names import fault_of_new
@@ -26,22 +25,21 @@ from argosy.workflow.graph_write import GraphWrite
 from argosy.workflow.journal import Journal
 from argosy.workflow.operation import StepOperation
 from argosy.workflow.overruns import Overruns
-from argosy.workflow.retry import ExceptionTypes, RetryPolicy
+from argosy.workflow.retry import AWAY_BACKOFF_S, ExceptionTypes, RetryPolicy
 
 _FOR_EVER: Final = 2**31  # tries
-_BACKOFF_S: Final = 0.5  # of the first pause; the longest one is GRAPH_RETRY_S_MAX (step_runner.py)
 
 
 def _step(name: str, retry_on: ExceptionTypes) -> Step:
-    policy = RetryPolicy(_FOR_EVER, _BACKOFF_S, retry_on=retry_on)
+    policy = RetryPolicy(_FOR_EVER, AWAY_BACKOFF_S, retry_on=retry_on)
     return Step(GRAPH + name, True, True, None, "idempotent", policy, False, b"")
 
 
-# A write that may have taken effect is sent again under its key.
-_ERRORS: Final = (UnavailableError, GraphDeadlineError, OutcomeUnknownError, EmbedderError)
-_WRITE: Final = _step("write", _ERRORS)
-_READS: Final = {name: _step(name, _ERRORS) for name in READS}
+# A write that may have taken effect is sent again under its key. GraphAwayError is not among them: no step spends
+# retries on it (step_runner.py).
+_WRITE: Final = _step("write", (GraphDeadlineError, OutcomeUnknownError, EmbedderError))
 _OVERRUNS: Final = (GraphDeadlineError, ViewLostError, EmbedderError)
+_READS: Final = {name: _step(name, _OVERRUNS) for name in READS}
 
 
 class WorkflowCalls:

@@ -14,6 +14,7 @@ from argosy.graph.shapes import (
     recalled_shape,
     summary_shape,
 )
+from argosy.workflow.graph_away import told_to_tenants
 from argosy.workflow.graphs import BoundGraph, TurnGraphs
 
 
@@ -21,16 +22,17 @@ async def read(graphs: TurnGraphs, graph: str | None, name: str, asked: dict[str
     """Return what a read answers. graph: its name; None: the session's own. name: one of READS; asked: its arguments.
 
     A session's own graph is made when it is first asked for. Raises GraphNotFoundError for another one that is not
-    there.
+    there, and GraphAwayError when it cannot be asked now.
     """
     ask = READS[name]
-    try:
+    with told_to_tenants():
+        try:
+            return await ask(graphs.of(graph), **asked)
+        except GraphNotFoundError:
+            if graph not in (None, graphs.own):
+                raise
+        await graphs.create(graph)
         return await ask(graphs.of(graph), **asked)
-    except GraphNotFoundError:
-        if graph not in (None, graphs.own):
-            raise
-    await graphs.create(graph)
-    return await ask(graphs.of(graph), **asked)
 
 
 async def _get(graph: BoundGraph, ids: Sequence[str]) -> Any:

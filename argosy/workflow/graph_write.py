@@ -25,6 +25,7 @@ from argosy.graph.facts import Source, WriteKey
 from argosy.graph.ops import decode_ops
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload
+from argosy.workflow.graph_away import told_to_tenants
 from argosy.workflow.graph_vectors import make_vectors
 from argosy.workflow.journal import Journal, Park
 from argosy.workflow.mismatch import other_arguments
@@ -80,13 +81,14 @@ class GraphWrite:
         journal, encoded = self._journal, ops.encode()
         self._check_size(len(encoded), "")
         graphs = journal.graphs()
-        incarnation = await graphs.create(graph)
         made = None
-        if (embedder := graphs.lane.graphs.embedder) is not None:
-            try:
-                made = await make_vectors(graphs.of(graph, incarnation), embedder, decode_ops(encoded))
-            except EmbedderError as error:
-                self._overruns.take(error)
+        with told_to_tenants():
+            incarnation = await graphs.create(graph)
+            if (embedder := graphs.lane.graphs.embedder) is not None:
+                try:
+                    made = await make_vectors(graphs.of(graph, incarnation), embedder, decode_ops(encoded))
+                except EmbedderError as error:
+                    self._overruns.take(error)
         if made is not None:
             self._check_size(len(encoded) + made.size_bytes, " with the vectors of their texts")
             crash_points.reach("graph_embedded")
@@ -105,12 +107,13 @@ class GraphWrite:
     async def _apply(self, intent: _Intent) -> dict[str, Any]:
         graphs, turn_id = self._journal.graphs(), str(self._journal.turn_id)
         ops = decode_ops(bytes(intent.ops))
-        applied = await graphs.of(intent.graph, intent.incarnation).apply(
-            ops if intent.made is None else with_made(ops, intent.made),
-            key=WriteKey(f"{turn_id}/{self._key}", intent.made_at_ms),
-            token=graphs.token,
-            source=Source(turn_id, self._key),
-        )
+        with told_to_tenants():
+            applied = await graphs.of(intent.graph, intent.incarnation).apply(
+                ops if intent.made is None else with_made(ops, intent.made),
+                key=WriteKey(f"{turn_id}/{self._key}", intent.made_at_ms),
+                token=graphs.token,
+                source=Source(turn_id, self._key),
+            )
         return {"version": applied.version} if applied.version else applied._asdict()
 
     def _mismatch(self, intent: _Intent, applied: dict[str, Any], digest_now: str) -> Park:

@@ -164,12 +164,24 @@ class StepOperation(Operation):
     """One call of a step.
 
     args, kwargs: the arguments of the call; digest: of these arguments. context: a copy of the workflow's context
-    variables, in which the step runs. tries: how many there were so far. wait_key: of the wait for the next try, while
-    the step is in one. task: runs the current try. is_ended: Argosy cancelled the try, because the code no longer waits
-    for the step.
+    variables, in which the step runs. tries: how many there were so far; tries_away: how many of them spent no retry,
+    because a graph could not be asked. wait_key: of the wait for the next try, while the step is in one. task: runs the
+    current try. is_ended: Argosy cancelled the try, because the code no longer waits for the step.
     """
 
-    __slots__ = ("args", "context", "digest", "function", "is_ended", "kwargs", "step", "task", "tries", "wait_key")
+    __slots__ = (
+        "args",
+        "context",
+        "digest",
+        "function",
+        "is_ended",
+        "kwargs",
+        "step",
+        "task",
+        "tries",
+        "tries_away",
+        "wait_key",
+    )
 
     def __init__(
         self,
@@ -187,7 +199,7 @@ class StepOperation(Operation):
         self.kwargs = kwargs
         self.digest = ""
         self.context: Context | None = None
-        self.tries = 0
+        self.tries = self.tries_away = 0
         self.wait_key = ""
         self.is_ended = False
         self.task: asyncio.Task[None] | None = None

@@ -206,12 +206,12 @@ class Operations:
         if operation.__class__ is StepOperation:
             if operation.step.policy.is_at_most_once:
                 self._runner.check_certain(operation)
-            operation.tries = self._replay.tries(operation.key)
-            if operation.tries and not self._replay.is_settled(retry_key(operation.key, operation.tries)):
-                shard = outcome.shard_of(self._replay.failures(operation.key)[-1])
-                self._wait_again(operation, self._runner.delay_s(operation), shard)
-            else:
+            failures = self._replay.failures(operation.key)
+            pause = self._runner.take_up(operation, failures) if failures else None
+            if pause is None or self._replay.is_settled(retry_key(operation.key, operation.tries)):
                 self._try(operation)
+            else:
+                self._wait_again(operation, *pause)
         elif isinstance(operation, WaitOperation):
             timeout_s, old = operation.timeout_s, self._replay.old
             if old is not None and not self._replay.is_started(operation.key):
@@ -272,7 +272,7 @@ class Operations:
     def _settle_try(self, operation: StepOperation, tried: Tried) -> None:
         if self.pending.get(operation.key) is not operation:
             return
-        operation.tries += 1
+        operation.tries, operation.tries_away = operation.tries + 1, operation.tries_away + tried.is_away
         self._journal.record(tried.event, operation.key, tried.data)
         if tried.event is Event.STEP_RETRYING:
             self._wait_again(operation, tried.delay_s, tried.shard)

@@ -1,10 +1,11 @@
 """Writes and reads the data of the events that a turn's operations leave (argosy/turn/events.py has the table)."""
 
+import uuid
 from typing import Any, Final
 
 import msgspec
 
-from argosy.errors import ArgosyError, StepFailedError, WaitTimeoutError
+from argosy.errors import StepFailedError, WaitTimeoutError
 from argosy.turn.events import Event
 from argosy.turn.keys import signal_of
 from argosy.workflow.frames import clipped, kind_of, words_of
@@ -24,6 +25,7 @@ class _Failed(msgspec.Struct, gc=False):
     type: str
     message: str
     private: Any = None
+    away: bool = False
     shard: str = ""
     traceback: str = ""
     causes: list[tuple[str, str]] = []
@@ -45,8 +47,9 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 class Failure(msgspec.Struct, omit_defaults=True):
-    """The data of a try that failed. attempts: tries so far; delay_s: until the next try, None after the last; shard:
-    the id of the one of graphs that did not answer: the next try comes sooner if it does.
+    """The data of a try that failed. attempts: tries so far; delay_s: until the next try, None after the last; away: a
+    graph could not be asked, so the try spent none of the step's retries; shard: the id of the one of graphs that did
+    not answer: the next try comes sooner if it does.
 
     traceback: only of the last try; causes: type and message of the error that it was raised from, and so on.
     """
@@ -55,6 +58,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
     message: str
     attempts: int
     delay_s: float | None = None
+    away: bool = False
     shard: str = ""
     traceback: str = ""
     causes: list[tuple[str, str]] = []
@@ -82,12 +86,13 @@ def value(value: str) -> bytes:
     return encode({"value": value})
 
 
-def failure_of(error: BaseException, attempts: int) -> Failure:
-    """Return an error as it is recorded: type and message, bounded, and valid Unicode whatever the error holds."""
+def failure_of(error: BaseException, attempts: int, shard: uuid.UUID | None = None) -> Failure:
+    """Return an error as it is recorded: type and message, bounded, and valid Unicode whatever the error holds. shard:
+    the one that did not answer.
+    """
     kind = error.error_type if isinstance(error, StepFailedError) else kind_of(error)
-    if isinstance(error, ArgosyError) and error.shard is not None:  # where that is, the log says, to operators alone
-        return Failure(kind, f"shard {error.shard} did not answer", attempts, shard=str(error.shard))
-    return Failure(kind[:_TYPE_CHARACTERS_MAX], clipped(words_of(error), MESSAGE_SIZE_BYTES_MAX), attempts)
+    message = clipped(words_of(error), MESSAGE_SIZE_BYTES_MAX)
+    return Failure(kind[:_TYPE_CHARACTERS_MAX], message, attempts, shard="" if shard is None else str(shard))
 
 
 def value_of(found: Recorded) -> Any:
@@ -126,6 +131,11 @@ def type_of(data: bytes) -> str:
 def shard_of(data: bytes) -> str:
     """Return the shard that did not answer, of the data of a try that failed; empty when it failed otherwise."""
     return _decode_failed(data).shard
+
+
+def is_away(data: bytes) -> bool:
+    """Whether a graph could not be asked, of the data of a try that failed."""
+    return _decode_failed(data).away
 
 
 def causes_of(error: BaseException) -> list[tuple[str, str]]:

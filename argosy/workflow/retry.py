@@ -2,15 +2,20 @@
 
 Promise: a step is not tried again where that cannot help (the caller's own errors, a step's final failure, the declared
 no_retry_on). An at_most_once step is tried again only when its error says that the effect certainly did not start.
+Any other step that ends because a graph could not be asked is tried again whatever it declares, for as long as its turn
+lives, and that spends none of its retries.
 """
 
+import uuid
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from argosy.errors import CallerError, EffectNotStartedError, StepFailedError
+from argosy.errors import ArgosyError, CallerError, EffectNotStartedError, GraphAwayError, StepFailedError
 
 RETRY_AFTER_S_MAX: Final = 86_400.0
+AWAY_BACKOFF_S: Final = 0.5  # of the first pause for want of a graph; the longest one is GRAPH_RETRY_S_MAX
 
 ExceptionTypes = tuple[type[BaseException], ...]
 
@@ -40,6 +45,27 @@ def decide(policy: RetryPolicy, tries: int, error: BaseException, random: Random
     if tries > policy.retries or not _may_help(policy, error):
         return None
     return min(retry_after_s(error, now_s), RETRY_AFTER_S_MAX) + backoff_s(policy, tries, random)
+
+
+def is_away(policy: RetryPolicy, error: BaseException) -> bool:
+    """Whether a try failed because a graph could not be asked, and for no other reason, so that it spends no retry."""
+    return not policy.is_at_most_once and all(isinstance(each, GraphAwayError) for each in _leaves(error))
+
+
+def shard_of(error: BaseException) -> uuid.UUID | None:
+    """Return the shard that did not answer, if that is why a try failed."""
+    return next((each.shard for each in _leaves(error) if isinstance(each, ArgosyError) and each.shard), None)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, or those of a group: reads that a step makes side by side fail together."""
+    left = [error]
+    while left:
+        each = left.pop()
+        if isinstance(each, BaseExceptionGroup):
+            left.extend(reversed(each.exceptions))
+        else:
+            yield each
 
 
 def backoff_s(policy: RetryPolicy, tries: int, random: Random) -> float:

@@ -18,7 +18,9 @@ def graph(name: str | None = None) -> Any:
     """Return a graph of the tenant that the step may read: a Graph, or a SyncGraph in a synchronous step.
 
     name: None: the session's own. What is read is not recorded: the step's result is. Raises WorkflowError outside a
-    step. A step does not write: what it would write is recorded first, and that is the workflow's (ctx.graph).
+    step. A step does not write: what it would write is recorded first, and that is the workflow's (ctx.graph). Reads
+    raise GraphAwayError while the graph cannot be asked; a step that ends with it is tried again when it can, whatever
+    retries it has, unless it is at_most_once.
     """
     this = current_try.get()
     if this is None:

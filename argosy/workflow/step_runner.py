@@ -8,7 +8,7 @@ operation waits for the record.
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 from random import Random
@@ -58,13 +58,15 @@ class Bounds(NamedTuple):
 class Tried(msgspec.Struct, eq=False):
     """The outcome of one try: step.completed, step.failed or step.retrying, with its data.
 
-    value: what the try returned, as decoded from the data; delay_s: until the next try; shard: as in outcome.Failure.
+    value: what the try returned, as decoded from the data; delay_s: until the next try; is_away, shard: as in
+    outcome.Failure.
     """
 
     event: Event
     data: bytes
     value: Any = None
     delay_s: float = 0.0
+    is_away: bool = False
     shard: str = ""
 
 
@@ -135,15 +137,27 @@ class StepRunner:
             data = self._at_end(step, key, data, took_s)
         return Tried(Event.STEP_COMPLETED, outcome.with_digest(data, operation.digest), decoded)
 
-    def delay_s(self, operation: StepOperation) -> float:
-        """Return the pause after a try of which history says only that it failed."""
-        return retry.backoff_s(self._policy(operation.step), operation.tries, self._random)
+    def take_up(self, operation: StepOperation, failures: Sequence[bytes]) -> tuple[float, str]:
+        """Go on with a step after the tries that history has of it. Returns how long it pauses now, unless it has done
+        so, and for which shard. failures: the data of these tries.
+        """
+        operation.tries, operation.tries_away = len(failures), sum(map(outcome.is_away, failures))
+        policy, counted = self._policy(operation.step), operation.tries - operation.tries_away
+        if outcome.is_away(failures[-1]):
+            policy, counted = self._away(), operation.tries_away
+        return retry.backoff_s(policy, counted, self._random), outcome.shard_of(failures[-1])
 
     def _failed(self, operation: StepOperation, tries: int, error: BaseException, took_s: float) -> Tried:
         """Return the outcome of a try that failed: another try later, or the failure of the step."""
-        step, key = operation.step, operation.key
-        delay_s = retry.decide(self._policy(step), tries, error, self._random, self._journal.database_time_s())
-        failure = outcome.failure_of(error, tries)
+        step, key, tries_away = operation.step, operation.key, operation.tries_away
+        is_away = retry.is_away(step.policy, error)
+        delay_s: float | None
+        if is_away:
+            delay_s = retry.backoff_s(self._away(), tries_away + 1, self._random)
+        else:
+            now_s = self._journal.database_time_s()
+            delay_s = retry.decide(self._policy(step), tries - tries_away, error, self._random, now_s)
+        failure = outcome.failure_of(error, tries, retry.shard_of(error))
         if delay_s is None:
             failure.traceback = traceback_of(error)
             failure.causes = outcome.causes_of(error)
@@ -154,10 +168,15 @@ class StepRunner:
         if tries == 1:
             self._say(telemetry.STEP_RETRIED, step, key, failure, traceback_of(error))
         failure.delay_s = delay_s
+        failure.away = is_away
         self._open.clear(key)
         _tally.retried += 1
         data = self._at_end(step, key, outcome.encode(failure), took_s)
-        return Tried(Event.STEP_RETRYING, data, None, delay_s, failure.shard)
+        return Tried(Event.STEP_RETRYING, data, None, delay_s, is_away, failure.shard)
+
+    def _away(self) -> RetryPolicy:
+        """Return how long a step pauses whose graph could not be asked."""
+        return RetryPolicy(backoff_s=retry.AWAY_BACKOFF_S, backoff_s_max=self._bounds.graph_retry_s_max)
 
     def _policy(self, step: Step) -> RetryPolicy:
         """Return how the step is tried again: for how long an operation of a graph pauses is a setting."""

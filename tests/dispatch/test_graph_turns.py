@@ -130,6 +130,30 @@ async def test_steps_read_graphs_and_record_nothing_of_it(runner: Runners) -> No
     ]  # fmt: skip
 
 
+async def test_a_turn_whose_step_reads_is_suspended_while_the_shard_is_down_and_goes_on_after(runner: Runners) -> None:
+    @step
+    def look() -> Any:
+        return [node and node["id"] for node in graph().get(["ada"])]
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(look)
+
+    graphs = MemoryGraphs()
+    await graphs.create("a", OWN)
+    graphs.go_down()
+    made = runner(flow, graphs=graphs)
+
+    waiting = await made.begin()
+    await until(lambda: waiting.status is Status.SUSPENDED)
+    graphs.come_back()
+    resumed = await made.begin(before=waiting, status=Status.SUSPENDED)
+    resumed.open_journal.fire("look~1", resumed.turn_id)
+    await until(lambda: resumed.status is Status.COMPLETED)
+
+    assert [(wait.kind, wait.name) for wait in decode(waiting.waits)] == [("retry", str(SHARD))]
+    assert resumed.result == b"[null]"
+
+
 async def test_a_step_that_would_write_is_told_where_writes_belong(runner: Runners) -> None:
     @step(retries=3)
     async def write() -> None:

@@ -1,0 +1,35 @@
+"""What tenants are told of errors of graphs.
+
+Where shards, their files and Postgres are is for operators: processes say it in their logs, and neither a problem of
+the API nor the history of a turn does.
+"""
+
+from typing import Final
+
+from argosy.errors import (
+    ArgosyError,
+    EmbedderAwayError,
+    EmbedderError,
+    GraphFileError,
+    OutcomeUnknownError,
+    ShardUnavailableError,
+    StoreUnavailableError,
+    WrongOwnerError,
+)
+
+# Of errors whose own words name an endpoint, a file or a folder, or are those of a user's code.
+_WORDS: Final[dict[type[ArgosyError], str]] = {
+    GraphFileError: "the graph's shard cannot use the graph's file: an operator has to see to it",
+    WrongOwnerError: "the graph's shard does not have the graph as it is known here",
+    OutcomeUnknownError: "the graph's shard was cut off while it wrote",
+    EmbedderAwayError: "the function that makes vectors of texts (EMBEDDER) took too long, or says that it is away",
+    EmbedderError: "the function that makes vectors of texts (EMBEDDER) failed: the log says how",
+    StoreUnavailableError: "where the graph is cannot be looked up now",
+}
+
+
+def words_for_tenants(error: ArgosyError) -> str:
+    """Return what an error says, but for where anything is."""
+    if type(error) is ShardUnavailableError:  # one that has no room says so itself
+        return "the graph's shard does not answer, or none takes a new graph now"
+    return next((words for kind, words in _WORDS.items() if isinstance(error, kind)), str(error))
