@@ -27,7 +27,7 @@
     │   │   └── StoreSlowError      … did not finish a statement in time: a smaller one may work
     │   ├── WrongOwnerError         a shard does not have the graph as the caller knows it: look it up again
     │   ├── ShardUnavailableError   a shard cannot be reached, or is stopping
-    │   │   ├── ShardBusyError      … answers, and has no room for this call: others it may take
+    │   │   ├── ShardBusyError      … answers, and is not ready for this call: others it may take
     │   │   └── GraphFileError      … answers, and cannot use this graph's file: others it may
     │   ├── GraphAwayError          what a workflow or step is told of any of these: its graph cannot be asked now
     │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again

@@ -5,6 +5,8 @@ Rules:
   read at different moments, so they have some of that already; operations that are taken in twice, in order, come to
   the same.
 - Versions of a graph have no gaps. When one is missing, the view is over.
+- The time that a view takes until it has what a query must see is no fault of the query: whose deadline comes before
+  is told that the shard is not ready for it yet, and may ask again.
 - What waits is bounded, in bytes. A view that falls behind is over: queries that wait for it end, those that it answers
   already go on, and the next one has a new view.
 """
@@ -17,7 +19,7 @@ from typing import Final
 import structlog
 
 from argosy import telemetry
-from argosy.errors import ArgosyError, GraphDeadlineError, ViewLostError
+from argosy.errors import ArgosyError, ShardBusyError, ViewLostError
 from argosy.graph.facts import GraphRef
 from argosy.graph.ops import Op
 from argosy.shards.builds import Builds
@@ -82,7 +84,7 @@ class KeptView:
         self._news.set()
 
     async def catch_up(self, deadline: Deadline) -> None:
-        """Wait until the view has what is committed by now. Raises GraphDeadlineError, and why the view is over."""
+        """Wait until the view has what is committed by now. Raises ShardBusyError, and why the view is over."""
         if self.fault is not None:
             raise self.fault.with_traceback(None)
         if self._version >= self._last_version and self.is_built:
@@ -93,7 +95,7 @@ class KeptView:
             await asyncio.wait({future}, timeout=deadline.left_s)
             if not future.done():
                 what = "has not taken in what was written" if self.is_built else "is still being built"
-                raise GraphDeadlineError(f"the view of the graph {what}: ask again")
+                raise ShardBusyError(f"the view of the graph {what}: ask again")
             future.result()
         finally:
             if not future.cancel():

@@ -6,7 +6,8 @@ Rules:
 - A view that ended, or fell behind, is forgotten, and the next query has a new one. After a build that failed there is
   a pause, in which queries have its error.
 - A query whose view ended three times in a row is refused: see lost_queries.py.
-- Building a view goes on when the query that began it has reached its deadline. Few are built at once.
+- Building a view is no part of a query's deadline: it goes on when the query that began it has reached that. Few are
+  built at once.
 """
 
 import asyncio

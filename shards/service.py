@@ -22,6 +22,7 @@ from argosy.shards.limits import INLINE_OPS_MAX
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["Shard"].full_name
 FOR_ANYBODY: Final = frozenset({f"/{SERVICE}/Identify", f"/{SERVICE}/List"})
 _GRAPHS_PER_MESSAGE: Final = 500  # with the longest names that may be, a mebibyte
+_TELLING_S_MAX: Final = 0.2  # for an answer to reach its caller
 
 
 class ShardService(ShardServicer):  # type: ignore[misc]
@@ -164,10 +165,11 @@ class ShardService(ShardServicer):  # type: ignore[misc]
 
 
 def _left_s(context: Any) -> float:
+    """Return when the call has to be over: before its caller's deadline, so that the caller hears what became of it."""
     left_s: float | None = context.time_remaining()
     if left_s is None:
         raise GraphInputError("a call has a deadline")
-    return left_s
+    return left_s - min(_TELLING_S_MAX, left_s / 10)
 
 
 async def _ops_of(ops: Sequence[pb.Op]) -> list[Op]:

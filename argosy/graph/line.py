@@ -2,9 +2,10 @@
 
 Rules:
 - What is asked again, after a pause with jitter and until the deadline: reads, and writes under a key, after any
-  failure; a write without a key only when it certainly changed nothing; what consumes a stream never.
+  failure; a write without a key only when it certainly changed nothing; what consumes a stream never. In the last
+  moments before the deadline nothing is: nobody would hear what came of it, and the failure says more than a deadline.
 - ShardUnavailableError and OutcomeUnknownError count against the shard. Every other answer, a refusal too, counts for
-  it; so does one that it has no room for this call or cannot use this graph's file, since it may be well with other
+  it; so does one that it is not ready for this call or cannot use this graph's file, since it may be well with other
   graphs. A deadline says nothing about it, because a query may ask for too much; a look that is not answered counts.
 - While another folder than the member's answers at its endpoint, nothing is asked there.
 - An error that counts against the shard, and a refusal to ask it, says which one it is (ArgosyError.shard): whoever has
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 
 _PAUSE_S_MIN: Final = 0.05
 _PAUSE_S_MAX: Final = 1.0
+_LAST_S_MAX: Final = 0.4  # more than what a shard takes from a call's time, to tell how it ended
 _FAILURES: Final = (ShardUnavailableError, OutcomeUnknownError)
 
 
@@ -90,13 +92,15 @@ class Line:
     async def ask(self, work: Work[T], until_s: float, again: Again) -> T:
         """Return what `work` returns, which is called once or, if it may be, several times, until until_s."""
         pause_s = _PAUSE_S_MIN
+        now_s = self._clock.monotonic_s()
+        last_s = until_s - min(_LAST_S_MAX, (until_s - now_s) / 5)
         while True:
             try:
                 return await self._once(work, until_s)
             except again.value:
                 delay_s = random.uniform(0.5, 1.0) * pause_s
                 now_s = self._clock.monotonic_s()
-                if self.reason or now_s + delay_s >= until_s or not self._breaker.may_admit(now_s + delay_s):
+                if self.reason or now_s + delay_s >= last_s or not self._breaker.may_admit(now_s + delay_s):
                     raise
             self._retries.inc()
             await self._clock.sleep(delay_s)

@@ -1,5 +1,5 @@
 """How often tries of an operation may fail for reasons that waiting does not always mend, however often its turn begins
-again: the shard may have been busy, or building the view of the graph, and what made vectors out of order for a moment;
+again: the shard may have been busy, and what made vectors out of order for a moment;
 but a read that asks for too much, or a function with a bug, would be tried for ever.
 """
 

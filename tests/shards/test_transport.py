@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from argosy.errors import (
@@ -227,6 +228,28 @@ async def test_a_load_whose_caller_fails_changes_nothing(transport: Transport, t
         await transport.bulk_load(there, failing(), source=NO_SOURCE, deadline_s=S)
 
     assert await ids_of(transport, there) == []
+
+
+async def test_whoever_asks_while_a_view_is_being_built_is_told_so_and_not_that_it_asks_for_too_much(
+    transport: Transport, there: GraphRef
+) -> None:
+    asking = asyncio.create_task(transport.query(there, "RETURN 1", {}, row_limit=1, deadline_s=2.0))
+    child = await first_child()
+    child.suspend()
+
+    with pytest.raises(ShardBusyError, match="is still being built: ask again"):
+        await asking
+    child.resume()
+
+    assert (await transport.query(there, "RETURN 1", {}, row_limit=1, deadline_s=S)).rows == [[1]]
+
+
+async def first_child() -> psutil.Process:
+    """The process of a view that was just begun."""
+    async with asyncio.timeout(S):
+        while not (found := [each for each in psutil.Process().children() if "views.child" in str(each.cmdline())]):  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0.005)
+    return found[0]
 
 
 async def test_a_load_whose_caller_says_nothing_ends_at_its_deadline(transport: Transport, there: GraphRef) -> None:
