@@ -38,6 +38,7 @@
     ├── FencedError                 a later attempt or owner has written to the graph: this one is over (I4)
     ├── EmbedderError               the function that makes vectors failed, or answered wrongly: it has to be mended
     ├── GraphDeadlineError          a read was stopped at its deadline: it asks for too much, or the shard is busy
+    │   └── ShardSilentError        … the shard said nothing at all until then
     ├── OwnershipLostError          this process may no longer write: it drops what it holds in memory (I4)
     └── StepError                   what user code sees of a step or a wait
         ├── StepFailedError         the step failed for good: no retries are left
@@ -219,6 +220,10 @@ class FencedError(ArgosyError):
 class GraphDeadlineError(ArgosyError):
     code = "graph_deadline"
     retryable = True
+
+
+class ShardSilentError(GraphDeadlineError):
+    """shard: set while the shard says nothing to those either who only ask whether it is there."""
 
 
 class EmbedderError(ArgosyError):

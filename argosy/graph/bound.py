@@ -46,6 +46,8 @@ class Asked(Protocol):
         again: Again,
         deadline_s: float | None,
         incarnation: uuid.UUID | None = None,
+        *,
+        is_quick: bool = False,
     ) -> T: ...
 
     def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]: ...
@@ -80,10 +82,13 @@ class BoundGraph:
             Again.UNCHANGED if key is None else Again.ALWAYS,
             deadline_s,
             self._incarnation,
+            is_quick=True,
         )
 
     async def get_nodes(self, ids: Sequence[str], *, deadline_s: float | None = None) -> list[Node | None]:
-        return await self._read(lambda shard, ref, left_s: shard.get_nodes(ref, ids, deadline_s=left_s), deadline_s)
+        return await self._read(
+            lambda shard, ref, left_s: shard.get_nodes(ref, ids, deadline_s=left_s), deadline_s, is_quick=True
+        )
 
     async def neighbors(
         self,
@@ -168,5 +173,11 @@ class BoundGraph:
         """Yield a consistent copy, as lines with their line ends."""
         return self._graphs.export(self.name, self._graphs.timeout_s if deadline_s is None else deadline_s)
 
-    async def _read(self, work: Callable[[Transport, GraphRef, float], Awaitable[T]], deadline_s: float | None) -> T:
-        return await self._graphs.ask(self.name, work, Again.ALWAYS, deadline_s, self._incarnation)
+    async def _read(
+        self,
+        work: Callable[[Transport, GraphRef, float], Awaitable[T]],
+        deadline_s: float | None,
+        *,
+        is_quick: bool = False,
+    ) -> T:
+        return await self._graphs.ask(self.name, work, Again.ALWAYS, deadline_s, self._incarnation, is_quick=is_quick)

@@ -167,6 +167,8 @@ class Graphs:
         again: Again,
         deadline_s: float | None,
         incarnation: uuid.UUID | None = None,
+        *,
+        is_quick: bool = False,
     ) -> T:
         """Return what `work` returns of the graph's shard. deadline_s: with everything that is tried again.
 
@@ -177,7 +179,7 @@ class Graphs:
         find = self._lookup.read if again is Again.NEVER else self._lookup.find
         row = await find(name, until_s, incarnation)
         try:
-            return await self._ask(row, work, again, until_s)
+            return await self._ask(row, work, again, until_s, is_quick=is_quick)
         except WrongOwnerError:
             if again is Again.NEVER:
                 raise
@@ -185,7 +187,7 @@ class Graphs:
             now = await self._lookup.read(name, until_s, incarnation)
             if (now.ref, now.shard) == (row.ref, row.shard):
                 raise
-        return await self._ask(now, work, again, until_s)
+        return await self._ask(now, work, again, until_s, is_quick=is_quick)
 
     async def _ask(
         self,
@@ -193,9 +195,11 @@ class Graphs:
         work: Callable[[Transport, GraphRef, float], Awaitable[T]],
         again: Again,
         until_s: float,
+        *,
+        is_quick: bool,
     ) -> T:
         line = await self._members.line(row.shard)
-        return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again)
+        return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again, is_quick=is_quick)
 
     async def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph."""

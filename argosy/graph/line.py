@@ -6,10 +6,13 @@ Rules:
   moments before the deadline nothing is: nobody would hear what came of it, and the failure says more than a deadline.
 - ShardUnavailableError and OutcomeUnknownError count against the shard. Every other answer, a refusal too, counts for
   it; so does one that it is not ready for this call or cannot use this graph's file, since it may be well with other
-  graphs. A deadline says nothing about it, because a query may ask for too much; a look that is not answered counts.
+  graphs; so does one that a call was stopped at its deadline.
+- Silence until the deadline counts against the shard when the call had nothing to compute (is_quick) and as much time
+  as a look, and when it was a look. Of other calls it says nothing: they may ask for too much.
 - While another folder than the member's answers at its endpoint, nothing is asked there.
-- An error that counts against the shard, and a refusal to ask it, says which one it is (ArgosyError.shard): whoever has
-  such an error may wait until the shard is back. It is back when it answers after it did not, or for the first time.
+- An error that counts against the shard, a refusal to ask it, and any silence while it is down, says which one it is
+  (ArgosyError.shard): whoever has such an error may wait until the shard is back. It is back when it answers after it
+  did not, or for the first time.
 """
 
 import random
@@ -28,6 +31,7 @@ from argosy.errors import (
     GraphFileError,
     OutcomeUnknownError,
     ShardBusyError,
+    ShardSilentError,
     ShardUnavailableError,
     ViewLostError,
 )
@@ -40,6 +44,7 @@ Work = Callable[[Transport, float], Awaitable[T]]  # given the seconds that are 
 
 log = structlog.get_logger()
 
+LOOK_S: Final = 2.0  # how long a shard may take to say which folder it has; it reads nothing for that
 _PAUSE_S_MIN: Final = 0.05
 _PAUSE_S_MAX: Final = 1.0
 _LAST_S_MAX: Final = 0.4  # more than what a shard takes from a call's time, to tell how it ended
@@ -89,14 +94,16 @@ class Line:
         self._retries = telemetry.SHARD_RETRIES.labels(endpoint=endpoint)
         self._opened = telemetry.SHARD_BREAKER_OPENED.labels(endpoint=endpoint)
 
-    async def ask(self, work: Work[T], until_s: float, again: Again) -> T:
-        """Return what `work` returns, which is called once or, if it may be, several times, until until_s."""
+    async def ask(self, work: Work[T], until_s: float, again: Again, *, is_quick: bool = False) -> T:
+        """Return what `work` returns, which is called once or, if it may be, several times, until until_s. is_quick: it
+        has nothing to compute.
+        """
         pause_s = _PAUSE_S_MIN
         now_s = self._clock.monotonic_s()
         last_s = until_s - min(_LAST_S_MAX, (until_s - now_s) / 5)
         while True:
             try:
-                return await self._once(work, until_s)
+                return await self._once(work, until_s, is_quick=is_quick)
             except again.value:
                 delay_s = random.uniform(0.5, 1.0) * pause_s
                 now_s = self._clock.monotonic_s()
@@ -127,7 +134,7 @@ class Line:
     async def close(self) -> None:
         await self.transport.close()
 
-    async def _once(self, work: Work[T], until_s: float) -> T:
+    async def _once(self, work: Work[T], until_s: float, *, is_quick: bool) -> T:
         if self.reason:
             raise self._left_alone(self.reason)
         now_s = self._clock.monotonic_s()
@@ -145,8 +152,13 @@ class Line:
             self._note_down(call, error)
             error.shard = self.member.member_id
             raise
-        except GraphDeadlineError:
-            self._note_nothing(call)
+        except ShardSilentError as error:
+            if is_quick and until_s - now_s >= LOOK_S:
+                self._note_down(call, error)
+            else:
+                self._note_nothing(call)
+            if self.is_up is False:
+                error.shard = self.member.member_id
             raise
         except ArgosyError:
             self._note_up(call)

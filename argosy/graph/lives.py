@@ -23,7 +23,9 @@ class Lives:
         """Take the steps that a row in state creating lacks; None when the graph was dropped meanwhile."""
         line = await self._members.line(row.shard)
         try:
-            await line.ask(lambda shard, left_s: shard.create(row.ref, deadline_s=left_s), until_s, Again.ALWAYS)
+            await line.ask(
+                lambda shard, left_s: shard.create(row.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
+            )
         except WrongOwnerError:
             now = await self._directory.find(row.tenant, row.graph)
             if now is not None and now.incarnation == row.incarnation:
@@ -34,5 +36,7 @@ class Lives:
     async def end(self, row: GraphRow, until_s: float) -> None:
         """Take the steps that a row in state dropping lacks."""
         line = await self._members.line(row.shard)
-        await line.ask(lambda shard, left_s: shard.drop(row.ref, deadline_s=left_s), until_s, Again.ALWAYS)
+        await line.ask(
+            lambda shard, left_s: shard.drop(row.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
+        )
         await self._directory.delete(row)

@@ -17,12 +17,11 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import ShardUnavailableError
 from argosy.graph.breaker import Breaker
-from argosy.graph.line import Line
+from argosy.graph.line import LOOK_S, Line
 from argosy.graph.transport import Connect
 from argosy.rounds import Rounds
 from argosy.store.graph import Directory, ShardRow, ShardState
 
-LOOK_S: Final = 2.0  # how long a shard may take to say which folder it has; it reads nothing for that
 # Between two looks at a member that does not answer, with jitter: each process notices its return in its own time.
 _LOOK_AGAIN_S: Final = 1.0
 

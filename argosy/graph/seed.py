@@ -15,7 +15,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import ArgosyError, SettingError, ShardUnavailableError
 from argosy.graph.facts import NOBODY, Member
-from argosy.graph.members import LOOK_S
+from argosy.graph.line import LOOK_S
 from argosy.graph.transport import Connect
 from argosy.store.graph import Directory
 

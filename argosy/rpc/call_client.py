@@ -21,9 +21,9 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import (
     ArgosyError,
-    GraphDeadlineError,
     GraphTooLargeError,
     OutcomeUnknownError,
+    ShardSilentError,
     ShardUnavailableError,
 )
 from argosy.rpc import refusals
@@ -81,7 +81,7 @@ class Caller:
     """Calls one callee. It is used, and closed, on one event loop. A broken connection is made again by the next call.
 
     Methods raise what the callee raised, ShardUnavailableError when a call certainly changed nothing,
-    OutcomeUnknownError when it may have, and GraphDeadlineError at the deadline.
+    OutcomeUnknownError when it may have, and ShardSilentError at the deadline.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class Caller:
             raise _StaleError
         status, details = error.code(), error.details() or ""
         if status is grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise GraphDeadlineError("the shard did not answer in time") from error
+            raise ShardSilentError("the shard did not answer in time") from error
         if _TOO_LARGE in details:
             raise GraphTooLargeError(f"a message to or from the shard is over its bound: {details}") from error
         if status in _REFUSED or _NOT_SENT in details:

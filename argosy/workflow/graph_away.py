@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from argosy.errors import GraphAwayError, OutcomeUnknownError, UnavailableError, ViewLostError
+from argosy.errors import GraphAwayError, OutcomeUnknownError, ShardSilentError, UnavailableError, ViewLostError
 from argosy.graph.words import words_for_tenants
 
 
@@ -11,13 +11,16 @@ from argosy.graph.words import words_for_tenants
 def told_to_tenants() -> Iterator[None]:
     """Raise GraphAwayError when a graph cannot be asked now, and what else happens as it is, in words for tenants.
 
-    ViewLostError stays: a query that ends what answers it would wait for ever.
+    A query that ends what answers it, or asks for too much, would wait for ever: ViewLostError stays, and so does
+    ShardSilentError, unless the shard is silent to all.
     """
     try:
         yield
     except ViewLostError:
         raise
-    except UnavailableError as error:
+    except (UnavailableError, ShardSilentError) as error:
+        if isinstance(error, ShardSilentError) and error.shard is None:
+            raise
         shard = error.shard
         away = GraphAwayError(words_for_tenants(error) if shard is None else f"shard {shard} did not answer")
         away.shard = shard

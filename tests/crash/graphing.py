@@ -7,7 +7,7 @@ import os
 import signal
 from typing import Any
 
-from argosy import Context, crash_points, workflow
+from argosy import Context, crash_points, graph, step, workflow
 
 
 def _stop(point: str) -> None:
@@ -36,3 +36,14 @@ async def counts(ctx: Context, job: dict[str, Any]) -> list[Any]:
     memory = ctx.graph()
     rows = (await memory.query("MATCH (b:Batch) RETURN count(b)"))["rows"]
     return [rows[0][0], (await memory.summary())["nodes"][0]["total"]]
+
+
+@step
+async def look(label: str) -> int:
+    return len(await graph().search(label))
+
+
+@workflow
+async def looks(ctx: Context, job: dict[str, Any]) -> int:
+    """Return how much a step finds in the session's own graph."""
+    return await ctx.run(look, "Batch")

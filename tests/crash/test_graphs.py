@@ -1,6 +1,7 @@
 """Turns that write to graphs: whatever happens to a worker or a shard, what a turn writes is written once."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from argosy.store.pool import connect
 from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
+from tests.harness.processes import stopped
 from tests.shards.processes import ShardProcess
 
 BATCHES = 3
@@ -38,6 +40,14 @@ def shard(tmp_path: Path) -> Iterator[ShardProcess]:
     shard.start()
     yield shard
     shard.bury()
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Iterator[ShardProcess]:
+    second = ShardProcess(tmp_path / "second", GRAPH_SERVICE_AUTH_SECRET=SECRET)
+    second.start()
+    yield second
+    second.bury()
 
 
 @pytest.fixture
@@ -135,6 +145,44 @@ async def test_while_a_shard_is_down_only_the_turns_that_need_it_wait_and_they_f
 
     assert explained["code"] == "waiting_for_shard"
     assert await results(client, waiting) == [[2, 3], [1, 2]]
+
+
+@pytest.mark.slow
+async def test_a_shard_that_is_stopped_for_30_s_holds_up_the_turns_that_need_it_and_no_others(
+    idle_fleet: Fleet, client: Client, shard: ShardProcess, second: ShardProcess
+) -> None:
+    idle_fleet.environment["GRAPH_SERVICE_ENDPOINTS"] = f"{shard.endpoint},{second.endpoint}"
+    # A look that is not answered comes before a call's deadline, as with the defaults.
+    await asyncio.to_thread(lambda: idle_fleet.start(DISPATCH_SLOTS="4", GRAPH_WATCH_S="2", GRAPH_TIMEOUT_S="6"))
+    sessions = [f"session-{number}" for number in range(16)]
+    assert await results(client, [await client.post(each, "writes", batches=1) for each in sessions]) == [[1]] * 16
+    there = await sessions_on(idle_fleet, shard)
+    elsewhere = [each for each in sessions if each not in there]
+
+    with stopped(shard.process):
+        began_s = time.monotonic()
+        writing = [await client.post(each, "writes", batches=1) for each in there[::2]]
+        looking = [await client.post(each, "looks") for each in there[1::2]]
+        others = [await client.post(each, "writes", batches=1) for each in elsewhere]
+        others += [await client.post(f"{each}-new", "steps", effects=1) for each in sessions]
+        ended = await client.until_status(others, within_s=25)
+        await client.until_status([*writing, *looking], {"suspended"}, within_s=25)
+        await asyncio.sleep(30 - (time.monotonic() - began_s))
+    went_on = await client.until_status([*writing, *looking], within_s=20)
+
+    assert {ended[turn]["status"] for turn in others} == {"completed"}
+    assert [went_on[turn]["result"] for turn in writing] == [[2]] * len(writing)
+    assert [went_on[turn]["result"] for turn in looking] == [1] * len(looking)
+
+
+async def sessions_on(fleet: Fleet, shard: ShardProcess) -> list[str]:
+    """The sessions whose graphs are on this shard."""
+    connection = await connect(fleet.environment["STATE_DB_URI"])
+    rows = await connection.fetch(
+        "SELECT graph FROM graphs g JOIN shards s ON s.member_id = g.shard WHERE s.endpoint = $1", shard.endpoint
+    )
+    await connection.close()
+    return [row["graph"].rpartition("/")[2] for row in rows]
 
 
 async def in_their_longest_pause(fleet: Fleet, turns: list[str]) -> None:

@@ -13,6 +13,7 @@ from argosy.errors import (
     KeyMismatchError,
     OutcomeUnknownError,
     ShardBusyError,
+    ShardSilentError,
     ShardUnavailableError,
     WrongOwnerError,
 )
@@ -60,7 +61,8 @@ class Folder:
 
 @dataclass
 class Fault:
-    """What happens once to the next call of a method: it is cut off, hangs until it may go on, or finds no room.
+    """What happens once to the next call of a method: it is cut off, hangs until it may go on, finds no room, or is not
+    answered until its deadline, which is now.
 
     is_after: that is so once it took effect.
     """
@@ -69,6 +71,7 @@ class Fault:
     is_after: bool = False
     hangs: bool = False
     is_busy: bool = False
+    is_silent: bool = False
 
 
 class MemoryShards:
@@ -243,6 +246,8 @@ class MemoryShard(Transport):
     async def _break(self, fault: Fault, is_write: bool) -> None:
         if fault.is_busy:
             raise ShardBusyError("no room")
+        if fault.is_silent:
+            raise ShardSilentError("not in time")
         if not fault.hangs:
             raise OutcomeUnknownError("cut off") if is_write else ShardUnavailableError("cut off")
         self._shards.hanging.set()

@@ -13,6 +13,7 @@ from argosy.errors import (
     OutcomeUnknownError,
     SettingError,
     ShardBusyError,
+    ShardSilentError,
     ShardUnavailableError,
     StoreUnavailableError,
 )
@@ -260,6 +261,53 @@ async def test_queries_that_ask_for_too_much_do_not_close_a_shard(graphs: Graphs
             await graphs.of("acme", "crm").query("MATCH (n) RETURN n", {}, row_limit=1)
 
     assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+
+
+async def test_a_shard_that_is_silent_when_it_has_nothing_to_compute_is_down(
+    graphs: Graphs, shards: MemoryShards
+) -> None:
+    graph, row = graphs.of("acme", "crm"), await graphs.create("acme", "crm")
+    shards.faults += [
+        Fault("get_nodes", is_silent=True),
+        Fault("apply", is_silent=True),
+        Fault("query", is_silent=True),
+    ]
+
+    with pytest.raises(ShardSilentError) as read:
+        await graph.get_nodes(["ada"])
+    with pytest.raises(ShardSilentError) as written:
+        await graph.apply([ADA], key=KEY)
+    with pytest.raises(ShardSilentError) as asked:
+        await graph.query("MATCH (n) RETURN n", {}, row_limit=1)
+    shards.faults.append(Fault("get_nodes", is_silent=True))
+    with pytest.raises(ShardSilentError):
+        await graph.get_nodes(["ada"])
+
+    assert [each.value.shard for each in (read, written, asked)] == [row.shard] * 3
+    with pytest.raises(ShardUnavailableError, match="left alone"):
+        await graph.get_nodes(["ada"])
+
+
+async def test_silence_is_no_sign_when_there_may_be_much_to_do(graphs: Graphs, shards: MemoryShards) -> None:
+    graph, _ = graphs.of("acme", "crm"), await graphs.create("acme", "crm")
+    for _ in range(10):
+        shards.faults.append(Fault("query", is_silent=True))
+        with pytest.raises(ShardSilentError) as silent:
+            await graph.query("MATCH (n) RETURN n", {}, row_limit=1)
+        assert silent.value.shard is None
+
+    assert await graph.get_nodes(["ada"]) == [None]
+
+
+async def test_silence_is_no_sign_when_there_was_little_time(graphs: Graphs, shards: MemoryShards) -> None:
+    graph, _ = graphs.of("acme", "crm"), await graphs.create("acme", "crm")
+    for _ in range(10):
+        shards.faults.append(Fault("get_nodes", is_silent=True))
+        with pytest.raises(ShardSilentError) as silent:
+            await graph.get_nodes(["ada"], deadline_s=1.0)
+        assert silent.value.shard is None
+
+    assert await graph.get_nodes(["ada"]) == [None]
 
 
 async def test_what_is_tried_again_ends_at_the_deadline(

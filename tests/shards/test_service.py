@@ -19,6 +19,7 @@ from argosy.errors import (
     KeyExpiredError,
     KeyMismatchError,
     OutcomeUnknownError,
+    ShardSilentError,
     ShardUnavailableError,
     ViewLostError,
     WrongOwnerError,
@@ -212,7 +213,7 @@ async def test_a_bug_of_the_shard_is_an_internal_error_that_tells_no_secret(serv
 async def test_a_call_ends_at_its_deadline_on_both_sides(served: Served, ref: GraphRef) -> None:
     served.shard.waits = asyncio.Event()
 
-    with pytest.raises(GraphDeadlineError):
+    with pytest.raises(ShardSilentError):
         await served.transport().query(ref, "RETURN 1", {}, row_limit=9, deadline_s=0.2)
 
     await asyncio.wait_for(served.shard.ended.wait(), 5)

@@ -27,6 +27,7 @@ from argosy.errors import (
     GraphNameError,
     GraphNotFoundError,
     OutcomeUnknownError,
+    ShardSilentError,
     ShardUnavailableError,
     StoreUnavailableError,
     WrongOwnerError,
@@ -416,6 +417,31 @@ async def test_a_step_s_own_errors_spend_its_retries_and_those_of_its_shard_none
     waits_s = [wait_s for *_, wait_s in told.waits]
     assert waits_s == [0.25, 0.1, 0.5, 1.0, 0.2, 2.0]
     assert [each.waits[0] for each in again] == told.waits
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+async def test_silence_is_the_step_s_own_error_unless_the_shard_is_known_to_be_down(is_down: bool) -> None:
+    @step
+    async def look() -> Any:
+        return await argosy.graph().search("ada")
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(look)
+
+    graphs = MemoryGraphs()
+    await graphs.create("default", OWN)
+    graphs.fails_with = silent = ShardSilentError("the shard did not answer in time")
+    silent.shard = SHARD if is_down else None
+    told = journal(graphs)
+    told.passes_time = False
+    running = asyncio.create_task(run(flow, None, told))
+    resting = asyncio.create_task(told.is_resting.wait())
+    await asyncio.wait({running, resting}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+    running.cancel()
+    resting.cancel()
+    await asyncio.gather(running, resting, return_exceptions=True)
+
+    assert told.outcomes()[0][0] == ("step.retrying" if is_down else "step.failed")
 
 
 async def test_reads_side_by_side_in_a_step_wait_for_their_shard_together() -> None:
