@@ -139,9 +139,7 @@ SHARD_RETRIES_HASTENED = Counter(
 SHARD_BREAKER_OPENED = Counter(
     "argosy_engine_breaker_opened", "Times a shard was not asked any more for a while", ["endpoint"]
 )
-GRAPH_LOOKUPS = Counter(
-    "argosy_graph_lookups", "Looks at where a graph is: in memory, in Postgres, or again", ["where"]
-)
+GRAPH_LOOKUPS = Counter("argosy_graph_lookups", "Looks at where a graph is: in memory, Postgres, or again", ["where"])
 EMBEDDER_S = Histogram("argosy_embedder_seconds", "Time of a call of EMBEDDER", ["outcome"], buckets=_LATENCY_S)
 
 # Maintenance
@@ -218,6 +216,7 @@ SHARDS_DIFFER: Final = "shards.differ"
 SHARD_UNREACHABLE: Final = "shard.unreachable"
 SHARD_REACHED: Final = "shard.reached"
 SHARD_FOREIGN: Final = "shard.foreign"
+GRAPH_FILE_UNUSABLE: Final = "graph.file_unusable"
 MAINTENANCE_STARTED: Final = "maintenance.started"
 LEADER_ELECTED: Final = "leader.elected"
 LEADER_RESIGNED: Final = "leader.resigned"

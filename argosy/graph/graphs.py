@@ -17,10 +17,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
+import structlog
+
 from argosy import telemetry
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import (
+    GraphFileError,
     GraphInputError,
     GraphNameError,
     SettingError,
@@ -30,7 +33,7 @@ from argosy.errors import (
 )
 from argosy.graph.bound import BoundGraph
 from argosy.graph.embedder import Embedder
-from argosy.graph.facts import GraphName, GraphRef
+from argosy.graph.facts import GraphName, GraphRef, Member
 from argosy.graph.line import Again
 from argosy.graph.lives import Lives
 from argosy.graph.lookup import Lookup, not_found
@@ -45,11 +48,14 @@ from argosy.store.pool import Pool
 
 T = TypeVar("T")
 
+log = structlog.get_logger()
+
 TTL_S_MIN: Final = 60.0
 TTL_S_MAX: Final = 10 * 366 * 86_400.0
 _ROUNDS_MAX: Final = 5  # of a creation that meets others who drop and create the same name
 _EXTENDED_S: Final = TTL_S_MIN / 20  # a life is not begun anew by one process more often than this
 _RESTORE_S: Final = 86_400.0  # a copy that was not restored within this is dropped
+_SAID_S: Final = 60.0  # how often it is said of a graph that its file cannot be used
 _AGAIN: Final = telemetry.GRAPH_LOOKUPS.labels(where="again")
 
 
@@ -70,6 +76,7 @@ class Graphs:
         self._lives = Lives(directory, members)
         self._lookup = Lookup(directory, self._lives, settings, clock)
         self._extended = RowCache(settings.graph_cache_max, _EXTENDED_S)
+        self._unusable = RowCache(settings.graph_cache_max, _SAID_S)
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
 
@@ -199,7 +206,26 @@ class Graphs:
         is_quick: bool,
     ) -> T:
         line = await self._members.line(row.shard)
-        return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again, is_quick=is_quick)
+        try:
+            return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again, is_quick=is_quick)
+        except GraphFileError as error:
+            self._say_unusable(row, line.member, error)
+            raise
+
+    def _say_unusable(self, row: GraphRow, member: Member, error: GraphFileError) -> None:
+        """Log for operators, once in a while, what whoever asked is not told."""
+        now_s = self._clock.monotonic_s()
+        if self._unusable.fresh(GraphName(row.tenant, row.graph), now_s) is None:
+            self._unusable.put(row, now_s)
+            log.error(
+                telemetry.GRAPH_FILE_UNUSABLE,
+                tenant=row.tenant,
+                graph=row.graph,
+                incarnation=str(row.incarnation),
+                endpoint=member.endpoint,
+                error=str(error),
+                consequence="whoever asks for the graph gets 503, and turns that need it wait",
+            )
 
     async def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph."""

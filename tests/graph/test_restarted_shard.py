@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from argosy import config
+from argosy import config, telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import GraphFileError, ShardUnavailableError
@@ -99,10 +100,15 @@ async def test_a_graph_whose_file_is_damaged_is_alone_with_that(two: list[Shard]
     await two[0].start()
     await _until_asked(served, whole.graph)
 
-    for _ in range(10):
-        with pytest.raises(GraphFileError):
-            await served.of("acme", damaged.graph).get_nodes(["ada"], deadline_s=0.2)
-        assert await served.of("acme", whole.graph).get_nodes(["ada"]) == [None]
+    with capture_logs() as said:
+        for _ in range(10):
+            with pytest.raises(GraphFileError):
+                await served.of("acme", damaged.graph).get_nodes(["ada"], deadline_s=0.2)
+            assert await served.of("acme", whole.graph).get_nodes(["ada"]) == [None]
+
+    (unusable,) = [each for each in said if each["event"] == telemetry.GRAPH_FILE_UNUSABLE]
+    assert (unusable["graph"], unusable["endpoint"]) == (damaged.graph, two[0].member.endpoint)
+    assert "not a database" in unusable["error"]
 
 
 async def _until_asked(graphs: Graphs, graph: str) -> list[Node | None]:
