@@ -256,7 +256,11 @@ class Graphs:
         return row
 
     async def _extended_row(self, row: GraphRow, session_id: uuid.UUID | None, ttl_s: float | None) -> GraphRow:
-        """Let the life of a graph begin anew, unless it has just now, and a session's own be the session's."""
+        """Let the life of a graph begin anew, unless it has just now, and a session's own be the session's, which alone
+        says how long that lives.
+        """
+        if session_id is None and is_own(row.graph):
+            return row
         now_s = self._clock.monotonic_s()
         extended = self._extended.fresh(GraphName(row.tenant, row.graph), now_s)
         is_young = ttl_s is None or (extended is not None and extended.ref == row.ref)

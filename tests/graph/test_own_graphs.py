@@ -46,13 +46,14 @@ async def test_nobody_makes_a_session_s_own_graph_but_the_session(graphs: Graphs
     assert await directory.list("acme", "", 10) == []
 
 
-async def test_a_session_s_own_graph_that_is_there_is_used_by_everybody_and_stays_the_session_s(
+async def test_a_session_s_own_graph_that_is_there_is_used_by_everybody_and_lives_as_the_session_says(
     graphs: Graphs, open_gateway: OpenGateway, directory: Directory
 ) -> None:
-    made = await graphs.create("acme", OWN, session_id=SESSION)
+    made = await graphs.create("acme", OWN, session_id=SESSION, ttl_s=600.0)
     other = await open_gateway()
 
-    assert await other.create("acme", OWN) == made
+    for ttl_s in (None, WEEK_S):
+        assert await other.create("acme", OWN, ttl_s=ttl_s) == made
     assert (await other.of("acme", OWN).apply([ADA])).version == 1
     await other.drop("acme", OWN)
 
