@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Final
 
 from argosy.check.finding import Found
@@ -77,8 +78,17 @@ class Look:
         """Return the last line of the simple statement (one that contains no others) on this line; the line itself when
         there is none.
         """
-        simple = (each for each in self.nodes if isinstance(each, ast.stmt) and not isinstance(each, _COMPOUND))
-        return next((each.end_lineno or line for each in simple if each.lineno <= line <= (each.end_lineno or 0)), line)
+        return self._statement_ends.get(line, line)
+
+    @cached_property
+    def _statement_ends(self) -> dict[int, int]:
+        ends: dict[int, int] = {}
+        for each in self.nodes:
+            if isinstance(each, ast.stmt) and not isinstance(each, _COMPOUND):
+                end = each.end_lineno or each.lineno
+                for line in range(each.lineno, end + 1):
+                    ends.setdefault(line, end)
+        return ends
 
     def own(self, name: str) -> str:
         """Return an operation as this workflow would write it."""

@@ -112,6 +112,13 @@ class Fails:
         return self(*args, **kwargs)
 
 
+class Soon(SystemClock):
+    """No pause after an error lasts."""
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s / 100)
+
+
 @asynccontextmanager
 async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
     tasks = [asyncio.create_task(loop) for loop in loops]
@@ -247,7 +254,7 @@ async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
     partitions = PartitionsStub(uuid.uuid4())
     monkeypatch.setattr(partitions, "notes", Fails(error, [], times=2).asynchronously)
     monkeypatch.setattr(partitions, "crashes", Fails(error, {0: 5.0}, times=2).asynchronously)
-    takeover = Takeover(partitions, MembersStub(lambda _: False), Elsewhere(), SystemClock(), settings_of(), said)
+    takeover = Takeover(partitions, MembersStub(lambda _: False), Elsewhere(), Soon(), settings_of(), said)
     async with running(takeover.run()):
         takeover.begin([NewClaim(owned, Claimed(7, uuid.uuid4(), 6))])
 
@@ -279,10 +286,6 @@ async def test_who_is_cut_off_comes_back_although_the_log_could_not_be_told(erro
         async def join(self) -> None:
             self.joined += 1
 
-    class Soon(SystemClock):
-        async def sleep(self, delay_s: float) -> None:
-            await asyncio.sleep(0)
-
     log: Any = Log()
     flusher: Any = SimpleNamespace(stalled_s=100.0)
     intake: Any = SimpleNamespace(stalled_s=0.0)
@@ -301,10 +304,6 @@ async def test_who_is_cut_off_comes_back_although_the_log_could_not_be_told(erro
 async def test_gauges_are_looked_at_after_a_measure_that_failed(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Soon(SystemClock):
-        async def sleep(self, delay_s: float) -> None:
-            await asyncio.sleep(0)
-
     gauges = PartitionGauges(PoolStub(), "default", Scheduler(1), Soon(), claims_of(), measure_s=15)
     looks = Fails(error, None)
     monkeypatch.setattr(gauges, "look", looks)
@@ -338,7 +337,7 @@ async def test_a_note_is_left_after_writes_that_failed_and_who_waits_is_told(
         Answered(),  # type: ignore[arg-type]
         HoldsNothing(),  # type: ignore[arg-type]
         background,
-        SystemClock(),
+        Soon(),
         settings_of(handover_s=1.0),
         said,
     )
