@@ -14,6 +14,8 @@ JOBS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 JARS := from argosy.config import default_data_dir; from argosy.local.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
+# Compiled as pip would: a process that may write no bytecode would otherwise compile all of it at each start.
+ADD := $(BIN)/uv pip install --quiet --compile-bytecode
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml
 
 .PHONY: run test lowest packages docs lock faults bench rolling check clean
@@ -29,13 +31,17 @@ run: .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,kafka]'
 	@touch $@
 
-.venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+.venv/installed-uv: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@touch $@
 
-.venv-lowest/installed: pyproject.toml constraints-lowest.txt hatch_build.py $(wildcard proto/argosy/rpc/*.proto)
+.venv/installed-dev: .venv/installed-uv
+	$(ADD) --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt hatch_build.py $(wildcard proto/argosy/rpc/*.proto) | .venv/installed-uv
 	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e '.[dev,docs]'
+	$(ADD) --python .venv-lowest/bin/python -c constraints-lowest.txt -e '.[dev,docs]'
 	@touch $@
 
 test: .venv/installed-dev
@@ -66,10 +72,10 @@ lowest: .venv-lowest/installed
 	NO_MKDOCS_2_WARNING=1 .venv-lowest/bin/mkdocs build --strict --clean --site-dir .venv-lowest/site
 
 packages: .venv/installed-dev
-	$(BIN)/python -m pytest -m "packages and not slow" tests/packaging $(ARGS)
+	$(BIN)/python -m pytest -m "packages and not slow" -n $(JOBS) --dist loadfile tests/packaging $(ARGS)
 
-.venv/installed-docs: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+.venv/installed-docs: .venv/installed-uv
+	$(ADD) --python $(BIN)/python -c constraints.txt -e '.[docs]'
 	@touch $@
 
 docs: .venv/installed-docs  # not --quiet: it would count no warning, and --strict would fail of none
