@@ -41,7 +41,7 @@ run: .venv
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt hatch_build.py $(wildcard proto/argosy/rpc/*.proto) | .venv/installed-uv
 	$(PYTHON) -m venv .venv-lowest
-	$(ADD) --python .venv-lowest/bin/python -c constraints-lowest.txt -e '.[dev,docs]'
+	$(ADD) --python .venv-lowest/bin/python -c constraints-lowest.txt -e '.[dev,docs]' editables  # of which uv hears nothing
 	@touch $@
 
 test: .venv/installed-dev

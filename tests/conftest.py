@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 
 from argosy import config
 from argosy.local.broker import Broker
@@ -23,6 +24,14 @@ from argosy.local.postgres import EmbeddedPostgres
 # Brokers of tests are young: with Java's quick compiler alone they start sooner.
 # Only once they are warm would they need less CPU without it.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# Left to itself structlog shows an exception with the locals of every frame, which takes it seconds.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_collection_finish() -> None:

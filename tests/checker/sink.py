@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from tests.checker.seen import Effect
 
@@ -121,6 +121,10 @@ class Sink:
         """Everything received so far, in order."""
         with urlopen(f"http://{self.address}/effects", timeout=30) as answer:
             return tuple(Effect(*receipt) for receipt in json.load(answer))
+
+    def reset(self) -> None:
+        """Forget everything."""
+        urlopen(Request(f"http://{self.address}/reset", b""), timeout=30).close()
 
     def stop(self) -> None:
         assert self._process.stdin is not None

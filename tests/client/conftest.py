@@ -4,9 +4,19 @@ import pytest
 
 from tests.client.both import Both
 from tests.client.scripted import Scripted
-from tests.harness.fixtures import eligible_s, fleet, idle_fleet, latch, log_name, partitions, settings, sink
+from tests.harness.fixtures import (
+    eligible_s,
+    fleet,
+    idle_fleet,
+    latch,
+    log_name,
+    partitions,
+    settings,
+    shared_sink,
+    sink,
+)
 
-__all__ = ["eligible_s", "fleet", "idle_fleet", "latch", "log_name", "partitions", "settings", "sink"]
+__all__ = ["eligible_s", "fleet", "idle_fleet", "latch", "log_name", "partitions", "settings", "shared_sink", "sink"]
 
 
 @pytest.fixture

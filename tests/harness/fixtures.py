@@ -11,7 +11,18 @@ from tests.harness.client import Client
 from tests.harness.effects import Latch
 from tests.harness.fleet import Fleet
 
-__all__ = ["client", "eligible_s", "fleet", "idle_fleet", "latch", "log_name", "partitions", "settings", "sink"]
+__all__ = [
+    "client",
+    "eligible_s",
+    "fleet",
+    "idle_fleet",
+    "latch",
+    "log_name",
+    "partitions",
+    "settings",
+    "shared_sink",
+    "sink",
+]
 
 
 @contextlib.contextmanager
@@ -54,11 +65,18 @@ def latch(tmp_path: Path) -> Latch:
     return Latch(tmp_path)
 
 
-@pytest.fixture
-def sink() -> Iterator[Sink]:
+@pytest.fixture(scope="session")
+def shared_sink() -> Iterator[Sink]:
     sink = Sink()
     yield sink
     sink.stop()
+
+
+@pytest.fixture
+def sink(shared_sink: Sink) -> Sink:
+    """Nothing has reached it yet."""
+    shared_sink.reset()
+    return shared_sink
 
 
 @pytest.fixture

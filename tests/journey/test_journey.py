@@ -29,6 +29,14 @@ def running(
 
 
 @pytest.fixture
+def sink() -> Iterator[Sink]:
+    """Of the test alone: in a fleet that goes on, a step that was given up may still say something to it."""
+    sink = Sink()
+    yield sink
+    sink.stop()
+
+
+@pytest.fixture
 async def client(running: Fleet, sink: Sink) -> AsyncIterator[Client]:
     client = Client(running.url, sink, tenant=f"t-{uuid.uuid4().hex[:12]}")
     yield client

@@ -54,21 +54,10 @@ def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
 def wheel() -> Iterator[Path]:
     """Built of a copy: a build writes code into argosy/rpc, which processes of other tests may be importing."""
     with open_folder() as folder:
-        source = folder / "source"
-        shutil.copytree(
-            ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(".venv*", ".git", ".*_cache", "site")
-        )
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--wheel-dir",
-            str(folder),
-            str(source),
-        ]
+        source = str(folder / "source")
+        passed_over = shutil.ignore_patterns(".venv*", ".git", ".*_cache", "site")
+        shutil.copytree(ROOT, source, symlinks=True, ignore=passed_over)
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), source]
         subprocess.run(command, check=True, timeout=300)
         yield next(folder.glob("argosy-*.whl"))
 

@@ -62,3 +62,10 @@ async def test_the_sink_takes_thousands_of_effects_a_second(sink: Sink) -> None:
     elapsed_s = time.monotonic() - started
     assert len(sink.effects()) == 2000
     assert elapsed_s < 4, f"{2000 / elapsed_s:.0f} effects/s"
+
+
+async def test_a_sink_that_was_reset_knows_nothing_of_what_came_before(sink: Sink) -> None:
+    first = await cause(sink.address, _effect("t1"))
+    await asyncio.to_thread(sink.reset)
+    assert sink.effects() == ()
+    assert await cause(sink.address, _effect("t1")) == first
