@@ -20,14 +20,16 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from argosy import telemetry
-from argosy.config import Settings
 from argosy.errors import ArgosyError, EmbedderAwayError, EmbedderError, UnavailableError
 from argosy.graph.ops import DIMENSION_MAX
+
+if TYPE_CHECKING:
+    from argosy.config import Settings  # importing argosy reads no settings
 
 log = structlog.get_logger()
 
@@ -44,7 +46,7 @@ class Embedder:
     vector_name: of the vectors that it makes; text_length_max: of a text, in characters.
     """
 
-    def __init__(self, function: Callable[[list[str]], Any], settings: Settings) -> None:
+    def __init__(self, function: Callable[[list[str]], Any], settings: "Settings") -> None:
         self.vector_name = settings.embedder_vector
         self.text_length_max = settings.embedder_text_length_max
         self._function = function
