@@ -1,4 +1,4 @@
-# make run     set up, start everything on this machine, show a first conversation, keep serving (ARGS=--once: end after it)
+# make run     set up, start everything on this machine, show conversations, keep serving (ARGS=--once: end after them)
 # make test    set up, then every test but the slow suites, on a real Kafka and a real Postgres (JOBS=0: in one process)
 # make lowest  tests of what the lowest versions of everything that Argosy says it works with could break
 # make packages  what needs the package index: the wheel, frameworks beside it, clients that others generate

@@ -16,7 +16,11 @@ def up(
         list[str] | None, typer.Option(help="A file or module with workflows; may be repeated.")
     ] = None,
     demo: Annotated[
-        Path | None, typer.Option(help="Post the turns of this file, one JSON object a line, and show what happens.")
+        Path | None,
+        typer.Option(
+            help="Post the turns of this file, one JSON object a line, and show what happens. Those after an empty "
+            "line wait for those before it."
+        ),
     ] = None,
     once: Annotated[
         bool, typer.Option(help="End after the demonstration; exit code 1 when a turn of it did not complete.")

@@ -1,9 +1,14 @@
-"""The demonstration of `argosy up --demo`: post the turns of a file to a gateway, print their events and results."""
+"""The demonstration of `argosy up --demo`: posts the turns of a file to a gateway, prints their events and results.
+
+The file has one JSON object a line: {"session", "workflow", "input"}. What comes after an empty line is posted when
+the turns before it have ended: a conversation that goes on from what others have left. An input {"remember": true}
+asks for graphs; where there are none it is posted with false.
+"""
 
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, closing, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,44 +17,75 @@ from rich.console import Console
 
 from argosy.client import AsyncClient, Event, ProblemError
 from argosy.errors import CallerError
+from argosy.turn.events import Event as Type
 from argosy.turn.status import Status
 
 _WITHIN_S: Final = 60.0
 _RETRY_S: Final = 10.0
 _FOLLOWED_MAX: Final = 64  # streams at once: a file may have any number of turns
+_TOGETHER_S: Final = 0.3  # what happens to a turn within this time is one line
+
+Turns = list[dict[str, Any]]
 
 
-def read_turns(path: Path) -> list[dict[str, Any]]:
-    """Return the turns of a file with one JSON object a line: {"session", "workflow", "input"}. Raises CallerError when
-    the file cannot be read, or a line is not such an object.
+def read_turns(path: Path) -> list[Turns]:
+    """Return the turns of a file, those between two empty lines together. Raises CallerError when the file cannot be
+    read, or a line is not such an object.
     """
     try:
-        turns = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise CallerError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
         raise CallerError(f"{path}: {error}") from error
-    for number, turn in enumerate(turns, 1):
-        if not isinstance(turn, dict) or not {"session", "workflow"} <= turn.keys():
-            raise CallerError(f"{path}, line {number}: must be an object with session, workflow and input")
-    return turns
+    parts: list[Turns] = [[]]
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            parts[-1].append(_turn(line, f"{path}, line {number}"))
+        else:
+            parts.append([])
+    if not (parts := [part for part in parts if part]):
+        raise CallerError(f"{path}: there are no turns in it")
+    return parts
 
 
-def show(turns: Sequence[dict[str, Any]], name: str, url: str, console: Console) -> bool:
+def _turn(line: str, where: str) -> dict[str, Any]:
+    try:
+        turn = json.loads(line)
+    except ValueError as error:
+        raise CallerError(f"{where}: {error}") from error
+    if not isinstance(turn, dict) or not {"session", "workflow"} <= turn.keys():
+        raise CallerError(f"{where}: must be an object with session, workflow and input")
+    return turn
+
+
+def forget(parts: Sequence[Turns]) -> bool:
+    """Let no turn ask for graphs. Returns whether one did."""
+    inputs = [turn.get("input") for turns in parts for turn in turns]
+    asking = [each for each in inputs if isinstance(each, dict) and each.get("remember") is True]
+    for each in asking:
+        each["remember"] = False
+    return bool(asking)
+
+
+def show(parts: Sequence[Turns], name: str, url: str, console: Console) -> bool:
     """Post the turns of the file of this name, print what happens and what to try next. Returns whether every turn
     completed.
     """
-    return asyncio.run(_show(turns, name, url, console))
+    return asyncio.run(_show(parts, name, url, console))
 
 
-async def _show(turns: Sequence[dict[str, Any]], name: str, url: str, console: Console) -> bool:
+async def _show(parts: Sequence[Turns], name: str, url: str, console: Console) -> bool:
     async with AsyncClient(url, retry_s=_RETRY_S) as client:
         shown = Conversation(client, console)
-        for turn in turns:
-            await shown.post(turn)
-        sessions = len({turn["session"] for turn in turns})
-        console.print(f"posted {len(turns)} turns of {name} to {sessions} sessions")
-        await shown.watch()
+        deadline_s = asyncio.get_running_loop().time() + _WITHIN_S
+        for number, turns in enumerate(parts):
+            for turn in turns:
+                await shown.post(turn)
+            posted = _counted(len(turns), "more turn" if number else "turn")
+            sessions = _counted(len({turn["session"] for turn in turns}), "session")
+            console.print(f"posted {posted} of {name} to {sessions}")
+            await shown.watch(deadline_s)
     shown.print_results()
     shown.print_next(url)
     return shown.has_come_out
@@ -82,17 +118,20 @@ class Conversation:
             raise CallerError(f"the gateway answered {error.status}: {said}") from error
         self._session[answer["turn_id"]] = session
 
-    async def watch(self) -> None:
-        """Print events until every turn has ended, for _WITHIN_S at the most."""
+    async def watch(self, deadline_s: float) -> None:
+        """Print events until every turn has ended, until this time of the event loop at the latest."""
+        open_turns = [turn_id for turn_id in self._session if turn_id not in self._ended]
         with suppress(TimeoutError):
-            async with asyncio.timeout(_WITHIN_S):
-                await asyncio.gather(*map(self._follow, self._session))
+            async with asyncio.timeout_at(deadline_s):
+                await asyncio.gather(*map(self._follow, open_turns))
 
     async def _follow(self, turn_id: str) -> None:
-        async with self._streams, aclosing(self._client.turn(turn_id).events()) as events:
-            async for event in events:
-                if isinstance(event, Event):
-                    self._print_event(turn_id, event)
+        stream = aclosing(self._client.turn(turn_id).events())
+        async with self._streams, stream as events:
+            with closing(_Line(self._session[turn_id], self._console)) as line:
+                async for event in events:
+                    if isinstance(event, Event):
+                        line.add(event)
         self._ended[turn_id] = await self._client.request("GET", f"/v1/turns/{turn_id}")
 
     def print_results(self) -> None:
@@ -103,9 +142,10 @@ class Conversation:
                 self._print(f"  {session:<16} {turn_id} has not ended")
                 continue
             shown = turn["result"] if turn["status"] == Status.COMPLETED else turn.get("error")
-            if isinstance(shown, dict) and "summary" in shown:
-                shown = shown["summary"]
-            self._print(f"  {session:<16} {turn['status']}: {json.dumps(shown, ensure_ascii=False)}")
+            told = shown if isinstance(shown, dict) and "summary" in shown else {"summary": shown}
+            self._print(f"  {session:<16} {turn['status']}: {json.dumps(told['summary'], ensure_ascii=False)}")
+            if "remembered" in told:
+                self._print(f"  {'':<16} remembered {told['remembered']}", "cyan")
 
     def print_next(self, url: str) -> None:
         turn_id = next(iter(self._session), "")
@@ -116,11 +156,39 @@ class Conversation:
         self._print(f"  curl -s {url}/v1/turns/{turn_id}")
         self._print(f"  curl -s {url}/v1/turns/{turn_id}/explain")
         self._print(f"  curl -s {url}/v1/sessions")
+        self._print(f"  curl -s {url}/v1/graphs")
         self._print(f"  curl -s -X POST {url}/v1/sessions/hello/turns {options} -d '{hello}'")
 
-    def _print_event(self, turn_id: str, event: Event) -> None:
-        session = self._session[turn_id]
-        self._print(f"  {session:<16} {turn_id[-6:]} {event.seq:>3}  {event.type:<16} {event.key}")
+    def _print(self, text: str, style: str | None = None) -> None:
+        _print(self._console, text, style)
 
-    def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+
+class _Line:
+    """What happens to a turn, as lines: one for all that happens within _TOGETHER_S."""
+
+    def __init__(self, session: str, console: Console) -> None:
+        self._session = session
+        self._console = console
+        self._said: list[str] = []
+
+    def add(self, event: Event) -> None:
+        if event.type == Type.STEP_INTENDED:  # its outcome is told
+            return
+        if not self._said:
+            asyncio.get_running_loop().call_later(_TOGETHER_S, self.close)
+        what = "" if event.type == Type.STEP_COMPLETED else event.type.removeprefix("turn.")
+        self._said.append(f"{what} {event.key}".strip())
+
+    def close(self) -> None:
+        """Print what has not been printed."""
+        if self._said:
+            _print(self._console, f"  {self._session:<16} {', '.join(self._said)}", "dim")
+            self._said.clear()
+
+
+def _print(console: Console, text: str, style: str | None) -> None:
+    console.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -21,7 +21,8 @@ from argosy.address import check_reach, host_port, http_url, to_bind
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, UnavailableError, WorkflowError
-from argosy.local.demonstration import read_turns, show
+from argosy.extras import has_extra
+from argosy.local.demonstration import forget, read_turns, show
 from argosy.local.own_shard import is_listening, prepare_shard
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.processes import GATEWAY, MAINTENANCE, SHARD, WORKER, Process
@@ -74,6 +75,9 @@ class Tree:
             self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
             code = 0
             if self._demo is not None and not self._stopping.is_set():
+                has_graphs = self._settings.graph_service_endpoints or has_extra("graph")
+                if not has_graphs and forget(self._demo[0]):
+                    self._say("[yellow]nothing is remembered:[/] that needs a shard (pip install 'argosy\\[graph]')")
                 code = 0 if show(*self._demo, url, self._console) else 1
             if not self._is_once:
                 self._say("serving; Ctrl-C ends it, and nothing is lost")

@@ -16,6 +16,7 @@ _EVERYDAY: Final = frozenset().union(*_STOP_WORDS.values())
 _TOPICS: Final = {topic: frozenset(each.split()) for topic, each in _WORDS["topics"].items()}
 _URGENT: Final = _WORDS["urgent"]  # word → its weight; words of the subject count twice
 _LETTERS: Final = _WORDS["letters"]
+QUOTED_MAX: Final = 2  # articles in a letter
 
 
 def clean(text: str) -> str:
@@ -51,20 +52,25 @@ def urgency(subject: str, text: str) -> dict[str, Any]:
     return {"level": level, "score": score, "topics": topics, "because": sorted(set(found) & set(_URGENT))}
 
 
-def draft(customer: str, code: str, urgent: dict[str, Any], articles: list[dict[str, Any]]) -> str:
-    """Return a letter in the customer's language, or in English when there are no phrases for it."""
+def draft(customer: str, code: str, urgent: dict[str, Any], articles: list[dict[str, Any]], earlier: str) -> str:
+    """Return a letter in the customer's language, or in English when there are no phrases for it. earlier: a ticket of
+    the customer's about the same; empty: there is none.
+    """
     say = _LETTERS.get(code, _LETTERS["en"])
     lines = [f"{say['hello']} {customer}".strip() + ",", say["thanks"]]
+    if earlier:
+        lines.append(say["again"].format(ticket=earlier))
     if urgent["level"] == "high":
         lines.append(say["first"])
-    lines += [f"{article['title']}: {article['answer']}" for article in articles[:2]] or [say["nothing"]]
+    lines += [f"{article['title']}: {article['answer']}" for article in articles[:QUOTED_MAX]] or [say["nothing"]]
     return "\n\n".join([*lines, say["bye"]])
 
 
 def summary(ticket: dict[str, Any], triage: dict[str, Any]) -> str:
     """Return one line for a person who has many tickets to read."""
     topics = ", ".join(triage["topics"]) or "no topic"
-    articles = ", ".join(triage["articles"]) or "nothing in the knowledge base"
+    nothing = "nothing new in the knowledge base" if triage.get("remembered") else "nothing in the knowledge base"
+    articles = ", ".join(triage["articles"]) or nothing
     return (
         f"{triage['ticket_id']} ({triage['language']}, {triage['urgency']} urgency; {topics}): "
         f"{clean(ticket['subject'])[:80]!r} → {articles} → {triage['next_action']}"

@@ -3,10 +3,14 @@
 It needs no model and no key, only keyword scores and TF-IDF over articles that ship with it (support_text.py,
 support_knowledge.json), so the same ticket gets the same answer everywhere.
 
-Input:  {"ticket": {"id", "subject", "body", "customer"?, "channel"?}, "approval_timeout_s"?: seconds,
+Input:  {"ticket": {"id", "subject", "body", "customer"?, "customer_id"?, "channel"?, "received_at"?},
+         "remember"?: whether its customer is remembered, "approval_timeout_s"?: seconds,
          "words_per_s"?: how fast the draft is written; at once unless given}
 Result: {"ticket_id", "language", "urgency", "topics", "articles", "needs_approval", "approval", "draft",
-         "next_action", "summary"}
+         "next_action", "remembered"?: the customer's latest ticket about the same, "summary"}
+
+With `remember` all sessions share what they know of a customer_id (support_memory.py). Who writes again about the same
+is not sent the same articles again, and what a human has already is added to that ticket.
 
 A ticket that is urgent or asks for money back needs a human's approval. By default the turn ends with the draft on
 hold; with approval_timeout_s it waits so long for the signal `approval` ({"approved": true, "by": "name"}). A follower
@@ -23,6 +27,7 @@ from argosy.workflow.definition import step, workflow
 from argosy.workflow.emit import emit
 from argosy.workflows import support_text
 from argosy.workflows.support_knowledge import search
+from argosy.workflows.support_memory import HOLD, SEND, Memory, recall
 
 Json = dict[str, Any]
 
@@ -57,8 +62,10 @@ def find_articles(clean: Json, language: str) -> list[Json]:
 
 
 @step(effect="pure")
-async def draft_answer(ticket: Json, language: str, urgency: Json, articles: list[Json], words_per_s: float) -> str:
-    letter = support_text.draft(ticket.get("customer", ""), language, urgency, articles)
+async def draft_answer(
+    ticket: Json, language: str, urgency: Json, articles: list[Json], words_per_s: float, earlier: str = ""
+) -> str:
+    letter = support_text.draft(ticket.get("customer", ""), language, urgency, articles, earlier)
     for word in _WORDS.findall(letter):
         emit("draft", text=word)
         if words_per_s:
@@ -80,20 +87,30 @@ async def support_triage(ctx: Context, job: Json) -> Json:
     clean = await ctx.run(normalise, ticket)
     language = (await ctx.run(detect_language, clean))["language"]
     urgency = await ctx.run(score_urgency, clean)
-    articles = await ctx.run(find_articles, clean, language)
-    draft = await ctx.run(draft_answer, ticket, language, urgency, articles, _words_per_s(job))
-    needs_approval = urgency["level"] == "high" or "refund" in urgency["topics"]
-    approval = await _approval(ctx, job) if needs_approval else None
+    found = await ctx.run(find_articles, clean, language)
+    about = [article["id"] for article in found]
+    memory = await recall(ctx, ticket, about) if job.get("remember") is True else Memory(ctx, ticket)
+    articles = [article for article in found if article["id"] not in memory.sent]
+    offered = [article["id"] for article in articles]
+    again = [each["ticket_id"] for each in memory.earlier[:1]]
+    draft = await ctx.run(draft_answer, ticket, language, urgency, articles, _words_per_s(job), *again)
+    needs_approval = not memory.held and (urgency["level"] == "high" or "refund" in urgency["topics"])
+    next_action = f"add to {memory.held}" if memory.held else _next_action(needs_approval, None, articles)
+    await memory.remember(offered, next_action)  # not after a human decided: the customer may write again meanwhile
+    if (approval := await _approval(ctx, job) if needs_approval else None) is not None:
+        next_action = _next_action(needs_approval, approval, articles)
+        await memory.remember(offered, next_action)
     triage = {
         "ticket_id": ticket["id"],
         "language": language,
         "urgency": urgency["level"],
         "topics": urgency["topics"],
-        "articles": [article["id"] for article in articles],
+        "articles": offered,
         "needs_approval": needs_approval,
         "approval": approval,
         "draft": draft,
-        "next_action": _next_action(needs_approval, approval, articles),
+        "next_action": next_action,
+        **({"remembered": memory.told} if memory.earlier else {}),
     }
     return {**triage, "summary": await ctx.run(summarise, ticket, triage)}
 
@@ -112,9 +129,9 @@ async def _approval(ctx: Context, job: Json) -> Any:
 def _next_action(needs_approval: bool, approval: Any, articles: list[Json]) -> str:
     if needs_approval:
         if approval is None:
-            return "hold for a human"
-        return "send the draft" if isinstance(approval, dict) and approval.get("approved") is True else "drop the draft"
-    return "send the draft" if articles else "pass to a human"
+            return HOLD
+        return SEND if isinstance(approval, dict) and approval.get("approved") is True else "drop the draft"
+    return SEND if articles else "pass to a human"
 
 
 def _words_per_s(job: Json) -> float:

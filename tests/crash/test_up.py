@@ -134,7 +134,8 @@ async def test_up_starts_nothing_for_a_file_that_holds_no_workflows(
     [
         (None, "No such file or directory"),
         ("{}\n", "line 1: must be an object with session, workflow and input"),
-        ('{"session": ', "Expecting value"),
+        ('{"session": ', "line 1: Expecting value"),
+        ("\n", "there are no turns in it"),
     ],
 )
 async def test_up_starts_nothing_for_a_demonstration_that_has_no_turns(
@@ -163,7 +164,7 @@ async def test_up_starts_nothing_for_an_address_that_others_can_reach(idle_fleet
 async def test_a_demonstration_shows_the_events_and_the_results_of_its_turns(idle_fleet: Fleet) -> None:
     demo = idle_fleet.folder / "turns.jsonl"
     demo.write_text(
-        '{"session": "says", "workflow": "echo", "input": {"summary": "ä"}}\n'
+        '{"session": "says", "workflow": "echo", "input": {"summary": "ä"}}\n\n'
         '{"session": "other one", "workflow": "echo", "input": [1]}\n'
     )
 
@@ -171,14 +172,11 @@ async def test_a_demonstration_shows_the_events_and_the_results_of_its_turns(idl
 
     said = _said(output)
     assert code == 0, output
-    assert "posted 2 turns of turns.jsonl to 2 sessions" in said
+    assert "posted 1 turn of turns.jsonl to 1 session" in said
+    assert "posted 1 more turn of turns.jsonl to 1 session" in said
     for session, result in (("says", '"ä"'), ("other one", "[1]")):
         shown = [line.removeprefix(f"  {session:<16} ") for line in said if line.startswith(f"  {session:<16} ")]
-        assert [line[7:].rstrip() for line in shown[:-1]] == [
-            "  1  turn.started",
-            "  2  step.completed   answer",
-            "  3  turn.completed",
-        ]
+        assert ", ".join(shown[:-1]) == "started, answer, completed"  # in more than one line when it took long
         assert shown[-1] == f"completed: {result}"
     assert said.index("results") < said.index("try next")
 

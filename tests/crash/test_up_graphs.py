@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,16 @@ import psutil
 import pytest
 
 from argosy import Argosy
+from argosy.local.demonstration import read_turns
 from tests.crash.graphing import counts, writes
+from tests.docs.page import blocks
 from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
-from tests.harness.processes import Managed
+from tests.harness.processes import ROOT, Managed
+
+TICKETS = ROOT / "examples" / "support_tickets.jsonl"
+REFUND = "T-58236, 8 days earlier: 'Re: Charged twice for order 77-3120' → hold for a human"
+PARCEL = "T-58211, 8 days earlier: 'Paket seit einer Woche nicht angekommen' → kb-202 sent"
 
 
 @pytest.fixture
@@ -75,6 +82,55 @@ async def test_a_data_folder_goes_from_a_program_to_up_with_its_graphs(idle_flee
     counted = await client.post("session", "counts")
 
     assert await result(client, counted) == [2, 2]
+
+
+async def test_the_second_conversation_of_the_demonstration_shows_what_the_first_taught_before_the_shard_was_killed(
+    idle_fleet: Fleet, client: Client
+) -> None:
+    up = await asyncio.to_thread(idle_fleet.up, "--demo", str(TICKETS))
+    await asyncio.to_thread(up.wait_said, "serving; Ctrl-C ends it")
+    said = up.log.read_text(encoding="utf-8").splitlines()
+    assert "posted 4 turns of support_tickets.jsonl to 2 sessions" in said
+    assert [line.split("remembered ")[1] for line in said if " remembered " in line][1:] == [REFUND, PARCEL]
+    (shown,) = [block.text for block in blocks(ROOT / "README.md") if "remembered" in block.text]
+    assert [line for line in shown.splitlines() if line not in said] == ["…"]
+    learned = await summary(client)
+    assert {"Customer 2", "Ticket 6"} <= set(re.findall(r"[A-Z]\w+ \d+", learned))
+
+    first, second = read_turns(TICKETS)
+    await triaged(client, first)
+    shards_of(up)[0].kill()
+    refund, parcel = await triaged(client, second)
+
+    assert (refund["remembered"], refund["next_action"]) == (REFUND, "add to T-58236")
+    assert (parcel["remembered"], parcel["next_action"]) == (PARCEL, "pass to a human")
+    assert await summary(client) == learned  # the same tickets again are no more tickets
+
+
+async def test_a_demonstration_without_the_extra_for_graphs_says_so_in_one_line_and_runs_on(idle_fleet: Fleet) -> None:
+    (idle_fleet.folder / "sitecustomize.py").write_text('import sys\nsys.modules["kglite"] = None\n')
+    idle_fleet.environment["PYTHONPATH"] += f":{idle_fleet.folder}"
+
+    code, output = await asyncio.to_thread(idle_fleet.run, "up", "--demo", str(TICKETS), "--once", "--port", "0")
+
+    assert code == 0, output
+    assert [line for line in output.splitlines() if "graph" in line.replace("/v1/graphs", "")] == [
+        *(f"applied migration {name}" for name in ("0033_graphs", "functions/graph")),
+        "nothing is remembered: that needs a shard (pip install 'argosy[graph]')",
+    ]
+    assert output.count(" completed: ") == 6
+
+
+async def triaged(client: Client, turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of turns that are posted together."""
+    posted = await client.batch([(turn["session"], turn) for turn in turns])
+    ended = await client.until_status(posted, within_s=60)
+    return [ended[turn_id]["result"] for turn_id in posted]
+
+
+async def summary(client: Client) -> str:
+    """What kinds of facts the demonstration's graph has, and how many."""
+    return str((await client.get("/v1/graphs/support/summary")).json()["text"])
 
 
 async def until_recalled(client: Client, turn: str) -> None:

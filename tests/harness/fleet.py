@@ -141,9 +141,9 @@ class Fleet:
         gateway.wait_ready()
         return started
 
-    def up(self, **settings: str) -> Managed:
+    def up(self, *options: str, **settings: str) -> Managed:
         """`argosy up`, once it is ready: everything in one process tree."""
-        process = self.start_process("up", ["up"], self.port, {"PORT": str(self.port), **settings})
+        process = self.start_process("up", ["up", *options], self.port, {"PORT": str(self.port), **settings})
         process.wait_ready(60)
         process.wait_said("ready http")  # its worker and its shard, too
         return process
