@@ -5,8 +5,7 @@ Rules:
   any age: a call carries the incarnation and generation of the row, and a shard that has the graph otherwise, or not at
   all, refuses it with WrongOwnerError. Then the row is read again, once, and if it has changed the call is made again.
 - With an embedder, a search by text is one by the text's vector, too (argosy/graph/bound.py).
-- A creation asks Postgres always: its answer is recorded by turns as the life that they write to, and a remembered row
-  may be of one that others have ended.
+- A creation asks Postgres always: turns record its answer as the life they write to, and a remembered row may be old.
 - A row is no right: whoever asks has been found to be of the tenant before.
 """
 
